@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from physbench.adapters.videos_containers import demuxer
 from physbench.adapters.videos_listing import VideoEntry
 from physbench.adapters.videos_source import SourceFile, VideoSource
+from physbench.clips.rgb_frames import Frame, rgb_converter
 from physbench.errors import PhysbenchError
 
 MAX_SIDE_PX = 4096
@@ -20,8 +21,6 @@ MIN_SIDE_PX = 16
 MAX_FRAMES = 20_000
 MAX_PIXELS = 2**24  # pixels of a frame that the decoder may allocate
 PNG_START = b"\x89PNG\r\n\x1a\n"
-
-Frame = NDArray[np.uint8]
 
 
 class UnusableError(PhysbenchError):
@@ -102,7 +101,7 @@ def decode_frames(
 def _decode_images(source: VideoSource, entry: VideoEntry) -> Iterator[tuple[float, float, Frame]]:
     import av
 
-    size = None
+    size, to_rgb = None, rgb_converter()
     for file in entry.files:
         with _open_stream(source, file) as stream, _library_errors_explained(file.name):
             shape = _png_size(stream, file.name)
@@ -113,7 +112,7 @@ def _decode_images(source: VideoSource, entry: VideoEntry) -> Iterator[tuple[flo
                 frame = next(container.decode(video=0), None)
             if frame is None or frame.is_corrupt:
                 raise UnusableError(f"{file.name} is damaged.")
-            image = _rgb(frame)
+            image = to_rgb(frame)
         yield 0.0, 0.0, image
 
 
@@ -125,6 +124,7 @@ def _decode_video(source: VideoSource, entry: VideoEntry) -> Iterator[tuple[floa
     ):
         video = _video_stream(container, entry.name)
         size = _checked_size(video.codec_context.height, video.codec_context.width, entry.name)
+        to_rgb = rgb_converter()
         first: float | None = None
         last_time = -1.0
         for number, frame in enumerate(container.decode(video)):
@@ -139,13 +139,7 @@ def _decode_video(source: VideoSource, entry: VideoEntry) -> Iterator[tuple[floa
             if time - first <= last_time:
                 raise UnusableError(f"{entry.name}: the time stamps run backwards at frame {number + 1}.")
             last_time = time - first
-            yield last_time, float((frame.duration or 0) * frame.time_base), _rgb(frame)
-
-
-def _rgb(frame: Any) -> Frame:
-    """RGB (H, W, 3), by the colour space and range of the tags; transparent pixels of a GIF keep their colour."""
-    image: Frame = frame.to_ndarray(format="rgb24")
-    return image
+            yield last_time, float((frame.duration or 0) * frame.time_base), to_rgb(frame)
 
 
 def _open_container(stream: IO[bytes], name: str) -> Any:

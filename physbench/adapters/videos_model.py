@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard, check_card
-from physbench.adapters.videos_decode import Frame, UnusableError, VideoInfo, decode_frames, probe_video
+from physbench.adapters.videos_decode import UnusableError, VideoInfo, decode_frames, probe_video
 from physbench.adapters.videos_fit import Resampler, make_resampler, same_shape, scored_size
 from physbench.adapters.videos_image import conditioning_image
 from physbench.adapters.videos_listing import SampleKey, VideoListing, sample_name
@@ -20,6 +20,7 @@ from physbench.adapters.videos_start_words import describe_start, refuse_open
 from physbench.adapters.videos_steps import Step, frames_needed, measure_steps
 from physbench.adapters.videos_time import begins_with_context, frames_at_times, scored_rate
 from physbench.clips.conditioning import ANSWER, Answer
+from physbench.clips.rgb_frames import Frame
 from physbench.errors import ModelError
 from physbench.printable import printable
 

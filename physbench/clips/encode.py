@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.clips.rgb_frames import rgb_converter
 from physbench.storage.atomic_write import atomic_path
 
 
@@ -56,7 +57,7 @@ def round_trip(frames: NDArray[np.uint8], fps: float, codec: Codec) -> NDArray[n
     file.seek(0)
     with av.open(file, "r", format=codec.container) as container:
         container.streams.video[0].thread_type = "NONE"
-        read: NDArray[np.uint8] = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        read: NDArray[np.uint8] = np.stack([*map(rgb_converter(), container.decode(video=0))])
     if read.shape != frames.shape:
         raise ValueError(f"Expected frames {frames.shape} out of {codec.encoder}, got {read.shape}.")
     return read

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.encode import encode
+from physbench.clips.rgb_frames import rgb_converter
 from physbench.errors import PhysbenchError
 
 
@@ -30,7 +31,7 @@ def read_video(path: Path, count: int | None = None) -> NDArray[np.uint8]:
     try:
         with av.open(str(path)) as container:
             container.streams.video[0].thread_type = "NONE"
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            frames = [*map(rgb_converter(), container.decode(video=0))]
     except (av.error.FFmpegError, IndexError) as error:
         if isinstance(error, FileNotFoundError):
             raise VideoError(f"{path} does not exist.") from None

@@ -1,0 +1,28 @@
+"""Decoded video frames as RGB arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frame = NDArray[np.uint8]
+
+
+def rgb_converter() -> Callable[[Any], Frame]:
+    """A function that turns PyAV frames of one video into RGB (H, W, 3), by the colour space and range of their tags.
+
+    Transparent pixels keep their colour. `frame.to_ndarray(format="rgb24")` gives the same, but sets up the conversion
+    anew for each frame, which takes .3 ms, more than decoding a small frame does.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    reformatter = VideoReformatter()
+
+    def convert(frame: Any) -> Frame:
+        image: Frame = reformatter.reformat(frame, format="rgb24").to_ndarray()
+        return image
+
+    return convert

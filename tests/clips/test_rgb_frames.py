@@ -1,0 +1,40 @@
+"""Frames as RGB, as PyAV gives them one at a time."""
+
+from __future__ import annotations
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from physbench.clips.encode import FFV1, H264, H264_RGB, Codec, video_writer
+from physbench.clips.rgb_frames import rgb_converter
+
+GREY = Codec(".mkv", "matroska", "ffv1", "gray")
+ALPHA = Codec(".mkv", "matroska", "ffv1", "bgra")
+
+
+@pytest.mark.parametrize("codec", [FFV1, H264, H264_RGB, GREY, ALPHA], ids=lambda codec: codec.pixels)
+@pytest.mark.parametrize("size", [(64, 64), (50, 38)])
+def test_one_converter_for_a_video_gives_what_each_frame_alone_gives(codec: Codec, size: tuple[int, int]) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, *size, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    with video_writer(file, *size, 16.0, codec) as write:
+        write(frames)
+    file.seek(0)
+    to_rgb = rgb_converter()
+    with av.open(file) as container:
+        decoded = list(container.decode(video=0))
+    assert len(decoded) == len(frames)
+    for frame in decoded:
+        np.testing.assert_array_equal(to_rgb(frame), frame.to_ndarray(format="rgb24"))
+
+
+def test_a_converter_follows_frames_of_another_size_and_format() -> None:
+    pictures = [(np.full((16, 32, 3), 90, np.uint8), "rgb24"), (np.full((48, 20), 7, np.uint8), "gray")]
+    to_rgb = rgb_converter()
+    for picture, name in pictures * 2:
+        frame = av.VideoFrame.from_ndarray(picture, format=name)
+        expected = picture if name == "rgb24" else np.repeat(picture[..., None], 3, axis=-1)
+        np.testing.assert_array_equal(to_rgb(frame), expected)
