@@ -25,7 +25,7 @@ from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout import Rollout
 from physbench.run import worker
 from physbench.run.finalize import compile_scores
-from physbench.run.references import bring_reference
+from physbench.run.references import bring_references
 from physbench.run.score_shards import write_part
 from physbench.run.worker_jobs import SCORING_PRELOAD
 from physbench.scoring.observation import Observation
@@ -77,9 +77,9 @@ def all_scorers() -> tuple[Scorer, ...]:
 
 def reread(job: RescoreJob) -> Reread:
     """In a worker: references and samples of one clip into the folder that is made."""
-    clip = ClipStore().get(job.row, job.card.spec)
-    for name in REFERENCE_MODELS:
-        bring_reference(job.made, name, clip, job.card, all_scorers(), cached=job.cached)
+    clips = ClipStore()
+    bring_references(job.made, job.row, clips, job.card, all_scorers(), cached=job.cached)
+    clip = clips.get(job.row, job.card.spec)
     for sample, failure in enumerate(job.failures if job.with_tracks else ()):
         try:
             rows = sample_rows(job, clip, sample, failure)

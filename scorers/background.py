@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.image_stats import colour_mask, frame_indices
+from physbench.scoring.image_stats import channels, colour_mask, frame_indices, levels_apart
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.masks import dilated
@@ -45,12 +45,14 @@ def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readin
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
     before, shown, truth = clip.frames[clip.handover], rollout.frames[frames], clip.future()[frames]
-    changed = np.abs(truth.astype(np.int16) - before).max(axis=-1) > MAX_STATIC_CHANGE
+    red, green, blue = channels(levels_apart(truth, before))
+    changed = np.maximum(np.maximum(red, green), blue) > MAX_STATIC_CHANGE
     own = colour_mask(shown)
     objects = clip.full_area[clip.handover, list(clip.tracked)].sum()
     own &= (own.sum(axis=(1, 2)) <= MAX_COLOUR * objects)[:, None, None]
     out = changed | dilated(own | colour_mask(before[None]), OBJECT_REACH)
-    off = np.abs(shown.astype(np.int16) - before).mean(axis=-1)
+    red, green, blue = channels(levels_apart(shown, before))
+    off = (red.astype(np.uint16) + green + blue) / 3
     counted = (~out).sum(axis=(1, 2))
     if not counted.all():
         return {"": Reading(None, "not applicable", "no static background is left in a frame")}

@@ -26,7 +26,7 @@ from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_store import store_rollout
 from physbench.run.finalize import compile_scores
 from physbench.run.options import Options
-from physbench.run.references import bring_reference, reference_rollout
+from physbench.run.references import bring_references, reference_rollout
 from physbench.run.run_manifest import asked_document, card_document
 from physbench.run.score_shards import write_part
 from physbench.scoring.score_clip import score_clip
@@ -78,8 +78,7 @@ def make_tiny_run(
     document["model"] |= {"name": card.name, "card": card_document(card)}
     for row in suite.rows:
         clip = ClipStore().get(row, card.spec)
-        for name in REFERENCE_MODELS:
-            bring_reference(folder, name, clip, card, all_scorers())
+        bring_references(folder, row, ClipStore(), card, all_scorers())
         rollout = reference_rollout(source, clip, card)
         store_rollout(folder, rollout, card.fps)
         rows, observation = score_clip(clip, rollout, card.scored_context, all_scorers())

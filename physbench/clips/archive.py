@@ -8,7 +8,7 @@ import json
 import zlib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ COMPRESSION_LEVEL = 1
 
 class CorruptError(Exception):
     """The bytes are not those that were written."""
+
+
+class StoredClip(NamedTuple):
+    """What is known of a stored clip without unpacking it."""
+
+    content: str  # hash of all that it holds, and of its row, spec and scene
+    state_hash: str
 
 
 class StaleError(Exception):
@@ -90,6 +97,12 @@ def read_head(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> tuple
     if key != clip_key(row, spec, scene):
         raise StaleError
     return head, parts
+
+
+def describe(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> StoredClip:
+    """What `pack` wrote, in short; raises like `read_head`."""
+    head, parts = read_head(content, row, spec, scene)
+    return StoredClip(_checksum(parts).hex(), head["state_hash"])
 
 
 def unpack(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> Clip:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from physbench.clips.archive import StoredClip
 from physbench.clips.clip import Clip, Contact, Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Golden, Suite
@@ -235,6 +236,13 @@ class PackedClips:
         if shapes != tuple((len(times), *each) for each in of_scene) or clip.frames.dtype != np.uint8:
             raise self._damaged(row.id)
         return clip
+
+    def stored(self, row: Row, spec: RenderSpec) -> StoredClip:
+        """What is known of a clip without unpacking its frames; raises as `missing`."""
+        entry = self._entry(row)
+        content = hashlib.sha256(self._content(row, spec)).hexdigest()
+        key = f"{fingerprint('clips')}|{row!r}|{spec!r}|{make_scene(row)!r}|{content}"
+        return StoredClip(hashlib.sha256(key.encode()).hexdigest(), entry.state_hash)
 
     @property
     def _asked_suite(self) -> str:

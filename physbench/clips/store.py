@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from physbench.clips.archive import CorruptError, StaleError, pack, read_head, unpack
+from physbench.clips.archive import CorruptError, StaleError, StoredClip, describe, pack, read_head, unpack
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import CLIP_PRELOAD, make_clip, make_scene
 from physbench.errors import PhysbenchError
@@ -53,6 +53,13 @@ class ClipStore:
         clip = make_clip(row, spec)
         self.put(clip)
         return clip
+
+    def stored(self, row: Row, spec: RenderSpec) -> StoredClip | None:
+        """What is known of a clip that is stored whole, without unpacking its frames; None where it is not."""
+        try:
+            return describe(self.path(row, spec).read_bytes(), row, spec, make_scene(row))
+        except (OSError, CorruptError, StaleError):  # `get` says so and makes it again
+            return None
 
     def put(self, clip: Clip) -> bool:
         """Store a clip whole or not at all. Returns False where nothing can be written, which is printed once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,20 @@ def _sidecar(video: Path) -> Path:
 
 
 def frames_hash(answer: NDArray[Any]) -> str:
-    """Hash of decoded frames or states and their shape."""
+    """Hash of decoded frames or states and their shape, by which a board knows them however they are encoded."""
     digest = hashlib.blake2b(repr(answer.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(answer).data)
     return digest.hexdigest()
+
+
+def _answer_files(folder: RunFolder, clip_id: str, sample: int, document: Mapping[str, Any]) -> list[Path]:
+    """The files that hold what was predicted."""
+    files = [folder.rollout(clip_id, sample)] if document["shape"][0] else []
+    return [*files, folder.states(clip_id, sample)] if document.get("answers") == STATES else files
+
+
+def _hashes(files: Iterable[Path]) -> list[str]:
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
 def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
@@ -80,6 +90,7 @@ def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
     if rollout.states is not None:
         write_states(folder.states(rollout.clip_id, rollout.sample), rollout.states, fps)
         document |= {"answers": STATES, "states_hash": frames_hash(rollout.states)}
+    document["sha256"] = _hashes(_answer_files(folder, rollout.clip_id, rollout.sample, document))
     write_sealed_json(_sidecar(video), document)
 
 
@@ -90,19 +101,32 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
 
     video = folder.rollout(clip_id, sample)
     try:
-        document = read_sealed_json(_sidecar(video))
+        document = _whole_sidecar(folder, clip_id, sample)
         shape = tuple(document["shape"])
         frames = read_video(video) if shape[0] else np.zeros(shape, dtype=np.uint8)
-        if frames.shape != shape or frames_hash(frames) != document["frames_hash"]:
-            return None  # a truncated file decodes to fewer frames without an error
-        states = None
-        if document.get("answers") == STATES:
-            states = read_states(folder.states(clip_id, sample))
-            if frames_hash(states) != document["states_hash"]:
-                return None
+        if frames.shape != shape:
+            return None
+        states = read_states(folder.states(clip_id, sample)) if document.get("answers") == STATES else None
         return Rollout(clip_id, sample, frames, document["failure"], document["chained"], document["seconds"], states)
     except NOT_ARRAYS:
         return None
+
+
+def _whole_sidecar(folder: RunFolder, clip_id: str, sample: int) -> dict[str, Any]:
+    """What stands beside an answer whose files are those that were written. Raises one of NOT_ARRAYS."""
+    document = read_sealed_json(_sidecar(folder.rollout(clip_id, sample)))
+    if _hashes(_answer_files(folder, clip_id, sample, document)) != document["sha256"]:
+        raise ValueError("its files are others than were written")
+    return document
+
+
+def is_whole(folder: RunFolder, clip_id: str, sample: int) -> bool:
+    """Whether a rollout is stored and its files are those that were written; nothing is decoded."""
+    try:
+        _whole_sidecar(folder, clip_id, sample)
+    except NOT_ARRAYS:
+        return False
+    return True
 
 
 def has_rollout(folder: RunFolder, clip_id: str, sample: int) -> bool:

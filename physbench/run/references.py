@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import Model, ModelCard, PrivilegedModel
 from physbench.adapters.state_card import STATE_COLUMNS, StateCard
 from physbench.baselines.baseline_adapter import OF_STATES
-from physbench.clips.clip import Clip
+from physbench.clips.archive import StoredClip
+from physbench.clips.clip import Clip, Row
 from physbench.clips.task import own_tasks
 from physbench.errors import UsageError
 from physbench.plugins import user_files
@@ -34,6 +36,9 @@ from physbench.storage.cache_dir import cache_dir
 from physbench.storage.cache_entry import cached
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks, save_tracks
+
+if TYPE_CHECKING:
+    from physbench.results.run_clips import ClipSource
 
 REFERENCE_BASELINES = {
     "truth": "oracle",
@@ -103,43 +108,53 @@ def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
     return Rollout(clip.id, 0, frames, answer.failures.get(0), answer.chained, answer.seconds)
 
 
-def bring_reference(
+def bring_references(
     run: RunFolder,
-    name: str,
-    clip: Clip,
+    row: Row,
+    clips: ClipSource,
     card: ModelCard,
     scorers: Sequence[Scorer],
     *,
     cached: bool = True,
     keep: bool = True,
-) -> None:
-    """Put the rows and tracks of one reference on one clip into the run folder, from the cache if they are there.
+) -> str:
+    """Put rows and tracks of ground truth and baselines on one clip into the run folder, from the cache where there.
 
-    With cached=False it is made again, and what the cache holds is replaced. With keep=False the cache gets nothing.
+    Where all are, the clip is not unpacked. With cached=False they are made again, and what the cache holds is
+    replaced. With keep=False the cache gets nothing. Returns the clip's state hash.
     """
-    folder = run.reference(name)
-    if read_part(folder.part(clip.id)) is not None:
-        return
-    context = card.scored_context
-    code = _code_key(tuple(scorers), _own_files(clip.row.task))
+    spec = card.spec
+    load = cache(lambda: clips.get(row, spec))
+    stored = clips.stored(row, spec) or StoredClip(clip_hash(load()), load().state_hash)
+    code = _code_key(tuple(scorers), _own_files(row.task))
     kind = OF_STATES if isinstance(card, StateCard) else ""
-    place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{kind}{name}"
-    if not cached or not _copy(place, folder, clip.id):
-        rows, observation = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
-        lawful = None
-        if observation is not None:
-            save_tracks(folder.tracks(clip.id), observation.tracks)
-            lawful = trace(clip, observation.tracks, observation.known("shadowing"))
+    for name in REFERENCE_BASELINES:
+        folder = run.reference(name)
+        place = cache_dir() / "references" / code / f"{stored.content}.{card.scored_context}.{kind}{name}"
+        if read_part(folder.part(row.id)) is None and not (cached and _copy(place, folder, row.id)):
+            _make_reference(folder, name, load(), card, scorers, place if keep else None)
+    return stored.state_hash
+
+
+def _make_reference(
+    folder: RunFolder, name: str, clip: Clip, card: ModelCard, scorers: Sequence[Scorer], place: Path | None
+) -> None:
+    """Roll out and score one reference on a clip. place: in the cache; None: it is not kept there."""
+    rows, observation = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
+    lawful = None
+    if observation is not None:
+        save_tracks(folder.tracks(clip.id), observation.tracks)
+        lawful = trace(clip, observation.tracks, observation.known("shadowing"))
+    if lawful is not None:
+        save_trace(folder.trace(clip.id), lawful)
+    write_part(folder.part(clip.id), rows)
+    if place is None or observation is None or any(row.status == "failed" for row in rows):
+        return  # baselines do not fail: where one does, something was short here and now
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
+        save_tracks(place.with_name(f"{place.name}.npz"), observation.tracks)
         if lawful is not None:
-            save_trace(folder.trace(clip.id), lawful)
-        write_part(folder.part(clip.id), rows)
-        if not keep or observation is None or any(row.status == "failed" for row in rows):
-            return  # baselines do not fail: where one does, something was short here and now
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
-            save_tracks(place.with_name(f"{place.name}.npz"), observation.tracks)
-            if lawful is not None:
-                save_trace(_trace_at(place), lawful)
-            write_part(place.with_name(f"{place.name}.json"), rows)
+            save_trace(_trace_at(place), lawful)
+        write_part(place.with_name(f"{place.name}.json"), rows)
 
 
 def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:

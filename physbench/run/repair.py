@@ -9,7 +9,7 @@ from physbench.adapters.http_connection import NO_ANSWER
 from physbench.clips.clip import Row
 from physbench.errors import PhysbenchError, UsageError
 from physbench.results.read_run import REFERENCE_MODELS
-from physbench.rollouts.rollout_store import drop_rollout, has_rollout, load_rollout, stored_failure
+from physbench.rollouts.rollout_store import drop_rollout, has_rollout, is_whole, stored_failure
 from physbench.run.score_shards import read_part
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.shadowing.trace import load_trace
@@ -41,7 +41,7 @@ def find_damaged(
         (row, sample)
         for row in rows
         for sample in range(samples)
-        if has_rollout(folder, row.id, sample) and load_rollout(folder, row.id, sample) is None
+        if has_rollout(folder, row.id, sample) and not is_whole(folder, row.id, sample)
     }
     model = [(folder, row, sample) for row in rows for sample in range(samples)]
     references = [(folder.reference(name), row, 0) for name in REFERENCE_MODELS for row in rows]

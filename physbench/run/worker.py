@@ -164,10 +164,8 @@ def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
 
 def references(folder: Path, row: Row, card: ModelCard, scorers: str | None, keep: bool = True) -> Referenced:
     """Bring ground truth and baselines on one clip into the run folder. keep: also in the cache."""
-    from physbench.run.references import REFERENCE_BASELINES, bring_reference
+    from physbench.run.references import bring_references
 
     started = time.monotonic()
-    clip = _clips(folder).get(row, card.spec)
-    for name in REFERENCE_BASELINES:
-        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers), keep=keep)
-    return Referenced(row, clip.state_hash, time.monotonic() - started, _first("references"))
+    state_hash = bring_references(RunFolder(folder), row, _clips(folder), card, _scorers(scorers), keep=keep)
+    return Referenced(row, state_hash, time.monotonic() - started, _first("references"))

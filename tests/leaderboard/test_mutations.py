@@ -23,13 +23,15 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from tiny_board import FEW_DRAWS, QUICK, TINY_ROWS
 
-from physbench.clips.clip import Clip
+from physbench.adapters.model_protocol import ModelCard
+from physbench.clips.clip import Row
+from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
 from physbench.leaderboard.check_documents import first_difference
 from physbench.leaderboard.table_differences import compare_tables
 from physbench.leaderboard.verify import verified
 from physbench.results.build_result import build_result
-from physbench.results.read_run import read_scores
+from physbench.results.read_run import REFERENCE_MODELS, read_scores
 from physbench.results.schema import read_result
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
@@ -194,15 +196,17 @@ def differs(mutant: RunFolder, honest: RunFolder) -> str:
 def _references_at_hand(tiny_run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """References come from the honest run, which has made them: a mutation cannot reach them."""
 
-    def bring(made: RunFolder, name: str, clip: Clip, *_: object, **__: object) -> None:
-        source, target = tiny_run.reference(name), made.reference(name)
-        for path in (source.part(clip.id), source.tracks(clip.id), source.trace(clip.id)):
-            place = target.path / path.relative_to(source.path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_file():
-                shutil.copy(path, place)
+    def bring(made: RunFolder, row: Row, clips: ClipStore, card: ModelCard, *_: object, **__: object) -> str:
+        for name in REFERENCE_MODELS:
+            source, target = tiny_run.reference(name), made.reference(name)
+            for path in (source.part(row.id), source.tracks(row.id), source.trace(row.id)):
+                place = target.path / path.relative_to(source.path)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_file():
+                    shutil.copy(path, place)
+        return clips.get(row, card.spec).state_hash
 
-    monkeypatch.setattr("physbench.leaderboard.rescoring.bring_reference", bring)
+    monkeypatch.setattr("physbench.leaderboard.rescoring.bring_references", bring)
 
 
 class Counts:

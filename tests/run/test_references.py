@@ -14,7 +14,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.run import references
-from physbench.run.references import REFERENCE_BASELINES, bring_reference, clip_hash, reference_rollout
+from physbench.run.references import REFERENCE_BASELINES, bring_references, clip_hash, reference_rollout
 from physbench.run.score_shards import read_part
 from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_folder import RunFolder
@@ -48,8 +48,13 @@ def test_they_have_the_size_rate_and_context_of_the_model(card: ModelCard) -> No
 def test_a_second_run_computes_nothing(
     clip: Clip, card: ModelCard, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same rows and tracks come from the cache; a damaged entry is made again; other scorers are another entry."""
+    """The same rows and tracks come from the cache, and the clip is not unpacked.
+
+    A damaged entry is made again; other scorers are another entry.
+    """
     monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    store = tmp_path / "clips"
+    ClipStore(store).put(clip)
     calls = []
     score = references.score_clip
     monkeypatch.setattr(references, "score_clip", lambda *a: calls.append(a) or score(*a))  # type: ignore[func-returns-value]
@@ -57,13 +62,14 @@ def test_a_second_run_computes_nothing(
 
     def bring(name: str, scorers: tuple[references.Scorer, ...] = scorers) -> RunFolder:
         run = RunFolder(tmp_path / name)
-        for reference in REFERENCE_BASELINES:
-            bring_reference(run, reference, clip, card, scorers)
+        assert bring_references(run, clip.row, ClipStore(store), card, scorers) == clip.state_hash
         return run
 
     first = bring("first")
     assert len(calls) == len(REFERENCE_BASELINES)
-    second = bring("second")
+    with monkeypatch.context() as patched:
+        patched.setattr(ClipStore, "get", None)
+        second = bring("second")
     assert len(calls) == len(REFERENCE_BASELINES)
     for name in REFERENCE_BASELINES:
         one, two = first.reference(name), second.reference(name)
@@ -95,12 +101,37 @@ def test_what_went_wrong_here_and_now_is_not_kept(
         return [replace(row, status="failed", reason="MemoryError") for row in rows], tracks
 
     monkeypatch.setattr(references, "score_clip", short_of_memory)
-    bring_reference(RunFolder(tmp_path / "first"), "freeze", clip, card, scorers)
+    bring_references(RunFolder(tmp_path / "first"), clip.row, ClipStore(), card, scorers)
     assert not (tmp_path / "cache" / "references").exists()
     monkeypatch.setattr(references, "score_clip", score)
-    bring_reference(RunFolder(tmp_path / "second"), "freeze", clip, card, scorers)
+    bring_references(RunFolder(tmp_path / "second"), clip.row, ClipStore(), card, scorers)
     rows = read_part(RunFolder(tmp_path / "second").reference("freeze").part(clip.id))
     assert rows is not None and all(row.status != "failed" for row in rows)
+
+
+def test_another_clip_has_references_of_its_own(
+    clip: Clip, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of stored clips that differ in one level of one pixel, or where none can be stored, nothing is mixed up."""
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    frames = clip.frames.copy()
+    frames[-1, 0, 0, 0] ^= 1
+    store = ClipStore(tmp_path / "clips")
+    known = set()
+    for one in (clip, replace(clip, frames=frames)):
+        store.put(one)
+        found = store.stored(clip.row, card.spec)
+        assert found is not None and found.state_hash == clip.state_hash
+        known.add(found.content)
+    assert len(known) == 2
+    file = store.path(clip.row, card.spec)
+    file.write_bytes(file.read_bytes()[:-100])
+    assert store.stored(clip.row, card.spec) is None
+    nowhere = ClipStore(tmp_path / "clips" / "a file")
+    (tmp_path / "clips" / "a file").write_text("")
+    run = RunFolder(tmp_path / "run")
+    assert bring_references(run, clip.row, nowhere, card, find_scorers("drift/*")) == clip.state_hash
+    assert read_part(run.reference("truth").part(clip.id))
 
 
 def test_the_hash_covers_the_whole_clip(clip: Clip) -> None:
