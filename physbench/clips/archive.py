@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zlib
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from physbench.clips import generate
 from physbench.clips.clip import Clip, Contact, Row
+from physbench.clips.lazy_clip import LazyClip
 from physbench.looks.known_looks import look_key
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import NOT_ARRAYS
@@ -110,22 +112,33 @@ def unpack(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> Clip:
     head, parts = read_head(content, row, spec, scene)
     frames_shape, states_shape = head["shapes"]
 
-    def array(name: str, dtype: Any, shape: list[int]) -> NDArray[Any]:
-        # A bytearray, so that the array can be written to like that of a new clip.
-        return np.frombuffer(bytearray(zlib.decompress(parts[name])), dtype=dtype).reshape(shape)
+    def array(name: str, dtype: str, shape: list[int]) -> NDArray[Any]:
+        return _writable(zlib.decompress(parts[name]), dtype, shape)
 
-    return Clip(
+    return LazyClip.of(
+        partial(_frames, parts["frames"], frames_shape),
         row=row,
         scene=scene,
         spec=spec,
         times=generate.frame_times(scene, spec),
-        frames=array("frames", np.uint8, frames_shape),
         states=array("states", "<f8", states_shape),
         visible_area=array("visible_area", "<f4", states_shape[:2]),
         full_area=array("full_area", "<f4", states_shape[:2]),
         contacts=tuple(Contact(time, a, b) for time, a, b in head["contacts"]),
         state_hash=head["state_hash"],
+        told=None,
     )
+
+
+def _frames(packed: bytes, shape: list[int], count: int) -> NDArray[np.uint8]:
+    """The first `count` frames of (T, H, W, 3)."""
+    wanted = [count, *shape[1:]]
+    return _writable(zlib.decompressobj().decompress(packed, math.prod(wanted)), "u1", wanted)
+
+
+def _writable(content: bytes, dtype: str, shape: list[int]) -> NDArray[Any]:
+    """An array that can be written to, like that of a new clip."""
+    return np.frombuffer(bytearray(content), dtype=dtype).reshape(shape)
 
 
 def _checksum(parts: dict[str, bytes]) -> bytes:
