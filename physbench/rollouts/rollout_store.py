@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_json, write_sealed_json
+from physbench.worker_pool import cores
 
 STATES = "states"  # instead of frames
 
@@ -64,6 +66,16 @@ def _answer_files(folder: RunFolder, clip_id: str, sample: int, document: Mappin
 
 def _hashes(files: Iterable[Path]) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+def store_rollouts(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -> Iterator[Rollout]:
+    """As `store_rollout`, of several at once: while one is encoded or hashed other threads run.
+
+    Yields them in order, each as soon as it is stored. Raises what storing one of them raises, in its turn.
+    """
+    with ThreadPoolExecutor(max(1, min(cores(), len(rollouts)))) as pool:
+        for rollout, _ in zip(rollouts, pool.map(lambda each: store_rollout(folder, each, fps), rollouts), strict=True):
+            yield rollout
 
 
 def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:

@@ -17,7 +17,7 @@ from physbench.results.number_format import counted
 from physbench.results.run_clips import ClipSource, clips_of
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
-from physbench.rollouts.rollout_store import drop_rollout, store_rollout
+from physbench.rollouts.rollout_store import drop_rollout, store_rollouts
 from physbench.run import worker
 from physbench.run.finalize import drop_results
 from physbench.run.run_legs import legs, stops_at
@@ -99,8 +99,7 @@ class Middle:
 
     def work(self) -> list[BatchItem]:
         """Do all that is missing. Returns items whose stored rollout cannot be read."""
-        run = self.run
-        card = run.card
+        run, card = self.run, self.run.card
         drop_results(run)
         if run.shard is not None and self.engine is not None and not run.planned:
             self.plan(self.engine)  # which clips there are to make is known from the plan
@@ -210,8 +209,7 @@ class Middle:
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
-        run = self.run
-        o = run.options
+        run, o = self.run, self.run.options
         rows = run.suite.rows if o.until is None else splits_mixed(run.suite.rows)  # looks see every split
         batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
         if run.shard is not None:
@@ -253,15 +251,17 @@ class Middle:
         run = self.run
         new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
         self.write_down(result, new)  # before them: whoever reads a rollout finds how it was made
-        for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
-            if item in new:
-                store_rollout(run.folder, rollout, run.card.fps)
-            if item in todo and self.unseen is None and "score" in run.stages:
-                self.score(jobs, item)
-            elif item in todo and self.progress is not None:
-                self.progress.advance()
-            self.rolled += item in todo
-            todo.discard(item)
+        own = [rollout for item, rollout in zip(result.batch.items, result.rollouts, strict=True) if item in new]
+        with contextlib.closing(store_rollouts(run.folder, own, run.card.fps)) as stored:
+            for item in result.batch.items:
+                if item in new:
+                    next(stored)
+                if item in todo and self.unseen is None and "score" in run.stages:
+                    self.score(jobs, item)
+                elif item in todo and self.progress is not None:
+                    self.progress.advance()
+                self.rolled += item in todo
+                todo.discard(item)
 
     def end_early(self, jobs: Jobs) -> None:
         """Where the time was spent before all is rolled out: end with what is, and give up the other clips."""

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from physbench.cli.main import run
-from physbench.run import pipeline
+from physbench.rollouts import rollout_store
 from physbench.run.peak_memory import processes_of
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json
@@ -230,7 +230,7 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = RunFolder(tmp_path / "full")
-    store = pipeline.store_rollout
+    store = rollout_store.store_rollout
     stored = []
 
     def store_until_full(folder: RunFolder, rollout: object, fps: float) -> None:
@@ -240,7 +240,7 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
         stored.append(rollout)
         store(folder, rollout, fps)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "store_rollout", store_until_full)
+    monkeypatch.setattr(rollout_store, "store_rollout", store_until_full)
     assert run(ask(out.path, "--workers", "1")) == 1
     said = capsys.readouterr().err
     assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +19,9 @@ from object_store import BUCKET, object_store, store_here
 from physbench.cli.main import run
 from physbench.clips import clip_archive
 from physbench.errors import PhysbenchError, UsageError
+from physbench.rollouts import rollout_store
 from physbench.rollouts.rollout import Rollout
-from physbench.run import pipeline, remote_run
+from physbench.run import remote_run
 from physbench.run.remote_run import run_at, use_of_out
 from physbench.storage import remote_lock
 from physbench.storage.run_folder import RunFolder
@@ -116,17 +118,18 @@ def test_three_machines_and_a_store(
 
     def dies() -> None:
         remote_run.PUSH_SECONDS = 0.05
-        plain, made, store = pipeline.store_rollout, [], store_here()
+        plain, made, store, turn = rollout_store.store_rollout, [], store_here(), threading.Lock()
 
         def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
-            plain(folder, rollout, fps)
-            made.append(rollout)
-            if len(made) == KILLED_AFTER:
-                while sum(name.endswith(".json") for name in store.find(f"{place}/rollouts")) < KILLED_AFTER:
-                    time.sleep(0.05)
-                os.kill(os.getpid(), signal.SIGKILL)
+            with turn:
+                plain(folder, rollout, fps)
+                made.append(rollout)
+                if len(made) == KILLED_AFTER:
+                    while sum(name.endswith(".json") for name in store.find(f"{place}/rollouts")) < KILLED_AFTER:
+                        time.sleep(0.05)
+                    os.kill(os.getpid(), signal.SIGKILL)
 
-        pipeline.store_rollout = store_rollout  # type: ignore[assignment]
+        rollout_store.store_rollout = store_rollout
 
     assert machine("a", rolled(ask, url), dies).code == -signal.SIGKILL
     shutil.rmtree(tmp_path / "a")
