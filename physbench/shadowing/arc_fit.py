@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,19 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
-DAMPINGS = (1e-4, 1e-2, 1.0, 100.0)
+DAMPINGS = np.array([1e-4, 1e-2, 1.0, 100.0])
 MINIMAX_ROUNDS = 40  # of weights in Lawson's method
+BOUND_MARGIN = 1e-6  # limits; a lower bound counts if it is more than its rounding above
 ABSENT_RESIDUAL = 1e3  # sd, where a candidate is absent
+
+
+class WeightedPoints(NamedTuple):
+    """The M / 2 points of a track to which arcs are fitted."""
+
+    index: NDArray[np.intp]  # (M / 2,) in frames x bodies
+    position: Array  # (M / 2, 2) m
+    diameter: Array  # (M / 2, 1) m, of their bodies
+    weight: Array  # (M / 2, 1) 1 / diameters
 
 
 class ArcFit:
@@ -46,7 +57,8 @@ class ArcFit:
             for a, arc in enumerate(self.arcs)
             if arc.first < end and (arc.first >= self.since or (arc.disc in held and arc.last > self.since))
         ]
-        self.size = [len(self.arcs[c].numbers) for c in self.chosen]
+        ends = np.cumsum([len(self.arcs[c].numbers) for c in self.chosen]).tolist()
+        self._parts = [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]  # of the numbers
         self.start = np.concatenate([self.arcs[c].numbers for c in self.chosen])
         self.steps = np.concatenate(
             [np.repeat([POSITION_STEP, VELOCITY_STEP], len(self.arcs[c].numbers) // 2) for c in self.chosen]
@@ -55,10 +67,9 @@ class ArcFit:
 
     def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:
         """The trajectories of candidates with numbers (K, p)."""
-        parts = np.split(numbers, np.cumsum(self.size)[:-1], axis=1)
-        values = [self.arcs[a].numbers[None] for a in range(len(self.arcs))]
-        for c, part in zip(self.chosen, parts, strict=True):
-            values[c] = part
+        values = [arc.numbers[None] for arc in self.arcs]
+        for c, part in zip(self.chosen, self._parts, strict=True):
+            values[c] = numbers[:, part]
         relevant = [self.arcs[a] for a in self._relevant]
         changes = self.problem.changes(relevant, [values[a] for a in self._relevant], self.since, self.arcs)
         last = self.problem.seen.steps[self.frames.stop - 1]
@@ -72,35 +83,43 @@ class ArcFit:
         keys = [row.tobytes() for row in numbers]
         new = [k for k, key in enumerate(keys) if key not in self._simulated]
         if new:
-            for k, position in zip(new, self.trajectory(numbers[new]).positions(steps), strict=True):
+            found = self.trajectory(numbers[new]).positions(steps)
+            for k, position in zip(new, found, strict=True):
                 self._simulated[keys[k]] = position
+            if len(new) == len(keys):
+                return found
         return np.stack([self._simulated[key] for key in keys])
 
     def errors(self, numbers: Array) -> Array:
         """Distances (K, F, N) in diameters; NaN where there is no body or no point."""
         return self.problem.errors(self.positions(numbers), self.frames)
 
-    def _residuals(self, numbers: Array, weight: Array, smooth: bool) -> Array:
-        seen = self.problem.seen
-        offset = (
-            (self.positions(numbers, smooth) - seen.position[self.frames]) / seen.diameter[:, None] * weight[..., None]
-        )
-        flat = np.nan_to_num(
-            offset[:, weight > 0].reshape(len(numbers), -1),
-            nan=ABSENT_RESIDUAL,
-            posinf=ABSENT_RESIDUAL,
-            neginf=-ABSENT_RESIDUAL,
-        )
-        return np.asarray(flat)
+    def _residuals(self, numbers: Array, points: WeightedPoints, smooth: bool) -> Array:
+        """Weighted distances (K, M) of candidates with numbers (K, p) from M / 2 points."""
+        position = self.positions(numbers, smooth)
+        flat = position.reshape(len(numbers), -1, 2)[:, points.index] - points.position
+        flat /= points.diameter
+        flat *= points.weight
+        flat = flat.reshape(len(numbers), -1)
+        if not np.isfinite(flat).all():
+            flat = np.nan_to_num(flat, nan=ABSENT_RESIDUAL, posinf=ABSENT_RESIDUAL, neginf=-ABSENT_RESIDUAL)
+        return flat
+
+    def _weighted(self, weight: Array) -> WeightedPoints:
+        """The points with a weight above 0 of weights (F, N)."""
+        seen, index = self.problem.seen, np.flatnonzero(weight > 0)
+        position = seen.position[self.frames].reshape(-1, 2)[index]
+        diameter = seen.diameter[index % len(seen.diameter)]
+        return WeightedPoints(index, position, diameter[:, None], weight.ravel()[index][:, None])
 
     def _weight(self, mask: Mask) -> Array:
         """1 / sd of the known points of mask (F, N), else 0."""
         seen = self.problem.seen
         return np.where(mask & seen.known[self.frames], 1 / seen.sd[self.frames], 0.0)
 
-    def _slopes(self, at: Array, weight: Array) -> tuple[Array, Array]:
+    def _slopes(self, at: Array, points: WeightedPoints) -> tuple[Array, Array]:
         """Derivatives (M, p) of the residuals by the numbers (p,), and the norm (p,) of each column."""
-        moved = self._residuals(np.concatenate([at[None], at + np.diag(self.steps)]), weight, True)
+        moved = self._residuals(np.concatenate([at[None], at + np.diag(self.steps)]), points, True)
         slope = (moved[1:] - moved[0]).T / self.steps
         return slope, np.sqrt((slope**2).sum(axis=0)) + 1e-9
 
@@ -110,12 +129,12 @@ class ArcFit:
         Both are those of the smooth model. Derivatives are central differences: where numbers nearly make up for each
         other, as those of an orbit over some revolutions do, the error of one-sided ones is as large as what is left.
         """
-        weight = self._weight(mask)
-        residual = self._residuals(self.start[None], weight, True)[0]
+        points = self._weighted(self._weight(mask))
+        residual = self._residuals(self.start[None], points, True)[0]
         if not slopes:
             return residual, np.zeros((len(residual), 0))
         moved = np.diag(self.steps)
-        both = self._residuals(np.concatenate([self.start + moved, self.start - moved]), weight, True)
+        both = self._residuals(np.concatenate([self.start + moved, self.start - moved]), points, True)
         return residual, (both[: len(moved)] - both[len(moved) :]).T / (2 * self.steps)
 
     def descend(self, mask: Mask, start: Array | None = None, rounds: int = 5, extra: Array | None = None) -> Array:
@@ -127,15 +146,15 @@ class ArcFit:
         if extra is not None:
             weight = weight * extra
         best = self.start if start is None else start
-        count = len(best)
-        residual = self._residuals(best[None], weight, False)[0]
+        points, damping = self._weighted(weight), DAMPINGS[:, None, None] * np.eye(len(best))
+        residual = self._residuals(best[None], points, False)[0]
         cost = float(residual @ residual)
         for _ in range(rounds):
-            slope, scale = self._slopes(best, weight)
+            slope, scale = self._slopes(best, points)
             slope = slope / scale
             normal, right = slope.T @ slope, slope.T @ residual
-            trials = np.stack([best - np.linalg.solve(normal + d * np.eye(count), right) / scale for d in DAMPINGS])
-            values = self._residuals(trials, weight, False)
+            trials = best - np.linalg.solve(normal + damping, right[:, None])[..., 0] / scale
+            values = self._residuals(trials, points, False)
             costs = np.einsum("km,km->k", values, values)
             chosen = int(costs.argmin())
             improvement = cost - float(costs[chosen])
@@ -146,34 +165,39 @@ class ArcFit:
             best, residual, cost = trials[chosen], values[chosen], float(costs[chosen])
         return best
 
-    def minimax_distance(self, mask: Mask, at: Array, weight: Array) -> float:
-        """The smallest possible largest weighted distance near numbers (p,), for linearized motion.
+    def can_reach(self, mask: Mask, at: Array, weight: Array, most: float) -> bool:
+        """Whether linearized motion near numbers (p,) comes within a weighted distance `most` of all points.
 
         mask, weight: (F, N) of the points. Lawson's method: points are weighted by their distances, again and again.
+        The largest distance of each round can be had; the weighted root mean square, which a round makes as small as it
+        can be, is a lower bound of what can: either ends the search.
         """
-        weight = np.where(mask & self.problem.seen.known[self.frames], weight, 0.0)
-        slope, scale = self._slopes(at, weight)
-        slope, residual = slope / scale, self._residuals(at[None], weight, False)[0]
-        count, least = len(at), np.inf
+        points = self._weighted(np.where(mask & self.problem.seen.known[self.frames], weight, 0.0))
+        slope, scale = self._slopes(at, points)
+        slope, residual = slope / scale, self._residuals(at[None], points, False)[0]
+        ridge = 1e-12 * np.eye(len(at))
         share = np.full(len(residual) // 2, 2 / max(len(residual), 1))
         for _ in range(MINIMAX_ROUNDS):
             heavy = slope * np.repeat(share, 2)[:, None]
-            step = np.linalg.solve(heavy.T @ slope + 1e-12 * np.eye(count), heavy.T @ residual)
+            step = np.linalg.solve(heavy.T @ slope + ridge, heavy.T @ residual)
             off = np.linalg.norm((residual - slope @ step).reshape(-1, 2), axis=1)
-            least = min(least, float(off.max(initial=0.0)))
+            if off.max(initial=0.0) <= most:
+                return True
+            if share @ off**2 > (most + BOUND_MARGIN) ** 2:
+                return False
             share = share * (off + 1e-9)
             share /= share.sum()
-        return least
+        return False
 
     def covariance_root(self, mask: Mask, at: Array) -> Array:
         """Square root (p, p) of the covariance of the numbers at a fit."""
-        slope, scale = self._slopes(at, self._weight(mask))
+        slope, scale = self._slopes(at, self._weighted(self._weight(mask)))
         values, vectors = np.linalg.eigh(slope.T @ slope / np.outer(scale, scale))
         return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-6)) / scale[:, None])
 
     def result(self, numbers: Array) -> list[Arc]:
         """All arcs, with numbers (p,) instead of those of the fitted ones."""
         arcs = list(self.arcs)
-        for c, part in zip(self.chosen, np.split(numbers, np.cumsum(self.size)[:-1]), strict=True):
-            arcs[c] = replace(arcs[c], numbers=part.copy())
+        for c, part in zip(self.chosen, self._parts, strict=True):
+            arcs[c] = replace(arcs[c], numbers=numbers[part].copy())
         return arcs

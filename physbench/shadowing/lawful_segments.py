@@ -261,9 +261,8 @@ class SegmentSearch:
     def _minimax_fits(self, fit: ArcFit, frame: int) -> Iterator[Array]:
         """Fits that reduce the largest distance up to a frame, where the linearized motion leaves hope for that."""
         limits, points = self.limits, self.limits.points(fit, frame + 1)
-        if (
-            self.excess > MAX_FIT_EXCESS
-            or fit.minimax_distance(points, self.fitted, 1 / limits.limit[fit.frames]) > MAX_MINIMAX
+        if self.excess > MAX_FIT_EXCESS or not fit.can_reach(
+            points, self.fitted, 1 / limits.limit[fit.frames], MAX_MINIMAX
         ):
             return
         base = fit.descend(points, rounds=3, extra=limits.pressure(fit, fit.start))
