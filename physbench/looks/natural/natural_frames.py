@@ -38,7 +38,7 @@ from physbench.world.silhouettes import boxes, full_area
 Array = NDArray[np.floating]
 Image = NDArray[np.uint8]
 LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
-STRIP_RAYS = 1 << 18  # that are looked along at a time: memory stays flat
+STRIP_RAYS = 1 << 15  # that are looked along at a time: their arrays stay in the processor's cache
 LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
 
 
