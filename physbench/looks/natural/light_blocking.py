@@ -19,6 +19,7 @@ from physbench.looks.natural.vectors import cross, dot, length
 from physbench.world.geometry import rotate
 
 Float = NDArray[np.floating]
+STRIP = 1 << 13  # points that are looked at together: what is computed of them stays in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,28 +175,60 @@ def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
     """Lambert's sum over the edges of the faces that a point sees."""
     axes = rotate(box.turn, np.eye(3)).astype(points.dtype)
     half = np.asarray(box.half, dtype=points.dtype)
-    total = np.zeros(points.shape[:-1], dtype=points.dtype)
+    places, facing = planes(points), planes(normals)
+    total = np.zeros(places.shape[1], dtype=points.dtype)
     for i in range(3):
         j, k = (i + 1) % 3, (i + 2) % 3
         for sign in (1.0, -1.0):
             middle = box.centre.astype(points.dtype) + sign * half[i] * axes[i]
-            outside = ((points - middle) @ (sign * axes[i])) > 1e-4
-            if not outside.any():
-                continue
             a, b = half[j] * axes[j], sign * half[k] * axes[k]
-            corners = [middle - a - b, middle + a - b, middle + a + b, middle - a + b]
-            total[outside] += _polygon(corners, points[outside], normals[outside])
-    return np.asarray(np.clip(total, 0.0, 1.0))
+            corners = np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])
+            for start in range(0, len(total), STRIP):
+                strip = slice(start, start + STRIP)
+                place, normal = places[:, strip], facing[:, strip]
+                outside = dot((place.T - middle), sign * axes[i]) > 1e-4
+                many = np.count_nonzero(outside)
+                if many == len(outside):
+                    total[strip] += _polygon(corners, place, normal)
+                elif many:
+                    total[strip][outside] += _polygon(corners, place[:, outside], normal[:, outside])
+    return np.asarray(np.clip(total, 0.0, 1.0).reshape(points.shape[:-1]))
 
 
-def _polygon(corners: Sequence[Float], points: Float, normals: Float) -> Float:
-    """Form factor (P,) of a polygon whose corners run counter-clockwise, seen from its front."""
-    ways = [corner.astype(points.dtype) - points for corner in corners]
-    units = [way / np.maximum(length(way), 1e-6)[:, None] for way in ways]
-    total = np.zeros(len(points), dtype=points.dtype)
-    for a, b in zip(units, (*units[1:], units[0]), strict=True):
-        across = cross(b, a)
-        sine = length(across)
-        angle = np.arctan2(sine, dot(a, b))
-        total += angle * dot(across, normals) / np.maximum(sine, 1e-6)
+def _polygon(corners: Float, points: Float, normals: Float) -> Float:
+    """Form factor (P,) of a polygon seen from its front; corners (K, 3), counter-clockwise; the others (3, P)."""
+    units = np.empty((len(corners) + 1, *points.shape), dtype=points.dtype)  # the last is the first
+    np.subtract(corners[:, :, None], points, out=units[:-1])
+    units[:-1] /= np.maximum(_length(units[:-1]), 1e-6)[:, None]
+    units[-1] = units[0]
+    a, b = units[:-1], units[1:]
+    across = np.empty_like(a)  # b x a
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        np.multiply(b[:, j], a[:, k], out=across[:, i])
+        across[:, i] -= b[:, k] * a[:, j]
+    sine = _length(across)
+    parts = np.arctan2(sine, _sum(a * b))
+    parts *= _sum(across * normals)
+    parts /= np.maximum(sine, 1e-6)
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
     return np.asarray(np.maximum(total / (2 * np.pi), 0.0))
+
+
+def _sum(values: Float) -> Float:
+    """Sums (K, P) over the axis of three of (K, 3, P), as of `dot`."""
+    total = values[:, 0] + values[:, 1]
+    total += values[:, 2]
+    return np.asarray(total)
+
+
+def _length(vectors: Float) -> Float:
+    """Lengths (K, P) of vectors (K, 3, P)."""
+    return np.asarray(np.sqrt(_sum(vectors * vectors)))
+
+
+def planes(vectors: Float) -> Float:
+    """Vectors (..., 3) as (3, P); arithmetic with what lies in a row is faster."""
+    return np.ascontiguousarray(np.moveaxis(vectors, -1, 0)).reshape(3, -1)

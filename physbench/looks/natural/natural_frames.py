@@ -118,12 +118,17 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
         return Backdrop(stage, fine, origin, rays, depth, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
-    points = (origin + rays * seen.depth[..., None]).astype(np.float32)
+    points = _in_planes((origin + rays * seen.depth[..., None]).astype(np.float32))
     still = albedo * (layers.key + layers.sky)
     return Backdrop(
-        stage, fine, origin, rays, depth, points, seen.normal.astype(np.float32), albedo,
+        stage, fine, origin, rays, depth, points, _in_planes(seen.normal.astype(np.float32)), albedo,
         layers, still, block_ways(stage), _sky_light(stage, seen, layers),
     )  # fmt: skip
+
+
+def _in_planes(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same vectors (h, w, 3), each coordinate in a row of its own."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(vectors, -1, 0)), 0, -1)
 
 
 def _fine_stage(
