@@ -28,7 +28,7 @@ from physbench.looks.natural.stage import Stage, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.vectors import length
-from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_albedo, view_directions
+from physbench.looks.natural.view_rays import NOTHING_MET, Seen, rays_within, see, textured_albedo, view_directions
 from physbench.world.camera import eye, px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.rendering import Rendered
@@ -168,10 +168,9 @@ def compose(
         covered[view.mover.index] = view.share.sum()
     picture *= 1 - total[..., None]
     for view in views:
-        on = view.share > 0
-        if on.any():
-            colour = _body_colour(view, on, movers, light, backdrop)
-            picture[view.where][on] += (view.share[on][:, None] * colour).astype(np.float32)
+        if len(view.rays):
+            colour = _body_colour(view, movers, light, backdrop)
+            picture[view.where][view.on] += (view.share[view.on][:, None] * colour).astype(np.float32)
     return picture, covered
 
 
@@ -207,9 +206,10 @@ class BodyView:
     mover: Mover
     where: tuple[slice, slice]  # of the picture
     share: NDArray[np.float32]  # (h, w) of each pixel
-    rays: Array  # (h, w, 3), mean of those that meet it
-    points: Array  # (h, w, 3), mean
-    normals: Array  # (h, w, 3), mean, not of length 1
+    on: NDArray[np.bool_]  # (h, w), where that is above 0: P pixels
+    rays: Array  # (P, 3), mean of those that meet it
+    points: Array  # (P, 3), mean
+    normals: Array  # (P, 3), mean, not of length 1
 
 
 def _views(
@@ -227,30 +227,64 @@ def _views(
         if right <= left or bottom <= top:
             continue
         close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
-        rays = view_directions(scene.camera, spec, fine, close)
-        t, normals = hit_mover(mover, backdrop.origin, rays)
+        t, normals = _hits(scene.camera, backdrop, mover, close, spec)
         nearer = t < depth[close]
         if mover.behind:
             nearer &= owner[close] < 0
         depth[close][nearer], owner[close][nearer] = t[nearer], number
-        met.append((number, np.s_[top:bottom, left:right], close, rays, t, normals))
+        met.append((number, np.s_[top:bottom, left:right], close, t, normals))
     views, casting = [], list(movers)
     front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
-    for number, where, close, rays, t, normals in met:
-        hit = t < NOTHING_MET
-        if movers[number].body.hue is not None and hit.any():
-            screened = hit & (depth[close] < t) & front[owner[close]]
-            casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
+    for number, where, close, t, normals in met:
+        if movers[number].body.hue is not None:
+            hit = t < NOTHING_MET
+            if hit.any():
+                screened = (depth[close][hit] < t[hit]) & front[owner[close][hit]]
+                casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
         mine = owner[close] == number
-        share = _pooled(mine.astype(np.float64)[..., None], fine)
-        several = np.concatenate([rays, backdrop.origin + rays * t[..., None], normals], axis=-1)
-        mean = _pooled(np.where(mine[..., None], several, 0.0), fine) / np.maximum(share, 1e-9)
+        share = _mean_share(mine, fine)
+        on = share > 0
+        rows, columns = np.nonzero(on)
+        rays = rays_within(scene.camera, spec, fine, rows + where[0].start, columns + where[1].start)
+        points = backdrop.origin + rays * _of_pixels(t, fine, rows, columns)[..., None]
+        several = np.concatenate([rays, points, _of_pixels(normals, fine, rows, columns)], axis=-1)
+        mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)
+        mean /= share[on][:, None]
         views.append(
             BodyView(
-                casting[number], where, share[..., 0].astype(np.float32), mean[..., :3], mean[..., 3:6], mean[..., 6:]
+                casting[number], where, share.astype(np.float32), on, mean[:, :3], mean[:, 3:6], mean[:, 6:]
             )
         )
     return views, casting
+
+
+def _hits(
+    camera: Camera, backdrop: Backdrop, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
+) -> tuple[Array, Array]:
+    """Distances (h, w) and normals (h, w, 3) as of `hit_mover`, of the fine rays `close` to a body."""
+    rows, columns = close
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    t, normals = np.empty((tall, wide)), np.empty((tall, wide, 3))
+    step = max(1, STRIP_RAYS // wide)
+    for top in range(0, tall, step):
+        strip = slice(top, min(top + step, tall))
+        part = slice(rows.start + strip.start, rows.start + strip.stop)
+        rays = view_directions(camera, spec, backdrop.fine, (part, columns))
+        t[strip], normals[strip] = hit_mover(mover, backdrop.origin, rays)
+    return t, normals
+
+
+def _mean_share(there: NDArray[np.bool_], fine: int) -> Array:
+    """Share (h, w) of the fine rays (fine h, fine w) of a pixel that are there."""
+    counts = sum(there[row::fine, column::fine].astype(np.uint8) for row in range(fine) for column in range(fine))
+    return np.asarray(counts / (fine * fine))
+
+
+def _of_pixels(values: Array, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
+    """Values (P, fine * fine, ...) of the fine rays of pixels (P,), from those (fine h, fine w, ...) of all rays."""
+    tall, wide, *rest = values.shape
+    blocks = values.reshape(tall // fine, fine, wide // fine, fine, *rest)
+    return blocks[rows, :, columns].reshape(len(rows), fine * fine, *rest)
 
 
 def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tuple[int, int, int, int]:
@@ -266,26 +300,18 @@ def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tupl
     return int(left), int(top), int(right), int(bottom)
 
 
-def _pooled(values: Array, fine: int) -> Array:
-    """Means over fine x fine: (fine h, fine w, C) -> (h, w, C)."""
-    tall, wide, channels = values.shape
-    return np.asarray(values.reshape(tall // fine, fine, wide // fine, fine, channels).mean(axis=(1, 3)))
-
-
-def _body_colour(
-    view: BodyView, on: NDArray[np.bool_], movers: list[Mover], light: dict[int, Array], backdrop: Backdrop
-) -> Array:
-    """Linear RGB (P, 3) of a body in the pixels where it is on."""
+def _body_colour(view: BodyView, movers: list[Mover], light: dict[int, Array], backdrop: Backdrop) -> Array:
+    """Linear RGB (P, 3) of a body in the pixels where it is."""
     mover, stage = view.mover, backdrop.stage
     others = [blocker for other in movers if other is not mover for blocker in other.blockers]
     if mover.body.shape == "sphere":
-        points, normals = ball_points(mover, backdrop.origin, view.rays[on])
+        points, normals = ball_points(mover, backdrop.origin, view.rays)
         to_eye = backdrop.origin - points
         to_eye /= length(to_eye)[:, None]
         around = light.get(mover.index, np.zeros((16, 3)))
         return ball_light(mover, points, normals, to_eye, around, stage, [*backdrop.blocks, *others])
-    points = view.points[on]
-    normals = view.normals[on] / length(view.normals[on])[:, None]
+    points = view.points
+    normals = view.normals / length(view.normals)[:, None]
     floor = stage.floor
     glow = np.full(3, stage.sky)
     if floor is not None:
