@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.looks.natural.stage import Lamp
-from physbench.looks.natural.vectors import cross, dot, length
-from physbench.world.geometry import rotate
+from physbench.looks.natural.vectors import box_axes, cross, dot, length, planes
 
 Float = NDArray[np.floating]
+PENUMBRA = 0.2  # m by which the shadow of a box is wider at most, per m behind it
+FACE_GAP = 1e-4  # m before a face of a box, from where on it hides a part of the sky
+ROUNDING = 5e-5  # m, more than distances of single precision are off
 STRIP = 1 << 13  # points that are looked at together: what is computed of them stays in the processor's cache
 
 
@@ -46,9 +48,29 @@ Blocker = BallBlocker | BoxBlocker
 
 def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
     """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
-    if isinstance(blocker, BallBlocker):
-        return blocker.strength * _lamp_behind_ball(blocker, points, lamp)
-    return blocker.strength * _lamp_behind_box(blocker, points, lamp)
+    hidden = np.zeros(points.shape[:-1], dtype=points.dtype)
+    near = _near_shadow(blocker, points, lamp)
+    if near.any():
+        behind = _lamp_behind_ball if isinstance(blocker, BallBlocker) else _lamp_behind_box
+        hidden[near] = behind(blocker, points[near], lamp)
+    return blocker.strength * hidden
+
+
+def _near_shadow(blocker: Blocker, points: Float, lamp: Lamp) -> NDArray[np.bool_]:
+    """Points (...) from which a body may hide some of the lamp: all of these, and not many more."""
+    shape = points.shape[:-1]
+    places = planes(points).T
+    to_body = blocker.centre.astype(points.dtype) - places
+    to_lamp = np.asarray(lamp.position, dtype=points.dtype) - places
+    body2, lamp2 = dot(to_body, to_body), dot(to_lamp, to_lamp)
+    ahead = dot(to_body, to_lamp) / np.sqrt(lamp2)
+    if isinstance(blocker, BallBlocker):  # sin(a + b) <= sin(a) + sin(b)
+        reach = blocker.radius + lamp.radius * np.sqrt(body2 / lamp2)
+    else:
+        radius = float(np.linalg.norm(np.asarray(blocker.half)))
+        reach = radius + PENUMBRA * np.maximum(ahead + radius, 0.0)
+    slack = 1e-3 * (1 + body2)  # more than what rounding does
+    return np.asarray((body2 - ahead * ahead < reach * reach + slack).reshape(shape))
 
 
 def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
@@ -109,7 +131,7 @@ def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
 
 
 def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
-    axes = rotate(box.turn, np.eye(3)).astype(points.dtype)  # (3, 3), rows
+    axes = box_axes(box.turn).astype(points.dtype)  # (3, 3), rows
     half = np.asarray(box.half, dtype=points.dtype)
     to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
     distance = np.sqrt(dot(to_lamp, to_lamp))
@@ -125,7 +147,7 @@ def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
     place = -(to_box @ axes.T)
     for i in range(3):
         near &= ~((np.abs(place[..., i]) > half[i] - 2e-3) & (place[..., i] * slope[..., i] > 0))
-    near &= dot(across, across) < (np.linalg.norm(half) + 0.2 * np.maximum(ahead + reach, 0)) ** 2
+    near &= dot(across, across) < (np.linalg.norm(half) + PENUMBRA * np.maximum(ahead + reach, 0)) ** 2
     hidden[~near] = 0.0
     if not near.any():
         return hidden
@@ -173,24 +195,31 @@ def _chord(x: Float) -> Float:
 
 def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
     """Lambert's sum over the edges of the faces that a point sees."""
-    axes = rotate(box.turn, np.eye(3)).astype(points.dtype)
+    axes = box_axes(box.turn).astype(points.dtype)
     half = np.asarray(box.half, dtype=points.dtype)
+    centre = box.centre.astype(points.dtype)
     places, facing = planes(points), planes(normals)
     total = np.zeros(places.shape[1], dtype=points.dtype)
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        for sign in (1.0, -1.0):
-            middle = box.centre.astype(points.dtype) + sign * half[i] * axes[i]
-            a, b = half[j] * axes[j], sign * half[k] * axes[k]
-            corners = np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])
-            for start in range(0, len(total), STRIP):
-                strip = slice(start, start + STRIP)
-                place, normal = places[:, strip], facing[:, strip]
-                outside = dot((place.T - middle), sign * axes[i]) > 1e-4
-                many = np.count_nonzero(outside)
-                if many == len(outside):
+    for start in range(0, len(total), STRIP):
+        strip = slice(start, start + STRIP)
+        place, normal = places[:, strip], facing[:, strip]
+        from_centre = place - centre[:, None]
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            along = dot(from_centre.T, axes[i])
+            ends = along.min(), along.max()
+            for sign in (1.0, -1.0):
+                least, most = sorted(sign * end - half[i] for end in ends)
+                if most < FACE_GAP - ROUNDING:
+                    continue
+                middle = centre + sign * half[i] * axes[i]
+                a, b = half[j] * axes[j], sign * half[k] * axes[k]
+                corners = np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])
+                if least > FACE_GAP + ROUNDING:
                     total[strip] += _polygon(corners, place, normal)
-                elif many:
+                    continue
+                outside = dot(place.T - middle, sign * axes[i]) > FACE_GAP
+                if outside.any():
                     total[strip][outside] += _polygon(corners, place[:, outside], normal[:, outside])
     return np.asarray(np.clip(total, 0.0, 1.0).reshape(points.shape[:-1]))
 
@@ -227,8 +256,3 @@ def _sum(values: Float) -> Float:
 def _length(vectors: Float) -> Float:
     """Lengths (K, P) of vectors (K, 3, P)."""
     return np.asarray(np.sqrt(_sum(vectors * vectors)))
-
-
-def planes(vectors: Float) -> Float:
-    """Vectors (..., 3) as (3, P); arithmetic with what lies in a row is faster."""
-    return np.ascontiguousarray(np.moveaxis(vectors, -1, 0)).reshape(3, -1)

@@ -118,11 +118,13 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
         return Backdrop(stage, fine, origin, rays, depth, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
+    sky_light = _sky_light(stage, seen, layers)
+    albedo, layers = _in_planes(albedo), Layers(_in_planes(layers.key), _in_planes(layers.sky))
     points = _in_planes((origin + rays * seen.depth[..., None]).astype(np.float32))
     still = albedo * (layers.key + layers.sky)
     return Backdrop(
         stage, fine, origin, rays, depth, points, _in_planes(seen.normal.astype(np.float32)), albedo,
-        layers, still, block_ways(stage), _sky_light(stage, seen, layers),
+        layers, still, block_ways(stage), sky_light,
     )  # fmt: skip
 
 
@@ -193,7 +195,11 @@ def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Arra
             share = sky_share_hidden(blocker, points, normals).astype(np.float32)
             hidden += share
             near = share > LEAST_HIDDEN
-            sent[near] += share[near, None] * sent_out(mover, light.get(mover.index), points[near], backdrop.stage)
+            if not near.any():
+                continue
+            here, radiance = share[near], sent_out(mover, light.get(mover.index), points[near], backdrop.stage)
+            for channel in range(3):
+                sent[near, channel] += here * radiance[:, channel]
     sky = 1 - np.minimum(hidden, 1.0)
     layers = backdrop.layers
     return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + sent))

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from physbench.looks.natural.door import painted
 from physbench.looks.natural.stage import Material, Stage, StageBox, Surface
 from physbench.looks.natural.textures import texture
-from physbench.looks.natural.vectors import dot
+from physbench.looks.natural.vectors import box_axes, dot
 from physbench.world.camera import eye, looking, pixels_per_metre
-from physbench.world.geometry import rotate, unrotate
+from physbench.world.geometry import unrotate
 from physbench.world.scene import Camera, RenderSpec
 
 Float = NDArray[np.floating]
@@ -108,7 +108,7 @@ def hit_box(
     away = np.asarray(centre) - np.asarray(origin)
     close = _passes(away, directions, float(np.linalg.norm(half)))  # few rays come near a box
     t, normal = np.full(close.shape, NOTHING_MET), np.zeros((*close.shape, 3))
-    axes = rotate(turn, np.eye(3))  # rows
+    axes = box_axes(turn)
     d = np.broadcast_to(directions, (*close.shape, 3))[close] @ axes.T
     o = -(np.broadcast_to(away, d.shape) if away.ndim == 1 else away[close]) @ axes.T
     with np.errstate(divide="ignore", invalid="ignore"):
