@@ -218,9 +218,10 @@ def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
                 if least > FACE_GAP + ROUNDING:
                     total[strip] += _polygon(corners, place, normal)
                     continue
-                outside = dot(place.T - middle, sign * axes[i]) > FACE_GAP
-                if outside.any():
-                    total[strip][outside] += _polygon(corners, place[:, outside], normal[:, outside])
+                outside = np.flatnonzero(dot(place.T - middle, sign * axes[i]) > FACE_GAP)
+                if len(outside):
+                    some = _polygon(corners, place.take(outside, axis=1), normal.take(outside, axis=1))
+                    total[start + outside] += some
     return np.asarray(np.clip(total, 0.0, 1.0).reshape(points.shape[:-1]))
 
 

@@ -27,7 +27,7 @@ from physbench.looks.natural.movers import Mover, drawable, movers_at
 from physbench.looks.natural.stage import Stage, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
-from physbench.looks.natural.vectors import length
+from physbench.looks.natural.vectors import length, planes
 from physbench.looks.natural.view_rays import NOTHING_MET, Seen, rays_within, see, textured_albedo, view_directions
 from physbench.world.camera import eye, px_from_world
 from physbench.world.geometry import rotate
@@ -188,20 +188,19 @@ def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Arra
     points, normals = backdrop.points, backdrop.normals
     lamp = np.ones(points.shape[:2], dtype=np.float32)
     hidden = np.zeros(points.shape[:2], dtype=np.float32)
-    sent = np.zeros_like(points)
+    places, sent = planes(points), np.zeros((3, lamp.size), dtype=np.float32)
     for mover in movers:
         for blocker in mover.blockers:
             lamp *= 1 - lamp_share_hidden(blocker, points, backdrop.stage.key).astype(np.float32)
             share = sky_share_hidden(blocker, points, normals).astype(np.float32)
             hidden += share
-            near = share > LEAST_HIDDEN
-            if not near.any():
-                continue
-            here, radiance = share[near], sent_out(mover, light.get(mover.index), points[near], backdrop.stage)
+            near = np.flatnonzero(share > LEAST_HIDDEN)
+            here = share.ravel()[near]
+            radiance = sent_out(mover, light.get(mover.index), places.take(near, axis=1).T, backdrop.stage)
             for channel in range(3):
-                sent[near, channel] += here * radiance[:, channel]
+                sent[channel, near] += here * radiance[:, channel]
     sky = 1 - np.minimum(hidden, 1.0)
-    layers = backdrop.layers
+    layers, sent = backdrop.layers, np.moveaxis(sent.reshape(3, *lamp.shape), 0, -1)
     return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + sent))
 
 
