@@ -21,7 +21,7 @@ Float = NDArray[np.floating]
 PENUMBRA = 0.2  # m by which the shadow of a box is wider at most, per m behind it
 FACE_GAP = 1e-4  # m before a face of a box, from where on it hides a part of the sky
 ROUNDING = 5e-5  # m, more than distances of single precision are off
-STRIP = 1 << 13  # points that are looked at together: what is computed of them stays in the processor's cache
+STRIP = 1 << 14  # points that are looked at together: what is computed of them stays in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
