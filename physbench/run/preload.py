@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from physbench.dynamics.compiled import when_compiling
 from physbench.run import references, worker
 from physbench.scoring.score_clip import find_scorers
 from physbench.worker_pool import notify
+from physbench.world.compiled import when_compiling
 
 __all__ = ["references", "worker"]
 

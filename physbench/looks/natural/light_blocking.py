@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.looks.natural.polygon_edges import edge_terms
 from physbench.looks.natural.stage import Lamp
 from physbench.looks.natural.vectors import box_axes, cross, dot, length, planes
 
@@ -227,33 +228,12 @@ def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
 
 def _polygon(corners: Float, points: Float, normals: Float) -> Float:
     """Form factor (P,) of a polygon seen from its front; corners (K, 3), counter-clockwise; the others (3, P)."""
-    units = np.empty((len(corners) + 1, *points.shape), dtype=points.dtype)  # the last is the first
-    np.subtract(corners[:, :, None], points, out=units[:-1])
-    units[:-1] /= np.maximum(_length(units[:-1]), 1e-6)[:, None]
-    units[-1] = units[0]
-    a, b = units[:-1], units[1:]
-    across = np.empty_like(a)  # b x a
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        np.multiply(b[:, j], a[:, k], out=across[:, i])
-        across[:, i] -= b[:, k] * a[:, j]
-    sine = _length(across)
-    parts = np.arctan2(sine, _sum(a * b))
-    parts *= _sum(across * normals)
-    parts /= np.maximum(sine, 1e-6)
+    terms = np.empty((3, len(corners), points.shape[1]), dtype=points.dtype)
+    least = points.dtype.type(1e-6)
+    edge_terms(corners, np.ascontiguousarray(points), np.ascontiguousarray(normals), least, terms)
+    sine, cosine, weight = terms
+    parts = np.arctan2(sine, cosine) * weight / np.maximum(sine, least)
     total = parts[0]
     for part in parts[1:]:
         total = total + part
     return np.asarray(np.maximum(total / (2 * np.pi), 0.0))
-
-
-def _sum(values: Float) -> Float:
-    """Sums (K, P) over the axis of three of (K, 3, P), as of `dot`."""
-    total = values[:, 0] + values[:, 1]
-    total += values[:, 2]
-    return np.asarray(total)
-
-
-def _length(vectors: Float) -> Float:
-    """Lengths (K, P) of vectors (K, 3, P)."""
-    return np.asarray(np.sqrt(_sum(vectors * vectors)))

@@ -256,9 +256,7 @@ def _views(
         mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)
         mean /= share[on][:, None]
         views.append(
-            BodyView(
-                casting[number], where, share.astype(np.float32), on, mean[:, :3], mean[:, 3:6], mean[:, 6:]
-            )
+            BodyView(casting[number], where, share.astype(np.float32), on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
         )
     return views, casting
 
