@@ -21,7 +21,7 @@ from physbench.looks.natural.vectors import box_axes, cross, dot, length, planes
 Float = NDArray[np.floating]
 PENUMBRA = 0.2  # m by which the shadow of a box is wider at most, per m behind it
 FACE_GAP = 1e-4  # m before a face of a box, from where on it hides a part of the sky
-ROUNDING = 5e-5  # m, more than distances of single precision are off
+SINGLE_ERROR = 5e-5  # m, more than distances of single precision are off
 STRIP = 1 << 14  # points that are looked at together: what is computed of them stays in the processor's cache
 
 
@@ -211,12 +211,12 @@ def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
             ends = along.min(), along.max()
             for sign in (1.0, -1.0):
                 least, most = sorted(sign * end - half[i] for end in ends)
-                if most < FACE_GAP - ROUNDING:
+                if most < FACE_GAP - SINGLE_ERROR:
                     continue
                 middle = centre + sign * half[i] * axes[i]
                 a, b = half[j] * axes[j], sign * half[k] * axes[k]
                 corners = np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])
-                if least > FACE_GAP + ROUNDING:
+                if least > FACE_GAP + SINGLE_ERROR:
                     total[strip] += _polygon(corners, place, normal)
                     continue
                 outside = np.flatnonzero(dot(place.T - middle, sign * axes[i]) > FACE_GAP)
