@@ -231,8 +231,10 @@ def _polygon(corners: Float, points: Float, normals: Float) -> Float:
     terms = np.empty((3, len(corners), points.shape[1]), dtype=points.dtype)
     least = points.dtype.type(1e-6)
     edge_terms(corners, np.ascontiguousarray(points), np.ascontiguousarray(normals), least, terms)
-    sine, cosine, weight = terms
-    parts = np.arctan2(sine, cosine) * weight / np.maximum(sine, least)
+    sine, parts, weight = terms
+    np.arctan2(sine, parts, out=parts)
+    parts *= weight
+    parts /= np.maximum(sine, least, out=sine)
     total = parts[0]
     for part in parts[1:]:
         total = total + part

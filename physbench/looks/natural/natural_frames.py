@@ -29,8 +29,9 @@ from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.vectors import length, planes
 from physbench.looks.natural.view_rays import NOTHING_MET, Seen, rays_within, see, textured_albedo, view_directions
-from physbench.world.camera import eye, px_from_world
+from physbench.world.camera import eye, looking, px_from_world
 from physbench.world.geometry import rotate
+from physbench.world.meshes import NEAR_PLANE
 from physbench.world.rendering import Rendered
 from physbench.world.scene import Camera, RenderSpec, Scene, Vector
 from physbench.world.silhouettes import boxes, full_area
@@ -266,14 +267,19 @@ def _hits(
 ) -> tuple[Array, Array]:
     """Distances (h, w) and normals (h, w, 3) as of `hit_mover`, of the fine rays `close` to a body."""
     rows, columns = close
-    tall, wide = rows.stop - rows.start, columns.stop - columns.start
-    t, normals = np.empty((tall, wide)), np.empty((tall, wide, 3))
-    step = max(1, STRIP_RAYS // wide)
-    for top in range(0, tall, step):
-        strip = slice(top, min(top + step, tall))
-        part = slice(rows.start + strip.start, rows.start + strip.stop)
-        rays = view_directions(camera, spec, backdrop.fine, (part, columns))
-        t[strip], normals[strip] = hit_mover(mover, backdrop.origin, rays)
+    fine = backdrop.fine
+    t = np.full((rows.stop - rows.start, columns.stop - columns.start), NOTHING_MET)
+    normals = np.empty((*t.shape, 3))  # is only read where the body is met
+    if mover.body.shape != "sphere" and _in_front(camera, mover):  # a box fills little of what is close to it
+        left, top, right, bottom = _outline(camera, mover, spec)
+        rows = slice(max(rows.start, fine * (top - 1)), min(rows.stop, fine * (bottom + 1)))
+        columns = slice(max(columns.start, fine * (left - 1)), min(columns.stop, fine * (right + 1)))
+    step = max(1, STRIP_RAYS // max(1, columns.stop - columns.start))
+    for top in range(rows.start, rows.stop, step):
+        part = slice(top, min(top + step, rows.stop)), columns
+        rays = view_directions(camera, spec, fine, part)
+        here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, close, strict=True))
+        t[here], normals[here] = hit_mover(mover, backdrop.origin, rays)
     return t, normals
 
 
@@ -295,8 +301,22 @@ def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tupl
     if not is_holder(mover.body):
         left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
         return int(left), int(top), int(right), int(bottom)
+    return _outline(scene.camera, mover, spec)
+
+
+def _corners(mover: Mover) -> Array:
+    """Corners (8, 3) m of the box around a body that is none but a box or a cylinder."""
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * mover.half
-    seen = px_from_world(scene.camera, spec, mover.centre + rotate(mover.turn, corners))
+    return np.asarray(mover.centre + rotate(mover.turn, corners))
+
+
+def _in_front(camera: Camera, mover: Mover) -> bool:
+    return bool(((_corners(mover) - eye(camera)) @ looking(camera)).min() > NEAR_PLANE)
+
+
+def _outline(camera: Camera, mover: Mover, spec: RenderSpec) -> tuple[int, int, int, int]:
+    """A box px left, top, right, bottom (exclusive) around the corners of a body, as far as it is in the picture."""
+    seen = px_from_world(camera, spec, _corners(mover))
     size = (spec.width, spec.height)
     left, top = np.floor(seen.min(axis=0)).clip(0, size).astype(int)
     right, bottom = np.ceil(seen.max(axis=0)).clip(0, size).astype(int)
