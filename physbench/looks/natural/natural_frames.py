@@ -233,7 +233,7 @@ def _views(
         if right <= left or bottom <= top:
             continue
         close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
-        t, normals = _hits(scene.camera, backdrop, mover, close, spec)
+        t, normals = _hits(scene.camera, backdrop.origin, fine, mover, close, spec)
         nearer = t < depth[close]
         if mover.behind:
             nearer &= owner[close] < 0
@@ -263,11 +263,10 @@ def _views(
 
 
 def _hits(
-    camera: Camera, backdrop: Backdrop, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
+    camera: Camera, origin: Array, fine: int, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
 ) -> tuple[Array, Array]:
     """Distances (h, w) and normals (h, w, 3) as of `hit_mover`, of the fine rays `close` to a body."""
     rows, columns = close
-    fine = backdrop.fine
     t = np.full((rows.stop - rows.start, columns.stop - columns.start), NOTHING_MET)
     normals = np.empty((*t.shape, 3))  # is only read where the body is met
     if mover.body.shape != "sphere" and _in_front(camera, mover):  # a box fills little of what is close to it
@@ -279,7 +278,7 @@ def _hits(
         part = slice(top, min(top + step, rows.stop)), columns
         rays = view_directions(camera, spec, fine, part)
         here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, close, strict=True))
-        t[here], normals[here] = hit_mover(mover, backdrop.origin, rays)
+        t[here], normals[here] = hit_mover(mover, origin, rays)
     return t, normals
 
 
