@@ -8,7 +8,7 @@
 the rms difference of the last two in levels: of the picture, and within two radii of what moves. `tracked` prints bias
 and standard deviation of tracked centres (px, the worse axis), how many places of bodies in full view are lost, and the
 largest strength of a violation (diameters) that shadowing reads off ground truth. `drawn` prints the CPU
-seconds a frame of whole clips whose static light is in the cache, the least of three times, for each seed from `--seed` on.
+seconds a frame of whole clips whose static light is in the cache, the least of three times, seeds from `--seed` on.
 """
 
 from __future__ import annotations
