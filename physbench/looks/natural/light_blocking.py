@@ -51,9 +51,10 @@ def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
     """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
     hidden = np.zeros(points.shape[:-1], dtype=points.dtype)
     near = _near_shadow(blocker, points, lamp)
-    if near.any():
-        behind = _lamp_behind_ball if isinstance(blocker, BallBlocker) else _lamp_behind_box
-        hidden[near] = behind(blocker, points[near], lamp)
+    if near.any() and isinstance(blocker, BallBlocker):
+        hidden[near] = _lamp_behind_ball(blocker, points[near], lamp)
+    elif near.any() and isinstance(blocker, BoxBlocker):
+        hidden[near] = _lamp_behind_box(blocker, points[near], lamp)
     return blocker.strength * hidden
 
 

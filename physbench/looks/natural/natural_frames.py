@@ -201,8 +201,8 @@ def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Arra
             for channel in range(3):
                 sent[channel, near] += here * radiance[:, channel]
     sky = 1 - np.minimum(hidden, 1.0)
-    layers, sent = backdrop.layers, np.moveaxis(sent.reshape(3, *lamp.shape), 0, -1)
-    return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + sent))
+    layers, back = backdrop.layers, sent.T.reshape(points.shape)
+    return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + back))
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,7 +303,7 @@ def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tupl
     return _outline(scene.camera, mover, spec)
 
 
-def _corners(mover: Mover) -> Array:
+def _corners(mover: Mover) -> NDArray[np.float64]:
     """Corners (8, 3) m of the box around a body that is none but a box or a cylinder."""
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * mover.half
     return np.asarray(mover.centre + rotate(mover.turn, corners))
