@@ -34,7 +34,7 @@ class LazyClip(Clip):
         return clip
 
     @cached_property
-    def frames(self) -> Frames:  # type: ignore[override]  # of a field that can be written to
+    def frames(self) -> Frames:
         """(T, H, W, 3)."""
         return self._unpack(len(self.times))
 

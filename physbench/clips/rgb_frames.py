@@ -22,7 +22,6 @@ def rgb_converter() -> Callable[[Any], Frame]:
     reformatter = VideoReformatter()
 
     def convert(frame: Any) -> Frame:
-        image: Frame = reformatter.reformat(frame, format="rgb24").to_ndarray()
-        return image
+        return np.asarray(reformatter.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
 
     return convert

@@ -28,7 +28,7 @@ from physbench.dynamics.array_layout import (
     VX,
     VY,
 )
-from physbench.dynamics.compiled import compiled
+from physbench.world.compiled import compiled
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

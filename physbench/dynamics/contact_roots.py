@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from physbench.dynamics.compiled import compiled
+from physbench.world.compiled import compiled
 
 MAX_NEWTON_ROUNDS = 60  # of Newton's method between two ends; 5 to 8 are typical
 ROOT_ACCURACY = 1e-13  # of the span of time in which a root is sought

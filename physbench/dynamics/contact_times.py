@@ -33,9 +33,9 @@ from physbench.dynamics.array_layout import (
     X,
     Y,
 )
-from physbench.dynamics.compiled import compiled
 from physbench.dynamics.contact_response import MIN_REBOUND_SPEED
 from physbench.dynamics.contact_roots import curved_contact_time, face_contact_time, straight_contact_time
+from physbench.world.compiled import compiled
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

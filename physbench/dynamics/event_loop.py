@@ -44,7 +44,6 @@ from physbench.dynamics.array_layout import (
     X,
     Y,
 )
-from physbench.dynamics.compiled import compiled, kernel
 from physbench.dynamics.contact_response import (
     MIN_REBOUND_SPEED,
     bounce_off_fixed,
@@ -52,6 +51,7 @@ from physbench.dynamics.contact_response import (
     remove_normal_acceleration,
 )
 from physbench.dynamics.contact_times import FACE_END, FIRST_FACE, SLIDE, first_event
+from physbench.world.compiled import compiled, kernel
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE, H
-from physbench.dynamics.compiled import compiled, kernel
 from physbench.dynamics.kepler import MIN_ORBIT_RADIUS
+from physbench.world.compiled import compiled, kernel
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE
-from physbench.dynamics.compiled import compiled, kernel
 from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
+from physbench.world.compiled import compiled, kernel
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from physbench.dynamics.compiled import Kernel
 from physbench.dynamics.event_loop import evaluate, follow
 from physbench.dynamics.field_orbits import follow_field
 from physbench.dynamics.kepler_jit import follow_orbits
+from physbench.world.compiled import Kernel
 
 KERNELS: tuple[Kernel[..., Any], ...] = (follow, evaluate, follow_orbits, follow_field)
 

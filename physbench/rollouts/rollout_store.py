@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -68,7 +68,7 @@ def _hashes(files: Iterable[Path]) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
-def store_rollouts(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -> Iterator[Rollout]:
+def store_rollouts(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -> Generator[Rollout, None, None]:
     """As `store_rollout`, of several at once: while one is encoded or hashed other threads run.
 
     Yields them in order, each as soon as it is stored. Raises what storing one of them raises, in its turn.
@@ -126,7 +126,7 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
 
 def _whole_sidecar(folder: RunFolder, clip_id: str, sample: int) -> dict[str, Any]:
     """What stands beside an answer whose files are those that were written. Raises one of NOT_ARRAYS."""
-    document = read_sealed_json(_sidecar(folder.rollout(clip_id, sample)))
+    document: dict[str, Any] = read_sealed_json(_sidecar(folder.rollout(clip_id, sample)))
     if _hashes(_answer_files(folder, clip_id, sample, document)) != document["sha256"]:
         raise ValueError("its files are others than were written")
     return document

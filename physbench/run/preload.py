@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 
 from physbench.diagnosis import diagnose_run
-from physbench.dynamics.compiled import when_compiling
 from physbench.dynamics.kernels import KERNELS
 from physbench.run import references, worker
 from physbench.scoring.score_clip import find_scorers
 from physbench.worker_pool import notify
+from physbench.world.compiled import when_compiling
 
 __all__ = ["diagnose_run", "references", "worker"]
 

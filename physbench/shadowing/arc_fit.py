@@ -7,8 +7,7 @@ simulator itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ BOUND_MARGIN = 1e-6  # limits; a lower bound counts if it is more than its round
 ABSENT_RESIDUAL = 1e3  # sd, where a candidate is absent
 
 
-class WeightedPoints(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class WeightedPoints:
     """The M / 2 points of a track to which arcs are fitted."""
 
     index: NDArray[np.intp]  # (M / 2,) in frames x bodies

@@ -90,7 +90,12 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks"), (NATURAL,)),
         # Compiled functions and the constants in them. `array_layout` is filled from a `PlanarScene` in Python.
         "kernels": Purpose(
-            ("physbench.dynamics.event_loop", "physbench.dynamics.field_orbits", "physbench.dynamics.kepler_jit"),
+            (
+                "physbench.dynamics.event_loop",
+                "physbench.dynamics.field_orbits",
+                "physbench.dynamics.kepler_jit",
+                "physbench.looks.natural.polygon_edges",
+            ),
             ("physbench.dynamics.planar_scene",),
         ),
     }

@@ -16,12 +16,12 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.dynamics import compiled
 from physbench.dynamics.changed_motion import FieldSimulator
 from physbench.dynamics.forward_model import forward_model_or_none
 from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.kepler_arcs import KeplerSimulator
 from physbench.dynamics.kernels import KERNELS
+from physbench.world import compiled
 
 HEAD = "from room.compiled import compiled\n"
 INNER = HEAD + "\n@compiled\ndef inner(x):\n    return {} * x\n"

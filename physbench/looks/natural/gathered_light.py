@@ -18,7 +18,7 @@ from physbench.looks.natural.light_blocking import Blocker, BoxBlocker, lamp_lig
 from physbench.looks.natural.mover_pixels import hit_mover
 from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import Stage
-from physbench.looks.natural.vectors import length
+from physbench.looks.natural.vectors import length, planes
 from physbench.looks.natural.view_rays import materials, meet
 
 Float = NDArray[np.floating]
@@ -94,6 +94,7 @@ def arriving(
 def light_left(points: Float, normals: Float, stage: Stage, ways: Sequence[Blocker], fixed: int) -> tuple[Float, Float]:
     """Shares (P,) of the lamp's light and of the sky's that are left; the first `fixed` blockers hide only the lamp."""
     lamp, hidden = np.ones(len(points)), np.zeros(len(points))
+    points, normals = planes(points).T, planes(normals).T
     for number, blocker in enumerate(ways):
         lamp *= 1 - lamp_share_hidden(blocker, points, stage.key)
         if number >= fixed:

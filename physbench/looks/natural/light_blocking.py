@@ -14,11 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.looks.natural.polygon_edges import edge_terms
 from physbench.looks.natural.stage import Lamp
-from physbench.looks.natural.vectors import cross, dot, length
-from physbench.world.geometry import rotate
+from physbench.looks.natural.vectors import box_axes, cross, dot, length, planes
 
 Float = NDArray[np.floating]
+PENUMBRA = 0.2  # m by which the shadow of a box is wider at most, per m behind it
+FACE_GAP = 1e-4  # m before a face of a box, from where on it hides a part of the sky
+SINGLE_ERROR = 5e-5  # m, more than distances of single precision are off
+STRIP = 1 << 14  # points that are looked at together: what is computed of them stays in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +49,30 @@ Blocker = BallBlocker | BoxBlocker
 
 def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
     """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
-    if isinstance(blocker, BallBlocker):
-        return blocker.strength * _lamp_behind_ball(blocker, points, lamp)
-    return blocker.strength * _lamp_behind_box(blocker, points, lamp)
+    hidden = np.zeros(points.shape[:-1], dtype=points.dtype)
+    near = _near_shadow(blocker, points, lamp)
+    if near.any() and isinstance(blocker, BallBlocker):
+        hidden[near] = _lamp_behind_ball(blocker, points[near], lamp)
+    elif near.any() and isinstance(blocker, BoxBlocker):
+        hidden[near] = _lamp_behind_box(blocker, points[near], lamp)
+    return blocker.strength * hidden
+
+
+def _near_shadow(blocker: Blocker, points: Float, lamp: Lamp) -> NDArray[np.bool_]:
+    """Points (...) from which a body may hide some of the lamp: all of these, and not many more."""
+    shape = points.shape[:-1]
+    places = planes(points).T
+    to_body = blocker.centre.astype(points.dtype) - places
+    to_lamp = np.asarray(lamp.position, dtype=points.dtype) - places
+    body2, lamp2 = dot(to_body, to_body), dot(to_lamp, to_lamp)
+    ahead = dot(to_body, to_lamp) / np.sqrt(lamp2)
+    if isinstance(blocker, BallBlocker):  # sin(a + b) <= sin(a) + sin(b)
+        reach = blocker.radius + lamp.radius * np.sqrt(body2 / lamp2)
+    else:
+        radius = float(np.linalg.norm(np.asarray(blocker.half)))
+        reach = radius + PENUMBRA * np.maximum(ahead + radius, 0.0)
+    slack = 1e-3 * (1 + body2)  # more than what rounding does
+    return np.asarray((body2 - ahead * ahead < reach * reach + slack).reshape(shape))
 
 
 def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
@@ -108,7 +133,7 @@ def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
 
 
 def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
-    axes = rotate(box.turn, np.eye(3)).astype(points.dtype)  # (3, 3), rows
+    axes = box_axes(box.turn).astype(points.dtype)  # (3, 3), rows
     half = np.asarray(box.half, dtype=points.dtype)
     to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
     distance = np.sqrt(dot(to_lamp, to_lamp))
@@ -124,7 +149,7 @@ def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
     place = -(to_box @ axes.T)
     for i in range(3):
         near &= ~((np.abs(place[..., i]) > half[i] - 2e-3) & (place[..., i] * slope[..., i] > 0))
-    near &= dot(across, across) < (np.linalg.norm(half) + 0.2 * np.maximum(ahead + reach, 0)) ** 2
+    near &= dot(across, across) < (np.linalg.norm(half) + PENUMBRA * np.maximum(ahead + reach, 0)) ** 2
     hidden[~near] = 0.0
     if not near.any():
         return hidden
@@ -172,30 +197,46 @@ def _chord(x: Float) -> Float:
 
 def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
     """Lambert's sum over the edges of the faces that a point sees."""
-    axes = rotate(box.turn, np.eye(3)).astype(points.dtype)
+    axes = box_axes(box.turn).astype(points.dtype)
     half = np.asarray(box.half, dtype=points.dtype)
-    total = np.zeros(points.shape[:-1], dtype=points.dtype)
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        for sign in (1.0, -1.0):
-            middle = box.centre.astype(points.dtype) + sign * half[i] * axes[i]
-            outside = ((points - middle) @ (sign * axes[i])) > 1e-4
-            if not outside.any():
-                continue
-            a, b = half[j] * axes[j], sign * half[k] * axes[k]
-            corners = [middle - a - b, middle + a - b, middle + a + b, middle - a + b]
-            total[outside] += _polygon(corners, points[outside], normals[outside])
-    return np.asarray(np.clip(total, 0.0, 1.0))
+    centre = box.centre.astype(points.dtype)
+    places, facing = planes(points), planes(normals)
+    total = np.zeros(places.shape[1], dtype=points.dtype)
+    for start in range(0, len(total), STRIP):
+        strip = slice(start, start + STRIP)
+        place, normal = places[:, strip], facing[:, strip]
+        from_centre = place - centre[:, None]
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            along = dot(from_centre.T, axes[i])
+            ends = along.min(), along.max()
+            for sign in (1.0, -1.0):
+                least, most = sorted(sign * end - half[i] for end in ends)
+                if most < FACE_GAP - SINGLE_ERROR:
+                    continue
+                middle = centre + sign * half[i] * axes[i]
+                a, b = half[j] * axes[j], sign * half[k] * axes[k]
+                corners = np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])
+                if least > FACE_GAP + SINGLE_ERROR:
+                    total[strip] += _polygon(corners, place, normal)
+                    continue
+                outside = np.flatnonzero(dot(place.T - middle, sign * axes[i]) > FACE_GAP)
+                if len(outside):
+                    some = _polygon(corners, place.take(outside, axis=1), normal.take(outside, axis=1))
+                    total[start + outside] += some
+    return np.asarray(np.clip(total, 0.0, 1.0).reshape(points.shape[:-1]))
 
 
-def _polygon(corners: Sequence[Float], points: Float, normals: Float) -> Float:
-    """Form factor (P,) of a polygon whose corners run counter-clockwise, seen from its front."""
-    ways = [corner.astype(points.dtype) - points for corner in corners]
-    units = [way / np.maximum(length(way), 1e-6)[:, None] for way in ways]
-    total = np.zeros(len(points), dtype=points.dtype)
-    for a, b in zip(units, (*units[1:], units[0]), strict=True):
-        across = cross(b, a)
-        sine = length(across)
-        angle = np.arctan2(sine, dot(a, b))
-        total += angle * dot(across, normals) / np.maximum(sine, 1e-6)
+def _polygon(corners: Float, points: Float, normals: Float) -> Float:
+    """Form factor (P,) of a polygon seen from its front; corners (K, 3), counter-clockwise; the others (3, P)."""
+    terms = np.empty((3, len(corners), points.shape[1]), dtype=points.dtype)
+    least = points.dtype.type(1e-6)
+    edge_terms(corners, np.ascontiguousarray(points), np.ascontiguousarray(normals), least, terms)
+    sine, parts, weight = terms
+    np.arctan2(sine, parts, out=parts)
+    parts *= weight
+    parts /= np.maximum(sine, least, out=sine)
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
     return np.asarray(np.maximum(total / (2 * np.pi), 0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -37,7 +38,7 @@ class Mover:
     casts: float = 1.0  # share of its shadow and of the light that it sends back that is drawn
     behind: bool = False  # all other bodies, wherever it is: a holder that withdraws
 
-    @property
+    @cached_property
     def blockers(self) -> tuple[Blocker, ...]:
         """What it is to light; nothing where it casts no shadow."""
         if not self.casts:

@@ -27,10 +27,11 @@ from physbench.looks.natural.movers import Mover, drawable, movers_at
 from physbench.looks.natural.stage import Stage, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
-from physbench.looks.natural.vectors import length
-from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_albedo, view_directions
-from physbench.world.camera import eye, px_from_world
+from physbench.looks.natural.vectors import length, planes
+from physbench.looks.natural.view_rays import NOTHING_MET, Seen, rays_within, see, textured_albedo, view_directions
+from physbench.world.camera import eye, looking, px_from_world
 from physbench.world.geometry import rotate
+from physbench.world.meshes import NEAR_PLANE
 from physbench.world.rendering import Rendered
 from physbench.world.scene import Camera, RenderSpec, Scene, Vector
 from physbench.world.silhouettes import boxes, full_area
@@ -38,7 +39,7 @@ from physbench.world.silhouettes import boxes, full_area
 Array = NDArray[np.floating]
 Image = NDArray[np.uint8]
 LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
-STRIP_RAYS = 1 << 18  # that are looked along at a time: memory stays flat
+STRIP_RAYS = 1 << 15  # that are looked along at a time: their arrays stay in the processor's cache
 LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
 
 
@@ -118,12 +119,19 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
         return Backdrop(stage, fine, origin, rays, depth, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
-    points = (origin + rays * seen.depth[..., None]).astype(np.float32)
+    sky_light = _sky_light(stage, seen, layers)
+    albedo, layers = _in_planes(albedo), Layers(_in_planes(layers.key), _in_planes(layers.sky))
+    points = _in_planes((origin + rays * seen.depth[..., None]).astype(np.float32))
     still = albedo * (layers.key + layers.sky)
     return Backdrop(
-        stage, fine, origin, rays, depth, points, seen.normal.astype(np.float32), albedo,
-        layers, still, block_ways(stage), _sky_light(stage, seen, layers),
+        stage, fine, origin, rays, depth, points, _in_planes(seen.normal.astype(np.float32)), albedo,
+        layers, still, block_ways(stage), sky_light,
     )  # fmt: skip
+
+
+def _in_planes(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same vectors (h, w, 3), each coordinate in a row of its own."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(vectors, -1, 0)), 0, -1)
 
 
 def _fine_stage(
@@ -163,10 +171,9 @@ def compose(
         covered[view.mover.index] = view.share.sum()
     picture *= 1 - total[..., None]
     for view in views:
-        on = view.share > 0
-        if on.any():
-            colour = _body_colour(view, on, movers, light, backdrop)
-            picture[view.where][on] += (view.share[on][:, None] * colour).astype(np.float32)
+        if len(view.rays):
+            colour = _body_colour(view, movers, light, backdrop)
+            picture[view.where][view.on] += (view.share[view.on][:, None] * colour).astype(np.float32)
     return picture, covered
 
 
@@ -182,17 +189,20 @@ def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Arra
     points, normals = backdrop.points, backdrop.normals
     lamp = np.ones(points.shape[:2], dtype=np.float32)
     hidden = np.zeros(points.shape[:2], dtype=np.float32)
-    sent = np.zeros_like(points)
+    places, sent = planes(points), np.zeros((3, lamp.size), dtype=np.float32)
     for mover in movers:
         for blocker in mover.blockers:
             lamp *= 1 - lamp_share_hidden(blocker, points, backdrop.stage.key).astype(np.float32)
             share = sky_share_hidden(blocker, points, normals).astype(np.float32)
             hidden += share
-            near = share > LEAST_HIDDEN
-            sent[near] += share[near, None] * sent_out(mover, light.get(mover.index), points[near], backdrop.stage)
+            near = np.flatnonzero(share > LEAST_HIDDEN)
+            here = share.ravel()[near]
+            radiance = sent_out(mover, light.get(mover.index), places.take(near, axis=1).T, backdrop.stage)
+            for channel in range(3):
+                sent[channel, near] += here * radiance[:, channel]
     sky = 1 - np.minimum(hidden, 1.0)
-    layers = backdrop.layers
-    return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + sent))
+    layers, back = backdrop.layers, sent.T.reshape(points.shape)
+    return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + back))
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,9 +212,10 @@ class BodyView:
     mover: Mover
     where: tuple[slice, slice]  # of the picture
     share: NDArray[np.float32]  # (h, w) of each pixel
-    rays: Array  # (h, w, 3), mean of those that meet it
-    points: Array  # (h, w, 3), mean
-    normals: Array  # (h, w, 3), mean, not of length 1
+    on: NDArray[np.bool_]  # (h, w), where that is above 0: P pixels
+    rays: Array  # (P, 3), mean of those that meet it
+    points: Array  # (P, 3), mean
+    normals: Array  # (P, 3), mean, not of length 1
 
 
 def _views(
@@ -222,30 +233,66 @@ def _views(
         if right <= left or bottom <= top:
             continue
         close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
-        rays = view_directions(scene.camera, spec, fine, close)
-        t, normals = hit_mover(mover, backdrop.origin, rays)
+        t, normals = _hits(scene.camera, backdrop.origin, fine, mover, close, spec)
         nearer = t < depth[close]
         if mover.behind:
             nearer &= owner[close] < 0
         depth[close][nearer], owner[close][nearer] = t[nearer], number
-        met.append((number, np.s_[top:bottom, left:right], close, rays, t, normals))
+        met.append((number, np.s_[top:bottom, left:right], close, t, normals))
     views, casting = [], list(movers)
     front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
-    for number, where, close, rays, t, normals in met:
-        hit = t < NOTHING_MET
-        if movers[number].body.hue is not None and hit.any():
-            screened = hit & (depth[close] < t) & front[owner[close]]
-            casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
+    for number, where, close, t, normals in met:
+        if movers[number].body.hue is not None:
+            hit = t < NOTHING_MET
+            if hit.any():
+                screened = (depth[close][hit] < t[hit]) & front[owner[close][hit]]
+                casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
         mine = owner[close] == number
-        share = _pooled(mine.astype(np.float64)[..., None], fine)
-        several = np.concatenate([rays, backdrop.origin + rays * t[..., None], normals], axis=-1)
-        mean = _pooled(np.where(mine[..., None], several, 0.0), fine) / np.maximum(share, 1e-9)
+        share = _mean_share(mine, fine)
+        on = share > 0
+        rows, columns = np.nonzero(on)
+        rays = rays_within(scene.camera, spec, fine, rows + where[0].start, columns + where[1].start)
+        points = backdrop.origin + rays * _of_pixels(t, fine, rows, columns)[..., None]
+        several = np.concatenate([rays, points, _of_pixels(normals, fine, rows, columns)], axis=-1)
+        mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)
+        mean /= share[on][:, None]
         views.append(
-            BodyView(
-                casting[number], where, share[..., 0].astype(np.float32), mean[..., :3], mean[..., 3:6], mean[..., 6:]
-            )
+            BodyView(casting[number], where, share.astype(np.float32), on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
         )
     return views, casting
+
+
+def _hits(
+    camera: Camera, origin: Array, fine: int, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
+) -> tuple[Array, Array]:
+    """Distances (h, w) and normals (h, w, 3) as of `hit_mover`, of the fine rays `close` to a body."""
+    rows, columns = close
+    t = np.full((rows.stop - rows.start, columns.stop - columns.start), NOTHING_MET)
+    normals = np.empty((*t.shape, 3))  # is only read where the body is met
+    if mover.body.shape != "sphere" and _in_front(camera, mover):  # a box fills little of what is close to it
+        left, top, right, bottom = _outline(camera, mover, spec)
+        rows = slice(max(rows.start, fine * (top - 1)), min(rows.stop, fine * (bottom + 1)))
+        columns = slice(max(columns.start, fine * (left - 1)), min(columns.stop, fine * (right + 1)))
+    step = max(1, STRIP_RAYS // max(1, columns.stop - columns.start))
+    for top in range(rows.start, rows.stop, step):
+        part = slice(top, min(top + step, rows.stop)), columns
+        rays = view_directions(camera, spec, fine, part)
+        here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, close, strict=True))
+        t[here], normals[here] = hit_mover(mover, origin, rays)
+    return t, normals
+
+
+def _mean_share(there: NDArray[np.bool_], fine: int) -> Array:
+    """Share (h, w) of the fine rays (fine h, fine w) of a pixel that are there."""
+    counts = sum(there[row::fine, column::fine].astype(np.uint8) for row in range(fine) for column in range(fine))
+    return np.asarray(counts / (fine * fine))
+
+
+def _of_pixels(values: Array, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
+    """Values (P, fine * fine, ...) of the fine rays of pixels (P,), from those (fine h, fine w, ...) of all rays."""
+    tall, wide, *rest = values.shape
+    blocks = values.reshape(tall // fine, fine, wide // fine, fine, *rest)
+    return blocks[rows, :, columns].reshape(len(rows), fine * fine, *rest)
 
 
 def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tuple[int, int, int, int]:
@@ -253,34 +300,40 @@ def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tupl
     if not is_holder(mover.body):
         left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
         return int(left), int(top), int(right), int(bottom)
+    return _outline(scene.camera, mover, spec)
+
+
+def _corners(mover: Mover) -> NDArray[np.float64]:
+    """Corners (8, 3) m of the box around a body that is none but a box or a cylinder."""
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * mover.half
-    seen = px_from_world(scene.camera, spec, mover.centre + rotate(mover.turn, corners))
+    return np.asarray(mover.centre + rotate(mover.turn, corners))
+
+
+def _in_front(camera: Camera, mover: Mover) -> bool:
+    return bool(((_corners(mover) - eye(camera)) @ looking(camera)).min() > NEAR_PLANE)
+
+
+def _outline(camera: Camera, mover: Mover, spec: RenderSpec) -> tuple[int, int, int, int]:
+    """A box px left, top, right, bottom (exclusive) around the corners of a body, as far as it is in the picture."""
+    seen = px_from_world(camera, spec, _corners(mover))
     size = (spec.width, spec.height)
     left, top = np.floor(seen.min(axis=0)).clip(0, size).astype(int)
     right, bottom = np.ceil(seen.max(axis=0)).clip(0, size).astype(int)
     return int(left), int(top), int(right), int(bottom)
 
 
-def _pooled(values: Array, fine: int) -> Array:
-    """Means over fine x fine: (fine h, fine w, C) -> (h, w, C)."""
-    tall, wide, channels = values.shape
-    return np.asarray(values.reshape(tall // fine, fine, wide // fine, fine, channels).mean(axis=(1, 3)))
-
-
-def _body_colour(
-    view: BodyView, on: NDArray[np.bool_], movers: list[Mover], light: dict[int, Array], backdrop: Backdrop
-) -> Array:
-    """Linear RGB (P, 3) of a body in the pixels where it is on."""
+def _body_colour(view: BodyView, movers: list[Mover], light: dict[int, Array], backdrop: Backdrop) -> Array:
+    """Linear RGB (P, 3) of a body in the pixels where it is."""
     mover, stage = view.mover, backdrop.stage
     others = [blocker for other in movers if other is not mover for blocker in other.blockers]
     if mover.body.shape == "sphere":
-        points, normals = ball_points(mover, backdrop.origin, view.rays[on])
+        points, normals = ball_points(mover, backdrop.origin, view.rays)
         to_eye = backdrop.origin - points
         to_eye /= length(to_eye)[:, None]
         around = light.get(mover.index, np.zeros((16, 3)))
         return ball_light(mover, points, normals, to_eye, around, stage, [*backdrop.blocks, *others])
-    points = view.points[on]
-    normals = view.normals[on] / length(view.normals[on])[:, None]
+    points = view.points
+    normals = view.normals / length(view.normals)[:, None]
     floor = stage.floor
     glow = np.full(3, stage.sky)
     if floor is not None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from physbench.world.geometry import rotate
 
 Float = NDArray[np.floating]
 
@@ -28,3 +32,20 @@ def cross(a: Float, b: Float) -> Float:
         j, k = (i + 1) % 3, (i + 2) % 3
         out[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
     return out
+
+
+def planes(vectors: Float) -> Float:
+    """Vectors (..., 3) as (3, P), each coordinate in a row of its own: NumPy is faster along rows."""
+    return np.ascontiguousarray(np.moveaxis(vectors, -1, 0)).reshape(3, -1)
+
+
+def box_axes(turn: ArrayLike) -> NDArray[np.float64]:
+    """The axes (3, 3) of a box that is turned by a quaternion (4,), one a row; not to be written to."""
+    return _box_axes(np.asarray(turn, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=256)
+def _box_axes(turn: bytes) -> NDArray[np.float64]:
+    axes = rotate(np.frombuffer(turn), np.eye(3))
+    axes.flags.writeable = False
+    return axes

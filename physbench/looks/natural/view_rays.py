@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from physbench.looks.natural.door import painted
 from physbench.looks.natural.stage import Material, Stage, StageBox, Surface
 from physbench.looks.natural.textures import texture
-from physbench.looks.natural.vectors import dot
+from physbench.looks.natural.vectors import box_axes, dot
 from physbench.world.camera import eye, looking, pixels_per_metre
-from physbench.world.geometry import rotate, unrotate
+from physbench.world.geometry import unrotate
 from physbench.world.scene import Camera, RenderSpec
 
 Float = NDArray[np.floating]
@@ -108,21 +108,20 @@ def hit_box(
     away = np.asarray(centre) - np.asarray(origin)
     close = _passes(away, directions, float(np.linalg.norm(half)))  # few rays come near a box
     t, normal = np.full(close.shape, NOTHING_MET), np.zeros((*close.shape, 3))
-    axes = rotate(turn, np.eye(3))  # rows
-    o = -np.broadcast_to(away, (*close.shape, 3))[close] @ axes.T
+    axes = box_axes(turn)
     d = np.broadcast_to(directions, (*close.shape, 3))[close] @ axes.T
+    o = -(np.broadcast_to(away, d.shape) if away.ndim == 1 else away[close]) @ axes.T
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = (-np.asarray(half) - o) / d, (np.asarray(half) - o) / d
     near, far = np.minimum(a, b), np.maximum(a, b)
     near, far = np.where(np.isnan(near), -NOTHING_MET, near), np.where(np.isnan(far), NOTHING_MET, far)
     (x, y, z), leave = near.T, np.minimum(np.minimum(far[:, 0], far[:, 1]), far[:, 2])
     enter = np.maximum(np.maximum(x, y), z)
-    axis = np.where(x >= enter, 0, np.where(y >= enter, 1, 2))
     met = (enter < leave) & (enter > 1e-6)
+    axis = np.where(x >= enter, 0, np.where(y >= enter, 1, 2))[met]
     t[close] = np.where(met, enter, NOTHING_MET)
-    local = np.zeros(d.shape)
-    np.put_along_axis(local, axis[:, None], -np.sign(np.take_along_axis(d, axis[:, None], axis=-1)), axis=-1)
-    normal[close] = np.where(met[:, None], local @ axes, 0.0)
+    close[close] = met
+    normal[close] = -np.sign(d[met, axis])[:, None] * axes[axis]
     return t, normal
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
+from physbench.looks.natural import light_blocking
 from physbench.looks.natural.light_blocking import (
     BallBlocker,
     Blocker,
@@ -52,6 +56,21 @@ def test_share_of_the_lamp_is_that_of_rays(blocker: Blocker, tolerance: float) -
     assert np.ptp(expected) > 0.9
     assert np.sqrt(np.mean((found - expected) ** 2)) < tolerance
     assert np.abs(found - expected).max() < 4 * tolerance
+
+
+@pytest.mark.parametrize(
+    ("blocker", "behind"), [(BALL, light_blocking._lamp_behind_ball), (BOX, light_blocking._lamp_behind_box)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_shadow_falls_where_none_is_looked_for(
+    blocker: Any, behind: Callable[..., np.ndarray], dtype: type[np.floating]
+) -> None:
+    points = np.random.default_rng(5).uniform(-4, 4, (20_000, 3)).astype(dtype)
+    points[:2000] *= dtype(0.2)  # close to the body, and in it
+    for lamp in (LAMP, Lamp((0.3, -0.5, 8.0), 2.0, 1.0)):
+        everywhere = behind(blocker, points, lamp)
+        assert 0.01 < (everywhere > 0).mean() < 0.7
+        assert np.abs(lamp_share_hidden(blocker, points, lamp) - everywhere).max() < 1e-5
 
 
 @pytest.mark.parametrize("blocker", [BALL, BOX])

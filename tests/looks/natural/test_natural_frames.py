@@ -11,10 +11,14 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.errors import UsageError
 from physbench.looks.known_looks import draw, draw_still
-from physbench.looks.natural.movers import drawable
+from physbench.looks.natural import natural_frames
+from physbench.looks.natural.mover_pixels import hit_mover
+from physbench.looks.natural.movers import drawable, movers_at
 from physbench.looks.natural.natural_frames import displayed
 from physbench.looks.natural.stage import level_of, linear, stage_of
+from physbench.looks.natural.view_rays import NOTHING_MET, view_directions
 from physbench.validation.sources import show
+from physbench.world.camera import eye
 from physbench.world.rendering import Rendered
 from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
 from physbench.world.stepping import simulate
@@ -50,6 +54,21 @@ def test_the_night_sky_is_no_screen_and_has_no_hue() -> None:
     still = draw_still(make_scene(Row("orbits/binary-v1", "test", 2)), SPEC)
     assert still.max(axis=-1).min() > 96 and chroma(still).max() < 60
     assert still.std() > 4
+
+
+@pytest.mark.parametrize("task", ["falling/incline-v1", "falling/stack-v1"])
+def test_boxes_and_cylinders_are_met_by_no_ray_outside_of_their_corners(task: str) -> None:
+    scene = make_scene(Row(task, "test", 1))
+    states, stage = simulate(scene, np.array([0.4])).states, stage_of(scene)
+    whole = np.s_[0:192, 0:192]
+    rays, origin = view_directions(scene.camera, SPEC, 2, whole), eye(scene.camera)
+    movers = movers_at(scene, stage, drawable(scene), 0.4, states[0])
+    assert movers and all(mover.body.shape != "sphere" for mover in movers)
+    for mover in movers:
+        t, normals = natural_frames._hits(scene.camera, origin, 2, mover, whole, SPEC)
+        expected, facing = hit_mover(mover, origin, rays)
+        met = expected < NOTHING_MET
+        assert met.any() and np.array_equal(t, expected) and np.array_equal(normals[met], facing[met])
 
 
 def test_frames_are_the_same_again_and_where_nothing_moves() -> None:
