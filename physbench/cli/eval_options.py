@@ -63,7 +63,7 @@ Look = Annotated[
 PromptMotion = Annotated[
     bool,
     typer.Option(
-        "--prompt-motion",
+        "--prompt-motion/--no-prompt-motion",
         help="For models that see one image: the prompt says how things move (slowly, to the left); a track of its "
         "own.",
     ),

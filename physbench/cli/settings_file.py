@@ -18,11 +18,11 @@ from physbench.errors import UsageError, nearest
 OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
 MOST_SETTINGS_BYTES = 1 << 20
 FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
-SWITCHES = ("chain", "diagnosis", "compile")
+SWITCHES = ("chain", "diagnosis", "compile", "prompt_motion")
 PATTERNS = ("tasks", "scorers")  # which may name files on the command line, and may not here
 OF_RUNS = (
     *("suite", "limit", "samples", "seed", "device", "dtype", "batch_size", "timeout", "workers", "keep_rollouts"),
-    *(*SWITCHES, "autocast", "note", "tag", *PATTERNS),
+    *(*SWITCHES, "look", "autocast", "note", "tag", *PATTERNS),
 )
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "eval": OF_RUNS,
@@ -31,8 +31,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "finish": ("workers",),
     "merge": ("workers",),
     "diagnose": ("workers",),
-    "data.generate": ("suite", "size", "fps", "limit", "workers", "tasks"),
-    "data.export": ("suite", "size", "fps", "context", "limit", "workers", "tasks"),
+    "data.generate": ("suite", "size", "fps", "look", "limit", "workers", "tasks"),
+    "data.export": ("suite", "size", "fps", "look", "context", "prompt_motion", "limit", "workers", "tasks"),
     "tasks.check": ("workers",),
     "scorers.check": ("workers",),
 }

@@ -27,17 +27,21 @@ def test_a_file_gives_options_by_command(here: Path) -> None:
         diagnosis = false
         autocast = "bfloat16"
         compile = true
+        look = "natural"
+        prompt-motion = true
         tag = "mine"
         [data.generate]
         size = 128
+        look = "plain"
         """
     )
     settings = read_settings(here)
     assert settings.file == "physbench.toml"
     computing = {"autocast": "bfloat16", "compile": True}
+    shown = {"look": "natural", "prompt_motion": True}
     assert settings.default_map == {
-        "eval": {"suite": "smoke", "batch_size": "4", "diagnosis": False, **computing, "tag": ["mine"]},
-        "data": {"generate": {"size": "128"}},
+        "eval": {"suite": "smoke", "batch_size": "4", "diagnosis": False, **computing, **shown, "tag": ["mine"]},
+        "data": {"generate": {"size": "128", "look": "plain"}},
     }
 
 
