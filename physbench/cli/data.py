@@ -27,11 +27,7 @@ Suite = Annotated[str, typer.Option(help="smoke, core, actions, counterfactuals 
 Look = Annotated[str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 PromptMotion = Annotated[
-    bool,
-    typer.Option(
-        "--prompt-motion/--no-prompt-motion",
-        help="Of an image: the prompt says how things move, for eval with this flag.",
-    ),
+    bool, typer.Option("--prompt-motion/--no-prompt-motion", help="Of an image: the prompt says how things move.")
 ]
 
 

@@ -117,8 +117,8 @@ class Clip:
         return slice(self.handover + 1 - context, len(self.times))
 
     def context(self, context: int) -> NDArray[np.uint8]:
-        """The last `context` frames of the history (context, H, W, 3)."""
-        return self.frames[self.handover + 1 - context : self.handover + 1]
+        """The last `context` frames of the history (context, H, W, 3), or all of it where that is shorter."""
+        return self.frames[max(self.handover + 1 - context, 0) : self.handover + 1]
 
     def future(self) -> NDArray[np.uint8]:
         """The frames after the hand-over (horizon, H, W, 3)."""

@@ -38,7 +38,16 @@ class LazyClip(Clip):
         """(T, H, W, 3)."""
         return self._unpack(len(self.times))
 
+    @cached_property
+    def _history(self) -> Frames:
+        return self.frames if "frames" in self.__dict__ else self._unpack(self.handover + 1)
+
     def context(self, context: int) -> Frames:
         """As `Clip.context`; what follows the hand-over is not unpacked."""
-        first = self.handover + 1 - context
-        return (self.frames if "frames" in self.__dict__ else self._unpack(self.handover + 1))[first : first + context]
+        end = self.handover + 1
+        return self._history[max(end - context, 0) : end]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be unpacked again."""
+        unpacked = ("frames", "_history") if "_unpack" in self.__dict__ else ()
+        return {name: value for name, value in self.__dict__.items() if name not in unpacked}

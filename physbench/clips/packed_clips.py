@@ -205,13 +205,8 @@ class PackedClips:
         return len(self.missing(rows, spec))
 
     def get(self, row: Row, spec: RenderSpec) -> Clip:
-        """A clip; raises as `missing`."""
-        scene = make_scene(row)
-        if _scene_hash(scene) != self._entry(row).scene:
-            raise UsageError(
-                f"--clips: {self.name} holds {row.id} of another scene than the task describes here. Use the task "
-                "with which it was packed, or pack it again."
-            )
+        """A clip; raises as `missing`, and where its task describes another scene here."""
+        scene = self._scene(row)
         content, times = self._content(row, spec), frame_times(scene, spec)
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -238,10 +233,10 @@ class PackedClips:
         return clip
 
     def stored(self, row: Row, spec: RenderSpec) -> StoredClip:
-        """What is known of a clip without unpacking its frames; raises as `missing`."""
+        """What is known of a clip without unpacking its frames; raises as `get`."""
         entry = self._entry(row)
         content = hashlib.sha256(self._content(row, spec)).hexdigest()
-        key = f"{fingerprint('clips')}|{row!r}|{spec!r}|{make_scene(row)!r}|{content}"
+        key = f"{fingerprint('clips')}|{row!r}|{spec!r}|{self._scene(row)!r}|{content}"
         return StoredClip(hashlib.sha256(key.encode()).hexdigest(), entry.state_hash)
 
     @property
@@ -249,6 +244,16 @@ class PackedClips:
         """The suite as it is asked for on the command line."""
         name, told = split_name(self.suite["name"])
         return f"{name} {TOLD_OPTION}" if told else name
+
+    def _scene(self, row: Row) -> Scene:
+        """The scene of a clip, which is that with which it was packed."""
+        scene = make_scene(row)
+        if _scene_hash(scene) != self._entry(row).scene:
+            raise UsageError(
+                f"--clips: {self.name} holds {row.id} of another scene than the task describes here. Use the task "
+                "with which it was packed, or pack it again."
+            )
+        return scene
 
     def _entry(self, row: Row) -> PackedClip:
         entry = self._clips.get(row.id)

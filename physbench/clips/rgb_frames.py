@@ -19,9 +19,12 @@ def rgb_converter() -> Callable[[Any], Frame]:
     """
     from av.video.reformatter import VideoReformatter
 
-    reformatter = VideoReformatter()
+    reformatter, name = VideoReformatter(), ""
 
     def convert(frame: Any) -> Frame:
+        nonlocal reformatter, name
+        if frame.format.name != name:  # PyAV 16 would keep the range of colours of the format before
+            reformatter, name = VideoReformatter(), frame.format.name
         return np.asarray(reformatter.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
 
     return convert

@@ -19,6 +19,7 @@ from physbench.adapters.program_model import ProgramClip, ProgramSteps
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.errors import ModelError
+from physbench.rollouts.batch_jobs import model_context
 from physbench.rollouts.frame_transfer import normalized_frames
 from physbench.rollouts.frame_validation import iterate_chunks
 from physbench.rollouts.in_process import evaluation_mode
@@ -84,7 +85,7 @@ def compare_models(first: FrameModel, second: FrameModel, target: str) -> dict[s
     card = first.card
     store = ClipStore()
     rows = find_suite("smoke").rows[:COMPARED_CLIPS]
-    seen = [torch.from_numpy(store.get(row, card.spec).context(card.context_frames)) for row in rows]
+    seen = [torch.from_numpy(model_context(store.get(row, card.spec), card)) for row in rows]
     numbers = torch.Generator().manual_seed(0)
     random = torch.randint(0, 256, (COMPARED_CLIPS, card.context_frames, 3, *card.image_size), generator=numbers)
     found = {}

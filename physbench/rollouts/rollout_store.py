@@ -116,9 +116,13 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
         document = _whole_sidecar(folder, clip_id, sample)
         shape = tuple(document["shape"])
         frames = read_video(video) if shape[0] else np.zeros(shape, dtype=np.uint8)
-        if frames.shape != shape:
-            return None
-        states = read_states(folder.states(clip_id, sample)) if document.get("answers") == STATES else None
+        if frames.shape != shape or frames_hash(frames) != document["frames_hash"]:
+            return None  # a codec that does not give back what it was given
+        states = None
+        if document.get("answers") == STATES:
+            states = read_states(folder.states(clip_id, sample))
+            if frames_hash(states) != document["states_hash"]:
+                return None
         return Rollout(clip_id, sample, frames, document["failure"], document["chained"], document["seconds"], states)
     except NOT_ARRAYS:
         return None
@@ -133,7 +137,7 @@ def _whole_sidecar(folder: RunFolder, clip_id: str, sample: int) -> dict[str, An
 
 
 def is_whole(folder: RunFolder, clip_id: str, sample: int) -> bool:
-    """Whether a rollout is stored and its files are those that were written; nothing is decoded."""
+    """Whether a rollout is stored and its files are those that were written; what they hold is checked when loaded."""
     try:
         _whole_sidecar(folder, clip_id, sample)
     except NOT_ARRAYS:

@@ -125,7 +125,10 @@ def bring_references(
     """
     spec = card.spec
     load = cache(lambda: clips.get(row, spec))
-    stored = clips.stored(row, spec) or StoredClip(clip_hash(load()), load().state_hash)
+    stored = clips.stored(row, spec)
+    if stored is None:  # it is made now, and stored, where that is possible
+        clip = load()
+        stored = clips.stored(row, spec) or StoredClip(clip_hash(clip), clip.state_hash)
     code = _code_key(tuple(scorers), _own_files(row.task))
     kind = OF_STATES if isinstance(card, StateCard) else ""
     for name in REFERENCE_BASELINES:

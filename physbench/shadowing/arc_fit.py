@@ -32,7 +32,7 @@ class WeightedPoints:
     index: NDArray[np.intp]  # (M / 2,) in frames x bodies
     position: Array  # (M / 2, 2) m
     diameter: Array  # (M / 2, 1) m, of their bodies
-    weight: Array  # (M / 2, 1) 1 / diameters
+    weight: Array  # (M / 2, 1) 1 / diameters: 1 / sd, or 1 / limit
 
 
 class ArcFit:
@@ -153,7 +153,7 @@ class ArcFit:
             slope, scale = self._slopes(best, points)
             slope = slope / scale
             normal, right = slope.T @ slope, slope.T @ residual
-            trials = best - np.linalg.solve(normal + damping, right[:, None])[..., 0] / scale
+            trials = best - np.linalg.solve(normal + damping, right[None, :, None])[..., 0] / scale
             values = self._residuals(trials, points, False)
             costs = np.einsum("km,km->k", values, values)
             chosen = int(costs.argmin())

@@ -38,3 +38,11 @@ def test_a_converter_follows_frames_of_another_size_and_format() -> None:
         frame = av.VideoFrame.from_ndarray(picture, format=name)
         expected = picture if name == "rgb24" else np.repeat(picture[..., None], 3, axis=-1)
         np.testing.assert_array_equal(to_rgb(frame), expected)
+
+
+def test_a_converter_follows_a_change_of_range() -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (24, 32), dtype=np.uint8)  # (3/2 H, W) of 4:2:0
+    to_rgb = rgb_converter()
+    for name in ("yuvj420p", "yuv420p") * 2:
+        frame = av.VideoFrame.from_ndarray(picture, format=name)
+        np.testing.assert_array_equal(to_rgb(frame), frame.to_ndarray(format="rgb24"))

@@ -89,6 +89,18 @@ def test_a_second_run_computes_nothing(
     assert len(calls) == 2 * len(REFERENCE_BASELINES) + 2
 
 
+def test_references_of_a_clip_that_was_not_stored_are_found_again(
+    clip: Clip, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    calls, score = [], references.score_clip
+    monkeypatch.setattr(references, "score_clip", lambda *a: calls.append(a) or score(*a))  # type: ignore[func-returns-value]
+    for name in ("first", "second"):
+        clips = ClipStore(tmp_path / "clips")
+        bring_references(RunFolder(tmp_path / name), clip.row, clips, card, find_scorers("drift/*"))
+        assert len(calls) == len(REFERENCE_BASELINES)
+
+
 def test_what_went_wrong_here_and_now_is_not_kept(
     clip: Clip, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

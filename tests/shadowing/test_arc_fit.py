@@ -1,0 +1,71 @@
+"""Least squares and smallest largest distances of arcs, against closed forms for a body that stays where it is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from physbench.shadowing.arc_fit import ABSENT_RESIDUAL, ArcFit
+from physbench.shadowing.hypothesis import FREE, Arc
+
+Array = NDArray[np.float64]
+
+
+class StandingStill(ArcFit):
+    """A fit in which the body is where its numbers say in every frame; absent where x is beyond 100 m."""
+
+    def positions(self, numbers: Array, smooth: bool = False) -> Array:
+        place = np.where(numbers[:, :1] > 100, np.nan, numbers[:, :2])
+        return np.repeat(place[:, None, None], len(self.problem.seen.position), axis=1)
+
+
+def fit_to(points: Array, diameter: float = 0.5) -> StandingStill:
+    """A fit to positions (F, 2) m of one body with standard deviations of 1 diameter."""
+    frames = len(points)
+    seen = SimpleNamespace(
+        position=points[:, None],
+        diameter=np.array([diameter]),
+        known=np.ones((frames, 1), dtype=bool),
+        sd=np.ones((frames, 1)),
+    )
+    arc = Arc(0, 0, frames, FREE, np.array([0.3, -0.2, 0.0, 0.0]))
+    return StandingStill(SimpleNamespace(seen=seen), [arc], [0], None, frames)  # type: ignore[arg-type]
+
+
+# The circle around them has the line from the second to the third as its diameter.
+POINTS = np.array([[0.0, 0.0], [0.0, 0.1], [2.0, 0.0]])
+RADIUS = float(np.hypot(2.0, 0.1)) / 2  # m
+
+
+def test_least_squares_find_the_mean() -> None:
+    fit = fit_to(POINTS)
+    found = fit.descend(np.ones((3, 1), dtype=bool))
+    np.testing.assert_allclose(found[:2], POINTS.mean(axis=0), atol=1e-3)
+
+
+def test_points_outside_the_mask_and_unknown_ones_do_not_count() -> None:
+    fit = fit_to(POINTS)
+    fit.problem.seen.known[1] = False
+    mask = np.array([[True], [True], [False]])
+    np.testing.assert_allclose(fit.descend(mask)[:2], POINTS[0], atol=1e-3)
+
+
+def test_a_candidate_that_is_absent_is_as_far_off_as_can_be() -> None:
+    fit = fit_to(POINTS)
+    points = fit._weighted(fit._weight(np.ones((3, 1), dtype=bool)))
+    residual = fit._residuals(np.array([[1.0, 0.0, 0.0, 0.0], [101.0, 0.0, 0.0, 0.0]]), points, False)
+    assert np.isfinite(residual).all() and (residual[1] == ABSENT_RESIDUAL).all()
+    np.testing.assert_allclose(residual[0], ((np.array([1.0, 0.0]) - POINTS) / 0.5).ravel())
+
+
+@pytest.mark.parametrize(("most", "reached"), [(0.5, False), (0.97, False), (1.03, True), (1.3, True), (3.0, True)])
+def test_the_smallest_circle_decides_what_can_be_reached(most: float, reached: bool) -> None:
+    """Least squares alone are 1.33 radii off."""
+    fit = fit_to(POINTS)
+    mask, weight = np.ones((3, 1), dtype=bool), np.ones((3, 1))
+    at = fit.descend(mask)
+    assert fit.can_reach(mask, at, weight, most * RADIUS / 0.5) is reached
+    assert fit.can_reach(mask, at, 2 * weight, most * RADIUS / 0.5) is (most > 2 * 1.02)
