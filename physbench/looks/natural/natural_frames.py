@@ -131,7 +131,7 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
 
 def _in_planes(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same vectors (h, w, 3), each coordinate in a row of its own."""
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(vectors, -1, 0)), 0, -1)
+    return np.asarray(planes(vectors).T.reshape(vectors.shape), dtype=np.float32)
 
 
 def _fine_stage(
