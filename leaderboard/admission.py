@@ -7,7 +7,7 @@ from dataclasses import replace as with_fields
 from pathlib import Path
 
 from physbench.errors import PhysbenchError, UsageError
-from physbench.leaderboard.check_tables import Tables
+from physbench.leaderboard.check_tables import Tables, needs_archive
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import Challenge, challenge_file, issue_challenge
 from physbench.leaderboard.eligibility import of_claim, refuse_ineligible, refuse_present
@@ -55,6 +55,8 @@ def admit(
     def ready(claim: Claim, tables: Tables) -> None:
         candidate = of_claim(claim)
         refuse_ineligible(path, candidate, board, candidates(board))
+        if claim.archive_hash and claim.archive is None:  # the report shows its clips
+            raise UsageError(needs_archive(claim))
         if not replace:
             refuse_present(entry_place(board, candidate.name), board)
         refuse_unmeasurable(path, claim.card.spec, claim.card.scored_context, tables["truth"])

@@ -10,9 +10,9 @@ from typing import Any
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
-from physbench.clips.clip import Row
-from physbench.clips.store import ClipStore
+from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
+from physbench.leaderboard.board_clips import board_clips
 from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables, base_of
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import (
@@ -135,6 +135,7 @@ class RetrackJob:
     sample: int
     card: ModelCard
     promised: CommittedRollout
+    archive: Path | None  # of the clips, see `board_clips`
 
 
 @dataclass(frozen=True)
@@ -148,12 +149,12 @@ class Retracked:
 def retrack(job: RetrackJob) -> Retracked:
     """In a worker: decode a rollout, compare its hash, and track it again."""
     path = rollout_file(job.sent, job.card, job.row.id, job.sample)
-    clip = ClipStore().get(job.row, job.card.spec)
+    clip = board_clips(job.archive).get(job.row, job.card.spec)
     context = job.card.scored_context
     try:
         if job.promised.steps > clip.horizon:
             raise UsageError(f"{path.name}: {job.promised.steps} steps, and the clip has {clip.horizon}")
-        rollout = _decoded(path, job)
+        rollout = _decoded(path, job, clip)
         answer = rollout.frames if rollout.states is None else rollout.states
         if frames_hash(answer) != job.promised.hash:
             return Retracked(f"{path.name} is not the rollout that was committed", ())
@@ -172,7 +173,7 @@ def frame_scorers() -> tuple[Scorer, ...]:
     return tuple(each for each in all_scorers() if "frames" in each.needs)
 
 
-def _decoded(path: Path, job: RetrackJob) -> Rollout:
+def _decoded(path: Path, job: RetrackJob, clip: Clip) -> Rollout:
     if not path.is_file():
         raise UsageError(f"{path.name} was asked for and is not there")
     height, width = job.card.image_size
@@ -183,7 +184,6 @@ def _decoded(path: Path, job: RetrackJob) -> Rollout:
             states = read_states(path)
         except Exception as error:  # whatever is in a file from elsewhere
             raise UsageError(f"{path.name} cannot be read ({type(error).__name__}: {error})") from error
-        clip = ClipStore().get(job.row, job.card.spec)
         return Rollout(job.row.id, job.sample, clip.future()[:0], states=states)
     return Rollout(job.row.id, job.sample, read_sent_video(path, (job.promised.steps, height, width)))
 
@@ -229,7 +229,7 @@ def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> lis
             there = rollout_file(folder, claim.card, row.id, sample).is_file()
             promised = commitment.rollouts.get(name) if commitment else stored_rollout(folder, row.id, sample)
             if promised is not None and promised.steps and (there or name in asked):
-                jobs.append(RetrackJob(folder, row, sample, claim.card, promised))
+                jobs.append(RetrackJob(folder, row, sample, claim.card, promised, claim.archive_path))
     return jobs
 
 

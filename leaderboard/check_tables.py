@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.table_differences import CLOSE
-from physbench.leaderboard.verdicts import Verdict, failed, passed
+from physbench.leaderboard.verdicts import Verdict, failed, not_possible, passed
 from physbench.results.read_run import REFERENCE_MODELS, read_scores
 from physbench.scoring.reading_roles import builtin_scorers, reading_name
 from physbench.scoring.score_clip import quality_of
@@ -82,6 +82,34 @@ def _refuse_large(path: Path, rows: int) -> None:
         raise UsageError(f"{path.name} cannot be read ({error})") from error
     if head.num_rows > rows or size > MOST_SCORES:
         raise UsageError(f"{path.name} holds {head.num_rows} rows and {size >> 20} MB, more than its clips allow")
+
+
+def check_pictures(claim: Claim, opened: bool) -> Verdict:
+    """Whether pictures of another look than the plain one are those of the board's archive.
+
+    opened: whether the archive is needed. Raises UsageError where it is, and none was given.
+    """
+    look, said = claim.card.look, claim.archive_hash
+    if not said:
+        return failed("pictures", f"those of the look {look} were drawn by the machine of the run: see eval --clips")
+    if claim.archive is None and opened:
+        raise UsageError(needs_archive(claim))
+    if claim.archive is None:
+        return not_possible("pictures", f"they are said to be of the archive {said[:12]}, which was not given")
+    theirs, ours = claim.archive.sha256, claim.archive.spec
+    if theirs != said:
+        return failed("pictures", f"they are of the archive {said[:12]}, and the board's is {theirs[:12]}")
+    if ours != claim.card.spec:
+        return failed("pictures", f"the archive holds {ours}, and the card says {claim.card.spec}")
+    return passed("pictures", f"they are of the board's archive {said[:12]}, {ours}", archive=said)
+
+
+def needs_archive(claim: Claim) -> str:
+    """What to say where the archive of a claim's pictures was not given."""
+    return (
+        f"The run was shown pictures of the look {claim.card.look}, of the archive {claim.archive_hash[:12]}. Give the "
+        "one that the board publishes: --clips FILE."
+    )
 
 
 def check_clips(claim: Claim) -> Verdict:

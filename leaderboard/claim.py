@@ -10,16 +10,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from physbench import __version__
 from physbench.adapters.model_contract import check_card_types
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
+from physbench.clips.packed_clips import PackedClips
 from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
 from physbench.clips.told_suite import TOLD_OPTION, split_name
 from physbench.errors import ModelError, UsageError
@@ -27,6 +29,7 @@ from physbench.plugins import user_files
 from physbench.results.read_run import MANIFEST_VERSION
 from physbench.run.run_manifest import card_document, card_from, suite_document
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import PLAIN
 
 MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB
 MOST_SAMPLES = 64
@@ -79,6 +82,12 @@ class ClaimedOptions(_Part):
     compile: bool = False
 
 
+class ClaimedArchive(_Part):
+    """The archive that the clips of the run came from."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # of its index
+
+
 class ClaimedEnd(_Part):
     """That the run has ended before its suite did."""
 
@@ -99,6 +108,7 @@ class ClaimedManifest(_Part):
     device: Text = ""
     versions: dict[str, Text | None] = {}
     speed: dict[str, Number | None] = {}
+    clips: ClaimedArchive | None = None
     stopped: ClaimedEnd | None = None
 
 
@@ -108,6 +118,18 @@ class Claim:
 
     manifest: ClaimedManifest
     card: ModelCard
+    archive: PackedClips | None = None  # of the board, instead of the clips that its machine makes
+
+    @property
+    def archive_hash(self) -> str:
+        """SHA-256 of the archive that its pictures came from; "" of the plain look, which every machine draws alike."""
+        named = self.manifest.clips
+        return "" if named is None or self.card.look == PLAIN else named.sha256
+
+    @property
+    def archive_path(self) -> Path | None:
+        """Where the board's archive lies, for `board_clips`."""
+        return None if self.archive is None else self.archive.path
 
     @property
     def samples(self) -> int:
@@ -140,6 +162,7 @@ class Claim:
     def document(self) -> dict[str, Any]:
         """A manifest of what was checked, and of nothing else."""
         said, suite = self.manifest, self.suite
+        named = {"file": "", "sha256": self.archive_hash} if self.archive is None else self.archive.document()
         return {
             "schema_version": MANIFEST_VERSION,
             "physbench_version": __version__,
@@ -152,6 +175,7 @@ class Claim:
                 "card": card_document(self.card),
             },
             "options": {"suite": suite.name, **said.options.model_dump()},
+            **({"clips": named} if self.archive_hash else {}),
             "render_spec": str(self.card.spec),
             "context": self.card.scored_context,
             "seed": said.seed,

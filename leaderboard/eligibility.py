@@ -38,6 +38,8 @@ class Candidate:
     local: bool  # the machine does not reproduce the suite's states
     states: bool  # the model answers with states
     look: str = PLAIN  # in which clips were shown
+    archive: str = ""  # SHA-256 of that which the pictures of another look came from
+    spec: str = ""  # size, rate and look
 
     @property
     def suite_words(self) -> str:
@@ -67,12 +69,23 @@ def of_claim(claim: Claim) -> Candidate:
     )
     provisional = suite.version < FINAL_FROM or suite.in_development
     states = isinstance(claim.card, StateCard)
-    look = claim.card.look
-    return Candidate(name, suite.name, suite.version, suite.hash, len(suite.rows), provisional, False, states, look)
+    return Candidate(
+        name,
+        suite.name,
+        suite.version,
+        suite.hash,
+        len(suite.rows),
+        provisional,
+        local=False,
+        states=states,
+        look=claim.card.look,
+        archive=claim.archive_hash,
+        spec=str(claim.card.spec),
+    )
 
 
-def of_result(result: ResultDocument) -> Candidate:
-    """The candidate of a result, or the entry that it is of."""
+def of_result(result: ResultDocument, archive: str = "") -> Candidate:
+    """The candidate of a result, or the entry that it is of. archive: that of its pictures, as of `Candidate`."""
     model, suite = result.model, result.suite
     name = entry_name(
         model.name, model.target, model.sha256, model.args, result.render_spec, result.context, result.counts.samples
@@ -87,7 +100,9 @@ def of_result(result: ResultDocument) -> Candidate:
         result.provisional,
         suite.local,
         states,
-        str(model.card.get("look", PLAIN)),
+        look=str(model.card.get("look", PLAIN)),
+        archive=archive,
+        spec=result.render_spec,
     )
 
 
@@ -127,8 +142,7 @@ def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: S
             f"{source}: its clips were made on a machine that does not reproduce the suite's states. Check it "
             "with: physbench data verify"
         )
-    if candidate.look != PLAIN:
-        raise UsageError(f"{source}: is a run of the look {candidate.look}, and boards rank the look {PLAIN} alone.")
+    _refuse_own_pictures(source, candidate, board, others)
     if {each.states for each in others} - {candidate.states}:
         ours, theirs = ("states", "frames") if candidate.states else ("frames", "states")
         raise UsageError(
@@ -137,6 +151,23 @@ def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: S
         )
     if {(each.version, each.hash) for each in others} - {(candidate.version, candidate.hash)}:
         raise UsageError(f"{board}: holds results of another version of {SUITE}. Start a new board: --board DIR.")
+
+
+def _refuse_own_pictures(source: Path, candidate: Candidate, board: Path, others: Sequence[Candidate]) -> None:
+    """Raise UsageError where pictures of a look that machines draw differently are not those of the board's archive."""
+    if candidate.look == PLAIN:
+        return
+    if not candidate.archive:
+        raise UsageError(
+            f"{source}: was shown pictures of the look {candidate.look} that its own machine has drawn, and another "
+            "one draws other bytes. Boards take runs on the archive that they publish: run eval --clips FILE."
+        )
+    published = {each.archive for each in others if each.spec == candidate.spec} - {candidate.archive}
+    if published:
+        raise UsageError(
+            f"{source}: was shown the clips of the archive {candidate.archive[:12]}, and {board} ranks "
+            f"{candidate.spec} on those of {min(published)[:12]}. Run eval --clips with that one."
+        )
 
 
 def refuse_present(path: Path, board: Path) -> None:

@@ -46,10 +46,11 @@ from physbench.results.bootstrap import RESAMPLES
 from physbench.results.build_result import build_result
 from physbench.results.event_losses import event_rows
 from physbench.results.free_constant_skill import with_free_constants
-from physbench.results.read_run import read_run
+from physbench.results.read_run import read_run, spec_of
 from physbench.results.schema import ResultDocument, read_result
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import PLAIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,7 @@ class About:
     submission: Submission
     badge: Badge = "self-reported"
     checks: tuple[Mapping[str, Any], ...] = ()  # documents of verdicts
+    archive: str = ""  # SHA-256 of that which pictures came from, of another look than the plain one
 
     def checked(self, check: str) -> str:
         """What one check has found, in words; "" where it did not pass."""
@@ -108,7 +110,12 @@ class Entry:
             said.check()
             checks = tuple(dict(each) for each in document.pop("checks", ()))
             found = About(**document, submission=said, checks=checks)
-            texts = [found.date, found.hardware, *(each[name] for each in checks for name in CHECK_TEXTS)]
+            texts = [
+                found.date,
+                found.hardware,
+                found.archive,
+                *(each[name] for each in checks for name in CHECK_TEXTS),
+            ]
             plain = all(isinstance(text, str) and text.isprintable() for text in texts) and found.rollouts >= 0
             if not plain or found.badge not in BADGES:
                 raise ValueError("date, hardware and checks are texts, and the badge is one of a board's")
@@ -212,7 +219,8 @@ def _made(
     refuse_other_suite(source, str(manifest["suite"]["name"]))  # before what takes seconds
     document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
-    refuse_ineligible(source, of_result(result), board, candidates(board))
+    archive = archive_of(manifest)
+    refuse_ineligible(source, of_result(result, archive), board, candidates(board))
     if result.overall.skill is None:
         raise UsageError(f"{source}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
     refuse_unmeasurable(source, result.render_spec, result.context, tables["truth"])
@@ -225,6 +233,7 @@ def _made(
         submission,
         "self-reported" if verification is None else verification.badge or "self-reported",
         () if verification is None else tuple(each.document() for each in verification.verdicts),
+        archive,
     )
     with _new_folder(place or board / "entries") as new:
         for name, parts in kept.items():
@@ -278,7 +287,12 @@ def present(board: Path) -> tuple[Entry, ...]:
 
 def candidates(board: Path) -> tuple[Candidate, ...]:
     """What the entries of a board are: others must be alike."""
-    return tuple(of_result(entry.result) for entry in present(board))
+    return tuple(of_result(entry.result, entry.about.archive) for entry in present(board))
+
+
+def archive_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of the archive that pictures of another look than the plain one came from; "" where there is none."""
+    return "" if spec_of(dict(manifest)).look == PLAIN else str((manifest.get("clips") or {}).get("sha256", ""))
 
 
 def entry_place(board: Path, name: str) -> Path:

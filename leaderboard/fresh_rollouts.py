@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from physbench.adapters.load_model import check_target, what_is_handed
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
-from physbench.clips.store import ClipStore
 from physbench.errors import UsageError
+from physbench.leaderboard.board_clips import board_clips
 from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import Commitment
@@ -30,6 +31,7 @@ from physbench.leaderboard.rescoring import rollout_name, track_scorers
 from physbench.leaderboard.secret_draw import SecretDraw
 from physbench.leaderboard.skill_gaps import PERMUTATIONS, clip_skills, paired_gap, unpaired_gap
 from physbench.leaderboard.verdicts import Verdict, not_possible, passed, refused
+from physbench.looks.known_looks import check_look
 from physbench.progress import Progress
 from physbench.results.number_format import bracket, fixed
 from physbench.rollouts.rollout import Rollout
@@ -74,6 +76,8 @@ def check_ready(model: ModelToRun, claim: Claim) -> None:
         raise UsageError(f"--fresh-seeds: expected at least {FEWEST_SEEDS} of each task, got {model.fresh_seeds}.")
     if what_is_handed(model.target) == "id":
         return  # recorded videos, which are not run
+    if model.fresh_seeds:
+        check_look(claim.card.look)
     check_target(model.target, trust_code=model.trust_code)
     with Answers(model, claim).engine(""):
         pass
@@ -91,7 +95,7 @@ def check_model(
     stored = draw.stored_rows(claim.suite.rows, max(len(fresh), len(claim.suite.tasks)))
     answers = Answers(model, claim)
     new = answers.roll_out(fresh, "fresh clips", draw.salt, make_clip) if fresh else {}
-    old = answers.roll_out(stored, "stored clips", "", ClipStore().get)
+    old = answers.roll_out(stored, "stored clips", "", board_clips(claim.archive_path).get)
     verdicts = [_stored_verdict(claim, tables, commitment, old, workers)]
     if fresh:
         verdicts.append(_fresh_verdict(claim, tables, new, workers))
@@ -160,34 +164,35 @@ def _require_card(engine: RolloutEngine, card: ModelCard) -> None:
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """The rollouts of one clip to score, beside ground truth and the frozen frame where these are needed."""
+    """The rollouts of one clip to score: a fresh one, beside ground truth and the frozen frame, or a stored one."""
 
     row: Row
     card: ModelCard
     rollouts: tuple[Rollout, ...]
-    references: bool
+    fresh: bool
+    archive: Path | None  # of stored clips, see `board_clips`
 
 
 def score_answers(job: ScoreJob) -> dict[str, list[dict[str, Any]]]:
-    """In a worker: rows of the model and of the references. The clip is made again, and is not stored."""
-    clip = make_clip(job.row, job.card.spec)
+    """In a worker: rows of the model and of the references. A fresh clip is made again, and is not stored."""
+    clip = (make_clip if job.fresh else board_clips(job.archive).get)(job.row, job.card.spec)
     context, scorers = job.card.scored_context, track_scorers()
     found = {MODEL_SOURCE: [row for each in job.rollouts for row in score_clip(clip, each, context, scorers)[0]]}
-    for name in ("truth", "freeze") if job.references else ():
+    for name in ("truth", "freeze") if job.fresh else ():
         found[name] = score_clip(clip, reference_rollout(name, clip, job.card), context, scorers)[0]
     return {name: rows_document(rows) for name, rows in found.items()}
 
 
 def scored(
-    card: ModelCard, answers: Mapping[tuple[Row, int], Rollout], workers: int, *, references: bool
+    claim: Claim, answers: Mapping[tuple[Row, int], Rollout], workers: int, *, fresh: bool
 ) -> dict[str, pd.DataFrame]:
-    """Score tables of rollouts, and of the references on the same clips."""
+    """Score tables of rollouts on stored clips, or on fresh ones, there also of the references."""
     import pandas as pd
 
     by_row: dict[Row, list[Rollout]] = {}
     for (row, _), rollout in sorted(answers.items(), key=lambda item: (item[0][0], item[0][1])):
         by_row.setdefault(row, []).append(rollout)
-    jobs = [ScoreJob(row, card, tuple(rollouts), references) for row, rollouts in by_row.items()]
+    jobs = [ScoreJob(row, claim.card, tuple(each), fresh, claim.archive_path) for row, each in by_row.items()]
     tables: dict[str, list[dict[str, Any]]] = {}
     with worker_pool(workers, len(jobs), SCORING_PRELOAD) as pool, Progress("scores", len(jobs)) as progress:
         for found in ordered(pool, score_answers, jobs):
@@ -210,7 +215,7 @@ def _stored_verdict(
     """Whether the model makes on stored clips what was sent of it."""
     same = _same_answers(commitment, answers)
     clips = {row.id for row, _ in answers}
-    again = scored(claim.card, answers, workers, references=False)[MODEL_SOURCE]
+    again = scored(claim, answers, workers, fresh=False)[MODEL_SOURCE]
     sent = tables[MODEL_SOURCE][tables[MODEL_SOURCE]["clip"].isin(clips)]
     before, now = (clip_skills(table, tables["truth"], tables["freeze"]) for table in (sent, again))
     if not before.clips or before.clips != now.clips:
@@ -239,7 +244,7 @@ def _fresh_verdict(claim: Claim, tables: Tables, answers: Mapping[tuple[Row, int
     """Whether the model is as good on clips that nobody has seen as on those of the suite."""
     import pandas as pd
 
-    new = scored(claim.card, answers, workers, references=True)
+    new = scored(claim, answers, workers, fresh=True)
     both = {name: pd.concat([tables[name], new[name]]) for name in (MODEL_SOURCE, "truth", "freeze")}
     found = clip_skills(both[MODEL_SOURCE], both["truth"], both["freeze"])
     drawn = {row.id for row, _ in answers}

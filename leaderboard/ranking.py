@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.results.answers import asked_axes
 from physbench.results.bootstrap import MISS, RESAMPLES, Resampled, resample
+from physbench.results.schema import ResultDocument
 from physbench.results.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
 from physbench.scoring.scorer_protocol import AXES
 
@@ -68,6 +70,17 @@ def resampled_skill(
     rows = skills(task_means(means, counts), kind, 0, slice(1, 3)).overall
     drawn = replace(drawn, means={})  # 50 entries of them would fill the memory
     return ResampledSkill(float(rows[0]), rows, drawn)
+
+
+def entry_skill(tables: dict[str, pd.DataFrame], result: ResultDocument, resamples: int) -> ResampledSkill:
+    """Overall skill of an entry, resampled. tables: as of `resampled_skill`."""
+    axes = asked_axes(result.model.card)
+    return resampled_skill(tables, resamples=resamples, fixed=kinds_of(result), axes=axes)
+
+
+def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
+    """What each task counted as, by axis."""
+    return {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
 
 
 def rank(entries: Sequence[ResampledSkill]) -> tuple[Rank, ...]:

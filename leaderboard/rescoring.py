@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ import numpy as np
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import STATE_COLUMNS, StateCard
 from physbench.clips.clip import Clip, Row
-from physbench.clips.store import ClipStore
 from physbench.errors import UsageError
+from physbench.leaderboard.board_clips import board_clips
 from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables, base_of, own_scorers
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.sent_tracks import read_sent_tracks
@@ -54,6 +55,7 @@ class RescoreJob:
     frames: tuple[int | None, ...]  # of each sample: how many were predicted; None: as many as were asked for
     with_tracks: bool  # False: only the references
     cached: bool  # whether references may come from the cache of this machine
+    archive: Path | None  # of the clips, see `board_clips`
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def all_scorers() -> tuple[Scorer, ...]:
 
 def reread(job: RescoreJob) -> Reread:
     """In a worker: references and samples of one clip into the folder that is made."""
-    clips = ClipStore()
+    clips = board_clips(job.archive)
     bring_references(job.made, job.row, clips, job.card, all_scorers(), cached=job.cached)
     clip = clips.get(job.row, job.card.spec)
     for sample, failure in enumerate(job.failures if job.with_tracks else ()):
@@ -153,6 +155,7 @@ def make_again(
             tuple(frames.get(rollout_name(row.id, sample)) for sample in samples),
             with_tracks,
             cached,
+            claim.archive_path,
         )
         for row in suite.rows
     ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from physbench.leaderboard.eligibility import of_result
 from physbench.leaderboard.entry import Entry, describe, entries, present, unpublished
-from physbench.leaderboard.ranking import Rank, ResampledSkill, rank, resampled_skill
+from physbench.leaderboard.look_differences import LookDifference, look_differences
+from physbench.leaderboard.ranking import Rank, ResampledSkill, entry_skill, rank, resampled_skill
 from physbench.leaderboard.submission import LINKS, short_count
 from physbench.leaderboard.verdicts import BADGES
+from physbench.looks.known_looks import LOOKS
 from physbench.report.free_constant_text import family_factors
 from physbench.report.page_environment import page_environment
 from physbench.results import number_format
@@ -24,6 +27,7 @@ from physbench.results.schema import GapValue, ResultDocument, SkillValue
 from physbench.results.skill import Kind
 from physbench.storage.atomic_write import write_json, write_text
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import PLAIN
 
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
@@ -36,6 +40,22 @@ TRACK_TITLES = {
 VIDEOS = "videos:"
 LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/style.md)
 COMPARISON = ("baseline:", "reference:", "saboteur:")  # targets that come with physbench
+
+
+class RankedTable(NamedTuple):
+    """Which entries stand in one table, and are ranked with each other."""
+
+    look: str
+    track: str
+
+    @property
+    def title(self) -> str:
+        name = TRACK_TITLES[self.track][0]
+        return name if self.look == PLAIN else f"{name}, look {self.look}"
+
+    @property
+    def meaning(self) -> str:
+        return TRACK_TITLES[self.track][1]
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,7 @@ class BoardRow:
 
 
 Report = Callable[[Entry], str]
+Tables = dict[RankedTable, list[BoardRow]]
 
 
 def compares(result: ResultDocument) -> bool:
@@ -115,22 +136,17 @@ def report_in_board(entry: Entry) -> str:
 
 def ranked_entries(
     found: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
-) -> dict[str, list[BoardRow]]:
-    """The entries of every track, ranked within it by overall skill, best first; then what is there to compare with.
+) -> Tables:
+    """The entries of every look and track, ranked within it by overall skill, best first; then what has no rank.
 
     mine: one of them that is not on the board, and is marked.
     """
-
-    def overall(entry: Entry) -> ResampledSkill:
-        axes = asked_axes(entry.result.model.card)
-        return resampled_skill(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result), axes=axes)
-
-    return _ranked(found, overall, report, mine)
+    return _ranked(found, lambda entry: entry_skill(entry.tables(), entry.result, resamples), report, mine)
 
 
 def ranked_with_free_constants(
     found: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
-) -> dict[str, list[BoardRow]]:
+) -> Tables:
     """The entries whose context does not show every constant, ranked likewise by consistency where these are free."""
 
     def freed(entry: Entry) -> ResampledSkill:
@@ -142,23 +158,24 @@ def ranked_with_free_constants(
 
 def _ranked(
     found: Sequence[Entry], by: Callable[[Entry], ResampledSkill], report: Report, mine: Entry | None
-) -> dict[str, list[BoardRow]]:
-    tracks: dict[str, list[tuple[float, BoardRow]]] = {}
-    for track in TRACK_TITLES:
-        members = [entry for entry in found if track == ("comparison" if compares(entry.result) else _track(entry))]
+) -> Tables:
+    tables: dict[RankedTable, list[tuple[float, BoardRow]]] = {}
+    for table in (RankedTable(look, track) for look in LOOKS for track in TRACK_TITLES):
+        members = [entry for entry in found if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
-        ranks = [None] * len(members) if track == "comparison" else rank(skills)
+        ranks = [None] * len(members) if table.track == "comparison" else rank(skills)
         rows = [
             (skill.skill, BoardRow(entry, place, report(entry), entry is mine))
             for entry, skill, place in zip(members, skills, ranks, strict=True)
         ]
         if rows:
-            tracks[track] = sorted(rows, key=lambda row: (-row[0], row[1].result.model.name))
-    return {track: [row for _, row in rows] for track, rows in tracks.items()}
+            tables[table] = sorted(rows, key=lambda row: (-row[0], row[1].result.model.name))
+    return {table: [row for _, row in rows] for table, rows in tables.items()}
 
 
-def _track(entry: Entry) -> str:
-    return str(entry.result.model.track)
+def _table_of(result: ResultDocument) -> RankedTable:
+    look = str(result.model.card.get("look", PLAIN))
+    return RankedTable(look, "comparison" if compares(result) else result.model.track)
 
 
 def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
@@ -167,13 +184,14 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     Raises UsageError where there are no entries.
     """
     found = entries(board)
-    tracks = ranked_entries(found, resamples)
+    tables = ranked_entries(found, resamples)
     freed = ranked_with_free_constants(found, resamples)
-    columns, rows = figures(tracks)
+    differences = look_differences(found, resamples)
+    columns, rows = figures(tables, differences)
     write_text(board / "board.csv", csv_text(columns, rows))
     write_json(board / "board.json", [dict(zip(columns, row, strict=True)) for row in rows])
     path = board / "index.html"
-    write_text(path, _page(found, tracks, freed, downloads=("board.csv", "board.json")))
+    write_text(path, _page(found, tables, freed, differences, downloads=("board.csv", "board.json")))
     return path
 
 
@@ -192,17 +210,19 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
                 return ""
             return quote(Path(os.path.relpath(target, out.parent)).as_posix())
 
-        tracks = ranked_entries(found, resamples, report, mine)
+        tables = ranked_entries(found, resamples, report, mine)
         freed = ranked_with_free_constants(found, resamples, report, mine)
+        differences = look_differences(found, resamples)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, _page(found, tracks, freed))
+        write_text(out, _page(found, tables, freed, differences))
     return out
 
 
 def _page(
     found: Sequence[Entry],
-    tracks: Mapping[str, Sequence[BoardRow]],
-    freed: Mapping[str, Sequence[BoardRow]],
+    tables: Tables,
+    freed: Tables,
+    differences: Sequence[LookDifference],
     downloads: Sequence[str] = (),
 ) -> str:
     result = found[0].result
@@ -212,9 +232,9 @@ def _page(
         "physbench.leaderboard", fixed=number_format.fixed, bracket=number_format.bracket, count=short_count
     )
     return environment.get_template("board.html.j2").render(
-        tracks=tracks,
+        tables=tables,
         unseen=freed,
-        titles=TRACK_TITLES,
+        differences=differences,
         badges=BADGES,
         axis_names=names,
         families=list(result.families),
@@ -226,21 +246,25 @@ def _page(
     )
 
 
-def figures(tracks: Mapping[str, Sequence[BoardRow]]) -> tuple[list[str], list[list[object]]]:
+def figures(tables: Tables, differences: Sequence[LookDifference] = ()) -> tuple[list[str], list[list[object]]]:
     """Columns and rows of all that the page shows as numbers; None where there is none."""
-    records = [_record(track, row) for track, rows in tracks.items() for row in rows]
+    by_entry = {each.entry: each for each in differences}
+    records = [_record(table, row, by_entry.get(row.entry.name)) for table, rows in tables.items() for row in rows]
     return list(records[0]), [list(record.values()) for record in records]
 
 
-def _record(track: str, row: BoardRow) -> dict[str, object]:
+def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None) -> dict[str, object]:
     result, about = row.result, row.entry.about
     low, high = (None, None) if row.rank is None else (row.rank.low, row.rank.high)
-    record: dict[str, object] = {"track": track, "model": result.model.name, "rank_low": low, "rank_high": high}
+    record: dict[str, object] = {"look": table.look, "track": table.track, "model": result.model.name}
+    record |= {"rank_low": low, "rank_high": high}
     skills = {"overall": result.overall, **dict(zip(asked_axes(result.model.card), row.axes, strict=True))}
     for name, found in {**skills, "beyond_memory": row.beyond_memory}.items():
         record |= {name: found.skill} | _ends(name, found.interval)
     record |= {"consistency_gap": row.gap.gap} | _ends("consistency_gap", row.gap.interval)
     record["strength_diameters"] = row.strength
+    record |= {"less_plain": None if difference is None else difference.value}
+    record |= _ends("less_plain", None if difference is None else difference.interval)
     for family, by_axis in result.families.items():
         for axis in asked_axes(result.model.card):
             name = f"{family}_{axis}"
@@ -270,11 +294,6 @@ def _record(track: str, row: BoardRow) -> dict[str, object]:
 def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, object]:
     low, high = (None, None) if interval is None else interval
     return {f"{name}_low": low, f"{name}_high": high}
-
-
-def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
-    """What each task counted as, by axis."""
-    return {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
 
 
 def unseen_kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:

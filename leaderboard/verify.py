@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from physbench.clips.packed_clips import PackedClips
 from physbench.errors import PhysbenchError, UsageError
 from physbench.leaderboard.check_documents import check_aggregates, write_checked
 from physbench.leaderboard.check_rollouts import check_commitment, check_rollouts, stored_rollout
 from physbench.leaderboard.check_tables import (
     Tables,
     check_clips,
+    check_pictures,
     check_qualities,
     check_ranges,
     check_rows,
@@ -33,6 +35,7 @@ from physbench.leaderboard.verdicts import Verdict, Verification, failed, not_po
 from physbench.results.bootstrap import RESAMPLES
 from physbench.run.versions import versions
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import PLAIN
 
 MODEL_CHECK = "model"
 EXPENSIVE = ("references", "tracks", "rollouts")
@@ -48,6 +51,7 @@ class How:
     rescore: bool = True  # make references again, and read tracks and rollouts again
     cached_references: bool = False  # take references from the cache of this machine
     model: ModelToRun | None = None  # the model itself, to be run again
+    archive: PackedClips | None = None  # of the clips, for runs of another look than the plain one
     board: Path | None = None  # whose challenges count
     resamples: int = RESAMPLES
     ready: Ready | None = None  # asked once clips and tables can be read; raises what makes all further checks needless
@@ -83,7 +87,10 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
     except UsageError as error:
         return Checked(Verification((failed("documents", str(error)),)), None, None)
     verdicts.append(check_clips(claim))
-    if verdicts[0].outcome != "passed":
+    if claim.card.look != PLAIN and not _problems(verdicts):
+        claim = replace(claim, archive=how.archive)
+        verdicts.append(check_pictures(claim, opened=how.rescore))
+    if _problems(verdicts):
         return Checked(Verification(tuple(verdicts)), claim, None, commitment)
     try:
         tables = read_tables(sent, claim)

@@ -79,6 +79,11 @@ def command(
         given = {"--tasks": tasks, "--scorers": scorers, "--limit": limit, "--fresh-seeds": fresh_seeds}
         if wrong := [name for name, value in given.items() if value is not None]:
             raise UsageError(f"--for-board: a board ranks all of a suite, read by all scorers. Leave out {wrong[0]}.")
+        if look not in (None, "plain") and clips is None:
+            raise UsageError(
+                f"--for-board: boards rank runs in the look {look} on the archive of clips that they publish alone, as "
+                "another machine draws other bytes. Give it: --clips FILE."
+            )
         keep_rollouts = "all"
     options = o.asked_options({**context.params, "keep_rollouts": keep_rollouts})
     if shard is not None and (suite == "expectation" or dry_run or as_json):

@@ -32,6 +32,12 @@ Draw = Annotated[
     typer.Option(metavar="HEX", help="With --model: the clips of an earlier check, which printed this."),
 ]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="With --model: load files that can run code: .pt2.")]
+Clips = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE", help="The archive of clips that the board publishes, for runs of the look natural; or its URL."
+    ),
+]
 Cached = Annotated[
     bool,
     typer.Option("--cached-references", help="Take references from the cache of this machine: much faster."),
@@ -50,9 +56,11 @@ def _how(
     cached: bool,
     workers: int | None,
     board: Path | None,
+    clips: str,
     rescore: bool = True,
 ) -> How:
     """What is checked, from the options that `verify` and `add` share."""
+    from physbench.clips.clip_archive import opened_archive
     from physbench.leaderboard.fresh_rollouts import ModelToRun
     from physbench.leaderboard.secret_draw import SecretDraw
     from physbench.leaderboard.verify import How
@@ -83,7 +91,14 @@ def _how(
         if model
         else None
     )
-    return How(workers=workers or cores(), rescore=rescore, cached_references=cached, model=to_run, board=board)
+    return How(
+        workers=workers or cores(),
+        rescore=rescore,
+        cached_references=cached,
+        model=to_run,
+        board=board,
+        archive=opened_archive(clips) if clips else None,
+    )
 
 
 @app.command()
@@ -97,6 +112,7 @@ def verify(
     device: Device = "auto",
     batch_size: BatchSize = None,
     trust_code: TrustCode = False,
+    clips: Clips = "",
     cached_references: Cached = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only checks of seconds: nothing is tracked or read again.")
@@ -123,6 +139,7 @@ def verify(
         cached_references,
         workers,
         board,
+        clips,
         not quick,
     )
     with verified(path, how) as found:
@@ -217,6 +234,7 @@ def add(
     device: Device = "auto",
     batch_size: BatchSize = None,
     trust_code: TrustCode = False,
+    clips: Clips = "",
     cached_references: Cached = False,
     diagnosis: Annotated[
         bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
@@ -247,6 +265,7 @@ def add(
         cached_references,
         workers,
         board,
+        clips,
         not self_reported,
     )
     for run in runs:

@@ -45,7 +45,7 @@ def note(
         else "",
         ""
         if spec.look == PLAIN
-        else f"the look {spec.look}: for no ranking, and not beside runs of another look"
+        else f"the look {spec.look}: not beside runs of another look"
         + ("" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"),
     )
     return "; ".join(each for each in found if each)

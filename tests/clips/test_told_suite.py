@@ -62,7 +62,7 @@ def test_a_run_says_what_it_is() -> None:
     spec = RenderSpec(64, 64, 15.0)
     assert "told in words how things move" in note(told, spec, True) and "told" not in note(rows, spec, True)
     lit = note(rows, replace(spec, look="natural"), False)
-    assert "the look natural: for no ranking" in lit and "is not fixed" in lit
+    assert "the look natural: not beside runs" in lit and "is not fixed" in lit
     manifest = {"suite": {"name": f"smoke{TOLD_SUFFIX}", "version": find_suite("smoke").version}}
     assert _whole({**manifest, "options": {"limit": 3}}, told[:3]) == told
 

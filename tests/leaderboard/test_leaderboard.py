@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from core_tables import MakeRun, lawfulness, scores
 
 from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.entry import add, entries
-from physbench.leaderboard.ranking import ResampledSkill, rank, resampled_skill
+from physbench.leaderboard.ranking import ResampledSkill, kinds_of, rank, resampled_skill
 from physbench.leaderboard.site import (
+    RankedTable,
     build,
-    kinds_of,
     percent,
     preview,
     ranked_entries,
@@ -33,49 +32,11 @@ from physbench.results.skill import Stratum
 from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import PLAIN
 
 pytestmark = pytest.mark.usefixtures("plain_reports")
-HEADLINES = dict(zip(AXES, ("consistency/shadowing", "permanence/intact", "drift/accuracy"), strict=True))
 FEW = 300  # resamples, where intervals are not looked at
-MakeRun = Callable[..., RunFolder]
-
-
-@cache
-def scores(level: float, seed: int, noise: float = 0.1) -> pd.DataFrame:
-    """Headline rows of core around a quality, the same difficulty of a clip for everybody."""
-    rows = find_suite("core").rows
-    hard = np.random.default_rng(0).normal(0, 0.15, (len(rows), len(AXES)))
-    own = np.random.default_rng(seed).normal(0, noise, hard.shape)
-    quality = np.clip(level + (hard + own) * (0 < level < 1), 0, 1)
-    return pd.DataFrame(
-        [
-            {"clip": row.id, "task": row.task, "split": row.split, "seed": row.seed, "sample": 0, "axis": axis}
-            | {"reading": HEADLINES[axis], "value": q, "unit": "1", "quality": q, "status": "ok", "reason": ""}
-            for row, values in zip(rows, quality, strict=True)
-            for axis, q in zip(AXES, values, strict=True)
-        ]
-    )
-
-
-@cache
-def lawfulness(explained: float, broken: int) -> pd.DataFrame:
-    """What shadowing says of ground truth beside its quality; `broken` of its clips have a break."""
-    base = {"sample": 0, "axis": None, "unit": "1", "quality": np.nan, "status": "ok", "reason": ""}
-    made = []
-    for number, row in enumerate(find_suite("core").rows):
-        about = {"clip": row.id, "task": row.task, "split": row.split, "seed": row.seed} | base
-        breaks = {"value": 1.0, "reason": "ball"} if number < broken else {"value": 4.0}
-        made.append(about | {"reading": "consistency/shadowing.explained", "value": explained})
-        made.append(about | {"reading": "consistency/shadowing.first-break"} | breaks)
-    return pd.DataFrame(made)
-
-
-def free(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """The rows of consistency where orbits and what falls may be pulled otherwise, a quality of about `level` there."""
-    own = table[(table["axis"] == "consistency") & table["task"].str.match("falling/|orbits/")]
-    quality = np.clip(own["value"] - own["value"].mean() + level, 0, 1)
-    unseen = own.assign(reading="consistency/shadowing.unseen-constants", axis=None, quality=np.nan, value=quality)
-    return pd.concat([unseen, unseen.assign(reading="consistency/shadowing.unseen-factor", value=0.9)])
+ZERO_SHOT = RankedTable(PLAIN, "zero-shot")
 
 
 def shows_events(run: RunFolder, share: float) -> RunFolder:
@@ -88,55 +49,6 @@ def shows_events(run: RunFolder, share: float) -> RunFolder:
         chance = own.assign(reading="consistency/event-frequency.meeting-chance", value=0.5)
         pd.concat([table, seen, chance]).to_parquet(place.scores)
     return run
-
-
-@pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    """A finished run of core: make_run(name, level); `suite` and `card` overwrite fields of the manifest.
-
-    unseen: the quality that the model has behind one image where constants are free; none: a context that shows them.
-    """
-
-    def make(
-        name: str,
-        level: float,
-        *,
-        seed: int = 1,
-        suite: dict | None = None,
-        unseen: float | None = None,
-        **card: object,
-    ) -> RunFolder:
-        folder = RunFolder(tmp_path / "runs" / re.sub(r"\W", "", name))
-        core = find_suite("core")
-        about = {"name": "core", "version": core.version, "hash": core.hash, "local": False}
-        rows = [{"task": row.task, "split": row.split, "seed": row.seed} for row in core.rows]
-        model = {"name": name, "image_size": [64, 64], "fps": 15.0, "context_frames": 8, "track": "zero-shot", **card}
-        truth = pd.concat([scores(1.0, 0), lawfulness(1.0, 0)])
-        tables = {"truth": truth, "freeze": scores(0.0, 0), "constant-velocity": scores(0.3, 9)}
-        tables = {"model": scores(level, seed), **tables}
-        for source, table in tables.items():
-            place = folder if source == "model" else folder.reference(source)
-            if unseen is not None:
-                alone = {"model": unseen, "truth": 1.0}.get(source, float(table["value"].mean()))
-                table = pd.concat([table, free(table, alone)])
-            place.path.mkdir(parents=True, exist_ok=True)
-            table.to_parquet(place.scores)
-        folder.report.parent.mkdir(parents=True)
-        folder.report.write_text(f"report of {re.sub('<.*', '', name)}")
-        write_json(
-            folder.manifest,
-            {
-                "schema_version": 1,
-                "suite": about | {"rows": rows} | (suite or {}),
-                "model": {"target": f"{name}.py:make", "name": name, "sha256": None, "card": model, "args": {}},
-                "options": {"samples": 1, "tasks": None, "limit": None},
-                "context": 8 if unseen is None else 1,
-                "speed": {"model_frames_per_s": 900.0},
-            },
-        )
-        return folder
-
-    return make
 
 
 @pytest.mark.parametrize(
@@ -335,11 +247,11 @@ def test_what_an_image_cannot_show_has_a_board_of_its_own(make_run: MakeRun, tmp
     add(make_run("video", 0.9, seed=3), board, resamples=FEW)
     add(make_run("learner", 0.7, seed=4, unseen=0.7, track="trained"), board, resamples=FEW)
     found = entries(board)
-    main, freed = ranked_entries(found, FEW)["zero-shot"], ranked_with_free_constants(found, FEW)
+    main, freed = ranked_entries(found, FEW)[ZERO_SHOT], ranked_with_free_constants(found, FEW)
     assert [line.result.model.name for line in main] == ["video", "image", "light"]
-    assert [line.result.model.name for line in freed["zero-shot"]] == ["light", "image"]
-    assert [str(line.rank) for line in freed["zero-shot"]] == ["1", "2"]
-    assert [line.result.model.name for line in freed["trained"]] == ["learner"] and len(freed) == 2
+    assert [line.result.model.name for line in freed[ZERO_SHOT]] == ["light", "image"]
+    assert [str(line.rank) for line in freed[ZERO_SHOT]] == ["1", "2"]
+    assert [line.result.model.name for line in freed[RankedTable(PLAIN, "trained")]] == ["learner"] and len(freed) == 2
     text = build(board, resamples=FEW).read_text(encoding="utf-8")
     own = text[text.index("What an image cannot show, left free") :]
     assert own.index("light") < own.index("image</th>") < own.index("learner") and "video" not in own
@@ -350,7 +262,7 @@ def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: Make
     """Two that are alike share ranks; the skill is that of the result, from the scores of falling and orbits."""
     board = tmp_path / "board"
     names = [add(make_run(f"m{k}", 0.5, seed=k, unseen=0.8), board, resamples=FEW).name for k in (1, 2)]
-    found = ranked_with_free_constants(entries(board), 2000)["zero-shot"]
+    found = ranked_with_free_constants(entries(board), 2000)[ZERO_SHOT]
     assert {line.entry.name for line in found} == set(names)
     assert [str(line.rank) for line in found] == ["1–2", "1–2"]
     for line in found:
@@ -379,8 +291,10 @@ def test_baselines_and_references_take_no_rank(make_run: MakeRun, tmp_path: Path
         manifest["model"]["target"] = target
         write_json(run.manifest, manifest)
         add(run, board, resamples=FEW)
-    tracks = ranked_entries(entries(board), FEW)
-    assert {track: [(row.result.model.name, str(row.rank)) for row in rows] for track, rows in tracks.items()} == {
+    tables = ranked_entries(entries(board), FEW)
+    assert {
+        table.track: [(row.result.model.name, str(row.rank)) for row in rows] for table, rows in tables.items()
+    } == {
         "zero-shot": [("first", "1"), ("second", "2")],
         "comparison": [("oracle", "None"), ("objects", "None"), ("freeze", "None")],
     }
@@ -502,7 +416,7 @@ def test_a_model_that_dodges_events_is_ranked_by_what_that_leaves(make_run: Make
     add(shows_events(make_run("dodges", 0.7, unseen=0.7), 0.0), board, resamples=FEW)
     add(shows_events(make_run("honest", 0.6, seed=2, unseen=0.6), 0.5), board, resamples=FEW)
     for lines in (ranked_entries(entries(board), FEW), ranked_with_free_constants(entries(board), FEW)):
-        assert [line.result.model.name for line in lines["zero-shot"]] == ["honest", "dodges"]
+        assert [line.result.model.name for line in lines[ZERO_SHOT]] == ["honest", "dodges"]
     for entry in entries(board):
         assert entry.result.unseen_constants is not None
         overall = resampled_skill(entry.tables(), resamples=FEW, fixed=kinds_of(entry.result))
@@ -542,7 +456,7 @@ def test_small_videos_take_no_rank(make_run: MakeRun, tmp_path: Path, side: int,
     manifest["model"]["target"] = "videos:answers"
     write_json(run.manifest, manifest)
     add(run, board, resamples=FEW)
-    assert list(ranked_entries(entries(board), FEW)) == (["zero-shot"] if ranked else ["comparison"])
+    assert [table.track for table in ranked_entries(entries(board), FEW)] == ["zero-shot" if ranked else "comparison"]
     assert ("no rank: videos below 128 px" in build(board, resamples=FEW).read_text()) is not ranked
 
 

@@ -195,3 +195,8 @@ def test_commands(tiny_copy: RunFolder, tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_run_for_a_board_is_whole(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["eval", "baseline:freeze", "--for-board", *words]) == 2
     assert f"Leave out {words[0]}" in capsys.readouterr().err
+
+
+def test_a_run_for_a_board_in_another_look_names_the_archive(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["eval", "baseline:freeze", "--for-board", "--look", "natural"]) == 2
+    assert "Give it: --clips FILE" in capsys.readouterr().err
