@@ -113,6 +113,22 @@ def _add(found: dict[str, ChangedWorld], world: object, place: str) -> None:
     found[world.id] = world
 
 
+def laws_of(
+    model: ForwardModel, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
+) -> tuple[WorldChange | None, Scene]:
+    """What differs where all of some worlds are so, None: nothing, and the scene then, as `model_of` takes them."""
+    changes, later = [], model.scene
+    for world, value in zip(worlds, values, strict=True):
+        if not world.applies(model):
+            continue
+        change = world.change(later, value)
+        if isinstance(change, Scene):
+            later = change
+        else:
+            changes.append(change)
+    return (None if later is model.scene and not changes else joined_change(changes)), later
+
+
 def model_of(
     model: ForwardModel, since: float, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
 ) -> ForwardModel:
@@ -124,18 +140,10 @@ def model_of(
         worlds: Those that do not apply to the scene change nothing.
         values: One each.
     """
-    changes, later = [], model.scene
-    for world, value in zip(worlds, values, strict=True):
-        if not world.applies(model):
-            continue
-        change = world.change(later, value)
-        if isinstance(change, Scene):
-            later = change
-        else:
-            changes.append(change)
-    if later is model.scene and not changes:
+    change, later = laws_of(model, worlds, values)
+    if change is None:
         return model
-    return changed_model(model, joined_change(changes), later=_later_model(model, later, since))
+    return changed_model(model, change, later=_later_model(model, later, since))
 
 
 def _later_model(model: ForwardModel, later: Scene, since: float) -> ForwardModel | None:

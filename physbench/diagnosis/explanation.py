@@ -6,7 +6,7 @@ stays within the tolerance. Only the time before the first break of each body co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.diagnosis.changed_world import ChangedWorld, model_of
+from physbench.diagnosis.changed_world import ChangedWorld, laws_of, model_of
 from physbench.dynamics.forward_model import ForwardModel
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.hypothesis import Arc, Hypothesis
@@ -56,6 +56,20 @@ class Evidence:
         """First arcs under the true laws; they begin in the context, where those hold. None: nothing can be judged."""
         problem = Hypothesis(self.model, self.seen)
         return tuple(SegmentStarts(problem, Tolerance(self.seen, LIMITS[0]), START_WORK).first_arcs())
+
+    @cached_property
+    def explained(self) -> dict[Hashable, Explanation]:
+        """What has been found so far, by laws, first guess and thoroughness.
+
+        Theories often agree in one prediction: all with values that change nothing, and those of worlds that do not
+        apply.
+        """
+        return {}
+
+    @cached_property
+    def linearized(self) -> dict[tuple[Explanation, Hashable, bool], tuple[Array, Array]]:
+        """Residuals and slopes by explanation, laws and whether there are slopes; of the last explanation alone."""
+        return {}
 
     @cached_property
     def counted(self) -> Mask:
@@ -107,9 +121,29 @@ def explain(
         arcs: First guess; None: that of the true world.
         thorough: Whether trajectories are sought at the smallest tolerance too, not at the largest one alone.
     """
+    starts = evidence.starts if arcs is None else arcs
+    key = (_laws(evidence, worlds, values), starts, thorough)
+    if key not in evidence.explained:
+        evidence.explained[key] = _explain(evidence, worlds, values, starts, thorough)
+    return evidence.explained[key]
+
+
+def _laws(evidence: Evidence, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]) -> Hashable:
+    """What is equal where the laws of a prediction are; worlds that are other scenes are compared by their values."""
+    change, later = laws_of(evidence.model, worlds, values)
+    return change if later is evidence.model.scene else (worlds, values)
+
+
+def _explain(
+    evidence: Evidence,
+    worlds: tuple[ChangedWorld, ...],
+    values: tuple[float, ...],
+    starts: tuple[Arc, ...],
+    thorough: bool,
+) -> Explanation:
+    """`explain` from first arcs, which may be none."""
     seen, total = evidence.seen, len(evidence.seen.times)
     shares, counted = np.zeros(len(LIMITS)), evidence.counted
-    starts = evidence.starts if arcs is None else arcs
     if not starts:
         return Explanation(shares, np.inf, (), np.zeros_like(counted))
     problem = Hypothesis(model_of(evidence.model, evidence.since, worlds, values), seen)
@@ -120,12 +154,14 @@ def explain(
     misfit, used = np.inf, np.zeros_like(counted)
     for tolerance in (LIMITS[0], LIMITS[-1]) if thorough else LIMITS[-1:]:
         search = LeastSquaresSearch(problem, tolerance, only_first=True, arcs=list(_whole(starts, total)))
-        starts = _whole(tuple(search.run().arcs[: len(starts)]), total)
-        position = problem.simulate(starts, total - 1).at(seen.steps)[0]
+        starts = _whole(tuple(search.find_arcs()[: len(starts)]), total)
+        position = problem.simulate(starts, total - 1).positions(seen.steps)
         errors = problem.errors(position, slice(0, total))[0]
-        excused = np.zeros_like(counted)
-        if seen.sight is not None:
-            excused = seen.expected_visible & ~seen.present & seen.sight.excused(position[0])
+        excused = seen.expected_visible & ~seen.present
+        if seen.sight is None:
+            excused = np.zeros_like(counted)
+        elif excused.any():
+            excused &= seen.sight.excused(position[0])
         for level, limit in enumerate(LIMITS):
             missed = seen.known & begun & ~(errors <= seen.limit(limit))
             alive = begun & (np.cumsum(missed, axis=0) == 0)
@@ -140,7 +176,7 @@ def explain(
 
 def _whole(arcs: tuple[Arc, ...], total: int) -> tuple[Arc, ...]:
     """Arcs that last to the end of the track."""
-    return tuple(replace(arc, last=total) for arc in arcs)
+    return tuple(arc if arc.last == total else replace(arc, last=total) for arc in arcs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,16 +205,22 @@ def leaning(
         return None
     mask = found.used[since:end]
 
-    def fit(trial: tuple[float, ...]) -> ArcFit:
-        problem = Hypothesis(model_of(evidence.model, evidence.since, worlds, trial), seen)
-        return ArcFit(problem, found.arcs, range(len(found.arcs)), None, end)
+    known = evidence.linearized
+    if known and next(iter(known))[0] is not found:
+        known.clear()
 
-    at = fit(values)
-    residual, slope = at.linearized(mask)
+    def linearized(trial: tuple[float, ...], slopes: bool) -> tuple[Array, Array]:
+        key = (found, _laws(evidence, worlds, trial), slopes)
+        if key not in known:
+            problem = Hypothesis(model_of(evidence.model, evidence.since, worlds, trial), seen)
+            known[key] = ArcFit(problem, found.arcs, range(len(found.arcs)), None, end).linearized(mask, slopes)
+        return known[key]
+
+    residual, slope = linearized(values, True)
     columns = []
     for k, world in enumerate(worlds):
         ends = [min(max(values[k] + sign * world.step, world.range[0]), world.range[1]) for sign in (-1, 1)]
-        low, high = (fit((*values[:k], end, *values[k + 1 :])).linearized(mask, False)[0] for end in ends)
+        low, high = (linearized((*values[:k], end, *values[k + 1 :]), False)[0] for end in ends)
         columns.append((high - low) / (ends[1] - ends[0]))
     change = np.stack(columns, axis=-1)
     if not (np.isfinite(change).all() and np.isfinite(slope).all()):

@@ -31,7 +31,7 @@ from physbench.dynamics.array_layout import (
     X,
     Y,
 )
-from physbench.world.compiled import compiled
+from physbench.world.compiled import borrowing
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,11 +40,11 @@ MIN_REBOUND_SPEED = 0.01  # m/s; a slower impact has no rebound
 MAX_SETTLING_STEPS = 20  # of gravity make a speed that has no rebound: 1.4 mm high
 
 
-@compiled
-def remove_normal_acceleration(now: Array, disc: Array, struck: Array) -> None:
-    """Take the acceleration along the normal of new contacts (T, 4) out of the next step."""
-    for row in struck:
-        i, j, x, y = int(row[0]), int(row[1]), row[2], row[3]
+@borrowing
+def remove_normal_acceleration(now: Array, disc: Array, struck: Array, count: int) -> None:
+    """Take the acceleration along the normal of the first, new contacts struck (count, 4) out of the next step."""
+    for t in range(count):
+        i, j, x, y = int(struck[t, 0]), int(struck[t, 1]), struck[t, 2], struck[t, 3]
         if j < 0:
             excess = H * (now[i, AX] * x + now[i, AY] * y)
             now[i, VX] -= excess * x
@@ -57,7 +57,7 @@ def remove_normal_acceleration(now: Array, disc: Array, struck: Array) -> None:
         now[j, VY] += excess * disc[i, MASS] * y
 
 
-@compiled
+@borrowing
 def bounce_off_fixed(
     now: Array,
     disc: Array,
@@ -102,7 +102,7 @@ def bounce_off_fixed(
     return rebound == 0
 
 
-@compiled
+@borrowing
 def collide_discs(
     now: Array, rests: Mask, disc: Array, face: Array, i: int, j: int, table: bool, struck: Array
 ) -> None:
@@ -161,7 +161,7 @@ def collide_discs(
     struck[2], struck[3] = x, y
 
 
-@compiled
+@borrowing
 def _press_onto_table(
     now: Array, disc: Array, i: int, vertical_impulse: float, sign: float, x: float, y: float
 ) -> None:

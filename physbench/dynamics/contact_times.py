@@ -35,19 +35,21 @@ from physbench.dynamics.array_layout import (
 )
 from physbench.dynamics.contact_response import MIN_REBOUND_SPEED
 from physbench.dynamics.contact_roots import curved_contact_time, face_contact_time, straight_contact_time
-from physbench.world.compiled import compiled
+from physbench.world.compiled import borrowing
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
 MAX_OVERLAP = 0.1  # m; a face does not stop what lies deeper in it, nor a disc another one
+CLEARANCE_MARGIN = 1e-6  # m; far above the rounding of any distance, far below what matters
 MIN_ACCELERATION = 1e-9  # m/s2; with less a path counts as straight
+FAR = 1e-9  # relative; far above the rounding of a square
 # In the times of a disc: the end of its slide and of its face, then faces and corners
 SLIDE, FACE_END, FIRST_FACE = range(3)
 
 
-@compiled
+@borrowing
 def first_event(
     now: Array,
     there: Mask,
@@ -82,7 +84,7 @@ def first_event(
     return first
 
 
-@compiled
+@borrowing
 def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time: Array) -> None:
     """Set when disc i leaves the end of a face on which it rests, and meets the others, in its times (2 + S + C,)."""
     x, y, ax, ay = now[i, X], now[i, Y], now[i, AX], now[i, AY]
@@ -110,7 +112,7 @@ def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time:
         time[FIRST_FACE + s] = t
 
 
-@compiled
+@borrowing
 def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, until: float, time: Array) -> None:
     """Set when disc i meets corners, up to `until` s, in its times (2 + S + C,)."""
     if disc[i, COLLIDES] == 0:
@@ -127,7 +129,7 @@ def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, u
         )
 
 
-@compiled
+@borrowing
 def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float, time: Array) -> None:
     """Set when discs meet each other, up to `until` s: times (P,)."""
     for p in range(len(pair)):
@@ -148,12 +150,76 @@ def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float,
             time[p] = t
 
 
-@compiled
+@borrowing
 def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float) -> float:
     """When two meet; infinity for those that are too far apart to meet by `until` s."""
     speed, acceleration = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
-    if not math.sqrt(x * x + y * y) - reach <= (speed + acceleration / 2 * until) * until:
+    way, square = (speed + acceleration / 2 * until) * until, x * x + y * y
+    if square > (reach + way) * (reach + way) * (1 + FAR):  # most are: no root is needed
+        return math.inf
+    if not math.sqrt(square) - reach <= way:
         return math.inf
     if acceleration > MIN_ACCELERATION:
         return curved_contact_time(x, y, vx, vy, ax, ay, reach, until)
     return straight_contact_time(x, y, vx, vy, reach)
+
+
+@borrowing
+def clearances(
+    now: Array, there: Mask, rests: Mask, disc: Array, face: Array, corner: Array, pair: Whole, clearance: Array
+) -> None:
+    """Set how many metres (N,) each disc can move, in any direction, before `first_event` can find a contact of it.
+
+    At most 0 where a disc touches something, overlaps with it, or rests on a face, which may end.
+    """
+    for i in range(len(disc)):
+        clearance[i] = math.inf
+        if not there[i]:
+            continue
+        for s in range(len(face)):
+            if rests[i, s]:
+                clearance[i] = 0.0
+        if clearance[i] == 0 or disc[i, COLLIDES] == 0:
+            continue
+        x, y, nearest = now[i, X], now[i, Y], math.inf
+        for s in range(len(face)):
+            nx, ny = face[s, NORMAL_X], face[s, NORMAL_Y]
+            gap, along = x * nx + y * ny - face[s, OFFSET] - disc[i, RADIUS], x * ny - y * nx
+            # What lies behind a face, or beside it, must first come to where the face counts.
+            gap = max(gap, -MAX_OVERLAP - gap)
+            nearest = min(nearest, max(gap, max(face[s, LOW] - along, along - face[s, HIGH])))
+        for c in range(len(corner)):
+            x_away, y_away = x - corner[c, CORNER_X], y - corner[c, CORNER_Y]
+            away = math.sqrt(x_away * x_away + y_away * y_away)
+            nearest = min(nearest, away - disc[i, RADIUS] - corner[c, CORNER_RADIUS])
+        clearance[i] = nearest
+    for p in range(len(pair)):
+        i, j = pair[p, ONE], pair[p, OTHER]
+        if there[i] and there[j]:
+            x, y = now[i, X] - now[j, X], now[i, Y] - now[j, Y]
+            half = (math.sqrt(x * x + y * y) - disc[i, RADIUS] - disc[j, RADIUS]) / 2  # each may go half of the way
+            clearance[i], clearance[j] = min(clearance[i], half), min(clearance[j], half)
+
+
+@borrowing
+def stays_clear(now: Array, there: Mask, steps: float, clearance: Array) -> bool:
+    """Whether no disc moves by its clearance (N,) m in the next steps; takes from each what it moves at most."""
+    clear = True
+    for i in range(len(now)):
+        if there[i]:
+            speed = math.sqrt(now[i, VX] * now[i, VX] + now[i, VY] * now[i, VY])
+            acceleration = math.sqrt(now[i, AX] * now[i, AX] + now[i, AY] * now[i, AY])
+            clearance[i] -= steps * H * (speed + (steps + 1) * (H / 2) * acceleration)
+            clear = clear and clearance[i] > CLEARANCE_MARGIN
+    return clear
+
+
+@borrowing
+def first_slide_end(there: Mask, left: float, time: Array, pair_time: Array) -> float:
+    """As `first_event` where no disc can touch anything: no contact but the ends of slides in times (N, 2 + S + C)."""
+    first = left
+    for i in range(len(there)):
+        if there[i] and time[i, SLIDE] < first:
+            first = time[i, SLIDE]
+    pair_time[:] = math.inf
+    return first

@@ -50,8 +50,16 @@ from physbench.dynamics.contact_response import (
     collide_discs,
     remove_normal_acceleration,
 )
-from physbench.dynamics.contact_times import FACE_END, FIRST_FACE, SLIDE, first_event
-from physbench.world.compiled import compiled, kernel
+from physbench.dynamics.contact_times import (
+    FACE_END,
+    FIRST_FACE,
+    SLIDE,
+    clearances,
+    first_event,
+    first_slide_end,
+    stays_clear,
+)
+from physbench.world.compiled import borrowing, compiled, kernel
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -94,10 +102,11 @@ def follow(
     begin, pieces = np.empty(PIECES_AT_FIRST * size), np.empty((PIECES_AT_FIRST * size, count, 10))
     last, until = np.empty(size, np.int64), np.full(size, np.inf)
     ahead = np.empty((count, 10)) if rules[CONTACT_LEAD] != 0 else now
+    clearance = np.zeros(count)
     used = touched = 0
     for k in range(size):
         gx, gy = gravity[min(k, len(gravity) - 1)]
-        step, contacts, present = 0.0, 0, 0
+        step, contacts, present, known = 0.0, 0, 0, False  # whether it is known how far discs are from contacts
         now[:] = 0.0
         there[:] = False
         rests[:] = False
@@ -106,17 +115,20 @@ def follow(
             rounds = 0
             while step < target and present > 0 and rounds < MAX_EVENTS:
                 rounds += 1
-                for i in range(count):
-                    time[i, :] = math.inf
-                    if there[i]:
-                        time[i, SLIDE] = accelerate(now, rests, disc, face, i, gx, gy, table)
-                remove_normal_acceleration(now, disc, contact[:contacts])
-                begin, pieces = _record_piece(now, there, step, used, begin, pieces)
+                _accelerate_present(now, there, rests, disc, face, gx, gy, table, time)
+                remove_normal_acceleration(now, disc, contact, contacts)
+                if used == len(begin):
+                    begin, pieces = _more_room(begin, pieces)
+                _record_piece(now, there, step, used, begin, pieces)
                 used += 1
                 left = target - step
-                if rules[CONTACT_LEAD] != 0:
-                    _look_ahead(now, rests, rules[CONTACT_LEAD], ahead)
-                first = first_event(ahead, there, rests, disc, face, corner, pair, left * H, time, pair_time)
+                known = known and stays_clear(now, there, left, clearance)
+                if known:
+                    first = first_slide_end(there, left * H, time, pair_time)
+                else:
+                    if rules[CONTACT_LEAD] != 0:
+                        _look_ahead(now, rests, rules[CONTACT_LEAD], ahead)
+                    first = first_event(ahead, there, rests, disc, face, corner, pair, left * H, time, pair_time)
                 steps = 0.0
                 if not smooth:
                     steps = float(math.ceil(first / H - 1e-6))
@@ -126,12 +138,13 @@ def follow(
                 _advance(now, there, steps)
                 step, contacts = step + steps, 0
                 if steps < left:
+                    known = False
                     bound = min(steps * H, first + 1e-12) if smooth else steps * H + 1e-9
                     contacts = _handle_events(
                         now, rests, disc, face, corner, pair, gx, gy, table, bound, time, pair_time, contact
                     )
                     if rules[TWIST] != 0:
-                        _turn_rebounds(now, disc, contact[:contacts], rules[TWIST])
+                        _turn_rebounds(now, disc, contact, contacts, rules[TWIST])
                 if k == 0 and contacts > 0:
                     touches = _record_contacts(contact[:contacts], step, touched, touches)
                     touched += contacts
@@ -140,16 +153,23 @@ def follow(
                 break
             if m < len(intervention):
                 step = target
+                if not known and rules[CONTACT_LEAD] == 0 and intervention[m, KIND] in (GRAVITY, DAMP):
+                    # Many of these may follow before a disc comes near anything: no search is needed until then.
+                    clearances(now, there, rests, disc, face, corner, pair, clearance)
+                    known = True
                 if intervention[m, KIND] == GRAVITY:
                     gx, gy = value[m, k, 0], value[m, k, 1]
                 elif intervention[m, KIND] == DAMP:
                     _damp(now, there, rests, value[m, k, 0], value[m, k, 1], table)
                 else:
+                    known = False
                     present += _intervene(now, there, rests, intervention[m], value[m, k])
         if until[k] == math.inf:
             for i in range(count):
                 accelerate(now, rests, disc, face, i, gx, gy, table)
-            begin, pieces = _record_piece(now, there, step, used, begin, pieces)
+            if used == len(begin):
+                begin, pieces = _more_room(begin, pieces)
+            _record_piece(now, there, step, used, begin, pieces)
             used += 1
         last[k] = used
     return begin[:used], pieces[:used], last, until, touches[:touched]
@@ -178,7 +198,19 @@ def evaluate(begin: Array, pieces: Array, last: Whole, until: Array, steps: Arra
         piece = last[k]
 
 
-@compiled
+@borrowing
+def _accelerate_present(
+    now: Array, there: Mask, rests: Mask, disc: Array, face: Array, gx: float, gy: float, table: bool, time: Array
+) -> None:
+    """Set the accelerations of discs that are present, and times (N, 2 + S + C): the ends of slides, else infinity."""
+    for i in range(len(now)):
+        for c in range(time.shape[1]):
+            time[i, c] = math.inf
+        if there[i]:
+            time[i, SLIDE] = accelerate(now, rests, disc, face, i, gx, gy, table)
+
+
+@borrowing
 def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value: Array) -> int:
     """Apply an intervention (3,) with value (6,). Returns by how much the number of present discs grows."""
     i, kind = intervention[DISC], intervention[KIND]
@@ -196,7 +228,7 @@ def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value:
     return int(there[i]) - before
 
 
-@compiled
+@borrowing
 def _damp(now: Array, there: Mask, rests: Mask, factor: float, angle: float, table: bool) -> None:
     """Multiply velocities and spins by a factor; turn the velocities of discs that rest on no face by an angle rad."""
     cos, sin = factor * math.cos(angle), factor * math.sin(angle)
@@ -215,23 +247,27 @@ def _damp(now: Array, there: Mask, rests: Mask, factor: float, angle: float, tab
             now[i, SX] *= factor
 
 
-@compiled
+@borrowing
 def _look_ahead(now: Array, rests: Mask, lead: float, ahead: Array) -> None:
     """Set where discs (N, 10) would be `lead` s later without a contact; those that rest on a face stay."""
-    ahead[:] = now
     for i in range(len(now)):
+        for c in range(now.shape[1]):
+            ahead[i, c] = now[i, c]
         if not rests[i].any():
             for axis in range(2):
                 ahead[i, X + axis] += lead * (now[i, VX + axis] + lead / 2 * now[i, AX + axis])
                 ahead[i, VX + axis] += lead * now[i, AX + axis]
 
 
-@compiled
-def _turn_rebounds(now: Array, disc: Array, struck: Array, angle: float) -> None:
-    """Turn the velocity with which discs leave contacts (T, 4), of two discs that against each other; not into them."""
+@borrowing
+def _turn_rebounds(now: Array, disc: Array, struck: Array, count: int, angle: float) -> None:
+    """Turn the velocity with which discs leave the first contacts struck (count, 4); not into them.
+
+    Of two discs it is that against each other.
+    """
     cos, sin = math.cos(angle), math.sin(angle)
-    for row in struck:
-        i, j, x, y = int(row[0]), int(row[1]), row[2], row[3]
+    for t in range(count):
+        i, j, x, y = int(struck[t, 0]), int(struck[t, 1]), struck[t, 2], struck[t, 3]
         share = 0.0  # of the velocity against each other that the second disc has
         ux, uy = now[i, VX], now[i, VY]
         if j >= 0:
@@ -248,21 +284,24 @@ def _turn_rebounds(now: Array, disc: Array, struck: Array, angle: float) -> None
 
 
 @compiled
-def _record_piece(now: Array, there: Mask, step: float, used: int, begin: Array, pieces: Array) -> tuple[Array, Array]:
-    """Append a piece after those `used`; return the arrays of all, larger ones where there was no room."""
-    if used == len(begin):
-        old_begin, old_pieces = begin, pieces
-        begin, pieces = np.empty(2 * used), np.empty((2 * used, len(now), now.shape[1]))
-        for p in range(used):
-            begin[p] = old_begin[p]
-            for i in range(len(now)):
-                for c in range(now.shape[1]):
-                    pieces[p, i, c] = old_pieces[p, i, c]
+def _more_room(begin: Array, pieces: Array) -> tuple[Array, Array]:
+    """The arrays of pieces, all used, with room for as many more."""
+    used = len(begin)
+    more_begin, more_pieces = np.empty(2 * used), np.empty((2 * used, *pieces.shape[1:]))
+    more_begin[:used] = begin
+    more_pieces[:used] = pieces
+    return more_begin, more_pieces
+
+
+@borrowing
+def _record_piece(now: Array, there: Mask, step: float, used: int, begin: Array, pieces: Array) -> None:
+    """Append a piece after those `used`."""
     begin[used] = step
     for i in range(len(now)):
         for c in range(now.shape[1]):
-            pieces[used, i, c] = now[i, c] if there[i] or c > Y else math.nan
-    return begin, pieces
+            pieces[used, i, c] = now[i, c]
+        if not there[i]:
+            pieces[used, i, X] = pieces[used, i, Y] = math.nan
 
 
 @compiled
@@ -279,7 +318,7 @@ def _record_contacts(contact: Array, step: float, touched: int, touches: Whole) 
     return touches
 
 
-@compiled
+@borrowing
 def _advance(now: Array, there: Mask, n: float) -> None:
     """Move by n steps."""
     for i in range(len(now)):
@@ -290,7 +329,7 @@ def _advance(now: Array, there: Mask, n: float) -> None:
                 now[i, SX + axis] += n * H * now[i, TX + axis]
 
 
-@compiled
+@borrowing
 def _handle_events(
     now: Array,
     rests: Mask,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE, H
 from physbench.dynamics.kepler import MIN_ORBIT_RADIUS
-from physbench.world.compiled import compiled, kernel
+from physbench.world.compiled import borrowing, kernel
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -28,7 +28,7 @@ EXPONENT, SOFTENING, ADVANCE, DRAG, TURN, TREND = range(6)
 STEP_ANGLE = 0.06  # rad of a circular orbit that a step covers, if that is above a physics step: off by 3e-6 m a turn
 
 
-@compiled
+@borrowing
 def _slope(state: Array, time: float, mu: Array, source: Array, reference: Array, law: Array, slope: Array) -> None:
     """Set slope (N, 4), the derivatives of states (N, 4) by time; two that attract each other where mu is (2,)."""
     count = len(state)
@@ -53,7 +53,7 @@ def _slope(state: Array, time: float, mu: Array, source: Array, reference: Array
         slope[n, 3] = pull * y - law[DRAG] * vy + law[TURN] * vx
 
 
-@compiled
+@borrowing
 def _distance(state: Array, n: int, mu: Array, source: Array) -> float:
     """Distance m of body n from what attracts it."""
     if len(mu) == 1:
@@ -61,10 +61,12 @@ def _distance(state: Array, n: int, mu: Array, source: Array) -> float:
     return math.hypot(state[0, 0] - state[1, 0], state[0, 1] - state[1, 1])
 
 
-@compiled
-def _move(state: Array, time: float, span: float, mu: Array, source: Array, reference: Array, law: Array) -> None:
-    """Move states (N, 4) on by `span` s from `time` s on."""
-    slope, total, trial = np.empty_like(state), np.empty_like(state), np.empty_like(state)
+@borrowing
+def _move(
+    state: Array, time: float, span: float, mu: Array, source: Array, reference: Array, law: Array, scratch: Array
+) -> None:
+    """Move states (N, 4) on by `span` s from `time` s on. scratch: (3, N, 4)."""
+    slope, total, trial = scratch[0], scratch[1], scratch[2]
     left = span
     while left > 1e-12:
         rate = 0.0
@@ -106,6 +108,7 @@ def follow_field(
     size, frames = value.shape[1], len(steps)
     position, velocity = np.full((size, frames, count, 2), np.nan), np.full((size, frames, count, 2), np.nan)
     state, reference, there = np.empty((count, 4)), np.ones(count), np.zeros(count, np.bool_)
+    scratch = np.empty((3, count, 4))
     for k in range(size):
         state[:] = np.nan
         there[:] = False
@@ -114,7 +117,7 @@ def follow_field(
             while c < len(intervention) and intervention[c, 0] <= steps[f]:
                 n, at = intervention[c, 1], float(intervention[c, 0])
                 if there.all() or (len(mu) == 1 and there.any()):
-                    _move(state, (step - begin) * H, (at - step) * H, mu, source, reference, law)
+                    _move(state, (step - begin) * H, (at - step) * H, mu, source, reference, law, scratch)
                 if not there.any():
                     begin = at
                 step = at
@@ -131,7 +134,7 @@ def follow_field(
                 c += 1
             if not (there.all() or (len(mu) == 1 and there.any())):
                 continue
-            _move(state, (step - begin) * H, (steps[f] - step) * H, mu, source, reference, law)
+            _move(state, (step - begin) * H, (steps[f] - step) * H, mu, source, reference, law, scratch)
             step = steps[f]
             if touch > 0 and _distance(state, 0, mu, source) < touch:
                 there[:] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from physbench.shadowing.placed_bodies import PlacedBodies
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+KEPT_SIMULATIONS = 2  # of whole tracks: before and after a fit
 FREE = -1  # `Arc.face` of an arc that begins in free motion
 
 
@@ -36,6 +38,7 @@ class Hypothesis:
         """factor: multiplies gravity or the strength of the fields; None: 1."""
         self.forward, self.seen = model, seen
         self.simulator = model.simulator(None if factor is None else np.array([factor]))
+        self._simulated: deque[tuple[tuple[tuple[Arc, ...], int], int, Trajectory]] = deque(maxlen=KEPT_SIMULATIONS)
         self.work = 0  # bodies x candidates x physics steps simulated so far
         world = model.world
         self.table = world is not None and bool(world.slide_deceleration.any())
@@ -70,8 +73,19 @@ class Hypothesis:
         return np.array([world.tangent[face] @ position, world.tangent[face] @ velocity])
 
     def simulate(self, arcs: Sequence[Arc], end: int) -> Trajectory:
-        """Simulate arcs up to frame `end`."""
-        return self.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
+        """Simulate arcs up to frame `end`. The last simulations are kept, for searches ask for them again.
+
+        The work of one that is known is counted too: how much may be done must not depend on what is kept.
+        """
+        key = (tuple(arcs), end)  # arcs are equal if they are the same object
+        for known, work, trajectory in self._simulated:
+            if known == key:
+                self.work += work
+                return trajectory
+        before = self.work
+        trajectory = self.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
+        self._simulated.append((key, self.work - before, trajectory))
+        return trajectory
 
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
         """Simulate from the first intervention to step `end`, and count the work."""

@@ -90,6 +90,13 @@ class SegmentSearch:
 
     def run(self) -> LawfulSegments:
         """Find the segments; none where too little is seen for any arc."""
+        self.find_arcs()
+        self._record_motion()
+        self._check_initial_velocities()
+        return self.segments
+
+    def find_arcs(self) -> list[Arc]:
+        """The arcs alone of the segments, without their motion and without a break for a first velocity."""
         if not self.segments.arcs:
             self.segments.arcs = self.segment_starts.first_arcs()
         self.current = {arc.disc: a for a, arc in enumerate(self.segments.arcs)}
@@ -98,9 +105,7 @@ class SegmentSearch:
             self.segments.truncated = self.segments.truncated or self.segment_starts.truncated
             if not (self.only_first and self.segments.breaks):
                 self._final_fit()
-        self._record_motion()
-        self._check_initial_velocities()
-        return self.segments
+        return self.segments.arcs
 
     def _extend(self) -> None:
         margin = base = self.limits.frames(FIT_MARGIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,17 +57,17 @@ class PlacedBodies:
     #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
     scenery_off: Array | None = None
 
-    @property
+    @cached_property
     def known(self) -> Mask:
         """Where a position is known (T, N)."""
         return np.isfinite(self.position[..., 0])
 
-    @property
+    @cached_property
     def judged(self) -> Mask:
         """Which bodies are judged (N,): all but those in `too_brief`."""
         return ~np.isin(np.arange(len(self.diameter)), self.too_brief)
 
-    @property
+    @cached_property
     def given(self) -> Mask:
         """Where a context frame gives the position of a body that moves freely (T, N)."""
         free = np.arange(len(self.times))[:, None] >= self.start
@@ -83,7 +84,7 @@ class PlacedBodies:
         spans = [self.times[column] for column in self.given.T]
         return any(len(span) >= FORCE_POINTS and span[-1] - span[0] >= FORCE_TIME - 1e-9 for span in spans)
 
-    @property
+    @cached_property
     def tolerance_share(self) -> Array:
         """Share of a tolerance that applies to each point (T, N).
 
@@ -101,7 +102,7 @@ class PlacedBodies:
         """Largest distance in diameters of a lawful motion from each point (T, N)."""
         return np.maximum(tolerance * self.tolerance_share, self.least_limit)
 
-    @property
+    @cached_property
     def least_limit(self) -> Array:
         """What a limit is at any tolerance, for how uncertain each point is (T, N) diameters."""
         return np.minimum(LIMIT_SDS * self.sd, MOST_LIMIT)
