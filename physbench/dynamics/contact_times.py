@@ -35,7 +35,7 @@ from physbench.dynamics.array_layout import (
 )
 from physbench.dynamics.contact_response import MIN_REBOUND_SPEED
 from physbench.dynamics.contact_roots import curved_contact_time, face_contact_time, straight_contact_time
-from physbench.world.compiled import borrowing
+from physbench.world.compiled import compiled
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -44,12 +44,12 @@ Whole = NDArray[np.int64]
 MAX_OVERLAP = 0.1  # m; a face does not stop what lies deeper in it, nor a disc another one
 CLEARANCE_MARGIN = 1e-6  # m; far above the rounding of any distance, far below what matters
 MIN_ACCELERATION = 1e-9  # m/s2; with less a path counts as straight
-FAR = 1e-9  # relative; far above the rounding of a square
+SQUARE_MARGIN = 1e-9  # relative; far above the rounding of a square
 # In the times of a disc: the end of its slide and of its face, then faces and corners
 SLIDE, FACE_END, FIRST_FACE = range(3)
 
 
-@borrowing
+@compiled
 def first_event(
     now: Array,
     there: Mask,
@@ -84,7 +84,7 @@ def first_event(
     return first
 
 
-@borrowing
+@compiled
 def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time: Array) -> None:
     """Set when disc i leaves the end of a face on which it rests, and meets the others, in its times (2 + S + C,)."""
     x, y, ax, ay = now[i, X], now[i, Y], now[i, AX], now[i, AY]
@@ -112,7 +112,7 @@ def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time:
         time[FIRST_FACE + s] = t
 
 
-@borrowing
+@compiled
 def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, until: float, time: Array) -> None:
     """Set when disc i meets corners, up to `until` s, in its times (2 + S + C,)."""
     if disc[i, COLLIDES] == 0:
@@ -129,7 +129,7 @@ def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, u
         )
 
 
-@borrowing
+@compiled
 def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float, time: Array) -> None:
     """Set when discs meet each other, up to `until` s: times (P,)."""
     for p in range(len(pair)):
@@ -150,12 +150,12 @@ def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float,
             time[p] = t
 
 
-@borrowing
+@compiled
 def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float) -> float:
     """When two meet; infinity for those that are too far apart to meet by `until` s."""
     speed, acceleration = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
     way, square = (speed + acceleration / 2 * until) * until, x * x + y * y
-    if square > (reach + way) * (reach + way) * (1 + FAR):  # most are: no root is needed
+    if square > (reach + way) * (reach + way) * (1 + SQUARE_MARGIN):  # most are: no root is needed
         return math.inf
     if not math.sqrt(square) - reach <= way:
         return math.inf
@@ -164,7 +164,7 @@ def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float
     return straight_contact_time(x, y, vx, vy, reach)
 
 
-@borrowing
+@compiled
 def clearances(
     now: Array, there: Mask, rests: Mask, disc: Array, face: Array, corner: Array, pair: Whole, clearance: Array
 ) -> None:
@@ -201,7 +201,7 @@ def clearances(
             clearance[i], clearance[j] = min(clearance[i], half), min(clearance[j], half)
 
 
-@borrowing
+@compiled
 def stays_clear(now: Array, there: Mask, steps: float, clearance: Array) -> bool:
     """Whether no disc moves by its clearance (N,) m in the next steps; takes from each what it moves at most."""
     clear = True
@@ -214,7 +214,7 @@ def stays_clear(now: Array, there: Mask, steps: float, clearance: Array) -> bool
     return clear
 
 
-@borrowing
+@compiled
 def first_slide_end(there: Mask, left: float, time: Array, pair_time: Array) -> float:
     """As `first_event` where no disc can touch anything: no contact but the ends of slides in times (N, 2 + S + C)."""
     first = left

@@ -59,7 +59,7 @@ from physbench.dynamics.contact_times import (
     first_slide_end,
     stays_clear,
 )
-from physbench.world.compiled import borrowing, compiled, kernel
+from physbench.world.compiled import compiled, kernel
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -198,7 +198,7 @@ def evaluate(begin: Array, pieces: Array, last: Whole, until: Array, steps: Arra
         piece = last[k]
 
 
-@borrowing
+@compiled
 def _accelerate_present(
     now: Array, there: Mask, rests: Mask, disc: Array, face: Array, gx: float, gy: float, table: bool, time: Array
 ) -> None:
@@ -210,7 +210,7 @@ def _accelerate_present(
             time[i, SLIDE] = accelerate(now, rests, disc, face, i, gx, gy, table)
 
 
-@borrowing
+@compiled
 def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value: Array) -> int:
     """Apply an intervention (3,) with value (6,). Returns by how much the number of present discs grows."""
     i, kind = intervention[DISC], intervention[KIND]
@@ -228,7 +228,7 @@ def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value:
     return int(there[i]) - before
 
 
-@borrowing
+@compiled
 def _damp(now: Array, there: Mask, rests: Mask, factor: float, angle: float, table: bool) -> None:
     """Multiply velocities and spins by a factor; turn the velocities of discs that rest on no face by an angle rad."""
     cos, sin = factor * math.cos(angle), factor * math.sin(angle)
@@ -247,7 +247,7 @@ def _damp(now: Array, there: Mask, rests: Mask, factor: float, angle: float, tab
             now[i, SX] *= factor
 
 
-@borrowing
+@compiled
 def _look_ahead(now: Array, rests: Mask, lead: float, ahead: Array) -> None:
     """Set where discs (N, 10) would be `lead` s later without a contact; those that rest on a face stay."""
     for i in range(len(now)):
@@ -259,7 +259,7 @@ def _look_ahead(now: Array, rests: Mask, lead: float, ahead: Array) -> None:
                 ahead[i, VX + axis] += lead * now[i, AX + axis]
 
 
-@borrowing
+@compiled
 def _turn_rebounds(now: Array, disc: Array, struck: Array, count: int, angle: float) -> None:
     """Turn the velocity with which discs leave the first contacts struck (count, 4); not into them.
 
@@ -293,7 +293,7 @@ def _more_room(begin: Array, pieces: Array) -> tuple[Array, Array]:
     return more_begin, more_pieces
 
 
-@borrowing
+@compiled
 def _record_piece(now: Array, there: Mask, step: float, used: int, begin: Array, pieces: Array) -> None:
     """Append a piece after those `used`."""
     begin[used] = step
@@ -318,7 +318,7 @@ def _record_contacts(contact: Array, step: float, touched: int, touches: Whole) 
     return touches
 
 
-@borrowing
+@compiled
 def _advance(now: Array, there: Mask, n: float) -> None:
     """Move by n steps."""
     for i in range(len(now)):
@@ -329,7 +329,7 @@ def _advance(now: Array, there: Mask, n: float) -> None:
                 now[i, SX + axis] += n * H * now[i, TX + axis]
 
 
-@borrowing
+@compiled
 def _handle_events(
     now: Array,
     rests: Mask,

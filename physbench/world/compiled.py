@@ -48,25 +48,11 @@ def when_compiling(tell: Callable[[], None]) -> None:
 
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called. Divisions by zero are those of floats; sums are not reordered."""
-    return _compiled(function, counts=True)
-
-
-def borrowing(function: Function) -> Function:
-    """As `compiled`, for a function that makes no array and keeps none.
-
-    It does not count itself among the users of the arrays that it is given, which takes longer than most of what small
-    functions do with them. One that makes an array is not compiled: Numba says that it needs "NRT".
-    """
-    return _compiled(function, counts=False)
-
-
-def _compiled(function: Function, counts: bool) -> Function:
-    """counts: whether references to arrays are counted."""
     function.__qualname__ += f"_{STAMP}"
     try:
-        return cast(Function, numba.njit(cache=True, error_model="numpy", _nrt=counts)(function))
+        return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
     except RuntimeError:  # no folder in which it could be kept
-        return cast(Function, numba.njit(error_model="numpy", _nrt=counts)(function))
+        return cast(Function, numba.njit(error_model="numpy")(function))
 
 
 class _NotKeptError(Exception):
