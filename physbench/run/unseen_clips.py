@@ -75,5 +75,7 @@ def unseen(folder: RunFolder) -> Iterator[None]:
     except BaseException:
         kept.seek(0)
         with tarfile.open(fileobj=kept) as archive:
-            archive.extractall(folder.path, filter="data")
+            # Python before 3.11.4 has no filters; the archive is this process's own.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(folder.path)
         raise

@@ -17,27 +17,33 @@ from physbench.rollouts.rollout_engine import RolloutEngine
 BATCHES = 8
 DIES_AND_LOADS_NO_MORE = """
 import os
+import time
 from pathlib import Path
 from physbench import ModelCard
 
 class Model:
     card = ModelCard(name="mortal", context_frames=1, image_size=(32, 40), fps=10)
 
-    def __init__(self, dies):
-        self.dies = dies
+    def __init__(self, dies, refused):
+        self.dies, self.refused = dies, refused
 
     def rollout(self, context, *, horizon, actions, prompts, generators):
         if self.dies:
             os._exit(3)
+        if not self.refused.exists():  # the other one shall not have done all batches before the device is lost
+            while not self.refused.exists():
+                time.sleep(0.02)
+            time.sleep(1)
         return context[:, -1:].expand(-1, horizon, -1, -1, -1)
 
 def make(*, device, dtype, folder):
     for number in range(2):  # the first process dies in its first batch; no third one can load the model
         try:
             Path(folder, str(number)).touch(exist_ok=False)
-            return Model(number == 0)
+            return Model(number == 0, Path(folder, "refused"))
         except FileExistsError:
             pass
+    Path(folder, "refused").touch()
     raise ValueError("there is no third one")
 """
 
