@@ -162,7 +162,8 @@ def _refuse_own_pictures(source: Path, candidate: Candidate, board: Path, others
             f"{source}: was shown pictures of the look {candidate.look} that its own machine has drawn, and another "
             "one draws other bytes. Boards take runs on the archive that they publish: run eval --clips FILE."
         )
-    published = {each.archive for each in others if each.spec == candidate.spec} - {candidate.archive}
+    of_others = (each for each in others if each.name != candidate.name)  # its own entry may be replaced
+    published = {each.archive for each in of_others if each.spec == candidate.spec} - {candidate.archive}
     if published:
         raise UsageError(
             f"{source}: was shown the clips of the archive {candidate.archive[:12]}, and {board} ranks "

@@ -133,6 +133,7 @@ class Answers:
             privileged=m.privileged,
             timeout=m.timeout,
             seed=self.claim.manifest.seed,
+            look=self.claim.card.look,
         )
         with engine_of(options, salt) as engine:
             _require_card(engine, self.claim.card)

@@ -81,7 +81,7 @@ def command(
             raise UsageError(f"--for-board: a board ranks all of a suite, read by all scorers. Leave out {wrong[0]}.")
         if look not in (None, "plain") and clips is None:
             raise UsageError(
-                f"--for-board: boards rank runs in the look {look} on the archive of clips that they publish alone, as "
+                f"--for-board: boards take runs in the look {look} only on the archive of clips that they publish, as "
                 "another machine draws other bytes. Give it: --clips FILE."
             )
         keep_rollouts = "all"

@@ -101,7 +101,8 @@ def test_a_board_keeps_to_one_archive_of_a_size() -> None:
     with pytest.raises(
         UsageError, match=f"archive {OTHER[:12]}, and board ranks 256x256@16-natural on .*{PUBLISHED[:12]}"
     ):
-        refuse_ineligible(Path("run"), replace(one, archive=OTHER), board, [one])
+        refuse_ineligible(Path("run"), replace(one, name="two", archive=OTHER), board, [one])
+    refuse_ineligible(Path("run"), replace(one, archive=OTHER), board, [one])  # which takes its place
     refuse_ineligible(Path("run"), replace(one, archive=OTHER, spec="128x128@16-natural"), board, [one])
     refuse_ineligible(Path("run"), replace(one, look=PLAIN, archive="", spec="256x256@16"), board, [one])
 
