@@ -37,9 +37,9 @@ class Candidate:
     provisional: bool  # headline scorers may still change
     local: bool  # the machine does not reproduce the suite's states
     states: bool  # the model answers with states
-    look: str = PLAIN  # in which clips were shown
-    archive: str = ""  # SHA-256 of that which the pictures of another look came from
-    spec: str = ""  # size, rate and look
+    look: str  # in which clips were shown
+    archive: str  # SHA-256 of that which the pictures of another look came from; "" of the plain one
+    spec: str  # size, rate and look
 
     @property
     def suite_words(self) -> str:
@@ -100,7 +100,7 @@ def of_result(result: ResultDocument, archive: str = "") -> Candidate:
         result.provisional,
         suite.local,
         states,
-        look=str(model.card.get("look", PLAIN)),
+        look=result.look,
         archive=archive,
         spec=result.render_spec,
     )

@@ -287,8 +287,8 @@ def present(board: Path) -> tuple[Entry, ...]:
 
 def candidates(board: Path) -> tuple[Candidate, ...]:
     """What the entries of a board are: others must be alike."""
-    found = ((entry, entry.result.model.card.get("look", PLAIN) == PLAIN) for entry in present(board))
-    return tuple(of_result(entry.result, "" if plain else entry.about.archive) for entry, plain in found)
+    found = present(board)
+    return tuple(of_result(each.result, "" if each.result.look == PLAIN else each.about.archive) for each in found)
 
 
 def archive_of(manifest: Mapping[str, Any]) -> str:

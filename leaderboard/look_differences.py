@@ -31,11 +31,11 @@ class LookDifference:
 
 def look_differences(found: Sequence[Entry], resamples: int) -> tuple[LookDifference, ...]:
     """The differences of all models of which a board has runs in both looks, alike in all else; largest loss first."""
-    plain = {_model_key(entry.result): entry for entry in found if _look(entry.result) == PLAIN}
+    plain = {_model_key(entry.result): entry for entry in found if entry.result.look == PLAIN}
     differences = []
     for entry in found:
         beside = plain.get(_model_key(entry.result))
-        if _look(entry.result) != PLAIN and beside is not None:
+        if entry.result.look != PLAIN and beside is not None:
             differences.append(_difference(entry, beside, resamples))
     return tuple(sorted(differences, key=lambda each: (each.value, each.model)))
 
@@ -49,16 +49,12 @@ def _difference(entry: Entry, beside: Entry, resamples: int) -> LookDifference:
         entry.name,
         result.model.name,
         f"{said['frames']}, {said['context']}",
-        _look(result),
+        result.look,
         beside.result.overall,
         result.overall,
         here.skill - there.skill,
         (float(low[0]), float(high[0])),
     )
-
-
-def _look(result: ResultDocument) -> str:
-    return str(result.model.card.get("look", PLAIN))
 
 
 def _model_key(result: ResultDocument) -> tuple[object, ...]:

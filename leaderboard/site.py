@@ -174,8 +174,7 @@ def _ranked(
 
 
 def _table_of(result: ResultDocument) -> RankedTable:
-    look = str(result.model.card.get("look", PLAIN))
-    return RankedTable(look, "comparison" if compares(result) else result.model.track)
+    return RankedTable(result.look, "comparison" if compares(result) else result.model.track)
 
 
 def build(board: Path, *, resamples: int = RESAMPLES) -> Path:

@@ -68,7 +68,7 @@ class Evidence:
 
     @cached_property
     def linearized(self) -> dict[tuple[Explanation, Hashable, bool], tuple[Array, Array]]:
-        """Residuals and slopes by explanation, laws and whether there are slopes; of the last explanation alone."""
+        """Residuals and slopes found so far, by explanation, laws and whether there are slopes: a few kB each."""
         return {}
 
     @cached_property
@@ -206,8 +206,6 @@ def leaning(
     mask = found.used[since:end]
 
     known = evidence.linearized
-    if known and next(iter(known))[0] is not found:
-        known.clear()
 
     def linearized(trial: tuple[float, ...], slopes: bool) -> tuple[Array, Array]:
         key = (found, _laws(evidence, worlds, trial), slopes)

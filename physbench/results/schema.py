@@ -29,6 +29,7 @@ from physbench.results.schema_parts import (
     StrengthResult,
 )
 from physbench.storage.sealed_file import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json
+from physbench.world.scene import PLAIN
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
@@ -340,6 +341,11 @@ class ResultDocument(Record):
         default=None, description="Surprise at impossible events; null on every suite but `expectation`."
     )
     speed: Speed = Field(description="Speed and memory.")
+
+    @property
+    def look(self) -> str:
+        """In which the clips were shown."""
+        return str(self.model.card.get("look", PLAIN))
 
 
 def json_schema() -> dict[str, Any]:
