@@ -87,6 +87,9 @@ def _near_edges(part: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
+    if not (stage.surfaces or stage.blocks):  # a night sky: there is nothing that light falls on
+        dark = np.zeros((spec.height, spec.width, 3), dtype=np.float32)
+        return Layers(dark, dark)
     seen = see(stage, camera, view_directions(camera, spec))
     albedo = mean_albedo(stage, seen).astype(np.float32)
     # Pixels at edges show two materials: the mean of them is what the path tracer has mixed.
