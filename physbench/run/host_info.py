@@ -180,14 +180,15 @@ def _readings() -> HostFinding:
 
 def _natural_look() -> HostFinding:
     from physbench.looks.known_looks import NATURAL_LOOK, check_look
-    from physbench.looks.natural.mitsuba_variant import working_variant
+    from physbench.looks.natural.mitsuba_variant import VARIANTS, working_variant
 
     try:
         check_look(NATURAL_LOOK)
         variant = working_variant()
     except UsageError as error:
         return HostFinding("natural look", "optional", "cannot be drawn here", str(error))
-    return HostFinding("natural look", "ok", f"Mitsuba {library_version('mitsuba')}, {variant}")
+    faster = "" if variant == VARIANTS[0] else f"{VARIANTS[0]} is faster, and needs LLVM: 19 works, 14 to 16 did not."
+    return HostFinding("natural look", "ok", f"Mitsuba {library_version('mitsuba')}, {variant}", faster)
 
 
 def _ray() -> HostFinding:
