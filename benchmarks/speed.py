@@ -7,6 +7,8 @@ Sections (all, where none is named):
     first      `smoke` with empty caches, and again with what that left
     slopes     processor time of scoring a predicted frame, warm, against pixels, rate and clips. The expected slope of
                the logarithms: pixels at most 1 (tracking), rate 1 a second of video and so 0 a frame, clips 0 a frame
+    scenes     the same against bodies and horizon, of balls that slide (sliding_balls.py). The expected slopes: bodies
+               at most 1 (each has a trajectory of its own), horizon 1 a clip
     workers    `score` of the same rollouts with one worker and two
     overlap    `eval` beside its slower stage alone, for a model that sleeps .2 or 2 s a batch
     intervals  10,000 resamples of a result of 100,000 rows
@@ -39,6 +41,7 @@ from physbench.adapters.model_protocol import ModelCard
 
 PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
 HERE = f"{Path(__file__)}:instant"
+SLIDING = Path(__file__).with_name("sliding_balls.py")
 QUICK = ("--no-diagnosis", "--keep-rollouts", "all")
 
 
@@ -89,11 +92,14 @@ def cost_of(*words: str, cache: Path) -> Cost:
     return Cost(wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
 
 
-def evaluation(out: Path, clips: int, *, seconds: float = 0, size: int = 64, fps: float = 15) -> list[str]:
+def evaluation(
+    out: Path, clips: int, *, seconds: float = 0, size: int = 64, fps: float = 15, tasks: str = "*/*"
+) -> list[str]:
     """The words of an evaluation of the instant model."""
     arguments = {"size": size, "fps": f"{fps:g}", "seconds": f"{seconds:g}"}
     given = [word for name, value in arguments.items() for word in ("--model-arg", f"{name}={value}")]
-    return ["eval", HERE, *given, "--suite", "core", "--limit", str(clips), "--out", str(out), "--fresh", *QUICK]
+    which = ["--suite", "core", "--tasks", tasks, "--limit", str(clips)]
+    return ["eval", HERE, *given, *which, "--out", str(out), "--fresh", *QUICK]
 
 
 def start(folder: Path, clips: int) -> Iterator[Line]:
@@ -142,13 +148,26 @@ def slopes(folder: Path, clips: int) -> Iterator[Line]:
     yield Line("twice the clips", f"{more / base:.2f} times as long", "2")
 
 
-def _marginal(folder: Path, clips: int, size: int, fps: float) -> float:
+def scenes(folder: Path, clips: int) -> Iterator[Line]:
+    one, two, four, long = (
+        _marginal(folder, 14, 64, 15, f"{SLIDING}:{name}")
+        for name in ("Sliding", "TwoBalls", "FourBalls", "TwiceAsLong")
+    )
+    yield Line("scoring a clip of 4 s of one ball, 64 px, 15 frames/s, processor", f"{1e3 * one / 14:.0f} ms")
+    slope = f"slope against bodies {np.log(four / one) / np.log(4):.2f}"
+    yield Line("the same of two and four balls", f"{two / one:.2f} and {four / one:.2f} times as long, {slope}", "<= 1")
+    yield Line("the same of 8 s", f"{long / one:.2f} times as long, slope {np.log(long / one) / np.log(2):.2f}", "1")
+
+
+def _marginal(folder: Path, clips: int, size: int, fps: float, tasks: str = "*/*") -> float:
     """Processor seconds of scoring `clips` clips of a warm run beyond what a run of a quarter of them takes."""
     few, cache = _few(clips), folder / "cache"
     costs = []
     for number in (clips + few, few):
         run = folder / f"slope-{size}-{fps:g}-{number}"
-        cost_of(*evaluation(run, number, size=size, fps=fps), cache=cache)  # clips and references are there now
+        cost_of(
+            *evaluation(run, number, size=size, fps=fps, tasks=tasks), cache=cache
+        )  # clips and references are there now
         costs.append(cost_of("score", str(run), "--fresh", "--workers", "1", cache=cache).processor)
         shutil.rmtree(run)
     return costs[0] - costs[1]
@@ -201,7 +220,7 @@ def intervals(folder: Path, clips: int) -> Iterator[Line]:
 
 
 SECTIONS: dict[str, Callable[[Path, int], Iterator[Line]]] = {
-    each.__name__: each for each in (start, first, slopes, workers, overlap, intervals)
+    each.__name__: each for each in (start, first, slopes, scenes, workers, overlap, intervals)
 }
 
 
