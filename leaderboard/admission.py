@@ -7,7 +7,7 @@ from dataclasses import replace as with_fields
 from pathlib import Path
 
 from physbench.errors import PhysbenchError, UsageError
-from physbench.leaderboard.check_tables import Tables, needs_archive
+from physbench.leaderboard.check_tables import PICTURES_CHECK, Tables, needs_archive
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import Challenge, challenge_file, issue_challenge
 from physbench.leaderboard.eligibility import of_claim, refuse_ineligible, refuse_present
@@ -64,8 +64,9 @@ def admit(
     with verified(path, with_fields(how, ready=ready)) as found:
         answered = found.commitment is not None and challenge_file(board, found.commitment.id).is_file()
         if found.folder is None:
-            if found.commitment is not None and answered:
-                end_round(board, found.commitment.id, failed=found.verification.problems[0].check)
+            failed = found.verification.problems[0].check
+            if found.commitment is not None and answered and failed != PICTURES_CHECK:  # the archive given may be wrong
+                end_round(board, found.commitment.id, failed=failed)
             raise NotAdmittedError(path, found.verification)
         if diagnosis and found.verification.badge != "self-reported":
             _diagnose(found.folder.path, how.workers)
@@ -108,7 +109,7 @@ class ChallengeAnswer:
 def challenge(path: Path, board: Path, submitter: str = "") -> ChallengeAnswer:
     """Answer a commitment, once its cheap checks have passed. The board keeps the answer, and whom it gave it.
 
-    Raises NotAdmittedError where they fail, and UsageError where nothing was committed.
+    Raises NotAdmittedError where they fail, and UsageError where nothing was committed or the board does not rank it.
     """
     with verified(path, How(rescore=False)) as found:
         if found.verification.problems:
@@ -118,6 +119,7 @@ def challenge(path: Path, board: Path, submitter: str = "") -> ChallengeAnswer:
                 f"{path}: holds no commitment. Make one: physbench leaderboard submit RUN --commit --out FILE"
             )
         assert found.claim is not None, "nothing failed"
+        refuse_ineligible(path, of_claim(found.claim), board, candidates(board))
         made = issue_challenge(found.commitment, board)
         begin_round(board, made, found.claim, submitter)
         return ChallengeAnswer(made, unmet_words(unmet(board, made.commitment, found.claim)))

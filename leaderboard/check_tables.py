@@ -28,6 +28,7 @@ Tables = dict[str, "pd.DataFrame"]
 MOST_SAMPLE_ROWS = 200  # of one sample of a clip; there are about 80
 MOST_SCORES = 256 << 20  # bytes of a table in memory, as its file states them
 MOST_CELL = 2000  # of a text in a table
+PICTURES_CHECK = "pictures"
 MODEL_SOURCE = "model"
 FURTHER = "Further reading"  # begins the list of them in the documentation of a scorer
 WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -91,17 +92,19 @@ def check_pictures(claim: Claim, opened: bool) -> Verdict:
     """
     look, said = claim.card.look, claim.archive_hash
     if not said:
-        return failed("pictures", f"those of the look {look} were drawn by the machine of the run: see eval --clips")
+        return failed(
+            PICTURES_CHECK, f"those of the look {look} were drawn by the machine of the run: see eval --clips"
+        )
     if claim.archive is None and opened:
         raise UsageError(needs_archive(claim))
     if claim.archive is None:
-        return not_possible("pictures", f"they are said to be of the archive {said[:12]}, which was not given")
+        return not_possible(PICTURES_CHECK, f"they are said to be of the archive {said[:12]}, which was not given")
     theirs, ours = claim.archive.sha256, claim.archive.spec
     if theirs != said:
-        return failed("pictures", f"they are of the archive {said[:12]}, and the board's is {theirs[:12]}")
+        return failed(PICTURES_CHECK, f"they are of the archive {said[:12]}, and the board's is {theirs[:12]}")
     if ours != claim.card.spec:
-        return failed("pictures", f"the archive holds {ours}, and the card says {claim.card.spec}")
-    return passed("pictures", f"they are of the board's archive {said[:12]}, {ours}", archive=said)
+        return failed(PICTURES_CHECK, f"the archive holds {ours}, and the card says {claim.card.spec}")
+    return passed(PICTURES_CHECK, f"they are of the board's archive {said[:12]}, {ours}", archive=said)
 
 
 def needs_archive(claim: Claim) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from physbench.leaderboard.entry import Entry, describe
 from physbench.leaderboard.ranking import entry_skill
+from physbench.results.answers import answers_states
 from physbench.results.schema import ResultDocument, SkillValue
 from physbench.world.scene import PLAIN
 
@@ -30,8 +31,15 @@ class LookDifference:
 
 
 def look_differences(found: Sequence[Entry], resamples: int) -> tuple[LookDifference, ...]:
-    """The differences of all models of which a board has runs in both looks, alike in all else; largest loss first."""
-    plain = {_model_key(entry.result): entry for entry in found if entry.result.look == PLAIN}
+    """The differences of all models of which a board has runs in both looks, alike in all else; largest loss first.
+
+    Models that are given states see no look.
+    """
+    plain = {
+        _model_key(entry.result): entry
+        for entry in found
+        if entry.result.look == PLAIN and not answers_states(entry.result.model.card)
+    }
     differences = []
     for entry in found:
         beside = plain.get(_model_key(entry.result))

@@ -73,19 +73,7 @@ def command(
 
     Example: physbench eval reference:objects --suite smoke
     """
-    if for_board:
-        if suite == "expectation":
-            raise UsageError("--for-board: boards rank by the axes, which the suite expectation does not have.")
-        given = {"--tasks": tasks, "--scorers": scorers, "--limit": limit, "--fresh-seeds": fresh_seeds}
-        if wrong := [name for name, value in given.items() if value is not None]:
-            raise UsageError(f"--for-board: a board ranks all of a suite, read by all scorers. Leave out {wrong[0]}.")
-        if look not in (None, "plain") and clips is None:
-            raise UsageError(
-                f"--for-board: boards take runs in the look {look} only on the archive of clips that they publish, as "
-                "another machine draws other bytes. Give it: --clips FILE."
-            )
-        keep_rollouts = "all"
-    options = o.asked_options({**context.params, "keep_rollouts": keep_rollouts})
+    options = o.asked_options(context.params)
     if shard is not None and (suite == "expectation" or dry_run or as_json):
         raise UsageError(
             "--shard: a shard is a part of a run on clips and has no result: leave out --suite expectation, --dry-run "

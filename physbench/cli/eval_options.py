@@ -184,6 +184,7 @@ def asked_options(given: Mapping[str, Any]) -> Options:
         tags=tuple(given["tag"] or ()),
         fresh_seeds=int(fresh_seeds) if drawn else fresh_seeds,
         untrained_copy=given.get("untrained_copy", False),
+        for_board=given.get("for_board", False),
         clips=clips,
         budget=given.get("budget"),
         until=given.get("until"),

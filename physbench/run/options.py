@@ -59,7 +59,8 @@ class Options:
     compile: bool = False  # its networks go through torch.compile
     timeout: float = 600.0  # s a batch
     chain: bool = True
-    keep_rollouts: Keep = "shown"
+    keep_rollouts: Keep = "shown"  # for a board: all
+    for_board: bool = False  # all of a suite, with all that `leaderboard submit` sends
     diagnosis: bool = True  # find which other laws would explain the motion
     workers: int | None = None  # None: one per core
     trust_code: bool = False
@@ -84,6 +85,8 @@ class Options:
                 object.__setattr__(self, name, user_files.absolute_pattern(getattr(self, name)))
         if isinstance(self.fresh_seeds, str):
             object.__setattr__(self, "fresh_seeds", str(user_path(self.fresh_seeds).absolute()))
+        if self.for_board:
+            object.__setattr__(self, "keep_rollouts", "all")
         if self.clips is not None and not is_url(self.clips):
             object.__setattr__(self, "clips", str(user_path(self.clips).absolute()))
 
@@ -98,6 +101,7 @@ class Options:
         check_timeout(self.timeout)
         if self.prompt_motion:
             check_told(self.suite)
+        self._check_board()
         self._check_shard()
         self._check_early_end()
         self._check_executor()
@@ -120,6 +124,28 @@ class Options:
         if self.keep_rollouts not in KEEPS:
             raise UsageError(
                 f"--keep-rollouts: there is no '{self.keep_rollouts}'.{nearest(self.keep_rollouts, KEEPS)}"
+            )
+
+    def _check_board(self) -> None:
+        """Refuse what no board ranks."""
+        if not self.for_board:
+            return
+        if self.suite == EXPECTATION_SUITE:
+            raise UsageError(f"--for-board: boards rank by the axes, which the suite {self.suite} does not have.")
+        for name in ("tasks", "scorers", "limit", "fresh_seeds"):
+            if getattr(self, name) is not None:
+                raise UsageError(
+                    "--for-board: a board ranks all of a suite, read by all scorers. Leave out "
+                    f"--{name.replace('_', '-')}."
+                )
+        self.check_board_look(self.look or PLAIN)
+
+    def check_board_look(self, look: str) -> None:
+        """Refuse a run for a board whose pictures are drawn here, in a look that machines draw differently."""
+        if self.for_board and look != PLAIN and self.clips is None:
+            raise UsageError(
+                f"--for-board: boards take runs in the look {look} only on the archive of clips that they publish, as "
+                "another machine draws other bytes. Give it: --clips FILE."
             )
 
     def _check_shard(self) -> None:
@@ -232,7 +258,7 @@ class Options:
                     words += ["--tag", tag]
             elif name in ("chain", "diagnosis"):
                 words.append(f"--no-{name}")
-            elif name in ("compile", "trust_code", "privileged", "prompt_motion", "untrained_copy"):
+            elif name in ("compile", "trust_code", "privileged", "prompt_motion", "untrained_copy", "for_board"):
                 words.append(option)
             else:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]

@@ -108,6 +108,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     if isinstance(info.card, SurpriseCard):
         raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
     check_told_model(run.options, info.card)
+    run.options.check_board_look(info.card.look)
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256

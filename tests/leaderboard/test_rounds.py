@@ -12,11 +12,19 @@ from tiny_board import QUICK, with_changed_document
 from physbench.errors import UsageError
 from physbench.leaderboard.admission import NotAdmittedError, admit, challenge
 from physbench.leaderboard.board_lock import changing
-from physbench.leaderboard.commitment import Commitment, CommittedRollout, issue_challenge, read_document
+from physbench.leaderboard.commitment import (
+    Commitment,
+    CommittedRollout,
+    challenge_file,
+    issue_challenge,
+    read_document,
+)
+from physbench.leaderboard.eligibility import of_result
 from physbench.leaderboard.entry import entries
 from physbench.leaderboard.rounds import Round, round_file
 from physbench.leaderboard.submit import commit, reveal
-from physbench.leaderboard.verify import verified
+from physbench.leaderboard.verdicts import Verification, failed
+from physbench.leaderboard.verify import Checked, verified
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 
@@ -70,6 +78,33 @@ def test_a_round_that_fails_is_remembered(tiny_copy: RunFolder, tmp_path: Path) 
     second, _ = committed(tiny_copy, tmp_path, "2.zip", "2026-11-21")
     assert f"{one.id[:8]} of " in (said := challenge(second, board, "A. Author").remark)
     assert said.endswith("(failed: commitment)")
+
+
+def test_a_wrong_archive_on_the_board_fails_no_round(
+    tiny_copy: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the one that was given to the command."""
+    board = tmp_path / "board"
+    first, one = committed(tiny_copy, tmp_path, "1.zip", "2026-11-20")
+    challenge(first, board, "A. Author")
+    wrong = Checked(Verification((failed("pictures", "of another archive"),)), None, None, one)
+    monkeypatch.setattr("physbench.leaderboard.verify._check", lambda *args: wrong)
+    with pytest.raises(NotAdmittedError, match="of another archive"):
+        admit(first, board, replace(QUICK, board=board), diagnosis=False)
+    assert read_document(round_file(board, one.id), Round).outcome == "open"
+
+
+def test_what_the_board_does_not_rank_gets_no_challenge(
+    tiny_copy: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = tmp_path / "board"
+    entry = admit(tiny_copy.path, board, replace(QUICK, rescore=False), diagnosis=False)
+    first, one = committed(tiny_copy, tmp_path, "1.zip", "2026-11-20")
+    others = (replace(of_result(entry.result), states=True),)
+    monkeypatch.setattr("physbench.leaderboard.admission.candidates", lambda board: others)
+    with pytest.raises(UsageError, match="states"):
+        challenge(first, board, "A. Author")
+    assert not challenge_file(board, one.id).exists()
 
 
 def test_two_that_ask_at_once_get_one_answer(tmp_path: Path) -> None:

@@ -200,3 +200,27 @@ def test_a_run_for_a_board_is_whole(words: tuple[str, str], capsys: pytest.Captu
 def test_a_run_for_a_board_in_another_look_names_the_archive(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["eval", "baseline:freeze", "--for-board", "--look", "natural"]) == 2
     assert "Give it: --clips FILE" in capsys.readouterr().err
+
+
+ASKS_FOR_A_LOOK = """
+from physbench import ModelCard
+
+class Still:
+    card = ModelCard("still", (64, 64), 15.0, 8, look="natural")
+
+    def rollout(self, context, *, horizon, **_):
+        return context[:, -1:].repeat(1, horizon, 1, 1, 1)
+
+def make(device, dtype):
+    return Still()
+"""
+
+
+def test_a_model_that_asks_for_another_look_is_stopped_before_it_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "still.py").write_text(ASKS_FOR_A_LOOK)
+    out = tmp_path / "run"
+    assert cli(["eval", f"{tmp_path / 'still.py'}:make", "--for-board", "--suite", "smoke", "--out", str(out)]) == 2
+    assert "in the look natural only on the archive" in capsys.readouterr().err
+    assert not any(out.rglob("*.mkv"))
