@@ -24,7 +24,7 @@ from physbench.looks.natural.mitsuba_variant import variant_names as variant_nam
 from physbench.looks.natural.mover_light import ball_light, block_ways, flat_light, sent_out
 from physbench.looks.natural.mover_pixels import ball_points, bevelled, hit_mover
 from physbench.looks.natural.movers import Mover, drawable, movers_at
-from physbench.looks.natural.stage import Stage, stays
+from physbench.looks.natural.stage import Stage, bodies_of_parts, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.vectors import length, planes
@@ -52,6 +52,7 @@ class Backdrop:
     origin: Array  # (3,) m
     rays: Array  # (h, w, 3) through the middles of pixels
     fine_depth: NDArray[np.float32]  # (fine h, fine w)
+    fine_body: NDArray[np.int16]  # (fine h, fine w): index of the fixed body that is seen there, -1 for none
     points: NDArray[np.float32] | None  # (h, w, 3) m, what pixels show; None without ground
     normals: NDArray[np.float32] | None
     albedo: NDArray[np.float32]  # (h, w, 3) textured
@@ -91,6 +92,9 @@ def render_natural(
         frames[k], area[k], before = displayed(linear), covered, now
     full = np.stack([full_area(scene, i, moments, exact[:, i], spec) for i in range(count)], axis=1)
     full = np.where(np.isnan(full), area, full)
+    boxes_of_stage = [i for i in bodies_of_parts(scene, backdrop.stage) if i >= 0 and scene.bodies[i].shape == "box"]
+    # They may be drawn deeper than they are, and show more of their sides.
+    full[:, boxes_of_stage] = np.maximum(full, area.max(axis=0))[:, boxes_of_stage]
     area[full == 0] = 0.0  # of a holder that has let go, on its way out of the picture
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
 
@@ -113,10 +117,11 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     stage, camera = with_door(stage_of(scene), scene.camera, spec), scene.camera
     fine = 2 if min(spec.height, spec.width) >= LARGE_SIDE else 3
     rays, origin = view_directions(camera, spec), eye(camera)
-    depth, albedo = _fine_stage(stage, camera, spec, fine)
+    depth, albedo, part = _fine_stage(stage, camera, spec, fine)
+    body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
     if stage.kind == "sky":
         still = starry_sky(stage.seed, spec, camera.width)
-        return Backdrop(stage, fine, origin, rays, depth, None, None, still, None, still, (), {})
+        return Backdrop(stage, fine, origin, rays, depth, body, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
     sky_light = _sky_light(stage, seen, layers)
@@ -124,7 +129,7 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     points = _in_planes((origin + rays * seen.depth[..., None]).astype(np.float32))
     still = albedo * (layers.key + layers.sky)
     return Backdrop(
-        stage, fine, origin, rays, depth, points, _in_planes(seen.normal.astype(np.float32)), albedo,
+        stage, fine, origin, rays, depth, body, points, _in_planes(seen.normal.astype(np.float32)), albedo,
         layers, still, block_ways(stage), sky_light,
     )  # fmt: skip
 
@@ -136,18 +141,20 @@ def _in_planes(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _fine_stage(
     stage: Stage, camera: Camera, spec: RenderSpec, fine: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Depth (fine h, fine w) m of what rays meet, and albedo (h, w, 3) with texture, means over the rays of a pixel."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16]]:
+    """Depth (fine h, fine w) m and part, as of `Seen`, of what rays meet, and albedo (h, w, 3) with texture, means over
+    the rays of a pixel."""
     depth = np.empty((fine * spec.height, fine * spec.width), dtype=np.float32)
+    part = np.empty(depth.shape, dtype=np.int16)
     albedo = np.empty((spec.height, spec.width, 3), dtype=np.float32)
     step = max(1, STRIP_RAYS // (fine * fine * spec.width))
     for top in range(0, spec.height, step):
         rows = slice(fine * top, fine * min(top + step, spec.height))
         seen = see(stage, camera, view_directions(camera, spec, fine, (rows, slice(None))))
-        depth[rows] = seen.depth
+        depth[rows], part[rows] = seen.depth, seen.part
         colours = textured_albedo(stage, camera, seen).reshape(-1, fine, spec.width, fine, 3)
         albedo[top : top + step] = colours.mean(axis=(1, 3))
-    return depth, albedo
+    return depth, albedo, part
 
 
 def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:
@@ -161,10 +168,10 @@ def compose(
     scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
 ) -> tuple[NDArray[np.float32], Array]:
     """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies."""
-    views, movers = _views(scene, backdrop, movers, states, spec)
+    views, movers, fixed_area = _views(scene, backdrop, movers, states, spec)
     light = {m.index: _light_on(m, movers, backdrop) for m in movers if m.body.shape == "sphere" and not m.shines}
     picture = _shaded_stage(backdrop, movers, light)
-    covered = np.zeros(len(scene.bodies))
+    covered = fixed_area
     total = np.zeros(picture.shape[:2], dtype=np.float32)
     for view in views:
         total[view.where] += view.share
@@ -220,8 +227,9 @@ class BodyView:
 
 def _views(
     scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
-) -> tuple[list[BodyView], list[Mover]]:
-    """What is seen of each body, the nearest of all along each of fine x fine rays a pixel; and the bodies again.
+) -> tuple[list[BodyView], list[Mover], Array]:
+    """What is seen of each body, the nearest of all along each of fine x fine rays a pixel; the bodies again; and the
+    areas (N,) px that are seen of those of the stage.
 
     What screens cover of a body is taken off its shadow, so that no picture betrays what it does not show.
     """
@@ -240,6 +248,7 @@ def _views(
         depth[close][nearer], owner[close][nearer] = t[nearer], number
         met.append((number, np.s_[top:bottom, left:right], close, t, normals))
     views, casting = [], list(movers)
+    rays_on = _rays_on(backdrop.fine_body, len(scene.bodies))
     front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
     for number, where, close, t, normals in met:
         if movers[number].body.hue is not None:
@@ -248,6 +257,7 @@ def _views(
                 screened = (depth[close][hit] < t[hit]) & front[owner[close][hit]]
                 casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
         mine = owner[close] == number
+        rays_on -= _rays_on(backdrop.fine_body[close][mine], len(scene.bodies))
         share = _mean_share(mine, fine)
         on = share > 0
         rows, columns = np.nonzero(on)
@@ -259,7 +269,12 @@ def _views(
         views.append(
             BodyView(casting[number], where, share.astype(np.float32), on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
         )
-    return views, casting
+    return views, casting, rays_on / fine**2
+
+
+def _rays_on(bodies: NDArray[np.int16], count: int) -> NDArray[np.int64]:
+    """How many rays meet each of so many bodies, from the index of that which each meets, -1 for none."""
+    return np.bincount(bodies.ravel() + 1, minlength=count + 1)[1:]
 
 
 def _hits(

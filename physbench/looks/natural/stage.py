@@ -166,6 +166,14 @@ def _stands(body: Body) -> bool:
     return stays(body) and body.drawn and body.shape == "box" and body.hue is None
 
 
+def bodies_of_parts(scene: Scene, stage: Stage) -> list[int]:
+    """Index in Scene.bodies of what each surface, and then each block, is of; -1 of a wall or floor that is decor."""
+    planes = [i for i, body in enumerate(scene.bodies) if body.shape == "plane" and body.drawn]
+    ground = planes[0] if planes else -1
+    blocks = [i for i, body in enumerate(scene.bodies) if _stands(body)]
+    return [ground if surface is stage.floor else -1 for surface in stage.surfaces] + blocks
+
+
 def _random(scene: Scene) -> np.random.Generator:
     digest = hashlib.sha256(f"physbench decor|{scene.decor}".encode()).digest()
     return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))

@@ -49,6 +49,24 @@ def test_bodies_in_the_sky_have_the_places_and_areas_of_the_plain_look() -> None
         assert np.abs(np.subtract(*centres)).max() < 0.4  # masks of whole pixels
 
 
+@pytest.mark.parametrize(
+    ("task", "names"), [("collisions/billiards-v1", "cushion"), ("occlusion/screen-pass-v1", "screen")]
+)
+def test_what_stands_still_has_the_areas_of_the_plain_look(task: str, names: str) -> None:
+    scene, plain, natural = both(task, [-0.5, 0.0, 1.0])
+    fixed = [i for i, body in enumerate(scene.bodies) if body.name.startswith(names)]
+    assert fixed and np.allclose(natural.visible_area[:, fixed], plain.visible_area[:, fixed], rtol=0.04)
+    assert (natural.visible_area <= natural.full_area + 3).all()
+
+
+def test_bodies_cover_the_whole_picture_of_a_table() -> None:
+    """What a ball hides of the table and its cushions is missing from their areas, and from nothing else."""
+    scene, _, natural = both("collisions/billiards-v1", [-0.5, 0.0, 1.0])
+    assert np.allclose(natural.visible_area.sum(axis=1), 96 * 96)
+    table = next(i for i, body in enumerate(scene.bodies) if body.shape == "plane")
+    assert np.array_equal(natural.full_area[:, table], natural.visible_area[:, table])
+
+
 def test_the_night_sky_is_no_screen_and_has_no_hue() -> None:
     """To the tracker, which takes the dark for a screen and what has chroma for a body."""
     still = draw_still(make_scene(Row("orbits/binary-v1", "test", 2)), SPEC)
