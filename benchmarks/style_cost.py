@@ -1,7 +1,7 @@
 """What styles of a picture cost on lawful physics, and whether violations are still found under them.
 
     python benchmarks/style_cost.py [--clips 2] [--tasks GLOB] [--styles GLOB,..] [--size 128] [--fps 15] [--context 8]
-                                    [--violations NAME,..] [--styled-context] [--kept FILE]
+                                    [--look plain] [--violations NAME,..] [--styled-context] [--kept FILE]
 
 True clips of `core` are scored as a model would be that predicts the truth in a style: codecs, blur, brightness and
 others of `physbench.validation.picture_styles`. Context frames are those of the clip, as in a run; with
@@ -29,7 +29,6 @@ import numpy as np
 import pandas as pd
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.results.skill import clip_qualities, kinds, skills, task_means
@@ -41,8 +40,9 @@ from physbench.validation.picture_styles import STYLES, styled
 from physbench.validation.separation import auroc
 from physbench.validation.sources import find_sources, show
 from physbench.validation.violations import Inapplicable
+from physbench.world.scene import PLAIN, RenderSpec
 
-PLAIN = "plain"
+UNSTYLED = "plain"
 AIM = 0.03  # of skill on an axis
 WORST = 5  # tasks that are named
 
@@ -51,7 +51,7 @@ def qualities(clip: Clip, source: str, style: str, context: int, styled_context:
     """Rows of the headline readings of one video."""
     frames = show(clip, context, source).frames
     begin = time.process_time()
-    if style != PLAIN:
+    if style != UNSTYLED:
         seed = zlib.crc32(f"{clip.id} {style}".encode())
         if styled_context:
             frames = styled(np.concatenate([clip.context(context), frames]), style, clip.spec.fps, seed)
@@ -94,12 +94,12 @@ def measured(options: argparse.Namespace) -> pd.DataFrame:
     path = Path(options.kept) if options.kept else None
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
     known = {(row["clip"], row["source"], row["style"]) for row in rows}
-    spec, store = render_spec(options.size, options.fps), ClipStore()
+    spec, store = _spec(options), ClipStore()
     names = sorted({row.task for row in find_suite("core").rows})
     styles = [name for name in STYLES if any(fnmatch.fnmatchcase(name, part) for part in options.styles.split(","))]
-    videos = [("truth", PLAIN), ("freeze", PLAIN), *(("truth", style) for style in styles)]
+    videos = [("truth", UNSTYLED), ("freeze", UNSTYLED), *(("truth", style) for style in styles)]
     sources = find_sources(options.violations) if options.violations else ()
-    videos += [(source, style) for source in sources for style in (PLAIN, *styles)]
+    videos += [(source, style) for source in sources for style in (UNSTYLED, *styles)]
     for seed in range(options.first, options.first + options.clips):
         for task in fnmatch.filter(names, f"*{options.tasks}*"):
             clip = None
@@ -118,13 +118,17 @@ def measured(options: argparse.Namespace) -> pd.DataFrame:
                         file.writelines(json.dumps(each) + "\n" for each in found)
     table = pd.DataFrame(rows)
     table = table[table["task"].isin(fnmatch.filter(names, f"*{options.tasks}*"))]
-    return table[table["style"].isin([PLAIN, *styles]) & table["source"].isin(["truth", "freeze", *sources])]
+    return table[table["style"].isin([UNSTYLED, *styles]) & table["source"].isin(["truth", "freeze", *sources])]
+
+
+def _spec(options: argparse.Namespace) -> RenderSpec:
+    return RenderSpec(options.size, options.size, options.fps, options.look)
 
 
 def costs(table: pd.DataFrame, options: argparse.Namespace) -> None:
     """Print what each style costs on each axis."""
-    truth, freeze = (table[(table["source"] == name) & (table["style"] == PLAIN)] for name in ("truth", "freeze"))
-    fixed = kinds_of(max(find_suite("core").version, 2), render_spec(options.size, options.fps), options.context)
+    truth, freeze = (table[(table["source"] == name) & (table["style"] == UNSTYLED)] for name in ("truth", "freeze"))
+    fixed = kinds_of(max(find_suite("core").version, 2), _spec(options), options.context)
     which = kinds(clip_qualities({"model": truth}, truth, freeze, events=False), fixed)
     print(
         f"{'style':14}" + "".join(f"{axis:>13}" for axis in AXES) + f"{'overall':>9}{'cpu s':>7}  tasks that lose most"
@@ -184,6 +188,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="px")
     parser.add_argument("--fps", type=float, default=15)
     parser.add_argument("--context", type=int, default=8, help="frames")
+    parser.add_argument("--look", default=PLAIN, help="plain or natural")
     parser.add_argument("--styled-context", action="store_true", help="context frames in the style, too")
     parser.add_argument("--kept", help="file of qualities to go on from")
     parser.add_argument("--worst", type=int, default=WORST, help="tasks that are named")

@@ -72,12 +72,9 @@ def _golden() -> dict[str, Any]:
 
 
 def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
-    """Version of the suite, render class and kinds of a run of core, in another look than the plain one of lite.
-
-    Raises UsageError where it is not whole.
-    """
+    """Version of the suite, render class and kinds of a run of core. Raises UsageError where it is not whole."""
     manifest, tables = read_run(run)
-    core, suite = find_suite("core" if spec_of(manifest).look == PLAIN else "lite"), manifest["suite"]
+    core, suite = find_suite("core"), manifest["suite"]
     alike = (suite["name"], suite["version"], suite["hash"]) == (core.name, core.version, core.hash)
     if not alike or rows_of(manifest) != core.rows or suite.get("local"):
         raise UsageError(f"{run.path}: is not a run of all of {core.name} {core.version} with its golden states.")

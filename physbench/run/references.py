@@ -20,7 +20,6 @@ from physbench.baselines.baseline_adapter import OF_STATES
 from physbench.clips.archive import StoredClip
 from physbench.clips.clip import Clip, Row
 from physbench.clips.task import own_tasks
-from physbench.errors import UsageError
 from physbench.plugins import user_files
 from physbench.rollouts.batch_plan import item_seed
 from physbench.rollouts.predict import RolloutRequest, predict
@@ -31,11 +30,13 @@ from physbench.run.versions import versions
 from physbench.scoring.reading_roles import scorer_of
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import Scorer
-from physbench.shadowing.trace import load_trace, save_trace, trace
+from physbench.shadowing.trace import save_trace, trace
+from physbench.storage.atomic_write import atomic_path
 from physbench.storage.cache_dir import cache_dir
 from physbench.storage.cache_entry import cached
 from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks_file import load_tracks, save_tracks
+from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed
+from physbench.tracks.tracks_file import save_tracks
 
 if TYPE_CHECKING:
     from physbench.results.run_clips import ClipSource
@@ -161,20 +162,21 @@ def _make_reference(
 
 
 def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
-    """Copy a cached reference; False where there is none that can be read."""
-    rows = cached(checked_part, place.with_name(f"{place.name}.json"), NOT_ROWS)
-    path = place.with_name(f"{place.name}.npz")
-    tracks = cached(load_tracks, path, (UsageError,)) if rows is not None and path.is_file() else None
-    if rows is None or tracks is None:
+    """Copy a cached reference, byte for byte; False where there is none that is whole."""
+    part, tracks = place.with_name(f"{place.name}.json"), place.with_name(f"{place.name}.npz")
+    rows = cached(checked_part, part, NOT_ROWS)
+    files = {folder.tracks(clip_id): tracks, folder.trace(clip_id): _trace_at(place), folder.part(clip_id): part}
+    found = {to: None if rows is None else cached(read_sealed, path, NOT_ARRAYS) for to, path in files.items()}
+    if rows is None or found[folder.tracks(clip_id)] is None or found[folder.part(clip_id)] is None:
         return False
-    lawful = cached(load_trace, _trace_at(place), (UsageError,))
     traced = scorer_of("lawfulness").id  # its readings come with a trace
-    if lawful is None and any(row.reading.partition(".")[0] == traced and row.status == "ok" for row in rows):
+    of_trace = (row for row in rows if row.reading.partition(".")[0] == traced and row.status == "ok")
+    if found[folder.trace(clip_id)] is None and any(of_trace):
         return False
-    save_tracks(folder.tracks(clip_id), tracks)
-    if lawful is not None:
-        save_trace(folder.trace(clip_id), lawful)
-    write_part(folder.part(clip_id), rows)
+    for path, content in found.items():  # the part last: it says that the reference is there
+        if content is not None:
+            with atomic_path(path) as draft:
+                draft.write_bytes(content)
     return True
 
 

@@ -157,6 +157,13 @@ def _av1(crf: int) -> Codec:
     return Codec(".mkv", "matroska", "libsvtav1", "yuv420p", {"crf": str(crf), "preset": "8"})
 
 
+def in_turn(frames: Image, fps: float, rng: np.random.Generator, *, styles: tuple[str, ...]) -> Image:
+    """One style of `STYLES` after another."""
+    for name in styles:
+        frames = STYLES[name](frames, fps, rng)
+    return frames
+
+
 STYLES: dict[str, Style] = {
     "h264-28": partial(coded, codec=h264(28)),
     "vp9-35": partial(coded, codec=_vp9(35)),
@@ -178,6 +185,8 @@ STYLES: dict[str, Style] = {
     "grain-8": partial(grain, sd=8.0),
     "cast-20": partial(cast, levels=(20.0, 0.0, -20.0)),
     "flicker-10": partial(flicker, sd=0.1),
+    # What a video generator does: a decoder of eight pixels a latent, its colours and edges, and a file
+    "generator": partial(in_turn, styles=("reduce-8", "cast-20", "unsharp-1", "jitter-.3", "h264-28")),
 }
 
 
