@@ -53,6 +53,7 @@ class Backdrop:
     rays: Array  # (h, w, 3) through the middles of pixels
     fine_depth: NDArray[np.float32]  # (fine h, fine w)
     fine_body: NDArray[np.int16]  # (fine h, fine w): index of the fixed body that is seen there, -1 for none
+    fixed_rays: NDArray[np.int64]  # (N,): how many of these rays meet each body
     points: NDArray[np.float32] | None  # (h, w, 3) m, what pixels show; None without ground
     normals: NDArray[np.float32] | None
     albedo: NDArray[np.float32]  # (h, w, 3) textured
@@ -119,9 +120,10 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     rays, origin = view_directions(camera, spec), eye(camera)
     depth, albedo, part = _fine_stage(stage, camera, spec, fine)
     body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
+    fixed = _rays_on(body, len(scene.bodies))
     if stage.kind == "sky":
         still = starry_sky(stage.seed, spec, camera.width)
-        return Backdrop(stage, fine, origin, rays, depth, body, None, None, still, None, still, (), {})
+        return Backdrop(stage, fine, origin, rays, depth, body, fixed, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
     sky_light = _sky_light(stage, seen, layers)
@@ -129,7 +131,7 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     points = _in_planes((origin + rays * seen.depth[..., None]).astype(np.float32))
     still = albedo * (layers.key + layers.sky)
     return Backdrop(
-        stage, fine, origin, rays, depth, body, points, _in_planes(seen.normal.astype(np.float32)), albedo,
+        stage, fine, origin, rays, depth, body, fixed, points, _in_planes(seen.normal.astype(np.float32)), albedo,
         layers, still, block_ways(stage), sky_light,
     )  # fmt: skip
 
@@ -248,7 +250,7 @@ def _views(
         depth[close][nearer], owner[close][nearer] = t[nearer], number
         met.append((number, np.s_[top:bottom, left:right], close, t, normals))
     views, casting = [], list(movers)
-    rays_on = _rays_on(backdrop.fine_body, len(scene.bodies))
+    rays_on = backdrop.fixed_rays.copy()
     front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
     for number, where, close, t, normals in met:
         if movers[number].body.hue is not None:
