@@ -191,13 +191,29 @@ class SegmentSearch:
         for disc, arc in first_arcs.items():
             if disc in seen.too_brief or seen.tells_velocity[disc] or seen.times[arc.first] > 1e-9:
                 continue
-            velocity = self.problem.state(disc, arc.face, arc.numbers[None])[0, 2:4]
-            velocity_jump = seen.velocity_prior.outside(disc, velocity)
+            prior = seen.velocity_prior
+            velocity, velocity_jump = min(
+                ((each, prior.outside(disc, each)) for each in self._first_velocities(arc)), key=lambda found: found[1]
+            )
             if velocity_jump > max(tolerance / CONTEXT_TIME, MIN_PRIOR_EXCESS) * float(seen.diameter[disc]):
                 larger = max(float(np.linalg.norm(velocity)), float(seen.velocity_prior.slowest[disc]))
                 self.segments.breaks.append(
                     Break(disc, arc.first, 0.0, velocity_jump > GROSS_JUMP * larger, 0.0, velocity_jump)
                 )
+
+    def _first_velocities(self, arc: Arc) -> list[Array]:
+        """Velocities (2,) m/s at the begin of an arc, and after a contact before its third frame.
+
+        Two frames do not tell a fall from a slide: the velocity into a ramp on which a body lies may be any.
+        """
+        found = [self.problem.state(arc.disc, arc.face, arc.numbers[None])[0, 2:4]]
+        begin, end = self.seen.steps[arc.first : arc.first + 3][[0, -1]]
+        trajectory = self._simulate()
+        touched = (at for at, i, j in trajectory.contacts if arc.disc in (i, j) and begin <= at < end)
+        first = min(touched, default=None)
+        if first is not None:
+            found.append(trajectory.at(np.array([float(first + 1)]))[1][0, 0, arc.disc])
+        return found
 
     # State of the search
 

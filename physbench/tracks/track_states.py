@@ -37,6 +37,7 @@ MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
 OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.30  # of an accepted fit
+RMS_OF_CONTEXT = 1.25  # times the rms of fits to the whole object in the context frames, if that is more: it is shaded
 FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
 PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
@@ -202,7 +203,9 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)
 
-    good = accepted(fits, radius) & ~grown
+    whole = (shown.visible[: len(fits), k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(len(fits)) < shown.context)
+    known = whole & np.isfinite(fits[:, 4])
+    good = accepted(fits, radius, RMS_OF_CONTEXT * float(np.median(fits[known, 4])) if known.any() else 0.0) & ~grown
     place[good] = fits[good, :2]
     if sphere:
         place -= (place - middle) * _outward(body.size[0] / shown.distance, good)[:, None]
@@ -228,8 +231,8 @@ def _outward(angle: float, fitted: Flags) -> Float:
     return angle**2 + np.where(fitted, 0.0, DIFFUSE_SHARE / 4 * angle)
 
 
-def accepted(fits: Float, radius: float) -> Flags:
-    """Which fits (N, F) determine a centre."""
+def accepted(fits: Float, radius: float, shaded: float = 0.0) -> Flags:
+    """Which fits (N, F) determine a centre. shaded: rms that a fit may have, if that is more than MOST_RMS."""
     x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
     least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
     with np.errstate(invalid="ignore"):
@@ -239,7 +242,7 @@ def accepted(fits: Float, radius: float) -> Flags:
             & (blur < MOST_BLUR)
             & (amplitude > AMPLITUDES[0])
             & (amplitude < AMPLITUDES[1])
-            & (rms < MOST_RMS)
+            & (rms < max(MOST_RMS, shaded))
             & (step < MOST_STEP)
             & (share > 0.8 * least)
             & (sd < MOST_SD)

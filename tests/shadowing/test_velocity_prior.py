@@ -121,3 +121,14 @@ def test_truth_is_lawful_with_words_through_the_tracker(clip_of: Callable[..., C
     clip = told_of(clip_of("falling/drop-bounce-v1"))
     tracks = track(clip, 1, clip.frames[clip.window(1)])
     assert breaks(clip, tracks) == 0
+
+
+def test_a_body_that_lies_on_a_ramp_may_have_any_velocity_into_it() -> None:
+    """A fit may let it fall onto the ramp within two frames of the image: the frames are those of a slide."""
+    clip = make_clip(Row("falling/incline-v1", "ood", 6), render_spec(256, 16))
+    found = shadow(clip, track(clip, 1, clip.frames[clip.window(1)]))
+    assert found is not None and found.quality == 1 and found.strength < 0.03
+    faster = clip.frames[clip.handover :: 2]  # twice as fast: no body of this task is
+    frames = np.concatenate([faster, np.repeat(faster[-1:], clip.horizon + 1 - len(faster), axis=0)])
+    sped = shadow(clip, track(clip, 1, frames))
+    assert sped is not None and sped.levels[0].breaks

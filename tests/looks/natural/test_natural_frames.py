@@ -17,8 +17,9 @@ from physbench.looks.natural.movers import drawable, movers_at
 from physbench.looks.natural.natural_frames import displayed
 from physbench.looks.natural.stage import level_of, linear, stage_of
 from physbench.looks.natural.view_rays import NOTHING_MET, view_directions
+from physbench.tracks.tracker import track
 from physbench.validation.sources import show
-from physbench.world.camera import eye
+from physbench.world.camera import eye, px_from_world
 from physbench.world.rendering import Rendered
 from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
 from physbench.world.stepping import simulate
@@ -156,3 +157,12 @@ def test_a_ball_casts_its_shadow_on_the_floor_and_hides_nothing_else() -> None:
     assert np.allclose(natural.visible_area[:, 0], plain.visible_area[:, 0], rtol=0.02)
     assert change[85:][~ball[85:]].min() < -25, "there is a shadow on the floor"
     assert np.abs(change[:30, :20]).max() < 6, "far from the ball nothing changes"
+
+
+def test_a_ball_that_is_lit_from_above_has_a_position_beside_its_dark_shadow() -> None:
+    """Its disc is shaded more than a fit may be off elsewhere; the image tells by how much."""
+    clip = make_clip(Row("occlusion/screen-lift-v1", "test", 3), RenderSpec(256, 256, 4.0, "natural"))
+    tracks = track(clip, 1, clip.frames[clip.window(1)])
+    assert np.isfinite(tracks.position[:2, 0]).all()
+    true = px_from_world(clip.scene.camera, clip.spec, clip.states[clip.window(1)][:2, clip.tracked[0], :3])
+    assert np.abs(tracks.position[:2, 0] - true).max() < 0.5
