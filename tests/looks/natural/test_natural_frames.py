@@ -12,10 +12,11 @@ from physbench.clips.generate import make_clip, make_scene
 from physbench.errors import UsageError
 from physbench.looks.known_looks import draw, draw_still
 from physbench.looks.natural import natural_frames
+from physbench.looks.natural.light_layers import Layers
 from physbench.looks.natural.mover_pixels import hit_mover
 from physbench.looks.natural.movers import drawable, movers_at
 from physbench.looks.natural.natural_frames import displayed
-from physbench.looks.natural.stage import level_of, linear, stage_of
+from physbench.looks.natural.stage import Stage, level_of, linear, stage_of
 from physbench.looks.natural.view_rays import NOTHING_MET, view_directions
 from physbench.tracks.tracker import track
 from physbench.validation.sources import show
@@ -50,6 +51,18 @@ def test_bodies_in_the_sky_have_the_places_and_areas_of_the_plain_look() -> None
         assert np.abs(np.subtract(*centres)).max() < 0.4  # masks of whole pixels
 
 
+@pytest.fixture
+def evenly_lit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages in the same light everywhere, for which no path tracer is needed."""
+
+    def light(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
+        layer = np.full((spec.height, spec.width, 3), 0.4, dtype=np.float32)
+        return Layers(layer, layer)
+
+    monkeypatch.setattr(natural_frames, "light_layers", light)
+
+
+@pytest.mark.usefixtures("evenly_lit")
 @pytest.mark.parametrize(
     ("task", "names"), [("collisions/billiards-v1", "cushion"), ("occlusion/screen-pass-v1", "screen")]
 )
@@ -60,6 +73,7 @@ def test_what_stands_still_has_the_areas_of_the_plain_look(task: str, names: str
     assert (natural.visible_area <= natural.full_area + 3).all()
 
 
+@pytest.mark.usefixtures("evenly_lit")
 def test_bodies_cover_the_whole_picture_of_a_table() -> None:
     """What a ball hides of the table and its cushions is missing from their areas, and from nothing else."""
     scene, _, natural = both("collisions/billiards-v1", [-0.5, 0.0, 1.0])
@@ -161,6 +175,8 @@ def test_a_ball_casts_its_shadow_on_the_floor_and_hides_nothing_else() -> None:
 
 def test_a_ball_that_is_lit_from_above_has_a_position_beside_its_dark_shadow() -> None:
     """Its disc is shaded more than a fit may be off elsewhere; the image tells by how much."""
+    pytest.importorskip("mitsuba")
+    pytest.importorskip("mitsuba_oidn")
     clip = make_clip(Row("occlusion/screen-lift-v1", "test", 3), RenderSpec(256, 256, 4.0, "natural"))
     tracks = track(clip, 1, clip.frames[clip.window(1)])
     assert np.isfinite(tracks.position[:2, 0]).all()
