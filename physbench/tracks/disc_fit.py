@@ -12,9 +12,11 @@ from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
 from physbench.tracks.patches import BATCH_PIXELS, STEPS_PER_LEVEL, Patches, dilate
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
+WIDE_ITERATIONS = 4  # more for those whose edge is wider than MOST_WIDTH: they begin far from it
 PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
 EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
+WIDE_SHARE = 0.65  # of the radius that the half width may be, if that is more: large pictures are blurred by more px
 HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
 FIT_REACH = 3.5  # px beyond the radius that are fitted
 DARKEST = -0.15  # of an object's chroma; the rim that sharpening leaves is deeper than noise
@@ -45,7 +47,7 @@ class _Pixels:
     start: Tensor  # (M, 2) float64 px within the patch
     core: Tensor  # (M,) float32 px, valid core pixels of the whole patch
 
-    def part(self, where: slice) -> _Pixels:
+    def part(self, where: slice | Tensor) -> _Pixels:
         parts = (self.value, self.x, self.y, self.bits, self.radius, self.start, self.core)
         return _Pixels(*(part[where] for part in parts))
 
@@ -115,7 +117,7 @@ def _solve(pixels: _Pixels) -> Tensor:
     limit = torch.cat([0.3 * radius, 0.3 * radius, 2.0 * ones, 0.5 * ones], dim=1)
     far = radius + FIT_REACH
     least = torch.cat([pixels.start - far, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
-    most = torch.cat([pixels.start + far, MOST_WIDTH * ones, 3.0 * ones], dim=1)
+    most = torch.cat([pixels.start + far, (WIDE_SHARE * radius).clamp(min=MOST_WIDTH), 3.0 * ones], dim=1)
     step = torch.zeros_like(state)
     valid = pixels.mask(1)
     value = pixels.value * valid
@@ -126,6 +128,13 @@ def _solve(pixels: _Pixels) -> Tensor:
         normal, gradient, _ = _normal_equations(pixels, valid, value, state)
         step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
+    wide = torch.nonzero(state[:, 2] > MOST_WIDTH)[:, 0]
+    if len(wide):
+        parts = pixels.part(wide), valid[wide], value[wide]
+        for _ in range(WIDE_ITERATIONS):
+            normal, gradient, _ = _normal_equations(*parts, state[wide])
+            step[wide] = torch.linalg.solve(normal, gradient).clamp(-limit[wide], limit[wide])
+            state[wide] = (state[wide] + step[wide]).clamp(least[wide], most[wide])
     return _quality(pixels, valid, value, state, step)
 
 

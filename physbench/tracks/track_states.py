@@ -37,6 +37,7 @@ MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
 OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.30  # of an accepted fit
+BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
 RMS_OF_CONTEXT = 1.25  # times the rms of fits to the whole object in the context frames, if that is more: it is shaded
 FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
@@ -239,7 +240,7 @@ def accepted(fits: Float, radius: float, shaded: float = 0.0) -> Flags:
         good: Flags = (
             np.isfinite(x)
             & np.isfinite(y)
-            & (blur < MOST_BLUR)
+            & (blur < max(MOST_BLUR, BLUR_SHARE * radius))
             & (amplitude > AMPLITUDES[0])
             & (amplitude < AMPLITUDES[1])
             & (rms < max(MOST_RMS, shaded))

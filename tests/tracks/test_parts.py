@@ -114,21 +114,21 @@ def test_dilation_agrees_with_scipy(reach: int) -> None:
     assert np.array_equal(grown, ndimage.binary_dilation(mask, np.ones((1, side, side))))
 
 
-def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: int) -> patches.Patches:
+def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: int, side: int = 33) -> patches.Patches:
     """A drawn disc, left of column `hidden` behind a screen."""
     fine = 8
-    grid = (np.arange(33 * fine) + 0.5) / fine
+    grid = (np.arange(side * fine) + 0.5) / fine
     square = ((grid[None] - centre[0]) ** 2 + (grid[:, None] - centre[1]) ** 2) / radius**2
     light = disc_fit.AMBIENT_SHARE + disc_fit.DIFFUSE_SHARE * np.sqrt(np.clip(1 - square, 0, 1))
-    value = np.where(square < 1, light, 0).reshape(33, fine, 33, fine).mean((1, 3))
+    value = np.where(square < 1, light, 0).reshape(side, fine, side, fine).mean((1, 3))
     value = ndimage.gaussian_filter(value, blur) if blur else value
-    screen = np.zeros((33, 33), dtype=np.uint8)
+    screen = np.zeros((side, side), dtype=np.uint8)
     screen[:, :hidden] = 1
     value = np.where(screen, 0, value)
     core = (value > 0.25).astype(np.uint8)
     region = patches.dilate(torch.from_numpy(core)[None], 3)
     total = value.sum()
-    where = [(value * (np.arange(33) + 0.5)).sum() / total, (value * (np.arange(33) + 0.5)[:, None]).sum() / total]
+    where = [(value * (np.arange(side) + 0.5)).sum() / total, (value * (np.arange(side) + 0.5)[:, None]).sum() / total]
     stats = torch.zeros(1, len(patches.STATS), dtype=torch.float64)
     stats[0, 1:3] = torch.tensor(where)
     return patches.Patches(
@@ -153,6 +153,17 @@ def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> 
         assert found["step"] < 0.05
         if blur:
             assert found["blur"] == pytest.approx(blur, abs=0.4)
+
+
+@pytest.mark.parametrize("hidden", (0, 30))
+@pytest.mark.parametrize("blur", (3.0, 4.0, 4.8))
+def test_large_discs_may_be_blurred_by_more(hidden: int, blur: float) -> None:
+    """Of 21 px: a ball at 256 px, in a picture that was reduced by 8."""
+    centre = (37.3, 36.8)
+    row = disc_fit.fit([disc_fit.DiscFitJob(disc_patch(centre, 21.0, blur, hidden, 75), LEVELS, 21.0)])[0][0].tolist()
+    found = dict(zip(disc_fit.FIT, row, strict=True))
+    assert np.hypot(found["x"] - centre[0], found["y"] - centre[1]) < 0.2
+    assert found["step"] < 0.05 and found["blur"] == pytest.approx(blur, abs=0.5)
 
 
 def test_disc_fit_agrees_with_scipy_least_squares() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
+from physbench.tracks import track_states
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.scene import PALETTE
@@ -230,3 +231,9 @@ def test_crossing_and_leaving(stages: dict, clip_of: Callable[..., Clip], size: 
     leaving = (share[:, 2] > 0.25) & (share[:, 2] < 0.9)
     assert (tracks.state[leaving, 2] == Visibility.CLIPPED).all()
     assert (tracks.state[share[:, 2] == 0, 2] == Visibility.OCCLUDED).all()
+
+
+def test_a_large_ball_may_be_blurred_by_more_px() -> None:
+    """x, y, blur, amplitude, rms, step, share, sd, stray: of a picture that was reduced by 8, at 256 px."""
+    fits = np.array([[0.0, 0.0, 3.7, 1.0, 0.06, 0.0, 0.9, 0.05, 0.0]])
+    assert track_states.accepted(fits, radius=21.0).all() and not track_states.accepted(fits, radius=12.0).any()
