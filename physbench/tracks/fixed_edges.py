@@ -15,12 +15,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from physbench.clips.clip import Clip
 from physbench.world.camera import px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.meshes import body_mesh
-from physbench.world.scene import Body
+from physbench.world.scene import PLAIN, Body
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,8 @@ SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a lit
 LEAST_STEP = 5.0  # levels between the two sides of an edge
 MIXED = 0.35  # of this step that may vary along a piece; more is a corner
 MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
+BLUR = 2.0  # px, sd of a blur under which a piece is still read as it is
+MOST_BLURRED_SHIFT, LEAST_BLURRED_STEP = 0.2, 0.5  # px, and share of its step, that such a blur may make of it
 MOST_PIECES = 12  # of a side; others are left out evenly
 LEVEL_SAMPLE = 11  # px between those that tell a picture's brightness
 
@@ -103,7 +106,8 @@ def _find(clip: Clip) -> FixedEdges | None:
         return None
     factor = max(1, min(clip.spec.height, clip.spec.width) // EDGE_SIDE)
     grey, known = _still(clip, factor)
-    field = _Field(grey, known)
+    # Between two plain greys blur moves no edge. One that has a band or joints beside it is moved by it.
+    field = _Field(grey, known, blurred=None if clip.spec.look == PLAIN else gaussian_filter(grey, BLUR))
     found = [
         (number, index, piece)
         for index, i in enumerate(bodies)
@@ -206,8 +210,9 @@ class _Piece:
 class _Field:
     """A still picture in which pieces of sides are looked for."""
 
-    def __init__(self, grey: Float, known: NDArray[np.bool_]) -> None:
-        self.grey, self.known = grey, known
+    def __init__(self, grey: Float, known: NDArray[np.bool_], blurred: Float | None = None) -> None:
+        """blurred: the same picture blurred, where pieces must be read as they are in it."""
+        self.grey, self.known, self.blurred = grey, known, blurred
         side = min(grey.shape)
         self.half = HALF_WIDTH[0] + HALF_WIDTH[1] * side
         self.long = PIECE[0] + PIECE[1] * side
@@ -281,6 +286,10 @@ class _Field:
         clean = np.linalg.norm(weight[0]) / (np.abs(weight[0]).sum() / 2 * contrast)  # of a step between two greys
         if np.linalg.norm(invert[0] @ weight) > MOST_AMPLIFIED * clean:
             return None
+        if self.blurred is not None:
+            step, moved = invert @ (weight @ self.blurred[row, column])
+            if step < LEAST_BLURRED_STEP or abs(moved) > MOST_BLURRED_SHIFT * step:
+                return None
         middle = np.array([(column + 0.5)[edge].mean(), (row + 0.5)[edge].mean()])
         noise = float(np.linalg.norm(invert[1] @ weight))
         return _Piece(row, column, weight, np.stack([value, slope]), invert, normal, middle, length, contrast, noise)
