@@ -193,6 +193,8 @@ class WorkerPool:
         WorkerDiedError: On leaving the block, if a worker died.
     """
 
+    shares_memory = True  # processes of this machine, which see what this one shares
+
     def __init__(self, workers: int, preload: Sequence[str] = (), *, patient: bool = False) -> None:
         self._patient = patient
         context = multiprocessing.get_context(start_fork_server(preload))
