@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -21,13 +22,17 @@ def store_here() -> Any:
 
 @contextmanager
 def object_store() -> Iterator[Any]:
-    """Start the server with an empty bucket; the environment names it in here. Yields its file system."""
+    """Start the server with an empty bucket; the environment names it in here. Yields its file system.
+
+    What another server of this process held is forgotten: moto keeps it by process.
+    """
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         patch.setenv("AWS_ACCESS_KEY_ID", "somebody")

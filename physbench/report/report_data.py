@@ -128,7 +128,7 @@ def gather(
     figures: dict[str, ClipFigure] = {}
     rows = rows_of(manifest)
     clips_of(folder, manifest).ensure(rows, spec_of(dict(manifest)))  # where the cache was emptied since the run
-    jobs = [ClipJob(row, chosen.get(row.id), _readings(tables, row) if row.id in chosen else {}) for row in rows]
+    jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
     parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
     read = partial(read_clips, folder, manifest, physicist)
     with Progress("report", len(rows)) as progress, worker_pool(workers, len(parts), REPORT_PRELOAD) as pool:
@@ -179,7 +179,7 @@ def read_clips(
     return found
 
 
-def _readings(tables: Mapping[str, pd.DataFrame], row: Row) -> Readings:
+def readings_of(tables: Mapping[str, pd.DataFrame], row: Row) -> Readings:
     """Readings of one clip: of the model, and of ground truth."""
     return {name: _values(tables[name], row) for name in ("model", "truth")}
 

@@ -94,6 +94,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 "physbench.dynamics.event_loop",
                 "physbench.dynamics.field_orbits",
                 "physbench.dynamics.kepler_jit",
+                "physbench.dynamics.point_distances",
                 "physbench.looks.natural.polygon_edges",
             ),
             ("physbench.dynamics.planar_scene",),

@@ -7,7 +7,7 @@ import pandas as pd
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.report.clip_selection import SelectedClip
-from physbench.report.report_data import figure, predictability
+from physbench.report.report_data import figure, predictability, readings_of
 from physbench.results.read_run import read_run
 
 
@@ -15,7 +15,7 @@ def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, kit)
     _, tables = read_run(small_run)
     fall = ClipStore().get(Row("falling/projectile-v1", "test", 0), kit.SPEC)
     shown = SelectedClip(fall.id, "falling/projectile-v1", "worst", 0.5)
-    found = figure(small_run, fall, shown, None, tables)
+    found = figure(small_run, fall, shown, None, readings_of(tables, fall.row))
     assert [value.name for value in found.qualities] == ["consistency", "permanence", "drift"]
     assert found.readings[0].name == "gravity"
     assert found.readings[0].truth == 9.81
@@ -30,13 +30,14 @@ def test_a_figure_says_which_readings_are_not_valid_in_its_clip(small_run, kit) 
     _, tables = read_run(small_run)
     fall = ClipStore().get(Row("falling/projectile-v1", "test", 0), kit.SPEC)
     shown = SelectedClip(fall.id, "falling/projectile-v1", "worst", 0.5)
-    assert figure(small_run, fall, shown, None, tables).not_valid == ()
+    assert figure(small_run, fall, shown, None, readings_of(tables, fall.row)).not_valid == ()
     truth = tables["truth"]
     own = truth["axis"].isin(["consistency", "drift"])
     truth.loc[own, ["value", "quality"]] = None
     truth.loc[own, "reason"] = "cannot be shadowed: boxes that meet others turn and tip"
     other = truth[truth["axis"] == "consistency"].assign(reading="consistency/outcome", reason="none declared")
-    found = figure(small_run, fall, shown, None, {**tables, "truth": pd.concat([truth, other])})
+    changed = {**tables, "truth": pd.concat([truth, other])}
+    found = figure(small_run, fall, shown, None, readings_of(changed, fall.row))
     assert found.not_valid == (
         "Shadowing and accuracy: not valid (cannot be shadowed: boxes that meet others turn and tip).",
     )
@@ -52,10 +53,10 @@ def test_an_axis_of_two_readings_names_the_one_that_is_valid(small_run, kit) -> 
         return pd.concat([table, table[table["axis"] == axis].assign(reading=reading, value=None, quality=None)])
 
     drift = {name: with_other(table, "drift", "drift/stability") for name, table in tables.items()}
-    found = figure(small_run, fall, shown, None, drift)
+    found = figure(small_run, fall, shown, None, readings_of(drift, fall.row))
     assert [value.name for value in found.qualities] == ["consistency", "permanence", "accuracy"]
     both = {name: with_other(table, "consistency", "consistency/outcome") for name, table in tables.items()}
-    found = figure(small_run, fall, shown, None, both)
+    found = figure(small_run, fall, shown, None, readings_of(both, fall.row))
     assert [value.name for value in found.qualities] == ["consistency", "permanence", "drift"]
 
 
