@@ -27,7 +27,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import GOLDEN_SUITES
 from physbench.clips.task import builtin_task_ids
-from physbench.dynamics.forward_model import Trajectory
+from physbench.dynamics.simulator import Trajectory
 from physbench.results.event_losses import frequency
 from physbench.scoring.deciding_events import event_chances
 from physbench.scoring.scorer_protocol import EVENT_KINDS

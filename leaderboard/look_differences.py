@@ -1,7 +1,7 @@
 """What a look costs a model: its overall skill in that look less the one in the plain look, paired over clips.
 
 A clip has the same motion in every look, so that the bootstrap draws the same clips. Each skill lies between ground
-truth and the frozen frame in its own look.
+truth and the frozen frame in its own look. `physbench compare` says the same of two runs, by axis, too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from physbench.leaderboard.entry import Entry, describe
 from physbench.leaderboard.ranking import entry_skill
 from physbench.results.answers import answers_states
-from physbench.results.schema import ResultDocument, SkillValue
+from physbench.results.same_model import key_of_result
+from physbench.results.schema import SkillValue
 from physbench.world.scene import PLAIN
 
 
@@ -36,13 +37,13 @@ def look_differences(found: Sequence[Entry], resamples: int) -> tuple[LookDiffer
     Models that are given states see no look.
     """
     plain = {
-        _model_key(entry.result): entry
+        key_of_result(entry.result): entry
         for entry in found
         if entry.result.look == PLAIN and not answers_states(entry.result.model.card)
     }
     differences = []
     for entry in found:
-        beside = plain.get(_model_key(entry.result))
+        beside = plain.get(key_of_result(entry.result))
         if entry.result.look != PLAIN and beside is not None:
             differences.append(_difference(entry, beside, resamples))
     return tuple(sorted(differences, key=lambda each: (each.value, each.model)))
@@ -63,10 +64,3 @@ def _difference(entry: Entry, beside: Entry, resamples: int) -> LookDifference:
         here.skill - there.skill,
         (float(low[0]), float(high[0])),
     )
-
-
-def _model_key(result: ResultDocument) -> tuple[object, ...]:
-    """All that tells entries apart but their look."""
-    model, card = result.model, result.model.card
-    shown = (*card["image_size"], card["fps"], result.context, result.counts.samples)
-    return model.name, model.sha256 or model.target, *sorted(model.args.items()), *shown

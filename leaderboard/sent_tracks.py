@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.clips.rgb_frames import rgb_converter
 from physbench.errors import UsageError
 from physbench.storage.sealed_file import NOT_ARRAYS
 from physbench.tracks.tracks import Tracks, Visibility
@@ -17,6 +18,7 @@ from physbench.tracks.tracks_file import load_tracks
 
 MOST_TRACKS = 32 << 20  # bytes of the arrays of one clip; those of core have 0.1 MB
 MOST_VIDEO = 1 << 30  # bytes of a file
+LOSSLESS = ("h264", "ffv1")  # codecs that rollouts are stored in, now and before; hashes tell whether they are exact
 TRACK_CLOSE = 1e-6  # px and other units, between tracks that were sent and tracks of the same frames
 OPTIONAL = ("chroma", "shape", "camera", "scenery", "scenery_off", "scenery_lost")
 
@@ -93,13 +95,14 @@ def read_sent_video(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         with av.open(str(path), format="matroska") as container:
             stream = container.streams.video[0]
             codec = stream.codec_context  # None where the library knows no such codec, whatever its types say
-            if codec is None or codec.name != "ffv1" or (codec.height, codec.width) != shape[1:3]:
-                raise UsageError(f"{path.name}: expected FFV1 of {shape[1]} x {shape[2]} px")
+            if codec is None or codec.name not in LOSSLESS or (codec.height, codec.width) != shape[1:3]:
+                raise UsageError(f"{path.name}: expected H.264 or FFV1 of {shape[1]} x {shape[2]} px")
             stream.thread_type = "NONE"
+            to_rgb = rgb_converter()
             for frame in container.decode(video=0):
                 if len(frames) == shape[0] or (frame.height, frame.width) != shape[1:3]:
                     raise UsageError(f"{path.name}: expected {shape[0]} frames of {shape[1]} x {shape[2]} px")
-                frames.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+                frames.append(to_rgb(frame))
     except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
         raise UsageError(f"{path.name} is not a readable video ({type(error).__name__})") from error
     if len(frames) != shape[0]:

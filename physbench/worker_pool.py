@@ -142,9 +142,30 @@ def _kill_fork_server() -> None:
             server._stop()  # waits for its end, or the next run would ask a server that is just dying
 
 
+def start_fork_server(preload: Sequence[str]) -> str:
+    """Start the process that workers are forked from. It imports modules while the caller goes on.
+
+    There is one for the whole program: where it runs already, nothing is imported. Where there is none on this system,
+    each worker starts from nothing.
+
+    Args:
+        preload: Names of modules.
+
+    Returns:
+        The start method of workers.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return "spawn"
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
+    with _signals_ignored(), _environment_of_workers():
+        forkserver.ensure_running()
+    _end_fork_server_at_exit()
+    return "forkserver"
+
+
 @cache
-def _await_fork_server() -> None:
-    """Wait for the fork server when this program ends, so that `time` counts the time of its workers.
+def _end_fork_server_at_exit() -> None:
+    """End the fork server and wait for it when this program ends, so that `time` counts the time of its workers.
 
     That is after multiprocessing has ended or joined all that the server has started.
     """
@@ -152,10 +173,8 @@ def _await_fork_server() -> None:
 
 
 def _end_fork_server() -> None:
-    server: Any = getattr(forkserver, "_forkserver", None)
-    if server is not None and not multiprocessing.active_children():
-        with contextlib.suppress(OSError):
-            server._stop()
+    if not multiprocessing.active_children():
+        _kill_fork_server()  # it holds nothing, and to take down all that it has imported takes it half a second
 
 
 class WorkerPool:
@@ -174,16 +193,11 @@ class WorkerPool:
         WorkerDiedError: On leaving the block, if a worker died.
     """
 
+    shares_memory = True  # processes of this machine, which see what this one shares
+
     def __init__(self, workers: int, preload: Sequence[str] = (), *, patient: bool = False) -> None:
         self._patient = patient
-        # Where there is no fork server, each worker starts from nothing.
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context = multiprocessing.get_context(method)
-        if method == "forkserver":
-            context.set_forkserver_preload(list(preload))
-            with _signals_ignored(), _environment_of_workers():  # it imports while the caller goes on
-                forkserver.ensure_running()
-            _await_fork_server()
+        context = multiprocessing.get_context(start_fork_server(preload))
         self.noticed = context.Event()  # set once a worker has called `notify`
         arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)

@@ -10,7 +10,7 @@ import pytest
 from physbench.storage.run_folder import RunFolder
 
 
-def write_nothing(folder: RunFolder) -> None:
+def write_nothing(folder: RunFolder, workers: int = 1) -> None:
     """In the place of `write_report`."""
     folder.report.parent.mkdir(exist_ok=True)
     folder.report.write_text("<!doctype html>")

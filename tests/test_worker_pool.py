@@ -59,10 +59,23 @@ print(forkserver._forkserver._forkserver_pid)
 """
 
 
-def test_a_program_ends_after_its_fork_server(tmp_path: Path) -> None:
-    """Else the shell's `time` misses the workers, whose time counts as that of the server."""
+BEGUN = """
+from multiprocessing import forkserver
+from physbench.worker_pool import start_fork_server
+
+start_fork_server(["torch"])
+print(forkserver._forkserver._forkserver_pid)
+"""
+
+
+@pytest.mark.parametrize("program", [ENDED, BEGUN])
+def test_a_program_ends_after_its_fork_server(tmp_path: Path, program: str) -> None:
+    """Else the shell's `time` misses the workers, whose time counts as that of the server.
+
+    So does one that ends, as on wrong use, while the server still imports.
+    """
     script = tmp_path / "program.py"
-    script.write_text(ENDED)
+    script.write_text(program)
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)

@@ -64,7 +64,8 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
         raise ModelError(
             f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
         )
-    architecture = _architecture(checkpoint.architecture, path)
+    _refuse_unknown(checkpoint.architecture, path)
+    architecture: Any = entry_points.load(ARCHITECTURE_GROUP, checkpoint.architecture)
 
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -92,11 +93,10 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
         ) from error
 
 
-def _architecture(name: str, path: Path) -> Any:
+def _refuse_unknown(architecture: str, path: Path) -> None:
     known = entry_points.entries(ARCHITECTURE_GROUP)
-    if name not in known:
-        raise ModelError(f"{path}: there is no architecture '{name}' here.{nearest(name, known)}")
-    return entry_points.load(ARCHITECTURE_GROUP, name)
+    if architecture not in known:
+        raise ModelError(f"{path}: there is no architecture '{architecture}' here.{nearest(architecture, known)}")
 
 
 class _CheckpointAdapter:
@@ -107,7 +107,7 @@ class _CheckpointAdapter:
 
     def check(self, target: str) -> None:
         path = self._path(target)
-        _architecture(read_checkpoint(path).architecture, path)
+        _refuse_unknown(read_checkpoint(path).architecture, path)  # imported by the model's process alone: torch
 
     def sha256(self, target: str) -> str | None:
         return hash_tensors(self._path(target))

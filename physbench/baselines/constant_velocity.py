@@ -78,21 +78,24 @@ class ConstantVelocity:
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
 
 
-def decompose_context(frames: Array, *, latest: bool = False) -> tuple[Array, Mask, list[Sprite]]:
+def decompose_context(
+    frames: Array, *, latest: bool = False, least_chroma: float = MIN_TRACKED_CHROMA, dark: float = DARK
+) -> tuple[Array, Mask, list[Sprite]]:
     """Context (C, H, W, 3) -> background (H, W, 3), mask of what is in front (H, W), sprites from large to small.
 
     latest: the background is what the latest frame shows that has no object there, instead of the median: without what
     vanished in the context, and with screens where they are now. In front are then dark screens alone, also where an
-    object has reached one, so that some of its pixels are not known.
+    object has reached one, so that some of its pixels are not known. least_chroma: of
+    the pixels of objects; dark: grey, of 1, below which something is a screen.
     """
     from scipy.ndimage import binary_dilation, binary_erosion
 
     chroma = frames.max(-1) - frames.min(-1)  # (C, H, W)
-    colored = chroma > MIN_TRACKED_CHROMA
+    colored = chroma > least_chroma
     dilated = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
     background = (_latest_background if latest else _background)(frames, dilated)
     covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
-    front = _foreground_mask(background, np.asarray(covered), *((MOST_COVERED, DARK) if latest else (0.0, np.inf)))
+    front = _foreground_mask(background, np.asarray(covered), *((MOST_COVERED, dark) if latest else (0.0, np.inf)))
     hue = hue_angle(frames)
     sprites = []
     for center in _object_hues(hue[colored], chroma[colored]):

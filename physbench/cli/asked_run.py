@@ -26,6 +26,17 @@ def said_settings(context: typer.Context) -> dict[str, Any]:
     return settings
 
 
+def begin_workers() -> None:
+    """Begin to import what workers score with, in the process that they are forked from: it takes seconds.
+
+    So does what a command imports itself, meanwhile.
+    """
+    from physbench.run.worker_jobs import SCORING_PRELOAD
+    from physbench.worker_pool import start_fork_server
+
+    start_fork_server(SCORING_PRELOAD)
+
+
 @contextmanager
 def asked_run(
     context: typer.Context, options: Options, evaluate: Callable[..., RunFolder], **changes: object

@@ -23,6 +23,8 @@ def command(
 ) -> None:
     """Say whether the first model is ahead of the others, with intervals paired clip by clip.
 
+    Two runs of one model in two looks: what the look changes.
+
     Runs of the suite expectation: what each model notices, and from which size on, side by side. Runs of both kinds,
     one of each for every model: whether models that roll out lawfully also notice.
 

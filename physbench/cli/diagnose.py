@@ -50,7 +50,7 @@ def command(
         found = diagnose_run(folder, workers or cores())
         result = write_result(folder)
         if folder.report.is_file():
-            write_report(folder, None, result)
+            write_report(folder, None, result, workers=workers or cores())
     if as_json:
         typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in found.items()}, indent=1))
         return

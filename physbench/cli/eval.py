@@ -87,7 +87,7 @@ def command(
     if clips is not None and (suite == "expectation" or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
-    from physbench.cli.asked_run import asked_run, said_settings
+    from physbench.cli.asked_run import asked_run, begin_workers, said_settings
     from physbench.cli.console import note as note_line
 
     if dry_run:
@@ -98,6 +98,8 @@ def command(
         _expectation(context, options, as_json)
         return
 
+    if executor == "local" and not resume:  # a run that is resumed may be done already
+        begin_workers()
     from physbench.run.evaluate import evaluate
 
     with asked_run(context, options, evaluate) as place:

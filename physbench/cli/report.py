@@ -127,10 +127,11 @@ def _page(place: RunPlace, result: dict[str, Any], out: Path | None, physicist: 
     from physbench.cli.console import stdout_console
     from physbench.report.report_page import write_report
     from physbench.report.terminal_summary import print_summary
+    from physbench.worker_pool import cores
 
     if out is not None:
         _refuse_folder(out)
-    path = write_report(place.folder, out, result, physicist)
+    path = write_report(place.folder, out, result, physicist, cores())
     print_summary(result, stdout_console())
     typer.echo(place.named(f"Report: {path}"))
 

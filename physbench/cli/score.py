@@ -29,7 +29,11 @@ def command(
 
     Example: physbench score runs/a
     """
+    from physbench.cli.asked_run import begin_workers
     from physbench.cli.console import debugging, note
+
+    if executor == "local":
+        begin_workers()
     from physbench.results.read_run import read_manifest
     from physbench.run.evaluate import say_on_stderr
     from physbench.run.remote_run import run_at

@@ -40,6 +40,8 @@ H264 = h264(10)  # 45 dB and more on these pictures
 # H.264 of the RGB values themselves: exact, in a file that ffmpeg and PyAV read, and browsers do not. A key frame every
 # 12 frames, for readers that begin somewhere in a clip.
 H264_RGB = Codec(".mp4", "mp4", "libx264rgb", "rgb24", {"qp": "0", "preset": "medium", "g": "12"})
+# The same for files that are written and read once, from their start: two to five times cheaper than FFV1, both ways.
+H264_RGB_FAST = Codec(".mkv", "matroska", "libx264rgb", "rgb24", {"qp": "0", "preset": "ultrafast"})
 
 
 def encode(path: Path, frames: NDArray[np.uint8], fps: float, codec: Codec = FFV1) -> None:

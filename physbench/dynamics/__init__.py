@@ -3,11 +3,11 @@
 Laws of one body between contacts, in closed form:
     `motion_law` (which law a body of a clip follows), `rolling_sliding` (ramps), `kepler` (orbits).
 Forward models of whole scenes, for many candidates at once:
-    `forward_model` (entry point), `interventions` (what sets, pushes or removes a body), `support_check` (which scenes
-    are not supported, and why).
+    `forward_model` (entry point), `interventions` (what sets, pushes or removes a body), `simulator` (what follows
+    them), `support_check` (which scenes are not supported, and why); compiled: `point_distances` (residuals of a fit).
     Planar scenes: `planar_scene` and `box_geometry` (bodies as discs, faces and corners), `planar_rollout`; compiled:
-    `event_loop` (from event to event), `contact_times` and `contact_roots` (when discs touch), `contact_response` (what
-    a contact does), `accelerations`, `array_layout`.
+    `event_loop` (from event to event), `motion_pieces` (what it records), `contact_times` and `contact_roots` (when
+    discs touch), `contact_response` (what a contact does), `accelerations`, `array_layout`.
     Central fields: `kepler_arcs`; compiled: `kepler_jit`.
     `compiled` compiles functions with Numba and keeps them on disk; `kernels` lists those that Python calls.
 Changed worlds, whose laws differ from those of the scene from the hand-over on:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from operator import attrgetter
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.array_layout import KINDS
+from physbench.dynamics.array_layout import DISC, KIND, PUSH, STATE, STEP
 from physbench.dynamics.field_orbits import follow_field
-from physbench.dynamics.forward_model import Simulator, Trajectory
-from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.kepler_arcs import KeplerSimulator
+from physbench.dynamics.simulator import Simulator, Trajectory
 
 Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
 States = tuple[Array, Array, Array]  # positions m, velocities m/s and spins m/s (K, F, N, 2)
 
 MEETING_STEPS = 10  # physics steps between the times at which it is asked whether two bodies meet
@@ -39,33 +39,36 @@ class MadeTrajectory:
 
 
 @dataclass(frozen=True, eq=False)
-class Sequel:
-    """One simulator up to a step, then another one from the states that bodies have there."""
+class Sequel(Simulator):
+    """One simulator up to a step, then another one from the states that bodies have there.
+
+    Two planar ones are followed together instead, see `PlanarSimulator.followed_by`.
+    """
 
     before: Simulator
     after: Simulator
     since: int
-    count: int  # of bodies
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
         """Simulate from the first intervention to step `end`."""
-        early = [change for change in changes if change.step < self.since]
-        late = [change for change in changes if change.step >= self.since]
-        if end <= self.since or (not late and not early):
-            return self.before.run(changes, end, smooth)
-        if not early:
-            return self.after.run(late, end, smooth)
-        first = self.before.run(early, self.since, smooth)
+        split = int(np.searchsorted(rows[:, STEP], self.since))
+        if end <= self.since:
+            return self.before.follow(rows, value, end, smooth)
+        if split == 0:
+            return self.after.follow(rows, value, end, smooth)
+        first = self.before.follow(rows[:split], value[:split], self.since, smooth)
+        rows, value = rows[split:], value[split:]
         states = np.concatenate([part[:, 0] for part in first.at(np.array([float(self.since)]))], axis=-1)  # (K, N, 6)
-        new = {change.disc for change in late if change.step == self.since and change.kind == "state"}
-        carried = [
-            Intervention(self.since, n, "state", np.ascontiguousarray(states[:, n]))
-            for n in range(self.count)
-            if n not in new and np.isfinite(states[:, n]).all(axis=-1).any()
-        ]
-        if not carried and not any(change.kind == "state" for change in late):
+        there = np.isfinite(states).all(axis=-1).any(axis=0)
+        there[rows[(rows[:, STEP] == self.since) & (rows[:, KIND] == STATE), DISC]] = False  # they begin anew
+        carried = np.flatnonzero(there)
+        if not len(carried) and not (rows[:, KIND] == STATE).any():
             return first
-        second = self.after.run([*carried, *late], end, smooth)
+        begun = np.empty((len(carried), 3), dtype=np.int64)
+        begun[:, STEP], begun[:, DISC], begun[:, KIND] = self.since, carried, STATE
+        rows = np.concatenate([begun, rows])
+        value = np.concatenate([states[:, carried].swapaxes(0, 1), value])
+        second = self.after.follow(rows, np.ascontiguousarray(value), end, smooth)
 
         def at(steps: Array) -> States:
             split = int(np.searchsorted(steps, self.since))
@@ -74,24 +77,15 @@ class Sequel:
             if split == 0:
                 return second.at(steps)
             parts = zip(first.at(steps[:split]), second.at(steps[split:]), strict=True)
-            position, velocity, spin = (np.concatenate(_alike(*pair), axis=1) for pair in parts)
+            position, velocity, spin = (np.concatenate(pair, axis=1) for pair in parts)
             return position, velocity, spin
 
         met = [contact for contact in first.contacts if contact[0] < self.since]
         return MadeTrajectory(at, [*met, *second.contacts])
 
 
-def _alike(one: Array, other: Array) -> tuple[Array, Array]:
-    """Both arrays with as many candidates: a single one stands for all."""
-    size = max(len(one), len(other))
-    return (
-        one if len(one) == size else np.repeat(one, size, axis=0),
-        other if len(other) == size else np.repeat(other, size, axis=0),
-    )
-
-
 @dataclass(frozen=True, eq=False)
-class Hastened:
+class Hastened(Simulator):
     """A world in which everything happens `speed` times as fast from a step on.
 
     States that are given from that step on are those that are seen: in the world's own time they are slower.
@@ -101,14 +95,15 @@ class Hastened:
     since: int
     speed: float
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
         """Simulate from the first intervention, which must not lie before the change, to step `end`."""
-        asked = self._own(np.array([*(change.step for change in changes), end], dtype=np.float64))
-        own = [
-            replace(change, step=round(step), value=self._slowed(change))
-            for change, step in zip(changes, asked.tolist(), strict=False)
-        ]
-        run = self.world.run(own, int(np.ceil(asked[-1])), smooth)
+        slowed = value.copy()
+        for row, each in zip(rows.tolist(), slowed, strict=True):
+            if row[STEP] != self.since and row[KIND] in (STATE, PUSH):
+                each[:, 2 if row[KIND] == STATE else 0 :] /= self.speed
+        own = rows.copy()
+        own[:, STEP] = np.round(self._own(rows[:, STEP].astype(np.float64)))
+        run = self.world.follow(own, slowed, math.ceil(self._own(np.array([float(end)]))[0]), smooth)
 
         def at(steps: Array) -> States:
             position, velocity, spin = run.at(self._own(steps))
@@ -121,25 +116,18 @@ class Hastened:
         """Steps in the world's own time."""
         return self.since + self.speed * (steps - self.since)
 
-    def _slowed(self, change: Intervention) -> Array | None:
-        if change.value is None or change.step == self.since or change.kind not in ("state", "push"):
-            return change.value
-        value = np.array(change.value, dtype=np.float64)
-        value[..., 2 if change.kind == "state" else 0 :] /= self.speed
-        return value
-
 
 @dataclass(frozen=True, eq=False)
-class Exchanged:
+class Exchanged(Simulator):
     """A world in which the first two bodies that meet from a step on go on as each other."""
 
     world: Simulator
     since: int
     radius: Array  # (N,) m
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
         """Simulate from the first intervention to step `end`."""
-        run = self.world.run(changes, end, smooth)
+        run = self.world.follow(rows, value, end, smooth)
         meeting = self._meeting(run, end)
         if meeting is None:
             return run
@@ -174,7 +162,7 @@ class Exchanged:
 
 
 @dataclass(frozen=True, eq=False)
-class FieldSimulator:
+class FieldSimulator(Simulator):
     """Simulates bodies in changed central fields, see `field_orbits`."""
 
     kepler: KeplerSimulator  # of the true fields
@@ -182,15 +170,8 @@ class FieldSimulator:
     law: Array  # (6,) constants of the field
     touch: float  # m from which on two bodies are not modelled
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
-        """Simulate from the first intervention to step `end`."""
-        size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
-        ordered = sorted((change for change in changes if change.step <= end), key=attrgetter("step"))
-        rows = np.array([(c.step, c.disc, KINDS.index(c.kind)) for c in ordered], dtype=np.int64)
-        value = np.zeros((len(ordered), size, 4))
-        for row, change in zip(value, ordered, strict=True):
-            if change.value is not None:
-                row[:, 2 if change.kind == "push" else 0 :] = change.value[..., : 2 if change.kind == "push" else 4]
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
+        """Simulate from the first intervention; whether `smooth` or not is the same."""
         source, mu, count = self.kepler.source, self.scale * self.kepler.mu, len(self.kepler.index)
 
         def at(steps: Array) -> States:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from physbench.dynamics.accelerations import accelerate, end_slide
 from physbench.dynamics.array_layout import (
     AX,
-    CONTACT_LEAD,
     CORNER_FRICTION,
     CORNER_RESTITUTION,
     CORNER_X,
@@ -36,7 +35,6 @@ from physbench.dynamics.array_layout import (
     STEP,
     SX,
     SY,
-    TWIST,
     TX,
     VX,
     VY,
@@ -59,143 +57,140 @@ from physbench.dynamics.contact_times import (
     first_slide_end,
     stays_clear,
 )
+from physbench.dynamics.motion_pieces import more_room, moved_by, record_contacts, record_piece
 from physbench.world.compiled import compiled, kernel
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
+Columns = tuple[Array, Array, Array, Whole]  # discs, faces, corners and pairs of a scene
 
+SCENE = "Tuple((float64[:,::1], float64[:,::1], float64[:,::1], int64[:,::1]))"
 MAX_EVENTS = 150  # between two interventions; a candidate with more is given up from there on
 PIECES_AT_FIRST = 12  # for which there is room in the arrays, per candidate
 
 
 @kernel(
-    "(float64[:,::1], float64[:,::1], float64[:,::1], int64[:,::1], float64[:,::1], int64[:,::1], float64[:,:,::1],"
-    "int64, boolean, boolean, UniTuple(float64, 2))"
+    f"(UniTuple({SCENE}, 2), UniTuple(float64[:,::1], 2), UniTuple(boolean, 2), UniTuple(UniTuple(float64, 2), 2),"
+    "int64[:,::1], int64[:,::1], float64[:,:,::1], boolean)"
 )
 def follow(
-    disc: Array,
-    face: Array,
-    corner: Array,
-    pair: Whole,
-    gravity: Array,
+    worlds: tuple[Columns, Columns],
+    gravity: tuple[Array, Array],
+    table: tuple[bool, bool],
+    rules: tuple[tuple[float, float], tuple[float, float]],
+    span: Whole,
     intervention: Whole,
     value: Array,
-    end: int,
-    table: bool,
     smooth: bool,
-    rules: tuple[float, float],
 ) -> tuple[Array, Array, Whole, Array, Whole]:
-    """Follow K candidates through interventions (M, 3), ascending, to step `end`.
+    """Follow K candidates through interventions (M, 3), ascending, in one world and, if asked, then in another.
 
-    gravity: (K or 1, 2) m/s2. value: (M, K, 6), as in `Intervention`. rules: CONTACT_LEAD and TWIST.
+    worlds: discs, faces, corners and pairs of each. gravity: (K or 1, 2) m/s2 of each. rules: CONTACT_LEAD and TWIST of
+    each. span: (R, 2) of the R worlds that are used, the end of its interventions and the step at which it ends. value:
+    (M, K, 6), as in `Intervention`. Interventions on all discs do not count before the first disc.
 
     Returns:
         The first steps (P,) of pieces of constant acceleration; the discs (P, N, 10) at each, NaN for the position of
-        one that is absent; the end (K,) of each candidate's pieces in these arrays; the steps (K,) up to which
-        candidates hold; the contacts (T, 3) of the first candidate: step, disc, other disc or -1.
+        one that is absent; by world and candidate, the end (R K,) of its pieces in these arrays, and the step (R K,) up
+        to which it holds; the contacts (T, 3) of the first candidate: step, disc, other disc or -1.
     """
-    count, size, faces, corners = len(disc), value.shape[1], len(face), len(corner)
-    now, there, rests = (np.zeros((count, 10)), np.zeros(count, np.bool_), np.zeros((count, faces), np.bool_))
-    time, pair_time = np.empty((count, FIRST_FACE + faces + corners)), np.empty(len(pair))
-    contact, touches = (np.empty((count * (faces + corners) + len(pair), 4)), np.empty((16, 3), np.int64))
+    count, size = len(worlds[0][0]), value.shape[1]
+    now, there = np.zeros((count, 10)), np.zeros(count, np.bool_)
+    carried, remains = np.zeros((size, count, 6)), np.zeros((size, count), np.bool_)  # from one world to the next
+    touches, clearance = np.empty((16, 3), np.int64), np.zeros(count)
     begin, pieces = np.empty(PIECES_AT_FIRST * size), np.empty((PIECES_AT_FIRST * size, count, 10))
-    last, until = np.empty(size, np.int64), np.full(size, np.inf)
-    ahead = np.empty((count, 10)) if rules[CONTACT_LEAD] != 0 else now
-    clearance = np.zeros(count)
-    used = touched = 0
-    for k in range(size):
-        gx, gy = gravity[min(k, len(gravity) - 1)]
-        step, contacts, present, known = 0.0, 0, 0, False  # whether it is known how far discs are from contacts
-        now[:] = 0.0
-        there[:] = False
-        rests[:] = False
-        for m in range(len(intervention) + 1):
-            target = float(intervention[m, STEP] if m < len(intervention) else end)
-            rounds = 0
-            while step < target and present > 0 and rounds < MAX_EVENTS:
-                rounds += 1
-                _accelerate_present(now, there, rests, disc, face, gx, gy, table, time)
-                remove_normal_acceleration(now, disc, contact, contacts)
-                if used == len(begin):
-                    begin, pieces = _more_room(begin, pieces)
-                _record_piece(now, there, step, used, begin, pieces)
-                used += 1
-                left = target - step
-                known = known and stays_clear(now, there, left, clearance)
-                if known:
-                    first = first_slide_end(there, left * H, time, pair_time)
-                else:
-                    if rules[CONTACT_LEAD] != 0:
-                        _look_ahead(now, rests, rules[CONTACT_LEAD], ahead)
-                    first = first_event(ahead, there, rests, disc, face, corner, pair, left * H, time, pair_time)
-                steps = 0.0
-                if not smooth:
-                    steps = float(math.ceil(first / H - 1e-6))
-                elif first > 0:
-                    steps = first / H + (0.5 if first < left * H else 0.0)
-                steps = min(steps, left)
-                _advance(now, there, steps)
-                step, contacts = step + steps, 0
-                if steps < left:
-                    known = False
-                    bound = min(steps * H, first + 1e-12) if smooth else steps * H + 1e-9
-                    contacts = _handle_events(
-                        now, rests, disc, face, corner, pair, gx, gy, table, bound, time, pair_time, contact
-                    )
-                    if rules[TWIST] != 0:
-                        _turn_rebounds(now, disc, contact, contacts, rules[TWIST])
-                if k == 0 and contacts > 0:
-                    touches = _record_contacts(contact[:contacts], step, touched, touches)
-                    touched += contacts
-            if step < target and present > 0:
-                until[k] = step
-                break
-            if m < len(intervention):
-                step = target
-                if not known and rules[CONTACT_LEAD] == 0 and intervention[m, KIND] in (GRAVITY, DAMP):
-                    # Many of these may follow before a disc comes near anything: no search is needed until then.
-                    clearances(now, there, rests, disc, face, corner, pair, clearance)
-                    known = True
-                if intervention[m, KIND] == GRAVITY:
-                    gx, gy = value[m, k, 0], value[m, k, 1]
-                elif intervention[m, KIND] == DAMP:
-                    _damp(now, there, rests, value[m, k, 0], value[m, k, 1], table)
-                else:
-                    known = False
-                    present += _intervene(now, there, rests, intervention[m], value[m, k])
-        if until[k] == math.inf:
+    last, until = np.empty(len(span) * size, np.int64), np.full(len(span) * size, np.inf)
+    used = touched = since = start = 0
+    for w in range(len(span)):
+        disc, face, corner, pair = worlds[w]
+        faces, corners, (lead, twist) = len(face), len(corner), rules[w]
+        rests, contact = np.zeros((count, faces), np.bool_), np.empty((count * (faces + corners) + len(pair), 4))
+        time, pair_time = np.empty((count, FIRST_FACE + faces + corners)), np.empty(len(pair))
+        ahead = np.empty((count, 10)) if lead != 0 else now
+        stop, end = span[w]
+        while start < stop and intervention[start, DISC] < 0 and not remains.any():
+            start += 1
+        for k in range(size):
+            gx, gy = gravity[w][min(k, len(gravity[w]) - 1)]
+            step, contacts, present, known = float(since), 0, 0, False  # known: how far discs are from contacts
+            now[:] = 0.0
+            rests[:] = False
             for i in range(count):
-                accelerate(now, rests, disc, face, i, gx, gy, table)
-            if used == len(begin):
-                begin, pieces = _more_room(begin, pieces)
-            _record_piece(now, there, step, used, begin, pieces)
-            used += 1
-        last[k] = used
+                there[i] = remains[k, i]
+                if there[i]:
+                    now[i, :AX] = carried[k, i]
+                    present += 1
+            for m in range(start, stop + 1):
+                target = float(intervention[m, STEP] if m < stop else end)
+                rounds = 0
+                while step < target and present > 0 and rounds < MAX_EVENTS:
+                    rounds += 1
+                    _accelerate_present(now, there, rests, disc, face, gx, gy, table[w], time)
+                    remove_normal_acceleration(now, disc, contact, contacts)
+                    if used == len(begin):
+                        begin, pieces = more_room(begin, pieces)
+                    record_piece(now, there, step, used, begin, pieces)
+                    used += 1
+                    left = target - step
+                    known = known and stays_clear(now, there, left, clearance)
+                    if known:
+                        first = first_slide_end(there, left * H, time, pair_time)
+                    else:
+                        if lead != 0:
+                            _look_ahead(now, rests, lead, ahead)
+                        first = first_event(ahead, there, rests, disc, face, corner, pair, left * H, time, pair_time)
+                    steps = 0.0
+                    if not smooth:
+                        steps = float(math.ceil(first / H - 1e-6))
+                    elif first > 0:
+                        steps = first / H + (0.5 if first < left * H else 0.0)
+                    steps = min(steps, left)
+                    _advance(now, there, steps)
+                    step, contacts = step + steps, 0
+                    if steps < left:
+                        known = False
+                        bound = min(steps * H, first + 1e-12) if smooth else steps * H + 1e-9
+                        contacts = _handle_events(
+                            now, rests, disc, face, corner, pair, gx, gy, table[w], bound, time, pair_time, contact
+                        )
+                        if twist != 0:
+                            _turn_rebounds(now, disc, contact, contacts, twist)
+                    if k == 0 and contacts > 0 and (w + 1 == len(span) or int(step) < end):
+                        touches = record_contacts(contact[:contacts], step, touched, touches)
+                        touched += contacts
+                if step < target and present > 0:
+                    until[w * size + k] = step
+                    break
+                if m < stop:
+                    step = target
+                    if not known and lead == 0 and intervention[m, KIND] in (GRAVITY, DAMP):
+                        # Many of these may follow before a disc comes near anything: no search is needed until then.
+                        clearances(now, there, rests, disc, face, corner, pair, clearance)
+                        known = True
+                    if intervention[m, KIND] == GRAVITY:
+                        gx, gy = value[m, k, 0], value[m, k, 1]
+                    elif intervention[m, KIND] == DAMP:
+                        _damp(now, there, rests, value[m, k, 0], value[m, k, 1], table[w])
+                    else:
+                        known = False
+                        present += _intervene(now, there, rests, intervention[m], value[m, k])
+            remains[k, :] = False
+            if until[w * size + k] == math.inf:
+                for i in range(count):
+                    accelerate(now, rests, disc, face, i, gx, gy, table[w])
+                if used == len(begin):
+                    begin, pieces = more_room(begin, pieces)
+                record_piece(now, there, step, used, begin, pieces)
+                used += 1
+                remains[k] = there
+                for i in range(count):
+                    for axis in range(2):
+                        moved = moved_by(now[i], end - step, axis)
+                        carried[k, i, X + axis], carried[k, i, VX + axis], carried[k, i, SX + axis] = moved
+            last[w * size + k] = used
+        start, since = stop, end
     return begin[:used], pieces[:used], last, until, touches[:touched]
-
-
-@kernel("(float64[::1], float64[:,:,::1], int64[::1], float64[::1], float64[::1], float64[:,:,:,:,::1])")
-def evaluate(begin: Array, pieces: Array, last: Whole, until: Array, steps: Array, found: Array) -> None:
-    """Set positions at steps (F,), ascending, and velocities and spins if there is room: found (1 or 3, K, F, N, 2)."""
-    piece = 0
-    for k in range(len(last)):
-        first = piece
-        for f in range(len(steps)):
-            while piece + 1 < last[k] and begin[piece + 1] <= steps[f] + 1e-9:
-                piece += 1
-            n = steps[f] - begin[piece]
-            known = begin[first] - 1e-9 <= steps[f] <= until[k]
-            for i in range(pieces.shape[1]):
-                disc = pieces[piece, i]
-                for axis in range(2):
-                    velocity, acceleration = disc[VX + axis], disc[AX + axis]
-                    position = disc[X + axis] + n * H * (velocity + (n + 1) * (H / 2) * acceleration)
-                    found[0, k, f, i, axis] = position if known else math.nan
-                    if len(found) > 1:
-                        found[1, k, f, i, axis] = velocity + n * H * acceleration
-                        found[2, k, f, i, axis] = disc[SX + axis] + n * H * disc[TX + axis]
-        piece = last[k]
 
 
 @compiled
@@ -281,41 +276,6 @@ def _turn_rebounds(now: Array, disc: Array, struck: Array, count: int, angle: fl
         if j >= 0:
             now[j, VX] -= share * (turned_x - ux)
             now[j, VY] -= share * (turned_y - uy)
-
-
-@compiled
-def _more_room(begin: Array, pieces: Array) -> tuple[Array, Array]:
-    """The arrays of pieces, all used, with room for as many more."""
-    used = len(begin)
-    more_begin, more_pieces = np.empty(2 * used), np.empty((2 * used, *pieces.shape[1:]))
-    more_begin[:used] = begin
-    more_pieces[:used] = pieces
-    return more_begin, more_pieces
-
-
-@compiled
-def _record_piece(now: Array, there: Mask, step: float, used: int, begin: Array, pieces: Array) -> None:
-    """Append a piece after those `used`."""
-    begin[used] = step
-    for i in range(len(now)):
-        for c in range(now.shape[1]):
-            pieces[used, i, c] = now[i, c]
-        if not there[i]:
-            pieces[used, i, X] = pieces[used, i, Y] = math.nan
-
-
-@compiled
-def _record_contacts(contact: Array, step: float, touched: int, touches: Whole) -> Whole:
-    """Append contacts (T, 4) after those `touched`; return the array of all, a larger one where there was no room."""
-    while touched + len(contact) > len(touches):
-        old = touches
-        touches = np.empty((2 * len(old), 3), np.int64)
-        for t in range(touched):
-            for c in range(3):
-                touches[t, c] = old[t, c]
-    for t in range(len(contact)):
-        touches[touched + t, 0], touches[touched + t, 1], touches[touched + t, 2] = (step, contact[t, 0], contact[t, 1])
-    return touches
 
 
 @compiled

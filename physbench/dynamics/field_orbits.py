@@ -97,7 +97,7 @@ def follow_field(
 
     Args:
         intervention: (C, 3) step, body and what happens (STATE, PUSH, GONE), steps ascending.
-        value: (C, K, 4) m and m/s: the new state, or what is added to it.
+        value: (C, K, 6) m and m/s: the new state, or what is added to a velocity.
         steps: (F,) ascending.
         source: (2,) m, the fixed centre; ignored where two attract each other.
         mu: (1,) m3/s2 of the source, or (2,) of two bodies that attract each other.
@@ -122,12 +122,12 @@ def follow_field(
                     begin = at
                 step = at
                 if intervention[c, 2] == STATE:
-                    state[n] = value[c, k]
+                    state[n] = value[c, k, :4]
                     there[n] = True
                     for each in range(count):
                         reference[each] = max(_distance(state, each, mu, source), MIN_ORBIT_RADIUS)
                 elif intervention[c, 2] == PUSH:
-                    state[n] += value[c, k]
+                    state[n, 2:] += value[c, k, :2]
                 else:
                     there[n] = False
                     state[n] = np.nan

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,40 +11,12 @@ from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.kepler_arcs import KeplerSimulator
 from physbench.dynamics.planar_rollout import PlanarSimulator
 from physbench.dynamics.planar_scene import PlanarScene, planar_scene
+from physbench.dynamics.simulator import Simulator
 from physbench.dynamics.support_check import Unsupported, check_motion
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Scene
 
 Array = NDArray[np.float64]
-
-
-class Trajectory(Protocol):
-    """The motion of K candidates of N bodies."""
-
-    @property
-    def contacts(self) -> Sequence[tuple[int, int, int]]:
-        """Contacts of the first candidate: step, body and other body or -1."""
-        ...
-
-    def at(self, steps: Array) -> tuple[Array, Array, Array]:
-        """Positions m, velocities m/s and spins m/s (K, F, N, 2) at steps (F,), ascending.
-
-        NaN where a body is absent, or a candidate has been given up."""
-        ...
-
-    def positions(self, steps: Array) -> Array:
-        """The positions alone."""
-        ...
-
-
-class Simulator(Protocol):
-    """What simulates candidates of a scene."""
-
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
-        """Simulate from the first intervention, which gives a body its states, to step `end`.
-
-        smooth: events stay where they are in continuous time, so that the result has derivatives."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,31 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics import kepler_jit
-from physbench.dynamics.array_layout import KINDS, H
-from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.array_layout import H
 from physbench.dynamics.motion_law import two_bodies
+from physbench.dynamics.simulator import Simulator
 from physbench.dynamics.support_check import Unsupported
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
 
 
 @dataclass(eq=False)
 class KeplerTrajectory:
-    """Motion of K candidates of N bodies in pieces, each of which begins with interventions."""
+    """Motion of K candidates of N bodies, which is computed where it is asked for."""
 
     central: KeplerSimulator
-    factor: Array  # (K,) times mu
-    begin: Array  # (P,) steps
-    change: NDArray[np.int64]  # (C, 3) as of `kepler_jit.follow_orbits`
-    value: Array  # (C, K, 4)
+    rows: Whole  # (M, 3) interventions
+    value: Array  # (M, K, 6)
     contacts: Sequence[tuple[int, int, int]] = ()
 
     def at(self, steps: Array) -> tuple[Array, Array, Array]:
@@ -47,22 +45,20 @@ class KeplerTrajectory:
     def _follow(self, steps: Array) -> tuple[Array, Array]:
         centre, steps = self.central, np.ascontiguousarray(steps, dtype=np.float64)
         return kepler_jit.follow_orbits(
-            self.begin,
-            self.change,
+            self.rows,
             self.value,
             steps,
-            np.searchsorted(steps, self.begin),
             H,
             centre.source,
             centre.mu,
-            self.factor,
+            centre.factor,
             centre.mutual,
             centre.reach,
             len(centre.index),
         )
 
 
-class KeplerSimulator:
+class KeplerSimulator(Simulator):
     """Simulates bodies about one fixed source, or two that attract each other."""
 
     def __init__(self, scene: Scene, index: tuple[int, ...], factor: Array | None = None) -> None:
@@ -109,18 +105,6 @@ class KeplerSimulator:
             acceleration += np.where(distance > 1e-6, mu * away / np.maximum(distance, 1e-6) ** 3, 0.0)
         return acceleration
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> KeplerTrajectory:
-        """Simulate from the first intervention to step `end`."""
-        size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
-        ordered = sorted((change for change in changes if change.step <= end), key=attrgetter("step"))
-        begin: list[int] = []
-        rows = np.empty((len(ordered), 3), dtype=np.int64)
-        value = np.zeros((len(ordered), size, 4))
-        for c, change in enumerate(ordered):
-            if not begin or change.step > begin[-1]:
-                begin.append(change.step)
-            rows[c] = len(begin) - 1, change.disc, KINDS.index(change.kind)
-            if change.value is not None:
-                value[c, :, 2 if change.kind == "push" else 0 :] = change.value[..., :4]
-        factor = self.factor if len(self.factor) == size else np.repeat(self.factor, size)
-        return KeplerTrajectory(self, factor, np.array(begin, dtype=np.float64), rows, value)
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> KeplerTrajectory:
+        """Simulate from the first intervention; whether `smooth` or not is the same."""
+        return KeplerTrajectory(self, rows, value)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.array_layout import PUSH, STATE
+from physbench.dynamics.array_layout import DISC, KIND, PUSH, STATE, STEP
 from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
 from physbench.world.compiled import compiled, kernel
 
@@ -200,15 +200,13 @@ def _propagate_pair(state: Array, dt: Array, first: float, second: float, reach:
 
 
 @kernel(
-    "(float64[::1], int64[:,::1], float64[:,:,::1], float64[::1], int64[::1], float64,"
+    "(int64[:,::1], float64[:,:,::1], float64[::1], float64,"
     "float64[::1], float64[::1], float64[::1], boolean, float64, int64)"
 )
 def follow_orbits(
-    begin: Array,
     intervention: Ints,
     value: Array,
     steps: Array,
-    first: Ints,
     h: float,
     source: Array,
     mu: Array,
@@ -220,61 +218,63 @@ def follow_orbits(
     """Positions m and velocities m/s (K, F, N, 2) of K candidates of N = count bodies; NaN where a body is absent.
 
     Args:
-        begin: (P,) steps at which pieces begin, ascending.
-        intervention: (C, 3) piece, body and what happens (STATE, PUSH, GONE), pieces ascending.
-        value: (C, K, 4) m and m/s: the new state, or what is added to it.
+        intervention: (C, 3) step, body and what happens (STATE, PUSH, GONE), steps ascending.
+        value: (C, K, 6) m and m/s: the new state, or what is added to a velocity.
         steps: (F,) ascending.
-        first: (P,) index of the first of them in each piece.
         h: s of a step.
         source: (2,) m, the fixed centre; ignored where two attract each other.
         mu: (1,) m3/s2 of the source, or (2,) of two bodies that attract each other.
-        factor: (K,) times mu.
+        factor: (K or 1,) times mu.
         mutual: whether two bodies attract each other.
         reach: m, distance at which they touch; 0 where they cannot.
         count: N.
     """
     origin = np.zeros(2) if mutual else source
-    size, frames, pieces = len(factor), len(steps), len(begin)
+    size, frames = value.shape[1], len(steps)
     position, velocity = np.full((size, frames, count, 2), np.nan), np.full((size, frames, count, 2), np.nan)
     moved, dt, state = np.empty((count, frames + 1, 4)), np.empty(frames + 1), np.empty((count, 4))
     for k in range(size):
-        c = 0
+        strength = factor[min(k, len(factor) - 1)]
+        c = first = 0
         for n in range(count):
             for axis in range(4):
                 state[n, axis] = np.nan
-        for p in range(pieces):
-            if first[p] == frames:
+        while c < len(intervention):  # a piece, which begins with the interventions of one step
+            begin = intervention[c, STEP]
+            while first < frames and steps[first] < begin:
+                first += 1
+            if first == frames:
                 break
-            while c < len(intervention) and intervention[c, 0] == p:
-                n = intervention[c, 1]
+            while c < len(intervention) and intervention[c, STEP] == begin:
+                n, kind = intervention[c, DISC], intervention[c, KIND]
                 for axis in range(4):
-                    if intervention[c, 2] == STATE:
+                    if kind == STATE:
                         state[n, axis] = value[c, k, axis]
-                    elif intervention[c, 2] == PUSH:
-                        state[n, axis] += value[c, k, axis]
-                    else:
+                    elif kind != PUSH:
                         state[n, axis] = np.nan
+                    elif axis >= 2:
+                        state[n, axis] += value[c, k, axis - 2]
                 c += 1
-            last = first[p + 1] if p + 1 < pieces else frames
-            asked = last - first[p]
-            for t in range(asked):
-                dt[t] = (steps[first[p] + t] - begin[p]) * h
+            asked = 0
+            while first + asked < frames and (c == len(intervention) or steps[first + asked] < intervention[c, STEP]):
+                dt[asked] = (steps[first + asked] - begin) * h
+                asked += 1
             times = asked
-            if p + 1 < pieces:
-                dt[asked] = (begin[p + 1] - begin[p]) * h
+            if c < len(intervention):
+                dt[asked] = (intervention[c, STEP] - begin) * h
                 times += 1
             if mutual:
-                _propagate_pair(state, dt[:times], factor[k] * mu[0], factor[k] * mu[1], reach, moved[:, :times])
+                _propagate_pair(state, dt[:times], strength * mu[0], strength * mu[1], reach, moved[:, :times])
             else:
                 for n in range(count):
                     for axis in range(2):
                         state[n, axis] -= source[axis]
-                    _propagate_one(state[n], dt[:times], factor[k] * mu[0], moved[n, :times])
+                    _propagate_one(state[n], dt[:times], strength * mu[0], moved[n, :times])
             for n in range(count):
                 for t in range(asked):
                     for axis in range(2):
-                        position[k, first[p] + t, n, axis] = moved[n, t, axis] + origin[axis]
-                        velocity[k, first[p] + t, n, axis] = moved[n, t, axis + 2]
+                        position[k, first + t, n, axis] = moved[n, t, axis] + origin[axis]
+                        velocity[k, first + t, n, axis] = moved[n, t, axis + 2]
                 for axis in range(4):
                     state[n, axis] = moved[n, times - 1, axis] + (origin[axis] if axis < 2 else 0.0)
     return position, velocity

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from physbench.dynamics.event_loop import evaluate, follow
+from physbench.dynamics.event_loop import follow
 from physbench.dynamics.field_orbits import follow_field
 from physbench.dynamics.kepler_jit import follow_orbits
+from physbench.dynamics.motion_pieces import evaluate
+from physbench.dynamics.point_distances import weighted_distances
 from physbench.world.compiled import Kernel
 
-KERNELS: tuple[Kernel[..., Any], ...] = (follow, evaluate, follow_orbits, follow_field)
+KERNELS: tuple[Kernel[..., Any], ...] = (follow, evaluate, follow_orbits, follow_field, weighted_distances)
 
 
 def compile_kernels() -> int:

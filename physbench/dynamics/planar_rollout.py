@@ -8,30 +8,40 @@ where they are in continuous time, half a step later on average, so that the res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.array_layout import KINDS, NO_RULES, corner_columns, disc_columns, face_columns, pair_columns
-from physbench.dynamics.event_loop import evaluate, follow
-from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.array_layout import (
+    NO_RULES,
+    STEP,
+    corner_columns,
+    disc_columns,
+    face_columns,
+    pair_columns,
+)
+from physbench.dynamics.event_loop import follow
+from physbench.dynamics.motion_pieces import evaluate
 from physbench.dynamics.planar_scene import PlanarScene
+from physbench.dynamics.simulator import Simulator
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PlanarTrajectory:
     """Motion of K candidates of N discs in pieces of constant acceleration, as `event_loop.follow` gives it."""
 
+    span: Whole  # (R, 2) of R worlds, one after another
+    size: int  # K
     begin: Array  # (P,) steps
     pieces: Array  # (P, N, 10)
-    last: Whole  # (K,) end of each candidate's pieces
-    until: Array  # (K,) steps up to which candidates hold
+    last: Whole  # (R K,) end of each candidate's pieces
+    until: Array  # (R K,) steps up to which candidates hold
     contact_rows: Whole  # (T, 3)
 
     @cached_property
@@ -49,13 +59,14 @@ class PlanarTrajectory:
         return np.asarray(self._evaluate(steps, 1)[0])
 
     def _evaluate(self, steps: Array, parts: int) -> Array:
-        found = np.empty((parts, len(self.last), len(steps), self.pieces.shape[1], 2))
-        evaluate(self.begin, self.pieces, self.last, self.until, np.ascontiguousarray(steps, dtype=np.float64), found)
+        found = np.empty((parts, self.size, len(steps), self.pieces.shape[1], 2))
+        steps = np.ascontiguousarray(steps, dtype=np.float64)
+        evaluate(self.begin, self.pieces, self.last, self.until, self.span, steps, found)
         return found
 
 
-class PlanarSimulator:
-    """Simulates a `PlanarScene`."""
+class PlanarSimulator(Simulator):
+    """Simulates a `PlanarScene`, and from some step on another one with the same discs, if asked."""
 
     def __init__(
         self,
@@ -67,35 +78,53 @@ class PlanarSimulator:
         """gravity: (K, 2) m/s2 or (2,), instead of that of the scene.
 
         Of a world that is changed: rules, CONTACT_LEAD and TWIST of `array_layout`; schedule, interventions on all
-        discs as rows (M, 3), ascending, and values (M, 1, 6).
+        discs as rows (M, 3) and values (M, 1, 6).
         """
         gravity = np.atleast_2d(world.gravity if gravity is None else gravity)
-        self._world = (disc_columns(world), face_columns(world), corner_columns(world), pair_columns(world))
-        self._gravity = np.ascontiguousarray(gravity, dtype=np.float64)
-        self._rules, self._schedule = rules, schedule
-        self._table = bool(world.slide_deceleration.any())
+        scene = (disc_columns(world), face_columns(world), corner_columns(world), pair_columns(world))
+        strength = np.ascontiguousarray(gravity, dtype=np.float64)
+        table = bool(world.slide_deceleration.any())
+        self._worlds, self._gravity, self._table, self._rules = (
+            (scene,) * 2,
+            (strength,) * 2,
+            (table,) * 2,
+            (rules,) * 2,
+        )
+        self._since: float = np.inf
+        self._schedule = schedule
+        if schedule is not None:
+            order = np.argsort(schedule[0][:, STEP], kind="stable")
+            self._schedule = schedule[0][order], schedule[1][order]
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> PlanarTrajectory:
-        """Simulate from the first intervention, which gives a disc its states, to step `end`."""
-        changes = sorted((change for change in changes if change.step <= end), key=lambda change: change.step)
-        size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
-        what, value = _rows(changes, size)
-        if self._schedule is not None:
-            rows, values = self._schedule
-            due = (rows[:, 0] >= what[0, 0]) & (rows[:, 0] <= end)
-            what = np.concatenate([what, rows[due]])
-            value = np.concatenate([value, np.repeat(values[due], size, axis=1)])
-            order = np.argsort(what[:, 0], kind="stable")
-            what, value = what[order], value[order]
-        found = follow(*self._world, self._gravity, what, value, int(end), self._table, smooth, self._rules)
-        return PlanarTrajectory(*found)
+    def followed_by(self, after: PlanarSimulator, since: int) -> PlanarSimulator:
+        """The simulator that goes on as another one from a step on; this one must have no schedule."""
+        both = copy(self)
+        both._worlds = self._worlds[0], after._worlds[0]
+        both._gravity = self._gravity[0], after._gravity[0]
+        both._table = self._table[0], after._table[0]
+        both._rules = self._rules[0], after._rules[0]
+        both._schedule, both._since = after._schedule, since
+        return both
 
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> PlanarTrajectory:
+        """Simulate from the first intervention to step `end`."""
+        if self._since < end:
+            first = int(np.searchsorted(rows[:, STEP], self._since))
+            rows, value = self._with_schedule(rows, value, end)
+            span = np.array([[first, self._since], [len(rows), end]], dtype=np.int64)
+        else:
+            if self._since == np.inf:
+                rows, value = self._with_schedule(rows, value, end)
+            span = np.array([[len(rows), end]], dtype=np.int64)
+        found = follow(self._worlds, self._gravity, self._table, self._rules, span, rows, value, smooth)
+        return PlanarTrajectory(span, value.shape[1], *found)
 
-def _rows(changes: Sequence[Intervention], size: int) -> tuple[Whole, Array]:
-    """Interventions as rows (M, 3) with values (M, K, 6) of K = size candidates."""
-    what = np.array([(change.step, change.disc, KINDS.index(change.kind)) for change in changes], dtype=np.int64)
-    value = np.zeros((len(changes), size, 6))
-    for row, change in zip(value, changes, strict=True):
-        if change.value is not None:
-            row[:, : change.value.shape[-1]] = change.value
-    return what.reshape(-1, 3), value
+    def _with_schedule(self, rows: Whole, value: Array, end: int) -> tuple[Whole, Array]:
+        """Interventions together with those of the schedule up to step `end`."""
+        if self._schedule is None:
+            return rows, value
+        due = int(np.searchsorted(self._schedule[0][:, STEP], end, side="right"))
+        rows = np.concatenate([rows, self._schedule[0][:due]])
+        value = np.concatenate([value, np.repeat(self._schedule[1][:due], value.shape[1], axis=1)])
+        order = np.argsort(rows[:, STEP], kind="stable")
+        return rows[order], value[order]

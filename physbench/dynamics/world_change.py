@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from physbench.dynamics.array_layout import DAMP, GRAVITY
 from physbench.dynamics.changed_motion import Exchanged, FieldSimulator, Hastened, Sequel
 from physbench.dynamics.field_orbits import ADVANCE, DRAG, EXPONENT, SOFTENING, TREND, TURN
-from physbench.dynamics.forward_model import ForwardModel, Simulator
+from physbench.dynamics.forward_model import ForwardModel
 from physbench.dynamics.kepler_arcs import KeplerSimulator
 from physbench.dynamics.planar_rollout import PlanarSimulator
 from physbench.dynamics.planar_scene import PlanarScene
+from physbench.dynamics.simulator import Simulator
 from physbench.world.scene import PHYSICS_HZ
 
 Array = NDArray[np.float64]
@@ -70,11 +71,15 @@ class ChangedModel(ForwardModel):
         after: Simulator = (
             _field_simulator(base, self.change, factor)
             if base.world is None
-            else _planar_simulator(base.world, self.change, self.since, self._end, factor)
+            else planar_simulator(base.world, self.change, self.since, self._end, factor)
         )
         if self.change.time != 1.0:
             after = Hastened(after, self.since, self.change.time)
-        joined: Simulator = Sequel(before, after, self.since, len(self.index))
+        joined: Simulator
+        if isinstance(before, PlanarSimulator) and isinstance(after, PlanarSimulator):
+            joined = before.followed_by(after, self.since)
+        else:
+            joined = Sequel(before, after, self.since)
         if self.change.exchanged:
             radius = np.array([self.scene.bodies[i].size[0] for i in self.index])
             joined = Exchanged(joined, self.since, radius)
@@ -101,9 +106,10 @@ def changed_model(
     return ChangedModel(**own, change=change, since=round(since * PHYSICS_HZ), later=later)
 
 
-def _planar_simulator(
+def planar_simulator(
     world: PlanarScene, change: WorldChange, since: int, end: int, factor: Array | None
 ) -> PlanarSimulator:
+    """The simulator of a changed world of discs, whose forces change up to step `end`; factor (K,): on gravity."""
     gravity = changed_gravity(world.gravity, change)
     scale = 1.0 if factor is None else float(factor[0])
     parts = []

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from physbench.results.run_comparison import Against, Comparison, SkillDifference
 
 
+LOOK_NOTE = (
+    "One model in two looks: what is told apart is what the pictures change for it, not the physics. Motion is the "
+    "same in both, and each skill lies between ground truth and the frozen frame of its own look."
+)
+
+
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a sentence and a table for each of the other runs. Needs 80 columns and no colours."""
     from rich.text import Text
@@ -22,6 +28,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for against in comparison.against:
         console.print()
         console.print(Text(against.sentence))
+        if comparison.differs == "look":
+            console.print(Text(LOOK_NOTE))
         console.print()
         console.print(_table(comparison, against))
     first = comparison.first
@@ -36,7 +44,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     head = f"{comparison.suite} {comparison.version}, {counted(comparison.clips, 'clip')}, paired; {limits}."
     console.print(Text(head, style="dim"))
     for against in comparison.against:
-        if (against.other.render_spec, against.other.context) != ours:
+        if comparison.differs == "model" and (against.other.render_spec, against.other.context) != ours:
             note = (
                 f"{first.name} ran at {first.render_spec} with {first.context} context frames, {against.other.name} at "
                 f"{against.other.render_spec} with {against.other.context}: each against references of its own."
@@ -52,7 +60,7 @@ def _table(comparison: Comparison, against: Against) -> object:
     table.add_column("skill", no_wrap=True)
     for name in (comparison.first.name, against.other.name):
         table.add_column(Text(name), justify="right", max_width=20, overflow="fold")
-    table.add_column("ahead by", justify="right", no_wrap=True)
+    table.add_column("look changes" if comparison.differs == "look" else "ahead by", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     rows = [
         ("overall", against.overall),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from physbench.scoring.scorer_protocol import LAWS
 from physbench.shadowing.trace import Trace, load_trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks
+from physbench.worker_pool import ordered, worker_pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +39,8 @@ PHYSICIST_SOURCE = "physicist"  # what the laws and the context allow: shown whe
 CLIP_APART = 0.1  # of ground truth's value or of a natural size: nearer readings are not listed
 NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
+CLIPS_A_JOB = 4  # of a worker process
+REPORT_PRELOAD = ("physbench.report.report_data",)
 
 
 @dataclass(frozen=True)
@@ -75,20 +80,44 @@ class ReportData:
     breaks: tuple[str, ...] = ()  # how many clips break, in words
 
 
+Readings = Mapping[str, dict[str, dict[str, Any]]]  # of one clip, by source and reading
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """A clip to be read, and how it was chosen to be shown, with its readings; None where it is not."""
+
+    row: Row
+    shown: SelectedClip | None
+    readings: Readings
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """What the report takes from one clip."""
+
+    row: Row
+    times: Array  # (horizon,) s
+    errors: Mapping[str, Array]  # (horizon, moving bodies) in diameters, by source
+    traces: Mapping[str, Trace]  # by source
+    figure: ClipFigure | None
+
+
 def gather(
     folder: RunFolder,
     manifest: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     physicist: RunFolder | None = None,
+    workers: int = 1,
 ) -> ReportData:
     """Read the tracks of every clip once, and the rollouts of those that are shown.
 
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
+    workers: processes that read clips at the same time.
     """
     from physbench.results.run_clips import clips_of
 
     require_tasks(folder, manifest)
-    spec = spec_of(dict(manifest))
     limits = predictability(tables["truth"])
     chosen = {item.clip: item for item in select(tables["model"], tables["truth"])}
     families: dict[str, CurvePool] = {}
@@ -98,35 +127,61 @@ def gather(
     breaks = BreakCount()
     figures: dict[str, ClipFigure] = {}
     rows = rows_of(manifest)
-    store = clips_of(folder, manifest)
-    store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
-    with Progress("report", len(rows)) as progress:
-        for row in rows:
-            clip = store.get(row, spec)
-            errors = clip_errors(folder, clip)
-            moving = [body.role == "moving" for body in clip.tracked_bodies]
-            moved = {source: error[:, moving] for source, error in errors.items()}
+    clips_of(folder, manifest).ensure(rows, spec_of(dict(manifest)))  # where the cache was emptied since the run
+    jobs = [ClipJob(row, chosen.get(row.id), _readings(tables, row) if row.id in chosen else {}) for row in rows]
+    parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
+    read = partial(read_clips, folder, manifest, physicist)
+    with Progress("report", len(rows)) as progress, worker_pool(workers, len(parts), REPORT_PRELOAD) as pool:
+        for found in chain.from_iterable(ordered(pool, read, parts)):
+            row = found.row
             for pools, name in ((families, row.family), (tasks, row.task)):
-                pool = pools.setdefault(name, CurvePool(name))
-                pool.add(clip.times[clip.handover + 1 :], moved, limits.get(row.id))
-            traces = clip_traces(folder, row.id, physicist)
-            breaks.add(traces)
+                curves = pools.setdefault(name, CurvePool(name))
+                curves.add(found.times, found.errors, limits.get(row.id))
+            breaks.add(found.traces)
             for shared, name in ((shares, row.family), (task_shares, row.task)):
-                shared.setdefault(name, SharePool(name)).add(traces)
-            if row.id in chosen:
-                figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
+                shared.setdefault(name, SharePool(name)).add(found.traces)
+            if found.figure is not None:
+                figures[row.id] = found.figure
             progress.advance()
     return ReportData(
-        tuple(pool.result() for pool in families.values()),
-        {f: tuple(pool.result() for task, pool in tasks.items() if task.split("/")[0] == f) for f in families},
+        tuple(curves.result() for curves in families.values()),
+        {f: tuple(curves.result() for task, curves in tasks.items() if task.split("/")[0] == f) for f in families},
         tuple(figures[clip] for clip in chosen),
-        tuple(pool.result() for pool in shares.values() if pool.found),
+        tuple(each.result() for each in shares.values() if each.found),
         {
-            f: tuple(pool.result() for task, pool in task_shares.items() if pool.found and task.split("/")[0] == f)
+            f: tuple(
+                shared.result() for task, shared in task_shares.items() if shared.found and task.split("/")[0] == f
+            )
             for f in families
         },
         tuple(breaks.sentences()),
     )
+
+
+def read_clips(
+    folder: RunFolder, manifest: Mapping[str, Any], physicist: RunFolder | None, jobs: Sequence[ClipJob]
+) -> list[ClipData]:
+    """Read some clips of a run, in a worker process or in this one."""
+    from physbench.results.run_clips import clips_of
+
+    spec, store = spec_of(dict(manifest)), clips_of(folder, manifest)
+    found = []
+    for job in jobs:
+        clip = store.get(job.row, spec)
+        errors = clip_errors(folder, clip)
+        moving = [body.role == "moving" for body in clip.tracked_bodies]
+        moved = {source: error[:, moving] for source, error in errors.items()}
+        traces = clip_traces(folder, job.row.id, physicist)
+        shown = None
+        if job.shown is not None:
+            shown = figure(folder, clip, job.shown, errors.get("model"), job.readings)
+        found.append(ClipData(job.row, clip.times[clip.handover + 1 :], moved, traces, shown))
+    return found
+
+
+def _readings(tables: Mapping[str, pd.DataFrame], row: Row) -> Readings:
+    """Readings of one clip: of the model, and of ground truth."""
+    return {name: _values(tables[name], row) for name in ("model", "truth")}
 
 
 def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None) -> dict[str, Trace]:
@@ -173,11 +228,8 @@ def predictability(truth: pd.DataFrame) -> dict[str, float]:
     return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
 
 
-def figure(
-    folder: RunFolder, clip: Clip, shown: SelectedClip, error: Array | None, tables: Mapping[str, pd.DataFrame]
-) -> ClipFigure:
+def figure(folder: RunFolder, clip: Clip, shown: SelectedClip, error: Array | None, rows: Readings) -> ClipFigure:
     """Everything that is shown of one clip."""
-    rows = {name: _values(tables[name], clip.row) for name in ("model", "truth")}
     read = [
         (name, own["axis"], own["quality"], rows["truth"].get(name, {}).get("quality"))
         for name, own in rows["model"].items()

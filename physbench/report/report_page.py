@@ -27,12 +27,13 @@ def write_report(
     place: Path | None = None,
     result: Mapping[str, Any] | None = None,
     physicist: RunFolder | None = None,
+    workers: int = 1,
 ) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
 
     result.json is built if it is not there yet. With a `place` for the report nothing is written into the folder.
     physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
-    where that run is not finished or had other conditions.
+    where that run is not finished or had other conditions. workers: processes that read clips at the same time.
     """
     from physbench.report.report_data import gather
     from physbench.results.build_result import build_result, write_result
@@ -48,7 +49,7 @@ def write_report(
         result = read_result(folder.result).model_dump(mode="json")
     elif result is None:
         result = write_result(folder) if place is None else build_result(folder)
-    text = render(result, manifest, gather(folder, manifest, tables, physicist))
+    text = render(result, manifest, gather(folder, manifest, tables, physicist, workers))
     place = place or folder.report
     write_text(place, text)
     if place == folder.report:

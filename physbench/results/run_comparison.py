@@ -2,13 +2,14 @@
 
 Every run is placed between ground truth and freeze of its own size, rate and context, so that models with
 other sizes and rates can be compared. The bootstrap draws the same clips in each run, so that differences are paired.
+Two runs of one model in two looks say what the look changes: skill is never mixed between looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,12 +21,15 @@ from physbench.errors import UsageError
 from physbench.results.answers import answers_states, unasked_axes
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.estimates import Estimate, ends, estimate, one_model, rounded
+from physbench.results.number_format import counted
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
+from physbench.results.same_model import key_of_manifest, same_weights
 from physbench.results.schema_parts import Interval, Record
 from physbench.results.skill import Array, Skills
 from physbench.results.strength_summary import strength_of_run
 from physbench.results.task_roles import fixed_kinds
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import PLAIN
 
 PHYSICIST_TARGET = "baseline:physicist"  # sees what a model sees and knows the laws
 
@@ -62,6 +66,7 @@ class RunInfo(Record):
     track: str = Field(description="zero-shot, trained or privileged.")
     render_spec: str = Field(description="Size and rate of its clips.")
     context: int = Field(description="Context frames that count as seen.")
+    look: str = Field(default=PLAIN, description="How its clips were drawn.")
 
 
 class Against(Record):
@@ -82,6 +87,11 @@ class Comparison(Record):
     suite: str = Field(description="Name of the suite.")
     version: int = Field(description="Its version.")
     clips: int = Field(description="Clips that all runs hold.")
+    differs: Literal["model", "look"] = Field(
+        default="model",
+        description="What tells the runs apart. look: one model in two looks; the first run is then that in the look "
+        f"other than {PLAIN}, so that `ahead` is what this look changes.",
+    )
     first: RunInfo = Field(description="The first run.")
     against: list[Against] = Field(description="The first run against each other one, in their order.")
 
@@ -100,19 +110,27 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     """How far `first` is ahead of each of `others`: paired differences of skill with intervals.
 
     All runs must hold the same clips, simulated to the same states and read by the same code, else UsageError says
-    what differs and what to do.
+    what differs and what to do. Of two runs of one model in two looks the one that is not in the plain look is the
+    first, in whichever order they are given.
     """
     from physbench.results.difference_text import sentence, told_apart
 
     if not others:
         raise UsageError("Expected at least two runs to compare.")
-    found = [read_run(folder) for folder in (first, *others)]
-    for folder, (manifest, _) in zip(others, found[1:], strict=True):
-        require_alike(first, found[0][0], folder, manifest)
-    folders = (first, *others)
-    names = told_apart(
-        [(str(manifest["model"]["name"]), str(run.path)) for run, (manifest, _) in zip(folders, found, strict=True)]
-    )
+    folders = [first, *others]
+    found = [read_run(folder) for folder in folders]
+    looks = [_look(manifest) for manifest, _ in found]
+    two_looks = len(folders) == 2 and looks[0] != looks[1]
+    if looks[0] == PLAIN and two_looks:
+        for each in (folders, found, looks):
+            each.reverse()
+    for folder, (manifest, _) in zip(folders[1:], found[1:], strict=True):
+        require_alike(folders[0], found[0][0], folder, manifest, two_looks=two_looks)
+    models = [str(manifest["model"]["name"]) for manifest, _ in found]
+    if two_looks:
+        names = [f"{model} ({look})" for model, look in zip(models, looks, strict=True)]
+    else:
+        names = told_apart([(model, str(folder.path)) for model, folder in zip(models, folders, strict=True)])
     sides = []
     for folder, name, (manifest, tables) in zip(folders, names, found, strict=True):
         wanted = {row.id for row in rows_of(manifest)}
@@ -123,6 +141,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
             track=manifest["model"]["card"]["track"],
             render_spec=str(spec_of(manifest)),
             context=context_of(manifest),
+            look=_look(manifest),
         )
         unasked = unasked_axes(manifest["model"]["card"])
         found_here = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
@@ -138,13 +157,19 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         suite=str(suite["name"]),
         version=int(suite["version"]),
         clips=len(rows_of(left.manifest)),
+        differs="look" if two_looks else "model",
         first=left.info,
         against=against,
     )
 
 
-def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: Mapping[str, Any]) -> None:
-    """Raise UsageError where two runs cannot be compared clip by clip, with what differs and the remedy."""
+def require_alike(
+    first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: Mapping[str, Any], *, two_looks: bool = False
+) -> None:
+    """Raise UsageError where two runs cannot be compared clip by clip, with what differs and the remedy.
+
+    two_looks: What is asked is what a look changes, so that the model must be the same and the looks may differ.
+    """
     ours, theirs = rows_of(a), rows_of(b)
     start = f"{first.path} and {second.path} cannot be compared clip by clip"
     if set(ours) != set(theirs):
@@ -160,16 +185,12 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
             f"{remedy}"
         )
-    if a["model"].get("drawn_by") != b["model"].get("drawn_by") and spec_of(dict(a)).look == spec_of(dict(b)).look:
+    if _look(a) != _look(b):
+        _require_one_model(start, a, b, two_looks)
+    elif a["model"].get("drawn_by") != b["model"].get("drawn_by"):
         raise UsageError(
             f"{start}: what drew the look (its code, the variant and version of Mitsuba) was not the same. Run both "
             "anew on one machine."
-        )
-    looks = [spec_of(dict(manifest)).look for manifest in (a, b)]
-    if looks[0] != looks[1]:
-        raise UsageError(
-            f"{start}: the first was shown the look {looks[0]}, the second the look {looks[1]}, off which other "
-            "things are read. Run both with the same --look."
         )
     if answers_states(a["model"]["card"]) != answers_states(b["model"]["card"]):
         raise UsageError(
@@ -188,6 +209,22 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
         )
 
 
+def _require_one_model(start: str, a: Mapping[str, Any], b: Mapping[str, Any], two_looks: bool) -> None:
+    """Raise UsageError where more than the look tells two runs apart."""
+    keys = [key_of_manifest(manifest) for manifest in (a, b)] if two_looks else []
+    if not keys or not same_weights(*keys):
+        raise UsageError(
+            f"{start}: the first was shown the look {_look(a)}, the second the look {_look(b)}, off which other "
+            "things are read. Run both with the same --look. What a look changes is told by two runs of one model, "
+            "with the same arguments."
+        )
+    if keys[0] != keys[1]:
+        raise UsageError(
+            f"{start}: the look is not all that differs: the first has {_shown(a)}, the second {_shown(b)}. Run both "
+            "alike in all but --look."
+        )
+
+
 def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
     """Raise UsageError where `physicist` is no finished run of PHYSICIST_TARGET under the conditions of `run`."""
     (ours, _), (theirs, _) = read_run(run), read_run(physicist)
@@ -203,6 +240,15 @@ def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
     ):
         if a != b:
             raise UsageError(f"{physicist.path} has other {words} than {run.path} ({b}, {a}). {again}")
+
+
+def _shown(manifest: Mapping[str, Any]) -> str:
+    spec, samples = spec_of(dict(manifest)), int((manifest.get("options") or {}).get("samples", 1))
+    return f"{spec}, {counted(context_of(manifest), 'context frame')} and {counted(samples, 'sample')} a clip"
+
+
+def _look(manifest: Mapping[str, Any]) -> str:
+    return spec_of(dict(manifest)).look
 
 
 def _is_drawn(manifest: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
-ROUNDING_BLOCK = 30  # frames rounded at once: the floats stay in the processor's cache
+ROUNDED_IN_CACHE = 1 << 17  # values on a CPU: what is checked is rounded while it lies in the processor's cache
 
 
 class AnswerError(Exception):
@@ -83,22 +83,25 @@ def store_chunk(chunk: Tensor, out: Tensor, first: int, horizon: int) -> dict[in
         By position in the batch, why a clip failed: NaN, Inf or values outside of [0, 1] by more than rounding hides.
     """
     failures: dict[int, str] = {}
-    low, high = (bound.item() for bound in chunk.aminmax())  # NaN if any value is NaN
-    if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
-        for position, clip in enumerate(chunk):
-            reason = value_problem(frame_statistics(clip.cpu()), clip[0].numel(), first, horizon)
-            if reason:
-                failures[position] = reason
     for position, clip in enumerate(chunk):
-        if position in failures:
+        if not _store_clip(clip, out[position]):
+            reason = value_problem(frame_statistics(clip.cpu()), clip[0].numel(), first, horizon)
+            assert reason is not None, "some value is wrong"
+            failures[position] = reason
             out[position].zero_()
-            continue
-        for start in range(0, len(clip), ROUNDING_BLOCK):
-            levels = round_levels(clip[start : start + ROUNDING_BLOCK])
-            if levels.device.type != "cpu":
-                levels = levels.to(torch.uint8)
-            out[position, start : start + ROUNDING_BLOCK].copy_(levels)
     return failures
+
+
+def _store_clip(clip: Tensor, out: Tensor) -> bool:
+    """Round the frames (t, 3, H, W) of one clip into `out`; False, and only a part of them, where values are wrong."""
+    together = max(1, ROUNDED_IN_CACHE // clip[0].numel()) if clip.device.type == "cpu" else len(clip)
+    for block, rounded in zip(torch.split(clip, together), torch.split(out, together), strict=True):
+        low, high = (bound.item() for bound in block.aminmax())  # NaN if any value is NaN
+        if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
+            return False
+        # On a CPU torch converts floats to int16, and that to uint8, three times as fast as floats to uint8.
+        rounded.copy_(round_levels(block).to(torch.int16).to(torch.uint8))
+    return True
 
 
 def round_levels(frames: Tensor) -> Tensor:

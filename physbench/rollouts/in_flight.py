@@ -120,8 +120,9 @@ class BatchInFlight:
                 states = answers[position, : outcome.frames, : job.rows[position]].copy()
             else:
                 frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
-                for channel in range(3):
-                    frames[..., channel] = answers[position, : outcome.frames, channel]
+                for frame, planes in zip(frames, answers[position], strict=False):  # one by one: in the cache
+                    for channel in range(3):
+                        frame[..., channel] = planes[channel]
             shown = item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds
             rollouts.append(Rollout(*shown, states, surprise))
         seconds = sum(rollout.seconds for rollout in rollouts)

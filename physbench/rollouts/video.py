@@ -1,4 +1,4 @@
-"""Lossless video files: FFV1 in Matroska, the same bytes each time."""
+"""Lossless video files: H.264 of RGB in Matroska, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.encode import encode
+from physbench.clips.encode import H264_RGB_FAST, encode
 from physbench.clips.rgb_frames import rgb_converter
 from physbench.errors import PhysbenchError
 
@@ -18,7 +18,7 @@ class VideoError(PhysbenchError, ValueError):
 
 def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
     """Write frames (T, H, W, 3), T >= 1. The file is complete or does not exist."""
-    encode(path, frames, fps)
+    encode(path, frames, fps, H264_RGB_FAST)
 
 
 def read_video(path: Path, count: int | None = None) -> NDArray[np.uint8]:

@@ -75,7 +75,7 @@ def finish(run: Run) -> None:
     if run.report:
         run.say("Writing the report ...")
         with timed(run, "report", "writing the report"):
-            write_report(run.folder)
+            write_report(run.folder, workers=run.workers)
     if STOPPED not in run.manifest:  # which are shown is chosen among all clips
         prune(run)
     run.close()

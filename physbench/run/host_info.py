@@ -94,7 +94,7 @@ def _video() -> HostFinding:
         write_video(path, frames, 15)
         same = np.array_equal(read_video(path), frames)
     remedy = "" if same else "pip install --force-reinstall av"
-    text = f"PyAV {library_version('av')}, FFV1 {'is lossless' if same else 'is not lossless'}"
+    text = f"PyAV {library_version('av')}, H.264 of RGB {'is lossless' if same else 'is not lossless'}"
     return HostFinding("video", "ok" if same else "missing", text, remedy)
 
 

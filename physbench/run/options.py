@@ -115,8 +115,6 @@ class Options:
         if self.look is not None:
             draws = self.clips is None or self.model.startswith("saboteur:")  # packed clips are drawn already
             (check_look if draws else known_look)(self.look)
-        if self.look not in (None, PLAIN) and self.model.startswith("baseline:memory"):
-            raise UsageError(f"--look {self.look}: {self.model} draws its frames in the look {PLAIN} alone.")
         if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
             raise UsageError(f"--tag: expected letters, digits and . : = _ - without spaces, got '{wrong}'.")
         if len(self.note) > MOST_NOTED or not self.note.isprintable():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,9 +17,11 @@ from physbench.results.number_format import counted
 from physbench.results.run_clips import ClipSource, clips_of
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
-from physbench.rollouts.rollout_store import drop_rollout, store_rollouts
+from physbench.rollouts.rollout_store import drop_rollout
+from physbench.rollouts.shared_rollout import SharedRollout
 from physbench.run import worker
 from physbench.run.finalize import drop_results
+from physbench.run.rollout_keeping import kept
 from physbench.run.run_legs import legs, stops_at
 from physbench.run.run_model import calls_along_time, model_of
 from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn, splits_mixed
@@ -42,12 +44,12 @@ def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
     Without a pool nothing is scored, and no clip is made. Returns the model's peak device memory.
     """
     memory = 0
-    for _ in range(2):
+    for shares in (True, False):
         if run.salt and "rollout" in run.stages:
             memory = max(memory, _roll_unseen(run, pool))
         # On fresh seeds nothing is rolled out any more: clips are stored now.
         with model_of(run, pool) if not run.salt else contextlib.nullcontext() as engine:
-            lost = Middle(run, pool, engine).work()
+            lost = Middle(run, pool, engine, shares=shares).work()
             memory = max(memory, engine.peak_accelerator if engine else 0)
         if run.salt and "rollout" in run.stages and run.missing():
             continue
@@ -86,9 +88,11 @@ class Middle:
     engine: RolloutEngine | None
     store: ClipSource | None = None  # None: as the manifest says
     unseen: UnseenClips | None = None  # clips that must not be stored while the model runs
+    shares: bool = True  # frames in memory with the workers, where these can see it
     progress: Progress | None = None
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
     brought: dict[Row, Future[Any]] = field(default_factory=dict)  # their references
+    sent: list[Future[Any]] = field(default_factory=list)  # scores of rollouts that the workers store
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
     estimated: bool = False
@@ -119,7 +123,8 @@ class Middle:
             with log, Announced(run.say, COMPILING, self.pool.noticed) if self.pool else contextlib.nullcontext():
                 results = self.do(jobs, absent, set(todo))
         self.note_states(results)
-        self.note_times(results)
+        for name, seconds in worker.seconds_of(results).items():
+            run.count_time(f"{name}_seconds", seconds)
         return [
             BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found
         ]
@@ -247,17 +252,17 @@ class Middle:
                     return
 
     def keep(self, jobs: Jobs, result: BatchResult, todo: set[BatchItem]) -> None:
-        """Store the rollouts of a batch, and have them scored."""
-        run = self.run
+        """Keep the rollouts of a batch, and have them scored."""
+        run, scored = self.run, self.unseen is None and "score" in self.run.stages
         new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
         self.write_down(result, new)  # before them: whoever reads a rollout finds how it was made
         own = [rollout for item, rollout in zip(result.batch.items, result.rollouts, strict=True) if item in new]
-        with contextlib.closing(store_rollouts(run.folder, own, run.card.fps)) as stored:
+        shares = scored and self.shares and self.pool is not None and self.pool.shares_memory
+        with contextlib.closing(kept(run.folder, own, run.card.fps, jobs, shares)) as keeping:
             for item in result.batch.items:
-                if item in new:
-                    next(stored)
-                if item in todo and self.unseen is None and "score" in run.stages:
-                    self.score(jobs, item)
+                shared = next(keeping) if item in new else None
+                if item in todo and scored:
+                    self.score(jobs, item, shared)
                 elif item in todo and self.progress is not None:
                     self.progress.advance()
                 self.rolled += item in todo
@@ -266,6 +271,7 @@ class Middle:
     def end_early(self, jobs: Jobs) -> None:
         """Where the time was spent before all is rolled out: end with what is, and give up the other clips."""
         run = self.run
+        wait(self.sent)
         done = {row for row in run.suite.rows if all(run.has(item) for item in run.samples_of(row))}
         if len(done) == len(run.suite.rows):
             return
@@ -321,11 +327,15 @@ class Middle:
         elif self.said == MOST_SAID + 1:
             self.run.say(f"Further events and notes are in {self.run.folder.manifest}.")
 
-    def score(self, jobs: Jobs, item: BatchItem) -> None:
-        run = self.run
-        folder, scorers = run.folder.path, run.options.scorers
+    def score(self, jobs: Jobs, item: BatchItem, shared: SharedRollout | None = None) -> None:
+        """Have a rollout scored that is stored, or that the worker stores."""
+        run, (row, sample) = self.run, (item.row, item.sample)
         assert self.pool is not None
-        jobs.add("score", self.pool.submit(worker.score, folder, item.row, item.sample, run.card, scorers))
+        future = self.pool.submit(worker.score, run.folder.path, row, sample, run.card, run.options.scorers, shared)
+        jobs.add("score", future)
+        if shared is not None:
+            future.add_done_callback(lambda _: shared.close())
+            self.sent.append(future)
 
     def clip(self, row: Row) -> Clip:
         """A clip for the model, as soon as it is made."""
@@ -371,19 +381,6 @@ class Middle:
             unknown = f"compiling (once on this machine), {unknown}"
         parts.append(unknown if left is None else f"about {duration(left)} left")
         return f"After {duration(passed)}: {', '.join(parts)}."
-
-    def note_times(self, results: list[Any]) -> None:
-        """Add up what worker processes spent on what, in the manifest."""
-        spent = {"clips": 0.0, "references": 0.0, "tracking": 0.0, "shadowing": 0.0, "scoring": 0.0}
-        for done in results:
-            if isinstance(done, worker.Scored):
-                spent["tracking"] += done.tracking
-                spent["shadowing"] += done.shadowing
-                spent["scoring"] += done.seconds - done.tracking - done.shadowing
-            else:
-                spent["references" if isinstance(done, worker.Referenced) else "clips"] += done.seconds
-        for name, seconds in spent.items():
-            self.run.count_time(f"{name}_seconds", seconds)
 
     def note_states(self, results: list[Any]) -> None:
         """Mark the run as local where this machine does not reproduce the suite's states."""

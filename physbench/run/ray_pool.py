@@ -58,6 +58,8 @@ def ray_pool(run: Run) -> Iterator[RayPool]:
 class RayPool(WorkerPool):
     """A pool whose jobs are tasks. `ray` is the module, `setting` what every process of the cluster has to be told."""
 
+    shares_memory = False
+
     def __init__(self, run: Run, cluster: Cluster) -> None:
         self.ray = import_ray()
         self.run, self.cluster = run, cluster

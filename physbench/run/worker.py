@@ -6,6 +6,7 @@ The main process imports this file too, for the names of the functions: what is 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,7 +16,9 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import clip_store
 from physbench.results.run_clips import ClipSource, clips_of_folder
-from physbench.rollouts.rollout_store import load_rollout
+from physbench.rollouts.rollout import Rollout
+from physbench.rollouts.rollout_store import load_rollout, store_rollout
+from physbench.rollouts.shared_rollout import SharedRollout
 from physbench.run.score_shards import write_part
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.shadowing.trace import save_trace
@@ -40,7 +43,7 @@ class Scored:
 
     row: Row
     sample: int
-    found: bool  # False: the stored rollout cannot be read and has to be made again
+    found: bool  # False: the rollout cannot be read and has to be made again
     seconds: float
     first: bool = False
     tracking: float = 0.0  # s of these
@@ -55,6 +58,19 @@ class Referenced:
     state_hash: str  # of the clip on this machine
     seconds: float
     first: bool = False
+
+
+def seconds_of(results: Iterable[Made | Scored | Referenced]) -> dict[str, float]:
+    """What jobs spent on what, in s."""
+    spent = {"clips": 0.0, "references": 0.0, "tracking": 0.0, "shadowing": 0.0, "scoring": 0.0}
+    for done in results:
+        if isinstance(done, Scored):
+            spent["tracking"] += done.tracking
+            spent["shadowing"] += done.shadowing
+            spent["scoring"] += done.seconds - done.tracking - done.shadowing
+        else:
+            spent["references" if isinstance(done, Referenced) else "clips"] += done.seconds
+    return spent
 
 
 _kinds_begun: set[str] = set()
@@ -103,14 +119,22 @@ def make(store: Path, row: Row, spec: RenderSpec) -> Made:
     return Made(row, time.monotonic() - started, _first("clip"))
 
 
-def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | None) -> Scored:
-    """Track and score one stored rollout. The part is written last: once it is there, the rollout is done."""
+def score(
+    folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | None, shared: SharedRollout | None = None
+) -> Scored:
+    """Track and score one rollout, which is stored, or is stored here from the memory that holds its frames.
+
+    The part is written last: once it is there, the rollout is done.
+    """
     from physbench.scoring.score_clip import score_clip
     from physbench.shadowing.trace import trace
 
     started = time.monotonic()
     run = RunFolder(folder)
-    rollout = load_rollout(run, row.id, sample)
+    if shared is None:
+        rollout = load_rollout(run, row.id, sample)
+    elif (rollout := _mapped(shared)) is not None:
+        store_rollout(run, rollout, card.fps)
     if rollout is None:
         return Scored(row, sample, False, time.monotonic() - started)
     clip = _clips(folder).get(row, card.spec)
@@ -125,6 +149,14 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
     shadowing = took.get("shadowing", 0.0) + took.get("free_constants", 0.0)
     seconds = time.monotonic() - started
     return Scored(row, sample, True, seconds, _first("score"), took.get("tracks", 0.0), shadowing)
+
+
+def _mapped(shared: SharedRollout) -> Rollout | None:
+    """A rollout whose frames another process has; None where this one may not see them."""
+    try:
+        return shared.load()
+    except OSError:
+        return None
 
 
 def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:

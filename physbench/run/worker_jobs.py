@@ -74,6 +74,10 @@ class Jobs:
                 total += left * sum(seconds) / len(seconds) if left > 0 else 0.0
             return total / self.workers
 
+    def waiting(self) -> int:
+        """Jobs that no worker has begun or fetched yet."""
+        return sum(not (future.done() or future.running()) for future in self._futures)
+
     def done(self, kind: str) -> int:
         """Jobs of a kind that are done."""
         with self._lock:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.dynamics.forward_model import Trajectory
 from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.simulator import Trajectory
 from physbench.scoring.free_segments import ContactInterval
 from physbench.scoring.predictability import ensemble_states
 from physbench.scoring.scorer_protocol import EVENT_KINDS

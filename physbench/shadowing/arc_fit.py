@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.forward_model import Trajectory
+from physbench.dynamics.point_distances import weighted_distances
+from physbench.dynamics.simulator import Trajectory, intervention_arrays
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Whole = NDArray[np.int64]
 
 POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
 DAMPINGS = np.array([1e-4, 1e-2, 1.0, 100.0])
@@ -31,8 +34,8 @@ class WeightedPoints:
 
     index: NDArray[np.intp]  # (M / 2,) in frames x bodies
     position: Array  # (M / 2, 2) m
-    diameter: Array  # (M / 2, 1) m, of their bodies
-    weight: Array  # (M / 2, 1) 1 / diameters: 1 / sd, or 1 / limit
+    diameter: Array  # (M / 2,) m, of their bodies
+    weight: Array  # (M / 2,) 1 / diameters: 1 / sd, or 1 / limit
 
 
 class ArcFit:
@@ -51,29 +54,43 @@ class ArcFit:
         moved = {self.arcs[c].disc for c in self.chosen if self.arcs[c].first == self.since}
         others = [n for n in range(len(problem.seen.diameter)) if n not in moved]
         self._frozen = problem.frozen(trajectory, self.since, others) if trajectory is not None else []
-        held = {change.disc for change in self._frozen}
-        self._relevant = [
-            a
-            for a, arc in enumerate(self.arcs)
-            if arc.first < end and (arc.first >= self.since or (arc.disc in held and arc.last > self.since))
-        ]
         ends = np.cumsum([len(self.arcs[c].numbers) for c in self.chosen]).tolist()
         self._parts = [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]  # of the numbers
         self.start = np.concatenate([self.arcs[c].numbers for c in self.chosen])
         self.steps = np.concatenate(
             [np.repeat([POSITION_STEP, VELOCITY_STEP], len(self.arcs[c].numbers) // 2) for c in self.chosen]
         )
+        self._diagonal = np.diag(self.steps)
         self._simulated: dict[bytes, Array] = {}  # positions (F, N, 2) m of simulated candidates
+
+    @cached_property
+    def _interventions(self) -> tuple[Whole, Array, list[int | None]]:
+        """Interventions for the first numbers: rows (M, 3), values (M, 1, 6), and the place of each chosen arc."""
+        held, end = {change.disc for change in self._frozen}, self.frames.stop
+        relevant = [
+            a
+            for a, arc in enumerate(self.arcs)
+            if arc.first < end and (arc.first >= self.since or (arc.disc in held and arc.last > self.since))
+        ]
+        changes, first = self.problem.changes([self.arcs[a] for a in relevant], self.since, self.arcs)
+        rows, value, order = intervention_arrays([*self._frozen, *changes], self._last)
+        begins = dict(zip(relevant, first, strict=True))
+        places = [order.index(len(self._frozen) + begins[c]) if c in begins else None for c in self.chosen]
+        return rows, value, places
+
+    @property
+    def _last(self) -> int:
+        """The last step that is simulated."""
+        return int(self.problem.seen.steps[self.frames.stop - 1])
 
     def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:
         """The trajectories of candidates with numbers (K, p)."""
-        values = [arc.numbers[None] for arc in self.arcs]
-        for c, part in zip(self.chosen, self._parts, strict=True):
-            values[c] = numbers[:, part]
-        relevant = [self.arcs[a] for a in self._relevant]
-        changes = self.problem.changes(relevant, [values[a] for a in self._relevant], self.since, self.arcs)
-        last = self.problem.seen.steps[self.frames.stop - 1]
-        return self.problem.run([*self._frozen, *changes], int(last), smooth)
+        rows, first, places = self._interventions
+        value = np.repeat(first, len(numbers), axis=1)
+        for c, place, part in zip(self.chosen, places, self._parts, strict=True):
+            if place is not None:
+                self.problem.set_state(value[place], self.arcs[c].disc, self.arcs[c].face, numbers[:, part])
+        return self.problem.run(rows, value, self._last, smooth)
 
     def positions(self, numbers: Array, smooth: bool = False) -> Array:
         """Positions (K, F, N, 2) m of candidates with numbers (K, p); each candidate is simulated once."""
@@ -88,6 +105,8 @@ class ArcFit:
                 self._simulated[keys[k]] = position
             if len(new) == len(keys):
                 return found
+        if len(keys) == 1:
+            return self._simulated[keys[0]][None]
         return np.stack([self._simulated[key] for key in keys])
 
     def errors(self, numbers: Array) -> Array:
@@ -97,20 +116,15 @@ class ArcFit:
     def _residuals(self, numbers: Array, points: WeightedPoints, smooth: bool) -> Array:
         """Weighted distances (K, M) of candidates with numbers (K, p) from M / 2 points."""
         position = self.positions(numbers, smooth)
-        flat = position.reshape(len(numbers), -1, 2)[:, points.index] - points.position
-        flat /= points.diameter
-        flat *= points.weight
-        flat = flat.reshape(len(numbers), -1)
-        if not np.isfinite(flat).all():
-            flat = np.nan_to_num(flat, nan=ABSENT_RESIDUAL, posinf=ABSENT_RESIDUAL, neginf=-ABSENT_RESIDUAL)
-        return flat
+        flat = np.ascontiguousarray(position).reshape(len(numbers), -1, 2)
+        return weighted_distances(flat, points.index, points.position, points.diameter, points.weight, ABSENT_RESIDUAL)
 
     def _weighted(self, weight: Array) -> WeightedPoints:
         """The points with a weight above 0 of weights (F, N)."""
         seen, index = self.problem.seen, np.flatnonzero(weight > 0)
         position = seen.position[self.frames].reshape(-1, 2)[index]
         diameter = seen.diameter[index % len(seen.diameter)]
-        return WeightedPoints(index, position, diameter[:, None], weight.ravel()[index][:, None])
+        return WeightedPoints(index, position, diameter, weight.ravel()[index])
 
     def _weight(self, mask: Mask) -> Array:
         """1 / sd of the known points of mask (F, N), else 0."""
@@ -119,9 +133,13 @@ class ArcFit:
 
     def _slopes(self, at: Array, points: WeightedPoints) -> tuple[Array, Array]:
         """Derivatives (M, p) of the residuals by the numbers (p,), and the norm (p,) of each column."""
-        moved = self._residuals(np.concatenate([at[None], at + np.diag(self.steps)]), points, True)
+        moved = self._residuals(self._moved(at), points, True)
         slope = (moved[1:] - moved[0]).T / self.steps
         return slope, np.sqrt((slope**2).sum(axis=0)) + 1e-9
+
+    def _moved(self, at: Array) -> Array:
+        """Numbers (1 + p, p): as they are, and each of them moved by its step."""
+        return np.concatenate([at[None], at + self._diagonal])
 
     def linearized(self, mask: Mask, slopes: bool = True) -> tuple[Array, Array]:
         """Residuals (M,) in sd of the points of mask (F, N) at the first guess, and their derivatives (M, p), if asked.
@@ -133,7 +151,7 @@ class ArcFit:
         residual = self._residuals(self.start[None], points, True)[0]
         if not slopes:
             return residual, np.zeros((len(residual), 0))
-        moved = np.diag(self.steps)
+        moved = self._diagonal
         both = self._residuals(np.concatenate([self.start + moved, self.start - moved]), points, True)
         return residual, (both[: len(moved)] - both[len(moved) :]).T / (2 * self.steps)
 

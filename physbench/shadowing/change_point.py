@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.forward_model import Trajectory
+from physbench.dynamics.simulator import Trajectory
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
 

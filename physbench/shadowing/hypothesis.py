@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.forward_model import ForwardModel, Trajectory
+from physbench.dynamics.array_layout import STEP
+from physbench.dynamics.forward_model import ForwardModel
 from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.simulator import Trajectory, intervention_arrays
 from physbench.shadowing.placed_bodies import PlacedBodies
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Whole = NDArray[np.int64]
 
 KEPT_SIMULATIONS = 2  # of whole tracks: before and after a fit
 FREE = -1  # `Arc.face` of an arc that begins in free motion
@@ -46,23 +49,32 @@ class Hypothesis:
         if world is not None and len(world.normal):
             press = -(world.normal @ world.gravity)
             self.floor = int(press.argmax()) if press.max() > 1e-9 else -1
+        self._spins = [False] * len(seen.diameter)  # whether that floor makes a body roll
+        if world is not None and self.floor >= 0:
+            self._spins = (world.friction * world.face_friction[self.floor] > 0).tolist()
 
     def state(self, disc: int, face: int, numbers: Array) -> Array:
         """States (K, 6) from the numbers (K, p) of arcs. With friction a body begins with the spin of rolling."""
+        state = np.zeros((len(numbers), 6))
+        self.set_state(state, disc, face, numbers)
+        return state
+
+    def set_state(self, state: Array, disc: int, face: int, numbers: Array) -> None:
+        """Set in states (K, 6) what depends on the numbers (K, p) of arcs; the rest is 0."""
         world = self.forward.world
         if face == FREE:
-            state = np.concatenate([numbers, np.zeros((len(numbers), 2))], axis=-1)
+            state[:, :4] = numbers
             if self.table:
                 state[:, 4:] = numbers[:, 2:]
-            elif world is not None and self.floor >= 0 and world.friction[disc] * world.face_friction[self.floor] > 0:
+            elif self._spins[disc]:
+                assert world is not None
                 state[:, 4] = numbers[:, 2:] @ world.tangent[self.floor]
-            return state
+            return
         assert world is not None
         tangent, normal = world.tangent[face], world.normal[face]
-        position = numbers[:, :1] * tangent + (world.offset[face] + world.radius[disc]) * normal
-        return np.concatenate(
-            [position, numbers[:, 1:] * tangent, numbers[:, 1:], np.zeros((len(numbers), 1))], axis=-1
-        )
+        state[:, :2] = numbers[:, :1] * tangent + (world.offset[face] + world.radius[disc]) * normal
+        state[:, 2:4] = numbers[:, 1:] * tangent
+        state[:, 4] = numbers[:, 1]
 
     def numbers(self, face: int, position: Array, velocity: Array) -> Array:
         """Numbers (p,) of an arc from a position (2,) m and a velocity (2,) m/s."""
@@ -83,30 +95,35 @@ class Hypothesis:
                 self.work += work
                 return trajectory
         before = self.work
-        trajectory = self.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
+        trajectory = self.run(
+            *intervention_arrays(self.changes(arcs, 0, arcs)[0], self._step(end))[:2], self._step(end)
+        )
         self._simulated.append((key, self.work - before, trajectory))
         return trajectory
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
-        """Simulate from the first intervention to step `end`, and count the work."""
-        candidates = max((len(c.value) for c in changes if c.kind == "state" and c.value is not None), default=1)
-        begin = min((c.step for c in changes), default=end)
-        self.work += len(self.seen.diameter) * candidates * max(end - begin, 0)
-        return self.simulator.run(changes, end, smooth)
+    def run(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
+        """Simulate interventions, as `Simulator.follow` takes them, to step `end`, and count the work."""
+        begin = int(rows[0, STEP]) if len(rows) else end
+        self.work += len(self.seen.diameter) * value.shape[1] * (end - begin)
+        return self.simulator.follow(rows, value, end, smooth)
 
-    def changes(
-        self, arcs: Sequence[Arc], numbers: Sequence[Array], since: int, every: Sequence[Arc]
-    ) -> list[Intervention]:
-        """Interventions from frame `since` on that stand for arcs with numbers (K, p) each. every: all arcs.
+    def changes(self, arcs: Sequence[Arc], since: int, every: Sequence[Arc]) -> tuple[list[Intervention], list[int]]:
+        """Interventions from frame `since` on that stand for some of all arcs, `every`.
 
         A body continues its arc until its next one begins, so that others can touch it in between. After its last arc
         it is removed.
+
+        Returns:
+            The interventions; which of them sets the first state of each arc, -1 where that lies before.
         """
         found: list[Intervention] = []
-        for arc, value in zip(arcs, numbers, strict=True):
+        first = [-1] * len(arcs)
+        for a, arc in enumerate(arcs):
             begin = self._step(arc.first)
             if arc.first >= since:
-                found.append(Intervention(begin, arc.disc, "state", self.state(arc.disc, arc.face, value)))
+                first[a] = len(found)
+                state = self.state(arc.disc, arc.face, arc.numbers[None])
+                found.append(Intervention(begin, arc.disc, "state", state))
             if since < arc.last < len(self.seen.times):
                 follows = any(other.disc == arc.disc and other.first >= arc.last for other in every)
                 if not follows and self.forward.world is not None:  # a body that attracts others continues to do so
@@ -116,7 +133,7 @@ class Hypothesis:
                 later = push.step > self._step(since) or (arc.first >= since and push.step >= begin)
                 if push.disc == arc.disc and begin <= push.step < until and later:
                     found.append(push)
-        return found
+        return found, first
 
     def frozen(self, trajectory: Trajectory, frame: int, discs: Sequence[int]) -> list[Intervention]:
         """States of bodies at a frame of the first candidate of a simulation, as interventions."""

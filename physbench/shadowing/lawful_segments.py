@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.forward_model import Trajectory
+from physbench.dynamics.simulator import Trajectory
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.change_point import GROSS_JUMP, change_point
 from physbench.shadowing.hypothesis import Arc, Hypothesis
@@ -228,7 +228,7 @@ class SegmentSearch:
 
     def _errors(self, trajectory: Trajectory) -> Array:
         """Distances (T, N) in diameters from the arc that covers a frame; NaN without an arc or a point."""
-        errors = self.problem.errors(trajectory.at(self.seen.steps)[0], slice(0, self.total))[0]
+        errors = self.problem.errors(trajectory.positions(self.seen.steps), slice(0, self.total))[0]
         return np.where(self._covered(), errors, np.nan)
 
     def _missed(self, errors: Array) -> dict[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.forward_model import Trajectory
+from physbench.dynamics.simulator import Trajectory
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
 from physbench.shadowing.initial_guess import initial_guesses

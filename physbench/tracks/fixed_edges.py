@@ -327,16 +327,18 @@ def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDA
     """Pixels (3, N, Q) of frames (N, H, W, 3) u8 as float32, means over squares of `factor` px."""
     import torch
 
-    width = frames.shape[2]
-    flat = frames.flatten(1, 2)
-    total: NDArray[np.float32] | None = None
-    for i in range(factor):
-        for j in range(factor):
-            at = torch.from_numpy((row * factor + i) * width + column * factor + j).to(frames.device)
-            part = flat[:, at].cpu().numpy().astype(np.float32)
-            total = part if total is None else total + part
-    assert total is not None
-    return np.ascontiguousarray(np.moveaxis(total, -1, 0)) / np.float32(factor * factor)
+    count, width = frames.shape[0], frames.shape[2]
+    first = (row * width + column) * factor * 3
+    square = np.arange(factor)[:, None] * width + np.arange(factor)
+    at = (np.arange(3)[:, None] + 3 * square.ravel())[..., None] + first  # (3, factor^2, Q) of the bytes of a frame
+    index = torch.from_numpy(at.ravel()).to(frames.device)
+    chosen = frames.new_empty((count, len(index)))
+    for frame, out in zip(frames.flatten(1), chosen, strict=True):  # twice as fast as from all frames at once
+        torch.index_select(frame, 0, index, out=out)
+    total = chosen.view(count, 3, factor * factor, len(row)).sum(2, dtype=torch.float32)  # of whole numbers: exact
+    found: NDArray[np.float32] = total.transpose(0, 1).contiguous().cpu().numpy()
+    found /= factor * factor
+    return found
 
 
 def brightness(frames: Tensor, edges: FixedEdges) -> Float:

@@ -44,11 +44,11 @@ def pool(frames: Tensor, factor: int) -> Tensor:
         frames = torch.cat([frames, frames[:, :, -1:].expand(-1, -1, right, -1)], 2) if right else frames
     rows = frames[:, 0::factor].to(kind)
     for i in range(1, factor):
-        rows = rows + frames[:, i::factor]
+        rows.add_(frames[:, i::factor])
     rows = rows.view(len(frames), rows.shape[1], -1, factor, 3)
     total = rows[:, :, :, 0] + rows[:, :, :, 1]
     for i in range(2, factor):
-        total = total + rows[:, :, :, i]
+        total.add_(rows[:, :, :, i])
     return total
 
 

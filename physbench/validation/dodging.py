@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.dynamics.forward_model import Trajectory
 from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.simulator import Trajectory
 from physbench.scoring.deciding_events import events_of
 from physbench.shadowing.context_information import body_signature, other_states
 from physbench.shadowing.hypothesis import FREE, Hypothesis

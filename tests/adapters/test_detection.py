@@ -179,6 +179,7 @@ def test_nothing_is_imported_to_look() -> None:
     script = (
         "import sys; from physbench.adapters.load_model import check_target\n"
         "check_target('baseline:oracle')\n"
+        "check_target('reference:objects')\n"
         "try: check_target(sys.executable)\nexcept Exception as error: pass\n"
         "print('torch' in sys.modules, 'numpy' in sys.modules)"
     )

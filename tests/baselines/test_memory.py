@@ -35,9 +35,10 @@ from physbench.baselines.memory.recorded_motion import (
     write_motions,
 )
 from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
 from physbench.errors import ModelError, PhysbenchError
 from physbench.tracks.tracker import track
-from physbench.world.scene import PALETTE, sphere_mass
+from physbench.world.scene import PALETTE, RenderSpec, sphere_mass
 
 Clips = Callable[..., Clip]
 CLIPS = 14  # one of each task
@@ -112,6 +113,18 @@ def test_a_clip_that_is_remembered_has_its_true_future(
     assert np.isfinite(error).sum() > clip.horizon / 3
     assert np.nanmedian(error) < 0.1 and np.nanquantile(error, 0.95) < 0.6  # px; a body's radius is 5 of them
     assert np.abs(answer.astype(int) - clip.future()).mean() < 0.5
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1"])
+def test_it_sees_and_draws_the_natural_look(table: MemoryTable, task: str) -> None:
+    """Wood, bricks and a blue sky are no objects, and shadows no screens."""
+    for package in ("mitsuba", "mitsuba_oidn"):
+        pytest.importorskip(package)
+    lit = make_clip(Row(task, "train", 0), RenderSpec(128, 128, 8.0, "natural"))
+    _, front, sprites = cut_objects(lit.context(8).astype(np.float32) / 255)
+    assert len(sprites) == len(lit.scene.tracked) and front.any() == task.startswith("occlusion")
+    answer = ask(memory(table, 8, size="128", fps="8"), lit)
+    assert np.nanmedian(misplaced(lit, 8, answer)) < 1  # px; a body's radius is 10 of them
 
 
 def test_a_push_is_compared_too(clip_of: Clips, table: MemoryTable) -> None:

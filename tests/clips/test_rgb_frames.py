@@ -8,14 +8,15 @@ import av
 import numpy as np
 import pytest
 
-from physbench.clips.encode import FFV1, H264, H264_RGB, Codec, video_writer
+from physbench.clips.encode import FFV1, H264, H264_RGB, H264_RGB_FAST, Codec, video_writer
 from physbench.clips.rgb_frames import rgb_converter
 
 GREY = Codec(".mkv", "matroska", "ffv1", "gray")
 ALPHA = Codec(".mkv", "matroska", "ffv1", "bgra")
+CODECS = [FFV1, H264, H264_RGB, H264_RGB_FAST, GREY, ALPHA]
 
 
-@pytest.mark.parametrize("codec", [FFV1, H264, H264_RGB, GREY, ALPHA], ids=lambda codec: codec.pixels)
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.pixels)
 @pytest.mark.parametrize("size", [(64, 64), (50, 38)])
 def test_one_converter_for_a_video_gives_what_each_frame_alone_gives(codec: Codec, size: tuple[int, int]) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, *size, 3), dtype=np.uint8)

@@ -55,9 +55,12 @@ def simulate(disc: Array, gravity: Array, what: Whole, value: Array, table: bool
     faces, corners = room()
     pair = np.array([(i, j) for i in range(len(disc)) for j in range(i)], dtype=np.int64).reshape(-1, 2)
     order = np.argsort(what[:, 0], kind="stable")
-    args = (disc, faces, corners, pair, gravity, what[order], np.ascontiguousarray(value[order]), END, table, smooth)
-    found: Found = event_loop.follow.function.py_func(*args, NO_RULES)
-    for one, other in zip(found, event_loop.follow(*args, NO_RULES), strict=True):
+    worlds = ((disc, faces, corners, pair),) * 2
+    span = np.array([[len(what), END]])
+    own = (worlds, (gravity, gravity), (table, table), (NO_RULES, NO_RULES), span)
+    args = (*own, what[order], np.ascontiguousarray(value[order]), smooth)
+    found: Found = event_loop.follow.function.py_func(*args)
+    for one, other in zip(found, event_loop.follow(*args), strict=True):
         assert one.tobytes() == other.tobytes()  # the compiled function does the same
     return found
 

@@ -21,6 +21,7 @@ from physbench.dynamics.forward_model import forward_model_or_none
 from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.kepler_arcs import KeplerSimulator
 from physbench.dynamics.kernels import KERNELS
+from physbench.dynamics.point_distances import weighted_distances
 from physbench.world import compiled
 
 HEAD = "from room.compiled import compiled\n"
@@ -106,7 +107,9 @@ def test_kernels_are_called_with_the_arguments_of_their_signature() -> None:
         model = forward_model_or_none(scene, 0.0)
         assert model is not None
         state = Intervention(0, 0, "state", np.ones((3, 6)))
-        model.simulator().run([state], 60).at(np.array([30.0, 60.0]))
+        position = model.simulator().run([state], 60).at(np.array([30.0, 60.0]))[0]
+        index, ones = np.flatnonzero(position[0, :, 0, 0]), np.ones(2)
+        weighted_distances(position.reshape(3, -1, 2), index, np.ones((2, 2)), ones, ones, 1.0)
     field = FieldSimulator(KeplerSimulator(scene, model.index), 1.0, np.zeros(6), 0.0)
     assert np.isfinite(field.run([state], 60).positions(np.array([30.0, 60.0]))).all()
     for each in KERNELS:

@@ -22,6 +22,7 @@ from physbench.leaderboard.entry import add, entries
 from physbench.leaderboard.look_differences import look_differences
 from physbench.leaderboard.site import RankedTable, build, ranked_entries
 from physbench.leaderboard.verify import verified
+from physbench.results.run_comparison import compare
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import PLAIN, RenderSpec
 
@@ -49,6 +50,10 @@ def test_looks_have_tables_of_their_own(make_run: MakeRun, tmp_path: Path) -> No
     alone = on_archive(make_run("alone", 0.5, seed=4, **NATURAL), PUBLISHED)
     add(alone, board, resamples=FEW)
 
+    (told,) = compare(
+        *(RunFolder(tmp_path / "runs" / name) for name in ("startled", "startled-lit")), resamples=FEW
+    ).against
+
     found = entries(board)
     tables = ranked_entries(found, FEW)
     assert [[row.result.model.name for row in rows] for rows in tables.values()] == [
@@ -61,6 +66,8 @@ def test_looks_have_tables_of_their_own(make_run: MakeRun, tmp_path: Path) -> No
     startled, steady = look_differences(found, FEW)
     assert (startled.model, steady.model) == ("startled", "steady"), "the largest loss first; one look alone has none"
     assert startled.value == pytest.approx(-0.3, abs=0.03) and abs(steady.value) < 0.01
+    assert told.overall.ahead == pytest.approx(startled.value, abs=1e-6), "compare says the same of the two runs"
+    assert told.overall.interval == pytest.approx(startled.interval, abs=1e-6)
     low, high = startled.interval
     assert low < startled.value < high < 0
     widths = [each.interval[1] - each.interval[0] for each in (startled.plain, startled.other) if each.interval]

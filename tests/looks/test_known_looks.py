@@ -77,11 +77,9 @@ def test_without_mitsuba_the_error_says_how_to_install_it(monkeypatch: pytest.Mo
         render_spec(64, 15, "natural")
 
 
-def test_what_draws_the_plain_look_is_refused_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_sees_pictures_takes_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("physbench.run.options.check_look", lambda look: look)
-    with pytest.raises(UsageError, match="look plain alone"):
-        Options("baseline:memory", look="natural").check()
-    for model in ("baseline:freeze", "saboteur:gravity:0.9"):
+    for model in ("baseline:freeze", "baseline:memory", "saboteur:gravity:0.9"):
         Options(model, look="natural").check()
 
 

@@ -20,6 +20,7 @@ import pytest
 import physbench.report
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.errors import UsageError
+from physbench.report import report_data
 from physbench.report.glossary import GLOSSARY
 from physbench.report.page_view import blamed_family, by_family, physicist_command, settings
 from physbench.report.report_data import ReportData, gather
@@ -213,6 +214,17 @@ def test_every_clip_is_explained(page: Page) -> None:
 def test_the_page_is_small_and_the_same_again(written: str, small_run: RunFolder) -> None:
     assert len(written) < 1_000_000
     assert write_report(small_run).read_text(encoding="utf-8") == written
+
+
+def test_clips_that_are_read_in_workers_make_the_same_page(
+    written: str, small_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(*_: object) -> None:
+        raise AssertionError("read in this process")
+
+    monkeypatch.setattr(report_data, "CLIPS_A_JOB", 1)
+    monkeypatch.setattr(report_data, "clip_errors", here)
+    assert write_report(small_run, workers=2).read_text(encoding="utf-8") == written
 
 
 def test_a_run_of_failures_alone_shows_no_skill(make_run, kit) -> None:

@@ -142,6 +142,45 @@ def test_runs_that_cannot_be_compared_are_refused_with_the_remedy(make_run) -> N
         compare(first)
 
 
+def in_look(folder: RunFolder, look: str, **changes: object) -> RunFolder:
+    """Let a run have been shown a look; `changes` overwrite fields of its card."""
+    model = read_manifest(folder)["model"]
+    card = {**model["card"], "look": look, **changes}
+    return rename(folder, str(model["name"]), model={**model, "card": card})
+
+
+def test_one_model_in_two_looks_says_what_the_look_changes(make_run) -> None:
+    plain, lit = be(make_run(name="a"), "truth"), in_look(make_run(name="b"), "natural")
+    for pair in ((plain, lit), (lit, plain)):
+        comparison = compare(*pair, **FEW)
+        (found,) = comparison.against
+        assert comparison.differs == "look" and comparison.first.look == "natural" and found.other.look == "plain"
+        assert comparison.first.path == str(lit.path), "the order in which they are given does not turn the sign"
+    results = [build_result(folder, resamples=200) for folder in (lit, plain)]
+    assert found.overall.ahead == pytest.approx(
+        results[0]["overall"]["skill"] - results[1]["overall"]["skill"], abs=2e-6
+    )
+    assert found.overall.interval is not None and found.overall.interval[1] < 0
+    for axis, change in found.axes.items():
+        lower, higher = (result["axes"][axis]["skill"] for result in results)
+        assert change.ahead == pytest.approx(lower - higher, abs=2e-6)
+    target = io.StringIO()
+    print_comparison(comparison, Console(file=target, width=100))
+    text = " ".join(target.getvalue().split())
+    assert "(natural) is behind" in text and "what the pictures change for it, not the physics" in text
+    assert "look changes" in text and "ahead by" not in text
+
+
+def test_two_looks_of_other_models_or_sizes_are_refused(make_run) -> None:
+    plain, lit = make_run(name="a"), in_look(make_run(name="b"), "natural")
+    with pytest.raises(UsageError, match=r"look natural, the second the look plain.*two runs of one model"):
+        compare(rename(plain, "other"), lit)
+    with pytest.raises(UsageError, match=r"not all that differs.*128x128@15-natural, 8 context frames and 1 sample"):
+        compare(make_run(name="c"), in_look(make_run(name="d"), "natural", image_size=[128, 128]))
+    with pytest.raises(UsageError, match="two runs of one model"):
+        compare(lit, make_run(name="e"), make_run(name="f"))
+
+
 def test_several_runs_from_the_command_line(make_run, capsys) -> None:
     paths = [str(rename(make_run(name=name), name).path) for name in ("a", "b", "c")]
     assert run(["compare", *paths, "--json"]) == 0

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from quick_runs import quick_finish
@@ -23,7 +24,7 @@ from physbench.results.run_comparison import compare
 from physbench.results.run_listing import find_runs
 from physbench.results.schema import read_result
 from physbench.results.stop_rule import SkillAtLook
-from physbench.run import fresh_seeds, run_legs, run_state
+from physbench.run import fresh_seeds, pipeline, run_legs, run_state
 from physbench.run.budget import parse_budget
 from physbench.run.options import Options
 from physbench.storage.run_folder import RunFolder
@@ -79,17 +80,24 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended_run(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Its time was spent once its first batch of three rollouts was stored: two samples of a clip, and one of another.
+    """Its time was spent once its first batch of three rollouts was kept: two samples of a clip, and one of another.
 
     Nobody may change it.
     """
     folder, out, err = RunFolder(tmp_path_factory.mktemp("ended") / "run"), io.StringIO(), io.StringIO()
 
+    keep, batches = pipeline.kept, []
+
+    def kept(*arguments: Any) -> Any:
+        batches.append(arguments)
+        return keep(*arguments)
+
     def is_spent(budget: str | None, started: float) -> bool:
-        return bool(budget) and any((folder.path / "rollouts").glob("*.json"))
+        return bool(budget) and bool(batches)
 
     with quick_finish() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(run_state, "is_spent", is_spent)
+        patch.setattr(pipeline, "kept", kept)
         assert run(stage_words("eval", folder.path, "--budget", "2h")) == 0
     return Ended(folder, out.getvalue(), err.getvalue())
 

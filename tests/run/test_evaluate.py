@@ -19,6 +19,7 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.rollouts import rollout_store
+from physbench.run import rollout_keeping
 from physbench.run.peak_memory import processes_of
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json
@@ -241,6 +242,7 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
         store(folder, rollout, fps)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rollout_store, "store_rollout", store_until_full)
+    monkeypatch.setattr(rollout_keeping, "JOBS_AHEAD", -1)  # this process stores
     assert run(ask(out.path, "--workers", "1")) == 1
     said = capsys.readouterr().err
     assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said

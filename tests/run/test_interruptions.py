@@ -17,7 +17,7 @@ from physbench.storage.run_folder import RunFolder
 
 INTERRUPTIONS = asked("INTERRUPTIONS", 300)
 OWN_WRITES = r"manifest\.json|rollouts/|scores\.parquet|result\.json"  # of the program
-WORKER_WRITES = r"/(parts|tracks|traces)/"  # also of references
+WORKER_WRITES = r"/(parts|rollouts|tracks|traces)/"  # also of references
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from object_store import BUCKET, object_store
 from ray_stand_in import EXCEPTIONS, RayStandIn, RayTaskError
 
 from physbench.cli.main import run
@@ -83,6 +84,22 @@ def test_scores_alone(ray: RayStandIn, staged_run: RunFolder, tmp_path: Path) ->
     assert run(("finish", out.as_uri())) == 0
     same_tables(out, staged_run)
     assert read_manifest(RunFolder(out))["options"] == read_manifest(staged_run)["options"]
+
+
+def test_clips_and_run_behind_urls(ray: RayStandIn, staged_run: RunFolder, stage_words: Words, tmp_path: Path) -> None:
+    """The machine of the command alone speaks to the object store."""
+    with object_store() as store:
+        clips, url = f"s3://{BUCKET}/four.clips", f"s3://{BUCKET}/runs/ray"
+        words = stage_words("eval", Path(), "--executor", "ray", "--device", "cpu", "--clips", clips)
+        chosen = words[words.index("--suite") + 1 : words.index("--batch-size")]
+        place = words.index("--out") + 1
+        assert run(("data", "pack", *chosen, "--workers", "1", "--out", clips)) == 0
+        assert run((*words[:place], url, *words[place + 1 :])) == 0
+        store.get(f"{BUCKET}/runs/ray/", str(tmp_path / "run"), recursive=True)
+    same_tables(tmp_path / "run", staged_run)
+    manifest = read_manifest(RunFolder(tmp_path / "run"))
+    assert manifest["clips"]["file"] == clips and not (tmp_path / "run" / ".lock").exists()
+    assert any("max_restarts" in how for how in ray.asked), "an actor held the model"
 
 
 @pytest.mark.parametrize(

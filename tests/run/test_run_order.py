@@ -13,7 +13,7 @@ from physbench.clips.clip import Row
 from physbench.clips.suite import find_suite
 from physbench.rollouts.batch_plan import plan_batches
 from physbench.rollouts.rollout import Rollout
-from physbench.run import pipeline
+from physbench.run import rollout_keeping
 from physbench.run.run_order import done_after, first_of_each_task, in_turn, rows_in_turn, splits_mixed
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json
@@ -44,13 +44,13 @@ def test_clips_outside_the_plan_come_last() -> None:
 
 def test_a_run_rolls_its_tasks_out_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plan stays in the order of the suite."""
-    order, store = [], pipeline.store_rollouts
+    order, store = [], rollout_keeping.store_rollouts
 
     def stored(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -> Iterator[Rollout]:
         order.extend(rollout.clip_id for rollout in rollouts)
         return store(folder, rollouts, fps)
 
-    monkeypatch.setattr(pipeline, "store_rollouts", stored)
+    monkeypatch.setattr(rollout_keeping, "store_rollouts", stored)
     words = ("--suite", "smoke", "--tasks", "falling/projectile,falling/drop-bounce", "--batch-size", "2")
     assert run(("rollout", "baseline:freeze", *words, "--device", "cpu", "--out", str(tmp_path / "run"))) == 0
     bounce, throw = ([f"falling.{name}-v1.test.{seed}" for seed in range(4)] for name in ("drop-bounce", "projectile"))

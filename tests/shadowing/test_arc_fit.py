@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from physbench.dynamics.point_distances import weighted_distances
 from physbench.shadowing.arc_fit import ABSENT_RESIDUAL, ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc
 
@@ -58,6 +59,7 @@ def test_a_candidate_that_is_absent_is_as_far_off_as_can_be() -> None:
     points = fit._weighted(fit._weight(np.ones((3, 1), dtype=bool)))
     residual = fit._residuals(np.array([[1.0, 0.0, 0.0, 0.0], [101.0, 0.0, 0.0, 0.0]]), points, False)
     assert np.isfinite(residual).all() and (residual[1] == ABSENT_RESIDUAL).all()
+    assert weighted_distances.function.signatures == [weighted_distances.types]  # nothing else was compiled
     np.testing.assert_allclose(residual[0], ((np.array([1.0, 0.0]) - POINTS) / 0.5).ravel())
 
 

@@ -28,6 +28,8 @@ ANY_CAMERA = Camera("front", (0.0, 0.0, 0.0))  # every window is equally wide
 PALETTE_HUES: Array = hue_angle(np.array(PALETTE, dtype=np.float32)).astype(np.float64)
 OUTLINE_DIRECTIONS = 16  # in which an outline is measured
 ROUND_FROM = 0.8  # see `is_round`
+# In tinted pictures wood, brick and sky have a chroma of up to 0.14, objects of 0.5; shadows are lighter than screens.
+TINTED = {"least_chroma": 0.25, "dark": 0.2}
 OUTLINE_SHARE = 0.5  # of the chroma of an object's core; pixels with more count as its area
 
 
@@ -49,13 +51,19 @@ def cut_objects(frames: Picture) -> tuple[Picture, Mask, list[Sprite]]:
     """
     from scipy.ndimage import binary_erosion
 
-    background, front, sprites = decompose_context(frames, latest=True)
+    background, front, sprites = decompose_context(frames, latest=True, **(TINTED if is_tinted(frames) else {}))
     kept: dict[int, Sprite] = {}
     for sprite in sprites:
         if binary_erosion(sprite.opacity > OUTLINE_SHARE).any():
             color = sprite.color * (sprite.opacity > 0)[..., None]  # without neighbours in its box
             kept.setdefault(nearest_hue(sprite), replace(sprite, color=color))
     return background, front, list(kept.values())
+
+
+def is_tinted(frames: Picture) -> bool:
+    """Whether most of a context (C, H, W, 3) has a colour, as in the natural look: in the plain one all but objects is
+    grey."""
+    return bool(np.median(frames.max(-1) - frames.min(-1)) > 0)
 
 
 def nearest_hue(sprite: Sprite) -> int:

@@ -15,11 +15,13 @@ from physbench.looks.natural.holders import holder_at, is_holder, withdraws
 from physbench.looks.natural.light_blocking import BallBlocker, Blocker, BoxBlocker
 from physbench.looks.natural.stage import Stage, body_albedo, drawn_half, rgb_albedo, stays
 from physbench.world.camera import looking
+from physbench.world.geometry import rotate
 from physbench.world.meshes import FLAT_HALF_DEPTH
 from physbench.world.scene import Body, Scene, Vector
 from physbench.world.silhouettes import shown
 
 Float = NDArray[np.floating]
+LEVEL_COSINE = 1 - 1e-6  # cosine of the tilt up to which a plane counts as level
 ROUND_AS_SQUARE = 0.8862  # half the side of a square with the area of a disc of radius 1
 
 
@@ -55,20 +57,38 @@ class Mover:
 
 def drawable(scene: Scene) -> list[int]:
     """Indices of the bodies that are drawn on top of the stage. Raises UsageError where one cannot be."""
+    ground = next((body for body in scene.bodies if body.drawn and body.shape == "plane"), None)
+    in_sky = scene.camera.view == "top" and ground is None
     found = []
     for index, body in enumerate(scene.bodies):
         if not body.drawn:
             continue
         if body.shape == "plane":
-            if not stays(body):
-                raise UsageError(
-                    f"Body '{body.name}' cannot be drawn in the look natural: it is a plane that moves or vanishes. "
-                    "Make it a box, or use --look plain."
-                )
-            continue
-        if not stays(body) or body.shape != "box" or body.hue is not None:
+            _refuse_unless_ground(body, ground)
+        elif not stays(body) or body.shape != "box" or body.hue is not None:
             found.append(index)
+        elif in_sky:
+            raise _not_drawn(body, "it is a box that stands still in a sky", "Give the scene a table (a plane)")
     return found
+
+
+def _refuse_unless_ground(plane: Body, ground: Body | None) -> None:
+    """Raise UsageError for a plane that is no level ground without a hue: a stage has one."""
+    turned = rotate(np.asarray(plane.orientation, dtype=np.float64), np.array([0.0, 0.0, 1.0]))
+    if not stays(plane):
+        raise _not_drawn(plane, "it is a plane that moves or vanishes", "Make it a box")
+    if plane is not ground:
+        raise _not_drawn(plane, "it is a second plane, and a set has one ground", "Make it a box, or drawn=False")
+    if turned[2] < LEVEL_COSINE:
+        raise _not_drawn(plane, "it is a plane that is not level", "Make it a box")
+    if plane.hue is not None:
+        raise _not_drawn(plane, "it is a plane with a hue, and ground has none", "Make it a box, or leave the hue out")
+
+
+def _not_drawn(body: Body, reason: str, remedy: str) -> UsageError:
+    return UsageError(
+        f"Body '{body.name}' cannot be drawn in the look natural: {reason}. {remedy}, or use --look plain."
+    )
 
 
 def movers_at(

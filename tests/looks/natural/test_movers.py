@@ -1,13 +1,19 @@
 """Which bodies are drawn over a stage, and how deep they are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.suite import find_suite
+from physbench.clips.task import builtin_task_ids
+from physbench.errors import UsageError
 from physbench.looks.natural.movers import drawable, movers_at
 from physbench.looks.natural.stage import stage_of
 from physbench.world.engine import initial_states
+from physbench.world.scene import Body, Camera, Scene
 
 ROWS = [row for row in find_suite("core").rows if row.task in ("falling/incline-v1", "falling/stack-v1")]
 
@@ -21,3 +27,37 @@ def test_flat_bodies_are_drawn_whatever_their_shape(shape: str) -> None:
         for mover in movers_at(scene, stage_of(scene), drawable(scene), 0.0, initial_states(scene)):
             reaches_back = mover.body.flat and mover.body.shape != "sphere"
             assert (np.linalg.norm(mover.deep) > 0) == reaches_back
+
+
+@pytest.mark.parametrize("task", builtin_task_ids() + builtin_task_ids(actions=True))
+def test_what_comes_with_physbench_can_be_drawn(task: str) -> None:
+    scene = make_scene(Row(task, "test", 0))
+    assert drawable(scene)
+
+
+BALL = Body("ball", "sphere", (0.3,), "moving", (0.0, 0.0, 1.0), hue=0)
+FLOOR = Body("ground", "plane", (), "fixed", (0.0, 0.0, 0.0))
+FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.0, 0.0, 0.0))
+TILTED = (0.0, float(np.sin(0.2)), 0.0, float(np.cos(0.2)))
+
+
+@pytest.mark.parametrize(
+    ("camera", "bodies", "name", "reason"),
+    [
+        (FRONT, (replace(FLOOR, until=0.5),), "ground", "moves or vanishes"),
+        (FRONT, (replace(FLOOR, orientation=TILTED),), "ground", "not level"),
+        (FRONT, (FLOOR, replace(FLOOR, name="wall", orientation=TILTED)), "wall", "second plane"),
+        (FRONT, (replace(FLOOR, hue=2),), "ground", "plane with a hue"),
+        (TOP, (Body("bumper", "box", (0.3, 1.0, 0.3), "fixed", (1.0, 0.0, 0.0)),), "bumper", "stands still in a sky"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named_with_the_reason(
+    camera: Camera, bodies: tuple[Body, ...], name: str, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=f"'{name}' cannot be drawn in the look natural: .*{reason}.*--look plain"):
+        drawable(Scene((BALL, *bodies), camera))
+
+
+def test_what_is_not_drawn_is_not_refused() -> None:
+    scene = Scene((BALL, FLOOR, replace(FLOOR, name="wall", orientation=TILTED, drawn=False)), FRONT)
+    assert drawable(scene) == [0]

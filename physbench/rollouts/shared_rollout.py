@@ -1,0 +1,49 @@
+"""Frames in anonymous shared memory, where other processes of this machine read them."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from physbench.rollouts.rollout import Rollout
+
+
+@dataclass(frozen=True, eq=False)
+class SharedRollout:
+    """A rollout that is small to send: its frames are behind a descriptor of the process that has made them."""
+
+    rollout: Rollout  # without frames
+    shape: tuple[int, ...]  # (T, H, W, 3)
+    owner: int  # process
+    descriptor: int  # in that process
+
+    def load(self) -> Rollout:
+        """The rollout, in another process. Its frames are mapped, and may be written to without an effect elsewhere.
+
+        Raises OSError where the owner has ended, or does not let this process look.
+        """
+        with Path(f"/proc/{self.owner}/fd/{self.descriptor}").open("rb", buffering=0) as file:
+            memory = mmap.mmap(file.fileno(), int(np.prod(self.shape)), access=mmap.ACCESS_COPY)
+        return replace(self.rollout, frames=np.frombuffer(memory, dtype=np.uint8).reshape(self.shape))
+
+    def close(self) -> None:
+        """In the owner: let go of the memory. Whoever has mapped it keeps it."""
+        os.close(self.descriptor)
+
+
+def share(rollout: Rollout) -> SharedRollout | None:
+    """Copy the frames of a rollout into shared memory; None where it has no frames, or the system no such memory."""
+    if not len(rollout.frames) or not (hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()):
+        return None
+    try:
+        descriptor = os.memfd_create("physbench", os.MFD_CLOEXEC)  # not limited by the size of /dev/shm
+    except OSError:  # too many open files
+        return None
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(np.ascontiguousarray(rollout.frames).data)
+    small = replace(rollout, frames=rollout.frames[:0].copy())
+    return SharedRollout(small, rollout.frames.shape, os.getpid(), descriptor)

@@ -1,0 +1,54 @@
+"""Frames in shared memory: another process reads them, and nothing is left of them."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from physbench.rollouts.rollout import Rollout
+from physbench.rollouts.shared_rollout import SharedRollout, share
+from physbench.worker_pool import WorkerPool
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (5, 17, 31, 3), dtype=np.uint8)
+needs_memory = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no anonymous memory files here")
+
+
+def shared(frames: np.ndarray = FRAMES) -> SharedRollout:
+    found = share(Rollout("clip", 1, frames, None, 2, 0.5))
+    assert found is not None
+    return found
+
+
+@needs_memory
+def test_another_process_reads_what_was_rolled_out() -> None:
+    sent = shared(FRAMES[:, :, ::-1])  # not contiguous
+    with WorkerPool(1) as pool:
+        read = pool.submit(SharedRollout.load, sent).result()
+    sent.close()
+    assert np.array_equal(read.frames, FRAMES[:, :, ::-1])
+    assert (read.clip_id, read.sample, read.failure, read.chained, read.seconds) == ("clip", 1, None, 2, 0.5)
+
+
+@needs_memory
+def test_what_is_mapped_outlives_its_owner_and_is_private() -> None:
+    sent = shared()
+    mine, others = sent.load().frames, sent.load().frames
+    sent.close()
+    mine[:] = 0
+    assert np.array_equal(others, FRAMES)
+    with pytest.raises(OSError, match="No such file"):
+        sent.load()
+
+
+def test_without_frames_or_such_memory_nothing_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert share(Rollout("clip", 0, FRAMES[:0], "it failed")) is None
+
+    def full(*_: object) -> int:
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", full, raising=False)
+    assert share(Rollout("clip", 0, FRAMES)) is None
+    monkeypatch.delattr(os, "memfd_create")
+    assert share(Rollout("clip", 0, FRAMES)) is None

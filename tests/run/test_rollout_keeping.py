@@ -1,0 +1,75 @@
+"""Who stores a rollout makes no difference to what a run leaves."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from physbench.cli.main import run
+from physbench.progress import Progress
+from physbench.rollouts.rollout import Rollout
+from physbench.rollouts.rollout_store import has_rollout
+from physbench.rollouts.shared_rollout import SharedRollout, share
+from physbench.run import rollout_keeping
+from physbench.run.rollout_keeping import JOBS_AHEAD, kept
+from physbench.run.worker_jobs import Jobs
+from physbench.storage.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("no_report")
+ROLLOUTS = [Rollout(f"clip.{n}", 0, np.full((2, 16, 16, 3), n, np.uint8)) for n in range(3)]
+FILES = ("rollouts/*.mkv", "parts/*", "tracks/*", "traces/*", "scores.parquet")
+
+
+@pytest.mark.parametrize(("waiting", "shares", "by_worker"), [(8, True, True), (9, True, False), (0, False, False)])
+def test_workers_store_where_few_jobs_wait(tmp_path: Path, waiting: int, shares: bool, by_worker: bool) -> None:
+    folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {"score": 20})
+    for _ in range(waiting):
+        jobs.add("score", Future())
+    assert JOBS_AHEAD * jobs.workers == 8
+    for rollout, sent in zip(ROLLOUTS, kept(folder, ROLLOUTS, 15.0, jobs, shares), strict=True):
+        assert (sent is not None) == by_worker
+        assert has_rollout(folder, rollout.clip_id, 0) != by_worker
+        if sent is not None:
+            assert np.array_equal(sent.load().frames, rollout.frames)
+            sent.close()
+
+
+def evaluated(out: Path, toys: Path) -> dict[str, bytes]:
+    """What a small run leaves."""
+    what = ("--suite", "smoke", "--tasks", "projectile,head-on", "--workers", "1", "--keep-rollouts", "all")
+    model = (f"{toys / 'toy.py'}:factory", "--device", "cpu", "--batch-size", "3")
+    assert run(("eval", *model, *what, "--scorers", "drift/accuracy", "--no-diagnosis", "--out", str(out))) == 0
+    return {path.name: path.read_bytes() for files in FILES for path in out.glob(files)}
+
+
+def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
+    tmp_path: Path, toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[SharedRollout] = []
+    known = 0
+
+    def counted(rollout: Rollout) -> SharedRollout | None:
+        found = share(rollout)
+        if found is not None:
+            sent.append(found)
+        return found
+
+    def hidden(rollout: Rollout) -> Any:
+        found = counted(rollout)
+        return None if found is None else replace(found, owner=0)
+
+    found = {}
+    for name, ahead, shared in (("files", -1, counted), ("memory", 100, counted), ("hidden", 100, hidden)):
+        monkeypatch.setattr(rollout_keeping, "JOBS_AHEAD", ahead)
+        monkeypatch.setattr(rollout_keeping, "share", shared)
+        found[name] = evaluated(tmp_path / name, toys)
+        assert (len(sent) > known) == (name != "files"), name
+        assert ("cannot be read and are made again" in capsys.readouterr().err) == (name == "hidden")
+        known = len(sent)
+    assert any(name.endswith(".mkv") for name in found["files"])
+    assert found["memory"] == found["files"] and found["hidden"] == found["files"]
