@@ -19,7 +19,7 @@ from physbench.looks.natural.mover_pixels import hit_mover
 from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import Stage
 from physbench.looks.natural.vectors import length, planes
-from physbench.looks.natural.view_rays import materials, meet
+from physbench.looks.natural.view_rays import mean_albedo, meet
 
 Float = NDArray[np.floating]
 NORMALS, RAYS_PER_NORMAL = 48, 36
@@ -83,11 +83,10 @@ def arriving(
         points = origins[met] + depth[met, None] * rays[met]
         ways: list[Blocker] = [*blocks, *(blocker for each in (ball, *others) for blocker in each.blockers)]
         lamp, sky = light_left(points, normal[met], stage, ways, len(blocks))
-        table = np.array([material.albedo for material in materials(stage)])
-        base = np.array([sky_light[number] for number in range(len(table))])
+        base = np.array([sky_light[number] for number in range(len(stage.surfaces) + len(stage.blocks))])
         parts = part[met]
         light = lamp_light(points, normal[met], stage.key) * lamp + base[parts] * sky
-        radiance[met] = table[parts] * light[:, None]
+        radiance[met] = mean_albedo(stage, parts, points) * light[:, None]
     return radiance
 
 

@@ -75,8 +75,8 @@ def _as_layers(key: NDArray[np.float16], sky: NDArray[np.float16]) -> Layers:
     return Layers(key.astype(np.float32), sky.astype(np.float32))
 
 
-def _near_edges(part: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Pixels (h, w) within two of one that shows another part."""
+def _near_edges(part: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels (h, w) within two of one that has another value."""
     near = np.zeros(part.shape, dtype=bool)
     for axis in (0, 1):
         other = np.diff(part, axis=axis) != 0
@@ -91,13 +91,12 @@ def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
         dark = np.zeros((spec.height, spec.width, 3), dtype=np.float32)
         return Layers(dark, dark)
     seen = see(stage, camera, view_directions(camera, spec))
-    albedo = mean_albedo(stage, seen).astype(np.float32)
+    albedo = mean_albedo(stage, seen.part, seen.points(camera)).astype(np.float32)
     # Pixels at edges show two materials: the mean of them is what the path tracer has mixed.
-    rows, columns = np.nonzero(_near_edges(seen.part))
+    rows, columns = np.nonzero(_near_edges(albedo[..., 1]) | _near_edges(seen.part))
+    close = see(stage, camera, rays_within(camera, spec, 2, rows, columns))
     mixed = albedo.copy()
-    mixed[rows, columns] = mean_albedo(stage, see(stage, camera, rays_within(camera, spec, 2, rows, columns))).mean(
-        axis=1
-    )
+    mixed[rows, columns] = mean_albedo(stage, close.part, close.points(camera)).mean(axis=1)
     scene = mitsuba_scene.stage_description(stage, camera, spec, samples(spec), stage.seed)
     pictures = []
     for light in (mitsuba_scene.key_light(stage), mitsuba_scene.sky_light(stage)):

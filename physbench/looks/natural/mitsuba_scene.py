@@ -5,6 +5,7 @@ https://mitsuba.readthedocs.io/en/stable/src/plugin_reference.html
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from physbench.looks.natural.mitsuba_variant import renderer
 from physbench.looks.natural.mover_light import GLOSS
 from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import SURFACE_REACH, Stage, StageBox, Surface
-from physbench.looks.natural.textures import texture
+from physbench.looks.natural.textures import mean_texture, texture
 from physbench.world.camera import eye
 from physbench.world.geometry import rotate
 from physbench.world.scene import Camera, RenderSpec, Vector
@@ -25,7 +26,8 @@ Float = NDArray[np.floating]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
-TEXTURE_SIDE = 1900  # px of the pictures of a floor or a wall, in whole frames
+# Pictures of a floor or a wall in whole frames: m to their sides, px, samples of a px each way.
+TEXTURE_REACH, TEXTURE_SIDE, TEXTURE_FINE = 3.0, 1200, 2
 
 
 def stage_description(stage: Stage, camera: Camera, spec: RenderSpec, samples: int, seed: int) -> Description:
@@ -34,7 +36,7 @@ def stage_description(stage: Stage, camera: Camera, spec: RenderSpec, samples: i
         "type": "scene",
         "integrator": {"type": "path", "max_depth": BOUNCES, "hide_emitters": True},
         "sensor": _sensor(camera, spec, samples, seed),
-        **{f"surface_{i}": _surface(surface, stage) for i, surface in enumerate(stage.surfaces)},
+        **_surfaces(stage, textured=False),
         **{f"block_{i}": box(block) for i, block in enumerate(stage.blocks)},
     }
 
@@ -84,33 +86,57 @@ def matte(albedo: Vector | Sequence[float]) -> Description:
     return {"type": "twosided", "inner": {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(albedo)}}}
 
 
-def _surface(surface: Surface, stage: Stage, textured: bool = False) -> Description:
-    """A rectangle that faces up or the camera."""
+def _surfaces(stage: Stage, textured: bool) -> Description:
+    """Rectangles that face up or the camera, a floor in two: before and behind the plane of motion."""
+    found: Description = {}
+    for number, surface in enumerate(stage.surfaces):
+        middle = np.asarray(stage.middle)[[0, 1 if surface.axis == 2 else 2]]
+        ends = [middle[1] - SURFACE_REACH, middle[1] + SURFACE_REACH]
+        if surface.material.front != 1.0 and ends[0] < 0 < ends[1]:
+            ends.insert(1, 0.0)
+        for begin, end in itertools.pairwise(ends):
+            paint = _textured if textured else _mean
+            found[f"surface_{number}_{len(found)}"] = _rectangle(
+                surface, middle[0], begin, end, paint(surface, middle, begin, end)
+            )
+    return found
+
+
+def _rectangle(surface: Surface, across: float, begin: float, end: float, paint: Description) -> Description:
+    """The part of a surface from `begin` to `end` (m) upwards or away; across: m, its middle."""
     transform = renderer().ScalarTransform4f
-    x, y, z = stage.middle
+    along = (begin + end) / 2
     if surface.axis == 2:
-        place = transform().translate([x, y, surface.level])
+        place = transform().translate([across, along, surface.level])
     else:
-        place = transform().translate([x, surface.level, z]).rotate([1, 0, 0], 90)
-    return {
-        "type": "rectangle",
-        "to_world": place.scale([SURFACE_REACH, SURFACE_REACH, 1]),
-        "bsdf": _textured(surface, stage) if textured else matte(surface.material.albedo),
-    }
+        place = transform().translate([across, surface.level, along]).rotate([1, 0, 0], 90)
+    return {"type": "rectangle", "to_world": place.scale([SURFACE_REACH, (end - begin) / 2, 1]), "bsdf": paint}
 
 
-def _textured(surface: Surface, stage: Stage) -> Description:
-    mi = renderer()
-    middle = np.asarray(stage.middle)[[0, 1 if surface.axis == 2 else 2]]
-    step = 2 * SURFACE_REACH / TEXTURE_SIDE
-    places = (np.arange(TEXTURE_SIDE) + 0.5) * step - SURFACE_REACH
-    u, v = np.meshgrid(middle[0] + places, middle[1] + places)  # a bitmap begins at (0, 0) of the rectangle
-    colours = texture(surface.material, u, v) * np.asarray(surface.material.albedo)
-    bitmap = mi.Bitmap(np.clip(colours, 0, 1).astype(np.float32))
-    return {
-        "type": "twosided",
-        "inner": {"type": "diffuse", "reflectance": {"type": "bitmap", "bitmap": bitmap, "raw": True}},
-    }
+def _mean(surface: Surface, middle: Float, begin: float, end: float) -> Description:
+    material = surface.material
+    front = material.front if begin + end < 0 else 1.0
+    return matte((front * np.multiply(material.albedo, mean_texture(material))).tolist())
+
+
+def _textured(surface: Surface, middle: Float, begin: float, end: float) -> Description:
+    """A picture of what is near the middle of the view, mirrored beyond."""
+    low = float(np.clip(middle[1] - TEXTURE_REACH, begin, max(begin, end - 2 * TEXTURE_REACH)))
+    step = 2 * TEXTURE_REACH / TEXTURE_SIDE
+    fine = (np.arange(TEXTURE_FINE * TEXTURE_SIDE) + 0.5) * step / TEXTURE_FINE
+    picture = np.empty((TEXTURE_SIDE, TEXTURE_SIDE, 3), dtype=np.float32)
+    for row, v in enumerate(fine.reshape(TEXTURE_SIDE, TEXTURE_FINE)):  # a bitmap begins at (0, 0) of the rectangle
+        colours = texture(surface.material, *np.meshgrid(middle[0] - TEXTURE_REACH + fine, low + v))
+        picture[row] = colours.reshape(TEXTURE_FINE, TEXTURE_SIDE, TEXTURE_FINE, 3).mean(axis=(0, 2))
+    picture *= np.asarray(surface.material.albedo, dtype=np.float32)
+    first = (TEXTURE_REACH - SURFACE_REACH, begin - low)
+    size = (2 * SURFACE_REACH, end - begin)
+    to_uv = renderer().ScalarTransform4f()
+    to_uv = to_uv.scale([1 / (2 * TEXTURE_REACH), 1 / (2 * TEXTURE_REACH), 1])
+    to_uv = to_uv.translate([*first, 0]).scale([*size, 1])
+    bitmap = renderer().Bitmap(np.clip(picture, 0, 1))
+    reflectance = {"type": "bitmap", "bitmap": bitmap, "raw": True, "wrap_mode": "mirror", "to_uv": to_uv}
+    return {"type": "twosided", "inner": {"type": "diffuse", "reflectance": reflectance}}
 
 
 def box(block: StageBox) -> Description:
@@ -137,8 +163,7 @@ def whole_frame(
     Boxes and cylinders are traced without bevels and grain, flat ones as deep as they block light.
     """
     scene = stage_description(stage, camera, spec, samples, stage.seed)
-    for number, surface in enumerate(stage.surfaces):
-        scene[f"surface_{number}"] = _surface(surface, stage, textured=True)
+    scene |= _surfaces(stage, textured=True)
     for mover in movers:
         scene[f"mover_{mover.index}"] = _mover(mover)
     return traced({**scene, "key": key_light(stage), "sky": sky_light(stage)}, seed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +18,7 @@ BRICK = (0.24, 0.075)  # m, with its mortar
 MORTAR = 0.011  # m
 PANEL = 1.2  # m, of panels
 JOINT = 3.0  # m, between slabs of concrete
+MEAN_PLACES, MEAN_REACH = 1 << 14, 12.0  # m; over which a texture is averaged
 
 
 def texture(material: Material, u: Float, v: Float) -> Float:
@@ -29,6 +33,15 @@ def texture(material: Material, u: Float, v: Float) -> Float:
         "plain": _plain,
     }[material.texture]
     return make(material.seed, u, v) * np.where(v < 0, material.front, 1.0)[..., None]
+
+
+@lru_cache(maxsize=64)
+def mean_texture(material: Material) -> tuple[float, float, float]:
+    """Mean of the factors over a surface behind the plane of motion, which are near 1: joints are dark."""
+    k = np.arange(MEAN_PLACES) + 0.5
+    u, v = MEAN_REACH * (k * 0.7548776662466927 % 1.0), MEAN_REACH * (k * 0.5698402909980532 % 1.0)  # spread evenly
+    red, green, blue = texture(replace(material, front=1.0), u, v).mean(axis=0).tolist()
+    return red, green, blue
 
 
 def hashed(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:

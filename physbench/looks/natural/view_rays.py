@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.looks.natural.door import painted
 from physbench.looks.natural.stage import Material, Stage, StageBox, Surface
-from physbench.looks.natural.textures import texture
+from physbench.looks.natural.textures import mean_texture, texture
 from physbench.looks.natural.vectors import box_axes, dot
 from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import unrotate
@@ -28,6 +28,10 @@ class Seen:
     depth: Float  # (h, w) m along the camera's axis, NOTHING_MET where there is nothing
     part: NDArray[np.int64]  # (h, w): surfaces, then blocks; -1 where there is nothing
     normal: Float  # (h, w, 3)
+
+    def points(self, camera: Camera) -> Float:
+        """What is met (h, w, 3), m."""
+        return np.asarray(eye(camera) + self.directions * np.minimum(self.depth, 1e3)[..., None])
 
 
 ALL_RAYS = (slice(None), slice(None))
@@ -133,16 +137,20 @@ def _passes(away: Float, directions: Float, radius: float) -> NDArray[np.bool_]:
     return np.asarray(beside <= slack * radius**2 * dot(directions, directions))
 
 
-def mean_albedo(stage: Stage, seen: Seen) -> Float:
-    """Albedo (h, w, 3) without texture, 0 where there is nothing."""
-    table = np.array([*(material.albedo for material in materials(stage)), (0.0, 0.0, 0.0)])
-    return table[seen.part]
+def mean_albedo(stage: Stage, part: NDArray[np.int64], points: Float) -> Float:
+    """Albedo (..., 3), means of the textures, of points (..., 3) m on numbered parts (...), 0 where that is -1."""
+    means = [np.multiply(material.albedo, mean_texture(material)) for material in materials(stage)]
+    albedo = np.array([*means, np.zeros(3)])[part]
+    for number, surface in enumerate(stage.surfaces):
+        if surface.material.front != 1.0:
+            albedo[(part == number) & (surface_places(stage, number, points)[1] < 0)] *= surface.material.front
+    return np.asarray(albedo)
 
 
 def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Float:
     """Albedo (h, w, 3) with texture, 0 where there is nothing."""
-    albedo = mean_albedo(stage, seen)
-    points = eye(camera) + seen.directions * np.minimum(seen.depth, 1e3)[..., None]
+    albedo = np.array([*(material.albedo for material in materials(stage)), (0.0, 0.0, 0.0)])[seen.part]
+    points = seen.points(camera)
     for number, material in enumerate(materials(stage)):
         here = seen.part == number
         if here.any():
@@ -163,10 +171,11 @@ def _worn_edges(block: StageBox, points: Float, normal: Float) -> Float:
     return np.asarray(1 + EDGE_LIGHTER * np.clip(1.5 - inside.min(axis=-1) / EDGE_WIDTH, 0.0, 1.0))
 
 
-def surface_places(stage: Stage, number: int, points: Float, normal: Float) -> tuple[Float, Float]:
-    """Places (u, v) m on part `number` of points (..., 3)."""
+def surface_places(stage: Stage, number: int, points: Float, normal: Float | None = None) -> tuple[Float, Float]:
+    """Places (u, v) m on part `number` of points (..., 3); normal: (..., 3), which a block needs."""
     if number < len(stage.surfaces):
         return points[..., 0], points[..., 1 if stage.surfaces[number].axis == 2 else 2]
+    assert normal is not None
     block: StageBox = stage.blocks[number - len(stage.surfaces)]
     local = unrotate(block.turn, points - np.asarray(block.centre))
     facing = np.abs(unrotate(block.turn, normal)).argmax(axis=-1)

@@ -6,7 +6,15 @@ import pytest
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.looks.natural.stage import stage_of
-from physbench.looks.natural.view_rays import NOTHING_MET, hit_box, rays_within, see, view_directions
+from physbench.looks.natural.view_rays import (
+    NOTHING_MET,
+    hit_box,
+    mean_albedo,
+    rays_within,
+    see,
+    textured_albedo,
+    view_directions,
+)
 from physbench.world.geometry import rotate
 from physbench.world.scene import RenderSpec
 
@@ -56,3 +64,18 @@ def test_only_pixels_near_edges_show_two_parts(task: str) -> None:
     fine = see(stage, scene.camera, view_directions(scene.camera, spec, 2)).part.reshape(96, 2, 128, 2)
     mixed = (fine != coarse[:, None, :, None]).any(axis=(1, 3))
     assert mixed.any() and not (mixed & ~_near_edges(coarse)).any()
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-swap-v1"])
+def test_light_is_traced_with_the_mean_of_what_is_painted(task: str) -> None:
+    """Floors are darker before the plane of motion, and bricks have dark joints: light that they send tells of both."""
+    scene = make_scene(Row(task, "test", 1))
+    stage, spec = stage_of(scene), RenderSpec(256, 256, 15.0)
+    seen = see(stage, scene.camera, view_directions(scene.camera, spec))
+    points, painted = seen.points(scene.camera), textured_albedo(stage, scene.camera, seen)
+    mean, before = mean_albedo(stage, seen.part, points), points[..., 1] < 0
+    for number, surface in enumerate(stage.surfaces):
+        here = (seen.part == number) & (before | (surface.axis == 1))
+        assert here.sum() > 1000
+        ratio = mean[here].mean(axis=0) / painted[here].mean(axis=0)
+        assert np.abs(ratio - 1).max() < 0.03, "clouds that are larger than the picture are left"
