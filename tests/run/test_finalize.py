@@ -52,7 +52,7 @@ def test_a_diagnosis_is_said_by_the_result_and_not_made_again(tmp_path: Path, no
 @pytest.mark.slow
 def test_a_run_says_which_law_its_model_follows(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     no_report.undo()
-    no_report.setattr("physbench.report.report_page.write_report", lambda folder: None)
+    no_report.setattr("physbench.report.report_page.write_report", lambda folder, workers: None)
     out = RunFolder(tmp_path / "run")
     words = ("eval", "saboteur:gravity:0.8", *FALLS, "--workers", "1", "--out", str(out.path))
     assert run(words) == 0

@@ -175,7 +175,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eval:
     """evaluate(model, *more): a run of one pair and a clip without its other one, without a report."""
     (tmp_path / "deaf.py").write_text(DEAF)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder: None)
+    monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder, workers: None)
 
     def run_of(model: str, *more: str) -> RunFolder:
         chosen = (
