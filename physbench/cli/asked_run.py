@@ -27,9 +27,9 @@ def said_settings(context: typer.Context) -> dict[str, Any]:
 
 
 def begin_workers() -> None:
-    """Begin to import what workers score with, in the process that they are forked from: it takes seconds.
+    """Start the fork server of the workers, which imports what they score with while the command does its own imports.
 
-    So does what a command imports itself, meanwhile.
+    Either takes a second or two.
     """
     from physbench.run.worker_jobs import SCORING_PRELOAD
     from physbench.worker_pool import start_fork_server
