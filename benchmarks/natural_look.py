@@ -25,7 +25,8 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import frame_times, make_clip, make_scene
 from physbench.clips.suite import find_suite
 from physbench.looks.known_looks import draw
-from physbench.looks.natural.mitsuba_scene import whole_frame
+from physbench.looks.natural.mitsuba_scene import traced as path_trace
+from physbench.looks.natural.mitsuba_scene import whole_scene
 from physbench.looks.natural.movers import drawable, movers_at
 from physbench.looks.natural.natural_frames import displayed
 from physbench.looks.natural.stage import stage_of
@@ -58,7 +59,8 @@ def traced(options: argparse.Namespace) -> None:
         if stage.kind == "sky":
             continue  # has no light to trace
         movers = movers_at(scene, stage, drawable(scene), options.time, states[0])
-        halves = [whole_frame(stage, movers, scene.camera, spec, options.samples // 2, seed) for seed in (1, 2)]
+        whole_stage = whole_scene(stage, movers, scene.camera, spec, options.samples // 2)
+        halves = [path_trace(whole_stage, seed) for seed in (1, 2)]
         whole = displayed((halves[0] + halves[1]) / 2)
         # The noise of the path trace is known from its two halves, and taken off.
         noise = (displayed(halves[0]).astype(float) - displayed(halves[1])) ** 2 / 4

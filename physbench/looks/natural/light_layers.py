@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from physbench.looks.natural import mitsuba_scene
 from physbench.looks.natural.mitsuba_variant import denoise, variant_names
 from physbench.looks.natural.stage import Stage
-from physbench.looks.natural.view_rays import mean_albedo, rays_within, see, view_directions
+from physbench.looks.natural.view_rays import EDGE_FINE, mean_albedo, near_edges, rays_within, see, view_directions
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.cache_dir import cache_dir
 from physbench.storage.fingerprint import fingerprint
@@ -75,17 +74,6 @@ def _as_layers(key: NDArray[np.float16], sky: NDArray[np.float16]) -> Layers:
     return Layers(key.astype(np.float32), sky.astype(np.float32))
 
 
-def _near_edges(part: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Pixels (h, w) within two of one that has another value."""
-    near = np.zeros(part.shape, dtype=bool)
-    for axis in (0, 1):
-        other = np.diff(part, axis=axis) != 0
-        pad = [(0, 0), (0, 0)]
-        for pad[axis] in ((1, 0), (0, 1)):
-            near |= np.pad(other, pad)
-    return np.asarray(binary_dilation(near, np.ones((3, 3), dtype=bool)))
-
-
 def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     if not (stage.surfaces or stage.blocks):  # a night sky: there is nothing that light falls on
         dark = np.zeros((spec.height, spec.width, 3), dtype=np.float32)
@@ -93,8 +81,8 @@ def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     seen = see(stage, camera, view_directions(camera, spec))
     albedo = mean_albedo(stage, seen.part, seen.points(camera)).astype(np.float32)
     # Pixels at edges show two materials: the mean of them is what the path tracer has mixed.
-    rows, columns = np.nonzero(_near_edges(albedo[..., 1]) | _near_edges(seen.part))
-    close = see(stage, camera, rays_within(camera, spec, 2, rows, columns))
+    rows, columns = np.nonzero(near_edges(albedo[..., 1]) | near_edges(seen.part))
+    close = see(stage, camera, rays_within(camera, spec, EDGE_FINE, rows, columns))
     mixed = albedo.copy()
     mixed[rows, columns] = mean_albedo(stage, close.part, close.points(camera)).mean(axis=1)
     scene = mitsuba_scene.stage_description(stage, camera, spec, samples(spec), stage.seed)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.looks.natural.mitsuba_variant import renderer
-from physbench.looks.natural.mover_light import GLOSS
+from physbench.looks.natural.mover_light import GLOSS, painted_albedo
 from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import SURFACE_REACH, Stage, StageBox, Surface
 from physbench.looks.natural.textures import mean_texture, texture
-from physbench.world.camera import eye
+from physbench.looks.natural.vectors import box_axes
+from physbench.looks.natural.view_rays import block_albedo
+from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import rotate
 from physbench.world.scene import Camera, RenderSpec, Vector
 
@@ -26,8 +29,10 @@ Float = NDArray[np.floating]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
-# Pictures of a floor or a wall in whole frames: m to their sides, px, samples of a px each way.
-TEXTURE_REACH, TEXTURE_SIDE, TEXTURE_FINE = 3.0, 1200, 2
+# Pictures of surfaces in whole frames: texels a pixel and a side at most; of floors and walls m from the middle to the
+# sides, and samples of a texel each way.
+TEXELS_A_PIXEL, MOST_TEXELS = 3.0, 1200
+TEXTURE_REACH, TEXTURE_FINE = 3.0, 2
 
 
 def stage_description(stage: Stage, camera: Camera, spec: RenderSpec, samples: int, seed: int) -> Description:
@@ -36,7 +41,7 @@ def stage_description(stage: Stage, camera: Camera, spec: RenderSpec, samples: i
         "type": "scene",
         "integrator": {"type": "path", "max_depth": BOUNCES, "hide_emitters": True},
         "sensor": _sensor(camera, spec, samples, seed),
-        **_surfaces(stage, textured=False),
+        **_surfaces(stage, _mean),
         **{f"block_{i}": box(block) for i, block in enumerate(stage.blocks)},
     }
 
@@ -63,6 +68,7 @@ def traced(description: Description, seed: int) -> NDArray[np.float32]:
 
 def _sensor(camera: Camera, spec: RenderSpec, samples: int, seed: int) -> Description:
     up = (0, 0, 1) if camera.view == "front" else (0, 1, 0)
+    rows = math.isqrt(samples)  # of the grid in which a pixel is sampled: shares of materials at edges are nearly exact
     return {
         "type": "perspective",
         "fov": math.degrees(2 * math.atan(camera.width / 2 / camera.distance)),
@@ -78,7 +84,7 @@ def _sensor(camera: Camera, spec: RenderSpec, samples: int, seed: int) -> Descri
             "pixel_format": "rgb",
             "component_format": "float32",
         },
-        "sampler": {"type": "independent", "sample_count": samples, "seed": seed},
+        "sampler": {"type": "multijitter", "sample_count": samples // rows * rows, "seed": seed},
     }
 
 
@@ -86,7 +92,10 @@ def matte(albedo: Vector | Sequence[float]) -> Description:
     return {"type": "twosided", "inner": {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(albedo)}}}
 
 
-def _surfaces(stage: Stage, textured: bool) -> Description:
+Paint = Callable[[Surface, Float, float, float], Description]
+
+
+def _surfaces(stage: Stage, paint: Paint) -> Description:
     """Rectangles that face up or the camera, a floor in two: before and behind the plane of motion."""
     found: Description = {}
     for number, surface in enumerate(stage.surfaces):
@@ -95,7 +104,6 @@ def _surfaces(stage: Stage, textured: bool) -> Description:
         if surface.material.front != 1.0 and ends[0] < 0 < ends[1]:
             ends.insert(1, 0.0)
         for begin, end in itertools.pairwise(ends):
-            paint = _textured if textured else _mean
             found[f"surface_{number}_{len(found)}"] = _rectangle(
                 surface, middle[0], begin, end, paint(surface, middle, begin, end)
             )
@@ -119,23 +127,28 @@ def _mean(surface: Surface, middle: Float, begin: float, end: float) -> Descript
     return matte((front * np.multiply(material.albedo, mean_texture(material))).tolist())
 
 
-def _textured(surface: Surface, middle: Float, begin: float, end: float) -> Description:
-    """A picture of what is near the middle of the view, mirrored beyond."""
+def _textured(fine: float, surface: Surface, middle: Float, begin: float, end: float) -> Description:
+    """A picture of what is near the middle of the view, `fine` texels a metre, mirrored beyond."""
+    side = min(round(2 * TEXTURE_REACH * fine), MOST_TEXELS)
     low = float(np.clip(middle[1] - TEXTURE_REACH, begin, max(begin, end - 2 * TEXTURE_REACH)))
-    step = 2 * TEXTURE_REACH / TEXTURE_SIDE
-    fine = (np.arange(TEXTURE_FINE * TEXTURE_SIDE) + 0.5) * step / TEXTURE_FINE
-    picture = np.empty((TEXTURE_SIDE, TEXTURE_SIDE, 3), dtype=np.float32)
-    for row, v in enumerate(fine.reshape(TEXTURE_SIDE, TEXTURE_FINE)):  # a bitmap begins at (0, 0) of the rectangle
-        colours = texture(surface.material, *np.meshgrid(middle[0] - TEXTURE_REACH + fine, low + v))
-        picture[row] = colours.reshape(TEXTURE_FINE, TEXTURE_SIDE, TEXTURE_FINE, 3).mean(axis=(0, 2))
-    picture *= np.asarray(surface.material.albedo, dtype=np.float32)
+    step = 2 * TEXTURE_REACH / side
+    places = (np.arange(TEXTURE_FINE * side) + 0.5) * step / TEXTURE_FINE
+    picture = np.empty((side, side, 3))
+    for row, v in enumerate(places.reshape(side, TEXTURE_FINE)):  # a bitmap begins at (0, 0) of the rectangle
+        colours = texture(surface.material, *np.meshgrid(middle[0] - TEXTURE_REACH + places, low + v))
+        picture[row] = colours.reshape(TEXTURE_FINE, side, TEXTURE_FINE, 3).mean(axis=(0, 2))
     first = (TEXTURE_REACH - SURFACE_REACH, begin - low)
     size = (2 * SURFACE_REACH, end - begin)
     to_uv = renderer().ScalarTransform4f()
     to_uv = to_uv.scale([1 / (2 * TEXTURE_REACH), 1 / (2 * TEXTURE_REACH), 1])
     to_uv = to_uv.translate([*first, 0]).scale([*size, 1])
-    bitmap = renderer().Bitmap(np.clip(picture, 0, 1))
-    reflectance = {"type": "bitmap", "bitmap": bitmap, "raw": True, "wrap_mode": "mirror", "to_uv": to_uv}
+    return _pictured(picture * np.asarray(surface.material.albedo), "mirror", to_uv=to_uv)
+
+
+def _pictured(albedo: Float, beyond: str, **placed: Any) -> Description:
+    """A matt surface with a picture (h, w, 3) on it; beyond: "mirror" or "clamp"."""
+    bitmap = renderer().Bitmap(np.clip(albedo, 0, 1).astype(np.float32))
+    reflectance = {"type": "bitmap", "bitmap": bitmap, "raw": True, "wrap_mode": beyond, **placed}
     return {"type": "twosided", "inner": {"type": "diffuse", "reflectance": reflectance}}
 
 
@@ -155,21 +168,70 @@ def _placed(centre: Sequence[float] | Float, turn: Sequence[float] | Float, half
     return renderer().ScalarTransform4f(matrix)
 
 
-def whole_frame(
-    stage: Stage, movers: Sequence[Mover], camera: Camera, spec: RenderSpec, samples: int, seed: int = 0
-) -> NDArray[np.float32]:
-    """A frame with all bodies by path tracing, linear RGB (h, w, 3): what compositing is compared with.
+def whole_scene(stage: Stage, movers: Sequence[Mover], camera: Camera, spec: RenderSpec, samples: int) -> Description:
+    """A moment with all bodies and lights, for `traced`: what compositing is compared with.
 
-    Boxes and cylinders are traced without bevels and grain, flat ones as deep as they block light.
+    Boxes and cylinders are traced without bevels, cylinders without grain. What is flat is as deep as it blocks light:
+    boxes along the line of sight, so that the camera sees their fronts alone.
     """
     scene = stage_description(stage, camera, spec, samples, stage.seed)
-    scene |= _surfaces(stage, textured=True)
+    fine = TEXELS_A_PIXEL * pixels_per_metre(camera, spec)
+    scene |= _surfaces(stage, partial(_textured, fine))
+    for number, block in enumerate(stage.blocks):
+        del scene[f"block_{number}"]
+        edges = box_axes(block.turn) * np.asarray(block.half)[:, None]
+        scene |= _faces(f"block_{number}", np.asarray(block.centre), edges, partial(block_albedo, block), fine)
     for mover in movers:
-        scene[f"mover_{mover.index}"] = _mover(mover)
-    return traced({**scene, "key": key_light(stage), "sky": sky_light(stage)}, seed)
+        name = f"mover_{mover.index}"
+        if mover.body.shape == "box":
+            scene |= _faces(name, *_leaning(mover, camera), partial(painted_albedo, mover), fine)
+        else:
+            scene[name] = _round(mover)
+    return {**scene, "key": key_light(stage), "sky": sky_light(stage)}
 
 
-def _mover(mover: Mover) -> Description:
+def _faces(name: str, centre: Float, edges: Float, albedo: Callable[[Float, Float], Float], fine: float) -> Description:
+    """Six painted faces of a box, which may lean.
+
+    edges: (3, 3) m, half of each, one a row; albedo: (P, 3) of points (P, 3) m with normals (P, 3) of the upright box;
+    fine: texels a metre.
+    """
+    found = {}
+    for i, sign in itertools.product(range(3), (1.0, -1.0)):
+        right, up = edges[(i + 1) % 3], sign * edges[(i + 2) % 3]
+        outwards = np.cross(right, up)
+        middle = centre + sign * edges[i]
+        sides = [int(np.clip(round(2 * float(np.linalg.norm(side)) * fine), 1, MOST_TEXELS)) for side in (right, up)]
+        u, v = np.meshgrid(*((2 * np.arange(side) + 1) / side - 1 for side in sides))
+        points = middle + u.reshape(-1, 1) * right + v.reshape(-1, 1) * up
+        normal = sign * edges[i] / np.linalg.norm(edges[i])
+        colours = albedo(points, np.broadcast_to(normal, points.shape)).reshape(*u.shape, 3)
+        place = np.eye(4)
+        place[:3] = np.stack([right, up, outwards / np.linalg.norm(outwards), middle], axis=1)
+        found[f"{name}_{i}_{sign:+.0f}"] = {
+            "type": "rectangle",
+            "to_world": renderer().ScalarTransform4f(place),
+            "bsdf": _pictured(colours, "clamp"),
+        }
+    return found
+
+
+def _leaning(mover: Mover, camera: Camera) -> tuple[Float, Float]:
+    """Middle (3,) m and halves (3, 3) m of the edges of a box; what is drawn flat leans along the line of sight."""
+    edges = box_axes(mover.turn) * np.asarray(mover.body.size)[:, None]
+    if not mover.deep.any():
+        return mover.centre, edges
+    ahead = looking(camera)
+    across = int(np.abs(edges @ ahead).argmax())
+    front = mover.centre + mover.deep - abs(edges[across] @ ahead) * ahead
+    sight = front - eye(camera)
+    lean = edges[across] @ ahead * sight / (sight @ ahead)
+    edges[across] = lean
+    return front + np.sign(lean @ ahead) * lean, edges
+
+
+def _round(mover: Mover) -> Description:
+    """A ball or a cylinder."""
     if mover.body.shape == "sphere":
         gloss = {
             "type": "roughplastic",
@@ -179,8 +241,6 @@ def _mover(mover: Mover) -> Description:
         }
         return {"type": "sphere", "center": mover.centre.tolist(), "radius": mover.body.size[0], "bsdf": gloss}
     middle = mover.centre + mover.deep
-    if mover.body.shape == "box":
-        return {"type": "cube", "to_world": _placed(middle, mover.turn, mover.body.size), "bsdf": matte(mover.albedo)}
     radius, length = mover.body.size
     place = _placed(middle, mover.turn, (radius, radius, length / 2))
     parts: Description = {"type": "merge"}

@@ -49,13 +49,18 @@ def flat_light(
     below = (1 - normals[:, 2]) / 2
     around = stage.sky * (1 - below) * sky
     light = (lamp * left + around)[:, None] + below[:, None] * glow * sky[:, None]
+    return np.asarray(painted_albedo(mover, points, normals) * light)
+
+
+def painted_albedo(mover: Mover, points: Float, normals: Float) -> Float:
+    """Albedo (P, 3) with the grain of the paint of points (P, 3) m of a box or cylinder with normals (P, 3)."""
     local = unrotate(mover.turn, points - mover.centre)
     side = np.abs(unrotate(mover.turn, normals)).argmax(axis=-1)
     u = np.where(side == 0, local[:, 1], local[:, 0])
     v = np.where(side == 2, local[:, 1], local[:, 2])
     seed = 1000 + mover.index
     grain = octaves(seed, u * 1.5, v * 14, 1.0, 3, 0.6) + 0.4 * octaves(seed + 5, u * 20, v * 20, 1.0, 2)
-    return np.asarray(np.asarray(mover.albedo) * light * (1 + GRAIN * grain)[:, None])
+    return np.asarray(np.asarray(mover.albedo) * (1 + GRAIN * grain)[:, None])
 
 
 def _mirror(points: Float, normals: Float, to_eye: Float, stage: Stage) -> Float:

@@ -28,7 +28,17 @@ from physbench.looks.natural.stage import Stage, bodies_of_parts, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.vectors import length, planes
-from physbench.looks.natural.view_rays import NOTHING_MET, Seen, rays_within, see, textured_albedo, view_directions
+from physbench.looks.natural.view_rays import (
+    EDGE_FINE,
+    NOTHING_MET,
+    Seen,
+    near_edges,
+    rays_within,
+    see,
+    spread_rays,
+    textured_albedo,
+    view_directions,
+)
 from physbench.world.camera import eye, looking, px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.meshes import NEAR_PLANE
@@ -148,15 +158,28 @@ def _fine_stage(
     the rays of a pixel."""
     depth = np.empty((fine * spec.height, fine * spec.width), dtype=np.float32)
     part = np.empty(depth.shape, dtype=np.int16)
-    albedo = np.empty((spec.height, spec.width, 3), dtype=np.float32)
     step = max(1, STRIP_RAYS // (fine * fine * spec.width))
     for top in range(0, spec.height, step):
         rows = slice(fine * top, fine * min(top + step, spec.height))
         seen = see(stage, camera, view_directions(camera, spec, fine, (rows, slice(None))))
         depth[rows], part[rows] = seen.depth, seen.part
-        colours = textured_albedo(stage, camera, seen).reshape(-1, fine, spec.width, fine, 3)
-        albedo[top : top + step] = colours.mean(axis=(1, 3))
-    return depth, albedo, part
+    return depth, _fine_albedo(stage, camera, spec, fine, part), part
+
+
+def _fine_albedo(
+    stage: Stage, camera: Camera, spec: RenderSpec, fine: int, part: NDArray[np.int16]
+) -> NDArray[np.float32]:
+    """Albedo (h, w, 3) with texture, means over rays of each pixel: more of them where materials mix."""
+    albedo = np.empty((spec.height, spec.width, 3), dtype=np.float32)
+    edges = near_edges(part).reshape(spec.height, fine, spec.width, fine).any(axis=(1, 3))
+    for where, rays, many in ((~edges, spread_rays, fine), (edges, rays_within, EDGE_FINE)):
+        rows, columns = np.nonzero(where)
+        step = max(1, STRIP_RAYS // many**2)
+        for first in range(0, len(rows), step):
+            here = rows[first : first + step], columns[first : first + step]
+            seen = see(stage, camera, rays(camera, spec, many, *here))
+            albedo[here] = textured_albedo(stage, camera, seen).mean(axis=1)
+    return albedo
 
 
 def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:

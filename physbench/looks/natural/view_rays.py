@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from physbench.looks.natural.door import painted
 from physbench.looks.natural.stage import Material, Stage, StageBox, Surface
@@ -17,6 +18,7 @@ from physbench.world.scene import Camera, RenderSpec
 
 Float = NDArray[np.floating]
 NOTHING_MET = 1e6  # m
+EDGE_FINE = 6  # a pixel at an edge is split into so many each way, where materials mix
 EDGE_LIGHTER, EDGE_WIDTH = 0.45, 0.010  # share, m
 
 
@@ -54,8 +56,20 @@ def rays_within(
     return _directions(camera, spec, fine, fine * columns[:, None] + right, fine * rows[:, None] + down)
 
 
+def spread_rays(
+    camera: Camera, spec: RenderSpec, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> Float:
+    """Directions (P, fine * fine, 3) of as many rays through pixels (P,), no two of one pixel at one height.
+
+    A pixel shows much more of the depth of a floor than of its width.
+    """
+    number = np.arange(fine * fine)
+    right, down = number % fine, (number + 0.5) / fine - 0.5
+    return _directions(camera, spec, fine, fine * columns[:, None] + right, fine * rows[:, None] + down)
+
+
 def _directions(
-    camera: Camera, spec: RenderSpec, fine: int, columns: NDArray[np.int64], rows: NDArray[np.int64]
+    camera: Camera, spec: RenderSpec, fine: int, columns: NDArray[np.number], rows: NDArray[np.number]
 ) -> Float:
     scale = pixels_per_metre(camera, spec) * fine * camera.distance
     across, up = (columns + 0.5 - spec.width * fine / 2) / scale, (spec.height * fine / 2 - rows - 0.5) / scale
@@ -137,6 +151,17 @@ def _passes(away: Float, directions: Float, radius: float) -> NDArray[np.bool_]:
     return np.asarray(beside <= slack * radius**2 * dot(directions, directions))
 
 
+def near_edges(values: NDArray[np.number]) -> NDArray[np.bool_]:
+    """Pixels (h, w) within two of one that has another value."""
+    near = np.zeros(values.shape, dtype=bool)
+    for axis in (0, 1):
+        other = np.diff(values, axis=axis) != 0
+        pad = [(0, 0), (0, 0)]
+        for pad[axis] in ((1, 0), (0, 1)):
+            near |= np.pad(other, pad)
+    return np.asarray(binary_dilation(near, np.ones((3, 3), dtype=bool)))
+
+
 def mean_albedo(stage: Stage, part: NDArray[np.int64], points: Float) -> Float:
     """Albedo (..., 3), means of the textures, of points (..., 3) m on numbered parts (...), 0 where that is -1."""
     means = [np.multiply(material.albedo, mean_texture(material)) for material in materials(stage)]
@@ -149,19 +174,27 @@ def mean_albedo(stage: Stage, part: NDArray[np.int64], points: Float) -> Float:
 
 def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Float:
     """Albedo (h, w, 3) with texture, 0 where there is nothing."""
-    albedo = np.array([*(material.albedo for material in materials(stage)), (0.0, 0.0, 0.0)])[seen.part]
+    albedo = np.zeros((*seen.part.shape, 3))
     points = seen.points(camera)
     for number, material in enumerate(materials(stage)):
         here = seen.part == number
-        if here.any():
-            u, v = surface_places(stage, number, points[here], seen.normal[here])
-            albedo[here] *= texture(material, u, v)
-            if stage.door is not None and number < len(stage.surfaces) and stage.surfaces[number].axis == 1:
-                albedo[here] = painted(stage.door, albedo[here], u, v)
-            if number >= len(stage.surfaces):
-                block = stage.blocks[number - len(stage.surfaces)]
-                albedo[here] *= _worn_edges(block, points[here], seen.normal[here])[:, None]
+        if not here.any():
+            continue
+        if number >= len(stage.surfaces):
+            albedo[here] = block_albedo(stage.blocks[number - len(stage.surfaces)], points[here], seen.normal[here])
+            continue
+        surface = stage.surfaces[number]
+        u, v = surface_places(stage, number, points[here])
+        albedo[here] = np.asarray(material.albedo) * texture(material, u, v)
+        if stage.door is not None and surface.axis == 1:
+            albedo[here] = painted(stage.door, albedo[here], u, v)
     return albedo
+
+
+def block_albedo(block: StageBox, points: Float, normal: Float) -> Float:
+    """Albedo (P, 3) with texture and worn edges of points (P, 3) m on a box, normals (P, 3)."""
+    colours = np.asarray(block.material.albedo) * texture(block.material, *_block_places(block, points, normal))
+    return np.asarray(colours * _worn_edges(block, points, normal)[:, None])
 
 
 def _worn_edges(block: StageBox, points: Float, normal: Float) -> Float:
@@ -171,12 +204,13 @@ def _worn_edges(block: StageBox, points: Float, normal: Float) -> Float:
     return np.asarray(1 + EDGE_LIGHTER * np.clip(1.5 - inside.min(axis=-1) / EDGE_WIDTH, 0.0, 1.0))
 
 
-def surface_places(stage: Stage, number: int, points: Float, normal: Float | None = None) -> tuple[Float, Float]:
-    """Places (u, v) m on part `number` of points (..., 3); normal: (..., 3), which a block needs."""
-    if number < len(stage.surfaces):
-        return points[..., 0], points[..., 1 if stage.surfaces[number].axis == 2 else 2]
-    assert normal is not None
-    block: StageBox = stage.blocks[number - len(stage.surfaces)]
+def surface_places(stage: Stage, number: int, points: Float) -> tuple[Float, Float]:
+    """Places (u, v) m on surface `number` of points (..., 3)."""
+    return points[..., 0], points[..., 1 if stage.surfaces[number].axis == 2 else 2]
+
+
+def _block_places(block: StageBox, points: Float, normal: Float) -> tuple[Float, Float]:
+    """Places (u, v) m on a box of points (..., 3) with normals (..., 3)."""
     local = unrotate(block.turn, points - np.asarray(block.centre))
     facing = np.abs(unrotate(block.turn, normal)).argmax(axis=-1)
     u = np.where(facing == 0, local[..., 1], local[..., 0])

@@ -5,13 +5,16 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
+from physbench.looks.natural.natural_frames import _fine_albedo
 from physbench.looks.natural.stage import stage_of
 from physbench.looks.natural.view_rays import (
     NOTHING_MET,
     hit_box,
     mean_albedo,
+    near_edges,
     rays_within,
     see,
+    spread_rays,
     textured_albedo,
     view_directions,
 )
@@ -53,17 +56,39 @@ def test_rays_within_pixels_are_those_of_the_whole_picture() -> None:
     np.testing.assert_array_equal(rays_within(camera, spec, 2, rows, columns), whole[rows, :, columns].reshape(3, 4, 3))
 
 
+def test_spread_rays_fill_a_pixel_evenly_each_at_a_height_of_its_own() -> None:
+    camera, spec = make_scene(Row("falling/projectile-v1", "test", 0)).camera, RenderSpec(48, 64, 15.0)
+    pixel = np.array([5]), np.array([9])
+    spread = spread_rays(camera, spec, 3, *pixel)[0]
+    corners = rays_within(camera, spec, 2, *pixel)[0]
+    np.testing.assert_allclose(spread.mean(axis=0), corners.mean(axis=0), atol=1e-12)
+    heights = np.unique(spread[:, 2].round(12))
+    step = np.ptp(corners[:, 2]) * 2 / 9  # the middles of halves lie half a pixel apart
+    np.testing.assert_allclose(np.diff(heights), step)
+    assert len(heights) == 9 and len(np.unique(spread[:, 0].round(12))) == 3
+
+
+def test_materials_mix_in_a_pixel_by_the_share_that_each_covers() -> None:
+    """Near to one of many rays, so that light beside a dark screen is not taken for many times of what it is."""
+    scene, spec = make_scene(Row("occlusion/screen-swap-v1", "test", 1)), RenderSpec(48, 48, 15.0, "natural")
+    stage, camera = stage_of(scene), scene.camera
+    parts = see(stage, camera, view_directions(camera, spec, 3)).part
+    many = textured_albedo(stage, camera, see(stage, camera, view_directions(camera, spec, 16)))
+    exact = many.reshape(48, 16, 48, 16, 3).mean(axis=(1, 3))
+    off = np.abs(_fine_albedo(stage, camera, spec, 3, parts) - exact).max(axis=-1)
+    edges = near_edges(see(stage, camera, view_directions(camera, spec)).part)
+    assert off[edges].max() < 0.05
+
+
 @pytest.mark.parametrize("task", ["falling/incline-v1", "occlusion/screen-pass-v1", "collisions/billiards-v1"])
 def test_only_pixels_near_edges_show_two_parts(task: str) -> None:
     """Which lets the rest take the part that their middle shows."""
-    from physbench.looks.natural.light_layers import _near_edges
-
     scene, spec = make_scene(Row(task, "test", 3)), RenderSpec(96, 128, 15.0)
     stage = stage_of(scene)
     coarse = see(stage, scene.camera, view_directions(scene.camera, spec)).part
     fine = see(stage, scene.camera, view_directions(scene.camera, spec, 2)).part.reshape(96, 2, 128, 2)
     mixed = (fine != coarse[:, None, :, None]).any(axis=(1, 3))
-    assert mixed.any() and not (mixed & ~_near_edges(coarse)).any()
+    assert mixed.any() and not (mixed & ~near_edges(coarse)).any()
 
 
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-swap-v1"])
