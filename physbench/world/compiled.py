@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, update_wrapper
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 import numba
 from numba.core import event, sigutils
@@ -48,11 +48,21 @@ def when_compiling(tell: Callable[[], None]) -> None:
 
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called. Divisions by zero are those of floats; sums are not reordered."""
+    return _compiled(function, inline="never")
+
+
+def part(function: Function) -> Function:
+    """As `compiled`, for a part of another one: loops over arrays that this one makes are vectorised there, since it is
+    known that they do not overlap."""
+    return _compiled(function, inline="always")
+
+
+def _compiled(function: Function, inline: Literal["never", "always"]) -> Function:
     function.__qualname__ += f"_{STAMP}"
     try:
-        return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
+        return cast(Function, numba.njit(cache=True, error_model="numpy", inline=inline)(function))
     except RuntimeError:  # no folder in which it could be kept
-        return cast(Function, numba.njit(error_model="numpy")(function))
+        return cast(Function, numba.njit(error_model="numpy", inline=inline)(function))
 
 
 class _NotKeptError(Exception):
