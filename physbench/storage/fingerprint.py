@@ -95,7 +95,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 "physbench.dynamics.field_orbits",
                 "physbench.dynamics.kepler_jit",
                 "physbench.dynamics.point_distances",
-                "physbench.looks.natural.box_shadows",
+                "physbench.looks.natural.compiled_shadows",
             ),
             ("physbench.dynamics.planar_scene",),
         ),

@@ -1,9 +1,8 @@
 """How much of a lamp and of the sky bodies hide, in closed form.
 
 Balls: the lamp and the ball are discs on the sphere of directions, whose overlap is that of two circles; a ball hides
-cos * sin^2 of the sky, the form factor of a disc. Boxes: their outline towards the lamp is cut by three pairs of
-parallel edges, each of which hides a part of the lamp's disc; the sky that they hide is Lambert's sum over the edges of
-their faces (https://en.wikipedia.org/wiki/View_factor).
+cos * sin^2 of the sky, the form factor of a disc. Boxes hide what their outline covers of the lamp's disc, and of the
+sky Lambert's sum over the edges of their outline. Cylinders are prisms of eight sides.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.looks.natural.box_shadows import lamp_behind_box, sky_behind_box
+from physbench.looks.natural.compiled_shadows import lamp_behind_solid, sky_behind_solid
+from physbench.looks.natural.solids import CUBE, PRISM, placed
 from physbench.looks.natural.stage import Lamp
-from physbench.looks.natural.vectors import box_axes, dot, planes
+from physbench.looks.natural.vectors import dot, planes
 
 Float = NDArray[np.floating]
 
@@ -40,13 +40,27 @@ class BoxBlocker:
     strength: float = 1.0  # share of the light that it hides in truth
 
 
-Blocker = BallBlocker | BoxBlocker
+@dataclass(frozen=True, eq=False)
+class CylinderBlocker:
+    """A cylinder in the way of light, its axis that of z."""
+
+    centre: Float  # (3,) m
+    radius: float  # m
+    half_length: float  # m
+    turn: Float  # (4,)
+    strength: float = 1.0  # share of the light that it hides in truth
+
+
+Blocker = BallBlocker | BoxBlocker | CylinderBlocker
 
 
 def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
     """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
-    if isinstance(blocker, BoxBlocker):
-        return blocker.strength * _lamp_behind_box(blocker, points, lamp)
+    if not isinstance(blocker, BallBlocker):
+        share = np.empty(points.size // 3, dtype=np.float32)
+        position = np.asarray(lamp.position, dtype=np.float32)
+        lamp_behind_solid(*_solid(blocker), position, lamp.radius, _in_rows(points), share)
+        return blocker.strength * share.reshape(points.shape[:-1])
     hidden = np.zeros(points.shape[:-1], dtype=points.dtype)
     near = _near_shadow(blocker, points, lamp)
     if near.any():
@@ -71,7 +85,9 @@ def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
     """Share (...) of the light from all directions that a body keeps from points (..., 3) with normals (..., 3)."""
     if isinstance(blocker, BallBlocker):
         return blocker.strength * _sky_behind_ball(blocker, points, normals)
-    return blocker.strength * _sky_behind_box(blocker, points, normals)
+    hidden = np.empty(points.size // 3, dtype=np.float32)
+    sky_behind_solid(*_solid(blocker), _in_rows(points), _in_rows(normals), hidden)
+    return blocker.strength * hidden.reshape(points.shape[:-1])
 
 
 def lamp_light(points: Float, normals: Float, lamp: Lamp) -> Float:
@@ -124,23 +140,13 @@ def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
     return np.asarray(sine**2 * risen(cosine, sine))
 
 
-def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
-    hidden = np.empty(points.size // 3, dtype=np.float32)
-    position = np.asarray(lamp.position, dtype=np.float32)
-    lamp_behind_box(*_as_singles(box), position, lamp.radius, _in_rows(points), hidden)
-    return hidden.reshape(points.shape[:-1])
-
-
-def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
-    hidden = np.empty(points.size // 3, dtype=np.float32)
-    sky_behind_box(*_as_singles(box), _in_rows(points), _in_rows(normals), hidden)
-    return hidden.reshape(points.shape[:-1])
-
-
-def _as_singles(box: BoxBlocker) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Middle (3,) m, axes (3, 3) as rows and half extents (3,) m."""
-    axes = np.ascontiguousarray(box_axes(box.turn), dtype=np.float32)
-    return box.centre.astype(np.float32), axes, np.asarray(box.half, dtype=np.float32)
+def _solid(
+    blocker: BoxBlocker | CylinderBlocker,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Corners, planes and edges, as of `sky_behind_solid`."""
+    if isinstance(blocker, BoxBlocker):
+        return placed(CUBE, blocker.half, blocker.centre, blocker.turn)
+    return placed(PRISM, (blocker.radius, blocker.radius, blocker.half_length), blocker.centre, blocker.turn)
 
 
 def _in_rows(vectors: Float) -> NDArray[np.float32]:

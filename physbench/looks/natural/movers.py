@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from physbench.errors import UsageError
 from physbench.looks.natural.holders import holder_at, is_holder, withdraws
-from physbench.looks.natural.light_blocking import BallBlocker, Blocker, BoxBlocker
+from physbench.looks.natural.light_blocking import BallBlocker, Blocker, BoxBlocker, CylinderBlocker
 from physbench.looks.natural.stage import Stage, body_albedo, drawn_half, rgb_albedo, stays
 from physbench.world.camera import looking
 from physbench.world.geometry import rotate
@@ -22,7 +22,6 @@ from physbench.world.silhouettes import shown
 
 Float = NDArray[np.floating]
 LEVEL_COSINE = 1 - 1e-6  # cosine of the tilt up to which a plane counts as level
-ROUND_AS_SQUARE = 0.8862  # half the side of a square with the area of a disc of radius 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +49,7 @@ class Mover:
         if self.body.shape == "box":
             return (BoxBlocker(self.centre + self.deep, self.body.size, self.turn, self.casts),)
         radius, length = self.body.size
-        square = (ROUND_AS_SQUARE * radius, ROUND_AS_SQUARE * radius, length / 2)
-        eighth = np.array([0.0, 0.0, np.sin(np.pi / 8), np.cos(np.pi / 8)])
-        return (BoxBlocker(self.centre + self.deep, square, _times(self.turn, eighth), self.casts),)
+        return (CylinderBlocker(self.centre + self.deep, radius, length / 2, self.turn, self.casts),)
 
 
 def drawable(scene: Scene) -> list[int]:
@@ -140,9 +137,3 @@ def _holder(index: int, body: Body, behind: bool) -> Mover:
 def _depth(body: Body) -> float:
     """Length (m) of a flat body along the way in which the camera looks."""
     return body.size[1] if body.shape == "cylinder" else 2 * body.size[1]
-
-
-def _times(a: Float, b: Float) -> Float:
-    """The product of two quaternions x, y, z, w: first turned as b says, then as a says."""
-    vector = a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3])
-    return np.array([*vector, a[3] * b[3] - a[:3] @ b[:3]])

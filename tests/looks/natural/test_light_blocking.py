@@ -10,17 +10,22 @@ from physbench.looks.natural.light_blocking import (
     BallBlocker,
     Blocker,
     BoxBlocker,
+    CylinderBlocker,
     lamp_light,
     lamp_share_hidden,
     sky_share_hidden,
 )
+from physbench.looks.natural.mover_pixels import hit_mover
+from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import Lamp
 from physbench.looks.natural.view_rays import NOTHING_MET, hit_box
+from physbench.world.scene import Body
 
 LAMP = Lamp((3.0, -4.0, 14.0), 1.7, 1.0)
 TURN = np.array([0.0, np.sin(0.2), 0.0, np.cos(0.2)])
 BALL = BallBlocker(np.array([0.2, 0.1, 0.9]), 0.45)
 BOX = BoxBlocker(np.array([0.1, 0.0, 0.9]), (0.5, 0.4, 0.25), TURN)
+CYLINDER = CylinderBlocker(np.array([0.1, 0.0, 0.9]), 0.45, 0.25, TURN)
 RAYS = 40_000
 
 
@@ -28,6 +33,11 @@ def blocked(blocker: Blocker, point: np.ndarray, directions: np.ndarray) -> np.n
     """Which rays (R, 3) from a point meet the body."""
     if isinstance(blocker, BoxBlocker):
         return hit_box(point, directions, blocker.centre, tuple(blocker.half), blocker.turn)[0] < NOTHING_MET
+    if isinstance(blocker, CylinderBlocker):
+        half = (blocker.radius, blocker.radius, blocker.half_length)
+        body = Body("x", "cylinder", (blocker.radius, 2 * blocker.half_length), "free", (0.0, 0.0, 0.0))
+        mover = Mover(0, body, blocker.centre, blocker.turn, (1.0, 1.0, 1.0), half, False, np.zeros(3))
+        return hit_mover(mover, point, directions)[0] < NOTHING_MET
     along = directions @ (blocker.centre - point)
     square = ((blocker.centre - point) ** 2).sum() - along**2 / (directions**2).sum(axis=1)
     return (along > 0) & (square < blocker.radius**2)
@@ -38,7 +48,7 @@ def places() -> np.ndarray:
     return np.concatenate([rng.uniform(-2, 2, (40, 2)), np.zeros((40, 1))], axis=1)
 
 
-@pytest.mark.parametrize(("blocker", "tolerance"), [(BALL, 0.01), (BOX, 0.05)])
+@pytest.mark.parametrize(("blocker", "tolerance"), [(BALL, 0.01), (BOX, 0.005), (CYLINDER, 0.02)])
 def test_share_of_the_lamp_is_that_of_rays(blocker: Blocker, tolerance: float) -> None:
     rng = np.random.default_rng(2)
     points = places() * [0.6, 0.6, 1] + [-0.3, 0.3, 0]
@@ -66,7 +76,7 @@ def test_no_shadow_falls_where_none_is_looked_for(dtype: type[np.floating]) -> N
 
 
 @pytest.mark.parametrize("normal", [(0.0, 0.0, 1.0), (0.0, -0.8, 0.6), (1.0, 0.0, 0.0)])
-@pytest.mark.parametrize("blocker", [BALL, BOX])
+@pytest.mark.parametrize("blocker", [BALL, BOX, CYLINDER])
 def test_share_of_the_sky_is_that_of_rays(blocker: Blocker, normal: tuple[float, float, float]) -> None:
     """Also where a body crosses the horizon of a point."""
     rng = np.random.default_rng(3)
