@@ -2,26 +2,31 @@
 
     python benchmarks/natural_look.py traced [--tasks GLOB] [--size 256] [--samples 256] [--out DIR]
     python benchmarks/natural_look.py tracked [--tasks GLOB] [--clips 2] [--size 256] [--fps 16] [--look natural]
+    python benchmarks/natural_look.py situations [--tasks GLOB] [--clips 2] [--size 256] [--fps 16] [--look natural]
     python benchmarks/natural_look.py drawn [--tasks GLOB] [--seed 1] [--clips 2] [--size 256 | 704x1280] [--fps 16]
 
 `traced` draws one frame of each task three ways (plain, composited, path-traced), writes them side by side and prints
 the rms difference of the last two in levels: of the picture, and within two radii of what moves. `tracked` prints bias
 and standard deviation of tracked centres (px, the worse axis), how many places of bodies in full view are lost, and the
-largest strength of a violation (diameters) that shadowing reads off ground truth. `drawn` prints the CPU
-seconds a frame of whole clips whose static light is in the cache, the least of three times, seeds from `--seed` on.
+largest strength of a violation (diameters) that shadowing reads off ground truth. `situations` prints the errors of
+tracked centres (px) over all tasks by what a body is and what is around it: the median and the largest bias of a body
+in a clip, the standard deviation around it, by how much the bias of one changes most from the first half of a clip to
+the second (10 frames or more each) and in which clip, and how many places are lost. `drawn` prints the CPU seconds a
+frame of whole clips whose static light is in the cache, the least of three times, seeds from `--seed` on.
 """
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
+import itertools
 import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Row
+from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frame_times, make_clip, make_scene
 from physbench.clips.suite import find_suite
 from physbench.looks.known_looks import draw
@@ -38,7 +43,10 @@ from physbench.world.scene import RenderSpec
 from physbench.world.stepping import simulate
 
 CONTEXT = 8
-FULL_VIEW = 0.98  # share of a body that is seen
+FULL_VIEW, LEAST_VIEW = 0.98, 0.3  # share of a body that is seen: of all of it, and of what can be placed
+CLOSE = 0.3  # radii up to which something is near
+SITUATIONS = ("free", "on the floor", "near another", "partly hidden", "box")
+SHORTEST, HALF = 5, 10  # frames that a bias is a mean of
 
 
 def tasks_like(pattern: str) -> list[str]:
@@ -115,6 +123,68 @@ def tracked(options: argparse.Namespace) -> None:
         )
 
 
+def situations_of(clip: Clip) -> NDArray[np.str_]:
+    """What each tracked body (T, B) is: "hidden", "partly hidden", in full view "box" (or a cylinder), or a ball that is
+    "near another", "on the floor" or "free"."""
+    bodies, places = clip.tracked_bodies, clip.states[:, list(clip.tracked), :3]
+    share = clip.visible_share()
+    found = np.full(share.shape, "free", dtype="U16")
+    floors = [body.position[2] for body in clip.scene.bodies if body.shape == "plane" and body.drawn]
+    for i, body in enumerate(bodies):
+        if body.shape != "sphere":
+            found[:, i] = "box"
+        else:
+            radius = body.size[0]
+            if floors:
+                found[places[:, i, 2] - radius - floors[0] < CLOSE * radius, i] = "on the floor"
+            for k, other in enumerate(bodies):
+                apart = np.linalg.norm(places[:, i] - places[:, k], axis=-1)
+                if k != i:
+                    found[apart < radius + max(other.size) + CLOSE * radius, i] = "near another"
+        found[share[:, i] <= FULL_VIEW, i] = "partly hidden"
+        found[share[:, i] < LEAST_VIEW, i] = "hidden"
+    return found
+
+
+def situations(options: argparse.Namespace) -> None:
+    spec = RenderSpec(options.size, options.size, options.fps, options.look)
+    biases: dict[str, list[float]] = {}
+    changes: dict[str, list[tuple[float, str]]] = {}
+    squares: dict[str, list[NDArray[np.floating]]] = {}
+    places: dict[str, list[int]] = {}  # asked for, lost
+    for task in tasks_like(options.tasks):
+        for seed in range(options.clips):
+            clip = make_clip(Row(task, "test", seed), spec)
+            window = clip.window(CONTEXT)
+            found = track(clip, CONTEXT, clip.frames[window])
+            error = found.position - clip.px_positions()[window]
+            kinds = situations_of(clip)[window]
+            for body, kind in itertools.product(range(error.shape[1]), SITUATIONS):
+                here = kinds[:, body] == kind
+                there = here & np.isfinite(error[:, body]).all(axis=-1)
+                asked = places.setdefault(kind, [0, 0])
+                asked[0] += int(here.sum())
+                asked[1] += int(here.sum() - there.sum())
+                off = error[there, body]
+                if len(off) < SHORTEST:
+                    continue
+                biases.setdefault(kind, []).append(float(np.abs(off.mean(axis=0)).max()))
+                squares.setdefault(kind, []).append((off - off.mean(axis=0)) ** 2)
+                if len(off) >= 2 * HALF:
+                    first, last = off[: len(off) // 2].mean(axis=0), off[len(off) // 2 :].mean(axis=0)
+                    changes.setdefault(kind, []).append((float(np.abs(last - first).max()), clip.id))
+    print(f"{'situation':16} {'places':>7} {'lost %':>7} {'bias':>7} {'largest':>8} {'sd':>7} {'change':>7}")
+    for kind in SITUATIONS:
+        asked, lost = places[kind]
+        if asked:
+            sd = np.sqrt(np.concatenate(squares[kind]).mean(axis=0)).max() if kind in squares else float("nan")
+            change, where = max(changes.get(kind, [(float("nan"), "")]))
+            print(
+                f"{kind:16} {asked:7} {100 * lost / asked:7.1f} {np.median(biases.get(kind, [np.nan])):7.3f} "
+                f"{max(biases.get(kind, [np.nan])):8.3f} {sd:7.3f} {change:7.3f} {where}"
+            )
+
+
 def drawn(options: argparse.Namespace) -> None:
     print(f"{'task':28} CPU s a frame, seeds {options.seed} to {options.seed + options.clips - 1}")
     height, _, width = options.size.partition("x")
@@ -137,7 +207,7 @@ def drawn(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("traced", "tracked", "drawn"))
+    parser.add_argument("what", choices=("traced", "tracked", "situations", "drawn"))
     parser.add_argument("--tasks", default="*")
     parser.add_argument("--size", default="256", help="px of a side; of drawn HEIGHTxWIDTH, too")
     parser.add_argument("--samples", type=int, default=256)
@@ -150,7 +220,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.what != "drawn":
         options.size = int(options.size)
-    {"traced": traced, "tracked": tracked, "drawn": drawn}[options.what](options)
+    {"traced": traced, "tracked": tracked, "situations": situations, "drawn": drawn}[options.what](options)
 
 
 if __name__ == "__main__":
