@@ -124,8 +124,8 @@ def tracked(options: argparse.Namespace) -> None:
 
 
 def situations_of(clip: Clip) -> NDArray[np.str_]:
-    """What each tracked body (T, B) is: "hidden", "partly hidden", in full view "box" (or a cylinder), or a ball that is
-    "near another", "on the floor" or "free"."""
+    """What each tracked body (T, B) is: hidden, partly hidden, in full view a box (or cylinder), or a ball that is near
+    another, on the floor or free."""
     bodies, places = clip.tracked_bodies, clip.states[:, list(clip.tracked), :3]
     share = clip.visible_share()
     found = np.full(share.shape, "free", dtype="U16")

@@ -8,6 +8,7 @@ tracker tells screens by their darkness.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,8 +31,9 @@ SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and
 # Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
 SKY_LIGHT, KEY_LIGHT = 0.44, 0.62
 SKY_LIGHT_ABOVE, KEY_LIGHT_ABOVE = 0.66, 0.50  # where the lamp hangs above, and leaves walls to the sky
-KEY_DISTANCE = 15.0  # m
-KEY_RADIUS = 1.7  # m, of the lamp: shadows are soft
+# The lamp of a sky is so far that bodies are lit from one side all along their orbits: what that shifts stays the same.
+KEY_DISTANCE, SKY_KEY_DISTANCE = 15.0, 240.0  # m
+KEY_RADIUS = 1.7  # m, of the lamp at KEY_DISTANCE: shadows are soft
 DARK_GREY = (SCREEN_GREY + FLOOR_GREY) / 2  # up to here a body is a screen; holders are not
 SCREEN_LEVEL = 0.26  # of 1, on a display, of a screen in full light
 # The floor ends at the plane of motion in the plain look, and the tracker looks there for its edge: here a darker floor
@@ -113,7 +115,7 @@ class Stage:
     @property
     def lamp_light(self) -> float:
         """Radiance of a white surface that faces the lamp at the middle of the picture."""
-        return self.key.radiance * (self.key.radius / KEY_DISTANCE) ** 2
+        return self.key.radiance * (self.key.radius / math.dist(self.key.position, self.middle)) ** 2
 
     @property
     def floor(self) -> Surface | None:
@@ -193,11 +195,12 @@ def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> La
     elif kind == "table":
         towards = (side, float(rng.uniform(0.15, 0.35)), 1.0)
     else:
-        towards = (side * 0.4, float(rng.uniform(0.05, 0.15)), 1.0)
+        towards = (side * 0.2, float(rng.uniform(0.02, 0.07)), 1.0)
     unit = np.asarray(towards) / np.linalg.norm(towards)
-    position = np.asarray(scene.camera.center) + KEY_DISTANCE * unit
+    distance = SKY_KEY_DISTANCE if kind == "sky" else KEY_DISTANCE
+    position = np.asarray(scene.camera.center) + distance * unit
     radiance = (KEY_LIGHT_ABOVE if above else KEY_LIGHT) / (KEY_RADIUS / KEY_DISTANCE) ** 2
-    return Lamp(tuple(position.tolist()), KEY_RADIUS, radiance)
+    return Lamp(tuple(position.tolist()), KEY_RADIUS * distance / KEY_DISTANCE, radiance)
 
 
 def _is_screen(body: Body) -> bool:
