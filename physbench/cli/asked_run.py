@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,8 +31,12 @@ def said_settings(context: typer.Context) -> dict[str, Any]:
 def begin_workers() -> None:
     """Start the fork server of the workers, which imports what they score with while the command does its own imports.
 
-    Either takes a second or two.
+    Either takes a second or two. From here on the scheduler's SIGTERM ends the command as Ctrl-C does: the server has a
+    temporary folder, which only a program that ends in order removes.
     """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     from physbench.run.worker_jobs import SCORING_PRELOAD
     from physbench.worker_pool import start_fork_server
 

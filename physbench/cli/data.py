@@ -360,35 +360,32 @@ def _sides(size: str) -> tuple[int, int]:
 
 
 @app.command()
-def verify(suite: Suite = "core", workers: Workers = None) -> None:
-    """Simulate a suite and compare it with its golden states. Exits with 1 where they differ."""
-    from physbench.clips.golden import verify as differences
-    from physbench.clips.suite import GOLDEN_SUITES, find_suite
-    from physbench.progress import Progress
+def verify(
+    archive: Annotated[
+        str | None, typer.Argument(metavar="FILE|URL", help="An archive of `data pack`, to be checked instead.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="smoke, lite, core, actions or counterfactuals. [default: core]")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Simulate a suite and compare it with its golden states. Exits with 1 where they differ.
 
-    chosen = find_suite(suite)
-    if suite not in GOLDEN_SUITES:
-        raise UsageError(f"The suite {suite} has no golden states. Use --suite {' or --suite '.join(GOLDEN_SUITES)}.")
-    first, count, farthest = None, 0, 0.0
-    with Progress(f"verifying {suite}", len(chosen.rows)) as progress:
-        for difference in differences(chosen, _workers(workers)):
-            if not difference.same:
-                count += 1
-                first = first or difference
-                farthest = max(farthest, difference.distance)
-            progress.advance()
-    if first is None:
-        typer.echo(f"{suite}: all {len(chosen.rows)} clips reproduce the golden states (suite {chosen.hash[:12]})")
-        return
-    typer.echo(
-        f"{suite}: {count} of {len(chosen.rows)} clips differ from the golden states\n"
-        f"first: {first.row.id}, {first.distance:.2g} m at its end; largest distance {farthest:.2g} m"
-    )
-    note(
-        "This machine has another build of the physics (compare the version of pybullet), so results made here are "
-        "marked `local`."
-    )
-    raise typer.Exit(1)
+    Of an archive, all clips are compared with their hashes, and the states from which they were made with the golden
+    ones. Exits with 1 where these differ, and with 2 where it is damaged or of another version of physbench.
+
+    Examples: physbench data verify --suite core
+
+    physbench data verify core-128.clips
+    """
+    from physbench.cli.verify_clips import verify_archive, verify_suite
+
+    if archive is None:
+        verify_suite(suite or "core", _workers(workers))
+    elif suite is not None or workers is not None:
+        raise UsageError("--suite and --workers are for suites that are simulated. Leave them out with an archive.")
+    else:
+        verify_archive(archive)
 
 
 def _workers(asked: int | None) -> int:

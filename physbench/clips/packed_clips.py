@@ -22,8 +22,8 @@ import numpy as np
 from physbench.clips.archive import StoredClip
 from physbench.clips.clip import Clip, Contact, Row
 from physbench.clips.generate import frame_times, make_scene
-from physbench.clips.suite import Golden, Suite
-from physbench.clips.told_suite import TOLD_OPTION, split_name
+from physbench.clips.suite import GOLDEN_SUITES, OWN, Golden, Suite
+from physbench.clips.told_suite import TOLD_OPTION, chosen_suite, split_name
 from physbench.errors import UsageError
 from physbench.looks.known_looks import LOOKS, look_hash
 from physbench.storage.atomic_write import atomic_path
@@ -180,10 +180,23 @@ class PackedClips:
         drawn = {"drawn_by": self.drawn_by} if self.drawn_by else {}
         return {"file": self.name, "sha256": self.sha256, **drawn}
 
-    def check(self) -> None:
-        """Read all clips. Raises UsageError where one is damaged."""
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def check(self, done: Callable[[], object] = lambda: None) -> None:
+        """Read all clips, and call `done` after each. Raises UsageError where one is damaged."""
         for name, entry in self._clips.items():
             self._bytes_of(name, entry)
+            done()
+
+    def other_states(self) -> list[str]:
+        """The clips that have other states than the golden ones of their suite, if it has such."""
+        name, told = split_name(self.suite["name"].removeprefix(OWN))
+        if name not in GOLDEN_SUITES:
+            return []
+        suite = chosen_suite(name, None, None, told)
+        golden = {row.id: known.state_hash for row, known in suite.golden.items()}
+        return [clip for clip, entry in self._clips.items() if golden.get(clip, entry.state_hash) != entry.state_hash]
 
     def known(self, suite: Suite) -> Suite:
         """The suite with the state hashes of the clips in here as golden ones, where it has none."""
@@ -268,8 +281,10 @@ class PackedClips:
     def _content(self, row: Row, spec: RenderSpec) -> bytes:
         """The bytes of a clip, which are those that were packed."""
         if spec != self.spec:
+            as_packed = replace(spec, look=self.spec.look) == self.spec
             raise UsageError(
-                f"--clips: {self.name} holds clips of {self.spec}, and the model asks for {spec}. Pack those: "
+                f"--clips: {self.name} holds clips of {self.spec}, and the model asks for {spec}. "
+                f"{f'Give --look {self.spec.look}, or pack' if as_packed else 'Pack'} those: "
                 f"physbench data pack {self._asked_suite} --size {_size(spec)} --fps {spec.fps:g}"
                 f"{'' if spec.look == PLAIN else f' --look {spec.look}'} --out FILE"
             )

@@ -56,7 +56,7 @@ class BatchInFlight:
     started: PartStarted | None = None
     was_lost: bool = False  # the process ended before it began this batch
     received: int = 0  # messages about this batch
-    killed: set[tuple[int, ...]] = field(default_factory=set)  # parts in which a SIGKILL ended the process
+    killed: set[tuple[int, ...]] = field(default_factory=set)  # parts in which the process was killed
     together: dict[int, int] = field(default_factory=dict)  # how many clips each position was computed with
 
     def fail(self, positions: Sequence[int], reason: str) -> None:

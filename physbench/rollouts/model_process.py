@@ -34,7 +34,8 @@ CONNECTION_LOST = 77  # the code with which the process exits where it cannot se
 class ProcessDied(Exception):
     """The process has ended, or what it sends is no message. The text says how.
 
-    `killed`: by SIGKILL. `memory_was_full`: the system has ended a process for want of memory since this one began.
+    `killed`: from outside, by SIGKILL or SIGTERM. `memory_was_full`: the system has ended a process for want of memory
+    since this one began.
     """
 
     killed = False
@@ -151,8 +152,9 @@ class ModelProcess:
             return decode(content)
         except (EOFError, ConnectionResetError, BrokenPipeError):
             death = ProcessDied(self._how_it_ended())
-            death.killed = self._process.returncode == -signal.SIGKILL
-            death.memory_was_full = death.killed and self._kills != out_of_memory_kills()
+            code = self._process.returncode
+            death.killed = code in (-signal.SIGKILL, -signal.SIGTERM)
+            death.memory_was_full = code == -signal.SIGKILL and self._kills != out_of_memory_kills()
             raise death from None
         except MessageError as error:
             raise ProcessDied(f"sent {error}") from None

@@ -349,7 +349,7 @@ class RolloutEngine:
             batch_in_flight.job = remaining_job(batch_in_flight.job, rest, size)
 
     def _after_death(self, batch_in_flight: BatchInFlight, death: ProcessDied) -> None:
-        """The process is dead. A part that a SIGKILL ended is tried again as it was, so that its answers stay the same.
+        """The process is dead. A part at which it was killed is tried again as it was, so that answers stay the same.
 
         Where memory was full, or the same part is killed again, a new process gets parts of half the size.
         """

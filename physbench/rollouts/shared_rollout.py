@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from dataclasses import dataclass, replace
@@ -36,14 +37,26 @@ class SharedRollout:
 
 
 def share(rollout: Rollout) -> SharedRollout | None:
-    """Copy the frames of a rollout into shared memory; None where it has no frames, or the system no such memory."""
+    """Copy the frames of a rollout into shared memory; None where it has no frames, or the system no such memory.
+
+    Nor where this would be one of the last descriptors that the process may open: it needs some for other files.
+    """
     if not len(rollout.frames) or not (hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()):
         return None
+    import resource  # there is none where there is no such memory
+
     try:
         descriptor = os.memfd_create("physbench", os.MFD_CLOEXEC)  # not limited by the size of /dev/shm
     except OSError:  # too many open files
         return None
-    with os.fdopen(descriptor, "wb", closefd=False) as file:
-        file.write(np.ascontiguousarray(rollout.frames).data)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    try:
+        if most != resource.RLIM_INFINITY and descriptor >= most // 2:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(np.ascontiguousarray(rollout.frames).data)
+    except OSError:  # the largest file that the process may write (ulimit -f) is smaller, or memory is full
+        os.close(descriptor)
+        return None
     small = replace(rollout, frames=rollout.frames[:0].copy())
     return SharedRollout(small, rollout.frames.shape, os.getpid(), descriptor)

@@ -15,6 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.packed_clips import PackedClips, pack_clips
 from physbench.clips.suite import Suite, find_suite
+from physbench.clips.told_suite import told_suite, untold_rows
 from physbench.errors import UsageError
 
 SPEC = render_spec((24, 32), 5)
@@ -65,6 +66,45 @@ def test_damage_is_found(packed: Path, tmp_path: Path) -> None:
     flipped.write_bytes(content[:-50])
     with pytest.raises(UsageError, match="Copy it again"):
         PackedClips(flipped)
+
+
+def test_an_archive_is_verified(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(("data", "verify", str(packed))) == 0
+    said = capsys.readouterr()
+    assert (
+        said.out
+        == f"{packed}: 2 clips of smoke at 32x24@5, index {PackedClips(packed).sha256[:12]}, all as they were packed\n"
+    )
+    content = packed.read_bytes()
+    with zipfile.ZipFile(packed) as archive:
+        info = archive.getinfo(f"clips/{SUITE.rows[1].id}.npz")
+    at = info.header_offset + 30 + len(info.filename) + info.file_size // 2
+    flipped = tmp_path / "flipped.clips"
+    flipped.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    assert run(("data", "verify", str(flipped))) == 2
+    assert capsys.readouterr().err.startswith(f"Error: {flipped} is damaged at {SUITE.rows[1].id}: ")
+    for words, said_of_it in (
+        ((str(tmp_path / "none"),), "there is no file"),
+        (("smoke",), "physbench data verify --suite smoke"),
+        ((str(packed), "--suite", "smoke"), "Leave them out"),
+        ((str(packed), "--workers", "1"), "Leave them out"),
+    ):
+        assert run(("data", "verify", *words)) == 2
+        assert said_of_it in capsys.readouterr().err
+
+
+def test_an_archive_with_other_states_is_named(
+    clips: dict[str, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row, path = SUITE.rows[1], tmp_path / "other.clips"
+    others = {**clips, row.id: replace(clips[row.id], state_hash="0" * 64)}
+    for suite in (SUITE, told_suite(SUITE)):
+        pack_clips(suite, SPEC, lambda each: replace(others[untold_rows([each])[0].id], row=each), path)
+        assert run(("data", "verify", str(path))) == 1
+        said = capsys.readouterr()
+        assert f"1 differ from the golden states, first {suite.rows[1].id}" in said.out and "`local`" in said.err
+    pack_clips(replace(SUITE, name="train"), SPEC, lambda each: others[each.id], path)
+    assert run(("data", "verify", str(path))) == 0, "it has no golden states"
 
 
 def test_a_clip_in_the_place_of_another_is_found(packed: Path, tmp_path: Path) -> None:
@@ -132,8 +172,9 @@ def test_another_look_is_read_without_what_draws_it(
     source = PackedClips(path)
     assert source.spec == natural and source.document()["drawn_by"] == "hash of natural"
     assert source.get(SUITE.rows[0], natural).spec == natural
-    for one, asked in ((path, SPEC), (packed, natural)):
-        with pytest.raises(UsageError, match=f"the model asks for {asked}.*data pack"):
+    for one, asked, look in ((path, SPEC, "natural"), (packed, natural, "plain")):
+        words = rf"the model asks for {asked}\. Give --look {look}, or pack those: physbench data pack"
+        with pytest.raises(UsageError, match=words):
             PackedClips(one).get(SUITE.rows[0], asked)
     real = packed_clips.fingerprint
     monkeypatch.setattr(packed_clips, "fingerprint", lambda part: "another" if part == "natural" else real(part))

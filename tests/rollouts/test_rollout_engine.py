@@ -125,9 +125,17 @@ def test_a_process_killed_by_the_system_gets_half_as_many(roll, clips, toys, eng
     assert close_to_truth(rollouts, clips)
 
 
-def test_a_part_that_a_kill_from_outside_ended_is_made_again_as_it_was(engine, clips, clip_maker, toys) -> None:
-    """A model's answer may depend on who shares its batch: one SIGKILL must not change who does."""
-    clips.add(*(clip_maker(seed, toys.KILLED_ONCE) for seed in range(4)))
+@pytest.mark.parametrize(
+    ("code", "said"), [("KILLED_ONCE", "SIGKILL (not for want of memory)"), ("TERMINATED_ONCE", "SIGTERM")]
+)
+def test_a_part_that_a_kill_from_outside_ended_is_made_again_as_it_was(
+    engine, clips, clip_maker, toys, code, said
+) -> None:
+    """A model's answer may depend on who shares its batch: one SIGKILL must not change who does.
+
+    A scheduler that ends a job sends SIGTERM to each process of it: where this one is the first, no clip has failed.
+    """
+    clips.add(*(clip_maker(seed, getattr(toys, code)) for seed in range(4)))
     engine.events, engine.part_size = [], None
     [result] = list(
         engine.run(engine.plan(list(clips), batch_size=4, load=clips.load, horizon=clips.horizon), clips.load)
@@ -135,7 +143,7 @@ def test_a_part_that_a_kill_from_outside_ended_is_made_again_as_it_was(engine, c
     assert [rollout.failure for rollout in result] == [None] * 4
     assert result.together == (4, 4, 4, 4)
     assert [(event.kind, len(event.clips)) for event in engine.events] == [("restarted", 4)]
-    assert "not for want of memory" in engine.events[0].detail
+    assert f"was killed by {said}." in engine.events[0].detail
 
 
 def test_the_size_of_the_parts_of_a_batch_is_told(engine, clips, clip_maker, toys) -> None:

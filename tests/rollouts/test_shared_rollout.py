@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,3 +56,40 @@ def test_without_frames_or_such_memory_nothing_is_shared(monkeypatch: pytest.Mon
     assert share(Rollout("clip", 0, FRAMES)) is None
     monkeypatch.delattr(os, "memfd_create")
     assert share(Rollout("clip", 0, FRAMES)) is None
+
+
+@contextmanager
+def limited(kind: int, most: int) -> Iterator[None]:
+    """What the system allows this process, for a while."""
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@needs_memory
+def test_where_files_must_be_smaller_than_the_frames_nothing_is_shared_or_left_open() -> None:
+    before = open_files()
+    with limited(resource.RLIMIT_FSIZE, FRAMES.nbytes - 1):
+        assert share(Rollout("clip", 0, FRAMES)) is None
+    assert open_files() == before
+
+
+@needs_memory
+def test_half_of_the_descriptors_are_left_to_others() -> None:
+    """Frames of a large batch wait for the workers, and meanwhile this program reads and writes files."""
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    with limited(resource.RLIMIT_NOFILE, 2 * (highest + 20)):
+        found = [share(Rollout("clip", 0, FRAMES)) for _ in range(2 * (highest + 20))]
+        assert found[0] is not None and found[-1] is None
+        with Path(os.devnull).open() as file:
+            assert file.fileno() < highest + 20 + 2
+    for sent in found:
+        if sent is not None:
+            sent.close()

@@ -13,7 +13,7 @@ from physbench import ModelCard
 
 OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED = range(8)
 RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA, MODULES, KILLED = range(8, 16)
-KILLED_ONCE = 16
+KILLED_ONCE, TERMINATED_ONCE = 16, 17
 SIZE = (32, 40)
 HEAVY = ("torch", "pybullet", "lpips", "pandas", "matplotlib", "skimage")
 
@@ -39,11 +39,11 @@ class Coded:
             os.kill(os.getpid(), signal.SIGSEGV)
         if KILLED in codes and len(codes) > 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        if KILLED_ONCE in codes:
+        if KILLED_ONCE in codes or TERMINATED_ONCE in codes:
             mark = Path(tempfile.gettempdir()) / f"physbench-toy-{os.getppid()}"  # outlives this process
             if not mark.exists():
                 mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL if KILLED_ONCE in codes else signal.SIGTERM)
             mark.unlink()
         if QUIT in codes:
             sys.exit("enough")
