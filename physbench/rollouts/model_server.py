@@ -278,6 +278,7 @@ def _planar(frames: NDArray[np.uint8]) -> torch.Tensor:
 
 def main() -> None:
     """Serve the parent until it sends None or has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a scheduler may send it to all processes: the parent answers to it
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     jobs = JobReceiver(connection)
     load: LoadRequest = jobs.get()

@@ -57,6 +57,9 @@ def merge_runs(
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers: expected at least 1, got {workers}.")
+    for path in paths:
+        if out.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"--out: {out} is in the shard {path}, which stays as it is. Choose another folder.")
     if RunFolder(out).manifest.exists() and not fresh:
         place = shlex.quote(str(out))
         raise UsageError(

@@ -146,6 +146,15 @@ def test_a_part_that_a_kill_from_outside_ended_is_made_again_as_it_was(
     assert f"was killed by {said}." in engine.events[0].detail
 
 
+def test_sigint_to_the_model_is_left_to_the_command(engine, clips, clip_maker, toys) -> None:
+    clips.add(*(clip_maker(seed, toys.INTERRUPTED) for seed in range(2)))
+    engine.events = []
+    [result] = list(
+        engine.run(engine.plan(list(clips), batch_size=2, load=clips.load, horizon=clips.horizon), clips.load)
+    )
+    assert [rollout.failure for rollout in result] == [None] * 2 and not engine.events
+
+
 def test_the_size_of_the_parts_of_a_batch_is_told(engine, clips, clip_maker, toys) -> None:
     clips.add(*(clip_maker(seed, toys.FULL) for seed in range(5)))
     engine.events, engine.part_size = [], None

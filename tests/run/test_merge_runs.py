@@ -89,6 +89,17 @@ def test_shards_that_are_not_all_of_one_run(copies: list[Path], staged_run: RunF
     assert "there is no such folder" in join(first, first.with_name("none"))
 
 
+@pytest.mark.parametrize("place", ["1", "2/whole"])
+@pytest.mark.parametrize("more", [(), ("--fresh",)])
+def test_the_whole_run_is_not_written_into_a_shard(
+    copies: list[Path], place: str, more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for shard in copies for path in shard.rglob("*"))
+    assert run(("merge", *map(str, copies), "--out", str(tmp_path / place), *more)) == 2
+    assert "which stays as it is. Choose another folder." in capsys.readouterr().err
+    assert before == sorted(path.name for shard in copies for path in shard.rglob("*"))
+
+
 @pytest.mark.parametrize(
     ("place", "name", "value", "words"),
     [
