@@ -247,8 +247,7 @@ class RolloutEngine:
                 batch_in_flight = in_flight[0]
                 self._wait_for(batch_in_flight, list(in_flight)[1:])
                 in_flight.popleft()
-                results = [batch_in_flight.result(self._memory.view, self.card)]  # taken out below: the caller's alone
-                self._memory.release(batch_in_flight.job.offset, slot)
+                results = [batch_in_flight.result(self._memory, self.card)]  # taken out below: the caller's alone
                 offsets.append(batch_in_flight.job.offset)
                 # The next is sent before the result is yielded: the model need not wait for the caller.
                 if (index := next(waiting, None)) is not None:
