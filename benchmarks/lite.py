@@ -2,6 +2,7 @@
 
     python benchmarks/lite.py measure FOLDER [--workers 2]    # saboteurs on all clips of core; can go on
     python benchmarks/lite.py choose FOLDER [RUN ...]         # and finished runs of core, if there are any
+    python benchmarks/lite.py compare RUN [RUN ...]           # finished runs of core, each in lite beside in core
 
 Every source of answers, a saboteur, a gaming baseline or a model that was run, counts as a model. Half of them choose:
 in each task the 8 of its 24 `test` seeds whose mean qualities are nearest to those of all its clips, in the least
@@ -190,13 +191,17 @@ def interval(core: Array, lite: Array, apart: float, rng: np.random.Generator) -
     return np.nanpercentile([agreement(core[k], lite[k], max(apart, 1e-9)) for k in drawn], (2.5, 97.5))
 
 
+def _kinds() -> dict[str, tuple[Kind, ...]]:
+    """Of each task of core, what it is on each axis."""
+    kinds_by_axis = kinds_of(find_suite("core").version, SPEC, CONTEXT)
+    assert kinds_by_axis is not None
+    return {task: tuple(kinds_by_axis[task][axis] for axis in AXES) for task in find_suite("core").tasks}
+
+
 def choose(folder: Path, runs: Sequence[Path]) -> None:
     """Choose on each half, check on the other, and print what came of it."""
     answers = Answers.joined([measured_answers(folder), *map(run_answers, runs)])
-    kinds_by_axis = kinds_of(find_suite("core").version, SPEC, CONTEXT)
-    assert kinds_by_axis is not None
-    kinds = {task: tuple(found[axis] for axis in AXES) for task, found in kinds_by_axis.items()}
-    kinds = {task: kinds[task] for task in find_suite("core").tasks}
+    kinds = _kinds()
     halves = [[], []]
     for place, m in enumerate(np.argsort([zlib.crc32(name.encode()) for name in answers.names])):
         halves[place % 2].append(int(m))
@@ -239,6 +244,46 @@ def made_up(answers: Answers, kinds: Mapping[str, tuple[Kind, ...]], seeds: Mapp
         print(f"| {apart} | {pairs} | {agreement(core, lite, apart):.3f} | {low:.3f} to {high:.3f} |")
 
 
+def compare(runs: Sequence[Path]) -> None:
+    """Print the overall skill of each run in lite and in core, and their difference, with intervals over clips.
+
+    Bootstrap by percentiles: the clips of each task and split are drawn again, those of lite and the others apart.
+    """
+    kinds, rng = _kinds(), np.random.default_rng(3)
+    first_eight = {task: tuple(range(LITE)) for task in kinds}
+    print("| run | core | lite | lite less core |\n" + "| --- " * 4 + "|")
+    for path in runs:
+        answers = run_answers(path)
+        found = [_both(answers, kinds, first_eight)]
+        found += [_both(redrawn(answers, rng), kinds, first_eight) for _ in range(RESAMPLES)]
+        core, lite = np.array(found).T
+        cells = []
+        for values, sign in ((core, ""), (lite, ""), (lite - core, "+")):
+            low, high = np.percentile(values[1:], (2.5, 97.5))
+            cells.append(f"{values[0]:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]")
+        print(f"| {path.name} | {' | '.join(cells)} |", flush=True)
+
+
+def _both(
+    answers: Answers, kinds: Mapping[str, tuple[Kind, ...]], seeds: Mapping[str, tuple[int, ...]]
+) -> tuple[float, float]:
+    """Overall skill of one model on all clips and on those of some test seeds."""
+    core, lite = (overall_skills(answers, kinds, part) for part in (None, seeds))
+    return float(core[0]), float(lite[0])
+
+
+def redrawn(answers: Answers, rng: np.random.Generator) -> Answers:
+    """The same with the clips of every stratum drawn again, those of lite among themselves; seeds keep their places."""
+    values = {}
+    for key, block in answers.values.items():
+        own = np.asarray(answers.seeds[key]) < (LITE if key.split == "test" else 0)
+        drawn = np.empty(len(own), dtype=np.intp)
+        for part in (np.flatnonzero(own), np.flatnonzero(~own)):
+            drawn[part] = rng.choice(part, len(part)) if len(part) else part
+        values[key] = block[..., drawn]
+    return Answers(answers.names, values, answers.seeds)
+
+
 def mixed(answers: Answers, rng: np.random.Generator) -> Answers:
     """Models that answer each clip with one of up to three of the sources, or with ground truth."""
     many = len(answers.names)
@@ -257,13 +302,15 @@ def mixed(answers: Answers, rng: np.random.Generator) -> Answers:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("measure", "choose"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("action", choices=("measure", "choose", "compare"))
+    parser.add_argument("folder", type=Path, metavar="FOLDER|RUN")
     parser.add_argument("runs", type=Path, nargs="*")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     if given.action == "measure":
         measure(given.folder, given.workers)
+    elif given.action == "compare":
+        compare([given.folder, *given.runs])
     else:
         choose(given.folder, given.runs)
 

@@ -22,6 +22,7 @@ from types import ModuleType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from physbench.errors import PhysbenchError
+from physbench.free_heap import then_give_back
 from physbench.plugins import user_files
 
 P = ParamSpec("P")
@@ -205,7 +206,7 @@ class WorkerPool:
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start a job. Its function belongs to an installed module, not to the running script."""
         with main_hidden():  # workers are started here
-            return self._executor.submit(function, *args, **kwargs)
+            return self._executor.submit(then_give_back, function, *args, **kwargs)  # type: ignore[arg-type]
 
     def __enter__(self) -> WorkerPool:
         return self

@@ -221,6 +221,7 @@ def test_few_modules_stand_beside_the_packages() -> None:
     assert {path.stem for path in ENGINE.glob("*.py")} == {
         "__init__",
         "errors",
+        "free_heap",
         "links",
         "printable",
         "progress",

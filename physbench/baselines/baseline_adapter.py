@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
 DEFAULT_ARGUMENTS = {"size": "64", "fps": "15", "context": "8"}
 MEMORY_CLIPS = "1500"  # of the `train` split, by default
-ANSWER_FRAMES = 16  # of an answer, in every baseline
+ANSWER_FRAMES = 16  # of a part of an answer, at most, in every baseline
+ANSWER_BYTES = 1 << 24  # of the same, of all clips as float32: many clips of 256 px come in parts of fewer frames
+
+
+def answer_parts(card: ModelCard, clips: int, horizon: int) -> Iterator[slice]:
+    """Which of the predicted frames come together, from the first to the last."""
+    height, width = card.image_size
+    length = min(ANSWER_FRAMES, max(1, ANSWER_BYTES // (clips * height * width * 3 * 4)))
+    return (slice(start, min(start + length, horizon)) for start in range(0, horizon, length))
 
 
 class Freeze:
@@ -58,8 +66,8 @@ class Oracle:
         import numpy as np
         import torch
 
-        for start in range(0, horizon, ANSWER_FRAMES):
-            chunk = np.stack([clip.future()[start : min(start + ANSWER_FRAMES, horizon)] for clip in clips])
+        for part in answer_parts(self.card, len(clips), horizon):
+            chunk = np.stack([clip.future()[part] for clip in clips])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.baselines.baseline_adapter import ANSWER_FRAMES
+from physbench.baselines.baseline_adapter import answer_parts
 
 if TYPE_CHECKING:
     import torch
@@ -72,8 +72,8 @@ class ConstantVelocity:
 
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)
         scenes = [decompose_context(clip) for clip in clips]
-        for start in range(0, horizon, ANSWER_FRAMES):
-            steps = np.arange(start + 1, min(start + ANSWER_FRAMES, horizon) + 1)
+        for part in answer_parts(self.card, len(clips), horizon):
+            steps = np.arange(part.start, part.stop) + 1
             chunk = np.stack([draw_frames(*scene, steps) for scene in scenes])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,13 @@ def model_context(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
 def _shown(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
     """What a model is shown of a clip: its context, or all of it where the answer is surprise at it."""
     return clip.frames if isinstance(card, SurpriseCard) else model_context(clip, card)
+
+
+def needed_of(clip: Clip, card: ModelCard, privileged: bool) -> Clip:
+    """A clip for a job. Where the model is not handed clips or films, it is without its future frames."""
+    if privileged or isinstance(card, SurpriseCard):
+        return clip
+    return replace(clip, frames=clip.frames[: clip.handover + 1].copy())
 
 
 def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:

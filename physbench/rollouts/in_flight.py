@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
-from physbench.rollouts.answer_memory import answer_view
+from physbench.rollouts.answer_memory import answer_bytes, answer_view
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.messages import (
     DeviceFailure,
@@ -23,6 +22,7 @@ from physbench.rollouts.messages import (
     RolloutEvent,
     RolloutJob,
 )
+from physbench.rollouts.model_process import SharedMemory
 from physbench.rollouts.rollout import Rollout
 
 MESSAGES_PER_CLIP = 8  # of a batch: a part of its own that is halved, tried again and finished needs fewer
@@ -104,10 +104,11 @@ class BatchInFlight:
             return one.frames == 0
         return one.frames <= self.job.stored if self.job.items else one.frames == self.job.stored
 
-    def result(self, memory: NDArray[np.uint8], card: ModelCard) -> BatchResult:
-        """Copy the answers from the shared memory to rollouts; frames have their channels last."""
+    def result(self, memory: SharedMemory, card: ModelCard) -> BatchResult:
+        """Move the answers from the shared memory to rollouts, clip by clip; frames have their channels last."""
         job, size = self.job, card.image_size
-        answers = answer_view(memory, job.offset, card, job.batch_size, job.stored)
+        answers = answer_view(memory.view, job.offset, card, job.batch_size, job.stored)
+        share = answer_bytes(card, 1, job.stored)
         rollouts = []
         for position, item in enumerate(self.batch.items):
             outcome = self.results[position]
@@ -125,6 +126,7 @@ class BatchInFlight:
                         frame[..., channel] = planes[channel]
             shown = item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds
             rollouts.append(Rollout(*shown, states, surprise))
+            memory.release(job.offset + position * share, share)
         seconds = sum(rollout.seconds for rollout in rollouts)
         together = tuple(self.together.get(position, 0) for position in range(self.job.batch_size))
         return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events), together)

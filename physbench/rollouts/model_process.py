@@ -68,16 +68,25 @@ class SharedMemory:
                 self.descriptor = os.dup(file.fileno())
         self.size = 0
         self.view: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+        self._map: mmap.mmap | None = None
 
     def grow(self, size: int) -> None:
         """Make it at least `size` bytes long. It never shrinks."""
         if size > self.size:
             os.ftruncate(self.descriptor, size)
-            self.view = np.frombuffer(mmap.mmap(self.descriptor, size), dtype=np.uint8)
+            self._map = mmap.mmap(self.descriptor, size)
+            self.view = np.frombuffer(self._map, dtype=np.uint8)
             self.size = size
 
+    def release(self, offset: int, size: int) -> None:
+        """Give a part back to the system where it can be: it holds zeros then, and takes memory when it is written."""
+        start, end = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE, (offset + size) // mmap.PAGESIZE * mmap.PAGESIZE
+        if self._map is not None and hasattr(mmap, "MADV_REMOVE") and start < end:
+            with contextlib.suppress(OSError):
+                self._map.madvise(mmap.MADV_REMOVE, start, end - start)
+
     def close(self) -> None:
-        self.view = np.empty(0, dtype=np.uint8)
+        self.view, self._map = np.empty(0, dtype=np.uint8), None
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

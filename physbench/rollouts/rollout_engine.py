@@ -23,7 +23,7 @@ from physbench.clips.generate import frames_ahead
 from physbench.clips.store import clip_store
 from physbench.errors import ModelError
 from physbench.rollouts.answer_memory import answer_bytes
-from physbench.rollouts.batch_jobs import make_job, remaining_job, stored_frames
+from physbench.rollouts.batch_jobs import make_job, needed_of, remaining_job, stored_frames
 from physbench.rollouts.batch_plan import Batch, plan_batches
 from physbench.rollouts.batch_size_probe import find_batch_size
 from physbench.rollouts.in_flight import BatchInFlight, BatchResult
@@ -231,9 +231,8 @@ class RolloutEngine:
         Yields:
             The result of each batch, in order.
         """
-        load, waiting = load or self._from_store, iter(range(len(plan)) if only is None else only)
-        card, chain = self.card, self.chain
-        sizes = [answer_bytes(card, len(each.items), stored_frames(card, each.horizon, chain)) for each in plan]
+        load, card, waiting = load or self._from_store, self.card, iter(range(len(plan)) if only is None else only)
+        sizes = [answer_bytes(card, len(each.items), stored_frames(card, each.horizon, self.chain)) for each in plan]
         slot = max(sizes, default=0)
         self._memory.grow(MAX_IN_FLIGHT * slot)
         in_flight = deque[BatchInFlight]()
@@ -248,19 +247,19 @@ class RolloutEngine:
                 batch_in_flight = in_flight[0]
                 self._wait_for(batch_in_flight, list(in_flight)[1:])
                 in_flight.popleft()
-                result = batch_in_flight.result(self._memory.view, self.card)
+                results = [batch_in_flight.result(self._memory, self.card)]  # taken out below: the caller's alone
                 offsets.append(batch_in_flight.job.offset)
                 # The next is sent before the result is yielded: the model need not wait for the caller.
                 if (index := next(waiting, None)) is not None:
                     in_flight.append(self._submit(index, plan, load, offsets.popleft()))
-                yield result
+                yield results.pop()
         finally:
             if in_flight:  # the caller has stopped: nobody needs the rest
                 self._kill()
 
     def _submit(self, index: int, plan: Sequence[Batch], load: ClipLoader, offset: int) -> BatchInFlight:
         batch = plan[index]
-        clips = {item.row: load(item.row) for item in batch.items}
+        clips = {item.row: needed_of(load(item.row), self.card, self.info.privileged) for item in batch.items}
         job = make_job(
             index,
             batch,

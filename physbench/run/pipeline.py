@@ -165,6 +165,7 @@ class Middle:
             self.bring_references(jobs)
         if self.engine is not None:
             self.roll(self.engine, jobs, todo)
+            self.engine.close()  # while its rollouts are scored, its memory is free
             if "score" in run.stages:
                 jobs.expect_fewer("score", len(todo))  # where the run ends early
         if run.budget_spent:
@@ -240,6 +241,7 @@ class Middle:
                 for result in results:
                     made += 1
                     self.keep(jobs, result, todo)
+                    del result  # its frames, before those of the next batch come
                     self.note_down(engine)
                     jobs.raise_failure()
                     self.rolling = (time.monotonic() - begun) / made * (missing - made)

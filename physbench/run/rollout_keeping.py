@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 
+from physbench.free_heap import give_back
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_store import store_rollouts
 from physbench.rollouts.shared_rollout import SharedRollout, share
@@ -32,6 +33,7 @@ def kept(
     Yields:
         For each rollout, as soon as its job may begin, what the worker has to store; None where it is stored.
     """
+    give_back()  # what was free before these came
     if shares and jobs.waiting() <= JOBS_AHEAD * jobs.workers:
         for rollout in rollouts:
             shared = share(rollout)

@@ -7,7 +7,7 @@ more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,8 @@ def _compose_all(
         where[there, m] = boxes(scene, i, states[there, i], spec)
     first = _first_alike(scene, states, where, moving)
     fresh = np.flatnonzero(first == np.arange(len(times)))
-    pictures = batch((item for t in fresh.tolist() for item in items(t, where[t], moving)), spec)
+    alike = _alike(scene, states, (item for t in fresh.tolist() for item in items(t, where[t], moving)))
+    pictures = batch(alike, spec)
     needed = copies_needed(pictures)
     if pictures:
         with TinyRenderer(scene, needed[0], spec) as renderer:
@@ -113,7 +114,7 @@ def _compose_all(
                 cast = _cast(renderer, picture, states)
                 layer = renderer.picture()
                 for item, numbers in zip(picture, cast, strict=True):
-                    _compose(numbers, item.box, layer, behind, frames[item.frame], area[item.frame])
+                    _compose(numbers, item.box, layer, behind, frames, area, alike[item])
     area /= SUPERSAMPLING**2
     return frames[first], area[first]
 
@@ -128,6 +129,20 @@ def _first_alike(scene: Scene, states: Array, where: NDArray[np.int64], moving: 
     change = (pose[1:] != pose[:-1]).any(axis=(1, 2)) | (seen[1:] != seen[:-1]).any(axis=1)
     start = np.concatenate([[True], change])
     return np.asarray(np.maximum.accumulate(np.where(start, np.arange(len(start)), 0)))
+
+
+def _alike(scene: Scene, states: Array, parts: Iterable[RenderItem]) -> dict[RenderItem, list[int]]:
+    """The first of all items that look the same, each with the frames in which one of them is.
+
+    What stands still while something else moves is drawn once: a screen that will be lifted, say.
+    """
+    first: dict[tuple[object, ...], RenderItem] = {}
+    found: dict[RenderItem, list[int]] = {}
+    for item in parts:
+        poses = (states[item.frame, i, : 3 if scene.bodies[i].shape == "sphere" else 7].tobytes() for i in item.bodies)
+        like = first.setdefault((item.box, item.bodies, *poses), item)
+        found.setdefault(like, []).append(item.frame)
+    return found
 
 
 def _cast(renderer: TinyRenderer, picture: list[RenderItem], states: Array) -> list[dict[int, int]]:
@@ -145,12 +160,14 @@ def _cast(renderer: TinyRenderer, picture: list[RenderItem], states: Array) -> l
     return cast
 
 
-def _compose(numbers: dict[int, int], box: Box, layer: Layer, behind: Layer, frame: Image, area: Array) -> None:
-    """Put what a layer holds of one item's copies inside a box (px) over the static one, in `frame` and `area`."""
+def _compose(
+    numbers: dict[int, int], box: Box, layer: Layer, behind: Layer, frames: Image, area: Array, where: list[int]
+) -> None:
+    """Put what a layer holds of one item's copies inside a box (px) over what stands in the frames where it is."""
     left, top, right, bottom = box
     fine = np.s_[SUPERSAMPLING * top : SUPERSAMPLING * bottom, SUPERSAMPLING * left : SUPERSAMPLING * right]
     number, nearer = layer.number[fine], layer.depth[fine] < behind.depth[fine]
-    count, own = np.zeros(len(area)), np.zeros(number.shape, dtype=bool)
+    count, own = np.zeros(area.shape[1]), np.zeros(number.shape, dtype=bool)
     for i, name in numbers.items():
         mask = (number == name) & nearer
         count[i] = np.count_nonzero(mask)
@@ -159,5 +176,5 @@ def _compose(numbers: dict[int, int], box: Box, layer: Layer, behind: Layer, fra
     if not count.any():
         return
     patch = np.where(own[..., None], layer.rgb[fine][..., :3], behind.rgb[fine])
-    frame[top:bottom, left:right] = downsample(patch)
-    area += count - np.bincount(behind.number[fine][own] + 1, minlength=len(area) + 1)[1:]
+    frames[where, top:bottom, left:right] = downsample(patch)
+    area[where] += count - np.bincount(behind.number[fine][own] + 1, minlength=len(count) + 1)[1:]

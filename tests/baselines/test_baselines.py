@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.baselines.baseline_adapter import baseline_card
+from physbench.baselines import baseline_adapter
+from physbench.baselines.baseline_adapter import answer_parts, baseline_card
 from physbench.baselines.constant_velocity import _known_median, decompose_context
 from physbench.errors import ModelError
 from physbench.world.scene import PALETTE
@@ -125,6 +126,18 @@ def test_the_oracle_returns_the_true_future(load) -> None:
     frames = (torch.cat(chunks, 1)[0].permute(0, 2, 3, 1) * 255 + 0.5).to(torch.uint8).numpy()
     assert (frames == Clip().future()).all()
     assert model.card.track == "privileged"
+
+
+def test_many_large_clips_come_in_short_parts_of_the_same_frames(load, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = baseline_card("freeze", {"size": "256"})
+    parts = list(answer_parts(card, 8, 40))
+    assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])] and parts[-1].stop == 40
+    assert parts[0].stop == 2 and next(answer_parts(card, 1000, 40)) == slice(0, 1)
+    assert [part.stop for part in answer_parts(baseline_card("freeze", {}), 8, 40)] == [16, 32, 40]
+    context = film([(0, (20, 30), (1, 0), 6)], range(4))
+    whole = roll(load, "constant-velocity", context, 20)
+    monkeypatch.setattr(baseline_adapter, "ANSWER_BYTES", 3 * 64 * 64 * 3 * 4)
+    assert np.array_equal(roll(load, "constant-velocity", context, 20), whole)
 
 
 def test_cards_follow_the_arguments() -> None:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.rollouts.batch_jobs import make_job
+from physbench.rollouts.batch_jobs import make_job, needed_of
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.in_flight import BatchInFlight
 from physbench.rollouts.messages import (
@@ -99,3 +100,16 @@ def test_messages_about_one_batch_come_to_an_end(in_flight) -> None:
     """Each might put the time limit off."""
     problems = [in_flight.contradiction(STARTED) for _ in range(1000)]
     assert problems[:20] == [""] * 20 and "more messages" in problems[-1]
+
+
+def test_a_job_is_the_same_without_future_frames(clip_maker) -> None:
+    made = [clip_maker(seed) for seed in range(2)]
+    batch = Batch(tuple(BatchItem(clip.row) for clip in made), 12)
+    card = ModelCard("toy", (32, 40), 10, 3)
+    cut = [needed_of(clip, card, False) for clip in made]
+    assert all(len(clip.frames) == clip.handover + 1 and clip.frames.base is None for clip in cut)
+    settings = {"privileged": False, "chain": True, "seed": 0, "part_size": None, "memory": 10**7, "offset": 0}
+    whole, short = (vars(make_job(0, batch, clips, card, **settings)) for clips in (made, cut))
+    assert np.array_equal(whole.pop("context"), short.pop("context"))
+    assert whole == short
+    assert needed_of(made[0], card, True) is made[0]

@@ -1,5 +1,6 @@
 """No process stays behind, however the parent ends."""
 
+import mmap
 import os
 import pickle
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from physbench.rollouts import model_process
@@ -129,6 +131,24 @@ def test_a_process_that_does_not_read_does_not_hold_the_parent_up() -> None:
     with pytest.raises(OSError):
         process.receive(time.monotonic() + 0.1)
     memory.close()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_REMOVE"), reason="memory cannot be given back here")
+def test_memory_that_was_read_is_given_back_between_whole_pages() -> None:
+    memory, page = SharedMemory(), mmap.PAGESIZE
+    memory.grow(8 * page)
+    memory.view[:] = 7
+    memory.release(page + 1, 3 * page)
+    assert np.flatnonzero(memory.view == 0).tolist() == list(range(2 * page, 4 * page))
+    memory.release(5 * page + 1, page)  # of two pages, neither is whole
+    assert (memory.view[4 * page :] == 7).all()
+    memory.grow(1 << 24)  # the system may hold some pages as a larger one, which stays whole
+    memory.view[:] = 7
+    before = os.fstat(memory.descriptor).st_blocks
+    memory.release(1 << 22, 1 << 23)
+    assert os.fstat(memory.descriptor).st_blocks < 0.6 * before
+    memory.close()
+    memory.release(0, page)
 
 
 @pytest.fixture

@@ -77,6 +77,21 @@ def test_composite_is_a_picture_of_everything(view: str, spec: RenderSpec) -> No
     assert rendered.frames.std(axis=0).max() > 20  # something moved
 
 
+def test_what_stands_still_while_something_else_moves_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A screen that will be lifted, a ball at rest behind it, and a ball that rolls past both in the last frames."""
+    rolling, resting = ball("rolling", (-2.0, -1.0, 0.4)), ball("resting", (1.2, 0.0, 0.4), hue=2)
+    screen = Body("screen", "box", (0.5, 0.05, 0.9), "kinematic", (1.2, -1.5, 0.9), grey=SCREEN_GREY, collides=False)
+    scene, spec = Scene((rolling, resting, screen, FLOOR), FRONT), RenderSpec(64, 64, 10)
+    places = np.stack([(x, -1.0, 0.4) for x in np.linspace(-2.0, 2.0, 40)])
+    states, times = still(scene, places), np.arange(40) / 10
+    drawn, picture = [], TinyRenderer.picture
+    monkeypatch.setattr(TinyRenderer, "picture", lambda self: drawn.append(1) or picture(self))
+    rendered = render(scene, times, states, spec)
+    assert len(drawn) < 30
+    np.testing.assert_array_equal(rendered.frames, bare(scene, times, states, spec))
+    assert np.ptp(rendered.visible_area[:20, 1]) == 0
+
+
 @pytest.mark.parametrize("view", ["front", "top"])
 @pytest.mark.parametrize(("size", "radius"), [(64, 0.4), (128, 0.4), (256, 0.3)])
 def test_balls_appear_where_the_camera_says(view: str, size: int, radius: float) -> None:

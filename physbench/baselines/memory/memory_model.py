@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.baselines.baseline_adapter import ANSWER_FRAMES
+from physbench.baselines.baseline_adapter import answer_parts
 from physbench.baselines.constant_velocity import Sprite, draw_ways
 from physbench.baselines.memory.context_tracks import ANY_CAMERA, SeenObjects, cut_objects, greys_seen, see_objects
 from physbench.baselines.memory.memory_table import MemoryTable, memory_rows
@@ -72,8 +72,7 @@ class Memory:
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)
         pushes = [None] * len(clips) if actions is None else list(actions.double().cpu().numpy())
         drawings = [self.drawing(clip, horizon, push) for clip, push in zip(clips, pushes, strict=True)]
-        for start in range(0, horizon, ANSWER_FRAMES):
-            chosen = slice(start, min(start + ANSWER_FRAMES, horizon))
+        for chosen in answer_parts(self.card, len(context), horizon):
             chunk = np.stack([drawing.draw(chosen) for drawing in drawings])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.baselines.baseline_adapter import ANSWER_FRAMES
+from physbench.baselines.baseline_adapter import answer_parts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +36,8 @@ class Physicist:
         import torch
 
         futures = [predict_frames(clip, self.card.scored_context, horizon) for clip in clips]
-        for start in range(0, horizon, ANSWER_FRAMES):
-            chunk = np.stack([future[start : min(start + ANSWER_FRAMES, horizon)] for future in futures])
+        for part in answer_parts(self.card, len(clips), horizon):
+            chunk = np.stack([future[part] for future in futures])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 
