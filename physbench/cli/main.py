@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Collection, Mapping, Sequence
@@ -22,6 +23,7 @@ from physbench.cli.console import complain, note
 from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.errors import DISK_FULL, PhysbenchError
 
+OF_MODULES = {"skimage": "scikit-image"}  # names of libraries that are not those of their modules
 # One file each in this folder: a noun has `app`, a verb has `command`. The line is what `physbench --help` says of it.
 COMMANDS: Mapping[str, str] = {
     "eval": "Evaluate a model: roll it out, score it, write a report.",
@@ -138,6 +140,12 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
         return 1 if error.errno in (*DISK_FULL, errno.EFBIG) else 2
+    if isinstance(error, ModuleNotFoundError) and (lacks := _lacking(error.name or "")):
+        complain(
+            f"{lacks} is not installed here, which this command needs. The dependency group rollout has what "
+            "`physbench rollout` needs; install physbench whole for all others."
+        )
+        return 2
     if isinstance(error, MemoryError):
         complain("Memory is full. Use --workers 1 or a smaller --batch-size; --resume continues.")
         return 1
@@ -147,6 +155,15 @@ def _explain(error: Exception) -> int:
         "This should not happen: run it again with --debug and report what it prints."
     )
     return 1
+
+
+def _lacking(module: str) -> str:
+    """The library that physbench names as its own need and whose module this is; "" for any other module."""
+    from importlib.metadata import requires
+
+    name = OF_MODULES.get(module.partition(".")[0], module.partition(".")[0])
+    needed = {re.split(r"[^A-Za-z0-9._-]", line)[0] for line in requires("physbench") or () if "extra ==" not in line}
+    return name if name in needed else ""
 
 
 def system_sentence(error: OSError) -> str | None:
