@@ -130,7 +130,7 @@ def stage_of(scene: Scene) -> Stage:
     key = _lamp(scene, kind, above, rng)
     seed = int(rng.integers(1 << 30))
     surfaces = _surfaces(scene, kind, rng)
-    blocks = tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
+    blocks = () if kind == "sky" else tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
     return Stage(kind, surfaces, blocks, key, SKY_LIGHT_ABOVE if above else SKY_LIGHT, scene.camera.center, seed)
 
 
@@ -172,7 +172,7 @@ def bodies_of_parts(scene: Scene, stage: Stage) -> list[int]:
     """Index in Scene.bodies of what each surface, and then each block, is of; -1 of a wall or floor that is decor."""
     planes = [i for i, body in enumerate(scene.bodies) if body.shape == "plane" and body.drawn]
     ground = planes[0] if planes else -1
-    blocks = [i for i, body in enumerate(scene.bodies) if _stands(body)]
+    blocks = [i for i, body in enumerate(scene.bodies) if _stands(body)] if stage.kind != "sky" else []
     return [ground if surface is stage.floor else -1 for surface in stage.surfaces] + blocks
 
 

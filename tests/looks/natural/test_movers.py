@@ -10,10 +10,12 @@ from physbench.clips.generate import make_scene
 from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids
 from physbench.errors import UsageError
+from physbench.looks.known_looks import draw
 from physbench.looks.natural.movers import drawable, movers_at
 from physbench.looks.natural.stage import stage_of
 from physbench.world.engine import initial_states
-from physbench.world.scene import Body, Camera, Scene
+from physbench.world.scene import Body, Camera, RenderSpec, Scene
+from physbench.world.stepping import simulate
 
 ROWS = [row for row in find_suite("core").rows if row.task in ("falling/incline-v1", "falling/stack-v1")]
 
@@ -48,7 +50,6 @@ TILTED = (0.0, float(np.sin(0.2)), 0.0, float(np.cos(0.2)))
         (FRONT, (replace(FLOOR, orientation=TILTED),), "ground", "not level"),
         (FRONT, (FLOOR, replace(FLOOR, name="wall", orientation=TILTED)), "wall", "second plane"),
         (FRONT, (replace(FLOOR, hue=2),), "ground", "plane with a hue"),
-        (TOP, (Body("bumper", "box", (0.3, 1.0, 0.3), "fixed", (1.0, 0.0, 0.0)),), "bumper", "stands still in a sky"),
     ],
 )
 def test_what_cannot_be_drawn_is_named_with_the_reason(
@@ -56,6 +57,18 @@ def test_what_cannot_be_drawn_is_named_with_the_reason(
 ) -> None:
     with pytest.raises(UsageError, match=f"'{name}' cannot be drawn in the look natural: .*{reason}.*--look plain"):
         drawable(Scene((BALL, *bodies), camera))
+
+
+def test_boxes_that_stand_still_in_a_sky_have_the_areas_of_the_plain_look() -> None:
+    grey = Body("bumper", "box", (0.3, 1.0, 0.3), "fixed", (1.0, 0.0, 0.0), grey=0.6)
+    dark = Body("screen", "box", (0.4, 0.3, 0.3), "fixed", (0.0, 0.0, 1.5), grey=0.2)  # above the ball, which it hides
+    scene = Scene((BALL, grey, dark), TOP)
+    states = simulate(scene, np.array([0.0])).states
+    plain, natural = (draw(scene, [0.0], states, RenderSpec(128, 128, 15.0, look)) for look in ("plain", "natural"))
+    np.testing.assert_allclose(natural.visible_area, plain.visible_area, rtol=0.05, atol=2)
+    assert natural.visible_area[0, 0] == 0 and natural.visible_area[0, 2] > 300
+    rows, columns = (natural.frames[0].max(axis=-1) < 96).nonzero()
+    assert len(rows) > 300 and abs(columns.mean() - 63.5) < 1 and abs(rows.mean() - 63.5) < 1
 
 
 def test_what_is_not_drawn_is_not_refused() -> None:
