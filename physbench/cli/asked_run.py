@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from physbench.run.options import Options
     from physbench.run.remote_run import RunPlace
     from physbench.storage.run_folder import RunFolder
@@ -28,15 +32,25 @@ def said_settings(context: typer.Context) -> dict[str, Any]:
     return settings
 
 
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """End the program with what it does at its end. An exception would be another one where a library catches it while
+    it is imported."""
+    from physbench.cli.console import complain
+
+    complain("Interrupted.")
+    atexit._run_exitfuncs()
+    os._exit(130)
+
+
 def begin_workers() -> None:
     """Start the fork server of the workers, which imports what they score with while the command does its own imports.
 
-    Either takes a second or two. From here on the scheduler's SIGTERM ends the command as Ctrl-C does: the server has a
-    temporary folder, which only a program that ends in order removes.
+    Either takes a second or two. From here on the scheduler's SIGTERM ends the command at once, until the run answers
+    to it, but not before the temporary folder of the server is gone.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _end_at_once)
     from physbench.run.worker_jobs import SCORING_PRELOAD
     from physbench.worker_pool import start_fork_server
 

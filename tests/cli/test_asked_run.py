@@ -23,5 +23,5 @@ def test_sigterm_while_the_command_begins_leaves_nothing(tmp_path: Path, monkeyp
         time.sleep(0.3)  # while the server is started, signals are ignored
         process.terminate()
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "Interrupted" in said
+    assert process.returncode == 130 and "Interrupted" in said, said
     assert not any((tmp_path / "temporary").iterdir())

@@ -117,10 +117,10 @@ def test_kernels_are_called_with_the_arguments_of_their_signature() -> None:
 
 
 def test_functions_are_compiled_where_they_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unkept(cache: bool = False, error_model: str = "python") -> Callable[..., object]:
+    def unkept(cache: bool = False, **options: str) -> Callable[..., object]:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return cast(Callable[..., object], numba.njit(error_model=error_model))
+        return cast(Callable[..., object], numba.njit(**options))
 
     monkeypatch.setattr(compiled, "numba", SimpleNamespace(njit=unkept))
 

@@ -15,7 +15,7 @@ Array = NDArray[np.floating]
 STRIP = 2048  # points that are looked at together: what is known of their corners stays in the processor's cache
 FACE_GAP = 1e-4  # m before a face of a box, from where on it hides a part of the sky
 NEAREST = 1e-6  # m, distance that a corner has at least
-BELOW = -1e-4  # sine of the height from where on a corner counts as below the horizon
+HORIZON = -1e-4  # sine of the height from where on a corner counts as below the horizon
 AT_FACE = 2e-3  # m, up to which a point lies on a face
 CLOSEST = 1e-3  # m ahead, from where on something hides a lamp
 
@@ -65,7 +65,7 @@ def sky_behind_solid(
         _sum_outline(edges, to_corners, faces, normal, count, weight, total)
         for p in range(count):
             share = total[p]
-            if lowest[p] < BELOW:
+            if lowest[p] < HORIZON:
                 share = _above_horizon(edges, to_corners[:, :, p], faces[:, p], normal[:, p])
             hidden[start + p] = min(max(share, np.float32(0.0)), np.float32(1.0))
 
