@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -38,6 +39,9 @@ WORKER_ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
 }
 _notice: list[Any] = []  # in a worker: the event of its pool, to be set
+# Characters of the name of a folder in which the fork server's socket, "pymp-12345678/listener-12345678", has a name
+# that systems allow (104 with its end on macOS, 108 on Linux).
+LONGEST_TEMPORARY = 70
 FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more than it saves
 
 
@@ -158,10 +162,23 @@ def start_fork_server(preload: Sequence[str]) -> str:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return "spawn"
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
+    _take_short_temporary_folder()
     with _signals_ignored(), _environment_of_workers():
         forkserver.ensure_running()
     _end_fork_server_at_exit()
     return "forkserver"
+
+
+def _take_short_temporary_folder() -> None:
+    """Let the sockets of multiprocessing lie in /tmp where $TMPDIR is too long for them, as on many clusters."""
+    if len(tempfile.gettempdir()) <= LONGEST_TEMPORARY or not os.access("/tmp", os.W_OK):
+        return
+    before = tempfile.tempdir
+    tempfile.tempdir = "/tmp"
+    try:
+        util.get_temp_dir()  # is made once, and kept
+    finally:
+        tempfile.tempdir = before
 
 
 @cache

@@ -109,6 +109,17 @@ def test_signal_handlers_that_were_not_set_from_python_are_left_alone(monkeypatc
     assert {number: signal.getsignal(number) for number in ours} == ours
 
 
+def test_workers_start_where_temporary_files_have_long_names(tmp_path: Path) -> None:
+    """A socket has a name of 107 characters at most; schedulers name a folder for each job."""
+    folder = tmp_path / ("job-" + 80 * "1")
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("3\n", 0), done.stderr
+    assert not any(folder.iterdir())
+
+
 def test_workers_have_one_thread_and_their_parent_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     with worker_pool.WorkerPool(1) as pool:
