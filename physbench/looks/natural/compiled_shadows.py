@@ -12,7 +12,7 @@ from physbench.world.compiled import compiled, kernel, part
 
 Array = NDArray[np.floating]
 
-STRIP = 2048  # points that are looked at together: what is known of their corners stays in the processor's cache
+STRIP = 512  # points that are looked at together: what is known of their corners stays in the processor's cache
 FACE_GAP = 1e-4  # m before a face of a box, from where on it hides a part of the sky
 NEAREST = 1e-6  # m, distance that a corner has at least
 HORIZON = -1e-4  # sine of the height from where on a corner counts as below the horizon
@@ -54,18 +54,20 @@ def sky_behind_solid(
     place, normal = np.empty((3, STRIP), dtype=np.float32), np.empty((3, STRIP), dtype=np.float32)
     to_corners = np.empty((len(corners), 3, STRIP), dtype=np.float32)
     faces = np.empty((len(planes), STRIP), dtype=np.float32)
-    lowest = np.empty(STRIP, dtype=np.float32)
+    lowest, highest = np.empty(STRIP, dtype=np.float32), np.empty(STRIP, dtype=np.float32)
     weight = np.empty(STRIP, dtype=np.float32)
     total = np.empty(STRIP, dtype=np.float32)
     for start in range(0, points.shape[1], STRIP):
         count = min(STRIP, points.shape[1] - start)
         place[:, :count], normal[:, :count] = points[:, start : start + count], normals[:, start : start + count]
         _see_faces(planes, place, count, faces)
-        _look_at_corners(corners, place, normal, count, to_corners, lowest)
+        _look_at_corners(corners, place, normal, count, to_corners, lowest, highest)
         _sum_outline(edges, to_corners, faces, normal, count, weight, total)
         for p in range(count):
             share = total[p]
-            if lowest[p] < HORIZON:
+            if highest[p] < -HORIZON:
+                share = np.float32(0.0)
+            elif lowest[p] < HORIZON:
                 share = _above_horizon(edges, to_corners[:, :, p], faces[:, p], normal[:, p])
             hidden[start + p] = min(max(share, np.float32(0.0)), np.float32(1.0))
 
@@ -84,12 +86,13 @@ def _see_faces(planes: Array, points: Array, count: int, faces: Array) -> None:
 
 @part
 def _look_at_corners(
-    corners: Array, points: Array, normals: Array, count: int, to_corners: Array, lowest: Array
+    corners: Array, points: Array, normals: Array, count: int, to_corners: Array, lowest: Array, highest: Array
 ) -> None:
-    """Write directions (K, 3, P) of length 1 from points (3, P) to corners, and the least sine (P,) of their height."""
+    """Write directions (K, 3, P) of length 1 from points (3, P) to corners, and the least and largest sine (P,) of
+    their heights."""
     x, y, z = points
     nx, ny, nz = normals
-    lowest[:] = np.float32(1.0)
+    lowest[:], highest[:] = np.float32(1.0), np.float32(-1.0)
     for k in range(len(corners)):
         ux, uy, uz = to_corners[k]
         cx, cy, cz = corners[k]
@@ -102,6 +105,7 @@ def _look_at_corners(
             ux[p], uy[p], uz[p] = ax, ay, az
             rise = ax * nx[p] + ay * ny[p] + az * nz[p]
             lowest[p] = rise if rise < lowest[p] else lowest[p]
+            highest[p] = rise if rise > highest[p] else highest[p]
 
 
 @part
@@ -120,11 +124,11 @@ def _sum_outline(
     for e in range(len(edges)):
         begin, end, left, right = edges[e]
         at_left, at_right = faces[left], faces[right]
-        some = np.float32(0.0)
+        some = 0
         for p in range(count):  # an edge is part of the outline where one of its faces is seen
             weight[p] = at_left[p] - at_right[p]
-            some = max(some, abs(weight[p]))
-        if some == 0.0:
+            some |= at_left[p] != at_right[p]
+        if not some:
             continue
         ax, ay, az = to_corners[begin]
         bx, by, bz = to_corners[end]
