@@ -11,8 +11,8 @@ and standard deviation of tracked centres (px, the worse axis), how many places 
 largest strength of a violation (diameters) that shadowing reads off ground truth. `situations` prints the errors of
 tracked centres (px) over all tasks by what a body is and what is around it: the median and the largest bias of a body
 in a clip, the standard deviation around it, by how much the bias of one changes most from the first half of a clip to
-the second (10 frames or more each) and in which clip, and how many places are lost. `drawn` prints the CPU seconds a
-frame of whole clips whose static light is in the cache, the least of three times, seeds from `--seed` on.
+the second (10 frames or more each), in which clips these are, and how many places are lost. `drawn` prints the CPU
+seconds a frame of whole clips whose static light is in the cache, the least of three times, seeds from `--seed` on.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def situations_of(clip: Clip) -> NDArray[np.str_]:
 
 def situations(options: argparse.Namespace) -> None:
     spec = RenderSpec(options.size, options.size, options.fps, options.look)
-    biases: dict[str, list[float]] = {}
+    biases: dict[str, list[tuple[float, str]]] = {}
     changes: dict[str, list[tuple[float, str]]] = {}
     squares: dict[str, list[NDArray[np.floating]]] = {}
     places: dict[str, list[int]] = {}  # asked for, lost
@@ -168,20 +168,23 @@ def situations(options: argparse.Namespace) -> None:
                 off = error[there, body]
                 if len(off) < SHORTEST:
                     continue
-                biases.setdefault(kind, []).append(float(np.abs(off.mean(axis=0)).max()))
+                biases.setdefault(kind, []).append((float(np.abs(off.mean(axis=0)).max()), clip.id))
                 squares.setdefault(kind, []).append((off - off.mean(axis=0)) ** 2)
                 if len(off) >= 2 * HALF:
                     first, last = off[: len(off) // 2].mean(axis=0), off[len(off) // 2 :].mean(axis=0)
                     changes.setdefault(kind, []).append((float(np.abs(last - first).max()), clip.id))
-    print(f"{'situation':16} {'places':>7} {'lost %':>7} {'bias':>7} {'largest':>8} {'sd':>7} {'change':>7}")
+    heads = "".join(f"{head:>8}" for head in ("places", "lost %", "bias", "largest", "sd", "change"))
+    print(f"{'situation':16}{heads}  clips of largest, change")
     for kind in SITUATIONS:
         asked, lost = places[kind]
         if asked:
             sd = np.sqrt(np.concatenate(squares[kind]).mean(axis=0)).max() if kind in squares else float("nan")
-            change, where = max(changes.get(kind, [(float("nan"), "")]))
+            unread = [(float("nan"), "-")]
+            (largest, of_bias), (change, of_change) = (max(each.get(kind, unread)) for each in (biases, changes))
+            median = np.median([bias for bias, _ in biases.get(kind, unread)])
             print(
-                f"{kind:16} {asked:7} {100 * lost / asked:7.1f} {np.median(biases.get(kind, [np.nan])):7.3f} "
-                f"{max(biases.get(kind, [np.nan])):8.3f} {sd:7.3f} {change:7.3f} {where}"
+                f"{kind:16}{asked:8}{100 * lost / asked:8.1f}{median:8.3f}{largest:8.3f}{sd:8.3f}{change:8.3f}"
+                f"  {of_bias}, {of_change}"
             )
 
 
