@@ -162,9 +162,9 @@ def situations(options: argparse.Namespace) -> None:
             for body, kind in itertools.product(range(error.shape[1]), SITUATIONS):
                 here = kinds[:, body] == kind
                 there = here & np.isfinite(error[:, body]).all(axis=-1)
-                asked = places.setdefault(kind, [0, 0])
-                asked[0] += int(here.sum())
-                asked[1] += int(here.sum() - there.sum())
+                count = places.setdefault(kind, [0, 0])
+                count[0] += int(here.sum())
+                count[1] += int(here.sum() - there.sum())
                 off = error[there, body]
                 if len(off) < SHORTEST:
                     continue
