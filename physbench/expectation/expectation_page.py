@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,18 @@ from physbench.expectation.shown_films import chosen_pairs, play
 from physbench.expectation.surprise_series import PairReading
 from physbench.report.page_environment import page_environment
 from physbench.report.report_page import INLINE_ONLY, SCRIPT
-from physbench.report.svg import CONSTANT_VELOCITY, FREEZE, LINE, MODEL, SOFT, TRUTH, drawing, inline
+from physbench.report.svg import (
+    CONSTANT_VELOCITY,
+    FREEZE,
+    INCH,
+    LINE,
+    MODEL,
+    SOFT,
+    TRUTH,
+    Plot,
+    even_ticks,
+    inline,
+)
 from physbench.report.table_view import Cell, Table, TableRow
 from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult
 from physbench.results.number_format import fixed, number
@@ -156,35 +167,54 @@ def curve_chart(name: str, kind: ExpectationKindResult) -> str:
     """Share of pairs told apart by the size of a violation, with the fitted curve and the baselines."""
     sizes = [size.size for size in kind.sizes]
     amounts = np.array([IMPOSSIBLE_KINDS[name].amount(size) for size in sizes])
-    with drawing(3.0, 1.9, (0.36, 0.1, 0.12, 0.42)) as (figure, axes):
-        axes.set_xscale("log")
-        for level in (0.5, 0.75):
-            axes.axhline(level, color=LINE, lw=0.8, zorder=1)
-        for baseline in kind.sizes[0].baselines:
-            values = [size.baselines.get(baseline) for size in kind.sizes]
-            colour = FREEZE if baseline in GREY_BASELINES else CONSTANT_VELOCITY
-            axes.plot(amounts, [np.nan if v is None else v for v in values], color=colour, lw=0.8, zorder=2)
-        axes.plot(amounts, [np.nan if s.curve is None else s.curve for s in kind.sizes], color=MODEL, lw=1.8, zorder=4)
-        axes.plot(amounts, [np.nan if s.accuracy is None else s.accuracy for s in kind.sizes], "o", color=MODEL, ms=4)
-        axes.set_ylim(-0.04, 1.06)
-        axes.set_yticks([0, 0.5, 0.75, 1], ["0", ".5", ".75", "1"])
-        axes.minorticks_off()
-        axes.set_xticks(amounts, [f"{size:g}" for size in sizes])
-        axes.set_xlabel(kind.unit)
-        return inline(figure, f"curve-{name}", f"{kind.noun}: share of pairs told apart by size; {kind.said}.")
+    apart = 0.045 * np.ptp(np.log10(amounts)) or 0.02
+    panel = Plot(
+        (0.36 * INCH, 0.12 * INCH, 2.54 * INCH, 1.36 * INCH),
+        (float(min(amounts)) * 10**-apart, float(max(amounts)) * 10**apart),
+        (-0.04, 1.06),
+        "x",
+    )
+    for level in (0.5, 0.75):
+        panel.line(amounts[[0, -1]] * 10.0 ** np.array([-apart, apart]), [level, level], LINE, 0.8)
+    for baseline in kind.sizes[0].baselines:
+        colour = FREEZE if baseline in GREY_BASELINES else CONSTANT_VELOCITY
+        panel.line(amounts, _known(size.baselines.get(baseline) for size in kind.sizes), colour, 0.8)
+    told = _known(size.accuracy for size in kind.sizes)
+    panel.line(amounts, _known(size.curve for size in kind.sizes), MODEL, 1.8)
+    for amount, accuracy in zip(amounts, told, strict=True):
+        if np.isfinite(accuracy):
+            panel.mark(float(amount), accuracy, "o", 4, MODEL)
+    panel.axis_y([0, 0.5, 0.75, 1], ["0", ".5", ".75", "1"])
+    panel.axis_x(list(amounts), [f"{size:g}" for size in sizes], kind.unit)
+    words = f"{kind.noun}: share of pairs told apart by size; {kind.said}."
+    return inline(3.0, 1.9, [panel], f"curve-{name}", words)
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    """Values with NaN for those that are not known."""
+    return [np.nan if value is None else value for value in values]
 
 
 def film_chart(pair: FilmPair, part: Mapping[str, Any]) -> str:
     """Surprise over time at the two films of a pair."""
     times = np.array(part["times"], dtype=np.float64)
-    with drawing(3.0, 1.7, (0.42, 0.1, 0.1, 0.36)) as (figure, axes):
-        for name, colour, width in ((pair.possible, TRUTH, 1.0), (pair.impossible, MODEL, 1.8)):
-            values = [np.nan if value is None else value for value in part["films"][name]]
-            axes.plot(times, values, color=colour, lw=width, zorder=3)
-        axes.axvline(pair.event, color=SOFT, lw=0.8, ls=(0, (2, 2)), zorder=2)
-        drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines[:2]])
-        if np.isfinite(drawn).any() and 0 <= np.nanmin(drawn) <= np.nanmax(drawn) / 2:  # else small changes are lost
-            axes.set_ylim(bottom=0)
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-        axes.set_xlabel("seconds from the hand-over")
-        return inline(figure, f"film-{pair.id}", f"Surprise over time at the films of {pair.id}.")
+    films = {name: _known(part["films"][name]) for name in (pair.possible, pair.impossible)}
+    drawn = np.concatenate(list(films.values()))
+    drawn = drawn[np.isfinite(drawn)] if np.isfinite(drawn).any() else np.array([0.0, 1.0])
+    low, high = float(drawn.min()), float(drawn.max())
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
+    low = 0.0 if 0 <= low <= high / 2 else low - margin  # else small changes are lost
+    margin_x = 0.05 * float(np.ptp(times)) or 0.5
+    across = (float(times.min()) - margin_x, float(times.max()) + margin_x)
+    panel = Plot((0.42 * INCH, 0.14 * INCH, 2.48 * INCH, 1.2 * INCH), across, (low, high + margin))
+    panel.line([pair.event, pair.event], [low, high + margin], SOFT, 0.8, dash="1.6,1.6")
+    for name, colour, width in ((pair.possible, TRUTH, 1.0), (pair.impossible, MODEL, 1.8)):
+        panel.line(times, films[name], colour, width)
+    power = int(np.floor(np.log10(max(abs(low), abs(high))))) if low or high else 0
+    power = 0 if -2 <= power <= 2 else power
+    ticks, labels = even_ticks(low / 10.0**power, (high + margin) / 10.0**power, 5)
+    panel.axis_y([tick * 10.0**power for tick in ticks], labels)
+    panel.axis_x(*even_ticks(*across, 5), "seconds from the hand-over")
+    if power:
+        panel.heading(f"1e{power}")
+    return inline(3.0, 1.7, [panel], f"film-{pair.id}", f"Surprise over time at the films of {pair.id}.")

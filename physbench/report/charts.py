@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +12,20 @@ from physbench.report.svg import (
     BAND,
     CONSTANT_VELOCITY,
     FREEZE,
+    INCH,
     LINE,
     MODEL,
     PHYSICIST,
     SOFT,
     TRUTH,
-    drawing,
+    Plot,
+    even_ticks,
+    hatching,
     inline,
 )
 from physbench.report.table_view import KIND_WORDS
 from physbench.results.lawful_fraction import BINS, GroupShares
 from physbench.results.number_format import short
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LEAST_ERROR, MOST_ERROR = 0.003, 20.0  # diameters, the scale of errors
 WIDE_ENOUGH = 0.12  # of the width, for the word in a hidden time
@@ -37,102 +34,103 @@ NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant ve
 LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
 COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
 COLOUR["physicist"] = PHYSICIST
+MOST_STEPS, FEW_STEPS = 9, 5  # of an axis of time, in a large and in a small chart
+LINE_WIDTH = {True: 1.8, False: 1.1}  # of a line: that of the model, others
 
 
 def axis_chart(result: dict[str, Any], axis: str) -> str:
     """Quality of every task on one axis: the model with its interval between freeze and truth."""
     tasks = list(result["tasks"])
     words = [f"Quality by task, {axis}."]
-    with drawing(3.3, 0.42 + 0.38 * len(tasks), (0.0, 0.03, 0.02, 0.22)) as (figure, ax):
-        for y, task in enumerate(reversed(tasks)):
-            found = result["tasks"][task][axis]
-            dim = found["kind"] in ("unscored", "absent")
-            references = found["references"]
-            truth, freeze = references["truth"], references["freeze"]
-            ax.text(0, y + 0.24, short(task), fontsize=8, color=SOFT, va="baseline")
-            if found["kind"] != "informative":
-                ax.text(
-                    1,
-                    y + 0.24,
-                    KIND_WORDS[found["kind"]],
-                    fontsize=7,
-                    color=SOFT,
-                    ha="right",
-                    va="baseline",
-                    style="italic",
-                )
-            ax.plot([0, 1], [y, y], color=LINE, lw=0.8, zorder=0)
-            if truth is not None and freeze is not None:
-                ax.plot([freeze, truth], [y, y], color=BAND, lw=5, solid_capstyle="butt", zorder=1)
-                ax.plot(truth, y, marker="|", ms=9, mew=1.6, color=TRUTH, ls="", zorder=3)
-                ax.plot(freeze, y, marker="|", ms=9, mew=1.6, color=FREEZE, ls="", zorder=3)
-            if references["constant-velocity"] is not None:
-                ax.plot(
-                    references["constant-velocity"], y, marker="D", ms=3.6, color=CONSTANT_VELOCITY, ls="", zorder=4
-                )
-            if found["quality"] is not None:
-                if found["interval"]:
-                    ax.plot(found["interval"], [y, y], color=MODEL, lw=1.8, zorder=5, alpha=0.4 if dim else 1)
-                ax.plot(found["quality"], y, marker="o", ms=6, color=MODEL, ls="", zorder=6, alpha=0.4 if dim else 1)
-                words.append(f"{short(task)}: model {found['quality']:.2f}, {found['why']}.")
-        ax.set_xlim(-0.02, 1.02)
-        ax.set_ylim(-0.45, len(tasks) - 0.35)
-        ax.set_yticks([])
-        ax.spines["left"].set_visible(False)
-        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
-        return inline(figure, f"axis-{axis}", " ".join(words))
+    width, height, margin = 3.3, 0.42 + 0.38 * len(tasks), 0.22
+    panel = Plot((0, 0.03 * INCH, (width - 0.02) * INCH, (height - margin - 0.03) * INCH), (-0.02, 1.02),
+                  (-0.45, len(tasks) - 0.35))  # fmt: skip
+    for y, task in enumerate(reversed(tasks)):
+        found = result["tasks"][task][axis]
+        opacity = 0.4 if found["kind"] in ("unscored", "absent") else 1.0
+        references = found["references"]
+        truth, freeze, constant = (references[name] for name in ("truth", "freeze", "constant-velocity"))
+        panel.text(0, y + 0.24, short(task))
+        if found["kind"] != "informative":
+            panel.text(1, y + 0.24, KIND_WORDS[found["kind"]], size=7, anchor="end", italic=True)
+        panel.line([0, 1], [y, y], LINE, 0.8)
+        if truth is not None and freeze is not None:
+            panel.line([freeze, truth], [y, y], BAND, 5, cap="butt")
+            panel.mark(truth, y, "|", 9, TRUTH)
+            panel.mark(freeze, y, "|", 9, FREEZE)
+        if constant is not None:
+            panel.mark(constant, y, "D", 3.6, CONSTANT_VELOCITY)
+        if found["quality"] is not None:
+            if found["interval"]:
+                panel.line(found["interval"], [y, y], MODEL, 1.8, opacity=opacity)
+            panel.mark(found["quality"], y, "o", 6, MODEL, opacity)
+            words.append(f"{short(task)}: model {found['quality']:.2f}, {found['why']}.")
+    panel.axis_x([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+    return inline(width, height, [panel], f"axis-{axis}", " ".join(words))
 
 
-@contextmanager
-def _two_panels(
-    times: Array, small: bool, ratio: float, above: str, below: str
-) -> Iterator[tuple[Figure, Axes, Axes, float]]:
-    """A figure with two panels over the same time; the upper one is `ratio` times as high. The last is its end, s."""
-    width, height = (3.0, 1.9) if small else (4.0, 2.7)
-    margins, end = (0.36, 0.08, 0.16, 0.36), float(times[-1]) if len(times) else 1.0
-    with drawing(width, height, margins, 0.24, nrows=2, sharex=True, height_ratios=(ratio, 1)) as (figure, panels):
-        for panel, title in zip(panels, (above, below), strict=True):
-            # At a given height, as to find one that hides no tick would take a third of the time of a chart.
-            panel.set_title(title, loc="left", y=1.0, fontsize=8, color=SOFT, pad=3)
-        panels[1].set_xlim(0, end)
-        panels[1].set_xlabel("seconds from the hand-over")
-        yield figure, *panels, end
+class TwoPanels:
+    """Two panels over the same time; the upper one is `ratio` times as high."""
+
+    def __init__(self, times: Array, small: bool, ratio: float, above: str, below: str) -> None:
+        self.width, self.height, self._steps = (3.0, 1.9, FEW_STEPS) if small else (4.0, 2.7, MOST_STEPS)
+        self.end = float(times[-1]) if len(times) else 1.0  # s
+        left, right, top, bottom, gap = (INCH * share for share in (0.36, 0.08, 0.16, 0.36, 0.24))
+        self._across = (left, INCH * self.width - left - right)
+        share = (INCH * self.height - top - bottom - gap) / (ratio + 1)
+        self._down = {"top": (top, ratio * share), "below": (top + ratio * share + gap, share)}
+        self._titles = {"top": above, "below": below}
+
+    def panel(self, which: str, ends: tuple[float, float], log: str = "") -> Plot:
+        """The upper one, "top", or the one below, "below", between these ends of its axis, with its title."""
+        (left, width), (top, height) = self._across, self._down[which]
+        panel = Plot((left, top, width, height), (0, self.end), ends, log)
+        panel.heading(self._titles[which])
+        return panel
+
+    def inline(self, top: Plot, below: Plot, name: str, title: str, hatched: bool = False) -> str:
+        """Both with their axis of time."""
+        ticks, labels = even_ticks(0, self.end, self._steps)
+        top.axis_x(ticks)
+        below.axis_x(ticks, labels, "seconds from the hand-over")
+        return inline(self.width, self.height, [top, below], name, title, hatched)
 
 
 def error_chart(group: GroupCurves, *, small: bool = False) -> str:
     """Median error of the objects of a family or task over time, and the share of them that is seen, with bands."""
-    words = [f"Error over time, {short(group.name)}."]
-    with _two_panels(group.times, small, 3.4, "error in diameters", "share still there") as (figure, top, below, end):
+    words, name = [f"Error over time, {short(group.name)}."], f"error-{group.name}"
+    both = TwoPanels(group.times, small, 3.4, "error in diameters", "share still there")
+    top, below = both.panel("top", (LEAST_ERROR, MOST_ERROR), "y"), both.panel("below", (-0.06, 1.06))
+    hidden = hidden_spans(group)
+    for panel, ends in ((top, (LEAST_ERROR, MOST_ERROR)), (below, (-0.06, 1.06))):
         if group.predictability is not None:
-            for ax in (top, below):
-                ax.axvspan(min(group.predictability, end), end, color=BAND, lw=0, alpha=0.55, zorder=0)
-                ax.axvline(min(group.predictability, end), color=SOFT, lw=0.8, ls=(0, (1, 2)), zorder=1)
-            words.append(f"Predictable for {group.predictability:.1f} s.")
-        for start, stop in hidden_spans(group):
-            for ax in (top, below):
-                ax.axvspan(start, stop, facecolor="none", edgecolor=SOFT, hatch="////", lw=0, alpha=0.35, zorder=0)
-            if stop - start > WIDE_ENOUGH * end:
-                top.text((start + stop) / 2, MOST_ERROR * 0.6, "hidden", fontsize=7, color=SOFT, ha="center", va="top")
-            words.append(f"Hidden from {start:.1f} to {stop:.1f} s.")
-        top.axhline(1, color=SOFT, lw=0.8, ls=(0, (4, 3)), zorder=1)
-        for source in NAMES:
-            curve = group.curves.get(source)
-            if curve is None or not np.isfinite(curve.present).any():
-                continue
-            style: dict[str, Any] = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
-            for ax, band in ((top, curve.median_band), (below, curve.present_band)):
-                if band is not None:
-                    low, high = (_outside(_shown(end, ax is top), group) for end in band)
-                    ax.fill_between(group.times, low, high, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
-            top.plot(group.times, _outside(_shown(curve.median, True), group), **style)
-            below.plot(group.times, _outside(curve.present, group), **style)
-            words.append(f"{NAMES[source]}: {_described(group, source)}.")
-        top.set_yscale("log")
-        top.set_ylim(LEAST_ERROR, MOST_ERROR)
-        top.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
-        below.set_ylim(-0.06, 1.06)
-        below.set_yticks([0, 1])
-        return inline(figure, f"error-{group.name}", " ".join(words))
+            limit = min(group.predictability, both.end)
+            panel.span(limit, both.end, BAND, 0.55)
+            panel.line([limit, limit], ends, SOFT, 0.8, dash="0.8,1.6")
+        for start, stop in hidden:
+            panel.span(max(start, 0), min(stop, both.end), hatching(name), 0.2)
+    if group.predictability is not None:
+        words.append(f"Predictable for {group.predictability:.1f} s.")
+    for start, stop in hidden:
+        if stop - start > WIDE_ENOUGH * both.end:
+            top.text((start + stop) / 2, MOST_ERROR * 0.6, "hidden", size=7, anchor="middle", down=5.4)
+        words.append(f"Hidden from {start:.1f} to {stop:.1f} s.")
+    top.line([0, both.end], [1, 1], SOFT, 0.8, dash="3.2,2.4")
+    known = [source for source in NAMES if source in group.curves and np.isfinite(group.curves[source].present).any()]
+    for source in known:
+        curve = group.curves[source]
+        for panel, band in ((top, curve.median_band), (below, curve.present_band)):
+            if band is not None:
+                low, high = (_outside(_shown(end, panel is top), group) for end in band)
+                panel.band(group.times, low, high, COLOUR[source], 0.2)
+    for source in known:
+        curve, width = group.curves[source], LINE_WIDTH[source == "model"]
+        top.line(group.times, _outside(_shown(curve.median, True), group), COLOUR[source], width)
+        below.line(group.times, _outside(curve.present, group), COLOUR[source], width)
+        words.append(f"{NAMES[source]}: {_described(group, source)}.")
+    top.axis_y([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+    below.axis_y([0, 1], ["0", "1"])
+    return both.inline(top, below, name, " ".join(words), bool(hidden))
 
 
 def hidden_spans(group: GroupCurves) -> list[tuple[float, float]]:
@@ -174,21 +172,19 @@ def _described(group: GroupCurves, source: str) -> str:
 def share_chart(group: GroupShares, *, small: bool = False) -> str:
     """Which share of the due objects the laws explain over time, and breaks per second below."""
     words = [f"Lawfulness over time, {short(group.name)}."]
-    with _two_panels(group.times, small, 2.2, "share explained", "breaks per second") as (figure, top, below, end):
-        edges = np.linspace(0, end, BINS + 1)
-        most = 0.0
-        for source in LAWFUL_NAMES:
-            share = group.shares.get(source)
-            if share is None or not np.isfinite(share.explained).any():
-                continue
-            style: dict[str, Any] = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
-            if share.band is not None:
-                top.fill_between(group.times, *share.band, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
-            top.plot(group.times, share.explained, **style)
-            below.stairs(share.breaks, edges, baseline=None, **style)
-            most = max(most, float(np.nanmax(share.breaks, initial=0.0)))
-            words.append(f"{LAWFUL_NAMES[source]}: {100 * float(np.nanmean(share.explained)):.0f} % explained.")
-        top.set_ylim(-0.04, 1.04)
-        top.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-        below.set_ylim(-0.06 * max(most, 0.5), 1.1 * max(most, 0.5))
-        return inline(figure, f"lawful-{group.name}", " ".join(words))
+    shares = {source: group.shares[source] for source in LAWFUL_NAMES if source in group.shares}
+    shares = {source: share for source, share in shares.items() if np.isfinite(share.explained).any()}
+    most = max([0.5, *(float(np.nanmax(share.breaks, initial=0.0)) for share in shares.values())])
+    both = TwoPanels(group.times, small, 2.2, "share explained", "breaks per second")
+    top, below = both.panel("top", (-0.04, 1.04)), both.panel("below", (-0.06 * most, 1.1 * most))
+    edges = np.repeat(np.linspace(0, both.end, BINS + 1), 2)[1:-1]
+    for source, share in shares.items():
+        if share.band is not None:
+            top.band(group.times, *share.band, COLOUR[source], 0.2)
+    for source, share in shares.items():
+        top.line(group.times, share.explained, COLOUR[source], LINE_WIDTH[source == "model"])
+        below.line(edges, np.repeat(share.breaks, 2), COLOUR[source], LINE_WIDTH[source == "model"], cap="butt")
+        words.append(f"{LAWFUL_NAMES[source]}: {100 * float(np.nanmean(share.explained)):.0f} % explained.")
+    top.axis_y([0, 0.5, 1], ["0", "0.5", "1"])
+    below.axis_y(*even_ticks(0, 1.1 * most, 2))
+    return both.inline(top, below, f"lawful-{group.name}", " ".join(words))

@@ -10,7 +10,9 @@ import pytest
 
 from physbench.report.charts import axis_chart, error_chart, hidden_spans
 from physbench.report.error_curves import CurvePool, GroupCurves
-from physbench.report.svg import COLOURS
+from physbench.report.svg import even_ticks
+
+PAGE_COLOURS = [f"var(--{name})" for name in ("soft", "line", "model", "freeze", "cv", "truth", "band")]
 
 
 def result(name: str, **changes: object) -> dict:
@@ -40,7 +42,7 @@ def test_axis_chart(name: str) -> None:
     assert label.startswith("Quality by task, drift.")
     assert "model 0.50, truth 1.00, freeze 0.10" in label
     assert "<script" not in chart
-    assert not set(COLOURS) & set(re.findall(r"#[0-9a-f]{6}", chart))
+    assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', chart)) <= {"none", *PAGE_COLOURS}
     assert chart == axis_chart(result(name), "drift")
 
 
@@ -64,7 +66,7 @@ def test_error_chart() -> None:
 
 def bands(chart: str) -> list[str]:
     """The areas of a chart through which the lines are seen."""
-    return re.findall(r"fill-opacity: *0\.2\b", chart)
+    return re.findall(r'fill-opacity="0\.2"', chart)
 
 
 def test_a_band_is_drawn_where_there_are_clips_enough() -> None:
@@ -107,3 +109,18 @@ def test_a_curve_has_a_gap_where_objects_are_hidden() -> None:
     seen.add(times, {"model": np.full((30, 2), 0.1), "truth": error[:, 1:]}, None)
     assert hidden_spans(seen.result()) == [] and ">hidden<" not in error_chart(seen.result())
     assert hidden_spans(GroupCurves("none", times, {}, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "most", "labels"),
+    [
+        (0, 4, 9, ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0"]),
+        (0, 4, 5, ["0", "1", "2", "3", "4"]),
+        (0, 0.55, 2, ["0.0", "0.5"]),
+        (-0.2, 2.2, 5, ["0.0", "0.5", "1.0", "1.5", "2.0"]),
+        (1012.5, 1013.1, 5, ["1012.6", "1012.8", "1013.0"]),
+    ],
+)
+def test_ticks_are_round_and_few(low: float, high: float, most: int, labels: list[str]) -> None:
+    ticks, said = even_ticks(low, high, most)
+    assert said == labels and ticks == pytest.approx([float(label) for label in labels])
