@@ -183,7 +183,7 @@ def curve_chart(name: str, kind: ExpectationKindResult) -> str:
     panel.line(amounts, _known(size.curve for size in kind.sizes), MODEL, 1.8)
     for amount, accuracy in zip(amounts, told, strict=True):
         if np.isfinite(accuracy):
-            panel.mark(float(amount), accuracy, "o", 4, MODEL)
+            panel.mark(float(amount), accuracy, "o", 5, MODEL)
     panel.axis_y([0, 0.5, 0.75, 1], ["0", ".5", ".75", "1"])
     panel.axis_x(list(amounts), [f"{size:g}" for size in sizes], kind.unit)
     words = f"{kind.noun}: share of pairs told apart by size; {kind.said}."

@@ -59,11 +59,11 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
             panel.mark(truth, y, "|", 9, TRUTH)
             panel.mark(freeze, y, "|", 9, FREEZE)
         if constant is not None:
-            panel.mark(constant, y, "D", 3.6, CONSTANT_VELOCITY)
+            panel.mark(constant, y, "D", 4.6, CONSTANT_VELOCITY)
         if found["quality"] is not None:
             if found["interval"]:
                 panel.line(found["interval"], [y, y], MODEL, 1.8, opacity=opacity)
-            panel.mark(found["quality"], y, "o", 6, MODEL, opacity)
+            panel.mark(found["quality"], y, "o", 7, MODEL, opacity)
             words.append(f"{short(task)}: model {found['quality']:.2f}, {found['why']}.")
     panel.axis_x([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     return inline(width, height, [panel], f"axis-{axis}", " ".join(words))

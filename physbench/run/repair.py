@@ -12,7 +12,6 @@ from physbench.results.read_run import REFERENCE_MODELS
 from physbench.rollouts.rollout_store import drop_rollout, has_rollout, is_whole, stored_failure
 from physbench.run.score_shards import read_part
 from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.shadowing.trace import load_trace
 from physbench.storage.atomic_write import DRAFTS, writer_lives
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks
@@ -107,6 +106,8 @@ def _drop(place: RunFolder, rows: Sequence[Row], row: Row, sample: int) -> None:
 
 def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:
     """Whether a sample is scored and a file of it is damaged, or its tracks are gone though it did not fail."""
+    from physbench.shadowing.trace import load_trace
+
     shared = (place.pair(row.id, sample), *([place.together(row.id)] if sample == 0 else []))
     if any(path.exists() and read_part(path) is None for path in shared):
         return True

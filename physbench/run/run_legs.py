@@ -10,7 +10,6 @@ from physbench.clips.clip import Row
 from physbench.results.answers import unasked_axes
 from physbench.results.number_format import bracket, counted, fixed
 from physbench.results.skill import SCALE
-from physbench.results.stop_rule import look_at_tables, look_points, misses
 from physbench.results.task_roles import fixed_kinds
 from physbench.rollouts.batch_plan import Batch
 from physbench.run.run_order import done_after, in_turn
@@ -36,6 +35,8 @@ def legs(run: Run, batches: Sequence[Batch]) -> list[Leg]:
     left = [index for index in order if index in missing]
     if run.options.until is None:
         return [Leg(tuple(left))]
+    from physbench.results.stop_rule import look_points, misses  # with scipy: runs without looks do not wait for it
+
     done = done_after(batches, order)
     points = look_points([_splits(rows) for rows in done], _splits(run.suite.rows))
     chances = misses([len(done[point - 1]) / len(run.suite.rows) for point in points])
@@ -58,6 +59,8 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
 
     Where a rollout of it has to be made again, too, so that the same look can be taken once that is done.
     """
+    from physbench.results.stop_rule import look_at_tables
+
     until = run.options.until
     assert until is not None
     tables = running.tables(leg.rows, "model", *SCALE)

@@ -48,9 +48,7 @@ class Announced:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end = True
-        if self._thread.is_alive():
-            self._thread.join()
+        self._end = True  # it sees that within LOOK_EVERY, and nobody waits for it
 
 
 class StatusLines:

@@ -21,7 +21,6 @@ from physbench.rollouts.rollout_store import load_rollout, store_rollout
 from physbench.rollouts.shared_rollout import SharedRollout
 from physbench.run.score_shards import write_part
 from physbench.scoring.scorer_protocol import Scorer
-from physbench.shadowing.trace import save_trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.tracks_file import load_tracks, save_tracks
@@ -127,7 +126,7 @@ def score(
     The part is written last: once it is there, the rollout is done.
     """
     from physbench.scoring.score_clip import score_clip
-    from physbench.shadowing.trace import trace
+    from physbench.shadowing.trace import save_trace, trace
 
     started = time.monotonic()
     run = RunFolder(folder)

@@ -19,12 +19,13 @@ from physbench.clips.suite import Suite, find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.eligibility import of_result, refuse_ineligible
+from physbench.results import stop_rule
 from physbench.results.read_run import read_manifest
 from physbench.results.run_comparison import compare
 from physbench.results.run_listing import find_runs
 from physbench.results.schema import read_result
 from physbench.results.stop_rule import SkillAtLook
-from physbench.run import fresh_seeds, pipeline, run_legs, run_state
+from physbench.run import fresh_seeds, pipeline, run_state
 from physbench.run.budget import parse_budget
 from physbench.run.options import Options
 from physbench.storage.run_folder import RunFolder
@@ -182,7 +183,7 @@ def test_until_ends_a_run_at_a_look(
         half = 0.1 / len(widths)
         return SkillAtLook(0.5, (0.5 - half, 0.5 + half))
 
-    monkeypatch.setattr(run_legs, "look_at_tables", look_at)
+    monkeypatch.setattr(stop_rule, "look_at_tables", look_at)
     words = ("eval", "baseline:freeze", "--suite", "core", "--until", "0.05", "--batch-size", "1", "--no-diagnosis")
     assert run((*words, "--device", "cpu", "--workers", "2", "--out", str(tmp_path / "run"))) == 0
     said = capsys.readouterr().err
