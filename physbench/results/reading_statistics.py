@@ -26,11 +26,16 @@ BOUNDED = ("model", "truth")  # sources whose interval is read
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Values of every reading in every clip, and their resampled means."""
+    """Values of every reading in every clip, and the resampled means of some."""
 
     readings: tuple[str, ...]
+    averaged: tuple[str, ...]  # those of them whose statistic is the mean
     values: dict[Stratum, Array]  # (readings, SOURCES, n), the mean over a clip's samples, NaN where there is none
-    resampled: Resampled[Stratum]  # means (L, readings x BOUNDED)
+    resampled: Resampled[Stratum]  # means (L, averaged x BOUNDED)
+
+    def statistic(self, reading: str) -> Statistic:
+        """What is told of a reading: its mean or its median."""
+        return "mean" if reading in self.averaged else "median"
 
     def of(self, reading: str, task: str, source: str) -> dict[Stratum, Array]:
         """Values (n,) per stratum of a task, without those that do not exist; strata without any are left out."""
@@ -38,15 +43,15 @@ class Panel:
         found = {key: block[r, s][np.isfinite(block[r, s])] for key, block in self.values.items() if key.task == task}
         return {key: values for key, values in found.items() if len(values)}
 
-    def interval(self, reading: str, task: str, source: str, statistic: Statistic) -> tuple[float, float] | None:
+    def interval(self, reading: str, task: str, source: str) -> tuple[float, float] | None:
         """Interval over the clips of a task; None where a stratum holds too few."""
         values = self.of(reading, task, source)
         if not values or min(map(len, values.values())) < FEWEST:
             return None
-        if statistic == "median":
+        if reading not in self.averaged:
             low, high = median_interval(values, resamples=self.resampled.resamples)
             return round(low, 6) + 0.0, round(high, 6) + 0.0
-        column = self.readings.index(reading) * len(BOUNDED) + BOUNDED.index(source)
+        column = self.averaged.index(reading) * len(BOUNDED) + BOUNDED.index(source)
         total = sum(map(len, values.values()))
         drawn = self.resampled.means
         mean = np.sum([drawn[key][:, column] * len(found) for key, found in values.items()], axis=0) / total
@@ -61,52 +66,56 @@ def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
     clips = tables["model"].drop_duplicates("clip").sort_values(["task", "split", "seed"])
     wide = {}
     for source in SOURCES:
-        rows = tables[source][np.isfinite(tables[source]["value"].astype(float))]
-        wide[source] = rows.groupby(["clip", "reading"])["value"].mean().unstack("reading")
+        known = tables[source][np.isfinite(tables[source]["value"].astype(float))]
+        wide[source] = known.groupby(["clip", "reading"])["value"].mean().unstack("reading")
     readings = tuple(sorted(set(tables["model"]["reading"]) & set().union(*(frame.columns for frame in wide.values()))))
     values: dict[Stratum, Array] = {}
     for (task, split), group in clips.groupby(["task", "split"], sort=True):
         frames = [wide[source].reindex(index=group["clip"], columns=list(readings)) for source in SOURCES]
         block = np.stack([frame.to_numpy(dtype=np.float64).T for frame in frames], axis=1)
         values[Stratum(str(task), str(split))] = block
+    of_axes = {*tables["model"].loc[tables["model"]["axis"].notna(), "reading"], reading_of("event-balance")}
+    averaged = tuple(name for name in readings if name.split(".")[0] in of_axes)
+    rows = [readings.index(name) for name in averaged]
     kept = [SOURCES.index(source) for source in BOUNDED]
-    flat = {key: block[:, kept].reshape(len(readings) * len(kept), -1) for key, block in values.items()}
+    flat = {
+        key: block[np.ix_(rows, kept)].reshape(len(rows) * len(kept), block.shape[-1]) for key, block in values.items()
+    }
     shares = {
         key: [row for row, found in enumerate(block) if _is_share(found[np.isfinite(found)])]
         for key, block in flat.items()
     }
-    return Panel(readings, values, resample(flat, resamples=resamples, bounded=shares))
+    return Panel(readings, averaged, values, resample(flat, resamples=resamples, bounded=shares))
 
 
 def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:
     """Every reading that has a value for the model or for a reference."""
     found = panel(tables, resamples)
     model = tables["model"]
-    averaged = {*model.loc[model["axis"].notna(), "reading"], reading_of("event-balance")}
     first = model.drop_duplicates("reading").set_index("reading")
     results: dict[str, ReadingResult] = {}
     for name in found.readings:
-        statistic: Statistic = "mean" if name.split(".")[0] in averaged else "median"
         axis = first.at[name, "axis"]
         tasks = {
-            task: _value(found, tables["model"], name, task, statistic)
+            task: _value(found, tables["model"], name, task)
             for task in dict.fromkeys(key.task for key in found.values)
             if any(found.of(name, task, source) for source in SOURCES)
         }
         results[name] = ReadingResult(
             unit=str(first.at[name, "unit"]),
             axis=axis if isinstance(axis, str) else None,
-            statistic=statistic,
+            statistic=found.statistic(name),
             tasks=tasks,
         )
     return results
 
 
-def _value(found: Panel, table: pd.DataFrame, reading: str, task: str, statistic: Statistic) -> ReadingValue:
+def _value(found: Panel, table: pd.DataFrame, reading: str, task: str) -> ReadingValue:
+    statistic = found.statistic(reading)
     values = {source: found.of(reading, task, source) for source in SOURCES}
     counts = {source: sum(map(len, strata.values())) for source, strata in values.items()}
-    own = found.interval(reading, task, "model", statistic)
-    truth = found.interval(reading, task, "truth", statistic)
+    own = found.interval(reading, task, "model")
+    truth = found.interval(reading, task, "truth")
     reason = ""
     if not counts["model"]:
         reason = _why_missing(table, reading, task)
