@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from physbench.errors import PhysbenchError
 from physbench.results.implied_worlds import is_diagnosed
@@ -56,6 +58,12 @@ def drop_results(run: Run) -> None:
         (run.folder.path / name).unlink(missing_ok=True)
     run.save_manifest()
     run.leftovers = False
+
+
+def prepare_finish(run: Run) -> None:
+    """Import in a thread what `finish` reads tables with, if the run has it: at its time nothing else is at work."""
+    if "finish" in run.stages:
+        threading.Thread(target=import_module, args=("pandas",), daemon=True).start()
 
 
 def finish(run: Run) -> None:

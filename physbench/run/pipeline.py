@@ -20,7 +20,7 @@ from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.rollouts.rollout_store import drop_rollout
 from physbench.rollouts.shared_rollout import SharedRollout
 from physbench.run import worker
-from physbench.run.finalize import drop_results
+from physbench.run.finalize import drop_results, prepare_finish
 from physbench.run.rollout_keeping import kept
 from physbench.run.run_legs import legs, stops_at
 from physbench.run.run_model import calls_along_time, model_of
@@ -145,6 +145,7 @@ class Middle:
         """Make clips, rollouts, scores and references. Returns what the jobs returned."""
         run = self.run
         self.rolling = 0.0 if self.engine is None else None
+        prepare_finish(run)
         if absent and self.pool and run.workers > 1 and "score" in run.stages:
             self.pool.submit(worker.compile_functions)  # in one; others make clips, and wait for it, or raise its error
         longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
