@@ -28,7 +28,7 @@ from physbench.dynamics.array_layout import (
     VX,
     VY,
 )
-from physbench.world.compiled import compiled
+from physbench.world.compiled import borrowing
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -36,7 +36,7 @@ Mask = NDArray[np.bool_]
 MIN_SLIP = 1e-7  # m/s; with less slip a disc rolls
 
 
-@compiled
+@borrowing
 def accelerate(now: Array, rests: Mask, disc: Array, face: Array, i: int, gx: float, gy: float, table: bool) -> float:
     """Set the accelerations of disc i under gravity (gx, gy) m/s2. Returns the seconds until its slide ends."""
     now[i, AX], now[i, AY], now[i, TX], now[i, TY] = gx, gy, 0.0, 0.0
@@ -59,7 +59,7 @@ def accelerate(now: Array, rests: Mask, disc: Array, face: Array, i: int, gx: fl
     return math.inf
 
 
-@compiled
+@borrowing
 def _accelerate_on_face(now: Array, rests: Mask, disc: Array, face: Array, i: int, gx: float, gy: float) -> float:
     """Set the acceleration of disc i, which rests on faces: it rolls, slides, sticks or is wedged between two."""
     s, normal_load = -1, -math.inf
@@ -101,7 +101,7 @@ def _accelerate_on_face(now: Array, rests: Mask, disc: Array, face: Array, i: in
     return slide_time
 
 
-@compiled
+@borrowing
 def end_slide(now: Array, rests: Mask, disc: Array, face: Array, i: int, table: bool) -> None:
     """End the slide of disc i: it rolls, stands still where it cannot turn, or is wedged."""
     if table:

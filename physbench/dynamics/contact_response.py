@@ -31,7 +31,7 @@ from physbench.dynamics.array_layout import (
     X,
     Y,
 )
-from physbench.world.compiled import compiled
+from physbench.world.compiled import borrowing
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,7 +40,7 @@ MIN_REBOUND_SPEED = 0.01  # m/s; a slower impact has no rebound
 MAX_SETTLING_STEPS = 20  # of gravity make a speed that has no rebound: 1.4 mm high
 
 
-@compiled
+@borrowing
 def remove_normal_acceleration(now: Array, disc: Array, struck: Array, count: int) -> None:
     """Take the acceleration along the normal of the first, new contacts struck (count, 4) out of the next step."""
     for t in range(count):
@@ -57,7 +57,7 @@ def remove_normal_acceleration(now: Array, disc: Array, struck: Array, count: in
         now[j, VY] += excess * disc[i, MASS] * y
 
 
-@compiled
+@borrowing
 def bounce_off_fixed(
     now: Array,
     disc: Array,
@@ -102,7 +102,7 @@ def bounce_off_fixed(
     return rebound == 0
 
 
-@compiled
+@borrowing
 def collide_discs(
     now: Array, rests: Mask, disc: Array, face: Array, i: int, j: int, table: bool, struck: Array
 ) -> None:
@@ -161,7 +161,7 @@ def collide_discs(
     struck[2], struck[3] = x, y
 
 
-@compiled
+@borrowing
 def _press_onto_table(
     now: Array, disc: Array, i: int, vertical_impulse: float, sign: float, x: float, y: float
 ) -> None:

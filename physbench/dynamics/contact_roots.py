@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 
-from physbench.world.compiled import compiled
+from physbench.world.compiled import borrowing
 
 MAX_NEWTON_ROUNDS = 60  # of Newton's method between two ends; 5 to 8 are typical
 ROOT_ACCURACY = 1e-13  # of the span of time in which a root is sought
 MAX_LOOKAHEAD = 1e3  # s
 
 
-@compiled
+@borrowing
 def face_contact_time(gap: float, velocity: float, acceleration: float) -> float:
     """Seconds until gap + velocity t + acceleration t^2 / 2 is no more than 0 while it shrinks.
 
@@ -38,7 +38,7 @@ def face_contact_time(gap: float, velocity: float, acceleration: float) -> float
     return (velocity + math.sqrt(inner)) / -acceleration if inner >= 0 else velocity / -acceleration
 
 
-@compiled
+@borrowing
 def straight_contact_time(x: float, y: float, vx: float, vy: float, reach: float) -> float:
     """Seconds until two that are (x, y) apart and move straight at (vx, vy) relative to each other are `reach` apart.
 
@@ -53,7 +53,7 @@ def straight_contact_time(x: float, y: float, vx: float, vy: float, reach: float
     return rest / (math.sqrt(inner) - closing) if rest > 0 else 0.0
 
 
-@compiled
+@borrowing
 def curved_contact_time(
     x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float
 ) -> float:
@@ -86,13 +86,13 @@ def curved_contact_time(
     return math.inf
 
 
-@compiled
+@borrowing
 def _polynomial(c0: float, c1: float, c2: float, c3: float, c4: float, t: float) -> float:
     """Value of a polynomial, constant term first."""
     return (((c4 * t + c3) * t + c2) * t + c1) * t + c0
 
 
-@compiled
+@borrowing
 def _quadratic_roots(c0: float, c1: float, c2: float) -> tuple[float, float]:
     """Roots of a quadratic polynomial in ascending order, clipped to [0, 1]."""
     root = math.sqrt(max(c1 * c1 - 4 * c2 * c0, 0.0))
@@ -103,7 +103,7 @@ def _quadratic_roots(c0: float, c1: float, c2: float) -> tuple[float, float]:
     return min(one, other), max(one, other)
 
 
-@compiled
+@borrowing
 def _monotonic_root(c0: float, c1: float, c2: float, c3: float, c4: float, low: float, high: float) -> float:
     """The root of a polynomial that is monotonic from low to high; the nearer end where it has none there."""
     at_low, at_high = _polynomial(c0, c1, c2, c3, c4, low), _polynomial(c0, c1, c2, c3, c4, high)

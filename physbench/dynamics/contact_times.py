@@ -35,7 +35,7 @@ from physbench.dynamics.array_layout import (
 )
 from physbench.dynamics.contact_response import MIN_REBOUND_SPEED
 from physbench.dynamics.contact_roots import curved_contact_time, face_contact_time, straight_contact_time
-from physbench.world.compiled import compiled
+from physbench.world.compiled import borrowing
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -49,7 +49,7 @@ SQUARE_MARGIN = 1e-9  # relative; far above the rounding of a square
 SLIDE, FACE_END, FIRST_FACE = range(3)
 
 
-@compiled
+@borrowing
 def first_event(
     now: Array,
     there: Mask,
@@ -84,7 +84,7 @@ def first_event(
     return first
 
 
-@compiled
+@borrowing
 def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time: Array) -> None:
     """Set when disc i leaves the end of a face on which it rests, and meets the others, in its times (2 + S + C,)."""
     x, y, ax, ay = now[i, X], now[i, Y], now[i, AX], now[i, AY]
@@ -112,7 +112,7 @@ def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time:
         time[FIRST_FACE + s] = t
 
 
-@compiled
+@borrowing
 def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, until: float, time: Array) -> None:
     """Set when disc i meets corners, up to `until` s, in its times (2 + S + C,)."""
     if disc[i, COLLIDES] == 0:
@@ -129,7 +129,7 @@ def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, u
         )
 
 
-@compiled
+@borrowing
 def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float, time: Array) -> None:
     """Set when discs meet each other, up to `until` s: times (P,)."""
     for p in range(len(pair)):
@@ -150,7 +150,7 @@ def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float,
             time[p] = t
 
 
-@compiled
+@borrowing
 def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float) -> float:
     """When two meet; infinity for those that are too far apart to meet by `until` s."""
     speed, acceleration = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
@@ -164,7 +164,7 @@ def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float
     return straight_contact_time(x, y, vx, vy, reach)
 
 
-@compiled
+@borrowing
 def clearances(
     now: Array, there: Mask, rests: Mask, disc: Array, face: Array, corner: Array, pair: Whole, clearance: Array
 ) -> None:
@@ -201,7 +201,7 @@ def clearances(
             clearance[i], clearance[j] = min(clearance[i], half), min(clearance[j], half)
 
 
-@compiled
+@borrowing
 def stays_clear(now: Array, there: Mask, steps: float, clearance: Array) -> bool:
     """Whether no disc moves by its clearance (N,) m in the next steps; takes from each what it moves at most."""
     clear = True
@@ -214,7 +214,7 @@ def stays_clear(now: Array, there: Mask, steps: float, clearance: Array) -> bool
     return clear
 
 
-@compiled
+@borrowing
 def first_slide_end(there: Mask, left: float, time: Array, pair_time: Array) -> float:
     """As `first_event` where no disc can touch anything: no contact but the ends of slides in times (N, 2 + S + C)."""
     first = left

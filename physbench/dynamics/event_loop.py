@@ -58,7 +58,7 @@ from physbench.dynamics.contact_times import (
     stays_clear,
 )
 from physbench.dynamics.motion_pieces import more_room, moved_by, record_contacts, record_piece
-from physbench.world.compiled import compiled, kernel
+from physbench.world.compiled import borrowing, kernel
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -193,7 +193,7 @@ def follow(
     return begin[:used], pieces[:used], last, until, touches[:touched]
 
 
-@compiled
+@borrowing
 def _accelerate_present(
     now: Array, there: Mask, rests: Mask, disc: Array, face: Array, gx: float, gy: float, table: bool, time: Array
 ) -> None:
@@ -205,7 +205,7 @@ def _accelerate_present(
             time[i, SLIDE] = accelerate(now, rests, disc, face, i, gx, gy, table)
 
 
-@compiled
+@borrowing
 def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value: Array) -> int:
     """Apply an intervention (3,) with value (6,). Returns by how much the number of present discs grows."""
     i, kind = intervention[DISC], intervention[KIND]
@@ -223,7 +223,7 @@ def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value:
     return int(there[i]) - before
 
 
-@compiled
+@borrowing
 def _damp(now: Array, there: Mask, rests: Mask, factor: float, angle: float, table: bool) -> None:
     """Multiply velocities and spins by a factor; turn the velocities of discs that rest on no face by an angle rad."""
     cos, sin = factor * math.cos(angle), factor * math.sin(angle)
@@ -242,7 +242,7 @@ def _damp(now: Array, there: Mask, rests: Mask, factor: float, angle: float, tab
             now[i, SX] *= factor
 
 
-@compiled
+@borrowing
 def _look_ahead(now: Array, rests: Mask, lead: float, ahead: Array) -> None:
     """Set where discs (N, 10) would be `lead` s later without a contact; those that rest on a face stay."""
     for i in range(len(now)):
@@ -254,7 +254,7 @@ def _look_ahead(now: Array, rests: Mask, lead: float, ahead: Array) -> None:
                 ahead[i, VX + axis] += lead * now[i, AX + axis]
 
 
-@compiled
+@borrowing
 def _turn_rebounds(now: Array, disc: Array, struck: Array, count: int, angle: float) -> None:
     """Turn the velocity with which discs leave the first contacts struck (count, 4); not into them.
 
@@ -278,7 +278,7 @@ def _turn_rebounds(now: Array, disc: Array, struck: Array, count: int, angle: fl
             now[j, VY] -= share * (turned_y - uy)
 
 
-@compiled
+@borrowing
 def _advance(now: Array, there: Mask, n: float) -> None:
     """Move by n steps."""
     for i in range(len(now)):
@@ -289,7 +289,7 @@ def _advance(now: Array, there: Mask, n: float) -> None:
                 now[i, SX + axis] += n * H * now[i, TX + axis]
 
 
-@compiled
+@borrowing
 def _handle_events(
     now: Array,
     rests: Mask,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE, H
 from physbench.dynamics.kepler import MIN_ORBIT_RADIUS
-from physbench.world.compiled import compiled, kernel
+from physbench.world.compiled import borrowing, kernel
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -28,7 +28,7 @@ EXPONENT, SOFTENING, ADVANCE, DRAG, TURN, TREND = range(6)
 STEP_ANGLE = 0.06  # rad of a circular orbit that a step covers, if that is above a physics step: off by 3e-6 m a turn
 
 
-@compiled
+@borrowing
 def _slope(state: Array, time: float, mu: Array, source: Array, reference: Array, law: Array, slope: Array) -> None:
     """Set slope (N, 4), the derivatives of states (N, 4) by time; two that attract each other where mu is (2,)."""
     count = len(state)
@@ -53,7 +53,7 @@ def _slope(state: Array, time: float, mu: Array, source: Array, reference: Array
         slope[n, 3] = pull * y - law[DRAG] * vy + law[TURN] * vx
 
 
-@compiled
+@borrowing
 def _distance(state: Array, n: int, mu: Array, source: Array) -> float:
     """Distance m of body n from what attracts it."""
     if len(mu) == 1:
@@ -61,7 +61,7 @@ def _distance(state: Array, n: int, mu: Array, source: Array) -> float:
     return math.hypot(state[0, 0] - state[1, 0], state[0, 1] - state[1, 1])
 
 
-@compiled
+@borrowing
 def _move(
     state: Array, time: float, span: float, mu: Array, source: Array, reference: Array, law: Array, scratch: Array
 ) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import AX, SX, TX, VX, H, X, Y
-from physbench.world.compiled import compiled, kernel
+from physbench.world.compiled import borrowing, compiled, kernel
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
 
-@compiled
+@borrowing
 def moved_by(disc: Array, n: float, axis: int) -> tuple[float, float, float]:
     """Position m, velocity and spin m/s of a disc (10,) after n steps along an axis."""
     velocity, acceleration = disc[VX + axis], disc[AX + axis]
@@ -68,7 +68,7 @@ def more_room(begin: Array, pieces: Array) -> tuple[Array, Array]:
     return more_begin, more_pieces
 
 
-@compiled
+@borrowing
 def record_piece(now: Array, there: Mask, step: float, used: int, begin: Array, pieces: Array) -> None:
     """Append a piece after those `used`."""
     begin[used] = step

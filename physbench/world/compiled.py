@@ -51,18 +51,25 @@ def compiled(function: Function) -> Function:
     return _compiled(function, inline="never")
 
 
+def borrowing(function: Function) -> Function:
+    """As `compiled`, for a function that makes and returns no arrays: those that it is given are its caller's, so that
+    their references are not counted, which takes longer than a short function itself."""
+    return _compiled(function, inline="never", counted=False)
+
+
 def part(function: Function) -> Function:
     """As `compiled`, for a part of another one: loops over arrays that this one makes are vectorised there, since it is
     known that they do not overlap."""
     return _compiled(function, inline="always")
 
 
-def _compiled(function: Function, inline: Literal["never", "always"]) -> Function:
+def _compiled(function: Function, inline: Literal["never", "always"], counted: bool = True) -> Function:
     function.__qualname__ += f"_{STAMP}"
+    options: dict[str, Any] = {"error_model": "numpy", "inline": inline, "_nrt": counted}
     try:
-        return cast(Function, numba.njit(cache=True, error_model="numpy", inline=inline)(function))
+        return cast(Function, numba.njit(cache=True, **options)(function))
     except RuntimeError:  # no folder in which it could be kept
-        return cast(Function, numba.njit(error_model="numpy", inline=inline)(function))
+        return cast(Function, numba.njit(**options)(function))
 
 
 class _NotKeptError(Exception):
