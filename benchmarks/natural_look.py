@@ -33,7 +33,7 @@ from physbench.looks.known_looks import draw
 from physbench.looks.natural.mitsuba_scene import traced as path_trace
 from physbench.looks.natural.mitsuba_scene import whole_scene
 from physbench.looks.natural.movers import drawable, movers_at
-from physbench.looks.natural.natural_frames import displayed
+from physbench.looks.natural.srgb import displayed
 from physbench.looks.natural.stage import stage_of
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.score_clip import find_scorers, score_clip

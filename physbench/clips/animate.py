@@ -68,7 +68,8 @@ def write(path: Path, frames: Frames) -> None:
     if path.suffix.lower() == ".gif":
         # One palette for all frames, without dither, so that what rests stays the same and costs nothing.
         sample = Image.fromarray(np.concatenate(list(frames[:: max(1, len(frames) // 6)]), axis=0))
-        palette = sample.quantize(64, method=Image.Quantize.MEDIANCUT)
+        # Median cut alone merges the few pixels of a shaded ball with the many of the ground; k-means takes them apart.
+        palette = sample.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
         pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
         pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=False)
     else:

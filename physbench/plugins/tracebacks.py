@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from physbench.plugins.local_imports import INSTALL_FOLDERS
 from physbench.printable import printable
 
 _PHYSBENCH = (Path(__file__).parents[1], Path(__file__).resolve().parents[1])  # its links lead out of the latter
@@ -95,5 +96,7 @@ def _is_user_code(filename: str) -> bool:
     if filename.startswith("<"):
         return False
     path = Path(filename)
+    if set(INSTALL_FOLDERS) & set(path.parts):  # a virtual environment may use libraries of another one
+        return False
     paths = (path, path.resolve())
     return not any(each.is_relative_to(folder) for each in paths for folder in (*_PHYSBENCH, *_LIBRARIES))

@@ -33,7 +33,7 @@ def test_the_innermost_line_of_the_users_code_is_named(tmp_path: Path) -> None:
     assert said == "ZeroDivisionError in mine.py, line 2 (run): division by zero"
 
 
-@pytest.mark.parametrize("file", [gravity.__file__, np.__file__, "<string>"])
+@pytest.mark.parametrize("file", [gravity.__file__, np.__file__, "/opt/other/site-packages/torch/nn.py", "<string>"])
 def test_code_of_physbench_and_of_libraries_is_not_the_users(file: str, tmp_path: Path) -> None:
     """Also where physbench is a checkout, whose scorers and tasks lie behind a link."""
     error = caught(compiled("def run():\n    return 1 / 0\n", Path(file)))

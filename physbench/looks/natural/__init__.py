@@ -7,4 +7,5 @@
   its variants works here.
 - `natural_frames`: puts what moves on the layers; `light_blocking` has the closed forms of shadows, `gathered_light`
   the light that arrives from everything around a body, `mover_pixels` the pixels of bodies.
+- `path_traced_frames`: whole frames by Mitsuba, on request, of scenes with planes that the layers cannot hold.
 """

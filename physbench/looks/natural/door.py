@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.looks.natural.stage import Door, Stage, linear
+from physbench.looks.natural.srgb import linear
+from physbench.looks.natural.stage import Door, Stage
 from physbench.looks.natural.textures import octaves
 from physbench.world.camera import eye, pixels_per_metre
 from physbench.world.geometry import rotate

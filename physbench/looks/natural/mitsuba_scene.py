@@ -81,7 +81,7 @@ def _sensor(camera: Camera, spec: RenderSpec, samples: int, seed: int) -> Descri
             "width": spec.width,
             "height": spec.height,
             "rfilter": {"type": "box"},
-            "pixel_format": "rgb",
+            "pixel_format": "rgba",
             "component_format": "float32",
         },
         "sampler": {"type": "multijitter", "sample_count": samples // rows * rows, "seed": seed},
@@ -156,12 +156,13 @@ def box(block: StageBox) -> Description:
     """A cube, turned and stretched."""
     return {
         "type": "cube",
-        "to_world": _placed(block.centre, block.turn, block.half),
+        "to_world": placed(block.centre, block.turn, block.half),
         "bsdf": matte(block.material.albedo),
     }
 
 
-def _placed(centre: Sequence[float] | Float, turn: Sequence[float] | Float, half: Sequence[float] | Float) -> Any:
+def placed(centre: Sequence[float] | Float, turn: Sequence[float] | Float, half: Sequence[float] | Float) -> Any:
+    """The transform that makes of a unit cube, -1 to 1, a box with a centre (3,) m and half extents (3,) m."""
     matrix = np.eye(4)
     matrix[:3, :3] = rotate(np.asarray(turn), np.diag(np.asarray(half, dtype=np.float64))).T
     matrix[:3, 3] = centre
@@ -174,6 +175,12 @@ def whole_scene(stage: Stage, movers: Sequence[Mover], camera: Camera, spec: Ren
     Boxes and cylinders are traced without bevels, cylinders without grain. What is flat is as deep as it blocks light:
     boxes along the line of sight, so that the camera sees their fronts alone.
     """
+    still = still_scene(stage, camera, spec, samples)
+    return {**still, **{name: part for mover in movers for name, part in body_parts(mover, camera, spec).items()}}
+
+
+def still_scene(stage: Stage, camera: Camera, spec: RenderSpec, samples: int) -> Description:
+    """The part of `whole_scene` that is the same at all moments."""
     scene = stage_description(stage, camera, spec, samples, stage.seed)
     fine = TEXELS_A_PIXEL * pixels_per_metre(camera, spec)
     scene |= _surfaces(stage, partial(_textured, fine))
@@ -181,13 +188,16 @@ def whole_scene(stage: Stage, movers: Sequence[Mover], camera: Camera, spec: Ren
         del scene[f"block_{number}"]
         edges = box_axes(block.turn) * np.asarray(block.half)[:, None]
         scene |= _faces(f"block_{number}", np.asarray(block.centre), edges, partial(block_albedo, block), fine)
-    for mover in movers:
-        name = f"mover_{mover.index}"
-        if mover.body.shape == "box":
-            scene |= _faces(name, *_leaning(mover, camera), partial(painted_albedo, mover), fine)
-        else:
-            scene[name] = _round(mover)
     return {**scene, "key": key_light(stage), "sky": sky_light(stage)}
+
+
+def body_parts(mover: Mover, camera: Camera, spec: RenderSpec) -> Description:
+    """The part of `whole_scene` that one body is."""
+    name = f"mover_{mover.index}"
+    if mover.body.shape != "box":
+        return {name: _round(mover)}
+    fine = TEXELS_A_PIXEL * pixels_per_metre(camera, spec)
+    return _faces(name, *_leaning(mover, camera), partial(painted_albedo, mover), fine)
 
 
 def _faces(name: str, centre: Float, edges: Float, albedo: Callable[[Float, Float], Float], fine: float) -> Description:
@@ -242,7 +252,7 @@ def _round(mover: Mover) -> Description:
         return {"type": "sphere", "center": mover.centre.tolist(), "radius": mover.body.size[0], "bsdf": gloss}
     middle = mover.centre + mover.deep
     radius, length = mover.body.size
-    place = _placed(middle, mover.turn, (radius, radius, length / 2))
+    place = placed(middle, mover.turn, (radius, radius, length / 2))
     parts: Description = {"type": "merge"}
     for name, turn in (("front", 0.0), ("back", 180.0)):
         at = place @ renderer().ScalarTransform4f().rotate([1, 0, 0], turn).translate([0, 0, 1])

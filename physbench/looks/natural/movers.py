@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from physbench.world.silhouettes import shown
 
 Float = NDArray[np.floating]
 LEVEL_COSINE = 1 - 1e-6  # cosine of the tilt up to which a plane counts as level
+PATH_TRACE_ENVIRONMENT = "PHYSBENCH_PATH_TRACE"  # 1: scenes with planes that compositing refuses are path-traced
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,36 +55,44 @@ class Mover:
 
 def drawable(scene: Scene) -> list[int]:
     """Indices of the bodies that are drawn on top of the stage. Raises UsageError where one cannot be."""
-    ground = next((body for body in scene.bodies if body.drawn and body.shape == "plane"), None)
-    in_sky = scene.camera.view == "top" and ground is None
-    found = []
-    for index, body in enumerate(scene.bodies):
-        if not body.drawn:
-            continue
-        if body.shape == "plane":
-            _refuse_unless_ground(body, ground)
-        elif in_sky or not stays(body) or body.shape != "box" or body.hue is not None:
-            found.append(index)
-    return found
+    for index, reason in refused(scene).items():
+        raise UsageError(
+            f"Body '{scene.bodies[index].name}' cannot be drawn in the look natural: {reason}, use --look plain, or "
+            f"have the scene path-traced, which takes seconds a frame: {PATH_TRACE_ENVIRONMENT}=1."
+        )
+    in_sky = scene.camera.view == "top" and not any(_is_ground(body) for body in scene.bodies)
+    return [index for index, body in enumerate(scene.bodies) if body.drawn and _moves_or_stands_alone(body, in_sky)]
 
 
-def _refuse_unless_ground(plane: Body, ground: Body | None) -> None:
-    """Raise UsageError for a plane that is no level ground without a hue: a stage has one."""
+def _moves_or_stands_alone(body: Body, in_sky: bool) -> bool:
+    """Whether a body is no part of a stage."""
+    return body.shape != "plane" and (in_sky or not stays(body) or body.shape != "box" or body.hue is not None)
+
+
+def refused(scene: Scene) -> dict[int, str]:
+    """Planes that compositing does not draw, with the reason and what can be done: a stage has one level ground."""
+    ground = next((index for index, body in enumerate(scene.bodies) if _is_ground(body)), None)
+    planes = [index for index, body in enumerate(scene.bodies) if body.drawn and body.shape == "plane"]
+    return {index: _why_not_ground(scene.bodies[index]) for index in planes if index != ground}
+
+
+def _is_ground(body: Body) -> bool:
+    return body.shape == "plane" and body.drawn and stays(body) and body.hue is None and _is_level(body)
+
+
+def _is_level(plane: Body) -> bool:
     turned = rotate(np.asarray(plane.orientation, dtype=np.float64), np.array([0.0, 0.0, 1.0]))
+    return bool(turned[2] >= LEVEL_COSINE)
+
+
+def _why_not_ground(plane: Body) -> str:
     if not stays(plane):
-        raise _not_drawn(plane, "it is a plane that moves or vanishes", "Make it a box")
-    if plane is not ground:
-        raise _not_drawn(plane, "it is a second plane, and a set has one ground", "Make it a box, or drawn=False")
-    if turned[2] < LEVEL_COSINE:
-        raise _not_drawn(plane, "it is a plane that is not level", "Make it a box")
+        return "it is a plane that moves or vanishes. Make it a box"
+    if not _is_level(plane):
+        return "it is a plane that is not level. Make it a box"
     if plane.hue is not None:
-        raise _not_drawn(plane, "it is a plane with a hue, and ground has none", "Make it a box, or leave the hue out")
-
-
-def _not_drawn(body: Body, reason: str, remedy: str) -> UsageError:
-    return UsageError(
-        f"Body '{body.name}' cannot be drawn in the look natural: {reason}. {remedy}, or use --look plain."
-    )
+        return "it is a plane with a hue, and ground has none. Make it a box, or leave the hue out"
+    return "it is a second plane, and a set has one ground. Make it a box, or drawn=False"
 
 
 def movers_at(
@@ -124,6 +133,16 @@ def movers_at(
         albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body)
         found.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
     return found + leaving
+
+
+def poses(movers: Sequence[Mover]) -> tuple[object, ...]:
+    """What decides how bodies look in a frame, in a form that can be compared."""
+    return tuple((mover.index, mover.centre.tobytes(), _seen_turn(mover).tobytes()) for mover in movers)
+
+
+def _seen_turn(mover: Mover) -> Float:
+    """How a body is turned, as far as it is seen."""
+    return np.zeros(4) if mover.body.shape == "sphere" else mover.turn
 
 
 def _holder(index: int, body: Body, behind: bool) -> Mover:

@@ -23,7 +23,9 @@ from physbench.looks.natural.mitsuba_variant import check_mitsuba as check_mitsu
 from physbench.looks.natural.mitsuba_variant import variant_names as variant_names
 from physbench.looks.natural.mover_light import ball_light, block_ways, flat_light, sent_out
 from physbench.looks.natural.mover_pixels import ball_points, bevelled, hit_mover
-from physbench.looks.natural.movers import Mover, drawable, movers_at
+from physbench.looks.natural.movers import Mover, drawable, movers_at, poses
+from physbench.looks.natural.path_traced_frames import path_traced, render_path_traced, still_path_traced
+from physbench.looks.natural.srgb import displayed
 from physbench.looks.natural.stage import Stage, bodies_of_parts, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
@@ -87,15 +89,17 @@ def render_natural(
     """
     moments: NDArray[np.float64] = np.asarray(times, dtype=np.float64)
     exact: NDArray[np.float64] = np.asarray(states, dtype=np.float64)
+    if path_traced(scene):
+        return render_path_traced(scene, moments, exact, spec, colours)
     indices = drawable(scene)
     backdrop = backdrop_of(scene, spec)
     count = len(scene.bodies)
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
-    before: tuple[object, ...] | None = None
+    before: object = None
     for k, time in enumerate(moments):
         movers = movers_at(scene, backdrop.stage, indices, float(time), states[k], colours)
-        now = tuple((m.index, m.centre.tobytes(), _turn(m).tobytes()) for m in movers)
+        now = poses(movers)
         if now == before:
             frames[k], area[k] = frames[k - 1], area[k - 1]
             continue
@@ -112,15 +116,12 @@ def render_natural(
 
 def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
     """The picture (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
+    if path_traced(scene):
+        return still_path_traced(scene, spec, hueless)
     backdrop = backdrop_of(scene, spec)
     keep = [i for i in drawable(scene) if stays(scene.bodies[i]) and not (hueless and scene.bodies[i].hue is not None)]
     states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])
     return displayed(compose(scene, backdrop, movers_at(scene, backdrop.stage, keep, 0.0, states), states, spec)[0])
-
-
-def _turn(mover: Mover) -> Array:
-    """How a body is turned, as far as it is seen."""
-    return np.zeros(4) if mover.body.shape == "sphere" else mover.turn
 
 
 def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
@@ -379,10 +380,3 @@ def _body_colour(view: BodyView, movers: list[Mover], light: dict[int, Array], b
     if floor is not None:
         glow = np.asarray(floor.material.albedo) * (0.8 * stage.lamp_light + stage.sky)
     return flat_light(mover, points, bevelled(mover, points, normals), stage, [*backdrop.blocks, *others], glow)
-
-
-def displayed(linear: NDArray[np.floating]) -> Image:
-    """Linear RGB -> sRGB levels, rounded to nearest."""
-    x = np.clip(linear, 0.0, 1.0)
-    value = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-6), 1 / 2.4) - 0.055)
-    return np.asarray(np.rint(value * 255), dtype=np.uint8)

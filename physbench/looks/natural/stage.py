@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.looks.natural.srgb import linear
 from physbench.world.geometry import rotate
 from physbench.world.meshes import FLAT_HALF_DEPTH, PLATE_HALF_DEPTH
 from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Scene, Vector
@@ -137,12 +138,6 @@ def stage_of(scene: Scene) -> Stage:
 def level_of(grey: float) -> float:
     """How light (0..1, on a display, in full light) a body of a grey is."""
     return SCREEN_LEVEL * grey / SCREEN_GREY if grey <= 0.34 else min(0.28 + 0.74 * grey, LIGHTEST_LEVEL)
-
-
-def linear(value: NDArray[np.floating] | float | Vector) -> Array:
-    """Display values 0..1 (sRGB) -> linear ones."""
-    v = np.asarray(value, dtype=np.float64)
-    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
 
 
 def body_albedo(body: Body) -> Vector:

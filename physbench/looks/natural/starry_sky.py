@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.looks.natural.stage import linear
+from physbench.looks.natural.srgb import linear
 from physbench.looks.natural.textures import octaves
 from physbench.world.scene import RenderSpec
 

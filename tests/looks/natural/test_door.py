@@ -12,7 +12,7 @@ from physbench.clips.generate import make_scene
 from physbench.clips.suite import find_suite
 from physbench.looks.natural.door import DOOR_FRAME, FRAME_SHADE, LEAF, painted, with_door
 from physbench.looks.natural.light_layers import layer_key
-from physbench.looks.natural.natural_frames import displayed
+from physbench.looks.natural.srgb import displayed
 from physbench.looks.natural.stage import Door, Material, Stage, StageBox, stage_of
 from physbench.looks.natural.view_rays import see, textured_albedo, view_directions
 from physbench.world.scene import Camera, RenderSpec, Scene

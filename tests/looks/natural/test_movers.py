@@ -48,7 +48,8 @@ TILTED = (0.0, float(np.sin(0.2)), 0.0, float(np.cos(0.2)))
     [
         (FRONT, (replace(FLOOR, until=0.5),), "ground", "moves or vanishes"),
         (FRONT, (replace(FLOOR, orientation=TILTED),), "ground", "not level"),
-        (FRONT, (FLOOR, replace(FLOOR, name="wall", orientation=TILTED)), "wall", "second plane"),
+        (FRONT, (FLOOR, replace(FLOOR, name="wall", orientation=TILTED)), "wall", "not level"),
+        (FRONT, (FLOOR, replace(FLOOR, name="wall", position=(0.0, 0.0, 1.0))), "wall", "second plane"),
         (FRONT, (replace(FLOOR, hue=2),), "ground", "plane with a hue"),
     ],
 )

@@ -15,8 +15,8 @@ from physbench.looks.natural import natural_frames
 from physbench.looks.natural.light_layers import Layers
 from physbench.looks.natural.mover_pixels import hit_mover
 from physbench.looks.natural.movers import drawable, movers_at
-from physbench.looks.natural.natural_frames import displayed
-from physbench.looks.natural.stage import Stage, level_of, linear, stage_of
+from physbench.looks.natural.srgb import displayed, linear
+from physbench.looks.natural.stage import Stage, level_of, stage_of
 from physbench.looks.natural.view_rays import NOTHING_MET, view_directions
 from physbench.tracks.tracker import track
 from physbench.validation.sources import show

@@ -13,7 +13,7 @@ from physbench.clips.task import task_ids
 from physbench.looks.known_looks import draw
 from physbench.looks.natural.mitsuba_scene import traced, whole_scene
 from physbench.looks.natural.movers import drawable, movers_at
-from physbench.looks.natural.natural_frames import displayed
+from physbench.looks.natural.srgb import displayed
 from physbench.looks.natural.stage import stage_of
 from physbench.world.camera import pixels_per_metre, px_from_world
 from physbench.world.scene import RenderSpec
