@@ -279,7 +279,7 @@ def test_kernels_cover_whatever_is_compiled_and_little_else() -> None:
     compiled = {
         "physbench." + ".".join(path.relative_to(folder).with_suffix("").parts)
         for path in folder.rglob("*.py")
-        if re.search(r"^@(compiled$|kernel\()", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search(r"^@(compiled$|borrowing$|kernel\()", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert compiled and compiled <= set(found)
     constants = {"physbench.dynamics.array_layout", "physbench.dynamics.kepler", "physbench.world.scene"}
