@@ -12,7 +12,8 @@ from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
 from physbench.tracks.patches import BATCH_PIXELS, STEPS_PER_LEVEL, Patches, dilate
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
-WIDE_ITERATIONS = 4  # more for those whose edge is wider than MOST_WIDTH: they begin far from it
+MORE_ITERATIONS = 4  # for those whose edge is wider than MOST_WIDTH, which begin far from it, and those that still move
+STILL = 0.05  # px; the last step of a centre that stands still
 PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
 EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
@@ -128,14 +129,20 @@ def _solve(pixels: _Pixels) -> Tensor:
         normal, gradient, _ = _normal_equations(pixels, valid, value, state)
         step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
-    wide = torch.nonzero(state[:, 2] > MOST_WIDTH)[:, 0]
-    if len(wide):
-        parts = pixels.part(wide), valid[wide], value[wide]
-        for _ in range(WIDE_ITERATIONS):
-            normal, gradient, _ = _normal_equations(*parts, state[wide])
-            step[wide] = torch.linalg.solve(normal, gradient).clamp(-limit[wide], limit[wide])
-            state[wide] = (state[wide] + step[wide]).clamp(least[wide], most[wide])
+    # A ball that is lit from one side is approached slowly, as the model is lit from the camera.
+    more = torch.nonzero((state[:, 2] > MOST_WIDTH) | (_moved(step) >= STILL))[:, 0]
+    if len(more):
+        parts = pixels.part(more), valid[more], value[more]
+        for _ in range(MORE_ITERATIONS):
+            normal, gradient, _ = _normal_equations(*parts, state[more])
+            step[more] = torch.linalg.solve(normal, gradient).clamp(-limit[more], limit[more])
+            state[more] = (state[more] + step[more]).clamp(least[more], most[more])
     return _quality(pixels, valid, value, state, step)
+
+
+def _moved(step: Tensor) -> Tensor:
+    """By how many px at most along an axis a step moves the centre (M,)."""
+    return step[:, :2].abs().amax(1)
 
 
 def _blur(state: Tensor) -> Tensor:
@@ -216,6 +223,15 @@ def _quality(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor, step:
     stray = ((core * valid).sum(1) - (core * on).sum(1) + beyond) / pixels.core.clamp(min=1)
     spread = torch.linalg.inv(normal)
     sd = (spread[:, 0, 0] + spread[:, 1, 1]).clamp(min=0).sqrt() * rms
-    moved = step[:, :2].abs().amax(1)
-    columns = [state[:, 0], state[:, 1], _blur(state), state[:, 3], rms, moved, share.double(), sd, stray.double()]
+    columns = [
+        state[:, 0],
+        state[:, 1],
+        _blur(state),
+        state[:, 3],
+        rms,
+        _moved(step),
+        share.double(),
+        sd,
+        stray.double(),
+    ]
     return torch.stack(columns, dim=1)

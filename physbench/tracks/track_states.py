@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from physbench.tracks import outline
 from physbench.tracks.blobs import Choice, lasting_frames, long_runs
 from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
+from physbench.tracks.disc_fit import STILL
 from physbench.tracks.patches import STATS, patch_area
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
@@ -36,9 +37,9 @@ LEAST_TOUCH = 3  # px; fewer are noise
 MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
 OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
-MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.30  # of an accepted fit
+MOST_BLUR, MOST_RMS, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.10, 0.30  # of an accepted fit
 BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
-RMS_OF_CONTEXT = 1.25  # times the rms of fits to the whole object in the context frames, if that is more: it is shaded
+RMS_OF_CONTEXT = 1.4  # times the rms of fits to the whole object in the context frames, if that is more: it is shaded
 FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
 PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
@@ -244,7 +245,7 @@ def accepted(fits: Float, radius: float, shaded: float = 0.0) -> Flags:
             & (amplitude > AMPLITUDES[0])
             & (amplitude < AMPLITUDES[1])
             & (rms < max(MOST_RMS, shaded))
-            & (step < MOST_STEP)
+            & (step < STILL)
             & (share > 0.8 * least)
             & (sd < MOST_SD)
             & (stray < MOST_STRAY)

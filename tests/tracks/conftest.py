@@ -147,9 +147,14 @@ def crossing(steps: int = 60) -> Stage:
     )
 
 
+def on_post(steps: int = 24) -> Stage:
+    """A ball that rests on a post."""
+    return Stage([Ball(0, 6.0, np.repeat([[31.7, 24.3]], steps, axis=0))], [(28.0, 30.3, 36.0, 64.0)])
+
+
 @pytest.fixture(scope="session")
 def stages() -> dict[str, Callable[..., Stage]]:
-    return {"four": four_balls, "screen": behind_screen, "crossing": crossing}
+    return {"four": four_balls, "screen": behind_screen, "crossing": crossing, "post": on_post}
 
 
 @pytest.fixture(scope="session")

@@ -237,3 +237,18 @@ def test_a_large_ball_may_be_blurred_by_more_px() -> None:
     """x, y, blur, amplitude, rms, step, share, sd, stray: of a picture that was reduced by 8, at 256 px."""
     fits = np.array([[0.0, 0.0, 3.7, 1.0, 0.06, 0.0, 0.9, 0.05, 0.0]])
     assert track_states.accepted(fits, radius=21.0).all() and not track_states.accepted(fits, radius=12.0).any()
+
+
+@pytest.mark.parametrize("shade", [0.5, 0.65, 0.8])
+def test_a_ball_lit_from_above_has_a_place_on_a_post(stages: dict, clip_of: Callable[..., Clip], shade: float) -> None:
+    """The fit takes light from the camera, and comes near such a ball slowly; from later on the light is stronger."""
+    clip = clip_of(stages["post"](24), 256)
+    frames = clip.frames.astype(np.float64)
+    ball = frames.max(axis=-1) - frames.min(axis=-1) > 20
+    height = (4 * 24.3 - np.arange(256) - 0.5) / 24.0  # radii above the centre
+    light = shade * np.where(np.arange(24) <= clip.handover, 0.7, 1.0)
+    factor = 1 + ball[..., None] * (light[:, None] * height)[:, :, None, None]
+    tracks = track(clip, CONTEXT, np.clip(frames * factor, 0, 255).astype(np.uint8))
+    off = np.linalg.norm(tracks.position - clip.px_positions(), axis=-1)
+    assert np.isfinite(off).all()
+    assert off.max() < 1.0
