@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from physbench.errors import PhysbenchError
+from physbench.errors import DISK_FULL, PhysbenchError
 from physbench.free_heap import then_give_back
 from physbench.plugins import user_files
 
@@ -195,6 +195,24 @@ def _end_fork_server() -> None:
         _kill_fork_server()  # it holds nothing, and to take down all that it has imported takes it half a second
 
 
+@contextmanager
+def _semaphores() -> Iterator[None]:
+    """Say where room is lacking for the semaphores that are made within: the system's error names no folder.
+
+    Raises:
+        PhysbenchError: There is no room for them.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise PhysbenchError(
+            "/dev/shm has no room for the semaphores of worker processes. Free some space there, or make it larger "
+            "(docker run --shm-size 64m)."
+        ) from error
+
+
 class WorkerPool:
     """`with WorkerPool(2) as pool: future = pool.submit(function, ...)`.
 
@@ -216,9 +234,10 @@ class WorkerPool:
     def __init__(self, workers: int, preload: Sequence[str] = (), *, patient: bool = False) -> None:
         self._patient = patient
         context = multiprocessing.get_context(start_fork_server(preload))
-        self.noticed = context.Event()  # set once a worker has called `notify`
-        arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
-        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
+        with _semaphores():
+            self.noticed = context.Event()  # set once a worker has called `notify`
+            arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
+            self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start a job. Its function belongs to an installed module, not to the running script."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from physbench import worker_pool
+from physbench.errors import PhysbenchError
 from physbench.run.interrupt import interruptible
 
 PROGRAM = """
@@ -125,3 +127,12 @@ def test_workers_have_one_thread_and_their_parent_what_it_had(monkeypatch: pytes
     with worker_pool.WorkerPool(1) as pool:
         assert pool.submit(os.getenv, "OPENBLAS_NUM_THREADS").result(60) == "1"
     assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_a_lack_of_room_for_semaphores_names_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as sem_open does, without a filename
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", full)
+    with pytest.raises(PhysbenchError, match="/dev/shm has no room"):
+        worker_pool.WorkerPool(1)
