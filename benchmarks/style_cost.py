@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -97,6 +98,8 @@ def measured(options: argparse.Namespace) -> pd.DataFrame:
     spec, store = _spec(options), ClipStore()
     names = sorted({row.task for row in find_suite("core").rows})
     styles = [name for name in STYLES if any(fnmatch.fnmatchcase(name, part) for part in options.styles.split(","))]
+    if not styles:
+        sys.exit(f"No style is like '{options.styles}'. There are {', '.join(STYLES)}.")
     videos = [("truth", UNSTYLED), ("freeze", UNSTYLED), *(("truth", style) for style in styles)]
     sources = find_sources(options.violations) if options.violations else ()
     videos += [(source, style) for source in sources for style in (UNSTYLED, *styles)]
