@@ -29,6 +29,7 @@ from physbench.adapters.model_protocol import ConfiguredModel, Model, RecordedMo
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError, PhysbenchError
+from physbench.free_heap import give_back
 from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.answer_memory import answer_view
 from physbench.rollouts.compiled_networks import NOT_CALLED, CompiledNetworks, networks_for
@@ -237,6 +238,7 @@ class RolloutWorker:
         if self.compiled is not None:
             notes |= self.compiled.notes if self.compiled.called else {NOT_CALLED}
         memory = peak_memory(self.device)
+        give_back()
         self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 
     def _roll_out(

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.results.number_format import counted
@@ -20,6 +19,7 @@ from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.rollouts.rollout_store import drop_rollout
 from physbench.rollouts.shared_rollout import SharedRollout
 from physbench.run import worker
+from physbench.run.clip_preparation import ClipPreparation
 from physbench.run.finalize import drop_results, prepare_finish
 from physbench.run.rollout_keeping import kept
 from physbench.run.run_legs import legs, stops_at
@@ -35,6 +35,7 @@ from physbench.worker_pool import WorkerPool
 
 MOST_SAID = 5  # events
 UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides one for each worker
+BATCHES_AHEAD, CLIPS_AHEAD = 1, 2  # that are prepared in advance: batches a device, and clips a worker
 COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
 
 
@@ -90,8 +91,8 @@ class Middle:
     unseen: UnseenClips | None = None  # clips that must not be stored while the model runs
     shares: bool = True  # frames in memory with the workers, where these can see it
     progress: Progress | None = None
-    made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
-    brought: dict[Row, Future[Any]] = field(default_factory=dict)  # their references
+    preparation: ClipPreparation | None = None  # None: the model sees clips of `unseen`
+    ahead: int = 0  # clips that are prepared in advance
     sent: list[Future[Any]] = field(default_factory=list)  # scores of rollouts that the workers store
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
@@ -121,7 +122,9 @@ class Middle:
             jobs = Jobs(progress, run.workers, expected)
             log = StatusLines(run.say, lambda: self.status(jobs, len(todo)))
             with log, Announced(run.say, COMPILING, self.pool.noticed) if self.pool else contextlib.nullcontext():
-                results = self.do(jobs, absent, set(todo))
+                store = self.source if absent else None
+                self.preparation = ClipPreparation(run, self.pool, jobs, store, set(absent), "score" in run.stages)
+                results = self.do(jobs, self.preparation, set(todo))
         self.note_states(results)
         for name, seconds in worker.seconds_of(results).items():
             run.count_time(f"{name}_seconds", seconds)
@@ -141,36 +144,40 @@ class Middle:
             self.store = clips_of(self.run.folder, self.run.manifest)
         return self.store
 
-    def do(self, jobs: Jobs, absent: list[Row], todo: set[BatchItem]) -> list[Any]:
+    def do(self, jobs: Jobs, clips: ClipPreparation, todo: set[BatchItem]) -> list[Any]:
         """Make clips, rollouts, scores and references. Returns what the jobs returned."""
-        run = self.run
+        run, absent = self.run, [row for row in self.run.rows if row in clips.absent]
         self.rolling = 0.0 if self.engine is None else None
         prepare_finish(run)
-        if absent and self.pool and run.workers > 1 and "score" in run.stages:
+        if absent and self.pool and run.workers > 1 and clips.references:
             self.pool.submit(worker.compile_functions)  # in one; others make clips, and wait for it, or raise its error
-        longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
         if self.engine is not None and not run.planned:
-            self.make(jobs, [*longest, *first_of_each_task(absent)])
+            if absent:  # the probe of the batch size asks for the longest first
+                clips.make([max(absent, key=run.horizon), *first_of_each_task(absent)])
             self.plan(self.engine)
-        self.make(jobs, rows_in_turn(run.batches(), absent))
+        clips.expect(rows_in_turn(run.batches(), run.rows))
+        if self.engine is None or run.options.until is not None:  # a look needs the references of all clips
+            clips.rest()
         if "rollout" not in run.stages:  # references tell whether these are the clips that were rolled out
-            self.bring_references(jobs)
             found = jobs.results(lambda: None)
             run.refuse_other_clips({done.row: done.state_hash for done in found if isinstance(done, worker.Referenced)})
         if "score" in run.stages:
-            for item in run.items:
-                if item in todo and run.rolled(item):
-                    self.score(jobs, item)
-                    todo.discard(item)
-        if set(run.stages) >= {"rollout", "score"}:
-            self.bring_references(jobs)
+            stored = [item for item in run.items if item in todo and run.rolled(item)]
+            clips.make(item.row for item in stored)
+            for item in stored:
+                self.score(jobs, item)
+                todo.discard(item)
         if self.engine is not None:
+            batch = max((len(batch.items) for batch in run.batches()), default=1)
+            self.ahead = BATCHES_AHEAD * batch * self.engine.devices + CLIPS_AHEAD * run.workers
             self.roll(self.engine, jobs, todo)
             self.engine.close()  # while its rollouts are scored, its memory is free
-            if "score" in run.stages:
+            if clips.references:
                 jobs.expect_fewer("score", len(todo))  # where the run ends early
         if run.budget_spent:
-            self.end_early(jobs)
+            self.end_early(clips)
+        else:
+            clips.rest()
         self.rolling = 0.0
         return jobs.results(lambda: self.estimate(jobs))
 
@@ -196,23 +203,6 @@ class Middle:
             with StatusLines(run.say, status):
                 self.roll(engine, jobs, todo)
         self.note_states([])
-
-    def make(self, jobs: Jobs, rows: list[Row]) -> None:
-        """Have clips made that are not on their way yet."""
-        for row in dict.fromkeys(row for row in rows if row not in self.made):
-            assert self.pool is not None and isinstance(self.source, ClipStore), "an archive lacks none"
-            self.made[row] = self.pool.submit(worker.make, self.source.directory, row, self.run.card.spec)
-            jobs.add("clip", self.made[row])
-
-    def bring_references(self, jobs: Jobs) -> None:
-        """Have ground truth and baselines read on every clip."""
-        run = self.run
-        assert self.pool is not None
-        for row in rows_in_turn(run.batches(), run.rows):
-            self.brought[row] = self.pool.submit(
-                worker.references, run.folder.path, row, run.card, run.options.scorers, not run.salt
-            )
-            jobs.add("references", self.brought[row])
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
@@ -271,20 +261,19 @@ class Middle:
                 self.rolled += item in todo
                 todo.discard(item)
 
-    def end_early(self, jobs: Jobs) -> None:
+    def end_early(self, clips: ClipPreparation) -> None:
         """Where the time was spent before all is rolled out: end with what is, and give up the other clips."""
         run = self.run
         wait(self.sent)
         done = {row for row in run.suite.rows if all(run.has(item) for item in run.samples_of(row))}
         if len(done) == len(run.suite.rows):
+            clips.rest()
             return
         if not done:
             raise PhysbenchError(
                 f"--budget {run.options.budget}: the time was spent before a clip was rolled out. {run.further()}"
             )
-        for kind, futures in (("clip", self.made), ("references", self.brought)):
-            for row in futures.keys() - done:
-                jobs.give_up(kind, futures[row])
+        clips.give_up_all_but(done)
         run.stop("budget", str(run.options.budget), [row for row in run.suite.rows if row in done])
         run.say(f"The time of --budget {run.options.budget} is spent: {run.ended()}")
 
@@ -342,8 +331,10 @@ class Middle:
 
     def clip(self, row: Row) -> Clip:
         """A clip for the model, as soon as it is made."""
-        if row in self.made:
-            self.made[row].result()
+        if self.preparation is not None:
+            self.preparation.up_to(row, self.ahead)
+            if row in self.preparation.made:
+                self.preparation.made[row].result()
         clip = self.unseen.get(row) if self.unseen else self.source.get(row, self.run.card.spec)
         self.states[row] = clip.state_hash
         return clip
@@ -375,8 +366,8 @@ class Middle:
         if scored:
             rate = scored / passed
             parts.append(f"{rate:.1f} a second" if rate >= 0.95 else f"{rate * 60:.1f} a minute")
-        elif self.made and (clips := jobs.done("clip")) < len(self.made):
-            parts.append(f"{clips} of {counted(len(self.made), 'clip')} made")
+        elif self.preparation is not None and (clips := jobs.done("clip")) < len(self.preparation.absent):
+            parts.append(f"{clips} of {counted(len(self.preparation.absent), 'clip')} made")
         elif "score" in self.run.stages and (known := jobs.done("references")):
             parts.append(f"ground truth and baselines scored on {counted(known, 'clip')}")
         unknown = "time left not known yet"

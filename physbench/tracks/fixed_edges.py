@@ -42,6 +42,7 @@ SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a lit
 LEAST_STEP = 5.0  # levels between the two sides of an edge
 MIXED = 0.35  # of this step that may vary along a piece; more is a corner
 MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
+WHITE, MOST_WHITE = 254.0, 0.6  # level, and share of the pixels of a piece that may have it: more is overexposed
 BLUR = 2.0  # px, sd of a blur under which a piece is still read as it is
 MOST_BLURRED_SHIFT, LEAST_BLURRED_STEP = 0.2, 0.5  # px, and share of its step, that such a blur may make of it
 MOST_PIECES = 12  # of a side; others are left out evenly
@@ -79,7 +80,7 @@ class FixedEdges:
 
 @dataclass(frozen=True, eq=False)
 class EdgeReading:
-    """What N pictures show of P pieces; NaN where a piece lies outside."""
+    """What N pictures show of P pieces; NaN where a piece lies outside, or is overexposed."""
 
     step: Float  # (N, P) of that in ground truth
     shift: Float  # (N, P) px across the edge
@@ -298,12 +299,12 @@ class _Field:
 def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> EdgeReading:
     """What frames (N, H, W, 3) u8 show of the pieces; `off` (P, 2) px: whole px to look further right and down."""
     row, column = edges.row, edges.column
-    outside = np.zeros(len(edges.start), dtype=bool)
+    unread = np.zeros(len(edges.start), dtype=bool)
+    many = np.diff(np.append(edges.start, len(row)))
     if off is not None:
-        many = np.diff(np.append(edges.start, len(row)))
         column, row = column + np.repeat(off[:, 0], many), row + np.repeat(off[:, 1], many)
         gone = (row < 0) | (row >= edges.size[0]) | (column < 0) | (column >= edges.size[1])
-        outside = np.logical_or.reduceat(gone, edges.start)
+        unread = np.logical_or.reduceat(gone, edges.start)
         row, column = row.clip(0, edges.size[0] - 1), column.clip(0, edges.size[1] - 1)
     red, green, blue = pooled_pixels(frames, row, column, edges.factor)
 
@@ -312,6 +313,7 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
 
     grey = (red + green + blue) / np.float32(3)
     both = np.stack([sums(grey, 0), sums(grey, 1)], axis=-1)
+    unread = unread | (np.add.reduceat(grey >= WHITE, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many)
     found = np.einsum("pij,npj->npi", edges.invert, both)
     step = found[..., 0]
     # An edge that is off by d shows less of its step between the weights' two halves: 1 - d / half of it, about.
@@ -320,7 +322,7 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
     one = edges.invert[:, 0, 0] * edges.contrast  # a colour's step alone, its edge taken to lie where it should
     colour = np.maximum(np.abs(sums(red - green, 0)), np.abs(sums(green - blue, 0))) * np.abs(one)
     parts = (step * share, moved / share, colour)
-    return EdgeReading(*(np.where(outside, np.nan, part) for part in parts))
+    return EdgeReading(*(np.where(unread, np.nan, part) for part in parts))
 
 
 def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDArray[np.float32]:

@@ -39,7 +39,9 @@ OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.10, 0.30  # of an accepted fit
 BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
-RMS_OF_CONTEXT = 1.4  # times the rms of fits to the whole object in the context frames, if that is more: it is shaded
+# A ball that is lit from one side is no disc that is lit from the camera. From this rms on, of fits to all of it in the
+# context frames, a fit may be off by that much more: the two add up as squares do, or by this factor.
+SHADED_RMS, RMS_OF_CONTEXT = 0.10, 1.4
 FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
 PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
@@ -207,7 +209,7 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
 
     whole = (shown.visible[: len(fits), k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(len(fits)) < shown.context)
     known = whole & np.isfinite(fits[:, 4])
-    good = accepted(fits, radius, RMS_OF_CONTEXT * float(np.median(fits[known, 4])) if known.any() else 0.0) & ~grown
+    good = accepted(fits, radius, _most_rms(float(np.median(fits[known, 4])) if known.any() else 0.0)) & ~grown
     place[good] = fits[good, :2]
     if sphere:
         place -= (place - middle) * _outward(body.size[0] / shown.distance, good)[:, None]
@@ -233,8 +235,13 @@ def _outward(angle: float, fitted: Flags) -> Float:
     return angle**2 + np.where(fitted, 0.0, DIFFUSE_SHARE / 4 * angle)
 
 
-def accepted(fits: Float, radius: float, shaded: float = 0.0) -> Flags:
-    """Which fits (N, F) determine a centre. shaded: rms that a fit may have, if that is more than MOST_RMS."""
+def _most_rms(shaded: float) -> float:
+    """The rms that a fit may have; shaded: that of fits to the whole body in the context frames, 0 if not known."""
+    return max(float(np.hypot(MOST_RMS, shaded)), RMS_OF_CONTEXT * shaded) if shaded > SHADED_RMS else MOST_RMS
+
+
+def accepted(fits: Float, radius: float, most_rms: float = MOST_RMS) -> Flags:
+    """Which fits (N, F) determine a centre; most_rms: that they may have."""
     x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
     least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
     with np.errstate(invalid="ignore"):
@@ -244,7 +251,7 @@ def accepted(fits: Float, radius: float, shaded: float = 0.0) -> Flags:
             & (blur < max(MOST_BLUR, BLUR_SHARE * radius))
             & (amplitude > AMPLITUDES[0])
             & (amplitude < AMPLITUDES[1])
-            & (rms < max(MOST_RMS, shaded))
+            & (rms < most_rms)
             & (step < STILL)
             & (share > 0.8 * least)
             & (sd < MOST_SD)

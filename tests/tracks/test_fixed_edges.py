@@ -82,3 +82,14 @@ def test_brightness_and_strength(clip: Clip) -> None:
 
 def test_bare_ground_has_no_edges() -> None:
     assert fixed_edges(make_clip(Row("collisions/head-on-v1", "test", 0), render_spec(64, 2.0))) is None
+
+
+def test_what_is_lost_in_white_is_not_read(clip: Clip) -> None:
+    """Overexposed tenfold nothing is left of an edge. A picture that was painted over with a light grey shows none."""
+    step, off = read(clip, 10 * still(clip).clip(min=30))
+    assert np.isnan(step).all() and np.isnan(off).all()
+    assert np.isfinite(read(clip, np.full_like(still(clip), 250))[0]).all()
+    edges = fixed_edges(clip)
+    assert edges is not None
+    bright = 255 / np.percentile(still(clip), 90)  # half of each edge at most is white
+    assert np.isfinite(read(clip, bright * still(clip))[0]).mean() > 0.5

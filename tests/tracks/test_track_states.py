@@ -12,6 +12,7 @@ from physbench.clips.clip import Clip
 from physbench.tracks import track_states
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
+from physbench.validation import picture_styles
 from physbench.world.scene import PALETTE
 
 CONTEXT, STEPS, EVENT = 8, 30, 20  # frames; the event comes after the hand-over at frame 7
@@ -239,16 +240,30 @@ def test_a_large_ball_may_be_blurred_by_more_px() -> None:
     assert track_states.accepted(fits, radius=21.0).all() and not track_states.accepted(fits, radius=12.0).any()
 
 
-@pytest.mark.parametrize("shade", [0.5, 0.65, 0.8])
-def test_a_ball_lit_from_above_has_a_place_on_a_post(stages: dict, clip_of: Callable[..., Clip], shade: float) -> None:
-    """The fit takes light from the camera, and comes near such a ball slowly; from later on the light is stronger."""
+def test_what_a_fit_leaves_adds_up_with_shading() -> None:
+    """0.2 of a disc lit from the camera; of one shaded by 0.171, hypot(0.2, 0.171); then by a factor."""
+    assert [round(track_states._most_rms(shaded), 3) for shaded in (0.0, 0.02, 0.171, 0.3)] == [0.2, 0.2, 0.263, 0.42]
+
+
+@pytest.mark.parametrize(("shade", "amount"), [(0.5, 0.0), (0.65, 0.0), (0.8, 0.0), (0.5, 1.0)])
+def test_a_ball_lit_from_above_has_a_place_on_a_post(
+    stages: dict, clip_of: Callable[..., Clip], shade: float, amount: float
+) -> None:
+    """The fit takes light from the camera, and comes near such a ball slowly; from later on the light is stronger.
+
+    amount: of sharpening of what is predicted, whose rims a fit leaves in addition.
+    """
     clip = clip_of(stages["post"](24), 256)
     frames = clip.frames.astype(np.float64)
     ball = frames.max(axis=-1) - frames.min(axis=-1) > 20
     height = (4 * 24.3 - np.arange(256) - 0.5) / 24.0  # radii above the centre
     light = shade * np.where(np.arange(24) <= clip.handover, 0.7, 1.0)
     factor = 1 + ball[..., None] * (light[:, None] * height)[:, :, None, None]
-    tracks = track(clip, CONTEXT, np.clip(frames * factor, 0, 255).astype(np.uint8))
+    lit = np.clip(frames * factor, 0, 255).astype(np.uint8)
+    if amount:
+        rng = np.random.default_rng(0)
+        lit[CONTEXT:] = picture_styles.sharpening(lit[CONTEXT:], clip.spec.fps, rng, amount=amount, sd=2.0)
+    tracks = track(clip, CONTEXT, lit)
     off = np.linalg.norm(tracks.position - clip.px_positions(), axis=-1)
     assert np.isfinite(off).all()
     assert off.max() < 1.0

@@ -1,0 +1,96 @@
+"""Clips and their references, which workers make shortly before the model sees them.
+
+Scores wait behind what is on its way already. With a few batches in advance the model waits for no clip, and what is
+rolled out is scored soon, however many clips there are: a run that is looked at early, or ended, has scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from physbench.clips.clip import Row
+from physbench.clips.store import ClipStore
+from physbench.results.run_clips import ClipSource
+from physbench.run import worker
+from physbench.run.run_state import Run
+from physbench.run.worker_jobs import Jobs
+from physbench.worker_pool import WorkerPool
+
+CLIPS_BEFORE_REFERENCES = 4  # a worker: a clip is mostly there when its references are begun, else they make it again
+
+
+@dataclass
+class ClipPreparation:
+    """Jobs for the clips of a run, each begun once."""
+
+    run: Run
+    pool: WorkerPool | None
+    jobs: Jobs
+    source: ClipSource | None  # where they are put; None: nothing is absent
+    absent: Set[Row]  # clips that are not stored
+    references: bool  # whether they are needed, too
+    made: dict[Row, Future[Any]] = field(default_factory=dict)
+    brought: dict[Row, Future[Any]] = field(default_factory=dict)
+    _order: Sequence[Row] = ()
+    _places: dict[Row, int] = field(default_factory=dict)
+    _begun: int = 0  # clips of the order that are on their way
+
+    def make(self, rows: Iterable[Row]) -> None:
+        """Have clips made that are not stored."""
+        for row in rows:
+            if row in self.absent and row not in self.made:
+                assert self.pool is not None and isinstance(self.source, ClipStore), "an archive lacks none"
+                self.made[row] = self.pool.submit(worker.make, self.source.directory, row, self.run.card.spec)
+                self.jobs.add("clip", self.made[row])
+
+    def bring(self, rows: Iterable[Row]) -> None:
+        """Have ground truth and baselines read on clips, where references are needed."""
+        run = self.run
+        for row in rows:
+            if self.references and row not in self.brought:
+                assert self.pool is not None
+                self.brought[row] = self.pool.submit(
+                    worker.references, run.folder.path, row, run.card, run.options.scorers, not run.salt
+                )
+                self.jobs.add("references", self.brought[row])
+
+    def expect(self, order: Sequence[Row]) -> None:
+        """Say in which order the clips will be needed, before any of them is asked for by `up_to`."""
+        self._order, self._places, self._begun = order, {row: place for place, row in enumerate(order)}, 0
+
+    def up_to(self, row: Row, ahead: int) -> None:
+        """Have all up to a clip, and so many after it, on their way. A clip that nobody expects changes nothing."""
+        if row in self._places:
+            self._reach(self._places[row] + 1 + ahead)
+
+    def rest(self) -> None:
+        """Have all of them on their way."""
+        self._reach(len(self._order))
+
+    def _reach(self, end: int) -> None:
+        lag = CLIPS_BEFORE_REFERENCES * self.run.workers
+        for place in range(self._begun, min(end, len(self._order))):
+            self.make([self._order[place]])
+            if place >= lag:
+                self.bring([self._order[place - lag]])
+            self._begun = place + 1
+        if self._begun == len(self._order):
+            self.bring(self._order[max(0, len(self._order) - lag) :])
+
+    def give_up_all_but(self, rows: Set[Row]) -> None:
+        """Prepare these clips, and no other where that has not begun."""
+        needed = [row for row in self._order if row in rows]
+        self.make(needed)
+        self.bring(needed)
+        given_up = [row for row in self._order if row not in rows]
+        for kind, futures, wanted in (
+            ("clip", self.made, self.absent),
+            ("references", self.brought, self._places if self.references else {}),
+        ):
+            self.jobs.expect_fewer(kind, sum(row in wanted and row not in futures for row in given_up))
+            for row in given_up:
+                if row in futures:
+                    self.jobs.give_up(kind, futures[row])
