@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
@@ -22,6 +24,10 @@ HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
 FIT_REACH = 3.5  # px beyond the radius that are fitted
 DARKEST = -0.15  # of an object's chroma; the rim that sharpening leaves is deeper than noise
 BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
+MEAN_HEIGHT = 2 / 3  # of a half ball over its disc, in radii
+FROM_CAMERA = (0.0, 0.0, DIFFUSE_SHARE)
+LIGHT_ROUNDS = 12  # of a fit that finds the light, too
+MOST_LIGHT = 1.0  # of each of its numbers
 
 # Columns of `fit`.
 FIT = ("x", "y", "blur", "amplitude", "rms", "step", "share", "sd", "stray")
@@ -34,6 +40,12 @@ class DiscFitJob:
     patches: Patches  # M > 0 of them
     reference: Tensor  # (M,) float64 levels of chroma of a pixel of it
     radius: float  # px
+    light: tuple[float, ...] | None = None  # on it (3,), see `find_light`; None: as from the camera
+
+    def select(self, chosen: NDArray[np.bool_]) -> DiscFitJob:
+        """Some of the patches (M,)."""
+        index = torch.from_numpy(np.flatnonzero(chosen)).to(self.reference.device)
+        return replace(self, patches=self.patches.select(index), reference=self.reference[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +59,12 @@ class _Pixels:
     radius: Tensor  # (M, 1) float32 px
     start: Tensor  # (M, 2) float64 px within the patch
     core: Tensor  # (M,) float32 px, valid core pixels of the whole patch
+    light: Tensor | None = None  # (M, 3) float32, of their jobs; None: all are lit from the camera
 
     def part(self, where: slice | Tensor) -> _Pixels:
         parts = (self.value, self.x, self.y, self.bits, self.radius, self.start, self.core)
-        return _Pixels(*(part[where] for part in parts))
+        light = None if self.light is None else self.light[where]
+        return replace(_Pixels(*(part[where] for part in parts)), light=light)
 
     def mask(self, bit: int) -> Tensor:
         return (self.bits & bit).clamp_(max=1).to(torch.float32)
@@ -67,6 +81,8 @@ def fit(jobs: Sequence[DiscFitJob]) -> list[Tensor]:
     prepared = [_prepare(job, offsets) for job in jobs]
     fields = ("value", "x", "y", "bits", "radius", "start", "core")
     pixels = _Pixels(*(torch.cat([getattr(part, field) for part in prepared]) for field in fields))
+    if any(job.light is not None for job in jobs):
+        pixels = replace(pixels, light=torch.cat([_light(job) for job in jobs]))
     count = len(pixels.value)
     step = max(1, BATCH_PIXELS // len(offsets)) if pixels.value.device.type == "cpu" else count
     result = torch.cat([_solve(pixels.part(slice(i, i + step))) for i in range(0, count, step)])
@@ -109,6 +125,44 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
         start,
         (patches.core & valid).to(torch.float32).sum((1, 2)),
     )
+
+
+def _light(job: DiscFitJob) -> Tensor:
+    """The light of a job for each of its patches (M, 3)."""
+    return job.patches.along.new_tensor(job.light or FROM_CAMERA).expand(len(job.patches.core), 3)
+
+
+def find_light(job: DiscFitJob) -> Tensor:
+    """How a ball is lit in each of its patches, which show all of it: (M, 3) float64.
+
+    The first two are by how much its shade grows over a radius, to the right and down, the third by how much it falls
+    from the middle to the outline, all of the mean. A surface is as bright as the cosine of the angle between its
+    normal and the light, so that light from one side makes a shade that changes evenly along the picture; what it has
+    of the sky does, too. The fit is that of `fit` with these numbers more.
+    """
+    pixels = _prepare(job, _offsets(job.radius + FIT_REACH).to(job.patches.along.device))
+    valid = pixels.mask(1)
+    value = pixels.value * valid
+    ones = torch.ones_like(pixels.radius, dtype=torch.float64)
+    state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)
+    light = torch.tensor(FROM_CAMERA, dtype=torch.float64, device=state.device).repeat(len(state), 1)
+    limit = torch.cat([0.1 * job.radius * ones, 0.1 * job.radius * ones, ones, *4 * [0.3 * ones]], dim=1)
+    for _ in range(LIGHT_ROUNDS):
+        pixels = replace(pixels, light=light.to(torch.float32))
+        rows, rest = _derivatives(pixels, valid, value, state)
+        _, cover, _, _, distance, dx, dy = _model(pixels, state)
+        strength = (cover * valid).mul_(state[:, 3:4].to(torch.float32))
+        height = (1 - (distance / pixels.radius).square_()).clamp_(min=0.0).sqrt_() - MEAN_HEIGHT
+        by_light = (part * strength for part in (dx / pixels.radius, dy / pixels.radius, height))
+        rows = torch.cat([rows, torch.stack(list(by_light), dim=1)], dim=1)
+        normal = (rows @ rows.transpose(1, 2)).to(torch.float64) + 1e-2 * torch.eye(
+            7, dtype=torch.float64, device=rows.device
+        )
+        step = torch.linalg.solve(normal, (rows * rest[:, None]).sum(2).to(torch.float64)).clamp(-limit, limit)
+        state = state + step[:, :4]
+        state[:, 2].clamp_(min=LEAST_WIDTH, max=MOST_WIDTH)
+        light = (light + step[:, 4:]).clamp(-MOST_LIGHT, MOST_LIGHT)
+    return light
 
 
 def _solve(pixels: _Pixels) -> Tensor:
@@ -187,12 +241,18 @@ def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     square = u * u
     cover = (square * 0.1875).sub_(0.625).mul_(square).add_(0.9375).mul_(u).add_(0.5)
     slope = square.neg_().add_(1.0).square_()  # to be multiplied with .9375 / width
-    shade = distance2.mul_(-((DIFFUSE_SHARE / radius) ** 2)).add_(DIFFUSE_SHARE**2).clamp_(min=1e-9).sqrt_()
-    return shade.add_(AMBIENT_SHARE), cover, slope, u, distance, dx, dy
+    if pixels.light is None:
+        shade = distance2.mul_(-((DIFFUSE_SHARE / radius) ** 2)).add_(DIFFUSE_SHARE**2).clamp_(min=1e-9).sqrt_()
+        shade.add_(AMBIENT_SHARE)
+    else:
+        right, down, falls = pixels.light[:, :, None].unbind(1)
+        shade = distance2.div_(-(radius**2)).add_(1).clamp_(min=0.0).sqrt_().sub_(MEAN_HEIGHT).mul_(falls)
+        shade.add_((right * dx).add_(down * dy).div_(radius)).add_(1).clamp_(min=0.0)
+    return shade, cover, slope, u, distance, dx, dy
 
 
-def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, Q). `value` holds 0 where `valid` does."""
+def _derivatives(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivatives J' (M, 4, Q) by the state, and the rest r (M, Q). `value` holds 0 where `valid` does."""
     shade, cover, slope, u, distance, dx, dy = _model(pixels, state)
     width, amplitude = (state[:, i : i + 1].to(torch.float32) for i in (2, 3))
     rows = value.new_empty((len(value), 4, value.shape[1]))
@@ -204,6 +264,12 @@ def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tens
     inwards = edge.div_(distance)
     torch.mul(dx, inwards, out=rows[:, 0])
     torch.mul(dy, inwards, out=rows[:, 1])
+    return rows, rest
+
+
+def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, Q)."""
+    rows, rest = _derivatives(pixels, valid, value, state)
     # The matrix decides only the steps, the gradient decides the result: the gradient is summed in a fixed order.
     normal = (rows @ rows.transpose(1, 2)).to(torch.float64)
     gradient = (rows * rest[:, None]).sum(2).to(torch.float64)

@@ -39,9 +39,6 @@ OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.10, 0.30  # of an accepted fit
 BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
-# A ball that is lit from one side is no disc that is lit from the camera. From this rms on, of fits to all of it in the
-# context frames, a fit may be off by that much more: the two add up as squares do, or by this factor.
-SHADED_RMS, RMS_OF_CONTEXT = 0.10, 1.4
 FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
 PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
@@ -80,6 +77,7 @@ class BlobMeasurements:
     hue: Float  # (N, K) degrees
     chroma: Float  # (N, K) of the inside, over that in the context frames
     reference: Float  # (N, K) levels of chroma of a pixel, as the frame draws the object
+    light: Float  # (K, 3) on balls, see disc_fit.find_light; NaN where all of it comes from the camera
 
     def calibrate(self, k: int, context: int, visible: Float, full: float, colours: Colours) -> None:
         """Set what a pixel of object k looks like from its context frames, and with it area, chroma and hue.
@@ -197,6 +195,13 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
         free |= (ratio >= least) & (ratio <= WHOLE_BOX[1])
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
+    angle = body.size[0] / shown.distance
+    whole = (shown.visible[: len(stats), k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(len(stats)) < shown.context)
+    if np.isfinite(seen.light[k]).all():
+        # The centroid of a disc whose shade changes evenly by g over a radius lies g / 4 radii towards the lit side.
+        # What is taken off below for light along the axis is a part of g, as it was where g was found.
+        at = stats[whole & (mass > 1e-9)][:, [X, Y]].mean(axis=0) - middle
+        place -= seen.light[k, :2] * radius / 4 - at * DIFFUSE_SHARE / 4 * angle
     large = grown & ~beside & (seen.choice.area[:, k] < MAX_OBJECT_RATIO * full)
     place[large] = seen.choice.centre[large, k]
 
@@ -207,12 +212,10 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)
 
-    whole = (shown.visible[: len(fits), k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(len(fits)) < shown.context)
-    known = whole & np.isfinite(fits[:, 4])
-    good = accepted(fits, radius, _most_rms(float(np.median(fits[known, 4])) if known.any() else 0.0)) & ~grown
+    good = accepted(fits, radius) & ~grown
     place[good] = fits[good, :2]
     if sphere:
-        place -= (place - middle) * _outward(body.size[0] / shown.distance, good)[:, None]
+        place -= (place - middle) * _outward(angle, good)[:, None]
     sd = np.where(good, np.clip(np.hypot(sd, FIT_SDS * fits[:, 7]) + 0.03, 0.05, 0.50), sd)
     return place, sd * (1.5 if radius < 4 else 1.0)
 
@@ -235,13 +238,8 @@ def _outward(angle: float, fitted: Flags) -> Float:
     return angle**2 + np.where(fitted, 0.0, DIFFUSE_SHARE / 4 * angle)
 
 
-def _most_rms(shaded: float) -> float:
-    """The rms that a fit may have; shaded: that of fits to the whole body in the context frames, 0 if not known."""
-    return max(float(np.hypot(MOST_RMS, shaded)), RMS_OF_CONTEXT * shaded) if shaded > SHADED_RMS else MOST_RMS
-
-
-def accepted(fits: Float, radius: float, most_rms: float = MOST_RMS) -> Flags:
-    """Which fits (N, F) determine a centre; most_rms: that they may have."""
+def accepted(fits: Float, radius: float) -> Flags:
+    """Which fits (N, F) determine a centre."""
     x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
     least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
     with np.errstate(invalid="ignore"):
@@ -251,7 +249,7 @@ def accepted(fits: Float, radius: float, most_rms: float = MOST_RMS) -> Flags:
             & (blur < max(MOST_BLUR, BLUR_SHARE * radius))
             & (amplitude > AMPLITUDES[0])
             & (amplitude < AMPLITUDES[1])
-            & (rms < most_rms)
+            & (rms < MOST_RMS)
             & (step < STILL)
             & (share > 0.8 * least)
             & (sd < MOST_SD)

@@ -30,7 +30,7 @@ from physbench.tracks import blobs, disc_fit, intruders, label_maps, patches
 from physbench.tracks.camera_motion import steadied
 from physbench.tracks.colour import Colours, colours_of
 from physbench.tracks.scenery import SeenBodies, observe_scenery, without_camera
-from physbench.tracks.track_states import DECIMALS, BlobMeasurements, TrueAreas, tracks_from
+from physbench.tracks.track_states import DECIMALS, WHOLE_SHARE, BlobMeasurements, TrueAreas, tracks_from
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import BACKGROUND_GREY, PLAIN
@@ -42,6 +42,7 @@ HUED = 30  # levels between the colours of a pixel of a body
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
 SHADOW_REACH = 2.0  # radii of the largest body up to which a cast shadow is seen beside a body, in looks that have any
 LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
+LEAST_LIT_RADIUS = 5.0  # px; of smaller balls it is not asked from where they are lit
 Float = NDArray[np.float64]
 
 
@@ -106,7 +107,8 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
     truth = _true_scenery(clip, context)
-    seen, maps = _see(small, target, colours, context, truth.screens.to(small.device), fps)
+    lit = clip.spec.look != PLAIN  # in the plain look all light comes from the camera
+    seen, maps = _see(small, target, colours, context, truth.screens.to(small.device), fps, lit)
     found = _with_scenery(clip, tracks_from(shown, seen, zoom), video, seen.choice.centre * zoom)
     smallest = 2 * float(target.radius.min()) / maps.factor
     shadow = 0.0 if clip.spec.look == PLAIN else SHADOW_REACH * float(target.radius.max()) / maps.factor
@@ -234,6 +236,7 @@ def _nothing(frames: int, objects: int) -> BlobMeasurements:
         hue=np.full((frames, objects), np.nan),
         chroma=np.full((frames, objects), np.nan),
         reference=np.ones((frames, objects)),
+        light=np.full((objects, 3), np.nan),
     )
 
 
@@ -244,7 +247,9 @@ def _see(
     context: int,
     screens: Tensor,
     fps: float,
+    lit: bool,
 ) -> tuple[BlobMeasurements, _Maps]:
+    """Measure the objects in frames (N, H, W, 3). lit: balls may be lit from one side, as the context frames show."""
     count, objects = len(frames), colours.count
     parts = [label_maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
@@ -269,11 +274,17 @@ def _see(
         found = patches.measure(video, here, choice.centre[here, k], choice.rival[here, k], k, radius, target.shapes[k])
         seen.stats[here, k] = found.stats.cpu().numpy()
         seen.calibrate(k, context, target.visible_area[:, k], target.full_area[k], colours)
+        if target.shapes[k] != "sphere" or radius < LEAST_FIT_RADIUS:
+            continue
+
+        job = disc_fit.DiscFitJob(found, torch.from_numpy(seen.reference[here, k]).to(frames.device), radius)
+        whole = (here < context) & (target.visible_area[here, k] > WHOLE_SHARE * target.full_area[k])
+        if lit and radius >= LEAST_LIT_RADIUS and whole.any():
+            seen.light[k] = np.median(disc_fit.find_light(job.select(whole)).cpu().numpy(), axis=0)
+            job = replace(job, light=tuple(seen.light[k].tolist()))
         fitting = seen.wants_fit(k, target.full_area[k])[here]
-        if target.shapes[k] == "sphere" and radius >= LEAST_FIT_RADIUS and fitting.any():
-            index = torch.from_numpy(np.flatnonzero(fitting)).to(frames.device)
-            reference = torch.from_numpy(seen.reference[here[fitting], k]).to(frames.device)
-            jobs.append(disc_fit.DiscFitJob(found.select(index), reference, radius))
+        if fitting.any():
+            jobs.append(job.select(fitting))
             places.append((here[fitting], k))
     if jobs:
         for (at, k), fitted in zip(places, disc_fit.fit(jobs), strict=True):

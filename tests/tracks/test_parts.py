@@ -114,13 +114,22 @@ def test_dilation_agrees_with_scipy(reach: int) -> None:
     assert np.array_equal(grown, ndimage.binary_dilation(mask, np.ones((1, side, side))))
 
 
-def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: int, side: int = 33) -> patches.Patches:
-    """A drawn disc, left of column `hidden` behind a screen."""
+def disc_patch(
+    centre: tuple[float, float],
+    radius: float,
+    blur: float,
+    hidden: int,
+    side: int = 33,
+    light: tuple[float, float, float] = disc_fit.FROM_CAMERA,
+) -> patches.Patches:
+    """A drawn disc, left of column `hidden` behind a screen; light as of `find_light`."""
     fine = 8
     grid = (np.arange(side * fine) + 0.5) / fine
     square = ((grid[None] - centre[0]) ** 2 + (grid[:, None] - centre[1]) ** 2) / radius**2
-    light = disc_fit.AMBIENT_SHARE + disc_fit.DIFFUSE_SHARE * np.sqrt(np.clip(1 - square, 0, 1))
-    value = np.where(square < 1, light, 0).reshape(side, fine, side, fine).mean((1, 3))
+    right, down, falls = light
+    shade = 1 + falls * (np.sqrt(np.clip(1 - square, 0, 1)) - 2 / 3)
+    shade = shade + right * (grid[None] - centre[0]) / radius + down * (grid[:, None] - centre[1]) / radius
+    value = np.where(square < 1, shade.clip(min=0), 0).reshape(side, fine, side, fine).mean((1, 3))
     value = ndimage.gaussian_filter(value, blur) if blur else value
     screen = np.zeros((side, side), dtype=np.uint8)
     screen[:, :hidden] = 1
@@ -153,6 +162,27 @@ def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> 
         assert found["step"] < 0.05
         if blur:
             assert found["blur"] == pytest.approx(blur, abs=0.4)
+
+
+@pytest.mark.parametrize("light", ((0.0, 0.0, 0.23), (0.1, -0.4, 0.1), (-0.1, -0.25, 0.53), (0.3, 0.2, 0.3)))
+def test_light_is_found_on_a_whole_ball(light: tuple[float, float, float]) -> None:
+    """As it was drawn. What the mean of a clipped shade is does not matter: none is clipped by much."""
+    for blur, within in ((0.0, 0.03), (1.0, 0.08)):
+        job = disc_fit.DiscFitJob(disc_patch((37.3, 36.8), 21.0, blur, 0, 75, light), LEVELS, 21.0)
+        assert disc_fit.find_light(job)[0].tolist() == pytest.approx(light, abs=within)
+
+
+@pytest.mark.parametrize("hidden", (0, 30))
+@pytest.mark.parametrize("blur", (0.0, 2.0, 4.0))
+def test_a_ball_lit_from_above_is_fitted_with_its_light(blur: float, hidden: int) -> None:
+    """Without it the centre is drawn towards the lit side, the further the more it is blurred."""
+    light, centre = (0.1, -0.4, 0.1), (37.3, 36.8)
+    patch, off = disc_patch(centre, 21.0, blur, hidden, 75, light), []
+    for known in (light, None):
+        row = disc_fit.fit([disc_fit.DiscFitJob(patch, LEVELS, 21.0, known)])[0][0].tolist()
+        off.append(np.hypot(row[0] - centre[0], row[1] - centre[1]))
+    least, most = {0.0: (0.1, 0.05), 2.0: (0.5, 0.25), 4.0: (2.0, 0.6)}[blur]
+    assert off[0] < most and off[1] > least
 
 
 @pytest.mark.parametrize("hidden", (0, 30))

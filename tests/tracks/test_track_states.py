@@ -240,16 +240,11 @@ def test_a_large_ball_may_be_blurred_by_more_px() -> None:
     assert track_states.accepted(fits, radius=21.0).all() and not track_states.accepted(fits, radius=12.0).any()
 
 
-def test_what_a_fit_leaves_adds_up_with_shading() -> None:
-    """0.2 of a disc lit from the camera; of one shaded by 0.171, hypot(0.2, 0.171); then by a factor."""
-    assert [round(track_states._most_rms(shaded), 3) for shaded in (0.0, 0.02, 0.171, 0.3)] == [0.2, 0.2, 0.263, 0.42]
-
-
-@pytest.mark.parametrize(("shade", "amount"), [(0.5, 0.0), (0.65, 0.0), (0.8, 0.0), (0.5, 1.0)])
+@pytest.mark.parametrize(("shade", "amount"), [(0.5, 0.0), (0.65, 0.0), (0.8, 0.0), (0.5, 1.0), (0.8, 1.0)])
 def test_a_ball_lit_from_above_has_a_place_on_a_post(
     stages: dict, clip_of: Callable[..., Clip], shade: float, amount: float
 ) -> None:
-    """The fit takes light from the camera, and comes near such a ball slowly; from later on the light is stronger.
+    """The context tells how it is lit; from later on the light is stronger.
 
     amount: of sharpening of what is predicted, whose rims a fit leaves in addition.
     """
@@ -263,7 +258,8 @@ def test_a_ball_lit_from_above_has_a_place_on_a_post(
     if amount:
         rng = np.random.default_rng(0)
         lit[CONTEXT:] = picture_styles.sharpening(lit[CONTEXT:], clip.spec.fps, rng, amount=amount, sd=2.0)
+    clip = dataclasses.replace(clip, spec=dataclasses.replace(clip.spec, look="natural"))
     tracks = track(clip, CONTEXT, lit)
     off = np.linalg.norm(tracks.position - clip.px_positions(), axis=-1)
     assert np.isfinite(off).all()
-    assert off.max() < 1.0
+    assert off.max() < 0.5
