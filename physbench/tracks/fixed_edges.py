@@ -42,7 +42,8 @@ SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a lit
 LEAST_STEP = 5.0  # levels between the two sides of an edge
 MIXED = 0.35  # of this step that may vary along a piece; more is a corner
 MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
-WHITE, MOST_WHITE = 254.0, 0.6  # level, and share of the pixels of a piece that may have it: more is overexposed
+WHITE, MOST_WHITE = 254.0, 0.6  # level, and share of the pixels of a piece that may have it: more is lost in white
+OVEREXPOSED = 240.0  # levels that such a piece would have on average, in a picture as bright as this one
 BLUR = 2.0  # px, sd of a blur under which a piece is still read as it is
 MOST_BLURRED_SHIFT, LEAST_BLURRED_STEP = 0.2, 0.5  # px, and share of its step, that such a blur may make of it
 MOST_PIECES = 12  # of a side; others are left out evenly
@@ -313,7 +314,7 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
 
     grey = (red + green + blue) / np.float32(3)
     both = np.stack([sums(grey, 0), sums(grey, 1)], axis=-1)
-    unread = unread | (np.add.reduceat(grey >= WHITE, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many)
+    unread = unread | _overexposed(frames, edges, grey)
     found = np.einsum("pij,npj->npi", edges.invert, both)
     step = found[..., 0]
     # An edge that is off by d shows less of its step between the weights' two halves: 1 - d / half of it, about.
@@ -323,6 +324,16 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
     colour = np.maximum(np.abs(sums(red - green, 0)), np.abs(sums(green - blue, 0))) * np.abs(one)
     parts = (step * share, moved / share, colour)
     return EdgeReading(*(np.where(unread, np.nan, part) for part in parts))
+
+
+def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pieces (N, P) with pixels (N, Q) that are lost in white, as frames are so bright; not what is painted white."""
+    many = np.diff(np.append(edges.start, len(edges.row)))
+    white = np.add.reduceat(grey >= WHITE, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many
+    if white.any():
+        level = np.add.reduceat(edges.value[0], edges.start) / many
+        white &= brightness(frames, edges)[:, None] * level >= OVEREXPOSED
+    return white
 
 
 def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -85,11 +87,19 @@ def test_bare_ground_has_no_edges() -> None:
 
 
 def test_what_is_lost_in_white_is_not_read(clip: Clip) -> None:
-    """Overexposed tenfold nothing is left of an edge. A picture that was painted over with a light grey shows none."""
-    step, off = read(clip, 10 * still(clip).clip(min=30))
-    assert np.isnan(step).all() and np.isnan(off).all()
-    assert np.isfinite(read(clip, np.full_like(still(clip), 250))[0]).all()
-    edges = fixed_edges(clip)
+    """In a picture that is too bright the edge between two light greys is gone, that of a dark screen is not."""
+    light = still(clip)
+    own = light.copy()
+    light[own > 0.75 * np.median(own)] = 215.0  # the floor; the screen stays dark
+    light[own > 0.95 * np.median(own)] = 235.0
+    made = dataclasses.replace(clip, frames=np.repeat(light, len(clip.frames), axis=0).astype(np.uint8))
+    edges = fixed_edges(made)
     assert edges is not None
-    bright = 255 / np.percentile(still(clip), 90)  # half of each edge at most is white
-    assert np.isfinite(read(clip, bright * still(clip))[0]).mean() > 0.5
+    level = np.add.reduceat(edges.value[0], edges.start) / np.diff(np.append(edges.start, len(edges.row)))
+    assert (level > 200).any() and (level < 180).any()
+    for factor in (1.0, 1.4):
+        assert np.array_equal(np.isnan(read(made, factor * light)[0][0]), (level > 200) & (factor > 1))
+    x, y = (edges.factor * edges.middle[level.argmax()]).astype(int)
+    painted = light.copy()
+    painted[:, max(0, y - 24) : y + 24, max(0, x - 24) : x + 24] = 255
+    assert np.isfinite(read(made, painted)[0]).all(), "a white patch hides nothing"
