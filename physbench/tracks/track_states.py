@@ -39,6 +39,7 @@ OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.10, 0.30  # of an accepted fit
 BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
+WHOLE_FIT, PART_FIT, MORE_BLUR = 0.85, 0.6, 1.0  # shares of a disc, and px by which a part may be more blurred
 FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
 PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
@@ -213,6 +214,8 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
     sd = np.where(large, 0.3, sd)
 
     good = accepted(fits, radius) & ~grown
+    if np.isfinite(seen.light[k]).all():
+        good &= ~_blurred_alone(fits, good)
     place[good] = fits[good, :2]
     if sphere:
         place -= (place - middle) * _outward(angle, good)[:, None]
@@ -256,6 +259,19 @@ def accepted(fits: Float, radius: float) -> Flags:
             & (stray < MOST_STRAY)
         )
     return good
+
+
+def _blurred_alone(fits: Float, good: Flags) -> Flags:
+    """Fits (N, F) to a part of a disc that are more blurred than those to whole discs: a wrong centre can look like it.
+
+    Light that changes along a disc leaves less of a part that determines its centre.
+    """
+    blur, share = fits[:, 2], fits[:, 6]
+    with np.errstate(invalid="ignore"):
+        whole, part = good & (share > WHOLE_FIT), good & (share < PART_FIT)
+    if not whole.any():
+        return np.zeros(len(fits), dtype=bool)
+    return part & (blur > np.median(blur[whole]) + MORE_BLUR)
 
 
 def _axes_ratio(stats: Float) -> Float:

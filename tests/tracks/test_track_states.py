@@ -240,6 +240,15 @@ def test_a_large_ball_may_be_blurred_by_more_px() -> None:
     assert track_states.accepted(fits, radius=21.0).all() and not track_states.accepted(fits, radius=12.0).any()
 
 
+def test_a_part_of_a_disc_is_not_more_blurred_than_whole_ones() -> None:
+    """Of a ball that leaves the picture: the last fit has its centre 5 px off, and a blur that no other has."""
+    fits = np.zeros((5, 9))
+    fits[:, 2], fits[:, 6] = [0.2, 0.3, 2.4, 0.5, 2.3], [0.96, 0.91, 0.97, 0.57, 0.33]
+    found = track_states._blurred_alone(fits, np.ones(5, dtype=bool))
+    assert found.tolist() == [False, False, False, False, True]
+    assert not track_states._blurred_alone(fits[3:], np.ones(2, dtype=bool)).any()
+
+
 @pytest.mark.parametrize(("shade", "amount"), [(0.5, 0.0), (0.65, 0.0), (0.8, 0.0), (0.5, 1.0), (0.8, 1.0)])
 def test_a_ball_lit_from_above_has_a_place_on_a_post(
     stages: dict, clip_of: Callable[..., Clip], shade: float, amount: float
