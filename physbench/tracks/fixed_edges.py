@@ -42,7 +42,7 @@ SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a lit
 LEAST_STEP = 5.0  # levels between the two sides of an edge
 MIXED = 0.35  # of this step that may vary along a piece; more is a corner
 MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
-WHITE_LEVEL, MOST_WHITE = 254.0, 0.6  # level, and share of the pixels of a piece that may have it: more is lost in white
+LOST_LEVEL, MOST_WHITE = 254.0, 0.6  # level, and share of pixels of a piece that may have it: more is lost in white
 OVEREXPOSED = 240.0  # levels that such a piece would have on average, in a picture as bright as this one
 BLUR = 2.0  # px, sd of a blur under which a piece is still read as it is
 MOST_BLURRED_SHIFT, LEAST_BLURRED_STEP = 0.2, 0.5  # px, and share of its step, that such a blur may make of it
@@ -329,7 +329,7 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
 def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Pieces (N, P) with pixels (N, Q) that are lost in white, as frames are so bright; not what is painted white."""
     many = np.diff(np.append(edges.start, len(edges.row)))
-    white = np.add.reduceat(grey >= WHITE_LEVEL, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many
+    white = np.add.reduceat(grey >= LOST_LEVEL, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many
     if white.any():
         level = np.add.reduceat(edges.value[0], edges.start) / many
         white &= brightness(frames, edges)[:, None] * level >= OVEREXPOSED
