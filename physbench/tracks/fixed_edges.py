@@ -44,6 +44,7 @@ MIXED = 0.35  # of this step that may vary along a piece; more is a corner
 MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
 LOST_LEVEL, MOST_WHITE = 254.0, 0.6  # level, and share of pixels of a piece that may have it: more is lost in white
 OVEREXPOSED = 240.0  # levels that such a piece would have on average, in a picture as bright as this one
+LEAST_UNSATURATED = 0.05  # share of a picture below LOST_LEVEL that tells how bright it is
 BLUR = 2.0  # px, sd of a blur under which a piece is still read as it is
 MOST_BLURRED_SHIFT, LEAST_BLURRED_STEP = 0.2, 0.5  # px, and share of its step, that such a blur may make of it
 MOST_PIECES = 12  # of a side; others are left out evenly
@@ -327,12 +328,20 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
 
 
 def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Pieces (N, P) with pixels (N, Q) that are lost in white, as frames are so bright; not what is painted white."""
+    """Pieces (N, P) with pixels (N, Q) that are lost in white, as frames are so bright; not what is painted white.
+
+    How bright is told by pixels that are not white themselves. Where hardly any is left, all may be painted.
+    """
     many = np.diff(np.append(edges.start, len(edges.row)))
     white = np.add.reduceat(grey >= LOST_LEVEL, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many
     if white.any():
+        seen = _levels(frames, edges)
+        ratio = np.where(seen < LOST_LEVEL, seen / np.maximum(edges.level, 1.0), np.nan)
+        told = np.isfinite(ratio).mean(axis=1) >= LEAST_UNSATURATED
+        bright = np.zeros(len(seen))
+        bright[told] = np.nanmedian(ratio[told], axis=1)
         level = np.add.reduceat(edges.value[0], edges.start) / many
-        white &= brightness(frames, edges)[:, None] * level >= OVEREXPOSED
+        white &= bright[:, None] * level >= OVEREXPOSED
     return white
 
 
@@ -356,9 +365,13 @@ def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDA
 
 def brightness(frames: Tensor, edges: FixedEdges) -> Float:
     """Brightness (N,) of frames over that of ground truth, median of some pixels."""
+    return np.asarray(np.median(_levels(frames, edges) / np.maximum(edges.level, 1.0), axis=1), dtype=np.float64)
+
+
+def _levels(frames: Tensor, edges: FixedEdges) -> NDArray[np.float32]:
+    """Grey levels (N, S) of frames where `edges.level` holds those of ground truth."""
     row, column = np.divmod(edges.level_at, edges.size[1])
-    level = pooled_pixels(frames, row, column, edges.factor).mean(0)
-    return np.asarray(np.median(level / np.maximum(edges.level, 1.0), axis=1), dtype=np.float64)
+    return np.asarray(pooled_pixels(frames, row, column, edges.factor).mean(0))
 
 
 def unexplained(

@@ -39,7 +39,9 @@ OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.10, 0.30  # of an accepted fit
 BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
-WHOLE_FIT, PART_FIT, MORE_BLUR = 0.85, 0.6, 1.0  # shares of a disc, and px by which a part may be more blurred
+WHOLE_FIT, PART_FIT = 0.85, 0.6  # shares of a disc
+MORE_BLUR, MORE_BLUR_SHARE = 1.0, 0.07  # px, at least, and share of the radius by which a part may be more blurred
+NEAR_FITS = 5  # whole discs, nearest in time, that tell how blurred a frame is
 FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
 PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
@@ -215,7 +217,7 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
 
     good = accepted(fits, radius) & ~grown
     if np.isfinite(seen.light[k]).all():
-        good &= ~_blurred_alone(fits, good)
+        good &= ~_blurred_alone(fits, good, radius, shown.context)
     place[good] = fits[good, :2]
     if sphere:
         place -= (place - middle) * _outward(angle, good)[:, None]
@@ -261,17 +263,23 @@ def accepted(fits: Float, radius: float) -> Flags:
     return good
 
 
-def _blurred_alone(fits: Float, good: Flags) -> Flags:
+def _blurred_alone(fits: Float, good: Flags, radius: float, context: int) -> Flags:
     """Fits (N, F) to a part of a disc that are more blurred than those to whole discs: a wrong centre can look like it.
 
-    Light that changes along a disc leaves less of a part that determines its centre.
+    Light that changes along a disc leaves less of a part that determines its centre. Compared are the whole discs that
+    are nearest in time and on the same side of the hand-over, as a prediction may be blurred as a whole, or more and
+    more. Where there is none, nothing is refused.
     """
-    blur, share = fits[:, 2], fits[:, 6]
+    blur, share, frame = fits[:, 2], fits[:, 6], np.arange(len(fits))
+    most = max(MORE_BLUR, MORE_BLUR_SHARE * radius)
     with np.errstate(invalid="ignore"):
         whole, part = good & (share > WHOLE_FIT), good & (share < PART_FIT)
-    if not whole.any():
-        return np.zeros(len(fits), dtype=bool)
-    return part & (blur > np.median(blur[whole]) + MORE_BLUR)
+    alone = np.zeros(len(fits), dtype=bool)
+    for n in np.flatnonzero(part):
+        beside = np.flatnonzero(whole & ((frame < context) == (n < context)))
+        near = beside[np.argsort(np.abs(beside - n), kind="stable")[:NEAR_FITS]]
+        alone[n] = len(near) > 0 and blur[n] > np.median(blur[near]) + most
+    return alone
 
 
 def _axes_ratio(stats: Float) -> Float:

@@ -103,3 +103,7 @@ def test_what_is_lost_in_white_is_not_read(clip: Clip) -> None:
     painted = light.copy()
     painted[:, max(0, y - 24) : y + 24, max(0, x - 24) : x + 24] = 255
     assert np.isfinite(read(made, painted)[0]).all(), "a white patch hides nothing"
+    blank = np.full_like(light, 255.0)
+    assert np.isfinite(read(made, blank)[0]).all(), "nor does a white picture"
+    blank[own < 0.5 * np.median(own)] = 40.0
+    assert np.isfinite(read(made, blank)[0]).all(), "nor one of which the dark screen alone is left"
