@@ -123,18 +123,23 @@ def _environment_of_workers() -> Iterator[None]:
                 os.environ[name] = value
 
 
+_hiding_main = threading.RLock()
+
+
 @contextmanager
 def main_hidden() -> Iterator[None]:
     """A process that is started in here does not import the program that asks: a script may have no main guard.
 
-    Workers are given functions of this package alone.
+    Workers are given functions of this package alone. One thread at a time is in here, as a second one would take the
+    first one's stand-in for the program.
     """
-    program = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = program
+    with _hiding_main:
+        program = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = program
 
 
 def _kill_fork_server() -> None:

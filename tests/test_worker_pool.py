@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,25 @@ def test_a_lack_of_room_for_semaphores_names_the_place(monkeypatch: pytest.Monke
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", full)
     with pytest.raises(PhysbenchError, match="/dev/shm has no room"):
         worker_pool.WorkerPool(1)
+
+
+def test_threads_that_start_workers_leave_the_program_as_it_is() -> None:
+    """Each hides the main module for a moment; none may take the stand-in of another one for it."""
+    program = sys.modules["__main__"]
+
+    def hide(inside: threading.Event, leave: threading.Event) -> None:
+        with worker_pool.main_hidden():
+            inside.set()
+            leave.wait(0.2)
+
+    events = [threading.Event() for _ in range(4)]
+    threads = [threading.Thread(target=hide, args=events[:2]), threading.Thread(target=hide, args=events[2:])]
+    threads[0].start()
+    events[0].wait()
+    threads[1].start()  # would hide what the first one has put there
+    events[2].wait(0.1)
+    events[1].set()
+    threads[0].join()
+    events[3].set()
+    threads[1].join()
+    assert sys.modules["__main__"] is program

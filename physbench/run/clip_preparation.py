@@ -6,7 +6,7 @@ rolled out is scored soon, however many clips there are: a run that is looked at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,9 @@ from physbench.run.run_state import Run
 from physbench.run.worker_jobs import Jobs
 from physbench.worker_pool import WorkerPool
 
-CLIPS_BEFORE_REFERENCES = 4  # a worker: a clip is mostly there when its references are begun, else they make it again
+# Clips for each worker that are begun between a clip and its references: it is mostly made by then. Where it is not,
+# the references make it again.
+CLIPS_BEFORE_REFERENCES = 4
 
 
 @dataclass
@@ -36,6 +38,8 @@ class ClipPreparation:
     brought: dict[Row, Future[Any]] = field(default_factory=dict)
     _order: Sequence[Row] = ()
     _places: dict[Row, int] = field(default_factory=dict)
+    _ahead: int = 0  # clips that are on their way after the one that is asked for
+    _lag: int = 0  # clips between a clip that is made and its references
     _begun: int = 0  # clips of the order that are on their way
 
     def make(self, rows: Iterable[Row]) -> None:
@@ -57,28 +61,34 @@ class ClipPreparation:
                 )
                 self.jobs.add("references", self.brought[row])
 
-    def expect(self, order: Sequence[Row]) -> None:
-        """Say in which order the clips will be needed, before any of them is asked for by `up_to`."""
-        self._order, self._places, self._begun = order, {row: place for place, row in enumerate(order)}, 0
+    def expect(self, order: Sequence[Row], ahead: int) -> None:
+        """Say in which order the clips will be needed, before any of them is asked for by `up_to`.
 
-    def up_to(self, row: Row, ahead: int) -> None:
-        """Have all up to a clip, and so many after it, on their way. A clip that nobody expects changes nothing."""
+        ahead: how many after that one are to be on their way. Its own references always are.
+        """
+        self._order, self._places, self._begun = order, {row: place for place, row in enumerate(order)}, 0
+        self._ahead, self._lag = ahead, min(CLIPS_BEFORE_REFERENCES * self.run.workers, ahead)
+
+    def up_to(self, row: Row) -> None:
+        """Have all up to a clip, and some after it, on their way. A clip that nobody expects changes nothing."""
         if row in self._places:
-            self._reach(self._places[row] + 1 + ahead)
+            self._reach(self._places[row] + 1 + self._ahead)
 
     def rest(self) -> None:
         """Have all of them on their way."""
         self._reach(len(self._order))
 
     def _reach(self, end: int) -> None:
-        lag = CLIPS_BEFORE_REFERENCES * self.run.workers
         for place in range(self._begun, min(end, len(self._order))):
-            self.make([self._order[place]])
-            if place >= lag:
-                self.bring([self._order[place - lag]])
+            row = self._order[place]
+            self.make([row])
+            if row not in self.absent:
+                self.bring([row])
+            if place >= self._lag:
+                self.bring([self._order[place - self._lag]])
             self._begun = place + 1
         if self._begun == len(self._order):
-            self.bring(self._order[max(0, len(self._order) - lag) :])
+            self.bring(self._order)
 
     def give_up_all_but(self, rows: Set[Row]) -> None:
         """Prepare these clips, and no other where that has not begun."""
@@ -86,10 +96,10 @@ class ClipPreparation:
         self.make(needed)
         self.bring(needed)
         given_up = [row for row in self._order if row not in rows]
-        for kind, futures, wanted in (
-            ("clip", self.made, self.absent),
-            ("references", self.brought, self._places if self.references else {}),
-        ):
+        kinds: list[tuple[str, dict[Row, Future[Any]], Collection[Row]]] = [("clip", self.made, self.absent)]
+        if self.references:
+            kinds.append(("references", self.brought, self._places))
+        for kind, futures, wanted in kinds:
             self.jobs.expect_fewer(kind, sum(row in wanted and row not in futures for row in given_up))
             for row in given_up:
                 if row in futures:

@@ -92,7 +92,6 @@ class Middle:
     shares: bool = True  # frames in memory with the workers, where these can see it
     progress: Progress | None = None
     preparation: ClipPreparation | None = None  # None: the model sees clips of `unseen`
-    ahead: int = 0  # clips that are prepared in advance
     sent: list[Future[Any]] = field(default_factory=list)  # scores of rollouts that the workers store
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
@@ -155,8 +154,14 @@ class Middle:
             if absent:  # the probe of the batch size asks for the longest first
                 clips.make([max(absent, key=run.horizon), *first_of_each_task(absent)])
             self.plan(self.engine)
-        clips.expect(rows_in_turn(run.batches(), run.rows))
-        if self.engine is None or run.options.until is not None:  # a look needs the references of all clips
+        batches = run.batches()
+        first = {item.row for index in run.missing() for item in batches[index].items}  # that the model waits for
+        most = max((len(batch.items) for batch in batches), default=1) * (self.engine.devices if self.engine else 1)
+        clips.expect(
+            sorted(rows_in_turn(batches, run.rows), key=lambda row: row not in first),
+            BATCHES_AHEAD * most + CLIPS_AHEAD * run.workers,
+        )
+        if run.options.until is not None or "rollout" not in run.stages:  # a look needs the references of all clips
             clips.rest()
         if "rollout" not in run.stages:  # references tell whether these are the clips that were rolled out
             found = jobs.results(lambda: None)
@@ -168,8 +173,6 @@ class Middle:
                 self.score(jobs, item)
                 todo.discard(item)
         if self.engine is not None:
-            batch = max((len(batch.items) for batch in run.batches()), default=1)
-            self.ahead = BATCHES_AHEAD * batch * self.engine.devices + CLIPS_AHEAD * run.workers
             self.roll(self.engine, jobs, todo)
             self.engine.close()  # while its rollouts are scored, its memory is free
             if clips.references:
@@ -332,7 +335,7 @@ class Middle:
     def clip(self, row: Row) -> Clip:
         """A clip for the model, as soon as it is made."""
         if self.preparation is not None:
-            self.preparation.up_to(row, self.ahead)
+            self.preparation.up_to(row)
             if row in self.preparation.made:
                 self.preparation.made[row].result()
         clip = self.unseen.get(row) if self.unseen else self.source.get(row, self.run.card.spec)

@@ -183,7 +183,7 @@ def _solve(pixels: _Pixels) -> Tensor:
         normal, gradient, _ = _normal_equations(pixels, valid, value, state)
         step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
-    # A ball that is lit from one side is approached slowly, as the model is lit from the camera.
+    # A ball that is lit from one side is approached slowly where the model takes its light from the camera.
     more = torch.nonzero((state[:, 2] > MOST_WIDTH) | (_moved(step) >= STILL))[:, 0]
     if len(more):
         parts = pixels.part(more), valid[more], value[more]

@@ -33,21 +33,23 @@ class Recorded:
         return Future()
 
 
-def preparation(folder: Path, absent: set[Row], references: bool = True) -> tuple[ClipPreparation, Recorded]:
+def preparation(
+    folder: Path, absent: set[Row], references: bool = True, ahead: int = 5, workers: int = 1
+) -> tuple[ClipPreparation, Recorded]:
     pool, fixed = Recorded(), SimpleNamespace
     card, options = fixed(spec=None), fixed(scorers=None)
-    one = fixed(workers=1, card=card, options=options, folder=fixed(path=folder), salt="")
+    one = fixed(workers=workers, card=card, options=options, folder=fixed(path=folder), salt="")
     jobs = Jobs(Progress("jobs"), 1, {"clip": len(absent), "references": len(ROWS), "score": 0})
     made = ClipPreparation(cast(Any, one), cast(WorkerPool, pool), jobs, ClipStore(folder), absent, references)
-    made.expect(ROWS)
+    made.expect(ROWS, ahead)
     return made, pool
 
 
 def test_so_many_are_on_their_way_as_are_asked_for(tmp_path: Path) -> None:
     clips, pool = preparation(tmp_path, set(ROWS))
-    clips.up_to(ROWS[0], 5)
-    clips.up_to(ROWS[0], 5)
-    clips.up_to(Row("falling/incline-v1", "test", 99), 5)
+    clips.up_to(ROWS[0])
+    clips.up_to(ROWS[0])
+    clips.up_to(Row("falling/incline-v1", "test", 99))
     assert [row.seed for name, row in pool.jobs if name == "make"] == [0, 1, 2, 3, 4, 5]
     assert [row.seed for name, row in pool.jobs if name == "references"] == [0, 1]
     clips.rest()
@@ -70,9 +72,29 @@ def test_what_is_stored_is_not_made_and_rollouts_alone_need_no_references(tmp_pa
     assert pool.jobs == [("make", ROWS[3])]
 
 
+@pytest.mark.parametrize("workers", (1, 64))
+@pytest.mark.parametrize("absent", (set[Row](), set(ROWS)))
+def test_references_come_as_soon_as_a_clip_is_asked_for(tmp_path: Path, absent: set[Row], workers: int) -> None:
+    clips, pool = preparation(tmp_path, absent, workers=workers)
+    for place in range(3):
+        clips.up_to(ROWS[place])
+        begun = [row for name, row in pool.jobs if name == "references"]
+        assert set(begun) >= set(ROWS[: place + 1]), "else nothing is known of what is scored"
+        if not absent:
+            assert begun == list(ROWS[: place + 6]), "they wait for no clip"
+
+
+def test_rollouts_alone_can_be_given_up(tmp_path: Path) -> None:
+    clips, _ = preparation(tmp_path, set(ROWS), references=False)
+    clips.jobs = Jobs(Progress("jobs"), 1, {"clip": len(ROWS)})
+    clips.up_to(ROWS[0])
+    clips.give_up_all_but({ROWS[0]})
+    assert [row for row, future in clips.made.items() if not future.cancelled()] == [ROWS[0]]
+
+
 def test_what_is_given_up_is_not_expected(tmp_path: Path) -> None:
-    clips, pool = preparation(tmp_path, set(ROWS))
-    clips.up_to(ROWS[9], 0)
+    clips, pool = preparation(tmp_path, set(ROWS), ahead=0)
+    clips.up_to(ROWS[9])
     running = clips.made[ROWS[2]]
     running.set_running_or_notify_cancel()
     clips.give_up_all_but({ROWS[0], ROWS[15]})
