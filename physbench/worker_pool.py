@@ -42,6 +42,7 @@ _notice: list[Any] = []  # in a worker: the event of its pool, to be set
 # Characters of the name of a folder in which the fork server's socket, "pymp-12345678/listener-12345678", has a name
 # that systems allow (104 with its end on macOS, 108 on Linux).
 LONGEST_TEMPORARY = 70
+PATIENCE = 1.0  # s that jobs which write files have after Ctrl-C
 FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more than it saves
 
 
@@ -228,7 +229,7 @@ class WorkerPool:
         workers: Number of processes.
         preload: Names of modules that are imported once, for all workers.
         patient: Finish the jobs that are running when the block is left on an error, as fits jobs of a second that
-            write files. By default the workers are killed.
+            write files; on Ctrl-C those that end within PATIENCE. By default the workers are killed.
 
     Raises:
         WorkerDiedError: On leaving the block, if a worker died.
@@ -249,18 +250,27 @@ class WorkerPool:
         with main_hidden():  # workers are started here
             return self._executor.submit(then_give_back, function, *args, **kwargs)  # type: ignore[arg-type]
 
+    def _kill(self, server: bool) -> None:
+        """Kill the workers, and the server where it may still hold a request for one."""
+        if server:
+            _kill_fork_server()
+        for process in list((self._executor._processes or {}).values()):
+            process.kill()
+
     def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        interrupted = error is not None and not isinstance(error, Exception)
         if error is not None and not self._patient:
-            if not isinstance(error, Exception):
-                _kill_fork_server()
-            for process in list((self._executor._processes or {}).values()):
-                process.kill()
+            self._kill(interrupted)
+        late = threading.Timer(PATIENCE, self._kill, (True,))
+        if interrupted and self._patient:
+            late.start()
         self._executor.shutdown(wait=True, cancel_futures=True)
+        late.cancel()
         if isinstance(error, BrokenProcessPool):
             raise WorkerDiedError from error
 

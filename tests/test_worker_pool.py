@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,20 @@ def test_threads_that_start_workers_leave_the_program_as_it_is() -> None:
     events[3].set()
     threads[1].join()
     assert sys.modules["__main__"] is program
+
+
+@pytest.mark.parametrize("end", (KeyboardInterrupt, ValueError))
+def test_jobs_that_write_files_are_waited_for_but_not_for_long_on_ctrl_c(
+    end: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "PATIENCE", 0.2)
+    with pytest.raises(end), worker_pool.worker_pool(2, 6) as pool:
+        assert pool is not None
+        short, long = pool.submit(time.sleep, 0.01), pool.submit(time.sleep, 3.0)
+        short.result()
+        began = time.monotonic()
+        raise end
+    assert short.done()
+    failed = long.exception() is not None
+    assert failed == (end is KeyboardInterrupt)
+    assert time.monotonic() - began < 2.5 or not failed

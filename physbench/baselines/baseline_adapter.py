@@ -1,6 +1,6 @@
 """The adapter of models without weights: `baseline:freeze`, `constant-velocity`, `memory`, `physicist`, `oracle`, ...
 
-Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. Freeze, constant
+Size, rate and context follow --model-arg size=64 (or 96x64, width x height), fps=15, context=8. Freeze, constant
 velocity and memory see pixels only, the physicist the pixels of the context and the scene's data, and the oracle
 everything. Memory also takes clips=1500, the number of training clips that it holds. The baselines of states have no
 size.
@@ -140,11 +140,11 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
         return check_card(StateCard(name=name, fps=fps, context_frames=context, track=track))
     sides = given["size"].lower().split("x")
     if len(sides) not in (1, 2) or not all(side.isdigit() for side in sides):
-        raise ModelError(f"--model-arg size={given['size']}: expected 64, or 64x96 for height x width, in px.")
+        raise ModelError(f"--model-arg size={given['size']}: expected 64, or 96x64 for width x height, in px.")
     return check_card(
         ModelCard(
             name=name,
-            image_size=(int(sides[0]), int(sides[-1])),
+            image_size=(int(sides[-1]), int(sides[0])),
             fps=fps,
             context_frames=context,
             track=track,

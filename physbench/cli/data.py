@@ -111,7 +111,11 @@ def pack(
     with archive_to_write(out, replace) as path:
         refuse_unwritable(path.parent)
         store = ClipStore()
-        store.ensure(chosen.rows, spec, processes)
+        try:
+            store.ensure(chosen.rows, spec, processes)
+        except KeyboardInterrupt:
+            note("The stored clips are kept: the same command continues.")
+            raise
         with Progress(f"packing {spec}", len(chosen.rows)) as progress:
 
             def clip(row: Row) -> Clip:

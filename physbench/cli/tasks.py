@@ -106,6 +106,7 @@ def preview(
     from physbench.clips.animate import SUFFIXES
     from physbench.clips.task import find_task, short_names
     from physbench.looks.known_looks import check_look
+    from physbench.results.number_format import counted
 
     chosen = check_split(split)
     if seed < 0:
@@ -131,7 +132,7 @@ def preview(
         from physbench.clips.animate import animate
 
         animate(task, chosen, seeds, path, look)
-    note(f"{clips} clips of {task.id}, {split}")
+    note(f"{counted(clips, 'clip')} of {task.id}, {split}")
     typer.echo(path)
 
 

@@ -29,7 +29,7 @@ def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN) -> R
     height, width = (size, size) if isinstance(size, int) else size
     if not 16 <= min(height, width) <= max(height, width) <= 2048:
         raise UsageError(
-            f"size: expected 16 to 2048 px a side, got {width}x{height}. Use 64 or 128; models have 32 or more."
+            f"size: expected 16 to 2048 px a side, got {width}x{height}. Use 64, 128 or 256; models have 32 or more."
         )
     if wrong := wrong_rate(fps, least=1):
         raise UsageError(f"fps: {wrong}")

@@ -253,7 +253,7 @@ def physicist_command(manifest: Document) -> str:
         return ""  # it sees pictures
     options = manifest.get("options") or {}
     spec = spec_of(dict(manifest))
-    size = f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
+    size = f"{spec.height}" if spec.height == spec.width else f"{spec.width}x{spec.height}"
     suite = options.get("suite") or manifest["suite"]["name"]
     drawn = "RUN" if manifest["suite"].get("fresh") else None  # the seeds of this run, as nobody else has them
     chosen = {

@@ -76,7 +76,10 @@ def evaluate(
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     clips = None if options.clips is None else opened_archive(options.clips)
     if clips and options.look not in (None, clips.spec.look):
-        raise UsageError(f"--clips: {clips.name} holds clips of {clips.spec}, and --look asks for {options.look}.")
+        raise UsageError(
+            f"--clips: {clips.name} holds clips of {clips.spec}, and --look asks for {options.look}. Leave --look out, "
+            f"or pack clips of that look: physbench data pack {options.suite_name} --look {options.look} ..."
+        )
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     suite = clips.known(suite) if clips else suite
     if model is None:

@@ -34,7 +34,7 @@ CACHE_AREAS = {
 # something else before: no other file is counted or removed.
 OWN_PATHS = {
     "clips": r"\d+x\d+@[^/]+/[^/]+/[^/]+\.npz",  # 64x64@15/falling.projectile-v1.test/3744715033105816.npz
-    "references": r"[0-9a-f]{16}/[0-9a-f]{32}\.[^/]+\.(npz|json)",
+    "references": r"[0-9a-f]{16}/[0-9a-f]{64}\.[^/]+\.(npz|json)",
     "predictability": r"[0-9a-f]{64}\.json",
     "memory": r"[0-9a-f]{16}/[^/]+\.npz",
     "layers": r"[0-9a-f]{64}\.npz",

@@ -141,10 +141,10 @@ def test_many_large_clips_come_in_short_parts_of_the_same_frames(load, monkeypat
 
 
 def test_cards_follow_the_arguments() -> None:
-    card = baseline_card("freeze", {"size": "64x96", "fps": "12.5", "context": "3"})
+    card = baseline_card("freeze", {"size": "96x64", "fps": "12.5", "context": "3"})
     assert (card.image_size, card.fps, card.context_frames) == ((64, 96), 12.5, 3)
     for arguments, words in (
-        ({"size": "big"}, "expected 64, or 64x96"),
+        ({"size": "big"}, "expected 64, or 96x64"),
         ({"size": "8"}, "between 32 and 2048"),
         ({"fps": "7"}, "divides 1200"),
         ({"context": "x"}, "expected a whole number"),

@@ -62,7 +62,7 @@ def test_preview_writes_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: 
         (("tasks", "preview", "kepler", "--clips", "99"), "1 to 16"),
         (("tasks", "preview", "kepler", "--out", "a.jpg"), "--out a.png"),
         (("data", "generate", "--suite", "croe"), "Did you mean core"),
-        (("data", "generate", "--size", "3"), "Use 64 or 128; models have 32 or more"),
+        (("data", "generate", "--size", "3"), "Use 64, 128 or 256; models have 32 or more"),
         (("data", "generate", "--fps", "7"), "Use 1, 2, 3, 4, 5, 6, 8, 10"),
         (("data", "generate", "--limit", "0"), "at least one clip"),
         (("data", "generate", "--workers", "0"), "at least 1"),

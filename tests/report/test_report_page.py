@@ -312,7 +312,7 @@ def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_
     options = {**manifest["options"], "tasks": "[fo]*", "limit": 8}
     other = {**manifest, "model": {**manifest["model"], "card": card}, "options": options, "context": 1}
     own, _, adds = physicist_command(other).partition(" && ")
-    assert "--tasks '[fo]*' --limit 8 --model-arg size=64x96 --model-arg fps=7.5 --model-arg context=1" in own
+    assert "--tasks '[fo]*' --limit 8 --model-arg size=96x64 --model-arg fps=7.5 --model-arg context=1" in own
     arguments = dict(re.findall(r"--model-arg (\w+)=(\S+)", own))
     asked = baseline_card("physicist", arguments)
     assert (list(asked.image_size), asked.fps, asked.context_frames) == ([64, 96], 7.5, 1)

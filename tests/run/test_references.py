@@ -17,6 +17,8 @@ from physbench.run import references
 from physbench.run.references import REFERENCE_BASELINES, bring_references, clip_hash, reference_rollout
 from physbench.run.score_shards import read_part
 from physbench.scoring.score_clip import find_scorers
+from physbench.storage.cache_contents import cache_areas
+from physbench.storage.cache_dir import cache_dir
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks
 
@@ -152,3 +154,10 @@ def test_the_hash_covers_the_whole_clip(clip: Clip) -> None:
     frames[-1, 0, 0, 0] ^= 1
     assert clip_hash(replace(clip, frames=frames)) != clip_hash(clip)
     assert clip_hash(replace(clip, states=clip.states + 1e-9)) != clip_hash(clip)
+
+
+def test_what_a_run_keeps_of_them_belongs_to_the_cache(toy_run: RunFolder) -> None:
+    """So that `physbench cache` counts it, and `prune` removes it."""
+    kept = [path for path in (cache_dir() / "references").rglob("*") if path.is_file()]
+    (area,) = (area for area in cache_areas() if area.name == "references")
+    assert area.files == len(kept) > 0

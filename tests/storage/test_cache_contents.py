@@ -12,7 +12,7 @@ from physbench.storage.cache_contents import CACHE_AREAS, DAY, cache_areas, prun
 
 NOW = 1e9  # s since 1970
 OLD, NEW = (f"clips/64x64@15/falling.projectile-v1.test/{seed}.npz" for seed in (1, 2))
-REFERENCE = "references/0123456789abcdef/0123456789abcdef0123456789abcdef.8.truth.json"
+REFERENCE = f"references/0123456789abcdef/{'0123456789abcdef' * 4}.8.truth.json"
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def renderer() -> Any:
 
     if mitsuba.variant() != variant:
         mitsuba.set_variant(variant)
+        mitsuba.set_log_level(mitsuba.LogLevel.Error)  # else Ctrl-C makes it warn of an interrupt
     if multiprocessing.parent_process() is not None:  # a worker has one core
         import drjit
 
@@ -74,10 +75,12 @@ def working_variant() -> str:
         if not problem:
             return variant
         failures.append(f"{variant}: {problem}")
-    raise UsageError(
-        f"Mitsuba is installed, but renders nothing here ({'; '.join(failures)}). "
-        "Install it again: pip install --force-reinstall mitsuba mitsuba-oidn. The variant scalar_rgb needs no LLVM."
+    remedy = (
+        f"Unset ${VARIANT_ENVIRONMENT}, as scalar_rgb needs no LLVM, or install LLVM 19 (apt install libllvm19)."
+        if asked == "llvm_ad_rgb"
+        else "Install it again: pip install --force-reinstall mitsuba mitsuba-oidn."
     )
+    raise UsageError(f"Mitsuba is installed, but renders nothing here ({'; '.join(failures)}). {remedy}")
 
 
 @cache

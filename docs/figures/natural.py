@@ -1,0 +1,72 @@
+"""Write pictures of the natural look into docs/images/natural: python docs/figures/natural.py [stills|release|door]"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene
+from physbench.looks.known_looks import draw
+from physbench.world.scene import RenderSpec
+from physbench.world.stepping import simulate
+
+FOLDER = Path(__file__).parents[1] / "images" / "natural"
+STILLS = (("falling/projectile-v1", 2, 0.25), ("collisions/billiards-v1", 2, 0.5), ("orbits/kepler-v1", 1, 0.5))
+RELEASES = (("falling/projectile-v1", 1), ("collisions/billiards-v1", 1), ("falling/stack-v1", 2))
+FIRST, LAST, STEPS = -0.05, 0.3, 5  # s of the frames of a release
+GAP = 4  # px
+
+
+def frames(task: str, seed: int, times: NDArray[np.float64], width: int, height: int) -> list[NDArray[np.uint8]]:
+    """The frames (H, W, 3) of a clip of `test` at some times."""
+    scene = make_scene(Row(task, "test", seed))
+    spec = RenderSpec(height, width, 16.0, "natural")
+    return list(draw(scene, times, simulate(scene, times).states, spec).frames)
+
+
+def sheet(rows: list[list[NDArray[np.uint8]]]) -> Image.Image:
+    """Rows of pictures of one size."""
+    height, width = rows[0][0].shape[:2]
+    page = Image.new("RGB", (len(rows[0]) * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP), "white")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            page.paste(Image.fromarray(picture), (x * (width + GAP), y * (height + GAP)))
+    return page
+
+
+def stills() -> Image.Image:
+    """A hall, a floor from above and a night sky."""
+    found = [frames(task, seed, np.array([time]), 640, 360)[0] for task, seed, time in STILLS]
+    page = sheet([found])
+    return page.resize((page.width * 2 // 3, page.height * 2 // 3), Image.Resampling.LANCZOS)
+
+
+def release() -> Image.Image:
+    """How holders withdraw."""
+    rows = []
+    for task, seed in RELEASES:
+        scene = make_scene(Row(task, "test", seed))
+        at = min(body.until for body in scene.bodies if body.until is not None)
+        rows.append(frames(task, seed, np.linspace(at + FIRST, at + LAST, STEPS), 224, 224))
+    return sheet(rows)
+
+
+def door() -> Image.Image:
+    """A wide picture with a door."""
+    found = Image.fromarray(frames("falling/stack-v1", 1, np.array([-0.2]), 1280, 704)[0])
+    return found.resize((800, 440), Image.Resampling.LANCZOS)
+
+
+def main(asked: list[str]) -> None:
+    for name, picture in (("stills", stills), ("release", release), ("door", door)):
+        if not asked or name in asked:
+            path = FOLDER / f"{name}.jpg"
+            picture().save(path, quality=88, optimize=True)
+            print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
