@@ -2,7 +2,7 @@
 
     git clone https://github.com/google-deepmind/physics-IQ-benchmark piq
     pip install opencv-python-headless tqdm
-    python benchmarks/physics_iq.py piq/code [--videos 24] [--size 256]
+    python benchmarks/physics_iq.py piq/physiq [--videos 24] [--size 256]
 
 The videos (H.264) continue clips of `core` at 30 frames/s for 4 s, as they are (lawful) and with the last frame held
 after a second (lawful nowhere after it). Physics-IQ takes its own steps for what a model sends: motion masks of the
@@ -111,7 +111,7 @@ def answered(folder: Path, videos: int, size: int) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("code", type=Path, help="The folder `code` of Physics-IQ.")
+    parser.add_argument("code", type=Path, help="The folder `physiq` of Physics-IQ.")
     parser.add_argument("--videos", type=int, default=24, help="A multiple of 12.")
     parser.add_argument("--size", type=int, default=256)
     given = parser.parse_args()
