@@ -8,7 +8,6 @@ polynomial of the third degree in its normal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -46,11 +45,6 @@ def gathered(
 
     sky_light: irradiance over pi by the sky on each part of the stage; blocks: those of the stage, in the way of light.
     """
-    faint = next((other for other in others if 0 < other.casts < 1), None)
-    if faint is not None:  # the light that it sends back fades with its shadow
-        rest = [other for other in others if other is not faint]
-        whole = gathered(ball, [*rest, replace(faint, casts=1.0)], stage, sky_light, blocks)
-        return np.asarray(faint.casts * whole + (1 - faint.casts) * gathered(ball, rest, stage, sky_light, blocks))
     normals, rays, solve = _directions()
     origins = np.repeat((ball.centre + ball.body.size[0] * 1.001 * normals)[:, None], RAYS_PER_NORMAL, axis=1)
     radiance = arriving(origins.reshape(-1, 3), rays.reshape(-1, 3), ball, others, stage, sky_light, blocks)
@@ -67,34 +61,44 @@ def arriving(
     sky_light: Mapping[int, float],
     blocks: Sequence[BoxBlocker],
 ) -> Float:
-    """Radiance (R, 3) that comes along rays."""
+    """Radiance (R, 3) that comes along rays.
+
+    A body whose shadow is drawn in part is met in part: the rest of the light comes from what lies behind it.
+    """
     radiance = np.full((len(rays), 3), stage.sky)
     depth, part, normal = meet(stage, origins, rays)
-    for other in others:
-        t, facing = hit_mover(other, origins, rays)
-        met = t < depth
-        if met.any():
-            depth[met], part[met] = t[met], -1
-            points = origins[met] + t[met, None] * rays[met]
-            light = 0.85 * lamp_light(points, facing[met], stage.key) + 0.7 * stage.sky
-            radiance[met] = light[:, None] * np.asarray(other.albedo)
-    met = part >= 0
+    hits = [hit_mover(other, origins, rays) for other in others]
+    away = np.array([t for t, _ in hits]).reshape(len(others), len(rays))
+    order = np.argsort(away, axis=0, kind="stable")  # the nearest first
+    sent, left = np.zeros_like(radiance), np.ones(len(rays))  # left: share of the light that comes from farther away
+    for place in range(len(others)):
+        for number, (t, facing) in enumerate(hits):
+            met = (order[place] == number) & (t < depth) & (left > 0)
+            if met.any():
+                points = origins[met] + t[met, None] * rays[met]
+                light = 0.85 * lamp_light(points, facing[met], stage.key) + 0.7 * stage.sky
+                share = others[number].casts
+                sent[met] += (left[met] * share * light)[:, None] * np.asarray(others[number].albedo)
+                left[met] *= 1 - share
+    met = (part >= 0) & (left > 0)
     if met.any():
         points = origins[met] + depth[met, None] * rays[met]
-        ways: list[Blocker] = [*blocks, *(blocker for each in (ball, *others) for blocker in each.blockers)]
-        lamp, sky = light_left(points, normal[met], stage, ways, len(blocks))
+        blockers: list[Blocker] = [*blocks, *(blocker for each in (ball, *others) for blocker in each.blockers)]
+        lamp, sky = light_left(points, normal[met], stage, blockers, len(blocks))
         base = np.array([sky_light[number] for number in range(len(stage.surfaces) + len(stage.blocks))])
         parts = part[met]
         light = lamp_light(points, normal[met], stage.key) * lamp + base[parts] * sky
         radiance[met] = mean_albedo(stage, parts, points) * light[:, None]
-    return radiance
+    return np.asarray(sent + left[:, None] * radiance)
 
 
-def light_left(points: Float, normals: Float, stage: Stage, ways: Sequence[Blocker], fixed: int) -> tuple[Float, Float]:
+def light_left(
+    points: Float, normals: Float, stage: Stage, blockers: Sequence[Blocker], fixed: int
+) -> tuple[Float, Float]:
     """Shares (P,) of the lamp's light and of the sky's that are left; the first `fixed` blockers hide only the lamp."""
     lamp, hidden = np.ones(len(points)), np.zeros(len(points))
     points, normals = planes(points).T, planes(normals).T
-    for number, blocker in enumerate(ways):
+    for number, blocker in enumerate(blockers):
         lamp *= 1 - lamp_share_hidden(blocker, points, stage.key)
         if number >= fixed:
             hidden += sky_share_hidden(blocker, points, normals)

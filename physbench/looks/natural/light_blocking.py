@@ -135,9 +135,27 @@ def circle_overlap(apart: Float, small: Float, big: Float) -> Float:
 def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
     to_ball = ball.centre.astype(points.dtype) - points
     square = dot(to_ball, to_ball)
-    cosine = dot(to_ball, normals) / np.sqrt(square)
+    cosine = np.clip(dot(to_ball, normals) / np.sqrt(square), -1.0, 1.0)
     sine = np.minimum(ball.radius / np.sqrt(square), 1.0)
-    return np.asarray(sine**2 * risen(cosine, sine))
+    return sphere_form_factor(cosine, sine)
+
+
+def sphere_form_factor(cosine: Float, sine: Float) -> Float:
+    """Share (...) of the light from all directions that a sphere keeps from a surface whose horizon may cut it.
+
+    cosine: of the angle between normal and centre; sine: of the sphere's angular radius, at most 1. The view factor of
+    a tilted planar element to a sphere, as in Howell, "A catalog of radiation heat transfer configuration factors".
+    """
+    share = np.where(cosine > 0, sine**2 * cosine, 0.0)
+    cut = np.abs(cosine) < sine
+    if cut.any():
+        c, s = cosine[cut], sine[cut]
+        tilt = np.sqrt(np.maximum(1 - c * c, 0.0))  # sine of the angle
+        reach = np.sqrt(np.maximum(1 - s * s, 0.0)) / s  # sqrt(h^2 - 1), h = 1 / sine
+        y = np.clip(-reach * c / np.maximum(tilt, 1e-12), -1.0, 1.0)
+        rim = np.sqrt(1 - y * y)
+        share[cut] = (s * s * (c * np.arccos(y) - reach * tilt * rim) + np.arctan2(tilt * rim, reach)) / np.pi
+    return np.asarray(share)
 
 
 def _solid(

@@ -75,9 +75,6 @@ def _as_layers(key: NDArray[np.float16], sky: NDArray[np.float16]) -> Layers:
 
 
 def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
-    if not (stage.surfaces or stage.blocks):  # a night sky: there is nothing that light falls on
-        dark = np.zeros((spec.height, spec.width, 3), dtype=np.float32)
-        return Layers(dark, dark)
     seen = see(stage, camera, view_directions(camera, spec))
     albedo = mean_albedo(stage, seen.part, seen.points(camera)).astype(np.float32)
     # Pixels at edges show two materials: the mean of them is what the path tracer has mixed.

@@ -20,7 +20,7 @@ from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import SURFACE_REACH, Stage, StageBox, Surface
 from physbench.looks.natural.textures import mean_texture, texture
 from physbench.looks.natural.vectors import box_axes
-from physbench.looks.natural.view_rays import block_albedo
+from physbench.looks.natural.view_rays import block_albedo, see, view_directions
 from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import rotate
 from physbench.world.scene import Camera, RenderSpec, Vector
@@ -29,6 +29,7 @@ Float = NDArray[np.floating]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
+BEYOND = 1.2  # times as far as a picture shows of a surface it reaches at least
 # Pictures of surfaces in whole frames: texels a pixel and a side at most; of floors and walls m from the middle to the
 # sides, and samples of a texel each way.
 TEXELS_A_PIXEL, MOST_TEXELS = 3.0, 1200
@@ -41,7 +42,7 @@ def stage_description(stage: Stage, camera: Camera, spec: RenderSpec, samples: i
         "type": "scene",
         "integrator": {"type": "path", "max_depth": BOUNCES, "hide_emitters": True},
         "sensor": _sensor(camera, spec, samples, seed),
-        **_surfaces(stage, _mean),
+        **_surfaces(stage, _mean, surface_reach(stage, camera, spec)),
         **{f"block_{i}": box(block) for i, block in enumerate(stage.blocks)},
     }
 
@@ -95,30 +96,41 @@ def matte(albedo: Vector | Sequence[float]) -> Description:
 Paint = Callable[[Surface, Float, float, float], Description]
 
 
-def _surfaces(stage: Stage, paint: Paint) -> Description:
+def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
+    """How far (m) floor and wall reach from the middle of the picture: compositing takes them to be endless."""
+    corners = slice(None, None, max(spec.height - 1, 1)), slice(None, None, max(spec.width - 1, 1))
+    seen = see(stage, camera, view_directions(camera, spec, part=corners))
+    on_surface = (seen.part >= 0) & (seen.part < len(stage.surfaces))
+    away = np.abs(seen.points(camera)[on_surface] - np.asarray(stage.middle))
+    return max(SURFACE_REACH, BEYOND * float(away.max(initial=0.0)))
+
+
+def _surfaces(stage: Stage, paint: Paint, reach: float) -> Description:
     """Rectangles that face up or the camera, a floor in two: before and behind the plane of motion."""
     found: Description = {}
     for number, surface in enumerate(stage.surfaces):
         middle = np.asarray(stage.middle)[[0, 1 if surface.axis == 2 else 2]]
-        ends = [middle[1] - SURFACE_REACH, middle[1] + SURFACE_REACH]
+        ends = [middle[1] - reach, middle[1] + reach]
         if surface.material.front != 1.0 and ends[0] < 0 < ends[1]:
             ends.insert(1, 0.0)
         for begin, end in itertools.pairwise(ends):
             found[f"surface_{number}_{len(found)}"] = _rectangle(
-                surface, middle[0], begin, end, paint(surface, middle, begin, end)
+                surface, middle[0], begin, end, reach, paint(surface, middle, begin, end)
             )
     return found
 
 
-def _rectangle(surface: Surface, across: float, begin: float, end: float, paint: Description) -> Description:
-    """The part of a surface from `begin` to `end` (m) upwards or away; across: m, its middle."""
+def _rectangle(
+    surface: Surface, across: float, begin: float, end: float, reach: float, paint: Description
+) -> Description:
+    """The part of a surface from `begin` to `end` (m) upwards or away, and `reach` m to both sides of `across`."""
     transform = renderer().ScalarTransform4f
     along = (begin + end) / 2
     if surface.axis == 2:
         place = transform().translate([across, along, surface.level])
     else:
         place = transform().translate([across, surface.level, along]).rotate([1, 0, 0], 90)
-    return {"type": "rectangle", "to_world": place.scale([SURFACE_REACH, (end - begin) / 2, 1]), "bsdf": paint}
+    return {"type": "rectangle", "to_world": place.scale([reach, (end - begin) / 2, 1]), "bsdf": paint}
 
 
 def _mean(surface: Surface, middle: Float, begin: float, end: float) -> Description:
@@ -127,7 +139,7 @@ def _mean(surface: Surface, middle: Float, begin: float, end: float) -> Descript
     return matte((front * np.multiply(material.albedo, mean_texture(material))).tolist())
 
 
-def _textured(fine: float, surface: Surface, middle: Float, begin: float, end: float) -> Description:
+def _textured(fine: float, reach: float, surface: Surface, middle: Float, begin: float, end: float) -> Description:
     """A picture of what is near the middle of the view, `fine` texels a metre, mirrored beyond."""
     side = min(round(2 * TEXTURE_REACH * fine), MOST_TEXELS)
     low = float(np.clip(middle[1] - TEXTURE_REACH, begin, max(begin, end - 2 * TEXTURE_REACH)))
@@ -137,8 +149,8 @@ def _textured(fine: float, surface: Surface, middle: Float, begin: float, end: f
     for row, v in enumerate(places.reshape(side, TEXTURE_FINE)):  # a bitmap begins at (0, 0) of the rectangle
         colours = texture(surface.material, *np.meshgrid(middle[0] - TEXTURE_REACH + places, low + v))
         picture[row] = colours.reshape(TEXTURE_FINE, side, TEXTURE_FINE, 3).mean(axis=(0, 2))
-    first = (TEXTURE_REACH - SURFACE_REACH, begin - low)
-    size = (2 * SURFACE_REACH, end - begin)
+    first = (TEXTURE_REACH - reach, begin - low)
+    size = (2 * reach, end - begin)
     to_uv = renderer().ScalarTransform4f()
     to_uv = to_uv.scale([1 / (2 * TEXTURE_REACH), 1 / (2 * TEXTURE_REACH), 1])
     to_uv = to_uv.translate([*first, 0]).scale([*size, 1])
@@ -183,7 +195,8 @@ def still_scene(stage: Stage, camera: Camera, spec: RenderSpec, samples: int) ->
     """The part of `whole_scene` that is the same at all moments."""
     scene = stage_description(stage, camera, spec, samples, stage.seed)
     fine = TEXELS_A_PIXEL * pixels_per_metre(camera, spec)
-    scene |= _surfaces(stage, partial(_textured, fine))
+    reach = surface_reach(stage, camera, spec)
+    scene |= _surfaces(stage, partial(_textured, fine, reach), reach)
     for number, block in enumerate(stage.blocks):
         del scene[f"block_{number}"]
         edges = box_axes(block.turn) * np.asarray(block.half)[:, None]

@@ -74,7 +74,7 @@ def _mirror(points: Float, normals: Float, to_eye: Float, stage: Stage) -> Float
     lit = np.clip(dot(normals, way), 0.0, 1.0)
     facing = np.clip(dot(normals, to_eye), 0.05, 1.0)
     peak = np.clip(dot(normals, half), 0.0, 1.0)
-    alpha2 = (GLOSS**2 + 0.25 * sine**2) ** 1.0
+    alpha2 = GLOSS**2 + 0.25 * sine**2
     spread = alpha2 / (np.pi * (peak**2 * (alpha2 - 1) + 1) ** 2)
     fresnel = MIRRORED + (1 - MIRRORED) * (1 - np.clip(dot(half, to_eye), 0, 1)) ** 5
     k = GLOSS**2 / 2

@@ -137,7 +137,9 @@ def movers_at(
 
 def poses(movers: Sequence[Mover]) -> tuple[object, ...]:
     """What decides how bodies look in a frame, in a form that can be compared."""
-    return tuple((mover.index, mover.centre.tobytes(), _seen_turn(mover).tobytes()) for mover in movers)
+    return tuple(
+        (mover.index, mover.centre.tobytes(), _seen_turn(mover).tobytes(), mover.half, mover.behind) for mover in movers
+    )
 
 
 def _seen_turn(mover: Mover) -> Float:

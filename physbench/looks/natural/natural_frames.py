@@ -26,7 +26,7 @@ from physbench.looks.natural.mover_pixels import ball_points, bevelled, hit_move
 from physbench.looks.natural.movers import Mover, drawable, movers_at, poses
 from physbench.looks.natural.path_traced_frames import path_traced, render_path_traced, still_path_traced
 from physbench.looks.natural.srgb import displayed
-from physbench.looks.natural.stage import Stage, bodies_of_parts, stays
+from physbench.looks.natural.stage import Stage, bodies_of_parts, floor_out_of_sight, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.vectors import length, planes
@@ -126,7 +126,8 @@ def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
 
 def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     """All that does not change along a clip."""
-    stage, camera = with_door(stage_of(scene), scene.camera, spec), scene.camera
+    camera = scene.camera
+    stage = with_door(floor_out_of_sight(stage_of(scene), scene, spec), camera, spec)
     fine = 2 if min(spec.height, spec.width) >= LARGE_SIDE else 3
     rays, origin = view_directions(camera, spec), eye(camera)
     depth, albedo, part = _fine_stage(stage, camera, spec, fine)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.looks.natural.srgb import linear
+from physbench.world.camera import eye, pixels_per_metre
 from physbench.world.geometry import rotate
 from physbench.world.meshes import FLAT_HALF_DEPTH, PLATE_HALF_DEPTH
-from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Scene, Vector
+from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, RenderSpec, Scene, Vector
 
 Array = NDArray[np.float64]
 Kind = Literal["hall", "table", "sky"]
@@ -26,8 +27,10 @@ Texture = Literal["boards", "concrete", "terrazzo", "bricks", "plaster", "panels
 
 WALL_BEHIND = 2.0  # m from the plane of motion to the wall of a hall
 SHELF_WALL = 1.0  # m, where nothing but boards on the wall carries things
+BEHIND_BODIES = 0.2  # m from what stands farthest back to the wall, at least
 UNSEEN_FLOOR = 3.4  # m below the middle of a picture that shows no floor
-SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and wall
+BELOW_PICTURE = 0.1  # m from the bottom of a taller picture to such a floor
+SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and wall, at least
 # Radiance of a white surface in the light of the sky, and of one that faces the lamp at the middle of the picture.
 # Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
 SKY_LIGHT, KEY_LIGHT = 0.44, 0.62
@@ -35,7 +38,7 @@ SKY_LIGHT_ABOVE, KEY_LIGHT_ABOVE = 0.66, 0.50  # where the lamp hangs above, and
 # The lamp of a sky is so far that bodies are lit from one side all along their orbits: what that shifts stays the same.
 KEY_DISTANCE, SKY_KEY_DISTANCE = 15.0, 240.0  # m
 KEY_RADIUS = 1.7  # m, of the lamp at KEY_DISTANCE: shadows are soft
-DARK_GREY = (SCREEN_GREY + FLOOR_GREY) / 2  # up to here a body is a screen; holders are not
+DARK_GREY = 0.34  # up to here a box is a screen; holders are not
 SCREEN_LEVEL = 0.26  # of 1, on a display, of a screen in full light
 # The floor ends at the plane of motion in the plain look, and the tracker looks there for its edge: here a darker floor
 # begins.
@@ -135,9 +138,24 @@ def stage_of(scene: Scene) -> Stage:
     return Stage(kind, surfaces, blocks, key, SKY_LIGHT_ABOVE if above else SKY_LIGHT, scene.camera.center, seed)
 
 
+def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
+    """The stage with a floor that is no body of the scene below the picture, where it would hide what falls."""
+    wall = next((surface for surface in stage.surfaces if surface.axis == 1), None)
+    if wall is None or any(body.shape == "plane" and body.drawn for body in scene.bodies):
+        return stage
+    camera = scene.camera
+    away = (wall.level - eye(camera)[1]) / camera.distance  # lengths on the wall over those in the plane of motion
+    bottom = camera.center[2] - away * spec.height / 2 / pixels_per_metre(camera, spec)
+    surfaces = (
+        replace(surface, level=float(min(surface.level, bottom - BELOW_PICTURE))) if surface.axis == 2 else surface
+        for surface in stage.surfaces
+    )
+    return replace(stage, surfaces=tuple(surfaces))
+
+
 def level_of(grey: float) -> float:
     """How light (0..1, on a display, in full light) a body of a grey is."""
-    return SCREEN_LEVEL * grey / SCREEN_GREY if grey <= 0.34 else min(0.28 + 0.74 * grey, LIGHTEST_LEVEL)
+    return SCREEN_LEVEL * grey / SCREEN_GREY if grey <= DARK_GREY else min(0.28 + 0.74 * grey, LIGHTEST_LEVEL)
 
 
 def body_albedo(body: Body) -> Vector:
@@ -199,7 +217,9 @@ def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> La
 
 
 def _is_screen(body: Body) -> bool:
-    return body.hue is None and body.shape == "box" and body.grey <= 0.34 and body.until is None and body.drawn
+    """Whether a body may hide others: it stands, or follows a path."""
+    dark = body.hue is None and body.grey <= DARK_GREY
+    return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
 
 
 def _tinted(level: float, tint: Vector) -> Vector:
@@ -230,7 +250,19 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     wall = Material(_tinted(WALL_LEVEL + lightness, OFF_WHITE), wall_texture, wall_seed)
     shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
     behind = scene.camera.center[1] + (SHELF_WALL if shelves else WALL_BEHIND)
-    return Surface(2, level, ground), Surface(1, behind, wall)
+    return Surface(2, level, ground), Surface(1, max(behind, _farthest(scene, behind)), wall)
+
+
+def _farthest(scene: Scene, wall: float) -> float:
+    """How far (m) the wall must be moved back for bodies that stand in it, or behind it."""
+    middle = scene.camera.center[1]
+    sizes = [(body.position[1], float(np.linalg.norm(body.size))) for body in scene.bodies if _has_place(body)]
+    deep = [y + size for y, size in sizes if y > middle + size and y + size > wall]
+    return max(deep, default=wall - BEHIND_BODIES) + BEHIND_BODIES
+
+
+def _has_place(body: Body) -> bool:
+    return body.drawn and body.shape != "plane"
 
 
 def _ground_level(scene: Scene, plane: Body | None) -> float:
@@ -238,7 +270,8 @@ def _ground_level(scene: Scene, plane: Body | None) -> float:
     assert plane is not None
     if plane.collides:
         return plane.position[2]
-    lowest = [body.position[2] - body.size[0] for body in scene.bodies if body.shape == "sphere" and body.drawn]
+    # Whether a ball is drawn must not matter: pictures with and without one are compared.
+    lowest = [body.position[2] - body.size[0] for body in scene.bodies if body.shape == "sphere"]
     return max(min(lowest, default=plane.position[2]), plane.position[2])
 
 

@@ -25,15 +25,6 @@ def length(a: Float) -> Float:
     return np.asarray(np.sqrt(dot(a, a)))
 
 
-def cross(a: Float, b: Float) -> Float:
-    """Vectors (..., 3) at right angles to two (..., 3); both broadcast."""
-    out = np.empty(np.broadcast_shapes(a.shape, b.shape), dtype=np.result_type(a, b))
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        out[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
-    return out
-
-
 def planes(vectors: Float) -> Float:
     """Vectors (..., 3) as (3, P), each coordinate in a row of its own: NumPy is faster along rows."""
     return np.ascontiguousarray(np.moveaxis(vectors, -1, 0)).reshape(3, -1)

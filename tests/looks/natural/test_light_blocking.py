@@ -92,6 +92,20 @@ def test_share_of_the_sky_is_that_of_rays(blocker: Blocker, normal: tuple[float,
     assert np.abs(sky_share_hidden(blocker, places(), normals) - expected).max() < 0.01
 
 
+@pytest.mark.parametrize("gap", [0.001, 0.01, 0.05, 0.2, 1.0])
+@pytest.mark.parametrize("height", [-0.9, -0.4, 0.0, 0.3, 0.8])
+def test_share_of_the_sky_beside_a_ball_is_exact_where_the_horizon_cuts_it(gap: float, height: float) -> None:
+    """Of a point beside a ball: by how many radii the centre lies above its horizon, and its gap to the surface."""
+    away, normal = BALL.radius * (1 + gap), np.array([0.0, 0.0, 1.0])
+    centre = np.array([np.sqrt(away**2 - (height * BALL.radius) ** 2), 0.0, height * BALL.radius])
+    k = np.arange(RAYS) + 0.5
+    radius, angle = np.sqrt(k / RAYS), k * np.pi * (3 - np.sqrt(5))  # weighted by the cosine
+    rays = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius**2)], axis=1)
+    ball = BallBlocker(centre, BALL.radius)
+    expected = blocked(ball, np.zeros(3), rays).mean()
+    assert float(sky_share_hidden(ball, np.zeros((1, 3)), normal[None])[0]) == pytest.approx(expected, abs=0.003)
+
+
 def test_light_of_a_lamp_falls_to_nothing_over_its_width_at_the_horizon() -> None:
     lamp = Lamp((0.0, 0.0, 10.0), 1.0, 100.0)
     tilt = np.deg2rad([0.0, 60.0, 84.3, 90.0, 95.7, 97.0])

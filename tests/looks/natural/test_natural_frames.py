@@ -63,6 +63,21 @@ def evenly_lit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("evenly_lit")
+@pytest.mark.parametrize("task", ["falling/drop-bounce-v1", "falling/incline-v1", "collisions/billiards-v1"])
+def test_a_frame_does_not_depend_on_the_others(task: str) -> None:
+    """Also when a holder lets go: it is drawn behind all bodies from then on, in the same place."""
+    scene = make_scene(Row(task, "test", 1))
+    release = min(body.until for body in scene.bodies if body.until is not None)
+    times = release + np.array([-0.05, 0.0, 0.0, 0.05])
+    states = simulate(scene, times).states
+    together = draw(scene, times, states, SPEC)
+    for k in range(len(times)):
+        alone = draw(scene, times[k : k + 1], states[k : k + 1], SPEC)
+        assert np.array_equal(alone.frames[0], together.frames[k])
+        assert np.array_equal(alone.visible_area[0], together.visible_area[k])
+
+
+@pytest.mark.usefixtures("evenly_lit")
 @pytest.mark.parametrize(
     ("task", "names"), [("collisions/billiards-v1", "cushion"), ("occlusion/screen-pass-v1", "screen")]
 )
