@@ -63,7 +63,8 @@ def draw(
 ) -> Rendered:
     """Frames and areas of a simulated scene in the look of the spec; arguments as of `rendering.render`.
 
-    colours: RGB (0..1) of bodies by their index, where it is not that of their hue.
+    colours: RGB (0..1) of bodies by their index, where it is not that of their hue. The natural look takes those of
+    bodies that move alone.
     """
     if spec.look == PLAIN:
         return _draw_plain(scene, times, states, spec, colours or {})

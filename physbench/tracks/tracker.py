@@ -9,7 +9,8 @@
 7. What neither bodies nor scenery explain, in small maps as a camera shows them that stands still (intruders.py, host).
 
 Frames stay on their device. Transfers to the host, per batch of frames: the small maps (1), the patches'
-numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any other hue in a patch" (3).
+numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1), "any other hue in a patch" (3), which fits
+still move and how balls are lit (5).
 """
 
 from __future__ import annotations

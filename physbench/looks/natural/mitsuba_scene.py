@@ -29,7 +29,7 @@ Float = NDArray[np.floating]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
-BEYOND = 1.2  # times as far as a picture shows of a surface it reaches at least
+BEYOND_PICTURE = 1.2  # times as far as a picture shows of a surface it reaches at least
 # Pictures of surfaces in whole frames: texels a pixel and a side at most; of floors and walls m from the middle to the
 # sides, and samples of a texel each way.
 TEXELS_A_PIXEL, MOST_TEXELS = 3.0, 1200
@@ -102,7 +102,7 @@ def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
     seen = see(stage, camera, view_directions(camera, spec, part=corners))
     on_surface = (seen.part >= 0) & (seen.part < len(stage.surfaces))
     away = np.abs(seen.points(camera)[on_surface] - np.asarray(stage.middle))
-    return max(SURFACE_REACH, BEYOND * float(away.max(initial=0.0)))
+    return max(SURFACE_REACH, BEYOND_PICTURE * float(away.max(initial=0.0)))
 
 
 def _surfaces(stage: Stage, paint: Paint, reach: float) -> Description:

@@ -77,7 +77,7 @@ def _mirror(points: Float, normals: Float, to_eye: Float, stage: Stage) -> Float
     alpha2 = GLOSS**2 + 0.25 * sine**2
     spread = alpha2 / (np.pi * (peak**2 * (alpha2 - 1) + 1) ** 2)
     fresnel = MIRRORED + (1 - MIRRORED) * (1 - np.clip(dot(half, to_eye), 0, 1)) ** 5
-    k = GLOSS**2 / 2
+    k = GLOSS / 2  # of Schlick's shadowing
     shade = 1 / ((lit * (1 - k) + k) * (facing * (1 - k) + k) * 4)
     return np.asarray(np.pi * stage.key.radiance * sine**2 * lit * spread * fresnel * shade)
 

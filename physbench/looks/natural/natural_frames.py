@@ -134,7 +134,7 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
     fixed = _rays_on(body, len(scene.bodies))
     if stage.kind == "sky":
-        still = starry_sky(stage.seed, spec, camera.width)
+        still = starry_sky(stage.seed, spec)
         return Backdrop(stage, fine, origin, rays, depth, body, fixed, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)

@@ -87,7 +87,7 @@ class PathTracer:
         stage = stage_of(self.rest)
         in_sky = stage.kind == "sky"
         self.stage = replace(stage, kind="table") if in_sky else stage  # no fixed ball is a star: a plane is the ground
-        self.beyond = starry_sky(stage.seed, spec, scene.camera.width) if in_sky else None
+        self.beyond = starry_sky(stage.seed, spec) if in_sky else None
         self.indices = drawable(self.rest)
         share = LIGHT_PATHS * TRACED_PIXELS // (spec.height * spec.width)
         self.still = still_scene(self.stage, scene.camera, spec, max(LEAST_LIGHT_PATHS, min(LIGHT_PATHS, share)))

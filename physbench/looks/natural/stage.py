@@ -59,7 +59,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Surface:
-    """A rectangle without thickness: the floor or the wall."""
+    """An endless plane: the floor or the wall."""
 
     axis: int  # of its normal: 2 (up) for a floor, 1 (towards -y) for a wall
     level: float  # m along the axis

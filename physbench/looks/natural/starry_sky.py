@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from physbench.looks.natural.srgb import linear
 from physbench.looks.natural.textures import octaves
-from physbench.world.scene import RenderSpec
+from physbench.world.scene import WINDOW, RenderSpec
 
 SKY_LEVEL = (0.312, 0.357, 0.436)  # display RGB of the sky away from the galaxy
 GLOW = 0.34  # how much lighter (linear, relative) the galaxy's band is at its brightest
@@ -18,10 +18,10 @@ STAR_LIGHT = 0.008
 STARS = 2600  # in the square window
 
 
-def starry_sky(seed: int, spec: RenderSpec, width: float) -> NDArray[np.float32]:
-    """Linear RGB (h, w, 3); width: m across the square window."""
+def starry_sky(seed: int, spec: RenderSpec) -> NDArray[np.float32]:
+    """Linear RGB (h, w, 3). It is far away: the same stars, however many m the square window shows of a scene."""
     rng = np.random.default_rng(seed)
-    scale = width / min(spec.height, spec.width)
+    scale = WINDOW / min(spec.height, spec.width)
     x, y = np.meshgrid(
         (np.arange(spec.width) + 0.5 - spec.width / 2) * scale, (spec.height / 2 - np.arange(spec.height) - 0.5) * scale
     )
@@ -35,15 +35,15 @@ def starry_sky(seed: int, spec: RenderSpec, width: float) -> NDArray[np.float32]
     sky = linear(SKY_LEVEL) * (1 + 0.05 * octaves(seed + 3, x, y, 3.0, 3)[..., None])
     warm = np.array([1.04, 1.0, 0.95])
     picture = sky * (1 + 2.2 * GLOW * glow[..., None] * warm)
-    return _with_stars(picture, spec, rng, scale, width).astype(np.float32)
+    return _with_stars(picture, spec, rng, scale).astype(np.float32)
 
 
 def _with_stars(
-    picture: NDArray[np.float64], spec: RenderSpec, rng: np.random.Generator, scale: float, width: float
+    picture: NDArray[np.float64], spec: RenderSpec, rng: np.random.Generator, scale: float
 ) -> NDArray[np.float64]:
     """Stars of all brightnesses, few bright ones, as small spots: the size of the picture changes none."""
-    reach = 4 * width  # the widest picture shows the stars of the square one, and more
-    count = round(STARS * (reach / width) ** 2)
+    reach = 4 * WINDOW  # the widest picture shows the stars of the square one, and more
+    count = round(STARS * (reach / WINDOW) ** 2)
     place = rng.uniform(-reach / 2, reach / 2, (count, 2))
     strength = 0.00022 * rng.pareto(1.15, count) + 0.0001
     colour = np.array([1.0, 1.0, 1.0]) + np.outer(rng.normal(0, 0.5, count).clip(-1, 1), [0.10, 0.0, -0.12])
