@@ -184,4 +184,8 @@ def system_sentence(error: OSError) -> str | None:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # while the command is imported
+        complain("Interrupted.")
+        sys.exit(130)

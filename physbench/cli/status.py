@@ -24,11 +24,13 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
 
     with run_at(run, "glance", note) as place:
         found = run_so_far(place.folder)
-    shard = f" of the whole run, of which this is shard {found.shard}" if found.shard else ""
+    shard = f", shard {found.shard}" if found.shard else ""
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
         return
-    if found.finished:
+    if found.finished and not found.ended:
+        note(f"{run} has a result, and its report is not written. Go on with: physbench finish {shlex.quote(run)}")
+    elif found.finished:
         note(f"{run} is finished.")
     elif found.partial:
         note(
@@ -39,11 +41,15 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
         before = ", before the diagnosis" if found.before_diagnosis else ""
         clips = f"On {found.clips} of {found.of_clips} clips so far{before}:"
         note(
-            f"{run}: {found.rolled} of {found.of} rollouts{shard} are made, {found.scored} are scored. "
+            f"{run}{shard}: {found.rolled} of {found.of} rollouts are made, {found.scored} are scored. "
             + (clips if found.result else "There is no result yet.")
         )
         if found.rolled == found.of:
-            stage = "finish" if found.scored == found.of else "score"
-            note(f"If nothing is at work in it, go on with: physbench {stage} {shlex.quote(run)}")
+            done = found.scored == found.of and (bool(found.shard) or found.clips == found.of_clips)
+            stage = "finish" if done else "score"
+            words = f"physbench {stage} {shlex.quote(run)}"
+            if found.shard and stage == "finish":
+                words = "physbench merge SHARD SHARD [...] --out DIR, with all shards"
+            note(f"If nothing is at work in it, go on with: {words}")
     if found.result:
         print_summary(found.result, stdout_console())

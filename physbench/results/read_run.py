@@ -132,6 +132,16 @@ def refuse_huge_table(content: bytes) -> None:
             raise ValueError(f"its texts in column {name} take more than {MOST_TABLE_BYTES >> 30} GB")
 
 
+def planned_for(manifest: Mapping[str, Any]) -> list[list[str]]:
+    """Ids of the rollouts in each batch that a run does: of a shard its own, of any other run all."""
+    batches: list[list[str]] = manifest.get("batches") or []
+    shard = manifest["options"].get("shard")
+    if not shard:
+        return batches
+    index, of = (int(part) for part in str(shard).split("/"))
+    return batches[index - 1 :: of]
+
+
 def refuse_other_tables(folder: RunFolder, manifest: Mapping[str, Any], again: str) -> None:
     """Raise UsageError where a table is not the one with which the run was finished."""
     for path in (folder.scores, *(folder.reference(name).scores for name in REFERENCE_MODELS)):
@@ -146,7 +156,12 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]
     """
     manifest = read_manifest(folder)
     rows = rows_of(manifest)
-    again = "Finish it with the same eval command and --resume."
+    shard = manifest.get("options", {}).get("shard")
+    again = (
+        f"It is shard {shard} of one: join all shards with physbench merge."
+        if shard
+        else "Finish it with the same eval command and --resume."
+    )
     if not manifest["model"].get("card"):
         raise UsageError(f"{folder.path}: the run is not finished: its model was not loaded yet. {again}")
     if not folder.scores.is_file():

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from physbench.errors import UsageError
 from physbench.results.number_format import counted, suite_name
-from physbench.results.read_run import read_manifest
+from physbench.results.read_run import planned_for, read_manifest
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import DamagedFileError, read_sealed_json
 
@@ -87,8 +87,7 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     options, model, suite = manifest["options"], manifest["model"], manifest["suite"]
     of, shard = len(suite["rows"]) * int(options.get("samples", 1)), options.get("shard")
     if shard and manifest.get("batches"):
-        index, many = (int(part) for part in str(shard).split("/"))
-        of = sum(len(batch) for batch in manifest["batches"][index - 1 :: many])
+        of = sum(map(len, planned_for(manifest)))
     overall: float | None = None
     interval: tuple[float, float] | None = None
     state: State = "unfinished"

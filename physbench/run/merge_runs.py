@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +200,23 @@ def _copy(shards: Sequence[Path], folder: RunFolder) -> None:
         for name in (*PARTS, "references"):
             if (path / name).is_dir():
                 ignored = shutil.ignore_patterns(".*", "scores.parquet")
-                shutil.copytree(path / name, draft / name, ignore=ignored, dirs_exist_ok=True)
+                with _first_error():
+                    shutil.copytree(path / name, draft / name, ignore=ignored, dirs_exist_ok=True)
     for name in contents(draft):
         (draft / name).rename(folder.path / name)
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """Raise the first of the errors that copying a folder has collected, which are words alone."""
+    try:
+        yield
+    except shutil.Error as error:
+        _, target, reason = error.args[0][0]
+        number = re.search(r"\[Errno (\d+)\]", str(reason))
+        if number is None:
+            raise PhysbenchError(f"{target} cannot be written: {reason}") from error
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
 
 
 def joined_manifest(manifests: Sequence[Document], scored: Sequence[Run]) -> Document:

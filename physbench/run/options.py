@@ -264,7 +264,7 @@ class Options:
 
     def rollout_command(self, out: Path) -> str:
         """The command that makes rollouts that `out` lacks, wherever that is done."""
-        anywhere = replace(self, workers=None, executor="local", address=None)
+        anywhere = replace(self, workers=None, executor="local", address=None, budget=None, until=None)
         return anywhere.resume_command(out, "rollout")
 
 

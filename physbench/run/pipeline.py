@@ -217,10 +217,12 @@ class Middle:
         chained = calls_along_time(run.card, max(batch.horizon for batch in batches)) if o.chain else 1
         run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
         run.save_manifest()
+        model, many = run.manifest["model"], counted(len(batches), "batch")
+        if run.shard:
+            many += f", of which shard {o.shard} makes {len(run.own_batches())}"
         run.say(
-            f"{run.manifest['model']['name']} on {run.suite.name}: {counted(len(rows), 'clip')} of "
-            f"{run.manifest['render_spec']} in {counted(len(batches), 'batch')} on {run.manifest['model']['device']}, "
-            f"into {run.folder.path}"
+            f"{model['name']} on {run.suite.name}: {counted(len(rows), 'clip')} of {run.manifest['render_spec']} in "
+            f"{many} on {model['device']}, into {run.folder.path}"
         )
 
     def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:

@@ -89,7 +89,8 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
         path.mkdir(parents=True, exist_ok=True)
         handle = locked_file(path / LOCK)
     except BlockingIOError as error:
-        raise UsageError(f"Another process is working in {path}. Wait for it, or choose another --out.") from error
+        elsewhere = "" if resume else ", or choose another --out"
+        raise UsageError(f"Another process is working in {path}. Wait for it{elsewhere}.") from error
     except OSError as error:
         if error.errno in DISK_FULL:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +12,14 @@ from typing import Any
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.results.build_result import build_result
-from physbench.results.read_run import REFERENCE_MODELS, STOPPED, asked_rows, read_manifest, rows_of
+from physbench.results.read_run import REFERENCE_MODELS, STOPPED, asked_rows, planned_for, read_manifest, rows_of
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_store import has_rollout
 from physbench.run.finalize import DIAGNOSED_AXIS, compile_scores
 from physbench.run.score_shards import read_part
 from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
+from physbench.storage.sealed_file import DamagedFileError, read_sealed_json, write_sealed_json
 
 LINKED = ("parts", "pairs")
 
@@ -29,7 +30,7 @@ class RunSoFar:
 
     rolled: int  # rollouts that are made
     scored: int  # of these
-    of: int  # rollouts of the run; of a shard those of all shards
+    of: int  # rollouts of the run, of a shard its own
     clips: int  # that are scored with all samples and references
     of_clips: int
     finished: bool
@@ -37,6 +38,7 @@ class RunSoFar:
     shard: str = ""  # "2/4": of a run of which this is a part
     partial: bool = False  # it has ended early, with a result of a part of its clips
     before_diagnosis: bool = False  # it may yet find another law than the result names
+    ended: bool = True  # a finished run has all that it was asked for, its report included
 
 
 def run_so_far(folder: RunFolder) -> RunSoFar:
@@ -47,16 +49,21 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     """
     manifest = read_manifest(folder)
     rows, samples = asked_rows(manifest), int(manifest["options"].get("samples", 1))
+    shard = str(manifest["options"].get("shard") or "")
     items = [BatchItem(row, sample) for row in rows for sample in range(samples)]
+    if shard and manifest.get("batches"):
+        own = {name for batch in planned_for(manifest) for name in batch}
+        items = [item for item in items if item.id in own]
+        rows = tuple(dict.fromkeys(item.row for item in items))
     scored = {item for item in items if folder.part(item.row.id, item.sample).is_file()}
     rolled = sum(item in scored or has_rollout(folder, item.row.id, item.sample) for item in items)
     if folder.result.is_file():
-        result = read_sealed_json(folder.result, required=False)
+        result = _read_result(folder)
         if manifest.get(STOPPED):
             clips = len(rows_of(manifest))
             return RunSoFar(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
-        return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result)
-    shard = str(manifest["options"].get("shard") or "")
+        ended = bool(manifest.get(CONTENTS))
+        return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
     whole = [row for row in rows if _is_whole(folder, row, samples)]
     found = _result_of(folder, manifest, whole, len(whole) < len(rows)) if whole else None
     judged = found is not None and DIAGNOSED_AXIS in found["axes"]
@@ -64,6 +71,17 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     return RunSoFar(
         rolled, len(scored), len(items), len(whole), len(rows), False, found, shard, before_diagnosis=awaited
     )
+
+
+def _read_result(folder: RunFolder) -> dict[str, Any]:
+    """The result of a finished run. Raises UsageError where its file is damaged."""
+    try:
+        result: dict[str, Any] = read_sealed_json(folder.result, required=False)
+        result["overall"]["skill"]
+    except (DamagedFileError, ValueError, LookupError, TypeError) as error:
+        again = f"physbench finish {shlex.quote(str(folder.path))}"
+        raise UsageError(f"{folder.result} is damaged. Write it again: {again}") from error
+    return result
 
 
 def _is_whole(folder: RunFolder, row: Row, samples: int) -> bool:

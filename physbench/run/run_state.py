@@ -139,6 +139,8 @@ class Run:
 
     def kept(self) -> str:
         """How much is done, for the message on an interruption."""
+        if not self.planned:
+            return "nothing was made yet"
         if "score" not in self.stages:
             done = sum(self.rolled(item) for item in self.items)
             return f"{done} of {len(self.items)} rollouts are made and kept in {self.folder.path}"

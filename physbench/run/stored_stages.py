@@ -113,7 +113,7 @@ def finish_run(
             )
         if left := unscored(run) + unread_together(run):
             raise UsageError(
-                f"{path}: is not scored: {left} rollouts, or clips of references, have no scores yet. First: "
+                f"{path}: is not scored: {counted(left, 'rollout')}, or clips of references, without scores. First: "
                 f"physbench score {shlex.quote(str(path))}"
             )
         run.save_manifest()  # diagnosis and report read in it where the clips are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import shutil
 from collections.abc import Callable
@@ -11,8 +12,9 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.errors import UsageError
+from physbench.run import merge_runs
 from physbench.run.options import Options, parse_shard
-from physbench.run.run_lock import MERGE_DRAFT
+from physbench.run.run_lock import MERGE_DRAFT, opened
 from physbench.run.run_shard import batches_of_shard, missing_shards
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
@@ -215,3 +217,33 @@ def test_every_batch_is_in_one_shard() -> None:
     with pytest.raises(UsageError, match="the run has 3 batches"):
         batches_of_shard(3, 1, 4)
     assert missing_shards([3, 1], 4) == [2, 4]
+
+
+def test_the_status_of_a_shard_is_that_of_its_own_part(shards: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for path, words in zip(
+        shards,
+        ("shard 1/2: 5 of 5 rollouts are made, 0 are scored.", "shard 2/2: 3 of 3 rollouts are made, 3 are scored."),
+        strict=True,
+    ):
+        assert run(("status", str(path))) == 0
+        assert words in capsys.readouterr().err
+    assert run(("status", str(shards[0]))) == 0
+    assert f"physbench score {shards[0]}" in capsys.readouterr().err
+    assert run(("status", str(shards[1]))) == 0
+    assert "physbench merge SHARD SHARD" in capsys.readouterr().err
+    assert run(("report", str(shards[1]))) == 2
+    assert "shard 2/2 of one: join all shards with physbench merge" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named(shards: list[Path], join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path, **_: object) -> None:
+        raise shutil.Error([(str(source), str(target / "a"), f"[Errno {errno.ENOSPC}] No space left on device: 'a'")])
+
+    monkeypatch.setattr(merge_runs.shutil, "copytree", full)
+    assert "The disk is full" in join(*shards, code=1)
+
+
+def test_a_shard_that_is_being_made_is_waited_for(copies: list[Path], join: Join) -> None:
+    with opened(copies[0], resume=True, fresh=False):
+        said = join(*copies)
+    assert "Another process is working in" in said and "--out" not in said

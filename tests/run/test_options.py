@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,3 +102,9 @@ def test_model_args() -> None:
 )
 def test_names_of_folders(target: str, name: str) -> None:
     assert Options(target).short_name == name
+
+
+@pytest.mark.parametrize("ends", [{"budget": "2h"}, {"until": 0.05}])
+def test_the_command_for_rollouts_has_no_option_of_eval_alone(ends: dict[str, Any]) -> None:
+    command = Options("reference:objects", **ends).rollout_command(Path("runs/a"))
+    assert command == "physbench rollout reference:objects --suite core --out runs/a --resume"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from tiny_board import with_changed_document
 
 from physbench.cli.main import run
 from physbench.run.run_so_far import run_so_far
+from physbench.run.run_state import Run
+from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json
 
@@ -81,3 +85,32 @@ def test_before_the_diagnosis_it_says_so(
     with_changed_document(unfinished.manifest, lambda document: document["options"].update(diagnosis=asked))
     assert run(("status", str(unfinished.path))) == 0
     assert words in capsys.readouterr().err
+
+
+def test_a_run_whose_report_is_not_written_is_not_finished(
+    staged_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one that was killed while it wrote the report."""
+    folder = RunFolder(shutil.copytree(staged_run.path, tmp_path / "run"))
+    assert run(("status", str(folder.path))) == 0
+    assert "is finished." in capsys.readouterr().err
+    with_changed_document(folder.manifest, lambda document: document.pop(CONTENTS))
+    assert run(("status", str(folder.path))) == 0
+    assert f"its report is not written. Go on with: physbench finish {folder.path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["x", "{}", "[]", '{"overall": null}'])
+def test_a_damaged_result_is_named(
+    staged_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    folder = RunFolder(shutil.copytree(staged_run.path, tmp_path / "run"))
+    folder.result.write_text(content)
+    assert run(("status", str(folder.path))) == 2
+    assert f"result.json is damaged. Write it again: physbench finish {folder.path}" in capsys.readouterr().err
+    assert run(("finish", str(folder.path))) == 0
+    assert read_sealed_json(folder.result)["overall"] == read_sealed_json(staged_run.result)["overall"]
+
+
+def test_nothing_is_kept_before_the_model_is_loaded(tmp_path: Path) -> None:
+    one = cast(Run, SimpleNamespace(planned=False))
+    assert Run.kept(one) == "nothing was made yet"
