@@ -34,6 +34,7 @@ class Still:
         return context[:, -1:].expand(-1, horizon, -1, -1, -1)
 
 
+@pytest.mark.slow
 def test_an_object_gets_the_scores_of_the_same_model_in_a_process(tmp_path: Path, capfd) -> None:
     ours = physbench.evaluate(Still(), out=tmp_path / "live", **SMALL)
     said = capfd.readouterr()

@@ -20,6 +20,7 @@ class Still:
         return context[:, -1:].expand(-1, horizon, -1, -1, -1)
 
 
+@pytest.mark.slow
 def test_an_object_is_asked_in_this_process(tmp_path: Path) -> None:
     evaluation = physbench.evaluate(Still(), out=tmp_path / "run", report=False, **ASKED)
     parts = [read_part(path) for path in (tmp_path / "run" / "parts").glob("*.json")]

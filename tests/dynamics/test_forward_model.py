@@ -201,6 +201,7 @@ def test_ellipses_are_those_of_universal_variables() -> None:
     assert np.allclose(energy[bound], energy[bound, :1], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
     rng = np.random.default_rng(1)
     position = rng.uniform(-2, 2, (120, 2))

@@ -12,6 +12,7 @@ from physbench.cli.main import run
 ASKED = ("--suite", "expectation", "--tasks", "teleport", "--limit", "4", "--batch-size", "8", "--dry-run")
 
 
+@pytest.mark.slow
 def test_a_plan_is_said_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

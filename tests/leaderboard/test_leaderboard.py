@@ -239,6 +239,7 @@ def test_the_page_is_self_contained_ranks_tracks_apart_and_escapes(make_run: Mak
     assert text == build(board, resamples=FEW).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_an_image_cannot_show_has_a_board_of_its_own(make_run: MakeRun, tmp_path: Path) -> None:
     """Wrong gravity costs `light` its rank on the axis and nothing where it is free; `video` was shown it."""
     board = tmp_path / "board"
@@ -410,6 +411,7 @@ def test_a_preview_changes_no_board(make_run: MakeRun, tmp_path: Path) -> None:
     assert preview(mine, tmp_path / "none", out, resamples=FEW).is_file() and not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_dodges_events_is_ranked_by_what_that_leaves(make_run: MakeRun, tmp_path: Path) -> None:
     """All of consistency is lost where no event is shown, on both boards, as in the result of the run."""
     board = tmp_path / "board"

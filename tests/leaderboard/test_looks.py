@@ -150,6 +150,7 @@ def outcomes(path: Path, archive: PackedClips | None) -> dict[str, str]:
         return {each.check: each.outcome for each in found.verification.verdicts}
 
 
+@pytest.mark.slow
 def test_a_run_is_checked_with_the_pictures_of_the_archive(
     night: tuple[RunFolder, PackedClips, PackedClips], night_suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_run_is_checked_with_the_pictures_of_the_archive(
     assert found["pictures"] == found["references"] == found["tracks"] == found["rollouts"] == "passed"
 
 
+@pytest.mark.slow
 def test_pictures_of_another_archive_fail(
     night: tuple[RunFolder, PackedClips, PackedClips], night_suite: Suite, tmp_path: Path
 ) -> None:

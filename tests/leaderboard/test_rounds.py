@@ -53,6 +53,7 @@ def test_earlier_commitments_that_were_not_met_are_named(tiny_copy: RunFolder, t
     assert challenge(second, board, "A. Author").challenge == answered.challenge
 
 
+@pytest.mark.slow
 def test_other_submitters_and_commitments_that_were_met_are_not(tiny_copy: RunFolder, tmp_path: Path) -> None:
     board = tmp_path / "board"
     first, one = committed(tiny_copy, tmp_path, "1.zip", "2026-11-20")

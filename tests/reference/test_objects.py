@@ -31,6 +31,7 @@ def play(model: ObjectsModel, context: Tensor, horizon: int = 20, actions: Tenso
     return list(answer)
 
 
+@pytest.mark.slow
 def test_centres_are_seen_to_a_fraction_of_a_pixel(toys, net: ObjectsNet) -> None:  # type: ignore[no-untyped-def]
     errors = []
     for index in range(len(toys)):

@@ -77,6 +77,7 @@ def rolled(url: str, batches: list[Batch], clips, **options) -> tuple[list[str |
         return [one.failure for result in engine.run(batches, clips.load) for one in result], engine
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_costs_one_batch(plan, clips) -> None:
     """After the first batch its calls are answered again."""
 

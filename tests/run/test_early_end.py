@@ -168,6 +168,7 @@ def test_time_that_is_spent_before_the_first_clip(
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_until_ends_a_run_at_a_look(
     toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

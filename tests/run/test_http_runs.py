@@ -43,6 +43,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_and_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, token_file = tmp_path / "run", tmp_path / "token"
     (tmp_path / "crash").touch()

@@ -86,6 +86,7 @@ def test_scores_alone(ray: RayStandIn, staged_run: RunFolder, tmp_path: Path) ->
     assert read_manifest(RunFolder(out))["options"] == read_manifest(staged_run)["options"]
 
 
+@pytest.mark.slow
 def test_clips_and_run_behind_urls(ray: RayStandIn, staged_run: RunFolder, stage_words: Words, tmp_path: Path) -> None:
     """The machine of the command alone speaks to the object store."""
     with object_store() as store:

@@ -86,6 +86,7 @@ def test_clips_and_rollouts_behind_urls(
     assert not (tmp_path / "all" / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_a_scored_run_behind_a_url_is_finished_and_read(
     store: Any, whole: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

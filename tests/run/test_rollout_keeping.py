@@ -47,6 +47,7 @@ def evaluated(out: Path, toys: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for files in FILES for path in out.glob(files)}
 
 
+@pytest.mark.slow
 def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
     tmp_path: Path, toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

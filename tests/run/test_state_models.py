@@ -120,6 +120,7 @@ def test_the_report_draws_the_states(example: RunFolder, tmp_path: Path, no_repo
     assert "16 context states scored" in page
 
 
+@pytest.mark.slow
 def test_wrong_answers_fail_their_clips_and_the_run_goes_on(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
         "import torch\n"

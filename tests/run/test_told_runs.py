@@ -38,6 +38,7 @@ def test_it_does_not_go_on_without_the_words(told: RunFolder, capsys: pytest.Cap
     assert "--prompt-motion was True" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_sets_it_beside_a_run_without_words(
     told: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,6 +162,7 @@ def test_truth_is_lawful_after_an_image(clip_of: ClipOf, ideal: Ideal, task: str
     assert found.strength < 0.03
 
 
+@pytest.mark.slow
 def test_a_fast_exit_after_an_image_is_not(clip_of: ClipOf, ideal: Ideal) -> None:
     clip = clip_of(HEAD_ON)
     ahead = clip.times[clip.handover + 1 :]

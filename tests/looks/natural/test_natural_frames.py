@@ -188,6 +188,7 @@ def test_a_ball_casts_its_shadow_on_the_floor_and_hides_nothing_else() -> None:
     assert np.abs(change[:30, :20]).max() < 6, "far from the ball nothing changes"
 
 
+@pytest.mark.slow
 def test_a_ball_that_is_lit_from_above_has_a_position_beside_its_dark_shadow() -> None:
     """Its disc is shaded more than a fit may be off elsewhere; the image tells by how much."""
     pytest.importorskip("mitsuba")
