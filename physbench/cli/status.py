@@ -29,7 +29,10 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
         typer.echo(json.dumps(asdict(found), indent=1))
         return
     if found.finished and not found.ended:
-        note(f"{run} has a result, and its report is not written. Go on with: physbench finish {shlex.quote(run)}")
+        note(
+            f"{run} has a result, and its report is not written. If nothing is at work in it, go on with: "
+            f"physbench finish {shlex.quote(run)}"
+        )
     elif found.finished:
         note(f"{run} is finished.")
     elif found.partial:
@@ -45,7 +48,8 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
             + (clips if found.result else "There is no result yet.")
         )
         if found.rolled == found.of:
-            done = found.scored == found.of and (bool(found.shard) or found.clips == found.of_clips)
+            # A clip of several samples may lie in two shards, and is whole in none.
+            done = found.scored == found.of and not found.unread and (found.shard or found.clips == found.of_clips)
             stage = "finish" if done else "score"
             words = f"physbench {stage} {shlex.quote(run)}"
             if found.shard and stage == "finish":

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from physbench.errors import PhysbenchError, UsageError
+from physbench.errors import DISK_FULL, PhysbenchError, UsageError
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
 from physbench.rollouts.device_names import device_kind
@@ -212,10 +212,10 @@ def _first_error() -> Iterator[None]:
     try:
         yield
     except shutil.Error as error:
-        _, target, reason = error.args[0][0]
+        source, target, reason = error.args[0][0]
         number = re.search(r"\[Errno (\d+)\]", str(reason))
-        if number is None:
-            raise PhysbenchError(f"{target} cannot be written: {reason}") from error
+        if number is None or int(number[1]) not in DISK_FULL:
+            raise PhysbenchError(f"{source} cannot be copied to {target}: {reason}") from error
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
 
 

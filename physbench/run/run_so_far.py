@@ -39,6 +39,7 @@ class RunSoFar:
     partial: bool = False  # it has ended early, with a result of a part of its clips
     before_diagnosis: bool = False  # it may yet find another law than the result names
     ended: bool = True  # a finished run has all that it was asked for, its report included
+    unread: int = 0  # clips without the scores of a reference
 
 
 def run_so_far(folder: RunFolder) -> RunSoFar:
@@ -65,11 +66,21 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         ended = bool(manifest.get(CONTENTS))
         return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
     whole = [row for row in rows if _is_whole(folder, row, samples)]
-    found = _result_of(folder, manifest, whole, len(whole) < len(rows)) if whole else None
+    found = _result_of(folder, manifest, whole, len(whole) < len(asked_rows(manifest))) if whole else None
+    unread = sum(not _has_references(folder, row) for row in rows)
     judged = found is not None and DIAGNOSED_AXIS in found["axes"]
     awaited = judged and bool(manifest["options"].get("diagnosis", True))
     return RunSoFar(
-        rolled, len(scored), len(items), len(whole), len(rows), False, found, shard, before_diagnosis=awaited
+        rolled,
+        len(scored),
+        len(items),
+        len(whole),
+        len(rows),
+        False,
+        found,
+        shard,
+        before_diagnosis=awaited,
+        unread=unread,
     )
 
 
@@ -87,8 +98,12 @@ def _read_result(folder: RunFolder) -> dict[str, Any]:
 def _is_whole(folder: RunFolder, row: Row, samples: int) -> bool:
     """Whether all samples of a clip, and the references on it, can be read."""
     own = (folder.part(row.id, sample) for sample in range(samples))
-    others = (folder.reference(name).part(row.id) for name in REFERENCE_MODELS)
-    return all(read_part(path) is not None for path in (*own, *others))
+    return all(read_part(path) is not None for path in own) and _has_references(folder, row)
+
+
+def _has_references(folder: RunFolder, row: Row) -> bool:
+    """Whether the scores of all references on a clip can be read."""
+    return all(read_part(folder.reference(name).part(row.id)) is not None for name in REFERENCE_MODELS)
 
 
 def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], is_part: bool) -> dict[str, Any]:

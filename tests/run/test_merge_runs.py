@@ -247,3 +247,19 @@ def test_a_shard_that_is_being_made_is_waited_for(copies: list[Path], join: Join
     with opened(copies[0], resume=True, fresh=False):
         said = join(*copies)
     assert "Another process is working in" in said and "--out" not in said
+
+
+def test_the_status_of_a_shard_that_is_all_scored(
+    toy_eval: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of its clips are whole, and yet no result of the suite: it is that of a part."""
+    cheap = ("--scorers", "drift/accuracy", "--workers", "1", "--samples", "1", "--batch-size", "1")
+    assert run((*toy_eval(tmp_path / "run", *cheap, "--shard", "1/2", clips=4),)) == 0
+    assert run(("status", str(tmp_path / "run"))) == 0
+    said = capsys.readouterr()
+    assert "2 of 2 rollouts are made, 2 are scored. On 2 of 2 clips so far:" in said.err and "2 of 56 clips" in said.out
+    assert "physbench merge SHARD SHARD" in said.err
+    for path in (tmp_path / "run" / "references" / "truth" / "parts").iterdir():
+        path.unlink()
+    assert run(("status", str(tmp_path / "run"))) == 0
+    assert "go on with: physbench score" in capsys.readouterr().err

@@ -96,7 +96,10 @@ def test_a_run_whose_report_is_not_written_is_not_finished(
     assert "is finished." in capsys.readouterr().err
     with_changed_document(folder.manifest, lambda document: document.pop(CONTENTS))
     assert run(("status", str(folder.path))) == 0
-    assert f"its report is not written. Go on with: physbench finish {folder.path}" in capsys.readouterr().err
+    assert (
+        f"its report is not written. If nothing is at work in it, go on with: physbench finish {folder.path}"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("content", ["x", "{}", "[]", '{"overall": null}'])

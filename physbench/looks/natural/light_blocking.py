@@ -1,7 +1,7 @@
 """How much of a lamp and of the sky bodies hide, in closed form.
 
-Balls: the lamp and the ball are discs on the sphere of directions, whose overlap is that of two circles; a ball hides
-cos * sin^2 of the sky, the form factor of a disc. Boxes hide what their outline covers of the lamp's disc, and of the
+Balls: the lamp and the ball are discs on the sphere of directions, whose overlap is that of two circles; of the sky a
+ball hides the view factor of a sphere. Boxes hide what their outline covers of the lamp's disc, and of the
 sky Lambert's sum over the edges of their outline. Cylinders are prisms of eight sides.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -99,9 +100,8 @@ Paint = Callable[[Surface, Float, float, float], Description]
 def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
     """How far (m) floor and wall reach from the middle of the picture: compositing takes them to be endless."""
     corners = slice(None, None, max(spec.height - 1, 1)), slice(None, None, max(spec.width - 1, 1))
-    seen = see(stage, camera, view_directions(camera, spec, part=corners))
-    on_surface = (seen.part >= 0) & (seen.part < len(stage.surfaces))
-    away = np.abs(seen.points(camera)[on_surface] - np.asarray(stage.middle))
+    seen = see(replace(stage, blocks=()), camera, view_directions(camera, spec, part=corners))  # behind boxes, too
+    away = np.abs(seen.points(camera)[seen.part >= 0] - np.asarray(stage.middle))
     return max(SURFACE_REACH, BEYOND_PICTURE * float(away.max(initial=0.0)))
 
 

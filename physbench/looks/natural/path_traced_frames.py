@@ -15,11 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.errors import UsageError
-from physbench.looks.natural.mitsuba_scene import Description, body_parts, matte, placed, still_scene
+from physbench.looks.natural.mitsuba_scene import Description, body_parts, matte, placed, still_scene, surface_reach
 from physbench.looks.natural.mitsuba_variant import denoise, renderer
 from physbench.looks.natural.movers import PATH_TRACE_ENVIRONMENT, Mover, drawable, movers_at, poses, refused
 from physbench.looks.natural.srgb import displayed
-from physbench.looks.natural.stage import SURFACE_REACH, WALL_BEHIND, Stage, body_albedo, rgb_albedo, stage_of, stays
+from physbench.looks.natural.stage import (
+    WALL_BEHIND,
+    Stage,
+    body_albedo,
+    floor_out_of_sight,
+    rgb_albedo,
+    stage_of,
+    stays,
+)
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.world.geometry import rotate
 from physbench.world.meshes import PLATE_HALF_DEPTH
@@ -84,10 +92,11 @@ class PathTracer:
         self.spec, self.refused = spec, frozenset(refused(scene))
         unplaned = [replace(body, drawn=body.drawn and i not in self.refused) for i, body in enumerate(scene.bodies)]
         self.scene, self.rest = scene, replace(scene, bodies=tuple(unplaned))
-        stage = stage_of(self.rest)
+        stage = floor_out_of_sight(stage_of(self.rest), self.rest, spec)
         in_sky = stage.kind == "sky"
         self.stage = replace(stage, kind="table") if in_sky else stage  # no fixed ball is a star: a plane is the ground
         self.beyond = starry_sky(stage.seed, spec) if in_sky else None
+        self.reach = surface_reach(self.stage, scene.camera, spec)
         self.indices = drawable(self.rest)
         share = LIGHT_PATHS * TRACED_PIXELS // (spec.height * spec.width)
         self.still = still_scene(self.stage, scene.camera, spec, max(LEAST_LIGHT_PATHS, min(LIGHT_PATHS, share)))
@@ -112,7 +121,7 @@ class PathTracer:
         found = dict(self.still)
         for mover in movers:
             found |= body_parts(mover, camera, self.spec)
-        found |= {f"plane_{plane.index}": _slab(plane, camera, self.stage) for plane in planes}
+        found |= {f"plane_{plane.index}": _slab(plane, camera, self.stage, self.reach) for plane in planes}
         mi = renderer()
         picture = np.array(mi.render(mi.load_dict(found), seed=self.stage.seed), dtype=np.float32)
         colour, albedo, normal = (np.ascontiguousarray(picture[..., i : i + 3]) for i in (0, 4, 7))
@@ -136,15 +145,15 @@ def _pose(state: Float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(state[:3].tolist()), tuple(state[3:7].tolist())
 
 
-def _slab(plane: Plane, camera: Camera, stage: Stage) -> Description:
-    """A plane as a box below it: in a side view from its front in the plain look to the wall, else a thin one."""
+def _slab(plane: Plane, camera: Camera, stage: Stage, reach: float) -> Description:
+    """A plane as a box below it, `reach` m wide: in a side view from its plain front to the wall, else a thin one."""
     if camera.view == "front":
         wall = next((surface.level for surface in stage.surfaces if surface.axis == 1), WALL_BEHIND)
         front, back = camera.center[1] - PLATE_HALF_DEPTH, wall
-        half = (2 * SURFACE_REACH, (back - front) / 2, SURFACE_REACH)
-        below = np.array([0.0, (front + back) / 2 - plane.position[1], -SURFACE_REACH])
+        half = (2 * reach, (back - front) / 2, reach)
+        below = np.array([0.0, (front + back) / 2 - plane.position[1], -reach])
     else:
-        half = (SURFACE_REACH, SURFACE_REACH, PLATE_HALF_DEPTH)
+        half = (reach, reach, PLATE_HALF_DEPTH)
         below = np.array([0.0, 0.0, -PLATE_HALF_DEPTH])
     centre = plane.position + rotate(np.asarray(plane.turn), below)
     return {"type": "cube", "to_world": placed(centre, plane.turn, half), "bsdf": matte(plane.albedo)}

@@ -256,13 +256,11 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
 def _farthest(scene: Scene, wall: float) -> float:
     """How far (m) the wall must be moved back for bodies that stand in it, or behind it."""
     middle = scene.camera.center[1]
-    sizes = [(body.position[1], float(np.linalg.norm(body.size))) for body in scene.bodies if _has_place(body)]
+    # Whether they are drawn must not matter, as in `_ground_level`.
+    solid = [body for body in scene.bodies if body.shape != "plane"]
+    sizes = [(body.position[1], float(np.linalg.norm(body.size))) for body in solid]
     deep = [y + size for y, size in sizes if y > middle + size and y + size > wall]
     return max(deep, default=wall - BEHIND_BODIES) + BEHIND_BODIES
-
-
-def _has_place(body: Body) -> bool:
-    return body.drawn and body.shape != "plane"
 
 
 def _ground_level(scene: Scene, plane: Body | None) -> float:

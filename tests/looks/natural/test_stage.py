@@ -38,6 +38,13 @@ def test_floor_and_wall_reach_as_far_as_a_picture_shows(task: str, size: tuple[i
         "falling/incline-v1", (1280, 704)) or (task, size) == ("collisions/billiards-v1", (1280, 704)))  # fmt: skip
 
 
+def test_boxes_at_the_sides_do_not_shorten_floor_and_wall() -> None:
+    spec = RenderSpec(128, 1024, 16.0, "natural")
+    posts = [Body(f"post {x}", "box", (2.0, 0.3, 9.0), "fixed", (x, 0.0, 0.0), grey=0.5) for x in (-20.0, 20.0)]
+    reach = [surface_reach(stage_of(Scene(bodies, FRONT)), FRONT, spec) for bodies in ((FLOOR,), (FLOOR, *posts))]
+    assert reach[0] == reach[1] > 20
+
+
 def test_a_floor_that_is_no_body_lies_below_the_picture() -> None:
     scene = Scene((BALL,), FRONT)
     assert in_picture(scene, SQUARE) == stage_of(scene) == in_picture(scene, WIDE), "it lies below them already"
@@ -59,7 +66,12 @@ def test_the_set_does_not_depend_on_whether_a_body_is_drawn() -> None:
     """Pictures with a hidden body and without it are compared: nothing else in them may change."""
     table = replace(FLOOR, collides=False, position=(0.0, 0.0, -1.0))
     screen = Body("dark", "box", (0.2, 0.2, 0.2), "moving", (1.0, 0.0, 1.0), grey=0.2)
-    for scene in (Scene((table, BALL), Camera("top", (0.0, 0.0, 0.0))), Scene((FLOOR, BALL, screen), FRONT)):
+    far = replace(BALL, name="far", position=(1.0, 2.5, 0.3))
+    for scene in (
+        Scene((table, BALL), Camera("top", (0.0, 0.0, 0.0))),
+        Scene((FLOOR, BALL, screen), FRONT),
+        Scene((FLOOR, BALL, far), FRONT),
+    ):
         for body in scene.bodies[1:]:
             rest = tuple(replace(each, drawn=False) if each is body else each for each in scene.bodies)
             assert stage_of(replace(scene, bodies=rest)) == stage_of(scene)
