@@ -76,7 +76,7 @@ def _baseline(name: str, card: ModelCard) -> Model:
     if isinstance(card, StateCard):
         target = f"baseline:{OF_STATES}{REFERENCE_BASELINES[name]}"
     else:
-        arguments["size"] = f"{height}x{width}"
+        arguments["size"] = f"{width}x{height}"
     device, dtype = torch.device("cpu"), torch.float32
     return load_model(target, device=device, dtype=dtype, model_args=arguments)
 
