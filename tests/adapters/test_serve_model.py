@@ -152,6 +152,7 @@ def test_the_card_is_answered_while_a_rollout_is_computed(tmp_path) -> None:
         busy.join()
 
 
+@pytest.mark.slow
 def test_a_model_on_tensors_gives_the_frames_that_it_gives_in_process(tmp_path, load) -> None:
     with started(tmp_path, TORCH_MODEL, "--arg", "shift=0.25", alone=False, factory="make") as server:
         model = load(server.url)

@@ -39,6 +39,7 @@ def with_gravity(clip: Clip, factor: float, tracks: Tracks) -> Tracks:
     return replace(tracks, position=px + noise, state=np.full_like(tracks.state, Visibility.VISIBLE))
 
 
+@pytest.mark.slow
 def test_a_run_under_another_gravity_is_said_to_be_so(make_run, kit, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_run(4, 0, tasks=("falling/projectile-v1",))
     for row in rows_of(read_manifest(folder)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from physbench.adapters.model_protocol import FrameModel
@@ -13,6 +14,7 @@ from physbench.reference.training_loop import generator, run_stages
 SMALL = {"size": 64, "fps": 15, "context": 8, "latent": 32, "hidden": 32, "width": 4}
 
 
+@pytest.mark.slow
 def test_it_learns_and_rolls_out(toys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     net = architecture.net(SMALL)

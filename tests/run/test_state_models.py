@@ -156,6 +156,7 @@ def test_an_object_of_states_is_evaluated_in_this_process(tmp_path: Path) -> Non
     assert result.axes["consistency"] == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_models_check_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "check.png"
     assert run(("models", "check", "baseline:state-constant-velocity", "--out", str(picture))) == 0

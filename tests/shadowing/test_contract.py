@@ -173,6 +173,7 @@ def test_a_fast_exit_after_an_image_is_not(clip_of: ClipOf, ideal: Ideal) -> Non
     assert found.strength == 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [1, 6])
 def test_whoever_is_lawfully_out_of_sight_owes_nothing(clip_of: ClipOf, ideal: Ideal, context: int) -> None:
     """At another declared velocity it is behind the screen while ground truth is not."""

@@ -179,6 +179,7 @@ def test_any_size(clip: Clip, shape: tuple[int, int]) -> None:
     assert np.isfinite(off[visible > 0]).all()
 
 
+@pytest.mark.slow
 def test_large_pictures_are_tracked_smaller(stages: dict, clip_of: Callable[..., Clip]) -> None:
     clip = clip_of(stages["crossing"](12), 512)
     tracks = track(clip, CONTEXT, clip.frames)
