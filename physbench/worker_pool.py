@@ -124,7 +124,7 @@ def _environment_of_workers() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_hiding_main = threading.RLock()
+_main_lock = threading.RLock()
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def main_hidden() -> Iterator[None]:
     Workers are given functions of this package alone. One thread at a time is in here, as a second one would take the
     first one's stand-in for the program.
     """
-    with _hiding_main:
+    with _main_lock:
         program = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,3 +82,13 @@ class _PlainText:
 
         for segment in console.render(self.shown, options):
             yield segment if segment.control else Segment(printable(segment.text, keep="\n"), segment.style)
+
+
+@contextmanager
+def interrupted_note(words: str) -> Iterator[None]:
+    """On Ctrl-C in here, say what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(words)
+        raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from physbench.cli.console import note, refuse_unwritable
+from physbench.cli.console import interrupted_note, note, refuse_unwritable
 from physbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -56,11 +56,8 @@ def generate(
         refuse_unwritable(out)
     store = ClipStore(out, required=True)
     started = time.monotonic()
-    try:
+    with interrupted_note("The stored clips are kept: the same command continues."):
         made = store.ensure(chosen.rows, spec, processes)
-    except KeyboardInterrupt:
-        note("The stored clips are kept: the same command continues.")
-        raise
     size_mb = sum(store.path(row, spec).stat().st_size for row in chosen.rows) / 1e6
     note(
         f"{len(chosen.rows)} clips of {suite} at {spec}: {made} made, {len(chosen.rows) - made} existed; "
@@ -111,11 +108,8 @@ def pack(
     with archive_to_write(out, replace) as path:
         refuse_unwritable(path.parent)
         store = ClipStore()
-        try:
+        with interrupted_note("The stored clips are kept: the same command continues."):
             store.ensure(chosen.rows, spec, processes)
-        except KeyboardInterrupt:
-            note("The stored clips are kept: the same command continues.")
-            raise
         with Progress(f"packing {spec}", len(chosen.rows)) as progress:
 
             def clip(row: Row) -> Clip:
@@ -285,12 +279,12 @@ def _export_dataset(
         left = f", {rate:.1f} a second, {duration((plan.clips - progress.done) / rate)} left" if rate else ""
         return f"After {duration(passed)}: {progress.done} of {plan.clips} clips written{left}."
 
-    try:
-        with progress, StatusLines(note, status):
-            exported = export_dataset(plan, out, workers=workers, done=progress.advance, kept=keep)
-    except KeyboardInterrupt:
-        note("What is written is kept: the same command continues.")
-        raise
+    with (
+        interrupted_note("What is written is kept: the same command continues."),
+        progress,
+        StatusLines(note, status),
+    ):
+        exported = export_dataset(plan, out, workers=workers, done=progress.advance, kept=keep)
     kept = f", {plan.clips - exported.made} were there" if exported.made < plan.clips else ""
     seconds = time.monotonic() - started
     note(

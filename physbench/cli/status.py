@@ -49,11 +49,13 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
         )
         if found.rolled == found.of:
             # A clip of several samples may lie in two shards, and is whole in none.
-            done = found.scored == found.of and not found.unread and (found.shard or found.clips == found.of_clips)
-            stage = "finish" if done else "score"
-            words = f"physbench {stage} {shlex.quote(run)}"
-            if found.shard and stage == "finish":
+            read = found.scored == found.of and not found.unread and (found.shard or found.clips == found.of_clips)
+            if not read:
+                words = f"physbench score {shlex.quote(run)}"
+            elif found.shard:
                 words = "physbench merge SHARD SHARD [...] --out DIR, with all shards"
+            else:
+                words = f"physbench finish {shlex.quote(run)}"
             note(f"If nothing is at work in it, go on with: {words}")
     if found.result:
         print_summary(found.result, stdout_console())

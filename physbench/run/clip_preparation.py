@@ -6,7 +6,7 @@ rolled out is scored soon, however many clips there are: a run that is looked at
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +39,6 @@ class ClipPreparation:
     _order: Sequence[Row] = ()
     _places: dict[Row, int] = field(default_factory=dict)
     _ahead: int = 0  # clips that are on their way after the one that is asked for
-    _lag: int = 0  # clips between a clip that is made and its references
     _begun: int = 0  # clips of the order that are on their way
 
     def make(self, rows: Iterable[Row]) -> None:
@@ -67,7 +66,7 @@ class ClipPreparation:
         ahead: how many after that one are to be on their way. Its own references always are.
         """
         self._order, self._places, self._begun = order, {row: place for place, row in enumerate(order)}, 0
-        self._ahead, self._lag = ahead, min(CLIPS_BEFORE_REFERENCES * self.run.workers, ahead)
+        self._ahead = ahead
 
     def up_to(self, row: Row) -> None:
         """Have all up to a clip, and some after it, on their way. A clip that nobody expects changes nothing."""
@@ -79,16 +78,17 @@ class ClipPreparation:
         self._reach(len(self._order))
 
     def _reach(self, end: int) -> None:
+        lag = min(CLIPS_BEFORE_REFERENCES * self.run.workers, self._ahead)
         for place in range(self._begun, min(end, len(self._order))):
             row = self._order[place]
             self.make([row])
             if row not in self.absent:
                 self.bring([row])
-            if place >= self._lag:
-                self.bring([self._order[place - self._lag]])
+            if place >= lag:
+                self.bring([self._order[place - lag]])
             self._begun = place + 1
         if self._begun == len(self._order):
-            self.bring(self._order)
+            self.bring(self._order[max(0, len(self._order) - lag) :])
 
     def give_up_all_but(self, rows: Set[Row]) -> None:
         """Prepare these clips, and no other where that has not begun."""
@@ -96,11 +96,12 @@ class ClipPreparation:
         self.make(needed)
         self.bring(needed)
         given_up = [row for row in self._order if row not in rows]
-        kinds: list[tuple[str, dict[Row, Future[Any]], Collection[Row]]] = [("clip", self.made, self.absent)]
-        if self.references:
-            kinds.append(("references", self.brought, self._places))
-        for kind, futures, wanted in kinds:
-            self.jobs.expect_fewer(kind, sum(row in wanted and row not in futures for row in given_up))
+        for kind, futures, wanted in (
+            ("clip", self.made, self.absent),
+            ("references", self.brought, self._places if self.references else {}),
+        ):
+            if many := sum(row in wanted and row not in futures for row in given_up):
+                self.jobs.expect_fewer(kind, many)
             for row in given_up:
                 if row in futures:
                     self.jobs.give_up(kind, futures[row])

@@ -50,6 +50,7 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     """
     manifest = read_manifest(folder)
     rows, samples = asked_rows(manifest), int(manifest["options"].get("samples", 1))
+    of_suite = len(rows)
     shard = str(manifest["options"].get("shard") or "")
     items = [BatchItem(row, sample) for row in rows for sample in range(samples)]
     if shard and manifest.get("batches"):
@@ -65,9 +66,9 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
             return RunSoFar(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
         ended = bool(manifest.get(CONTENTS))
         return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
-    whole = [row for row in rows if _is_whole(folder, row, samples)]
-    found = _result_of(folder, manifest, whole, len(whole) < len(asked_rows(manifest))) if whole else None
-    unread = sum(not _has_references(folder, row) for row in rows)
+    referenced = [row for row in rows if _has_references(folder, row)]
+    whole = [row for row in referenced if _has_samples(folder, row, samples)]
+    found = _result_of(folder, manifest, whole, len(whole) < of_suite) if whole else None
     judged = found is not None and DIAGNOSED_AXIS in found["axes"]
     awaited = judged and bool(manifest["options"].get("diagnosis", True))
     return RunSoFar(
@@ -80,7 +81,7 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         found,
         shard,
         before_diagnosis=awaited,
-        unread=unread,
+        unread=len(rows) - len(referenced),
     )
 
 
@@ -95,10 +96,9 @@ def _read_result(folder: RunFolder) -> dict[str, Any]:
     return result
 
 
-def _is_whole(folder: RunFolder, row: Row, samples: int) -> bool:
-    """Whether all samples of a clip, and the references on it, can be read."""
-    own = (folder.part(row.id, sample) for sample in range(samples))
-    return all(read_part(path) is not None for path in own) and _has_references(folder, row)
+def _has_samples(folder: RunFolder, row: Row, samples: int) -> bool:
+    """Whether the scores of all samples of a clip can be read."""
+    return all(read_part(folder.part(row.id, sample)) is not None for sample in range(samples))
 
 
 def _has_references(folder: RunFolder, row: Row) -> bool:

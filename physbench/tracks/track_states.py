@@ -217,7 +217,7 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
 
     good = accepted(fits, radius) & ~grown
     if np.isfinite(seen.light[k]).all():
-        good &= ~_blurred_alone(fits, good, radius, shown.context)
+        good &= ~_too_blurred_parts(fits, good, radius, shown.context)
     place[good] = fits[good, :2]
     if sphere:
         place -= (place - middle) * _outward(angle, good)[:, None]
@@ -263,7 +263,7 @@ def accepted(fits: Float, radius: float) -> Flags:
     return good
 
 
-def _blurred_alone(fits: Float, good: Flags, radius: float, context: int) -> Flags:
+def _too_blurred_parts(fits: Float, good: Flags, radius: float, context: int) -> Flags:
     """Fits (N, F) to a part of a disc that are more blurred than those to whole discs: a wrong centre can look like it.
 
     Light that changes along a disc leaves less of a part that determines its centre. Compared are the whole discs that
@@ -274,12 +274,12 @@ def _blurred_alone(fits: Float, good: Flags, radius: float, context: int) -> Fla
     most = max(MORE_BLUR, MORE_BLUR_SHARE * radius)
     with np.errstate(invalid="ignore"):
         whole, part = good & (share > WHOLE_FIT), good & (share < PART_FIT)
-    alone = np.zeros(len(fits), dtype=bool)
+    refused = np.zeros(len(fits), dtype=bool)
     for n in np.flatnonzero(part):
         beside = np.flatnonzero(whole & ((frame < context) == (n < context)))
         near = beside[np.argsort(np.abs(beside - n), kind="stable")[:NEAR_FITS]]
-        alone[n] = len(near) > 0 and blur[n] > np.median(blur[near]) + most
-    return alone
+        refused[n] = len(near) > 0 and blur[n] > np.median(blur[near]) + most
+    return refused
 
 
 def _axes_ratio(stats: Float) -> Float:

@@ -245,9 +245,9 @@ def test_a_part_of_a_disc_is_not_more_blurred_than_whole_ones() -> None:
     fits = np.zeros((5, 9))
     fits[:, 2], fits[:, 6] = [0.2, 0.3, 2.4, 0.5, 2.3], [0.96, 0.91, 0.97, 0.57, 0.33]
     good = np.ones(5, dtype=bool)
-    assert track_states._blurred_alone(fits, good, 14.0, 0).tolist() == [False, False, False, False, True]
-    assert not track_states._blurred_alone(fits[3:], good[3:], 14.0, 0).any()
-    assert not track_states._blurred_alone(fits, good, 14.0, 3).any(), "what is predicted has a blur of its own"
+    assert track_states._too_blurred_parts(fits, good, 14.0, 0).tolist() == [False, False, False, False, True]
+    assert not track_states._too_blurred_parts(fits[3:], good[3:], 14.0, 0).any()
+    assert not track_states._too_blurred_parts(fits, good, 14.0, 3).any(), "what is predicted has a blur of its own"
 
 
 def test_a_part_is_compared_with_frames_near_it() -> None:
@@ -256,9 +256,9 @@ def test_a_part_is_compared_with_frames_near_it() -> None:
     fits[8:, 2] = np.linspace(0.1, 4.0, 32)
     fits[:, 6] = np.where(np.arange(40) % 8 == 7, 0.4, 0.95)
     good = np.ones(40, dtype=bool)
-    assert not track_states._blurred_alone(fits, good, 14.0, 8).any()
+    assert not track_states._too_blurred_parts(fits, good, 14.0, 8).any()
     fits[31, 2] += 2.0
-    assert np.flatnonzero(track_states._blurred_alone(fits, good, 14.0, 8)).tolist() == [31]
+    assert np.flatnonzero(track_states._too_blurred_parts(fits, good, 14.0, 8)).tolist() == [31]
 
 
 @pytest.mark.parametrize(("shade", "amount"), [(0.5, 0.0), (0.65, 0.0), (0.8, 0.0), (0.5, 1.0), (0.8, 1.0)])

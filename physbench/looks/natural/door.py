@@ -42,8 +42,7 @@ LEVER = (0.13, 0.013)  # m, length, half of its height
 
 def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
     """The stage with a door where a picture shows enough wall beside the square of its shorter side, and its foot."""
-    wall = next((surface for surface in stage.surfaces if surface.axis == 1), None)
-    floor, (x, y, z) = stage.floor, eye(camera).tolist()
+    wall, floor, (x, y, z) = stage.wall, stage.floor, eye(camera).tolist()
     if wall is None or floor is None:
         return stage
     away = (wall.level - y) / camera.distance  # lengths on the wall over those in the plane of motion

@@ -77,7 +77,7 @@ def _root(stage: Stage, body: Body) -> Surface | None:
         lowest = body.position[2] - _reach(body, floor)[1]
         if stage.kind == "table" or lowest < floor.level + STANDS:
             return floor
-    return next((surface for surface in stage.surfaces if surface.axis == 1), None)
+    return stage.wall
 
 
 def _reach(body: Body, surface: Surface) -> tuple[int, float]:

@@ -148,8 +148,8 @@ def _pose(state: Float) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _slab(plane: Plane, camera: Camera, stage: Stage, reach: float) -> Description:
     """A plane as a box below it, `reach` m wide: in a side view from its plain front to the wall, else a thin one."""
     if camera.view == "front":
-        wall = next((surface.level for surface in stage.surfaces if surface.axis == 1), WALL_BEHIND)
-        front, back = camera.center[1] - PLATE_HALF_DEPTH, wall
+        front = camera.center[1] - PLATE_HALF_DEPTH
+        back = WALL_BEHIND if stage.wall is None else stage.wall.level
         half = (2 * reach, (back - front) / 2, reach)
         below = np.array([0.0, (front + back) / 2 - plane.position[1], -reach])
     else:

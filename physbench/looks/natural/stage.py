@@ -125,6 +125,10 @@ class Stage:
     def floor(self) -> Surface | None:
         return next((surface for surface in self.surfaces if surface.axis == 2), None)
 
+    @property
+    def wall(self) -> Surface | None:
+        return next((surface for surface in self.surfaces if surface.axis == 1), None)
+
 
 def stage_of(scene: Scene) -> Stage:
     """The stage of a scene: a hall for a side view, the ground for a view from above, a sky without ground."""
@@ -140,17 +144,13 @@ def stage_of(scene: Scene) -> Stage:
 
 def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
     """The stage with a floor that is no body of the scene below the picture, where it would hide what falls."""
-    wall = next((surface for surface in stage.surfaces if surface.axis == 1), None)
-    if wall is None or any(body.shape == "plane" and body.drawn for body in scene.bodies):
+    floor, wall = stage.floor, stage.wall
+    if floor is None or wall is None or any(body.shape == "plane" and body.drawn for body in scene.bodies):
         return stage
     camera = scene.camera
     away = (wall.level - eye(camera)[1]) / camera.distance  # lengths on the wall over those in the plane of motion
     bottom = camera.center[2] - away * spec.height / 2 / pixels_per_metre(camera, spec)
-    surfaces = (
-        replace(surface, level=float(min(surface.level, bottom - BELOW_PICTURE))) if surface.axis == 2 else surface
-        for surface in stage.surfaces
-    )
-    return replace(stage, surfaces=tuple(surfaces))
+    return replace(stage, surfaces=(replace(floor, level=float(min(floor.level, bottom - BELOW_PICTURE))), wall))
 
 
 def level_of(grey: float) -> float:
@@ -250,17 +250,17 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     wall = Material(_tinted(WALL_LEVEL + lightness, OFF_WHITE), wall_texture, wall_seed)
     shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
     behind = scene.camera.center[1] + (SHELF_WALL if shelves else WALL_BEHIND)
-    return Surface(2, level, ground), Surface(1, max(behind, _farthest(scene, behind)), wall)
+    return Surface(2, level, ground), Surface(1, _behind_bodies(scene, behind), wall)
 
 
-def _farthest(scene: Scene, wall: float) -> float:
-    """How far (m) the wall must be moved back for bodies that stand in it, or behind it."""
+def _behind_bodies(scene: Scene, wall: float) -> float:
+    """Where (m) the wall stands: moved back from its usual place for bodies that stand in it, or behind it."""
     middle = scene.camera.center[1]
     # Whether they are drawn must not matter, as in `_ground_level`.
     solid = [body for body in scene.bodies if body.shape != "plane"]
     sizes = [(body.position[1], float(np.linalg.norm(body.size))) for body in solid]
-    deep = [y + size for y, size in sizes if y > middle + size and y + size > wall]
-    return max(deep, default=wall - BEHIND_BODIES) + BEHIND_BODIES
+    deep = [y + size + BEHIND_BODIES for y, size in sizes if y > middle + size and y + size > wall]
+    return max([wall, *deep])
 
 
 def _ground_level(scene: Scene, plane: Body | None) -> float:
