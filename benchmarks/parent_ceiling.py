@@ -15,7 +15,7 @@ import contextlib
 import os
 import tempfile
 import time
-from functools import partial
+from concurrent.futures import Future
 from pathlib import Path
 
 from speed import HERE
@@ -26,9 +26,8 @@ from physbench.clips.suite import find_suite
 from physbench.progress import Progress
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.rollout_engine import RolloutEngine
-from physbench.rollouts.shared_rollout import SharedRollout
 from physbench.run import worker
-from physbench.run.rollout_keeping import kept
+from physbench.run.rollout_keeping import RolloutKeeping
 from physbench.run.worker_jobs import SCORING_PRELOAD, Jobs
 from physbench.storage.run_folder import RunFolder
 from physbench.worker_pool import WorkerPool
@@ -43,24 +42,21 @@ def processor_time(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def let_go(shared: SharedRollout, _: object) -> None:
-    """A worker is done with a rollout."""
-    shared.close()
-
-
 def roll_and_score(
     engine: RolloutEngine, pool: WorkerPool, plan: tuple[Batch, ...], store: ClipStore, folder: Path, shares: bool
 ) -> None:
     """Roll out a plan, keep it and have it scored."""
     card, total = engine.card, sum(len(batch.items) for batch in plan)
     jobs = Jobs(Progress("scores"), total, {"score": total})  # so many workers never have enough to do
+    keeping = RolloutKeeping(RunFolder(folder), card.fps, jobs, shares, None)
     for result in engine.run(plan, lambda row: store.get(row, card.spec)):
-        with contextlib.closing(kept(RunFolder(folder), result.rollouts, card.fps, jobs, shares)) as keeping:
-            for item, shared in zip(result.batch.items, keeping, strict=True):
+        with contextlib.closing(keeping.kept(result.rollouts)) as kept:
+            for item, shared in zip(result.batch.items, kept, strict=True):
+                assert not isinstance(shared, Future)
                 future = pool.submit(worker.score, folder, item.row, item.sample, card, None, shared)
                 jobs.add("score", future)
                 if shared is not None:
-                    future.add_done_callback(partial(let_go, shared))
+                    keeping.scoring(shared, future)
     jobs.results(lambda: None)
 
 

@@ -225,6 +225,7 @@ def test_few_modules_stand_beside_the_packages() -> None:
         "links",
         "printable",
         "progress",
+        "thread_map",
         "worker_pool",
     }
 

@@ -127,7 +127,8 @@ def print_result(place: RunPlace, as_json: bool) -> None:
     if result["counts"]["scored"] == 0:
         from physbench.cli.console import complain
 
-        complain("No clip could be scored. The reasons are in the report; try `physbench models check` on the model.")
+        first = next((f" {each['clip']}: {each['reason'].rstrip('.')}." for each in result["failures"]), "")
+        complain(f"No clip could be scored.{first} All reasons are in the report; `physbench models check` may help.")
         raise typer.Exit(1)
 
 

@@ -9,19 +9,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.clips.archive import StoredClip
 from physbench.clips.clip import Clip, Contact, Row
-from physbench.clips.generate import frame_times, make_scene
+from physbench.clips.generate import frame_times
+from physbench.clips.known_scenes import known_scene
+from physbench.clips.lazy_clip import LazyClip
 from physbench.clips.suite import GOLDEN_SUITES, OWN, Golden, Suite
 from physbench.clips.told_suite import TOLD_OPTION, chosen_suite, split_name
 from physbench.errors import UsageError
@@ -33,6 +37,7 @@ from physbench.world.scene import PLAIN, RenderSpec, Scene
 
 PACKED_VERSION = 1
 PACKED_INDEX = "index.json"
+FRAMES_FILE = "frames.npy"  # in the .npz file of a clip
 PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
 MOST_PACKED_INDEX_BYTES = 1 << 28
 MOST_PACKED_CLIP_BYTES = 1 << 31
@@ -125,6 +130,33 @@ def packed_index(file: Path | BinaryIO) -> bytes:
         content = archive.read(PACKED_INDEX)
     seal_of(content)
     return content
+
+
+def _frames_header(file: IO[bytes]) -> tuple[int, ...]:
+    """Read the header of frames up to their first byte: the shape (T, H, W, 3). Raises ValueError for other arrays."""
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, by_columns, dtype = read[np.lib.format.read_magic(file)](file)
+    if by_columns or dtype != np.uint8:
+        raise ValueError("its frames are no bytes")
+    return tuple(shape)
+
+
+def _frames_shape(content: bytes) -> tuple[int, ...]:
+    with zipfile.ZipFile(io.BytesIO(content)) as arrays, arrays.open(FRAMES_FILE) as file:
+        return _frames_header(file)
+
+
+def _first_frames(content: bytes, damaged: str, count: int) -> NDArray[np.uint8]:
+    """The first `count` frames (count, H, W, 3) of the .npz file of a clip; those that follow are not unpacked.
+
+    Raises UsageError with the words `damaged` where it holds fewer.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as arrays, arrays.open(FRAMES_FILE) as file:
+        shape = (count, *_frames_header(file)[1:])
+        content = file.read(math.prod(shape))
+    if len(content) < math.prod(shape):
+        raise UsageError(damaged)
+    return np.frombuffer(bytearray(content), dtype=np.uint8).reshape(shape)  # it can be written to
 
 
 class PackedClips:
@@ -224,24 +256,26 @@ class PackedClips:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 contacts = zip(arrays["contact_times"].tolist(), arrays["contact_bodies"].tolist(), strict=True)
-                clip = Clip(
+                frames = _frames_shape(content)
+                clip = LazyClip.of(
+                    partial(_first_frames, content, f"--clips: {self.name} is damaged at {row.id}."),
                     row=row,
                     scene=scene,
                     spec=spec,
                     times=times,
-                    frames=arrays["frames"],
                     states=arrays["states"],
                     visible_area=arrays["visible_area"],
                     full_area=arrays["full_area"],
                     contacts=tuple(Contact(time, a, b) for time, (a, b) in contacts),
                     state_hash=self._entry(row).state_hash,
+                    told=None,
                 )
         except NOT_ARRAYS as error:
             raise self._damaged(row.id) from error
         picture, bodies = (spec.height, spec.width, 3), len(scene.bodies)
-        shapes = (clip.frames.shape, clip.states.shape, clip.visible_area.shape, clip.full_area.shape)
+        shapes = (frames, clip.states.shape, clip.visible_area.shape, clip.full_area.shape)
         of_scene = ((*picture,), (bodies, 13), (bodies,), (bodies,))
-        if shapes != tuple((len(times), *each) for each in of_scene) or clip.frames.dtype != np.uint8:
+        if shapes != tuple((len(times), *each) for each in of_scene):
             raise self._damaged(row.id)
         return clip
 
@@ -260,7 +294,7 @@ class PackedClips:
 
     def _scene(self, row: Row) -> Scene:
         """The scene of a clip, which is that with which it was packed."""
-        scene = make_scene(row)
+        scene = known_scene(row)
         if _scene_hash(scene) != self._entry(row).scene:
             raise UsageError(
                 f"--clips: {self.name} holds {row.id} of another scene than the task describes here. Use the task "

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from physbench.clips.archive import CorruptError, StaleError, StoredClip, describe, pack, read_head, unpack
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import CLIP_PRELOAD, make_clip, make_scene
+from physbench.clips.generate import CLIP_PRELOAD, make_clip
+from physbench.clips.known_scenes import known_scene
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.storage.atomic_write import DRAFTS, atomic_path, writer_lives
@@ -42,7 +43,7 @@ class ClipStore:
 
     def get(self, row: Row, spec: RenderSpec) -> Clip:
         """Load a clip, or make and store it."""
-        scene = make_scene(row)
+        scene = known_scene(row)
         path = self.path(row, spec)
         try:
             return unpack(path.read_bytes(), row, spec, scene)
@@ -57,7 +58,7 @@ class ClipStore:
     def stored(self, row: Row, spec: RenderSpec) -> StoredClip | None:
         """What is known of a clip that is stored whole, without unpacking its frames; None where it is not."""
         try:
-            return describe(self.path(row, spec).read_bytes(), row, spec, make_scene(row))
+            return describe(self.path(row, spec).read_bytes(), row, spec, known_scene(row))
         except (OSError, CorruptError, StaleError):  # `get` says so and makes it again
             return None
 
@@ -82,7 +83,7 @@ class ClipStore:
             for row in rows:
                 path = self.path(row, spec)
                 try:
-                    read_head(path.read_bytes(), row, spec, make_scene(row))
+                    read_head(path.read_bytes(), row, spec, known_scene(row))
                 except FileNotFoundError:
                     absent.append(row)
                 except (OSError, CorruptError, StaleError) as error:

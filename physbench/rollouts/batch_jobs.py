@@ -15,8 +15,10 @@ from physbench.clips.clip import ACTION_WIDTH, Clip
 from physbench.clips.scene_changes import CHANGES
 from physbench.errors import PhysbenchError
 from physbench.rollouts.batch_plan import Batch, item_seed
+from physbench.rollouts.colour_planes import fill_planes
 from physbench.rollouts.messages import RolloutJob
 from physbench.rollouts.state_inputs import state_inputs
+from physbench.thread_map import thread_map
 
 
 def stored_frames(card: ModelCard, horizon: int, chain: bool) -> int:
@@ -36,11 +38,22 @@ def _shown(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
     return clip.frames if isinstance(card, SurpriseCard) else model_context(clip, card)
 
 
+def _planar(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """B of (C, H, W, 3) -> (B, C, 3, H, W)."""
+    count, height, width, channels = clips[0].shape
+    planar = np.empty((len(clips), count, channels, height, width), dtype=np.uint8)
+    for _ in thread_map(lambda each: fill_planes(*each), [*zip(planar, clips, strict=True)]):
+        pass
+    return planar
+
+
 def needed_of(clip: Clip, card: ModelCard, privileged: bool) -> Clip:
     """A clip for a job. Where the model is not handed clips or films, it is without its future frames."""
-    if privileged or isinstance(card, SurpriseCard):
+    past = clip.handover + 1
+    without_future = "frames" in vars(clip) and len(clip.frames) == past  # of a lazy clip they need not be unpacked
+    if privileged or isinstance(card, SurpriseCard) or without_future:
         return clip
-    return replace(clip, frames=clip.frames[: clip.handover + 1].copy())
+    return replace(clip, frames=clip.context(past).copy())
 
 
 def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
@@ -95,7 +108,7 @@ def make_job(
         chain=chain,
         seeds=tuple(item_seed(item.row, item.sample, seed, salt) for item in batch.items),
         prompts=tuple(clip.prompt if card.uses_prompt else "" for clip in clips),
-        context=np.stack([_shown(clip, card) for clip in clips]) if frames else None,
+        context=_planar([_shown(clip, card) for clip in clips]) if frames else None,
         actions=model_actions(clips, card) if frames else None,
         clips=tuple(clips) if privileged else None,
         memory=memory,

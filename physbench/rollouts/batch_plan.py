@@ -31,6 +31,11 @@ class Batch:
     horizon: int  # frames
 
     @property
+    def rows(self) -> list[Row]:
+        """The clips of the items, each once."""
+        return list(dict.fromkeys(item.row for item in self.items))
+
+    @property
     def ids(self) -> list[str]:
         """Ids of the items, for the manifest."""
         return [item.id for item in self.items]

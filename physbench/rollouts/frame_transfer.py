@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def round_on_device(chunk: Tensor) -> tuple[Tensor, Tensor]:
 class ArrivingChunk:
     """A chunk on its way to main memory."""
 
-    levels: Tensor  # (B, t, 3, H, W) uint8, pinned
+    levels: Tensor | None  # (B, t, 3, H, W) uint8, pinned; None: they arrive where they go
     statistics: Tensor  # (B, t, 4), pinned
     arrived: torch.cuda.Event
     out: Tensor  # where the levels go
@@ -89,8 +90,10 @@ class FrameReceiver:
             return out
         self.is_checked = False
         levels, statistics = round_on_device(chunk)
-        copies = _to_pinned(levels), _to_pinned(statistics)
-        self._arriving.append(ArrivingChunk(copies[0], copies[1], _queue_end(chunk.device), out, first))
+        direct = out.is_contiguous() and out.is_pinned()
+        copy = out.copy_(levels, non_blocking=True) if direct else _to_pinned(levels)
+        told = _to_pinned(statistics)
+        self._arriving.append(ArrivingChunk(None if direct else copy, told, _queue_end(chunk.device), out, first))
         while self._arriving and self._arriving[0].has_arrived:  # meanwhile the device goes on
             self._take()
         return levels
@@ -104,8 +107,9 @@ class FrameReceiver:
     def _take(self) -> None:
         """Take the oldest chunk, which has arrived."""
         chunk = self._arriving.popleft()
-        chunk.out.copy_(chunk.levels)
-        size = chunk.levels[0, 0].numel()
+        if chunk.levels is not None:
+            chunk.out.copy_(chunk.levels)
+        size = chunk.out[0, 0].numel()
         problems = (value_problem(each, size, chunk.first, self.horizon) for each in chunk.statistics)
         self._tell({position: problem for position, problem in enumerate(problems) if problem})
 
@@ -121,6 +125,18 @@ def _to_pinned(tensor: Tensor) -> Tensor:
 def pinned_like(tensor: Tensor) -> Tensor:
     """Pinned memory for a tensor. Torch keeps what is let go for the next one, as to pin memory takes long."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+
+
+def pin(memory: Tensor) -> bool:
+    """Pin memory that there is already: what a device copies into it is there without another copy.
+
+    Its pages must stay as they are until the process ends. Returns whether that was possible.
+    """
+    try:
+        runtime: Any = torch.cuda.cudart()  # type: ignore[no-untyped-call]
+        return int(runtime.cudaHostRegister(memory.data_ptr(), memory.numel(), 0)) == 0
+    except RuntimeError:
+        return False
 
 
 def _queue_end(device: torch.device) -> torch.cuda.Event:

@@ -12,6 +12,7 @@ from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.rollouts.answer_memory import answer_bytes, answer_view
 from physbench.rollouts.batch_plan import Batch
+from physbench.rollouts.colour_planes import fill_frames
 from physbench.rollouts.messages import (
     DeviceFailure,
     JobDone,
@@ -24,6 +25,7 @@ from physbench.rollouts.messages import (
 )
 from physbench.rollouts.model_process import SharedMemory
 from physbench.rollouts.rollout import Rollout
+from physbench.thread_map import thread_map
 
 MESSAGES_PER_CLIP = 8  # of a batch: a part of its own that is halved, tried again and finished needs fewer
 SPARE_MESSAGES = 64
@@ -104,14 +106,17 @@ class BatchInFlight:
             return one.frames == 0
         return one.frames <= self.job.stored if self.job.items else one.frames == self.job.stored
 
-    def result(self, memory: SharedMemory, card: ModelCard) -> BatchResult:
-        """Move the answers from the shared memory to rollouts, clip by clip; frames have their channels last."""
+    def result(self, memory: SharedMemory, card: ModelCard, keep: bool = False) -> BatchResult:
+        """Move the answers from the shared memory to rollouts, clip by clip; frames have their channels last.
+
+        keep: the shared memory is not given back: to take it again costs as long as the copy itself.
+        """
         job, size = self.job, card.image_size
         answers = answer_view(memory.view, job.offset, card, job.batch_size, job.stored)
         share = answer_bytes(card, 1, job.stored)
-        rollouts = []
-        for position, item in enumerate(self.batch.items):
-            outcome = self.results[position]
+
+        def rollout_of(position: int) -> Rollout:
+            item, outcome = self.batch.items[position], self.results[position]
             states = surprise = None
             if isinstance(card, SurpriseCard):
                 frames = np.empty((0, *size, 3), dtype=np.uint8)
@@ -121,15 +126,16 @@ class BatchInFlight:
                 states = answers[position, : outcome.frames, : job.rows[position]].copy()
             else:
                 frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
-                for frame, planes in zip(frames, answers[position], strict=False):  # one by one: in the cache
-                    for channel in range(3):
-                        frame[..., channel] = planes[channel]
+                fill_frames(frames, answers[position])
+            if not keep:
+                memory.release(job.offset + position * share, share)
             shown = item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds
-            rollouts.append(Rollout(*shown, states, surprise))
-            memory.release(job.offset + position * share, share)
+            return Rollout(*shown, states, surprise)
+
+        rollouts = tuple(thread_map(rollout_of, range(len(self.batch.items))))
         seconds = sum(rollout.seconds for rollout in rollouts)
         together = tuple(self.together.get(position, 0) for position in range(self.job.batch_size))
-        return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events), together)
+        return BatchResult(self.index, self.batch, rollouts, seconds, tuple(self.events), together)
 
 
 def _distinct(positions: Sequence[int]) -> bool:

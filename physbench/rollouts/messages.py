@@ -116,7 +116,7 @@ class RolloutJob:
     chain: bool
     seeds: tuple[int, ...]  # (B,)
     prompts: tuple[str, ...]  # (B,)
-    context: NDArray[np.uint8] | None  # (B, C, H, W, 3), whole films for surprise; None for a privileged model
+    context: NDArray[np.uint8] | None  # (B, C, 3, H, W), whole films for surprise; None for a privileged model
     actions: NDArray[np.float32] | None  # (B, C + T, 6)
     clips: tuple[Clip, ...] | None  # (B,) for a privileged model only
     memory: int  # bytes of the shared memory

@@ -42,8 +42,10 @@ from physbench.rollouts.device import (
     free_memory,
     is_device_lost,
     is_out_of_memory,
+    is_queued,
     peak_memory,
 )
+from physbench.rollouts.frame_transfer import pin
 from physbench.rollouts.frame_validation import AnswerError
 from physbench.rollouts.message_codec import encode
 from physbench.rollouts.messages import (
@@ -130,6 +132,7 @@ class RolloutWorker:
         self.send = send
         self.memory = memory
         self.view = np.empty(0, dtype=np.uint8)  # the shared memory
+        self.views: list[NDArray[np.uint8]] = []  # of it that are pinned
         self.model = model
         self.device = device
         self.dtype = dtype
@@ -188,6 +191,9 @@ class RolloutWorker:
         """The answers to the batch in the shared memory, such as (batch_size, stored, 3, H, W) uint8."""
         if self.view.size < job.memory:
             self.view = np.frombuffer(mmap.mmap(self.memory, job.memory), dtype=np.uint8)
+            if is_queued(self.device):
+                self.views.append(self.view)  # what is pinned must not be unmapped
+                pin(torch.from_numpy(self.view))
         return torch.from_numpy(answer_view(self.view, job.offset, self.model.card, job.batch_size, job.stored))
 
     def run(self, job: RolloutJob) -> None:
@@ -201,7 +207,7 @@ class RolloutWorker:
             slots, retry = parts.popleft()
             positions = tuple(job.positions[slot] for slot in slots)
             self.send(PartStarted(job.index, positions, retry, time.monotonic()))
-            out_of_memory, device_lost, message = False, False, ""
+            out_of_memory, message = False, ""
             results: tuple[PositionResult, ...] = ()
             try:
                 results = self._roll_out(job, slots, memory_answers, notes)
@@ -210,12 +216,12 @@ class RolloutWorker:
             except (Exception, SystemExit) as error:
                 out_of_memory = is_out_of_memory(error)
                 message = str(error) if isinstance(error, PhysbenchError) else describe_error(error)
-                device_lost = is_device_lost(error)
                 if "--debug" in sys.argv:
                     traceback.print_exc()
-            if device_lost:
-                self.send(DeviceFailure(job.index, message))
-                return
+                if is_device_lost(error):
+                    # While the error holds the tensors of the call: to let go of one aborts the process.
+                    self.send(DeviceFailure(job.index, message))
+                    return
             if out_of_memory:
                 free_memory()
             if message and len(slots) > 1:
@@ -244,14 +250,19 @@ class RolloutWorker:
     def _roll_out(
         self, job: RolloutJob, slots: list[int], memory_answers: torch.Tensor, notes: set[str]
     ) -> tuple[PositionResult, ...]:
+        whole = slots == list(range(len(job.positions)))
+
+        def of_slots(values: NDArray[Any]) -> NDArray[Any]:
+            return values if whole else values[slots]  # without a copy
+
         part = RolloutRequest(
             horizon=job.horizon,
             stored=job.stored,
             chain=job.chain,
             seeds=[job.seeds[slot] for slot in slots],
             prompts=[job.prompts[slot] for slot in slots],
-            context=None if job.context is None else _planar(job.context[slots]),
-            actions=None if job.actions is None else torch.from_numpy(job.actions[slots]),
+            context=None if job.context is None else torch.from_numpy(of_slots(job.context)),
+            actions=None if job.actions is None else torch.from_numpy(of_slots(job.actions)),
             clips=None if job.clips is None else [job.clips[slot] for slot in slots],
             items=[job.items[slot] for slot in slots] if job.items else (),
             states=None if job.states is None else job.states.select(slots),
@@ -271,11 +282,6 @@ class RolloutWorker:
             else PositionResult(position, answer.frames.get(index, job.stored), answer.chained, share)
             for index, position in enumerate(positions)
         )
-
-
-def _planar(frames: NDArray[np.uint8]) -> torch.Tensor:
-    """(B, C, H, W, 3) -> (B, C, 3, H, W), contiguous."""
-    return torch.from_numpy(frames).permute(0, 1, 4, 2, 3).contiguous()
 
 
 def main() -> None:

@@ -247,7 +247,8 @@ class RolloutEngine:
                 batch_in_flight = in_flight[0]
                 self._wait_for(batch_in_flight, list(in_flight)[1:])
                 in_flight.popleft()
-                results = [batch_in_flight.result(self._memory, self.card)]  # taken out below: the caller's alone
+                keep = self.info.device.startswith("cuda")  # else the GPU waits; main memory is large beside one
+                results = [batch_in_flight.result(self._memory, self.card, keep)]  # taken out below: the caller's
                 offsets.append(batch_in_flight.job.offset)
                 # The next is sent before the result is yielded: the model need not wait for the caller.
                 if (index := next(waiting, None)) is not None:
@@ -259,7 +260,7 @@ class RolloutEngine:
 
     def _submit(self, index: int, plan: Sequence[Batch], load: ClipLoader, offset: int) -> BatchInFlight:
         batch = plan[index]
-        clips = {item.row: needed_of(load(item.row), self.card, self.info.privileged) for item in batch.items}
+        clips = {row: needed_of(load(row), self.card, self.info.privileged) for row in batch.rows}
         job = make_job(
             index,
             batch,

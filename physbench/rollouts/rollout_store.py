@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_json, write_sealed_json
-from physbench.worker_pool import cores
+from physbench.thread_map import thread_map
 
 STATES = "states"  # instead of frames
 
@@ -73,9 +72,9 @@ def store_rollouts(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -
 
     Yields them in order, each as soon as it is stored. Raises what storing one of them raises, in its turn.
     """
-    with ThreadPoolExecutor(max(1, min(cores(), len(rollouts)))) as pool:
-        for rollout, _ in zip(rollouts, pool.map(lambda each: store_rollout(folder, each, fps), rollouts), strict=True):
-            yield rollout
+    stored = thread_map(lambda each: store_rollout(folder, each, fps), rollouts)
+    for rollout, _ in zip(rollouts, stored, strict=True):
+        yield rollout
 
 
 def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:

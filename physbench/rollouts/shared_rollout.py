@@ -28,12 +28,22 @@ class SharedRollout:
         Raises OSError where the owner has ended, or does not let this process look.
         """
         with Path(f"/proc/{self.owner}/fd/{self.descriptor}").open("rb", buffering=0) as file:
-            memory = mmap.mmap(file.fileno(), int(np.prod(self.shape)), access=mmap.ACCESS_COPY)
+            memory = mmap.mmap(file.fileno(), self.bytes, access=mmap.ACCESS_COPY)
         return replace(self.rollout, frames=np.frombuffer(memory, dtype=np.uint8).reshape(self.shape))
+
+    @property
+    def bytes(self) -> int:
+        """Of its frames."""
+        return int(np.prod(self.shape))
 
     def close(self) -> None:
         """In the owner: let go of the memory. Whoever has mapped it keeps it."""
         os.close(self.descriptor)
+
+
+def can_share() -> bool:
+    """Whether the system has such memory."""
+    return hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
 
 
 def share(rollout: Rollout) -> SharedRollout | None:
@@ -41,7 +51,7 @@ def share(rollout: Rollout) -> SharedRollout | None:
 
     Nor where this would be one of the last descriptors that the process may open: it needs some for other files.
     """
-    if not len(rollout.frames) or not (hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()):
+    if not len(rollout.frames) or not can_share():
         return None
     import resource  # there is none where there is no such memory
 

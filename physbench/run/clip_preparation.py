@@ -60,6 +60,13 @@ class ClipPreparation:
                 )
                 self.jobs.add("references", self.brought[row])
 
+    def is_made(self, row: Row) -> bool:
+        """Whether a clip can be read now."""
+        if row not in self.absent:
+            return True
+        made = self.made.get(row)
+        return made is not None and made.done() and not made.cancelled() and made.exception() is None
+
     def expect(self, order: Sequence[Row], ahead: int) -> None:
         """Say in which order the clips will be needed, before any of them is asked for by `up_to`.
 

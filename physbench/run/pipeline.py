@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,14 +16,17 @@ from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.results.number_format import counted
 from physbench.results.run_clips import ClipSource, clips_of
-from physbench.rollouts.batch_plan import BatchItem
+from physbench.rollouts.batch_jobs import needed_of
+from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.rollouts.rollout_store import drop_rollout
 from physbench.rollouts.shared_rollout import SharedRollout
 from physbench.run import worker
 from physbench.run.clip_preparation import ClipPreparation
+from physbench.run.clips_read_ahead import ClipsReadAhead
 from physbench.run.finalize import drop_results, prepare_finish
-from physbench.run.rollout_keeping import kept
+from physbench.run.rollout_keeping import RolloutKeeping, encoders
+from physbench.run.rollout_notes import RolloutNotes
 from physbench.run.run_legs import legs, stops_at
 from physbench.run.run_model import calls_along_time, model_of
 from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn, splits_mixed
@@ -31,12 +36,15 @@ from physbench.run.running_skill import RunningSkill
 from physbench.run.status_lines import Announced, StatusLines
 from physbench.run.unseen_clips import UnseenClips, unseen
 from physbench.run.worker_jobs import Jobs, duration
+from physbench.thread_map import quick_turns
 from physbench.worker_pool import WorkerPool
 
-MOST_SAID = 5  # events
 UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides one for each worker
+BATCHES_STORED = 2  # that encoders are at work on while the model goes on
 BATCHES_AHEAD, CLIPS_AHEAD = 1, 2  # that are prepared in advance: batches a device, and clips a worker
 COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
+
+Storing = list[tuple[BatchItem, Future[None]]]  # rollouts that encoders are at work on
 
 
 def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
@@ -92,12 +100,13 @@ class Middle:
     shares: bool = True  # frames in memory with the workers, where these can see it
     progress: Progress | None = None
     preparation: ClipPreparation | None = None  # None: the model sees clips of `unseen`
+    ahead: ClipsReadAhead | None = None  # reads for the model
+    keeping: RolloutKeeping | None = None
+    storing: deque[Storing] = field(default_factory=deque)  # by batch
     sent: list[Future[Any]] = field(default_factory=list)  # scores of rollouts that the workers store
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
     estimated: bool = False
-    said: int = 0  # events and notes
-    noted: int = 0  # of the engine's notes
     rolled: int = 0  # rollouts made
     states: dict[Row, str] = field(default_factory=dict)  # hashes of those of the clips that were rolled out
 
@@ -124,7 +133,8 @@ class Middle:
                 store = self.source if absent else None
                 self.preparation = ClipPreparation(run, self.pool, jobs, store, set(absent), "score" in run.stages)
                 results = self.do(jobs, self.preparation, set(todo))
-        self.note_states(results)
+        found = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+        run.note_states(self.states | found)
         for name, seconds in worker.seconds_of(results).items():
             run.count_time(f"{name}_seconds", seconds)
         return [
@@ -205,7 +215,7 @@ class Middle:
 
             with StatusLines(run.say, status):
                 self.roll(engine, jobs, todo)
-        self.note_states([])
+        run.note_states(self.states)
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
@@ -227,44 +237,73 @@ class Middle:
 
     def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
         """Roll out what is missing, keep it, and have it scored; no more of it than the run may."""
+        scored = self.unseen is None and "score" in self.run.stages
+        shares = scored and self.shares and self.pool is not None and self.pool.shares_memory
+        with quick_turns(), encoders() as pool:
+            self.keeping = RolloutKeeping(self.run.folder, self.run.card.fps, jobs, shares, pool)
+            self.roll_legs(engine, jobs, todo)
+            self.settle(jobs, todo)
+
+    def roll_legs(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
+        """Roll out leg by leg; between two of them all that was begun is scored."""
         run = self.run
         batches = run.batches()
         begun, made, missing = time.monotonic(), 0, len(run.missing())
+        notes = RolloutNotes(run, engine)
         for leg in legs(run, batches):
             if run.budget_spent:
                 return
-            with contextlib.closing(engine.run(batches, self.clip, only=leg.batches)) as results:
+            running = contextlib.closing(engine.run(batches, self.clip, only=leg.batches))
+            with self.reading_ahead([batches[index] for index in leg.batches]), running as results:
                 for result in results:
                     made += 1
-                    self.keep(jobs, result, todo)
+                    self.keep(jobs, result, todo, notes)
                     del result  # its frames, before those of the next batch come
-                    self.note_down(engine)
+                    notes.note_down()
                     jobs.raise_failure()
                     self.rolling = (time.monotonic() - begun) / made * (missing - made)
                     self.estimate(jobs)
                     if run.budget_spent:  # the model is ended: it may have begun another batch
                         return
             if leg.rows:
+                self.settle(jobs, todo)
                 jobs.results(lambda: self.estimate(jobs))
                 if stops_at(run, self.running, leg):
                     return
 
-    def keep(self, jobs: Jobs, result: BatchResult, todo: set[BatchItem]) -> None:
+    def keep(self, jobs: Jobs, result: BatchResult, todo: set[BatchItem], notes: RolloutNotes) -> None:
         """Keep the rollouts of a batch, and have them scored."""
-        run, scored = self.run, self.unseen is None and "score" in self.run.stages
+        run = self.run
         new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
-        self.write_down(result, new)  # before them: whoever reads a rollout finds how it was made
+        notes.write_down(result, new, self.states)  # before them: whoever reads a rollout finds how it was made
         own = [rollout for item, rollout in zip(result.batch.items, result.rollouts, strict=True) if item in new]
-        shares = scored and self.shares and self.pool is not None and self.pool.shares_memory
-        with contextlib.closing(kept(run.folder, own, run.card.fps, jobs, shares)) as keeping:
+        storing: Storing = []
+        self.storing.append(storing)
+        assert self.keeping is not None
+        with contextlib.closing(self.keeping.kept(own)) as keeping:
             for item in result.batch.items:
-                shared = next(keeping) if item in new else None
-                if item in todo and scored:
-                    self.score(jobs, item, shared)
-                elif item in todo and self.progress is not None:
-                    self.progress.advance()
-                self.rolled += item in todo
-                todo.discard(item)
+                kept = next(keeping) if item in new else None
+                if isinstance(kept, Future):
+                    storing.append((item, kept))
+                else:
+                    self.go_on(jobs, todo, item, kept)
+        self.settle(jobs, todo, BATCHES_STORED)
+
+    def settle(self, jobs: Jobs, todo: set[BatchItem], besides: int = 0) -> None:
+        """Wait for rollouts that are being stored, and have them scored, besides so many of the last batches."""
+        while len(self.storing) > besides:
+            for item, stored in self.storing.popleft():
+                stored.result()
+                self.go_on(jobs, todo, item)
+
+    def go_on(self, jobs: Jobs, todo: set[BatchItem], item: BatchItem, shared: SharedRollout | None = None) -> None:
+        """A rollout is stored, or a worker may store it: have it scored."""
+        if item in todo and self.unseen is None and "score" in self.run.stages:
+            self.score(jobs, item, shared)
+        elif item in todo and self.progress is not None:
+            self.progress.advance()
+        self.rolled += item in todo
+        todo.discard(item)
 
     def end_early(self, clips: ClipPreparation) -> None:
         """Where the time was spent before all is rolled out: end with what is, and give up the other clips."""
@@ -282,48 +321,6 @@ class Middle:
         run.stop("budget", str(run.options.budget), [row for row in run.suite.rows if row in done])
         run.say(f"The time of --budget {run.options.budget} is spent: {run.ended()}")
 
-    def write_down(self, result: BatchResult, new: list[BatchItem]) -> None:
-        """Times and events of a batch go into the manifest, and which of its new rollouts were made in other batches.
-
-        `regrouped` holds by rollout with how many clips together it was computed, where that are not those of the plan.
-        """
-        speed = self.run.manifest["speed"]
-        before = dict(self.run.manifest.get("regrouped") or {})
-        after = {name: number for name, number in before.items() if name not in {item.id for item in new}}
-        for item, number in zip(result.batch.items, result.together, strict=False):
-            if item in new and number not in (0, len(result.batch.items)):
-                after[item.id] = number
-        known = self.run.manifest.setdefault("states", {})
-        states = {item.row.id: self.states[item.row] for item in result.batch.items if item.row in self.states}
-        if after != before or not states.items() <= known.items():
-            self.run.manifest["regrouped"] = after
-            known |= states
-            self.run.save_manifest()
-        self.run.count_time("model_seconds", result.seconds / (self.engine.devices if self.engine else 1))
-        speed["model_frames"] = speed.get("model_frames", 0) + sum(one.steps for one in result.rollouts)
-        if result.events:
-            self.run.manifest["events"] += [event.document() for event in result.events]
-            self.run.save_manifest()
-            for event in result.events:
-                self.say_once(f"Batch {event.batch + 1}: {event.detail}")
-
-    def note_down(self, engine: RolloutEngine) -> None:
-        """What the model's process remarked since the last batch goes into the manifest."""
-        for note in engine.notes[self.noted :]:
-            self.say_once(note)
-            self.run.note(note)
-        if self.noted < len(engine.notes):
-            self.noted = len(engine.notes)
-            self.run.save_manifest()
-
-    def say_once(self, message: str) -> None:
-        """Print the first few events and notes of a model; all of them are in the manifest."""
-        self.said += 1
-        if self.said <= MOST_SAID:
-            self.run.say(message)
-        elif self.said == MOST_SAID + 1:
-            self.run.say(f"Further events and notes are in {self.run.folder.manifest}.")
-
     def score(self, jobs: Jobs, item: BatchItem, shared: SharedRollout | None = None) -> None:
         """Have a rollout scored that is stored, or that the worker stores."""
         run, (row, sample) = self.run, (item.row, item.sample)
@@ -331,7 +328,8 @@ class Middle:
         future = self.pool.submit(worker.score, run.folder.path, row, sample, run.card, run.options.scorers, shared)
         jobs.add("score", future)
         if shared is not None:
-            future.add_done_callback(lambda _: shared.close())
+            assert self.keeping is not None
+            self.keeping.scoring(shared, future)
             self.sent.append(future)
 
     def clip(self, row: Row) -> Clip:
@@ -340,9 +338,27 @@ class Middle:
             self.preparation.up_to(row)
             if row in self.preparation.made:
                 self.preparation.made[row].result()
-        clip = self.unseen.get(row) if self.unseen else self.source.get(row, self.run.card.spec)
+        clip = self.unseen.get(row) if self.unseen else self.ahead.get(row) if self.ahead else self.needed(row)
         self.states[row] = clip.state_hash
         return clip
+
+    def needed(self, row: Row) -> Clip:
+        """What the model needs of a stored clip."""
+        assert self.engine is not None
+        clip = self.source.get(row, self.run.card.spec)
+        return needed_of(clip, self.run.card, self.engine.info.privileged)
+
+    @contextlib.contextmanager
+    def reading_ahead(self, batches: Sequence[Batch]) -> Iterator[None]:
+        """Stored clips of the next batches are read while the model works. Those of fresh seeds are in memory."""
+        if self.unseen is not None or self.preparation is None or self.engine is None:
+            yield
+            return
+        order = [item.row for batch in batches for item in batch.items]
+        most = max((len(batch.items) for batch in batches), default=0) * self.engine.devices
+        with ClipsReadAhead(self.needed, self.preparation.is_made, order, most) as self.ahead:
+            yield
+        self.ahead = None
 
     def seconds_left(self, jobs: Jobs) -> float | None:
         """Estimate for rollouts and scores, which are made at the same time; None where it is not known yet."""
@@ -380,17 +396,3 @@ class Middle:
             unknown = f"compiling (once on this machine), {unknown}"
         parts.append(unknown if left is None else f"about {duration(left)} left")
         return f"After {duration(passed)}: {', '.join(parts)}."
-
-    def note_states(self, results: list[Any]) -> None:
-        """Mark the run as local where this machine does not reproduce the suite's states."""
-        suite = self.run.suite
-        known = self.run.manifest.get("states") or {}
-        states = {row: known[row.id] for row in suite.rows if row.id in known} | self.states
-        states |= {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
-        other = [row for row, state in states.items() if row in suite.golden and suite.golden[row].state_hash != state]
-        self.run.manifest["suite"]["local"] = bool(other) or suite.local
-        if other:
-            self.run.say(
-                f"Warning: this machine simulates {len(other)} clips differently from the suite's golden states (the "
-                f"first is {other[0].id}): the result is marked local. See `physbench data verify`."
-            )

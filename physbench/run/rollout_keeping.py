@@ -1,51 +1,116 @@
-"""Who stores a rollout: this process, or the worker that scores it, which then need not read it."""
+"""Who stores a rollout: the worker that scores it, and need not read it then. As long as workers have enough, others.
+
+The model must not wait for files. To encode is a call into a library for each frame, and in those the threads of one
+process wait for one another: where there are many cores, processes of their own do it.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import threading
 from collections.abc import Generator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from physbench.free_heap import give_back
 from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import store_rollouts
-from physbench.rollouts.shared_rollout import SharedRollout, share
+from physbench.rollouts.rollout_store import FiledRollout, store_rollout, store_rollouts
+from physbench.rollouts.shared_rollout import SharedRollout, can_share, share
 from physbench.run.worker_jobs import Jobs
 from physbench.storage.run_folder import RunFolder
+from physbench.thread_map import thread_map
+from physbench.worker_pool import WorkerPool, cores
 
 JOBS_AHEAD = 4  # jobs that wait for each worker
+BYTES_AHEAD = 16_000_000  # of frames that wait in memory for each worker, or so many jobs
+ENCODER_PRELOAD = ("physbench.rollouts.video", "av")
+MOST_ENCODERS = 16
+LEAST_CORES = 4  # with fewer, threads do as well
+
+Kept = SharedRollout | Future[None] | None
 
 
-def kept(
-    folder: RunFolder, rollouts: Sequence[Rollout], fps: float, jobs: Jobs, shares: bool
-) -> Generator[SharedRollout | None, None, None]:
-    """Keep the rollouts of a batch. While workers have enough to do, this process stores them.
+@contextmanager
+def encoders() -> Generator[WorkerPool | None, None, None]:
+    """Processes that store rollouts; None where threads do, as there are few cores or no memory to share. They start
+    with the first rollout that they get."""
+    few = cores() < LEAST_CORES or not can_share()
+    with nullcontext() if few else WorkerPool(min(MOST_ENCODERS, cores()), ENCODER_PRELOAD) as pool:
+        yield pool
+
+
+class RolloutKeeping:
+    """Keeps the rollouts of a run, a batch at a time. While workers have enough to do, encoders or this process store
+    them.
 
     Otherwise it only copies their frames, so that it keeps many workers busy. As these come to them soon, little lies
     in memory, or is lost with the program: a rollout that is neither stored nor scored is made again, with its batch.
 
     Args:
         folder: Of the run.
-        rollouts: Of a batch.
         fps: Frames per second.
         jobs: Of the workers.
-        shares: Whether the workers see the memory of this process.
-
-    Yields:
-        For each rollout, as soon as its job may begin, what the worker has to store; None where it is stored.
+        shares: Whether the workers see the memory of this process, and score what it keeps.
+        encoders: See the function of that name.
     """
-    give_back()  # what was free before these came
-    if shares and jobs.waiting() <= JOBS_AHEAD * jobs.workers:
-        for rollout in rollouts:
-            shared = share(rollout)
-            if shared is None:
-                yield from _stored(folder, [rollout], fps)
-            else:
+
+    def __init__(self, folder: RunFolder, fps: float, jobs: Jobs, shares: bool, encoders: WorkerPool | None) -> None:
+        self._folder, self._fps, self._jobs = folder, fps, jobs
+        self._shares, self._encoders = shares, encoders
+        self._shared = 0  # bytes of frames that wait for workers
+        self._lock = threading.Lock()
+
+    def kept(self, rollouts: Sequence[Rollout]) -> Generator[Kept, None, None]:
+        """Keep the rollouts of a batch.
+
+        Yields:
+            For each rollout, as soon as its job may begin, what the worker has to store; None where it is stored. Or a
+            future: it is being stored, and its job may begin then.
+        """
+        give_back()  # what was free before these came
+        if self._shares and self._workers_want_more():
+            for rollout, shared in zip(rollouts, thread_map(share, rollouts), strict=True):
+                if shared is None:
+                    store_rollout(self._folder, rollout, self._fps)
                 yield shared
-    else:
-        yield from _stored(folder, rollouts, fps)
+        elif self._encoders is not None and not any(isinstance(rollout, FiledRollout) for rollout in rollouts):
+            for rollout, shared in zip(rollouts, thread_map(share, rollouts), strict=True):
+                if shared is None:
+                    store_rollout(self._folder, rollout, self._fps)
+                    yield None
+                else:
+                    storing = self._encoders.submit(store_shared, self._folder.path, shared, self._fps)
+                    storing.add_done_callback(partial(_let_go, shared))
+                    yield storing
+        else:
+            for _ in store_rollouts(self._folder, rollouts, self._fps):
+                yield None
+
+    def _workers_want_more(self) -> bool:
+        workers = self._jobs.workers
+        return self._jobs.waiting() <= JOBS_AHEAD * workers or self._shared <= BYTES_AHEAD * workers
+
+    def scoring(self, shared: SharedRollout, future: Future[Any]) -> None:
+        """A worker has what was yielded until `future` is done."""
+        self._count(shared.bytes)
+
+        def let_go(_: Future[Any]) -> None:
+            shared.close()
+            self._count(-shared.bytes)
+
+        future.add_done_callback(let_go)
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._shared += more
 
 
-def _stored(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -> Generator[None, None, None]:
-    with contextlib.closing(store_rollouts(folder, rollouts, fps)) as stored:
-        for _ in stored:
-            yield None
+def _let_go(shared: SharedRollout, _: Future[None]) -> None:
+    shared.close()
+
+
+def store_shared(folder: Path, shared: SharedRollout, fps: float) -> None:
+    """In an encoder: store a rollout."""
+    store_rollout(RunFolder(folder), shared.load(), fps)

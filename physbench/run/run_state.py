@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.clips.clip import Row
-from physbench.clips.generate import frames_ahead
+from physbench.clips.generate import frame_times
+from physbench.clips.known_scenes import known_scene
 from physbench.clips.suite import Suite
 from physbench.errors import PhysbenchError
 from physbench.results.number_format import counted
@@ -56,6 +57,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        self._horizons: dict[Row, int] = {}
         self._counted = self.started  # until when the total holds the time of this session
         self._before = dict(self.manifest.get("speed") or {})  # times of the sessions, or stages, before this one
 
@@ -105,7 +107,9 @@ class Run:
 
     def horizon(self, row: Row) -> int:
         """Number of frames to predict."""
-        return frames_ahead(row, self.card.spec)
+        if row not in self._horizons:
+            self._horizons[row] = int((frame_times(known_scene(row), self.card.spec) > 1e-9).sum())
+        return self._horizons[row]
 
     def batches(self) -> list[Batch]:
         """The plan in the manifest."""
@@ -173,6 +177,22 @@ class Run:
                 f"This machine simulates {len(other)} of {len(states)} clips differently from the one that rolled the "
                 f"model out (the first is {other[0]}). Score there, or roll out on clips packed here: "
                 "`physbench data pack`, then `physbench rollout --clips FILE`."
+            )
+
+    def note_states(self, states: Mapping[Row, str]) -> None:
+        """Mark the run as local where this machine does not reproduce the suite's states.
+
+        states: hash of the states of each clip here.
+        """
+        known = self.manifest.get("states") or {}
+        states = {row: known[row.id] for row in self.suite.rows if row.id in known} | dict(states)
+        golden = self.suite.golden
+        other = [row for row, state in states.items() if row in golden and golden[row].state_hash != state]
+        self.manifest["suite"]["local"] = bool(other) or self.suite.local
+        if other:
+            self.say(
+                f"Warning: this machine simulates {len(other)} clips differently from the suite's golden states (the "
+                f"first is {other[0].id}): the result is marked local. See `physbench data verify`."
             )
 
     def stop(self, by: str, asked: str, rows: Sequence[Row], **found: Any) -> None:

@@ -124,8 +124,8 @@ def test_what_is_not_in_it_is_refused(packed: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UsageError, match="holds 2 clips of smoke, and occlusion"):
         source.missing(find_suite("smoke", 1, "occlusion/screen-pass").rows, SPEC)
     row = SUITE.rows[0]
-    scene = packed_clips.make_scene(row)
-    monkeypatch.setattr(packed_clips, "make_scene", lambda row: replace(scene, horizon=scene.horizon + 1))
+    scene = packed_clips.known_scene(row)
+    monkeypatch.setattr(packed_clips, "known_scene", lambda row: replace(scene, horizon=scene.horizon + 1))
     with pytest.raises(UsageError, match="of another scene"):
         source.get(row, SPEC)
     monkeypatch.setattr(packed_clips, "fingerprint", lambda purpose: "of another version")

@@ -40,7 +40,7 @@ class InThisProcess:
                 memory=0,
                 offset=0,
             )
-            context = torch.from_numpy(job.context).permute(0, 1, 4, 2, 3).contiguous()
+            context = torch.from_numpy(job.context)
             part = RolloutRequest(job.horizon, job.stored, True, job.seeds, job.prompts, context, None, None)
             place = torch.empty((len(clips), job.stored, 3, *self.model.card.image_size), dtype=torch.uint8)
             answer = predict(self.model, part, place, torch.device("cpu"), torch.float32)

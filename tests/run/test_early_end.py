@@ -25,7 +25,7 @@ from physbench.results.run_comparison import compare
 from physbench.results.run_listing import find_runs
 from physbench.results.schema import read_result
 from physbench.results.stop_rule import SkillAtLook
-from physbench.run import fresh_seeds, pipeline, run_state
+from physbench.run import fresh_seeds, rollout_keeping, run_state
 from physbench.run.budget import parse_budget
 from physbench.run.options import Options
 from physbench.storage.run_folder import RunFolder
@@ -87,7 +87,7 @@ def ended_run(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> E
     """
     folder, out, err = RunFolder(tmp_path_factory.mktemp("ended") / "run"), io.StringIO(), io.StringIO()
 
-    keep, batches = pipeline.kept, []
+    keep, batches = rollout_keeping.RolloutKeeping.kept, []
 
     def kept(*arguments: Any) -> Any:
         batches.append(arguments)
@@ -98,7 +98,7 @@ def ended_run(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> E
 
     with quick_finish() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(run_state, "is_spent", is_spent)
-        patch.setattr(pipeline, "kept", kept)
+        patch.setattr(rollout_keeping.RolloutKeeping, "kept", kept)
         assert run(stage_words("eval", folder.path, "--budget", "2h")) == 0
     return Ended(folder, out.getvalue(), err.getvalue())
 

@@ -10,7 +10,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import UsageError
 from physbench.rollouts.messages import LoadedModel
 from physbench.run.options import Options
-from physbench.run.pipeline import MOST_SAID, Middle
+from physbench.run.rollout_notes import MOST_SAID, RolloutNotes
 from physbench.run.run_model import agree
 from physbench.run.run_state import Run
 from physbench.storage.run_folder import RunFolder
@@ -46,15 +46,15 @@ def test_notes_are_kept_once_also_those_that_are_not_printed(tmp_path) -> None:
     said = []
     run = run_of({}, planned=False, folder=tmp_path, say=said.append)
     agree(run, engine({}, ("The token is sent in the open.",)))
-    middle, live = Middle(run, pool=None, engine=None, store=None), SimpleNamespace(notes=[])
-    middle.note_down(live)
+    live = SimpleNamespace(notes=[])
+    notes = RolloutNotes(run, live)
+    notes.note_down()
     assert not (tmp_path / "manifest.json").exists(), "nothing new"
     for batch in range(3):
         live.notes += [f"Note {batch}.{index}" for index in range(3)]
-        middle.note_down(live)
+        notes.note_down()
     kept = json.loads((tmp_path / "manifest.json").read_text())["notes"]
     assert kept == ["The token is sent in the open.", *live.notes]
     assert said[1:] == [*live.notes[:MOST_SAID], f"Further events and notes are in {tmp_path / 'manifest.json'}."]
-    again = Middle(run, pool=None, engine=None, store=None)
-    again.note_down(live)
+    RolloutNotes(run, live).note_down()
     assert run.manifest["notes"] == kept, "a run that goes on says them again and keeps them once"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,10 @@ import pytest
 from physbench.cli.main import run
 from physbench.progress import Progress
 from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import has_rollout
+from physbench.rollouts.rollout_store import has_rollout, load_rollout
 from physbench.rollouts.shared_rollout import SharedRollout, share
 from physbench.run import rollout_keeping
-from physbench.run.rollout_keeping import JOBS_AHEAD, kept
+from physbench.run.rollout_keeping import BYTES_AHEAD, JOBS_AHEAD, RolloutKeeping, encoders
 from physbench.run.worker_jobs import Jobs
 from physbench.storage.run_folder import RunFolder
 
@@ -25,18 +26,51 @@ ROLLOUTS = [Rollout(f"clip.{n}", 0, np.full((2, 16, 16, 3), n, np.uint8)) for n 
 FILES = ("rollouts/*.mkv", "parts/*", "tracks/*", "traces/*", "scores.parquet")
 
 
-@pytest.mark.parametrize(("waiting", "shares", "by_worker"), [(8, True, True), (9, True, False), (0, False, False)])
-def test_workers_store_where_few_jobs_wait(tmp_path: Path, waiting: int, shares: bool, by_worker: bool) -> None:
+@pytest.mark.parametrize(
+    ("waiting", "held", "shares", "by_worker"),
+    [(8, 10**9, True, True), (9, 10**9, True, False), (9, 32_000_000, True, True), (0, 0, False, False)],
+)
+def test_workers_store_where_few_jobs_or_few_bytes_wait(
+    tmp_path: Path, waiting: int, held: int, shares: bool, by_worker: bool
+) -> None:
     folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {"score": 20})
     for _ in range(waiting):
         jobs.add("score", Future())
-    assert JOBS_AHEAD * jobs.workers == 8
-    for rollout, sent in zip(ROLLOUTS, kept(folder, ROLLOUTS, 15.0, jobs, shares), strict=True):
+    assert (JOBS_AHEAD * jobs.workers, BYTES_AHEAD * jobs.workers) == (8, 32_000_000)
+    keeping, scoring = RolloutKeeping(folder, 15.0, jobs, shares, None), Future[None]()
+    big = SharedRollout(ROLLOUTS[0], (held,), os.getpid(), os.dup(0))
+    keeping.scoring(big, scoring)
+    for rollout, sent in zip(ROLLOUTS, keeping.kept(ROLLOUTS), strict=True):
         assert (sent is not None) == by_worker
         assert has_rollout(folder, rollout.clip_id, 0) != by_worker
         if sent is not None:
-            assert np.array_equal(sent.load().frames, rollout.frames)
+            assert isinstance(sent, SharedRollout) and np.array_equal(sent.load().frames, rollout.frames)
             sent.close()
+    scoring.set_result(None)  # the worker has it: its memory is let go, and no longer counts
+    assert keeping._shared == 0
+    with pytest.raises(OSError):
+        os.fstat(big.descriptor)
+
+
+def test_encoders_store_what_waits_and_the_job_begins_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
+    folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {})
+    states = Rollout("clip.9", 0, np.zeros((0, 16, 16, 3), np.uint8), failure="none")
+    with encoders() as pool:
+        sent = list(RolloutKeeping(folder, 15.0, jobs, False, pool).kept([*ROLLOUTS, states]))
+        assert [isinstance(each, Future) for each in sent] == [True, True, True, False]
+        for rollout, each in zip(ROLLOUTS, sent, strict=False):
+            assert isinstance(each, Future)
+            each.result()
+            stored = load_rollout(folder, rollout.clip_id, 0)
+            assert stored is not None and np.array_equal(stored.frames, rollout.frames)
+    assert has_rollout(folder, "clip.9", 0)
+
+
+def test_few_cores_have_no_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: 3)
+    with encoders() as pool:
+        assert pool is None
 
 
 def evaluated(out: Path, toys: Path) -> dict[str, bytes]:
@@ -65,12 +99,22 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
         return None if found is None else replace(found, owner=0)
 
     found = {}
-    for name, ahead, shared in (("files", -1, counted), ("memory", 100, counted), ("hidden", 100, hidden)):
+    ways = (
+        ("files", -1, 2, counted),
+        ("encoders", -1, 4, counted),
+        ("memory", 100, 2, counted),
+        ("hidden", 100, 2, hidden),
+    )
+    for name, ahead, many, shared in ways:
+        monkeypatch.setattr(rollout_keeping, "cores", lambda many=many: many)
         monkeypatch.setattr(rollout_keeping, "JOBS_AHEAD", ahead)
+        monkeypatch.setattr(rollout_keeping, "BYTES_AHEAD", ahead)
         monkeypatch.setattr(rollout_keeping, "share", shared)
         found[name] = evaluated(tmp_path / name, toys)
         assert (len(sent) > known) == (name != "files"), name
         assert ("cannot be read and are made again" in capsys.readouterr().err) == (name == "hidden")
         known = len(sent)
     assert any(name.endswith(".mkv") for name in found["files"])
-    assert found["memory"] == found["files"] and found["hidden"] == found["files"]
+    assert (
+        found["encoders"] == found["files"] and found["memory"] == found["files"] and found["hidden"] == found["files"]
+    )
