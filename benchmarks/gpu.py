@@ -5,8 +5,8 @@
 The archives are of `physbench data pack core`, at 15 frames/s: no PyBullet is needed. Sections (all, where none is
 named):
     busy       a model that computes 50 ms a batch, on all clips of each archive, by `rollout` and by `eval`
-    models     `rollout` of `reference:objects` and of `simple` with random weights (with --autocast and --compile, too),
-               at 64 px; of a Wan pipeline with 1.4 B random weights at other sizes
+    models     `rollout` of `reference:objects` and of `simple` with random weights (with --autocast and --compile as
+               well) at 64 px; of a Wan pipeline with 1.4 B random weights at other sizes
     copies     a batch of floats on the device -> levels in main memory: as a run does it, and with plain copies
     tracking   the tracker on the device beside one core, clip by clip, and by how much their tracks differ
 
@@ -147,8 +147,8 @@ class Use:
 
     def __str__(self) -> str:
         kernels = "" if self.kernels is None else f", kernels {self.kernels:.2f}"
-        of_calls = f"{self.calls} calls of {self.milliseconds:.1f} ms in {self.span:.1f} s: busy {self.busy:.3f}, later {self.later:.3f}"
-        return f"{of_calls}{kernels}; whole command {self.wall:.1f} s"
+        calls = f"{self.calls} calls of {self.milliseconds:.1f} ms in {self.span:.1f} s"
+        return f"{calls}: busy {self.busy:.3f}, later {self.later:.3f}{kernels}; whole command {self.wall:.1f} s"
 
 
 def device_use(*words: str, log: Path) -> Use:
@@ -235,7 +235,7 @@ def simple_checkpoint(folder: Path) -> Path:
 
 
 def video_pipeline(folder: Path, layers: int) -> Path:
-    """A Wan image-to-video pipeline with random weights: a transformer (30 layers: 1.4 B), the autoencoder of Wan 2.1."""
+    """A Wan image-to-video pipeline with random weights: transformer (30 layers: 1.4 B) and autoencoder of Wan 2.1."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline
     from tiny_parts import clip_vision, t5

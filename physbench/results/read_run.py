@@ -32,7 +32,8 @@ REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
 def read_manifest(folder: RunFolder) -> dict[str, Any]:
     """Return manifest.json. Raises UsageError where the folder is no run, or a newer physbench wrote it."""
     if not folder.path.is_dir():
-        raise UsageError(f"{folder.path}: there is no such folder. Expected the folder of a run (--out of eval).")
+        what = "it is a file" if folder.path.exists() else "there is no such folder"
+        raise UsageError(f"{folder.path}: {what}. Expected the folder of a run (--out of eval).")
     if not folder.manifest.is_file():
         raise UsageError(
             f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval or rollout."

@@ -19,7 +19,10 @@ MAX_BATCH_ON_ACCELERATOR = 64
 MEMORY_SHARE = {"cpu": 0.25}  # of the free memory; scoring needs some too
 MEMORY_SHARE_ON_ACCELERATOR = 0.8
 TIME_SHARE = 0.25  # of the time-out, for one batch
-MAX_FRAME_BYTES = 256 * 2**20  # of the uint8 frames of a batch
+# Bytes of the uint8 frames of a batch. Several times as much is at work at once, and on a processor small batches cost
+# next to nothing: there a run is to fit a laptop.
+MAX_FRAME_BYTES = {"cpu": 64 * 2**20}
+MAX_FRAME_BYTES_ON_ACCELERATOR = 256 * 2**20
 SECOND_PROBE_CLIPS = 4
 SLOW_CLIP_SECONDS = 5.0  # a slower clip gets no second probe
 
@@ -39,7 +42,8 @@ def find_batch_size(
     row = max(rows, key=horizon)
     frames = horizon(row)
     size = answer_bytes(engine.card, 1, frames)
-    most = min(most, -(-len(rows) * samples // 4), max(1, MAX_FRAME_BYTES // size))
+    most_bytes = MAX_FRAME_BYTES.get(kind, MAX_FRAME_BYTES_ON_ACCELERATOR)
+    most = min(most, -(-len(rows) * samples // 4), max(1, most_bytes // size))
     floor = size * 4 * 2  # the answer in float32, twice
 
     events, part_size = len(engine.events), engine.part_size

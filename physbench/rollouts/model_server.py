@@ -213,7 +213,7 @@ class RolloutWorker:
                 results = self._roll_out(job, slots, memory_answers, notes)
             except (AnswerError, ModelError) as error:
                 results = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # its own: Ctrl-C does not reach this process
                 out_of_memory = is_out_of_memory(error)
                 message = str(error) if isinstance(error, PhysbenchError) else describe_error(error)
                 if "--debug" in sys.argv:
@@ -304,7 +304,7 @@ def main() -> None:
     except PhysbenchError as error:
         send(LoadFailure(str(error), traceback.format_exc()))
         return
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
         return
     send(info)

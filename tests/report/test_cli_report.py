@@ -55,9 +55,12 @@ def test_what_is_only_asked_for_changes_nothing_in_the_run(small_run: RunFolder,
     assert run(["report", str(folder.path), "--out", str(tmp_path)]) == 2
 
 
-@pytest.mark.parametrize("kind", ["nothing", "no run", "unfinished"])
+@pytest.mark.parametrize("kind", ["nothing", "a file", "no run", "unfinished"])
 def test_what_is_no_finished_run_is_refused_in_words(kind: str, make_run, tmp_path: Path, capsys) -> None:
     path, words = tmp_path / "none", "there is no such folder"
+    if kind == "a file":
+        path.touch()
+        words = "it is a file. Expected the folder of a run"
     if kind == "no run":
         path.mkdir()
         words = "is not a run"

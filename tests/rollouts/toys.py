@@ -13,7 +13,7 @@ from physbench import ModelCard
 
 OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED = range(8)
 RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA, MODULES, KILLED = range(8, 16)
-KILLED_ONCE, TERMINATED_ONCE, INTERRUPTED = 16, 17, 18
+KILLED_ONCE, TERMINATED_ONCE, INTERRUPTED, STOPPED = 16, 17, 18, 19
 SIZE = (32, 40)
 HEAVY = ("torch", "pybullet", "lpips", "pandas", "matplotlib", "skimage")
 
@@ -47,6 +47,8 @@ class Coded:
             mark.unlink()
         if INTERRUPTED in codes:
             os.kill(os.getpid(), signal.SIGINT)
+        if STOPPED in codes:
+            raise KeyboardInterrupt
         if QUIT in codes:
             sys.exit("enough")
         if RAISE in codes or (RAISE_IN_BATCH in codes and len(codes) > 1):
