@@ -151,11 +151,14 @@ def _first_frames(content: bytes, damaged: str, count: int) -> NDArray[np.uint8]
 
     Raises UsageError with the words `damaged` where it holds fewer.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as arrays, arrays.open(FRAMES_FILE) as file:
-        shape = (count, *_frames_header(file)[1:])
-        content = file.read(math.prod(shape))
-    if len(content) < math.prod(shape):
-        raise UsageError(damaged)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as arrays, arrays.open(FRAMES_FILE) as file:
+            shape = (count, *_frames_header(file)[1:])
+            content = file.read(math.prod(shape))
+        if len(content) < math.prod(shape):
+            raise ValueError("frames are missing")
+    except NOT_ARRAYS as error:
+        raise UsageError(damaged) from error
     return np.frombuffer(bytearray(content), dtype=np.uint8).reshape(shape)  # it can be written to
 
 

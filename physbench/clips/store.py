@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ from physbench.worker_pool import ordered, worker_pool
 from physbench.world.scene import RenderSpec
 
 STALE_AFTER = 3600.0  # s after which an unfinished file is left over from a process that was killed
+
+
+_making = threading.Lock()  # what draws a clip keeps meshes of a process: two threads would fill them at once
 
 
 class ClipStore:
@@ -51,7 +55,8 @@ class ClipStore:
             pass
         except (OSError, CorruptError, StaleError) as error:
             self._say_replaced(path, error)
-        clip = make_clip(row, spec)
+        with _making:
+            clip = make_clip(row, spec)
         self.put(clip)
         return clip
 

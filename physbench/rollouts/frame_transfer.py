@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -127,16 +128,22 @@ def pinned_like(tensor: Tensor) -> Tensor:
     return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
 
 
-def pin(memory: Tensor) -> bool:
+def pin(memory: Tensor, device: torch.device) -> bool:
     """Pin memory that there is already: what a device copies into it is there without another copy.
 
-    Its pages must stay as they are until the process ends. Returns whether that was possible.
+    It must stay mapped until the process ends, so that this is for a process of the model's own. Returns whether it was
+    possible.
     """
-    try:
-        runtime: Any = torch.cuda.cudart()  # type: ignore[no-untyped-call]
-        return int(runtime.cudaHostRegister(memory.data_ptr(), memory.numel(), 0)) == 0
-    except RuntimeError:
-        return False
+    runtime: Any = torch.cuda.cudart()  # type: ignore[no-untyped-call]
+    with torch.cuda.device(device):
+        try:
+            pinned = int(runtime.cudaHostRegister(memory.data_ptr(), memory.numel(), 0)) == 0
+        except RuntimeError:
+            pinned = False
+        if not pinned:
+            with contextlib.suppress(RuntimeError):  # CUDA keeps the error for whoever starts work next: nobody else
+                torch.ones(1, device=device).add_(1)
+    return pinned
 
 
 def _queue_end(device: torch.device) -> torch.cuda.Event:

@@ -133,6 +133,7 @@ class RolloutWorker:
         self.memory = memory
         self.view = np.empty(0, dtype=np.uint8)  # the shared memory
         self.views: list[NDArray[np.uint8]] = []  # of it that are pinned
+        self.pins = False  # whether this process is the model's own: what is pinned stays so until it ends
         self.model = model
         self.device = device
         self.dtype = dtype
@@ -192,9 +193,9 @@ class RolloutWorker:
         """The answers to the batch in the shared memory, such as (batch_size, stored, 3, H, W) uint8."""
         if self.view.size < job.memory:
             self.view = np.frombuffer(mmap.mmap(self.memory, job.memory), dtype=np.uint8)
-            if is_queued(self.device):
+            if self.pins and is_queued(self.device):
                 self.views.append(self.view)  # what is pinned must not be unmapped
-                pin(torch.from_numpy(self.view))
+                pin(torch.from_numpy(self.view), self.device)
         return torch.from_numpy(answer_view(self.view, job.offset, self.model.card, job.batch_size, job.stored))
 
     def run(self, job: RolloutJob) -> None:
@@ -302,6 +303,7 @@ def main() -> None:
     try:
         worker = RolloutWorker.loaded(send, int(sys.argv[2]), load)
         info = worker.info
+        worker.pins = True
         worker.of_the_model += (KeyboardInterrupt,)  # in this process Ctrl-C is ignored: the model has raised it
     except PhysbenchError as error:
         send(LoadFailure(str(error), traceback.format_exc()))

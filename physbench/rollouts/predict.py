@@ -197,7 +197,8 @@ def _prepare_call(
     assert isinstance(model, FrameModel) and context is not None
     actions = None
     if request.actions is not None:
-        actions = to_device(request.actions[:, done : done + context.shape[1] + span], device).to(dtype)
+        window = request.actions[:, done : done + context.shape[1] + span]
+        actions = to_device(window, device).to(dtype, copy=True)  # a model may write to it, and be asked again
     given = normalized_frames(context, device, dtype)
     return partial(
         model.rollout, given, horizon=span, actions=actions, prompts=list(request.prompts), generators=generators

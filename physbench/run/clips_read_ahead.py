@@ -28,6 +28,7 @@ class ClipsReadAhead:
         self._read, self._there, self._ahead = read, there, ahead
         self._order = tuple(dict.fromkeys(order))
         self._places = {row: place for place, row in enumerate(self._order)}
+        self._begun: set[Row] = set()  # read in advance, once: who asks again, or out of turn, waits
         self._known: dict[Row, Future[Clip]] = {}
         self._threads = ThreadPoolExecutor(min(cores(), MOST_THREADS))
 
@@ -41,7 +42,8 @@ class ClipsReadAhead:
         """A clip; what reading it raises is raised here."""
         place = self._places.get(row)
         for each in () if place is None else self._order[place : place + 1 + self._ahead]:
-            if each not in self._known and self._there(each):
+            if each not in self._begun and self._there(each):
+                self._begun.add(each)
                 self._known[each] = self._threads.submit(self._read, each)
         known = self._known.pop(row, None)
         return self._read(row) if known is None else known.result()

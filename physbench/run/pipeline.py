@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from physbench.run import worker
 from physbench.run.clip_preparation import ClipPreparation
 from physbench.run.clips_read_ahead import ClipsReadAhead
 from physbench.run.finalize import drop_results, prepare_finish
-from physbench.run.rollout_keeping import RolloutKeeping, encoders
+from physbench.run.rollout_keeping import BATCHES_STORED, BeingStored, RolloutKeeping, encoders
 from physbench.run.rollout_notes import RolloutNotes
 from physbench.run.run_legs import legs, stops_at
 from physbench.run.run_model import calls_along_time, model_of
@@ -40,11 +39,8 @@ from physbench.thread_map import quick_turns
 from physbench.worker_pool import WorkerPool
 
 UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides one for each worker
-BATCHES_STORED = 2  # that encoders are at work on while the model goes on
 BATCHES_AHEAD, CLIPS_AHEAD = 1, 2  # that are prepared in advance: batches a device, and clips a worker
 COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
-
-Storing = list[tuple[BatchItem, Future[None]]]  # rollouts that encoders are at work on
 
 
 def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
@@ -102,7 +98,7 @@ class Middle:
     preparation: ClipPreparation | None = None  # None: the model sees clips of `unseen`
     ahead: ClipsReadAhead | None = None  # reads for the model
     keeping: RolloutKeeping | None = None
-    storing: deque[Storing] = field(default_factory=deque)  # by batch
+    storing: BeingStored = field(default_factory=BeingStored)
     sent: list[Future[Any]] = field(default_factory=list)  # scores of rollouts that the workers store
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
@@ -235,13 +231,18 @@ class Middle:
             f"{many} on {model['device']}, into {run.folder.path}"
         )
 
+    @property
+    def scores(self) -> bool:
+        """Whether rollouts are scored as soon as they are there."""
+        return self.unseen is None and "score" in self.run.stages
+
     def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
         """Roll out what is missing, keep it, and have it scored; no more of it than the run may."""
-        scored = self.unseen is None and "score" in self.run.stages
-        shares = scored and self.shares and self.pool is not None and self.pool.shares_memory
-        with quick_turns(), encoders() as pool:
+        shares = self.shares and self.scores and self.pool is not None and self.pool.shares_memory
+        with quick_turns(), encoders(self.run.workers) as pool:
             self.keeping = RolloutKeeping(self.run.folder, self.run.card.fps, jobs, shares, pool)
-            self.roll_legs(engine, jobs, todo)
+            with self.storing:
+                self.roll_legs(engine, jobs, todo)
             self.settle(jobs, todo)
 
     def roll_legs(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
@@ -277,8 +278,7 @@ class Middle:
         new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
         notes.write_down(result, new, self.states)  # before them: whoever reads a rollout finds how it was made
         own = [rollout for item, rollout in zip(result.batch.items, result.rollouts, strict=True) if item in new]
-        storing: Storing = []
-        self.storing.append(storing)
+        storing: list[tuple[BatchItem, Future[None]]] = []
         assert self.keeping is not None
         with contextlib.closing(self.keeping.kept(own)) as keeping:
             for item in result.batch.items:
@@ -287,18 +287,17 @@ class Middle:
                     storing.append((item, kept))
                 else:
                     self.go_on(jobs, todo, item, kept)
+        self.storing.add(storing, result.seconds / 4)  # meanwhile the model is at work on the next
         self.settle(jobs, todo, BATCHES_STORED)
 
     def settle(self, jobs: Jobs, todo: set[BatchItem], besides: int = 0) -> None:
-        """Wait for rollouts that are being stored, and have them scored, besides so many of the last batches."""
-        while len(self.storing) > besides:
-            for item, stored in self.storing.popleft():
-                stored.result()
-                self.go_on(jobs, todo, item)
+        """Wait for rollouts that are being stored, and have them scored; not for so many of the last batches."""
+        for item in self.storing.stored(besides):
+            self.go_on(jobs, todo, item)
 
     def go_on(self, jobs: Jobs, todo: set[BatchItem], item: BatchItem, shared: SharedRollout | None = None) -> None:
         """A rollout is stored, or a worker may store it: have it scored."""
-        if item in todo and self.unseen is None and "score" in self.run.stages:
+        if item in todo and self.scores:
             self.score(jobs, item, shared)
         elif item in todo and self.progress is not None:
             self.progress.advance()

@@ -7,14 +7,17 @@ process wait for one another: where there are many cores, processes of their own
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from physbench.errors import PhysbenchError
 from physbench.free_heap import give_back
+from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_store import FiledRollout, store_rollout, store_rollouts
 from physbench.rollouts.shared_rollout import SharedRollout, can_share, share
@@ -27,17 +30,23 @@ JOBS_AHEAD = 4  # jobs that wait for each worker
 BYTES_AHEAD = 16_000_000  # of frames that wait in memory for each worker, or so many jobs
 ENCODER_PRELOAD = ("physbench.rollouts.video", "av")
 MOST_ENCODERS = 16
+BATCHES_STORED = 2  # that they are at work on while the model goes on
 LEAST_CORES = 4  # with fewer, threads do as well
 
 Kept = SharedRollout | Future[None] | None
 
 
 @contextmanager
-def encoders() -> Generator[WorkerPool | None, None, None]:
-    """Processes that store rollouts; None where threads do, as there are few cores or no memory to share. They start
-    with the first rollout that they get."""
-    few = cores() < LEAST_CORES or not can_share()
-    with nullcontext() if few else WorkerPool(min(MOST_ENCODERS, cores()), ENCODER_PRELOAD) as pool:
+def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
+    """Processes that store rollouts; None where threads do: with few cores, one worker, or no room for processes.
+
+    They start with the first rollout that they get.
+    """
+    pool = None
+    if workers > 1 and cores() >= LEAST_CORES and can_share():
+        with suppress(PhysbenchError):  # no room for semaphores
+            pool = WorkerPool(min(MOST_ENCODERS, cores()), ENCODER_PRELOAD)
+    with nullcontext() if pool is None else pool:
         yield pool
 
 
@@ -59,6 +68,7 @@ class RolloutKeeping:
     def __init__(self, folder: RunFolder, fps: float, jobs: Jobs, shares: bool, encoders: WorkerPool | None) -> None:
         self._folder, self._fps, self._jobs = folder, fps, jobs
         self._shares, self._encoders = shares, encoders
+        self._tried = False  # whether it is known that encoders see the memory of this process
         self._shared = 0  # bytes of frames that wait for workers
         self._lock = threading.Lock()
 
@@ -75,7 +85,7 @@ class RolloutKeeping:
                 if shared is None:
                     store_rollout(self._folder, rollout, self._fps)
                 yield shared
-        elif self._encoders is not None and not any(isinstance(rollout, FiledRollout) for rollout in rollouts):
+        elif self._encoders is not None and self._are_seen(rollouts, self._encoders):
             for rollout, shared in zip(rollouts, thread_map(share, rollouts), strict=True):
                 if shared is None:
                     store_rollout(self._folder, rollout, self._fps)
@@ -87,6 +97,20 @@ class RolloutKeeping:
         else:
             for _ in store_rollouts(self._folder, rollouts, self._fps):
                 yield None
+
+    def _are_seen(self, rollouts: Sequence[Rollout], encoders: WorkerPool) -> bool:
+        """Whether encoders can store these: some have frames here, and the system lets another process map them."""
+        framed = [rollout for rollout in rollouts if len(rollout.frames)]
+        if not framed or any(isinstance(rollout, FiledRollout) for rollout in rollouts):
+            return False
+        if not self._tried and (shared := share(framed[0])) is not None:
+            self._tried = True
+            try:
+                if not encoders.submit(is_seen, shared).result():
+                    self._encoders = None
+            finally:
+                shared.close()
+        return self._encoders is not None
 
     def _workers_want_more(self) -> bool:
         workers = self._jobs.workers
@@ -111,6 +135,41 @@ def _let_go(shared: SharedRollout, _: Future[None]) -> None:
     shared.close()
 
 
+def is_seen(shared: SharedRollout) -> bool:
+    """In an encoder: whether it can map the frames."""
+    try:
+        shared.load()
+    except OSError:
+        return False
+    return True
+
+
 def store_shared(folder: Path, shared: SharedRollout, fps: float) -> None:
     """In an encoder: store a rollout."""
     store_rollout(RunFolder(folder), shared.load(), fps)
+
+
+class BeingStored:
+    """Rollouts that encoders are at work on, by batch. Where the block of its `with` fails, they are stored first."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Sequence[tuple[BatchItem, Future[None]]]] = deque()
+
+    def __enter__(self) -> BeingStored:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception):  # who presses Ctrl-C does not wait
+            wait([future for batch in self._batches for _, future in batch])
+
+    def add(self, batch: Sequence[tuple[BatchItem, Future[None]]], patience: float) -> None:
+        """Add a batch, and wait for it for at most so many seconds."""
+        self._batches.append(batch)
+        wait([future for _, future in batch], timeout=patience)
+
+    def stored(self, besides: int) -> Iterator[BatchItem]:
+        """What is stored, in order; raises why one was not. All but so many of the last batches are waited for."""
+        while self._batches and (len(self._batches) > besides or all(each.done() for _, each in self._batches[0])):
+            for item, future in self._batches.popleft():
+                future.result()
+                yield item

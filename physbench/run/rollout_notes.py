@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from physbench.clips.clip import Row
@@ -11,7 +10,6 @@ from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.run.run_state import Run
 
 MOST_SAID = 5  # events and notes
-SAVED_EVERY = 1.0  # s between two times at which hashes of states are written down
 
 
 class RolloutNotes:
@@ -19,7 +17,6 @@ class RolloutNotes:
 
     def __init__(self, run: Run, engine: RolloutEngine) -> None:
         self.run, self.engine = run, engine
-        self.saved = -SAVED_EVERY  # when the manifest was written last
         self.said = 0  # events and notes
         self.noted = 0  # of the engine's notes
 
@@ -36,11 +33,10 @@ class RolloutNotes:
                 after[item.id] = number
         known = self.run.manifest.setdefault("states", {})
         states_here = {item.row.id: states[item.row] for item in result.batch.items if item.row in states}
-        known |= states_here
-        if after != before or time.monotonic() - self.saved > SAVED_EVERY:
+        if after != before or not states_here.items() <= known.items():
             self.run.manifest["regrouped"] = after
+            known |= states_here
             self.run.save_manifest()
-            self.saved = time.monotonic()
         self.run.count_time("model_seconds", result.seconds / self.engine.devices)
         speed["model_frames"] = speed.get("model_frames", 0) + sum(one.steps for one in result.rollouts)
         if result.events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,3 +191,15 @@ def test_arrays_of_other_shapes_are_damage(clips: dict[str, Clip], tmp_path: Pat
     pack_clips(SUITE, SPEC, lambda each: odd[each.id], path)
     with pytest.raises(UsageError, match=f"damaged at {row.id}"):
         PackedClips(path).get(row, SPEC)
+
+
+def test_frames_that_cannot_be_unpacked_are_damage(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are unpacked when they are asked for. Their hash fits: whoever made the archive wrote it."""
+    clip = PackedClips(packed).get(SUITE.rows[0], SPEC)
+
+    def broken(*_: object) -> tuple[int, ...]:
+        raise zlib.error("invalid distance too far back")
+
+    monkeypatch.setattr(packed_clips, "_frames_header", broken)
+    with pytest.raises(UsageError, match=f"damaged at {SUITE.rows[0].id}"):
+        clip.context(3)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
 from physbench.storage.cache_dir import cache_dir
+from physbench.world.scene import RenderSpec
 
 SPEC = render_spec(32, 10)
 ROWS = [Row("falling/projectile-v1", "test", seed) for seed in range(3)]
@@ -182,3 +186,24 @@ def test_unfinished_files_of_long_ago_are_removed(tmp_path: Path, clip: Clip) ->
     os.utime(old, (0, 0))
     clips.ensure(ROWS[:1], SPEC, workers=1)
     assert not old.exists() and new.exists()
+
+
+def test_threads_make_one_clip_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where clips cannot be stored, those who read them make them: what draws them is one for a process."""
+    at_work, most = threading.Semaphore(0), []
+
+    def making(row: Row, spec: RenderSpec) -> Clip:
+        at_work.release()
+        time.sleep(0.01)
+        most.append(at_work._value)
+        clip = make_clip(row, spec)
+        assert at_work.acquire(blocking=False)
+        return clip
+
+    monkeypatch.setattr(store, "make_clip", making)
+    clips = ClipStore(tmp_path)
+    with ThreadPoolExecutor(3) as threads:
+        made = list(threads.map(lambda row: clips.get(row, SPEC), ROWS))
+    assert most == [1] * 3
+    for row, clip in zip(ROWS, made, strict=True):
+        assert_same(make_clip(row, SPEC), clip)

@@ -107,7 +107,9 @@ def test_the_device_writes_into_shared_memory(monkeypatch: pytest.MonkeyPatch) -
     shape = (2, 3, 3, 8, 8)
     memory = mmap.mmap(-1, math.prod(shape))
     out = torch.from_numpy(np.frombuffer(memory, dtype=np.uint8))
-    assert pin(out) and out.is_pinned()
+    assert pin(out, torch.device("cuda")) and out.is_pinned()
+    assert not pin(out, torch.device("cuda")), "it is pinned already"
+    torch.ones(2, device="cuda").sum().item()  # and that is no error of who works next
     out, receiver = out.view(shape), FrameReceiver(3)
     frames = torch.rand(shape, device="cuda")
     frames[1, 2, 0, 0, 0] = torch.inf

@@ -156,3 +156,19 @@ def test_chunks_are_let_go_when_they_have_arrived(toys, clip_maker) -> None:
 
     roll(Chunked(), part_of([clip_maker(0, horizon=40)], Chunked().card, 40))
     assert most <= 2
+
+
+def test_a_model_that_writes_to_its_actions_is_shown_the_true_ones_again(toys, clip_maker) -> None:
+    seen = []
+
+    class Doubling(toys.Short):
+        def rollout(self, context, *, actions, **asked):
+            seen.append(actions.clone())
+            return super().rollout(context, actions=actions.mul_(2), **asked)
+
+    model = Doubling()
+    part = part_of([clip_maker(0, horizon=10, impulse=True)], model.card, 10)
+    for _ in range(2):
+        roll(model, part)
+    assert len(seen) == 6
+    assert all(torch.equal(*pair) for pair in zip(seen[:3], seen[3:], strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 
 from physbench.cli.main import run
+from physbench.clips.clip import Row
+from physbench.errors import PhysbenchError
 from physbench.progress import Progress
+from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_store import has_rollout, load_rollout
 from physbench.rollouts.shared_rollout import SharedRollout, share
 from physbench.run import rollout_keeping
-from physbench.run.rollout_keeping import BYTES_AHEAD, JOBS_AHEAD, RolloutKeeping, encoders
+from physbench.run.rollout_keeping import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders
 from physbench.run.worker_jobs import Jobs
 from physbench.storage.run_folder import RunFolder
 
@@ -56,7 +60,7 @@ def test_encoders_store_what_waits_and_the_job_begins_then(tmp_path: Path, monke
     monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
     folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {})
     states = Rollout("clip.9", 0, np.zeros((0, 16, 16, 3), np.uint8), failure="none")
-    with encoders() as pool:
+    with encoders(2) as pool:
         sent = list(RolloutKeeping(folder, 15.0, jobs, False, pool).kept([*ROLLOUTS, states]))
         assert [isinstance(each, Future) for each in sent] == [True, True, True, False]
         for rollout, each in zip(ROLLOUTS, sent, strict=False):
@@ -67,15 +71,63 @@ def test_encoders_store_what_waits_and_the_job_begins_then(tmp_path: Path, monke
     assert has_rollout(folder, "clip.9", 0)
 
 
-def test_few_cores_have_no_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: 3)
-    with encoders() as pool:
+def test_who_does_not_see_the_memory_does_not_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
+    monkeypatch.setattr(rollout_keeping, "share", hidden)
+    with encoders(2) as pool:
+        keeping = RolloutKeeping(RunFolder(tmp_path), 15.0, Jobs(Progress("jobs"), 2, {}), False, pool)
+        assert list(keeping.kept(ROLLOUTS)) == [None] * 3
+    assert all(has_rollout(RunFolder(tmp_path), rollout.clip_id, 0) for rollout in ROLLOUTS)
+
+
+def hidden(rollout: Rollout) -> SharedRollout | None:
+    """Shared, but as the system may have it, so that no other process can look."""
+    found = share(rollout)
+    return None if found is None else replace(found, owner=0)
+
+
+@pytest.mark.parametrize(("many", "workers"), [(3, 2), (4, 1)])
+def test_few_cores_or_one_worker_have_no_encoders(many: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: many)
+    with encoders(workers) as pool:
         assert pool is None
+
+
+def test_without_room_for_processes_threads_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise PhysbenchError("/dev/shm has no room")
+
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
+    monkeypatch.setattr(rollout_keeping, "WorkerPool", full)
+    with encoders(2) as pool:
+        assert pool is None
+
+
+def test_what_is_stored_goes_on_at_once_and_the_last_batches_are_not_waited_for() -> None:
+    storing, slow, quick = BeingStored(), Future[None](), Future[None]()
+    items = [BatchItem(Row("falling/stack-v1", "test", seed)) for seed in range(3)]
+    quick.set_result(None)
+    storing.add([(items[0], quick)], 0)
+    assert list(storing.stored(2)) == items[:1]
+    storing.add([(items[1], slow)], 0.01)
+    storing.add([(items[2], quick)], 0)
+    assert list(storing.stored(2)) == [], "in order"
+    threading.Timer(0.05, slow.set_result, [None]).start()
+    assert list(storing.stored(0)) == items[1:]
+
+
+def test_where_a_run_fails_what_was_made_is_stored_first() -> None:
+    storing, slow = BeingStored(), Future[None]()
+    storing.add([(BatchItem(Row("falling/stack-v1", "test", 0)), slow)], 0)
+    threading.Timer(0.05, slow.set_result, [None]).start()
+    with pytest.raises(ValueError, match="another"), storing:
+        raise ValueError("another")
+    assert slow.done()
 
 
 def evaluated(out: Path, toys: Path) -> dict[str, bytes]:
     """What a small run leaves."""
-    what = ("--suite", "smoke", "--tasks", "projectile,head-on", "--workers", "1", "--keep-rollouts", "all")
+    what = ("--suite", "smoke", "--tasks", "projectile,head-on", "--workers", "2", "--keep-rollouts", "all")
     model = (f"{toys / 'toy.py'}:factory", "--device", "cpu", "--batch-size", "3")
     assert run(("eval", *model, *what, "--scorers", "drift/accuracy", "--no-diagnosis", "--out", str(out))) == 0
     return {path.name: path.read_bytes() for files in FILES for path in out.glob(files)}
@@ -94,7 +146,7 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
             sent.append(found)
         return found
 
-    def hidden(rollout: Rollout) -> Any:
+    def unseen(rollout: Rollout) -> Any:
         found = counted(rollout)
         return None if found is None else replace(found, owner=0)
 
@@ -103,7 +155,7 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
         ("files", -1, 2, counted),
         ("encoders", -1, 4, counted),
         ("memory", 100, 2, counted),
-        ("hidden", 100, 2, hidden),
+        ("hidden", 100, 2, unseen),
     )
     for name, ahead, many, shared in ways:
         monkeypatch.setattr(rollout_keeping, "cores", lambda many=many: many)
