@@ -15,7 +15,7 @@ from physbench.worker_pool import cores
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-TURN = 5e-4  # s
+SWITCH_INTERVAL = 5e-4  # s
 
 
 def thread_map(function: Callable[[Item], Made], items: Sequence[Item]) -> Generator[Made, None, None]:
@@ -36,10 +36,10 @@ def thread_map(function: Callable[[Item], Made], items: Sequence[Item]) -> Gener
 
 
 @contextmanager
-def quick_turns() -> Iterator[None]:
-    """Threads of this process take turns at once: by default, one that wants to hand on work waits 5 ms for another."""
+def short_switch_interval() -> Iterator[None]:
+    """Threads of this process wait less for one another: for 5 ms by default, where another one computes in Python."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(TURN)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Threads of one process: order, errors, turns."""
+"""Threads of one process: order, errors, switch interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 import pytest
 
 from physbench import thread_map as module
-from physbench.thread_map import TURN, quick_turns, thread_map
+from physbench.thread_map import SWITCH_INTERVAL, short_switch_interval, thread_map
 
 
 @pytest.fixture(params=[1, 4])
@@ -60,10 +60,10 @@ def test_what_has_not_begun_when_the_caller_stops_is_not_done(cores: int) -> Non
     assert len(done) <= 2 * cores + 1
 
 
-def test_turns_are_as_before_afterwards() -> None:
+def test_the_switch_interval_is_as_before_afterwards() -> None:
     before = sys.getswitchinterval()
-    with pytest.raises(KeyError), quick_turns():
-        assert sys.getswitchinterval() == pytest.approx(TURN)
+    with pytest.raises(KeyError), short_switch_interval():
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
         raise KeyError
     assert sys.getswitchinterval() == before
 

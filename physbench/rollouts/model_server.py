@@ -140,7 +140,7 @@ class RolloutWorker:
         self.handed = handed
         self.autocast = autocast
         self.compiled = compiled
-        self.of_the_model: tuple[type[BaseException], ...] = (Exception, SystemExit)  # what it raises fails its clips
+        self.model_errors: tuple[type[BaseException], ...] = (Exception, SystemExit)  # fail the clips
 
     @classmethod
     def loaded(cls, send: Callable[[Report], object], memory: int, load: LoadRequest) -> RolloutWorker:
@@ -215,7 +215,7 @@ class RolloutWorker:
                 results = self._roll_out(job, slots, memory_answers, notes)
             except (AnswerError, ModelError) as error:
                 results = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
-            except self.of_the_model as error:
+            except self.model_errors as error:
                 out_of_memory = is_out_of_memory(error)
                 message = str(error) if isinstance(error, PhysbenchError) else describe_error(error)
                 if "--debug" in sys.argv:
@@ -304,7 +304,7 @@ def main() -> None:
         worker = RolloutWorker.loaded(send, int(sys.argv[2]), load)
         info = worker.info
         worker.pins = True
-        worker.of_the_model += (KeyboardInterrupt,)  # in this process Ctrl-C is ignored: the model has raised it
+        worker.model_errors += (KeyboardInterrupt,)  # in this process Ctrl-C is ignored: the model has raised it
     except PhysbenchError as error:
         send(LoadFailure(str(error), traceback.format_exc()))
         return

@@ -35,7 +35,7 @@ from physbench.run.running_skill import RunningSkill
 from physbench.run.status_lines import Announced, StatusLines
 from physbench.run.unseen_clips import UnseenClips, unseen
 from physbench.run.worker_jobs import Jobs, duration
-from physbench.thread_map import quick_turns
+from physbench.thread_map import short_switch_interval
 from physbench.worker_pool import WorkerPool
 
 UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides one for each worker
@@ -239,7 +239,7 @@ class Middle:
     def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
         """Roll out what is missing, keep it, and have it scored; no more of it than the run may."""
         shares = self.shares and self.scores and self.pool is not None and self.pool.shares_memory
-        with quick_turns(), encoders(self.run.workers) as pool:
+        with short_switch_interval(), encoders(self.run.workers) as pool:
             self.keeping = RolloutKeeping(self.run.folder, self.run.card.fps, jobs, shares, pool)
             with self.storing:
                 self.roll_legs(engine, jobs, todo)

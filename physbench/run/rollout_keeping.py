@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,22 +80,26 @@ class RolloutKeeping:
         """
         give_back()  # what was free before these came
         if self._shares and self._workers_want_more():
-            for rollout, shared in zip(rollouts, thread_map(share, rollouts), strict=True):
-                if shared is None:
-                    store_rollout(self._folder, rollout, self._fps)
-                yield shared
+            yield from self._shared_or_stored(rollouts)
         elif self._encoders is not None and self._are_seen(rollouts, self._encoders):
-            for rollout, shared in zip(rollouts, thread_map(share, rollouts), strict=True):
-                if shared is None:
-                    store_rollout(self._folder, rollout, self._fps)
-                    yield None
-                else:
-                    storing = self._encoders.submit(store_shared, self._folder.path, shared, self._fps)
-                    storing.add_done_callback(partial(_let_go, shared))
-                    yield storing
+            for shared in self._shared_or_stored(rollouts):
+                yield None if shared is None else self._stored_by(self._encoders, shared)
         else:
             for _ in store_rollouts(self._folder, rollouts, self._fps):
                 yield None
+
+    def _shared_or_stored(self, rollouts: Sequence[Rollout]) -> Generator[SharedRollout | None, None, None]:
+        """Rollouts in shared memory; None for one that does not go there, and is stored."""
+        for rollout, shared in zip(rollouts, thread_map(share, rollouts), strict=True):
+            if shared is None:
+                store_rollout(self._folder, rollout, self._fps)
+            yield shared
+
+    def _stored_by(self, encoders: WorkerPool, shared: SharedRollout) -> Future[None]:
+        """Have an encoder store a rollout; its memory is let go then."""
+        storing = encoders.submit(store_shared, self._folder.path, shared, self._fps)
+        storing.add_done_callback(lambda _: shared.close())
+        return storing
 
     def _are_seen(self, rollouts: Sequence[Rollout], encoders: WorkerPool) -> bool:
         """Whether encoders can store these: some have frames here, and the system lets another process map them."""
@@ -129,10 +132,6 @@ class RolloutKeeping:
     def _count(self, more: int) -> None:
         with self._lock:
             self._shared += more
-
-
-def _let_go(shared: SharedRollout, _: Future[None]) -> None:
-    shared.close()
 
 
 def is_seen(shared: SharedRollout) -> bool:
