@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from physbench.clips.clip import Clip
+from physbench.tracks.mean_planes import mean_planes
 from physbench.world.camera import px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.meshes import body_mesh
@@ -155,12 +156,7 @@ def _still(clip: Clip, factor: int) -> tuple[Float, NDArray[np.bool_]]:
             np.linspace(clip.handover, len(clip.frames) - 1, ahead),
         ]
     ).astype(int)
-    frames = clip.frames[index].astype(np.float32)
-    if factor > 1:
-        height, width = (side // factor for side in frames.shape[1:3])
-        frames = frames[:, : height * factor, : width * factor]
-        frames = frames.reshape(len(index), height, factor, width, factor, 3).mean((2, 4))
-    red, green, blue = np.moveaxis(frames, -1, 0)
+    red, green, blue = mean_planes(clip.frames[index], factor)
     hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > GREYEST
     grey = (red + green + blue) / 3
     many = (~hued).sum(0)
