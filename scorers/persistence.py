@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.image_stats import Frames, squares_apart
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
@@ -35,12 +38,17 @@ def persistence_skill(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     every mean.
     """
     count = min(clip.horizon, max(1, round(SPAN * clip.spec.fps)))
-    truth = clip.future()[:count].astype(np.float32)
-    frozen = clip.context(1).astype(np.float32)
-    shown = np.repeat(frozen, count, axis=0)
-    predicted = rollout.frames[:count]
-    shown[: len(predicted)] = predicted
-    still, own = (float(np.sqrt(np.mean((each - truth) ** 2))) for each in (frozen, shown))
+    truth, frozen, predicted = clip.future()[:count], clip.context(1)[0], rollout.frames
+    still = _error([frozen] * count, truth)
+    own = _error([predicted[i] if i < len(predicted) else frozen for i in range(count)], truth)
     if still < STANDSTILL:
         return Reading(None, "not applicable", "ground truth stands still")
     return Reading((still - own) / (still + own))
+
+
+def _error(shown: Sequence[Frames], truth: Frames) -> float:
+    """Root mean square of levels by which frames (T, H, W, 3) differ from ground truth."""
+    squares = np.empty(truth.shape, dtype=np.float32)
+    for frame, true, out in zip(shown, truth, squares, strict=True):  # one by one, in the processor's cache
+        out[:] = squares_apart(frame, true)
+    return float(np.sqrt(np.mean(squares)))

@@ -37,10 +37,10 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     frames = frame_indices(min(len(rollout.frames), clip.horizon))
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
-    true = mean_squared_gradient(clip.future()[frames])
+    true = mean_squared_gradient(clip.future(), frames)
     if (true < NO_EDGES).any():
         return {"": Reading(None, "not applicable", "a frame of ground truth shows nothing")}
-    ratio = np.sqrt(mean_squared_gradient(rollout.frames[frames]) / true)
+    ratio = np.sqrt(mean_squared_gradient(rollout.frames, frames) / true)
     times = (frames + 1) / clip.spec.fps
     readings = {"": Reading(float(ratio[times >= 0.75 * times[-1]].mean()))}
     if len(ratio) > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ MIN_COLOUR = 40  # levels between the largest and the smallest channel; greys ha
 
 Frames = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def frame_indices(count: int) -> NDArray[np.intp]:
@@ -18,28 +21,41 @@ def frame_indices(count: int) -> NDArray[np.intp]:
 
 
 def colour_mask(frames: Frames) -> Mask:
-    """Where frames (T, H, W, 3) have colour (T, H, W)."""
-    red, green, blue = channels(frames)
-    high = np.maximum(np.maximum(red, green), blue)
-    low = np.minimum(np.minimum(red, green), blue)
-    return np.asarray(high - low >= MIN_COLOUR)
+    """Where frames (..., H, W, 3) have colour (..., H, W)."""
+    return np.asarray(over_channels(np.maximum, frames) - over_channels(np.minimum, frames) >= MIN_COLOUR)
 
 
-def channels(frames: Frames) -> tuple[Frames, Frames, Frames]:
-    """Red, green and blue (..., H, W) of frames (..., H, W, 3): an axis of 3 is slow to reduce."""
-    return frames[..., 0], frames[..., 1], frames[..., 2]
+def over_channels(combine: np.ufunc, pixels: NDArray[Scalar]) -> NDArray[Scalar]:
+    """What `combine` makes of the channels (..., H, W) of pixels (..., H, W, 3), in their type.
+
+    All neighbours in memory are combined, of which every third is kept: an axis of 3 is slow to reduce, and bytes that
+    lie apart are slow to read.
+    """
+    flat = pixels.reshape(-1)
+    pairs = combine(flat[:-1], flat[1:])
+    return np.asarray(combine(pairs[:-1], flat[2:])[::3]).reshape(pixels.shape[:-1])
 
 
 def levels_apart(one: Frames, other: Frames) -> Frames:
     """|one - other| of levels, without a wider type."""
-    return np.asarray(np.maximum(one, other) - np.minimum(one, other))
+    apart = np.maximum(one, other)
+    apart -= np.minimum(one, other)
+    return np.asarray(apart)
 
 
-def mean_squared_gradient(frames: Frames) -> NDArray[np.float64]:
-    """Mean squared difference (T,) of neighbouring pixels of frames (T, H, W, 3), over rows, columns and channels."""
+def squares_apart(one: Frames, other: Frames) -> NDArray[np.float32]:
+    """(one - other)^2 of levels; as whole numbers below 2^16 they are made in less memory than as floats."""
+    apart = levels_apart(one, other)
+    return np.multiply(apart, apart, dtype=np.uint16).astype(np.float32)
+
+
+def mean_squared_gradient(frames: Frames, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mean squared difference (n,) of neighbouring pixels, over rows, columns and channels.
+
+    Of `chosen` (n,) of frames (T, H, W, 3).
+    """
     found = []
-    for frame in frames:  # one by one, so that the differences stay in the processor's cache
-        levels = frame.astype(np.float32)
-        across, down = np.diff(levels, axis=1), np.diff(levels, axis=0)
-        found.append((np.mean(across**2) + np.mean(down**2)) / 2)
+    for frame in map(frames.__getitem__, chosen):  # one by one: the differences stay in the processor's cache
+        across, down = squares_apart(frame[:, 1:], frame[:, :-1]), squares_apart(frame[1:], frame[:-1])
+        found.append((np.mean(across) + np.mean(down)) / 2)
     return np.asarray(found, np.float64)

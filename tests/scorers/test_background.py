@@ -1,0 +1,68 @@
+"""What is read of a background and of first frames, against the plain formulas on all frames at once, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scorers.background import MAX_COLOUR, MAX_STATIC_CHANGE, OBJECT_REACH, background
+from physbench.scorers.persistence import SPAN, persistence_skill
+from physbench.scoring.image_stats import MIN_COLOUR, frame_indices
+
+Clips = Callable[..., Clip]
+Frames = NDArray[np.uint8]
+SQUARE = np.ones((1, 2 * OBJECT_REACH + 1, 2 * OBJECT_REACH + 1), dtype=bool)
+
+
+def coloured(frames: Frames) -> NDArray[np.bool_]:
+    return np.ptp(frames, axis=-1) >= MIN_COLOUR
+
+
+def changes(clip: Clip, shown: Frames) -> NDArray[np.float64]:
+    """Levels (T,) by which a background changed."""
+    frames = frame_indices(len(shown))
+    before, shown, truth = clip.frames[clip.handover], shown[frames].astype(int), clip.future()[frames].astype(int)
+    own = coloured(shown)
+    own &= (own.sum(axis=(1, 2)) <= MAX_COLOUR * clip.full_area[clip.handover, list(clip.tracked)].sum())[:, None, None]
+    out = binary_dilation(own | coloured(before[None]), SQUARE)
+    out |= np.abs(truth - before).max(axis=-1) > MAX_STATIC_CHANGE
+    off = np.abs(shown - before).sum(axis=-1) / 3
+    return np.asarray(np.where(out, 0.0, off).sum(axis=(1, 2)) / (~out).sum(axis=(1, 2)))
+
+
+def continuations(clip: Clip) -> dict[str, Frames]:
+    """Truth and noise around it: weak noise has no colour, strong noise more than all objects."""
+    rng, true = np.random.default_rng(0), clip.future().astype(int)
+    noise = {f"{level} levels": true + rng.integers(-level, level + 1, true.shape) for level in (0, 3, 15, 25, 90)}
+    noise["a part"] = noise["15 levels"][: len(true) // 3]
+    noise["one frame"] = noise["15 levels"][:1]
+    return {name: frames.clip(0, 255).astype(np.uint8) for name, frames in noise.items()}
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-lift-v1"])
+def test_a_background_is_read_as_from_all_frames_at_once(clip_of: Clips, task: str) -> None:
+    clip = clip_of(task)
+    for name, shown in continuations(clip).items():
+        found = background.function(clip, Rollout(clip.id, 0, shown), None)
+        times = (frame_indices(len(shown)) + 1) / clip.spec.fps
+        expected = float(changes(clip, shown)[times >= 0.75 * times[-1]].mean())
+        assert found[""].value == expected, name  # type: ignore[index]
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-lift-v1"])
+def test_skill_is_read_as_from_floats(clip_of: Clips, task: str) -> None:
+    clip = clip_of(task)
+    count = round(SPAN * clip.spec.fps)
+    truth, frozen = clip.future()[:count].astype(np.float32), clip.context(1).astype(np.float32)
+    still = float(np.sqrt(np.mean((frozen - truth) ** 2)))
+    for name, shown in continuations(clip).items():
+        whole = np.concatenate([shown[:count].astype(np.float32), np.repeat(frozen, count, axis=0)])[:count]
+        own = float(np.sqrt(np.mean((whole - truth) ** 2)))
+        found = persistence_skill.function(clip, Rollout(clip.id, 0, shown), None)
+        assert found.value == (still - own) / (still + own), name  # type: ignore[union-attr]
