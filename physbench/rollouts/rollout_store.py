@@ -114,7 +114,7 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
     try:
         document = _whole_sidecar(folder, clip_id, sample)
         shape = tuple(document["shape"])
-        frames = read_video(video) if shape[0] else np.zeros(shape, dtype=np.uint8)
+        frames = read_video(video, shape[0]) if shape[0] else np.zeros(shape, dtype=np.uint8)
         if frames.shape != shape or frames_hash(frames) != document["frames_hash"]:
             return None  # a codec that does not give back what it was given
         states = None

@@ -85,8 +85,10 @@ def score_clip(
     then failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed
     on.
     """
-    seen, states = clip.context(context), rollout.states
-    nothing = replace(rollout, frames=seen[:0], states=None if states is None else states[:0])
+    states = rollout.states
+    # All frames of a stored clip are needed beside a picture: those of the context would be unpacked twice.
+    true = clip.frames if states is None else clip.context(context)
+    nothing = replace(rollout, frames=true[:0], states=None if states is None else states[:0])
     tracks, started = None, time.monotonic()
     if rollout.failure is None:
         try:

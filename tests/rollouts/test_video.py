@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physbench.errors import PhysbenchError
+from physbench.rollouts import video
 from physbench.rollouts.video import read_video, write_video
 
 
@@ -15,6 +16,7 @@ def test_the_round_trip_is_exact(tmp_path_factory, length: int, height: int, wid
     frames = np.concatenate([noise, noise[-1:], noise[-1:] // 2, noise[:1]])  # skipped blocks, residuals, references
     write_video(path, frames, fps)
     assert np.array_equal(read_video(path, len(frames)), frames)
+    assert np.array_equal(read_video(path), frames)
 
 
 def test_the_bytes_depend_on_the_frames_alone(tmp_path) -> None:
@@ -37,3 +39,13 @@ def test_truncated_and_foreign_files_are_told(tmp_path) -> None:
         read_video(path)
     with pytest.raises(PhysbenchError, match="does not exist"):
         read_video(tmp_path / "none.mkv")
+
+
+def test_more_frames_than_there_is_room_for_at_first(tmp_path, monkeypatch) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (9, 48, 33, 3), dtype=np.uint8)
+    write_video(tmp_path / "a.mkv", frames, 15)
+    for room in (1, 2, 9, 64):
+        monkeypatch.setattr(video, "FIRST_FRAMES", room)
+        assert np.array_equal(read_video(tmp_path / "a.mkv"), frames)
+    with pytest.raises(PhysbenchError, match="expected 4 frames, got 9"):
+        read_video(tmp_path / "a.mkv", 4)
