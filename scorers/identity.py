@@ -78,7 +78,7 @@ def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]
     expected = expected & ~unclear
     distance = np.linalg.norm(clip.px_positions()[window][:, :, None] - tracks.position[:, None], axis=-1)  # (T, K, K)
     diameter = np.maximum(clip.diameters()[window] * clip.pixels_per_metre, 1e-9)
-    share = _overlap(np.nan_to_num(distance / diameter[..., None], nan=1.0))
+    share = _overlap(np.nan_to_num(distance / diameter[..., None], nan=1.0)).tolist()
     true: list[list[int]] = []
     found: list[list[int]] = []
     overlap: list[list[list[float]]] = []
@@ -87,7 +87,7 @@ def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]
         more = int(tracks.duplicates[t].sum()) + int(tracks.hallucinations[t])
         true.append(true_now)
         found.append([*seen_now, *range(FIRST_UNKNOWN, FIRST_UNKNOWN + more)])
-        overlap.append([[float(share[t, k, j]) if j < FIRST_UNKNOWN else 0.0 for j in found[-1]] for k in true_now])
+        overlap.append([[share[t][k][j] if j < FIRST_UNKNOWN else 0.0 for j in found[-1]] for k in true_now])
     return true, found, overlap
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -69,18 +69,26 @@ def colours_of(hues: tuple[int, ...], device: torch.device) -> Colours:
     )
 
 
-def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDArray[np.uint8]:
+@cache
+def _plane() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Opponent colours (TABLE_SIDE, TABLE_SIDE, 2) of the entries of a table, in levels, and their sizes."""
     steps = np.arange(TABLE_SIDE) - TABLE_HALF_STEPS
     a, b = np.meshgrid(steps * TABLE_STEP_A, steps * TABLE_STEP_B, indexing="ij")
-    plane = np.stack([a / 2, math.sqrt(3) / 2 * b], axis=-1)  # (TABLE_SIDE, TABLE_SIDE, 2)
-    size = np.linalg.norm(plane, axis=-1)
+    plane = np.stack([a / 2, math.sqrt(3) / 2 * b], axis=-1)
+    return plane, np.linalg.norm(plane, axis=-1)
+
+
+def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDArray[np.uint8]:
+    plane, size = _plane()
     label = np.where(size >= CHROMA_GATE, UNKNOWN_HUE, 0)
     if len(unit):
-        along = plane @ unit.T  # (TABLE_SIDE, TABLE_SIDE, K)
-        best = along.argmax(-1)
-        near = along.max(-1) >= size * math.cos(math.radians(HUE_TOLERANCE_DEG))
-        against = along <= -size[..., None] * math.cos(math.radians(HUE_TOLERANCE_DEG))
-        halo = (against & (size[..., None] < HALO_SHARE * chroma)).any(-1)
+        along = np.ascontiguousarray(np.moveaxis(plane @ unit.T, -1, 0))  # (K, ...): an innermost axis of K is slow
+        most, least = along.max(axis=0), size * math.cos(math.radians(HUE_TOLERANCE_DEG))
+        best, halo = np.zeros(size.shape, dtype=np.int64), np.zeros(size.shape, dtype=bool)
+        for k in reversed(range(len(unit))):  # the first of equals is the best
+            best[along[k] == most] = k
+            halo |= (along[k] <= -least) & (size < HALO_SHARE * chroma[k])
+        near = most >= least
         label = np.where(halo & ~near, 0, label)
         label = np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], 1 << best, 0), label)
     return np.asarray(label, dtype=np.uint8).reshape(-1)
