@@ -57,7 +57,7 @@ from physbench.dynamics.contact_times import (
     first_slide_end,
     stays_clear,
 )
-from physbench.dynamics.motion_pieces import more_room, moved_by, record_contacts, record_piece
+from physbench.dynamics.motion_pieces import evaluate, more_room, moved_by, record_contacts, record_piece
 from physbench.world.compiled import borrowing, kernel
 
 Array = NDArray[np.float64]
@@ -191,6 +191,32 @@ def follow(
             last[w * size + k] = used
         start, since = stop, end
     return begin[:used], pieces[:used], last, until, touches[:touched]
+
+
+_follow, _evaluate = follow.function, evaluate.function  # as compiled code calls them
+
+
+@kernel(
+    f"(UniTuple({SCENE}, 2), UniTuple(float64[:,::1], 2), UniTuple(boolean, 2), UniTuple(UniTuple(float64, 2), 2),"
+    "int64[:,::1], int64[:,::1], float64[:,:,::1], boolean, float64[::1])"
+)
+def followed_positions(
+    worlds: tuple[Columns, Columns],
+    gravity: tuple[Array, Array],
+    table: tuple[bool, bool],
+    rules: tuple[tuple[float, float], tuple[float, float]],
+    span: Whole,
+    intervention: Whole,
+    value: Array,
+    smooth: bool,
+    steps: Array,
+) -> Array:
+    """Positions (K, F, N, 2) m at steps (F,), ascending, of the motion that `follow` gives for the same arguments."""
+    begin, pieces, last, until, _ = _follow(worlds, gravity, table, rules, span, intervention, value, smooth)
+    found = np.empty((1, value.shape[1], len(steps), pieces.shape[1], 2))
+    _evaluate(begin, pieces, last, until, span, steps, found)
+    positions: Array = found[0]
+    return positions
 
 
 @borrowing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,11 @@ class ForwardModel:
         """Acceleration (N, 2) m/s2 of bodies in free motion at positions (N, 2) m."""
         if self.world is not None:
             return np.broadcast_to(self.world.gravity, position.shape)
-        return KeplerSimulator(self.scene, self.index).acceleration(position)
+        return self._orbits.acceleration(position)
+
+    @cached_property
+    def _orbits(self) -> KeplerSimulator:
+        return KeplerSimulator(self.scene, self.index)
 
 
 def forward_model(scene: Scene, since: float) -> ForwardModel:

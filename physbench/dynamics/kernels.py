@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from physbench.dynamics.event_loop import follow
+from physbench.dynamics.event_loop import follow, followed_positions
 from physbench.dynamics.field_orbits import follow_field
 from physbench.dynamics.kepler_jit import follow_orbits
 from physbench.dynamics.motion_pieces import evaluate
-from physbench.dynamics.point_distances import weighted_distances
+from physbench.dynamics.point_distances import (
+    cumulative_squares,
+    distances,
+    first_beyond,
+    largest_share,
+    weighted_distances,
+    weighted_points,
+)
 from physbench.world.compiled import Kernel
 
-KERNELS: tuple[Kernel[..., Any], ...] = (follow, evaluate, follow_orbits, follow_field, weighted_distances)
+KERNELS: tuple[Kernel[..., Any], ...] = (
+    follow,
+    evaluate,
+    followed_positions,
+    follow_orbits,
+    follow_field,
+    weighted_distances,
+    distances,
+    first_beyond,
+    largest_share,
+    weighted_points,
+    cumulative_squares,
+)
 
 
 def compile_kernels() -> int:

@@ -23,7 +23,7 @@ from physbench.dynamics.array_layout import (
     face_columns,
     pair_columns,
 )
-from physbench.dynamics.event_loop import follow
+from physbench.dynamics.event_loop import follow, followed_positions
 from physbench.dynamics.motion_pieces import evaluate
 from physbench.dynamics.planar_scene import PlanarScene
 from physbench.dynamics.simulator import Simulator
@@ -108,16 +108,26 @@ class PlanarSimulator(Simulator):
 
     def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> PlanarTrajectory:
         """Simulate from the first intervention to step `end`."""
+        span, rows, value = self._spans(rows, value, end)
+        found = follow(self._worlds, self._gravity, self._table, self._rules, span, rows, value, smooth)
+        return PlanarTrajectory(span, value.shape[1], *found)
+
+    def positions(self, rows: Whole, value: Array, end: int, steps: Array, smooth: bool = False) -> Array:
+        """As `Simulator.positions`, in one compiled call."""
+        span, rows, value = self._spans(rows, value, end)
+        return followed_positions(
+            self._worlds, self._gravity, self._table, self._rules, span, rows, value, smooth, steps
+        )
+
+    def _spans(self, rows: Whole, value: Array, end: int) -> tuple[Whole, Whole, Array]:
+        """The spans (R, 2) of the worlds that are followed, and all interventions with those of the schedule."""
         if self._since < end:
             first = int(np.searchsorted(rows[:, STEP], self._since))
             rows, value = self._with_schedule(rows, value, end)
-            span = np.array([[first, self._since], [len(rows), end]], dtype=np.int64)
-        else:
-            if self._since == np.inf:
-                rows, value = self._with_schedule(rows, value, end)
-            span = np.array([[len(rows), end]], dtype=np.int64)
-        found = follow(self._worlds, self._gravity, self._table, self._rules, span, rows, value, smooth)
-        return PlanarTrajectory(span, value.shape[1], *found)
+            return np.array([[first, self._since], [len(rows), end]], dtype=np.int64), rows, value
+        if self._since == np.inf:
+            rows, value = self._with_schedule(rows, value, end)
+        return np.array([[len(rows), end]], dtype=np.int64), rows, value
 
     def _with_schedule(self, rows: Whole, value: Array, end: int) -> tuple[Whole, Array]:
         """Interventions together with those of the schedule up to step `end`."""

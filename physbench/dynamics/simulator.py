@@ -49,6 +49,10 @@ class Simulator(ABC):
             smooth: Events stay where they are in continuous time, so that the result has derivatives.
         """
 
+    def positions(self, rows: Whole, value: Array, end: int, steps: Array, smooth: bool = False) -> Array:
+        """Positions (K, F, N, 2) m at steps (F,), ascending, of what `follow` simulates."""
+        return self.follow(rows, value, end, smooth).positions(steps)
+
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
         """As `follow` with interventions in any order; those after `end` do not count."""
         rows, value, _ = intervention_arrays(changes, end)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.point_distances import weighted_distances
+from physbench.dynamics.point_distances import weighted_distances, weighted_points
 from physbench.dynamics.simulator import Trajectory, intervention_arrays
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 
@@ -32,10 +33,16 @@ ABSENT_RESIDUAL = 1e3  # sd, where a candidate is absent
 class WeightedPoints:
     """The M / 2 points of a track to which arcs are fitted."""
 
-    index: NDArray[np.intp]  # (M / 2,) in frames x bodies
+    index: Whole  # (M / 2,) in frames x bodies
     position: Array  # (M / 2, 2) m
     diameter: Array  # (M / 2,) m, of their bodies
     weight: Array  # (M / 2,) 1 / diameters: 1 / sd, or 1 / limit
+
+
+@lru_cache(maxsize=64)
+def _damping(count: int) -> Array:
+    """What is added to normal equations of `count` numbers (D, p, p)."""
+    return DAMPINGS[:, None, None] * np.eye(count)
 
 
 class ArcFit:
@@ -54,14 +61,20 @@ class ArcFit:
         moved = {self.arcs[c].disc for c in self.chosen if self.arcs[c].first == self.since}
         others = [n for n in range(len(problem.seen.diameter)) if n not in moved]
         self._frozen = problem.frozen(trajectory, self.since, others) if trajectory is not None else []
-        ends = np.cumsum([len(self.arcs[c].numbers) for c in self.chosen]).tolist()
-        self._parts = [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]  # of the numbers
+        ends = [0, *accumulate(len(self.arcs[c].numbers) for c in self.chosen)]
+        self._parts = [slice(*pair) for pair in pairwise(ends)]  # of the numbers
         self.start = np.concatenate([self.arcs[c].numbers for c in self.chosen])
-        self.steps = np.concatenate(
-            [np.repeat([POSITION_STEP, VELOCITY_STEP], len(self.arcs[c].numbers) // 2) for c in self.chosen]
-        )
-        self._diagonal = np.diag(self.steps)
         self._simulated: dict[bytes, Array] = {}  # positions (F, N, 2) m of simulated candidates
+
+    @cached_property
+    def steps(self) -> Array:
+        """Steps (p,) of numerical derivatives."""
+        sizes = [part.stop - part.start for part in self._parts]
+        return np.array([step for n in sizes for step in (POSITION_STEP, VELOCITY_STEP) for _ in range(n // 2)])
+
+    @cached_property
+    def _diagonal(self) -> Array:
+        return np.diag(self.steps)
 
     @cached_property
     def _interventions(self) -> tuple[Whole, Array, list[int | None]]:
@@ -78,36 +91,42 @@ class ArcFit:
         places = [order.index(len(self._frozen) + begins[c]) if c in begins else None for c in self.chosen]
         return rows, value, places
 
-    @property
+    @cached_property
     def _last(self) -> int:
         """The last step that is simulated."""
         return int(self.problem.seen.steps[self.frames.stop - 1])
 
-    def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:
-        """The trajectories of candidates with numbers (K, p)."""
+    def _begun(self, numbers: Array) -> tuple[Whole, Array]:
+        """Interventions of candidates with numbers (K, p): rows (M, 3) and values (M, K, 6)."""
         rows, first, places = self._interventions
-        value = np.repeat(first, len(numbers), axis=1)
+        value = first.repeat(len(numbers), axis=1)
         for c, place, part in zip(self.chosen, places, self._parts, strict=True):
             if place is not None:
                 self.problem.set_state(value[place], self.arcs[c].disc, self.arcs[c].face, numbers[:, part])
-        return self.problem.run(rows, value, self._last, smooth)
+        return rows, value
+
+    def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:
+        """The trajectories of candidates with numbers (K, p)."""
+        return self.problem.run(*self._begun(numbers), self._last, smooth)
 
     def positions(self, numbers: Array, smooth: bool = False) -> Array:
         """Positions (K, F, N, 2) m of candidates with numbers (K, p); each candidate is simulated once."""
-        steps = self.problem.seen.steps[self.frames]
         if smooth:
-            return self.trajectory(numbers, smooth).positions(steps)
+            return self._simulate(numbers, smooth)
         keys = [row.tobytes() for row in numbers]
         new = [k for k, key in enumerate(keys) if key not in self._simulated]
+        if len(new) == len(keys):
+            found = self._simulate(numbers)
+            self._simulated.update(zip(keys, found, strict=True))
+            return found
         if new:
-            found = self.trajectory(numbers[new]).positions(steps)
-            for k, position in zip(new, found, strict=True):
-                self._simulated[keys[k]] = position
-            if len(new) == len(keys):
-                return found
+            self._simulated.update(zip([keys[k] for k in new], self._simulate(numbers[new]), strict=True))
         if len(keys) == 1:
             return self._simulated[keys[0]][None]
         return np.stack([self._simulated[key] for key in keys])
+
+    def _simulate(self, numbers: Array, smooth: bool = False) -> Array:
+        return self.problem.positions(*self._begun(numbers), self._last, self.frames, smooth)
 
     def errors(self, numbers: Array) -> Array:
         """Distances (K, F, N) in diameters; NaN where there is no body or no point."""
@@ -121,15 +140,14 @@ class ArcFit:
 
     def _weighted(self, weight: Array) -> WeightedPoints:
         """The points with a weight above 0 of weights (F, N)."""
-        seen, index = self.problem.seen, np.flatnonzero(weight > 0)
-        position = seen.position[self.frames].reshape(-1, 2)[index]
-        diameter = seen.diameter[index % len(seen.diameter)]
-        return WeightedPoints(index, position, diameter, weight.ravel()[index])
+        seen = self.problem.seen
+        weight = np.ascontiguousarray(weight)
+        return WeightedPoints(*weighted_points(weight, seen.track[self.frames], seen.diameter))
 
     def _weight(self, mask: Mask) -> Array:
         """1 / sd of the known points of mask (F, N), else 0."""
         seen = self.problem.seen
-        return np.where(mask & seen.known[self.frames], 1 / seen.sd[self.frames], 0.0)
+        return np.where(mask & seen.known[self.frames], seen.certainty[self.frames], 0.0)
 
     def _slopes(self, at: Array, points: WeightedPoints) -> tuple[Array, Array]:
         """Derivatives (M, p) of the residuals by the numbers (p,), and the norm (p,) of each column."""
@@ -139,7 +157,10 @@ class ArcFit:
 
     def _moved(self, at: Array) -> Array:
         """Numbers (1 + p, p): as they are, and each of them moved by its step."""
-        return np.concatenate([at[None], at + self._diagonal])
+        moved = np.empty((1 + len(at), len(at)))
+        moved[0] = at
+        np.add(at, self._diagonal, out=moved[1:])
+        return moved
 
     def linearized(self, mask: Mask, slopes: bool = True) -> tuple[Array, Array]:
         """Residuals (M,) in sd of the points of mask (F, N) at the first guess, and their derivatives (M, p), if asked.
@@ -164,7 +185,7 @@ class ArcFit:
         if extra is not None:
             weight = weight * extra
         best = self.start if start is None else start
-        points, damping = self._weighted(weight), DAMPINGS[:, None, None] * np.eye(len(best))
+        points, damping = self._weighted(weight), _damping(len(best))
         residual = self._residuals(best[None], points, False)[0]
         cost = float(residual @ residual)
         for _ in range(rounds):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.dynamics.point_distances import cumulative_squares
 from physbench.dynamics.simulator import Trajectory
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
@@ -148,8 +149,9 @@ def _cut(
     slack = EQUAL_FIT**2 * max(best / max(free, 1), 1.0)
     wide = max((CONTACT_SLACK * tolerance / float(np.median(seen.sd[cuts, disc]))) ** 2, slack)
     met = np.searchsorted(seen.steps[cuts], [step for step, *pair in trajectory.contacts if disc in pair])
-    good = [*known[total[known] <= best + slack], *np.intersect1d(met, known[total[known] <= best + wide])]
-    return int(max(good)), slack
+    near, met_at = known[total[known] <= best + wide].tolist(), set(met.tolist())
+    good = [*known[total[known] <= best + slack].tolist(), *(cut for cut in near if cut in met_at)]
+    return max(good), slack
 
 
 def _break_between(
@@ -190,21 +192,18 @@ def _best_fits(
     """
     seen = problem.seen
     frames = slice(linear.first, linear.first + len(linear.position))
-    away, slope = linear.position - seen.position[frames, disc], linear.position_slope
-    sure = np.isfinite(away).all(axis=-1) & np.isfinite(slope).all(axis=(-1, -2))
-    weight = np.where(sure, 1 / (seen.sd[frames, disc] * seen.diameter[disc]), 0.0)[:, None]
-    parts = np.concatenate([np.nan_to_num(slope), np.nan_to_num(away)[..., None]], axis=-1) * weight[..., None]
-    square = (parts[..., None] * parts[..., None, :]).sum(axis=1)  # (F, p + 1, p + 1)
-    sums = np.zeros((len(square) + 1, *square.shape[1:]))
-    sums[1:] = np.cumsum(square, axis=0)
+    away = np.ascontiguousarray(linear.position - seen.position[frames, disc])
+    slope = np.ascontiguousarray(linear.position_slope)
+    sums = cumulative_squares(away, slope, seen.sd[frames, disc] * seen.diameter[disc])
     part = sums[cuts - linear.first]
     if backward:
         part = sums[-1] - part
     count = slope.shape[-1]
     precision = np.full(count, WEAK_PRIOR) if start_sd is None else np.repeat(start_sd**-2, count // 2)
     normal, right = part[:, :count, :count] + np.diag(precision), part[:, :count, count]
-    step = -np.linalg.solve(normal, right[..., None])[..., 0]
-    return np.maximum(part[:, count, count] + (right * step).sum(axis=-1), 0.0), step
+    step = np.asarray(-np.linalg.solve(normal, right[..., None])[..., 0], dtype=np.float64)
+    least: Array = np.maximum(part[:, count, count] + (right * step).sum(axis=-1), 0.0)
+    return least, step
 
 
 def _derivatives(fit: ArcFit, disc: int) -> tuple[Array, Array]:

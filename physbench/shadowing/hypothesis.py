@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from physbench.dynamics.array_layout import STEP
 from physbench.dynamics.forward_model import ForwardModel
 from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.point_distances import distances
 from physbench.dynamics.simulator import Trajectory, intervention_arrays
 from physbench.shadowing.placed_bodies import PlacedBodies
 
@@ -42,6 +43,7 @@ class Hypothesis:
         self.forward, self.seen = model, seen
         self.simulator = model.simulator(None if factor is None else np.array([factor]))
         self._simulated: deque[tuple[tuple[tuple[Arc, ...], int], int, Trajectory]] = deque(maxlen=KEPT_SIMULATIONS)
+        self.guesses: dict[tuple[int, int], tuple[Arc, ...]] = {}  # by body and frame, see `initial_guesses`
         self.work = 0  # bodies x candidates x physics steps simulated so far
         world = model.world
         self.table = world is not None and bool(world.slide_deceleration.any())
@@ -103,9 +105,17 @@ class Hypothesis:
 
     def run(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
         """Simulate interventions, as `Simulator.follow` takes them, to step `end`, and count the work."""
+        self._count(rows, value, end)
+        return self.simulator.follow(rows, value, end, smooth)
+
+    def positions(self, rows: Whole, value: Array, end: int, frames: slice, smooth: bool = False) -> Array:
+        """Positions (K, F, N, 2) m in some frames, of what `run` simulates."""
+        self._count(rows, value, end)
+        return self.simulator.positions(rows, value, end, self.seen.steps[frames], smooth)
+
+    def _count(self, rows: Whole, value: Array, end: int) -> None:
         begin = int(rows[0, STEP]) if len(rows) else end
         self.work += len(self.seen.diameter) * value.shape[1] * (end - begin)
-        return self.simulator.follow(rows, value, end, smooth)
 
     def changes(self, arcs: Sequence[Arc], since: int, every: Sequence[Arc]) -> tuple[list[Intervention], list[int]]:
         """Interventions from frame `since` on that stand for some of all arcs, `every`.
@@ -146,8 +156,7 @@ class Hypothesis:
 
     def errors(self, position: Array, frames: slice) -> Array:
         """Distances (K, F, N) in diameters of positions (K, F, N, 2) m from the track; NaN where either is missing."""
-        away = np.linalg.norm(position - self.seen.position[frames], axis=-1) / self.seen.diameter
-        return np.asarray(away)
+        return distances(np.ascontiguousarray(position), self.seen.track[frames], self.seen.diameter)
 
     def _step(self, frame: int) -> int:
         return int(self.seen.steps[min(frame, len(self.seen.steps) - 1)])

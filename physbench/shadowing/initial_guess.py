@@ -16,8 +16,17 @@ MAX_SINK = 0.03  # diameters by which a body may lie in a face
 MIN_GUESS_POINTS = 3  # points
 
 
-def initial_guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
-    """Arcs of a body that may begin at a frame. Only simulating them tells the best one."""
+def initial_guesses(problem: Hypothesis, disc: int, frame: int) -> tuple[Arc, ...]:
+    """Arcs of a body that may begin at a frame. Only simulating them tells the best one.
+
+    They are kept: searches at other tolerances ask for them again.
+    """
+    if (disc, frame) not in problem.guesses:
+        problem.guesses[disc, frame] = tuple(_guesses(problem, disc, frame))
+    return problem.guesses[disc, frame]
+
+
+def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
     seen = problem.seen
     window_end = int(np.searchsorted(seen.times, seen.times[frame] + GUESS_WINDOW + 1e-9))
     known = frame + np.flatnonzero(seen.known[frame:window_end, disc])

@@ -120,7 +120,7 @@ class SegmentSearch:
             if self.problem.work > self.work_limit:
                 self._stop_searching(missed)
                 return
-            disc = min(missed, key=lambda n: (missed[n], -np.nan_to_num(errors[missed[n], n])))
+            disc = _first_to_miss(missed, errors)
             frame = missed[disc]
             # A fit may round a contact to another step and so gain nothing.
             # Two bodies may undo each other's fits in turn: MAX_FITS ends that.
@@ -362,3 +362,10 @@ class SegmentSearch:
                 if b.disc == other and steps[max(b.frame - 1, 0)] < step <= steps[min(later, default=self.total - 1)]:
                     return True
         return False
+
+
+def _first_to_miss(missed: dict[int, int], errors: Array) -> int:
+    """The body whose arc misses first, or misses by most in that frame. missed: frames by body. errors: (T, N)."""
+    first = min(missed.values())
+    bodies = [disc for disc, frame in missed.items() if frame == first]
+    return max(bodies, key=lambda n: 0.0 if np.isnan(errors[first, n]) else errors[first, n])

@@ -63,6 +63,16 @@ class PlacedBodies:
         return np.isfinite(self.position[..., 0])
 
     @cached_property
+    def track(self) -> Array:
+        """`position` as compiled functions take it: contiguous."""
+        return np.ascontiguousarray(self.position)
+
+    @cached_property
+    def certainty(self) -> Array:
+        """1 / sd (T, N)."""
+        return 1 / self.sd
+
+    @cached_property
     def judged(self) -> Mask:
         """Which bodies are judged (N,): all but those in `too_brief`."""
         return ~np.isin(np.arange(len(self.diameter)), self.too_brief)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -180,10 +181,18 @@ class SegmentStarts:
 
     def _durations(self, errors: Array, first: int, disc: int) -> list[Value]:
         """How long arcs of a body that begin at a frame hold, from their distances (K, F) in diameters."""
-        values: list[Value] = []
-        for row, beyond in zip(errors, self.limits.misses(errors, first, disc), strict=True):
-            reach = int(beyond.argmax()) if beyond.any() else len(row)
-            use = row[: max(reach, 1)]
-            rms = float(np.sqrt(np.nanmean(use**2))) if np.isfinite(use).any() else np.inf
-            values.append((first + reach, -rms))
-        return values
+        beyond = self.limits.misses(errors, first, disc)
+        reaches = np.where(beyond.any(axis=1), beyond.argmax(axis=1), beyond.shape[1]).tolist()
+        return [(first + reach, -_rms(row[: max(reach, 1)])) for row, reach in zip(errors, reaches, strict=True)]
+
+
+def _rms(values: Array) -> float:
+    """Root mean square of those values (n,) that are not NaN; infinite where none is finite."""
+    square, known = values**2, np.isfinite(values)
+    if not known.any():
+        return float(np.inf)
+    if known.all():
+        return math.sqrt(square.sum() / len(square))
+    unknown = np.isnan(square)
+    square[unknown] = 0.0
+    return math.sqrt(square.sum() / (len(square) - int(unknown.sum())))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.dynamics.point_distances import first_beyond, largest_share
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.placed_bodies import PlacedBodies
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Whole = NDArray[np.int64]
 
 MAX_PRESSURE_RATIO = 3.0  # of the limit; larger errors get no more weight
 
@@ -20,7 +22,8 @@ class Tolerance:
     def __init__(self, seen: PlacedBodies, tolerance: float) -> None:
         """tolerance: diameters."""
         self.seen, self.tolerance = seen, tolerance
-        self.limit = seen.limit(tolerance)  # (T, N) diameters
+        self.limit = np.ascontiguousarray(seen.limit(tolerance))  # (T, N) diameters
+        self.known = np.ascontiguousarray(seen.known)  # (T, N)
         self.total = len(seen.times)
         self.fps = 1 / float(seen.times[1] - seen.times[0]) if self.total > 1 else 1.0
 
@@ -31,26 +34,25 @@ class Tolerance:
     def misses(self, errors: Array, first: int, disc: int) -> Mask:
         """Which errors (..., F) in diameters, from frame `first` on, exceed the limit; NaN at a point does."""
         part = slice(first, first + errors.shape[-1])
-        return np.asarray(self.seen.known[part, disc] & ~(errors <= self.limit[part, disc]))
+        return np.asarray(self.known[part, disc] & ~(errors <= self.limit[part, disc]))
 
     def reach(self, fit: ArcFit, numbers: Array) -> NDArray[np.intp]:
         """First frame (K,) that some fitted arc misses; the end of the simulated frames where none is missed."""
-        errors = fit.errors(numbers)
-        reach = np.full(len(numbers), fit.frames.stop)
-        for c in fit.chosen:
-            arc = fit.arcs[c]
-            if arc.first >= fit.frames.stop:
-                continue
-            missed = self.misses(errors[:, arc.first - fit.since :, arc.disc], arc.first, arc.disc)
-            reach = np.where(missed.any(axis=1), np.minimum(reach, arc.first + missed.argmax(axis=1)), reach)
-        return reach
+        part = fit.frames
+        found = first_beyond(fit.errors(numbers), self.known[part], self.limit[part], self._arcs(fit))
+        return fit.since + found
 
     def excess(self, fit: ArcFit, numbers: Array, end: int) -> Array:
         """Largest distances (K,) of fitted arcs from points before frame `end`, in limits; inf where it is absent."""
-        part = slice(fit.since, end)
-        mask = self.points(fit, end)[: end - fit.since] & self.seen.known[part]
-        share = fit.errors(numbers)[:, : end - fit.since] / self.limit[part]
-        return np.asarray(np.where(np.isnan(share), np.inf, share)[:, mask].max(axis=1, initial=0.0))
+        part = fit.frames
+        last = min(end, part.stop) - fit.since
+        return largest_share(fit.errors(numbers), self.known[part], self.limit[part], self._arcs(fit), last)
+
+    @staticmethod
+    def _arcs(fit: ArcFit) -> Whole:
+        """Body and first of the simulated frames (C, 2) of each fitted arc."""
+        arcs = [fit.arcs[c] for c in fit.chosen]
+        return np.array([(arc.disc, arc.first - fit.since) for arc in arcs], dtype=np.int64)
 
     def points(self, fit: ArcFit, end: int) -> Mask:
         """The points (F, N) of fitted arcs before frame `end`."""

@@ -14,14 +14,13 @@ import numba
 import numpy as np
 import pytest
 
-from physbench.clips.clip import Row
-from physbench.clips.generate import make_scene
+from physbench.clips.clip import Clip
 from physbench.dynamics.changed_motion import FieldSimulator
-from physbench.dynamics.forward_model import forward_model_or_none
 from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.kepler_arcs import KeplerSimulator
 from physbench.dynamics.kernels import KERNELS
-from physbench.dynamics.point_distances import weighted_distances
+from physbench.shadowing import shadow
+from physbench.tracks.tracks import Tracks
 from physbench.world import compiled
 
 HEAD = "from room.compiled import compiled\n"
@@ -100,17 +99,20 @@ def test_a_kernel_is_compiled_where_no_lock_can_be_made(
     assert again()(3.0) == 6.0
 
 
-def test_kernels_are_called_with_the_arguments_of_their_signature() -> None:
+def test_kernels_are_called_with_the_arguments_of_their_signature(
+    clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]
+) -> None:
     """Others would be compiled by every process for itself."""
     for task in ("collisions/head-on-v1", "orbits/kepler-v1"):
-        scene = make_scene(Row(task, "test", 0))
-        model = forward_model_or_none(scene, 0.0)
-        assert model is not None
-        state = Intervention(0, 0, "state", np.ones((3, 6)))
-        position = model.simulator().run([state], 60).at(np.array([30.0, 60.0]))[0]
-        index, ones = np.flatnonzero(position[0, :, 0, 0]), np.ones(2)
-        weighted_distances(position.reshape(3, -1, 2), index, np.ones((2, 2)), ones, ones, 1.0)
-    field = FieldSimulator(KeplerSimulator(scene, model.index), 1.0, np.zeros(6), 0.0)
+        clip = clip_of(task)
+        held = clip.px_positions()[clip.window(8)].copy()
+        held[20:] = held[20]  # everything stands still in the middle of its motion
+        found = shadow(clip, ideal(clip, 8, held))
+        assert found is not None and found.levels[0].breaks and found.strength > 0
+    simulator = found.problem.simulator
+    assert isinstance(simulator, KeplerSimulator)
+    state = Intervention(0, 0, "state", np.ones((3, 6)))
+    field = FieldSimulator(simulator, 1.0, np.zeros(6), 0.0)
     assert np.isfinite(field.run([state], 60).positions(np.array([30.0, 60.0]))).all()
     for each in KERNELS:
         assert each.function.signatures == [each.types]

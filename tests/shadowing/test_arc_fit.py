@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from physbench.dynamics.point_distances import weighted_distances
 from physbench.shadowing.arc_fit import ABSENT_RESIDUAL, ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc
+from physbench.shadowing.placed_bodies import PlacedBodies
 
 Array = NDArray[np.float64]
 
@@ -26,11 +27,17 @@ class StandingStill(ArcFit):
 def fit_to(points: Array, diameter: float = 0.5) -> StandingStill:
     """A fit to positions (F, 2) m of one body with standard deviations of 1 diameter."""
     frames = len(points)
-    seen = SimpleNamespace(
+    whole = np.ones((frames, 1), dtype=bool)
+    seen = PlacedBodies(
+        times=np.arange(frames) / 10,
+        steps=np.arange(frames) * 24.0,
         position=points[:, None],
-        diameter=np.array([diameter]),
-        known=np.ones((frames, 1), dtype=bool),
         sd=np.ones((frames, 1)),
+        diameter=np.array([diameter]),
+        expected_visible=whole,
+        present=whole,
+        start=np.zeros(1, dtype=np.intp),
+        rests=~whole,
     )
     arc = Arc(0, 0, frames, FREE, np.array([0.3, -0.2, 0.0, 0.0]))
     return StandingStill(SimpleNamespace(seen=seen), [arc], [0], None, frames)  # type: ignore[arg-type]

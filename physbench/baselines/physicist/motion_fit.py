@@ -102,7 +102,7 @@ def _initial_arcs(problem: Hypothesis, disc: int, first: int, velocity: Array) -
     seen = problem.seen
     known = first + np.flatnonzero(seen.known[first:, disc])
     if len(known) >= MIN_POINTS and known[0] == first:
-        return initial_guesses(problem, disc, first)
+        return [*initial_guesses(problem, disc, first)]
     if not len(known):
         return []
     position = seen.position[known[0], disc]
