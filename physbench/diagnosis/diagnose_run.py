@@ -15,7 +15,7 @@ from physbench.diagnosis.world_ranking import MAX_CLIPS, FamilyDiagnosis, Implie
 from physbench.progress import Progress
 from physbench.results.implied_worlds import bounds, write_diagnosis
 from physbench.results.number_format import number
-from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.read_run import read_manifest, read_run, rows_of, spec_of
 from physbench.results.run_clips import clips_of
 from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
 from physbench.storage.run_folder import RunFolder
@@ -82,7 +82,7 @@ def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
 def diagnose_part(path: str, family: str, rows: Sequence[Row]) -> dict[str, Any] | None:
     """The diagnosis of one family of a run, as it is written; None where no motion can be judged."""
     folder = RunFolder(Path(path))
-    manifest, _ = read_run(folder)
+    manifest = read_manifest(folder)
     spec, store = spec_of(manifest), clips_of(folder, manifest)
     evidence: list[Evidence] = []
     for row in rows:
