@@ -1,7 +1,8 @@
 """Who stores a rollout: the worker that scores it, and need not read it then. As long as workers have enough, others.
 
 The model must not wait for files. To encode is a call into a library for each frame, and in those the threads of one
-process wait for one another: where there are many cores, processes of their own do it.
+process wait for one another: where there are many cores, processes of their own do it. With few cores whoever encodes
+takes them from the workers, which then have to read the file, too: there the model waits for the workers.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ BYTES_AHEAD = 16_000_000  # of frames that wait in memory for each worker, or so
 ENCODER_PRELOAD = ("physbench.rollouts.video", "av")
 MOST_ENCODERS = 16
 BATCHES_STORED = 2  # that they are at work on while the model goes on
-LEAST_CORES = 4  # with fewer, threads do as well
+LEAST_CORES = 4  # with fewer, the model waits for the workers
+POLL = 0.05  # s
 
 Kept = SharedRollout | Future[None] | None
 
 
 @contextmanager
 def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
-    """Processes that store rollouts; None where threads do: with few cores, one worker, or no room for processes.
+    """Processes that store rollouts; None where nobody or threads do: few cores, one worker, no room for processes.
 
     They start with the first rollout that they get.
     """
@@ -51,7 +53,7 @@ def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
 
 class RolloutKeeping:
     """Keeps the rollouts of a run, a batch at a time. While workers have enough to do, encoders or this process store
-    them.
+    them, or with few cores it waits.
 
     Otherwise it only copies their frames, so that it keeps many workers busy. As these come to them soon, little lies
     in memory, or is lost with the program: a rollout that is neither stored nor scored is made again, with its batch.
@@ -79,6 +81,9 @@ class RolloutKeeping:
             future: it is being stored, and its job may begin then.
         """
         give_back()  # what was free before these came
+        if self._shares and cores() < LEAST_CORES:
+            while not self._workers_want_more():
+                self._jobs.wait_for_one(POLL)
         if self._shares and self._workers_want_more():
             yield from self._shared_or_stored(rollouts)
         elif self._encoders is not None and self._are_seen(rollouts, self._encoders):

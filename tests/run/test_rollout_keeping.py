@@ -22,6 +22,7 @@ from physbench.rollouts.rollout_store import has_rollout, load_rollout
 from physbench.rollouts.shared_rollout import SharedRollout, share
 from physbench.run import rollout_keeping
 from physbench.run.rollout_keeping import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders
+from physbench.run.worker import Scored
 from physbench.run.worker_jobs import Jobs
 from physbench.storage.run_folder import RunFolder
 
@@ -35,8 +36,9 @@ FILES = ("rollouts/*.mkv", "parts/*", "tracks/*", "traces/*", "scores.parquet")
     [(8, 10**9, True, True), (9, 10**9, True, False), (9, 32_000_000, True, True), (0, 0, False, False)],
 )
 def test_workers_store_where_few_jobs_or_few_bytes_wait(
-    tmp_path: Path, waiting: int, held: int, shares: bool, by_worker: bool
+    tmp_path: Path, waiting: int, held: int, shares: bool, by_worker: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
     folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {"score": 20})
     for _ in range(waiting):
         jobs.add("score", Future())
@@ -54,6 +56,29 @@ def test_workers_store_where_few_jobs_or_few_bytes_wait(
     assert keeping._shared == 0
     with pytest.raises(OSError):
         os.fstat(big.descriptor)
+
+
+def test_with_few_cores_the_model_waits_until_the_workers_want_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: 3)
+    jobs, waiting = Jobs(Progress("jobs"), 1, {"score": 20}), [Future[Any]() for _ in range(JOBS_AHEAD + 1)]
+    for each in waiting:
+        jobs.add("score", each)
+    keeping, scoring = RolloutKeeping(RunFolder(tmp_path), 15.0, jobs, True, None), Future[None]()
+    keeping.scoring(SharedRollout(ROLLOUTS[0], (BYTES_AHEAD + 1,), os.getpid(), os.dup(0)), scoring)
+    threading.Timer(0.2, waiting[0].set_result, [Scored(Row("a/b-v1", "test", 0), 0, True, 0.1)]).start()
+    kept = keeping.kept(ROLLOUTS)
+    first = next(kept)
+    assert isinstance(first, SharedRollout)  # and not None: stored here
+    assert waiting[0].done()
+    kept.close()
+    first.close()
+    jobs.add("score", Future())
+    threading.Timer(0.2, waiting[1].set_exception, [PhysbenchError("the disk is full")]).start()
+    with pytest.raises(PhysbenchError, match="the disk is full"):  # who waits learns of a failure
+        next(keeping.kept(ROLLOUTS))
+    scoring.set_result(None)
 
 
 def test_encoders_store_what_waits_and_the_job_begins_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +177,7 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
 
     found = {}
     ways = (
-        ("files", -1, 2, counted),
+        ("files", -1, 4, counted),
         ("encoders", -1, 4, counted),
         ("memory", 100, 2, counted),
         ("hidden", 100, 2, unseen),
@@ -162,6 +187,7 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
         monkeypatch.setattr(rollout_keeping, "JOBS_AHEAD", ahead)
         monkeypatch.setattr(rollout_keeping, "BYTES_AHEAD", ahead)
         monkeypatch.setattr(rollout_keeping, "share", shared)
+        monkeypatch.setattr(rollout_keeping, "can_share", lambda name=name: name != "files")
         found[name] = evaluated(tmp_path / name, toys)
         assert (len(sent) > known) == (name != "files"), name
         assert ("cannot be read and are made again" in capsys.readouterr().err) == (name == "hidden")
