@@ -114,6 +114,7 @@ class PlanarSimulator(Simulator):
 
     def positions(self, rows: Whole, value: Array, end: int, steps: Array, smooth: bool = False) -> Array:
         """As `Simulator.positions`, in one compiled call."""
+        steps = np.ascontiguousarray(steps, dtype=np.float64)
         span, rows, value = self._spans(rows, value, end)
         return followed_positions(
             self._worlds, self._gravity, self._table, self._rules, span, rows, value, smooth, steps

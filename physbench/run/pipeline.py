@@ -24,7 +24,7 @@ from physbench.run import worker
 from physbench.run.clip_preparation import ClipPreparation
 from physbench.run.clips_read_ahead import ClipsReadAhead
 from physbench.run.finalize import drop_results, prepare_finish
-from physbench.run.rollout_keeping import BATCHES_STORED, BeingStored, RolloutKeeping, encoders
+from physbench.run.rollout_keeping import BATCHES_STORED, BeingStored, RolloutKeeping, encoders, patience
 from physbench.run.rollout_notes import RolloutNotes
 from physbench.run.run_legs import legs, stops_at
 from physbench.run.run_model import calls_along_time, model_of
@@ -240,7 +240,9 @@ class Middle:
         """Roll out what is missing, keep it, and have it scored; no more of it than the run may."""
         shares = self.shares and self.scores and self.pool is not None and self.pool.shares_memory
         with short_switch_interval(), encoders(self.run.workers) as pool:
-            self.keeping = RolloutKeeping(self.run.folder, self.run.card.fps, jobs, shares, pool)
+            o = self.run.options  # a model whose time counts, or whose scores come last, does not wait
+            wait = 0.0 if o.budget is not None or o.until is not None else patience(self.run.workers)
+            self.keeping = RolloutKeeping(self.run.folder, self.run.card.fps, jobs, shares, pool, wait)
             with self.storing:
                 self.roll_legs(engine, jobs, todo)
             self.settle(jobs, todo)

@@ -1,13 +1,15 @@
 """Who stores a rollout: the worker that scores it, and need not read it then. As long as workers have enough, others.
 
 The model must not wait for files. To encode is a call into a library for each frame, and in those the threads of one
-process wait for one another: where there are many cores, processes of their own do it. With few cores whoever encodes
-takes them from the workers, which then have to read the file, too: there the model waits for the workers.
+process wait for one another: where there are many cores, processes of their own do it. Where the workers have all of
+a few cores, whoever encodes takes them from the workers, which then have to read the file, too: there the model waits
+for a while.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -31,15 +33,16 @@ BYTES_AHEAD = 16_000_000  # of frames that wait in memory for each worker, or so
 ENCODER_PRELOAD = ("physbench.rollouts.video", "av")
 MOST_ENCODERS = 16
 BATCHES_STORED = 2  # that they are at work on while the model goes on
-LEAST_CORES = 4  # with fewer, the model waits for the workers
-POLL = 0.05  # s
+LEAST_CORES = 4  # for encoders
+PATIENCE = 10.0  # s that the model waits for workers, each batch
+POLL = 0.25  # s
 
 Kept = SharedRollout | Future[None] | None
 
 
 @contextmanager
 def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
-    """Processes that store rollouts; None where nobody or threads do: few cores, one worker, no room for processes.
+    """Processes that store rollouts; None with few cores, one worker, or no room for them: then threads do.
 
     They start with the first rollout that they get.
     """
@@ -51,12 +54,18 @@ def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
         yield pool
 
 
+def patience(workers: int) -> float:
+    """Seconds that the model may wait for workers: only where they have all cores, and no encoders help them."""
+    return PATIENCE if cores() <= workers and cores() < LEAST_CORES else 0.0
+
+
 class RolloutKeeping:
     """Keeps the rollouts of a run, a batch at a time. While workers have enough to do, encoders or this process store
-    them, or with few cores it waits.
+    them; before that it waits for `patience`.
 
-    Otherwise it only copies their frames, so that it keeps many workers busy. As these come to them soon, little lies
-    in memory, or is lost with the program: a rollout that is neither stored nor scored is made again, with its batch.
+    While workers want more it only copies their frames, so that it keeps many workers busy. As these come to them soon,
+    little lies in memory, or is lost with the program: a rollout that is neither stored nor scored is made again, with
+    its batch.
 
     Args:
         folder: Of the run.
@@ -64,11 +73,20 @@ class RolloutKeeping:
         jobs: Of the workers.
         shares: Whether the workers see the memory of this process, and score what it keeps.
         encoders: See the function of that name.
+        patience: s that it waits for workers, each batch, before somebody else stores rollouts.
     """
 
-    def __init__(self, folder: RunFolder, fps: float, jobs: Jobs, shares: bool, encoders: WorkerPool | None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        fps: float,
+        jobs: Jobs,
+        shares: bool,
+        encoders: WorkerPool | None,
+        patience: float = 0.0,
+    ) -> None:
         self._folder, self._fps, self._jobs = folder, fps, jobs
-        self._shares, self._encoders = shares, encoders
+        self._shares, self._encoders, self._patience = shares, encoders, patience
         self._tried = False  # whether it is known that encoders see the memory of this process
         self._shared = 0  # bytes of frames that wait for workers
         self._lock = threading.Lock()
@@ -81,10 +99,7 @@ class RolloutKeeping:
             future: it is being stored, and its job may begin then.
         """
         give_back()  # what was free before these came
-        if self._shares and cores() < LEAST_CORES:
-            while not self._workers_want_more():
-                self._jobs.wait_for_one(POLL)
-        if self._shares and self._workers_want_more():
+        if self._shares and self._workers_want_more(self._patience):
             yield from self._shared_or_stored(rollouts)
         elif self._encoders is not None and self._are_seen(rollouts, self._encoders):
             for shared in self._shared_or_stored(rollouts):
@@ -120,9 +135,14 @@ class RolloutKeeping:
                 shared.close()
         return self._encoders is not None
 
-    def _workers_want_more(self) -> bool:
-        workers = self._jobs.workers
-        return self._jobs.waiting() <= JOBS_AHEAD * workers or self._shared <= BYTES_AHEAD * workers
+    def _workers_want_more(self, patience: float) -> bool:
+        """Whether they do, now or within `patience` s. A job that fails ends the wait: the rollouts are stored here."""
+        workers, until = self._jobs.workers, time.monotonic() + patience
+        while self._jobs.waiting() > JOBS_AHEAD * workers and self._shared > BYTES_AHEAD * workers:
+            left = until - time.monotonic()
+            if left <= 0 or not self._jobs.wait_for_one(min(left, POLL)):
+                return False
+        return True
 
     def scoring(self, shared: SharedRollout, future: Future[Any]) -> None:
         """A worker has what was yielded until `future` is done."""

@@ -78,10 +78,10 @@ class Jobs:
         """Jobs that no worker has begun or fetched yet."""
         return sum(not (future.done() or future.running()) for future in self._futures)
 
-    def wait_for_one(self, seconds: float) -> None:
-        """Wait until some job is done, for at most so many seconds. Raises what a job raised, if one did."""
+    def wait_for_one(self, seconds: float) -> bool:
+        """Wait until some job is done, for at most so many seconds. Returns whether all that are done succeeded."""
         wait([future for future in self._futures if not future.done()], timeout=seconds, return_when="FIRST_COMPLETED")
-        self.raise_failure()
+        return all(future.cancelled() or future.exception() is None for future in self._futures if future.done())
 
     def done(self, kind: str) -> int:
         """Jobs of a kind that are done."""

@@ -42,7 +42,9 @@ class WeightedPoints:
 @lru_cache(maxsize=64)
 def _damping(count: int) -> Array:
     """What is added to normal equations of `count` numbers (D, p, p)."""
-    return DAMPINGS[:, None, None] * np.eye(count)
+    damping = DAMPINGS[:, None, None] * np.eye(count)
+    damping.flags.writeable = False
+    return damping
 
 
 class ArcFit:
@@ -96,7 +98,7 @@ class ArcFit:
         """The last step that is simulated."""
         return int(self.problem.seen.steps[self.frames.stop - 1])
 
-    def _begun(self, numbers: Array) -> tuple[Whole, Array]:
+    def _with_numbers(self, numbers: Array) -> tuple[Whole, Array]:
         """Interventions of candidates with numbers (K, p): rows (M, 3) and values (M, K, 6)."""
         rows, first, places = self._interventions
         value = first.repeat(len(numbers), axis=1)
@@ -107,7 +109,7 @@ class ArcFit:
 
     def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:
         """The trajectories of candidates with numbers (K, p)."""
-        return self.problem.run(*self._begun(numbers), self._last, smooth)
+        return self.problem.run(*self._with_numbers(numbers), self._last, smooth)
 
     def positions(self, numbers: Array, smooth: bool = False) -> Array:
         """Positions (K, F, N, 2) m of candidates with numbers (K, p); each candidate is simulated once."""
@@ -126,7 +128,7 @@ class ArcFit:
         return np.stack([self._simulated[key] for key in keys])
 
     def _simulate(self, numbers: Array, smooth: bool = False) -> Array:
-        return self.problem.positions(*self._begun(numbers), self._last, self.frames, smooth)
+        return self.problem.positions(*self._with_numbers(numbers), self._last, self.frames, smooth)
 
     def errors(self, numbers: Array) -> Array:
         """Distances (K, F, N) in diameters; NaN where there is no body or no point."""

@@ -36,14 +36,17 @@ class Tolerance:
         part = slice(first, first + errors.shape[-1])
         return np.asarray(self.known[part, disc] & ~(errors <= self.limit[part, disc]))
 
-    def reach(self, fit: ArcFit, numbers: Array) -> NDArray[np.intp]:
+    def reach(self, fit: ArcFit, numbers: Array) -> Whole:
         """First frame (K,) that some fitted arc misses; the end of the simulated frames where none is missed."""
         part = fit.frames
         found = first_beyond(fit.errors(numbers), self.known[part], self.limit[part], self._arcs(fit))
         return fit.since + found
 
     def excess(self, fit: ArcFit, numbers: Array, end: int) -> Array:
-        """Largest distances (K,) of fitted arcs from points before frame `end`, in limits; inf where it is absent."""
+        """Largest distances (K,) of fitted arcs from points before frame `end`, in limits; inf where it is absent.
+
+        What lies beyond the simulated frames does not count.
+        """
         part = fit.frames
         last = min(end, part.stop) - fit.since
         return largest_share(fit.errors(numbers), self.known[part], self.limit[part], self._arcs(fit), last)

@@ -16,8 +16,8 @@ def mean_planes(frames: NDArray[np.uint8], factor: int) -> NDArray[np.float32]:
     kind = np.uint16 if factor <= 16 else np.uint32  # 16 * 16 * 255 < 2^16
     total = np.zeros((3, len(frames), height, width), dtype=kind)
     for n, frame in enumerate(frames):  # one by one, so that sums of rows stay in the processor's cache
-        rows = frame[: height * factor].reshape(height, factor, -1).sum(axis=1, dtype=kind)
-        pixels = rows.reshape(height, -1, 3)[:, : width * factor]
+        rows = frame[: height * factor].reshape(height, factor, 3 * frame.shape[1]).sum(axis=1, dtype=kind)
+        pixels = rows.reshape(height, frame.shape[1], 3)[:, : width * factor]
         for channel in range(3):
             for column in range(factor):
                 total[channel, n] += pixels[:, column::factor, channel]

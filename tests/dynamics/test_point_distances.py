@@ -14,12 +14,14 @@ from physbench.dynamics.point_distances import (
 )
 
 CANDIDATES, FRAMES, BODIES = 4, 30, 3
-ARCS = np.array([[0, 0], [2, 7], [1, FRAMES + 5]])  # body and first frame; the last one begins after all frames
+ARCS = np.array(
+    [[0, 0], [2, 7], [1, FRAMES + 5]], dtype=np.int64
+)  # body and first frame; the last one begins after all frames
 
 
 def test_distances_are_those_of_numpy_to_the_last_bit() -> None:
     rng = np.random.default_rng(0)
-    position, index = rng.normal(size=(5, 40, 2)), np.sort(rng.choice(40, 17, replace=False))
+    position, index = rng.normal(size=(5, 40, 2)), np.sort(rng.choice(40, 17, replace=False)).astype(np.int64)
     point, diameter, weight = rng.normal(size=(17, 2)), rng.uniform(0.1, 1, 17), rng.uniform(1, 500, 17)
     expected = (position[:, index] - point) / diameter[:, None] * weight[:, None]
     found = weighted_distances(position, index, point, diameter, weight, 1e3)
@@ -28,7 +30,9 @@ def test_distances_are_those_of_numpy_to_the_last_bit() -> None:
 
 def test_what_is_absent_is_as_far_off_as_is_asked() -> None:
     position = np.array([[[np.nan, np.inf], [-np.inf, 2.0]]])
-    found = weighted_distances(position, np.arange(2), np.zeros((2, 2)), np.ones(2), np.full(2, 3.0), 1e3)
+    found = weighted_distances(
+        position, np.arange(2, dtype=np.int64), np.zeros((2, 2)), np.ones(2), np.full(2, 3.0), 1e3
+    )
     np.testing.assert_array_equal(found, [[1e3, 1e3, -1e3, 6.0]])
 
 

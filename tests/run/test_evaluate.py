@@ -242,7 +242,8 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
         store(folder, rollout, fps)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rollout_store, "store_rollout", store_until_full)
-    for name, value in {"JOBS_AHEAD": -1, "BYTES_AHEAD": -1, "LEAST_CORES": 0}.items():  # this process stores
+    stored_here = {"JOBS_AHEAD": -1, "BYTES_AHEAD": -1, "LEAST_CORES": 10**6, "PATIENCE": 0.0}
+    for name, value in stored_here.items():
         monkeypatch.setattr(rollout_keeping, name, value)
     assert run(ask(out.path, "--workers", "1")) == 1
     said = capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_store import has_rollout, load_rollout
 from physbench.rollouts.shared_rollout import SharedRollout, share
 from physbench.run import rollout_keeping
-from physbench.run.rollout_keeping import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders
+from physbench.run.rollout_keeping import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders, patience
 from physbench.run.worker import Scored
 from physbench.run.worker_jobs import Jobs
 from physbench.storage.run_folder import RunFolder
@@ -36,9 +37,8 @@ FILES = ("rollouts/*.mkv", "parts/*", "tracks/*", "traces/*", "scores.parquet")
     [(8, 10**9, True, True), (9, 10**9, True, False), (9, 32_000_000, True, True), (0, 0, False, False)],
 )
 def test_workers_store_where_few_jobs_or_few_bytes_wait(
-    tmp_path: Path, waiting: int, held: int, shares: bool, by_worker: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, waiting: int, held: int, shares: bool, by_worker: bool
 ) -> None:
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
     folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {"score": 20})
     for _ in range(waiting):
         jobs.add("score", Future())
@@ -58,26 +58,37 @@ def test_workers_store_where_few_jobs_or_few_bytes_wait(
         os.fstat(big.descriptor)
 
 
-def test_with_few_cores_the_model_waits_until_the_workers_want_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("many", "workers", "waits"), [(1, 1, True), (2, 2, True), (2, 1, False), (3, 4, True), (4, 4, False)]
+)
+def test_the_model_waits_where_workers_have_all_of_a_few_cores(
+    many: int, workers: int, waits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: 3)
+    monkeypatch.setattr(rollout_keeping, "cores", lambda: many)
+    assert (patience(workers) > 0) == waits
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "patience"])
+def test_a_batch_waits_for_workers_until_one_fails_or_its_patience_ends(tmp_path: Path, end: str) -> None:
     jobs, waiting = Jobs(Progress("jobs"), 1, {"score": 20}), [Future[Any]() for _ in range(JOBS_AHEAD + 1)]
     for each in waiting:
         jobs.add("score", each)
-    keeping, scoring = RolloutKeeping(RunFolder(tmp_path), 15.0, jobs, True, None), Future[None]()
+    keeping, scoring = RolloutKeeping(RunFolder(tmp_path), 15.0, jobs, True, None, 0.6), Future[None]()
     keeping.scoring(SharedRollout(ROLLOUTS[0], (BYTES_AHEAD + 1,), os.getpid(), os.dup(0)), scoring)
-    threading.Timer(0.2, waiting[0].set_result, [Scored(Row("a/b-v1", "test", 0), 0, True, 0.1)]).start()
-    kept = keeping.kept(ROLLOUTS)
-    first = next(kept)
-    assert isinstance(first, SharedRollout)  # and not None: stored here
-    assert waiting[0].done()
-    kept.close()
-    first.close()
-    jobs.add("score", Future())
-    threading.Timer(0.2, waiting[1].set_exception, [PhysbenchError("the disk is full")]).start()
-    with pytest.raises(PhysbenchError, match="the disk is full"):  # who waits learns of a failure
-        next(keeping.kept(ROLLOUTS))
+    answers: dict[str, tuple[Any, Any]] = {
+        "done": (waiting[0].set_result, Scored(Row("a/b-v1", "test", 0), 0, True, 0.1)),
+        "failed": (waiting[0].set_exception, PhysbenchError("the disk is full")),
+    }
+    if end in answers:
+        threading.Timer(0.2, answers[end][0], [answers[end][1]]).start()
+    began = time.monotonic()
+    kept = list(keeping.kept(ROLLOUTS))
+    assert time.monotonic() - began > 0.15
+    for rollout, shared in zip(ROLLOUTS, kept, strict=True):  # nothing of a batch is lost, whatever ended the wait
+        assert isinstance(shared, SharedRollout) == (end == "done")
+        assert has_rollout(keeping._folder, rollout.clip_id, 0) == (end != "done")
+        if isinstance(shared, SharedRollout):
+            shared.close()
     scoring.set_result(None)
 
 
@@ -177,7 +188,7 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
 
     found = {}
     ways = (
-        ("files", -1, 4, counted),
+        ("files", -1, 2, counted),
         ("encoders", -1, 4, counted),
         ("memory", 100, 2, counted),
         ("hidden", 100, 2, unseen),
@@ -187,7 +198,7 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
         monkeypatch.setattr(rollout_keeping, "JOBS_AHEAD", ahead)
         monkeypatch.setattr(rollout_keeping, "BYTES_AHEAD", ahead)
         monkeypatch.setattr(rollout_keeping, "share", shared)
-        monkeypatch.setattr(rollout_keeping, "can_share", lambda name=name: name != "files")
+        monkeypatch.setattr(rollout_keeping, "PATIENCE", 0.0)
         found[name] = evaluated(tmp_path / name, toys)
         assert (len(sent) > known) == (name != "files"), name
         assert ("cannot be read and are made again" in capsys.readouterr().err) == (name == "hidden")

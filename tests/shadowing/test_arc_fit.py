@@ -12,6 +12,7 @@ from physbench.dynamics.point_distances import weighted_distances
 from physbench.shadowing.arc_fit import ABSENT_RESIDUAL, ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc
 from physbench.shadowing.placed_bodies import PlacedBodies
+from physbench.shadowing.tolerance import Tolerance
 
 Array = NDArray[np.float64]
 
@@ -78,3 +79,21 @@ def test_the_smallest_circle_decides_what_can_be_reached(most: float, reached: b
     at = fit.descend(mask)
     assert fit.can_reach(mask, at, weight, most * RADIUS / 0.5) is reached
     assert fit.can_reach(mask, at, 2 * weight, most * RADIUS / 0.5) is (most > 2 * 1.02)
+
+
+@pytest.mark.parametrize("first", [2, 4, 7])
+def test_limits_are_asked_for_within_the_simulated_frames_alone(first: int) -> None:
+    """Of a track of 8 frames 2 to 5 are simulated; the arc begins at one of them, or after them."""
+    seen = fit_to(np.zeros((8, 2))).problem.seen
+    away = np.array([[0.5, 0.2, 3.0, 0.1], [0.5, 0.2, 0.4, np.nan], [0.1, 0.1, 0.1, 0.1]])  # (K, F) diameters
+    arc = Arc(0, first, 8, FREE, np.zeros(4))
+    fit = SimpleNamespace(frames=slice(2, 6), since=2, chosen=[0], arcs=[arc], errors=lambda numbers: away[..., None])
+    limits, numbers = Tolerance(seen, 0.1), np.zeros((3, 4))
+    limits.limit[:] = 2.0
+    own = away[:, first - 2 :]
+    for end in (3, 6, 8, 100):
+        before = own[:, : max(end - first, 0)] / 2.0
+        expected = np.where(np.isnan(before), np.inf, before).max(axis=1, initial=0.0)
+        np.testing.assert_array_equal(limits.excess(fit, numbers, end), expected)  # type: ignore[arg-type]
+    reached = {2: [4, 5, 6], 4: [4, 5, 6], 7: [6, 6, 6]}[first]
+    np.testing.assert_array_equal(limits.reach(fit, numbers), reached)  # type: ignore[arg-type]
