@@ -16,6 +16,7 @@ import pytest
 from physbench.storage.sealed_file import (
     DIGITS,
     EMPTY_SEAL,
+    NOT_ARRAYS,
     SEAL_MARK,
     DamagedFileError,
     read_sealed,
@@ -52,6 +53,56 @@ def test_arrays_are_read_as_they_were_written_with_the_same_bytes(tmp_path: Path
         assert np.array_equal(plain["a"], arrays["a"])
     with zipfile.ZipFile(first) as archive:
         assert archive.testzip() is None and archive.comment.startswith(SEAL_MARK)
+
+
+@pytest.mark.filterwarnings("ignore:Stored array in format 2.0")
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((0, 3), dtype=np.float32),
+        np.float64(2.5),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array(["", "ball"]),
+        np.array([True, False]),
+        np.arange(3, dtype=">i4"),
+        np.zeros(2, dtype=[("a", "u1"), ("b", "<f8", (2,))]),
+        np.zeros(1, dtype=[(f"{number:03}" + "x" * 60, "u1") for number in range(900)]),  # with a head of version 2
+    ],
+    ids=["empty", "scalar", "columns", "texts", "bits", "swapped", "fields", "many fields"],
+)
+def test_any_array_is_read_as_numpy_reads_it(tmp_path: Path, array: np.ndarray) -> None:
+    path = tmp_path / "a.npz"
+    write_sealed_npz(path, {"a": array})
+    try:
+        with np.load(path, allow_pickle=False) as plain:
+            expected = plain["a"]
+    except ValueError:
+        with pytest.raises(ValueError):
+            read_sealed_npz(path)
+        return
+    found = read_sealed_npz(path)["a"]
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    assert (found.flags.c_contiguous, found.flags.f_contiguous) == (
+        expected.flags.c_contiguous,
+        expected.flags.f_contiguous,
+    )
+    assert found.tobytes() == expected.tobytes() and found.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "head", ["'descr': '|O', 'shape': (1,)", "'descr': '<f8', 'shape': (-1,)", "'descr': '<f8', 'shape': (9,)"]
+)
+def test_an_array_that_is_none_is_refused(tmp_path: Path, head: str) -> None:
+    """Python objects, a side below 0, more than there is."""
+    text = f"{{{head}, 'fortran_order': False}}\n".encode()
+    content = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(16)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.npy", content)
+        archive.comment = EMPTY_SEAL
+    write_sealed(tmp_path / "a.npz", buffer.getvalue())
+    with pytest.raises(NOT_ARRAYS):
+        read_sealed_npz(tmp_path / "a.npz")
 
 
 def test_the_hash_is_that_of_another_program(tmp_path: Path) -> None:
