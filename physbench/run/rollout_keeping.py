@@ -35,6 +35,7 @@ MOST_ENCODERS = 16
 BATCHES_STORED = 2  # that they are at work on while the model goes on
 LEAST_CORES = 4  # for encoders
 PATIENCE = 10.0  # s that the model waits for workers, each batch
+STALL = 1.0  # s without a score after which it does not: they make clips and references first
 POLL = 0.25  # s
 
 Kept = SharedRollout | Future[None] | None
@@ -136,11 +137,18 @@ class RolloutKeeping:
         return self._encoders is not None
 
     def _workers_want_more(self, patience: float) -> bool:
-        """Whether they do, now or within `patience` s. A job that fails ends the wait: the rollouts are stored here."""
-        workers, until = self._jobs.workers, time.monotonic() + patience
-        while self._jobs.waiting() > JOBS_AHEAD * workers and self._shared > BYTES_AHEAD * workers:
-            left = until - time.monotonic()
-            if left <= 0 or not self._jobs.wait_for_one(min(left, POLL)):
+        """Whether they do, now or within `patience` s.
+
+        A job that fails and a time without scores end the wait: then the rollouts are stored here.
+        """
+        jobs, workers = self._jobs, self._jobs.workers
+        until, scored, since = time.monotonic() + patience, jobs.done("score"), time.monotonic()
+        while jobs.waiting() > JOBS_AHEAD * workers and self._shared > BYTES_AHEAD * workers:
+            now, before = time.monotonic(), scored
+            scored = jobs.done("score")
+            since = since if scored == before else now
+            left = min(until, since + STALL) - now
+            if left <= 0 or not jobs.wait_for_one(min(left, POLL)):
                 return False
         return True
 

@@ -68,12 +68,16 @@ def test_the_model_waits_where_workers_have_all_of_a_few_cores(
     assert (patience(workers) > 0) == waits
 
 
-@pytest.mark.parametrize("end", ["done", "failed", "patience"])
-def test_a_batch_waits_for_workers_until_one_fails_or_its_patience_ends(tmp_path: Path, end: str) -> None:
+@pytest.mark.parametrize("end", ["done", "failed", "patience", "stall"])
+def test_a_batch_waits_for_workers_until_one_fails_or_its_patience_ends(
+    tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs, waiting = Jobs(Progress("jobs"), 1, {"score": 20}), [Future[Any]() for _ in range(JOBS_AHEAD + 1)]
     for each in waiting:
         jobs.add("score", each)
-    keeping, scoring = RolloutKeeping(RunFolder(tmp_path), 15.0, jobs, True, None, 0.6), Future[None]()
+    monkeypatch.setattr(rollout_keeping, "STALL", 0.4 if end == "stall" else 60.0)
+    wait = 60.0 if end == "stall" else 0.6
+    keeping, scoring = RolloutKeeping(RunFolder(tmp_path), 15.0, jobs, True, None, wait), Future[None]()
     keeping.scoring(SharedRollout(ROLLOUTS[0], (BYTES_AHEAD + 1,), os.getpid(), os.dup(0)), scoring)
     answers: dict[str, tuple[Any, Any]] = {
         "done": (waiting[0].set_result, Scored(Row("a/b-v1", "test", 0), 0, True, 0.1)),
@@ -83,7 +87,7 @@ def test_a_batch_waits_for_workers_until_one_fails_or_its_patience_ends(tmp_path
         threading.Timer(0.2, answers[end][0], [answers[end][1]]).start()
     began = time.monotonic()
     kept = list(keeping.kept(ROLLOUTS))
-    assert time.monotonic() - began > 0.15
+    assert 0.15 < time.monotonic() - began < 30
     for rollout, shared in zip(ROLLOUTS, kept, strict=True):  # nothing of a batch is lost, whatever ended the wait
         assert isinstance(shared, SharedRollout) == (end == "done")
         assert has_rollout(keeping._folder, rollout.clip_id, 0) == (end != "done")
