@@ -66,14 +66,15 @@ Whole = NDArray[np.int64]
 Columns = tuple[Array, Array, Array, Whole]  # discs, faces, corners and pairs of a scene
 
 SCENE = "Tuple((float64[:,::1], float64[:,::1], float64[:,::1], int64[:,::1]))"
+FOLLOW_TYPES = (  # of its arguments
+    f"UniTuple({SCENE}, 2), UniTuple(float64[:,::1], 2), UniTuple(boolean, 2), UniTuple(UniTuple(float64, 2), 2),"
+    "int64[:,::1], int64[:,::1], float64[:,:,::1], boolean"
+)
 MAX_EVENTS = 150  # between two interventions; a candidate with more is given up from there on
 PIECES_AT_FIRST = 12  # for which there is room in the arrays, per candidate
 
 
-@kernel(
-    f"(UniTuple({SCENE}, 2), UniTuple(float64[:,::1], 2), UniTuple(boolean, 2), UniTuple(UniTuple(float64, 2), 2),"
-    "int64[:,::1], int64[:,::1], float64[:,:,::1], boolean)"
-)
+@kernel(f"({FOLLOW_TYPES})")
 def follow(
     worlds: tuple[Columns, Columns],
     gravity: tuple[Array, Array],
@@ -196,10 +197,7 @@ def follow(
 _follow, _evaluate = follow.function, evaluate.function  # as compiled code calls them
 
 
-@kernel(
-    f"(UniTuple({SCENE}, 2), UniTuple(float64[:,::1], 2), UniTuple(boolean, 2), UniTuple(UniTuple(float64, 2), 2),"
-    "int64[:,::1], int64[:,::1], float64[:,:,::1], boolean, float64[::1])"
-)
+@kernel(f"({FOLLOW_TYPES}, float64[::1])")
 def followed_positions(
     worlds: tuple[Columns, Columns],
     gravity: tuple[Array, Array],

@@ -1,4 +1,4 @@
-"""How far simulated candidates are from a track, and where they exceed limits, compiled."""
+"""Distances of simulated candidates from a track, the limits that they exceed, sums of squares of fits: compiled."""
 
 from __future__ import annotations
 

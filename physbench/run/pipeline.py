@@ -241,8 +241,8 @@ class Middle:
         shares = self.shares and self.scores and self.pool is not None and self.pool.shares_memory
         with short_switch_interval(), encoders(self.run.workers) as pool:
             o = self.run.options  # a model whose time counts, or whose scores come last, does not wait
-            wait = 0.0 if o.budget is not None or o.until is not None else patience(self.run.workers)
-            self.keeping = RolloutKeeping(self.run.folder, self.run.card.fps, jobs, shares, pool, wait)
+            longest = 0.0 if o.budget is not None or o.until is not None else patience(self.run.workers)
+            self.keeping = RolloutKeeping(self.run.folder, self.run.card.fps, jobs, shares, pool, longest)
             with self.storing:
                 self.roll_legs(engine, jobs, todo)
             self.settle(jobs, todo)

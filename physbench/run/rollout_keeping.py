@@ -142,12 +142,13 @@ class RolloutKeeping:
         A job that fails and a time without scores end the wait: then the rollouts are stored here.
         """
         jobs, workers = self._jobs, self._jobs.workers
-        until, scored, since = time.monotonic() + patience, jobs.done("score"), time.monotonic()
+        scored, last = jobs.done("score"), time.monotonic()  # scores so far, and when the last one came
+        until = last + patience
         while jobs.waiting() > JOBS_AHEAD * workers and self._shared > BYTES_AHEAD * workers:
-            now, before = time.monotonic(), scored
-            scored = jobs.done("score")
-            since = since if scored == before else now
-            left = min(until, since + STALL) - now
+            now = time.monotonic()
+            if jobs.done("score") > scored:
+                scored, last = jobs.done("score"), now
+            left = min(until, last + STALL) - now
             if left <= 0 or not jobs.wait_for_one(min(left, POLL)):
                 return False
         return True
