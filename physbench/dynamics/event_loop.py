@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,8 @@ FOLLOW_TYPES = (  # of its arguments
 )
 MAX_EVENTS = 150  # between two interventions; a candidate with more is given up from there on
 PIECES_AT_FIRST = 12  # for which there is room in the arrays, per candidate
+# Of a count: a literal 0 has a type of its own, for which what takes it is compiled once more.
+NOTHING = cast(int, np.int64(0))
 
 
 @kernel(f"({FOLLOW_TYPES})")
@@ -102,7 +105,8 @@ def follow(
     touches, clearance = np.empty((16, 3), np.int64), np.zeros(count)
     begin, pieces = np.empty(PIECES_AT_FIRST * size), np.empty((PIECES_AT_FIRST * size, count, 10))
     last, until = np.empty(len(span) * size, np.int64), np.full(len(span) * size, np.inf)
-    used = touched = since = start = 0
+    since = start = 0
+    used = touched = NOTHING
     for w in range(len(span)):
         disc, face, corner, pair = worlds[w]
         faces, corners, (lead, twist) = len(face), len(corner), rules[w]
@@ -114,13 +118,14 @@ def follow(
             start += 1
         for k in range(size):
             gx, gy = gravity[w][min(k, len(gravity[w]) - 1)]
-            step, contacts, present, known = float(since), 0, 0, False  # known: how far discs are from contacts
+            step, contacts, present, known = float(since), NOTHING, 0, False  # known: how far discs are from contacts
             now[:] = 0.0
             rests[:] = False
             for i in range(count):
                 there[i] = remains[k, i]
                 if there[i]:
-                    now[i, :AX] = carried[k, i]
+                    for c in range(AX):  # not as a slice, which takes long to compile
+                        now[i, c] = carried[k, i, c]
                     present += 1
             for m in range(start, stop + 1):
                 target = float(intervention[m, STEP] if m < stop else end)
@@ -148,7 +153,7 @@ def follow(
                         steps = first / H + (0.5 if first < left * H else 0.0)
                     steps = min(steps, left)
                     _advance(now, there, steps)
-                    step, contacts = step + steps, 0
+                    step, contacts = step + steps, NOTHING
                     if steps < left:
                         known = False
                         bound = min(steps * H, first + 1e-12) if smooth else steps * H + 1e-9
@@ -184,8 +189,8 @@ def follow(
                     begin, pieces = more_room(begin, pieces)
                 record_piece(now, there, step, used, begin, pieces)
                 used += 1
-                remains[k] = there
                 for i in range(count):
+                    remains[k, i] = there[i]
                     for axis in range(2):
                         moved = moved_by(now[i], end - step, axis)
                         carried[k, i, X + axis], carried[k, i, VX + axis], carried[k, i, SX + axis] = moved

@@ -122,12 +122,14 @@ def follow_field(
                     begin = at
                 step = at
                 if intervention[c, 2] == STATE:
-                    state[n] = value[c, k, :4]
+                    for column in range(4):  # not as a slice, which takes long to compile
+                        state[n, column] = value[c, k, column]
                     there[n] = True
                     for each in range(count):
                         reference[each] = max(_distance(state, each, mu, source), MIN_ORBIT_RADIUS)
                 elif intervention[c, 2] == PUSH:
-                    state[n, 2:] += value[c, k, :2]
+                    for axis in range(2):
+                        state[n, 2 + axis] += value[c, k, axis]
                 else:
                     there[n] = False
                     state[n] = np.nan

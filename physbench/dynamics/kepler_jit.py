@@ -63,7 +63,7 @@ def _initial_guess(dt: float, mu: float, r0: float, radial: float, alpha: float)
 
 @compiled
 def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
-    """Fill moved (T, 4) with the states dt (T,) s, ascending, after state (4,) about the origin."""
+    """Fill moved (T or more, 4) with the states dt (T,) s, ascending, after state (4,) about the origin."""
     x, y, u, v = state[0], state[1], state[2], state[3]
     if not math.isfinite(x + y + u + v):
         for t in range(len(dt)):
@@ -172,7 +172,7 @@ def _propagate_straight(state: Array, dt: Array, moved: Array) -> None:
 
 @compiled
 def _propagate_pair(state: Array, dt: Array, first: float, second: float, reach: float, moved: Array) -> None:
-    """Fill moved (2, T, 4) with the states of two that attract each other, after state (2, 4).
+    """Fill moved (2, T or more, 4) with the states of two that attract each other, after state (2, 4).
 
     first, second: m3/s2, mu of each. NaN from their contact on, `reach` m from each other: what follows is not
     modelled. Where one of them is absent the other moves straight on.
@@ -264,12 +264,12 @@ def follow_orbits(
                 dt[asked] = (intervention[c, STEP] - begin) * h
                 times += 1
             if mutual:
-                _propagate_pair(state, dt[:times], strength * mu[0], strength * mu[1], reach, moved[:, :times])
+                _propagate_pair(state, dt[:times], strength * mu[0], strength * mu[1], reach, moved)
             else:
                 for n in range(count):
                     for axis in range(2):
                         state[n, axis] -= source[axis]
-                    _propagate_one(state[n], dt[:times], strength * mu[0], moved[n, :times])
+                    _propagate_one(state[n], dt[:times], strength * mu[0], moved[n])
             for n in range(count):
                 for t in range(asked):
                     for axis in range(2):
