@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from typing import Any, ParamSpec, TypeVar
 from physbench.errors import DISK_FULL, PhysbenchError
 from physbench.free_heap import then_give_back
 from physbench.plugins import user_files
+from physbench.process_end import how_it_ended, out_of_memory_kills
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,10 +49,16 @@ FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more th
 
 
 class WorkerDiedError(PhysbenchError):
-    """A worker process ended before its job did."""
+    """A worker process ended before its job did. `lacks_memory`: as far as is known for want of memory."""
 
-    def __init__(self) -> None:
-        super().__init__("A worker process died unexpectedly, probably out of memory. Retry with --workers 1.")
+    lacks_memory = False
+
+    def __init__(self, code: int | None, kills: int | None) -> None:
+        """code: with which it ended, if that is known; kills: `out_of_memory_kills` when it began."""
+        now = out_of_memory_kills()
+        how = "ended unexpectedly (was memory full?)" if code is None else how_it_ended(code, kills, now)
+        self.lacks_memory = code in (None, -signal.SIGKILL) and (kills is None or now != kills)
+        super().__init__(f"A worker process {how}.{' Retry with --workers 1.' if self.lacks_memory else ''}")
 
 
 def cores() -> int:
@@ -201,6 +209,19 @@ def _end_fork_server() -> None:
         _kill_fork_server()  # it holds nothing, and to take down all that it has imported takes it half a second
 
 
+def end_at_once() -> None:
+    """Kill all workers and their server, and remove what they would leave, for a program that ends without its pools.
+
+    What is done here may wait for a lock of the code that was interrupted: the caller sets itself a limit.
+    """
+    for process in multiprocessing.active_children():
+        process.kill()
+    _kill_fork_server()
+    util._run_finalizers(0)  # type: ignore[attr-defined]  # semaphores; what has a lower priority waits for queues
+    if folder := multiprocessing.current_process()._config.get("tempdir"):  # type: ignore[attr-defined]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def _semaphores() -> Iterator[None]:
     """Say where room is lacking for the semaphores that are made within: the system's error names no folder.
@@ -240,6 +261,7 @@ class WorkerPool:
     def __init__(self, workers: int, preload: Sequence[str] = (), *, patient: bool = False) -> None:
         self._patient = patient
         context = multiprocessing.get_context(start_fork_server(preload))
+        self._kills = out_of_memory_kills()
         with _semaphores():
             self.noticed = context.Event()  # set once a worker has called `notify`
             arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
@@ -254,8 +276,16 @@ class WorkerPool:
         """Kill the workers, and the server where it may still hold a request for one."""
         if server:
             _kill_fork_server()
-        for process in list((self._executor._processes or {}).values()):
+        for process in self._processes():
             process.kill()
+
+    def _processes(self) -> list[Any]:
+        return list((self._executor._processes or {}).values())
+
+    def _dead(self) -> list[Any]:
+        """Processes that have ended. A thread of the executor reads their codes: two that read one at once get none."""
+        known = self._processes()
+        return [each for each in known if each._popen.returncode is not None or wait([each.sentinel], 0)]
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -264,6 +294,7 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         interrupted = error is not None and not isinstance(error, Exception)
+        ended = self._dead()  # before the others are killed
         if error is not None and not self._patient:
             self._kill(interrupted)
         late = threading.Timer(PATIENCE, self._kill, (True,))
@@ -272,7 +303,8 @@ class WorkerPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
         late.cancel()
         if isinstance(error, BrokenProcessPool):
-            raise WorkerDiedError from error
+            codes = (process.exitcode for process in ended)
+            raise WorkerDiedError(next((code for code in codes if code), None), self._kills) from error
 
 
 @contextmanager

@@ -224,6 +224,7 @@ def test_few_modules_stand_beside_the_packages() -> None:
         "free_heap",
         "links",
         "printable",
+        "process_end",
         "progress",
         "thread_map",
         "worker_pool",

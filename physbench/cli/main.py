@@ -139,7 +139,7 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
-        return 1 if error.errno in (*DISK_FULL, errno.EFBIG) else 2
+        return 1 if error.errno in (*DISK_FULL, errno.EFBIG, errno.EMFILE, errno.ENFILE) else 2
     if isinstance(error, ModuleNotFoundError) and (lacks := _lacking(error.name or "")):
         complain(
             f"{lacks} is not installed here, which this command needs. The dependency group rollout has what "
@@ -175,6 +175,8 @@ def system_sentence(error: OSError) -> str | None:
         return (
             f"A file would be larger than is allowed{where}. Raise the limit (ulimit -f), or write elsewhere (--out)."
         )
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{error.strerror}. Raise the limit (ulimit -n 1024), or use fewer --workers."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission{where}. Choose a writable folder (--out, PHYSBENCH_CACHE) or change its permissions."
     if error.filename and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):

@@ -74,7 +74,7 @@ FOLLOW_TYPES = (  # of its arguments
 MAX_EVENTS = 150  # between two interventions; a candidate with more is given up from there on
 PIECES_AT_FIRST = 12  # for which there is room in the arrays, per candidate
 # Of a count: a literal 0 has a type of its own, for which what takes it is compiled once more.
-NOTHING = cast(int, np.int64(0))
+ZERO = cast(int, np.int64(0))
 
 
 @kernel(f"({FOLLOW_TYPES})")
@@ -106,7 +106,7 @@ def follow(
     begin, pieces = np.empty(PIECES_AT_FIRST * size), np.empty((PIECES_AT_FIRST * size, count, 10))
     last, until = np.empty(len(span) * size, np.int64), np.full(len(span) * size, np.inf)
     since = start = 0
-    used = touched = NOTHING
+    used = touched = ZERO
     for w in range(len(span)):
         disc, face, corner, pair = worlds[w]
         faces, corners, (lead, twist) = len(face), len(corner), rules[w]
@@ -118,7 +118,7 @@ def follow(
             start += 1
         for k in range(size):
             gx, gy = gravity[w][min(k, len(gravity[w]) - 1)]
-            step, contacts, present, known = float(since), NOTHING, 0, False  # known: how far discs are from contacts
+            step, contacts, present, known = float(since), ZERO, 0, False  # known: how far discs are from contacts
             now[:] = 0.0
             rests[:] = False
             for i in range(count):
@@ -153,7 +153,7 @@ def follow(
                         steps = first / H + (0.5 if first < left * H else 0.0)
                     steps = min(steps, left)
                     _advance(now, there, steps)
-                    step, contacts = step + steps, NOTHING
+                    step, contacts = step + steps, ZERO
                     if steps < left:
                         known = False
                         bound = min(steps * H, first + 1e-12) if smooth else steps * H + 1e-9

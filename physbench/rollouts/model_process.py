@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import multiprocessing
@@ -15,13 +16,14 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.errors import PhysbenchError
 from physbench.plugins.user_files import TASK_FILES_VARIABLE
+from physbench.process_end import how_it_ended, out_of_memory_kills
 from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, MessageError, decode
 from physbench.rollouts.process_family import FAMILY_VARIABLE, end_family
 from physbench.storage.cache_dir import ENVIRONMENT
@@ -46,15 +48,6 @@ class ReceiveTimeout(Exception):
     """No message arrived before the deadline."""
 
 
-def out_of_memory_kills() -> int | None:
-    """Processes that the system has ended for want of memory since it was started; None where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 class SharedMemory:
     """Anonymous memory that both processes share. Nothing remains of it however they end."""
 
@@ -73,10 +66,21 @@ class SharedMemory:
     def grow(self, size: int) -> None:
         """Make it at least `size` bytes long. It never shrinks."""
         if size > self.size:
-            os.ftruncate(self.descriptor, size)
+            self._resize(size)
             self._map = mmap.mmap(self.descriptor, size)
             self.view = np.frombuffer(self._map, dtype=np.uint8)
             self.size = size
+
+    def _resize(self, size: int) -> None:
+        try:
+            os.ftruncate(self.descriptor, size)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            raise PhysbenchError(
+                f"{size / 1e6:.0f} MB cannot be shared with the model's process: that is more than a file may hold "
+                "here. Raise the limit (ulimit -f), or use a smaller --batch-size."
+            ) from error
 
     def release(self, offset: int, size: int) -> None:
         """Give a part back to the system where it can be: it holds zeros then, and takes memory when it is written."""
@@ -193,16 +197,7 @@ class ModelProcess:
             return "closed its connection"
         if code == CONNECTION_LOST:
             return "closed its connection to this program"
-        if code >= 0:
-            return f"exited with code {code}"
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        if -code != signal.SIGKILL:
-            return f"was killed by {name}"
-        other = self._kills is not None and out_of_memory_kills() == self._kills
-        return f"was killed by {name} ({'not for want of memory' if other else 'was memory full?'})"
+        return how_it_ended(code, self._kills, out_of_memory_kills())
 
     def end(self) -> None:
         """End the process and all processes that it started, at once. Whoever waits in `receive` learns of it."""

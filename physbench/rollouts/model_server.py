@@ -304,11 +304,11 @@ def main() -> None:
         worker = RolloutWorker.loaded(send, int(sys.argv[2]), load)
         info = worker.info
         worker.pins = True
-        worker.model_errors += (KeyboardInterrupt,)  # in this process Ctrl-C is ignored: the model has raised it
+        worker.model_errors = (BaseException,)  # in this process Ctrl-C is ignored: the model has raised it
     except PhysbenchError as error:
         send(LoadFailure(str(error), traceback.format_exc()))
         return
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:
         send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
         return
     send(info)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from physbench.errors import DISK_FULL, PhysbenchError
-from physbench.worker_pool import WorkerDiedError
+from physbench.worker_pool import WorkerDiedError, end_at_once
 
 # What is to be done where the system refuses to write, by errno.
 NOT_WRITABLE = {
@@ -22,11 +24,34 @@ NOT_WRITABLE = {
     errno.EPERM: "Change its permissions",
 }
 
+SYSTEM_LIMITS = {
+    errno.EMFILE: "Raise the limit (ulimit -n 1024) or use fewer --workers",
+    errno.ENFILE: "Raise the limit of this machine (sysctl fs.file-max) or use fewer --workers",
+    errno.EFBIG: "Raise the limit (ulimit -f)",
+}
+LAST_SECONDS = 1.0  # that a program may take to end which was asked to twice
+WORKERS = r" --workers \S+"  # in a command
+
 
 class Interrupted(PhysbenchError):
     """Ctrl-C, or the scheduler's SIGTERM."""
 
     exit_code = 130
+
+
+def _end_now(number: int, frame: FrameType | None) -> None:
+    """At the second Ctrl-C: end without waiting for anything, and leave nothing behind."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, frame: os._exit(Interrupted.exit_code))
+    limit = threading.Timer(LAST_SECONDS, os._exit, (Interrupted.exit_code,))
+    limit.daemon = True
+    limit.start()
+    with contextlib.suppress(OSError):  # nobody reads it
+        shown = b"\x1b[?25h\n" if os.isatty(2) else b""  # a bar hides the cursor
+        os.write(2, shown + b"Interrupted again: ended at once. What was stored is kept: --resume goes on.\n")
+    with contextlib.suppress(Exception):
+        end_at_once()
+    os._exit(Interrupted.exit_code)
 
 
 @contextmanager
@@ -38,7 +63,7 @@ def interruptible() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         for signum in before:
-            signal.signal(signum, lambda number, frame: os._exit(130))
+            signal.signal(signum, _end_now)
         raise KeyboardInterrupt
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -69,7 +94,8 @@ def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Ite
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted; {kept()}. Go on with:\n  {resume_command}") from None
     except WorkerDiedError as error:
-        raise PhysbenchError(f"{error} {kept()}. Go on with:\n  {resume_command}") from error
+        command = f"{re.sub(WORKERS, '', resume_command)} --workers 1" if error.lacks_memory else resume_command
+        raise PhysbenchError(f"{error} {kept()}. Go on with:\n  {command}") from error
     except MemoryError as error:
         raise PhysbenchError(
             f"Memory is full; {kept()}. Use --workers 1 or a smaller --batch-size (with --fresh), or go on with:\n"
@@ -85,6 +111,10 @@ def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Ite
         if error.errno in NOT_WRITABLE:
             raise PhysbenchError(
                 f"{error.strerror}{where}; {kept()}. {NOT_WRITABLE[error.errno]}, then go on with:\n  {resume_command}"
+            ) from error
+        if error.errno in SYSTEM_LIMITS:
+            raise PhysbenchError(
+                f"{error.strerror}{where}; {kept()}. {SYSTEM_LIMITS[error.errno]}, then go on with:\n  {resume_command}"
             ) from error
         if error.errno not in DISK_FULL and "No space left" not in str(error):
             raise

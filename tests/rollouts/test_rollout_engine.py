@@ -63,10 +63,11 @@ def test_bad_values_fail_the_clip_alone(roll, clips, toys) -> None:
 
 
 def test_a_batch_that_raises_is_tried_clip_by_clip(roll, clips, toys, engine) -> None:
-    rollouts = roll([toys.OK, toys.RAISE, toys.RAISE_IN_BATCH], [toys.QUIT], [toys.STOPPED])
-    assert [bool(rollout.failure) for rollout in rollouts] == [False, True, False, True, True]
+    rollouts = roll([toys.OK, toys.RAISE, toys.RAISE_IN_BATCH], [toys.QUIT], [toys.STOPPED], [toys.CANCELLED])
+    assert [bool(rollout.failure) for rollout in rollouts] == [False, True, False, True, True, True]
     assert "ValueError in toys.py, line " in rollouts[1].failure and "does not like" in rollouts[1].failure
     assert "SystemExit" in rollouts[3].failure and "KeyboardInterrupt" in rollouts[4].failure
+    assert "CancelledError" in rollouts[5].failure
     assert [(event.kind, len(event.clips)) for event in engine.events] == [("retried", 3)]
     assert close_to_truth([rollouts[0], rollouts[2]], clips)
 

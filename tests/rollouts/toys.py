@@ -1,5 +1,6 @@
 """Toy models, one factory per behaviour. `coded` does to each clip what the top left pixel of its context says."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from physbench import ModelCard
 
 OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED = range(8)
 RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA, MODULES, KILLED = range(8, 16)
-KILLED_ONCE, TERMINATED_ONCE, INTERRUPTED, STOPPED = 16, 17, 18, 19
+KILLED_ONCE, TERMINATED_ONCE, INTERRUPTED, STOPPED, CANCELLED = range(16, 21)
 SIZE = (32, 40)
 HEAVY = ("torch", "pybullet", "lpips", "pandas", "matplotlib", "skimage")
 
@@ -49,6 +50,8 @@ class Coded:
             os.kill(os.getpid(), signal.SIGINT)
         if STOPPED in codes:
             raise KeyboardInterrupt
+        if CANCELLED in codes:
+            raise asyncio.CancelledError
         if QUIT in codes:
             sys.exit("enough")
         if RAISE in codes or (RAISE_IN_BATCH in codes and len(codes) > 1):

@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from physbench import worker_pool
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.run.interrupt import Interrupted, explained, interruptible
@@ -76,15 +81,42 @@ def test_workers_end_with_the_run() -> None:
     assert not pids & {each.pid for each in processes_of(os.getpid())}
 
 
-def test_a_killed_worker_is_explained() -> None:
+@pytest.mark.parametrize(
+    ("job", "full", "said", "again"),
+    [
+        ((os._exit, 3), 0, "exited with code 3.", "--workers 2 --resume"),
+        ((signal.raise_signal, signal.SIGSEGV), 0, "was killed by SIGSEGV.", "--workers 2 --resume"),
+        (
+            (signal.raise_signal, signal.SIGKILL),
+            0,
+            "was killed by SIGKILL (not for want of memory).",
+            "--workers 2 --resume",
+        ),
+        (
+            (signal.raise_signal, signal.SIGKILL),
+            1,
+            "was killed by SIGKILL (was memory full?). Retry with --workers 1.",
+            "--resume --workers 1",
+        ),
+    ],
+)
+def test_a_worker_that_died_is_explained(
+    job: tuple[Any, ...], full: int, said: str, again: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([0, full])  # of processes ended for want of memory: when the pool begins, and when it ends
+    monkeypatch.setattr(worker_pool, "out_of_memory_kills", lambda: next(counts))
     with (
-        pytest.raises(PhysbenchError, match="--workers 1") as caught,
-        explained("physbench eval x", lambda: "kept", Path("x")),
-        WorkerPool(1) as pool,
+        pytest.raises(PhysbenchError) as caught,
+        explained("physbench eval x --workers 2 --resume", lambda: "kept", Path("x")),
+        WorkerPool(2) as pool,
     ):
-        pool.submit(os._exit, 1).result()
+        for both in [pool.submit(time.sleep, 0.3), pool.submit(time.sleep, 0.3)]:
+            both.result()  # the pool sees the end of a worker that is as new as its job with the next event alone
+        other = pool.submit(time.sleep, 60)
+        pool.submit(*job).result()
+    assert other.done()
     assert isinstance(caught.value.__cause__, WorkerDiedError)
-    assert str(caught.value).endswith("Go on with:\n  physbench eval x")
+    assert str(caught.value) == f"A worker process {said} kept. Go on with:\n  physbench eval x {again}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -95,6 +127,38 @@ def test_signals_become_an_interruption_that_says_how_to_go_on(number: signal.Si
             signal.raise_signal(number)
     assert caught.value.exit_code == 130
     assert signal.getsignal(number) == before
+
+
+IMPATIENT = """
+import os, signal, time
+from physbench.run.interrupt import interruptible
+from physbench.worker_pool import WorkerPool
+
+with interruptible(), WorkerPool(2, patient=True) as pool:
+    for job in [pool.submit(time.sleep, 0.2), pool.submit(time.sleep, 0.2)]:
+        job.result()
+    pool.submit(time.sleep, 60)
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+"""
+
+
+def test_who_presses_ctrl_c_twice_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "Interrupted again: ended at once. What was stored is kept: --resume goes on.\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_peak_memory_is_seen() -> None:
