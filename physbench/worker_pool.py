@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -308,10 +309,15 @@ class WorkerPool:
 
 
 @contextmanager
-def worker_pool(workers: int, items: int, preload: Sequence[str] = ()) -> Iterator[WorkerPool | None]:
-    """Yield a patient pool for so many items, or None where they are too few for two processes."""
+def worker_pool(
+    workers: int, items: int, preload: Sequence[str] = (), *, beside: bool = False
+) -> Iterator[WorkerPool | None]:
+    """Yield a patient pool for so many items, or None where they are too few for two processes.
+
+    beside: the caller has something to do meanwhile, so that one process is worth it where there are two cores.
+    """
     workers = min(workers, items // FEWEST_ITEMS)
-    if workers < 2:
+    if workers < (1 if beside and cores() > 1 else 2):
         yield None
         return
     with WorkerPool(workers, preload, patient=True) as pool:
@@ -321,12 +327,18 @@ def worker_pool(workers: int, items: int, preload: Sequence[str] = ()) -> Iterat
 def ordered(
     pool: WorkerPool | None, function: Callable[[Item], R], items: Iterable[Item], ahead: int = 16
 ) -> Iterator[R]:
-    """Map in order, with at most `ahead` results waiting: memory stays flat however many items there are."""
+    """Map in order, with at most `ahead` results waiting: memory stays flat however many items there are.
+
+    The pool begins at once, not when the first result is asked for.
+    """
     if pool is None:
-        yield from map(function, items)
-        return
+        return map(function, items)
     rest = iter(items)
-    waiting = [pool.submit(function, item) for item in islice(rest, ahead)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
+    waiting = deque(pool.submit(function, item) for item in islice(rest, ahead))
+
+    def results() -> Iterator[R]:
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
+
+    return results()

@@ -1,10 +1,17 @@
-"""Runs that hold only what a list of runs reads, and what a page says of them."""
+"""Runs that hold only what a list of runs reads, what a page says of them, and what a report shows of a run."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from physbench.report.report_data import ReportData, clips_read, gather
+from physbench.storage.run_folder import RunFolder
 
 
 class Texts(HTMLParser):
@@ -38,3 +45,14 @@ def unfinished(folder: Path, name: str, model: str = "mine", note: str = "") -> 
     }
     (place / "manifest.json").write_text(json.dumps(manifest))
     return place
+
+
+def gathered(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    physicist: RunFolder | None = None,
+) -> ReportData:
+    """What the report shows of the clips of a run."""
+    with clips_read(folder, manifest, tables, physicist) as clips:
+        return gather(manifest, tables, clips)

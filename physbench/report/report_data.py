@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -40,6 +41,7 @@ CLIP_APART = 0.1  # of ground truth's value or of a natural size: nearer reading
 NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
 CLIPS_A_JOB = 4  # of a worker process
+PARTS_AHEAD = 64  # whose clips lie in memory until the result is built
 REPORT_PRELOAD = ("physbench.report.report_data",)
 
 
@@ -103,36 +105,45 @@ class ClipData:
     figure: ClipFigure | None
 
 
-def gather(
+@contextmanager
+def clips_read(
     folder: RunFolder,
     manifest: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     physicist: RunFolder | None = None,
     workers: int = 1,
-) -> ReportData:
-    """Read the tracks of every clip once, and the rollouts of those that are shown.
+) -> Iterator[Iterator[ClipData]]:
+    """Read the tracks of every clip once, and the rollouts of those that are shown. Workers begin at once.
 
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
     workers: processes that read clips at the same time.
     """
-    from physbench.results.run_clips import clips_of
-
     require_tasks(folder, manifest)
+    chosen = _chosen(tables)
+    rows = rows_of(manifest)
+    jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
+    parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
+    read = partial(read_clips, folder, manifest, physicist)
+    with worker_pool(workers, len(parts), REPORT_PRELOAD, beside=True) as pool:
+        yield chain.from_iterable(ordered(pool, read, parts, PARTS_AHEAD))
+
+
+def _chosen(tables: Mapping[str, pd.DataFrame]) -> dict[str, SelectedClip]:
+    """The clips that are shown, by id."""
+    return {item.clip: item for item in select(tables["model"], tables["truth"])}
+
+
+def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:
+    """What the report shows of the clips of a run, which `clips_read` gives."""
     limits = predictability(tables["truth"])
-    chosen = {item.clip: item for item in select(tables["model"], tables["truth"])}
     families: dict[str, CurvePool] = {}
     tasks: dict[str, CurvePool] = {}
     shares: dict[str, SharePool] = {}
     task_shares: dict[str, SharePool] = {}
     breaks = BreakCount()
     figures: dict[str, ClipFigure] = {}
-    rows = rows_of(manifest)
-    clips_of(folder, manifest).ensure(rows, spec_of(dict(manifest)))  # where the cache was emptied since the run
-    jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
-    parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
-    read = partial(read_clips, folder, manifest, physicist)
-    with Progress("report", len(rows)) as progress, worker_pool(workers, len(parts), REPORT_PRELOAD) as pool:
-        for found in chain.from_iterable(ordered(pool, read, parts)):
+    with Progress("report", len(rows_of(manifest))) as progress:
+        for found in clips:
             row = found.row
             for pools, name in ((families, row.family), (tasks, row.task)):
                 curves = pools.setdefault(name, CurvePool(name))
@@ -146,7 +157,7 @@ def gather(
     return ReportData(
         tuple(curves.result() for curves in families.values()),
         {f: tuple(curves.result() for task, curves in tasks.items() if task.split("/")[0] == f) for f in families},
-        tuple(figures[clip] for clip in chosen),
+        tuple(figures[clip] for clip in _chosen(tables)),
         tuple(each.result() for each in shares.values() if each.found),
         {
             f: tuple(

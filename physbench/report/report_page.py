@@ -28,14 +28,16 @@ def write_report(
     result: Mapping[str, Any] | None = None,
     physicist: RunFolder | None = None,
     workers: int = 1,
+    anew: bool = False,
 ) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
 
-    result.json is built if it is not there yet. With a `place` for the report nothing is written into the folder.
-    physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
-    where that run is not finished or had other conditions. workers: processes that read clips at the same time.
+    result.json is built if it is not there yet, or `anew`. With a `place` for the report nothing is written into the
+    folder. physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
+    where that run is not finished or had other conditions. workers: processes that read clips at the same time, and
+    while the result is built.
     """
-    from physbench.report.report_data import gather
+    from physbench.report.report_data import clips_read, gather
     from physbench.results.build_result import build_result, write_result
     from physbench.results.read_run import read_run
     from physbench.results.schema import read_result
@@ -45,11 +47,12 @@ def write_report(
         from physbench.results.run_comparison import require_physicist
 
         require_physicist(folder, physicist)
-    if result is None and folder.result.is_file():
-        result = read_result(folder.result).model_dump(mode="json")
-    elif result is None:
-        result = write_result(folder) if place is None else build_result(folder)
-    text = render(result, manifest, gather(folder, manifest, tables, physicist, workers))
+    with clips_read(folder, manifest, tables, physicist, workers) as clips:
+        if result is None and folder.result.is_file() and not anew:
+            result = read_result(folder.result).model_dump(mode="json")
+        elif result is None:
+            result = write_result(folder) if place is None else build_result(folder)
+        text = render(result, manifest, gather(manifest, tables, clips))
     place = place or folder.report
     write_text(place, text)
     if place == folder.report:

@@ -79,11 +79,12 @@ def finish(run: Run) -> None:
         with timed(run, "diagnosis", "seeking the laws that the model follows"):
             _diagnose(run)
     run.close()
-    write_result(run.folder)
     if run.report:
         run.say("Writing the report ...")
         with timed(run, "report", "writing the report"):
-            write_report(run.folder, workers=run.workers)
+            write_report(run.folder, workers=run.workers, anew=True)
+    else:
+        write_result(run.folder)
     if STOPPED not in run.manifest:  # which are shown is chosen among all clips
         prune(run)
     run.close()

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from runs_on_disk import gathered
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.report.break_figures import clip_breaks
 from physbench.report.charts import share_chart
-from physbench.report.report_data import gather
 from physbench.report.report_page import render
 from physbench.results.build_result import build_result
 from physbench.results.lawful_fraction import BINS, BreakCount, SharePool
@@ -279,7 +279,7 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
     folder, physicist = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "physicist")
     shutil.copytree(small_run.path, folder.path)
     manifest, tables = read_run(folder)
-    bare = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables))
+    bare = render(build_result(folder, resamples=20), manifest, gathered(folder, manifest, tables))
     assert 'id="lawful"' not in bare and 'class="lines"' not in bare
     for row in rows_of(manifest):
         clip = ClipStore().get(row, spec_of(manifest))
@@ -289,10 +289,10 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
             save_trace(place.trace(row.id), whole)
         if folder.tracks(row.id).is_file():
             save_trace(folder.trace(row.id), make_trace(np.full(shape, 0.5), [(0, 0, 0.5), (2, 0, 1.0)]))
-    shown = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables, physicist))
+    shown = render(build_result(folder, resamples=20), manifest, gathered(folder, manifest, tables, physicist))
     assert "Of 8 clips, 7 at 0.03, 0 at 0.08 and 7 at 0.2 diameters break (ground truth: 0, 0, 0)." in shown
     assert "physbench eval baseline:physicist" not in shown
-    alone = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables))
+    alone = render(build_result(folder, resamples=20), manifest, gathered(folder, manifest, tables))
     assert "<code>physbench eval baseline:physicist --suite smoke --model-arg size=64" in alone
     assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
     assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from runs_on_disk import gathered
 
 import physbench.report
 from physbench.baselines.baseline_adapter import baseline_card
@@ -23,7 +24,7 @@ from physbench.errors import UsageError
 from physbench.report import report_data
 from physbench.report.glossary import GLOSSARY
 from physbench.report.page_view import blamed_family, by_family, physicist_command, settings
-from physbench.report.report_data import ReportData, gather
+from physbench.report.report_data import ReportData
 from physbench.report.report_page import INLINE_ONLY, SCRIPT, render, write_report
 from physbench.report.skill_table import skill_rows
 from physbench.results.build_result import build_result
@@ -183,13 +184,13 @@ def test_terms_are_explained_to_those_who_hover_and_those_who_do_not(page: Page)
 
 def test_the_family_that_is_blamed_comes_first_and_is_open(small_run: RunFolder) -> None:
     result, manifest = build_result(small_run, resamples=50), read_manifest(small_run)
-    gathered = gather(small_run, manifest, read_run(small_run)[1])
+    shown = gathered(small_run, manifest, read_run(small_run)[1])
     for family in ("falling", "orbits"):
-        first = by_family(gathered.figures, family)
+        first = by_family(shown.figures, family)
         assert first[0].name == family and [each.open for each in first] == [True] + [False] * (len(first) - 1)
     blamed = blamed_family(result, manifest)
     assert f" in {blamed}: " in result["sentences"][1]
-    page = render(result, manifest, gathered)
+    page = render(result, manifest, shown)
     clips, charts = page.index('id="clips"'), page.index('id="time"')
     assert re.search(r"<summary>(\w+):", page[clips:])[1].lower() == blamed
     assert re.search(r"<h3>(\w+)</h3>", page[charts:])[1].lower() == blamed
