@@ -22,6 +22,8 @@ def command(
 ) -> None:
     """Join the shards of a run, made with --shard I/N, and write its result and report. The shards stay as they are.
 
+    Interrupted, it goes on with the same command.
+
     Example: physbench merge runs/shard-1 runs/shard-2 --out runs/whole
     """
     from physbench.cli.console import debugging
@@ -32,7 +34,7 @@ def command(
 
     with ExitStack() as stack:
         places = [stack.enter_context(run_at(shard, "read", say_on_stderr)) for shard in shards]
-        whole = stack.enter_context(run_at(out, use_of_out(False, fresh), say_on_stderr))
+        whole = stack.enter_context(run_at(out, use_of_out(not fresh, fresh), say_on_stderr))
         paths = [place.folder.path for place in places]
         merge_runs(paths, whole.folder.path, workers=workers, fresh=fresh, debug=debugging(), say=whole.say)
         print_result(whole, as_json)

@@ -22,13 +22,15 @@ from physbench.run.run_manifest import Document, first_difference
 from physbench.run.run_shard import missing_shards
 from physbench.run.run_state import IN_WORKERS, Run, Say
 from physbench.run.stage_work import unread_together, unscored, work
-from physbench.run.stored_stages import note_environment, scoring_begun, stored_run
+from physbench.run.stored_stages import finish_run, note_environment, score_run, scoring_begun, stored_run
+from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
 from physbench.worker_pool import cores
 
 ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
 LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
+OTHER_PLACE = "Choose another --out, or discard that run with --fresh."
 OF_MODEL = ("name", "card", "dtype", "reported_sha256", "settings", "drawn_by")
 
 
@@ -43,7 +45,8 @@ def merge_runs(
 ) -> RunFolder:
     """Join all shards of a run, score what they have not scored, and write result and report.
 
-    The shards stay as they are. What needs all samples of a clip, or a pair of clips, is read here.
+    The shards stay as they are. What needs all samples of a clip, or a pair of clips, is read here. Where `out` holds
+    the run of these shards that an earlier call has joined and not finished, that one goes on.
 
     Args:
         paths: The folders of the shards, in any order.
@@ -54,7 +57,7 @@ def merge_runs(
         say: Prints a line.
 
     Raises:
-        UsageError: The folders are not all shards of one run, each once.
+        UsageError: The folders are not all shards of one run, each once, or `out` holds a finished run or another one.
         PhysbenchError: A shard is not done, or a file in it is damaged.
     """
     if workers is not None and workers < 1:
@@ -62,14 +65,17 @@ def merge_runs(
     for path in paths:
         if out.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"--out: {out} is in the shard {path}, which stays as it is. Choose another folder.")
-    if RunFolder(out).manifest.exists() and not fresh:
-        place = shlex.quote(str(out))
-        raise UsageError(
-            f"{out} holds a run. Go on with it (`physbench score {place}`, then `physbench finish {place}`), start "
-            "over (--fresh) or choose another --out."
-        )
+    begun = None if fresh or not RunFolder(out).manifest.exists() else read_manifest(RunFolder(out))
+    if begun is not None:
+        _refuse_finished(RunFolder(out), begun)
     manifests = {path: read_manifest(RunFolder(path)) for path in paths}
     shards = _in_order(paths, manifests)
+    if begun is not None:
+        if difference := _difference(manifests[shards[0]], begun):
+            raise UsageError(f"{out} holds a run that is not of these shards. {difference}.\n{OTHER_PLACE}")
+        say(f"The shards are joined in {out} already: going on there.")
+        score_run(out, workers=workers, debug=debug, say=say)
+        return finish_run(out, workers=workers, debug=debug, say=say)
     again = f"physbench score {shlex.quote(str(out))} && physbench finish {shlex.quote(str(out))}"
     with ExitStack() as stack:
         stack.enter_context(interruptible())
@@ -96,6 +102,13 @@ def merge_runs(
         with explained(again, whole.kept, folder.path):
             work(whole)
     return folder
+
+
+def _refuse_finished(folder: RunFolder, manifest: Document) -> None:
+    """Raise UsageError where a run is finished, even the one of the shards: only --fresh discards it."""
+    if CONTENTS in manifest:
+        where = f": its report is {folder.report}" if folder.report.exists() else ""
+        raise UsageError(f"{folder.path} holds a finished run{where}. {OTHER_PLACE}")
 
 
 def _in_order(paths: Sequence[Path], manifests: dict[Path, Document]) -> list[Path]:

@@ -80,7 +80,23 @@ def test_shards_joined_are_one_run(
     assert set(manifest["contents"]) == set(whole["contents"]) and manifest["options"]["shard"] is None
     assert manifest["speed"]["model_frames"] == whole["speed"]["model_frames"]
     assert run(("merge", *map(str, shards), "--out", str(out))) == 2
-    assert "holds a run. Go on with it (`physbench score" in capsys.readouterr().err
+    assert f"holds a finished run: its report is {out / 'report' / 'index.html'}. " in capsys.readouterr().err
+    _interrupted_goes_on(out, shards, capsys)
+
+
+def _interrupted_goes_on(out: Path, shards: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """As if a merge had been killed at its end, when not all is scored: the same command leaves the same tables."""
+    tables = {name: (out / name).read_bytes() for name in TABLES}
+    manifest = read_sealed_json(out / "manifest.json")
+    write_sealed_json(out / "manifest.json", {name: each for name, each in manifest.items() if name != "contents"})
+    for path in (out / "result.json", out / "scores.parquet", next((out / "parts").glob("*.samples.json"))):
+        path.unlink()
+    kept = next((out / "parts").glob("*.0.json"))
+    before = kept.stat().st_mtime_ns
+    assert run(("merge", *map(str, shards), "--out", str(out), "--workers", "1")) == 0
+    assert f"joined in {out} already: going on there." in capsys.readouterr().err
+    assert kept.stat().st_mtime_ns == before and tables == {name: (out / name).read_bytes() for name in TABLES}
+    assert set(read_sealed_json(out / "manifest.json")["contents"]) == set(manifest["contents"])
 
 
 def test_shards_that_are_not_all_of_one_run(copies: list[Path], staged_run: RunFolder, join: Join) -> None:
@@ -150,6 +166,25 @@ def test_a_shard_that_is_not_done_or_damaged(copies: list[Path], join: Join) -> 
     command = shlex.split(said[said.index("physbench rollout") :])[1:]
     assert run(command) == 0
     assert sidecar.exists() and video.read_bytes() == content, "a shard that was interrupted goes on"
+
+
+def test_a_run_that_is_not_of_the_shards_stays(
+    copies: list[Path], staged_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be unfinished; a finished one stays even where nothing tells it from that of the shards."""
+    out = tmp_path / "whole"
+    out.mkdir()
+    document = read_sealed_json(staged_run.manifest)
+    unfinished = {name: each for name, each in document.items() if name != "contents"}
+    for manifest, words in (
+        (document, "holds a finished run"),
+        (unfinished | {"options": {**document["options"], "seed": 7}}, "is not of these shards. --seed is 0 there"),
+    ):
+        write_sealed_json(out / "manifest.json", manifest)
+        before = (out / "manifest.json").read_bytes()
+        assert run(("merge", *map(str, copies), "--out", str(out))) == 2
+        assert words in capsys.readouterr().err
+        assert before == (out / "manifest.json").read_bytes() and len(list(out.iterdir())) == 1
 
 
 @pytest.mark.slow
