@@ -67,18 +67,28 @@ def run_job(job: str, arguments: list[str], environment: dict[str, str], state: 
     return False
 
 
-def sbatch(words: list[str], state: Path) -> int:
+def options_of(words: list[str]) -> dict[str, str]:
+    """Take the options from the begin of a command."""
     options = {}
     while words and words[0].startswith("--"):
         name, _, value = words.pop(0)[2:].partition("=")
         options[name] = value
+    return options
+
+
+def sbatch(words: list[str], state: Path) -> int:
+    options = options_of(words)
     number = len(list(state.glob("job-*"))) + 1
     record = state / f"job-{number}"
     kind, _, before = options.get("dependency", "").partition(":")
     if kind:
         assert kind in ("afterok", "aftercorr"), kind
         assert (state / f"job-{before}").read_text() == "done", f"{before} has not succeeded"
+    assert options["kill-on-invalid-dep"] == "yes", "what waits for a failed job would wait for ever"
     environment = {**os.environ, "SLURM_JOB_ID": str(number), "STAND_IN_OUTPUT": options["output"]}
+    environment.pop("SLURM_CPUS_PER_TASK", None)
+    if "cpus-per-task" in options:
+        environment["SLURM_CPUS_PER_TASK"] = options["cpus-per-task"]
     succeeded = True
     if "array" in options:
         first, last = map(int, options["array"].split("-"))
@@ -98,6 +108,9 @@ def main() -> int:
     if program == "sbatch":
         return sbatch(words, state)
     if program == "srun":
+        options = options_of(words)
+        with (state / "cores").open("a") as cores:  # a step has one, whatever its job has, unless srun is told
+            print(options.get("cpus-per-task", "1"), file=cores)
         os.execvp(words[0], words)
     assert (program, words[0]) == ("scontrol", "requeue")
     (state / f"requeued-{words[1]}").touch()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from physbench.storage.sealed_file import write_sealed_json
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "examples" / "slurm"
 # Says what it was asked. In a job that will be interrupted it works until SIGTERM the first time.
@@ -38,7 +40,7 @@ exec PYTHON -c "from physbench.cli.main import main; main()" "$@"
 def commands_in(folder: Path, physbench: str) -> Path:
     """A folder for the path with the stand-ins and a program `physbench`."""
     place = folder / "bin"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     for name in ("sbatch", "srun", "scontrol"):
         (place / name).write_text(f"#!{sys.executable}\n" + (ROOT / "tests" / "slurm_stand_in.py").read_text())
     (place / "physbench").write_text(physbench)
@@ -52,7 +54,7 @@ def submitted(
 ) -> subprocess.CompletedProcess[str]:
     """Run `submit.sh` with the stand-ins."""
     state = folder / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     environment = {
         **os.environ,
         **settings,
@@ -80,8 +82,49 @@ def test_the_commands_of_a_whole_evaluation(tmp_path: Path) -> None:
         f"data pack core --size 128 --fps 30 --out {clips} --replace",
         *(f"{rollout} --shard {i}/2 --out {run}.shards/{i} --resume --timeout 9" for i in (1, 2)),
         *(f"score {run}.shards/{i}" for i in (1, 2)),
-        f"merge {run}.shards/1 {run}.shards/2 --out {run} --fresh",
+        f"merge {run}.shards/1 {run}.shards/2 --out {run}",
     ]
+
+
+def test_a_step_has_the_cores_of_its_job(tmp_path: Path) -> None:
+    """srun does not take them over by itself, and a job that asks for none leaves the choice to Slurm."""
+    done = submitted(tmp_path, {}, "m", str(tmp_path / "run"), SHARDS="1", CORES="6")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "state" / "cores").read_text().split() == ["6", "1", "6", "6"]
+
+
+def test_more_options_of_packing(tmp_path: Path) -> None:
+    look = ("--look", "natural")
+    done = submitted(tmp_path, {}, "m", str(tmp_path / "run"), *look, SHARDS="1", PACK="--look natural --limit 4")
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "state" / "commands").read_text().splitlines()
+    assert asked[0].endswith("--replace --look natural --limit 4") and asked[1].endswith("--resume --look natural")
+
+
+@pytest.mark.parametrize(
+    ("contents", "joined", "words"),
+    [
+        ({"a": "b"}, True, "holds a finished run. Choose another RUN, or remove"),
+        ({"a": "b"}, False, "holds a finished run. Choose another RUN, or remove"),
+        (None, False, "holds a run that is not of the shards in"),
+        (None, True, ""),
+    ],
+)
+def test_nothing_is_queued_for_a_run_that_is_there(
+    tmp_path: Path, contents: dict[str, str] | None, joined: bool, words: str
+) -> None:
+    """Unless it is an unfinished one of the shards beside it: that goes on."""
+    run = tmp_path / "run"
+    run.mkdir()
+    options = {"model_arg": {"contents": "1"}}
+    write_sealed_json(run / "manifest.json", {"options": options} | ({"contents": contents} if contents else {}))
+    for index in (1, 2) if joined else (1,):
+        shard = tmp_path / "run.shards" / str(index)
+        shard.mkdir(parents=True)
+        (shard / "manifest.json").write_text("{}")
+    done = submitted(tmp_path, {}, "m", str(run), SHARDS="2")
+    assert words in done.stderr and done.returncode == (2 if words else 0), done.stderr
+    assert (tmp_path / "state" / "commands").exists() == (not words)
 
 
 def test_jobs_that_are_interrupted_go_on(tmp_path: Path) -> None:
@@ -122,3 +165,5 @@ def test_a_cluster_makes_the_run_of_one_machine(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in ("scores.parquet", "references/truth/scores.parquet"):
         assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
+    again = submitted(tmp_path, {}, model, str(tmp_path / "run"), *words[2:], physbench=program, **settings)
+    assert again.returncode == 2 and "holds a finished run" in again.stderr

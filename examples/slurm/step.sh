@@ -21,7 +21,8 @@ stop() {    # SIGTERM lets physbench keep what is done; the step needs seconds f
 trap 'again=yes; stop' USR1    # two minutes before the time limit
 trap stop TERM                 # preempted, or cancelled: Slurm decides which
 
-srun "${command[@]}" &
+# Since Slurm 22.05 srun takes the cores of a step from its own options alone, and up to 23.02 gives it one without them.
+srun ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} "${command[@]}" &
 step=$!
 wait "$step"
 code=$?
