@@ -322,8 +322,7 @@ class PackedClips:
             raise UsageError(
                 f"--clips: {self.name} holds clips of {self.spec}, and the model asks for {spec}. "
                 f"{f'Give --look {self.spec.look}, or pack' if as_packed else 'Pack'} those: "
-                f"physbench data pack {self._asked_suite} --size {_size(spec)} --fps {spec.fps:g}"
-                f"{'' if spec.look == PLAIN else f' --look {spec.look}'} --out FILE"
+                f"{pack_command(self._asked_suite, spec)}"
             )
         return self._bytes_of(row.id, self._entry(row))
 
@@ -340,6 +339,12 @@ class PackedClips:
 
     def _damaged(self, clip: str) -> UsageError:
         return UsageError(f"--clips: {self.name} is damaged at {clip}: its hash does not fit. Copy the file again.")
+
+
+def pack_command(suite: str, spec: RenderSpec) -> str:
+    """The command that packs clips of that size, rate and look. `suite` holds the options that choose clips, too."""
+    look = "" if spec.look == PLAIN else f" --look {spec.look}"
+    return f"physbench data pack {suite} --size {_size(spec)} --fps {spec.fps:g}{look} --out FILE"
 
 
 def _size(spec: RenderSpec) -> str:

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
 from physbench.clips.clip_archive import opened_archive
+from physbench.clips.packed_clips import pack_command
 from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
 from physbench.printable import printable
@@ -76,9 +78,10 @@ def evaluate(
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     clips = None if options.clips is None else opened_archive(options.clips)
     if clips and options.look not in (None, clips.spec.look):
+        asked_spec = replace(clips.spec, look=options.look)
         raise UsageError(
             f"--clips: {clips.name} holds clips of {clips.spec}, and --look asks for {options.look}. Leave --look out, "
-            f"or pack clips of that look: physbench data pack {options.suite_name} --look {options.look} ..."
+            f"or pack clips of that look: {pack_command(options.suite_words, asked_spec)}"
         )
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     suite = clips.known(suite) if clips else suite

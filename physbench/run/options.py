@@ -235,6 +235,15 @@ class Options:
         name += TOLD_SUFFIX if self.prompt_motion else ""
         return f"{name}-shard-{self.shard.replace('/', '-of-')}" if self.shard else name
 
+    @property
+    def suite_words(self) -> str:
+        """The suite with the options that choose among its clips, as `physbench data pack` takes them."""
+        words = [self.suite, *(("--prompt-motion",) if self.prompt_motion else ())]
+        for name in ("limit", "tasks"):
+            if getattr(self, name) is not None:
+                words += [f"--{name}", str(getattr(self, name))]
+        return shlex.join(words)
+
     def document(self) -> dict[str, Any]:
         """For manifest.json."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}

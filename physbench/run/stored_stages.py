@@ -111,6 +111,7 @@ def finish_run(
                 f"{path} is shard {index} of {of}: a result needs all of them. Join them: physbench merge "
                 "SHARD SHARD [...] --out DIR"
             )
+        _refuse_unrolled(run)  # before what is not scored, as `score` would be refused
         if left := unscored(run) + unread_together(run):
             raise UsageError(
                 f"{path}: is not scored: {counted(left, 'rollout')}, or clips of references, without scores. First: "

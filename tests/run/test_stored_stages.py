@@ -106,9 +106,10 @@ def test_three_stages_are_one_eval(staged_run: RunFolder, copy: Path, capsys: py
 def test_what_is_not_rolled_out_is_not_scored(copy: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     sidecar = next((copy / "rollouts").glob("*.json"))
     sidecar.unlink()
-    assert run(("score", str(copy))) == 2
-    said = capsys.readouterr().err
-    assert "1 of 3 batches are missing. First: physbench rollout " in said and "--resume" in said
+    for stage in ("score", "finish"):
+        assert run((stage, str(copy))) == 2
+        said = capsys.readouterr().err
+        assert "1 of 3 batches are missing. First: physbench rollout " in said and "--resume" in said
     manifest = read_sealed_json(copy / "manifest.json")
     del manifest["batches"]
     write_sealed_json(copy / "manifest.json", manifest)

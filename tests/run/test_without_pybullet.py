@@ -99,6 +99,17 @@ def test_a_machine_without_pybullet_rolls_out(
     assert manifest["scored_with"]["scikit-image"] and not manifest["versions"]["scikit-image"]
 
 
+def test_clips_of_another_look_come_with_the_command_that_packs_them(
+    packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a shard, too, whose folder has a name that no suite has."""
+    words = ("--suite", "smoke", "--limit", "4", "--batch-size", "2", "--shard", "1/2", "--look", "natural")
+    out = ("--out", str(tmp_path / "out"))
+    assert run(("rollout", "baseline:freeze", *words, "--clips", str(packed), *out)) == 2
+    command = "physbench data pack smoke --limit 4 --size 64 --fps 15 --look natural --out FILE"
+    assert f"pack clips of that look: {command}\n" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_without_clips_it_says_what_to_do(stage_words: Words, tmp_path: Path, packed: Path) -> None:
     """Without an archive there is one clear error, from whichever command."""
