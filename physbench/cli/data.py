@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
-Suite = Annotated[str, typer.Option(help="smoke, core, actions, counterfactuals or train.")]
+Suite = Annotated[str, typer.Option(help="smoke, lite, core, actions, counterfactuals or train.")]
 Look = Annotated[str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 PromptMotion = Annotated[
@@ -69,7 +69,10 @@ def generate(
 @app.command()
 def pack(
     suite: Annotated[
-        str, typer.Argument(metavar="SUITE", help="smoke, core, actions, counterfactuals or train.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SUITE", help="smoke, lite, core, actions, counterfactuals or train.", show_default=False
+        ),
     ],
     out: Annotated[str, typer.Option(metavar="FILE|URL", help="The file to write.", show_default=False)],
     size: Annotated[str, typer.Option(metavar="WxH", help="Width x height in px, or one side, of the model.")] = "64",
@@ -135,7 +138,7 @@ def export(
     ] = "conditioning",
     suite: Annotated[
         str | None,
-        typer.Option(help="smoke, core, actions, counterfactuals or train. [default: core; of a data set train]"),
+        typer.Option(help="smoke, lite, core, actions, counterfactuals or train. [default: core; of a data set train]"),
     ] = None,
     size: Annotated[
         str | None,

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli.console import note, stdout_console
+from physbench.errors import UsageError
+from physbench.storage.remote_place import is_url
 
 if TYPE_CHECKING:
     from physbench.results.run_listing import RunSummary
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder with runs.")] = Path("runs"),
+    folder: Annotated[str, typer.Argument(metavar="[DIR]", help="Folder with runs, on this machine.")] = "runs",
     tag: Annotated[str | None, typer.Option(metavar="TAG", help="Only runs with this tag.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Read all files of finished runs, and name what was changed since.")
@@ -32,7 +34,11 @@ def command(
     from physbench.report.runs_page import overall_words, state_words
     from physbench.results.run_listing import find_runs
 
-    found = [each for each in find_runs(folder) if tag is None or tag in each.tags]
+    if is_url(folder):
+        raise UsageError(
+            f"`runs` needs a folder of this machine, and {folder} is a URL. Of one run: physbench status URL"
+        )
+    found = [each for each in find_runs(Path(folder)) if tag is None or tag in each.tags]
     if check:
         _check(found)
         return

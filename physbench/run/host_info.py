@@ -197,6 +197,15 @@ def _ray() -> HostFinding:
     return HostFinding("ray", "ok", version)
 
 
+def _object_stores() -> HostFinding:
+    """Whether s3:// is read. Nothing is asked of a store: it may need credentials, and a network."""
+    found = {name: library_version(name) for name in ("fsspec", "s3fs")}
+    if lacking := [name for name, known in found.items() if known is None]:
+        text = f"{' and '.join(lacking)} not installed"
+        return HostFinding("object stores", "optional", text, "For s3://...: pip install 'physbench[remote]'")
+    return HostFinding("object stores", "ok", ", ".join(f"{name} {known}" for name, known in found.items()))
+
+
 CHECKS: dict[str, Callable[[], HostFinding]] = {
     "python": _python,
     "memory": _memory,
@@ -211,6 +220,7 @@ CHECKS: dict[str, Callable[[], HostFinding]] = {
     "scorers": _readings,
     "natural look": _natural_look,
     "ray": _ray,
+    "object stores": _object_stores,
 }
 
 

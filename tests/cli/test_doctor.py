@@ -19,7 +19,7 @@ def test_everything_that_a_run_needs_is_looked_at(capsys: pytest.CaptureFixture[
     found = {line[9:27].strip(): line[:8].strip() for line in lines if line[:8].strip()}
     assert set(found) == set(CHECKS)
     assert found["simulator"] in ("ok", "optional")
-    may_lack = ("scorers", "simulator", "memory", "compiled functions", "natural look", "ray")
+    may_lack = ("scorers", "simulator", "memory", "compiled functions", "natural look", "ray", "object stores")
     assert all(state == "ok" for name, state in found.items() if name not in may_lack)
 
 
@@ -29,8 +29,9 @@ def test_extras_that_are_missing_are_optional(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("physbench.looks.known_looks.check_look", missing)
     monkeypatch.setattr(host_info, "library_version", lambda name: None)
-    found = [CHECKS[name]() for name in ("natural look", "ray")]
-    assert [each.state for each in found] == ["optional", "optional"]
+    found = [CHECKS[name]() for name in ("natural look", "ray", "object stores")]
+    assert [each.state for each in found] == ["optional"] * 3
+    assert "physbench[remote]" in found[2].remedy and found[2].text == "fsspec and s3fs not installed"
     assert "physbench[natural]" in found[0].remedy and "physbench[ray]" in found[1].remedy
 
 

@@ -33,6 +33,11 @@ def test_what_was_changed_since_a_run_was_finished_is_named(
     assert "c: damaged: " in said and len(said.splitlines()) == 3
 
 
+def test_runs_behind_a_url_are_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runs", "s3://bench/runs"]) == 2
+    assert "needs a folder of this machine, and s3://bench/runs is a URL." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("wrong", [["--samples", "0"], ["--executor", "ray", "--address", "nowhere"]])
 def test_fresh_with_wrong_settings_discards_nothing(
     wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from dataclasses import replace
@@ -15,7 +16,7 @@ from physbench.clips import packed_clips
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.packed_clips import PackedClips, pack_clips
-from physbench.clips.suite import Suite, find_suite
+from physbench.clips.suite import EXPECTATION_SUITE, Suite, find_suite, suite_names
 from physbench.clips.told_suite import told_suite, untold_rows
 from physbench.errors import UsageError
 
@@ -160,6 +161,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     capsys.readouterr()
     assert run(("data", "pack", "smok", "--out", str(out))) == 2
     assert "smoke" in capsys.readouterr().err
+
+
+def test_the_help_names_the_suites_that_can_be_packed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(("data", "pack", "--help")) == 0
+    said = capsys.readouterr().out
+    assert all(re.search(rf"\b{name}\b", said) for name in suite_names() if name != EXPECTATION_SUITE)
 
 
 def test_another_look_is_read_without_what_draws_it(
