@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from quick_runs import write_nothing
+from quick_runs import write_result_alone
 
 from physbench.cli.main import run
 from physbench.report import report_page
@@ -181,7 +181,7 @@ def _child(
 
         sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1, encoding="utf-8", closefd=False)
         _fork_workers()
-        report_page.write_report = write_nothing
+        report_page.write_report = write_result_alone
         prepare()
         _inject(faults, place)
         code = run(arguments)

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from physbench.results.build_result import write_result
 from physbench.storage.run_folder import RunFolder
 
 
-def write_nothing(folder: RunFolder, workers: int = 1) -> None:
-    """In the place of `write_report`."""
+def write_result_alone(folder: RunFolder, workers: int, anew: bool) -> None:
+    """In the place of `write_report`: the result, and a page that says nothing."""
+    write_result(folder)
     folder.report.parent.mkdir(exist_ok=True)
     folder.report.write_text("<!doctype html>")
 
@@ -23,6 +25,6 @@ def quick_finish() -> Iterator[pytest.MonkeyPatch]:
     Fixtures of a module or of the session are made before the fixture `no_report` of a test: they need it themselves.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.report.report_page.write_report", write_nothing)
+        patch.setattr("physbench.report.report_page.write_report", write_result_alone)
         patch.setattr("physbench.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
         yield patch

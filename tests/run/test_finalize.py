@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from quick_runs import write_result_alone
 
 from physbench.cli.main import run
 from physbench.results.implied_worlds import write_diagnosis
@@ -52,7 +53,7 @@ def test_a_diagnosis_is_said_by_the_result_and_not_made_again(tmp_path: Path, no
 @pytest.mark.slow
 def test_a_run_says_which_law_its_model_follows(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     no_report.undo()
-    no_report.setattr("physbench.report.report_page.write_report", lambda folder, workers: None)
+    no_report.setattr("physbench.report.report_page.write_report", write_result_alone)
     out = RunFolder(tmp_path / "run")
     words = ("eval", "saboteur:gravity:0.8", *FALLS, "--workers", "1", "--out", str(out.path))
     assert run(words) == 0

@@ -13,6 +13,7 @@ import pytest
 import saboteurs as sabotage
 from handmade import tracks_at, true_places
 from numpy.typing import NDArray
+from quick_runs import write_result_alone
 
 from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
@@ -175,7 +176,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eval:
     """evaluate(model, *more): a run of one pair and a clip without its other one, without a report."""
     (tmp_path / "deaf.py").write_text(DEAF)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder, workers: None)
+    monkeypatch.setattr("physbench.report.report_page.write_report", write_result_alone)
 
     def run_of(model: str, *more: str) -> RunFolder:
         chosen = (
