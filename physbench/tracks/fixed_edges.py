@@ -88,6 +88,7 @@ class EdgeReading:
     step: Float  # (N, P) of that in ground truth
     shift: Float  # (N, P) px across the edge
     colour: Float  # (N, P) levels by which the colours of the step differ
+    grey: NDArray[np.float32]  # (N, Q) levels of their pixels, from where they were read
 
 
 _KNOWN: WeakKeyDictionary[Clip, FixedEdges | None] = WeakKeyDictionary()
@@ -319,8 +320,8 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
     share = 1 + np.abs(moved) / edges.half
     one = edges.invert[:, 0, 0] * edges.contrast  # a colour's step alone, its edge taken to lie where it should
     colour = np.maximum(np.abs(sums(red - green, 0)), np.abs(sums(green - blue, 0))) * np.abs(one)
-    parts = (step * share, moved / share, colour)
-    return EdgeReading(*(np.where(unread, np.nan, part) for part in parts))
+    step, shift, colour = (np.where(unread, np.nan, part) for part in (step * share, moved / share, colour))
+    return EdgeReading(step, shift, colour, grey)
 
 
 def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -371,13 +372,13 @@ def _levels(frames: Tensor, edges: FixedEdges) -> NDArray[np.float32]:
 
 
 def unexplained(
-    frames: Tensor, edges: FixedEdges, shift: Float, step: Float, free: NDArray[np.bool_]
+    grey: NDArray[np.float32], edges: FixedEdges, shift: Float, step: Float, free: NDArray[np.bool_]
 ) -> tuple[Float, Float]:
     """Mean squares (N,) of levels by which pieces differ from ground truth, without and with shifts (N, P) px.
 
-    Brightness and strength of each piece are as they are seen. free (N, P): pieces that count.
+    Brightness and strength of each piece are as they are seen. grey (N, Q): levels of the pixels of pieces. free
+    (N, P): pieces that count.
     """
-    grey = pooled_pixels(frames, edges.row, edges.column, edges.factor).mean(0)
     many = np.diff(np.append(edges.start, len(edges.row)))
     strength, moved = np.repeat(np.nan_to_num(step), many, axis=1), np.repeat(shift, many, axis=1)
     counted = np.repeat(free, many, axis=1)
