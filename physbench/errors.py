@@ -7,6 +7,12 @@ import errno
 from collections.abc import Iterable
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError
+# What is to be done at a limit that the system sets, by errno.
+SYSTEM_LIMITS = {
+    errno.EMFILE: "Raise the limit of open files (ulimit -n) or use fewer --workers",
+    errno.ENFILE: "Raise the limit of open files of this machine (sysctl fs.file-max) or use fewer --workers",
+    errno.EFBIG: "Raise the limit of the size of files (ulimit -f)",
+}
 
 
 MESSAGE_START, MESSAGE_END = 1000, 800  # characters that are shown of a message that is longer

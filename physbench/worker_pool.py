@@ -57,8 +57,10 @@ class WorkerDiedError(PhysbenchError):
     def __init__(self, code: int | None, kills: int | None) -> None:
         """code: with which it ended, if that is known; kills: `out_of_memory_kills` when it began."""
         now = out_of_memory_kills()
-        how = "ended unexpectedly (was memory full?)" if code is None else how_it_ended(code, kills, now)
         self.lacks_memory = code in (None, -signal.SIGKILL) and (kills is None or now != kills)
+        how = how_it_ended(code, kills, now) if code is not None else "ended unexpectedly"
+        if code is None and self.lacks_memory:
+            how += " (was memory full?)"
         super().__init__(f"A worker process {how}.{' Retry with --workers 1.' if self.lacks_memory else ''}")
 
 
@@ -304,8 +306,8 @@ class WorkerPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
         late.cancel()
         if isinstance(error, BrokenProcessPool):
-            codes = (process.exitcode for process in ended)
-            raise WorkerDiedError(next((code for code in codes if code), None), self._kills) from error
+            codes = [process.exitcode for process in ended if process.exitcode is not None]
+            raise WorkerDiedError(next(filter(None, codes), next(iter(codes), None)), self._kills) from error
 
 
 @contextmanager

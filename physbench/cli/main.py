@@ -21,7 +21,7 @@ import typer
 from physbench import __version__
 from physbench.cli.console import complain, note
 from physbench.cli.settings_file import FileSettings, read_settings
-from physbench.errors import DISK_FULL, PhysbenchError
+from physbench.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 
 OF_MODULES = {"skimage": "scikit-image"}  # names of libraries that are not those of their modules
 # One file each in this folder: a noun has `app`, a verb has `command`. The line is what `physbench --help` says of it.
@@ -139,7 +139,7 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
-        return 1 if error.errno in (*DISK_FULL, errno.EFBIG, errno.EMFILE, errno.ENFILE) else 2
+        return 1 if error.errno in (*DISK_FULL, *SYSTEM_LIMITS) else 2
     if isinstance(error, ModuleNotFoundError) and (lacks := _lacking(error.name or "")):
         complain(
             f"{lacks} is not installed here, which this command needs. The dependency group rollout has what "
@@ -171,12 +171,8 @@ def system_sentence(error: OSError) -> str | None:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno in DISK_FULL:
         return f"The disk is full{where}. Free some space, or write elsewhere (--out, PHYSBENCH_CACHE)."
-    if error.errno == errno.EFBIG:
-        return (
-            f"A file would be larger than is allowed{where}. Raise the limit (ulimit -f), or write elsewhere (--out)."
-        )
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"{error.strerror}. Raise the limit (ulimit -n 1024), or use fewer --workers."
+    if error.errno in SYSTEM_LIMITS:
+        return f"{error.strerror}{where}. {SYSTEM_LIMITS[error.errno]}."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission{where}. Choose a writable folder (--out, PHYSBENCH_CACHE) or change its permissions."
     if error.filename and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):

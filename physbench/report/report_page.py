@@ -39,7 +39,8 @@ def write_report(
     """
     from physbench.report.report_data import clips_read, gather
     from physbench.results.build_result import build_result, write_result
-    from physbench.results.read_run import read_run
+    from physbench.results.read_run import read_run, rows_of, spec_of
+    from physbench.results.run_clips import clips_of
     from physbench.results.schema import read_result
 
     manifest, tables = read_run(folder)
@@ -47,6 +48,8 @@ def write_report(
         from physbench.results.run_comparison import require_physicist
 
         require_physicist(folder, physicist)
+    if not anew:  # else the run has just read them
+        clips_of(folder, manifest).ensure(rows_of(manifest), spec_of(manifest))
     with clips_read(folder, manifest, tables, physicist, workers) as clips:
         if result is None and folder.result.is_file() and not anew:
             result = read_result(folder.result).model_dump(mode="json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from physbench.errors import DISK_FULL, PhysbenchError
+from physbench.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 from physbench.worker_pool import WorkerDiedError, end_at_once
 
 # What is to be done where the system refuses to write, by errno.
@@ -24,13 +24,7 @@ NOT_WRITABLE = {
     errno.EPERM: "Change its permissions",
 }
 
-SYSTEM_LIMITS = {
-    errno.EMFILE: "Raise the limit (ulimit -n 1024) or use fewer --workers",
-    errno.ENFILE: "Raise the limit of this machine (sysctl fs.file-max) or use fewer --workers",
-    errno.EFBIG: "Raise the limit (ulimit -f)",
-}
 LAST_SECONDS = 1.0  # that a program may take to end which was asked to twice
-WORKERS = r" --workers \S+"  # in a command
 
 
 class Interrupted(PhysbenchError):
@@ -48,7 +42,7 @@ def _end_now(number: int, frame: FrameType | None) -> None:
     limit.start()
     with contextlib.suppress(OSError):  # nobody reads it
         shown = b"\x1b[?25h\n" if os.isatty(2) else b""  # a bar hides the cursor
-        os.write(2, shown + b"Interrupted again: ended at once. What was stored is kept: --resume goes on.\n")
+        os.write(2, shown + b"Interrupted again: ended at once. What was stored is kept, and the run can go on.\n")
     with contextlib.suppress(Exception):
         end_at_once()
     os._exit(Interrupted.exit_code)
@@ -83,6 +77,17 @@ def _lies_in(name: object, folder: Path) -> bool:
     return isinstance(name, str | os.PathLike) and Path(name).resolve().is_relative_to(folder.resolve())
 
 
+def _with_one_worker(command: str) -> str:
+    """A command of this program with --workers 1; what is none stays as it is: several commands, a call in Python."""
+    words = shlex.split(command) if command.startswith("physbench ") and "&&" not in command else []
+    if not words:
+        return command
+    while "--workers" in words:
+        at = words.index("--workers")
+        del words[at : at + 2]
+    return shlex.join([*words, "--workers", "1"])
+
+
 @contextmanager
 def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Iterator[None]:
     """Turn what ends a run early into two lines: what happened and what is kept, and how to resume.
@@ -94,7 +99,7 @@ def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Ite
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted; {kept()}. Go on with:\n  {resume_command}") from None
     except WorkerDiedError as error:
-        command = f"{re.sub(WORKERS, '', resume_command)} --workers 1" if error.lacks_memory else resume_command
+        command = _with_one_worker(resume_command) if error.lacks_memory else resume_command
         raise PhysbenchError(f"{error} {kept()}. Go on with:\n  {command}") from error
     except MemoryError as error:
         raise PhysbenchError(

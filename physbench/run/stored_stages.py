@@ -74,13 +74,13 @@ def score_run(
         _refuse_unrolled(run)
         if fresh:
             _discard_scores(run)
-        note_environment(run)
         samples = run.options.samples
         damaged = drop_damaged(run.folder, run.rows, samples)
         if damaged:
             say(f"Files of {counted(damaged, 'sample')} are damaged or lost: scored again.")
         _refuse_unrolled(run)
         if unscored(run) or unread_together(run):
+            note_environment(run)
             run.manifest.pop(CONTENTS, None)
             run.save_manifest()
             say(run.standing())

@@ -96,7 +96,11 @@ def _interrupted_goes_on(out: Path, shards: list[Path], capsys: pytest.CaptureFi
     assert run(("merge", *map(str, shards), "--out", str(out), "--workers", "1")) == 0
     assert f"joined in {out} already: going on there." in capsys.readouterr().err
     assert kept.stat().st_mtime_ns == before and tables == {name: (out / name).read_bytes() for name in TABLES}
-    assert set(read_sealed_json(out / "manifest.json")["contents"]) == set(manifest["contents"])
+    ended = read_sealed_json(out / "manifest.json")
+    assert set(ended["contents"]) == set(manifest["contents"])
+    elsewhere = {**ended, "scored_with": {**ended["versions"], "numpy": "0.1"}}
+    write_sealed_json(out / "manifest.json", {name: each for name, each in elsewhere.items() if name != "contents"})
+    assert run(("merge", *map(str, shards), "--out", str(out))) == 0, "all is scored: nothing is mixed"
 
 
 def test_shards_that_are_not_all_of_one_run(copies: list[Path], staged_run: RunFolder, join: Join) -> None:

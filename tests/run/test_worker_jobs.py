@@ -85,6 +85,7 @@ def test_workers_end_with_the_run() -> None:
     ("job", "full", "said", "again"),
     [
         ((os._exit, 3), 0, "exited with code 3.", "--workers 2 --resume"),
+        ((os._exit, 0), 0, "exited with code 0.", "--workers 2 --resume"),
         ((signal.raise_signal, signal.SIGSEGV), 0, "was killed by SIGSEGV.", "--workers 2 --resume"),
         (
             (signal.raise_signal, signal.SIGKILL),
@@ -147,6 +148,20 @@ with interruptible(), WorkerPool(2, patient=True) as pool:
 """
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("physbench eval m --note 'a --workers 5'", "physbench eval m --note 'a --workers 5' --workers 1"),
+        ("physbench score m && physbench finish m", "physbench score m && physbench finish m"),
+        ("evaluate(model, fresh=True)", "evaluate(model, fresh=True)"),
+    ],
+)
+def test_one_worker_is_named_in_one_command_of_this_program(command: str, said: str) -> None:
+    with pytest.raises(PhysbenchError) as caught, explained(command, lambda: "kept", Path("x")):
+        raise WorkerDiedError(-signal.SIGKILL, None)
+    assert str(caught.value).endswith(f"\n  {said}")
+
+
 def test_who_presses_ctrl_c_twice_is_told_and_nothing_is_left(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPATIENT],
@@ -157,7 +172,7 @@ def test_who_presses_ctrl_c_twice_is_told_and_nothing_is_left(tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 130
-    assert done.stderr == "Interrupted again: ended at once. What was stored is kept: --resume goes on.\n"
+    assert done.stderr == "Interrupted again: ended at once. What was stored is kept, and the run can go on.\n"
     assert not list(tmp_path.iterdir())
 
 
