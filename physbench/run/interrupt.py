@@ -37,14 +37,19 @@ def _end_now(number: int, frame: FrameType | None) -> None:
     """At the second Ctrl-C: end without waiting for anything, and leave nothing behind."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, frame: os._exit(Interrupted.exit_code))
-    limit = threading.Timer(LAST_SECONDS, os._exit, (Interrupted.exit_code,))
+    limit = threading.Timer(LAST_SECONDS, _exit)
     limit.daemon = True
     limit.start()
-    with contextlib.suppress(OSError):  # nobody reads it
-        shown = b"\x1b[?25h\n" if os.isatty(2) else b""  # a bar hides the cursor
-        os.write(2, shown + b"Interrupted again: ended at once. What was stored is kept, and the run can go on.\n")
     with contextlib.suppress(Exception):
         end_at_once()
+    _exit()
+
+
+def _exit() -> None:
+    """End this process with its last words: what is printed before them may be a bar, which hides the cursor."""
+    shown = b"\x1b[?25h\n" if os.isatty(2) else b""
+    with contextlib.suppress(OSError):  # nobody reads it
+        os.write(2, shown + b"Interrupted again: ended at once. What was stored is kept, and the run can go on.\n")
     os._exit(Interrupted.exit_code)
 
 
