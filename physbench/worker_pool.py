@@ -273,7 +273,19 @@ class WorkerPool:
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start a job. Its function belongs to an installed module, not to the running script."""
         with main_hidden():  # workers are started here
-            return self._executor.submit(then_give_back, function, *args, **kwargs)  # type: ignore[arg-type]
+            future = self._executor.submit(then_give_back, function, *args, **kwargs)  # type: ignore[arg-type]
+        self._watch_all()
+        return future
+
+    def _watch_all(self) -> None:
+        """Let the thread of the executor watch the workers that there are now.
+
+        It is woken before a worker is started, and may then wait without it: its end would be noticed only with the
+        next result of another one.
+        """
+        with self._executor._shutdown_lock:
+            if (wakeup := self._executor._executor_manager_thread_wakeup) is not None:
+                wakeup.wakeup()
 
     def _kill(self, server: bool) -> None:
         """Kill the workers, and the server where it may still hold a request for one."""
