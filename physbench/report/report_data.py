@@ -118,7 +118,6 @@ def clips_read(
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
     workers: processes that read clips at the same time.
     """
-    require_tasks(folder, manifest)
     chosen = _chosen(tables)
     rows = rows_of(manifest)
     jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]

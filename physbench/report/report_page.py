@@ -37,7 +37,7 @@ def write_report(
     where that run is not finished or had other conditions. workers: processes that read clips at the same time, and
     while the result is built.
     """
-    from physbench.report.report_data import clips_read, gather
+    from physbench.report.report_data import clips_read, gather, require_tasks
     from physbench.results.build_result import build_result, write_result
     from physbench.results.read_run import read_run, rows_of, spec_of
     from physbench.results.run_clips import clips_of
@@ -48,6 +48,7 @@ def write_report(
         from physbench.results.run_comparison import require_physicist
 
         require_physicist(folder, physicist)
+    require_tasks(folder, manifest)
     if not anew:  # else the run has just read them
         clips_of(folder, manifest).ensure(rows_of(manifest), spec_of(manifest))
     with clips_read(folder, manifest, tables, physicist, workers) as clips:
