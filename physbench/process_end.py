@@ -15,13 +15,21 @@ def out_of_memory_kills() -> int | None:
         return None
 
 
-def how_it_ended(code: int, kills: int | None, kills_now: int | None) -> str:
+def may_lack_memory(code: int | None, kills: int | None, kills_now: int | None) -> bool:
+    """Whether a process may have been ended because memory was full. Arguments: see `how_it_ended`."""
+    return code in (None, -signal.SIGKILL) and (kills is None or kills_now != kills)
+
+
+def how_it_ended(code: int | None, kills: int | None, kills_now: int | None) -> str:
     """What follows "the process ...".
 
     Args:
-        code: With which it has ended; of a signal its number, negative.
-        kills: `out_of_memory_kills` when the process began, and afterwards.
+        code: With which it has ended, if that is known; of a signal its number, negative.
+        kills, kills_now: `out_of_memory_kills` when the process began, and afterwards.
     """
+    full = may_lack_memory(code, kills, kills_now)
+    if code is None:
+        return f"ended unexpectedly{' (was memory full?)' if full else ''}"
     if code >= 0:
         return f"exited with code {code}"
     try:
@@ -30,5 +38,4 @@ def how_it_ended(code: int, kills: int | None, kills_now: int | None) -> str:
         name = f"signal {-code}"
     if -code != signal.SIGKILL:
         return f"was killed by {name}"
-    other = kills is not None and kills_now == kills
-    return f"was killed by {name} ({'not for want of memory' if other else 'was memory full?'})"
+    return f"was killed by {name} ({'was memory full?' if full else 'not for want of memory'})"

@@ -27,7 +27,7 @@ from typing import Any, ParamSpec, TypeVar
 from physbench.errors import DISK_FULL, PhysbenchError
 from physbench.free_heap import then_give_back
 from physbench.plugins import user_files
-from physbench.process_end import how_it_ended, out_of_memory_kills
+from physbench.process_end import how_it_ended, may_lack_memory, out_of_memory_kills
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,18 +50,16 @@ FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more th
 
 
 class WorkerDiedError(PhysbenchError):
-    """A worker process ended before its job did. `lacks_memory`: as far as is known for want of memory."""
+    """A worker process ended before its job did. `lacks_memory`: whether memory may have been full."""
 
     lacks_memory = False
 
     def __init__(self, code: int | None, kills: int | None) -> None:
         """code: with which it ended, if that is known; kills: `out_of_memory_kills` when it began."""
         now = out_of_memory_kills()
-        self.lacks_memory = code in (None, -signal.SIGKILL) and (kills is None or now != kills)
-        how = how_it_ended(code, kills, now) if code is not None else "ended unexpectedly"
-        if code is None and self.lacks_memory:
-            how += " (was memory full?)"
-        super().__init__(f"A worker process {how}.{' Retry with --workers 1.' if self.lacks_memory else ''}")
+        self.lacks_memory = may_lack_memory(code, kills, now)
+        remedy = " Retry with --workers 1." if self.lacks_memory else ""
+        super().__init__(f"A worker process {how_it_ended(code, kills, now)}.{remedy}")
 
 
 def cores() -> int:

@@ -23,7 +23,8 @@ app = typer.Typer(
 )
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
-Suite = Annotated[str, typer.Option(help="smoke, lite, core, actions, counterfactuals or train.")]
+SUITE_NAMES = "smoke, lite, core, actions, counterfactuals or train."
+Suite = Annotated[str, typer.Option(help=SUITE_NAMES)]
 Look = Annotated[str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 PromptMotion = Annotated[
@@ -70,9 +71,7 @@ def generate(
 def pack(
     suite: Annotated[
         str,
-        typer.Argument(
-            metavar="SUITE", help="smoke, lite, core, actions, counterfactuals or train.", show_default=False
-        ),
+        typer.Argument(metavar="SUITE", help=SUITE_NAMES, show_default=False),
     ],
     out: Annotated[str, typer.Option(metavar="FILE|URL", help="The file to write.", show_default=False)],
     size: Annotated[str, typer.Option(metavar="WxH", help="Width x height in px, or one side, of the model.")] = "64",
@@ -138,7 +137,7 @@ def export(
     ] = "conditioning",
     suite: Annotated[
         str | None,
-        typer.Option(help="smoke, lite, core, actions, counterfactuals or train. [default: core; of a data set train]"),
+        typer.Option(help=f"{SUITE_NAMES} [default: core; of a data set train]"),
     ] = None,
     size: Annotated[
         str | None,

@@ -16,14 +16,14 @@ from types import FrameType
 from physbench.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 from physbench.worker_pool import WorkerDiedError, end_at_once
 
-# What is to be done where the system refuses to write, by errno.
-NOT_WRITABLE = {
+# What is to be done where the system refuses something, by errno.
+BY_ERRNO = {
+    **SYSTEM_LIMITS,
     errno.EIO: "The disk or its connection is broken: mend that, or copy the folder elsewhere",
     errno.EROFS: "Make it writable",
     errno.EACCES: "Change its permissions",
     errno.EPERM: "Change its permissions",
 }
-
 LAST_SECONDS = 1.0  # that a program may take to end which was asked to twice
 
 
@@ -118,13 +118,9 @@ def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Ite
                 f"{kept()}. Go on with:\n  {resume_command}"
             ) from error
         where = f" ({error.filename})" if error.filename else ""
-        if error.errno in NOT_WRITABLE:
+        if error.errno in BY_ERRNO:
             raise PhysbenchError(
-                f"{error.strerror}{where}; {kept()}. {NOT_WRITABLE[error.errno]}, then go on with:\n  {resume_command}"
-            ) from error
-        if error.errno in SYSTEM_LIMITS:
-            raise PhysbenchError(
-                f"{error.strerror}{where}; {kept()}. {SYSTEM_LIMITS[error.errno]}, then go on with:\n  {resume_command}"
+                f"{error.strerror}{where}; {kept()}. {BY_ERRNO[error.errno]}, then go on with:\n  {resume_command}"
             ) from error
         if error.errno not in DISK_FULL and "No space left" not in str(error):
             raise

@@ -57,16 +57,16 @@ def camera_motion(frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float)
         sizes: (N,) how much larger bodies are seen than they are, a factor; NaN where none tells.
     """
     design = Design(edges)
-    seen = read_edges(frames, edges)
+    seen, grey = read_edges(frames, edges)
     values, known = design.fit(seen, hidden, sizes)
     moved = np.flatnonzero(known & (np.abs(values @ design.columns.T).max(axis=1) > FOLLOWED))
     first = int(moved[0]) if len(moved) else len(values)
-    parts, grey = [part.copy() for part in (seen.step, seen.shift, seen.colour)], seen.grey.copy()
+    parts = [part.copy() for part in (seen.step, seen.shift, seen.colour)]
     past = values[first - 1] if first else np.zeros(4)
     for t in range(first, len(values)):
         for _ in range(2):
             off = np.round(design.displacement(past)).astype(np.int64)
-            found = read_edges(frames[t : t + 1], edges, off)
+            found, _ = read_edges(frames[t : t + 1], edges, off)
             total = found.shift + (off * edges.normal).sum(axis=1)
             whole = replace(found, shift=total)
             now, sure = design.fit(whole, hidden[t : t + 1], sizes[t : t + 1], near=found.shift, past=past)
@@ -75,21 +75,22 @@ def camera_motion(frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float)
         values[t], known[t] = past, sure[0]
         for part, new in zip(parts, (found.step, total, found.colour), strict=True):
             part[t] = new[0]
-        grey[t] = found.grey[0]
     small = np.arange(len(values)) < first
-    values[small & ~_explains(edges, seen, hidden, small, values @ design.columns.T)] = 0.0
+    values[small & ~_explains(grey, edges, seen, hidden, small, values @ design.columns.T)] = 0.0
     values = _filled(values, known)
     off_by = values @ design.columns.T
-    return CameraMotion(values, known, EdgeReading(parts[0], parts[1] - off_by, parts[2], grey))
+    return CameraMotion(values, known, EdgeReading(parts[0], parts[1] - off_by, parts[2]))
 
 
-def _explains(edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Float) -> Mask:
-    """Whether a small motion explains some of what differs from the scenery (N,)."""
+def _explains(
+    grey: NDArray[np.float32], edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Float
+) -> Mask:
+    """Whether a small motion explains some of what differs from the scenery (N,); grey (N, Q) of the pieces' pixels."""
     found = np.zeros(len(shift), dtype=bool)
     at = np.flatnonzero(asked & (np.abs(shift).max(axis=1) > NO_MOTION))
     if len(at):
         free = (~hidden & _there(seen))[at]
-        before, after = unexplained(seen.grey[at], edges, shift[at], seen.step[at], free)
+        before, after = unexplained(grey[at], edges, shift[at], seen.step[at], free)
         gain = 1 - (after - ROUNDING2) / np.maximum(before - ROUNDING2, 1e-9)
         found[at] = (gain > LEAST_GAIN) & (before > LEAST_REST2)
     return found

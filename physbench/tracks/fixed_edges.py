@@ -88,7 +88,6 @@ class EdgeReading:
     step: Float  # (N, P) of that in ground truth
     shift: Float  # (N, P) px across the edge
     colour: Float  # (N, P) levels by which the colours of the step differ
-    grey: NDArray[np.float32]  # (N, Q) levels of their pixels, from where they were read
 
 
 _KNOWN: WeakKeyDictionary[Clip, FixedEdges | None] = WeakKeyDictionary()
@@ -295,8 +294,11 @@ class _Field:
         return _Piece(row, column, weight, np.stack([value, slope]), invert, normal, middle, length, contrast, noise)
 
 
-def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> EdgeReading:
-    """What frames (N, H, W, 3) u8 show of the pieces; `off` (P, 2) px: whole px to look further right and down."""
+def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> tuple[EdgeReading, NDArray[np.float32]]:
+    """What frames (N, H, W, 3) u8 show of the pieces, and the levels (N, Q) of their pixels.
+
+    off (P, 2) px: whole px to look further right and down.
+    """
     row, column = edges.row, edges.column
     unread = np.zeros(len(edges.start), dtype=bool)
     many = np.diff(np.append(edges.start, len(row)))
@@ -320,8 +322,8 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
     share = 1 + np.abs(moved) / edges.half
     one = edges.invert[:, 0, 0] * edges.contrast  # a colour's step alone, its edge taken to lie where it should
     colour = np.maximum(np.abs(sums(red - green, 0)), np.abs(sums(green - blue, 0))) * np.abs(one)
-    step, shift, colour = (np.where(unread, np.nan, part) for part in (step * share, moved / share, colour))
-    return EdgeReading(step, shift, colour, grey)
+    parts = (step * share, moved / share, colour)
+    return EdgeReading(*(np.where(unread, np.nan, part) for part in parts)), grey
 
 
 def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -> NDArray[np.bool_]:

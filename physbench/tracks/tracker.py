@@ -129,7 +129,7 @@ def _with_intruders(
     least = blobs.lasting_frames(1 / float(found.times[1] - found.times[0])) if len(found.times) > 1 else 1
     more = np.zeros(len(found.times), dtype=np.int64)
     more[:count] = intruders.intruders(pooled, maps.factor**2, bodies, known, smallest, least, shadow)
-    more[: found.context] = 0  # these are true frames: thin holders that few of the known pictures show
+    more[: found.context] = 0  # true frames: what `known` lacks, such as thin holders, is scenery too
     return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
 
 

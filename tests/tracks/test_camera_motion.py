@@ -20,7 +20,7 @@ def design() -> tuple[Design, np.ndarray]:
 
 
 def seen(shift: np.ndarray) -> EdgeReading:
-    return EdgeReading(np.ones((1, len(shift))), shift[None], np.zeros((1, len(shift))), np.zeros((1, 0), np.float32))
+    return EdgeReading(np.ones((1, len(shift))), shift[None], np.zeros((1, len(shift))))
 
 
 @pytest.mark.parametrize("sizes", (1.0, 1.1))

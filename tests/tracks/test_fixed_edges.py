@@ -27,7 +27,7 @@ def still(clip: Clip) -> np.ndarray:
 def read(clip: Clip, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     edges = fixed_edges(clip)
     assert edges is not None
-    found = read_edges(torch.from_numpy(np.rint(frames).clip(0, 255).astype(np.uint8)), edges)
+    found, _ = read_edges(torch.from_numpy(np.rint(frames).clip(0, 255).astype(np.uint8)), edges)
     return found.step, found.shift
 
 
