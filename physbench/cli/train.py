@@ -12,8 +12,9 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            help="objects (slots and learned interactions; half an hour on two cores), jepa (predicts latents and "
-            "states its surprise; minutes of one core) or simple (convolutions and a recurrent latent; wants a GPU).",
+            help="A kind of world model: simple, vae-mdn-rnn, rssm, token-ar, diffusion, video-dit, jepa-frames "
+            "(pictures, by latents; want a GPU, or hours), objects (slots and learned interactions; half an hour on "
+            "two cores), jepa (states its surprise; minutes).",
             metavar="NAME",
             show_default=False,
         ),
@@ -22,6 +23,7 @@ def command(
         Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
     ] = None,
     clips: Annotated[int, typer.Option(metavar="N", help="Clips of the train split, over all tasks.")] = 1260,
+    size: Annotated[str, typer.Option(metavar="S|M", help="Size of the network.")] = "S",
     minutes: Annotated[
         float | None,
         typer.Option(metavar="M", help="Time for training, once the clips are made. Weights then depend on the speed."),
@@ -46,14 +48,15 @@ def command(
 
     try:
         done = train(
-            name, out=folder, clips=clips, minutes=minutes, steps=steps, seed=seed, device=pick_device(name, device),
-            resume=resume,
+            name, out=folder, clips=clips, size=size, minutes=minutes, steps=steps, seed=seed,
+            device=pick_device(name, device), resume=resume,
         )  # fmt: skip
     except KeyboardInterrupt:
         again = f"physbench train {name} --out {folder} --clips {clips} --seed {seed} --device {device} --resume"
         note(
             "Continue with: "
             + again
+            + (f" --size {size}" if size != "S" else "")
             + (f" --steps {steps}" if steps else "")
             + (f" --minutes {minutes:g}" if minutes else "")
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import FrameModel, ModelCard, SurpriseModel
+from physbench.errors import UsageError
 from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
 
 CHUNK_FRAMES = 15  # predicted at a time
@@ -26,10 +27,13 @@ class Architecture(ABC):
     threads: int | None  # of training; None: all
     exact: bool = False  # float32 weights whatever the dtype of the frames
     defaults: Mapping[str, Any]
+    sizes: Mapping[str, Mapping[str, Any]] = {"S": {}}  # what differs from the defaults
 
-    def config(self) -> dict[str, Any]:
-        """The default configuration."""
-        return dict(self.defaults)
+    def config(self, size: str = "S") -> dict[str, Any]:
+        """The configuration of a size. Raises UsageError where there is none of this name."""
+        if size not in self.sizes:
+            raise UsageError(f"{self.name} has no size {size}. Use --size {' or '.join(self.sizes)}.")
+        return {**self.defaults, **self.sizes[size]}
 
     @abstractmethod
     def card(self, config: Mapping[str, Any]) -> ModelCard:

@@ -1,168 +1,163 @@
-"""`simple`: the textbook world model: convolutional encoder, recurrent flat latent, convolutional decoder.
+"""`simple`: the textbook world model: a deterministic convolutional network predicts the next latents from the last.
 
-It takes a GPU: in minutes of CPU it learns little but the background. After Ha and Schmidhuber 2018 (arXiv
-1803.10122), trained end to end on the error of its own rollouts.
+After SimVP (arXiv 2206.05099) in its parts (encoder, convolutional translator, decoder) and ConvLSTM (arXiv 1506.04214)
+in its memory: channels that a gate keeps or renews at each step, so that what a screen covers is not lost at once. The
+last context frame stays in view, so that what rests can be drawn again as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.errors import ModelError
-from physbench.reference.architecture import CHUNK_FRAMES, Architecture
-from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
+from physbench.reference.autoencoders import SpatialAutoencoder
+from physbench.reference.latent_model import (
+    Dynamics,
+    LatentArchitecture,
+    LatentModel,
+    LatentNet,
+    cell_weights,
+    weighted_error,
+)
+from physbench.reference.layers import ResidualBlock, silence
 
-SIMPLE_DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
-LEARNING_RATE, BATCH, FRAMES = 5e-4, 16, 32
+SIMPLE_DEFAULTS: Mapping[str, Any] = {
+    "size": 64, "fps": 15, "context": 8, "pictures": 64, "width": 112, "blocks": 6, "memory": 32, "unrolled": 15,
+}  # fmt: skip
+SEEN = 4  # frames that a step sees
+AHEAD = 2  # frames that a step predicts: as good as one, for a third of the time
+NOISE = 0.05  # of latents' spread, added to what is seen
+UNROLLS = (1, 2, 4, 8)  # steps; then `unrolled`, when this share of the training is done:
+GROWS_AT = (0.15, 0.3, 0.5, 0.7)
 
 
-class SimpleNet(nn.Module):
-    """Encoder 64 -> 4 px, GRU, decoder 4 -> 64 px. The decoder adds to the last context frame."""
+class ConvDynamics(Dynamics):
+    """The last SEEN latents, that of the last context frame and a memory -> the next AHEAD latents and the memory."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    batch = 64
+
+    def __init__(self, shape: tuple[int, ...], config: Mapping[str, Any]) -> None:
         super().__init__()
-        size, width, latent, hidden = config["size"], config["width"], config["latent"], config["hidden"]
-        if size % 16:
-            raise ModelError(f"Expected a size that 16 divides but got {size}.")
-        self.side, self.wide = size // 16, 4 * width
-        channels = [3, width, 2 * width, 4 * width, 4 * width]
-        encoder: list[nn.Module] = []
-        decoder: list[nn.Module] = []
-        for before, after in pairwise(channels):
-            encoder += [nn.Conv2d(before, after, 4, 2, 1), nn.SiLU()]
-            decoder = [nn.ConvTranspose2d(after, before, 4, 2, 1), *([nn.SiLU(), *decoder] if decoder else [])]
-        self.encoder = nn.Sequential(*encoder, nn.Flatten(), nn.Linear(self.wide * self.side**2, latent))
-        self.cell = nn.GRUCell(latent + 6, hidden)
-        self.ahead = nn.Linear(hidden, latent)  # the predicted latent of the next frame
-        self.spread = nn.Linear(latent, self.wide * self.side**2)
-        self.decoder = nn.Sequential(*decoder)
+        depth, height, width = shape
+        self.context, self.unrolled, self.memory = config["context"], config["unrolled"], config["memory"]
+        wide = config["width"]
+        self.place = nn.Parameter(torch.zeros(1, wide, height, width))  # where a cell lies in the picture
+        self.inputs = nn.Conv2d((SEEN + 1) * depth + self.memory, wide, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(wide) for _ in range(config["blocks"]))
+        self.change = nn.Conv2d(wide, AHEAD * depth, 3, padding=1)
+        self.remember = nn.Conv2d(wide, 2 * self.memory, 3, padding=1)
+        silence(self.change)
 
-    def decode(self, latent: Tensor, base: Tensor) -> Tensor:
-        """Latents (B, T, D) and the last context frame (B, 3, H, W) -> frames (B, T, 3, H, W)."""
-        batch, count = latent.shape[:2]
-        maps = self.spread(latent.flatten(0, 1)).view(-1, self.wide, self.side, self.side)
-        change: Tensor = self.decoder(maps)
-        return base[:, None] + change.view(batch, count, *base.shape[1:])
+    def window(self, progress: float) -> int:
+        """As of `Dynamics`: unrolls grow."""
+        done = sum(progress >= share for share in GROWS_AT)
+        return int(self.context + AHEAD * [*UNROLLS, self.unrolled][done])
 
-    def observe(self, context: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Context (B, C, 3, H, W) and its actions (B, C, 6) -> hidden state (B, N), latent of the last frame (B, D)."""
-        batch, count = context.shape[:2]
-        seen = self.encoder(context.flatten(0, 1) - 0.5).view(batch, count, -1)
-        hidden = context.new_zeros(batch, self.cell.hidden_size)
-        for k in range(count - 1):
-            hidden = self.cell(torch.cat([seen[:, k], actions[:, k + 1]], -1), hidden)
-        return hidden, seen[:, -1]
+    def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
+        """Noise on the context."""
+        return (NOISE * torch.randn(windows[:, : self.context].shape, generator=numbers, device=windows.device),)
 
-    def advance(self, hidden: Tensor, latent: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden state and latent of the next frame, which takes the action of its row (B, 6)."""
-        hidden = self.cell(torch.cat([latent, action], -1), hidden)
-        return hidden, self.ahead(hidden)
+    def step(self, seen: Tensor, anchor: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Seen (B, SEEN, D, h, w), anchor (B, D, h, w), memory (B, M, h, w) -> latents (B, AHEAD, D, h, w), memory."""
+        x = self.inputs(torch.cat([seen.flatten(1, 2), anchor, memory], 1)) + self.place
+        for block in self.blocks:
+            x = block(x)
+        change = self.change(x).unflatten(1, (AHEAD, -1))
+        gate, fresh = self.remember(x).chunk(2, 1)
+        memory = memory + torch.sigmoid(gate.float() - 1) * (torch.tanh(fresh.float()) - memory)
+        return seen[:, -1:] + change, memory
 
-    def predict(self, context: Tensor, horizon: int, actions: Tensor | None) -> Tensor:
-        """Context (B, C, 3, H, W), actions (B, C + horizon, 6) -> predicted latents (B, horizon, D)."""
-        batch, count = context.shape[:2]
-        if actions is None:
-            actions = context.new_zeros(batch, count + horizon, 6)
-        actions = actions.to(context)
-        hidden, latent = self.observe(context, actions[:, :count])
-        latents: list[Tensor] = []
-        for k in range(count, count + horizon):
-            hidden, latent = self.advance(hidden, latent, actions[:, k])
-            latents.append(latent)
-        return torch.stack(latents, 1)
+    def observe(self, context: Tensor) -> Tensor:
+        """Memory (B, M, h, w) after the context (B, C, D, h, w), of which the last SEEN were not yet seen."""
+        memory = context.new_zeros(context.shape[0], self.memory, *context.shape[3:])
+        for last in range(SEEN + (context.shape[1] - SEEN) % AHEAD, context.shape[1], AHEAD):
+            _, memory = self.step(context[:, last - SEEN : last], context[:, -1], memory)
+        return memory
 
+    def forward(self, windows: Tensor, noise: Tensor) -> Tensor:  # type: ignore[override]
+        """Error of a free rollout behind the context, and of what is expected within it."""
+        count = self.context
+        noisy = windows[:, :count] + noise
+        anchor = windows[:, count - 1]
+        memory = windows.new_zeros(len(windows), self.memory, *windows.shape[3:])
+        expected: list[Tensor] = []
+        for last in range(SEEN, count, AHEAD):
+            ahead, memory = self.step(noisy[:, last - SEEN : last], anchor, memory)
+            expected.append(ahead)
+        seen = noisy[:, -SEEN:]
+        while sum(each.shape[1] for each in expected) < windows.shape[1] - SEEN:
+            ahead, memory = self.step(seen, anchor, memory)
+            expected.append(ahead)
+            seen = torch.cat([seen, ahead], 1)[:, -SEEN:]
+        weight = cell_weights(windows, count)
+        return weighted_error(torch.cat(expected, 1), windows[:, SEEN:], weight[:, SEEN:])
 
-class SimpleModel:
-    """The FrameModel. It is deterministic."""
-
-    def __init__(self, net: SimpleNet, card: ModelCard, device: torch.device, dtype: torch.dtype) -> None:
-        self.net, self.card, self.device, self.dtype = net, card, device, dtype
-
-    @torch.no_grad()
-    def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Iterator[Tensor]:
-        """Chunks (B, t, 3, H, W)."""
-        frames = context.to(self.device, self.dtype)
-        for latent in torch.split(self.net.predict(frames, horizon, actions), CHUNK_FRAMES, dim=1):
-            yield self.net.decode(latent, frames[:, -1]).clamp(0, 1)
-
-    def init(self, context: Tensor, context_actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The state for `step`: hidden state, latent and the last context frame."""
-        return *self.net.observe(context, context_actions), context[:, -1]
-
-    def step(
-        self, state: tuple[Tensor, Tensor, Tensor], action: Tensor
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """The next state and frame (B, 3, H, W). `rollout` gives the same frames, several at a time."""
-        hidden, latent, base = state
-        hidden, latent = self.net.advance(hidden, latent, action)
-        return (hidden, latent, base), self.net.decode(latent[:, None], base)[:, 0].clamp(0, 1)
+    def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
+        """As of `Dynamics`."""
+        memory, seen = self.observe(context), context[:, -SEEN:]
+        for _ in range(0, horizon, AHEAD):
+            ahead, memory = self.step(seen, context[:, -1], memory)
+            seen = torch.cat([seen, ahead], 1)[:, -SEEN:]
+            yield ahead
 
 
-class Simple(Architecture):
+State = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+class SimpleModel(LatentModel):
+    """The FrameModel; `init` and `step` give the same frames one by one, so that it can be written as a graph."""
+
+    def init(self, context: Tensor) -> State:
+        """The state for `step`: what is seen, anchor, memory, the latents of this step, and 1 at its second half.
+
+        context: (B, C, 3, H, W).
+        """
+        latents = torch.unflatten(self.net.autoencoder.encode(context.flatten(0, 1)), 0, context.shape[:2])
+        dynamics = self.net.dynamics
+        assert isinstance(dynamics, ConvDynamics)
+        half = latents.new_zeros(latents.shape[0], 1, 1, 1)
+        return latents[:, -SEEN:], latents[:, -1], dynamics.observe(latents), latents[:, -AHEAD:], half
+
+    def step(self, state: State) -> tuple[State, Tensor]:
+        """The next state and frame (B, 3, H, W). What a network step predicts is shown in two turns."""
+        seen, anchor, memory, ahead, half = state
+        dynamics = self.net.dynamics
+        assert isinstance(dynamics, ConvDynamics)
+        fresh, after = dynamics.step(seen, anchor, memory)
+        second = half[:, None] > 0.5
+        seen = torch.where(second, seen, torch.cat([seen, fresh], 1)[:, -SEEN:])
+        memory = torch.where(second[:, 0], memory, after)
+        ahead = torch.where(second, ahead, fresh)
+        shown = torch.where(second[:, 0], ahead[:, 1], ahead[:, 0])
+        return (seen, anchor, memory, ahead, 1 - half), self.net.autoencoder.decode(shown).clamp(0, 1)
+
+
+class Simple(LatentArchitecture):
     """`simple` as the harness and the training use it."""
 
     name = "simple"
-    summary = "convolutional encoder, recurrent dynamics, convolutional decoder; needs a GPU"
+    summary = "convolutions with a memory predict the next latents; deterministic"
     steps = 20_000
-    threads = None
     defaults = SIMPLE_DEFAULTS
+    sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 224, "blocks": 8, "memory": 64}}
+    dynamics_class = ConvDynamics
 
-    def card(self, config: Mapping[str, Any]) -> ModelCard:
-        """The card of a model that `physbench train` makes."""
-        side = config["size"]
-        return ModelCard(self.name, (side, side), config["fps"], config["context"], uses_actions=True, track="trained")
+    def autoencoder(self, config: Mapping[str, Any]) -> SpatialAutoencoder:
+        """As of `LatentArchitecture`."""
+        return SpatialAutoencoder(config["pictures"], size=config["size"])
 
-    def net(self, config: Mapping[str, Any]) -> SimpleNet:
-        """The network, with its initial weights."""
-        return SimpleNet(config)
+    def dynamics(self, config: Mapping[str, Any]) -> ConvDynamics:
+        """As of `LatentArchitecture`."""
+        return ConvDynamics(self.autoencoder(config).shape, config)
 
     def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> SimpleModel:
         """Make a model of a network."""
-        assert isinstance(net, SimpleNet)
+        assert isinstance(net, LatentNet)
         return SimpleModel(net.eval(), card, device, dtype)
-
-    def stages(
-        self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
-    ) -> list[TrainingStage]:
-        """One stage: rollouts that grow from 4 to FRAMES frames."""
-        assert isinstance(net, SimpleNet)
-        context = config["context"]
-
-        def loss(progress: float, numbers: torch.Generator) -> Tensor:
-            device = parameters_device(net)
-            chosen = torch.randint(len(episodes), (BATCH,), generator=numbers).tolist()
-            horizon = 4 + round(min(1.0, 2 * progress) * (FRAMES - 4))
-            clips, pushes = [], []
-            for index in chosen:
-                frames, actions = episodes.frames(index), episodes.actions(index)
-                most = max(1, len(frames) - context - horizon + 1)
-                first = int(torch.randint(most, (1,), generator=numbers))
-                window = slice(first, first + context + horizon)
-                clips.append(frames[window])
-                pushes.append(torch.zeros(context + horizon, 6) if actions is None else actions[window])
-            shortest = min(map(len, clips))
-            video = torch.stack([clip[:shortest] for clip in clips]).to(device).float() / 255
-            push = torch.stack([push[:shortest] for push in pushes]).to(device)
-            drawn = net.decode(net.predict(video[:, :context], shortest - context, push), video[:, context - 1])
-            error = (drawn - video[:, context:]).abs()
-            return 20 * (error + 2 * error.square()).mean()
-
-        return [TrainingStage("frames", steps or self.steps, LEARNING_RATE, list(net.parameters()), loss, every=100)]
 
 
 architecture = Simple()

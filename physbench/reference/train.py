@@ -24,7 +24,9 @@ from physbench.data.episodes import ClipEpisodes, training_rows
 from physbench.errors import UsageError
 from physbench.plugins import entry_points
 from physbench.reference.architecture import ReferenceModel
+from physbench.reference.training_card import training_card
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages
+from physbench.reference.validation_curve import ValidationCurve
 from physbench.storage.atomic_write import atomic_path
 
 DEFAULT_CLIPS = 1260  # of the training set
@@ -46,6 +48,7 @@ def train(
     *,
     out: Path,
     clips: int = DEFAULT_CLIPS,
+    size: str = "S",
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -60,8 +63,9 @@ def train(
         name: Of the architecture.
         out: Folder of the training.
         clips: Number of clips, at least 20; some are held out.
-        minutes: Bound on the time after the clips were made. The number of steps, and so the weights, then depend on
-            the speed of the machine.
+        size: Of the network, one of the architecture's `sizes`.
+        minutes: Time of training once the clips were made, as many steps as it takes. Their number, and so the
+            weights, then depend on the speed of the machine.
         steps: Of the main stage; None: the default of the architecture.
         seed: From which everything random is drawn.
         device: Where it trains.
@@ -81,7 +85,7 @@ def train(
         raise UsageError(f"Expected a positive time but got --minutes {minutes:g}.")
     threads = threads or architecture.threads or torch.get_num_threads()
     steps = steps or architecture.steps
-    config = architecture.config()
+    config = architecture.config(size)
     card: ModelCard = architecture.card(config)
     rows, held_out = training_rows(clips)
     prepare_folder(out, resume)
@@ -108,7 +112,7 @@ def train(
     watched = ClipEpisodes(held_out, card.spec, card.context_frames, store)
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
-        resume=resume, threads=threads,
+        resume=resume, threads=threads, watched=watched,
     )  # fmt: skip
     checkpoint = out / f"{name}.safetensors"
     seconds = {"clips": round(generation, 1), **{stage: round(value, 1) for stage, value in seconds.items()}}
@@ -119,6 +123,9 @@ def train(
     picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
     save_sample_sheet(picture, architecture, model, watched, first_clip_of_each_task(held_out))
+    numbers = sum(each.numel() for each in net.parameters())
+    words = training_card(name, architecture.summary, card, numbers, training, out, picture.name)
+    (out / f"{name}.md").write_text(words, encoding="utf-8")
     options = f" --suite {EXPECTATION_SUITE}" if isinstance(card, SurpriseCard) else ""
     return TrainingResult(checkpoint, picture, seconds, options)
 
@@ -126,8 +133,9 @@ def train(
 def learn(
     architecture: Any, config: Mapping[str, Any], episodes: Episodes, folder: Path, settings: Mapping[str, Any], *,
     seed: int, steps: int | None, minutes: float | None, device: str, resume: bool, threads: int,
+    watched: Episodes | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:  # fmt: skip
-    """Train on any episodes. Returns the network and the seconds of each stage."""
+    """Train on any episodes, with a validation curve from others. Returns the network and the seconds of each stage."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -137,7 +145,12 @@ def learn(
         net.to(device).train()
         key = training_key(architecture.name, config, settings)
         stages = architecture.stages(net, config, episodes, folder, steps)
-        seconds = run_stages(net, stages, folder, key, seed, minutes, resume)
+        watch = None
+        if watched is not None and any(stage.watched for stage in stages):
+            model = architecture.wrap(net, architecture.card(config), torch.device(device), torch.float32)
+            net.train()
+            watch = ValidationCurve(model, watched, folder).row
+        seconds = run_stages(net, stages, folder, key, seed, minutes, resume, watch)
     finally:
         torch.set_num_threads(before)
     return net.eval().requires_grad_(False), seconds

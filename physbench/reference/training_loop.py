@@ -24,6 +24,7 @@ from physbench.storage.atomic_write import atomic_path
 
 STATE_FILE = "state.safetensors"
 WARM_UP = 30  # steps over which the rate rises
+READ_EVERY = 50  # steps on a GPU: to read a loss is to wait for it
 
 
 class Episodes(Protocol):
@@ -62,6 +63,7 @@ class TrainingStage:
     refresh: Callable[[float, torch.Generator], None] | None = None  # at every save
     every: int = 50  # steps between saves
     describe: Callable[[], str] = _nothing_to_say  # what the last step was like beside its loss, a line at every save
+    watched: bool = False  # whether frames of the model are worth looking at while it goes on
     losses: list[float] = field(default_factory=list)
 
 
@@ -84,6 +86,7 @@ def run_stages(
     seed: int,
     minutes: float | None,
     resume: bool,
+    watch: Callable[[str, int], str] | None = None,
 ) -> dict[str, float]:
     """Train `net` in place.
 
@@ -93,8 +96,9 @@ def run_stages(
         folder: Where the state is saved.
         key: Settings of the training; a saved state with others is refused.
         seed: From which the random numbers of each step are seeded.
-        minutes: Bound on the whole time, divided among the stages by their steps; None: all steps are made.
+        minutes: The whole time, divided among the stages by their steps, as many steps as it takes; None: their steps.
         resume: Whether to continue from the saved state.
+        watch: Called with stage and step at each save of a stage that is watched; returns a line.
 
     Returns:
         Seconds of each stage.
@@ -109,46 +113,58 @@ def run_stages(
         if step == 0:
             stage.begin()
         limit = minutes * 60 * stage.steps / total if minutes else None
-        optimizer = torch.optim.AdamW(stage.parameters, stage.rate, weight_decay=1e-4)
+        fused = stage.parameters[0].device.type == "cuda"
+        optimizer = torch.optim.AdamW(stage.parameters, stage.rate, weight_decay=1e-4, fused=fused)
         if moments:
             _set_moments(optimizer, stage.parameters, moments)
             moments = {}
         started = time.monotonic() - clocks.get(stage.name, 0.0)
-        with Progress(f"train {stage.name}", stage.steps) as progress:
-            progress.advance(step)
+        label, total_shown = (stage.name, stage.steps) if limit is None else (f"{stage.name}, seconds", round(limit))
+        with Progress(f"train {label}", total_shown) as progress:
+            progress.advance(step if limit is None else 0)
             while True:
                 spent = time.monotonic() - started
-                share = max(step / stage.steps, spent / limit if limit else 0.0)
+                share = spent / limit if limit else step / stage.steps
                 if step % stage.every == 0:
                     clocks[stage.name] = spent
                     _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
-                    if said := stage.describe():
+                    said = stage.describe()
+                    if watch is not None and stage.watched and step > 0:
+                        said = said or watch(stage.name, step)
+                    if said:
                         print(f"{stage.name}, step {step}: {said}", file=sys.stderr, flush=True)
                     if stage.refresh is not None and share < 1:
                         stage.refresh(share, generator(seed, stage.name, "refresh", step))
                 if share >= 1:
                     break
-                loss = _one_step(stage, optimizer, step, share, seed)
+                loss = _one_step(stage, optimizer, step, min(share, 1.0), seed)
                 step += 1
-                progress.advance(1, f"loss {loss:.3f}")
+                if not fused or step % READ_EVERY == 0:
+                    stage.losses.append(float(loss))
+                passed = 1 if limit is None else round(time.monotonic() - started) - progress.done
+                progress.advance(passed, f"loss {stage.losses[-1]:.3f}" if stage.losses else "")
+        if watch is not None and stage.watched and step % stage.every:
+            print(f"{stage.name}, step {step}: {watch(stage.name, step)}", file=sys.stderr, flush=True)
         clocks[stage.name] = time.monotonic() - started
         step = 0
     _write_state(net, None, (), path, key, len(stages), 0, clocks)
     return clocks
 
 
-def _one_step(stage: TrainingStage, optimizer: torch.optim.Optimizer, step: int, share: float, seed: int) -> float:
+def _one_step(stage: TrainingStage, optimizer: torch.optim.Optimizer, step: int, share: float, seed: int) -> Tensor:
+    """Returns the loss. A step whose gradient is not finite is left out; on a GPU the host does not wait to know it."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(stage, step, share)
     loss = stage.loss(share, generator(seed, stage.name, step))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(stage.parameters, 0.5)
-    if bool(torch.isfinite(norm)):
+    if norm.device.type == "cuda":
+        optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]  # as of torch.amp.GradScaler
         optimizer.step()
-    value = float(loss.detach())
-    stage.losses.append(value)
-    return value
+    elif bool(torch.isfinite(norm)):
+        optimizer.step()
+    return loss.detach()
 
 
 def _write_state(

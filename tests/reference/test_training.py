@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from physbench.adapters.checkpoints import shipped_checkpoints
 from physbench.adapters.load_model import load_model
+from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
 from physbench.data.episodes import training_rows
 from physbench.errors import ModelError, UsageError
-from physbench.reference import objects, objects_training, simple, training_loop
+from physbench.plugins import entry_points
+from physbench.plugins.entry_points import entries
+from physbench.reference import objects, objects_training, training_loop
 from physbench.reference.train import learn, pick_device, prepare_folder, train
+from physbench.reference.training_loop import generator
 
 SMALL = {
     "POOL_SIZE": 32,
@@ -132,7 +138,11 @@ def test_only_the_train_split_is_learned_from() -> None:
     assert len(rows) == 252
 
 
-@pytest.mark.parametrize("architecture", [objects.architecture, simple.architecture], ids=["objects", "simple"])
+ARCHITECTURES = [entry_points.load("physbench.architectures", name) for name in entries("physbench.architectures")]
+FRAMES = [each for each in ARCHITECTURES if type(each.card(each.config())) is ModelCard]
+
+
+@pytest.mark.parametrize("architecture", FRAMES, ids=lambda each: each.name)
 def test_a_checkpoint_gives_the_model_back(toys, architecture, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     config = architecture.config()
     torch.manual_seed(1)
@@ -146,14 +156,29 @@ def test_a_checkpoint_gives_the_model_back(toys, architecture, tmp_path: Path) -
     assert (held.architecture, held.config, held.card, held.training) == (
         architecture.name, config, model.card, {"seed": 1},
     )  # fmt: skip
-    assert path.stat().st_size < 5e6 or architecture.name == "simple"
+    assert path.stat().st_size < 2 * 5e6  # in half precision below 5 MB
     again = load_model(str(path), device=torch.device("cpu"), dtype=torch.float32, model_args={})
     context = torch.stack([toys.frames(i)[:8] for i in (0, 1)]).float() / 255
+
+    def numbers() -> list[torch.Generator]:
+        return [generator("clip", index) for index in (0, 1)]
+
     one, two = (
-        torch.cat(list(m.rollout(context, horizon=18, actions=None, prompts=["", ""], generators=[])), 1)  # type: ignore[union-attr]
+        torch.cat(list(m.rollout(context, horizon=6, actions=None, prompts=["", ""], generators=numbers())), 1)  # type: ignore[union-attr]
         for m in (model, again)
     )
     assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("name", shipped_checkpoints())
+def test_what_comes_with_physbench_loads_and_has_a_card(name) -> None:  # type: ignore[no-untyped-def]
+    path = shipped_checkpoints()[name]
+    assert path.stat().st_size < 5e6
+    document, text = read_checkpoint(path), path.with_suffix(".md").read_text()
+    assert document.architecture == name and document.card.track == "trained" and document.training["clips"] > 1000
+    assert re.match(f"# `(reference:)?{name}`", text) and re.search("not know|gets wrong", text)
+    model = load_model(str(path), device=torch.device("cpu"), dtype=torch.float32, model_args={})
+    assert model.card.name == name
 
 
 def test_tensors_that_do_not_fit_are_named() -> None:

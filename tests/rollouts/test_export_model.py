@@ -104,7 +104,7 @@ def test_a_graph_is_checked_and_evaluated_as_any_model(exported, tmp_path, monke
 
 
 def test_a_checkpoint_of_simple_can_be_exported(tmp_path, capfd) -> None:
-    config = {"size": 64, "fps": 15, "context": 3, "latent": 16, "hidden": 16, "width": 4}
+    config = {**architecture.defaults, "pictures": 8, "width": 8, "blocks": 1, "memory": 4, "context": 5}
     torch.manual_seed(0)
     checkpoint = tmp_path / "simple.safetensors"
     save_checkpoint(

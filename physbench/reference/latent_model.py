@@ -1,0 +1,245 @@
+"""World models of latents: an autoencoder that is trained first, and dynamics that predict its stored latents.
+
+Kinds of model differ in their dynamics and share everything here: the stages of training, the model that the harness
+asks, and how a loss is computed fast (bfloat16, and on a GPU as a CUDA graph).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from physbench.adapters.model_protocol import ModelCard
+from physbench.reference.architecture import Architecture
+from physbench.reference.autoencoders import Autoencoder
+from physbench.reference.latent_bank import FramePool, LatentBank, on_device
+from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
+
+CHANGED = 0.15  # of a latent's spread; a cell changes where one of its numbers differs by more
+CHANGE_WEIGHT, NEW_WEIGHT = 10.0, 5.0  # in the loss, of cells that change and of those unlike the last context frame
+PICTURE_RATE, PICTURE_SHARE = 3e-3, 0.2  # of the training of the autoencoder; steps for each of the dynamics
+PICTURE_BATCH = 64  # crops; whole frames where the latent is flat
+FOCUS = (10.0, 3.0)  # weight of coloured pixels at the beginning and at the end
+STANDARDISED_ON = 1024  # frames
+SAVED_EVERY = 500  # steps
+
+
+class Dynamics(nn.Module):
+    """Predicts latents of frames from those before them. A subclass is a kind of world model.
+
+    Attributes:
+        rate, batch: Of its training.
+        deterministic: Whether it draws nothing from the generators.
+    """
+
+    rate = 1e-3
+    batch = 64
+    deterministic = True
+
+    def window(self, progress: float) -> int:
+        """Number of frames of a window of training, context included, as training goes on from 0 to 1."""
+        raise NotImplementedError
+
+    def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
+        """What the loss draws at random for windows (B, L, *shape), with a generator on their device."""
+        return ()
+
+    def forward(self, windows: Tensor, *drawn: Tensor) -> Tensor:
+        """The loss of windows of latents (B, L, *shape)."""
+        raise NotImplementedError
+
+    def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
+        """Latents of the context (B, C, *shape) -> chunks (B, t, *shape) of those after it, at least `horizon` of them.
+
+        Args:
+            context: Of the context frames.
+            horizon: Number of frames.
+            generators: One for each clip, on any device.
+        """
+        raise NotImplementedError
+
+
+class LatentNet(nn.Module):
+    """An autoencoder and the dynamics of its latents."""
+
+    def __init__(self, autoencoder: Autoencoder, dynamics: Dynamics) -> None:
+        super().__init__()
+        self.autoencoder, self.dynamics = autoencoder, dynamics
+
+
+class LatentModel:
+    """The FrameModel."""
+
+    def __init__(self, net: LatentNet, card: ModelCard, device: torch.device, dtype: torch.dtype) -> None:
+        self.net, self.card, self.device, self.dtype = net, card, device, dtype
+
+    @torch.no_grad()
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Iterator[Tensor]:
+        """Chunks (B, t, 3, H, W). Actions and prompts are not used."""
+        frames = context.to(self.device, self.dtype)
+        latents = torch.unflatten(self.net.autoencoder.encode(frames.flatten(0, 1)), 0, frames.shape[:2])
+        left = horizon
+        for chunk in self.net.dynamics.imagine(latents.to(self.dtype), horizon, generators):
+            kept = chunk[:, : min(left, chunk.shape[1])]
+            drawn = self.net.autoencoder.decode(kept.flatten(0, 1).to(self.dtype))
+            yield torch.unflatten(drawn, 0, kept.shape[:2]).clamp(0, 1)
+            left -= kept.shape[1]
+            if left <= 0:
+                return
+
+
+class FastLoss:
+    """A module whose forward is a loss, computed in bfloat16, on a GPU as one CUDA graph for each set of shapes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self._graphs: dict[tuple[torch.Size, ...], Any] = {}
+
+    def __call__(self, *batch: Tensor) -> Tensor:
+        if batch[0].device.type != "cuda":
+            loss: Tensor = _Cast(self.module)(*batch)
+            return loss
+        key = tuple(each.shape for each in batch)
+        if key not in self._graphs:
+            samples = tuple(each.clone() for each in batch)
+            self._graphs[key] = torch.cuda.make_graphed_callables(_Cast(self.module), samples, allow_unused_input=True)
+        graphed: Tensor = self._graphs[key](*batch)
+        return graphed
+
+
+class _Cast(nn.Module):
+    """A module whose layers compute in bfloat16 where the processor has it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *batch: Tensor) -> Tensor:
+        kind = batch[0].device.type
+        fast = kind == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        with torch.autocast(kind, torch.bfloat16, enabled=fast, cache_enabled=False):
+            loss: Tensor = self.module(*batch)
+        return loss
+
+
+class LatentArchitecture(Architecture):
+    """What the kinds of model have in common as the harness and the training use them."""
+
+    threads = None
+
+    def autoencoder(self, config: Mapping[str, Any]) -> Autoencoder:
+        """The untrained autoencoder."""
+        raise NotImplementedError
+
+    def dynamics(self, config: Mapping[str, Any]) -> Dynamics:
+        """The untrained dynamics."""
+        raise NotImplementedError
+
+    def card(self, config: Mapping[str, Any]) -> ModelCard:
+        """The card of a model that `physbench train` makes."""
+        stochastic = not self.dynamics_class.deterministic
+        return ModelCard(
+            self.name, (config["size"],) * 2, config["fps"], config["context"], config.get("max_horizon"),
+            stochastic=stochastic, track="trained",
+        )  # fmt: skip
+
+    dynamics_class: type[Dynamics]
+
+    def net(self, config: Mapping[str, Any]) -> LatentNet:
+        """The network, with its initial weights."""
+        net = LatentNet(self.autoencoder(config), self.dynamics(config))
+        return net.to(memory_format=torch.channels_last)
+
+    def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> LatentModel:
+        """Make a model of a network."""
+        assert isinstance(net, LatentNet)
+        return LatentModel(net.eval(), card, device, dtype)
+
+    def stages(
+        self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
+    ) -> list[TrainingStage]:
+        """The autoencoder, then the dynamics on its latents."""
+        assert isinstance(net, LatentNet)
+        main = steps or self.steps
+        return [
+            picture_stage(net.autoencoder, episodes, max(1, round(PICTURE_SHARE * main))),
+            dynamics_stage(net, episodes, main, config["context"]),
+        ]
+
+
+def picture_stage(autoencoder: Autoencoder, episodes: Episodes, steps: int) -> TrainingStage:
+    """Train an autoencoder on crops of frames, or on whole frames where its latent is flat."""
+    loss_of, pools = FastLoss(autoencoder), []
+
+    def prepare() -> None:
+        pools.append(FramePool(episodes, parameters_device(autoencoder)))
+
+    def loss(progress: float, numbers: torch.Generator) -> Tensor:
+        draw = pools[0].crops if len(autoencoder.shape) > 1 else pools[0].whole
+        frames = draw(PICTURE_BATCH, numbers)
+        shape = autoencoder.latent_shape(frames.shape[2:])
+        local = on_device(numbers, frames.device)
+        noise = torch.randn((len(frames), *shape), generator=local, device=frames.device)
+        focus = torch.full((1,), FOCUS[0] + (FOCUS[1] - FOCUS[0]) * progress, device=frames.device)
+        return loss_of(frames, noise, focus)
+
+    return TrainingStage(
+        "pictures", steps, PICTURE_RATE, list(autoencoder.parameters()), loss, prepare, every=SAVED_EVERY
+    )
+
+
+def dynamics_stage(net: LatentNet, episodes: Episodes, steps: int, context: int) -> TrainingStage:
+    """Train dynamics on the latents of an autoencoder that changes no more."""
+    loss_of, banks = FastLoss(net.dynamics), []
+
+    def prepare() -> None:
+        device = parameters_device(net)
+        net.autoencoder.standardise(FramePool(episodes, device).sample(STANDARDISED_ON))
+        banks.append(LatentBank(net.autoencoder.encode, episodes, device, context))
+
+    def loss(progress: float, numbers: torch.Generator) -> Tensor:
+        windows = banks[0].windows(net.dynamics.batch, net.dynamics.window(progress), numbers)
+        return loss_of(windows, *net.dynamics.draws(windows, progress, on_device(numbers, windows.device)))
+
+    return TrainingStage(
+        "dynamics", steps, net.dynamics.rate, list(net.dynamics.parameters()), loss, prepare, every=SAVED_EVERY,
+        watched=True,
+    )  # fmt: skip
+
+
+def cell_weights(latents: Tensor, context: int) -> Tensor:
+    """Weights (B, L, 1, h, w) of cells in a loss: more where they change, and where they differ from the last of
+    `context` frames.
+
+    Args:
+        latents: (B, L, D, h, w).
+        context: Number of context frames at their beginning.
+    """
+    change = (latents[:, 1:] - latents[:, :-1]).abs().amax(2, keepdim=True) > CHANGED
+    change = torch.cat([change[:, :1], change], 1)
+    new = (latents - latents[:, context - 1 : context]).abs().amax(2, keepdim=True) > CHANGED
+    return 1 + CHANGE_WEIGHT * change.to(latents.dtype) + NEW_WEIGHT * new.to(latents.dtype)
+
+
+def weighted_error(expected: Tensor, latents: Tensor, weight: Tensor) -> Tensor:
+    """Mean of e + e^2 with weights, of tensors (B, L, D, h, w); weights (B, L, 1, h, w)."""
+    error = (expected.float() - latents).abs()
+    return ((error + error.square()) * weight).sum() / (weight.sum() * latents.shape[2])
+
+
+def clip_noise(generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
+    """Standard normal numbers of the shape of `like` (B, ...), each row from the generator of its clip."""
+    rows = [torch.randn(like.shape[1:], generator=each, device=each.device) for each in generators]
+    return torch.stack(rows).to(like)

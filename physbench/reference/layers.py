@@ -1,0 +1,75 @@
+"""Layers that several networks share: residual convolutions, attention, embeddings of numbers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(gelu(conv(x))): begins as nothing but x. A condition (N, D) scales and shifts what is between (FiLM)."""
+
+    def __init__(self, width: int, condition: int = 0) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * width) if condition else None
+        silence(self.second)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """x (N, width, h, w), condition (N, D) -> (N, width, h, w)."""
+        between = self.first(functional.gelu(x))
+        if self.film is not None and condition is not None:
+            scale, shift = self.film(condition)[..., None, None].chunk(2, 1)
+            between = between * (1 + scale) + shift
+        out: Tensor = x + self.second(functional.gelu(between))
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with torch's fused kernels, and a cache of keys and values for decoding in turn."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.inputs = nn.Linear(width, 3 * width, bias=False)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, causal: bool = False, mask: Tensor | None = None) -> Tensor:
+        """x (N, L, width) -> (N, L, width). mask: (L, L) bool, True where a row may look at a column."""
+        query, key, value = self.split(x)
+        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+        return self.join(seen)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (N, heads, L, width / heads) of x (N, L, width)."""
+        batch, length, width = x.shape
+        query, key, value = self.inputs(x).view(batch, length, 3, self.heads, width // self.heads).unbind(2)
+        return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+
+    def join(self, seen: Tensor) -> Tensor:
+        """What was seen by all heads (N, heads, L, width / heads) -> (N, L, width)."""
+        out: Tensor = self.output(seen.transpose(1, 2).flatten(2))
+        return out
+
+
+def silence(layer: nn.Module) -> None:
+    """Let a layer begin as zero, whatever it is given."""
+    for each in layer.parameters():
+        nn.init.zeros_(each)
+
+
+def mlp(width: int, hidden: int | None = None, out: int | None = None) -> nn.Sequential:
+    """Two linear layers, GELU between them; the hidden width is 4 times the first where none is given."""
+    return nn.Sequential(nn.Linear(width, hidden or 4 * width), nn.GELU(), nn.Linear(hidden or 4 * width, out or width))
+
+
+def sinusoids(numbers: Tensor, width: int) -> Tensor:
+    """Sines and cosines (N, width) of numbers (N,), with periods from 1 to 1,000 (arXiv 1706.03762)."""
+    half = width // 2
+    rates = torch.exp(-math.log(1000.0) * torch.arange(half, device=numbers.device) / half) * 2 * math.pi
+    angles = numbers[:, None].float() * rates
+    return torch.cat([angles.sin(), angles.cos()], -1)

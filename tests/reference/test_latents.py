@@ -1,0 +1,205 @@
+"""What world models of latents share: autoencoders, training data on the device, losses, training that is resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from physbench.reference import latent_bank, latent_model, training_loop
+from physbench.reference.autoencoders import FlatAutoencoder, SpatialAutoencoder, fsq, picture_loss
+from physbench.reference.latent_bank import FramePool, LatentBank
+from physbench.reference.latent_model import cell_weights, clip_noise, weighted_error
+from physbench.reference.simple import architecture
+from physbench.reference.train import learn
+from physbench.reference.training_loop import generator
+from physbench.reference.validation_curve import CURVE_FILE, ValidationCurve
+
+LEVELS = (8, 5, 5, 5)
+TINY = {**architecture.defaults, "pictures": 8, "width": 8, "blocks": 1, "memory": 4, "unrolled": 4}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "PICTURE_BATCH", 16)
+    monkeypatch.setattr(latent_model, "SAVED_EVERY", 4)
+    monkeypatch.setattr(latent_model, "PICTURE_SHARE", 0.5)
+
+
+def train(toys, folder: Path, steps: int = 8, resume: bool = False, watched=None):  # type: ignore[no-untyped-def]
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(architecture.dynamics_class, "batch", 8)
+        return learn(
+            architecture, TINY, toys, folder, {"steps": steps}, seed=0, steps=steps, minutes=None, device="cpu",
+            resume=resume, threads=1, watched=watched,
+        )[0]  # fmt: skip
+
+
+def test_fsq_gives_evenly_spaced_levels_and_passes_gradients() -> None:
+    numbers = torch.linspace(-4, 4, 400).view(100, 4, 1, 1).requires_grad_()
+    rounded = fsq(numbers, torch.tensor(LEVELS)[:, None, None])
+    for channel, many in enumerate(LEVELS):
+        allowed = np.linspace(-1, 1, many)
+        found = rounded[:, channel].detach().numpy().ravel()
+        assert np.abs(found[:, None] - allowed).min(1).max() < 1e-6
+        assert len(np.unique(found.round(4))) == many
+    rounded.sum().backward()
+    # 2 / (L - 1) of (L - 1) / 2 times the slope of tanh: rounding is passed as if it were not there
+    assert torch.allclose(numbers.grad, 1 - torch.tanh(numbers.detach()) ** 2, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_digits_are_the_rounded_latents() -> None:
+    torch.manual_seed(0)
+    net = SpatialAutoencoder(8, levels=LEVELS)
+    frames = torch.rand(3, 3, 64, 64)
+    net.standardise(frames)
+    latents = net.encode(frames)
+    digits = net.digits(latents)
+    assert latents.shape == digits.shape == (3, 16, 8, 8)
+    assert (digits.amax((0, 2, 3)) <= torch.tensor(LEVELS).repeat_interleave(4) - 1).all() and digits.min() >= 0
+    assert torch.allclose(net.latents_of(digits), latents, atol=1e-5)
+
+
+@pytest.mark.parametrize("net", [SpatialAutoencoder(8), FlatAutoencoder(16, 4)], ids=["spatial", "flat"])
+def test_latents_are_standardised_and_drawn_alike(net) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    frames = torch.rand(32, 3, 64, 64)
+    raw, _ = net.moments(frames)
+    before = net.draw(raw)
+    net.standardise(frames)
+    latents = net.encode(frames)
+    axes = (0, 2, 3) if latents.ndim == 4 else (0,)
+    assert latents.shape[1:] == net.shape == net.latent_shape((64, 64))
+    assert latents.mean(axes).abs().max() < 1e-4 and (latents.std(axes) - 1).abs().max() < 1e-3
+    assert torch.allclose(net.decode(latents), before, atol=1e-4)
+
+
+def test_coloured_pixels_weigh_more() -> None:
+    frames = torch.full((1, 3, 16, 16), 0.5)
+    frames[:, 0, 8, 8] = 0.9
+    grey, red = frames.clone(), frames.clone()
+    grey[:, :, 0, 0] += 0.1
+    red[:, :, 8, 8] += 0.1
+    focus = torch.tensor(9.0)
+    # nine pixels at or beside the coloured one weigh 10, the other 247 weigh 1
+    expected = (0.1 + 4 * 0.01) / (247 + 90)
+    assert float(picture_loss(grey, frames, focus)) == pytest.approx(expected, rel=1e-4)
+    assert float(picture_loss(red, frames, focus)) == pytest.approx(10 * expected, rel=1e-4)
+
+
+def test_crops_are_parts_of_frames_most_of_them_with_colour(toys, small) -> None:  # type: ignore[no-untyped-def]
+    pool = FramePool(toys, CPU)
+    crops = pool.crops(64, generator("crops"))
+    assert crops.shape == (64, 3, 32, 32)
+    coloured = ((crops.amax(1) - crops.amin(1)) > 0.2).flatten(1).any(1)
+    assert coloured.float().mean() > 0.65
+    assert torch.equal(crops, pool.crops(64, generator("crops")))
+    assert not torch.equal(crops, pool.crops(64, generator("others")))
+    sums = pool.frames.float().sum(1) / 255  # in which neither mirrors nor colours matter, but for the place
+    patch = crops[0].sum(0)
+    windows = sums.unfold(1, 32, 1).unfold(2, 32, 1)
+    distance = min(float((windows - each).abs().amax((3, 4)).min()) for each in (patch, patch.flip(-1)))
+    assert distance < 1e-4
+
+
+def test_windows_lie_in_one_clip_and_something_moves_in_most(toys, small) -> None:  # type: ignore[no-untyped-def]
+    bank = LatentBank(lambda frames: frames[:, :1, ::16, ::16], toys, CPU, 8)
+    assert len(bank.length) == 2 * len(toys)  # each clip and its mirror
+    assert torch.allclose(bank.latents[:40, 0].float(), toys.frames(0)[:, 0, ::16, ::16].float() / 255, atol=1e-3)
+    starts = bank.starts(20)
+    clip = torch.searchsorted(bank.first, starts, right=True) - 1
+    assert ((starts + 20) <= bank.first[clip] + bank.length[clip]).all()
+    windows = bank.windows(32, 20, generator("windows"))
+    assert windows.shape == (32, 20, 1, 4, 4) and windows.dtype == torch.float32
+    still = latent_model.cell_weights(windows, 8)
+    assert (still > 1).flatten(1).any(1).float().mean() > 0.5
+
+
+def test_what_rests_is_drawn_less_often(small) -> None:
+    class Mixed:
+        """A clip in which a disc moves and one in which all rests."""
+
+        def __len__(self) -> int:
+            return 2
+
+        def frames(self, index: int) -> torch.Tensor:
+            frames = torch.full((40, 3, 64, 64), 128, dtype=torch.uint8)
+            if index:
+                for k in range(40):
+                    frames[k, 0, 30, k] = 255
+            return frames
+
+        def actions(self, index: int) -> None:
+            return None
+
+    bank = LatentBank(lambda frames: frames[:, :1, ::16, ::16], Mixed(), CPU, 8)
+    clip = torch.searchsorted(bank.first, bank.starts(12), right=True) - 1
+    moving = (clip % 2 == 1).float().mean()  # mirrors follow
+    assert 0.85 < moving < 0.95  # 8 of 9
+
+
+def test_cells_that_change_weigh_more() -> None:
+    latents = torch.zeros(1, 6, 2, 2, 2)
+    latents[:, 3:, 0, 0, 0] = 1.0  # changes once, and stays unlike the context
+    weight = cell_weights(latents, 2)[0, :, 0]
+    assert weight[:, 0, 0].tolist() == [1, 1, 1, 16, 6, 6]
+    assert (weight[:, 1, 1] == 1).all()
+    error = weighted_error(torch.zeros_like(latents), latents, cell_weights(latents, 2))
+    assert float(error) == pytest.approx(2 * (16 + 6 + 6) / (2 * (3 + 16 + 6 + 6 + 18)))
+
+
+def test_noise_of_a_clip_does_not_depend_on_the_batch() -> None:
+    alone = clip_noise([generator("a")], torch.zeros(1, 3, 4))
+    both = clip_noise([generator("b"), generator("a")], torch.zeros(2, 3, 4))
+    assert torch.equal(alone[0], both[1]) and not torch.equal(both[0], both[1])
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_resumed_training_ends_with_the_same_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    whole = train(toys, tmp_path / "whole").state_dict()
+    for calls in (3, 6):  # in the autoencoder, in the dynamics
+        real, count = training_loop._one_step, [0]
+
+        def step(*arguments, limit=calls, real=real, count=count):  # type: ignore[no-untyped-def]
+            count[0] += 1
+            if count[0] > limit:
+                raise Killed
+            return real(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(training_loop, "_one_step", step)
+            train(toys, tmp_path / "killed", resume=True)
+    resumed = train(toys, tmp_path / "killed", resume=True).state_dict()
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_the_curve_of_a_training_is_0_for_a_frozen_frame_and_1_for_the_truth(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    train(toys, tmp_path / "run", watched=toys)
+    rows = (tmp_path / "run" / CURVE_FILE).read_text().splitlines()
+    assert rows[0].split(",")[:3] == ["stage", "step", "seconds"] and rows[1].startswith("dynamics,4,")
+
+    class Answers:
+        card, device, net = architecture.card(TINY), CPU, torch.nn.Identity()
+
+        def __init__(self, true: bool) -> None:
+            self.true = true
+
+        def rollout(self, context, *, horizon, **_):  # type: ignore[no-untyped-def]
+            index = [
+                int((curve.videos[:, 0].float() / 255 - each).abs().amax((1, 2, 3)).argmin()) for each in context[:, 0]
+            ]
+            truth = curve.videos[index][:, 8 : 8 + horizon].float() / 255
+            return truth if self.true else context[:, -1:].expand_as(truth)
+
+    for true in (True, False):
+        curve = ValidationCurve(Answers(true), toys, tmp_path)
+        assert curve.skills() == pytest.approx([float(true)] * 4, abs=1e-6)
