@@ -1,0 +1,65 @@
+"""Draws docs/images/kinds.png: what each reference model of pictures makes of two clips, beside the truth.
+
+python docs/figures/kinds.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from physbench.adapters.load_model import load_model
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
+from physbench.rollouts.predict import make_generators
+
+KINDS = ("token-ar", "rssm", "simple", "diffusion", "video-dit", "vae-mdn-rnn", "vae-mdn-rnn-spatial", "jepa-frames")
+CLIPS = (Row("falling/drop-bounce-v1", "test", 1), Row("occlusion/screen-pass-v1", "test", 0))
+MOMENTS = (0.2, 0.6, 1.0, 1.6, 2.4, 3.2)  # s from the hand-over
+OUT = Path(__file__).parents[1] / "images" / "kinds.png"
+
+
+def answer(name: str, clip: Clip) -> np.ndarray:
+    """Frames (T, 64, 64, 3) of a reference model after the context of a clip."""
+    model = load_model(f"reference:{name}", device=torch.device("cpu"), dtype=torch.float32, model_args={})
+    context = torch.from_numpy(clip.context(model.card.context_frames).copy()).permute(0, 3, 1, 2)[None].float() / 255
+    generators = make_generators([0], torch.device("cpu"))
+    parts, frames, left = [], context, clip.horizon
+    while left > 0:
+        count = min(left, model.card.max_horizon or left)
+        chunks = model.rollout(frames, horizon=count, actions=None, prompts=[""], generators=generators)
+        parts.append(torch.cat(list(chunks), 1))
+        frames = torch.cat([frames, parts[-1]], 1)[:, -model.card.context_frames :]
+        left -= count
+    return (torch.cat(parts, 1)[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
+
+
+def main() -> None:
+    clips = [make_clip(row, render_spec(64, 15)) for row in CLIPS]
+    rows = [
+        ("truth", [clip.future() for clip in clips]),
+        *((name, [answer(name, clip) for clip in clips]) for name in KINDS),
+    ]
+    shape = len(rows), len(CLIPS) * len(MOMENTS) + 1
+    figure, axes = plt.subplots(
+        *shape, figsize=(11, 7.6), width_ratios=[*[1] * len(MOMENTS), 0.15, *[1] * len(MOMENTS)]
+    )
+    for line, (name, videos) in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.axis("off")
+        for part, video in enumerate(videos):
+            for column, moment in enumerate(MOMENTS):
+                axis = line[part * (len(MOMENTS) + 1) + column]
+                axis.imshow(video[round(moment * 15) - 1], interpolation="nearest")
+                if name == "truth":
+                    axis.set_title(f"{moment:g} s", fontsize=8)
+        line[0].text(-6, 32, name, ha="right", va="center", fontsize=9)
+    figure.subplots_adjust(left=0.15, right=0.995, top=0.96, bottom=0.005, wspace=0.04, hspace=0.05)
+    figure.savefig(OUT, dpi=110, pil_kwargs={"optimize": True})
+
+
+if __name__ == "__main__":
+    main()
