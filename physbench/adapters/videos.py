@@ -1,8 +1,8 @@
 """The adapter for videos that a model made elsewhere: `videos:DIR`, the answer to `physbench data export`.
 
 The folder or archive holds one video per clip and `answer.json`, the *answer document*. --model-arg name=, fit=,
-includes_context=, fps=, track=, uses_actions= override its fields, export=PATH names the manifest of the export where
-the folder has neither document, and key=PATH the key of the export where it does not lie beside it.
+includes_context=, fps=, track=, training_clips=, uses_actions= override its fields, export=PATH names the manifest of
+the export where the folder has neither document, and key=PATH the key of the export where it does not lie beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from physbench.clips.conditioning import Answer
     from physbench.clips.suite import Suite
 
-ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "uses_actions")
+ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "training_clips", "uses_actions")
 PATHS = ("export", "key")  # arguments that are no fields
 MAX_NAMES_SHOWN = 12  # in a line; `physbench models check` lists all
 
@@ -84,8 +84,12 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
         file = beside.get(ANSWER) or beside[MANIFEST]
         if file.size > MAX_DOCUMENT_BYTES:
             raise ModelError(f"{path}: {file.name} is larger than {MAX_DOCUMENT_BYTES >> 20} MB.")
-        with source.open(file) as stream:
-            answer = read_document(stream.read(), f"{path}/{file.name}")
+        try:
+            with source.open(file) as stream:
+                content = stream.read()
+        except OSError as error:
+            raise ModelError(f"{path}: {file.name} cannot be read ({error.strerror or error}).") from None
+        answer = read_document(content, f"{path}/{file.name}")
     else:
         raise ModelError(
             f"{path} has no {ANSWER}, which says what was asked. It lies in the folder `answers` of the export.\n"
@@ -101,6 +105,11 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
         answer = Answer.model_validate(fields)
     except ValidationError as error:
         raise ModelError(f"--model-arg {first_problem(error)}") from None
+    if answer.training_clips is not None and answer.track == "zero-shot":
+        raise ModelError(
+            f"A model that was trained on {answer.training_clips} clips of the suite `train` is not zero-shot: say "
+            f"--model-arg track=trained, or set `track` in {ANSWER}."
+        )
     return find_key(answer, key_places(path, model_args))
 
 

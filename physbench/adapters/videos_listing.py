@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from physbench.adapters.videos_containers import ACCEPTED, IMAGE_SUFFIX, container_suffix
 from physbench.adapters.videos_source import SourceFile, VideoSource
@@ -15,6 +16,7 @@ from physbench.printable import printable
 EXPORT_DOCUMENTS = (ANSWER, MANIFEST, "README.md")
 SAMPLE_PATTERN = re.compile(r"(.+)\.s([1-9]\d{0,3})")
 NUMBER_PATTERN = re.compile(r"\d+")
+NUMBERING = "Name them so that one number counts up by 1, such as 0001.png, 0002.png ..."
 MAX_NAMES_COMPARED = 1000  # extra names that missing ones are compared with
 SampleKey = tuple[str, int]  # name of the clip's files, sample
 
@@ -92,7 +94,7 @@ def _entries(files: Iterable[SourceFile]) -> list[tuple[str, VideoEntry]]:
 
 
 def _image_sequence(name: str, inside: Sequence[SourceFile]) -> VideoEntry:
-    """A folder of numbered PNG files as one entry, in the order of the last number in each name."""
+    """A folder of numbered PNG files as one entry, in the order of the number in their names that counts them."""
     odd = next((file for file in inside if file.problem), None)
     if odd is not None:
         return VideoEntry(f"{name}/", (), True, f"{odd.name} is {odd.problem}.")
@@ -101,19 +103,42 @@ def _image_sequence(name: str, inside: Sequence[SourceFile]) -> VideoEntry:
     if others or not images:
         what = f"holds {others[0].parts[-1]!r}" if others else "holds no .png"
         return VideoEntry(f"{name}/", (), True, f"Folder {name} {what}: expected numbered PNG files and nothing else.")
-    numbered = {}
-    for file in images:
-        numbers = NUMBER_PATTERN.findall(file.parts[-1][: -len(IMAGE_SUFFIX)])
-        if not numbers:
-            return VideoEntry(f"{name}/", (), True, f"{file.name} has no number in its name.")
-        if int(numbers[-1][-9:]) in numbered:
-            return VideoEntry(f"{name}/", (), True, f"Folder {name} has two files of number {int(numbers[-1][-9:])}.")
-        numbered[int(numbers[-1][-9:])] = file
-    first, last = min(numbered), max(numbered)
-    if last - first + 1 != len(numbered):
-        gap = next(number for number in range(first, last) if number not in numbered)
-        return VideoEntry(f"{name}/", (), True, f"Folder {name}: frame {gap} is missing between {first} and {last}.")
-    return VideoEntry(f"{name}/", tuple(numbered[number] for number in range(first, last + 1)), True)
+    numbers = [tuple(map(int, NUMBER_PATTERN.findall(file.parts[-1][: -len(IMAGE_SUFFIX)]))) for file in images]
+    if not all(numbers):
+        unnumbered = images[numbers.index(())]
+        return VideoEntry(f"{name}/", (), True, f"{unnumbered.name} has no number in its name: {NUMBERING}")
+    orders = _orders(numbers)
+    if len({tuple(order) for order in orders}) > 1:
+        problem = f"Folder {name}: two numbers of the names count, in different orders. {NUMBERING}"
+        return VideoEntry(f"{name}/", (), True, problem)
+    if not orders:
+        return VideoEntry(f"{name}/", (), True, f"Folder {name}{_miscounted(numbers)}. {NUMBERING}")
+    return VideoEntry(f"{name}/", tuple(images[place] for place in orders[0]), True)
+
+
+def _orders(numbers: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """The orders of pictures by those of the numbers in their names that count, one up from picture to picture."""
+    if len(set(map(len, numbers))) > 1:  # names of several kinds: the last number of each
+        numbers = [each[-1:] for each in numbers]
+    orders = []
+    for column in zip(*numbers, strict=True):
+        order = sorted(range(len(column)), key=column.__getitem__)
+        if [column[place] for place in order] == list(range(min(column), min(column) + len(column))):
+            orders.append(order)
+    return orders
+
+
+def _miscounted(numbers: Sequence[tuple[int, ...]]) -> str:
+    """What is wrong with numbers that do not count: said of that which takes most values."""
+    columns = [[each[-1] for each in numbers]]
+    if len(set(map(len, numbers))) == 1:
+        columns = list(zip(*numbers, strict=True))[::-1]
+    values = sorted(max(columns, key=lambda column: len(set(column))))
+    twice = next((value for value, after in pairwise(values) if value == after), None)
+    if twice is not None:
+        return f" has two files of number {twice}"
+    gap = next(value + 1 for value, after in pairwise(values) if after != value + 1)
+    return f": frame {gap} is missing between {values[0]} and {values[-1]}"
 
 
 def _sample_key(stem: str, known: set[str]) -> SampleKey | None:

@@ -74,6 +74,7 @@ class RecordedVideos:
                 uses_prompt=True,
                 stochastic=any(sample for _, sample in self.listing.entries),
                 track=self.answer.track,
+                training_clips=self.answer.training_clips,
                 look=asked.look,
             )
         )

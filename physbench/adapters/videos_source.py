@@ -21,6 +21,8 @@ from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 MAX_FILES = 200_000
 MAX_FILE_BYTES = 2 * 2**30  # bytes of one file in an archive
 BUFFER_BYTES = 2**20
+ENCRYPTED = "encrypted"
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 SYSTEM_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -65,6 +67,8 @@ class VideoSource:
             raise ModelError(f"{path} holds more than {MAX_FILES} files: it is not a folder of videos.")
         if not path.is_dir():
             found = _without_top_folder(found)
+        if any(file.problem == ENCRYPTED for file in found):
+            raise ModelError(f"{path} is encrypted. Unpack it, or pack it without a password.")
         self.files = tuple(sorted(found, key=lambda file: file.parts))
 
     def open(self, file: SourceFile) -> IO[bytes]:
@@ -93,10 +97,14 @@ class VideoSource:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         for file in self.files:
             digest.update(f"{'/'.join(file.parts)}|{file.size}|{file.problem}|".encode("utf-8", "surrogateescape"))
-            if not file.problem:
+            if file.problem:
+                continue
+            try:
                 with self.open(file) as stream:
                     while block := stream.read(BUFFER_BYTES):
                         digest.update(block)
+            except OSError as error:  # its clip fails with that reason
+                digest.update(f"{error.strerror}|".encode())
         return digest.hexdigest()
 
 
@@ -124,7 +132,12 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[SourceFile]:
     for item in archive.infolist():
         if not item.is_dir():
             link = stat.S_ISLNK(item.external_attr >> 16)
-            yield _member(item.filename, item.file_size, link)
+            member = _member(item.filename, item.file_size, link)
+            if item.flag_bits & 1:
+                member = replace(member, problem=ENCRYPTED)
+            elif item.compress_type not in ZIP_METHODS:
+                member = replace(member, problem=f"compressed in a way that is not read (method {item.compress_type})")
+            yield member
 
 
 def _tar_members(archive: tarfile.TarFile) -> Iterator[SourceFile]:

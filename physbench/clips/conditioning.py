@@ -124,6 +124,11 @@ class Answer(_Strict):
         description="Frames a second, where the time stamps of the files are wrong.",
     )
     track: Literal["zero-shot", "trained"] = Field(default="zero-shot", description="trained: on the suite `train`.")
+    training_clips: int | None = Field(
+        default=None,
+        ge=1,
+        description="Clips of the suite `train` that a trained model has seen: see its score beyond memory.",
+    )
     uses_actions: bool = Field(
         default=False, description="Whether the model was given the actions, and so can know what is pushed, and when."
     )

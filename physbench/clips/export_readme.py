@@ -58,7 +58,7 @@ Then say in `answers/{ANSWER}`, above the part `asked`, which is to stay as it i
 - `includes_context`: `true` if the videos begin with the conditioning frames, `false` if with the first new one, a
   number if with so many of them; `"auto"` looks at the pictures.
 - `fps`: only if the files do not say it (PNG folders) or say it wrongly.
-- `track`: `"trained"` if the model was trained on the suite `train`.
+- `track`: `"trained"` if the model was trained on the suite `train`, and `training_clips`, the number of its clips.
 {used}
 ## Score them
 

@@ -249,6 +249,24 @@ def test_the_card_is_what_the_answer_says(answered) -> None:
         answered.open(includes_context="maybe")
 
 
+def test_training_clips_of_a_trained_model(answered) -> None:
+    """With them, its score beyond a memory of as many clips can be told."""
+    from physbench.results.beyond_memory import stated_clips
+
+    answered.say(track="trained", includes_context=False)
+    card = answered.open(training_clips="200").card
+    assert card.training_clips == 200
+    assert stated_clips({"card": {"track": card.track, "training_clips": card.training_clips}}) == (200, "")
+    answered.say(track="trained", training_clips=300, includes_context=False)
+    assert answered.open().card.training_clips == 300
+    answered.say(includes_context=False)
+    assert answered.open().card.training_clips is None
+    with pytest.raises(ModelError, match=r"200 clips .* not zero-shot: say --model-arg track=trained"):
+        answered.open(training_clips="200")
+    with pytest.raises(ModelError, match="training_clips: input should be greater than or equal to 1, got '0'"):
+        answered.open(training_clips="0", track="trained")
+
+
 def test_the_hash_is_that_of_all_that_counts(answered) -> None:
     target = f"videos:{answered.folder}"
     clip_id = answered.ids[0]

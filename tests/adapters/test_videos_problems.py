@@ -158,6 +158,89 @@ def test_pictures_that_are_no_sequence(answered) -> None:
     assert "2.png is 64x32" in found(answered)["unusable"][0]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "frame_{0:03}_of_060.png",
+        "frame{0}_of_take_7.png",  # ryouchinsa/Rectlabel-support#147
+        "{0:05}_t{1:.3f}.png",
+        "clip-12_{0}_1280x720.png",
+        "{0}.png",
+    ],
+)
+def test_the_number_that_counts_is_found(answered, name) -> None:
+    """Pictures are in the order of the number that counts up by one, wherever it stands."""
+    clip_id = answered.ids[0]
+    truth = answered.truth(clip_id)
+    folder = answered.folder / clip_id
+    folder.mkdir()
+    for number, frame in enumerate(truth):
+        (folder / name.format(number + 1, number / 15)).write_bytes(png(frame))
+    assert np.array_equal(answered.play(clip_id), truth)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["{0}_{1}.png"], "two numbers of the names count, in different orders"),
+        (["t{2}.png"], "frame 1 is missing between 0 and 295"),
+        (["a{0}.png", "b{0}.png"], "two files of number 1"),
+    ],
+)
+def test_numbers_that_do_not_count_are_named_with_the_remedy(answered, names, words) -> None:
+    folder = answered.folder / answered.ids[0]
+    folder.mkdir()
+    for number in range(1, 61):
+        for name in names:
+            (folder / name.format(number, 61 - number, (number - 1) * 5)).write_bytes(b"x")
+    [said] = found(answered)["unusable"]
+    assert words in said and said.endswith(
+        "Name them so that one number counts up by 1, such as 0001.png, 0002.png ..."
+    )
+
+
+def test_encrypted_archives(good, tmp_path) -> None:
+    """detly/arkfind#7, GW2Raidar/gw2raidar#162."""
+    archive = tmp_path / "secret.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in good.folder.iterdir():
+            packed.write(path, path.name)
+    content = bytearray(archive.read_bytes())
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(start)
+        while place >= 0:
+            content[place + flags] |= 1
+            place = content.find(start, place + 4)
+    archive.write_bytes(content)
+    with pytest.raises(ModelError, match=r"is encrypted\. Unpack it, or pack it without a password"):
+        open_target(f"videos:{archive}", {})
+
+
+def test_archives_of_another_compression(good, tmp_path) -> None:
+    """A method that Python does not know, such as Deflate64 of Windows, fails the clip in words."""
+    archive = tmp_path / "other.zip"
+    clip_id = good.ids[0]
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.write(good.folder / "answer.json", "answer.json")
+        packed.writestr(f"{clip_id}.mkv", b"x")
+    content = bytearray(archive.read_bytes())
+    place = content.rfind(b"PK\x01\x02")
+    struct.pack_into("<H", content, place + 10, 9)
+    archive.write_bytes(content)
+    good.folder = archive
+    assert found(good)["unusable"] == [f"{clip_id}.mkv is compressed in a way that is not read (method 9)."]
+
+
+def test_an_answer_that_cannot_be_read(good, monkeypatch) -> None:
+    def refuse(self, file):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(VideoSource, "open", refuse)
+    with pytest.raises(ModelError, match=r"answer\.json cannot be read \(Permission denied\)"):
+        good.open()
+    assert len(adapter.sha256(f"videos:{good.folder}")) == 64, "its clips fail with that reason"
+
+
 def test_links_are_not_followed(good, tmp_path) -> None:
     first, second = good.ids
     secret = tmp_path / "elsewhere.mkv"
@@ -258,7 +341,8 @@ def test_names_of_any_bytes_can_be_printed_and_written(good) -> None:
     with open(os.fsencode(pictures) + b"/\xe9.png", "wb") as file:  # noqa: PTH123 - bytes that are no text
         file.write(png(good.truth(second)[0]))
     said = found(good)
-    assert said["unusable"] == [f"{second}/\N{REPLACEMENT CHARACTER}.png has no number in its name."]
+    [unusable] = said["unusable"]
+    assert unusable.startswith(f"{second}/\N{REPLACEMENT CHARACTER}.png has no number in its name: Name them so that")
     assert said["extra"] == ["a\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}b.mp4 (named after no clip)"]
     assert all(text.isprintable() for texts in said.values() for text in texts)
     assert "\n".join(good.open().notes).encode()
