@@ -173,8 +173,8 @@ def answers(path: Path) -> None:
     """Look at all videos of a source, and decode them."""
     source = VideoSource(path)
     for entry in list_answers(source, ["a", "b"]).entries.values():
-        probe_video(source, entry)
-        for _ in decode_frames(source, entry, 15.0):
+        info = probe_video(source, entry)
+        for _ in decode_frames(source, entry, info):
             pass
 
 

@@ -43,7 +43,7 @@ def inspect_videos(
                 yield "short", short[key]
     for name, why in listing.extra.items():
         yield "extra", f"{name} ({why})"
-    yield "note", model.notes[0] if model.infos else "No video can be read."
+    yield from (("note", text) for text in model.reading_notes or ("No video can be read.",))
     whole = len(answer.asked.clips) * samples
     summary = [
         f"{unscorable} of {whole} videos cannot be scored" if unscorable else "",
@@ -61,7 +61,7 @@ def _decoding_problem(source: VideoSource, model: RecordedVideos, key: tuple[str
     """What is wrong with the frames of one video, or None. All of them are decoded."""
     count = 0
     try:
-        for _ in decode_frames(source, model.listing.entries[key], model.stated_rate(key)):
+        for _ in decode_frames(source, model.listing.entries[key], model.infos[key]):
             count += 1
     except UnusableError as error:
         return str(error)

@@ -5,15 +5,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.videos_containers import demuxer
+from physbench.adapters.videos_containers import FIXED_CLOCKS, demuxer
+from physbench.adapters.videos_headers import Headers, read_headers
 from physbench.adapters.videos_listing import VideoEntry
+from physbench.adapters.videos_picture import (
+    AS_STORED,
+    EXIF_TURNS,
+    PictureConverter,
+    View,
+    side_data,
+    turn_of,
+    unfollowed,
+)
 from physbench.adapters.videos_source import SourceFile, VideoSource
-from physbench.clips.rgb_frames import Frame, rgb_converter
+from physbench.adapters.videos_time import clock_tick
+from physbench.clips.rgb_frames import Frame
 from physbench.errors import PhysbenchError
 
 MAX_SIDE_PX = 4096
@@ -27,14 +39,21 @@ class UnusableError(PhysbenchError):
     """A video that cannot be scored. The message names it and says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VideoInfo:
-    """Size and timing of a video, read without decoding it."""
+    """Size and timing of a video. Of its frames the first one is decoded."""
 
-    height: int  # px
+    height: int  # px of what is shown
     width: int
-    stamps: NDArray[np.float64]  # (T,) s, ascending from 0
-    rate: float | None  # frames a second, from the median interval; None for a single frame or a folder
+    stamps: NDArray[np.float64]  # (T,) s, ascending from 0; zeros for a folder
+    rate: float | None  # frames a second by the time stamps; None where they tell none, and for a folder
+    end: float = 0.0  # s from the first frame to the end of the last one
+    tick: float = 0.0  # s to which the time stamps may be rounded
+    origin: float = 0.0  # s, the least time stamp of the file
+    ordered: bool = False  # whether time stamps of decoded frames can be trusted, beyond their order
+    repeats: bool = False  # whether several frames have one time stamp
+    view: View = AS_STORED
+    unfollowed: tuple[str, ...] = ()  # what the file says of its picture that is not followed
 
     @property
     def frames(self) -> int:
@@ -47,31 +66,76 @@ def probe_video(source: VideoSource, entry: VideoEntry) -> VideoInfo:
         raise UnusableError(entry.problem)
     if entry.is_image_sequence:
         with _open_stream(source, entry.files[0]) as stream:
-            height, width = _png_size(stream, entry.files[0].name)
-        return VideoInfo(height, width, np.zeros(len(entry.files)), None)
-    with (
-        _open_stream(source, entry.files[0]) as stream,
-        _library_errors_explained(entry.name),
-        _open_container(stream, entry.name) as container,
-    ):
-        video = _video_stream(container, entry.name)
-        stamps = []
-        for packet in container.demux(video):
-            if packet.pts is not None and packet.size and not packet.is_discard:
-                stamps.append(float(packet.pts * packet.time_base))
-            if len(stamps) > MAX_FRAMES:
-                raise UnusableError(f"{entry.name} has more than {MAX_FRAMES} frames.")
-        size = video.codec_context.height, video.codec_context.width
-        average = video.average_rate
-    if not stamps:
-        raise UnusableError(f"{entry.name} holds no frames: it is truncated, or not a video.")
-    times = np.sort(np.asarray(stamps)) - min(stamps)
-    return VideoInfo(*_checked_size(*size, entry.name), times, _frame_rate(times, float(average) if average else None))
+            size = _png_size(stream, entry.files[0].name)
+            headers = read_headers(stream, "png_pipe")
+        view = View(turn=EXIF_TURNS[headers.orientation - 1])
+        return VideoInfo(*view.size(*size), np.zeros(len(entry.files)), None, view=view, unfollowed=headers.unfollowed)
+    with _open_stream(source, entry.files[0]) as stream:
+        headers = read_headers(stream, demuxer(entry.name))
+        with _library_errors_explained(entry.name), _open_container(stream, entry.name) as container:
+            return _probe_container(container, entry.name, headers)
 
 
-def decode_frames(
-    source: VideoSource, entry: VideoEntry, fps: float | None = None
-) -> Iterator[tuple[float, float, Frame]]:
+def _probe_container(container: Any, name: str, headers: Headers) -> VideoInfo:
+    video = _video_stream(container, name)
+    video.thread_type = "NONE"  # the first frame comes at once
+    _checked_size(video.codec_context.height, video.codec_context.width, name)
+    shown, decoded, first = [], [], None  # time stamps (presentation or None, decoding or None, duration)
+    for packet in container.demux(video):
+        if packet.size and not packet.is_discard:
+            shown.append(packet.pts)
+            decoded.append((packet.dts, packet.duration or 0))
+        if len(shown) > MAX_FRAMES:
+            raise UnusableError(f"{name} has more than {MAX_FRAMES} frames.")
+        first = first or next(iter(packet.decode()), None)
+    if not shown or first is None:
+        raise UnusableError(f"{name} holds no frames: it is truncated, or not a video.")
+    beside = side_data(first)
+    turn, oblique = turn_of(first, beside)
+    aspect = video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio or 1
+    view = View(headers.crop, turn, float(aspect))
+    said = [*headers.unfollowed, oblique, *unfollowed(video, first, beside)]
+    if sum(not _is_still(stream) for stream in container.streams.video) > 1:
+        said.append("further video tracks")
+    height, width = _checked_size(*view.size(first.height, first.width), name)
+
+    unit = float(video.time_base)
+    is_avi = demuxer(name) == "avi"  # it has no presentation times: those that FFmpeg gives are guesses
+    orders = [dts for dts, _ in decoded], shown
+    times = next((each for each in (orders if is_avi else orders[::-1]) if None not in each), [])
+    told = len(times) == 1 or (bool(times) and max(times) > min(times))
+    origin = float(min(times) * video.time_base) if told else 0.0
+    stamps = np.sort([float(time * video.time_base) for time in times]) - origin if told else np.zeros(len(shown))
+    last = decoded[max(range(len(times)), key=lambda number: times[number])][1] if told else 0  # its duration
+    average = float(video.average_rate) if video.average_rate else None
+    rate, interval = _frame_rate(stamps, unit, average) if told else (None, 0.0)
+    # Frames come in the order in which they are shown. In AVI, and in files that claim to store them so where the codec
+    # uses another order, only the number of frames counts.
+    reordered = bool(video.codec_context.has_b_frames)
+    stored = is_avi or (reordered and all(a < b for a, b in pairwise(times)))
+    if reordered and is_avi:  # gaps are those of the encoder's delay
+        stamps = np.arange(len(stamps)) * interval
+    repeats = told and len(stamps) > 1 and bool((np.diff(stamps) <= 0).any())
+    return VideoInfo(
+        height,
+        width,
+        stamps,
+        rate,
+        end=float(stamps[-1]) + last * unit,
+        tick=clock_tick(interval, unit, is_fixed=demuxer(name) in FIXED_CLOCKS),
+        origin=origin,
+        ordered=told and not repeats and not stored,
+        repeats=repeats,
+        view=view,
+        unfollowed=tuple(dict.fromkeys(words for words in said if words)),
+    )
+
+
+def _is_still(stream: Any) -> bool:
+    return bool(stream.disposition & stream.disposition.attached_pic)
+
+
+def decode_frames(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[int, Frame]]:
     """Decode an entry frame by frame.
 
     A file that is truncated between two frames ends early without an error.
@@ -79,29 +143,31 @@ def decode_frames(
     Args:
         source: Where the entry lies.
         entry: A video file or a folder of images.
-        fps: Replaces the time stamps of the file; required for folders.
+        info: What `probe_video` found.
 
     Yields:
-        (time in s from the first frame, duration in s, frame (H, W, 3)).
+        (number in the order of the time stamps, frame (H, W, 3) as it is shown). Numbers ascend, and leave out frames
+        that cannot be decoded.
 
     Raises:
         UnusableError: The file is damaged or exceeds the bounds.
     """
     if entry.problem:
         raise UnusableError(entry.problem)
-    stream = _decode_images(source, entry) if entry.is_image_sequence else _decode_video(source, entry)
-    if entry.is_image_sequence and fps is None:
-        raise UnusableError(f"{entry.name} has no time stamps: say `fps`.")
-    for number, (time, duration, frame) in enumerate(stream):
-        if number >= MAX_FRAMES:
+    frames = _decode_images(source, entry, info) if entry.is_image_sequence else _decode_video(source, entry, info)
+    last = -1
+    for count, (time, frame) in enumerate(frames):
+        if count >= MAX_FRAMES:
             raise UnusableError(f"{entry.name} has more than {MAX_FRAMES} frames.")
-        yield (number / fps, 1 / fps, frame) if fps else (time, duration, frame)
+        found = int(np.searchsorted(info.stamps, time - 1e-6)) if info.ordered and time is not None else last + 1
+        last = max(found, last + 1)
+        yield last, frame
 
 
-def _decode_images(source: VideoSource, entry: VideoEntry) -> Iterator[tuple[float, float, Frame]]:
+def _decode_images(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[float | None, Frame]]:
     import av
 
-    size, to_rgb = None, rgb_converter()
+    size, convert = None, PictureConverter(info.view)
     for file in entry.files:
         with _open_stream(source, file) as stream, _library_errors_explained(file.name):
             shape = _png_size(stream, file.name)
@@ -112,50 +178,44 @@ def _decode_images(source: VideoSource, entry: VideoEntry) -> Iterator[tuple[flo
                 frame = next(container.decode(video=0), None)
             if frame is None or frame.is_corrupt:
                 raise UnusableError(f"{file.name} is damaged.")
-            image = to_rgb(frame)
-        yield 0.0, 0.0, image
+            image = convert(frame)
+        yield None, image
 
 
-def _decode_video(source: VideoSource, entry: VideoEntry) -> Iterator[tuple[float, float, Frame]]:
+def _decode_video(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[float | None, Frame]]:
     with (
         _open_stream(source, entry.files[0]) as stream,
         _library_errors_explained(entry.name),
         _open_container(stream, entry.name) as container,
     ):
         video = _video_stream(container, entry.name)
-        size = _checked_size(video.codec_context.height, video.codec_context.width, entry.name)
-        to_rgb = rgb_converter()
-        first: float | None = None
-        last_time = -1.0
+        convert = PictureConverter(info.view)
         for number, frame in enumerate(container.decode(video)):
             if frame.is_corrupt:
                 raise UnusableError(f"{entry.name}: frame {number + 1} is damaged.")
-            if (frame.height, frame.width) != size:
+            if info.view.size(frame.height, frame.width) != (info.height, info.width):
                 raise UnusableError(f"{entry.name} changes its size to {frame.width}x{frame.height} within the video.")
-            if frame.pts is None or frame.time_base is None:
-                raise UnusableError(f"{entry.name}: frame {number + 1} has no time stamp: say `fps`.")
-            time = float(frame.pts * frame.time_base)
-            first = time if first is None else first
-            if time - first <= last_time:
-                raise UnusableError(f"{entry.name}: the time stamps run backwards at frame {number + 1}.")
-            last_time = time - first
-            yield last_time, float((frame.duration or 0) * frame.time_base), to_rgb(frame)
+            time = None if frame.pts is None else float(frame.pts * frame.time_base) - info.origin
+            yield time, convert(frame)
 
 
 def _open_container(stream: IO[bytes], name: str) -> Any:
     """Open with the demuxer of the file's name alone: see `videos_containers`."""
     import av
 
-    return av.open(stream, format=demuxer(name), options={"max_streams": "16"})
+    # FFmpeg would read the shortest delays of GIF as a tenth of a second.
+    options = {"min_delay": "0", "default_delay": "0"} if demuxer(name) == "gif" else {}
+    return av.open(stream, format=demuxer(name), options={"max_streams": "16", **options})
 
 
 def _video_stream(container: Any, name: str) -> Any:
     if not container.streams.video:
         raise UnusableError(f"{name} has no video in it.")
-    video = container.streams.video[0]
+    video = next((each for each in container.streams.video if not _is_still(each)), container.streams.video[0])
     if video.codec_context is None:
         raise UnusableError(f"{name}: there is no decoder for its video. Write it as H.264, VP9, AV1 or FFV1.")
-    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    # Without "unaligned", a crop at the left is rounded to whole words of the processor.
+    video.codec_context.options = {"max_pixels": str(MAX_PIXELS), "flags": "+unaligned"}
     video.thread_type = "AUTO"
     return video
 
@@ -175,14 +235,24 @@ def _png_size(stream: IO[bytes], name: str) -> tuple[int, int]:
     return _checked_size(int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big"), name)
 
 
-def _frame_rate(times: NDArray[np.float64], average: float | None) -> float | None:
-    """Frames a second: from the mean interval, or, where frames were left out, from the median one."""
+def _frame_rate(times: NDArray[np.float64], unit: float, average: float | None) -> tuple[float | None, float]:
+    """Frames a second, from the mean interval, or, where frames were left out, the median one, which comes second in s.
+
+    Args:
+        times: Time stamps in s.
+        unit: That of the time stamps, in s.
+        average: Frames a second by the container, for a single frame.
+    """
     if len(times) < 2:
-        return average
+        return average, 0.0
     intervals = np.diff(times)
-    mean, median = float(times[-1]) / len(intervals), float(np.median(intervals))
+    intervals = intervals[intervals > 0]
+    mean, median = float(times[-1]) / (len(times) - 1), float(np.median(intervals))
+    near = np.abs(intervals - median) <= 1.01 * unit  # all are, where rounded time stamps go back and forth
+    if not near.all() and 2 * near.sum() > len(near):
+        mean = float(intervals[near].mean())
     rounded = 0.011  # s: time stamps of GIF are hundredths of a second
-    return 1 / mean if mean > 0 and abs(mean - median) <= min(rounded, 0.3 * mean) else 1 / max(median, 1e-3)
+    return 1 / (mean if abs(mean - median) <= min(rounded, 0.3 * mean) else max(median, 1e-3)), median
 
 
 @contextlib.contextmanager

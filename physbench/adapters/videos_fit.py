@@ -21,9 +21,12 @@ def scored_size(height: int, width: int) -> tuple[int, int]:
     return (side, round(width * side / short)) if height <= width else (round(height * side / short), side)
 
 
-def same_shape(asked: tuple[int, int], got: tuple[int, int]) -> bool:
-    """Whether two sizes (height, width) have the same aspect ratio, up to rounding to whole pixels."""
-    ratio = (got[1] / got[0]) / (asked[1] / asked[0])
+def same_shape(asked: tuple[int, int], got: tuple[int, int], pixel_aspect: float = 1.0) -> bool:
+    """Whether two sizes (height, width) have the same aspect ratio, up to rounding to whole pixels.
+
+    `pixel_aspect` is the width by the height of the pixels of `got`.
+    """
+    ratio = (got[1] * pixel_aspect / got[0]) / (asked[1] / asked[0])
     pixel = 1.0 / min(*asked, *got)
     return abs(ratio - 1) <= max(ASPECT_TOLERANCE, pixel)
 
@@ -56,7 +59,9 @@ class Resampler:
         return self.shown[0][:, None] & self.shown[1]
 
 
-def make_resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, int], fit: Fit | None) -> Resampler:
+def make_resampler(
+    asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, int], fit: Fit | None, pixel_aspect: float = 1.0
+) -> Resampler:
     """Make the resampler for videos of one size.
 
     Args:
@@ -64,14 +69,14 @@ def make_resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[i
         got: (height, width) px of the video.
         scored: (height, width) px of the frames that are scored.
         fit: How the picture was fitted into the video, if the shapes differ.
+        pixel_aspect: Width by height of the video's pixels.
     """
-    if asked == got == scored:
+    if asked == got == scored and (pixel_aspect == 1 or fit in (None, "stretch")):
         return Resampler(None, None, True)
-    scales = got[0] / asked[0], got[1] / asked[1]
-    if fit == "contain":
-        scales = (min(scales),) * 2
-    elif fit == "cover":
-        scales = (max(scales),) * 2
+    scales = got[0] / asked[0], got[1] / asked[1]  # px of the video by px of the export
+    if fit in ("contain", "cover"):
+        scale = (min if fit == "contain" else max)(scales[0], scales[1] * pixel_aspect)
+        scales = scale, scale / pixel_aspect
     shrink = min(asked) / min(scored)  # exported px in one scored px
     matrices, shown, covered = [], [], True
     for axis in (0, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard, check_card
+from physbench.adapters.videos_containers import demuxer
 from physbench.adapters.videos_decode import UnusableError, VideoInfo, decode_frames, probe_video
 from physbench.adapters.videos_fit import Resampler, make_resampler, same_shape, scored_size
 from physbench.adapters.videos_image import conditioning_image
@@ -18,13 +20,25 @@ from physbench.adapters.videos_source import VideoSource
 from physbench.adapters.videos_start import StartDecision, decide_start
 from physbench.adapters.videos_start_words import describe_start, refuse_open
 from physbench.adapters.videos_steps import Step, frames_needed, measure_steps
-from physbench.adapters.videos_time import begins_with_context, frames_at_times, scored_rate
+from physbench.adapters.videos_time import (
+    RATE_TOLERANCE,
+    Timing,
+    begins_with_context,
+    evenly_timed,
+    frames_at_times,
+    meant_rate,
+    renderable_rate,
+    retimed,
+    scored_rate,
+)
 from physbench.clips.conditioning import ANSWER, Answer
 from physbench.clips.rgb_frames import Frame
 from physbench.errors import ModelError
 from physbench.printable import printable
 
 END_TOLERANCE = 0.02  # s that may be missing at the end of a video that still counts as complete
+LONG_LAST_FRAME = 0.5  # s beyond an interval for which the last frame may be shown before a note says so
+DRIFT_TOLERANCE = 0.25  # of an interval; time stamps that drift by less over a video show the same frames
 
 
 def default_name(path: Path) -> str:
@@ -42,6 +56,7 @@ class RecordedVideos:
         self.source, self.answer, self.listing = source, answer, listing
         self.export_folders = tuple(export_folders)  # where the conditioning images may lie
         self.names = {clip.row.id: clip.id for clip in answer.asked.clips}  # of the files, by clip
+        self._seconds = {clip.id: clip.seconds for clip in answer.asked.clips}
         self.notes: list[str] = []
         self.infos: dict[SampleKey, VideoInfo] = {}
         self.unusable: dict[SampleKey, str] = {}
@@ -50,12 +65,13 @@ class RecordedVideos:
                 self.infos[key] = probe_video(source, entry)
             except UnusableError as error:
                 self.unusable[key] = str(error)
+        self.timings, said = self._read_clocks()
         self._check_shapes()
         self.card = self._card()
         self._examples: dict[bool, str] = {}  # first video found to begin with the conditioning frames, or not
-        self._resamplers: dict[tuple[int, int], Resampler] = {}
+        self._resamplers: dict[tuple[int, int, float], Resampler] = {}
         self._start: StartDecision | None = None
-        self._collect_notes()
+        self._collect_notes(said)
 
     @property
     def exported_size(self) -> tuple[int, int]:
@@ -80,27 +96,103 @@ class RecordedVideos:
         )
 
     def rate(self, key: SampleKey) -> float:
-        """Frames a second of a video: from the answer document, else from the file, else that of the export."""
-        return self.answer.fps or self.infos[key].rate or self.answer.asked.fps
+        """Frames a second of a video."""
+        return self.timings[key].rate
 
-    def stated_rate(self, key: SampleKey) -> float | None:
-        """Frames a second that replace the time stamps, where the answer document gives a rate or there are none."""
-        return self.rate(key) if self.answer.fps or self.listing.entries[key].is_image_sequence else None
+    def _read_clocks(self) -> tuple[dict[SampleKey, Timing], list[str]]:
+        """When the frames of each video are shown, with notes where that is not, or may not be, what its file says."""
+        asked, stated = self.answer.asked.fps, self.answer.fps
+        timings: dict[SampleKey, Timing] = {}
+        alike: dict[tuple[float, float, bool], list[SampleKey]] = {}  # by what their clocks say
+        unclear = []
+        for key, info in self.infos.items():
+            if info.rate is None:
+                timings[key] = evenly_timed(info.frames, stated or asked)
+                if info.frames > 1 and not self.listing.entries[key].is_image_sequence:
+                    unclear.append(key)
+            elif info.repeats and (stated or self.is_full(info.frames, key, asked)):
+                timings[key] = evenly_timed(info.frames, stated or asked)
+                unclear.append(key)
+            else:
+                file = Timing(info.rate, info.stamps, info.end)
+                timings[key] = retimed(file, stated) if stated else file
+                is_coarse = demuxer(self.listing.entries[key].name) == "gif"
+                alike.setdefault((round(1 / info.rate, 4), info.tick, is_coarse), []).append(key)
+        if stated:
+            return timings, []
+        said = []
+        if unclear:
+            said.append(
+                f"{self._count(unclear)}: time stamps are missing or repeat; frames are read one after the other at "
+                f"{asked:g} frames/s, that of the export. Another rate: --model-arg fps=..."
+            )
+        for (_, tick, is_coarse), keys in alike.items():
+            said += self._read_alike(keys, tick, is_coarse, timings)
+        return timings, said
+
+    def _read_alike(
+        self, keys: Sequence[SampleKey], tick: float, is_coarse: bool, timings: dict[SampleKey, Timing]
+    ) -> list[str]:
+        """Correct the timings of videos of one rate where their container had to round it; notes on that."""
+        asked = self.answer.asked.fps
+        rate = timings[keys[0]].rate
+
+        def fitting(other: float) -> int:
+            counts = {key: retimed(timings[key], other).counts | timings[key].counts for key in keys}
+            return sum(any(self.is_full(count, key, other) for count in counts[key]) for key in keys)
+
+        meant = meant_rate(rate, tick, asked, fitting, is_coarse=is_coarse)
+        if meant is not None:
+            tolerated = DRIFT_TOLERANCE / abs(meant - rate) if meant != rate else math.inf  # s
+            drifting = [key for key in keys if timings[key].stamps[-1] > tolerated]
+            timings.update({key: retimed(timings[key], meant) for key in drifting})
+            if not drifting:
+                return []
+            why = "as many frames as that asks for" if fitting(meant) else "the rate of the export"
+            return [
+                f"{self._count(drifting)}: the file says {rate:.4g} frames/s, to which {meant:g} may have been "
+                f"rounded; read as {meant:g} ({why}). If the file is right, say --model-arg fps={rate:.4g}."
+            ]
+        if fitting(asked) and not fitting(rate) and abs(rate / asked - 1) > RATE_TOLERANCE:
+            return [
+                f"{self._count(keys)}: as many frames as were asked for at {asked:g} frames/s, but the file says "
+                f"{rate:.4g}. If that is wrong, say --model-arg fps={asked:g}."
+            ]
+        if is_coarse and renderable_rate(rate) is None:
+            return [
+                f"{self._count(keys)}: {rate:.4g} frames/s. GIF rounds intervals to 0.01 s: if they were "
+                "made at another rate, say --model-arg fps=..."
+            ]
+        return []
+
+    def is_full(self, frames: int, key: SampleKey, rate: float) -> bool:
+        """Whether a number of frames is what was asked for of a clip at a rate in frames/s."""
+        asked, stated = self.answer.asked, self.answer.includes_context
+        context = round((asked.context_frames - 1) / asked.fps * rate) + 1
+        leads = {0, 1, context} if stated == "auto" else {context if stated is True else int(stated)}
+        return frames - round(self._seconds[key[0]] * rate) in leads
+
+    def _count(self, keys: Sequence[SampleKey]) -> str:
+        """ "3 videos, such as a.gif", or the name of the one."""
+        name = self.listing.entries[keys[0]].name
+        return name if len(keys) == 1 else f"{len(keys)} videos, such as {name}"
 
     def _check_shapes(self) -> None:
         """Refuse videos of another aspect ratio if the answer document does not say how they were fitted."""
         if self.answer.fit is not None:
             return
         for key, info in self.infos.items():
-            if not same_shape(self.exported_size, (info.height, info.width)):
+            aspect = info.view.shown_aspect
+            if not same_shape(self.exported_size, (info.height, info.width), aspect):
                 height, width = self.exported_size
+                shown = "" if aspect == 1 else f" with pixels {aspect:.3g} times as wide as high"
                 raise ModelError(
-                    f"{self.listing.entries[key].name} is {info.width}x{info.height}, which is not the shape of "
+                    f"{self.listing.entries[key].name} is {info.width}x{info.height}{shown}, which is not the shape of "
                     f"{width}x{height}. How was the picture fitted?\nSet `fit` in {ANSWER}, or --model-arg "
                     "fit=stretch|contain|cover."
                 )
 
-    def _collect_notes(self) -> None:
+    def _collect_notes(self, said: Sequence[str]) -> None:
         sizes = {f"{one.width}x{one.height}" for one in self.infos.values()}
         rates = {f"{self.rate(key):.4g}" for key in self.infos}
         if sizes:
@@ -108,6 +200,16 @@ class RecordedVideos:
             self.notes.append(
                 f"Videos of {shown} px at {', '.join(sorted(rates)[:4])} frames/s are scored as {self.card.spec}."
             )
+        self.notes += said
+        unfollowed: dict[str, list[SampleKey]] = {}
+        for key, info in self.infos.items():
+            for words in info.unfollowed:
+                unfollowed.setdefault(words, []).append(key)
+        self.notes += [f"{self._count(keys)}: {words} is not followed." for words, keys in unfollowed.items()]
+        held = [key for key in self.infos if self._is_held(key)]
+        if held:
+            self.notes.append(f"{self._count(held)}: the last frame stays for long, as players show it.")
+        self.reading_notes = tuple(self.notes)
         if self.unusable:
             self.notes.append(
                 f"{len(self.unusable)} unusable, which count as failed: {' '.join(self.unusable.values()):.2000}"
@@ -126,22 +228,37 @@ class RecordedVideos:
     def short_videos(self) -> dict[SampleKey, str]:
         """Videos that end before their clip does: a description of each."""
         found = {}
-        seconds = {clip.id: clip.seconds for clip in self.answer.asked.clips}
         for key, info in self.infos.items():
             rate = self.rate(key)
             known = self.answer.includes_context != "auto"
             handover = self.stated_handover(key) if known else -1 / rate  # the latest that is possible
             there = self.duration(key) - 1 / rate - handover
-            if there < seconds[key[0]] - max(END_TOLERANCE, 0.5 / rate):
-                wanted = f"{'' if known else 'at least '}{round((seconds[key[0]] + handover) * rate) + 1} frames"
+            seconds = self._seconds[key[0]]
+            if there < seconds - max(END_TOLERANCE, 0.5 / rate):
+                wanted = f"{'' if known else 'at least '}{round((seconds + handover) * rate) + 1} frames"
                 name, bound = self.listing.entries[key].name, "" if known else "at most "
-                found[key] = f"{name} {info.frames} of {wanted}, {bound}{max(there, 0):.3g} of {seconds[key[0]]:g} s"
+                found[key] = f"{name} {info.frames} of {wanted}, {bound}{max(there, 0):.3g} of {seconds:g} s"
         return found
 
     def duration(self, key: SampleKey) -> float:
         """Seconds from the start of the first frame to the end of the last one."""
-        info, rate = self.infos[key], self.rate(key)
-        return info.frames / rate if self.stated_rate(key) else float(info.stamps[-1]) + 1 / rate
+        return max(self.timings[key].end, self._even_duration(key))
+
+    def _even_duration(self, key: SampleKey) -> float:
+        """The same, if the last frame is shown for no longer than others."""
+        return float(self.timings[key].stamps[-1]) + 1 / self.rate(key)
+
+    def _is_held(self, key: SampleKey) -> bool:
+        """Whether the last frame fills much of the time that is scored."""
+        needed = self._seconds[key[0]]
+        return min(self.duration(key), needed) - self._even_duration(key) > LONG_LAST_FRAME
+
+    def _frames(self, key: SampleKey) -> Iterator[tuple[float, float, Frame]]:
+        """(time in s from the first frame, duration in s, frame (H, W, 3)) of a video: see `frames_at_times`."""
+        timing, first = self.timings[key], None
+        for number, frame in decode_frames(self.source, self.listing.entries[key], self.infos[key]):
+            first = timing.time(number) if first is None else first
+            yield timing.time(number) - first, timing.duration(number), frame
 
     def stated_handover(self, key: SampleKey) -> float:
         """Seconds from the first frame of a video to time 0, from the answer document."""
@@ -151,10 +268,13 @@ class RecordedVideos:
         return (int(stated) - 1) / rate  # False is 0: the first frame lies one interval after time 0
 
     def _resampler_for(self, key: SampleKey) -> Resampler:
-        size = self.infos[key].height, self.infos[key].width
-        if size not in self._resamplers:
-            self._resamplers[size] = make_resampler(self.exported_size, size, self.card.image_size, self.answer.fit)
-        return self._resamplers[size]
+        info = self.infos[key]
+        size, aspect = (info.height, info.width), info.view.shown_aspect
+        if (*size, aspect) not in self._resamplers:
+            self._resamplers[*size, aspect] = make_resampler(
+                self.exported_size, size, self.card.image_size, self.answer.fit, aspect
+            )
+        return self._resamplers[*size, aspect]
 
     def play(self, item: tuple[str, int], *, context: NDArray[np.uint8], horizon: int) -> Iterator[Frame]:
         """Play one sample of one clip: see RecordedModel.play."""
@@ -167,7 +287,7 @@ class RecordedVideos:
         resample = self._resampler_for(item)
         handover = self._handover(item, context, horizon, rate, resample)
         targets = [handover + (number + 1) / self.card.fps for number in range(horizon)]
-        stream = decode_frames(self.source, self.listing.entries[item], self.stated_rate(item))
+        stream = self._frames(item)
         last: tuple[Frame, Frame] | None = None  # a frame of the video, and the same resampled
         for frame in frames_at_times(stream, targets, rate):
             if last is None or last[0] is not frame:
@@ -207,7 +327,7 @@ class RecordedVideos:
                 clip = clips[key[0]]
                 images = {key[0]: conditioning_image(clip, self.export_folders, self.exported_size, shrink, card.spec)}
             rate, resample = self.rate(key), self._resampler_for(key)
-            stream = decode_frames(self.source, self.listing.entries[key], self.stated_rate(key))
+            stream = self._frames(key)
             try:
                 start = [(time, resample(frame)) for time, _, frame in islice(stream, frames_needed(rate))]
             except UnusableError:
@@ -230,12 +350,11 @@ class RecordedVideos:
         asked = self.answer.asked
         if asked.context_frames == 1:
             return 0.0 if self.begins_with_image() else -1 / rate
-        stream = decode_frames(self.source, self.listing.entries[item], self.stated_rate(item))
-        first = next((resample(frame) for _, _, frame in stream), None)
+        first = next((resample(frame) for _, _, frame in self._frames(item)), None)
         if first is None:
             raise ModelError(f"{sample_name(item)}: the video holds no frames.")
         handover = (asked.context_frames - 1) / asked.fps
-        spare = self.duration(item) - horizon / self.card.fps
+        spare = self._even_duration(item) - horizon / self.card.fps
         with_context = begins_with_context(first, context, spare, handover + 1 / rate)
         verb = "begin" if with_context else "do not begin"
         note = f"Videos that {verb} with the conditioning frames were found by looking (includes_context: auto)."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def scored_rate(rates: Iterable[float], asked: float) -> float:
     """
     votes: dict[float, int] = {}
     for rate in rates:
-        chosen = asked if _is_multiple(rate, asked) else _renderable_rate(rate) or asked
+        chosen = asked if _is_multiple(rate, asked) else renderable_rate(rate) or asked
         votes[chosen] = votes.get(chosen, 0) + 1
     return max(votes, key=lambda rate: (votes[rate], rate == asked, rate)) if votes else asked
 
@@ -39,8 +40,105 @@ def _is_multiple(rate: float, asked: float) -> bool:
     return times >= 1 and abs(rate / (times * asked) - 1) <= RATE_TOLERANCE
 
 
-def _renderable_rate(rate: float) -> float | None:
+def renderable_rate(rate: float) -> float | None:
     return next((float(known) for known in RENDERABLE_RATES if abs(rate / known - 1) <= RATE_TOLERANCE), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """When the frames of a video are shown."""
+
+    rate: float  # frames a second
+    stamps: NDArray[np.float64]  # (T,) s from the first frame
+    end: float  # s from the first frame to the end of the last one
+
+    def time(self, number: int) -> float:
+        """Seconds from the first frame to a frame; beyond the last one, at an even rate."""
+        beyond = number + 1 - len(self.stamps)
+        return float(self.stamps[number]) if beyond <= 0 else float(self.stamps[-1]) + beyond / self.rate
+
+    def duration(self, number: int) -> float:
+        """Seconds for which the last frame is shown; 0 for others, which stay until the next one."""
+        return self.end - float(self.stamps[-1]) if number + 1 == len(self.stamps) else 0.0
+
+    @property
+    def counts(self) -> set[int]:
+        """How many frames this may be, with those that were left out, and a long last one in two ways."""
+        return {len(self.stamps), round(float(self.stamps[-1]) * self.rate) + 1, round(self.end * self.rate)}
+
+
+def evenly_timed(frames: int, rate: float) -> Timing:
+    """Frames one after the other at a rate in frames/s."""
+    return Timing(rate, np.arange(frames) / rate, frames / rate)
+
+
+def retimed(timing: Timing, rate: float) -> Timing:
+    """The same frames at another rate, frames/s. A frame that was left out stays so; jitter does not.
+
+    Intervals are counted in those of the new rate where the old one may be a rounding of it: a frame that stays for
+    five was rounded once.
+    """
+    counted = rate if abs(rate / timing.rate - 1) < 0.3 else timing.rate
+    steps = np.diff(timing.stamps, append=timing.end) * counted
+    whole = np.maximum(np.rint(steps), 1)
+    if np.abs(steps - whole)[:-1].max(initial=0) > 0.45:
+        return evenly_timed(len(timing.stamps), rate)
+    places = np.concatenate([[0], np.cumsum(whole)])
+    return Timing(rate, places[:-1] / rate, float(places[-1]) / rate)
+
+
+def clock_tick(interval: float, unit: float, *, is_fixed: bool) -> float:
+    """Seconds by which rounding may have changed the interval between frames; 0: it is as exact as it was meant.
+
+    A container whose unit is made for its rate holds any rate. An interval of whole milliseconds may have been rounded
+    before it came into such a container, and one of whole hundredths of a second, which is no whole rate, as in a GIF.
+
+    Args:
+        interval: The commonest, s.
+        unit: That of the time stamps, s.
+        is_fixed: Whether the unit is the container's own, whatever the rate.
+    """
+    if not interval:
+        return 0.0
+    ticks = [unit] if unit <= 0.01 and (is_fixed or interval > 1.5 * unit) else []
+    is_whole = abs(1 / interval - round(1 / interval)) < 1e-6
+    ticks += [step for step in (0.001, 0.01) if not is_whole and _is_whole(interval / step)]
+    return max(ticks, default=0.0)
+
+
+def _is_whole(number: float) -> bool:
+    return abs(number - round(number)) < 1e-4
+
+
+def meant_rate(
+    rate: float, tick: float, asked: float, fitting: Callable[[float], int], *, is_coarse: bool
+) -> float | None:
+    """The rate in frames/s that a container had to round, or None: what it says is what was meant.
+
+    A rate is possible where rounding its interval to the clock gives that of the file, or rounding the rate itself to a
+    whole number does. Of these, the number of frames decides: that which most videos answer in full.
+
+    Args:
+        rate: Frames a second by the time stamps.
+        tick: Seconds to which intervals were rounded.
+        asked: Frames a second of the export.
+        fitting: How many videos have as many frames as was asked for, at a rate.
+        is_coarse: Whether the container can hold few rates, as GIF: the export's is then more likely than an odd one.
+    """
+    own = renderable_rate(rate)
+    possible = [other for other in dict.fromkeys((asked, own, *([] if own else RENDERABLE_RATES))) if other]
+    possible = [other for other in possible if _rounds_to(other, rate, tick)]
+    votes = {other: fitting(other) for other in possible}
+    best = max(possible, key=lambda other: (votes[other], other == asked, other == own), default=None)
+    if best is None or (not votes[best] and (own or not is_coarse or best != asked)):
+        return None
+    return float(best)
+
+
+def _rounds_to(meant: float, rate: float, tick: float) -> bool:
+    """Whether a rate in frames/s may have become another one by rounding its interval, or the rate itself."""
+    by_clock = abs(1 / meant - 1 / rate) < tick * (1 - 1e-6)
+    return by_clock or (_is_whole(rate) and not _is_whole(meant) and abs(meant - rate) < 1)
 
 
 def frames_at_times(
@@ -52,7 +150,7 @@ def frames_at_times(
     the nearest frame, and where frames were left out, the last one stays.
 
     Args:
-        stream: (time s, duration s, frame (H, W, 3)), in order.
+        stream: (time s, duration s, frame (H, W, 3)), in order. Only the duration of the last frame counts.
         targets: Times in s, ascending.
         rate: Frames a second of the video.
     """

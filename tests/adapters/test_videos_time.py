@@ -30,6 +30,7 @@ def test_the_rate_that_is_scored(rates: list[float], asked: float, scored: float
     assert scored_rate(rates, asked) == scored
 
 
+@settings(deadline=None)
 @given(st.integers(5, 60), st.integers(5, 60), st.floats(0, 1))
 def test_the_frame_at_a_time_is_the_nearest_one(rate: int, scored: int, lead: float) -> None:
     """Of evenly spaced frames; those behind the end are missing, at most one too few."""
@@ -63,7 +64,7 @@ def test_where_nothing_moves_the_length_decides() -> None:
     assert not begins_with_context(still, shown, 0.0, 0.2)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(["stretch", "contain", "cover"]),
     st.tuples(st.integers(32, 200), st.integers(32, 200)),
