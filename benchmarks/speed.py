@@ -227,7 +227,9 @@ SECTIONS: dict[str, Callable[[Path, int], Iterator[Line]]] = {
 def machine() -> str:
     """Processor, cores and libraries, in words."""
     names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if "model name" in line
     ]
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 

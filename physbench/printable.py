@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from unicodedata import category
+import codecs
+from unicodedata import category, normalize
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+SUBSTITUTES = "physbench.substitutes"  # a handler of errors, for streams whose encoding lacks characters
+LIKE_ASCII = "physbench-ascii"  # ASCII by another name: typer writes UTF-8 to a stream that calls itself ascii
+# What stands for a character that a terminal lacks, of those that are no letter or digit with a mark.
+_SUBSTITUTE = {
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+    **dict.fromkeys("‘’‚′", "'"),
+    **dict.fromkeys("“”„″«»", '"'),
+    **{"×": "x", "·": "*", "•": "*", "µ": "u", "°": " deg", "…": "...", "≤": "<=", "≥": ">=", "±": "+-"},
+    **{"½": "1/2", "¼": "1/4", "¾": "3/4", "→": "->", "ß": "ss", "æ": "ae", "ø": "o", REPLACEMENT: "?"},
+}
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -22,3 +33,32 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(
         sign if sign.isprintable() or sign in keep or category(sign) == "Zs" else REPLACEMENT for sign in text
     )
+
+
+def substitutes(error: UnicodeError) -> tuple[str, int]:
+    """The handler SUBSTITUTES: "m/s2" for "m/s²", "Muller" for "Müller", and "?" for what resembles no character."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(_SUBSTITUTE.get(sign) or _without_marks(sign) or "?" for sign in signs), error.end
+
+
+def _without_marks(sign: str) -> str:
+    return normalize("NFKD", sign).encode("ascii", "ignore").decode("ascii")
+
+
+def _like_ascii(name: str) -> codecs.CodecInfo | None:
+    if name.replace("_", "-") != LIKE_ASCII:
+        return None
+    plain = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        plain.encode,
+        plain.decode,
+        incrementalencoder=plain.incrementalencoder,
+        incrementaldecoder=plain.incrementaldecoder,
+        name=LIKE_ASCII,
+    )
+
+
+codecs.register_error(SUBSTITUTES, substitutes)
+codecs.register(_like_ascii)

@@ -28,6 +28,12 @@ def is_silenced() -> bool:
     return _silenced > 0
 
 
+def on_terminal() -> bool:
+    """Whether stderr is a terminal. A host may have replaced it by anything, or have none."""
+    isatty = getattr(sys.stderr, "isatty", None)
+    return bool(isatty and not getattr(sys.stderr, "closed", False) and isatty())
+
+
 class Progress:
     """`with Progress("clips", total) as progress: ... progress.advance()`; appears after two seconds."""
 
@@ -49,7 +55,7 @@ class Progress:
         self.done += count
         self.note = note or self.note
         if self._bar is None:
-            if self._closed or _silenced or not sys.stderr.isatty() or time.monotonic() - self._started < 2:
+            if self._closed or _silenced or not on_terminal() or time.monotonic() - self._started < 2:
                 return
             self._start()
         self._bar.update(self._task, completed=self.done, total=self.total, note=self.note)

@@ -52,7 +52,9 @@ def draw(document: dict[str, Any], path: Path) -> None:
         figure.legend(known.values(), known.keys(), loc="outside upper center", ncols=4, frameon=False)
         figure.savefig(path, metadata={"Date": None, "Creator": None})
         plt.close(figure)
-    path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
+    path.write_text(
+        "\n".join(line.rstrip() for line in path.read_text(encoding="utf-8").splitlines()) + "\n", encoding="utf-8"
+    )
 
 
 def strength(axis: Any, document: dict[str, Any], family: str) -> None:

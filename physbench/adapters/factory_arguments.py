@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ def factory_arguments(factory: Callable[..., Any], given: Mapping[str, str], whe
     for key, text in given.items():
         if key in HARNESS_ARGUMENTS:
             raise ModelError(f"--model-arg {key}: use --{key} {text}.")
+        other = re.search(r",\s*(\w+)=", text)
+        if other and other[1] in user_arguments:
+            raise ModelError(f"--model-arg {key}={text}: holds two. Give each its own: --model-arg {other[0][1:]}...")
         if key in named:
             parameter = named[key]
             kind = parameter.annotation
@@ -91,5 +95,5 @@ def factory_arguments(factory: Callable[..., Any], given: Mapping[str, str], whe
         name for name in user_arguments if named[name].default is inspect.Parameter.empty and name not in arguments
     ]
     if needed:
-        raise ModelError(f"{where} needs " + " ".join(f"--model-arg {name}=..." for name in needed) + ".")
+        raise ModelError(f"{where} needs " + " ".join(f"--model-arg {name}=VALUE" for name in needed) + ".")
     return arguments

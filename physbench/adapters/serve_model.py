@@ -339,7 +339,7 @@ def read_token(path: Path) -> str:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
         print(f"Wrote a new token into {path}.", file=sys.stderr)
-    token = path.read_text().strip()
+    token = path.read_text(encoding="utf-8").strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise SystemExit(f"{path}: expected one line of printable characters without spaces.")
     return token

@@ -222,7 +222,7 @@ def _drawn(finding: Finding, pictures: Path | None) -> Finding:
         return replace(finding, shot=None)
     from physbench.checks.finding_picture import save
 
-    name = f"check-{finding.clip or 'task'}-{finding.check.replace(' ', '-')}.png"
+    name = f"{finding.clip or 'task'}-{finding.check.replace(' ', '-')}.png"
     save(finding, pictures / name)
     return replace(finding, shot=None, picture=str(pictures / name))
 

@@ -10,12 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
+from physbench.cli import completion
+
 
 def command(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN RUN...", help="Folders or URLs of finished runs: the first, and what it is compared with."
+            metavar="RUN RUN...",
+            help="Folders or URLs of finished runs: the first, and what it is compared with.",
+            autocompletion=completion.run_folders,
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON to stdout.")] = False,

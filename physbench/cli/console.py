@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand
 
 from physbench.errors import DISK_FULL, UsageError
-from physbench.printable import printable
+from physbench.printable import LIKE_ASCII, SUBSTITUTES, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -23,6 +27,40 @@ READABLE = 110  # columns; text is wrapped there, also where stdout is not a ter
 def debugging() -> bool:
     """Whether --debug stands anywhere in the command line."""
     return "--debug" in sys.argv
+
+
+class GroupedHelp(TyperCommand):
+    """A command whose --help lists options under headings, in the order of `rich_help_panel` as they are declared."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                argument = parameter.param_type_name == "argument"
+                heading = "Arguments" if argument else getattr(parameter, "rich_help_panel", None) or "Options"
+                groups.setdefault(heading, []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def prepare_streams() -> None:
+    """Let stdout and stderr take every text, whatever the terminal's encoding lacks, also where they are closed.
+
+    Call it before the first file is opened: one that took the number of a closed stream would get what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            plain = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding=LIKE_ASCII if plain else None, errors=SUBSTITUTES)
 
 
 def note(message: str) -> None:
@@ -55,10 +93,13 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def stdout_console() -> Console:
-    """A rich console for tables of data. Where stdout is not a terminal, lines are not cut at 80 columns."""
+    """A rich console for tables of data. Where stdout is not a terminal, lines are not cut at 80 columns.
+
+    Brackets and colons are shown as they are: `pip install 'physbench[lpips]'` holds no markup.
+    """
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False, emoji=False)
     hook: Any = _PlainTexts()  # rich's RenderHook, which is not imported before it is needed
     console.push_render_hook(hook)
     return console

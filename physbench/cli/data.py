@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from physbench.cli import completion
 from physbench.cli.console import interrupted_note, note, refuse_unwritable
 from physbench.errors import UsageError, nearest
 
@@ -24,8 +25,13 @@ app = typer.Typer(
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
 SUITE_NAMES = "smoke, lite, core, actions, counterfactuals or train."
-Suite = Annotated[str, typer.Option(help=SUITE_NAMES)]
-Look = Annotated[str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")]
+Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=completion.clip_suites)]
+Look = Annotated[
+    str,
+    typer.Option(
+        metavar="LOOK", help="plain, or natural: with ground, light and shadows.", autocompletion=completion.looks
+    ),
+]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 PromptMotion = Annotated[
     bool, typer.Option("--prompt-motion/--no-prompt-motion", help="Of an image: the prompt says how things move.")
@@ -39,7 +45,9 @@ def generate(
     fps: Annotated[float, typer.Option(help="Frames a second, 1 to 60; divides 1200.")] = 15,
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
-    tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)
+    ] = None,
     look: Look = "plain",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the clips. [default: the cache]")] = None,
 ) -> None:
@@ -71,7 +79,7 @@ def generate(
 def pack(
     suite: Annotated[
         str,
-        typer.Argument(metavar="SUITE", help=SUITE_NAMES, show_default=False),
+        typer.Argument(metavar="SUITE", help=SUITE_NAMES, show_default=False, autocompletion=completion.clip_suites),
     ],
     out: Annotated[str, typer.Option(metavar="FILE|URL", help="The file to write.", show_default=False)],
     size: Annotated[str, typer.Option(metavar="WxH", help="Width x height in px, or one side, of the model.")] = "64",
@@ -137,7 +145,7 @@ def export(
     ] = "conditioning",
     suite: Annotated[
         str | None,
-        typer.Option(help=f"{SUITE_NAMES} [default: core; of a data set train]"),
+        typer.Option(help=f"{SUITE_NAMES} [default: core; of a data set train]", autocompletion=completion.clip_suites),
     ] = None,
     size: Annotated[
         str | None,
@@ -158,7 +166,9 @@ def export(
     ] = None,
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
-    tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)
+    ] = None,
     look: Look = "plain",
     prompt_motion: PromptMotion = False,
     states: Annotated[

@@ -7,9 +7,19 @@ from typing import Annotated
 
 import typer
 
+from physbench.cli import completion
+
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of a finished run.", show_default=False)],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="Folder or URL of a finished run.",
+            show_default=False,
+            autocompletion=completion.run_folders,
+        ),
+    ],
     workers: Annotated[int | None, typer.Option(help="Processes. [default: as many as there are cores]")] = None,
     tasks: Annotated[
         str | None,

@@ -45,13 +45,19 @@ def command(
     keep_rollouts: o.KeepRollouts = "shown",
     for_board: Annotated[
         bool,
-        typer.Option("--for-board", help="Keep all that `leaderboard submit` sends: every rollout of all of core."),
+        typer.Option(
+            "--for-board",
+            rich_help_panel=o.WHERE,
+            help="Keep all that `leaderboard submit` sends: every rollout of all of core.",
+        ),
     ] = False,
     diagnosis: o.Diagnosis = True,
     untrained_copy: Annotated[
         bool,
         typer.Option(
-            "--untrained-copy", help="With --suite expectation: ask the network with its weights drawn anew, too."
+            "--untrained-copy",
+            rich_help_panel=o.ADVANCED,
+            help="With --suite expectation: ask the network with its weights drawn anew, too.",
         ),
     ] = False,
     executor: o.ExecutorName = "local",
@@ -59,7 +65,12 @@ def command(
     workers: o.Workers = None,
     resume: o.Resume = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Try a batch, and say what would be made and how long it would take.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            rich_help_panel=o.WHAT,
+            help="Try a batch, and say what would be made and how long it would take.",
+        ),
     ] = False,
     fresh: o.Fresh = False,
     trust_code: o.TrustCode = False,

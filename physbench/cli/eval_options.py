@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from physbench.cli import completion
 from physbench.errors import UsageError
 
 if TYPE_CHECKING:
     from physbench.run.options import Options
 
+# Headings of --help.
+WHAT, HOW, WHERE, ADVANCED = "What to run", "How to run it", "Where, and what is kept", "Advanced"
 ModelName = Annotated[
     str,
     typer.Argument(
@@ -20,6 +23,7 @@ ModelName = Annotated[
         "saboteur:NAME (broken physics, to test scorers), videos:DIR or http://HOST:PORT.",
         metavar="MODEL",
         show_default=False,
+        autocompletion=completion.model_names,
     ),
 ]
 SuiteName = Annotated[
@@ -27,18 +31,32 @@ SuiteName = Annotated[
     typer.Option(
         help="smoke: a look in a minute; core: the leaderboard's clips; lite: a quarter of them, for slow models; "
         "actions: pushes; counterfactuals: pushes and the same without; expectation: surprise at impossible films "
-        "(--limit: pairs, --tasks: their kinds)."
+        "(--limit: pairs, --tasks: their kinds).",
+        rich_help_panel=WHAT,
+        autocompletion=completion.suite_names,
     ),
 ]
 ModelArguments = Annotated[
-    list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Passed to the model's factory; repeatable.")
+    list[str] | None,
+    typer.Option("--model-arg", metavar="K=V", help="Passed to the model's factory; repeatable.", rich_help_panel=WHAT),
 ]
 TaskNames = Annotated[
-    str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
+    str | None,
+    typer.Option(
+        metavar="GLOB|FILE.py",
+        help="Only these tasks of the suite, or your own from a file.",
+        rich_help_panel=WHAT,
+        autocompletion=completion.task_names,
+    ),
 ]
 ScorerNames = Annotated[
     str | None,
-    typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those from a file are added to all others."),
+    typer.Option(
+        metavar="GLOB|FILE.py",
+        help="Only these scorers; those from a file are added to all others.",
+        rich_help_panel=WHAT,
+        autocompletion=completion.scorer_names,
+    ),
 ]
 Out = Annotated[
     str | None,
@@ -46,18 +64,29 @@ Out = Annotated[
         metavar="DIR|URL",
         help="Run folder, or where one lies in an object store (s3://BUCKET/NAME). [default: runs/MODEL-SUITE-N, MODEL "
         "as you gave it: file or name]",
+        rich_help_panel=WHERE,
     ),
 ]
 Device = Annotated[
-    str, typer.Option(metavar="DEVICE,...", help="auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.")
+    str,
+    typer.Option(
+        metavar="DEVICE,...",
+        help="auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.",
+        rich_help_panel=HOW,
+        autocompletion=completion.devices,
+    ),
 ]
-BatchSize = Annotated[str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.")]
+BatchSize = Annotated[
+    str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.", rich_help_panel=HOW)
+]
 Look = Annotated[
     str | None,
     typer.Option(
         metavar="plain|natural",
         help="How clips are drawn; natural has ground, light and shadows, and needs Mitsuba. [default: the card's, "
         "else plain]",
+        rich_help_panel=WHAT,
+        autocompletion=completion.looks,
     ),
 ]
 PromptMotion = Annotated[
@@ -66,16 +95,18 @@ PromptMotion = Annotated[
         "--prompt-motion/--no-prompt-motion",
         help="For models that see one image: the prompt says how things move (slowly, to the left); a track of its "
         "own.",
+        rich_help_panel=WHAT,
     ),
 ]
-Samples = Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")]
-Seed = Annotated[int, typer.Option(help="Seed of the model's generators.")]
+Samples = Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.", rich_help_panel=WHAT)]
+Seed = Annotated[int, typer.Option(help="Seed of the model's generators.", rich_help_panel=WHAT)]
 Limit = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         help="At most N clips in all, not of each task: spread over the tasks (after --tasks) and splits, lowest "
         "seeds first.",
+        rich_help_panel=WHAT,
     ),
 ]
 FreshSeeds = Annotated[
@@ -83,34 +114,63 @@ FreshSeeds = Annotated[
     typer.Option(
         metavar="N|RUN",
         help="Clips that no suite holds: N seeds of each task, drawn now, or those of a run on such seeds.",
+        rich_help_panel=WHAT,
     ),
 ]
-Dtype = Annotated[str, typer.Option(help="float32, float16, bfloat16.")]
+Dtype = Annotated[
+    str, typer.Option(help="float32, float16, bfloat16.", rich_help_panel=HOW, autocompletion=completion.dtypes)
+]
 Autocast = Annotated[
     str | None,
-    typer.Option(metavar="float16|bfloat16", help="torch.autocast around the model's calls; on the CPU bfloat16."),
+    typer.Option(
+        metavar="float16|bfloat16",
+        help="torch.autocast around the model's calls; on the CPU bfloat16.",
+        rich_help_panel=HOW,
+        autocompletion=completion.autocast_types,
+    ),
 ]
-Compile = Annotated[bool, typer.Option("--compile/--no-compile", help="torch.compile of the model's networks.")]
-Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")]
+Compile = Annotated[
+    bool, typer.Option("--compile/--no-compile", help="torch.compile of the model's networks.", rich_help_panel=HOW)
+]
+Timeout = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.", rich_help_panel=HOW)
+]
 Chain = Annotated[
-    bool, typer.Option("--chain/--no-chain", help="Continue a model with a short horizon on its own last frames.")
+    bool,
+    typer.Option(
+        "--chain/--no-chain", help="Continue a model with a short horizon on its own last frames.", rich_help_panel=HOW
+    ),
 ]
 KeepRollouts = Annotated[
     str,
-    typer.Option(metavar="shown|all|none", help="Videos to keep; shown: those in the report. New scorers need all."),
+    typer.Option(
+        metavar="shown|all|none",
+        help="Videos to keep; shown: those in the report. New scorers need all.",
+        rich_help_panel=WHERE,
+        autocompletion=completion.kept_rollouts,
+    ),
 ]
 Diagnosis = Annotated[
-    bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
+    bool,
+    typer.Option(
+        "--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.", rich_help_panel=HOW
+    ),
 ]
 Clips = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE|URL", help="Clips of `data pack`, instead of making them; needs no PyBullet to roll out."
+        metavar="FILE|URL",
+        help="Clips of `data pack`, instead of making them; needs no PyBullet to roll out.",
+        rich_help_panel=WHAT,
     ),
 ]
 ShardOf = Annotated[
     str | None,
-    typer.Option(metavar="I/N", help="Only the I-th of N parts of the run, with --batch-size; `merge` joins them."),
+    typer.Option(
+        metavar="I/N",
+        help="Only the I-th of N parts of the run, with --batch-size; `merge` joins them.",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 Budget = Annotated[
     str | None,
@@ -118,6 +178,7 @@ Budget = Annotated[
         metavar="TIME",
         help="No rollout begins after so long (90s, 30m, 1h30m); the result of what is made is partial, and --resume "
         "goes on.",
+        rich_help_panel=HOW,
     ),
 ]
 Until = Annotated[
@@ -125,15 +186,20 @@ Until = Annotated[
     typer.Option(
         metavar="WIDTH",
         help="End once half the interval of overall is at most this, looked at after fixed fractions of the suite.",
+        rich_help_panel=HOW,
     ),
 ]
-Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]", rich_help_panel=HOW)
+]
 ExecutorName = Annotated[
     str,
     typer.Option(
         "--executor",
         metavar="local|ray",
         help="Where it runs: processes of this machine, or a Ray cluster (pip install 'physbench[ray]').",
+        rich_help_panel=ADVANCED,
+        autocompletion=completion.executors,
     ),
 ]
 Address = Annotated[
@@ -141,21 +207,38 @@ Address = Annotated[
     typer.Option(
         metavar="HOST:PORT|auto",
         help="Head of the Ray cluster; auto: one that runs here. [default: $RAY_ADDRESS, or this machine alone]",
+        rich_help_panel=ADVANCED,
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")]
-TrustCode = Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")]
-Privileged = Annotated[
-    bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.", rich_help_panel=WHERE)]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Discard the run in --out and start again.", rich_help_panel=WHERE)
 ]
-Note = Annotated[str, typer.Option(metavar="TEXT", help="A line that `physbench runs` and the report show.")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.", rich_help_panel=ADVANCED)
+]
+Privileged = Annotated[
+    bool,
+    typer.Option(
+        "--privileged",
+        help="Hand the clips themselves to a model of yours that has rollout_clips.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Note = Annotated[
+    str, typer.Option(metavar="TEXT", help="A line that `physbench runs` and the report show.", rich_help_panel=WHERE)
+]
 Tags = Annotated[
     list[str] | None,
-    typer.Option("--tag", metavar="TAG", help="A name to find the run by with `physbench runs`; repeatable."),
+    typer.Option(
+        "--tag",
+        metavar="TAG",
+        help="A name to find the run by with `physbench runs`; repeatable.",
+        rich_help_panel=WHERE,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result document to stdout.", rich_help_panel=WHERE)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=ADVANCED)]
 TAKEN_AS_THEY_ARE = (
     *("model", "suite", "tasks", "scorers", "limit", "device", "samples", "seed", "dtype", "timeout", "chain"),
     *("keep_rollouts", "diagnosis", "workers", "trust_code", "privileged", "look", "note", "shard"),

@@ -14,12 +14,13 @@ import sys
 import traceback
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from physbench import __version__
-from physbench.cli.console import complain, note
+from physbench.cli.completion import COMPLETING, answer
+from physbench.cli.console import GroupedHelp, complain, note, prepare_streams
 from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 
@@ -72,7 +73,7 @@ def build(commands: Collection[str] = COMMANDS) -> typer.Typer:
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, short_help=COMMANDS[name])
         else:
-            app.command(name, short_help=COMMANDS[name])(module.command)
+            app.command(name, cls=GroupedHelp, short_help=COMMANDS[name])(module.command)
     return app
 
 
@@ -94,14 +95,14 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"] or ["--help"]
-    completing = "_PHYSBENCH_COMPLETE" in os.environ
+    completing = COMPLETING in os.environ
     asked = next((word for word in arguments if not word.startswith("-")), None)
     known = [name for name in COMMANDS if name == asked]
     app = build() if completing else build(known) if known else _names()
     program = typer.main.get_command(app)
     try:
         if completing:
-            program()
+            answer(program)
         settings = read_settings(Path.cwd()) if known else FileSettings()
         with program.make_context("physbench", arguments, obj=settings, default_map=settings.default_map) as context:
             program.invoke(context)
@@ -135,7 +136,8 @@ def _explain(error: Exception) -> int:
             typer.echo(error.format_message())
         else:
             also = f" Some options are from {file}." if file else ""
-            complain(f"{error.format_message()}\nSee '{path} --help'.{also}")
+            said = error.format_message()
+            complain(f"{said.rstrip('.')}.{_of_model(said, context)}\nSee '{path} --help'.{also}")
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
@@ -155,6 +157,18 @@ def _explain(error: Exception) -> int:
         "This should not happen: run it again with --debug and report what it prints."
     )
     return 1
+
+
+def _of_model(said: str, context: Any) -> str:
+    """How a word is given to the model, where one that the command does not know may be meant for it."""
+    if context is None or "model_arg" not in {each.name for each in context.command.params}:
+        return ""
+    words = re.search(r"unexpected extra argument\S* \((.*)\)", said)
+    if words and ("=" in words[1] or "--model-arg" in sys.argv):
+        pair = re.fullmatch(r"(\w+)=(.+)", words[1])
+        return f" Of the model each is one word: --model-arg {pair[0] if pair else 'KEY=VALUE'}."
+    unknown = re.fullmatch(r"No such option: --([\w-]+)\.?", said)
+    return f" Of the model: --model-arg {unknown[1].replace('-', '_')}=VALUE." if unknown else ""
 
 
 def _lacking(module: str) -> str:
@@ -182,6 +196,7 @@ def system_sentence(error: OSError) -> str | None:
 
 def main() -> None:
     """Entry point of the console script."""
+    prepare_streams()
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:  # while the command is imported

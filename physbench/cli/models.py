@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from physbench.cli import completion
 from physbench.cli.console import debugging, note, refuse_unwritable, stdout_console, warn
 
 if TYPE_CHECKING:
@@ -69,7 +70,14 @@ def list_models(
 
 @app.command()
 def check(
-    model: Annotated[str, typer.Argument(help="A path or scheme:rest, as for `physbench eval`.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A path or scheme:rest, as for `physbench eval`.",
+            show_default=False,
+            autocompletion=completion.model_names,
+        ),
+    ],
     model_arg: Annotated[
         list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Passed to the model's factory; repeatable.")
     ] = None,
@@ -79,7 +87,7 @@ def check(
     seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
     chain: Annotated[bool, typer.Option(help="Continue a model with a short horizon on its own last frames.")] = True,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: check-<name>.png here]")
+        Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: checks/<name>.png]")
     ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
     privileged: Annotated[
@@ -132,7 +140,7 @@ def check(
             checked.notes += engine.info.notes
     path = None
     if not any(rollout.surprise is not None for rollout in checked.rollouts):  # of which there is nothing to show
-        path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
+        path = out or Path("checks", f"{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
         save_comparison(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
     _print(checked, path, verdict)
     if checked.failed or verdict:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from physbench.cli import completion
 from physbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of a finished run.", show_default=False)],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="Folder or URL of a finished run.",
+            show_default=False,
+            autocompletion=completion.run_folders,
+        ),
+    ],
     form: Annotated[
         str | None,
         typer.Option(

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
+from physbench.cli import completion
 from physbench.cli import eval_options as o
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of the run.", show_default=False)]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Folder or URL of the run.", show_default=False, autocompletion=completion.run_folders
+    ),
+]
 ArchiveNow = Annotated[
     str | None,
     typer.Option(metavar="FILE|URL", help="Where the archive of clips lies now, if it was rolled out on one."),

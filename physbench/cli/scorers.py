@@ -8,11 +8,19 @@ from typing import Annotated
 
 import typer
 
+from physbench.cli import completion
 from physbench.cli.console import READABLE, note, stdout_console
 
 app = typer.Typer(help="List and explain the scorers.", no_args_is_help=True, rich_markup_mode=None)
 
-ScorerName = Annotated[str, typer.Argument(metavar="ID", help="consistency/shadowing, shadowing, laws/*, or FILE.py.")]
+ScorerName = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="consistency/shadowing, shadowing, laws/*, or FILE.py.",
+        autocompletion=completion.scorer_names,
+    ),
+]
 
 
 @app.command("list")

@@ -95,10 +95,12 @@ def read_settings(folder: Path) -> FileSettings:
 def _parsed(path: Path) -> dict[str, Any]:
     import tomllib
 
+    from physbench.storage.user_paths import user_text
+
     try:
         if path.stat().st_size > MOST_SETTINGS_BYTES:
             raise UsageError(f"{path.name}: has more than {MOST_SETTINGS_BYTES >> 20} MiB. Settings are a few lines.")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(user_text(path.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, a number of 5,000 digits
         raise UsageError(f"{path.name}: cannot be read ({error}). Mend it, or start elsewhere.") from error
 
@@ -111,9 +113,51 @@ def _checked(where: str, document: Mapping[str, Any]) -> dict[str, dict[str, Any
         for key, value in table.items():
             name = key.replace("-", "_")
             if name not in ALLOWED[command]:
-                raise UsageError(f"{where}: {key!r} cannot be set for {command}.{nearest(name, ALLOWED[command])}")
+                raise UsageError(f"{where}: {key!r} cannot be set for {command}.{_why_not(command, name)}")
             options[name] = _value(f"{where}: {command}.{key}", name, value)
     return found
+
+
+def _why_not(command: str, name: str) -> str:
+    """Why an option cannot be set: it has to be typed, belongs to other commands, or there is none of this name."""
+    typed = _typed(command)
+    others = [other for other, names in ALLOWED.items() if name in names]
+    if name in typed:
+        return f" Give it on the command line: {typed[name]}. (A folder may come from somebody else.)"
+    if others:
+        return f" It can be set for {', '.join(others)}."
+    return nearest(name, ALLOWED[command])
+
+
+def _no_settings(word: str) -> str:
+    """Why there is no table of this name: it is an option, a command without settings, or nothing."""
+    tables = [command for command, names in ALLOWED.items() if word.replace("-", "_") in names]
+    if tables:
+        return f" It is an option: write it below [{tables[0]}]."
+    from physbench.cli.main import COMMANDS
+
+    if word in COMMANDS or _typed(word):
+        return f" Give its options on the command line. Commands with settings: {', '.join(ALLOWED)}."
+    return nearest(word, ALLOWED)
+
+
+def _typed(command: str) -> dict[str, str]:
+    """Options and arguments of a command by name, as they are typed; {} where there is no such command."""
+    from typer.main import get_command
+
+    from physbench.cli.main import COMMANDS, build
+
+    first, *rest = command.split(".")
+    if first not in COMMANDS:
+        return {}
+    found: Any = get_command(build([first])).commands[first]  # type: ignore[attr-defined]
+    for word in rest:
+        found = getattr(found, "commands", {}).get(word)
+    typed: dict[str, str] = {}
+    for parameter in getattr(found, "params", ()):
+        flag = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.name.upper()
+        typed |= dict.fromkeys((parameter.name, flag.strip("-").replace("-", "_")), flag)
+    return typed
 
 
 def _commands(where: str, document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -125,7 +169,7 @@ def _commands(where: str, document: Mapping[str, Any]) -> list[tuple[str, Mappin
         for rest, options in inner:
             command = f"{word}.{rest}" if rest else word
             if command not in ALLOWED:
-                raise UsageError(f"{where}: there are no settings for {command!r}.{nearest(command, ALLOWED)}")
+                raise UsageError(f"{where}: there are no settings for {command!r}.{_no_settings(command)}")
             if not isinstance(options, dict):
                 raise UsageError(f"{where}: expected a table [{command}].")
             found.append((command, options))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from physbench.cli import completion
 from physbench.cli.console import READABLE, note, stdout_console
 from physbench.errors import UsageError, nearest
 
@@ -25,7 +26,12 @@ app = typer.Typer(help="List, explain, draw, make and check tasks.", no_args_is_
 TABLE = "| parameter"  # begins the table of parameters in a docstring
 
 TaskName = Annotated[
-    str, typer.Argument(metavar="ID", help="falling/projectile-v1, projectile-v1, projectile or FILE.py[:Class].")
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="falling/projectile-v1, projectile-v1, projectile or FILE.py[:Class].",
+        autocompletion=completion.task_names,
+    ),
 ]
 
 
@@ -139,7 +145,12 @@ def preview(
 @app.command()
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="FILE.py, FILE.py:Class, or ids, names and globs.")
+        list[str] | None,
+        typer.Argument(
+            metavar="ID...",
+            help="FILE.py, FILE.py:Class, or ids, names and globs.",
+            autocompletion=completion.task_names,
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All installed tasks, in two processes.")] = False,
     clips: Annotated[
@@ -149,7 +160,7 @@ def check(
             help="Clips of test; a third as many of ood and 1 of train are added. [default: 6; with --all 1]",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures of what fails.")] = Path(),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures of what fails.")] = Path("checks"),
     workers: Annotated[int, typer.Option(metavar="N", help="Processes, where several tasks are checked.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document instead of words.")] = False,
     look: Annotated[

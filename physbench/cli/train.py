@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from physbench.cli import completion
+
 
 def command(
     name: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.architecture_names,
             help="A kind of world model: simple, vae-mdn-rnn, rssm, token-ar, diffusion, video-dit, jepa-frames "
             "(pictures, by latents; want a GPU, or hours), objects (slots and learned interactions; half an hour on "
             "two cores), jepa (states its surprise; minutes).",

@@ -328,7 +328,7 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
             progress.advance()
             if number == min(3, len(missing) - 1) and len(missing) > 8:
                 left = (time.monotonic() - run.started) / (number + 1) * (len(missing) - number - 1)
-                run.say(f"About {duration(left)} left.")
+                run.say(f"Films: about {duration(left)} left.")
     speed = run.manifest.setdefault("speed", {})
     speed["model_seconds"] = round(speed.get("model_seconds", 0.0) + run.seconds, 3)
     speed["total_seconds"] = round(speed.get("total_seconds", 0.0) + time.monotonic() - run.started, 3)

@@ -84,7 +84,7 @@ def peak_memory(device: torch.device) -> tuple[int, int]:
 
 def _peak_resident() -> int:
     try:  # getrusage includes the size of the parent at the start of this process
-        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
         return int(lines["VmHWM"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         unit = 1 if sys.platform == "darwin" else 1024
@@ -102,7 +102,7 @@ def free_bytes(device: torch.device) -> int:
 
 def _memory_available() -> int | None:
     try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None

@@ -52,4 +52,5 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
                     axes.imshow(predicted[frame - 1], interpolation="nearest")
                 else:
                     axes.text(0.5, 0.5, "failed" if rollout.failure else "missing", ha="center", fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, facecolor="white", metadata={"Software": None})

@@ -321,7 +321,8 @@ def parse_model_args(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"--model-arg: expected key=value, got '{pair}'.")
+            example = f"{pair or 'size'}=VALUE" if not equals else "size=64"
+            raise UsageError(f"--model-arg: expected key=value, got '{pair}'. Write --model-arg {example}.")
         if key in parsed:
             raise UsageError(f"--model-arg: '{key}' is given twice.")
         parsed[key] = value

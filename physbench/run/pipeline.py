@@ -374,7 +374,8 @@ class Middle:
         if left is not None:
             self.estimated = True
             if left > 2:
-                self.run.say(f"About {duration(left)} left.")
+                what = "scores" if self.engine is None else "rollouts and scores"
+                self.run.say(f"{what.capitalize()}: about {duration(left)} left.")
 
     def status(self, jobs: Jobs, total: int) -> str:
         """How far it is, for a log: "12 of 56 rollouts scored, 0.4 a second, about 2 min left"."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -72,7 +71,7 @@ class StatusLines:
                 self._say(line)
 
     def __enter__(self) -> StatusLines:
-        if not (sys.stderr.isatty() or progress.is_silenced()):
+        if not (progress.on_terminal() or progress.is_silenced()):
             self._thread.start()
         return self
 

@@ -1,7 +1,8 @@
-"""Paths as a user writes them."""
+"""Paths and files as a user writes them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from physbench.errors import UsageError
@@ -22,3 +23,18 @@ def user_path(text: str) -> Path:
         if path.exists():
             return path
         raise UsageError(f"{text}: the home folder {path.parts[0]} is not known here. Give the whole path.") from error
+
+
+def user_text(content: bytes) -> str:
+    """The text of a file as editors write it: UTF-8, UTF-16 or UTF-32, with a mark of it or without, and any line ends.
+
+    Raises:
+        ValueError: It is in another encoding. The message names the line, and what to do.
+    """
+    encoding = json.detect_encoding(content)  # by the mark, or by where the first bytes are zero
+    try:
+        text = content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is not in UTF-8: save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")

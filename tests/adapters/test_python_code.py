@@ -83,7 +83,7 @@ def test_neighbours_of_the_file_can_be_imported(code, load, tmp_path) -> None:
             {"size": "big"},
             "--model-arg size=big: expected a whole",
         ),
-        ("def make(*, device, dtype, weights): pass\n", "make", {}, "needs --model-arg weights=..."),
+        ("def make(*, device, dtype, weights): pass\n", "make", {}, "needs --model-arg weights=VALUE."),
         ("def make(*, device, dtype): pass\n", "make", {"dtype": "float16"}, "use --dtype float16"),
         ("def make(*, device, dtype): pass\n", "make", {}, "returned None"),
         ("def make(*, device, dtype): return Model\n", "make", {}, "is a class that was not called"),
