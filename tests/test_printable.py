@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import unicodedata
 
 import pytest
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +15,7 @@ from rich.text import Text
 from physbench.cli import console
 from physbench.plugins.tracebacks import describe_error
 from physbench.printable import printable
+from physbench.progress import on_terminal
 from physbench.report.page_environment import page_environment
 from physbench.run.evaluate import say_on_stderr
 
@@ -55,7 +58,7 @@ def test_the_console_keeps_its_own_colours(monkeypatch: pytest.MonkeyPatch) -> N
     for each in (shown, plain):
         each.file, each._color_system = io.StringIO(), plain._detect_color_system() or plain._color_system
         each._force_terminal = True
-        each.print(Text("bold", style="bold red"), "[green]words[/green]")
+        each.print(Text("bold", style="bold red"), "words", style="green")
     assert shown.file.getvalue() == plain.file.getvalue()
 
 
@@ -83,3 +86,60 @@ def test_an_error_that_cannot_be_told_is_told() -> None:
         raise ValueError(HOSTILE)
     except ValueError as error:
         assert not hidden(describe_error(error))
+
+
+def prepared(monkeypatch: pytest.MonkeyPatch, encoding: str) -> io.BytesIO:
+    """A terminal of this encoding in the place of stdout and stderr, as the program prepares it."""
+    written = io.BytesIO()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(written, encoding=encoding, write_through=True))
+    console.prepare_streams()
+    return written
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "gbk", "koi8-r", "utf-8"])
+def test_terminals_of_every_encoding_take_every_text(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ozeranskii/httptap#270: all was done, and the program died of a character that the terminal does not have.
+
+    freedomofpress/dangerzone#768: the name of a file is no UTF-8, and cannot be printed.
+    """
+    written = prepared(monkeypatch, encoding)
+    texts = ("gravity 0 m/s² – × 2", "Müller’s “ball”, 物理, \N{ROCKET}", "b\udcff/run")
+    for text in texts:
+        typer.echo(text)
+        typer.echo(text, err=True)
+        table = Table(text)
+        table.add_row(text)
+        console.stdout_console().print(table)
+    console.complain(" ".join(texts))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    shown = written.getvalue().decode(encoding)
+    assert "Error: gravity" in shown and "b?/run" in shown
+    if encoding == "ascii":
+        assert "gravity 0 m/s2 - x 2" in shown and 'Muller\'s "ball", ??, ?' in shown
+
+
+def test_a_program_without_streams_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """meta-pytorch/torchx#418: stdout was closed, and the colours of the program asked whether it is a terminal."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    console.prepare_streams()
+    typer.echo("one")
+    console.note("two")
+    console.stdout_console().print("three")
+    assert sys.stdout is not None and sys.stderr is not None
+    sys.stdout.close()
+    sys.stderr.close()
+    assert not on_terminal(), "nor does progress ask a stream that is closed"
+
+
+def test_brackets_and_colons_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """pypa/pip#12023: what stands in brackets, such as extras of a package, was taken for markup and vanished."""
+    words = "pip install 'physbench[lpips]' [bold] [/red] :smile: videos:DIR"
+    table = Table(words)
+    table.add_row(words)
+    shown = console.stdout_console()
+    shown.print(words)
+    shown.print(table)
+    assert capsys.readouterr().out.count(words) == 3

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from physbench.checks.finding import Finding, failed, fine, remark
 from physbench.clips.task import Parameter, Task, parameter_table
-from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene
+from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene, mass_of_size
 from physbench.world.silhouettes import apparent_radius
 
 SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hidden", "Version history")
@@ -111,15 +110,6 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         yield failed("scene", "the scene holds lists or arrays", "Use tuples of numbers: a scene is frozen data.")
 
 
-def volume(body: Body) -> float:
-    """Of a body that is no plane, m3."""
-    if body.shape == "sphere":
-        return 4 / 3 * math.pi * body.size[0] ** 3
-    if body.shape == "box":
-        return 8 * math.prod(body.size)
-    return math.pi * body.size[0] ** 2 * body.size[1]
-
-
 def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
     if body.hue is None:
         yield failed("scene", f"{body.name} moves and has no hue", "Give it one: trackers follow hues.")
@@ -133,11 +123,12 @@ def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
             f"{body.name} has a radius of {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
             f"Make it at least {MIN_BODY_RADIUS} m (5 px): smaller ones are not located well.",
         )
-    if abs(body.mass / (DENSITY * volume(body)) - 1) > 0.01:
+    expected = mass_of_size(body.shape, body.size)
+    if abs(body.mass / expected - 1) > 0.01:
         yield failed(
             "scene",
-            f"{body.name} has {body.mass:.4g} kg, but its size says {DENSITY * volume(body):.4g} kg",
-            f"A viewer knows the mass by the size: use {DENSITY:g} kg/m3, for a ball sphere_mass(radius).",
+            f"{body.name} has {body.mass:.4g} kg, but its size says {expected:.4g} kg",
+            f"A viewer knows the mass by the size, {DENSITY:g} kg/m3: leave `mass` out.",
         )
     spin, speed = np.linalg.norm(body.spin), np.linalg.norm(body.velocity)
     if spin > 1e-9 and abs(spin * body.size[0] - speed) > 0.01 * speed:

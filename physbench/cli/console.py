@@ -39,6 +39,9 @@ class GroupedHelp(TyperCommand):
                 argument = parameter.param_type_name == "argument"
                 heading = "Arguments" if argument else getattr(parameter, "rich_help_panel", None) or "Options"
                 groups.setdefault(heading, []).append(record)
+        if len(groups) > 2 and "Options" in groups:  # --help alone
+            records = groups.pop("Options")
+            groups[list(groups)[-1]] += records
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records)

@@ -24,7 +24,6 @@ def command(
     model_arg: o.ModelArguments = None,
     tasks: o.TaskNames = None,
     scorers: o.ScorerNames = None,
-    out: o.Out = None,
     device: o.Device = "auto",
     batch_size: o.BatchSize = "auto",
     look: o.Look = None,
@@ -42,6 +41,7 @@ def command(
     shard: o.ShardOf = None,
     budget: o.Budget = None,
     until: o.Until = None,
+    out: o.Out = None,
     keep_rollouts: o.KeepRollouts = "shown",
     for_board: Annotated[
         bool,

@@ -102,7 +102,7 @@ def run(arguments: Sequence[str]) -> int:
     program = typer.main.get_command(app)
     try:
         if completing:
-            answer(program)
+            answer(lambda: program.main(args=list(arguments), prog_name="physbench"))
         settings = read_settings(Path.cwd()) if known else FileSettings()
         with program.make_context("physbench", arguments, obj=settings, default_map=settings.default_map) as context:
             program.invoke(context)
@@ -151,12 +151,23 @@ def _explain(error: Exception) -> int:
     if isinstance(error, MemoryError):
         complain("Memory is full. Use --workers 1 or a smaller --batch-size; --resume continues.")
         return 1
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    if own := next((frame for frame in reversed(frames) if frame.filename in _own_files()), None):
+        where = f"{Path(own.filename).name}, line {own.lineno} ({own.name})"
+        complain(f"{type(error).__name__} in {where}: {error}\nMend that line.")
+        return 2
+    last = frames[-1]
     complain(
         f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno}).\n"
         "This should not happen: run it again with --debug and report what it prints."
     )
     return 1
+
+
+def _own_files() -> set[str]:
+    """The user's files with tasks that this command has read."""
+    user_files = sys.modules.get("physbench.plugins.user_files")
+    return {str(file.path) for file in user_files.registered_files()} if user_files else set()
 
 
 def _of_model(said: str, context: Any) -> str:

@@ -124,12 +124,23 @@ def shelf(name: str, x: float, top: float, release: float, half_width: float = 0
 def held(body: Body, name: str, *, speed: float | None = None, heading: float | None = None) -> Body:
     """The holder that backs a ball on a table seen from the top, where the ball does not move off to.
 
-    speed (m/s) and heading (rad) are those of the ball's velocity, for a scene that knows them more exactly.
+    speed (m/s) and heading (rad) are those of the ball's velocity, for a scene that knows them more exactly. A ball at
+    rest moves off to no side: of it `heading` says where from the holder it lies.
+
+    Raises ValueError where the ball is at rest and has no heading, or has no release.
     """
     (x, y, _), (vx, vy, _), radius = body.position, body.velocity, body.radius
+    if body.release is None:
+        raise ValueError(f"{body.name} is not held: it has no release. Give it one, or leave its holder out.")
+    if vx == vy == 0:
+        if heading is None:
+            raise ValueError(
+                f"{body.name} is at rest: a holder stands where a ball does not move off to. Leave it out, as nothing "
+                "moves a ball that rests on a table, or give heading=, in rad."
+            )
+        vx, vy, speed = math.cos(heading), math.sin(heading), 1.0
     back = (radius + HOLDER_GAP) / (math.hypot(vx, vy) if speed is None else speed)
     turned = turned_from_top(math.atan2(vy, vx) if heading is None else heading)
-    assert body.release is not None, f"{body.name} has no release"
     return holder(name, (0.05, 0.55 * radius, 0.2), (x - back * vx, y - back * vy, 0.0), body.release, turned)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from physbench.errors import nearest
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]  # x, y, z, w
@@ -26,6 +29,17 @@ PALETTE: tuple[Vector, ...] = (
     (0.747, 0.135, 0.9),
 )
 HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE, in prompts and in reports
+SIZES: Mapping[str, tuple[str, ...]] = {  # what the size of each shape says
+    "sphere": ("radius",),
+    "box": ("half_x", "half_y", "half_z"),
+    "cylinder": ("radius", "length"),
+    "plane": (),
+}
+ROLES: tuple[Role, ...] = ("moving", "fixed", "kinematic")
+FORCES = (
+    "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), ...), impulses=(Impulse(...), ...), "
+    "contacts with restitution and friction, and the paths of kinematic bodies."
+)
 BACKGROUND_GREY = 0.50
 FLOOR_GREY = 0.45
 SCREEN_GREY = 0.30
@@ -58,7 +72,7 @@ class Body:
     spin: Vector = (0.0, 0.0, 0.0)  # rad/s
     hue: int | None = None  # index into PALETTE; only bodies with a hue are tracked
     grey: float = BACKGROUND_GREY  # of a body without hue
-    mass: float = 1.0  # kg, of a moving body
+    mass: float = None  # type: ignore[assignment]  # kg; where it is left out, of a moving body that of its size
     restitution: float = 1.0  # a pair has the product of both
     friction: float = 0.0  # a pair has the product of both
     collides: bool = True
@@ -67,6 +81,19 @@ class Body:
     release: float | None = None  # s; a moving body is held at its pose until then
     until: float | None = None  # s; the body (a holder) vanishes then
     path: tuple[Waypoint, ...] = ()  # of a kinematic body
+
+    def __post_init__(self) -> None:
+        """Give it the mass of its size. Raises ValueError where the engine knows no such shape, size or role."""
+        if self.shape not in SIZES:
+            raise ValueError(f"{self.name} has the shape {self.shape!r}.{nearest(str(self.shape), SIZES)}")
+        if self.role not in ROLES:
+            raise ValueError(f"{self.name} has the role {self.role!r}.{nearest(str(self.role), ROLES)}")
+        if len(self.size) != len(SIZES[self.shape]):
+            expected = f"({', '.join(SIZES[self.shape])}{',' * (len(SIZES[self.shape]) == 1)})"
+            raise ValueError(f"The size of {self.name}, a {self.shape}, is {expected} in m, got {self.size}.")
+        if self.mass is None:
+            moves = self.role == "moving" and self.shape != "plane"
+            object.__setattr__(self, "mass", mass_of_size(self.shape, self.size) if moves else 1.0)
 
     @property
     def radius(self) -> float:
@@ -156,6 +183,18 @@ class Scene:
     # Names what other looks than the plain one draw around the bodies. It follows from the row of the clip.
     decor: str = field(default="", repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError where it holds what the engine does not know, such as another force."""
+        names = [body.name for body in self.bodies if isinstance(body, Body)]
+        for kind, held in ((Body, self.bodies), (CentralGravity, self.fields), (Impulse, self.impulses)):
+            strange = next((each for each in held if not isinstance(each, kind)), None)
+            if strange is not None:
+                raise TypeError(f"The scene holds {_described(strange)}, which the engine does not know. {FORCES}")
+        acting = [("CentralGravity", each.source) for each in self.fields]
+        for what, name in (*acting, *(("Impulse", each.body) for each in self.impulses)):
+            if name not in names:
+                raise ValueError(f"{what}: there is no body named {name!r}.{nearest(str(name), names)}")
+
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""
         return [body.name for body in self.bodies].index(name)
@@ -164,6 +203,10 @@ class Scene:
     def tracked(self) -> tuple[int, ...]:
         """Indices of the bodies with a hue: what a tracker can see."""
         return tuple(i for i, body in enumerate(self.bodies) if body.hue is not None)
+
+
+def _described(thing: object) -> str:
+    return "a " + (thing.__name__ if isinstance(thing, type) else type(thing).__name__)
 
 
 @dataclass(frozen=True)
@@ -178,6 +221,13 @@ class Contact:
 def hue_name(hue: float) -> str:
     """Name of a hue, an index into PALETTE: "lime" for 1."""
     return HUE_NAMES[int(hue)]
+
+
+def mass_of_size(shape: Shape, size: tuple[float, ...]) -> float:
+    """Mass in kg of a body of DENSITY that is no plane."""
+    if shape == "sphere":
+        return sphere_mass(size[0])
+    return box_mass((size[0], size[1], size[2])) if shape == "box" else cylinder_mass(size[0], size[1])
 
 
 def sphere_mass(radius: float) -> float:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
 from physbench import __version__
 from physbench.cli import main
+from physbench.cli.eval_options import ADVANCED, HOW, WHAT, WHERE
 from physbench.errors import ModelError, PhysbenchError, UsageError
+from physbench.plugins.user_files import temporarily_registered
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,6 +53,34 @@ def test_the_line_of_a_command_is_short_and_each_has_help_of_its_own(capsys: pyt
         assert len(line) <= 60 and line.endswith(".")
         assert main.run([name, "--help"]) == 0
         assert f"physbench {name} " in capsys.readouterr().out
+
+
+def test_options_of_eval_stand_under_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("eval", "rollout"):
+        assert main.run([command, "--help"]) == 0
+        shown = capsys.readouterr().out
+        places = [shown.index(f"\n{heading}:") for heading in (WHAT, HOW, WHERE, ADVANCED)]
+        assert places == sorted(places)
+        assert shown.index("--suite") < places[1] < shown.index("--device") < places[2] < shown.index("--out")
+        lines = shown[places[0] : places[3]].splitlines()
+        assert "--help" in shown[places[3] :] and not any("\nOptions:" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("weights=x.pt",), "--model-arg weights=x.pt."),
+        (("--weights", "x.pt"), "Of the model: --model-arg weights=VALUE."),
+        (("--hidden-size=3",), "Of the model: --model-arg hidden_size=VALUE."),
+        (("--model-arg", "size"), "expected key=value, got 'size'. Write --model-arg size=VALUE."),
+        (("--model-arg", "=3"), "expected key=value, got '=3'. Write --model-arg size=64."),
+        (("--model-arg", "weights", "=", "x"), "--model-arg KEY=VALUE."),
+    ],
+)
+def test_an_argument_of_the_model_given_in_another_way(words, said, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["models", "check", "baseline:freeze", *words]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown and len(shown.splitlines()) <= 2
 
 
 def test_unknown_command_and_option() -> None:
@@ -114,3 +145,14 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     )
     assert done.stdout.strip() == "0"
     assert done.stderr == ""
+
+
+def test_an_error_of_a_task_file_names_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a file of the user's raises while clips are made is no fault of the program."""
+    file = tmp_path / "own.py"
+    assert main.run(["tasks", "new", "own", "--out", str(tmp_path)]) == 0
+    file.write_text(file.read_text(encoding="utf-8").replace("return Scene(", "return 1 / 0, Scene("), encoding="utf-8")
+    with temporarily_registered():
+        assert main.run(["data", "generate", "--tasks", str(file), "--limit", "1", "--out", str(tmp_path / "c")]) == 2
+    shown = capsys.readouterr().err
+    assert "ZeroDivisionError in own.py, line " in shown and "Mend that line." in shown

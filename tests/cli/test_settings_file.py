@@ -72,7 +72,15 @@ def test_the_project_file_has_a_table(here: Path) -> None:
         ("[eval]\ntasks = 'falling/*,evil.py'", "code is named on the command line only"),
         ("[eval]\nscorers = './x.py:Class'", "code is named on the command line only"),
         ("[eval]\nsuit = 'smoke'", "Did you mean suite"),
-        ("[evals]\nsuite = 'smoke'", "no settings for 'evals'"),
+        ("[evals]\nsuite = 'smoke'", "no settings for 'evals'. Did you mean eval"),
+        ("[eval]\njson = true", "Give it on the command line: --json"),
+        ("[eval]\nfor-board = true", "Give it on the command line: --for-board"),
+        ("[eval]\nmodel = 'reference:objects'", "Give it on the command line: MODEL"),
+        ("[score]\nsuite = 'smoke'", "It can be set for eval, rollout, data.generate, data.export"),
+        ("suite = 'smoke'", "It is an option: write it below [eval]"),
+        ("[compare]\njson = true", "Give its options on the command line. Commands with settings: eval"),
+        ("[data.pack]\nsize = 3", "Give its options on the command line"),
+        ("[leaderboard.add]\nboard = 'x'", "Give its options on the command line"),
         ("[eval]\nlimit = []", "expected a text, a number"),
         ("[eval]\nlimit = true", "expected a text or a number"),
         ("[eval]\nchain = 'yes'", "expected true or false"),
@@ -112,3 +120,30 @@ def test_the_command_line_overrides_it_and_the_manifest_says_what_came_from_it(
     assert run(["eval", "baseline:freeze"]) == 2
     said = capsys.readouterr().err
     assert "--limit" in said and "Some options are from physbench.toml." in said
+
+
+AS_EDITORS_WRITE = {
+    "UTF-8": ("", "utf-8", "\n"),
+    "UTF-8 with a mark": ("", "utf-8-sig", "\n"),
+    "UTF-16 of PowerShell": ("", "utf-16", "\r\n"),
+    "UTF-16, big end first": ("\ufeff", "utf-16-be", "\n"),
+    "UTF-16 without a mark": ("", "utf-16-le", "\n"),
+    "UTF-32": ("", "utf-32", "\n"),
+    "ends of lines of Windows": ("", "utf-8", "\r\n"),
+    "ends of lines of an old Mac": ("", "utf-8", "\r"),
+}
+
+
+@pytest.mark.parametrize(("mark", "encoding", "end"), AS_EDITORS_WRITE.values(), ids=AS_EDITORS_WRITE)
+@pytest.mark.parametrize(("name", "above"), [("physbench.toml", "["), ("pyproject.toml", "[tool.physbench.")])
+def test_a_file_is_read_as_editors_write_it(name: str, above: str, mark: str, encoding: str, end: str, here) -> None:
+    """Nayjest/Gito#315, python/cpython#157201: a byte order mark was "Invalid statement (at line 1, column 1)"."""
+    text = end.join((f"{above}eval]", "suite = 'smoke'", "note = 'Größe, 物理'", ""))
+    (here / name).write_bytes((mark + text).encode(encoding))
+    assert read_settings(here).values == {"eval": {"suite": "smoke", "note": "Größe, 物理"}}
+
+
+def test_a_file_in_no_unicode_is_named_with_the_line(here: Path) -> None:
+    (here / "physbench.toml").write_bytes("[eval]\nnote = 'Größe'\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"physbench\.toml: .*line 2 is not in UTF-8: save it as UTF-8"):
+        read_settings(here)

@@ -1,0 +1,88 @@
+"""What a scene may hold, and the mass of its bodies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import pytest
+
+from physbench.world.bodies import HOLDER_GAP, ball, held, table
+from physbench.world.scene import (
+    DENSITY,
+    Body,
+    Camera,
+    CentralGravity,
+    Impulse,
+    Scene,
+    box_mass,
+    cylinder_mass,
+    sphere_mass,
+)
+
+TOP = Camera("top", (0.0, 0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Spring:
+    """No force of the engine."""
+
+    stiffness: float = 1.0
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "volume"),
+    [
+        ("sphere", (0.4,), 4 / 3 * math.pi * 0.4**3),
+        ("box", (0.5, 0.3, 0.2), 8 * 0.5 * 0.3 * 0.2),
+        ("cylinder", (0.4, 0.6), math.pi * 0.4**2 * 0.6),
+    ],
+)
+def test_a_body_that_moves_has_the_mass_of_its_size(shape, size, volume) -> None:
+    body = Body("b", shape, size, "moving", (0.0, 0.0, 1.0))
+    assert body.mass == pytest.approx(DENSITY * volume)
+    assert body.mass in (sphere_mass(size[0]), box_mass((*size, 0.0, 0.0)[:3]), cylinder_mass(size[0], size[-1]))
+    assert replace(body, mass=3.0).mass == 3.0 == Body("b", shape, size, "moving", (0, 0, 1), mass=3.0).mass
+    assert Body("b", shape, size, "fixed", (0.0, 0.0, 1.0)).mass == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shape": "spheer"}, "Did you mean sphere"),
+        ({"role": "static"}, "has the role 'static'"),
+        ({"size": (0.4, 0.4)}, r"is \(radius,\) in m"),
+        ({"shape": "box"}, r"is \(half_x, half_y, half_z\) in m"),
+    ],
+)
+def test_a_body_that_the_engine_does_not_know(changes, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        replace(ball("b", 0.4, (0, 0, 1), 0), **changes)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "said"),
+    [
+        ({"fields": (Spring(),)}, TypeError, r"holds a Spring, .*fields=\(CentralGravity\(source, mu\)"),
+        ({"fields": (Spring,)}, TypeError, "holds a Spring"),
+        ({"impulses": ((0.0, "b", (1, 0, 0)),)}, TypeError, "holds a tuple"),
+        ({"bodies": ("b",)}, TypeError, "holds a str"),
+        ({"fields": (CentralGravity("star", 1.0),)}, ValueError, "CentralGravity: there is no body named 'star'"),
+        ({"impulses": (Impulse(0.0, "bal", (1, 0, 0)),)}, ValueError, "Impulse: .*Did you mean ball"),
+    ],
+)
+def test_a_scene_says_what_it_can_hold(parts, kind, said) -> None:
+    whole = {"bodies": (ball("ball", 0.4, (0, 0, 0), 0), table()), "camera": TOP}
+    with pytest.raises(kind, match=said):
+        Scene(**(whole | parts))
+
+
+def test_the_holder_of_a_ball_at_rest_wants_a_heading() -> None:
+    rests = ball("ball", 0.4, (1.0, 0.0, 0.0), 0, release=-0.5)
+    with pytest.raises(ValueError, match=r"ball is at rest: .*give heading="):
+        held(rests, "holder")
+    assert held(rests, "holder", heading=0.0).position == pytest.approx((1.0 - 0.4 - HOLDER_GAP, 0.0, 0.0))
+    moves = replace(rests, velocity=(0.0, 2.0, 0.0))
+    assert held(moves, "holder").position == pytest.approx((1.0, -0.4 - HOLDER_GAP, 0.0))
+    with pytest.raises(ValueError, match="ball is not held: it has no release"):
+        held(replace(moves, release=None), "holder")
