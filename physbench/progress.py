@@ -1,14 +1,16 @@
-"""Progress with time left on stderr for whatever takes longer than two seconds; silent when stderr is no terminal."""
+"""Progress with time left on stderr: a bar on a terminal after two seconds, lines elsewhere after five."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
+BAR_AFTER, FIRST_LINE, NEXT_LINES = 2.0, 5.0, 60.0  # s; a log is read later, and wants few lines
 _silenced = 0
 
 
@@ -34,36 +36,79 @@ def on_terminal() -> bool:
     return bool(isatty and not getattr(sys.stderr, "closed", False) and isatty())
 
 
-class Progress:
-    """`with Progress("clips", total) as progress: ... progress.advance()`; appears after two seconds."""
+def duration(seconds: float) -> str:
+    """ "40 s", "3 min", "2.1 h": as exact as an estimate is."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
-    def __init__(self, label: str, total: int | None = None) -> None:
+
+class Progress:
+    """`with Progress("clips", total) as progress: ... progress.advance()`; appears also where nothing advances.
+
+    Args:
+        label: What advances.
+        total: How many in all; None: not known.
+        lines: Whether lines are printed where stderr is no terminal; False: the caller prints its own.
+    """
+
+    def __init__(self, label: str, total: int | None = None, *, lines: bool = True) -> None:
         self.label = label
         self.total = total
         self.done = 0
         self.note = ""
         self._started = time.monotonic()
-        self._closed = False
         self._bar: Any = None
         self._task: Any = None
+        self._lines = lines
+        self._lock = threading.Lock()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Progress:
+        if not _silenced and (self._lines or on_terminal()):
+            self._thread.start()
         return self
+
+    def _watch(self) -> None:
+        """Show a bar that nothing has advanced yet, or lines."""
+        if on_terminal():
+            if not self._end.wait(BAR_AFTER):
+                self.advance(0)
+            return
+        wait = FIRST_LINE
+        while not self._end.wait(wait):
+            if not _silenced:
+                with suppress(OSError, ValueError):  # a stream that is gone or closed
+                    print(self.line(), file=sys.stderr, flush=True)
+            wait = NEXT_LINES
+
+    def line(self) -> str:
+        """How far it is, for a log: "clips 64x64@15: 12 of 1,260 after 5 s, about 9 min left"."""
+        passed = time.monotonic() - self._started
+        of = "" if self.total is None else f" of {self.total:,}"
+        left = "time left not known yet"
+        if self.done and self.total is not None:
+            left = f"about {duration(passed / self.done * max(0, self.total - self.done))} left"
+        return f"{self.label}: {self.done:,}{of} after {duration(passed)}, {left}"
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count `count` more as done; `note` is shown after the bar."""
         self.done += count
         self.note = note or self.note
         if self._bar is None:
-            if self._closed or _silenced or not on_terminal() or time.monotonic() - self._started < 2:
+            if _silenced or not on_terminal() or time.monotonic() - self._started < BAR_AFTER:
                 return
-            self._start()
-        self._bar.update(self._task, completed=self.done, total=self.total, note=self.note)
+            with self._lock:
+                if self._bar is None and not self._end.is_set():
+                    self._start()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, total=self.total, note=self.note)
 
     @property
     def is_shown(self) -> bool:
         """Whether somebody sees it now."""
-        return self._bar is not None and not self._closed
+        return self._bar is not None and not self._end.is_set()
 
     def _start(self) -> None:
         from rich.console import Console
@@ -87,6 +132,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed = True  # other threads may go on counting, which must not bring the bar back
+        with self._lock:
+            self._end.set()  # other threads may go on counting, which must not bring the bar back
+        if self._thread.is_alive():
+            self._thread.join()
         if self._bar is not None:
             self._bar.stop()

@@ -69,6 +69,14 @@ def _ctrl_c_works() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_lines_of_progress() -> Iterator[None]:
+    """What a test expects on stderr does not depend on how long it takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("physbench.progress.FIRST_LINE", 1e6)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _models_start_warm() -> Iterator[None]:
     """Processes of models are forked from one that has imported torch; see `warm_models`."""
     from warm_models import WarmModels

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
+ADVANCED = "Advanced"  # heading of options in --help
 READABLE = 110  # columns; text is wrapped there, also where stdout is not a terminal
 
 
@@ -30,7 +31,7 @@ def debugging() -> bool:
 
 
 class GroupedHelp(TyperCommand):
-    """A command whose --help lists options under headings, in the order of `rich_help_panel` as they are declared."""
+    """A command whose --help lists options under headings, their `rich_help_panel`, the advanced ones last."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -40,9 +41,8 @@ class GroupedHelp(TyperCommand):
                 heading = "Arguments" if argument else getattr(parameter, "rich_help_panel", None) or "Options"
                 groups.setdefault(heading, []).append(record)
         if len(groups) > 2 and "Options" in groups:  # --help alone
-            records = groups.pop("Options")
-            groups[list(groups)[-1]] += records
-        for heading, records in groups.items():
+            groups.setdefault(ADVANCED, []).extend(groups.pop("Options"))
+        for heading, records in sorted(groups.items(), key=lambda group: group[0] == ADVANCED):
             with formatter.section(heading):
                 formatter.write_dl(records)
 

@@ -253,10 +253,9 @@ def _export_dataset(
     from physbench.clips.suite import find_suite
     from physbench.data.dataset_export import export_dataset, refuse_other_export
     from physbench.data.dataset_plan import CLIPS_PER_FILE, DATASET_NEEDS, check_dataset, plan_dataset
-    from physbench.progress import Progress
+    from physbench.progress import Progress, duration
     from physbench.results.number_format import counted
     from physbench.run.status_lines import StatusLines
-    from physbench.run.worker_jobs import duration
 
     if format_name not in DATASET_NEEDS:
         known = nearest(format_name, (CONDITIONING, *DATASET_NEEDS))
@@ -276,7 +275,7 @@ def _export_dataset(
             done=progress.advance,
         )
     refuse_unwritable(out)
-    progress, began = Progress(f"{format_name} {spec}", plan.clips), time.monotonic()
+    progress, began = Progress(f"{format_name} {spec}", plan.clips, lines=False), time.monotonic()
 
     found = 0  # clips of an interrupted export: they say nothing about how long a clip takes
 

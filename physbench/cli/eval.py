@@ -218,8 +218,8 @@ def _print_plan(
         then: What follows after the time that is estimated.
     """
     from physbench.cli.cache import readable_size
+    from physbench.progress import duration
     from physbench.results.number_format import counted
-    from physbench.run.worker_jobs import duration
 
     if as_json:
         typer.echo(json.dumps({**asdict(plan), "seconds": plan.seconds}, indent=1))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from physbench.cli import completion
+from physbench.cli.console import ADVANCED
 from physbench.errors import UsageError
 
 if TYPE_CHECKING:
     from physbench.run.options import Options
 
 # Headings of --help.
-WHAT, HOW, WHERE, ADVANCED = "What to run", "How to run it", "Where, and what is kept", "Advanced"
+WHAT, HOW, WHERE = "What to run", "How to run it", "Where, and what is kept"
 ModelName = Annotated[
     str,
     typer.Argument(

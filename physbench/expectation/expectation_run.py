@@ -32,7 +32,7 @@ from physbench.expectation.film_surprise import (
 )
 from physbench.expectation.films import POSSIBLE
 from physbench.expectation.state_films import state_films
-from physbench.progress import Progress
+from physbench.progress import Progress, duration
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
 from physbench.rollouts.device_names import device_kind
@@ -49,7 +49,6 @@ from physbench.run.run_manifest import (
 )
 from physbench.run.run_model import engine_of, live_engine
 from physbench.run.versions import versions
-from physbench.run.worker_jobs import duration
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json

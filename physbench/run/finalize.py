@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from physbench.errors import PhysbenchError
+from physbench.progress import duration
 from physbench.results.implied_worlds import is_diagnosed
 from physbench.results.read_run import REFERENCE_MODELS, STOPPED
 from physbench.rollouts.batch_plan import BatchItem
@@ -17,7 +18,6 @@ from physbench.rollouts.rollout_store import drop_rollout
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part, write_scores
 from physbench.run.status_lines import StatusLines
-from physbench.run.worker_jobs import duration
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.run_contents import CONTENTS, contents_of

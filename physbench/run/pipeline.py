@@ -12,7 +12,7 @@ from typing import Any
 
 from physbench.clips.clip import Clip, Row
 from physbench.errors import PhysbenchError
-from physbench.progress import Progress
+from physbench.progress import Progress, duration
 from physbench.results.number_format import counted
 from physbench.results.run_clips import ClipSource, clips_of
 from physbench.rollouts.batch_jobs import needed_of
@@ -34,7 +34,7 @@ from physbench.run.run_state import Run
 from physbench.run.running_skill import RunningSkill
 from physbench.run.status_lines import Announced, StatusLines
 from physbench.run.unseen_clips import UnseenClips, unseen
-from physbench.run.worker_jobs import Jobs, duration
+from physbench.run.worker_jobs import Jobs
 from physbench.thread_map import short_switch_interval
 from physbench.worker_pool import WorkerPool
 
@@ -121,7 +121,7 @@ class Middle:
             todo = {item for item in todo if not run.rolled(item)}
             expected, beside = {"clip": len(absent)}, len(todo)
         what = "clips, rollouts, scores" if len(run.stages) > 1 else f"{run.stages[0]}s"
-        with Progress(f"{run.suite.name}: {what}", sum(expected.values()) + beside) as progress:
+        with Progress(f"{run.suite.name}: {what}", sum(expected.values()) + beside, lines=False) as progress:
             self.progress = progress
             jobs = Jobs(progress, run.workers, expected)
             log = StatusLines(run.say, lambda: self.status(jobs, len(todo)))
@@ -202,7 +202,7 @@ class Middle:
         self.unseen.expect([item.row for index in order for item in batches[index].items])
         todo = {item for item in run.items if not (run.rolled(item) or run.scored(item))}
         many = len(todo)
-        with Progress(f"{run.suite.name}: rollouts", many) as progress:
+        with Progress(f"{run.suite.name}: rollouts", many, lines=False) as progress:
             jobs, self.progress = Jobs(progress, run.workers, {}), progress
 
             def status() -> str:

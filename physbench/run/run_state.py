@@ -16,6 +16,7 @@ from physbench.clips.generate import frame_times
 from physbench.clips.known_scenes import known_scene
 from physbench.clips.suite import Suite
 from physbench.errors import PhysbenchError
+from physbench.progress import duration
 from physbench.results.number_format import counted
 from physbench.results.read_run import STOPPED
 from physbench.rollouts.batch_plan import Batch, BatchItem
@@ -26,7 +27,6 @@ from physbench.run.options import Options, parse_shard
 from physbench.run.run_manifest import card_from
 from physbench.run.run_shard import batches_of_shard
 from physbench.run.score_shards import read_part
-from physbench.run.worker_jobs import duration
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
 

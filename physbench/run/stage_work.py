@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from physbench.clips.generate import CLIP_PRELOAD
+from physbench.progress import duration
 from physbench.results.number_format import counted
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.rollouts.rollout_store import stored_failure
@@ -18,7 +19,7 @@ from physbench.run.ray_pool import ray_pool
 from physbench.run.run_manifest import OtherSettingsError
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part
-from physbench.run.worker_jobs import SCORING_PRELOAD, duration
+from physbench.run.worker_jobs import SCORING_PRELOAD
 from physbench.worker_pool import WorkerPool
 
 

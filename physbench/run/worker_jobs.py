@@ -103,10 +103,3 @@ class Jobs:
                 future.result()
             meanwhile()
         return [future.result() for future in self._futures]
-
-
-def duration(seconds: float) -> str:
-    """ "40 s", "3 min", "2.1 h": as exact as an estimate is."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

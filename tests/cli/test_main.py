@@ -12,7 +12,8 @@ import typer
 
 from physbench import __version__
 from physbench.cli import main
-from physbench.cli.eval_options import ADVANCED, HOW, WHAT, WHERE
+from physbench.cli.console import ADVANCED
+from physbench.cli.eval_options import HOW, WHAT, WHERE
 from physbench.errors import ModelError, PhysbenchError, UsageError
 from physbench.plugins.user_files import temporarily_registered
 
@@ -61,7 +62,7 @@ def test_options_of_eval_stand_under_headings(capsys: pytest.CaptureFixture[str]
         shown = capsys.readouterr().out
         places = [shown.index(f"\n{heading}:") for heading in (WHAT, HOW, WHERE, ADVANCED)]
         assert places == sorted(places)
-        assert shown.index("--suite") < places[1] < shown.index("--device") < places[2] < shown.index("--out")
+        assert shown.index("  --suite") < places[1] < shown.index("  --device") < places[2] < shown.index("  --out ")
         lines = shown[places[0] : places[3]].splitlines()
         assert "--help" in shown[places[3] :] and not any("\nOptions:" in line for line in lines)
 

@@ -17,10 +17,10 @@ import pytest
 
 from physbench import worker_pool
 from physbench.errors import PhysbenchError
-from physbench.progress import Progress
+from physbench.progress import Progress, duration
 from physbench.run.interrupt import Interrupted, explained, interruptible
 from physbench.run.peak_memory import PeakMemory, memory_of, processes_of
-from physbench.run.worker_jobs import Jobs, duration
+from physbench.run.worker_jobs import Jobs
 from physbench.worker_pool import WorkerDiedError, WorkerPool
 
 
