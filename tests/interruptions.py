@@ -122,7 +122,7 @@ def session(
 
 def _wait_for_end(family: set[int]) -> None:
     """Workers and the model's process end with the program, however that ended."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while any(_lives(pid) for pid in family):
         assert time.monotonic() < deadline, "processes of a session that is over go on"
         time.sleep(0.02)

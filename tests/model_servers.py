@@ -75,7 +75,7 @@ class StartedServer:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._reader.join(5)
+        self._reader.join(60)
 
 
 @contextmanager

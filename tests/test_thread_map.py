@@ -74,7 +74,7 @@ def test_a_fork_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(thread_map(abs, [-1, -2])) == [1, 2]
     child = multiprocessing.get_context("fork").Process(target=lambda: os._exit(list(thread_map(abs, [-3, -4]))[1]))
     child.start()
-    child.join(20)
+    child.join(120)
     alive = child.is_alive()
     child.kill()
     assert not alive and child.exitcode == 4

@@ -169,11 +169,11 @@ def test_jobs_that_write_files_are_waited_for_but_not_for_long_on_ctrl_c(
     monkeypatch.setattr(worker_pool, "PATIENCE", 0.2)
     with pytest.raises(end), worker_pool.worker_pool(2, 6) as pool:
         assert pool is not None
-        short, long = pool.submit(time.sleep, 0.01), pool.submit(time.sleep, 3.0)
+        short, long = pool.submit(time.sleep, 0.01), pool.submit(time.sleep, 60.0 if end is KeyboardInterrupt else 3.0)
         short.result()
         began = time.monotonic()
         raise end
     assert short.done()
     failed = long.exception() is not None
     assert failed == (end is KeyboardInterrupt)
-    assert time.monotonic() - began < 2.5 or not failed
+    assert time.monotonic() - began < 30 or not failed

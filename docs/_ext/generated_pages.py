@@ -18,6 +18,7 @@ from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import find_task, short_names, task_ids
 from physbench.looks.known_looks import LOOKS
 from physbench.looks.scene_prompt import scene_prompt
+from physbench.progress import Progress
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import AXES, Scorer
 from physbench.shadowing import why_not
@@ -34,7 +35,11 @@ def write(app: Sphinx) -> None:
     (folder / "tasks").mkdir(parents=True, exist_ok=True)
     figures = json.loads((source / "figures" / "core.json").read_text(encoding="utf-8"))["tasks"]
     tasks = {task_id: short_names(task_id)[0] for task_id in task_ids()}
-    firsts = {task_id: write_task(task_id, folder / "tasks" / name, figures) for task_id, name in tasks.items()}
+    firsts = {}
+    with Progress("pages of tasks", len(tasks)) as progress:  # a minute and more, before sphinx says anything
+        for task_id, name in tasks.items():
+            firsts[task_id] = write_task(task_id, folder / "tasks" / name, figures)
+            progress.advance(note=name)
     (folder / "tasks.md").write_text(rendered("tasks.md.j2", tasks=tasks, firsts=firsts), encoding="utf-8")
     (folder / "scorers.md").write_text(scorer_reference(), encoding="utf-8")
     tables = published(source / "validity")

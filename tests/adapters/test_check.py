@@ -56,7 +56,7 @@ def make(*, device, dtype):
     assert code == 1
     assert "problem  Expected values in [0, 1], got" in out and "divide by 255" in out
     assert "on stdout" in error and "on stdout" not in out
-    assert (tmp_path / "check-wrong.png").exists()
+    assert (tmp_path / "checks" / "wrong.png").exists()
 
 
 def test_surprise_that_depends_on_later_frames_is_a_problem(check, tmp_path) -> None:

@@ -77,7 +77,7 @@ def server(tmp_path_factory):
 
 
 def post(server, body: bytes, kind: str = MEDIA_TYPE, path: str = "/v1/rollout", **headers: str) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", path, body, {"Content-Type": kind, **headers})
     response = connection.getresponse()
     return response.status, response.read()
@@ -142,13 +142,16 @@ def test_a_client_that_goes_away_does_not_stop_it(server) -> None:
 
 
 def test_the_card_is_answered_while_a_rollout_is_computed(tmp_path) -> None:
-    slow = NUMPY_MODEL.replace("    return", "    import time; time.sleep(2)\n    return")
+    may_end = tmp_path / "may-end"
+    waits = f"    import os, time\n    while not os.path.exists({str(may_end)!r}): time.sleep(0.02)\n    return"
+    slow = NUMPY_MODEL.replace("    return", waits)
     with started(tmp_path, slow) as server:
         busy = threading.Thread(target=post, args=(server, request()))
         busy.start()
-        connection = HTTPConnection("127.0.0.1", server.port, timeout=1)
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("GET", "/v1/card")
         assert json.loads(connection.getresponse().read())["card"]["name"] == "toy" and busy.is_alive()
+        may_end.touch()
         busy.join()
 
 

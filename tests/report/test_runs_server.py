@@ -39,7 +39,7 @@ def served(tmp_path: Path) -> Iterator[RunsServer]:
 
 
 def asked(server: RunsServer, path: str, method: str = "GET", host: str | None = None) -> tuple[int, str, dict]:
-    connection = http.client.HTTPConnection(LOOPBACK, server.server_port, timeout=5)
+    connection = http.client.HTTPConnection(LOOPBACK, server.server_port, timeout=60)
     connection.putrequest(method, path, skip_host=True)
     connection.putheader("Host", host or f"{LOOPBACK}:{server.server_port}")
     connection.endheaders()
@@ -117,7 +117,7 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     assert address.startswith("http://127.0.0.1:")
     time.sleep(0.2)
     program.send_signal(signal.SIGINT)
-    _, said = program.communicate(timeout=20)
+    _, said = program.communicate(timeout=120)
     assert program.returncode == 0
     assert said.startswith("1 run in ") and said.endswith("Stopped.\n") and "Traceback" not in said
 

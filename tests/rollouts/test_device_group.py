@@ -57,7 +57,7 @@ def plan(clips, clip_maker, toys):
 
 @pytest.fixture(scope="module")
 def group(toy_target):
-    with DeviceGroup(("cpu", "cpu"), target=toy_target("coded"), timeout=20, threads=1) as group:
+    with DeviceGroup(("cpu", "cpu"), target=toy_target("coded"), timeout=120, threads=1) as group:
         yield group
 
 
@@ -77,7 +77,7 @@ def same(rollouts, others) -> bool:
 
 @pytest.fixture(scope="module")
 def alone(toy_target):
-    with RolloutEngine(toy_target("coded"), timeout=20, threads=1) as engine:
+    with RolloutEngine(toy_target("coded"), timeout=120, threads=1) as engine:
         yield engine
 
 
@@ -98,10 +98,11 @@ def test_a_process_that_is_killed_costs_nothing(group, alone, plan, clips) -> No
 
 
 def test_whoever_stops_can_begin_again(group, alone, plan, clips) -> None:
-    before = [engine.pid for engine in group._engines]
+    """A process that starts again has no id yet (alexhawat/mergeCraft#277: what holds only on a quiet machine)."""
+    before = {engine.pid for engine in group._engines} - {None}
     with contextlib.closing(group.run(plan, clips.load)) as results:
         next(results)
-    assert not {engine.pid for engine in group._engines} & set(before)
+    assert not before & {engine.pid for engine in group._engines}
     assert same(by_batch(group.run(plan, clips.load)), by_batch(alone.run(plan, clips.load)))
 
 
@@ -139,7 +140,7 @@ def test_batches_of_a_device_that_is_lost_go_to_the_others(tmp_path, plan, clips
     code, loads = tmp_path / "mortal.py", tmp_path / "loads"
     code.write_text(DIES_AND_LOADS_NO_MORE)
     loads.mkdir()
-    arguments = {"model_args": {"folder": str(loads)}, "timeout": 20, "threads": 1}
+    arguments = {"model_args": {"folder": str(loads)}, "timeout": 120, "threads": 1}
     with DeviceGroup(("cpu", "cpu"), target=f"{code}:make", **arguments) as group:
         rollouts = by_batch(group.run(plan, clips.load))
     failed = [rollout for rollout in rollouts if rollout.failure]
@@ -150,7 +151,7 @@ def test_batches_of_a_device_that_is_lost_go_to_the_others(tmp_path, plan, clips
 def test_a_model_that_one_process_cannot_load_is_refused(toy_target) -> None:
     with (
         pytest.raises((ModelError, UsageError), match="--device cuda:77"),
-        DeviceGroup(("cpu", "cuda:77"), target=toy_target("coded"), timeout=20),
+        DeviceGroup(("cpu", "cuda:77"), target=toy_target("coded"), timeout=120),
     ):
         raise AssertionError("it was loaded")
 

@@ -24,7 +24,7 @@ class Reader:
         self.gate.set()
 
     def __call__(self, row: Row) -> Any:
-        self.gate.wait(10)
+        self.gate.wait(60)
         self.rows.append(row)
         self.threads.add(threading.current_thread().name)
         if row.seed == 4:

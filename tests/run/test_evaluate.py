@@ -111,7 +111,7 @@ def test_ctrl_c_prints_the_command_that_resumes(
         assert run(ask(out.path, word)) == 2
         assert "Another process is working" in capsys.readouterr().err
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "3 of 8" in said

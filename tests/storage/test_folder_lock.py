@@ -57,10 +57,10 @@ def test_who_waits_gets_the_lock_as_soon_as_it_is_given_back(tmp_path: Path) -> 
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert waiting.wait(10)
+    assert waiting.wait(60)
     path.unlink()
     os.close(held)
-    thread.join(10)
+    thread.join(60)
     assert len(later) == 1 and path.exists()
     with pytest.raises(BlockingIOError):
         locked_file(path)
