@@ -7,6 +7,7 @@ from dataclasses import replace as with_fields
 from pathlib import Path
 
 from physbench.errors import PhysbenchError, UsageError
+from physbench.leaderboard.board_lock import refuse_unchangeable
 from physbench.leaderboard.check_tables import PICTURES_CHECK, Tables, needs_archive
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import Challenge, challenge_file, issue_challenge
@@ -59,6 +60,7 @@ def admit(
             raise UsageError(needs_archive(claim))
         if not replace:
             refuse_present(entry_place(board, candidate.name), board)
+        refuse_unchangeable(board)
         refuse_unmeasurable(path, claim.card.spec, claim.card.scored_context, tables["truth"])
 
     with verified(path, with_fields(how, ready=ready)) as found:

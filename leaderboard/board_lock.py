@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,17 @@ from physbench.storage.folder_lock import locked_file
 
 BOARD_LOCK = ".lock"
 LONGEST_CHANGE = 30.0  # s; what is done under the lock takes milliseconds
+
+
+def refuse_unchangeable(board: Path) -> None:
+    """Raise UsageError where nothing can be added to a board. It takes no time, and what is added takes minutes."""
+    try:
+        with changing(board):
+            (board / "entries").mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=board / "entries"):
+                pass
+    except OSError as error:
+        raise UsageError(f"--board: {board} cannot be changed: {error.strerror}. Name another folder.") from error
 
 
 @contextmanager

@@ -159,6 +159,8 @@ def make_again(
         )
         for row in suite.rows
     ]
+    if problem := next(filter(None, map(_absent, jobs)), ""):  # seen at once, where the rest takes minutes
+        return not_possible("references", "the tracks are not whole"), failed("tracks", problem)
     found = _done(jobs, workers)
     golden = suite.golden
     other = [each.row.id for each in found if each.row in golden and golden[each.row].state_hash != each.state_hash]
@@ -175,6 +177,16 @@ def make_again(
     if problem is not None:
         return references, failed("tracks", f"{problem.row.id}: {problem.problem}")
     return references, _check_samples(made, claim, tables)
+
+
+def _absent(job: RescoreJob) -> str:
+    """The first file of tracks of a clip that is missing, or should not be there; "" where there is none."""
+    for sample, failure in enumerate(job.failures if job.with_tracks else ()):
+        path = job.sent.tracks(job.row.id, sample)
+        if path.is_file() != (failure is None):
+            wrong = "is missing" if failure is None else "tracks of a rollout that failed"
+            return f"{job.row.id}: {path.name}{' ' if failure is None else ': '}{wrong}"
+    return ""
 
 
 def rollout_name(clip_id: str, sample: int) -> str:

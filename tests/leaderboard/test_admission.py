@@ -57,6 +57,13 @@ def test_what_takes_milliseconds_is_asked_first(
     with pytest.raises(NotAdmittedError, match="32 hexadecimal digits"):
         model = ModelToRun(TINY_TARGET, 2, TINY_ARGS, device="cpu", draw="mine")
         admit(tiny_copy.path, board, replace(QUICK, model=model), diagnosis=False, replace=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"--board: .*file cannot be changed: File exists"):
+        admit(tiny_copy.path, tmp_path / "file", QUICK, diagnosis=False)
+    lost = sorted((tiny_copy.path / "tracks").glob("*.npz"))[-1]
+    lost.unlink()
+    with pytest.raises(NotAdmittedError, match=f"tracks: failed: .*{lost.name} is missing"):
+        admit(tiny_copy.path, board, QUICK, diagnosis=False, replace=True)
     assert len(entries(board)) == 1
 
 
