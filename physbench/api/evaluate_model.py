@@ -62,8 +62,7 @@ def evaluate(
     in a process of its own, or an object with a `card` and a `rollout` (FrameModel), as a training loop has one. An
     object is rolled out in this process, on its own device and in its own type, in evaluation mode, and the modes and
     random states of the training are put back. It loses the isolation of a process of its own: a crash is the crash of
-    the program, `timeout` ends nothing, and what `rollout` keeps of its tensors is made under inference mode and cannot
-    be trained through. `device`, `dtype`, `autocast`, `compile`, `model_arg`, `trust_code` and `resume` are for a
+    the program, and `timeout` ends nothing. `device`, `dtype`, `autocast`, `compile`, `model_arg`, `trust_code` and `resume` are for a
     MODEL only.
 
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -25,6 +26,20 @@ def iterate_chunks(answer: Any) -> Iterator[Any]:
     kind = type(answer).__name__
     hint = ": return the frames alone" if isinstance(answer, tuple | list | dict) else ""
     raise AnswerError(f"Expected a torch.Tensor or an iterator over tensors, got {kind}{hint}.")
+
+
+@contextmanager
+def ended(stream: Iterator[Any]) -> Iterator[Iterator[Any]]:
+    """A stream of chunks that is ended on leaving the block, read to its end or not.
+
+    A generator that waits within `with torch.no_grad():` would else leave that block, and switch gradients off for
+    whoever goes on, when it is collected.
+    """
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()
 
 
 def check_chunk(chunk: Any, batch: int, room: int, size: tuple[int, int], context: int) -> Tensor:

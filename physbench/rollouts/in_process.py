@@ -1,7 +1,7 @@
 """Rolls out a model object in this process, for training loops: with the same jobs, checks and batches.
 
 A model that hangs or crashes ends the program, and the time-out does not end a batch. The state of the training is
-kept: modes, random states and the setting of cuDNN are restored after each job.
+kept: modes, random states, whether gradients are recorded and the setting of cuDNN are restored after each job.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ def device_and_dtype(model: object) -> tuple[torch.device, torch.dtype]:
 
 @contextmanager
 def evaluation_mode(model: object) -> Iterator[None]:
-    """Put a model into evaluation mode within the context; modes and random states are restored after it."""
+    """Put a model into evaluation mode within the context; modes and random states are restored after it.
+
+    Tensors that the model keeps are such that it can be trained through them, also where the program around it is in
+    inference mode, as a validation is in Lightning.
+    """
     modes = {module: module.training for network in find_networks(model) for module in network.modules()}
     python_state, deterministic = random.getstate(), torch.backends.cudnn.deterministic
     numpy_state = np.random.get_state()  # noqa: NPY002
@@ -45,7 +49,7 @@ def evaluation_mode(model: object) -> Iterator[None]:
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count() if used else 0)
     mps_state = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.no_grad():
         try:
             torch.backends.cudnn.deterministic = True
             for module in modes:

@@ -16,7 +16,7 @@ from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.rollouts.frame_transfer import FrameReceiver, normalized_frames, to_device
-from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks
+from physbench.rollouts.frame_validation import AnswerError, check_chunk, ended, iterate_chunks
 from physbench.rollouts.messages import GLOBAL_RANDOMNESS
 from physbench.rollouts.model_calls import ModelCalls
 from physbench.rollouts.predict_states import predict_states
@@ -77,7 +77,7 @@ def make_generators(seeds: Sequence[int], device: torch.device) -> list[torch.Ge
     return made
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode: a model may keep tensors for its training, or ask for gradients within
 def predict(
     model: Model,
     request: RolloutRequest,
@@ -225,22 +225,22 @@ def _receive_chunks(
     context = 0 if request.context is None else request.context.shape[1]
     filled = 0
     last: list[Tensor] = []
-    stream = iterate_chunks(calls.run(call))
-    while True:
-        chunk = calls.run(lambda: next(stream, None))
-        if chunk is None:
-            break
-        if filled == span:
-            raise AnswerError(f"Expected {span} frames, got more: stop after `horizon` frames.")
-        frames = check_chunk(chunk, batch, span - filled, model.card.image_size, context)
-        if frames.device.type != calls.device.type and request.clips is None:
-            kinds = frames.device.type, calls.device.type
-            answer.notes.add(f"The frames are returned on {kinds[0]}, but the context is on {kinds[1]}.")
-        length = frames.shape[1]
-        last.append(received.store(frames, out[:, filled : filled + length], done + filled))
-        while last and sum(each.shape[1] for each in last[1:]) >= shown:
-            last.pop(0)
-        filled += length
+    with ended(iterate_chunks(calls.run(call))) as stream:
+        while True:
+            chunk = calls.run(lambda: next(stream, None))
+            if chunk is None:
+                break
+            if filled == span:
+                raise AnswerError(f"Expected {span} frames, got more: stop after `horizon` frames.")
+            frames = check_chunk(chunk, batch, span - filled, model.card.image_size, context)
+            if frames.device.type != calls.device.type and request.clips is None:
+                kinds = frames.device.type, calls.device.type
+                answer.notes.add(f"The frames are returned on {kinds[0]}, but the context is on {kinds[1]}.")
+            length = frames.shape[1]
+            last.append(received.store(frames, out[:, filled : filled + length], done + filled))
+            while last and sum(each.shape[1] for each in last[1:]) >= shown:
+                last.pop(0)
+            filled += length
     if filled < span:
         raise AnswerError(f"Expected {span} frames, got {filled}.")
     return last

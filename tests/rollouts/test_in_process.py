@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import types
 
@@ -86,6 +87,56 @@ def test_they_are_put_back_where_the_model_is_interrupted(clips, clip_maker, toy
         list(engine.run(plan, clips.load))
     assert net.training
     assert states() == before
+
+
+class Cached(torch.nn.Module):
+    """Makes a table when it is first called, and keeps it; asks for the gradient of an energy, as physics does."""
+
+    def __init__(self, toys) -> None:
+        super().__init__()
+        self.card = toys.card()
+        self.scale = torch.nn.Parameter(torch.tensor(0.5))
+        self.table: torch.Tensor | None = None
+        self.seen: torch.Tensor | None = None
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        if self.table is None:
+            self.table = torch.ones(frames.shape[-1])
+        return frames * self.scale * self.table
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        self.seen = context
+        with torch.enable_grad():
+            place = context[:, -1:].clone().requires_grad_()
+            (force,) = torch.autograd.grad((place**2).sum() / 2, place)
+        yield self(force).expand(-1, horizon, -1, -1, -1)
+
+
+class Endless(Cached):
+    """Does not end, and waits within a block without gradients for what is asked next."""
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        with torch.no_grad():
+            while True:
+                yield self(context[:, -1:])
+
+
+@pytest.mark.parametrize("kind", [Cached, Endless])
+@pytest.mark.parametrize("around", [contextlib.nullcontext, torch.inference_mode, torch.no_grad])
+def test_a_model_is_trained_through_what_it_kept(around, kind, clips, clip_maker, toys) -> None:
+    """Tables that a model caches while it is evaluated are not inference tensors (Dao-AILab/flash-attention#299,
+    unslothai/unsloth#2434), and gradients are recorded again, whatever waits within `no_grad`.
+    """
+    clips.add(clip_maker(0))
+    net = kind(toys)
+    with around(), InProcessEngine(net) as engine:
+        plan = engine.plan(list(clips), batch_size=1, load=clips.load, horizon=clips.horizon)
+        (rollout,) = (rollout for result in engine.run(plan, clips.load) for rollout in result)
+    assert bool(rollout.failure) == (kind is Endless), rollout.failure
+    assert net.table is not None and not net.table.is_inference()
+    assert net.seen is None or not net.seen.is_inference()
+    net(torch.ones(1, 3, 64, net.card.image_size[1])).sum().backward()
+    assert net.scale.grad is not None
 
 
 class Slotted:

@@ -120,18 +120,20 @@ def test_an_endless_or_short_answer_is_refused(toys, clip_maker) -> None:
         roll(TooShort(), part_of([clip_maker(0)], TooShort().card, 12))
 
 
-def test_models_run_in_inference_mode_and_get_a_contiguous_context(toys, clip_maker) -> None:
+def test_models_run_without_gradients_and_get_a_contiguous_context(toys, clip_maker) -> None:
     seen = {}
 
     class Curious(toys.Coded):
         def rollout(self, context, *, horizon, actions, prompts, generators):
-            seen.update(mode=torch.is_inference_mode_enabled(), contiguous=context.is_contiguous(), actions=actions)
-            seen.update(prompts=prompts, low=float(context.min()), high=float(context.max()))
+            seen.update(gradients=torch.is_grad_enabled(), inference=context.is_inference())
+            seen.update(contiguous=context.is_contiguous(), actions=actions, prompts=prompts)
+            seen.update(low=float(context.min()), high=float(context.max()))
             return context[:, -1:].expand(-1, horizon, -1, -1, -1)
 
     roll(Curious(), part_of([clip_maker(0)], Curious().card, 12))
     assert seen == {
-        "mode": True,
+        "gradients": False,
+        "inference": False,
         "contiguous": True,
         "actions": None,
         "prompts": [""],
