@@ -1,4 +1,4 @@
-"""Models that are diffusers pipelines in local folders: `diffusers:DIR`, or a folder with a model_index.json."""
+"""Models that are diffusers pipelines in local folders: `diffusers:DIR`, or a folder with the index of a pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from physbench.adapters.model_protocol import Model, ModelCard
-from physbench.adapters.pipeline_folder import INDEX, PipelineFolder, check_folder, folder_sha256, read_folder
+from physbench.adapters.pipeline_folder import PipelineFolder, check_folder, folder_sha256, is_pipeline, read_folder
 from physbench.adapters.pipeline_quirks import GUARDRAIL_PACKAGE, refusal
 from physbench.errors import ModelError
 from physbench.storage.user_paths import user_path
@@ -54,7 +54,7 @@ class DiffusersAdapter:
         return f"diffusers:DIR  a video pipeline in a local folder ({state})"
 
     def recognises(self, target: str) -> bool:
-        return (Path(target) / INDEX).is_file()
+        return is_pipeline(Path(target))
 
     def _folder(self, target: str) -> PipelineFolder:
         scheme, _, rest = target.partition(":")

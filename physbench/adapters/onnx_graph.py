@@ -13,6 +13,7 @@ Three forms are accepted. *Steps*: one graph with two parts side by side, told a
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,13 +106,49 @@ def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     _check_version(model, path)
     _check_operators(model, path)
-    for tensor in all_tensors(model):
-        _external_file(tensor, path)
+    files = [file for tensor in all_tensors(model) if (file := _external_file(tensor, path)) is not None]
     try:
-        onnx.checker.check_model(str(path))
+        # The checker wants plain files with one name for weights, and caches keep links: it is shown the graph alone.
+        onnx.checker.check_model(_without_weights(model) if files else str(path))
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path} is not a valid ONNX graph: {_first(error)}") from None
-    return model, read_layout(model, str(path))
+    layout = read_layout(model, str(path))
+    for tensor in all_tensors(model):
+        if (file := _external_file(tensor, path)) is not None:
+            _set_location(tensor, file.resolve().relative_to(weights_folder(path)))
+    return model, layout
+
+
+def _without_weights(model: ModelProto) -> ModelProto:
+    """A copy of a graph with weights of no values in the place of those that lie beside it."""
+    from onnx import ModelProto
+
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for tensor in all_tensors(copy):
+        if tensor.data_location == tensor.EXTERNAL:
+            tensor.ClearField("data_location")
+            tensor.ClearField("external_data")
+            tensor.dims[:] = [0]
+    return copy
+
+
+def _set_location(tensor: TensorProto, place: Path) -> None:
+    for entry in tensor.external_data:
+        if entry.key == "location":
+            entry.value = place.as_posix()
+
+
+def weights_folder(path: Path) -> Path:
+    """The folder in which the weights of a graph have to lie: its own.
+
+    A cache of models keeps files under their hashes, and a folder of links to them with their names: of a graph that is
+    such a link it is the folder that holds both, the cache of that model.
+    """
+    own, target = path.parent.resolve(), path.resolve()
+    if target.parent == own:
+        return own
+    return Path(os.path.commonpath([own, target.parent]))
 
 
 def _first(error: Exception) -> str:
@@ -150,21 +187,27 @@ def _check_operators(model: ModelProto, path: Path) -> None:
 
 
 def _external_file(tensor: TensorProto, path: Path) -> Path | None:
-    """The file beside the graph that holds a tensor, or None. Raises ModelError if it lies elsewhere or is short."""
+    """The file, or link to it, that holds a tensor, or None. Raises ModelError if it lies elsewhere or is short."""
     if tensor.data_location != tensor.EXTERNAL:
         return None
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    location, folder = entries.get("location", ""), path.resolve().parent
+    location = entries.get("location", "")
     where = f"{path}: the weights {tensor.name}"
+    # Beside the name that the user gives, as in a cache, or beside what that is a link to.
+    places = dict.fromkeys((path.parent.resolve(), path.resolve().parent))
     try:
-        file: Path = (folder / location).resolve()
-        file.is_file()
+        named = {folder: folder / os.path.normpath(folder / location) for folder in places}
+        file = next((each for each in named.values() if each.is_file()), next(iter(named.values())))
+        target = file.resolve()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL character, or a link to itself
         raise ModelError(f"{where} are said to lie in {location!a:.60}, which is no file: refused.") from None
-    if not location or not file.is_relative_to(folder) or file == folder:
+    beside = any(each.is_relative_to(folder) and each != folder for folder, each in named.items() if each == file)
+    if not location or not beside or not target.is_relative_to(weights_folder(path)):
         raise ModelError(f"{where} are said to lie in '{location}', outside of the graph's folder: refused.")
     if not file.is_file():
-        raise ModelError(f"{where} are missing: there is no file {file}. Copy it to the graph's folder.")
+        lost = f"{file} is a link to {target}, which is not there: download the model again"
+        copy = f"there is no file {file}. Copy it to the graph's folder"
+        raise ModelError(f"{where} are missing: {lost if file.is_symlink() else copy}.")
     try:
         start, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
     except ValueError:

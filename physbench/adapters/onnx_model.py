@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from physbench.adapters.onnx_graph import GraphLayout, read_onnx
+from physbench.adapters.onnx_graph import GraphLayout, read_onnx, weights_folder
 from physbench.adapters.onnx_nodes import part_of
 from physbench.adapters.stepped_model import SteppedModel
 from physbench.adapters.surprise_card import SurpriseCard
@@ -44,7 +44,7 @@ class GraphSession:
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes score meanwhile
-        folder = str(path.resolve().parent)
+        folder = str(weights_folder(path))
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         chosen: list[Any] = [provider] if kind == "cpu" else [(provider, {"device_id": index}), PROVIDERS["cpu"]]
         try:

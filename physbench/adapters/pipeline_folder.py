@@ -23,6 +23,7 @@ from physbench.printable import printable
 from physbench.storage.file_hash import add_file
 
 INDEX = "model_index.json"
+MODULAR_INDEX = "modular_model_index.json"  # of a pipeline that is put together from blocks when it is loaded
 PIPELINE_LIBRARIES = ("diffusers", "transformers")
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 HASHED = (".json", ".jinja", ".model", ".safetensors", ".txt")  # everything that decides the answers
@@ -79,7 +80,9 @@ def read_folder(path: Path) -> PipelineFolder:
         raise ModelError(describe_missing_path(path) if not path.exists() else f"{path} is not a folder.")
     index = path / INDEX
     if not index.is_file():
-        snapshots = sorted((path / "snapshots").glob(f"*/{INDEX}"))
+        if (path / MODULAR_INDEX).is_file():
+            raise ModelError(_modular(path))
+        snapshots = sorted((path / "snapshots").glob(f"*/*{INDEX}"))
         hint = f" Did you mean {snapshots[-1].parent}?" if snapshots else " It is written by `pipe.save_pretrained`."
         raise ModelError(f"{path} has no {INDEX}, so it is not the folder of a diffusers pipeline.{hint}")
     document = read_json(index)
@@ -101,6 +104,32 @@ def read_folder(path: Path) -> PipelineFolder:
                     raise ModelError(f"{index}: {word!a:.60} is no name of a component or class. {AGAIN}")
             components[name] = (value[0], value[1])
     return PipelineFolder(path, class_name, saved_by, components, options)
+
+
+def is_pipeline(path: Path) -> bool:
+    """Whether a folder is that of a diffusers pipeline."""
+    return (path / INDEX).is_file() or (path / MODULAR_INDEX).is_file()
+
+
+def _modular(path: Path) -> str:
+    """Why a modular pipeline is not rolled out, and what to do."""
+    document = read_json(path / MODULAR_INDEX)
+    name = printable(str(document.get("_class_name") or document.get("_blocks_class_name") or "")[:MAX_NAME])
+    elsewhere = {}  # where components come from, by component
+    for part, value in document.items():
+        source = value[-1] if isinstance(value, list) and value and isinstance(value[-1], dict) else {}
+        place = source.get("pretrained_model_name_or_path") or source.get("repo")
+        if isinstance(place, str) and not (path / part).is_dir():
+            elsewhere[part] = place
+    part, place = next(iter(elsewhere.items()), ("", ""))
+    lacks = f", and loads {len(elsewhere)} of its parts from elsewhere ({part!a:.60} from {place!a:.100})" * bool(part)
+    usual = f"{name.removesuffix('ModularPipeline')}Pipeline" if name.endswith("ModularPipeline") else "Pipeline"
+    return (
+        f"{path} is a modular pipeline of diffusers ({name or 'without a name'}): it is put together from blocks when "
+        f"it is loaded{lacks}. Pipelines with a {INDEX} are rolled out.\nSave one of the same parts: "
+        f"pipe = ModularPipeline.from_pretrained(DIR); pipe.load_components(); {usual}(**pipe.components)"
+        ".save_pretrained(OTHER)"
+    )
 
 
 def _is_name(text: str) -> bool:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from physbench.adapters.checkpoints import prefix_words
 from physbench.adapters.pipeline_folder import PipelineFolder, weight_files
 from physbench.adapters.pipeline_plan import PipelinePlan
 from physbench.adapters.pipeline_quirks import GUARDED, GUARDRAIL_PACKAGE
@@ -154,9 +155,10 @@ def _refuse_missing_tensors(pipe: Any, folder: PipelineFolder, variant: str | No
         missing = sorted(set(component.state_dict()) - stored)
         if missing:
             more = f" and {len(missing) - NAMED_TENSORS} more" if len(missing) > NAMED_TENSORS else ""
+            words = prefix_words(missing, stored) or "Are the weights and config.json of one version?"
             raise ModelError(
-                f"{folder.path / name} lacks {', '.join(missing[:NAMED_TENSORS])}{more}, which a {class_name} needs: "
-                "are the weights and config.json of one version?"
+                f"{folder.path / name} lacks {', '.join(missing[:NAMED_TENSORS])}{more}, which a {class_name} needs. "
+                + words
             )
 
 

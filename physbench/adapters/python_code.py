@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from physbench.adapters.checkpoints import state_dict_words
 from physbench.adapters.factory_arguments import factory_arguments
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.errors import ModelError, PhysbenchError, nearest
@@ -41,7 +42,8 @@ def _build(
     except PhysbenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{where} failed: {describe_error(error)}") from error
+        words = state_dict_words(error)
+        raise ModelError(f"{where} failed: {describe_error(error)}{chr(10) if words else ''}{words}") from error
 
 
 def _member(module: ModuleType, name: str, where: str) -> Any:

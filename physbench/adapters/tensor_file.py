@@ -1,5 +1,7 @@
 """Reads and writes .safetensors files with the metadata key "physbench", which holds a JSON document.
 
+A large checkpoint may lie in several files, its shards, beside an index that says which tensor is in which of them.
+
 Reading takes no torch. The document:
 
 {"architecture": "objects", "config": {...}, "card": {...}, "training": {...}}
@@ -7,6 +9,7 @@ Reading takes no torch. The document:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 METADATA_KEY = "physbench"
+INDEX_END = ".safetensors.index.json"  # of the name of an index
+COPY_AGAIN = "Download or copy it again."
 MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
 MAX_TENSORS = 100_000
 CARD_KINDS: Mapping[str, type[ModelCard]] = {"frames": ModelCard, "surprise": SurpriseCard}  # what is answered
@@ -33,8 +38,9 @@ DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16"
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Type, shape and position in the file of one tensor."""
+    """Type, shape and position in its file of one tensor."""
 
+    file: Path
     dtype: str
     shape: tuple[int, ...]
     start: int  # bytes in the file
@@ -43,7 +49,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """The header of a .safetensors file."""
+    """The header of a .safetensors file, or those of all shards together."""
 
     tensors: dict[str, TensorInfo]
     metadata: dict[str, str]
@@ -69,11 +75,72 @@ def looks_like_safetensors(path: Path) -> bool:
     return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES and start[8:9] == b"{"
 
 
+def find_index(path: Path) -> Path | None:
+    """The index of a checkpoint in shards: `path` itself, or the only one in a folder; None where there is none."""
+    if path.name.endswith(INDEX_END) and path.is_file():
+        return path
+    found = sorted(path.glob(f"*{INDEX_END}")) if path.is_dir() else []
+    return found[0] if len(found) == 1 else None
+
+
+def index_of_shard(path: Path) -> Path | None:
+    """The index beside a file that names it as one of its shards."""
+    for index in sorted(path.parent.glob(f"*{INDEX_END}")) if path.is_file() else []:
+        try:
+            if path.name in read_index(index)[0].values():
+                return index
+        except ModelError:
+            continue
+    return None
+
+
+def index_metadata(index: Path) -> dict[str, str]:
+    """The metadata of a checkpoint in shards, of its index and of these; empty where they cannot be read."""
+    try:
+        return read_header(index).metadata
+    except ModelError:
+        return {}
+
+
+def read_index(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The shard of each tensor, a file beside the index, and the texts of its metadata. Raises ModelError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        shards, metadata = document["weight_map"], document.get("metadata") or {}
+        if not shards or not all(isinstance(each, str) and Path(each).name == each for each in shards.values()):
+            raise ValueError("weight_map: expected the name of a file beside it for each tensor")
+        return dict(shards), {key: text for key, text in metadata.items() if isinstance(text, str)}
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path} is no index of a checkpoint in shards ({error}). {COPY_AGAIN}") from None
+
+
+def _read_shards(path: Path) -> TensorHeader:
+    """The headers of all shards of an index. Raises ModelError where they are not those that it was written for."""
+    shards, metadata = read_index(path)
+    names = sorted(set(shards.values()))
+    if absent := [name for name in names if not (path.parent / name).is_file()]:
+        raise ModelError(
+            f"{path}: {len(absent)} of the {len(names)} files that it names are not there (the first is {absent[0]}): "
+            "was the download finished?"
+        )
+    tensors: dict[str, TensorInfo] = {}
+    for name in names:
+        header = read_header(path.parent / name)
+        tensors |= header.tensors
+        metadata |= header.metadata
+    if wrong := sorted(set(shards) - set(tensors)):
+        raise ModelError(f"{path} names {wrong[0]}, which none of its files holds: of another save. {COPY_AGAIN}")
+    return TensorHeader(tensors, metadata)
+
+
 def read_header(path: Path) -> TensorHeader:
-    """Read and check the header against the file's length. Raises ModelError."""
-    again = "Download or copy it again."
+    """Read and check the header against the file's length; of an index those of all its shards. Raises ModelError."""
+    if path.name.endswith(INDEX_END):
+        return _read_shards(path)
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ModelError(f"{path} is not a file. {again}")
+        raise ModelError(f"{path} is not a file. {COPY_AGAIN}")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -82,7 +149,7 @@ def read_header(path: Path) -> TensorHeader:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     if len(text) < length:
-        raise ModelError(f"{path} is truncated: its header needs {8 + length} bytes, the file has {size}. {again}")
+        raise ModelError(f"{path} is truncated: its header needs {8 + length} bytes, the file has {size}. {COPY_AGAIN}")
     if text.count(b'"data_offsets"') > MAX_TENSORS:  # parsed, they would take fifteen times the bytes of the text
         raise ModelError(f"{path} holds more than {MAX_TENSORS:,} tensors, more than any network of this version has.")
     try:
@@ -92,6 +159,7 @@ def read_header(path: Path) -> TensorHeader:
             raise ValueError("its metadata is not a table of strings")
         tensors = {
             name: TensorInfo(
+                path,
                 entry["dtype"],
                 tuple(entry["shape"]),
                 8 + length + entry["data_offsets"][0],
@@ -105,11 +173,11 @@ def read_header(path: Path) -> TensorHeader:
             if info.stop - info.start != math.prod(info.shape) * DTYPE_BYTES.get(info.dtype, 1):
                 raise ValueError(f"the bytes of tensor {name} do not match its shape")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ModelError(f"{path} is corrupt: its header cannot be read ({error}). {again}") from None
+        raise ModelError(f"{path} is corrupt: its header cannot be read ({error}). {COPY_AGAIN}") from None
     end = max([info.stop for info in tensors.values()], default=8 + length)
     if size != end:
         what = "is truncated" if size < end else "is corrupt"
-        raise ModelError(f"{path} {what}: its header describes {end} bytes, the file has {size}. {again}")
+        raise ModelError(f"{path} {what}: its header describes {end} bytes, the file has {size}. {COPY_AGAIN}")
     return TensorHeader(tensors, metadata)
 
 
@@ -167,15 +235,16 @@ def hash_tensors(path: Path, header: TensorHeader | None = None) -> str:
     """Hash of tensors and metadata, which, unlike the bytes of the file, is the same after every save."""
     header = header or read_header(path)
     digest = hashlib.sha256(json.dumps(_canonical(header.metadata), sort_keys=True).encode())
-    with path.open("rb") as file:
+    with contextlib.ExitStack() as stack:
+        files = {each: stack.enter_context(each.open("rb")) for each in {info.file for info in header.tensors.values()}}
         for name, info in sorted(header.tensors.items()):
             digest.update(f"\n{name} {info.dtype} {list(info.shape)}\n".encode())
-            file.seek(info.start)
+            files[info.file].seek(info.start)
             left = info.stop - info.start
             while left:
-                block = file.read(min(left, 1 << 22))
+                block = files[info.file].read(min(left, 1 << 22))
                 if not block:
-                    raise ModelError(f"{path} is truncated. Download or copy it again.")
+                    raise ModelError(f"{info.file} is truncated. {COPY_AGAIN}")
                 digest.update(block)
                 left -= len(block)
     return digest.hexdigest()

@@ -25,7 +25,7 @@ from physbench.adapters.pickle_scan import (
     pickles_in_zip,
     unsafe_globals,
 )
-from physbench.adapters.tensor_file import METADATA_KEY, looks_like_safetensors
+from physbench.adapters.tensor_file import INDEX_END, METADATA_KEY, find_index, looks_like_safetensors
 from physbench.adapters.videos_containers import DEMUXERS
 from physbench.errors import nearest
 from physbench.plugins import entry_points
@@ -106,11 +106,35 @@ def _describe_missing_target(target: str, path: Path) -> str:
     return f"{describe_missing_path(path)}\n`physbench models list` shows what can be evaluated."
 
 
+SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
+PIPELINE_PARTS = ("transformer", "unet", "vae", "text_encoder")  # folders of a diffusers pipeline
+
+
+def _snapshot(path: Path) -> Path | None:
+    """The newest snapshot in a folder of a cache of models, "models--OWNER--NAME"."""
+    found = [each for each in (path / "snapshots").glob("*") if each.is_dir()]
+    return max(found, key=lambda each: each.stat().st_mtime, default=None)
+
+
 def _describe_folder(path: Path) -> str:
     if refused := refused_folder(path):
         return refused
     names = sorted(entry.name for entry in path.iterdir())
+    if snapshot := _snapshot(path):
+        return f"{path} is a cache of a model with its snapshots. Did you mean {snapshot}?"
+    if parts := [name for name in names if (path / name / "config.json").is_file() and name in PIPELINE_PARTS]:
+        return (
+            f"{path} holds parts of a diffusers pipeline ({', '.join(parts)}) and no model_index.json, which says what "
+            "they make. It is written by `pipe.save_pretrained`."
+        )
     checkpoints = [name for name in names if looks_like_safetensors(path / name)]
+    shards = [name for name in checkpoints if SHARD.search(name)]
+    if shards and find_index(path) is None:
+        return (
+            f"{path} holds {len(shards)} files of a checkpoint in shards ({shards[0]}) without their index, "
+            f"model{INDEX_END}. Copy it there, too."
+        )
+    checkpoints = [name for name in checkpoints if name not in shards]
     if checkpoints:
         return f"{path} is a folder. Did you mean {' or '.join(str(path / name) for name in checkpoints[:3])}?"
     if "manifest.json" in names:
@@ -187,6 +211,17 @@ def _describe_zip(path: Path) -> str:
     return _describe_pickle(path, parts)
 
 
+def _wrapper_words(texts: set[str]) -> str:
+    """Says that most names of a checkpoint have the prefix of a wrapper, without which a layout may be known; or ""."""
+    from physbench.adapters.checkpoints import WRAPPERS
+
+    heads = [text.partition(".")[0] for text in texts if "." in text]
+    word = next((word for word in WRAPPERS if 2 * heads.count(word) > len(heads)), None)
+    if word is None:
+        return ""
+    return f"Its names have the prefix {word}., which comes from {WRAPPERS[word]}: save it without. "
+
+
 def _describe_pickle(path: Path, parts: list[bytes]) -> str:
     try:
         names = set().union(*(imported_globals(part) for part in parts))
@@ -200,7 +235,8 @@ def _describe_pickle(path: Path, parts: list[bytes]) -> str:
         shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{HINT_SAFE_FORMATS}"
     schemes = ", ".join(entry_points.entries("physbench.architectures"))
+    wrapped = _wrapper_words(texts)
     return (
-        f"{path} is a checkpoint of plain tensors that does not say which architecture reads it. {HINT_WRAP}\n"
+        f"{path} is a checkpoint of plain tensors that does not say which architecture reads it. {wrapped}{HINT_WRAP}\n"
         f"Or save the tensors as .safetensors with the metadata key '{METADATA_KEY}' (architectures here: {schemes})."
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
+from physbench.adapters.checkpoints import prefix_words
 from physbench.adapters.pipeline_load import NAMED_TENSORS, forbid_network
 from physbench.adapters.surprise_windows import WindowPlan
 from physbench.adapters.untrained_copy import take_weights
@@ -135,6 +136,8 @@ def load_surprised(path: Path, plan: WindowPlan, device: torch.device, dtype: to
     wrong = sorted(found["missing_keys"]) + sorted(str(each[0]) for each in found["mismatched_keys"])
     if wrong:
         named = ", ".join(wrong[:NAMED_TENSORS]) + (" ..." if len(wrong) > NAMED_TENSORS else "")
-        raise ModelError(f"{path} lacks weights of {kind.__name__}, or has them in other sizes: {named}.")
+        words = prefix_words(found["missing_keys"], found["unexpected_keys"])
+        lacks = f"{path} lacks weights of {kind.__name__}, or has them in other sizes: {named}."
+        raise ModelError(f"{lacks} {words}".rstrip())
     network = network.to(device).eval().requires_grad_(False)
     return (LatentSurprise if plan.kind == "vjepa2" else PixelSurprise)(plan, network)

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from physbench import ModelCard
-from physbench.adapters.checkpoints import compare_tensors
+from physbench.adapters.checkpoints import compare_tensors, prefix_words, state_dict_words
 from physbench.adapters.load_model import check_target, model_sha256
-from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
+from physbench.adapters.tensor_file import read_checkpoint, read_header, save_checkpoint
 from physbench.errors import ModelError
 from physbench.plugins import entry_points
 
@@ -183,3 +183,132 @@ def test_unknown_references_are_told() -> None:
         check_target("reference:tooy")
     with pytest.raises(ModelError, match="Make one with `physbench train toy`"):
         check_target("reference:toy")
+
+
+NAMES = ("net.conv.weight", "net.conv.bias", "head.weight")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "cause"),
+    [
+        ("_orig_mod.", "which comes from torch.compile"),  # huggingface/pytorch-image-models#2003
+        ("module.", "which comes from DataParallel"),  # aks2203/deep-thinking#5
+        ("module._orig_mod.", "torch.compile and DataParallel"),  # FareedKhan-dev/train-llm-from-scratch#36
+        ("model.", "a module around the network"),
+        ("ema.", "a running mean"),
+        ("world_model.", "differs. Save"),
+    ],
+)
+def test_a_prefix_that_alone_differs_is_named(prefix: str, cause: str) -> None:
+    words = prefix_words(NAMES, [prefix + name for name in (*NAMES, "more")])
+    assert f"Only the prefix {prefix} differs" in words and cause in words
+    assert f'name.removeprefix("{prefix}")' in words and len(words.splitlines()) == 1
+    lost = prefix_words([prefix + name for name in NAMES], NAMES)
+    assert f"Only the prefix {prefix} differs, which the file lacks" in lost and f'"{prefix}" + name' in lost
+
+
+def test_prefixes_within_names_and_several_of_them_are_named() -> None:
+    inside = ["net._orig_mod.conv.weight", "net._orig_mod.conv.bias", "head.weight"]
+    assert 'name.replace("_orig_mod.", "")' in prefix_words(NAMES, inside)
+    both = [prefix + name for prefix in ("model.", "ema.") for name in NAMES]
+    assert "they are there behind ema. and model. each" in prefix_words(NAMES, both)
+    assert prefix_words(NAMES, ["net.conv.weight2", "another.bias"]) == ""
+    assert prefix_words([], NAMES) == prefix_words(NAMES, []) == ""
+
+
+def test_a_checkpoint_of_a_wrapped_network_says_so(saved, load, tmp_path) -> None:
+    """Where the architecture compares names, where torch does, and in a factory of the user's."""
+    tensors = {f"_orig_mod.{name}": tensor for name, tensor in Toy(CARD, 3).state_dict().items()}
+    for config in ({"width": 3, "compare": True}, {"width": 3}):
+        with pytest.raises(ModelError, match=r"Only the prefix _orig_mod\. differs") as caught:
+            load(saved(tensors=tensors, config=config))
+        assert len(str(caught.value).splitlines()) <= 2
+    factory = tmp_path / "mine.py"
+    factory.write_text(
+        "import torch\n\ndef make(*, device, dtype):\n    net = torch.nn.Linear(3, 2)\n"
+        "    net.load_state_dict({f'module.{name}': tensor for name, tensor in net.state_dict().items()})\n"
+    )
+    with pytest.raises(ModelError, match=r"mine\.py:make failed(.|\n)*Only the prefix module\. differs"):
+        load(f"{factory}:make")
+    assert state_dict_words(ValueError("loading state_dict")) == ""
+
+
+def test_a_pickle_of_a_wrapped_network_says_so(tmp_path) -> None:
+    """A known layout is found by its names, and they are other ones."""
+    torch.save({f"_orig_mod.{name}": torch.ones(1) for name in NAMES}, tmp_path / "wrapped.pt")
+    with pytest.raises(ModelError, match=r"Its names have the prefix _orig_mod\., which comes from torch\.compile"):
+        check_target(str(tmp_path / "wrapped.pt"))
+
+
+@pytest.fixture
+def sharded(saved, tmp_path):
+    """Write the checkpoint of `saved` in two files with an index. Returns the index."""
+
+    def write(folder="sharded", **metadata):
+        whole = saved()
+        text = {"physbench": read_header(whole).metadata["physbench"]}
+        place = tmp_path / folder
+        place.mkdir()
+        table = {}
+        for number, (name, tensor) in enumerate(load_file(whole).items(), 1):
+            table[name] = f"model-{number:05}-of-00002.safetensors"
+            save_file({name: tensor}, place / table[name], metadata=text if metadata.get("keyed", True) else None)
+        index = place / "model.safetensors.index.json"
+        index.write_text(json.dumps({"metadata": {"total_size": 32}, "weight_map": table}))
+        return index
+
+    return write
+
+
+def test_a_checkpoint_in_shards_is_loaded_by_its_index_or_folder(sharded, saved, load) -> None:
+    index = sharded()
+    whole = load(saved())
+    for target in (index, index.parent, f"safetensors:{index.parent}"):
+        assert torch.equal(load(target).layer.weight, whole.layer.weight)
+    assert model_sha256(str(index.parent)) == model_sha256(str(saved()))
+    (index.parent / "config.json").write_text("{}")  # of another library, and ours all the same
+    assert load(index.parent).card == CARD
+
+
+def test_shards_that_do_not_belong_together_are_told(sharded) -> None:
+    """An index may name files that were not downloaded (sgl-project/sglang#32279), or be of another save
+    (Blaizzy/mlx-vlm#1827).
+    """
+    index = sharded()
+    first, second = (index.parent / f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
+    with pytest.raises(ModelError, match=r"is one of several files .* Give their index: .*index\.json$"):
+        check_target(str(first))
+    content = second.read_bytes()
+    second.unlink()
+    with pytest.raises(ModelError, match=r"1 of the 2 files .* not there \(the first is model-00002-of-00002"):
+        check_target(str(index.parent))
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(ModelError, match=r"which none of its files holds: of another save"):
+        check_target(str(index))
+    second.write_bytes(content[:-4])
+    with pytest.raises(ModelError, match=r"00002-of-00002\.safetensors is truncated"):
+        check_target(str(index))
+    second.write_bytes(content)
+    for text in ("{", "{}", '{"weight_map": {"a": "../b"}}', '{"weight_map": {"a": 1}}', "[]"):
+        index.write_text(text)
+        with pytest.raises(ModelError, match="is no index of a checkpoint in shards"):
+            check_target(str(index))
+    index.unlink()
+    with pytest.raises(ModelError, match=r"holds 2 files of a checkpoint in shards .* without their index"):
+        check_target(str(index.parent))
+
+
+def test_shards_of_another_library_are_not_taken_for_one_of_ours(sharded) -> None:
+    index = sharded(keyed=False)
+    with pytest.raises(ModelError, match=r"index\.json holds 2 tensors but no metadata key 'physbench'"):
+        check_target(str(index.parent))
+    (index.parent / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="is a transformers model"):
+        check_target(str(index.parent))
+
+
+def test_the_cache_of_a_model_names_its_snapshot(tmp_path) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    with pytest.raises(ModelError, match=f"cache of a model with its snapshots. Did you mean {snapshot}"):
+        check_target(str(tmp_path / "models--a--b"))

@@ -1,5 +1,6 @@
 """Models in .onnx files: the same frames as torch, and what is refused."""
 
+import os
 import sys
 
 import numpy as np
@@ -112,6 +113,41 @@ def test_weights_elsewhere_are_refused(tmp_path) -> None:
         assert "which is no file" in told(external(inner / "model.onnx", location))
     assert "end behind the end" in told(external(inner / "model.onnx", offset=64))
     assert "no valid place" in told(external(inner / "model.onnx", offset="x"))
+
+
+@pytest.mark.parametrize("under", ["", "onnx"])
+def test_a_graph_and_weights_that_a_cache_keeps_behind_links_are_read(under, load, tmp_path, monkeypatch) -> None:
+    """Under their hashes, with a folder of links that have their names (microsoft/onnxruntime#27353,
+    robertknight/rten#1334); also where a link itself is used.
+    """
+    plain = external(tmp_path / "model.onnx")
+    blobs, names = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / "0123" / under
+    blobs.mkdir(parents=True)
+    names.mkdir(parents=True)
+    for number, name in enumerate(("model.onnx", "weights.bin")):
+        (blobs / f"{number:064}").write_bytes((tmp_path / name).read_bytes())
+        (names / name).symlink_to(os.path.relpath(blobs / f"{number:064}", names))
+    monkeypatch.chdir("/")
+    context = torch.rand(2, 4, 3, 64, 64)
+    assert torch.equal(rolled(load(names / "model.onnx"), context, 5), rolled(load(plain), context, 5))
+    assert model_sha256(str(names / "model.onnx")) == model_sha256(str(plain))
+    (tmp_path / "linked.onnx").symlink_to(names / "model.onnx")  # the weights lie beside what it is a link to
+    (tmp_path / "weights.bin").unlink()
+    (blobs / f"{1:064}").unlink()
+    assert f"is a link to {blobs / f'{1:064}'}, which is not there" in told(names / "model.onnx")
+    (tmp_path / "secret.bin").write_bytes(WEIGHTS.tobytes())
+    (names / "weights.bin").unlink()
+    (names / "weights.bin").symlink_to(tmp_path / "secret.bin")
+    assert "outside of the graph's folder" in told(names / "model.onnx")
+
+
+def test_weights_that_a_cache_keeps_as_hard_links_are_read(load, tmp_path) -> None:
+    """The checker of onnx refuses those for what is read by it (onnx/onnx#7686)."""
+    path = external(tmp_path / "model.onnx")
+    (tmp_path / "blob").hardlink_to(tmp_path / "weights.bin")
+    context = torch.rand(2, 4, 3, 64, 64)
+    frames = rolled(load(path), context, 5)
+    assert (frames - torch_frames(context, torch.zeros(2, 5, 3))).abs().max() < 1e-5
 
 
 def renamed(old, new):

@@ -5,8 +5,11 @@ import os
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from tiny_pipelines import edit_json
 
+from physbench.adapters.load_model import check_target, find_adapter, load_model
 from physbench.adapters.pipeline_folder import check_folder, folder_sha256, read_folder
 from physbench.errors import ModelError
 
@@ -39,6 +42,37 @@ def test_no_pipeline_at_all(tmp_path) -> None:
     assert "does not say which pipeline class" in told(snapshot)
     (snapshot / "model_index.json").write_text("{")
     assert "not valid JSON" in told(snapshot)
+
+
+def test_a_modular_pipeline_is_told(tmp_path) -> None:
+    """It has an index of its own alone (huggingface/diffusers#13192), with parts that may lie elsewhere."""
+    where = {"pretrained_model_name_or_path": "a/b", "subfolder": "vae", "type_hint": ["diffusers", "AutoencoderKLWan"]}
+    document = {"_class_name": "WanModularPipeline", "vae": [None, None, where], "scheduler": [None, None, where]}
+    (tmp_path / "modular_model_index.json").write_text(json.dumps(document))
+    (tmp_path / "scheduler").mkdir()
+    text = told(tmp_path)
+    assert "is a modular pipeline of diffusers (WanModularPipeline)" in text
+    assert "loads 1 of its parts from elsewhere ('vae' from 'a/b')" in text and "WanPipeline(**pipe.components)" in text
+    assert find_adapter(str(tmp_path)).name == "diffusers"
+    for broken in ("{}", '{"vae": [1], "x": [{}]}'):
+        (tmp_path / "modular_model_index.json").write_text(broken)
+        assert "is a modular pipeline of diffusers" in told(tmp_path)
+    (tmp_path / "modular_model_index.json").write_text("{")
+    assert "not valid JSON" in told(tmp_path)
+
+
+def test_parts_of_a_pipeline_without_an_index_are_told(folder) -> None:
+    """As a training leaves them (huggingface/diffusers#3468)."""
+    (folder / "model_index.json").unlink()
+    with pytest.raises(ModelError, match=r"parts of a diffusers pipeline \(.*transformer.*\) and no model_index.json"):
+        check_target(str(folder))
+
+
+def test_weights_of_a_wrapped_network_say_so(tiny, folder) -> None:
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    save_file({f"_orig_mod.{name}": tensor for name, tensor in load_file(weights).items()}, weights)
+    with pytest.raises(ModelError, match=r"Only the prefix _orig_mod\. differs, which comes from torch\.compile"):
+        load_model(f"diffusers:{folder}", device=torch.device("cpu"), dtype=torch.float32)
 
 
 def test_components_that_are_missing_or_half(folder) -> None:
