@@ -2,7 +2,8 @@
 
 What one needs for an evaluation, a model, a task or a scorer of one's own is imported from here:
 
-- evaluations: `evaluate`, `Evaluation`, `PhysbenchError`;
+- evaluations: `evaluate`, `load`, `Evaluation`, `PhysbenchError`; in a training `LightningCallback`, `to_tensorboard`,
+  `to_wandb`;
 - models: `ModelCard`, `FrameModel`, `SteppedModel`, `PrivilegedModel`; of surprise `SurpriseCard`, `SurpriseModel`; of
   states `StateCard`, `StateModel`, and the names of the columns that they are given, `STATE_COLUMNS`,
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from physbench.adapters.surprise_card import SurpriseCard as SurpriseCard
     from physbench.api.evaluate_model import evaluate as evaluate
     from physbench.api.evaluation import Evaluation as Evaluation
+    from physbench.api.evaluation import load as load
+    from physbench.api.lightning_callback import LightningCallback as LightningCallback
+    from physbench.api.training_loggers import to_tensorboard as to_tensorboard
+    from physbench.api.training_loggers import to_wandb as to_wandb
     from physbench.clips.clip import Clip as Clip
     from physbench.clips.task import Parameter as Parameter
     from physbench.clips.task import Params as Params
@@ -81,7 +86,9 @@ _NAMES = {
     # evaluations
     "physbench.errors": ("PhysbenchError",),
     "physbench.api.evaluate_model": ("evaluate",),
-    "physbench.api.evaluation": ("Evaluation",),
+    "physbench.api.evaluation": ("Evaluation", "load"),
+    "physbench.api.lightning_callback": ("LightningCallback",),
+    "physbench.api.training_loggers": ("to_tensorboard", "to_wandb"),
     # models
     "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel", "StateModel", "SurpriseModel"),
     "physbench.adapters.state_card": ("BODY_COLUMNS", "STATE_COLUMNS", "STATIC_COLUMNS", "StateCard"),

@@ -1,8 +1,13 @@
-"""Worker processes: one core each, silent on Ctrl-C, gone with the program that started them."""
+"""Worker processes: one core each, silent on Ctrl-C, gone with the program that started them.
+
+A program may be one that starts no processes: a daemonic worker of somebody's pool or data loader, or one on a system
+without semaphores. There its own process does the jobs, one after the other.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import multiprocessing
 import os
@@ -47,6 +52,8 @@ _notice: list[Any] = []  # in a worker: the event of its pool, to be set
 LONGEST_TEMPORARY = 70
 PATIENCE = 1.0  # s that jobs which write files have after Ctrl-C
 FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more than it saves
+# With these a system refuses processes or semaphores altogether: no /dev/shm, no such call, not allowed, too many.
+REFUSALS = (errno.ENOENT, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EAGAIN)
 
 
 class WorkerDiedError(PhysbenchError):
@@ -67,6 +74,31 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def worker_count(asked: int | None) -> int:
+    """Processes of a run that asks for so many, None for one per core; 0: this process does what they would."""
+    if asked == 0 or no_processes():
+        return 0
+    return asked or cores()
+
+
+def no_processes() -> str:
+    """Why this process may start no others, or "" where it may."""
+    if multiprocessing.current_process().daemon:
+        return "it is a daemonic one, as those of a multiprocessing.Pool and a data loader are"
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (ImportError, OSError) as error:
+        if _is_refused(error):
+            return f"the system has no semaphores for it ({getattr(error, 'strerror', None) or error})"
+        # A full disk is said where workers are asked for.
+    return ""
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether an error means that this system starts no processes, or has no semaphores for them."""
+    return isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in REFUSALS)
+
+
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -78,6 +110,17 @@ def notify() -> None:
     """In a worker: set `noticed` of its pool. Elsewhere it does nothing."""
     for event in _notice:
         event.set()
+
+
+@contextmanager
+def _noticed_by(event: Any) -> Iterator[None]:
+    """What `notify` sets while this process does a job itself."""
+    before = list(_notice)
+    _notice[:] = [event]
+    try:
+        yield
+    finally:
+        _notice[:] = before
 
 
 def _start(preload: Sequence[str], notice: Any, files: str, hashes: Mapping[Path, str]) -> None:
@@ -179,9 +222,20 @@ def start_fork_server(preload: Sequence[str]) -> str:
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
     _take_short_temporary_folder()
     with _signals_ignored(), _environment_of_workers():
-        forkserver.ensure_running()
-    _end_fork_server_at_exit()
+        try:
+            forkserver.ensure_running()
+        except ChildProcessError:  # it is that of the process which this one was forked from
+            _forget_fork_server()
+            forkserver.ensure_running()
+    _end_fork_server_at_exit(os.getpid())
     return "forkserver"
+
+
+def _forget_fork_server() -> None:
+    """Let go of a fork server that is no child of this process: whose it is has it still."""
+    server: Any = forkserver._forkserver
+    os.close(server._forkserver_alive_fd)
+    server._forkserver_address = server._forkserver_alive_fd = server._forkserver_pid = None
 
 
 def _take_short_temporary_folder() -> None:
@@ -197,7 +251,7 @@ def _take_short_temporary_folder() -> None:
 
 
 @cache
-def _end_fork_server_at_exit() -> None:
+def _end_fork_server_at_exit(process: int) -> None:
     """End the fork server and wait for it when this program ends, so that `time` counts the time of its workers.
 
     That is after multiprocessing has ended or joined all that the server has started.
@@ -241,6 +295,16 @@ def _semaphores() -> Iterator[None]:
         ) from error
 
 
+def _done_at_once(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+    """A job that this process has done. Ctrl-C ends it, and whoever asked for it."""
+    future: Future[R] = Future()
+    try:
+        future.set_result(function(*args, **kwargs))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
 class WorkerPool:
     """`with WorkerPool(2) as pool: future = pool.submit(function, ...)`.
 
@@ -248,7 +312,8 @@ class WorkerPool:
     soon as `submit` returns. Only Ctrl-C may leave a request that waits at it; then it goes too.
 
     Args:
-        workers: Number of processes.
+        workers: Number of processes. With 0, or where none may be started, a job is done by this process, when it is
+            submitted.
         preload: Names of modules that are imported once, for all workers.
         patient: Finish the jobs that are running when the block is left on an error, as fits jobs of a second that
             write files; on Ctrl-C those that end within PATIENCE. By default the workers are killed.
@@ -257,32 +322,57 @@ class WorkerPool:
         WorkerDiedError: On leaving the block, if a worker died.
     """
 
-    shares_memory = True  # processes of this machine, which see what this one shares
+    shares_memory: bool  # whether its processes see what this one shares with them
 
     def __init__(self, workers: int, preload: Sequence[str] = (), *, patient: bool = False) -> None:
         self._patient = patient
-        context = multiprocessing.get_context(start_fork_server(preload))
         self._kills = out_of_memory_kills()
+        self.noticed: Any = threading.Event()  # set once a worker has called `notify`
+        self._executor: ProcessPoolExecutor | None = None  # None: this process does the jobs
+        if worker_count(workers):
+            try:
+                self._executor = self._processes_for(workers, preload)
+            except OSError as error:
+                if not _is_refused(error):
+                    raise
+        self.shares_memory = self._executor is not None
+
+    def _processes_for(self, workers: int, preload: Sequence[str]) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context(start_fork_server(preload))
         with _semaphores():
-            self.noticed = context.Event()  # set once a worker has called `notify`
+            self.noticed = context.Event()
             arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
-            self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
+            return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start a job. Its function belongs to an installed module, not to the running script."""
-        with main_hidden():  # workers are started here
-            future = self._executor.submit(then_give_back, function, *args, **kwargs)  # type: ignore[arg-type]
-        self._watch_all()
+        if self._executor is None:
+            with _noticed_by(self.noticed):
+                return _done_at_once(then_give_back, function, *args, **kwargs)  # type: ignore[arg-type]
+        try:
+            with main_hidden():  # workers are started here
+                future = self._executor.submit(then_give_back, function, *args, **kwargs)  # type: ignore[arg-type]
+        except (OSError, EOFError) as error:  # EOFError: the fork server could not fork, and has ended
+            if not (isinstance(error, EOFError) or _is_refused(error)):
+                raise
+            if self._processes():
+                raise PhysbenchError(
+                    "The system starts no more processes. Use fewer --workers, or raise the limit (ulimit -u)."
+                ) from error
+            self._executor, self.shares_memory = None, False
+            return self.submit(function, *args, **kwargs)
+        self._watch_all(self._executor)
         return future
 
-    def _watch_all(self) -> None:
+    @staticmethod
+    def _watch_all(executor: ProcessPoolExecutor) -> None:
         """Let the thread of the executor watch the workers that there are now.
 
         It is woken before a worker is started, and may then wait without it: its end would be noticed only with the
         next result of another one.
         """
-        with self._executor._shutdown_lock:
-            if (wakeup := self._executor._executor_manager_thread_wakeup) is not None:
+        with executor._shutdown_lock:
+            if (wakeup := executor._executor_manager_thread_wakeup) is not None:
                 wakeup.wakeup()
 
     def _kill(self, server: bool) -> None:
@@ -293,7 +383,7 @@ class WorkerPool:
             process.kill()
 
     def _processes(self) -> list[Any]:
-        return list((self._executor._processes or {}).values())
+        return [] if self._executor is None else list((self._executor._processes or {}).values())
 
     def _dead(self) -> list[Any]:
         """Processes that have ended. A thread of the executor reads their codes: two that read one at once get none."""
@@ -307,6 +397,8 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         interrupted = error is not None and not isinstance(error, Exception)
+        if self._executor is None:
+            return
         ended = self._dead()  # before the others are killed
         if error is not None and not self._patient:
             self._kill(interrupted)
@@ -328,7 +420,7 @@ def worker_pool(
 
     beside: the caller has something to do meanwhile, so that one process is worth it where there are two cores.
     """
-    workers = min(workers, items // FEWEST_ITEMS)
+    workers = min(worker_count(workers), items // FEWEST_ITEMS)
     if workers < (1 if beside and cores() > 1 else 2):
         yield None
         return

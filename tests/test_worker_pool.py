@@ -177,3 +177,98 @@ def test_jobs_that_write_files_are_waited_for_but_not_for_long_on_ctrl_c(
     failed = long.exception() is not None
     assert failed == (end is KeyboardInterrupt)
     assert time.monotonic() - began < 30 or not failed
+
+
+INSIDE = """
+import multiprocessing, os, sys
+from concurrent.futures import ProcessPoolExecutor
+from physbench.worker_pool import WorkerPool, worker_count
+
+def job():
+    with WorkerPool(2) as pool:
+        return worker_count(None) > 0, pool.submit(os.getpid).result() != os.getpid()
+
+if __name__ == "__main__":
+    print(job(), end=" ")
+    fork = multiprocessing.get_context("fork")
+    if sys.argv[1] == "pool":
+        with fork.Pool(1) as pool:
+            print(pool.apply(job))
+    else:
+        with ProcessPoolExecutor(1, mp_context=fork) as pool:
+            print(pool.submit(job).result())
+    print(job())
+"""
+
+
+@pytest.mark.parametrize(("host", "starts"), [("pool", False), ("executor", True)])
+def test_workers_of_somebody_have_workers_where_they_may(host: str, starts: bool, tmp_path: Path) -> None:
+    """Daemonic processes may start none (ThilinaRajapakse/simpletransformers#1247, pytorch/pytorch#15950): they do the
+    jobs themselves. Others that are forked from a process with workers start a server of their own.
+    """
+    script = tmp_path / "program.py"
+    script.write_text(INSIDE)
+    done = subprocess.run([sys.executable, script, host], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"(True, True) ({starts}, {starts})\n(True, True)\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOENT, errno.EACCES, errno.EPERM])
+def test_jobs_are_done_here_where_the_system_has_no_semaphores(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As functions of a cloud do (nalepae/pandarallel#128, wandb/weave#4835), and containers without /dev/shm."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Lock", refuse)
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Event", refuse)
+    assert worker_pool.worker_count(None) == worker_pool.worker_count(3) == 0
+    assert os.strerror(number) in worker_pool.no_processes()
+    with worker_pool.WorkerPool(2) as pool:
+        assert pool.submit(os.getpid).result() == os.getpid() and not pool.shares_memory
+
+
+@pytest.mark.parametrize("error", [EOFError(), BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")])
+def test_jobs_are_done_here_where_the_system_starts_no_process(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("concurrent.futures.process.ProcessPoolExecutor._adjust_process_count", refuse)
+    with worker_pool.WorkerPool(2) as pool:
+        assert pool.submit(os.getpid).result() == os.getpid() and not pool.shares_memory
+    with pytest.raises(PhysbenchError, match="starts no more processes"), worker_pool.WorkerPool(2) as pool:
+        monkeypatch.setattr(pool, "_processes", lambda: [object()])
+        try:
+            pool.submit(os.getpid)
+        finally:
+            monkeypatch.delattr(pool, "_processes")
+
+
+def test_without_workers_each_job_is_done_when_it_is_asked_for() -> None:
+    with worker_pool.WorkerPool(0) as pool:
+        assert pool.submit(divmod, 7, 2).result() == (3, 1)
+        failed = pool.submit(divmod, 7, 0)
+        assert failed.done() and isinstance(failed.exception(), ZeroDivisionError)
+        pool.submit(worker_pool.notify)
+        assert pool.noticed.is_set()
+    assert worker_pool.worker_count(0) == 0 and worker_pool.worker_count(3) == 3
+    with worker_pool.worker_pool(0, 100) as none:
+        assert none is None
+        assert list(worker_pool.ordered(none, abs, [-1, 2])) == [1, 2]
+
+
+def test_handlers_of_the_program_around_are_kept() -> None:
+    """A trainer that notes down SIGTERM does so while a model is evaluated (Lightning-AI/pytorch-lightning#16534)."""
+    noted: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGTERM)
+        assert noted == [signal.SIGTERM]
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)

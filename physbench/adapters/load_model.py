@@ -170,6 +170,13 @@ def model_sha256(target: str) -> str | None:
     return find_adapter(target).sha256(target)
 
 
+def live_sha256(model: Model) -> str | None:
+    """Hash of the weights of a model in this process; None where it holds no network whose weights could be read."""
+    from physbench.adapters.model_networks import weights_sha256
+
+    return weights_sha256(model)
+
+
 def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
     """Notes on a target before a suite is evaluated; only recorded answers have any.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from types import FunctionType, MethodType, ModuleType
 
 import numpy as np
@@ -43,6 +45,33 @@ def find_networks(model: object) -> tuple[nn.Module, ...]:
         waiting.extend(getattr(item, name, None) for kind in type(item).__mro__ for name in _slots(kind))
     inner = {each for network in found for each in network.modules() if each is not network}
     return tuple(network for network in found if network not in inner)
+
+
+def weights_sha256(model: object) -> str | None:
+    """Hash of the weights of all networks that a model holds, by name; None where it has none, or they cannot be read.
+
+    Of weights that are spread over several processes it is that of the part that lies here.
+    """
+    digest, some = hashlib.sha256(), False
+    try:
+        for network in find_networks(model):
+            for name, tensor in _weights(network):
+                some = True
+                digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+                local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+                digest.update(local.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):  # on no device, not made yet, in a packed type
+        return None
+    return digest.hexdigest() if some else None
+
+
+def _weights(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Parameters and the buffers that belong to a checkpoint. Tables that a network makes for itself do not."""
+    yield from network.named_parameters()
+    for prefix, module in network.named_modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name not in module._non_persistent_buffers_set:
+                yield f"{prefix}.{name}", buffer
 
 
 def _slots(kind: type) -> tuple[str, ...]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from physbench.adapters.model_protocol import Model
 from physbench.api.evaluation import Evaluation
-from physbench.clips.suite import EXPECTATION_SUITE
-from physbench.errors import UsageError
+from physbench.clips.suite import EXPECTATION_SUITE, find_suite
+from physbench.errors import ModelError, UsageError
 from physbench.expectation.expectation_run import evaluate_expectation
 from physbench.plugins import user_files
 from physbench.progress import silenced
 from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.evaluate import say_on_stderr
+from physbench.run.interrupt import Interrupted
 from physbench.run.options import Keep, Options
 from physbench.run.remote_run import run_at, use_of_out
+from physbench.run.run_lock import default_folder
 from physbench.storage.sealed_file import read_sealed_json
 
 
@@ -27,6 +33,8 @@ def evaluate(
     out: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     resume: bool = False,
+    keep: bool | None = None,
+    quick: bool = False,
     report: bool = True,
     progress: bool = False,
     model_arg: Mapping[str, object] | None = None,
@@ -62,8 +70,11 @@ def evaluate(
     in a process of its own, or an object with a `card` and a `rollout` (FrameModel), as a training loop has one. An
     object is rolled out in this process, on its own device and in its own type, in evaluation mode, and the modes and
     random states of the training are put back. It loses the isolation of a process of its own: a crash is the crash of
-    the program, and `timeout` ends nothing. `device`, `dtype`, `autocast`, `compile`, `model_arg`, `trust_code` and `resume` are for a
-    MODEL only.
+    the program, and `timeout` ends nothing. `device`, `dtype`, `autocast`, `compile`, `model_arg` and `trust_code` are
+    for a MODEL only. With `resume` the run of an object goes on where its weights are those that it began with.
+
+    `quick` is for the early steps of a training: one clip of each task, no diagnosis, no report, and no folder is left,
+    so that overall, axes and `early` come in a fraction of the time; intervals need more clips.
 
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
@@ -80,14 +91,21 @@ def evaluate(
     most that. `result["partial"]` then says what is missing.
 
     `out` is the run folder, or the URL of one in an object store, by default runs/MODEL-SUITE-N with MODEL as on the
-    command line, of an object its card's name; `fresh` starts the run in it over. `note` and `tags` are what
+    command line, of an object its card's name; `fresh` starts the run in it over. Without `keep` the folder is a
+    temporary one, which goes with the result. `note` and `tags` are what
     `physbench runs` shows of it. `report=False` leaves out the page, which saves seconds; `diagnosis=False`
     leaves out the search for the laws that the model follows instead, which saves up to half a minute on `smoke`.
-    Tracking and scoring use `workers` processes.
+    Tracking and scoring use `workers` processes; with 0, or where this process may start none, as in a
+    `multiprocessing.Pool` or a data loader, this process does that, one clip after the other.
 
-    Raises UsageError or ModelError for what was asked wrongly. A rollout that raises, or whose frames break the
-    contract, is no error: its clips count as 0, see `result["failures"]`.
+    Raises UsageError or ModelError for what was asked wrongly, and for Ctrl-C and SIGTERM KeyboardInterrupt, which says
+    how the run goes on; where the program has its own answer to these, that one is given. A rollout that raises, or
+    whose frames break the contract, is no error: its clips count as 0, see `result["failures"]`.
     """
+    if keep is None:
+        keep = not quick or out is not None
+    if not keep and (out is not None or resume):
+        raise UsageError("keep=False: the folder is a temporary one. Leave out `out` and `resume`.")
     live: Model | None = None
     if isinstance(model, str | os.PathLike):
         target = os.fspath(model)
@@ -130,12 +148,37 @@ def evaluate(
         tags=tuple(tags),
         fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),
     )
-    with user_files.temporarily_registered(), contextlib.nullcontext() if progress else silenced():
-        place = None if out is None else os.fspath(out)
-        with run_at(place, use_of_out(resume, fresh), say_on_stderr if progress else _say_nothing) as at:
-            ask = evaluate_expectation if suite == EXPECTATION_SUITE else run_evaluation
-            folder = ask(options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=report)
-    return Evaluation(read_sealed_json(folder.result), folder)
+    if quick:
+        options = quick_options(options)
+    temporary = None if keep else Path(tempfile.mkdtemp(prefix="physbench-"))
+    place = out if temporary is None else default_folder(options.short_name, options.suite_name, False, temporary)
+    say = say_on_stderr if progress else _say_nothing
+    ask = evaluate_expectation if suite == EXPECTATION_SUITE else run_evaluation
+    try:
+        with (
+            user_files.temporarily_registered(),
+            contextlib.nullcontext() if progress else silenced(),
+            run_at(None if place is None else os.fspath(place), use_of_out(resume, fresh), say) as at,
+        ):
+            written = report and not quick
+            folder = ask(options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=written)
+    except (KeyboardInterrupt, Interrupted, UsageError, ModelError) as error:
+        said = str(error)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+            said = "Interrupted: nothing is kept of an evaluation with keep=False."
+        if isinstance(error, Interrupted):  # after an Exception programs may go on
+            raise KeyboardInterrupt(said) from None
+        raise
+    return Evaluation(read_sealed_json(folder.result), folder, temporary)
+
+
+def quick_options(options: Options) -> Options:
+    """The options of an evaluation with one clip of each task, and no more than its scores."""
+    if options.suite == EXPECTATION_SUITE:
+        raise UsageError("quick: the suite expectation has pairs of films in the place of tasks. Give a limit.")
+    limit = options.limit or len(find_suite(options.suite, None, options.tasks).tasks)
+    return replace(options, limit=limit, diagnosis=False)
 
 
 def _say_nothing(message: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -26,9 +29,12 @@ class Evaluation(Mapping[str, Any]):
     `str(result)` is the summary that the command line prints.
     """
 
-    def __init__(self, document: Mapping[str, Any], folder: RunFolder) -> None:
+    def __init__(self, document: Mapping[str, Any], folder: RunFolder, temporary: Path | None = None) -> None:
+        """temporary: a folder that is removed with this result, or at the end of the program."""
         self._document = dict(document)
         self._folder = folder
+        if temporary is not None:
+            weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
 
     def __getitem__(self, name: str) -> Any:
         return self._document[name]
@@ -200,6 +206,26 @@ class Evaluation(Mapping[str, Any]):
         from physbench.report.notebook import notebook_html
 
         return notebook_html(self._document, self.report)
+
+
+def load(run: str | os.PathLike[str]) -> Evaluation:
+    """The result of a finished run: of its folder, or of the URL of one in an object store.
+
+    Raises UsageError where that holds no run, or one that is not finished.
+    """
+    from physbench.results.read_run import read_manifest
+    from physbench.results.schema import read_result
+    from physbench.run.evaluate import say_on_stderr
+    from physbench.run.remote_run import run_at
+
+    with run_at(os.fspath(run), "glance", say_on_stderr) as at:
+        read_manifest(at.folder)
+        if not at.folder.result.is_file():
+            raise UsageError(
+                f"{at.name}: the run is not finished: it holds no result.json. `physbench status {at.name}` says how "
+                "far it is; what has begun it goes on with --resume, or resume=True."
+            )
+        return Evaluation(read_result(at.folder.result).model_dump(mode="json"), at.folder)
 
 
 class EvaluationComparison:

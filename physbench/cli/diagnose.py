@@ -46,7 +46,7 @@ def command(
     from physbench.results.implied_worlds import implied_sentence
     from physbench.results.read_run import read_manifest
     from physbench.run.remote_run import run_at
-    from physbench.worker_pool import cores
+    from physbench.worker_pool import worker_count
 
     if tasks is not None:
         from physbench.plugins import user_files
@@ -57,10 +57,10 @@ def command(
     with run_at(run, "go on", note) as place:
         folder = place.folder
         require_tasks(folder, read_manifest(folder))
-        found = diagnose_run(folder, workers or cores())
+        found = diagnose_run(folder, worker_count(workers))
         result = write_result(folder)
         if folder.report.is_file():
-            write_report(folder, None, result, workers=workers or cores())
+            write_report(folder, None, result, workers=worker_count(workers))
     if as_json:
         typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in found.items()}, indent=1))
         return

@@ -109,7 +109,7 @@ def command(
         _expectation(context, options, as_json)
         return
 
-    if executor == "local" and not resume:  # a run that is resumed may be done already
+    if executor == "local" and workers != 0 and not resume:  # a run that is resumed may be done already
         begin_workers()
     from physbench.run.evaluate import evaluate
 
@@ -225,8 +225,11 @@ def _print_plan(
         typer.echo(json.dumps({**asdict(plan), "seconds": plan.seconds}, indent=1))
         return
     device = f", {readable_size(plan.device_memory)} on the device" if plan.device_memory else ""
-    workers = f"{counted(plan.workers, 'worker')} {duration(plan.worker_seconds / plan.workers)}"
-    time = f"about {duration(plan.seconds)}{then}: model {duration(plan.model_seconds)}, beside it {workers}"
+    if plan.workers:
+        beside = f"beside it {counted(plan.workers, 'worker')} {duration(plan.worker_seconds / plan.workers)}"
+    else:
+        beside = f"clips and scores {duration(plan.worker_seconds)}"
+    time = f"about {duration(plan.seconds)}{then}: model {duration(plan.model_seconds)}, {beside}"
     for name, text in (
         ("model", f"{plan.model} on {plan.device}, {plan.dtype}"),
         *asked,

@@ -191,7 +191,10 @@ Until = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]", rich_help_panel=HOW)
+    int | None,
+    typer.Option(
+        metavar="N", help="Processes that track and score; 0: this one does. [default: cores]", rich_help_panel=HOW
+    ),
 ]
 ExecutorName = Annotated[
     str,

@@ -65,7 +65,7 @@ def _how(
     from physbench.leaderboard.secret_draw import SecretDraw
     from physbench.leaderboard.verify import How
     from physbench.run.options import parse_model_args
-    from physbench.worker_pool import cores
+    from physbench.worker_pool import worker_count
 
     if not model and (fresh_seeds or model_arg or draw):
         raise UsageError("--fresh-seeds, --model-arg and --draw need the model itself: --model MODEL.")
@@ -92,7 +92,7 @@ def _how(
         else None
     )
     return How(
-        workers=workers or cores(),
+        workers=worker_count(workers),
         rescore=rescore,
         cached_references=cached,
         model=to_run,

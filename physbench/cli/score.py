@@ -38,7 +38,7 @@ def command(
     from physbench.cli.asked_run import begin_workers
     from physbench.cli.console import debugging, note
 
-    if executor == "local":
+    if executor == "local" and workers != 0:
         begin_workers()
     from physbench.results.read_run import read_manifest
     from physbench.run.evaluate import say_on_stderr

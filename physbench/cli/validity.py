@@ -43,7 +43,7 @@ def check_scorers(
     from physbench.validation import validity_text
     from physbench.validation.measure_sources import Settings, scorers_of
     from physbench.validation.sources import find_sources
-    from physbench.worker_pool import cores
+    from physbench.worker_pool import worker_count
 
     if not 1 <= clips <= 1000 or (truths is not None and not 1 <= truths <= 1000):
         raise UsageError("--clips and --truths: expected 1 to 1000.")
@@ -78,7 +78,7 @@ def check_scorers(
     refuse_unwritable(out.absolute().parent)
     started = time.monotonic()
     try:
-        table, failures = table_of.check_scorers(settings, out, workers or cores(), note)
+        table, failures = table_of.check_scorers(settings, out, worker_count(workers), note)
     except KeyboardInterrupt:
         note(f"Stopped. To continue:\n  physbench {shlex.join(sys.argv[1:])}")
         raise

@@ -18,6 +18,7 @@ from physbench.clips.generate import frame_times, make_clip, make_params, make_s
 from physbench.clips.store import ClipStore
 from physbench.clips.task import builtin_task_ids, match_tasks
 from physbench.errors import UsageError
+from physbench.worker_pool import worker_count
 from physbench.world.scene import RenderSpec
 
 
@@ -110,10 +111,10 @@ class ClipDataset(Dataset[Episode]):
         return slice(first, first + self.window)
 
     def prepare(self, workers: int | None = None) -> int:
-        """Make all clips that the store lacks, with `workers` processes. Returns how many were made."""
+        """Make all clips that the store lacks, with `workers` processes; 0: in this one. Returns how many were made."""
         if self.store is None:
             return 0
-        return self.store.ensure(self.rows, self.spec, workers or min(os.cpu_count() or 1, 8))
+        return self.store.ensure(self.rows, self.spec, min(worker_count(None), 8) if workers is None else workers)
 
     def stream(self, shuffle: bool = True) -> ClipStream:
         """The same clips as an iterable data set, which its loader's workers share out."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from physbench.adapters.http_connection import NO_ANSWER
-from physbench.adapters.load_model import check_target, model_sha256, preflight, what_is_handed
+from physbench.adapters.load_model import check_target, live_sha256, model_sha256, preflight, what_is_handed
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
@@ -38,7 +38,7 @@ from physbench.results.read_run import read_manifest
 from physbench.rollouts.device_names import device_kind
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.options import LIVE_AGAIN, LIVE_NOT_RESUMED, Options
+from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import (
     asked_document,
@@ -52,7 +52,7 @@ from physbench.run.versions import versions
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
-from physbench.worker_pool import WorkerPool, cores
+from physbench.worker_pool import WorkerPool, worker_count
 from physbench.world.scene import PLAIN
 
 AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
@@ -132,12 +132,14 @@ def evaluate_expectation(
 ) -> RunFolder:
     """Show a model the films of the suite, and write result and report into the run folder.
 
-    `model` is one that lives in this process; `options.model` is then only its name, and its run cannot be resumed.
+    `model` is one that lives in this process; `options.model` is then only its name.
     Raises UsageError or ModelError for what was asked wrongly, Interrupted for Ctrl-C; what is done is kept.
     """
-    if model is not None and resume:
-        raise UsageError(LIVE_NOT_RESUMED)
     pairs, asked = asked_films(options, say, live=model is not None)
+    if model is not None:
+        asked["model"]["sha256"] = live_sha256(model)
+        if resume and asked["model"]["sha256"] is None:
+            raise UsageError(LIVE_NOT_RESUMED)
     path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
     made: tuple[Path, ...] = ()
     if path is None:
@@ -149,8 +151,9 @@ def evaluate_expectation(
             asked = {**stored, "options": asked["options"]}
         if settings:
             asked["settings_file"] = dict(settings)
-        run = ExpectationRun(folder, options, pairs, asked, say, options.workers or cores(), debug, model, report)
-        again = options.resume_command(path) if model is None else LIVE_AGAIN
+        run = ExpectationRun(folder, options, pairs, asked, say, worker_count(options.workers), debug, model, report)
+        sha256 = asked["model"]["sha256"]
+        again = options.resume_command(path) if model is None else live_again(path, sha256)
         with explained(again, run.kept, folder.path):
             _work(run)
     return folder

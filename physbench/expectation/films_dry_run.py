@@ -23,7 +23,7 @@ from physbench.run.peak_memory import PeakMemory
 from physbench.run.run_lock import default_folder
 from physbench.run.run_model import engine_of
 from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import cores
+from physbench.worker_pool import worker_count
 
 FILMS_TRIED = 2  # beside the possible one, of each of two clips
 
@@ -59,7 +59,7 @@ def films_dry_run(options: Options, say: Say, out: str | None = None) -> FilmsDr
     """
     pairs, asked = asked_films(options, say)
     folder = default_folder(options.short_name, EXPECTATION_SUITE, False)
-    run = ExpectationRun(RunFolder(folder), options, pairs, asked, say, options.workers or cores())
+    run = ExpectationRun(RunFolder(folder), options, pairs, asked, say, worker_count(options.workers))
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, "") as engine:
         agree_on_model(run, engine)

@@ -31,14 +31,14 @@ from physbench.run.run_state import Say
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import cores
+from physbench.worker_pool import worker_count
 
 TIMES_TRIED = 2  # times; the first one imports and compiles
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What every plan of a run says. The model and the workers are busy at the same time."""
+    """What every plan of a run says. The model and the workers, where there are some, are busy at the same time."""
 
     model: str
     device: str
@@ -54,6 +54,8 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Estimate for the whole run."""
+        if not self.workers:
+            return self.model_seconds + self.worker_seconds
         return max(self.model_seconds, self.worker_seconds / self.workers)
 
 
@@ -90,7 +92,7 @@ def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
         say(few)
     for line in preflight(options.model, suite, options.samples, options.model_arg):
         say(line)
-    rows, workers = suite.rows, options.workers or cores()
+    rows, workers = suite.rows, worker_count(options.workers)
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, salt) as engine:
         info, card = engine.info, engine.card

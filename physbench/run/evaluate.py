@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from physbench.adapters.load_model import check_target, model_sha256, preflight
+from physbench.adapters.load_model import check_target, live_sha256, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
 from physbench.clips.clip_archive import opened_archive
 from physbench.clips.packed_clips import pack_command
@@ -27,7 +27,7 @@ from physbench.results.read_run import STOPPED, read_manifest
 from physbench.run.finalize import drop_results
 from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.options import LIVE_AGAIN, LIVE_NOT_RESUMED, Options
+from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.ray_cluster import check_cluster
 from physbench.run.repair import drop_damaged, drop_drafts, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
@@ -37,7 +37,7 @@ from physbench.run.versions import foreign_code_hash, versions
 from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_contents import CONTENTS, other_contents
 from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import cores
+from physbench.worker_pool import worker_count
 
 SPEED_OPTIONS = ("workers", "timeout", "executor", "address")  # change how long a run takes, and nothing that it finds
 
@@ -63,8 +63,8 @@ def evaluate(
 
     Of `stages` the last ones may be left out; a shard is never finished alone.
 
-    `model` is one that lives in this process and is rolled out here; `options.model` is then only its name. Its weights
-    have no hash, so that such a run cannot be resumed. Without `report` the result is all that is written. `settings`
+    `model` is one that lives in this process and is rolled out here; `options.model` is then only its name. Such a run
+    can be resumed with the same weights. Without `report` the result is all that is written. `settings`
     are those that came from a file, for the manifest.
     Raises UsageError or ModelError (exit 2) for what was asked wrongly, PhysbenchError (1) for a full disk or a killed
     worker and Interrupted (130) for Ctrl-C; in the last two cases everything scored so far stays in the folder.
@@ -93,9 +93,9 @@ def evaluate(
     if model is None:
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)
-    elif resume:
+    sha256 = model_sha256(options.model) if model is None else live_sha256(model)
+    if model is not None and resume and sha256 is None:
         raise UsageError(LIVE_NOT_RESUMED)
-    sha256 = model_sha256(options.model) if model is None else None
     asked = asked_document(
         options,
         suite,
@@ -130,10 +130,10 @@ def evaluate(
             asked["settings_file"] = dict(settings)
         if not resume and (few := left_out(suite, options)):
             say(few)
-        workers = options.workers or cores()
+        workers = worker_count(options.workers)
         run = Run(folder, options, suite, asked, say, workers, debug, model, report, stages, started=started)
         verb = "rollout" if stages == ("rollout",) else "eval"
-        again = options.resume_command(path, verb) if model is None else LIVE_AGAIN
+        again = options.resume_command(path, verb) if model is None else live_again(path, sha256)
         run.leftovers = stopped is not None
         if resume:
             drop_drafts(folder)

@@ -55,7 +55,11 @@ def _exit() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt once; a second one ends at once, and the workers with it."""
+    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt once; a second one ends at once, and the workers with it.
+
+    What the program around has put in the place of the system's own answer stays: a trainer that notes down SIGTERM, to
+    save its state after this step, does so.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -67,7 +71,7 @@ def interruptible() -> Iterator[None]:
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     # Ignored stays ignored, as nohup asks; None is a handler that was not set from Python, and could not be put back.
-    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    before = {number: handler for number, handler in handlers.items() if _may_be_replaced(handler)}
     for number in before:
         signal.signal(number, stop)
     try:
@@ -75,6 +79,12 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _may_be_replaced(handler: object) -> bool:
+    """Whether a handler is Python's or one of this program, and not the host's."""
+    own = str(getattr(handler, "__module__", None)).startswith("physbench.")
+    return own or handler in (signal.SIG_DFL, signal.default_int_handler)
 
 
 def _lies_in(name: object, folder: Path) -> bool:

@@ -26,7 +26,7 @@ from physbench.run.stored_stages import finish_run, note_environment, score_run,
 from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
-from physbench.worker_pool import cores
+from physbench.worker_pool import worker_count
 
 ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
 LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
@@ -60,8 +60,8 @@ def merge_runs(
         UsageError: The folders are not all shards of one run, each once, or `out` holds a finished run or another one.
         PhysbenchError: A shard is not done, or a file in it is damaged.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers: expected at least 1, got {workers}.")
+    if workers is not None and workers < 0:
+        raise UsageError(f"--workers: expected at least 0, got {workers}.")
     for path in paths:
         if out.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"--out: {out} is in the shard {path}, which stays as it is. Choose another folder.")
@@ -94,7 +94,7 @@ def merge_runs(
         shutil.rmtree(folder.path / MERGE_DRAFT)
         say(f"Joined {counted(len(runs), 'shard')} into {out}.")
         whole = stored_run(folder, ("finish",), say, debug=debug)
-        whole.workers = workers or cores()
+        whole.workers = worker_count(workers)
         if unscored(whole) or unread_together(whole):
             note_environment(whole)
             whole.save_manifest()

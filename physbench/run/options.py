@@ -27,8 +27,10 @@ RAY_DEVICES = ("auto", "cpu", "cuda")
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
 AUTOCAST_NAMES = ("float16", "bfloat16")
 KEEPS = ("shown", "all", "none")
-LIVE_AGAIN = "evaluate(model, ..., fresh=True)"  # how a run of a model in this process is repeated
-LIVE_NOT_RESUMED = "A live model may have changed since: its run cannot be resumed. Use fresh=True."
+LIVE_NOT_RESUMED = (
+    "The run of an object cannot be resumed where it holds no networks, whose weights would tell that it is the same. "
+    "Leave out resume: it begins anew in a folder of its own."
+)
 MOST_FRESH_SEEDS = 10_000  # of a task
 MOST_NOTED = 500  # characters of a note
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
@@ -62,7 +64,7 @@ class Options:
     keep_rollouts: Keep = "shown"  # for a board: all
     for_board: bool = False  # all of a suite, with all that `leaderboard submit` sends
     diagnosis: bool = True  # find which other laws would explain the motion
-    workers: int | None = None  # None: one per core
+    workers: int | None = None  # None: one per core; 0: none, and the run's own process does their jobs
     trust_code: bool = False
     privileged: bool = False  # a model of the user's may be handed the clips themselves
     fresh_seeds: int | str | None = None  # seeds of each task to draw now, or a run whose seeds are used again
@@ -92,7 +94,7 @@ class Options:
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
-        for name, least in (("limit", 1), ("batch_size", 1), ("samples", 1), ("workers", 1), ("seed", 0)):
+        for name, least in (("limit", 1), ("batch_size", 1), ("samples", 1), ("workers", 0), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
@@ -275,6 +277,11 @@ class Options:
         """The command that makes rollouts that `out` lacks, wherever that is done."""
         anywhere = replace(self, workers=None, executor="local", address=None, budget=None, until=None)
         return anywhere.resume_command(out, "rollout")
+
+
+def live_again(path: Path, sha256: str | None) -> str:
+    """The call that goes on with the run of a model in this process; `sha256`: of its weights, None if not known."""
+    return f"evaluate(model, ..., out={str(path)!r}, resume=True)" if sha256 else "evaluate(model, ...), from the start"
 
 
 def options_of(document: Mapping[str, Any]) -> Options:

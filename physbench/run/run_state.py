@@ -23,7 +23,7 @@ from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.rollout_store import has_rollout
 from physbench.run.budget import is_spent
 from physbench.run.fresh_seeds import drawn_salt
-from physbench.run.options import Options, parse_shard
+from physbench.run.options import Options, live_again, parse_shard
 from physbench.run.run_manifest import card_from
 from physbench.run.run_shard import batches_of_shard
 from physbench.run.score_shards import read_part
@@ -212,10 +212,13 @@ class Run:
         return f"the result is that of {len(self.rows)} of {counted(len(self.suite.rows), 'clip')}. {self.further()}"
 
     def further(self) -> str:
-        """The command that goes on to the whole suite; "" for a live model, whose run cannot be resumed."""
-        if self.model is not None:
-            return ""
+        """The command that goes on to the whole suite; "" for a live model whose run cannot be resumed."""
         again = replace(self.options, budget=None, until=None).resume_command(self.folder.path)
+        if self.model is not None:
+            sha256 = self.manifest["model"].get("sha256")
+            if sha256 is None:
+                return ""
+            again = live_again(self.folder.path, sha256)
         return f"For all of them:\n  {again}"
 
     def save_manifest(self) -> None:
@@ -239,7 +242,7 @@ class Run:
         spent = {name: speed.get(key, 0.0) - self._before.get(key, 0.0) for name, key in keys.items()}
         inside = ", ".join(f"{name} {duration(spent[name])}" for name in IN_WORKERS if spent[name] >= LEAST_SAID)
         parts = [f"model {duration(spent['model'])}"] if spent["model"] >= LEAST_SAID else []
-        parts += [f"in {counted(self.workers, 'worker')} {inside}"] if inside else []
+        parts += [f"in {counted(self.workers, 'worker')} {inside}" if self.workers else inside] if inside else []
         parts += [f"{name} {duration(spent[name])}" for name in AFTER_THEM if spent[name] >= LEAST_SAID]
         text = "; ".join(parts)
         return f"{text[0].upper()}{text[1:]}." if text else ""

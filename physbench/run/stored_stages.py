@@ -36,7 +36,7 @@ from physbench.run.versions import foreign_code_hash, versions
 from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import cores
+from physbench.worker_pool import worker_count
 from physbench.world.scene import PLAIN
 
 SAME_SOURCE = ("physbench", "code")  # of the versions: what is the same in every stage
@@ -134,8 +134,8 @@ def _reopened(
     address: str | None = None,
 ) -> Iterator[Run]:
     """The run in a folder, locked, checked against what is installed here."""
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers: expected at least 1, got {workers}.")
+    if workers is not None and workers < 0:
+        raise UsageError(f"--workers: expected at least 0, got {workers}.")
     check_executor(executor, address)
     read_manifest(RunFolder(path))  # says what is wrong where it is no run
     if executor == "ray":
@@ -189,7 +189,7 @@ def stored_run(
             f"{folder.path} is drawn in the look {spec_of(manifest).look}, which nodes of a cluster may draw in other "
             "ways. Leave out --executor ray."
         )
-    return Run(folder, options, suite, manifest, say, workers or cores(), debug, stages=stages)
+    return Run(folder, options, suite, manifest, say, worker_count(workers), debug, stages=stages)
 
 
 def _refuse_other_code(manifest: Document, options: Options, suite: Suite, salt: str, folder: RunFolder) -> None:

@@ -72,7 +72,7 @@ class Jobs:
                 if left > 0 and len(seconds) < SURE:
                     return None
                 total += left * sum(seconds) / len(seconds) if left > 0 else 0.0
-            return total / self.workers
+            return total / max(1, self.workers)
 
     def waiting(self) -> int:
         """Jobs that no worker has begun or fetched yet."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import runpy
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,69 @@ def test_the_training_loop_of_the_examples(tmp_path: Path, monkeypatch: pytest.M
     context = torch.rand(1, 2, 3, 64, 64)
     (frame,) = trained.rollout(context, horizon=1, actions=None, prompts=[""], generators=[])
     assert not torch.equal(frame, context[:, 1:]), "the weights are those that were kept"
+
+
+class Net(torch.nn.Module):
+    """The last frame times a weight; interrupted at the second call where it is asked to be."""
+
+    card = ModelCard("net", image_size=(64, 64), fps=10, context_frames=2)
+    calls, stops = 0, False
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        self.calls += 1
+        if self.stops and self.calls == 2:
+            signal.raise_signal(signal.SIGINT)
+        return (context[:, -1:] * self.weight).expand(-1, horizon, -1, -1, -1)
+
+
+QUICK = {"tasks": "falling/projectile-v1", "scorers": "drift/accuracy", "workers": 0, "diagnosis": False}
+
+
+def test_an_interrupted_evaluation_goes_on_with_the_same_weights(tmp_path: Path) -> None:
+    """Ctrl-C is a KeyboardInterrupt, which programs around do not take for a failure, and says which call goes on."""
+    net, options = Net(), {**QUICK, "out": tmp_path / "run", "limit": 2, "batch_size": 1, "report": False}
+    net.stops = True
+    with pytest.raises(KeyboardInterrupt) as caught:
+        physbench.evaluate(net, **options)
+    said = f"evaluate(model, ..., out={str(tmp_path / 'run')!r}, resume=True)"
+    assert f"1 of 2 rollouts are scored and kept in {tmp_path / 'run'}. Go on with:\n  {said}" in str(caught.value)
+    with pytest.raises(UsageError, match="holds a run of other settings"):
+        other = Net()
+        other.weight.data += 1
+        physbench.evaluate(other, resume=True, **options)
+    net.stops, net.calls = False, 0
+    result = physbench.evaluate(net, resume=True, **options)
+    assert net.calls == 1 and result["counts"]["scored"] == 2 and result["model"]["sha256"]
+    assert physbench.load(tmp_path / "run").scalars() == result.scalars()
+
+
+def test_a_quick_evaluation_takes_a_clip_of_each_task_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = physbench.evaluate(Net(), quick=True, **{**QUICK, "tasks": "falling/projectile-v1,falling/drop-bounce-v1"})
+    assert result["counts"]["clips"] == 2 and len(result.tasks) == 2 and result.report is None
+    assert "drift" in result.scalars("") and result.plot() is not None
+    folder = result.folder
+    assert folder.is_dir() and not list(tmp_path.iterdir())
+    del result
+    gc.collect()
+    assert not folder.exists()
+    stopped = Net()
+    stopped.stops, stopped.calls = True, 1
+    before = set(Path(tempfile.gettempdir()).glob("physbench-*"))
+    with pytest.raises(KeyboardInterrupt, match="nothing is kept"):
+        physbench.evaluate(stopped, quick=True, **QUICK)
+    assert set(Path(tempfile.gettempdir()).glob("physbench-*")) <= before
+    for wrong in (
+        {"keep": False, "out": "x"},
+        {"keep": False, "resume": True},
+        {"quick": True, "suite": "expectation"},
+    ):
+        with pytest.raises(UsageError, match=r"^(keep|quick)"):
+            physbench.evaluate(Net(), **wrong)
 
 
 def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path: Path) -> None:

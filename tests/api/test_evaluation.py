@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import runpy
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,13 +13,15 @@ import pandas as pd
 import pytest
 import torch
 
+import physbench
 from physbench import ModelCard
+from physbench.api import lightning_callback
 from physbench.api.evaluation import Evaluation
-from physbench.errors import UsageError
+from physbench.errors import PhysbenchError, UsageError
 from physbench.results.build_result import build_result
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import write_sealed_json
 
-LOGGERS = Path(__file__).parents[2] / "examples" / "training_loggers.py"
 TASK = "orbits/kepler"
 MakeRun = Callable[..., RunFolder]
 
@@ -115,24 +118,12 @@ def test_what_cannot_be_told_from_a_frozen_frame_says_so(make_run: MakeRun) -> N
     assert "Cannot be told" in str(found)
 
 
-def test_the_page_shows_the_loggers() -> None:
-    page = (LOGGERS.parents[1] / "docs" / "your-model.md").read_text(encoding="utf-8")
-    assert LOGGERS.read_text(encoding="utf-8").split("import physbench\n\n\n")[1] in page
-
-
-@pytest.fixture
-def loggers() -> dict[str, Callable[..., object]]:
-    return runpy.run_path(str(LOGGERS))
-
-
-def test_tensorboard_reads_the_scalars_back(
-    loggers: dict[str, Callable[..., object]], result: Evaluation, tmp_path: Path
-) -> None:
+def test_tensorboard_reads_the_scalars_back(result: Evaluation, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(tmp_path)) as writer:
-        loggers["to_tensorboard"](writer, result, 7)
+        physbench.to_tensorboard(writer, result, 7)
     read = EventAccumulator(str(tmp_path))
     read.Reload()
     for name, value in result.scalars().items():
@@ -150,32 +141,41 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_weights_and_biases_takes_scalars_table_and_figure(
-    loggers: dict[str, Callable[..., object]],
     result: Evaluation,
     offline: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What it takes for one step, before or after, is not dropped (open-mmlab/mmdetection#7000, wandb/wandb#6269)."""
     import wandb
 
     run = wandb.init(mode="offline", project="physbench", dir=str(tmp_path))
     logged: dict[str, object] = {}
+    steps: list[object] = []
     log = run.log
 
     def spy(data: dict[str, object], **more: object) -> None:
         logged.update(data)
+        steps.append(more["step"])
         log(data, **more)
 
     monkeypatch.setattr(run, "log", spy)
-    loggers["to_wandb"](run, result, 7)
+    run.log({"loss": 1.0}, step=9)
+    physbench.to_wandb(run, result, 7)  # later than what is logged for the last step, which takes nothing before it
+    run.log({"loss": 0.5}, step=9)
     run.finish()
-    assert result.scalars().items() <= logged.items()
+    assert result.scalars().items() <= logged.items() and logged["physbench/step"] == 7 and steps == [9, 9, 9]
     (table,) = tmp_path.rglob("*.table.json")
     assert len(json.loads(table.read_text())["data"]) == len(result.to_pandas())
     assert len(list(tmp_path.rglob("*.png"))) == len(list(tmp_path.rglob("*.wandb"))) == 1
 
 
-def test_lightning_logs_what_the_callback_finds(loggers: dict[str, Callable[..., object]], tmp_path: Path) -> None:
+QUIET = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> Callable[..., dict[str, float]]:
+    """Trains a module that keeps a table with a callback, and returns what was logged."""
     import lightning.pytorch as pl
 
     class Still(pl.LightningModule):
@@ -183,29 +183,89 @@ def test_lightning_logs_what_the_callback_finds(loggers: dict[str, Callable[...,
 
         def __init__(self) -> None:
             super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.weight = torch.nn.Parameter(torch.ones(1))
+            self.table: torch.Tensor | None = None
+
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            if self.table is None:
+                self.table = torch.ones(1)
+            return frames * self.weight * self.table
 
         def training_step(self, batch: torch.Tensor) -> torch.Tensor:
-            return (self.weight * batch).sum()
+            return self(batch).sum() if self.trainer.current_epoch else (self.weight * 0).sum()
 
         def validation_step(self, batch: torch.Tensor) -> None:
             pass
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), 0.1)
+            return torch.optim.SGD(self.parameters(), 0.0)
 
         def rollout(self, context, *, horizon, actions, prompts, generators):
-            return context[:, -1:].expand(-1, horizon, -1, -1, -1)
+            return self(context[:, -1:]).expand(-1, horizon, -1, -1, -1)
 
-    options = {"limit": 1, "tasks": "falling/projectile", "scorers": "drift/accuracy", "workers": 1}
-    callback = loggers["lightning_callback"](out=tmp_path / "run", diagnosis=False, **options)
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[callback], default_root_dir=tmp_path, **quiet)
-    data = torch.utils.data.DataLoader(torch.ones(2, 1))
-    trainer.fit(Still(), data, data)
-    assert float(trainer.callback_metrics["physbench/drift"]) == pytest.approx(0)
+    def fit(callback: physbench.LightningCallback, *, epochs: int = 2, validated: bool = True) -> dict[str, float]:
+        trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[callback], **QUIET)
+        data = torch.utils.data.DataLoader(torch.ones(2, 1))
+        trainer.fit(Still(), data, data if validated else None)
+        return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+    return fit
+
+
+def test_a_module_is_trained_on_after_lightning_has_evaluated_it(
+    fitted: Callable[..., dict[str, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning validates in inference mode, in which a table that is kept could not be trained through."""
+    monkeypatch.chdir(tmp_path)
+    options = {"tasks": "falling/projectile", "scorers": "drift/accuracy", "workers": 0}
+    found = fitted(physbench.LightningCallback(**options))
+    assert found["physbench/drift"] == pytest.approx(0)
+    assert not list(tmp_path.iterdir()), "a quick evaluation leaves no folder"
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_lightning_evaluates_every_so_many_epochs_with_and_without_a_validation(
+    validated: bool, fitted: Callable[..., dict[str, float]], result: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(lightning_callback, "evaluate", lambda model, **options: asked.append(options) or result)
+    found = fitted(physbench.LightningCallback(every=2, samples=3), epochs=4, validated=validated)
+    assert asked == [{"quick": True, "report": False, "samples": 3}] * 2
+    assert found == pytest.approx(result.scalars(detail="axes"))
+
+
+def test_an_evaluation_that_fails_does_not_end_the_training(
+    fitted: Callable[..., dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: object, **options: object) -> Evaluation:
+        raise PhysbenchError("The disk is full.")
+
+    monkeypatch.setattr(lightning_callback, "evaluate", fail)
+    with pytest.warns(UserWarning, match="no scores of epoch 0: The disk is full"):
+        fitted(physbench.LightningCallback(), epochs=1)
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match="no suite"):
+        fitted(physbench.LightningCallback(suite="smokes"), epochs=1)
+    with pytest.raises(UsageError, match="at least 1 epoch"):
+        physbench.LightningCallback(every=0)
+
+
+def test_the_callback_is_one_of_the_library_that_is_imported() -> None:
+    """There are two, and a trainer of one does not call callbacks of the other."""
+    program = "import pytorch_lightning, physbench; print(physbench.LightningCallback.__mro__[1].__module__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("pytorch_lightning.")
+
+
+def test_a_result_is_loaded_from_its_run(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = make_run()
+    with pytest.raises(UsageError, match=r"not finished: it holds no result.json. `physbench status"):
+        physbench.load(folder.path)
+    write_sealed_json(folder.result, build_result(folder, resamples=200))
+    loaded = physbench.load(str(folder.path))
+    assert loaded.scalars() == evaluation(folder).scalars() and loaded.folder == folder.path
+    assert "kepler" in str(loaded)
+    with pytest.raises(UsageError, match="no such folder"):
+        physbench.load(tmp_path / "nothing")
+    with pytest.raises(UsageError, match="is not a run"):
+        physbench.load(tmp_path)

@@ -125,7 +125,8 @@ class Endless(Cached):
 @pytest.mark.parametrize("around", [contextlib.nullcontext, torch.inference_mode, torch.no_grad])
 def test_a_model_is_trained_through_what_it_kept(around, kind, clips, clip_maker, toys) -> None:
     """Tables that a model caches while it is evaluated are not inference tensors (Dao-AILab/flash-attention#299,
-    unslothai/unsloth#2434), and gradients are recorded again, whatever waits within `no_grad`.
+    unslothai/unsloth#2434), it may ask for gradients (Lightning-AI/pytorch-lightning#17653), and these are recorded
+    again afterwards, whatever waits within `no_grad`.
     """
     clips.add(clip_maker(0))
     net = kind(toys)

@@ -67,7 +67,7 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
         ({"fresh_seeds": 10**9}, "--fresh-seeds"),
         ({"samples": 0}, "--samples"),
         ({"batch_size": 0}, "--batch-size"),
-        ({"workers": 0}, "--workers"),
+        ({"workers": -1}, "--workers"),
         ({"timeout": 0.0}, "--timeout"),
         ({"timeout": float("inf")}, "--timeout"),
         ({"timeout": float("nan")}, "--timeout"),

@@ -118,7 +118,7 @@ def test_what_is_not_rolled_out_is_not_scored(copy: Path, capsys: pytest.Capture
     for place in (tmp_path / "none", tmp_path):
         assert run(("score", str(place))) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
-    assert run(("score", str(copy), "--workers", "0")) == 2
+    assert run(("score", str(copy), "--workers", "-1")) == 2
     assert "--workers" in capsys.readouterr().err
 
 
