@@ -51,6 +51,9 @@ FIRST = {  # by position
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
+WRAPPED_AS = ("module", "model", "network")  # attributes under which DataParallel, FSDP and trainers keep a model
+
+
 def check_contract(model: Any, target: str, handed: Handed = "context") -> Model:
     """Check an object against the protocol of models.
 
@@ -75,10 +78,11 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
         )
     methods = [name for name in METHODS if callable(getattr(model, name, None))]
     if not methods:
-        raise ModelError(
-            f"{target}: the {kind} has no method `rollout`. Expected "
-            "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states."
-        )
+        kept = {name: getattr(model, name, None) for name in WRAPPED_AS}
+        inner = next((name for name, each in kept.items() if callable(getattr(each, "rollout", None))), "")
+        wraps = f"It wraps a model that has one: give its `.{inner}`." if inner else ""
+        expected = "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states"
+        raise ModelError(f"{target}: the {kind} has no method `rollout`. {wraps or f'Expected {expected}.'}")
     answers_states = isinstance(getattr(model, "card", None), StateCard)
     answers_surprise = isinstance(getattr(model, "card", None), SurpriseCard)
     name = "rollout_states" if answers_states and "rollout_states" in methods else methods[0]

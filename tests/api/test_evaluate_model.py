@@ -80,6 +80,8 @@ def test_what_is_asked_wrongly_is_refused(tmp_path: Path) -> None:
         physbench.evaluate(Still(), out=tmp_path, resume=True)
     with pytest.raises(ModelError, match="no method `rollout`"):
         physbench.evaluate(torch.nn.Identity())  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"DataParallel has no method `rollout`\. It wraps .* give its `\.module`"):
+        physbench.evaluate(torch.nn.DataParallel(Net()))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no suite"):
         physbench.evaluate(Still(), suite="smokes")
 
