@@ -170,3 +170,11 @@ def test_the_program_of_the_docs_runs_as_a_file(loading_script: str, folder: Pat
     done = subprocess.run([sys.executable, tmp_path / "load.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["(3, 16, 3, 32, 32)"] * 4
+
+
+def test_clips_are_made_in_this_process_where_it_is_asked_to_start_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("physbench.worker_pool.WorkerPool", None)
+    data = clips(size=32, fps=10, seeds=range(71, 75), tasks="projectile", store=tmp_path / "own")
+    assert data.prepare(workers=0) == 4 and data.prepare() == 0
