@@ -15,7 +15,10 @@ from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.table_differences import CLOSE
 from physbench.leaderboard.verdicts import Verdict, failed, not_possible, passed
+from physbench.results.answers import asked_axes
+from physbench.results.number_format import joined
 from physbench.results.read_run import REFERENCE_MODELS, read_scores
+from physbench.run.run_manifest import card_document
 from physbench.scoring.reading_roles import builtin_scorers, reading_name
 from physbench.scoring.score_clip import quality_of
 from physbench.scoring.scorer_protocol import EVENT_KINDS, Reading, Scorer, Status
@@ -28,10 +31,12 @@ Tables = dict[str, "pd.DataFrame"]
 MOST_SAMPLE_ROWS = 200  # of one sample of a clip; there are about 80
 MOST_SCORES = 256 << 20  # bytes of a table in memory, as its file states them
 MOST_CELL = 2000  # of a text in a table
+MOST_NAME = 120  # of a name in a message
 PICTURES_CHECK = "pictures"
 MODEL_SOURCE = "model"
 FURTHER = "Further reading"  # begins the list of them in the documentation of a scorer
 WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+COUNTED: tuple[Status, ...] = ("ok", "failed")  # of a headline reading that applies
 TEXTS = ("clip", "task", "split", "reading", "unit", "status", "reason")
 
 
@@ -76,6 +81,8 @@ def _refuse_large(path: Path, rows: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise UsageError(f"{path} is missing. Write the submission again: physbench leaderboard submit RUN --commit")
     try:
         head = pq.ParquetFile(path).metadata
         size = sum(head.row_group(i).total_byte_size for i in range(head.num_row_groups))
@@ -153,9 +160,10 @@ def check_ranges(tables: Tables) -> Verdict:
         }
         for what, wrong in problems.items():
             if wrong.any():
-                row = table.iloc[int(wrong.argmax())]
-                numbers = f"value {row.value}, quality {row.quality}, {row.status}"
-                return failed("ranges", f"{row.reading} of {name} on {row.clip} has {what} ({numbers})")
+                row = table.iloc[int(wrong.argmax())].to_dict()  # a column may be called as a method of pandas
+                numbers = f"value {row['value']}, quality {row['quality']}, {row['status'][:MOST_NAME]}"
+                where = f"{row['reading'][:MOST_NAME]} of {name} on {row['clip'][:MOST_NAME]}"
+                return failed("ranges", f"{where} has {what} ({numbers})")
     return passed("ranges", f"{sum(len(table) for table in tables.values())} rows")
 
 
@@ -184,6 +192,9 @@ def check_rows(tables: Tables, claim: Claim) -> Verdict:
         problem = _wrong_rows(table, known, range(claim.samples if name == MODEL_SOURCE else 1), wanted)
         if problem:
             return failed("rows", f"{name}: {problem}")
+    problem = _withheld(tables, asked_axes(card_document(claim.card)))
+    if problem:
+        return failed("rows", problem)
     total = {name: len(table) for name, table in tables.items()}
     return passed("rows", f"{len(known)} clips x {claim.samples} x {len(wanted)} scorers", rows=total)
 
@@ -207,6 +218,26 @@ def _wrong_rows(
         if key not in there:
             return f"{key[2]} on {key[0]}, sample {key[1]}, is missing"
     return ""
+
+
+def _withheld(tables: Tables, axes: Sequence[str]) -> str:
+    """The first headline reading that a source does not have and ground truth has; "" where there is none.
+
+    A clip decides which headline readings apply to it: one that is said not to apply would count on no axis.
+    """
+    axis_of = {scorer.id: scorer.axis for scorer in own_scorers().values() if scorer.headline}
+    key = ["clip", "reading"]
+    truth = tables["truth"]
+    truth = truth[truth["reading"].isin(axis_of) & truth["status"].isin(COUNTED)]
+    counted = set(truth[key].itertuples(index=False, name=None))
+    for name, table in tables.items():
+        rows = table[table["reading"].isin(axis_of) & ~table["status"].isin(COUNTED)]
+        for clip, reading, status in rows[[*key, "status"]].itertuples(index=False, name=None):
+            if (clip, reading) in counted:
+                return f"{reading} of {name} on {clip} is said to be {status}, and ground truth has it"
+    seen = {axis_of[reading] for reading in truth["reading"].unique()}
+    missing = [axis for axis in axes if axis not in seen]
+    return f"no clip of ground truth has a reading of {joined(missing)}" if missing else ""
 
 
 def check_qualities(tables: Tables) -> Verdict:

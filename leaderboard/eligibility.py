@@ -23,6 +23,9 @@ from physbench.results.schema import ResultDocument
 from physbench.world.scene import PLAIN
 
 SUITE = "core"
+COMPARISON = ("baseline:", "reference:", "saboteur:")  # targets that come with physbench
+VIDEOS = "videos:"
+A_MODEL = "a model of its own"
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,13 @@ def of_result(result: ResultDocument, archive: str = "") -> Candidate:
     )
 
 
+def rules_for(target: str) -> str:
+    """Under which rules a target is ranked, as far as it decides that."""
+    if target.startswith(COMPARISON):
+        return "a model that comes with physbench"
+    return "recorded videos" if target.startswith(VIDEOS) else A_MODEL
+
+
 def board_suite() -> Suite:
     """The clips that a board ranks models on."""
     return find_suite(SUITE)
@@ -122,8 +132,8 @@ def refuse_other_suite(source: Path, name: str) -> None:
         raise UsageError(f"{source}: ran the suite {name}; the board ranks {SUITE}. Run eval --suite {SUITE}.")
 
 
-def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: Sequence[Candidate]) -> None:
-    """Raise UsageError where a board with these entries does not take the candidate. source: for messages."""
+def refuse_unrankable(source: Path, candidate: Candidate) -> None:
+    """Raise UsageError where no board takes the candidate, whatever entries it has. source: for messages."""
     refuse_other_suite(source, candidate.suite)
     whole = board_suite()
     if (candidate.version, candidate.hash, candidate.clips) != (whole.version, whole.hash, len(whole.rows)):
@@ -142,7 +152,17 @@ def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: S
             f"{source}: its clips were made on a machine that does not reproduce the suite's states. Check it "
             "with: physbench data verify"
         )
-    _refuse_own_pictures(source, candidate, board, others)
+    if candidate.look != PLAIN and not candidate.archive:
+        raise UsageError(
+            f"{source}: was shown pictures of the look {candidate.look} that its own machine has drawn, and another "
+            "one draws other bytes. Boards take runs on the archive that they publish: run eval --clips FILE."
+        )
+
+
+def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: Sequence[Candidate]) -> None:
+    """Raise UsageError where a board with these entries does not take the candidate. source: for messages."""
+    refuse_unrankable(source, candidate)
+    _refuse_other_pictures(source, candidate, board, others)
     if {each.states for each in others} - {candidate.states}:
         ours, theirs = ("states", "frames") if candidate.states else ("frames", "states")
         raise UsageError(
@@ -153,15 +173,10 @@ def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: S
         raise UsageError(f"{board}: holds results of another version of {SUITE}. Start a new board: --board DIR.")
 
 
-def _refuse_own_pictures(source: Path, candidate: Candidate, board: Path, others: Sequence[Candidate]) -> None:
+def _refuse_other_pictures(source: Path, candidate: Candidate, board: Path, others: Sequence[Candidate]) -> None:
     """Raise UsageError where pictures of a look that machines draw differently are not those of the board's archive."""
     if candidate.look == PLAIN:
         return
-    if not candidate.archive:
-        raise UsageError(
-            f"{source}: was shown pictures of the look {candidate.look} that its own machine has drawn, and another "
-            "one draws other bytes. Boards take runs on the archive that they publish: run eval --clips FILE."
-        )
     of_others = (each for each in others if each.name != candidate.name)  # its own entry may be replaced
     published = {each.archive for each in of_others if each.spec == candidate.spec} - {candidate.archive}
     if published:

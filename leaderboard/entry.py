@@ -176,7 +176,7 @@ def add(
             version of the suite than the rest of the board, or had a size at which ground truth itself breaks laws;
             its model is on the board already; or what is said of it cannot be shown.
     """
-    with _made(run, board, submission or Submission(), resamples, verification, source or run.path) as (new, result):
+    with _made(run, board, submission or Submission(), resamples, verification, source or run.path) as (new, result, _):
         path = entry_place(board, of_result(result).name)
         if not replace:
             refuse_present(path, board)
@@ -192,13 +192,16 @@ def add(
 
 
 @contextmanager
-def unpublished(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Iterator[Entry]:
-    """The entry that `add` would make, while the block lasts; the board stays as it is. Raises as `add`."""
+def unpublished(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Iterator[tuple[Entry, str]]:
+    """The entry that `add` would make, while the block lasts, and why it would not; "" where it would.
+
+    The board stays as it is. Raises UsageError where the run is not finished.
+    """
     with (
         tempfile.TemporaryDirectory() as place,
-        _made(run, board, Submission(), resamples, None, run.path, Path(place)) as (new, _),
+        _made(run, board, Submission(), resamples, None, run.path, Path(place)) as (new, _, problem),
     ):
-        yield Entry(new)
+        yield Entry(new), problem
 
 
 @contextmanager
@@ -210,20 +213,31 @@ def _made(
     verification: Verification | None,
     source: Path,
     place: Path | None = None,
-) -> Iterator[tuple[Path, ResultDocument]]:
-    """The files of an entry but its report in a new folder, beside those of the board or in `place`, and its result."""
+) -> Iterator[tuple[Path, ResultDocument, str]]:
+    """The files of an entry but its report in a new folder, its result, and why the board does not take it.
+
+    place: where the folder is made; nothing is refused then. None: beside those of the board, for an entry that it
+    takes.
+    """
     import pandas as pd
 
     submission.check()
     manifest, tables = read_run(run)
-    refuse_other_suite(source, str(manifest["suite"]["name"]))  # before what takes seconds
+    if place is None:
+        refuse_other_suite(source, str(manifest["suite"]["name"]))  # before what takes seconds
     document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
     archive = archive_of(manifest)
-    refuse_ineligible(source, of_result(result, archive), board, candidates(board))
-    if result.overall.skill is None:
-        raise UsageError(f"{source}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
-    refuse_unmeasurable(source, result.render_spec, result.context, tables["truth"])
+    problem = ""
+    try:
+        refuse_ineligible(source, of_result(result, archive), board, candidates(board))
+        if result.overall.skill is None:
+            raise UsageError(f"{source}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
+        refuse_unmeasurable(source, result.render_spec, result.context, tables["truth"])
+    except UsageError as error:
+        if place is None:
+            raise
+        problem = str(error).removeprefix(f"{source}: ")
     kept = {"headlines.parquet": {source: _ranked_rows(tables[source]) for source in KEPT_SOURCES}}
     if result.unseen_constants is not None:
         kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in KEPT_SOURCES}
@@ -241,7 +255,7 @@ def _made(
             table.to_parquet(new / name, index=False)
         write_json(new / "about.json", asdict(about))
         write_json(new / "result.json", document)
-        yield new, result
+        yield new, result, problem
 
 
 def _ranked_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from physbench.leaderboard.board_clips import board_clips
 from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import Commitment
+from physbench.leaderboard.eligibility import A_MODEL, rules_for
 from physbench.leaderboard.rescoring import rollout_name, track_scorers
 from physbench.leaderboard.secret_draw import SecretDraw
 from physbench.leaderboard.skill_gaps import PERMUTATIONS, clip_skills, paired_gap, unpaired_gap
@@ -69,11 +70,14 @@ class ModelToRun:
 
 
 def check_ready(model: ModelToRun, claim: Claim) -> None:
-    """Load the model and compare its card, before anything that takes minutes. Raises PhysbenchError."""
+    """Load the model and compare its kind and its card, before anything that takes minutes. Raises PhysbenchError."""
     if model.draw:
         SecretDraw(model.draw)
     if model.fresh_seeds and model.fresh_seeds < FEWEST_SEEDS:
         raise UsageError(f"--fresh-seeds: expected at least {FEWEST_SEEDS} of each task, got {model.fresh_seeds}.")
+    said, here = (rules_for(target) for target in (claim.manifest.model.target, model.target))
+    if here not in (said, A_MODEL):
+        raise UsageError(f"{model.target} is {here}, and what was sent is said to be {said}, which other rules rank")
     if what_is_handed(model.target) == "id":
         return  # recorded videos, which are not run
     if model.fresh_seeds:

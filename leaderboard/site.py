@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from physbench.leaderboard.eligibility import of_result
+from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
 from physbench.leaderboard.entry import Entry, describe, entries, present, unpublished
 from physbench.leaderboard.look_differences import LookDifference, look_differences
 from physbench.leaderboard.ranking import Rank, ResampledSkill, entry_skill, rank, resampled_skill
@@ -29,6 +29,7 @@ from physbench.storage.atomic_write import write_json, write_text
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
+PREVIEW = "preview"
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
@@ -36,10 +37,9 @@ TRACK_TITLES = {
         "For comparison",
         "Baselines, references, models that see hidden states, and small videos. They have no rank.",
     ),
+    PREVIEW: ("Your run", "It is not on the board."),
 }
-VIDEOS = "videos:"
 LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/style.md)
-COMPARISON = ("baseline:", "reference:", "saboteur:")  # targets that come with physbench
 
 
 class RankedTable(NamedTuple):
@@ -66,6 +66,7 @@ class BoardRow:
     rank: Rank | None  # None: for comparison
     report: str  # link
     mine: bool = False  # a run that is not on the board
+    problem: str = ""  # why the board would not take it
 
     @property
     def result(self) -> ResultDocument:
@@ -79,14 +80,20 @@ class BoardRow:
     @property
     def unranked(self) -> str:
         """Why it has no rank, where that does not show by itself."""
+        if self.problem:
+            return "not rankable"
         if not small_videos(self.result):
             return ""
         return f"no rank: videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of consistency"
 
-    @property
-    def axes(self) -> list[SkillValue]:
-        """Those that the model is asked about."""
-        return [self.result.axes[axis] for axis in asked_axes(self.result.model.card)]
+    def axis(self, axis: str, family: str = "") -> SkillValue:
+        """Skill on an axis, or in one family of it. A run that is not on the board may lack one."""
+        if not family:
+            return self.result.axes[axis]
+        found = self.result.families.get(family, {}).get(axis)
+        if found is None:
+            return SkillValue(skill=None, interval=None, reason="the family was not run")
+        return SkillValue(skill=found.skill, interval=found.skill_interval, reason=found.reason)
 
     @property
     def beyond_memory(self) -> SkillValue:
@@ -160,7 +167,7 @@ def _ranked(
     found: Sequence[Entry], by: Callable[[Entry], ResampledSkill], report: Report, mine: Entry | None
 ) -> Tables:
     tables: dict[RankedTable, list[tuple[float, BoardRow]]] = {}
-    for table in (RankedTable(look, track) for look in LOOKS for track in TRACK_TITLES):
+    for table in (RankedTable(look, track) for look in LOOKS for track in TRACK_TITLES if track != PREVIEW):
         members = [entry for entry in found if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
         ranks = [None] * len(members) if table.track == "comparison" else rank(skills)
@@ -194,14 +201,23 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     return path
 
 
-def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLES) -> Path:
-    """Write the page that a board would have with a run that is not on it, and return the page's path.
+class Preview(NamedTuple):
+    """The page that a board would have."""
 
-    The board stays as it is, and may not exist yet. Raises UsageError where the run could not be added.
+    path: Path
+    problem: str  # why the run could not be ranked there; "" where it could
+
+
+def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLES) -> Preview:
+    """Write the page that a board would have with a run that is not on it.
+
+    The board stays as it is, and may not exist yet. A run that it would not take stands in a table of its own, without
+    a rank and with the reason. Raises UsageError where the run is not finished.
     """
-    with unpublished(run, board, resamples=resamples) as mine:
+    with unpublished(run, board, resamples=resamples) as (mine, problem):
         own = of_result(mine.result).name
-        found = [entry for entry in present(board) if entry.name != own] + [mine]
+        others = [entry for entry in present(board) if problem or entry.name != own]
+        found = others if problem else [*others, mine]
 
         def report(entry: Entry) -> str:
             target = run.report if entry is mine else entry.report
@@ -211,10 +227,13 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
 
         tables = ranked_entries(found, resamples, report, mine)
         freed = ranked_with_free_constants(found, resamples, report, mine)
+        if problem:
+            row = BoardRow(mine, None, report(mine), mine=True, problem=problem)
+            tables = {RankedTable(mine.result.look, PREVIEW): [row], **tables}
         differences = look_differences(found, resamples)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, _page(found, tables, freed, differences))
-    return out
+        write_text(out, _page(found or [mine], tables, freed, differences))
+    return Preview(out, problem)
 
 
 def _page(
@@ -241,6 +260,7 @@ def _page(
         suite=result.suite,
         provisional=result.provisional,
         percent=percent,
+        least_video_side=LEAST_VIDEO_SIDE,
         downloads=downloads,
     )
 
@@ -257,7 +277,7 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
     low, high = (None, None) if row.rank is None else (row.rank.low, row.rank.high)
     record: dict[str, object] = {"look": table.look, "track": table.track, "model": result.model.name}
     record |= {"rank_low": low, "rank_high": high}
-    skills = {"overall": result.overall, **dict(zip(asked_axes(result.model.card), row.axes, strict=True))}
+    skills = {"overall": result.overall, **{axis: row.axis(axis) for axis in asked_axes(result.model.card)}}
     for name, found in {**skills, "beyond_memory": row.beyond_memory}.items():
         record |= {name: found.skill} | _ends(name, found.interval)
     record |= {"consistency_gap": row.gap.gap} | _ends("consistency_gap", row.gap.interval)

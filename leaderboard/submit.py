@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from physbench.errors import UsageError
 from physbench.leaderboard.check_rollouts import rollout_file, sent_files, stored_rollout
+from physbench.leaderboard.check_tables import check_clips
 from physbench.leaderboard.claim import Claim, read_claim
 from physbench.leaderboard.commitment import (
     CHALLENGE,
@@ -19,6 +20,8 @@ from physbench.leaderboard.commitment import (
     file_sha256,
     read_challenge,
 )
+from physbench.leaderboard.eligibility import of_claim, refuse_other_suite, refuse_unrankable
+from physbench.leaderboard.measurable import refuse_unmeasurable
 from physbench.leaderboard.rescoring import rollout_name
 from physbench.leaderboard.submission_file import write_archive
 from physbench.results.read_run import read_run
@@ -32,7 +35,8 @@ KEEP_ALL = "Run it with eval --for-board, which keeps all of them."
 def commit(run: RunFolder, out: Path) -> Commitment:
     """Write the submission of a finished run: what it found, and the hashes of all rollouts. The run is not changed.
 
-    Raises UsageError where the run is not finished, or has not kept its rollouts as they were made.
+    Raises UsageError where the run is not finished, is none that boards rank, or has not kept its rollouts as they were
+    made.
     """
     claim = _claim(run)
     with TemporaryDirectory() as place:
@@ -66,13 +70,18 @@ def reveal(run: RunFolder, challenge: Path, out: Path) -> Challenge:
 
 
 def _claim(run: RunFolder) -> Claim:
-    """What the run says of itself. Raises UsageError where it is not finished, or no board can rank it."""
-    read_run(run)
+    """What the run says of itself. Raises UsageError where it is not finished, or no board of this version takes it."""
+    manifest, tables = read_run(run)
+    refuse_other_suite(run.path, str(manifest["suite"]["name"]))
     try:
         claim = read_claim(run)
-        _ = claim.suite
+        clips = check_clips(claim)
     except UsageError as error:
         raise UsageError(f"{run.path}: {error}.") from error
+    if clips.outcome == "failed":
+        raise UsageError(f"{run.path}: {clips.detail}.")
+    refuse_unrankable(run.path, of_claim(claim))
+    refuse_unmeasurable(run.path, claim.card.spec, claim.card.scored_context, tables["truth"])
     return claim
 
 

@@ -33,6 +33,7 @@ from physbench.leaderboard.rounds import unmet, unmet_words
 from physbench.leaderboard.submission_file import opened_submission
 from physbench.leaderboard.verdicts import Verdict, Verification, failed, not_possible, passed
 from physbench.results.bootstrap import RESAMPLES
+from physbench.results.read_run import read_manifest, refuse_unfinished
 from physbench.run.versions import versions
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import PLAIN
@@ -76,7 +77,18 @@ def verified(path: Path, how: How) -> Iterator[Checked]:
     with opened_submission(path) as sent, TemporaryDirectory(prefix="physbench-") as place:
         if not sent.manifest.is_file():
             raise UsageError(f"{path}: is neither a submission nor a run: it holds no manifest.json.")
+        if path.is_dir():
+            _refuse_unfinished(sent)
         yield _check(sent, Path(place), how)
+
+
+def _refuse_unfinished(run: RunFolder) -> None:
+    """Raise UsageError for the folder of a run that is still to be finished. A damaged manifest is for the checks."""
+    try:
+        manifest = read_manifest(run)
+    except UsageError:
+        return
+    refuse_unfinished(run, manifest)
 
 
 def _check(sent: RunFolder, place: Path, how: How) -> Checked:

@@ -285,15 +285,22 @@ def build(board: Board = BOARD) -> None:
 
 @app.command()
 def preview(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run of core.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     board: Board = BOARD,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path("preview.html"),
 ) -> None:
-    """Write the page that a board would have with your run on it. The board itself is not changed.
+    """Write the page that a board would have with your run on it. The board itself is not changed, and need not exist.
+
+    A run that no board ranks, such as one of smoke, is shown without a rank, with the reason.
 
     Example: physbench leaderboard preview runs/my-model-core-1 --board board
     """
     from physbench.leaderboard.site import preview as write_preview
     from physbench.storage.run_folder import RunFolder
 
-    typer.echo(write_preview(RunFolder(run), board, out))
+    if out.is_dir():
+        raise UsageError(f"--out: {out} is a folder. Name a file, such as preview.html.")
+    written = write_preview(RunFolder(run), board, out)
+    if written.problem:
+        note(f"Not rankable: {written.problem}")
+    typer.echo(written.path)

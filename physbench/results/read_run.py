@@ -150,33 +150,39 @@ def refuse_other_tables(folder: RunFolder, manifest: Mapping[str, Any], again: s
             raise UsageError(f"{path}: is not the table with which this run was finished, or is damaged. {again}")
 
 
+def refuse_unfinished(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    """Raise UsageError where a run was not finished, with the command that finishes it."""
+    again = _finish_again(manifest)
+    if not manifest["model"].get("card"):
+        raise UsageError(f"{folder.path}: the run is not finished: its model was not loaded yet. {again}")
+    if not folder.scores.is_file():
+        parts = folder.path / "parts"
+        done = len(list(parts.glob("*.json"))) if parts.is_dir() else 0
+        total = len(rows_of(manifest)) * int(manifest.get("options", {}).get("samples", 1))
+        raise UsageError(f"{folder.path}: the run is not finished: {done} of {total} samples are scored. {again}")
+    for name in REFERENCE_MODELS:
+        if not folder.reference(name).scores.is_file():
+            raise UsageError(f"{folder.path}: the run is not finished: it lacks the scores of {name}. {again}")
+
+
+def _finish_again(manifest: Mapping[str, Any]) -> str:
+    shard = manifest.get("options", {}).get("shard")
+    if shard:
+        return f"It is shard {shard} of one: join all shards with physbench merge."
+    return "Finish it with the same eval command and --resume."
+
+
 def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the manifest of a finished run and its score tables: "model" and each of REFERENCE_MODELS.
 
     Raises UsageError where the folder is no run or the run is not finished.
     """
     manifest = read_manifest(folder)
-    rows = rows_of(manifest)
-    shard = manifest.get("options", {}).get("shard")
-    again = (
-        f"It is shard {shard} of one: join all shards with physbench merge."
-        if shard
-        else "Finish it with the same eval command and --resume."
-    )
-    if not manifest["model"].get("card"):
-        raise UsageError(f"{folder.path}: the run is not finished: its model was not loaded yet. {again}")
-    if not folder.scores.is_file():
-        parts = folder.path / "parts"
-        done = len(list(parts.glob("*.json"))) if parts.is_dir() else 0
-        total = len(rows) * int(manifest.get("options", {}).get("samples", 1))
-        raise UsageError(f"{folder.path}: the run is not finished: {done} of {total} samples are scored. {again}")
+    refuse_unfinished(folder, manifest)
+    rows, again = rows_of(manifest), _finish_again(manifest)
     refuse_other_tables(folder, manifest, again)
-    tables = {"model": read_scores(folder)}
-    for name in REFERENCE_MODELS:
-        reference = folder.reference(name)
-        if not reference.scores.is_file():
-            raise UsageError(f"{folder.path}: the run is not finished: it lacks the scores of {name}. {again}")
-        tables[name] = read_scores(reference)
+    places = {"model": folder, **{name: folder.reference(name) for name in REFERENCE_MODELS}}
+    tables = {name: read_scores(place) for name, place in places.items()}
     missing = {row.id for row in rows} - set(tables["model"]["clip"])
     if missing:
         raise UsageError(

@@ -129,3 +129,12 @@ def test_models_that_cannot_be_compared_are_named(claim: Claim, tmp_path: Path) 
         check_ready(ModelToRun(TINY_TARGET, 2, TINY_ARGS, draw="mine"), claim)
     found = check_model(ModelToRun(f"videos:{tmp_path}", 4), claim, {}, None, 1)
     assert {each.outcome for each in found} == {"not possible"}
+
+
+@pytest.mark.parametrize("target", ["videos:DIR", "baseline:freeze", "reference:objects", "saboteur:gravity:0.9"])
+def test_a_model_whose_kind_was_hidden_is_refused(claim: Claim, target: str) -> None:
+    """Small videos and models that come with physbench have no rank; under another name they would have one."""
+    said = claim.manifest.model.model_copy(update={"target": "mine.py:make"})
+    other = replace(claim, manifest=claim.manifest.model_copy(update={"model": said}))
+    with pytest.raises(UsageError, match="was sent is said to be a model of its own, which other rules rank"):
+        check_ready(ModelToRun(target, device="cpu"), other)

@@ -401,14 +401,79 @@ def test_a_preview_changes_no_board(make_run: MakeRun, tmp_path: Path) -> None:
     add(theirs, board, resamples=FEW)
     before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
     mine = make_run("mine", 0.7, seed=2)
-    text = preview(mine, board, out, resamples=FEW).read_text(encoding="utf-8")
+    text = preview(mine, board, out, resamples=FEW).path.read_text(encoding="utf-8")
     assert text.index("your run, not on the board") < text.index("theirs") and text.count("<tbody>") == 1
     for link in re.findall('href="([^"]*report[^"]*)"', text):
         assert (out.parent / link).resolve().is_file()
-    again = preview(theirs, board, out, resamples=FEW).read_text(encoding="utf-8")
+    again = preview(theirs, board, out, resamples=FEW).path.read_text(encoding="utf-8")
     assert again.count('scope="row"') == 1
     assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
-    assert preview(mine, tmp_path / "none", out, resamples=FEW).is_file() and not (tmp_path / "none").exists()
+    assert preview(mine, tmp_path / "none", out, resamples=FEW).path.is_file() and not (tmp_path / "none").exists()
+
+
+def part_of(run: RunFolder, suite: str, family: str) -> RunFolder:
+    """The run on another suite, or on one family alone."""
+    manifest = json.loads(run.manifest.read_text())
+    rows = [row for row in manifest["suite"]["rows"] if row["task"].startswith(family)]
+    manifest["suite"] |= {"name": suite, "rows": rows}
+    manifest["options"]["tasks"] = f"{family}*" if family else None
+    write_json(run.manifest, manifest)
+    for source in ("model", "truth", "freeze", "constant-velocity"):
+        place = run if source == "model" else run.reference(source)
+        table = pd.read_parquet(place.scores)
+        table[table["task"].str.startswith(family)].to_parquet(place.scores)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("suite", "family", "said"),
+    [
+        ("smoke", "", "ran the suite smoke; the board ranks core"),
+        ("core", "falling/", "ran 128 clips of core"),
+        ("fresh-core", "", "ran on fresh seeds"),
+        ("core", "collisions/", "ran 96 clips of core"),
+    ],
+)
+@pytest.mark.parametrize("others", [True, False])
+def test_a_preview_takes_any_finished_run(
+    make_run: MakeRun,
+    tmp_path: Path,
+    suite: str,
+    family: str,
+    said: str,
+    others: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One that no board ranks stands in a table of its own, without a rank and with the reason."""
+    board, out = tmp_path / "board", tmp_path / "preview.html"
+    if others:
+        add(make_run("theirs", 0.6), board, resamples=FEW)
+    mine = part_of(make_run("mine", 0.7, seed=2), suite, family)
+    assert cli(["leaderboard", "preview", str(mine.path), "--board", str(board), "--out", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    assert text.count("<tbody>") == 1 + others and text.index("mine") < text.index("not rankable")
+    assert f"Not rankable: {said}" in text
+    assert f"Not rankable: {said}" in capsys.readouterr().err
+    own = text[text.index("Your run") : text.index("</tbody>")]
+    assert "95 % interval of the rank" not in own and ("theirs" in text) is others
+
+
+def test_a_preview_of_states_beside_frames(make_run: MakeRun, tmp_path: Path) -> None:
+    add(make_run("theirs", 0.6), tmp_path / "board", resamples=FEW)
+    states = {"answers": "states", "columns": "x, y", "units": "m", "space": "plane", "layout": "flat"}
+    written = preview(make_run("mine", 0.7, **states), tmp_path / "board", tmp_path / "page.html", resamples=FEW)
+    assert "answers with states" in written.problem and "ranks models that answer with frames" in written.problem
+
+
+def test_what_is_not_finished_has_no_preview(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run("mine", 0.6)
+    run.scores.unlink()
+    assert cli(["leaderboard", "preview", str(run.path), "--out", str(tmp_path / "page.html")]) == 2
+    assert "the run is not finished: 0 of 448 samples are scored" in capsys.readouterr().err
+    assert cli(["leaderboard", "preview", str(run.path), "--out", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -8,10 +8,12 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tiny_board import QUICK, TINY_ROWS, with_changed_document
 
 from physbench.cli.main import run as cli
+from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.admission import NotAdmittedError, admit, challenge
 from physbench.leaderboard.commitment import Commitment, CommittedRollout, chosen_rollouts
@@ -187,6 +189,62 @@ def test_commands(tiny_copy: RunFolder, tmp_path: Path, capsys: pytest.CaptureFi
     ):
         assert cli(["leaderboard", *words]) == 2
         assert expected in capsys.readouterr().err
+
+
+def smoke(document: dict) -> None:
+    suite = find_suite("smoke", 14)
+    rows = [{"task": row.task, "split": row.split, "seed": row.seed} for row in suite.rows]
+    document["suite"].update(name="smoke", version=suite.version, hash=suite.hash, rows=rows)
+    document["options"].update(limit=14)
+
+
+def three_clips(document: dict) -> None:
+    document["suite"]["rows"].pop()
+
+
+def local(document: dict) -> None:
+    document["suite"]["local"] = True
+
+
+def fresh(document: dict) -> None:
+    document["suite"].update(name="fresh-core", fresh={"salt": "x"})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (smoke, "ran the suite smoke; the board ranks core. Run eval --suite core."),
+        (three_clips, "expected the 4 clips of core, got 3"),
+        (local, "the run is marked local: its machine does not reproduce the states of the suite"),
+        (fresh, "ran on fresh seeds. The board ranks models on the same clips"),
+    ],
+)
+@pytest.mark.parametrize("step", ["--commit", "--reveal"])
+def test_a_run_that_no_board_ranks_is_not_committed(
+    tiny_copy: RunFolder, asked: Path, capsys: pytest.CaptureFixture[str], change: object, said: str, step: str
+) -> None:
+    """It would be found only once the board is asked for its challenge."""
+    with_changed_document(tiny_copy.manifest, change)  # type: ignore[arg-type]
+    for source in ("model", "truth", "freeze", "constant-velocity"):
+        place = tiny_copy if source == "model" else tiny_copy.reference(source)
+        table = pd.read_parquet(place.scores)
+        if change is smoke:  # as many clips as it names
+            parts = [table.assign(clip=row.id) for row in find_suite("smoke", 14).rows]
+            pd.concat(parts).to_parquet(place.scores)
+    words = [step] if step == "--commit" else [step, str(asked / "challenge.json")]
+    out = asked / "new.zip"
+    assert cli(["leaderboard", "submit", str(tiny_copy.path), *words, "--out", str(out)]) == 2
+    assert f"{tiny_copy.path}: {said}" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_size_at_which_truth_is_not_lawful_is_not_committed(tiny_copy: RunFolder, tmp_path: Path) -> None:
+    place = tiny_copy.reference("truth").scores
+    table = pd.read_parquet(place)
+    explained = table["reading"] == "consistency/shadowing.explained"
+    table.assign(value=table["value"].where(~explained, 0.5)).to_parquet(place)
+    with pytest.raises(UsageError, match="64x64@15 with 8 context frames is not ranked"):
+        commit(tiny_copy, tmp_path / "s.zip")
 
 
 @pytest.mark.parametrize(

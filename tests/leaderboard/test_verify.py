@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.admission import NotAdmittedError, admit
+from physbench.leaderboard.submission_file import write_archive
 from physbench.leaderboard.verify import verified
 from physbench.results.build_result import build_result
 from physbench.storage.atomic_write import write_json
@@ -122,6 +124,22 @@ def dropped_headline(run: RunFolder) -> None:
     rewrite(run, change)
 
 
+def dropped_headlines(sources: tuple[str, ...]) -> Callable[[RunFolder], None]:
+    """No headline reading applies in the tables of these."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        at = table["axis"].notna()
+        table.loc[at, ["value", "quality"]] = np.nan
+        table.loc[at, "status"] = "not applicable"
+        return table
+
+    def forge(run: RunFolder) -> None:
+        for source in sources:
+            rewrite(run, change, source)
+
+    return forge
+
+
 def better_values(run: RunFolder) -> None:
     """Values and qualities of ground truth under the name of the model: all that needs no clip fits."""
     truth = pd.read_parquet(run.reference("truth").scores)
@@ -162,7 +180,9 @@ FORGERIES = {
     "extra samples": (further_samples, "rows"),
     "a lowered freeze reference": (lowered_freeze, "references"),
     "dropped rows": (dropped_rows, "rows"),
-    "a headline that does not apply": (dropped_headline, "tracks"),
+    "a headline that does not apply": (dropped_headline, "rows"),
+    "headlines that never apply": (dropped_headlines(("model",)), "rows"),
+    "headlines that apply to nobody": (dropped_headlines(("model", "truth", "freeze", "constant-velocity")), "rows"),
     "values of ground truth": (better_values, "tracks"),
     "an invented reading": (invented_reading, "rows"),
     "a law that is not available": (hidden_law, "ranges"),
@@ -181,6 +201,81 @@ def test_forgeries_fail_the_check_that_is_for_them(
     with pytest.raises(NotAdmittedError, match=f"is not added:\n  {check}: failed: "):
         admit(tiny_copy.path, tmp_path / "board", QUICK)
     assert not (tmp_path / "board" / "entries").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"quality": 5.0}, "has a quality outside 0..1"),
+        ({"value": np.inf}, "has a value that is not finite"),
+        ({"value": np.nan}, "has a value without status ok, or ok without a value"),
+        ({"status": "good"}, "has a status that there is not"),
+        ({"status": "unavailable", "value": np.nan}, "has the status unavailable, and needs no package"),
+    ],
+)
+def test_a_value_out_of_range_is_named_in_one_line(tiny_copy: RunFolder, change: dict, what: str) -> None:
+    """Columns of a table that pandas has methods of the same name for are read as columns."""
+    clip = TINY_ROWS[1].id
+
+    def wrong(table: pd.DataFrame) -> pd.DataFrame:
+        at = table.index[(table["reading"] == "drift/accuracy") & (table["clip"] == clip)][0]
+        for column, value in change.items():
+            table.loc[at, column] = value
+        return table
+
+    rewrite(tiny_copy, wrong)
+    outcome, detail = outcomes(tiny_copy.path, SECONDS)["ranges"]
+    assert outcome == "failed" and detail.startswith(f"drift/accuracy of model on {clip} {what} (value ")
+    assert len(detail.splitlines()) == 1 and "bound method" not in detail
+
+
+def test_a_headline_that_is_withheld_is_named(tiny_copy: RunFolder) -> None:
+    dropped_headline(tiny_copy)
+    assert outcomes(tiny_copy.path, SECONDS)["rows"][1] == (
+        f"permanence/intact of model on {TINY_ROWS[2].id} is said to be not applicable, and ground truth has it"
+    )
+
+
+def not_scored(run: RunFolder) -> None:
+    run.scores.unlink()
+
+
+def no_reference(run: RunFolder) -> None:
+    run.reference("freeze").scores.unlink()
+
+
+def not_loaded(run: RunFolder) -> None:
+    with_changed_document(run.manifest, lambda document: document["model"].pop("card"))
+
+
+def a_shard(run: RunFolder) -> None:
+    with_changed_document(run.manifest, lambda document: document["options"].update(shard="1/2"))
+    run.scores.unlink()
+
+
+@pytest.mark.parametrize(
+    ("undo", "said"),
+    [
+        (not_scored, "0 of 4 samples are scored. Finish it with the same eval command and --resume."),
+        (no_reference, "lacks the scores of freeze. Finish it with"),
+        (not_loaded, "its model was not loaded yet. Finish it with"),
+        (a_shard, "It is shard 1/2 of one: join all shards with physbench merge."),
+    ],
+)
+def test_a_run_that_is_not_finished_is_named_with_the_command_that_finishes_it(
+    tiny_copy: RunFolder, capsys: pytest.CaptureFixture[str], undo: Callable[[RunFolder], None], said: str
+) -> None:
+    shutil.rmtree(tiny_copy.path / "parts", ignore_errors=True)
+    undo(tiny_copy)
+    assert cli(["leaderboard", "verify", str(tiny_copy.path)]) == 2
+    text = capsys.readouterr().err
+    assert f"{tiny_copy.path}: the run is not finished" in text and said in text and "Errno" not in text
+
+
+def test_a_submission_without_a_table_says_how_to_write_it_again(tiny_copy: RunFolder, tmp_path: Path) -> None:
+    write_archive(tmp_path / "s.zip", {"manifest.json": tiny_copy.manifest})
+    outcome, detail = outcomes(tmp_path / "s.zip", SECONDS)["documents"]
+    assert outcome == "failed" and detail.startswith("scores.parquet is missing. Write the submission again: physbench")
 
 
 def test_tracks_of_other_frames_do_not_fit_the_rollouts(tiny_copy: RunFolder) -> None:
