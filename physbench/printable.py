@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import re
 from unicodedata import category, normalize
 
+# Colours, movements of the cursor, titles of windows: ECMA-48 with 7-bit and 8-bit introducers.
+ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]"
+)
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 SUBSTITUTES = "physbench.substitutes"  # a handler of errors, for streams whose encoding lacks characters
 LIKE_ASCII = "physbench-ascii"  # ASCII by another name: typer writes UTF-8 to a stream that calls itself ascii
@@ -62,3 +67,12 @@ def _like_ascii(name: str) -> codecs.CodecInfo | None:
 
 codecs.register_error(SUBSTITUTES, substitutes)
 codecs.register(_like_ascii)
+
+
+def without_escapes(text: str) -> str:
+    """One line of a program's output without the escape sequences of terminals, and printable but for tabs.
+
+    >>> without_escapes("\\x1b[31mloss\\x1b[0m 0.5")
+    'loss 0.5'
+    """
+    return printable(ESCAPES.sub("", text), keep="\t")

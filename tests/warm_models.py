@@ -79,7 +79,7 @@ class WarmModels:
             if self._server is None:
                 self._start()
             request = json.dumps([str(Path.cwd()), env, words[6:]]).encode()
-            socket.send_fds(self._requests, [request], [*pass_fds, 2, theirs.fileno()])
+            socket.send_fds(self._requests, [request], [*pass_fds, more["stderr"], theirs.fileno()])
             (pid,) = STATUS.unpack(self._requests.recv(STATUS.size))
         return WarmModel(pid, ours)
 

@@ -138,6 +138,11 @@ class HttpModel:
                 if _has_all(response):
                     raise ModelError(str(error)) from None
                 raise
+            if response.length:
+                raise LostConnectionError(
+                    f"{NO_ANSWER}{url}: the connection was lost after {done} of {horizon} frames, {response.length:,} "
+                    "bytes short of the Content-Length that was sent."
+                )
 
     @contextmanager
     def _answered(self, path: str, body: list[bytes | memoryview], so_far: Callable[[], str]) -> Iterator[HTTPResponse]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from physbench.results.bootstrap import FEWEST
-from physbench.results.number_format import AXIS_NAMES, ascii_minus, bracket, counted, fixed
+from physbench.results.number_format import AXIS_NAMES, ascii_minus, bracket, counted, fixed, joined
 from physbench.results.strength_summary import strength_text
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         for found in (*against.axes.values(), *(one for axes in against.families.values() for one in axes.values()))
     )
     limits = "95 % intervals" if told else f"no intervals: they need {FEWEST} clips of each task and split"
-    head = f"{comparison.suite} {comparison.version}, {counted(comparison.clips, 'clip')}, paired; {limits}."
+    parts = set(comparison.held) - {comparison.clips}
+    shared = f", those that all runs hold (of {joined([str(held) for held in comparison.held])})" if parts else ""
+    head = f"{comparison.suite} {comparison.version}, {counted(comparison.clips, 'clip')}{shared}, paired; {limits}."
     console.print(Text(head, style="dim"))
     for against in comparison.against:
         if comparison.differs == "model" and (against.other.render_spec, against.other.context) != ours:

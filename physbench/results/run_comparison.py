@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
+from scipy.special import bdtr
 
 from physbench.clips.clip import Row
-from physbench.clips.suite import FRESH
-from physbench.clips.told_suite import TOLD_OPTION, untold_rows
+from physbench.clips.suite import FRESH, GOLDEN_SUITES
+from physbench.clips.told_suite import TOLD_OPTION, split_name, untold_rows
 from physbench.errors import UsageError
 from physbench.results.answers import answers_states, unasked_axes
-from physbench.results.bootstrap import RESAMPLES
+from physbench.results.bootstrap import MISS, RESAMPLES
 from physbench.results.estimates import Estimate, ends, estimate, one_model, rounded
 from physbench.results.number_format import counted
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
@@ -51,6 +52,20 @@ class SkillDifference(Record):
         return int(self.interval[0] > 0) - int(self.interval[1] < 0)
 
 
+class ClipSigns(Record):
+    """In how many clips the first run has the higher quality, mean over the axes that count there: a sign test."""
+
+    ahead: int = Field(description="Clips in which the first run has the higher quality.")
+    behind: int = Field(description="Clips in which the other one has.")
+    equal: int = Field(description="Clips in which both have the same.")
+    p: float = Field(description="Probability of as uneven a count, or a more uneven one, of runs that are alike.")
+
+    @property
+    def sign(self) -> int:
+        """1: ahead, -1: behind, 0: that may be chance."""
+        return 0 if self.p > MISS else int(np.sign(self.ahead - self.behind))
+
+
 class StrengthPair(Record):
     """Median strength of both runs over their clips, in diameters; less is better."""
 
@@ -74,6 +89,7 @@ class Against(Record):
 
     other: RunInfo = Field(description="The other run.")
     sentence: str = Field(description="The difference in words.")
+    clips: ClipSigns = Field(description="In how many clips it is ahead, and how sure that is.")
     overall: SkillDifference = Field(description="Mean of the axes.")
     axes: dict[str, SkillDifference] = Field(description="By axis.")
     strength: StrengthPair = Field(description="How strongly both break the laws.")
@@ -86,7 +102,8 @@ class Comparison(Record):
     schema_version: int = Field(default=1, description="Version of this document's layout.")
     suite: str = Field(description="Name of the suite.")
     version: int = Field(description="Its version.")
-    clips: int = Field(description="Clips that all runs hold.")
+    clips: int = Field(description="Clips that all runs hold, on which they are compared.")
+    held: list[int] = Field(default=[], description="Clips that each run holds, in their order.")
     differs: Literal["model", "look"] = Field(
         default="model",
         description="What tells the runs apart. look: one model in two looks; the first run is then that in the look "
@@ -109,8 +126,8 @@ class ComparedRun:
 def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) -> Comparison:
     """How far `first` is ahead of each of `others`: paired differences of skill with intervals.
 
-    All runs must hold the same clips, simulated to the same states and read by the same code, else UsageError says
-    what differs and what to do. Of two runs of one model in two looks the one that is not in the plain look is the
+    They are compared on the clips of the suite that all of them hold, which must be simulated to the same states and
+    read by the same code, else UsageError says what differs and what to do. Of two runs of one model in two looks the one that is not in the plain look is the
     first, in whichever order they are given.
     """
     from physbench.results.difference_text import sentence, told_apart
@@ -125,7 +142,10 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         for each in (folders, found, looks):
             each.reverse()
     for folder, (manifest, _) in zip(folders[1:], found[1:], strict=True):
-        require_alike(folders[0], found[0][0], folder, manifest, two_looks=two_looks)
+        require_alike(folders[0], found[0][0], folder, manifest, two_looks=two_looks, shared=True)
+    shared = set.intersection(*(set(rows_of(manifest)) for manifest, _ in found))
+    if not shared:
+        raise UsageError(f"{', '.join(str(each.path) for each in folders)}: no clip is held by all of them.")
     models = [str(manifest["model"]["name"]) for manifest, _ in found]
     if two_looks:
         names = [f"{model} ({look})" for model, look in zip(models, looks, strict=True)]
@@ -133,7 +153,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         names = told_apart([(model, str(folder.path)) for model, folder in zip(models, folders, strict=True)])
     sides = []
     for folder, name, (manifest, tables) in zip(folders, names, found, strict=True):
-        wanted = {row.id for row in rows_of(manifest)}
+        wanted = {row.id for row in shared}
         kept = {source: table[table["clip"].isin(wanted)] for source, table in tables.items()}
         info = RunInfo(
             path=str(folder.path),
@@ -156,7 +176,8 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     return Comparison(
         suite=str(suite["name"]),
         version=int(suite["version"]),
-        clips=len(rows_of(left.manifest)),
+        clips=len(shared),
+        held=[len(rows_of(each.manifest)) for each in sides],
         differs="look" if two_looks else "model",
         first=left.info,
         against=against,
@@ -164,15 +185,22 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
 
 
 def require_alike(
-    first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: Mapping[str, Any], *, two_looks: bool = False
+    first: RunFolder,
+    a: Mapping[str, Any],
+    second: RunFolder,
+    b: Mapping[str, Any],
+    *,
+    two_looks: bool = False,
+    shared: bool = False,
 ) -> None:
     """Raise UsageError where two runs cannot be compared clip by clip, with what differs and the remedy.
 
     two_looks: What is asked is what a look changes, so that the model must be the same and the looks may differ.
+    shared: Only the clips that both hold are compared.
     """
     ours, theirs = rows_of(a), rows_of(b)
     start = f"{first.path} and {second.path} cannot be compared clip by clip"
-    if set(ours) != set(theirs):
+    if set(ours) != set(theirs) and not (shared and _share_states(a, b)):
         same = len(set(ours) & set(theirs))
         drawn = next((run for run, manifest in ((first, a), (second, b)) if _is_drawn(manifest)), None)
         if set(untold_rows(ours)) == set(untold_rows(theirs)):
@@ -197,7 +225,7 @@ def require_alike(
             f"{start}: one model answers with states, the other with frames. Compare models of one kind: their overall "
             "skills are means of other axes."
         )
-    if a["suite"]["hash"] != b["suite"]["hash"]:
+    if set(ours) == set(theirs) and a["suite"]["hash"] != b["suite"]["hash"]:
         raise UsageError(
             f"{start}: their clips were simulated to other states. Run both on one machine; "
             "`physbench data verify` says which one reproduces the suite."
@@ -207,6 +235,22 @@ def require_alike(
         raise UsageError(
             f"{start}: they were scored by other code ({codes[0]}, {codes[1]}). Run the older one again with --fresh."
         )
+
+
+def _share_states(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two runs on parts of a published suite hold some clips with the same states.
+
+    Both say that their machine reproduces the states of the suite, in one version.
+    """
+    suites = [manifest["suite"] for manifest in (a, b)]
+    published = all(split_name(str(each["name"]))[0] in GOLDEN_SUITES for each in suites)
+    alike = {int(each["version"]) for each in suites}
+    return (
+        published
+        and len(alike) == 1
+        and not any(each.get("local") for each in suites)
+        and bool(set(rows_of(a)) & set(rows_of(b)))
+    )
 
 
 def _require_one_model(start: str, a: Mapping[str, Any], b: Mapping[str, Any], two_looks: bool) -> None:
@@ -268,6 +312,7 @@ def _against(left: ComparedRun, right: ComparedRun) -> Against:
     return Against(
         other=right.info,
         sentence="",
+        clips=clip_signs(a, b),
         overall=difference(a, b),
         axes={name: difference(a, b, k) for name, k in axes.items()},
         strength=StrengthPair(first=left.strength, other=right.strength),
@@ -276,6 +321,17 @@ def _against(left: ComparedRun, right: ComparedRun) -> Against:
             for family, whole in zip(families, every, strict=True)
         },
     )
+
+
+def clip_signs(a: Estimate, b: Estimate) -> ClipSigns:
+    """The sign test of two models on the same clips: of the differing ones, half lie on either side by chance."""
+    ours, theirs = (
+        np.concatenate([_mean(block[0].T) for _, block in sorted(each.qualities.values.items())]) for each in (a, b)
+    )
+    apart = np.round(ours - theirs, 9)  # NaN where a clip counts on no axis
+    ahead, behind = int((apart > 0).sum()), int((apart < 0).sum())
+    p = min(1.0, 2 * float(bdtr(min(ahead, behind), ahead + behind, 0.5)))
+    return ClipSigns(ahead=ahead, behind=behind, equal=int((apart == 0).sum()), p=round(p, 6))
 
 
 def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | None = None) -> SkillDifference:

@@ -16,18 +16,26 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.adapters.http_connection import TOKEN_VARIABLE
 from physbench.errors import PhysbenchError
 from physbench.plugins.user_files import TASK_FILES_VARIABLE
+from physbench.printable import without_escapes
 from physbench.process_end import how_it_ended, out_of_memory_kills
 from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, MessageError, decode
 from physbench.rollouts.process_family import FAMILY_VARIABLE, end_family
-from physbench.storage.cache_dir import ENVIRONMENT
+from physbench.storage.cache_dir import ENVIRONMENT, cache_dir
 
+USERS_CACHES = "XDG_CACHE_HOME"  # the clip store lies there too, unless PHYSBENCH_CACHE says otherwise
+LIBRARY_CACHES = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}  # where libraries look there, and by which name
+MOST_LINE = 1 << 16  # bytes of a line of the model's output
+REWRITTEN_SECONDS = 5.0  # after which a line that is written anew is shown
+LAST_OUTPUT_SECONDS = 1.0
 _HEAD = 4  # bytes before each message: its length, as `multiprocessing.connection` writes it
 _STOP = object()
 CONNECTION_LOST = 77  # the code with which the process exits where it cannot send: the model has closed descriptors
@@ -96,11 +104,72 @@ class SharedMemory:
             self.descriptor = -1
 
 
-def model_environment(sees_clips: bool) -> dict[str, str]:
-    """The environment of the model's process, without the places of clips and tasks unless it is handed the clips."""
-    hidden = () if sees_clips else (ENVIRONMENT, TASK_FILES_VARIABLE)
-    # Scoring uses the cores at the same time: threads of torch must not spin while they wait.
-    return {"OMP_WAIT_POLICY": "PASSIVE", **{key: os.environ[key] for key in os.environ if key not in hidden}}
+def model_environment(sees_clips: bool, served: bool = False) -> dict[str, str]:
+    """The environment of the model's process.
+
+    It holds no place of clips and tasks, unless the model is handed clips, and the token of a server only where the
+    model is `served` by one. Libraries keep what they have downloaded below XDG_CACHE_HOME.
+    """
+    found = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # scoring uses the cores: torch must not spin while it waits
+    if not served:
+        found.pop(TOKEN_VARIABLE, None)
+    if sees_clips:
+        return found
+    caches = found.get(USERS_CACHES)
+    if caches:
+        found = {name: str(Path(caches) / folder) for name, folder in LIBRARY_CACHES.items()} | found
+    store = cache_dir().absolute()
+    hidden = {ENVIRONMENT, TASK_FILES_VARIABLE, USERS_CACHES}
+    return {name: _outside(text, store) for name, text in found.items() if name not in hidden}
+
+
+def _outside(text: str, place: Path) -> str:
+    """A text without what it names of a place: a path, or paths of a list, that lead to it or into it."""
+    if str(place) not in text:
+        return text
+    return os.pathsep.join(part for part in text.split(os.pathsep) if not Path(part).is_relative_to(place))
+
+
+class ModelOutput:
+    """What the model's process prints, passed on to stderr line by line, without control characters.
+
+    A line that is written anew, as a progress bar does, is shown as it is left, and on its way every few seconds.
+    """
+
+    def __init__(self) -> None:
+        self._read, self.descriptor = os.pipe()
+        self._shown = time.monotonic()
+        self._thread = threading.Thread(target=self._pass_on, daemon=True)
+
+    def begin(self) -> None:
+        """Begin to pass on, once the process has the descriptor."""
+        os.close(self.descriptor)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait until all is passed on. What the process has started may still hold the other end: not for long."""
+        self._thread.join(LAST_OUTPUT_SECONDS)
+
+    def _pass_on(self) -> None:
+        pending = b""
+        with contextlib.suppress(OSError), os.fdopen(self._read, "rb", buffering=0) as source:
+            while arrived := source.read(1 << 16):
+                *lines, pending = (pending + arrived).split(b"\n")
+                for line in lines:
+                    self._show(line)
+                late = b"\r" in pending and time.monotonic() - self._shown > REWRITTEN_SECONDS
+                if late or len(pending) > MOST_LINE:
+                    self._show(pending)
+                    pending = b""
+            if pending.strip():
+                self._show(pending)
+
+    def _show(self, line: bytes) -> None:
+        self._shown = time.monotonic()
+        left = line.rstrip(b"\r").rpartition(b"\r")[2]
+        text = without_escapes(left.decode("utf-8", "replace"))
+        with contextlib.suppress(OSError):  # nobody reads it
+            os.write(2, f"{text}\n".encode(getattr(sys.stderr, "encoding", None) or "utf-8", "replace"))
 
 
 class ModelProcess:
@@ -110,21 +179,26 @@ class ModelProcess:
     of `message_codec` alone.
     """
 
-    def __init__(self, memory: SharedMemory, debug: bool = False, sees_clips: bool = False) -> None:
+    def __init__(
+        self, memory: SharedMemory, debug: bool = False, sees_clips: bool = False, served: bool = False
+    ) -> None:
         self._mark = secrets.token_hex(8)  # in the environment of all that this process starts
         self._received = bytearray()  # of messages that have not been read yet
         self._connection, child_end = multiprocessing.Pipe(duplex=True)
+        self._output = ModelOutput()
         arguments = [str(child_end.fileno()), str(memory.descriptor), *(["--debug"] if debug else [])]
         self._process = subprocess.Popen(
             # -P: files in the current folder must not replace modules of the standard library.
             [sys.executable, "-P", "-m", "physbench.rollouts.model_server", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=2,  # what the model prints must not mix with data on stdout
+            stdout=self._output.descriptor,  # what the model prints must not mix with data on stdout
+            stderr=self._output.descriptor,
             pass_fds=(child_end.fileno(), memory.descriptor),
             start_new_session=True,
-            env=model_environment(sees_clips) | {FAMILY_VARIABLE: self._mark},
+            env=model_environment(sees_clips, served) | {FAMILY_VARIABLE: self._mark},
         )
         child_end.close()
+        self._output.begin()
         self._kills = out_of_memory_kills()
         # A thread sends, as a process that hangs does not read, and a large message would block the parent.
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -208,6 +282,7 @@ class ModelProcess:
         self.end()
         with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may keep it alive
             self._process.wait(10)
+        self._output.end()
         self._queue.put(_STOP)
         self._sender.join(10)
         self._connection.close()

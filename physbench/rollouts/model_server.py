@@ -288,6 +288,7 @@ class RolloutWorker:
 
 def main() -> None:
     """Serve the parent until it sends None or has ended."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines are passed on as they come
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a scheduler may send it to all processes: the parent answers to it
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     jobs = JobReceiver(connection)

@@ -304,6 +304,7 @@ def test_answers_that_cannot_be_used(load, body, kind, words) -> None:
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+FIVE = b"%x\r\n%s\r\n" % (len(blocks(2, 5)), blocks(2, 5))
 FOUR = b"%x\r\n%s\r\n" % (len(blocks(2, 4)), blocks(2, 4))  # frames, as one chunk
 
 
@@ -317,6 +318,13 @@ FOUR = b"%x\r\n%s\r\n" % (len(blocks(2, 4)), blocks(2, 4))  # frames, as one chu
         (respond(blocks(2, 4), length=38_500, kind=MEDIA_TYPE), LostConnectionError, "lost after 4 of 5 frames"),
         (respond(blocks(2, 5)[:-1], length=38_500, kind=MEDIA_TYPE), LostConnectionError, "lost after 0 of 5 frames"),
         (b"HTTP/1.0 200 OK\r\n\r\n" + blocks(2, 4), LostConnectionError, "lost after 4 of 5 frames"),
+        (
+            respond(blocks(2, 5), length=40_000, kind=MEDIA_TYPE),
+            LostConnectionError,
+            "5 of 5 frames, 1,5.. bytes short",
+        ),
+        (respond(blocks(2, 2, 3), length=38_437, kind=MEDIA_TYPE), LostConnectionError, "5 of 5 frames, . bytes short"),
+        (CHUNKED + FIVE, LostConnectionError, "lost after 5 of 5 frames"),
     ],
 )
 def test_an_answer_that_is_too_short_and_one_that_is_cut_off(load, answer, kind, words) -> None:

@@ -15,7 +15,7 @@ import pytest
 from physbench.rollouts import model_process
 from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, encode
 from physbench.rollouts.messages import JobDone
-from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
+from physbench.rollouts.model_process import ModelOutput, ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 from physbench.rollouts.rollout_engine import RolloutEngine
 
 TOYS = Path(__file__).with_name("toys.py")
@@ -225,12 +225,80 @@ def test_the_shared_memory_cannot_be_taken_away() -> None:
 
 
 @pytest.mark.parametrize("sees_clips", [False, True])
-def test_the_environment_says_where_clips_are_only_to_what_sees_them(sees_clips, monkeypatch) -> None:
-    monkeypatch.setenv("PHYSBENCH_CACHE", "/somewhere")
-    monkeypatch.setenv("WEIGHTS", "/weights")
+@pytest.mark.parametrize("cache", ["/somewhere/cache", None])
+def test_the_environment_says_where_clips_are_only_to_what_sees_them(sees_clips, cache, monkeypatch) -> None:
+    """By whatever name: the clip store lies in XDG_CACHE_HOME, too, and a script may have a variable of its own."""
+    store = cache or "/users/caches/physbench"
+    monkeypatch.delenv("PHYSBENCH_CACHE", raising=False)
+    given = {
+        "XDG_CACHE_HOME": "/users/caches",
+        "PHYSBENCH_TASK_FILES": "/tasks.py",
+        "MY_CLIPS": f"{store}/clips",
+        "PYTHONPATH": f"/code:{store}",
+        **({"PHYSBENCH_CACHE": cache} if cache else {}),
+    }
+    kept = {"WEIGHTS": "/weights", "PATH": "/bin:/somewhere/bin", "TORCH_HOME": "/torch", "NOTE": "somewhere"}
+    for name, text in {**given, **kept}.items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.delenv("HF_HOME", raising=False)
     environment = model_process.model_environment(sees_clips)
-    assert ("PHYSBENCH_CACHE" in environment) is sees_clips
-    assert environment["WEIGHTS"] == "/weights"
+    assert {name: environment[name] for name in kept} == kept
+    if sees_clips:
+        assert {name: environment[name] for name in given} == given
+    else:
+        left = {name: environment.get(name) for name in given if environment.get(name)}
+        assert left == {"PYTHONPATH": "/code"}
+        assert environment["HF_HOME"] == "/users/caches/huggingface", "what was downloaded is found as before"
+
+
+def test_the_token_of_a_server_is_for_the_server_alone(monkeypatch) -> None:
+    monkeypatch.setenv("PHYSBENCH_HTTP_TOKEN", "secret")
+    assert "PHYSBENCH_HTTP_TOKEN" not in model_process.model_environment(False)
+    assert "PHYSBENCH_HTTP_TOKEN" not in model_process.model_environment(True)
+    assert model_process.model_environment(False, served=True)["PHYSBENCH_HTTP_TOKEN"] == "secret"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (b"loss 0.5\n", "loss 0.5\n"),
+        (b"\x1b[31mloss\x1b[0m\t0.5\n", "loss\t0.5\n"),
+        (b"\x1b]0;a title\x07a\x1b[2Jb\x1b[1;1Hc\n", "abc\n"),
+        (b"\x1b]52;c;cm0gLXJm\x1b\\left\n", "left\n"),
+        (b"a\x08\x07\x00b\n", "a\N{REPLACEMENT CHARACTER}" + 2 * "\N{REPLACEMENT CHARACTER}" + "b\n"),
+        ("a\x9b2Jb \u202ec\n".encode(), "ab \N{REPLACEMENT CHARACTER}c\n"),
+        (b"\xff\n", "\N{REPLACEMENT CHARACTER}\n"),
+        (b"\r 10%\r 50%\r100%\n", "100%\n"),
+        (b"Physical for 0.1 s\rPhysical for 4.7 s\r\n", "Physical for 4.7 s\n"),
+        (b"no end of line", "no end of line\n"),
+        (b"one\n\ntwo\n", "one\n\ntwo\n"),
+        (b"x" * 200_000, None),
+    ],
+)
+def test_what_a_model_prints_has_no_control_characters(written, shown, capfd) -> None:
+    """Neither colours nor movements of the cursor, with which a model could write over what this program says."""
+    output = ModelOutput()
+    descriptor = os.dup(output.descriptor)
+    output.begin()
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(written)
+    output.end()
+    said = capfd.readouterr().err
+    assert said == shown if shown is not None else said.replace("\n", "") == written.decode()
+
+
+def test_a_bar_is_shown_on_its_way(capfd, monkeypatch) -> None:
+    monkeypatch.setattr(model_process, "REWRITTEN_SECONDS", 0.0)
+    output = ModelOutput()
+    descriptor = os.dup(output.descriptor)
+    output.begin()
+    os.write(descriptor, b"\r 10%")
+    deadline, said = time.monotonic() + 30, ""
+    while "10%" not in said and time.monotonic() < deadline:
+        said += capfd.readouterr().err
+    os.close(descriptor)
+    output.end()
+    assert said == " 10%\n"
 
 
 CLOSES = """
