@@ -8,7 +8,9 @@ from unicodedata import category, normalize
 
 # Colours, movements of the cursor, titles of windows: ECMA-48 with 7-bit and 8-bit introducers.
 ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]"
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]"
 )
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 SUBSTITUTES = "physbench.substitutes"  # a handler of errors, for streams whose encoding lacks characters

@@ -127,8 +127,8 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     """How far `first` is ahead of each of `others`: paired differences of skill with intervals.
 
     They are compared on the clips of the suite that all of them hold, which must be simulated to the same states and
-    read by the same code, else UsageError says what differs and what to do. Of two runs of one model in two looks the one that is not in the plain look is the
-    first, in whichever order they are given.
+    read by the same code, else UsageError says what differs and what to do. Of two runs of one model in two looks the
+    one that is not in the plain look is the first, in whichever order they are given.
     """
     from physbench.results.difference_text import sentence, told_apart
 

@@ -71,6 +71,7 @@ def finish(run: Run) -> None:
     from physbench.report.report_page import write_report
     from physbench.results.build_result import write_result, write_speed
 
+    run.refuse_deleted(parts=True)
     compile_scores(run.folder, run.items)
     for name in REFERENCE_MODELS:
         compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.rows))

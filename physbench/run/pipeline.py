@@ -277,6 +277,7 @@ class Middle:
     def keep(self, jobs: Jobs, result: BatchResult, todo: set[BatchItem], notes: RolloutNotes) -> None:
         """Keep the rollouts of a batch, and have them scored."""
         run = self.run
+        run.refuse_deleted()
         new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
         notes.write_down(result, new, self.states)  # before them: whoever reads a rollout finds how it was made
         own = [rollout for item, rollout in zip(result.batch.items, result.rollouts, strict=True) if item in new]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,6 +26,7 @@ from physbench.rollouts.rollout_store import has_rollout
 from physbench.run.budget import is_spent
 from physbench.run.fresh_seeds import drawn_salt
 from physbench.run.options import Options, live_again, parse_shard
+from physbench.run.run_lock import LOCK
 from physbench.run.run_manifest import card_from
 from physbench.run.run_shard import batches_of_shard
 from physbench.run.score_shards import read_part
@@ -60,6 +63,8 @@ class Run:
         self._horizons: dict[Row, int] = {}
         self._counted = self.started  # until when the total holds the time of this session
         self._before = dict(self.manifest.get("speed") or {})  # times of the sessions, or stages, before this one
+        lock = self.folder.path / LOCK if self.folder else None
+        self._lock = lock if lock and lock.exists() else None
 
     @cached_property
     def whole(self) -> tuple[BatchItem, ...]:
@@ -220,6 +225,17 @@ class Run:
                 return ""
             again = live_again(self.folder.path, sha256)
         return f"For all of them:\n  {again}"
+
+    def refuse_deleted(self, parts: bool = False) -> None:
+        """Raise FileNotFoundError where the folder was deleted since the run began: what comes later is stored anew.
+
+        parts: whether all scores must be there, too.
+        """
+        known = [self._lock] if self._lock else []
+        known += [self.folder.part(item.row.id, item.sample) for item in self.items] if parts else []
+        for path in known:
+            if not path.exists():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
     def save_manifest(self) -> None:
         write_sealed_json(self.folder.manifest, self.manifest)

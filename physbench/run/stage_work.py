@@ -34,6 +34,7 @@ def work(run: Run) -> None:
             if set(run.stages) != {"finish"}:
                 with _pool(run) as pool:
                     device_memory = roll_and_score(run, pool)
+                    run.refuse_deleted()
                     if pool is not None and "score" in run.stages and run.shard is None:
                         score_samples(run, pool)
                         score_pairs(run, pool)

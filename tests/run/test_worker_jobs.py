@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,17 @@ from typing import Any
 import pytest
 
 from physbench import worker_pool
+from physbench.clips.clip import Row
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress, duration
+from physbench.rollouts.batch_plan import BatchItem
 from physbench.run.interrupt import Interrupted, explained, interruptible
+from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory, memory_of, processes_of
+from physbench.run.run_lock import LOCK
+from physbench.run.run_state import Run
 from physbench.run.worker_jobs import Jobs
+from physbench.storage.run_folder import RunFolder
 from physbench.worker_pool import WorkerDiedError, WorkerPool
 
 
@@ -187,3 +194,32 @@ def test_files_that_were_deleted_during_a_run_are_told(tmp_path: Path) -> None:
         raise inside
     with pytest.raises(FileNotFoundError), explained("again", lambda: "kept", tmp_path / "other"):
         raise inside
+
+
+def test_a_folder_that_was_deleted_is_noticed_though_it_is_there_again(tmp_path: Path) -> None:
+    """A model deletes it at once; what comes later is stored anew, and nothing would be missing at the end."""
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / LOCK).touch()
+    run = Run(RunFolder(place), Options("m.py"), None, {}, print, 1)  # type: ignore[arg-type]
+    run.refuse_deleted()
+    shutil.rmtree(place)
+    place.mkdir()
+    words = "were deleted while it was at work, by its model or by another program"
+    with pytest.raises(PhysbenchError, match=words), explained("again", lambda: "nothing is kept", place):
+        run.refuse_deleted()
+
+
+@pytest.mark.parametrize("gone", ["parts", ".lock"])
+def test_what_is_gone_at_the_end_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
+    item = BatchItem(Row("falling/projectile-v1", "test", 0))
+    monkeypatch.setattr(Run, "items", (item,))
+    folder = RunFolder(tmp_path)
+    (tmp_path / LOCK).touch()
+    folder.part(item.row.id, 0).parent.mkdir(parents=True)
+    folder.part(item.row.id, 0).touch()
+    run = Run(folder, Options("m.py"), None, {}, print, 1)  # type: ignore[arg-type]
+    run.refuse_deleted(parts=True)
+    shutil.rmtree(tmp_path / gone) if gone == "parts" else (tmp_path / gone).unlink()
+    with pytest.raises(PhysbenchError, match="were deleted"), explained("again", lambda: "kept", tmp_path):
+        run.refuse_deleted(parts=True)
