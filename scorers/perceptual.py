@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 
 from physbench.clips.clip import Clip
+from physbench.errors import PhysbenchError, UsageError
+from physbench.progress import Progress
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.image_stats import SAMPLED_FRAMES
 from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.storage.atomic_write import atomic_path
+from physbench.storage.cache_dir import cache_dir
+from physbench.storage.file_hash import add_file
 from physbench.tracks.tracks import Tracks
 
 LEAST_SIDE = 64  # px that AlexNet needs
 TRUNK = "alexnet-owt-7be5be79.pth"  # of torchvision; the name holds the first digits of its sha256
+TRUNK_URL = f"https://download.pytorch.org/models/{TRUNK}"  # 244 MB
+WEIGHTS_AREA = "weights"  # of the cache
+FETCH = "physbench scorers fetch lpips"
+SLICES = {"slice1": (0,), "slice2": (3,), "slice3": (6,), "slice4": (8,), "slice5": (10,)}  # convolutions of AlexNet
 
 
 @scorer(
@@ -38,7 +50,7 @@ def lpips(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     0 upwards, lower is better.
 
     Unavailable where the package or the published weights of its trunk are missing: it is never computed on a random
-    trunk, and nothing is downloaded. Outside every mean.
+    trunk, and no run downloads anything: `physbench scorers fetch lpips` does, once. Outside every mean.
     """
     missing = why_unavailable()
     if missing:
@@ -63,22 +75,82 @@ def why_unavailable() -> str:
         return "not installed (pip install 'physbench[lpips]')"
     trunk = trunk_file()
     if not trunk.is_file():
-        return f"weights: {TRUNK} is not in torch's hub folder"
-    digest = hashlib.sha256(trunk.read_bytes()).hexdigest()
-    if not digest.startswith(TRUNK.rsplit("-", 1)[1].split(".")[0]):
-        return f"weights: {TRUNK} is damaged"
-    return ""
+        return f"weights: {TRUNK} is not here ({FETCH})"
+    return "" if is_trunk(trunk) else f"weights: {TRUNK} is damaged ({FETCH})"
+
+
+def is_trunk(path: Path) -> bool:
+    """Whether a file holds the published weights, by the digits of its hash that torchvision's name of it holds."""
+    digest = hashlib.sha256()
+    add_file(digest, path)
+    return digest.hexdigest().startswith(TRUNK.rsplit("-", 1)[1].split(".")[0])
+
+
+def kept_trunk() -> Path:
+    """Where `physbench scorers fetch` keeps the weights."""
+    return cache_dir() / WEIGHTS_AREA / TRUNK
 
 
 def trunk_file() -> Path:
-    """Where torchvision keeps the weights that LPIPS stands on."""
+    """The weights that LPIPS stands on: those in the cache, or else where torchvision keeps them."""
     import torch
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / TRUNK
+    kept = kept_trunk()
+    return kept if kept.is_file() else Path(torch.hub.get_dir()) / "checkpoints" / TRUNK
+
+
+def fetch_trunk(source: Path | None = None) -> Path:
+    """Bring torchvision's weights into the cache, from a file or from where they are published, and return the place.
+
+    Nothing is fetched where they are there. Raises UsageError where the file holds other weights, and PhysbenchError
+    where they cannot be fetched.
+    """
+    target = kept_trunk()
+    from urllib.request import urlopen
+
+    if source is None and target.is_file() and is_trunk(target):
+        return target
+    if source is not None and not source.is_file():
+        raise UsageError(f"{source}: there is no such file. Expected torchvision's {TRUNK}, from {TRUNK_URL}")
+    with atomic_path(target) as draft:
+        try:
+            with urlopen(TRUNK_URL, timeout=60) if source is None else source.open("rb") as read:
+                total = int(read.headers.get("Content-Length") or 0) if source is None else source.stat().st_size
+                with draft.open("wb") as write, Progress(f"fetching {TRUNK}, MB", total >> 20) as progress:
+                    while block := read.read(1 << 20):
+                        write.write(block)
+                        progress.advance()
+        except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            said = getattr(error, "reason", None) or error
+            raise PhysbenchError(
+                f"{TRUNK_URL} cannot be fetched ({said}). Bring the file here by other means, then: {FETCH} --from FILE"
+            ) from error
+        if not is_trunk(draft):
+            raise UsageError(
+                f"{source or TRUNK_URL}: is not torchvision's {TRUNK}, or is damaged: its SHA-256 begins with other "
+                "digits than its name says."
+            )
+    why_unavailable.cache_clear()
+    return target
 
 
 @cache
 def _network() -> Any:
+    """LPIPS on the published trunk: its own layers come with the package, those of AlexNet from the weights."""
     import lpips as package
+    import torch
 
-    return package.LPIPS(net="alex", verbose=False).eval()
+    found = package.LPIPS(net="alex", pnet_rand=True, verbose=False)  # else it would look for a download
+    published = torch.load(trunk_file(), map_location="cpu", weights_only=True)
+    found.net.load_state_dict(trunk_layers(published))
+    return found.eval()
+
+
+def trunk_layers(published: Mapping[str, Any]) -> dict[str, Any]:
+    """The convolutions of torchvision's AlexNet by their names in LPIPS: "features.3.bias" is "slice2.3.bias"."""
+    return {
+        f"{name}.{layer}.{kind}": published[f"features.{layer}.{kind}"]
+        for name, layers in SLICES.items()
+        for layer in layers
+        for kind in ("weight", "bias")
+    }

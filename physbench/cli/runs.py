@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli.console import note, stdout_console
-from physbench.errors import UsageError
+from physbench.errors import UsageError, nearest
 from physbench.storage.remote_place import is_url
 
 if TYPE_CHECKING:
@@ -21,24 +21,32 @@ if TYPE_CHECKING:
 def command(
     folder: Annotated[str, typer.Argument(metavar="[DIR]", help="Folder with runs, on this machine.")] = "runs",
     tag: Annotated[str | None, typer.Option(metavar="TAG", help="Only runs with this tag.")] = None,
+    sort: Annotated[
+        str,
+        typer.Option(metavar="BY", help="changed, run, model, suite, overall, consistency, permanence or drift."),
+    ] = "changed",
     check: Annotated[
         bool, typer.Option("--check", help="Read all files of finished runs, and name what was changed since.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """List runs with model, suite, overall and state, the newest first.
+    """List runs with model, suite, overall, axes and state, the newest first, or by --sort.
 
     Example: physbench runs
     """
-    from physbench.report.runs_page import overall_words, state_words
-    from physbench.results.run_listing import find_runs
+    from physbench.report.runs_page import axis_words, overall_words, state_words
+    from physbench.results.number_format import ascii_minus
+    from physbench.results.run_listing import SORTED_BY, find_runs, sorted_runs
+    from physbench.scoring.scorer_protocol import AXES
 
     if is_url(folder):
         raise UsageError(
             f"`runs` needs a folder of this machine, and {folder} is a URL. Of one run: physbench status URL"
         )
-    found = [each for each in find_runs(Path(folder)) if tag is None or tag in each.tags]
+    if sort not in SORTED_BY:
+        raise UsageError(f"--sort: there is no column '{sort}'.{nearest(sort, SORTED_BY)}")
+    found = sorted_runs([each for each in find_runs(Path(folder)) if tag is None or tag in each.tags], sort)
     if check:
         _check(found)
         return
@@ -52,14 +60,15 @@ def command(
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    columns = ["run", "model", "suite", "overall", "state", "changed"]
+    columns = ["run", "model", "suite", "overall", *AXES, "state", "changed"]
     notes = any(each.note or each.tags for each in found)
     for name in [*columns, "note"] if notes else columns:
-        table.add_column(name, justify="right" if name == "overall" else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in AXES else "left", overflow="fold")
     for each in found:
         changed = datetime.fromtimestamp(each.changed).strftime("%Y-%m-%d %H:%M")
         tags = " ".join(f"[{name}]" for name in each.tags)
-        cells = [each.path, each.model, each.suite, overall_words(each), state_words(each), changed]
+        axes = (ascii_minus(axis_words(each, axis)) for axis in AXES)
+        cells = [each.path, each.model, each.suite, overall_words(each), *axes, state_words(each), changed]
         cells += [" ".join(part for part in (tags, each.note) if part)] if notes else []
         table.add_row(*(Text(cell) for cell in cells))
     stdout_console().print(table)

@@ -10,6 +10,7 @@ import typer
 
 from physbench.cli import completion
 from physbench.cli.console import READABLE, note, stdout_console
+from physbench.errors import UsageError
 
 app = typer.Typer(help="List and explain the scorers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -160,6 +161,26 @@ def check(
         workers=workers,
         as_json=as_json,
     )
+
+
+@app.command()
+def fetch(
+    scorer: Annotated[str, typer.Argument(metavar="SCORER", help="lpips, the one that needs weights.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A copy of the weights, where there is no internet.")
+    ] = None,
+) -> None:
+    """Fetch the published weights that a scorer stands on into the cache, once, and check their hash.
+
+    Example: physbench scorers fetch lpips
+    """
+    from physbench.scorers import perceptual
+
+    if scorer not in ("lpips", perceptual.lpips.id):
+        raise UsageError(f"{scorer}: no scorer of this name needs weights. Expected lpips.")
+    typer.echo(perceptual.fetch_trunk(source))
+    if missing := perceptual.why_unavailable():
+        note(f"appearance/lpips is still unavailable: {missing}")
 
 
 @app.command()

@@ -19,6 +19,12 @@ from physbench.world.scene import hue_name
 
 Array = NDArray[np.float64]
 
+CLOSE_UP_LEGEND = (
+    "Below each close-up: the object, the time of the break (after a dash that at which the tolerance is exceeded, if "
+    "it is later), the tolerance (±) in diameters, and how far apart the lawful motions before and after the break "
+    "are, in diameters (⌀) and m/s. A gross one counts as four. An object begins off where no velocity that the task "
+    "declares fits."
+)
 LEAST_HALF = 0.09  # of the picture's smaller side: half of a close-up's side, at least
 CLOSE_UP_PX = 96  # of a close-up; a larger one is made smaller
 
@@ -148,7 +154,7 @@ def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b
     corner, side = _box(seen, lawful, reach, radius, size)
     here = seen[reach] - corner if np.isfinite(seen[reach]).all() else None
     return CloseUp(
-        words=f"{_when(found, b)}, {name}, at {found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
+        words=f"{name}, {_when(found, b)}, ±{found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
         png=_png(_picture(clip, tracks.context, frames, frame), corner, side),
         side=side,
         predicted=_points(seen, corner, side),
@@ -163,18 +169,17 @@ def _when(found: Trace, b: int) -> str:
     time, shows, dt = float(found.time[b]), float(found.times[found.frame[b]]), float(found.times[1] - found.times[0])
     if abs(shows - time) <= 1.5 * dt:  # one frame, and what rounding adds
         return f"{time:.2f} s"
-    return f"dated {time:.2f} s, first {'seen' if found.begins(b) else 'missed'} at {shows:.2f} s"
+    return f"{time:.2f}–{shows:.2f} s"
 
 
 def _change(found: Trace, b: int) -> str:
+    """By how much: "0.55⌀ 1.2 m/s", in at most five words. `CLOSE_UP_LEGEND` explains it."""
     if found.begins(b):
-        return f"begins {number(float(found.kick[b]), 2)} m/s off every velocity that the task declares"
+        return f"begins {number(float(found.kick[b]), 2)} m/s off"
     if not np.isfinite(found.kick[b]):
         return "nothing lawful follows"
-    jump, kick = float(found.jump[b]), float(found.kick[b])
-    gross = ", gross" if found.gross[b] else ""
-    apart = f"{number(jump, 2)} diameters and {number(kick, 2)} m/s apart"
-    return f"the lawful motions before and after it are {apart}{gross}"
+    gross = " gross" if found.gross[b] else ""
+    return f"{number(float(found.jump[b]), 2)}⌀ {number(float(found.kick[b]), 2)} m/s{gross}"
 
 
 def _box(seen: Array, lawful: Array, reach: int, radius: float, size: tuple[int, int]) -> tuple[Array, float]:

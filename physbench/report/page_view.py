@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.clips.told_suite import TOLD_OPTION
 from physbench.report import table_view
+from physbench.report.break_figures import CLOSE_UP_LEGEND
 from physbench.report.charts import axis_chart, error_chart, share_chart
 from physbench.report.clip_count_text import not_valid
 from physbench.report.skill_table import skill_rows
@@ -18,7 +19,7 @@ from physbench.results.answers import answers_states
 from physbench.results.blame import blame
 from physbench.results.implied_worlds import implied_sentence
 from physbench.results.law_phrases import law_phrases
-from physbench.results.number_format import AXIS_NAMES, AXIS_QUESTIONS, counted, fixed, short, suite_name
+from physbench.results.number_format import AXIS_NAMES, AXIS_QUESTIONS, counted, fixed, joined, short, suite_name
 from physbench.results.read_run import context_of, spec_of
 from physbench.results.run_comparison import PHYSICIST_TARGET
 from physbench.results.schema import ReadingValue, ResultDocument
@@ -78,7 +79,8 @@ class PageView:
     breaks: str  # how many clips break
     physicist: bool
     physicist_command: str  # that adds it; "" where it cannot be
-    implied_words: tuple[str, ...]
+    implied_words: tuple[str, ...]  # a sentence for each family with a law, and one for the others together
+    close_up_legend: str  # "" where there is no close-up
     clips: tuple[FamilyClips, ...]
     striking: Table | None
     readings: tuple[tuple[str, Table], ...]  # (title, table)
@@ -123,7 +125,8 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
         breaks=" ".join(gathered.breaks),
         physicist=any("physicist" in group.shares for group in gathered.shares),
         physicist_command=physicist_command(manifest),
-        implied_words=tuple(_implied(family, world) for family, world in result["implied_worlds"].items()),
+        implied_words=_implied_words(result["implied_worlds"]),
+        close_up_legend=CLOSE_UP_LEGEND if any(f.broken and f.broken.close_ups for f in gathered.figures) else "",
         clips=clips,
         striking=_striking(result) if scored else None,
         readings=groups,
@@ -209,11 +212,20 @@ def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = Fals
     )
 
 
-def _implied(family: str, world: Document) -> str:
-    """What explains a family's motion, and what explains as much."""
-    alike = world["alike"]
-    also = f"; {', '.join(alike)} explain{'s' if len(alike) == 1 else ''} as much" if alike else ""
-    return f"{family.capitalize()}: {implied_sentence(ImpliedWorldResult.model_validate(world))}{also}."
+def _implied_words(worlds: Mapping[str, Document]) -> tuple[str, ...]:
+    """What explains each family's motion, and what explains as much; families that nothing explains in one sentence."""
+    named, unexplained, lawful = [], [], []
+    for family, world in worlds.items():
+        if world["verdict"] == "named":
+            alike = world["alike"]
+            also = f"; {', '.join(alike)} explain{'s' if len(alike) == 1 else ''} as much" if alike else ""
+            named.append(f"{family.capitalize()}: {implied_sentence(ImpliedWorldResult.model_validate(world))}{also}.")
+        else:
+            (lawful if world["verdict"] == "lawful" else unexplained).append(family)
+    parts = [f"no single changed law explains {joined(unexplained)}"] if unexplained else []
+    parts += [f"the true laws explain {joined(lawful)}"] if lawful else []
+    rest = "; ".join(parts)
+    return (*named, *([f"{rest[0].upper()}{rest[1:]}."] if rest else []))
 
 
 def _striking(result: Document) -> Table | None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
-from physbench.errors import PhysbenchError
-from physbench.report.runs_page import report_file, report_link, runs_page
-from physbench.results.run_listing import find_runs
+from physbench.errors import PhysbenchError, UsageError
+from physbench.report.runs_page import report_file, report_link, run_key, runs_page, two_runs_page
+from physbench.results.run_listing import SORTED_BY, find_runs
 
 LOOPBACK = "127.0.0.1"
-ALLOWED_PARTS = (
+PARTS = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; frame-ancestors 'none'"
 )
+ALLOWED_PARTS = f"{PARTS}; form-action 'self'"  # of the list, which asks for two runs
 # Reports come from run folders of others, too: they play what they hold, in an origin of their own, from which neither
 # the list of runs nor another report can be read.
-REPORT_POLICY = f"{ALLOWED_PARTS}; script-src 'unsafe-inline'; sandbox allow-scripts"
+REPORT_POLICY = f"{PARTS}; form-action 'none'; script-src 'unsafe-inline'; sandbox allow-scripts"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -57,7 +60,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.FORBIDDEN, b"Only for this machine.\n", "text/plain")
             return
         try:
-            content = self._content(self.path.partition("?")[0])
+            path, _, query = self.path.partition("?")
+            content = self._content(path, parse_qs(query))
         except (PhysbenchError, OSError, ValueError) as error:
             self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}\n".encode(errors="replace"), "text/plain")
             return
@@ -68,12 +72,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def _content(self, path: str) -> bytes | None:
-        if path != "/" and not path.startswith("/report/"):
+    def _content(self, path: str, asked: Mapping[str, Sequence[str]]) -> bytes | None:
+        if path not in ("/", "/two") and not path.startswith("/report/"):
             return None
         runs = find_runs(self.server.folder)
         if path == "/":
-            return runs_page(self.server.folder, runs).encode()
+            by = asked.get("sort", ["changed"])[0]
+            return runs_page(self.server.folder, runs, by if by in SORTED_BY else "changed").encode()
+        if path == "/two":
+            pair = [run for key in asked.get("run", ()) for run in runs if run.axes and run_key(run) == key]
+            if len(pair) != 2 or pair[0] is pair[1]:
+                raise UsageError("Choose two runs that have a result, and go back to the list for others.")
+            return two_runs_page(self.server.folder, pair).encode()
         found = next((file for run in runs if report_link(run) == path and (file := report_file(run))), None)
         return None if found is None else found.read_bytes()
 

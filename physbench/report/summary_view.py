@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from physbench.results.number_format import (
     counted,
     failures_by_reason,
     fixed,
+    joined,
     plain,
     suite_name,
 )
@@ -34,6 +36,9 @@ STRENGTH_LEGEND = (
     "truth has 0.01, and less is better."
 )
 SHOWN_REASONS = 3
+
+
+NOT_INSTALLED = re.compile(r"not installed \(pip install 'physbench\[([a-z-]+)\]'\)")  # as scorers say it
 
 
 @dataclass(frozen=True)
@@ -122,10 +127,7 @@ def summary_view(result: Mapping[str, Any]) -> SummaryView:
         failed=_failed(counts),
         reasons=tuple(reasons[:SHOWN_REASONS]),
         more_reasons=max(len(reasons) - SHOWN_REASONS, 0),
-        unavailable=tuple(
-            (name, why if why.startswith(FAILED_ON) else f"unavailable: {why}")
-            for name, why in result["unavailable"].items()
-        ),
+        unavailable=_unavailable(result["unavailable"]),
         took=took(result["speed"]),
         speed=_speed(result["speed"]),
     )
@@ -168,6 +170,21 @@ def _best_of(result: Mapping[str, Any]) -> str:
     axes = ", ".join(f"{AXIS_NAMES.get(axis, axis)} {fixed(value)}" for axis, value in best["axes"].items())
     chosen = f"Best of {best['samples']} samples, chosen after the fact and not the score"
     return f"{chosen}: overall {fixed(best['overall'])}, {axes}."
+
+
+def _unavailable(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Readings and why there are none; those that want an extra of this package in one line, with one command."""
+    lines: list[tuple[str, str]] = []
+    extras: dict[str, str] = {}
+    for name, why in found.items():
+        if extra := NOT_INSTALLED.fullmatch(why):
+            extras[name] = extra[1]
+        else:
+            lines.append((name, why if why.startswith(FAILED_ON) else f"unavailable: {why}"))
+    if not extras:
+        return tuple(lines)
+    wanted = ",".join(sorted(set(extras.values())))
+    return (*lines, (joined(list(extras)), f"unavailable: not installed (pip install 'physbench[{wanted}]')"))
 
 
 def _failed(counts: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def print_summary(result: Document, console: Console) -> None:
         say(f"  and {view.more_reasons} more, in result.json" if view.more_reasons else "", "red")
     for reading, why in view.unavailable:
         if why.startswith("unavailable"):
-            say(f"{reading} is {why}", "dim")
+            say(f"{reading} {'are' if ' and ' in reading else 'is'} {why}", "dim")
         else:
             say(f"unavailable: {reading} {why}", "red")
     say(view.speed, "dim")

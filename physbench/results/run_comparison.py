@@ -330,8 +330,12 @@ def clip_signs(a: Estimate, b: Estimate) -> ClipSigns:
     )
     apart = np.round(ours - theirs, 9)  # NaN where a clip counts on no axis
     ahead, behind = int((apart > 0).sum()), int((apart < 0).sum())
-    p = min(1.0, 2 * float(bdtr(min(ahead, behind), ahead + behind, 0.5)))
-    return ClipSigns(ahead=ahead, behind=behind, equal=int((apart == 0).sum()), p=round(p, 6))
+    return ClipSigns(ahead=ahead, behind=behind, equal=int((apart == 0).sum()), p=sign_test(ahead, behind))
+
+
+def sign_test(ahead: int, behind: int) -> float:
+    """Probability that fair coins fall as unevenly as this, or more so."""
+    return round(min(1.0, 2 * float(bdtr(min(ahead, behind), ahead + behind, 0.5))), 6)
 
 
 def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | None = None) -> SkillDifference:

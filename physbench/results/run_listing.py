@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,11 @@ from typing import Any, Literal
 from physbench.errors import UsageError
 from physbench.results.number_format import counted, suite_name
 from physbench.results.read_run import planned_for, read_manifest
+from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import DamagedFileError, read_sealed_json
 
+SORTED_BY = ("changed", "run", "model", "suite", "overall", *AXES)
 State = Literal["finished", "partial", "unfinished", "damaged"]
 DEPTH = 3  # folders below the one that is asked for in which runs are sought
 
@@ -29,11 +31,27 @@ class RunSummary:
     suite: str  # "core 2, 14 of 448 clips"
     overall: float | None
     interval: tuple[float, float] | None
+    reason: str  # why there is no overall; "" where there is one
+    axes: dict[str, float | None]  # skill by axis; {} where there is no result
     changed: float  # s since 1970 at which its result, or else its manifest, was written
     done: int  # rollouts that are scored
     of: int  # rollouts of the run
     note: str  # what was said of it with --note, or why it cannot be read
     tags: tuple[str, ...]
+
+
+def sorted_runs(runs: Sequence[RunSummary], by: str) -> list[RunSummary]:
+    """Runs by "changed" (the newest first), "model", "suite" or "run", or by a skill, the highest first.
+
+    Runs without that skill come last.
+    """
+    texts = {"run": "path", "model": "model", "suite": "suite"}
+    if by in texts:
+        return sorted(runs, key=lambda each: (str(getattr(each, texts[by])).lower(), -each.changed))
+    if by == "changed":
+        return sorted(runs, key=lambda each: (-each.changed, each.path))
+    values = {each.path: each.overall if by == "overall" else each.axes.get(by) for each in runs}
+    return sorted(runs, key=lambda each: (values[each.path] is None, -(values[each.path] or 0.0), -each.changed))
 
 
 def find_runs(root: Path) -> list[RunSummary]:
@@ -45,7 +63,7 @@ def find_runs(root: Path) -> list[RunSummary]:
     if not root.is_dir():
         raise UsageError(f"There is no folder '{root}'. Name one with runs in it, such as the --out of eval.")
     found = [summary(RunFolder(path)) for path in _folders(root)]
-    return sorted(found, key=lambda each: (-each.changed, each.path))
+    return sorted_runs(found, "changed")
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -80,7 +98,10 @@ def summary(folder: RunFolder) -> RunSummary:
         reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
         if isinstance(error, DamagedFileError):
             reason = f"result.json is damaged ({error}); `physbench report {folder.path}` writes it again"
-        return RunSummary(str(folder.path), "damaged", "", "", None, None, changed, 0, 0, reason.splitlines()[0], ())
+        damaged = "it cannot be read"
+        return RunSummary(
+            str(folder.path), "damaged", "", "", None, None, damaged, {}, changed, 0, 0, reason.splitlines()[0], ()
+        )
 
 
 def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) -> RunSummary:
@@ -90,11 +111,18 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
         of = sum(map(len, planned_for(manifest)))
     overall: float | None = None
     interval: tuple[float, float] | None = None
+    axes: dict[str, float | None] = {}
+    reason = "not finished"
     state: State = "unfinished"
     if folder.result.is_file():
         result = read_sealed_json(folder.result, required=False)
         skill, bounds = result["overall"]["skill"], result["overall"]["interval"]
         overall = None if skill is None else float(skill)
+        reason = "" if skill is not None else str(result["overall"].get("reason") or "")
+        axes = {
+            str(axis): None if found["skill"] is None else float(found["skill"])
+            for axis, found in (result.get("axes") or {}).items()
+        }
         ended = result.get("partial")
         state, done = ("partial", int(ended["clips"]) * int(options.get("samples", 1))) if ended else ("finished", of)
         interval = (float(bounds[0]), float(bounds[1])) if bounds else None
@@ -112,6 +140,8 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
         name,
         overall,
         interval,
+        reason,
+        axes,
         changed,
         done,
         of,

@@ -28,6 +28,7 @@ CACHE_AREAS = {
     "layers": "static light of scenes in the look natural",
     "expectation": "surprise of the pixel baselines at films",
     "archives": "archives of clips behind URLs",
+    "weights": "published weights that scorers stand on",
     COPIES: "copies of runs behind URLs",
 }
 # Paths below each, without what an unfinished file's name begins with. PHYSBENCH_CACHE may name a folder that held
@@ -40,6 +41,7 @@ OWN_PATHS = {
     "layers": r"[0-9a-f]{64}\.npz",
     "expectation": r"\d+x\d+@[^/]+/[^/]+\.json",
     "archives": r"[0-9a-f]{64}\.clips",
+    "weights": r"[^/]+\.pth",
     COPIES: r"[0-9a-f]{32}/.+",
 }
 DAY = 86400.0  # s

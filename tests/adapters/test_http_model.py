@@ -328,7 +328,10 @@ FOUR = b"%x\r\n%s\r\n" % (len(blocks(2, 4)), blocks(2, 4))  # frames, as one chu
     ],
 )
 def test_an_answer_that_is_too_short_and_one_that_is_cut_off(load, answer, kind, words) -> None:
-    """The model is to blame for the first, whose declared length or last chunk has come."""
+    """The model is to blame for the first, whose declared length or last chunk has come.
+
+    A reading library that takes an answer shorter than its Content-Length: psf/requests#4956.
+    """
 
     def send_and_close(connection, path, body):
         connection.sendall(answer)

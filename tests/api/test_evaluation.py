@@ -84,6 +84,12 @@ def test_a_figure_shows_each_family_on_each_axis(result: Evaluation) -> None:
     shown = [result["axes"]["consistency"]["skill"]]
     shown += [axes["consistency"]["skill"] for axes in result["families"].values()]
     assert [float(np.ravel(line.get_xdata())[0]) for line in marks] == [each for each in shown if each is not None]
+    for panel, axis in zip(figure.axes, result["axes"], strict=True):
+        losses = [float(np.ravel(line.get_xdata())[0]) for line in panel.lines if line.get_marker() == "D"]
+        guards = [axes[axis]["guard"] for axes in result["families"].values()]
+        assert losses == [each for each in guards if each is not None]
+        assert not losses or panel.get_xlim()[0] <= min(losses)
+    assert "lost of what a frozen frame keeps" in figure.get_supxlabel()
 
 
 def test_evaluations_are_compared_with_paired_differences(make_run: MakeRun) -> None:
@@ -92,8 +98,7 @@ def test_evaluations_are_compared_with_paired_differences(make_run: MakeRun) -> 
     assert compared.document.against[0].overall.ahead == 0
     said = "".join(str(compared).split())  # a long path is broken anywhere
     assert "".join(compared.sentences[0].split()) in said and "<pre>" in compared._repr_html_()
-    with pytest.raises(UsageError, match="cannot be compared"):
-        first.compare(evaluation(make_run(8, 8, name="other")))
+    assert first.compare(evaluation(make_run(8, 8, name="other"))).document.held[1] == 64
     with pytest.raises(UsageError, match="expected what"):
         first.compare("second")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="expected axes or all"):

@@ -214,7 +214,7 @@ def test_forgeries_fail_the_check_that_is_for_them(
     ],
 )
 def test_a_value_out_of_range_is_named_in_one_line(tiny_copy: RunFolder, change: dict, what: str) -> None:
-    """Columns of a table that pandas has methods of the same name for are read as columns."""
+    """Columns of a table that pandas has methods of the same name for are read as columns (pandas-dev/pandas#26274)."""
     clip = TINY_ROWS[1].id
 
     def wrong(table: pd.DataFrame) -> pd.DataFrame:
@@ -230,6 +230,7 @@ def test_a_value_out_of_range_is_named_in_one_line(tiny_copy: RunFolder, change:
 
 
 def test_a_headline_that_is_withheld_is_named(tiny_copy: RunFolder) -> None:
+    """A board whose means leave out what was not scored ranks the incomplete higher: truera/trulens#2698."""
     dropped_headline(tiny_copy)
     assert outcomes(tiny_copy.path, SECONDS)["rows"][1] == (
         f"permanence/intact of model on {TINY_ROWS[2].id} is said to be not applicable, and ground truth has it"

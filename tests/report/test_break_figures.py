@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -18,7 +19,7 @@ from runs_on_disk import gathered
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.report.break_figures import clip_breaks
+from physbench.report.break_figures import CLOSE_UP_LEGEND, clip_breaks
 from physbench.report.charts import share_chart
 from physbench.report.report_page import render
 from physbench.results.build_result import build_result
@@ -165,9 +166,13 @@ def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNa
     tracks = kit.true_tracks(clip)
     found = clip_breaks(clip, trace, tracks, clip.future())
     (close,) = found.close_ups  # once, at the largest tolerance at which it is one
-    assert close.words.startswith("1.00 s, ") and close.words.endswith(
-        ", at 0.2: the lawful motions before and after it are 0.50 diameters and 1.2 m/s apart"
-    )
+    assert close.words.endswith(", 1.00 s, ±0.2: 0.50⌀ 1.2 m/s") and len(close.words.split()) <= 10
+    trace.gross[:] = True
+    (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
+    assert close.words.endswith(" m/s gross") and len(close.words.split()) == 10
+    trace.kick[:] = np.nan
+    (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
+    assert close.words.endswith(", ±0.2: nothing lawful follows") and len(close.words.split()) <= 10
     assert found.left_out == ""
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(close.png.partition(",")[2]))))
     assert picture.shape[:2] == (int(close.side),) * 2
@@ -184,7 +189,7 @@ def test_a_break_is_drawn_once_at_the_largest_tolerance(clip: Clip, kit: SimpleN
         np.ones((3, clip.horizon, 2)), [(0, 0, 0.9), (1, 0, 1.2), (2, 0, 1.0), (0, 1, 1.1), (0, 0, 2.0), (0, 0, 2.2)]
     )
     words = [close.words for close in clip_breaks(clip, trace, kit.true_tracks(clip), clip.future()).close_ups]
-    assert [(said.split(" s")[0], said.split("at ")[1].split(":")[0]) for said in words] == [
+    assert [(said.split(", ")[1][:-2], said.split("±")[1].split(":")[0]) for said in words] == [
         ("1.00", "0.2"),
         ("1.10", "0.03"),
         ("2.00", "0.03"),
@@ -197,7 +202,7 @@ def test_what_is_not_drawn_is_counted_with_the_reason(clip: Clip, kit: SimpleNam
     times = [0.2 + 0.3 * k for k in range(MAX_KEPT + 1)]
     trace = make_trace(np.ones((3, clip.horizon, 2)), [*((0, 0, time) for time in times), (2, 1, 3.0)])
     found = clip_breaks(clip, trace, kit.true_tracks(clip), clip.future())
-    assert len(found.close_ups) == MAX_KEPT and found.close_ups[-1].words.startswith("3.00 s")
+    assert len(found.close_ups) == MAX_KEPT and ", 3.00 s, " in found.close_ups[-1].words
     assert (
         found.left_out
         == "8 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most)."
@@ -238,10 +243,10 @@ def test_a_close_up_lies_around_the_moment_at_which_the_motions_part(clip: Clip,
         assert seen[:reach].all()
         off = np.linalg.norm(early.lawful[b, seen] - true[way[seen]], axis=1)
         assert off.max() < 0.3 * clip.diameters()[0, 0] * clip.pixels_per_metre
-        when = f"{early.time[b]:.2f} s"
-        shows = f"dated {when}, first missed at {kept.times[frame]:.2f} s"
+        when = f"{early.time[b]:.2f}"
+        shows = f"{when}–{kept.times[frame]:.2f}"
         said = [close.words for close in clip_breaks(clip, early, jumping, None).close_ups]
-        assert any(words.startswith(f"{shows if frames > 1 else when}, ball") for words in said), said
+        assert any(f", {shows if frames > 1 else when} s, ±" in words for words in said), said
 
 
 def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(clip: Clip, kit: SimpleNamespace) -> None:
@@ -261,7 +266,7 @@ def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(cli
     trace = make_trace(np.ones((3, clip.horizon, 2)), [(2, 1, 0.0)])
     trace.jump[:], trace.kick[:] = 0.0, 1.5
     (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
-    assert close.words.endswith("at 0.2: begins 1.5 m/s off every velocity that the task declares")
+    assert close.words.endswith("±0.2: begins 1.5 m/s off") and len(close.words.split()) <= 10
     assert (
         close.png == clip_breaks(clip, trace, tracks, None).close_ups[0].png != ""
     )  # it is the last frame of the context
@@ -297,5 +302,6 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
     assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
     assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
     assert shown.count('class="law"') == 2 * shown.count('class="lines"')  # two close-ups a clip
-    assert "at 0.03: the lawful motions" in shown and "at 0.2: the lawful motions" in shown
+    assert re.search("±0.03: [0-9.]+⌀ [0-9.]+ m/s", shown) and re.search("±0.2: [0-9.]+⌀ [0-9.]+ m/s", shown)
+    assert shown.count(CLOSE_UP_LEGEND) == 1
     assert "http://" not in shown.replace("http://www.w3.org", "") and shown.count("<script") == 1

@@ -50,7 +50,7 @@ def asked(server: RunsServer, path: str, method: str = "GET", host: str | None =
 def test_the_list_leads_to_the_report(served: RunsServer) -> None:
     status, page, headers = asked(served, "/")
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
-    [link] = Texts(page).links
+    [link] = [link for link in Texts(page).links if not link.startswith("/?sort=")]
     assert "done & <b>" in Texts(page).text
     status, page, headers = asked(served, link)
     assert (status, page) == (200, "<p>the report</p>")
@@ -58,6 +58,18 @@ def test_the_list_leads_to_the_report(served: RunsServer) -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     status, page, headers = asked(served, link, "HEAD")
     assert (status, page, headers["Content-Length"]) == (200, "", "17")
+
+
+@pytest.mark.parametrize("by", ["overall", "drift", "nothing", "../../secret", ""])
+def test_the_list_is_sorted_by_what_it_knows(served: RunsServer, by: str) -> None:
+    status, page, _ = asked(served, f"/?sort={by}")
+    assert status == 200 and page.count('aria-current="true"') == 1
+
+
+@pytest.mark.parametrize("query", ["", "run=a", "run=a&run=b", "run=../../secret.txt&run=x"])
+def test_two_runs_are_named_by_what_the_list_gives(served: RunsServer, query: str) -> None:
+    status, page, _ = asked(served, f"/two?{query}")
+    assert status == 500 and page.startswith("Choose two runs that have a result") and "secret" not in page
 
 
 def test_a_run_that_was_added_is_there_at_the_next_look(served: RunsServer) -> None:

@@ -64,6 +64,19 @@ def test_it_says_what_counts(core: dict) -> None:
     assert "ahead by" in text
 
 
+def test_extras_that_are_missing_are_named_in_one_line(core: dict) -> None:
+    absent = {
+        f"{group}/{name}": f"not installed (pip install 'physbench[{extra}]')"
+        for group, name, extra in (("appearance", "lpips", "lpips"), ("permanence", "hota", "tracking"))
+    }
+    text = printed({**core, "unavailable": absent}, width=120)
+    (line,) = [line for line in text.splitlines() if "unavailable" in line]
+    assert line.startswith("appearance/lpips and permanence/hota are unavailable: not installed ")
+    assert line.endswith("(pip install 'physbench[lpips,tracking]')")
+    one = printed({**core, "unavailable": {"permanence/hota": absent["permanence/hota"]}}, width=120)
+    assert "permanence/hota is unavailable: not installed (pip install 'physbench[tracking]')" in one
+
+
 def test_a_scorer_that_broke_is_said_and_one_of_a_failed_clip_is_not(make_run) -> None:
     """What the model failed on is the model's; what the scorer raised is the scorer's."""
     folder = make_run(failed=frozenset({"orbits.kepler-v1.test.3"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from physbench.errors import UsageError
 from physbench.report.comparison_table import print_comparison
 from physbench.results.build_result import build_result
 from physbench.results.read_run import read_manifest
-from physbench.results.run_comparison import Comparison, compare
+from physbench.results.run_comparison import Comparison, compare, sign_test
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 
@@ -109,7 +110,11 @@ def test_a_look_tells_no_difference(make_run) -> None:
     runs = [be(make_run(4, 0, tasks=TASK, name=name), "truth") for name in ("c", "d")]
     part = compare(*runs, **FEW)
     assert "not distinguishable" not in part.against[0].sentence
-    assert "too few clips to tell in physical consistency" in part.against[0].sentence
+    assert "have no overall skill to compare here" in part.against[0].sentence
+    assert (
+        "c and d cannot be told apart: ahead in 0 and behind in 0 of 4 clips (sign test, p = 1"
+        in part.against[0].sentence
+    )
     target = io.StringIO()
     print_comparison(part, Console(file=target, width=100))
     assert "95 % intervals" not in target.getvalue() and "no intervals: they need 8" in target.getvalue()
@@ -130,9 +135,10 @@ def test_runs_of_other_sizes_are_compared_by_skill(make_run) -> None:
 def test_runs_that_cannot_be_compared_are_refused_with_the_remedy(make_run) -> None:
     first = make_run(name="a")
     with pytest.raises(
-        UsageError, match=r"128 clips of core 0, the second 16 clips of core 0, 16 of them.*same --suite"
+        UsageError, match=r"128 clips of core 0, the second 16 clips of own-core 0, 16 of them.*same --suite"
     ):
-        compare(first, make_run(4, 0, name="b"))
+        other = make_run(4, 0, name="b")
+        compare(first, rename(other, "b", suite={**read_manifest(other)["suite"], "name": "own-core"}))
     suite = {**read_manifest(first)["suite"], "hash": "other"}
     with pytest.raises(UsageError, match="simulated to other states"):
         compare(first, rename(make_run(name="c"), "c", suite=suite))
@@ -140,6 +146,53 @@ def test_runs_that_cannot_be_compared_are_refused_with_the_remedy(make_run) -> N
         compare(first, rename(make_run(name="d"), "d", versions={"code": "f00"}))
     with pytest.raises(UsageError, match="at least two"):
         compare(first)
+
+
+def test_a_sign_test_answers_where_clips_are_too_few_for_intervals(make_run) -> None:
+    """14 clips of `smoke`, one of each task, never have an interval."""
+    best, worst = (be(make_run(2, 0, name=name), source) for name, source in (("a", "truth"), ("b", "freeze")))
+    (found,) = compare(rename(best, "best"), rename(worst, "worst"), **FEW).against
+    total = found.clips.ahead + found.clips.behind + found.clips.equal
+    assert found.overall.interval is None and found.clips.ahead > 0 == found.clips.behind
+    assert found.clips.p == pytest.approx(2 * 0.5**found.clips.ahead, abs=1e-6) and found.clips.sign == 1
+    odds = rf"\(sign test, p (= 0\.\d+|< 0\.001)(, equal in {found.clips.equal})?\)"
+    assert re.match(rf"best is ahead of worst in {found.clips.ahead} of {total} clips {odds}; overall", found.sentence)
+    (back,) = compare(worst, best, **FEW).against
+    assert back.sentence.startswith(f"worst is behind best in {found.clips.ahead} of {total} clips (sign test, p ")
+    (same,) = compare(best, rename(be(make_run(2, 0, name="c"), "truth"), "same"), **FEW).against
+    assert same.clips.p == 1 and same.clips.sign == 0
+    assert same.sentence.startswith("best and same cannot be told apart: ahead in 0 and behind in 0 of ")
+
+
+@pytest.mark.parametrize(("ahead", "behind", "p"), [(12, 2, 0.012939), (9, 4, 0.266846), (7, 7, 1.0), (0, 0, 1.0)])
+def test_the_sign_test_is_that_of_scipy(ahead: int, behind: int, p: float) -> None:
+    from scipy.stats import binomtest
+
+    if ahead + behind:
+        assert binomtest(ahead, ahead + behind).pvalue == pytest.approx(p, abs=1e-6)
+    assert sign_test(ahead, behind) == pytest.approx(p, abs=1e-6)
+
+
+def test_runs_are_compared_on_the_clips_that_they_share(make_run) -> None:
+    """One of 128 clips and one of 16 are paired on the 16, as two runs of these would be."""
+    many, few = be(make_run(name="a"), "truth"), make_run(4, 0, name="b")
+    found = compare(many, few, **FEW)
+    assert found.clips == 16 and found.held == [128, 16]
+    alone = compare(be(make_run(4, 0, name="c"), "truth"), few, **FEW)
+    assert found.against[0].overall == alone.against[0].overall and found.against[0].clips == alone.against[0].clips
+    target = io.StringIO()
+    print_comparison(found, Console(file=target, width=200))
+    assert "core 0, 16 clips, those that all runs hold (of 128 and 16), paired" in target.getvalue()
+    three = compare(many, few, make_run(name="d"), **FEW)
+    assert three.clips == 16 and len(three.against) == 2
+
+
+@pytest.mark.parametrize("change", [{"local": True}, {"version": 1}])
+def test_parts_are_not_paired_where_states_may_differ(make_run, change) -> None:
+    many, few = make_run(name="a"), make_run(4, 0, name="b")
+    suite = {**read_manifest(few)["suite"], **change}
+    with pytest.raises(UsageError, match="cannot be compared clip by clip"):
+        compare(many, rename(few, "b", suite=suite))
 
 
 def in_look(folder: RunFolder, look: str, **changes: object) -> RunFolder:

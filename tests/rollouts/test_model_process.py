@@ -265,6 +265,7 @@ def test_the_token_of_a_server_is_for_the_server_alone(monkeypatch) -> None:
         (b"\x1b[31mloss\x1b[0m\t0.5\n", "loss\t0.5\n"),
         (b"\x1b]0;a title\x07a\x1b[2Jb\x1b[1;1Hc\n", "abc\n"),
         (b"\x1b]52;c;cm0gLXJm\x1b\\left\n", "left\n"),
+        (b"\x1b[?25l\x1b[?1049hhidden\x1b7\x1bM\n", "hidden\n"),
         (b"a\x08\x07\x00b\n", "a\N{REPLACEMENT CHARACTER}" + 2 * "\N{REPLACEMENT CHARACTER}" + "b\n"),
         ("a\x9b2Jb \u202ec\n".encode(), "ab \N{REPLACEMENT CHARACTER}c\n"),
         (b"\xff\n", "\N{REPLACEMENT CHARACTER}\n"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import saboteurs as sabotage
+import torch
 from typer.testing import CliRunner
 
+from physbench.cli.main import run
 from physbench.clips.clip import Clip
 from physbench.errors import UsageError
 from physbench.rollouts.rollout import Rollout
@@ -105,6 +108,96 @@ def test_lpips_says_why_it_is_missing_and_never_runs_on_a_random_trunk(
         assert "damaged" in answer().reason
     finally:
         perceptual.why_unavailable.cache_clear()
+
+
+ALEXNET = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file of the layout that torchvision publishes, with the hash that its name says, and a cache of its own."""
+    torch.manual_seed(0)
+    layers = {f"features.{k}.weight": torch.randn(a, b, c, c) / 20 for k, (a, b, c) in ALEXNET.items()}
+    layers |= {f"features.{k}.bias": torch.randn(a) / 20 for k, (a, _, _) in ALEXNET.items()}
+    layers |= {f"classifier.{k}.weight": torch.zeros(2, 2) for k in (1, 4, 6)}
+    path = tmp_path / "published.pth"
+    torch.save(layers, path)
+    name = f"alexnet-owt-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth"
+    monkeypatch.setattr(perceptual, "TRUNK", name)
+    monkeypatch.setattr(perceptual, "TRUNK_URL", path.as_uri())
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    caches = (perceptual.why_unavailable, perceptual._network)
+    for each in caches:
+        each.cache_clear()
+    yield path
+    for each in caches:
+        each.cache_clear()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_weights_are_fetched_once_and_their_hash_is_checked(
+    published: Path, given: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From where they are published, or from a copy; a file without its end, or another one, is not taken.
+
+    Reports of weights that were cut off, this very file among them: XPixelGroup/DiffBIR#95, pytorch/vision#607.
+    """
+    place = perceptual.kept_trunk()
+    assert perceptual.trunk_file() != place and not place.exists()
+    words = ["scorers", "fetch", "lpips", *(["--from", str(published)] if given else [])]
+    assert run(words) == 0
+    assert capsys.readouterr().out == f"{place}\n" and perceptual.trunk_file() == place
+    whole = published.read_bytes()
+    assert place.read_bytes() == whole
+    published.write_bytes(whole[:-1])
+    if given:
+        assert run(words) == 2
+        assert "is not torchvision's" in capsys.readouterr().err
+    else:
+        assert run(words) == 0, "they are there: nothing is fetched"
+    assert place.read_bytes() == whole
+    place.unlink()
+    assert run(words) == 2 and not place.exists() and not list(place.parent.iterdir())
+
+
+def test_weights_that_cannot_be_fetched_are_named_with_the_way_around(
+    published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published.unlink()
+    assert run(["scorers", "fetch", "lpips"]) == 1
+    assert "cannot be fetched" in (said := capsys.readouterr().err) and "scorers fetch lpips --from FILE" in said
+    assert run(["scorers", "fetch", "lpips", "--from", str(published)]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+    assert run(["scorers", "fetch", "gravity"]) == 2
+    assert "no scorer of this name needs weights" in capsys.readouterr().err
+
+
+def test_lpips_stands_on_the_weights_of_torchvision(published: Path, clip_of: Clips) -> None:
+    """Against the package's own network, into which torchvision has put the same weights; 0 for ground truth."""
+    package = pytest.importorskip("lpips")
+    perceptual.fetch_trunk(published)
+    layers = torch.load(published, weights_only=True)
+    theirs = package.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    with torch.no_grad():
+        for layer in ALEXNET:
+            (part,) = (s for s in theirs.net.children() if str(layer) in dict(s.named_children()))
+            getattr(part, str(layer)).weight.copy_(layers[f"features.{layer}.weight"])
+            getattr(part, str(layer)).bias.copy_(layers[f"features.{layer}.bias"])
+    pair = torch.rand(2, 2, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        torch.testing.assert_close(perceptual._network()(*pair), theirs(*pair))
+    clip = clip_of(FALLING)
+    tracks = track(clip, 1, clip.frames[clip.window(1)])
+    same = perceptual.lpips.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
+    other = perceptual.lpips.read(Observation(clip, Rollout(clip.id, 0, 255 - clip.future()), tracks))
+    assert same.value == 0 and other.value > 0.01
+
+
+def test_the_layers_of_the_trunk_are_found_by_their_published_names() -> None:
+    published = {f"features.{k}.{kind}": (k, kind) for k in ALEXNET for kind in ("weight", "bias")}
+    found = perceptual.trunk_layers({**published, "classifier.6.bias": 0})
+    assert sorted(found.values()) == sorted(published.values()) and found["slice2.3.bias"] == (3, "bias")
 
 
 def test_the_commands_list_and_show_scorers() -> None:
