@@ -277,7 +277,10 @@ def test_the_token_of_a_server_is_for_the_server_alone(monkeypatch) -> None:
     ],
 )
 def test_what_a_model_prints_has_no_control_characters(written, shown, capfd) -> None:
-    """Neither colours nor movements of the cursor, with which a model could write over what this program says."""
+    """Neither colours nor movements of the cursor, with which a model could write over what this program says.
+
+    Sequences that such filters let through: GingerGraham/bash-logger#54 (private modes), EONRaider/RootWire#53.
+    """
     output = ModelOutput()
     descriptor = os.dup(output.descriptor)
     output.begin()
