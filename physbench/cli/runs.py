@@ -17,6 +17,8 @@ from physbench.storage.remote_place import is_url
 if TYPE_CHECKING:
     from physbench.results.run_listing import RunSummary
 
+WIDE = 110  # columns of a terminal from which axes are shown
+
 
 def command(
     folder: Annotated[str, typer.Argument(metavar="[DIR]", help="Folder with runs, on this machine.")] = "runs",
@@ -31,7 +33,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """List runs with model, suite, overall, axes and state, the newest first, or by --sort.
+    """List runs with model, suite, overall and state, on a wide terminal with axes; the newest first, or by --sort.
 
     Example: physbench runs
     """
@@ -60,18 +62,22 @@ def command(
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    columns = ["run", "model", "suite", "overall", *AXES, "state", "changed"]
+    console = stdout_console()
+    shown_axes = AXES if console.width >= WIDE else ()
+    columns = ["run", "model", "suite", "overall", *shown_axes, "state", "changed"]
     notes = any(each.note or each.tags for each in found)
     for name in [*columns, "note"] if notes else columns:
-        table.add_column(name, justify="right" if name in AXES else "left", overflow="fold")
+        table.add_column(
+            name, justify="right" if name in AXES else "left", overflow="fold", no_wrap=name in ("state", "changed")
+        )
     for each in found:
         changed = datetime.fromtimestamp(each.changed).strftime("%Y-%m-%d %H:%M")
         tags = " ".join(f"[{name}]" for name in each.tags)
-        axes = (ascii_minus(axis_words(each, axis)) for axis in AXES)
+        axes = (ascii_minus(axis_words(each, axis)) for axis in shown_axes)
         cells = [each.path, each.model, each.suite, overall_words(each), *axes, state_words(each), changed]
         cells += [" ".join(part for part in (tags, each.note) if part)] if notes else []
         table.add_row(*(Text(cell) for cell in cells))
-    stdout_console().print(table)
+    console.print(table)
 
 
 def _check(found: list[RunSummary]) -> None:

@@ -125,7 +125,7 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
         breaks=" ".join(gathered.breaks),
         physicist=any("physicist" in group.shares for group in gathered.shares),
         physicist_command=physicist_command(manifest),
-        implied_words=_implied_words(result["implied_worlds"]),
+        implied_words=implied_words(result["implied_worlds"]),
         close_up_legend=CLOSE_UP_LEGEND if any(f.broken and f.broken.close_ups for f in gathered.figures) else "",
         clips=clips,
         striking=_striking(result) if scored else None,
@@ -212,7 +212,7 @@ def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = Fals
     )
 
 
-def _implied_words(worlds: Mapping[str, Document]) -> tuple[str, ...]:
+def implied_words(worlds: Mapping[str, Document]) -> tuple[str, ...]:
     """What explains each family's motion, and what explains as much; families that nothing explains in one sentence."""
     named, unexplained, lawful = [], [], []
     for family, world in worlds.items():

@@ -23,7 +23,7 @@ from physbench.baselines.baseline_adapter import baseline_card
 from physbench.errors import UsageError
 from physbench.report import report_data
 from physbench.report.glossary import GLOSSARY
-from physbench.report.page_view import blamed_family, by_family, physicist_command, settings
+from physbench.report.page_view import blamed_family, by_family, implied_words, physicist_command, settings
 from physbench.report.report_data import ReportData
 from physbench.report.report_page import INLINE_ONLY, SCRIPT, render, write_report
 from physbench.report.skill_table import skill_rows
@@ -376,3 +376,24 @@ def test_no_rule_of_the_style_sheet_stands_twice() -> None:
     selectors = [" ".join(found.split()) for found in re.findall(r"([^{}]+)\{", sheet)]
     assert not [selector for selector, many in Counter(selectors).items() if many > 1]
     assert ".clip details" in selectors and "details" in selectors
+
+
+def world(verdict: str) -> dict:
+    """What the diagnosis of a family says."""
+    law = {"id": "gravity", "short": "gravity", "phrase": "gravity were 0.90 times as strong", "unit": "", "seen": ""}
+    law |= {"value": 0.9, "interval": None, "true": 1.0}
+    found = {"clips": 12, "unexplained": 0.4, "verdict": verdict, "laws": [law] if verdict == "named" else []}
+    return found | {"share": 0.8, "interval": None, "alike": [], "ranking": {}}
+
+
+def test_families_that_nothing_explains_are_said_in_one_sentence() -> None:
+    none, lawful = world("no simple law"), world("lawful")
+    every = dict.fromkeys(("collisions", "falling", "occlusion", "orbits"), none)
+    assert implied_words(every) == ("No single changed law explains collisions, falling, occlusion and orbits.",)
+    assert implied_words({**every, "occlusion": lawful}) == (
+        "No single changed law explains collisions, falling and orbits; the true laws explain occlusion.",
+    )
+    named, rest = implied_words({**every, "falling": world("named")})
+    assert named.startswith("Falling: as if gravity were 0.90 times as strong (explains 80 %")
+    assert rest == "No single changed law explains collisions, occlusion and orbits."
+    assert implied_words({"orbits": lawful}) == ("The true laws explain orbits.",) and implied_words({}) == ()

@@ -11,6 +11,7 @@ from runs_on_disk import unfinished
 
 from physbench.cli.main import run
 from physbench.results.build_result import write_result
+from physbench.results.number_format import ascii_minus, fixed
 from physbench.results.run_listing import find_runs
 from physbench.storage.run_folder import RunFolder
 
@@ -71,8 +72,22 @@ def test_the_command_lists_them(runs: Path, capsys: pytest.CaptureFixture[str]) 
     assert "1 of " in out and "finished" in out and "damaged" in out and "[ablation] with dropout" in out
     assert run(["runs", str(runs), "--tag", "ablation", "--json"]) == 0
     assert [each["state"] for each in json.loads(capsys.readouterr().out)] == ["finished"]
+    assert run(["runs", str(runs), "--sort", "overal"]) == 2
+    assert "Did you mean overall" in capsys.readouterr().err
     assert run(["runs", str(runs / "nowhere")]) == 2
     assert "There is no folder" in capsys.readouterr().err
+
+
+def test_a_wide_terminal_shows_axes_and_why_there_is_no_overall(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert run(["runs", str(runs), "--sort", "overall"]) == 0
+    head, first, *rest = capsys.readouterr().out.splitlines()
+    axes = json.loads((runs / "done" / "result.json").read_text())["axes"]
+    assert "consistency  permanence  drift" in head and "finished" in first
+    assert ascii_minus(fixed(axes["consistency"]["skill"])) in first
+    assert any("– not finished" in line for line in rest)
 
 
 def test_the_command_shows_the_cache_and_removes_it(
