@@ -42,7 +42,7 @@ class MadeUp:
 
 ENTRIES = (
     MadeUp("made-up large", "zero-shot", (0.61, 0.72, 0.48), 0.05, "A. Author", 1_300_000_000),
-    MadeUp("made-up small", "zero-shot", (0.605, 0.72, 0.475), 0.07, "A. Author", 350_000_000),
+    MadeUp("made-up small", "zero-shot", (0.57, 0.70, 0.47), 0.07, "A. Author", 350_000_000),
     MadeUp("made-up blurry", "zero-shot", (0.31, 0.44, 0.29), 0.02, "B. Author", 90_000_000),
     MadeUp("made-up dreamer", "trained", (0.78, 0.81, 0.70), 0.21, "C. Author", 12_000_000),
     MadeUp("made-up baseline", "zero-shot", (0.24, 0.12, 0.22), 0.0, target="baseline:made-up"),
