@@ -59,7 +59,7 @@ def weights_sha256(model: object) -> str | None:
                 some = True
                 digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
                 local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-                digest.update(local.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+                digest.update(local.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     except (RuntimeError, NotImplementedError, TypeError, ValueError):  # on no device, not made yet, in a packed type
         return None
     return digest.hexdigest() if some else None
