@@ -68,7 +68,11 @@ def command(
     notes = any(each.note or each.tags for each in found)
     for name in [*columns, "note"] if notes else columns:
         table.add_column(
-            name, justify="right" if name in AXES else "left", overflow="fold", no_wrap=name in ("state", "changed")
+            name,
+            justify="right" if name in AXES else "left",
+            overflow="fold",
+            no_wrap=name in ("state", "changed"),
+            min_width=24 if name == "note" else None,
         )
     for each in found:
         changed = datetime.fromtimestamp(each.changed).strftime("%Y-%m-%d %H:%M")

@@ -31,7 +31,7 @@ class RunSummary:
     suite: str  # "core 2, 14 of 448 clips"
     overall: float | None
     interval: tuple[float, float] | None
-    reason: str  # why there is no overall; "" where there is one
+    reason: str  # why a result has no overall; "" where it has one, and where the state says it
     axes: dict[str, float | None]  # skill by axis; {} where there is no result
     changed: float  # s since 1970 at which its result, or else its manifest, was written
     done: int  # rollouts that are scored
@@ -98,9 +98,8 @@ def summary(folder: RunFolder) -> RunSummary:
         reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
         if isinstance(error, DamagedFileError):
             reason = f"result.json is damaged ({error}); `physbench report {folder.path}` writes it again"
-        damaged = "it cannot be read"
         return RunSummary(
-            str(folder.path), "damaged", "", "", None, None, damaged, {}, changed, 0, 0, reason.splitlines()[0], ()
+            str(folder.path), "damaged", "", "", None, None, "", {}, changed, 0, 0, reason.splitlines()[0], ()
         )
 
 
@@ -112,7 +111,7 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     overall: float | None = None
     interval: tuple[float, float] | None = None
     axes: dict[str, float | None] = {}
-    reason = "not finished"
+    reason = ""
     state: State = "unfinished"
     if folder.result.is_file():
         result = read_sealed_json(folder.result, required=False)
