@@ -19,6 +19,7 @@ OTHER_MODELS = ("diffusers:", "http://", "https://", "python:", "transformers:",
 def answer(program: Callable[[], object]) -> None:
     """Answer a shell that asks, and end. bash splits words at colons and puts in only what follows the last one."""
     before = _join_words_of_bash() if os.environ[COMPLETING].endswith("_bash") else ""
+    code: str | int | None = 0
     with redirect_stdout(io.StringIO()) as said:
         try:
             program()

@@ -28,9 +28,10 @@ SUITE_NAMES = "smoke, lite, core, actions, counterfactuals or train."
 Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=completion.clip_suites)]
 Look = Annotated[
     str,
-    typer.Option(
-        metavar="LOOK", help="plain, or natural: with ground, light and shadows.", autocompletion=completion.looks
-    ),
+    typer.Option(metavar="LOOK", help="plain, or natural: ground, light and shadows.", autocompletion=completion.looks),
+]
+Tasks = Annotated[
+    str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)
 ]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 PromptMotion = Annotated[
@@ -45,9 +46,7 @@ def generate(
     fps: Annotated[float, typer.Option(help="Frames a second, 1 to 60; divides 1200.")] = 15,
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
-    tasks: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)
-    ] = None,
+    tasks: Tasks = None,
     look: Look = "plain",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the clips. [default: the cache]")] = None,
 ) -> None:
@@ -166,9 +165,7 @@ def export(
     ] = None,
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
-    tasks: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)
-    ] = None,
+    tasks: Tasks = None,
     look: Look = "plain",
     prompt_motion: PromptMotion = False,
     states: Annotated[

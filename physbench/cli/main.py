@@ -91,6 +91,22 @@ def _names() -> typer.Typer:
     return app
 
 
+def typed_options(command: str) -> dict[str, str] | None:
+    """Options and arguments of a command ("data.pack") by name, as they are typed; None where there is none."""
+    first, *rest = command.split(".")
+    if first not in COMMANDS:
+        return None
+    program: Any = typer.main.get_command(build([first]))
+    found = program.commands[first]
+    for word in rest:
+        found = getattr(found, "commands", {}).get(word)
+    typed: dict[str, str] = {}
+    for parameter in getattr(found, "params", ()):
+        flag = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.name.upper()
+        typed |= dict.fromkeys((parameter.name, flag.strip("-").replace("-", "_")), flag)
+    return typed if found else None
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     debug = "--debug" in arguments
@@ -103,7 +119,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if completing:
             answer(lambda: program.main(args=list(arguments), prog_name="physbench"))
-        settings = read_settings(Path.cwd()) if known else FileSettings()
+        settings = read_settings(Path.cwd(), typed_options) if known else FileSettings()
         with program.make_context("physbench", arguments, obj=settings, default_map=settings.default_map) as context:
             program.invoke(context)
         sys.stdout.flush()

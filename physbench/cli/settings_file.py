@@ -6,7 +6,7 @@ where something is written or removed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from physbench.errors import UsageError, nearest
 OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
 MOST_SETTINGS_BYTES = 1 << 20
 FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
+Typed = Callable[[str], Mapping[str, str] | None]
 SWITCHES = ("chain", "diagnosis", "compile", "prompt_motion")
 PATTERNS = ("tasks", "scorers")  # which may name files on the command line, and may not here
 OF_RUNS = (
@@ -67,15 +68,20 @@ def settings_used(context: Context) -> dict[str, Any]:
     return {"file": settings.file, "values": used} if used else {}
 
 
-def read_settings(folder: Path) -> FileSettings:
+def read_settings(folder: Path, typed: Typed = lambda command: None) -> FileSettings:
     """Settings of a folder; empty where it has none.
+
+    Args:
+        folder: Where the program was started.
+        typed: Options of a command ("data.pack") by name as they are typed, None where there is no such command; for
+            messages.
 
     Raises:
         UsageError: The file cannot be read, or sets what it may not.
     """
     own, shared = folder / OWN_FILE, folder / SHARED_FILE
     if own.is_file():
-        return FileSettings(OWN_FILE, _checked(OWN_FILE, _parsed(own)))
+        return FileSettings(OWN_FILE, _checked(OWN_FILE, _parsed(own), typed))
     if not shared.is_file():
         return FileSettings()
     try:
@@ -89,7 +95,7 @@ def read_settings(folder: Path) -> FileSettings:
     where = f"{SHARED_FILE}, [tool.{TOOL}]"
     if not isinstance(table, dict):
         raise UsageError(f"{where}: expected a table.")
-    return FileSettings(where, _checked(where, table))
+    return FileSettings(where, _checked(where, table, typed))
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -105,62 +111,41 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path.name}: cannot be read ({error}). Mend it, or start elsewhere.") from error
 
 
-def _checked(where: str, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _checked(where: str, document: Mapping[str, Any], typed: Typed) -> dict[str, dict[str, Any]]:
     """Options by command; refuses commands and options that may not be set."""
     found: dict[str, dict[str, Any]] = {}
-    for command, table in _commands(where, document):
+    for command, table in _commands(where, document, typed):
         options = found.setdefault(command, {})
         for key, value in table.items():
             name = key.replace("-", "_")
             if name not in ALLOWED[command]:
-                raise UsageError(f"{where}: {key!r} cannot be set for {command}.{_why_not(command, name)}")
+                raise UsageError(f"{where}: {key!r} cannot be set for {command}.{_why_not(command, name, typed)}")
             options[name] = _value(f"{where}: {command}.{key}", name, value)
     return found
 
 
-def _why_not(command: str, name: str) -> str:
+def _why_not(command: str, name: str, typed: Typed) -> str:
     """Why an option cannot be set: it has to be typed, belongs to other commands, or there is none of this name."""
-    typed = _typed(command)
+    options = typed(command) or {}
     others = [other for other, names in ALLOWED.items() if name in names]
-    if name in typed:
-        return f" Give it on the command line: {typed[name]}. (A folder may come from somebody else.)"
+    if name in options:
+        return f" Give it on the command line: {options[name]}. (A folder may come from somebody else.)"
     if others:
         return f" It can be set for {', '.join(others)}."
     return nearest(name, ALLOWED[command])
 
 
-def _no_settings(word: str) -> str:
+def _no_settings(word: str, typed: Typed) -> str:
     """Why there is no table of this name: it is an option, a command without settings, or nothing."""
     tables = [command for command, names in ALLOWED.items() if word.replace("-", "_") in names]
     if tables:
         return f" It is an option: write it below [{tables[0]}]."
-    from physbench.cli.main import COMMANDS
-
-    if word in COMMANDS or _typed(word):
+    if typed(word) is not None:
         return f" Give its options on the command line. Commands with settings: {', '.join(ALLOWED)}."
     return nearest(word, ALLOWED)
 
 
-def _typed(command: str) -> dict[str, str]:
-    """Options and arguments of a command by name, as they are typed; {} where there is no such command."""
-    from typer.main import get_command
-
-    from physbench.cli.main import COMMANDS, build
-
-    first, *rest = command.split(".")
-    if first not in COMMANDS:
-        return {}
-    found: Any = get_command(build([first])).commands[first]  # type: ignore[attr-defined]
-    for word in rest:
-        found = getattr(found, "commands", {}).get(word)
-    typed: dict[str, str] = {}
-    for parameter in getattr(found, "params", ()):
-        flag = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.name.upper()
-        typed |= dict.fromkeys((parameter.name, flag.strip("-").replace("-", "_")), flag)
-    return typed
-
-
-def _commands(where: str, document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _commands(where: str, document: Mapping[str, Any], typed: Typed) -> list[tuple[str, Mapping[str, Any]]]:
     """Pairs of a command and its table: [eval], [data.generate]."""
     groups = {command.partition(".")[0] for command in ALLOWED if "." in command}
     found: list[tuple[str, Mapping[str, Any]]] = []
@@ -169,7 +154,7 @@ def _commands(where: str, document: Mapping[str, Any]) -> list[tuple[str, Mappin
         for rest, options in inner:
             command = f"{word}.{rest}" if rest else word
             if command not in ALLOWED:
-                raise UsageError(f"{where}: there are no settings for {command!r}.{_no_settings(command)}")
+                raise UsageError(f"{where}: there are no settings for {command!r}.{_no_settings(command, typed)}")
             if not isinstance(options, dict):
                 raise UsageError(f"{where}: expected a table [{command}].")
             found.append((command, options))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from quick_runs import write_result_alone
 
-from physbench.cli.main import run
+from physbench.cli.main import run, typed_options
 from physbench.cli.settings_file import read_settings
 from physbench.errors import UsageError
 
@@ -95,7 +95,7 @@ def test_the_project_file_has_a_table(here: Path) -> None:
 def test_what_a_file_may_not_say(here: Path, text: str, said: str) -> None:
     (here / "physbench.toml").write_text(text)
     with pytest.raises(UsageError, match=r"physbench\.toml") as caught:
-        read_settings(here)
+        read_settings(here, typed_options)
     assert said in str(caught.value)
     assert run(["eval", "baseline:freeze"]) == 2
     assert run(["--help"]) == 0
