@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 
 COMPLETING = "_PHYSBENCH_COMPLETE"  # set by the shell's script
-NAMED = ("baseline", "reference", "saboteur")  # adapters whose models have names
+NAMED_MODELS = ("baseline", "reference", "saboteur")  # adapters whose models have names
 OTHER_MODELS = ("diffusers:", "http://", "https://", "python:", "transformers:", "videos:")
 
 
@@ -73,7 +73,7 @@ def model_names(incomplete: str) -> Iterable[str]:
     from physbench.plugins import entry_points
 
     named = []
-    for name in NAMED:
+    for name in NAMED_MODELS:
         if name.startswith(incomplete) or incomplete.startswith(f"{name}:"):
             named += [target for target, *_ in entry_points.load("physbench.adapters", name).examples()]
     return _beginning(incomplete, [*named, *OTHER_MODELS])

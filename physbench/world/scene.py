@@ -29,7 +29,7 @@ PALETTE: tuple[Vector, ...] = (
     (0.747, 0.135, 0.9),
 )
 HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE, in prompts and in reports
-SIZES: Mapping[str, tuple[str, ...]] = {  # what the size of each shape says
+SHAPE_SIZES: Mapping[str, tuple[str, ...]] = {  # what the size of each shape says
     "sphere": ("radius",),
     "box": ("half_x", "half_y", "half_z"),
     "cylinder": ("radius", "length"),
@@ -84,12 +84,12 @@ class Body:
 
     def __post_init__(self) -> None:
         """Give it the mass of its size. Raises ValueError where the engine knows no such shape, size or role."""
-        if self.shape not in SIZES:
-            raise ValueError(f"{self.name} has the shape {self.shape!r}.{nearest(str(self.shape), SIZES)}")
+        if self.shape not in SHAPE_SIZES:
+            raise ValueError(f"{self.name} has the shape {self.shape!r}.{nearest(str(self.shape), SHAPE_SIZES)}")
         if self.role not in ROLES:
             raise ValueError(f"{self.name} has the role {self.role!r}.{nearest(str(self.role), ROLES)}")
-        if len(self.size) != len(SIZES[self.shape]):
-            expected = f"({', '.join(SIZES[self.shape])}{',' * (len(SIZES[self.shape]) == 1)})"
+        if len(self.size) != len(SHAPE_SIZES[self.shape]):
+            expected = f"({', '.join(SHAPE_SIZES[self.shape])}{',' * (len(SHAPE_SIZES[self.shape]) == 1)})"
             raise ValueError(f"The size of {self.name}, a {self.shape}, is {expected} in m, got {self.size}.")
         if self.mass is None:
             moves = self.role == "moving" and self.shape != "plane"
