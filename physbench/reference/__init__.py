@@ -1,8 +1,8 @@
 """Reference world models, their training, and the checkpoints that come with physbench.
 
 - `architecture`: what the architectures have in common.
-- `autoencoders`, `latent_bank`, `latent_model`, `layers`: what world models of latents share: frames to latents and back,
-  training data on the device, stages and losses, layers. Kinds are `simple`, `vae_mdn_rnn`, `rssm`, `token_ar`,
+- `autoencoders`, `latent_bank`, `latent_model`, `layers`: what world models of latents share: frames to latents and
+  back, training data on the device, stages and losses, layers. Kinds are `simple`, `vae_mdn_rnn`, `rssm`, `token_ar`,
   `diffusion`, `video_dit` and `jepa_frames`.
 - `jepa` predicts latents and states its surprise; its losses are in `jepa_training`.
 - `objects` is an object-centric model, in the order of its data:
