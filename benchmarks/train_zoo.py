@@ -5,18 +5,21 @@
 
 `pack` writes the frames of `physbench train --clips N` (7 kB a clip), from the first context frame on. `train` unpacks
 them once and starts a process a model, which share the GPU: with NVIDIA's multi-process service where the machine has
-it, else in turn. OUT gets NAME.safetensors (float16), NAME.png (samples), NAME.csv (validation curve) and NAME.log.
+it, else in turn. OUT gets NAME.safetensors (float16), its card NAME.md with NAME.png (samples), NAME.csv
+(validation curve) and NAME.log.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import lzma
 import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 import zipfile
@@ -58,6 +61,8 @@ def squeeze(frames: np.ndarray) -> bytes:
     """Frames (T, 64, 64, 3) uint8 as few bytes: each clip has some hundred colours."""
     whole = frames.astype(np.uint32)
     colours, number = np.unique((whole[..., 0] << 16 | whole[..., 1] << 8 | whole[..., 2]).ravel(), return_inverse=True)
+    if len(colours) > 1 << 16:
+        raise ValueError(f"{len(colours)} colours in a clip; 65,536 can be counted")
     low, high = (number & 255).astype(np.uint8), (number >> 8).astype(np.uint8)
     head = np.array([len(colours), *colours], dtype="<u4").tobytes()
     chain = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 4, "lp": 0, "pb": 0}]
@@ -124,6 +129,7 @@ def train_one(name: str, data: Path, out: Path, given: argparse.Namespace) -> No
     from physbench import __version__
     from physbench.adapters.tensor_file import save_checkpoint
     from physbench.reference.train import learn, save_sample_sheet
+    from physbench.reference.training_card import training_card
 
     pages = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())  # physbench is not installed here
     module, attribute = pages["project"]["entry-points"]["physbench.architectures"][name].split(":")
@@ -154,14 +160,19 @@ def train_one(name: str, data: Path, out: Path, given: argparse.Namespace) -> No
     model = architecture.wrap(net, architecture.card(config), torch.device(device), torch.float32)
     chosen = list(range(min(14, len(held_out))))
     save_sample_sheet(out / f"{name}.png", architecture, model, held_out, chosen)
+    numbers = sum(each.numel() for each in net.parameters())
+    card = training_card(name, architecture.summary, model.card, numbers, training, folder, f"{name}.png")
+    (out / f"{name}.md").write_text(card, encoding="utf-8")
     print(f"{name}: {seconds}", flush=True)
 
 
-def train_all(names: list[str], folder: Path, out: Path, given: argparse.Namespace) -> None:
-    """Unpack, then train all at once, a process each."""
+def train_all(names: list[str], folder: Path, out: Path, given: argparse.Namespace) -> int:
+    """Unpack, then train all at once, a process each. Returns 0 where all went well."""
     started, device = time.monotonic(), given.device
     out.mkdir(parents=True, exist_ok=True)
-    data = Path(os.environ.get("TMPDIR", "/tmp")) / "zoo"
+    files = [f"{path.name} {path.stat().st_size}" for path in sorted(folder.glob("*.zip"))]
+    place = hashlib.sha256("|".join(files).encode()).hexdigest()[:16]  # unpacked once
+    data = Path(tempfile.gettempdir()) / f"physbench-zoo-{place}"
     data.mkdir(exist_ok=True)
     for kind in ("train", "held-out"):
         unpack(folder, kind, data / f"{kind}.npy")
@@ -180,12 +191,15 @@ def train_all(names: list[str], folder: Path, out: Path, given: argparse.Namespa
         command += [] if given.steps is None else ["--steps", str(given.steps)]
         log = (out / f"{name}.log").open("w")
         running[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    codes = []
     for name, process in running.items():
         code = process.wait()
+        codes.append(code)
         words = (out / f"{name}.log").read_text(errors="replace").split("\n")
         print(f"{name}: exit {code} after {time.monotonic() - started:.0f} s", *words[-6:], sep="\n    ", flush=True)
     if device == "cuda" and service:
         subprocess.run([service], input=b"quit\n", env=environment, check=False)
+    return max(map(abs, codes))
 
 
 def main() -> None:
@@ -211,7 +225,9 @@ def main() -> None:
     if given.command == "pack":
         pack(given.folder, given.clips, given.part)
     elif given.command == "train":
-        train_all(given.names, given.folder, given.out, given)
+        if (given.minutes is None) == (given.steps is None):
+            parser.error("give --minutes or --steps")
+        sys.exit(min(train_all(given.names, given.folder, given.out, given), 1))
     else:
         train_one(given.name, given.folder, given.out, given)
 

@@ -14,6 +14,7 @@ import torch
 from physbench.adapters.load_model import load_model
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
+from physbench.reference.architecture import continued
 from physbench.rollouts.predict import make_generators
 
 KINDS = ("token-ar", "rssm", "simple", "diffusion", "video-dit", "vae-mdn-rnn", "vae-mdn-rnn-spatial", "jepa-frames")
@@ -27,14 +28,8 @@ def answer(name: str, clip: Clip) -> np.ndarray:
     model = load_model(f"reference:{name}", device=torch.device("cpu"), dtype=torch.float32, model_args={})
     context = torch.from_numpy(clip.context(model.card.context_frames).copy()).permute(0, 3, 1, 2)[None].float() / 255
     generators = make_generators([0], torch.device("cpu"))
-    parts, frames, left = [], context, clip.horizon
-    while left > 0:
-        count = min(left, model.card.max_horizon or left)
-        chunks = model.rollout(frames, horizon=count, actions=None, prompts=[""], generators=generators)
-        parts.append(torch.cat(list(chunks), 1))
-        frames = torch.cat([frames, parts[-1]], 1)[:, -model.card.context_frames :]
-        left -= count
-    return (torch.cat(parts, 1)[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    frames = continued(model, context, clip.horizon, None, generators)
+    return (frames[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
 
 def main() -> None:

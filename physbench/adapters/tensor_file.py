@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_contract import check_card_types
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError, nearest
 
@@ -32,6 +33,7 @@ COPY_AGAIN = "Download or copy it again."
 MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
 MAX_TENSORS = 100_000
 CARD_KINDS: Mapping[str, type[ModelCard]] = {"frames": ModelCard, "surprise": SurpriseCard}  # what is answered
+CHECKPOINT_CARDS: Mapping[str, type[ModelCard]] = {**CARD_KINDS, "states": StateCard}  # no exported graph has states
 # All others take one byte.
 DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
@@ -201,9 +203,12 @@ def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoin
     except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: its metadata cannot be read ({error}).") from None
     answers = str(card.pop("answers", "frames"))  # written by cards of models that draw none
-    if answers not in CARD_KINDS:
-        raise ModelError(f"{path}: its card has answers={answers!a:.60}. Expected {' or '.join(CARD_KINDS)}.")
-    known = read_card(card, str(path), CARD_KINDS[answers])
+    if answers not in CHECKPOINT_CARDS:
+        raise ModelError(f"{path}: its card has answers={answers!a:.60}. Expected {' or '.join(CHECKPOINT_CARDS)}.")
+    for field in fields(CHECKPOINT_CARDS[answers]):
+        if not field.init:  # not a choice of the card, and written all the same
+            card.pop(field.name, None)
+    known = read_card(card, str(path), CHECKPOINT_CARDS[answers])
     return Checkpoint(architecture, config, _with_clips(known, training), training)
 
 

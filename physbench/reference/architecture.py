@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.model_protocol import FrameModel, ModelCard, SurpriseModel
+from physbench.adapters.model_protocol import FrameModel, ModelCard, StateModel, SurpriseModel
+from physbench.clips.clip import Row
+from physbench.clips.store import ClipStore
+from physbench.data.episodes import ClipEpisodes
 from physbench.errors import UsageError
 from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
+from physbench.world.scene import RenderSpec
 
 CHUNK_FRAMES = 15  # predicted at a time
-ReferenceModel = FrameModel | SurpriseModel
+ReferenceModel = FrameModel | StateModel | SurpriseModel
+
+
+def continued(
+    model: Any, context: Tensor, horizon: int, actions: Tensor | None, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """Frames (B, horizon, 3, H, W) of a model after a context (B, C, 3, H, W) in [0, 1].
+
+    A model with a largest horizon goes on from its own last frames, as in an evaluation.
+    """
+    count, parts, left = context.shape[1], [context.to(model.device)], horizon
+    while left > 0:
+        ahead = min(left, model.card.max_horizon or left)
+        done = horizon - left
+        given = None if actions is None else actions[:, done : done + count + ahead]
+        seen = torch.cat(parts, 1)[:, -count:]
+        answer = model.rollout(
+            seen, horizon=ahead, actions=given, prompts=[""] * len(seen), generators=list(generators)
+        )
+        parts.append((answer if isinstance(answer, Tensor) else torch.cat(list(answer), 1)).to(parts[0]))
+        left -= ahead
+    return torch.cat(parts[1:], 1)
 
 
 class Architecture(ABC):
@@ -53,6 +78,18 @@ class Architecture(ABC):
     ) -> list[TrainingStage]:
         """The stages of its training; `steps` is the number of the main one."""
 
+    def clip_spec(self, card: ModelCard) -> RenderSpec:
+        """The clips that it is trained on."""
+        return card.spec
+
+    def episodes(self, rows: Sequence[Row], card: ModelCard, store: ClipStore) -> ClipEpisodes:
+        """What it is shown of stored clips in training."""
+        return ClipEpisodes(rows, self.clip_spec(card), card.context_frames, store)
+
+    def sample_episode(self, model: Any, episodes: ClipEpisodes, index: int, numbers: torch.Generator) -> Tensor:
+        """Frames (T - C, 3, H, W) uint8 that a model predicts of an episode, to be looked at."""
+        return self.sample(model, episodes.frames(index), episodes.actions(index), numbers)
+
     def sample(self, model: Any, frames: Tensor, actions: Tensor | None, numbers: torch.Generator) -> Tensor:
         """What a model makes of an episode, to be looked at: frames (T - C, 3, H, W) uint8 that it predicts.
 
@@ -62,15 +99,9 @@ class Architecture(ABC):
             actions: Of the episode (T, 6), or None.
             numbers: Random numbers of this episode.
         """
-        context = model.card.context_frames
-        answer = model.rollout(
-            frames[None, :context].float() / 255,
-            horizon=len(frames) - context,
-            actions=None if actions is None else actions[None],
-            prompts=[""],
-            generators=[numbers],
-        )
-        whole = answer if isinstance(answer, Tensor) else torch.cat(list(answer), 1)
+        count = model.card.context_frames
+        context = frames[None, :count].float() / 255
+        whole = continued(model, context, len(frames) - count, None if actions is None else actions[None], [numbers])
         return (whole[0].float().cpu() * 255).round().to(torch.uint8)
 
     def build(self, config: Mapping[str, Any]) -> ReferenceModel:

@@ -28,6 +28,7 @@ class Autoencoder(nn.Module):
     mean: Tensor
     spread: Tensor
     shape: tuple[int, ...]  # of the latent of a frame
+    rounded = False  # whether latents have a few levels: no distribution to be near to
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -68,8 +69,10 @@ class Autoencoder(nn.Module):
         """The loss of frames (N, 3, H, W) in [0, 1] with normal noise (N, *raw shape), see `picture_loss`."""
         mean, log_variance = self.moments(frames)
         raw = mean + noise * torch.exp(0.5 * log_variance)
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        return picture_loss(self.draw(raw), frames, focus) + KL_COST * divergence
+        loss = picture_loss(self.draw(raw), frames, focus)
+        if self.rounded:
+            return loss
+        return loss + KL_COST * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
 
 class SpatialAutoencoder(Autoencoder):
@@ -86,7 +89,7 @@ class SpatialAutoencoder(Autoencoder):
 
     def __init__(self, width: int = 64, channels: int = 4, levels: Sequence[int] = (), size: int = 64) -> None:
         super().__init__((4 * channels, size // CELL_PX, size // CELL_PX))
-        self.levels = tuple(levels)
+        self.levels, self.rounded = tuple(levels), bool(levels)
         many = torch.tensor(self.levels or (2,) * channels)[:, None, None]
         self.register_buffer("many", many, persistent=False)  # levels of each number of a cell
         colours = 3 * PATCH_PX**2

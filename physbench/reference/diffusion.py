@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.reference.autoencoders import SpatialAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise
 from physbench.reference.layers import ResidualBlock, mlp, silence, sinusoids
 
@@ -125,14 +124,6 @@ class Diffusion(LatentArchitecture):
     defaults = DIFFUSION_DEFAULTS
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 224, "blocks": 8}}
     dynamics_class = Denoiser
-
-    def autoencoder(self, config: Mapping[str, Any]) -> SpatialAutoencoder:
-        """As of `LatentArchitecture`."""
-        return SpatialAutoencoder(config["pictures"], size=config["size"])
-
-    def dynamics(self, config: Mapping[str, Any]) -> Denoiser:
-        """As of `LatentArchitecture`."""
-        return Denoiser(self.autoencoder(config).shape, config)
 
 
 architecture = Diffusion()

@@ -178,7 +178,7 @@ class JepaFrames(LatentArchitecture):
     """`jepa-frames` as the harness and the training use it."""
 
     name = "jepa-frames"
-    summary = "latents that were learnt without pictures, a decoder trained apart, dynamics as of `simple`"
+    summary = "latents learned without drawing pixels, a decoder trained apart, dynamics as of `simple`"
     steps = 15_000
     defaults = JEPA_FRAMES_DEFAULTS
     dynamics_class = ConvDynamics
@@ -186,10 +186,6 @@ class JepaFrames(LatentArchitecture):
     def autoencoder(self, config: Mapping[str, Any]) -> JepaAutoencoder:
         """As of `LatentArchitecture`."""
         return JepaAutoencoder(config)
-
-    def dynamics(self, config: Mapping[str, Any]) -> ConvDynamics:
-        """As of `LatentArchitecture`."""
-        return ConvDynamics(self.autoencoder(config).shape, config)
 
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None

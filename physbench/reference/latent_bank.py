@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from physbench.progress import Progress
 from physbench.reference.training_loop import Episodes, generator
 
 POOL_FRAMES = 8192
@@ -94,20 +95,24 @@ class LatentBank:
     ) -> None:
         self.context, self.device = context, device
         self._starts: dict[int, Tensor] = {}
-        lengths = [len(episodes.frames(index)) for index in range(len(episodes))]
+        some = torch.linspace(0, len(episodes) - 1, 16).long().tolist()
+        few = sum(len(episodes.frames(index)) for index in some) / len(some) * len(episodes) < MIRRORED_BELOW
         orders = torch.randint(6, (len(episodes),), generator=generator("colours", len(episodes)))
         plain: list[Tensor] = []
         mirrored: list[Tensor] = []
         moving: list[Tensor] = []
-        for frames, first, clips in _batches(episodes):
-            frames, first, clips = (each.to(device) for each in (frames, first, clips))
-            moving.append(_moves(frames, first).cpu())
-            with torch.no_grad():
+        lengths: list[int] = []
+        with Progress("encode clips", len(episodes)) as progress, torch.no_grad():
+            for frames, first, clips in _batches(episodes):
+                lengths += torch.unique_consecutive(clips, return_counts=True)[1].tolist()
+                frames, first, clips = (each.to(device) for each in (frames, first, clips))
+                moving.append(_moves(frames, first).cpu())
                 plain.append(encode(frames.float() / 255).half())
-                if sum(lengths) < MIRRORED_BELOW:
+                if few:
                     order = PERMUTATIONS.to(device)[orders.to(device)[clips]]
                     other = frames[torch.arange(len(frames), device=device)[:, None], order].flip(-1)
                     mirrored.append(encode(other.float() / 255).half())
+                progress.advance(len(lengths) - progress.done)
         copies = 2 if mirrored else 1
         self.latents = torch.cat(plain + mirrored)
         self.moving = torch.cat(moving * copies)

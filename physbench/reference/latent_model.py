@@ -6,7 +6,7 @@ asks, and how a loss is computed fast (bfloat16, and on a GPU as a CUDA graph).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.errors import ModelError
 from physbench.reference.architecture import Architecture
-from physbench.reference.autoencoders import Autoencoder
+from physbench.reference.autoencoders import CELL_PX, Autoencoder, SpatialAutoencoder
 from physbench.reference.latent_bank import FramePool, LatentBank, on_device
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 
@@ -26,6 +27,7 @@ PICTURE_BATCH = 64  # crops; whole frames where the latent is flat
 FOCUS = (10.0, 3.0)  # weight of coloured pixels at the beginning and at the end
 STANDARDISED_ON = 1024  # frames
 SAVED_EVERY = 500  # steps
+MOST_OF_ANY = 4096  # px, channels, frames, ...
 
 
 class Dynamics(nn.Module):
@@ -75,7 +77,7 @@ class LatentModel:
     """The FrameModel."""
 
     def __init__(self, net: LatentNet, card: ModelCard, device: torch.device, dtype: torch.dtype) -> None:
-        self.net, self.card, self.device, self.dtype = net, card, device, dtype
+        self.net, self.card, self.device, self.dtype = net, card, device, dtype  # it computes in float32 all the same
 
     @torch.no_grad()
     def rollout(
@@ -88,12 +90,12 @@ class LatentModel:
         generators: Sequence[torch.Generator],
     ) -> Iterator[Tensor]:
         """Chunks (B, t, 3, H, W). Actions and prompts are not used."""
-        frames = context.to(self.device, self.dtype)
+        frames = context.to(self.device, torch.float32)
         latents = torch.unflatten(self.net.autoencoder.encode(frames.flatten(0, 1)), 0, frames.shape[:2])
         left = horizon
-        for chunk in self.net.dynamics.imagine(latents.to(self.dtype), horizon, generators):
+        for chunk in self.net.dynamics.imagine(latents, horizon, generators):
             kept = chunk[:, : min(left, chunk.shape[1])]
-            drawn = self.net.autoencoder.decode(kept.flatten(0, 1).to(self.dtype))
+            drawn = self.net.autoencoder.decode(kept.flatten(0, 1))
             yield torch.unflatten(drawn, 0, kept.shape[:2]).clamp(0, 1)
             left -= kept.shape[1]
             if left <= 0:
@@ -114,9 +116,17 @@ class FastLoss:
         key = tuple(each.shape for each in batch)
         if key not in self._graphs:
             samples = tuple(each.clone() for each in batch)
-            self._graphs[key] = torch.cuda.make_graphed_callables(_Cast(self.module), samples, allow_unused_input=True)
+            with torch.cuda.device(batch[0].device):
+                graph = torch.cuda.make_graphed_callables(_Cast(self.module), samples, allow_unused_input=True)
+            self._graphs[key] = graph
         graphed: Tensor = self._graphs[key](*batch)
         return graphed
+
+
+def _has_bfloat16() -> bool:
+    """Whether layers are faster in bfloat16 on this processor."""
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class _Cast(nn.Module):
@@ -128,7 +138,7 @@ class _Cast(nn.Module):
 
     def forward(self, *batch: Tensor) -> Tensor:
         kind = batch[0].device.type
-        fast = kind == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        fast = kind == "cuda" or (kind == "cpu" and _has_bfloat16())
         with torch.autocast(kind, torch.bfloat16, enabled=fast, cache_enabled=False):
             loss: Tensor = self.module(*batch)
         return loss
@@ -138,14 +148,17 @@ class LatentArchitecture(Architecture):
     """What the kinds of model have in common as the harness and the training use them."""
 
     threads = None
+    exact = True
+    dynamics_class: type[Dynamics]  # made of the shape of a latent and a configuration
 
     def autoencoder(self, config: Mapping[str, Any]) -> Autoencoder:
-        """The untrained autoencoder."""
-        raise NotImplementedError
+        """The untrained autoencoder: the spatial one, unless a kind has its own."""
+        return SpatialAutoencoder(config["pictures"], size=config["size"])
 
     def dynamics(self, config: Mapping[str, Any]) -> Dynamics:
         """The untrained dynamics."""
-        raise NotImplementedError
+        make: Callable[[tuple[int, ...], Mapping[str, Any]], Dynamics] = self.dynamics_class
+        return make(self.autoencoder(config).shape, config)
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
         """The card of a model that `physbench train` makes."""
@@ -155,10 +168,9 @@ class LatentArchitecture(Architecture):
             stochastic=stochastic, track="trained",
         )  # fmt: skip
 
-    dynamics_class: type[Dynamics]
-
     def net(self, config: Mapping[str, Any]) -> LatentNet:
-        """The network, with its initial weights."""
+        """The network, with its initial weights. Raises ModelError where a configuration is none."""
+        check_config(config)
         net = LatentNet(self.autoencoder(config), self.dynamics(config))
         return net.to(memory_format=torch.channels_last)
 
@@ -177,6 +189,21 @@ class LatentArchitecture(Architecture):
             picture_stage(net.autoencoder, episodes, max(1, round(PICTURE_SHARE * main))),
             dynamics_stage(net, episodes, main, config["context"]),
         ]
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise ModelError where numbers of a configuration cannot be those of a network."""
+    for key, value in config.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            whole = type(each) is int and 0 < each <= MOST_OF_ANY
+            if not (isinstance(each, bool) or whole or (key == "temperature" and type(each) is float and each >= 0)):
+                raise ModelError(
+                    f"Expected whole numbers from 1 to {MOST_OF_ANY} in the configuration; {key} is {value}."
+                )
+    if config["size"] % CELL_PX:
+        raise ModelError(f"Expected a size that {CELL_PX} divides but got {config['size']}.")
+    if config["width"] % config["heads"] if "heads" in config else 0:
+        raise ModelError(f"Expected a width that {config['heads']} heads divide but got {config['width']}.")
 
 
 def picture_stage(autoencoder: Autoencoder, episodes: Episodes, steps: int) -> TrainingStage:

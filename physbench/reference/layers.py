@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with torch's fused kernels, and a cache of keys and values for decoding in turn."""
+    """Multi-head self-attention with torch's fused kernels, whole or in parts, for whoever caches keys and values."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -38,11 +38,9 @@ class Attention(nn.Module):
         self.inputs = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, causal: bool = False, mask: Tensor | None = None) -> Tensor:
-        """x (N, L, width) -> (N, L, width). mask: (L, L) bool, True where a row may look at a column."""
-        query, key, value = self.split(x)
-        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
-        return self.join(seen)
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, L, width) -> (N, L, width): everything looks at everything."""
+        return self.join(functional.scaled_dot_product_attention(*self.split(x)))
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (N, heads, L, width / heads) of x (N, L, width)."""

@@ -5,8 +5,8 @@
     prior                 z_t ~ p(z | h_t)
     decoder               x_t = x_t-1 + g(h_t, z_t, x_t-1)
 
-x is the stored latents of two frames. h and z are imagined without pictures, as in the paper. KL balance is that of
-DreamerV2 (arXiv 2010.02193). Departures from the paper: all is convolutional; the decoder draws changes of the last
+x is the stored latents of two frames. h and z are imagined without pictures, as in the paper, whose two costs of the
+divergence are kept. Departures from the paper: all is convolutional; the decoder draws changes of the last
 pictures; what is decoded from the prior is compared with the truth too (as the latent overshooting of PlaNet, arXiv
 1811.04551, does with states); free bits are counted for each cell (FREE_NATS), as most cells have nothing to say.
 """
@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.reference.autoencoders import SpatialAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise, weighted_error
 from physbench.reference.layers import ResidualBlock
 
@@ -222,14 +221,6 @@ class Rssm(LatentArchitecture):
     steps = 6_000
     defaults = RSSM_DEFAULTS
     dynamics_class = RssmDynamics
-
-    def autoencoder(self, config: Mapping[str, Any]) -> SpatialAutoencoder:
-        """As of `LatentArchitecture`."""
-        return SpatialAutoencoder(config["pictures"], size=config["size"])
-
-    def dynamics(self, config: Mapping[str, Any]) -> RssmDynamics:
-        """As of `LatentArchitecture`."""
-        return RssmDynamics(self.autoencoder(config).shape, config)
 
 
 architecture = Rssm()

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.reference.autoencoders import SpatialAutoencoder
 from physbench.reference.latent_model import (
     Dynamics,
     LatentArchitecture,
@@ -29,7 +28,7 @@ SIMPLE_DEFAULTS: Mapping[str, Any] = {
     "size": 64, "fps": 15, "context": 8, "pictures": 64, "width": 112, "blocks": 6, "memory": 32, "unrolled": 15,
 }  # fmt: skip
 SEEN = 4  # frames that a step sees
-AHEAD = 2  # frames that a step predicts: as good as one, for a third of the time
+AHEAD = 2  # frames that a step predicts: half the steps of a rollout
 NOISE = 0.05  # of latents' spread, added to what is seen
 UNROLLS = (1, 2, 4, 8)  # steps; then `unrolled`, when this share of the training is done:
 GROWS_AT = (0.15, 0.3, 0.5, 0.7)
@@ -145,14 +144,6 @@ class Simple(LatentArchitecture):
     defaults = SIMPLE_DEFAULTS
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 224, "blocks": 8, "memory": 64}}
     dynamics_class = ConvDynamics
-
-    def autoencoder(self, config: Mapping[str, Any]) -> SpatialAutoencoder:
-        """As of `LatentArchitecture`."""
-        return SpatialAutoencoder(config["pictures"], size=config["size"])
-
-    def dynamics(self, config: Mapping[str, Any]) -> ConvDynamics:
-        """As of `LatentArchitecture`."""
-        return ConvDynamics(self.autoencoder(config).shape, config)
 
     def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> SimpleModel:
         """Make a model of a network."""

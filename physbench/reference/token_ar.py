@@ -1,9 +1,10 @@
 """`token-ar`: a transformer that predicts discrete tokens one after the other, as GAIA-1 (arXiv 2309.17080) does.
 
-Genie (arXiv 2402.15391) and the autoregressive Cosmos (arXiv 2501.03575) are of the kind. A token is a cell of 8 x 8
-px in two frames: 32 digits of a latent rounded to a few levels (FSQ, arXiv 2309.15505), each with a softmax of its
-own. The 64 tokens of two frames follow in four groups of 16, one from every block of 2 x 2 cells: cells of a group
-lie apart and hardly depend on each other (arXiv 2412.15119), and four steps of a cached transformer replace 64.
+The autoregressive Cosmos (arXiv 2501.03575) is of the kind; Genie (arXiv 2402.15391) fills masked tokens in. A token
+is a cell of 8 x 8 px in two frames: 32 digits of a latent rounded to a few levels (FSQ, arXiv 2309.15505), each with a
+softmax of its own. The 64 tokens of two frames follow in four groups of 16, one from every block of 2 x 2 cells: cells
+of a group lie apart and hardly depend on each other (arXiv 2412.15119), and four steps of a cached transformer replace
+64.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from torch.nn import functional
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.reference.autoencoders import SpatialAutoencoder
-from physbench.reference.latent_bank import on_device
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, LatentNet, cell_weights
 from physbench.reference.layers import Attention, mlp
 
@@ -124,15 +124,14 @@ class TokenTransformer(Dynamics):
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Digits of the windows (B, L, D, h, w), errors of those that are seen, and later which tokens are its own."""
-        local = on_device(numbers, windows.device)
         digits = self.codec[0].digits(windows.flatten(0, 1)).view(windows.shape)
-        chance = torch.rand(digits.shape, generator=local, device=windows.device)
+        chance = torch.rand(digits.shape, generator=numbers, device=windows.device)
         wrong = (chance < WRONG / 2).long() - (chance > 1 - WRONG / 2).long()
         if progress < OWN_FROM:
             return digits, wrong
-        share = torch.rand((len(windows), 1, 1), generator=local, device=windows.device) * min(1.0, 1.5 * progress)
+        share = torch.rand((len(windows), 1, 1), generator=numbers, device=windows.device) * min(1.0, 1.5 * progress)
         many = (len(windows), windows.shape[1] // PAIR, self.cells)
-        return digits, wrong, torch.rand(many, generator=local, device=windows.device) < share
+        return digits, wrong, torch.rand(many, generator=numbers, device=windows.device) < share
 
     def tokens(self, digits: Tensor) -> Tensor:
         """Digits (B, L, D, h, w) -> those of tokens (B, P, cells, 2 D), cells in the order in which they are drawn."""
@@ -245,7 +244,7 @@ class TokenAutoregression(LatentArchitecture):
     """`token-ar` as the harness and the training use it."""
 
     name = "token-ar"
-    summary = "a causal transformer predicts discrete tokens one group after the other (GAIA-1, Genie, Cosmos)"
+    summary = "a causal transformer predicts discrete tokens one group after the other (GAIA-1, Cosmos)"
     steps = 6_000
     defaults = TOKEN_AR_DEFAULTS
     dynamics_class = TokenTransformer
@@ -254,10 +253,6 @@ class TokenAutoregression(LatentArchitecture):
         """As of `LatentArchitecture`."""
         levels = config["levels"]
         return SpatialAutoencoder(config["pictures"], len(levels), levels, config["size"])
-
-    def dynamics(self, config: Mapping[str, Any]) -> TokenTransformer:
-        """As of `LatentArchitecture`."""
-        return TokenTransformer(self.autoencoder(config).shape, config)
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
         """As of `LatentArchitecture`."""

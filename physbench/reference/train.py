@@ -25,11 +25,12 @@ from physbench.errors import UsageError
 from physbench.plugins import entry_points
 from physbench.reference.architecture import ReferenceModel
 from physbench.reference.training_card import training_card
-from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages
-from physbench.reference.validation_curve import ValidationCurve
+from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
+from physbench.reference.validation_curve import CURVE_FILE, ValidationCurve
 from physbench.storage.atomic_write import atomic_path
 
 DEFAULT_CLIPS = 1260  # of the training set
+ON_A_CPU = ("objects", "states-graph")  # faster there
 SHEET_FRAMES = 10  # of each clip in the sheet
 
 
@@ -83,7 +84,8 @@ def train(
         raise UsageError(f"Expected at least one step but got --steps {steps}.")
     if minutes is not None and minutes <= 0:
         raise UsageError(f"Expected a positive time but got --minutes {minutes:g}.")
-    threads = threads or architecture.threads or torch.get_num_threads()
+    before = saved_setting(out, "threads") if resume else None  # another number of threads rounds otherwise
+    threads = threads or before or architecture.threads or torch.get_num_threads()
     steps = steps or architecture.steps
     config = architecture.config(size)
     card: ModelCard = architecture.card(config)
@@ -105,11 +107,10 @@ def train(
         check_state(out, training_key(architecture.name, config, training))
     started = time.monotonic()
     store = ClipStore()
-    made = store.ensure([*rows, *held_out], card.spec, workers=workers)
+    made = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
     generation = time.monotonic() - started
     print_note(f"{made} of {clips} clips made in {generation:.0f} s.")
-    episodes = ClipEpisodes(rows, card.spec, card.context_frames, store)
-    watched = ClipEpisodes(held_out, card.spec, card.context_frames, store)
+    episodes, watched = (architecture.episodes(part, card, store) for part in (rows, held_out))
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
         resume=resume, threads=threads, watched=watched,
@@ -146,6 +147,8 @@ def learn(
         key = training_key(architecture.name, config, settings)
         stages = architecture.stages(net, config, episodes, folder, steps)
         watch = None
+        if not (resume and (folder / STATE_FILE).exists()):
+            (folder / CURVE_FILE).unlink(missing_ok=True)
         if watched is not None and any(stage.watched for stage in stages):
             model = architecture.wrap(net, architecture.card(config), torch.device(device), torch.float32)
             net.train()
@@ -191,7 +194,7 @@ def save_sample_sheet(
     rows = []
     for index in chosen:
         frames = episodes.frames(index)
-        answer = architecture.sample(model, frames, episodes.actions(index), generator("sample", index))
+        answer = architecture.sample_episode(model, episodes, index, generator("sample", index))
         when = torch.linspace(0, len(answer) - 1, SHEET_FRAMES).round().long()
         for video in (frames[model.card.context_frames :], answer):
             rows.append(torch.cat([*video[when].permute(0, 2, 3, 1)], 1).numpy())
@@ -206,7 +209,7 @@ def print_note(line: str) -> None:
 
 
 def pick_device(name: str, asked: str) -> str:
-    """Resolve "auto": a GPU where there is one, except for `objects`, whose small tensors are faster on a CPU."""
+    """Resolve "auto": a GPU where there is one, except for kinds whose small tensors are faster on a CPU."""
     if asked != "auto":
         try:
             torch.empty(1, device=asked)
@@ -214,4 +217,4 @@ def pick_device(name: str, asked: str) -> str:
             line = str(error).splitlines()[0]
             raise UsageError(f"--device {asked} does not work here ({line}). Use --device cpu or auto.") from None
         return asked
-    return "cuda" if torch.cuda.is_available() and name != "objects" else "cpu"
+    return "cuda" if torch.cuda.is_available() and name not in ON_A_CPU else "cpu"

@@ -29,13 +29,12 @@ def training_card(
     """
     seconds = training.get("seconds", {})
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
-    answer = "stochastic" if card.stochastic else "deterministic"
     reach = f"{card.max_horizon} frames at a time" if card.max_horizon else "any horizon"
     lines = [
         f"# `{name}`",
         "",
         f"{summary[:1].upper()}{summary[1:]}. {numbers:,} numbers; {card.image_size[1]} x {card.image_size[0]} px, "
-        f"{card.fps:g} frames/s, {card.context_frames} context frames, {reach}, {answer}.",
+        f"{card.fps:g} frames/s, {card.context_frames} context frames, {reach}.",
         "",
         "| | |",
         "| --- | --- |",

@@ -25,6 +25,7 @@ from physbench.storage.atomic_write import atomic_path
 STATE_FILE = "state.safetensors"
 WARM_UP = 30  # steps over which the rate rises
 READ_EVERY = 50  # steps on a GPU: to read a loss is to wait for it
+SAVED_AFTER = 60.0  # s
 
 
 class Episodes(Protocol):
@@ -86,7 +87,7 @@ def run_stages(
     seed: int,
     minutes: float | None,
     resume: bool,
-    watch: Callable[[str, int], str] | None = None,
+    watch: Callable[[str, int, float], str] | None = None,
 ) -> dict[str, float]:
     """Train `net` in place.
 
@@ -98,7 +99,7 @@ def run_stages(
         seed: From which the random numbers of each step are seeded.
         minutes: The whole time, divided among the stages by their steps, as many steps as it takes; None: their steps.
         resume: Whether to continue from the saved state.
-        watch: Called with stage and step at each save of a stage that is watched; returns a line.
+        watch: Called with stage, step and seconds of the training at times in a stage that is watched; returns a line.
 
     Returns:
         Seconds of each stage.
@@ -119,18 +120,24 @@ def run_stages(
             _set_moments(optimizer, stage.parameters, moments)
             moments = {}
         started = time.monotonic() - clocks.get(stage.name, 0.0)
+        saved = time.monotonic()
         label, total_shown = (stage.name, stage.steps) if limit is None else (f"{stage.name}, seconds", round(limit))
         with Progress(f"train {label}", total_shown) as progress:
             progress.advance(step if limit is None else 0)
             while True:
                 spent = time.monotonic() - started
                 share = spent / limit if limit else step / stage.steps
-                if step % stage.every == 0:
-                    clocks[stage.name] = spent
+                clocks[stage.name] = spent
+                due = (
+                    stage.refresh is None and time.monotonic() - saved > SAVED_AFTER
+                )  # data that is refreshed is not saved
+                if step % stage.every == 0 or due:
                     _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
+                    saved = time.monotonic()
+                if step % stage.every == 0:
                     said = stage.describe()
                     if watch is not None and stage.watched and step > 0:
-                        said = said or watch(stage.name, step)
+                        said = said or watch(stage.name, step, sum(clocks.values()))
                     if said:
                         print(f"{stage.name}, step {step}: {said}", file=sys.stderr, flush=True)
                     if stage.refresh is not None and share < 1:
@@ -143,11 +150,12 @@ def run_stages(
                     stage.losses.append(float(loss))
                 passed = 1 if limit is None else round(time.monotonic() - started) - progress.done
                 progress.advance(passed, f"loss {stage.losses[-1]:.3f}" if stage.losses else "")
-        if watch is not None and stage.watched and step % stage.every:
-            print(f"{stage.name}, step {step}: {watch(stage.name, step)}", file=sys.stderr, flush=True)
         clocks[stage.name] = time.monotonic() - started
+        if watch is not None and stage.watched and step % stage.every:
+            said = watch(stage.name, step, sum(clocks.values()))
+            print(f"{stage.name}, step {step}: {said}", file=sys.stderr, flush=True)
+        _write_state(net, None, (), path, key, number + 1, 0, clocks)
         step = 0
-    _write_state(net, None, (), path, key, len(stages), 0, clocks)
     return clocks
 
 
@@ -181,6 +189,17 @@ def _write_state(
     head = {"key": key, "stage": stage, "step": step, "clocks": clocks}
     with atomic_path(path) as draft:
         save_file(tensors, str(draft), metadata={"physbench-training": json.dumps(head)})
+
+
+def saved_setting(folder: Path, name: str) -> Any:
+    """A setting of the training in a folder; None where there is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(folder / STATE_FILE), "pt") as file:
+            return json.loads(json.loads(file.metadata()["physbench-training"])["key"]).get(name)
+    except (SafetensorError, OSError, KeyError, TypeError, AttributeError, ValueError):  # `check_state` says so
+        return None
 
 
 def check_state(folder: Path, key: str) -> None:
@@ -222,8 +241,12 @@ def _set_moments(
     for i, parameter in enumerate(parameters):
         own = {name.split(".", 1)[1]: value for name, value in moments.items() if name.split(".", 1)[0] == str(i)}
         if own:
+            fused = parameter.device.type == "cuda"  # which wants the steps there, too, and the layout of the weights
             optimizer.state[parameter] = {
-                name: value if name == "step" else value.to(parameter.device) for name, value in own.items()
+                name: (value.to(parameter.device) if fused else value)
+                if name == "step"
+                else torch.empty_like(parameter).copy_(value)
+                for name, value in own.items()
             }
 
 

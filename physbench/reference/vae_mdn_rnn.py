@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.reference.autoencoders import Autoencoder, FlatAutoencoder, SpatialAutoencoder
+from physbench.reference.autoencoders import Autoencoder, FlatAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise
 from physbench.reference.layers import ResidualBlock
 
@@ -210,10 +210,6 @@ class VaeMdnRnn(LatentArchitecture):
         """As of `LatentArchitecture`."""
         return FlatAutoencoder(config["latent"], config["pictures"])
 
-    def dynamics(self, config: Mapping[str, Any]) -> Dynamics:
-        """As of `LatentArchitecture`."""
-        return LstmDynamics((config["latent"],), config)
-
 
 class VaeMdnRnnSpatial(LatentArchitecture):
     """`vae-mdn-rnn-spatial` as the harness and the training use it."""
@@ -223,14 +219,6 @@ class VaeMdnRnnSpatial(LatentArchitecture):
     steps = 5_000
     defaults = SPATIAL_DEFAULTS
     dynamics_class = ConvLstmDynamics
-
-    def autoencoder(self, config: Mapping[str, Any]) -> Autoencoder:
-        """As of `LatentArchitecture`."""
-        return SpatialAutoencoder(config["pictures"], size=config["size"])
-
-    def dynamics(self, config: Mapping[str, Any]) -> Dynamics:
-        """As of `LatentArchitecture`."""
-        return ConvLstmDynamics(self.autoencoder(config).shape, config)
 
 
 architecture = VaeMdnRnn()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from physbench.reference.architecture import continued
 from physbench.reference.training_loop import Episodes, generator
 
 CURVE_FILE = "curve.csv"
@@ -31,7 +30,6 @@ class ValidationCurve:
         chosen = torch.linspace(0, len(episodes) - 1, min(CLIPS, len(episodes))).long().tolist()
         length = self.context + self.counts[-1]
         self.videos = torch.stack([episodes.frames(index)[:length] for index in chosen])
-        self.started = time.monotonic()
 
     @torch.no_grad()
     def skills(self) -> list[float]:
@@ -41,10 +39,7 @@ class ValidationCurve:
         net.eval()
         context = self.videos[:, : self.context].to(self.model.device).float() / 255
         generators = [generator("validation", index) for index in range(len(context))]
-        answer = self.model.rollout(
-            context, horizon=self.counts[-1], actions=None, prompts=[""] * len(context), generators=generators
-        )
-        frames = (answer if isinstance(answer, Tensor) else torch.cat(list(answer), 1)).float()
+        frames = continued(self.model, context, self.counts[-1], None, generators).float()
         truth = self.videos[:, self.context :].to(frames.device).float() / 255
         own = (frames - truth).square().mean((2, 3, 4))
         frozen = (context[:, -1:] - truth).square().mean((2, 3, 4))
@@ -56,17 +51,16 @@ class ValidationCurve:
             found.append(float(((still - mine) / (still + mine))[moved].mean()))
         return found
 
-    def row(self, stage: str, step: int) -> str:
-        """Add a row to the file. Returns it in words."""
+    def row(self, stage: str, step: int, seconds: float) -> str:
+        """Add a row to the file, in place of later ones of a training that was interrupted. Returns it in words."""
         found = self.skills()
-        new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
+        rows = list(csv.reader(self.path.open(newline=""))) if self.path.exists() else []
+        kept = [row for row in rows[1:] if row[0] != stage or int(row[1]) < step]
+        with self.path.open("w", newline="") as file:
             writer = csv.writer(file)
-            if new:
-                writer.writerow(["stage", "step", "seconds", *(f"skill within {span:g} s" for span in SPANS)])
-            writer.writerow(
-                [stage, step, round(time.monotonic() - self.started, 1), *(f"{each:.4f}" for each in found)]
-            )
+            writer.writerow(["stage", "step", "seconds", *(f"skill within {span:g} s" for span in SPANS)])
+            writer.writerows(kept)
+            writer.writerow([stage, step, round(seconds, 1), *(f"{each:.4f}" for each in found)])
         return "nearer than a frozen frame by " + ", ".join(
             f"{value:.2f} ({span:g} s)" for value, span in zip(found, SPANS, strict=True)
         )

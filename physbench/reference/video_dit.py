@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.reference.autoencoders import SpatialAutoencoder
-from physbench.reference.latent_bank import on_device
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise
 from physbench.reference.layers import Attention, mlp, silence, sinusoids
 
@@ -25,7 +23,6 @@ VIDEO_DIT_DEFAULTS: Mapping[str, Any] = {
     "denoising_steps": 12,
 }  # fmt: skip
 PATCH = (2, 2, 2)  # frames, rows, columns of cells that a token holds
-SCALE = 1.0  # of differences to the last context latent: makes them about as large as the noise
 NOISE = 0.05  # of latents' spread, added to the context in training
 SHIFT = 3.0  # noise levels lie nearer to 1, where motion is decided: u -> SHIFT u / (1 + (SHIFT - 1) u)
 LEAST_LEVEL = 0.3  # in the weight of the loss, which low levels would rule otherwise
@@ -99,23 +96,22 @@ class VideoDiT(Dynamics):
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise of the whole window and a noise level for each."""
-        local = on_device(numbers, windows.device)
-        noise = torch.randn(windows.shape, generator=local, device=windows.device)
-        return noise, shifted(torch.rand(len(windows), generator=local, device=windows.device))
+        noise = torch.randn(windows.shape, generator=numbers, device=windows.device)
+        return noise, shifted(torch.rand(len(windows), generator=numbers, device=windows.device))
 
     def clean(self, context: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
         """What is expected behind the noise.
 
         Args:
             context: Latents (B, C, D, h, w).
-            noisy: Scaled differences (B, F, D, h, w) to the last of them, and noise.
+            noisy: Differences (B, F, D, h, w) to the last of them, and noise.
             level: Share (B,) of noise in `noisy`.
 
         Returns:
-            Scaled differences (B, F, D, h, w).
+            Differences (B, F, D, h, w).
         """
         last = context[:, -1:]
-        tokens = patches(torch.cat([SCALE * (context - last), noisy], 1))  # (B, T, S, 8 D)
+        tokens = patches(torch.cat([context - last, noisy], 1))  # (B, T, S, 8 D)
         scene = functional.pixel_unshuffle(last, PATCH[1]).flatten(3).transpose(2, 3)  # (B, 1, S, 4 D)
         x = self.inputs(torch.cat([tokens, scene.expand(-1, tokens.shape[1], -1, -1)], -1)) + self.space + self.time
         levels = torch.stack([torch.zeros_like(level), level], 1)  # of the context and of what follows
@@ -134,7 +130,7 @@ class VideoDiT(Dynamics):
     def forward(self, windows: Tensor, noise: Tensor, level: Tensor) -> Tensor:  # type: ignore[override]
         """Squared error of the velocity from noise to latents."""
         count = self.context
-        change = SCALE * (windows[:, count:] - windows[:, count - 1 : count])
+        change = windows[:, count:] - windows[:, count - 1 : count]
         share = level[:, None, None, None, None]
         noisy = (1 - share) * change + share * noise[:, count:]
         expected = self.clean(windows[:, :count] + NOISE * noise[:, :count], noisy, level)
@@ -151,7 +147,7 @@ class VideoDiT(Dynamics):
             for now, after in pairwise(levels):
                 expected = self.clean(context, change, now.expand(len(context)))
                 change = expected + after / now * (change - expected)  # an Euler step along the velocity
-            latents = last + change.to(context) / SCALE
+            latents = last + change.to(context)
             yield latents
             context = latents[:, -self.context :]
 
@@ -164,14 +160,6 @@ class VideoDiffusion(LatentArchitecture):
     steps = 10_000
     defaults = VIDEO_DIT_DEFAULTS
     dynamics_class = VideoDiT
-
-    def autoencoder(self, config: Mapping[str, Any]) -> SpatialAutoencoder:
-        """As of `LatentArchitecture`."""
-        return SpatialAutoencoder(config["pictures"], size=config["size"])
-
-    def dynamics(self, config: Mapping[str, Any]) -> VideoDiT:
-        """As of `LatentArchitecture`."""
-        return VideoDiT(self.autoencoder(config).shape, config)
 
 
 architecture = VideoDiffusion()

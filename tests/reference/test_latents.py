@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from physbench.errors import ModelError
+from physbench.plugins import entry_points
 from physbench.reference import latent_bank, latent_model, training_loop
+from physbench.reference.architecture import continued
 from physbench.reference.autoencoders import FlatAutoencoder, SpatialAutoencoder, fsq, picture_loss
 from physbench.reference.latent_bank import FramePool, LatentBank
 from physbench.reference.latent_model import cell_weights, clip_noise, weighted_error
@@ -159,6 +162,41 @@ def test_noise_of_a_clip_does_not_depend_on_the_batch() -> None:
     assert torch.equal(alone[0], both[1]) and not torch.equal(both[0], both[1])
 
 
+@pytest.mark.parametrize("name", ["simple", "rssm", "diffusion", "video-dit", "vae-mdn-rnn", "jepa-frames", "token-ar"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_frames_of_any_type_are_taken(name: str, dtype: torch.dtype, toys) -> None:  # type: ignore[no-untyped-def]
+    kind = entry_points.load("physbench.architectures", name)
+    net = kind.net(kind.config())
+    model = kind.load(net.state_dict(), kind.config(), kind.card(kind.config()), CPU, dtype)
+    context = (toys.frames(0)[None, :8].float() / 255).to(dtype)
+    frames = continued(model, context, 2, None, [generator("a")])
+    assert frames.shape == (1, 2, 3, 64, 64) and frames.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("token-ar", {"heads": 7}, "heads divide"),
+        ("rssm", {"size": 60}, "divides"),
+        ("simple", {"blocks": -1}, "blocks"),
+    ],
+)
+def test_numbers_that_make_no_network_are_refused(name: str, change: dict[str, int], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        entry_points.load("physbench.architectures", name).build(change)
+
+
+def test_moments_are_laid_out_as_the_weights_are(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Fused optimizers read both alike."""
+    weights = list(architecture.net(TINY).parameters())
+    optimizer = torch.optim.AdamW(weights)
+    saved = {f"{i}.exp_avg": torch.randn(each.shape) for i, each in enumerate(weights)}
+    training_loop._set_moments(optimizer, weights, saved)
+    for i, each in enumerate(weights):
+        moment = optimizer.state[each]["exp_avg"]
+        assert moment.stride() == each.stride() and torch.equal(moment, saved[f"{i}.exp_avg"])
+
+
 class Killed(Exception):
     pass
 
@@ -186,6 +224,10 @@ def test_the_curve_of_a_training_is_0_for_a_frozen_frame_and_1_for_the_truth(toy
     train(toys, tmp_path / "run", watched=toys)
     rows = (tmp_path / "run" / CURVE_FILE).read_text().splitlines()
     assert rows[0].split(",")[:3] == ["stage", "step", "seconds"] and rows[1].startswith("dynamics,4,")
+    assert len(rows) == 3 and rows[2].startswith("dynamics,8,")
+    again = ValidationCurve(architecture.build(TINY), toys, tmp_path / "run")
+    again.row("dynamics", 6, 2.0)  # of a training that went back to a save
+    assert [row.split(",")[1] for row in (tmp_path / "run" / CURVE_FILE).read_text().splitlines()] == ["step", "4", "6"]
 
     class Answers:
         card, device, net = architecture.card(TINY), CPU, torch.nn.Identity()

@@ -11,7 +11,7 @@ from torch import Tensor
 from physbench.adapters.model_protocol import FrameModel
 from physbench.reference import latent_bank, latent_model
 from physbench.reference.training_loop import generator, run_stages
-from physbench.reference.video_dit import SCALE, VideoDiT, architecture, patches, pictures, shifted
+from physbench.reference.video_dit import VideoDiT, architecture, patches, pictures, shifted
 
 TINY = {**architecture.defaults, "pictures": 8, "width": 64, "blocks": 2, "heads": 2, "denoising_steps": 4}
 
@@ -90,14 +90,14 @@ def test_euler_steps_follow_a_straight_flow_to_its_end(monkeypatch: pytest.Monke
 
         def clean(context: Tensor, noisy: Tensor, level: Tensor, seen: list[tuple[float, Tensor]] = seen) -> Tensor:
             seen.append((float(level[0]), noisy))
-            return SCALE * target
+            return target
 
         monkeypatch.setattr(dynamics, "clean", clean)
         imagined = next(dynamics.imagine(context, 24, generators(2)))
         assert torch.allclose(imagined, context[:, -1:] + target, atol=1e-5)
         noise = seen[0][1]
         for level, noisy in seen:
-            assert torch.allclose(noisy, level * noise + (1 - level) * SCALE * target, atol=1e-4)
+            assert torch.allclose(noisy, level * noise + (1 - level) * target, atol=1e-4)
 
 
 def test_the_loss_of_a_freeze_is_the_weighted_square_of_the_change() -> None:
@@ -109,4 +109,4 @@ def test_the_loss_of_a_freeze_is_the_weighted_square_of_the_change() -> None:
     loss = dynamics(windows, torch.randn(windows.shape), torch.ones(3))
     change_weight, new_weight = latent_model.CHANGE_WEIGHT, latent_model.NEW_WEIGHT
     moved = 1 + new_weight + change_weight / 24  # on average over frames, as it changes in one alone
-    assert float(loss.detach()) == pytest.approx((SCALE * 0.5) ** 2 * moved / (63 + moved), rel=1e-4)
+    assert float(loss.detach()) == pytest.approx(0.5**2 * moved / (63 + moved), rel=1e-4)

@@ -1,0 +1,349 @@
+"""`states-graph`: an interaction network over exact states. Nodes are bodies, edges are pulls and contacts.
+
+After interaction networks (arXiv 1612.00222) and graph network simulators (arXiv 2002.09405): messages along edges are
+computed by one network for all edges and added up at the nodes, in rounds. The messages are impulses, as in graph
+networks that keep momentum (arXiv 2501.07373): what one end of an edge gets, the other gets reversed.
+
+Given: gravity, inertia, where surfaces lie and when they touch, the integrator, that a pull is in proportion to the
+constant of its source and a rebound to restitution, with a factor that begins at 1. Learned: how a pull depends on
+distance, and what a contact does along its normal and across: factors of rebound, of what it carries, of how it ends an
+overlap, and the share of sliding that it ends, of restitution, friction, how bodies meet and what else they touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from physbench.adapters.state_card import SHAPE_NUMBERS
+from physbench.reference.states_training import StateArchitecture, StateNet, StateScene
+
+GRAPH_DEFAULTS: Mapping[str, Any] = {"fps": 15, "context": 1, "substeps": 6, "width": 64, "rounds": 6}
+SPHERE, BOX, CYLINDER, PLANE = (SHAPE_NUMBERS.index(name) for name in ("sphere", "box", "cylinder", "plane"))
+CORNERS = torch.tensor([[1.0, 0, 1], [1, 0, -1], [-1, 0, 1], [-1, 0, -1]])  # of boxes, which turn in the plane x, z
+GROUND = 20.0  # m, half extents of the box whose top is a plane
+REACH = 0.1  # m; an edge joins what is nearer, or will be within a state
+LEAST = 1e-3  # m/s, in logarithms of speeds
+PULL_GAIN = 5.0  # of numbers that are learned, so that they may change fast
+FEATURES = 10  # of a contact
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """Constants of all bodies and statics as K rows, B (N + M) of them, those of a clip one after another."""
+
+    extent: Tensor  # (K, 3) half extents of a box, m, which is rounded by
+    radius: Tensor  # (K,) m
+    light: Tensor  # (K,) 1 / mass; 0 of what does not move
+    nimble: Tensor  # (K,) 1 / moment of inertia
+    restitution: Tensor  # (K,)
+    friction: Tensor  # (K,)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """State of the same rows."""
+
+    place: Tensor  # (K, 3) m
+    turn: Tensor  # (K, 4) quaternion x y z w
+    motion: Tensor  # (K, 6) velocity m/s, spin rad/s
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """P pairs of which one body pulls the other."""
+
+    pulled: Tensor  # (P,) row
+    pulling: Tensor  # (P,) row
+    pull: Tensor  # (P,) m3/s2
+
+
+@dataclass(frozen=True)
+class Edges:
+    """E possible contacts: a point of one body and the surface of another."""
+
+    ends: Tensor  # (2, E) rows of the body with the point and of that with the surface
+    point: Tensor  # (E, 3) m, in the frame of the first
+
+    def select(self, chosen: Tensor) -> Edges:
+        """Some of them."""
+        return Edges(self.ends[:, chosen], self.point[chosen])
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Geometry of E contacts."""
+
+    gap: Tensor  # (E,) m; negative where they overlap
+    normal: Tensor  # (E, 3) from the surface to the point
+    arms: Tensor  # (2, E, 3) m, from the middles of both bodies to where they touch
+
+    def select(self, chosen: Tensor) -> Contacts:
+        """Some of them."""
+        return Contacts(self.gap[chosen], self.normal[chosen], self.arms[:, chosen])
+
+
+def networks(*widths: int) -> nn.Sequential:
+    """Linear layers with SiLU between them."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.SiLU(), nn.Linear(before, after)] if layers else [nn.Linear(before, after)]
+    return nn.Sequential(*layers)
+
+
+def rotate(turn: Tensor, vector: Tensor, back: bool = False) -> Tensor:
+    """Vectors (..., 3) turned by quaternions (..., 4), or turned back."""
+    axis, w = turn[..., :3] * (-1 if back else 1), turn[..., 3:]
+    twice = 2 * torch.linalg.cross(axis, vector)
+    out: Tensor = vector + w * twice + torch.linalg.cross(axis, twice)
+    return out
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """Product (..., 4) of quaternions."""
+    vector = a[..., 3:] * b[..., :3] + b[..., 3:] * a[..., :3] + torch.linalg.cross(a[..., :3], b[..., :3])
+    return torch.cat([vector, a[..., 3:] * b[..., 3:] - (a[..., :3] * b[..., :3]).sum(-1, keepdim=True)], -1)
+
+
+def surface(place: Tensor, turn: Tensor, extent: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
+    """Signed distance (E,) m of points (E, 3) from boxes, and the direction (E, 3) in which it grows."""
+    local = rotate(turn, point - place, back=True)
+    beyond = local.abs() - extent
+    outside = beyond.clamp_min(0)
+    away = (outside.square().sum(-1) + 1e-12).sqrt()
+    deepest, axis = beyond.max(-1)
+    inward = functional.one_hot(axis, 3).to(local)
+    direction = torch.where(deepest[..., None] > 0, outside / away[..., None], inward)
+    sign = torch.where(local < 0, -1.0, 1.0)
+    return torch.where(deepest > 0, away, deepest), rotate(turn, direction * sign)
+
+
+class StateGraph(StateNet):
+    """Pulls between bodies, then rounds of impulses at contacts, `substeps` times from one state to the next."""
+
+    rate = 3e-3
+    batch = 64
+    unrolls: Mapping[float, int] = {0.0: 1, 0.1: 2, 0.25: 4, 0.6: 8, 0.9: 16}
+    symmetric = True
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.substeps, self.rounds, self.width = config["substeps"], config["rounds"], config["width"]
+        self.step = 1 / config["fps"] / config["substeps"]  # s
+        self.power = nn.Linear(1, 1)  # log of a distance -> log of acceleration over pull; and what this leaves
+        self.profile = networks(1, 32, 1)
+        self.encode = networks(FEATURES, self.width, self.width)
+        self.respond = networks(2 * self.width, self.width, 4)
+        for last in (self.power, self.profile[-1], self.respond[-1]):
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def unroll(self, states: Tensor, scene: StateScene, held: Tensor) -> Iterator[Tensor]:
+        """As of `StateNet`."""
+        batch, _, many, _ = states.shape
+        bodies, now = gather_bodies(states[:, -1], scene)
+        pairs = pulling_pairs(scene)
+        gravity = scene.gravity.repeat_interleave(len(now.place) // batch, 0) * (bodies.light > 0)[:, None]
+        while True:
+            edges = find_edges(bodies, now, scene, self.step * self.substeps)
+            for _ in range(self.substeps):
+                now = self.advance(bodies, now, edges, pairs, gravity)
+            rows = torch.cat([now.place, now.turn, now.motion], 1)
+            yield rows.view(batch, -1, rows.shape[1])[:, :many]
+
+    def advance(self, bodies: Bodies, now: Moment, edges: Edges, pairs: Pairs, gravity: Tensor) -> Moment:
+        """One substep: half of the way, pulls there, the other half, and impulses from when things touch."""
+        velocity, spin = now.motion.split_with_sizes([3, 3], 1)
+        halfway = now.place + self.step / 2 * velocity
+        added = self.step * (gravity + self.acceleration(halfway, pairs))
+        velocity = velocity + added
+        place, motion = halfway + self.step / 2 * velocity, torch.cat([velocity, spin], 1)
+        contacts = touch(bodies, now, edges)
+        added = added[edges.ends]
+        late = (-((added[0] - added[1]) * contacts.normal).sum(1)).clamp_min(0)  # (E,) m/s
+        for _ in range(self.rounds):
+            relative = approach(edges, contacts, motion)
+            along = (relative * contacts.normal).sum(1)
+            some = (contacts.gap < -along.clamp_max(0) * self.step).nonzero()[:, 0]
+            if not len(some):
+                break
+            speeds = relative[some], along[some], late[some]
+            gained = self.impulses(bodies, edges.select(some), contacts.select(some), *speeds)
+            place, motion = place + self.step * gained[:, 6:], motion + gained[:, :6]
+        spin = functional.pad(motion[:, 3:], (0, 1))
+        turn = functional.normalize(now.turn + self.step / 2 * multiply(spin, now.turn), dim=1)
+        return Moment(place, turn, motion)
+
+    def acceleration(self, place: Tensor, pairs: Pairs) -> Tensor:
+        """Acceleration (K, 3) m/s2 by pulls."""
+        total = torch.zeros_like(place)
+        if not len(pairs.pulled):
+            return total
+        apart = place[pairs.pulling] - place[pairs.pulled]
+        distance = apart.norm(dim=1, keepdim=True).clamp_min(0.05)
+        log = distance.log()
+        size = pairs.pull[:, None] * (PULL_GAIN * (self.power(log) + self.profile(log))).clamp_max(6).exp()
+        return total.index_add(0, pairs.pulled, size * apart / distance)
+
+    def impulses(
+        self, bodies: Bodies, edges: Edges, contacts: Contacts, relative: Tensor, along: Tensor, late: Tensor
+    ) -> Tensor:  # fmt: skip
+        """The messages of a round at E contacts, added up at the bodies.
+
+        Args:
+            bodies, edges, contacts: Of what touches within the substep.
+            relative: (E, 3) m/s, velocity of the first body less that of the other, where they touch.
+            along: (E,) m/s, its part along the normal, at the end of the substep.
+            late: (E,) m/s that gravity and pulls add to the approach within a substep.
+
+        Returns:
+            Change (K, 9) of velocity and spin, and change of velocity by the share of the substep for which it lasts.
+        """
+        first, other = edges.ends
+        slip = relative - along[:, None] * contacts.normal
+        sliding, closing = (slip.square().sum(1) + 1e-10).sqrt(), (-along).clamp_min(0)
+        wait = contacts.gap.clamp_min(0) / (closing * self.step).clamp_min(1e-9)
+        lasting = 1 - wait.clamp_max(1)
+        meeting = (closing - late * lasting).clamp_min(0)  # speed when they touch
+        overlap = (-contacts.gap).clamp_min(0)
+        # Boxes touch at many points, which share their mass: else impulses that are due once would be given many times.
+        many = torch.zeros_like(bodies.light).index_add(0, edges.ends.flatten(), torch.ones_like(along).repeat(2))
+        many = torch.where(bodies.extent.amax(1) > 0, (many / 2).clamp_min(1), 1.0)
+        light, nimble = bodies.light[edges.ends], bodies.nimble[edges.ends]
+        shared = many[edges.ends]
+        mass = opposing_mass(light * shared, nimble * shared, contacts.arms, contacts.normal)
+        restitution = bodies.restitution[first] * bodies.restitution[other]
+        friction = bodies.friction[first] * bodies.friction[other]
+        features = [
+            (closing + LEAST).log() / 3,
+            (meeting + LEAST).log() / 3,
+            (sliding + LEAST).log() / 3,
+            restitution,
+            (friction + 0.01).log() / 3,
+            ((friction * closing + LEAST) / (sliding + LEAST)).log() / 3,
+            lasting,
+            (overlap / 0.01).clamp_max(3),
+            mass * light.sum(0),  # 1 where the push goes through the middles
+            (light[1] == 0).float(),
+        ]
+        message = self.encode(torch.stack(features, 1))
+        load = message.new_zeros(len(bodies.light), self.width)
+        load = load.index_add(0, edges.ends.flatten(), message.repeat(2, 1))
+        response = self.respond(torch.cat([message, load[first] + load[other]], 1))
+        rebound, carry, push = (2 * torch.sigmoid(response[:, :3])).unbind(1)
+        away = meeting * (1 + restitution * rebound) + (closing - meeting) * carry
+        away = mass * (away + overlap / self.step * push / 6)
+        across = opposing_mass(light * shared, nimble * shared, contacts.arms, slip / sliding[:, None])
+        share = torch.exp(-functional.softplus(response[:, 3]))  # of the sliding that ends
+        impulse = away[:, None] * contacts.normal - (across * share)[:, None] * slip
+        impulse = torch.stack([impulse, -impulse])  # of both ends
+        change = impulse * light[..., None]
+        turn = torch.linalg.cross(contacts.arms, impulse) * nimble[..., None]
+        gained = torch.cat([change, turn, change * lasting[:, None]], 2)
+        return gained.new_zeros(len(bodies.light), 9).index_add(0, edges.ends.flatten(), gained.flatten(0, 1))
+
+
+def gather_bodies(states: Tensor, scene: StateScene) -> tuple[Bodies, Moment]:
+    """Bodies in states (B, N, 13), and statics, as rows; planes are tops of large boxes."""
+    statics = scene.statics
+    number = torch.cat([scene.body("shape"), scene.static("shape")], 1)
+    sizes = torch.cat([scene.bodies[..., 1:4], statics[..., 1:4]], 1)
+    plane, box = (number == PLANE)[..., None], (number == BOX)[..., None]
+    turn = torch.cat([states[..., 3:7], statics[..., 7:11]], 1)
+    turn = torch.where(turn.norm(dim=-1, keepdim=True) > 0.5, turn, turn.new_tensor([0.0, 0.0, 0.0, 1.0]))
+    place = torch.cat([states[..., :3], statics[..., 4:7]], 1)
+    below = rotate(turn, place.new_tensor([0.0, 0.0, -GROUND]).expand_as(place))
+    place = torch.where(plane, place + below, place)
+    radius = torch.where((number == SPHERE) | (number == CYLINDER), sizes[..., 0], 0.0)
+    motion = torch.cat([states[..., 7:13], statics.new_zeros(*statics.shape[:2], 6)], 1)
+    mass = functional.pad(scene.body("mass") * scene.body("moves"), (0, statics.shape[1]))
+    light = torch.where(mass > 0, 1 / mass.clamp_min(1e-6), 0.0)
+    rounded = torch.where(number == SPHERE, 0.4, 0.5) * radius**2
+    inertia = torch.where(box[..., 0], (sizes[..., 0] ** 2 + sizes[..., 2] ** 2) / 3, rounded)  # over mass
+    bodies = Bodies(
+        extent=torch.where(plane, GROUND, torch.where(box, sizes, 0.0)).flatten(0, 1),
+        radius=radius.flatten(),
+        light=light.flatten(),
+        nimble=(light / inertia.clamp_min(1e-6)).flatten(),
+        restitution=torch.cat([scene.body("restitution"), scene.static("restitution")], 1).flatten(),
+        friction=torch.cat([scene.body("friction"), scene.static("friction")], 1).flatten(),
+    )
+    return bodies, Moment(place.flatten(0, 1), turn.flatten(0, 1), motion.flatten(0, 1))
+
+
+def pulling_pairs(scene: StateScene) -> Pairs:
+    """Every moving body with every other one that pulls."""
+    many = scene.mask.shape[1]
+    things = many + scene.statics.shape[1]
+    moves, pulls = scene.mask & (scene.body("moves") > 0), scene.mask & (scene.body("pull") > 0)
+    fits = moves[:, :, None] & pulls[:, None] & ~torch.eye(many, dtype=torch.bool, device=moves.device)
+    clip, pulled, pulling = fits.nonzero().unbind(1)
+    return Pairs(clip * things + pulled, clip * things + pulling, scene.body("pull")[clip, pulling])
+
+
+def find_edges(bodies: Bodies, now: Moment, scene: StateScene, time: float) -> Edges:
+    """Points of bodies that might touch a surface within a time in s."""
+    batch, many = scene.mask.shape
+    there = torch.cat([scene.mask, scene.static("shape") >= 0], 1)
+    things = there.shape[1]
+    moves = (bodies.light > 0).view(batch, things)
+    box = (bodies.extent.amax(1) > 0).view(batch, things)
+    number = torch.arange(things, device=there.device)
+    once = ~box[:, :many, None] & (number[:many, None] < number)  # two balls make one edge
+    fits = there[:, :many, None] & there[:, None] & (moves[:, :many, None] | moves[:, None]) & (box[:, None] | once)
+    clip, first, other = (fits & (number[:many, None] != number)).nonzero().unbind(1)
+    first, other = clip * things + first, clip * things + other
+    ball = bodies.extent[first].amax(1, keepdim=True) == 0
+    used = torch.cat([ball, ~ball.expand(-1, len(CORNERS))], 1)  # the middle of a ball, the corners of a box
+    pair, corner = used.nonzero().unbind(1)
+    corners = functional.pad(CORNERS, (0, 0, 1, 0)).to(now.place)
+    edges = Edges(torch.stack([first[pair], other[pair]]), corners[corner] * bodies.extent[first[pair]])
+    contacts = touch(bodies, now, edges)
+    speed = approach(edges, contacts, now.motion).norm(dim=1)
+    falling = scene.gravity.norm(dim=1).amax() * time
+    return edges.select((contacts.gap < REACH + time * (1.5 * speed + falling)).nonzero()[:, 0])
+
+
+def touch(bodies: Bodies, now: Moment, edges: Edges) -> Contacts:
+    """Where the points of edges lie above the surfaces."""
+    radius, place, turn = bodies.radius[edges.ends], now.place[edges.ends], now.turn[edges.ends]
+    arm = rotate(turn[0], edges.point)
+    distance, normal = surface(place[1], turn[1], bodies.extent[edges.ends[1]], place[0] + arm)
+    gap = distance - radius.sum(0)
+    own = arm - (radius[0] + gap.clamp_max(0) / 2)[:, None] * normal  # where they overlap, halfway
+    its = own + place[0] - gap.clamp_min(0)[:, None] * normal - place[1]
+    return Contacts(gap, normal, torch.stack([own, its]))
+
+
+def approach(edges: Edges, contacts: Contacts, motion: Tensor) -> Tensor:
+    """Velocity (E, 3) m/s of the first body less that of the other, where they touch."""
+    velocity, spin = motion[edges.ends].split_with_sizes([3, 3], -1)
+    own, its = velocity + torch.linalg.cross(spin, contacts.arms)
+    relative: Tensor = own - its
+    return relative
+
+
+def opposing_mass(light: Tensor, nimble: Tensor, arms: Tensor, direction: Tensor) -> Tensor:
+    """Mass (E,) kg that a push along a direction (E, 3) has to move, of both ends (2, E)."""
+    turning = arms.square().sum(-1) - (arms * direction).sum(-1).square()
+    return 1 / (light + nimble * turning).sum(0).clamp_min(1e-9)
+
+
+class Graph(StateArchitecture):
+    """`states-graph` as the harness and the training use it."""
+
+    name = "states-graph"
+    summary = "an interaction network over exact states; minutes of one core"
+    steps = 1000
+    defaults = GRAPH_DEFAULTS
+    net_class = StateGraph
+
+
+architecture = Graph()
