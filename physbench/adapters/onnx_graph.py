@@ -197,7 +197,7 @@ def _external_file(tensor: TensorProto, path: Path) -> Path | None:
     places = dict.fromkeys((path.parent.resolve(), path.resolve().parent))
     try:
         named = {folder: folder / os.path.normpath(folder / location) for folder in places}
-        file = next((each for each in named.values() if each.is_file()), next(iter(named.values())))
+        file: Path = next((each for each in named.values() if each.is_file()), next(iter(named.values())))
         target = file.resolve()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL character, or a link to itself
         raise ModelError(f"{where} are said to lie in {location!a:.60}, which is no file: refused.") from None
