@@ -25,7 +25,7 @@ def _callback_class() -> Any:
 CALLBACK = _callback_class()
 
 
-class LightningCallback(CALLBACK):  # type: ignore[misc]
+class LightningCallback(CALLBACK):  # type: ignore[misc, valid-type]
     """Evaluates the module, which has a `card` and a `rollout`, after a validation, or after an epoch without one.
 
     Overall, axes, `lawful_seconds` and `early` are logged as by `module.log`, so that a checkpoint can be chosen by
