@@ -17,7 +17,7 @@ from physbench.storage.remote_place import is_url
 if TYPE_CHECKING:
     from physbench.results.run_listing import RunSummary
 
-WIDE = 110  # columns of a terminal from which axes are shown
+WIDE, WIDE_WITH_NOTES = 110, 170  # columns of a terminal from which axes are shown
 
 
 def command(
@@ -63,16 +63,15 @@ def command(
 
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     console = stdout_console()
-    shown_axes = AXES if console.width >= WIDE else ()
-    columns = ["run", "model", "suite", "overall", *shown_axes, "state", "changed"]
     notes = any(each.note or each.tags for each in found)
+    shown_axes = AXES if console.width >= (WIDE_WITH_NOTES if notes else WIDE) else ()
+    columns = ["run", "model", "suite", "overall", *shown_axes, "state", "changed"]
     for name in [*columns, "note"] if notes else columns:
         table.add_column(
             name,
             justify="right" if name in AXES else "left",
             overflow="fold",
             no_wrap=name in ("state", "changed"),
-            min_width=24 if name == "note" else None,
         )
     for each in found:
         changed = datetime.fromtimestamp(each.changed).strftime("%Y-%m-%d %H:%M")

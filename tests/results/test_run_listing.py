@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from runs_on_disk import unfinished
 
 from physbench.cli.main import run
@@ -81,7 +82,7 @@ def test_the_command_lists_them(runs: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_wide_terminal_shows_axes_and_why_there_is_no_overall(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("physbench.cli.runs.stdout_console", lambda: Console(width=180, highlight=False))
     assert run(["runs", str(runs), "--sort", "overall"]) == 0
     head, first, *rest = capsys.readouterr().out.splitlines()
     axes = json.loads((runs / "done" / "result.json").read_text())["axes"]
