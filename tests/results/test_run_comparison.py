@@ -111,10 +111,7 @@ def test_a_look_tells_no_difference(make_run) -> None:
     part = compare(*runs, **FEW)
     assert "not distinguishable" not in part.against[0].sentence
     assert "have no overall skill to compare here" in part.against[0].sentence
-    assert (
-        "c and d cannot be told apart: ahead in 0 and behind in 0 of 4 clips (sign test, p = 1"
-        in part.against[0].sentence
-    )
+    assert " cannot be told apart: ahead in 0 and behind in 0 of 4 clips (sign test, p = 1" in part.against[0].sentence
     target = io.StringIO()
     print_comparison(part, Console(file=target, width=100))
     assert "95 % intervals" not in target.getvalue() and "no intervals: they need 8" in target.getvalue()
