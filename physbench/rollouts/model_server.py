@@ -5,6 +5,7 @@ It runs the jobs of its parent one after the other and ends with it. What the mo
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 import queue
@@ -288,7 +289,8 @@ class RolloutWorker:
 
 def main() -> None:
     """Serve the parent until it sends None or has ended."""
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # lines are passed on as they come
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # lines are passed on as they come
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a scheduler may send it to all processes: the parent answers to it
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     jobs = JobReceiver(connection)
