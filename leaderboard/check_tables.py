@@ -31,12 +31,12 @@ Tables = dict[str, "pd.DataFrame"]
 MOST_SAMPLE_ROWS = 200  # of one sample of a clip; there are about 80
 MOST_SCORES = 256 << 20  # bytes of a table in memory, as its file states them
 MOST_CELL = 2000  # of a text in a table
-MOST_NAME = 120  # of a name in a message
+LONGEST_NAME = 120  # of a name in a message
 PICTURES_CHECK = "pictures"
 MODEL_SOURCE = "model"
 FURTHER = "Further reading"  # begins the list of them in the documentation of a scorer
 WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-COUNTED: tuple[Status, ...] = ("ok", "failed")  # of a headline reading that applies
+THAT_APPLY: tuple[Status, ...] = ("ok", "failed")  # of a headline reading that applies
 TEXTS = ("clip", "task", "split", "reading", "unit", "status", "reason")
 
 
@@ -161,8 +161,8 @@ def check_ranges(tables: Tables) -> Verdict:
         for what, wrong in problems.items():
             if wrong.any():
                 row = table.iloc[int(wrong.argmax())].to_dict()  # a column may be called as a method of pandas
-                numbers = f"value {row['value']}, quality {row['quality']}, {row['status'][:MOST_NAME]}"
-                where = f"{row['reading'][:MOST_NAME]} of {name} on {row['clip'][:MOST_NAME]}"
+                numbers = f"value {row['value']}, quality {row['quality']}, {row['status'][:LONGEST_NAME]}"
+                where = f"{row['reading'][:LONGEST_NAME]} of {name} on {row['clip'][:LONGEST_NAME]}"
                 return failed("ranges", f"{where} has {what} ({numbers})")
     return passed("ranges", f"{sum(len(table) for table in tables.values())} rows")
 
@@ -228,10 +228,10 @@ def _withheld(tables: Tables, axes: Sequence[str]) -> str:
     axis_of = {scorer.id: scorer.axis for scorer in own_scorers().values() if scorer.headline}
     key = ["clip", "reading"]
     truth = tables["truth"]
-    truth = truth[truth["reading"].isin(axis_of) & truth["status"].isin(COUNTED)]
+    truth = truth[truth["reading"].isin(axis_of) & truth["status"].isin(THAT_APPLY)]
     counted = set(truth[key].itertuples(index=False, name=None))
     for name, table in tables.items():
-        rows = table[table["reading"].isin(axis_of) & ~table["status"].isin(COUNTED)]
+        rows = table[table["reading"].isin(axis_of) & ~table["status"].isin(THAT_APPLY)]
         for clip, reading, status in rows[[*key, "status"]].itertuples(index=False, name=None):
             if (clip, reading) in counted:
                 return f"{reading} of {name} on {clip} is said to be {status}, and ground truth has it"

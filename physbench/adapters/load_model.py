@@ -152,6 +152,11 @@ def what_is_handed(target: str, privileged: bool = False) -> Handed:
     return "clip" if handed == "context" and privileged else handed
 
 
+def is_served(target: str) -> bool:
+    """Whether a model of this target is behind a server, which wants the token of the environment."""
+    return find_adapter(target).name == "http"
+
+
 def check_target(target: str, *, trust_code: bool = False) -> None:
     """Raise ModelError if a target cannot be a model, or runs code and is not trusted. Nothing is run or loaded."""
     _trusted_adapter(target, trust_code).check(target)

@@ -13,14 +13,14 @@ from physbench.report.runs_page import report_file, report_link, run_key, runs_p
 from physbench.results.run_listing import SORTED_BY, find_runs
 
 LOOPBACK = "127.0.0.1"
-PARTS = (
+OWN_PARTS = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-ALLOWED_PARTS = f"{PARTS}; form-action 'self'"  # of the list, which asks for two runs
+ALLOWED_PARTS = f"{OWN_PARTS}; form-action 'self'"  # of the list, which asks for two runs
 # Reports come from run folders of others, too: they play what they hold, in an origin of their own, from which neither
 # the list of runs nor another report can be read.
-REPORT_POLICY = f"{PARTS}; form-action 'none'; script-src 'unsafe-inline'; sandbox allow-scripts"
+REPORT_POLICY = f"{OWN_PARTS}; form-action 'none'; script-src 'unsafe-inline'; sandbox allow-scripts"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

@@ -16,8 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from physbench.adapters.http_adapter import adapter as http_adapter
-from physbench.adapters.load_model import Handed, what_is_handed
+from physbench.adapters.load_model import Handed, is_served, what_is_handed
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frames_ahead
@@ -134,8 +133,7 @@ class RolloutEngine:
             self._loading = True
 
     def _new_process(self) -> ModelProcess:
-        served = http_adapter.recognises(self._load.target)
-        return ModelProcess(self._memory, self.debug, sees_clips=self._handed() == "clip", served=served)
+        return ModelProcess(self._memory, self.debug, self._handed() == "clip", is_served(self._load.target))
 
     def _handed(self) -> Handed:
         """What the model may be handed. Decided here, as what its process says is not trusted."""
