@@ -24,6 +24,7 @@ from physbench.leaderboard.board_lock import changing
 from physbench.storage.atomic_write import write_json
 from physbench.storage.file_hash import add_file
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.user_paths import user_text
 
 SHOWN_SHARE = 10  # one rollout of so many is asked for
 MOST_DOCUMENT = 64 << 20  # bytes
@@ -120,7 +121,7 @@ def read_document(path: Path, kind: type[Kind]) -> Kind:
     try:
         if path.stat().st_size > MOST_DOCUMENT:
             raise UsageError(f"{path.name} is larger than {MOST_DOCUMENT >> 20} MB")
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(user_text(path.read_bytes()))  # it was sent, and opened on its way
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

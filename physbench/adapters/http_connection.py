@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from physbench.errors import ModelError, PhysbenchError
 from physbench.printable import printable
-from physbench.storage.user_paths import user_path
+from physbench.storage.user_paths import user_path, user_text
 
 TOKEN_VARIABLE = "PHYSBENCH_HTTP_TOKEN"
 TOKEN_ARGUMENT = "token_file"
@@ -99,10 +99,10 @@ def find_token(model_args: Mapping[str, str]) -> str:
     if TOKEN_ARGUMENT in model_args:
         path = user_path(model_args[TOKEN_ARGUMENT])
         try:
-            token, where = path.read_text(encoding="ascii").strip(), str(path)
+            token, where = user_text(path.read_bytes()).strip(), str(path)
         except OSError as error:
             raise ModelError(f"--model-arg {TOKEN_ARGUMENT}: {path} cannot be read: {error.strerror}.") from None
-        except UnicodeDecodeError:
+        except ValueError:  # no text
             token, where = "", str(path)
         if not token:
             raise ModelError(f"{where} holds no token: expected one line of printable characters.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from physbench.errors import UsageError
-from physbench.storage.user_paths import user_path
+from physbench.storage.user_paths import user_path, user_text
 
 
 def test_home_folders_are_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,15 @@ def test_what_can_be_no_path_is_refused_in_a_line(text: str, words: str) -> None
     with pytest.raises(UsageError, match=words) as caught:
         user_path(text)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_text_is_read_as_editors_write_it(encoding: str, end: str) -> None:
+    assert user_text(end.join(("one = 1", "# ü 物", "")).encode(encoding)) == "one = 1\n# ü 物\n"
+    assert user_text(b"") == ""
+
+
+def test_a_text_in_another_encoding_is_named_with_its_line() -> None:
+    with pytest.raises(ValueError, match="line 3 is not in UTF-8: save it as UTF-8"):
+        user_text("one\ntwo\nGröße\n".encode("latin-1"))
