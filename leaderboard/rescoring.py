@@ -159,8 +159,8 @@ def make_again(
         )
         for row in suite.rows
     ]
-    if problem := next(filter(None, map(_absent, jobs)), ""):  # seen at once, where the rest takes minutes
-        return not_possible("references", "the tracks are not whole"), failed("tracks", problem)
+    if absent := next(filter(None, map(_absent, jobs)), ""):  # seen at once, where the rest takes minutes
+        return not_possible("references", "the tracks are not whole"), failed("tracks", absent)
     found = _done(jobs, workers)
     golden = suite.golden
     other = [each.row.id for each in found if each.row in golden and golden[each.row].state_hash != each.state_hash]

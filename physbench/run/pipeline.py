@@ -375,8 +375,8 @@ class Middle:
         if left is not None:
             self.estimated = True
             if left > 2:
-                what = "scores" if self.engine is None else "rollouts and scores"
-                self.run.say(f"{what.capitalize()}: about {duration(left)} left.")
+                what = "rollouts" * (self.engine is not None), "scores" * ("score" in self.run.stages)
+                self.run.say(f"{' and '.join(filter(None, what)).capitalize()}: about {duration(left)} left.")
 
     def status(self, jobs: Jobs, total: int) -> str:
         """How far it is, for a log: "12 of 56 rollouts scored, 0.4 a second, about 2 min left"."""

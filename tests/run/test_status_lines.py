@@ -114,15 +114,18 @@ def test_a_stage_says_its_own_time_and_adds_it_to_that_of_the_others() -> None:
     assert run.manifest["speed"] == {"model_seconds": 17.2, "clips_seconds": 14.0, "scoring_seconds": 31.0}
 
 
-@pytest.mark.parametrize(("engine", "subject"), [(object(), "Rollouts and scores"), (None, "Scores")])
-def test_an_estimate_says_what_it_is_of(engine: object, subject: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "stages", "subject"),
+    [(object(), ("rollout", "score"), "Rollouts and scores"), (None, ("score",), "Scores"), (object(), (), "Rollouts")],
+)
+def test_an_estimate_says_what_it_is_of(engine: object, stages: tuple[str, ...], subject: str) -> None:
     said: list[str] = []
     stage = SimpleNamespace(
         progress=None,
         estimated=False,
         engine=engine,
         seconds_left=lambda jobs: 8.0,
-        run=SimpleNamespace(say=said.append, stages=("score",)),
+        run=SimpleNamespace(say=said.append, stages=stages),
     )
     Middle.estimate(stage, None)
     Middle.estimate(stage, None)
