@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -29,8 +28,8 @@ ORDER = (
     "dynamics",
     "tasks",
     "adapters",
-    "reference",
     "rollouts",
+    "reference",
     "tracks",
     "shadowing",
     "scoring",
@@ -48,7 +47,6 @@ ORDER = (
     "cli",
 )
 PARTS = ("tasks", "scorers", "leaderboard")  # folders at the top of the checkout
-SAME_NAME = {"train.py", "export.py", "rollout.py"}  # commands have the names that people type
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -129,46 +127,6 @@ def test_arrows_between_a_sub_package_and_the_modules_beside_it_point_one_way(fo
     assert not (outwards and inwards), f"{own} imports {outwards}, and is imported as {inwards}"
 
 
-def test_no_name_stands_for_two_modules_or_classes() -> None:
-    paths = [path for _, path in modules() if path.name != "__init__.py"]
-    basenames = Counter(path.name for path in paths)
-    assert {name for name, count in basenames.items() if count > 1} <= SAME_NAME
-    classes = Counter(
-        node.name
-        for path in paths
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
-    )
-    assert {name for name, count in classes.items() if count > 1} == set()
-
-
-# Columns of arrays are named by their letters in each of the two modules that have such arrays, and used there only.
-SAME_CONSTANT = {"MASS", "X", "Y"}
-COPIED = "physbench.adapters.serve_model"  # beside a model without physbench: it can import nothing of it
-
-
-def constants(path: Path) -> set[str]:
-    """Public names in capitals that a module binds itself, at its top."""
-    targets = [
-        target
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    ]
-    names = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
-    return {name for name in names if name.isupper() and not name.startswith("_")}
-
-
-def test_no_constant_is_bound_in_two_modules() -> None:
-    """Neither with two values, nor as a copy: other meanings have other names, and the same one is imported."""
-    homes: dict[str, list[str]] = {}
-    for _, path in modules():
-        for name in () if module_name(path) == COPIED else constants(path):
-            homes.setdefault(name, []).append(module_name(path))
-    assert len(homes) > 500
-    assert {name: found for name, found in homes.items() if len(found) > 1 and name not in SAME_CONSTANT} == {}
-
-
 def test_every_package_says_what_is_in_it() -> None:
     architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(?:physbench/)?([a-z]+)/` ", architecture, re.MULTILINE)
@@ -234,14 +192,6 @@ def test_few_modules_stand_beside_the_packages() -> None:
 def test_links_are_relative() -> None:
     for name in PARTS:
         assert str((ENGINE / name).readlink()) == f"../{name}"
-
-
-LONGEST = 400  # lines
-
-
-def test_no_module_is_long() -> None:
-    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for _, path in modules()}
-    assert not [path for path, many in lines.items() if many > LONGEST], "split these"
 
 
 AGES_OF_FILES = {"store.py", "cache_contents.py"}  # compare the clock of the day with times of files

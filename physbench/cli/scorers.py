@@ -180,7 +180,7 @@ def fetch(
         raise UsageError(f"{scorer}: no scorer of this name needs weights. Expected lpips.")
     typer.echo(perceptual.fetch_trunk(source))
     if missing := perceptual.why_unavailable():
-        note(f"{perceptual.lpips.id} is still unavailable: {missing}")
+        note(f"{scorer} is still unavailable: {missing}")
 
 
 @app.command()

@@ -38,9 +38,9 @@ class Attention(nn.Module):
         self.inputs = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, L, width) -> (N, L, width): everything looks at everything."""
-        return self.join(functional.scaled_dot_product_attention(*self.split(x)))
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x (N, L, width) -> (N, L, width). mask: (N, 1, L or 1, L) bool, True where a row may look at a column."""
+        return self.join(functional.scaled_dot_product_attention(*self.split(x), attn_mask=mask))
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (N, heads, L, width / heads) of x (N, L, width)."""
