@@ -14,7 +14,7 @@ from typing import IO
 
 from physbench.adapters.videos_picture import Crop
 
-MAX_HEADER_BYTES = 2**24
+MAX_INDEX_BYTES = 2**24
 MAX_PARTS = 10_000  # boxes or elements that are looked at
 NO_CROP: Crop = (0, 0, 0, 0)
 
@@ -57,7 +57,7 @@ def _iso_headers(stream: IO[bytes]) -> Headers:
             size, start = struct.unpack(">Q", head[8:16])[0], 16
         if kind == b"moov":
             stream.seek(place + start)
-            movie = stream.read(min((size or end) - start, MAX_HEADER_BYTES))
+            movie = stream.read(min((size or end) - start, MAX_INDEX_BYTES))
             break
         place += size or end
     else:
@@ -126,7 +126,7 @@ def _matroska_headers(stream: IO[bytes]) -> Headers:
         if kind == _SEGMENT:
             continue  # its elements follow
         if kind == _TRACKS:
-            tracks = stream.read(min(size, MAX_HEADER_BYTES))
+            tracks = stream.read(min(size, MAX_INDEX_BYTES))
             break
         stream.seek(size, os.SEEK_CUR)
     else:
@@ -173,7 +173,7 @@ def _png_headers(stream: IO[bytes]) -> Headers:
         size, kind = struct.unpack(">I4s", stream.read(8))
         if kind in (b"IDAT", b"IEND"):
             break
-        content = stream.read(min(size, MAX_HEADER_BYTES))
+        content = stream.read(min(size, MAX_INDEX_BYTES))
         if kind == b"pHYs":
             across, down = struct.unpack(">II", content[:8])
             odd = [f"pixels of {down}:{across}"] if across != down else []

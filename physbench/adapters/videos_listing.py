@@ -45,7 +45,10 @@ class VideoListing:
 
     def reason(self, key: SampleKey) -> str:
         """The message for a sample without a video."""
-        hint = f" Did you mean '{self.similar_names[key[0]]}'?" if key[0] in self.similar_names else ""
+        near = self.similar_names.get(key[0], "")
+        hint = f" Did you mean '{near}'?" if near else ""
+        if near.rpartition(".")[0] == key[0]:
+            hint = f" {near} is none of these: save it as one of them."
         return f"There is no video '{sample_name(key)}' ({ACCEPTED}).{hint}"
 
 

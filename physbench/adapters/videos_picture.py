@@ -16,7 +16,7 @@ from physbench.clips.rgb_frames import Frame, rgb_converter
 
 Crop = tuple[int, int, int, int]  # px left out at top, bottom, left and right
 Turn = tuple[int, int, int, int]  # (a, b, c, d): what lies at (x, y) is shown at (a x + c y, b x + d y)
-UPRIGHT: Turn = (1, 0, 0, 1)
+NOT_TURNED: Turn = (1, 0, 0, 1)
 BRIGHT_TRANSFERS = {16: "PQ", 18: "HLG"}  # numbers of ITU-T H.273
 WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 UNFOLLOWED_SIDE_DATA = {"STEREO3D": "two pictures for two eyes", "SPHERICAL": "a picture for a sphere"}
@@ -27,7 +27,7 @@ class View:
     """How a player shows the frames of a video."""
 
     crop: Crop = (0, 0, 0, 0)
-    turn: Turn = UPRIGHT
+    turn: Turn = NOT_TURNED
     pixel_aspect: float = 1.0  # width by height of a stored pixel
 
     def __call__(self, frame: Frame) -> Frame:
@@ -60,7 +60,7 @@ def nearest_turn(matrix: Sequence[float]) -> tuple[Turn, float]:
     given = np.asarray(matrix, dtype=np.float64)
     length = float(np.linalg.norm(given))
     if not length:
-        return UPRIGHT, 0.0
+        return NOT_TURNED, 0.0
     given = given / length * np.sqrt(2)
     keep = abs(given[0]) + abs(given[3]) >= abs(given[1]) + abs(given[2])
     places = (0, 3) if keep else (1, 2)
@@ -72,7 +72,7 @@ def nearest_turn(matrix: Sequence[float]) -> tuple[Turn, float]:
 
 
 EXIF_TURNS: tuple[Turn, ...] = (  # of the orientations 1 to 8
-    UPRIGHT,
+    NOT_TURNED,
     (-1, 0, 0, 1),
     (-1, 0, 0, -1),
     (1, 0, 0, -1),
@@ -106,10 +106,11 @@ def turn_of(frame: Any, beside: dict[str, bytes]) -> tuple[Turn, str]:
 def unfollowed(video: Any, frame: Any, beside: dict[str, bytes]) -> list[str]:
     """What a file says of its picture that this reader does not follow."""
     found = [words for kind, words in UNFOLLOWED_SIDE_DATA.items() if kind in beside]
-    if int(frame.color_trc) in BRIGHT_TRANSFERS:
-        found.append(f"high dynamic range ({BRIGHT_TRANSFERS[int(frame.color_trc)]})")
-    elif int(frame.color_primaries) in WIDE_PRIMARIES:
-        found.append(f"a wide range of colours ({WIDE_PRIMARIES[int(frame.color_primaries)]})")
+    transfer, primaries = int(video.codec_context.color_trc), int(video.codec_context.color_primaries)
+    if transfer in BRIGHT_TRANSFERS:
+        found.append(f"high dynamic range ({BRIGHT_TRANSFERS[transfer]})")
+    elif primaries in WIDE_PRIMARIES:
+        found.append(f"a wide range of colours ({WIDE_PRIMARIES[primaries]})")
     if frame.interlaced_frame:
         found.append("interlacing")
     if video.metadata.get("alpha_mode") == "1" and not has_alpha(frame):

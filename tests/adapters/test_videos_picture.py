@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from physbench.adapters.videos_fit import make_resampler, same_shape
 from physbench.adapters.videos_headers import Headers, read_headers
-from physbench.adapters.videos_picture import EXIF_TURNS, UPRIGHT, View, nearest_turn
+from physbench.adapters.videos_picture import EXIF_TURNS, NOT_TURNED, View, nearest_turn
 from physbench.clips.encode import FFV1, Codec, encode
 
 LOSSLESS = Codec(".mp4", "mp4", "libx264rgb", "rgb24", {"crf": "0", "preset": "veryfast"})
@@ -120,7 +120,7 @@ def test_a_slanted_display_matrix_is_named(answered) -> None:
     encode(path, answered.truth(clip_id), 15, LOSSLESS)
     set_matrix(path, (0.8, 0.6, -0.6, 0.8))
     assert "a turn by other than quarters is not followed" in notes(answered)
-    assert nearest_turn((0.8, 0.6, -0.6, 0.8))[0] == UPRIGHT
+    assert nearest_turn((0.8, 0.6, -0.6, 0.8))[0] == NOT_TURNED
 
 
 def test_pixels_that_are_not_square(answered) -> None:

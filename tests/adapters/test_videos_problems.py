@@ -65,6 +65,15 @@ def test_missing_extra_and_wrongly_named(good) -> None:
     assert len(good.play(first)) == 60, "the others are not touched by it"
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".npy"])
+def test_a_format_that_is_not_read(answered, suffix) -> None:
+    """A file of the right name, such as an animated WebP or PNG, is not to be renamed but saved as something else."""
+    clip_id = answered.ids[0]
+    (answered.folder / f"{clip_id}{suffix}").write_bytes(b"x")
+    missing = found(answered)["missing"][0]
+    assert missing.endswith(f"or a folder of PNG). {clip_id}{suffix} is none of these: save it as one of them.")
+
+
 def test_two_files_for_one_clip(good) -> None:
     clip_id = good.ids[0]
     encode(good.folder / f"{clip_id}.mp4", good.truth(clip_id), 15, MP4)
