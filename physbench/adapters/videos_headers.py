@@ -36,7 +36,7 @@ def read_headers(stream: IO[bytes], demuxer: str) -> Headers:
     try:
         stream.seek(0)
         return readers[demuxer](stream)
-    except (struct.error, ValueError, IndexError, ZeroDivisionError, OverflowError):
+    except (OSError, struct.error, ValueError, IndexError, ZeroDivisionError, OverflowError):  # OSError: no such place
         return Headers()
     finally:
         stream.seek(0)
