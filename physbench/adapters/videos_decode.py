@@ -114,7 +114,7 @@ def _probe_container(container: Any, name: str, headers: Headers) -> VideoInfo:
     reordered = bool(video.codec_context.has_b_frames)
     stored = is_avi or (reordered and all(a < b for a, b in pairwise(times)))
     if reordered and is_avi:  # gaps are those of the encoder's delay
-        stamps = np.arange(len(stamps)) * interval
+        stamps = np.arange(len(stamps), dtype=np.float64) * np.float64(interval)
     repeats = told and len(stamps) > 1 and bool((np.diff(stamps) <= 0).any())
     return VideoInfo(
         height,
