@@ -114,7 +114,8 @@ def fetch_trunk(source: Path | None = None) -> Path:
         raise UsageError(f"{source}: there is no such file. Expected torchvision's {TRUNK}, from {TRUNK_URL}")
     with atomic_path(target) as draft:
         try:
-            with urlopen(TRUNK_URL, timeout=60) if source is None else source.open("rb") as read:
+            opened: Any = urlopen(TRUNK_URL, timeout=60) if source is None else source.open("rb")
+            with opened as read:
                 total = int(read.headers.get("Content-Length") or 0) if source is None else source.stat().st_size
                 with draft.open("wb") as write, Progress(f"fetching {TRUNK}, MB", total >> 20) as progress:
                     while block := read.read(1 << 20):

@@ -214,7 +214,9 @@ def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = Fals
 
 def implied_words(worlds: Mapping[str, Document]) -> tuple[str, ...]:
     """What explains each family's motion, and what explains as much; families that nothing explains in one sentence."""
-    named, unexplained, lawful = [], [], []
+    named: list[str] = []
+    unexplained: list[str] = []
+    lawful: list[str] = []
     for family, world in worlds.items():
         if world["verdict"] == "named":
             alike = world["alike"]
