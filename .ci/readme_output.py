@@ -11,9 +11,10 @@ from pathlib import Path
 README = Path(__file__).parent.parent / "README.md"
 TOLERANCE = 0.02  # of a skill
 FIRST, LAST = "objects on smoke:", "Report: "
+# Lines that come or not, as things take long or not.
 PASSING = re.compile(
-    r"(Loading |Compiling |After |About |Seeking |Still )"
-)  # lines that come or not, as things take long or not
+    r"(Loading |Compiling |After |About |Seeking |Still |Rollouts and scores: |[^ ].*: \d+ of \d+ after )"
+)
 NUMBER = re.compile(r"[-−+]?\d+(?:\.\d+)?")
 SKILL = re.compile(r"([-−]?\d\.\d\d)(?: lost)?$")
 OTHER_COLUMNS = ("strength",)  # of the table; they hold no skill
