@@ -20,8 +20,8 @@ def refuse_unchangeable(board: Path) -> None:
     """Raise UsageError where nothing can be added to a board. It takes no time, and what is added takes minutes."""
     try:
         with changing(board):
-            (board / "entries").mkdir(exist_ok=True)
-            with tempfile.TemporaryFile(dir=board / "entries"):
+            entries = board / "entries"
+            with tempfile.TemporaryFile(dir=entries if entries.exists() else board):
                 pass
     except OSError as error:
         raise UsageError(f"--board: {board} cannot be changed: {error.strerror}. Name another folder.") from error

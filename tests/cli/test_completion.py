@@ -43,7 +43,8 @@ def test_names_are_offered(words, some, never, monkeypatch, capsys) -> None:
 )
 def test_bash_gets_what_follows_the_colon(words, monkeypatch, capsys) -> None:
     """pallets/click#1515: bash takes a colon for the end of a word, and the line became `bob:bob:`."""
-    assert offered(monkeypatch, capsys, *words) == ["objects"]
+    names = offered(monkeypatch, capsys, *words)
+    assert "objects" in names and (len(names) == 1) == (words[-1] == "ob")
     monkeypatch.setenv("COMP_WORDS", "x")
     assert offered(monkeypatch, capsys, *words[:1], "baseline", ":", "freeze", "--suite", "sm") == ["smoke"]
 

@@ -89,7 +89,9 @@ def see_objects(frames: NDArray[np.uint8], sprites: Sequence[Sprite], fps: float
     scale = pixels_per_metre(ANY_CAMERA, spec)
     radius = np.sqrt(area / np.pi) / scale
     bodies = tuple(
-        Body(f"object {k}", "sphere" if is_round(outline) else "box", (float(r),) * 3, "moving", (0.0,) * 3, hue=hue)
+        Body(f"object {k}", "sphere", (float(r),), "moving", (0.0,) * 3, hue=hue)
+        if is_round(outline)
+        else Body(f"object {k}", "box", (float(r),) * 3, "moving", (0.0,) * 3, hue=hue)
         for k, (outline, hue, r) in enumerate(zip(outlines, hues, radius, strict=True))
     )
     shown = [sprite.shown for sprite in sprites]

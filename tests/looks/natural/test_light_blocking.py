@@ -35,7 +35,7 @@ def blocked(blocker: Blocker, point: np.ndarray, directions: np.ndarray) -> np.n
         return hit_box(point, directions, blocker.centre, tuple(blocker.half), blocker.turn)[0] < NOTHING_MET
     if isinstance(blocker, CylinderBlocker):
         half = (blocker.radius, blocker.radius, blocker.half_length)
-        body = Body("x", "cylinder", (blocker.radius, 2 * blocker.half_length), "free", (0.0, 0.0, 0.0))
+        body = Body("x", "cylinder", (blocker.radius, 2 * blocker.half_length), "moving", (0.0, 0.0, 0.0))
         mover = Mover(0, body, blocker.centre, blocker.turn, (1.0, 1.0, 1.0), half, False, np.zeros(3))
         return hit_mover(mover, point, directions)[0] < NOTHING_MET
     along = directions @ (blocker.centre - point)
