@@ -49,12 +49,14 @@ def command(
         raise UsageError(f"--seed: expected a whole number from 0 to 2**63 - 1, got {seed}.")
     folder = out or Path("runs") / f"train-{name}"
     from physbench.reference.train import pick_device, train
+    from physbench.run.interrupt import interruptible
 
     try:
-        done = train(
-            name, out=folder, clips=clips, size=size, minutes=minutes, steps=steps, seed=seed,
-            device=pick_device(name, device), resume=resume,
-        )  # fmt: skip
+        with interruptible():
+            done = train(
+                name, out=folder, clips=clips, size=size, minutes=minutes, steps=steps, seed=seed,
+                device=pick_device(name, device), resume=resume,
+            )  # fmt: skip
     except KeyboardInterrupt:
         again = f"physbench train {name} --out {folder} --clips {clips} --seed {seed} --device {device} --resume"
         note(
@@ -62,7 +64,7 @@ def command(
             + again
             + (f" --size {size}" if size != "S" else "")
             + (f" --steps {steps}" if steps else "")
-            + (f" --minutes {minutes:g}" if minutes else "")
+            + (f" --minutes {minutes!r}" if minutes else "")
         )
         raise
     total = sum(done.seconds.values())

@@ -14,12 +14,17 @@ from physbench.adapters.model_protocol import FrameModel, ModelCard, StateModel,
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.data.episodes import ClipEpisodes
-from physbench.errors import UsageError
+from physbench.errors import ModelError, UsageError, nearest
 from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
 from physbench.world.scene import RenderSpec
 
 CHUNK_FRAMES = 15  # predicted at a time
 ReferenceModel = FrameModel | StateModel | SurpriseModel
+
+
+def tuple_of(value: Any) -> Any:
+    """A pair that JSON has made a list of, as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def continued(
@@ -106,14 +111,29 @@ class Architecture(ABC):
 
     def build(self, config: Mapping[str, Any]) -> ReferenceModel:
         """An untrained model."""
-        config = {**self.defaults, **config}
+        config = self.checked(config)
         return self.wrap(self.net(config), self.card(config), torch.device("cpu"), torch.float32)
+
+    def checked(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration with the defaults of what it leaves out. Raises ModelError for what no network has."""
+        for key in config:
+            if key not in self.defaults:
+                raise ModelError(f"The configuration of {self.name} has no {key!a:.60}.{nearest(key, self.defaults)}")
+        return {**self.defaults, **config}
 
     def load(
         self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: ModelCard, device: torch.device,
         dtype: torch.dtype,
     ) -> ReferenceModel:  # fmt: skip
         """Make a model from the tensors of a checkpoint. Raises ModelError where these do not fit."""
-        net = self.net({**self.defaults, **config})
+        whole = self.checked(config)
+        own = self.card(whole)
+        for field in ("image_size", "fps", "context_frames"):
+            if tuple_of(getattr(card, field)) != tuple_of(getattr(own, field)):
+                raise ModelError(
+                    f"Its card says {field} {getattr(card, field)}, its configuration {getattr(own, field)}. "
+                    "Write the card that it was trained with."
+                )
+        net = self.net(whole)
         load_weights(net, tensors, device, torch.float32 if self.exact else dtype)
         return self.wrap(net, card, device, dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ def train(
         raise UsageError(f"Expected at least 20 clips but got --clips {clips}.")
     if steps is not None and steps < 1:
         raise UsageError(f"Expected at least one step but got --steps {steps}.")
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError(f"Expected a positive time but got --minutes {minutes:g}.")
     before = saved_setting(out, "threads") if resume else None  # another number of threads rounds otherwise
     threads = threads or before or architecture.threads or torch.get_num_threads()
@@ -97,19 +98,22 @@ def train(
         "clips": clips,
         "tasks": sorted({row.task for row in rows}),
         "split": "train",
+        "size": size,
         "seed": seed,
         "steps": steps,
         "minutes": minutes,
         "threads": threads,
         "device": device,
     }
+    if resume and not (out / STATE_FILE).exists():
+        print_note(f"{out} holds no training to continue: this one begins.")
     if resume:
         check_state(out, training_key(architecture.name, config, training))
     started = time.monotonic()
     store = ClipStore()
     made = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
     generation = time.monotonic() - started
-    print_note(f"{made} of {clips} clips made in {generation:.0f} s.")
+    print_note(f"{clips} clips, {made} of them made in {generation:.0f} s, the rest kept from before.")
     episodes, watched = (architecture.episodes(part, card, store) for part in (rows, held_out))
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
@@ -127,7 +131,7 @@ def train(
     numbers = sum(each.numel() for each in net.parameters())
     words = training_card(name, architecture.summary, card, numbers, training, out, picture.name)
     (out / f"{name}.md").write_text(words, encoding="utf-8")
-    options = f" --suite {EXPECTATION_SUITE}" if isinstance(card, SurpriseCard) else ""
+    options = f" --suite {EXPECTATION_SUITE if isinstance(card, SurpriseCard) else 'smoke'}"
     return TrainingResult(checkpoint, picture, seconds, options)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.reference.validation_curve import CURVE_FILE
 
 MOST_ROWS = 8  # of the validation curve
@@ -30,15 +31,21 @@ def training_card(
     seconds = training.get("seconds", {})
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
     reach = f"{card.max_horizon} frames at a time" if card.max_horizon else "any horizon"
+    if isinstance(card, StateCard):
+        shown = f"states ({card.columns}), {card.fps:g} a second, {card.context_frames} of context"
+    else:
+        size = f"{card.image_size[1]} x {card.image_size[0]} px"
+        shown = f"{size}, {card.fps:g} frames/s, {card.context_frames} context frames"
+    asked = f"{training['minutes']:g} minutes" if training.get("minutes") else f"{training.get('steps')} steps"
     lines = [
         f"# `{name}`",
         "",
-        f"{summary[:1].upper()}{summary[1:]}. {numbers:,} numbers; {card.image_size[1]} x {card.image_size[0]} px, "
-        f"{card.fps:g} frames/s, {card.context_frames} context frames, {reach}.",
+        f"{summary[:1].upper()}{summary[1:]}. {numbers:,} numbers; {shown}, {reach}.",
         "",
         "| | |",
         "| --- | --- |",
         f"| data | {training['clips']} clips of the `train` split, one in ten held out |",
+        f"| asked for | {asked}, size {training.get('size', 'S')} |",
         f"| device | {training['device']} |",
         f"| time | {spent} |",
         f"| seed | {training['seed']} |",

@@ -189,6 +189,7 @@ def _write_state(
     head = {"key": key, "stage": stage, "step": step, "clocks": clocks}
     with atomic_path(path) as draft:
         save_file(tensors, str(draft), metadata={"physbench-training": json.dumps(head)})
+        draft.chmod(0o644)  # the library writes files that nobody else can read
 
 
 def saved_setting(folder: Path, name: str) -> Any:
@@ -227,7 +228,12 @@ def _open_state(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Tensor]
     except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read ({error}). Remove it, or name another folder with --out.") from None
     if others:
-        said = ", ".join(f"{name} {before.get(name)} (now {now.get(name)})" for name in sorted(others))
+        if "architecture" in others:
+            others = ["architecture"]  # all else follows from it
+        said = ", ".join(
+            f"{name} {before.get(name)} (now {now.get(name)})" for name in sorted(others) if name != "config"
+        )
+        said = said or "its configuration"
         raise UsageError(
             f"{path.parent} holds a training with other settings: {said}.\n"
             "Give the same settings again, or name another folder with --out."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -126,6 +127,11 @@ def test_wrong_arguments_name_the_option(tmp_path: Path) -> None:
         train("objects", out=tmp_path, steps=0)
     with pytest.raises(UsageError, match="--minutes"):
         train("objects", out=tmp_path, minutes=-1)
+    for minutes in (float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="--minutes"):
+            train("objects", out=tmp_path, minutes=minutes)
+    with pytest.raises(UsageError, match="no size XL"):
+        train("simple", out=tmp_path, size="XL")
     with pytest.raises(UsageError, match="--device"):
         pick_device("objects", "abacus")
 
@@ -189,6 +195,21 @@ def test_tensors_that_do_not_fit_are_named() -> None:
         architecture.load(
             tensors, architecture.config(), architecture.card(architecture.config()), torch.device("cpu"), torch.float32
         )
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "words"),
+    [({}, {"fps": 30}, "fps 30, its configuration 15"), ({"widht": 3}, {}, "no 'widht'. Did you mean width")],
+)
+def test_a_card_and_a_configuration_that_contradict_are_refused(config, change, words, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    architecture = entry_points.load("physbench.architectures", "simple")
+    whole = architecture.config()
+    card = dataclasses.replace(architecture.card(whole), **change)
+    tensors = architecture.net(whole).state_dict()
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, tensors, architecture="simple", config={**whole, **config}, card=card, training={})
+    with pytest.raises(ModelError, match=re.escape(words)):
+        load_model(str(path), device=torch.device("cpu"), dtype=torch.float32, model_args={})
 
 
 def test_help_needs_no_torch() -> None:
