@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.reference.layers import ResidualBlock
+from physbench.reference.layers import ResidualBlock, Unshuffle, unshuffle
 
 PATCH_PX = 4  # side of what one latent cell shows, before packing
 CELL_PX = 2 * PATCH_PX  # of a packed cell
@@ -94,7 +94,7 @@ class SpatialAutoencoder(Autoencoder):
         self.register_buffer("many", many, persistent=False)  # levels of each number of a cell
         colours = 3 * PATCH_PX**2
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(PATCH_PX), nn.Conv2d(colours, width, 3, padding=1), ResidualBlock(width),
+            Unshuffle(PATCH_PX), nn.Conv2d(colours, width, 3, padding=1), ResidualBlock(width),
             ResidualBlock(width), nn.Conv2d(width, channels if levels else 2 * channels, 1),
         )  # fmt: skip
         self.decoder = nn.Sequential(
@@ -109,7 +109,7 @@ class SpatialAutoencoder(Autoencoder):
             mean, log_variance = fsq(found, self.many), found.new_full((1, 1, 1, 1), -30.0).expand_as(found)
         else:
             mean, log_variance = found.chunk(2, 1)
-        return functional.pixel_unshuffle(mean, 2), functional.pixel_unshuffle(log_variance.clamp(-30, 10), 2)
+        return unshuffle(mean, 2), unshuffle(log_variance.clamp(-30, 10), 2)
 
     def draw(self, raw: Tensor) -> Tensor:
         """As of `Autoencoder`."""
@@ -120,11 +120,11 @@ class SpatialAutoencoder(Autoencoder):
         """Rounded latents (N, 4 * channels, h, w) as whole numbers, 0 to levels - 1 of each channel."""
         raw = functional.pixel_shuffle(latents * self.spread + self.mean, 2)
         whole = ((raw + 1) / 2 * (self.many - 1)).round().clamp(torch.zeros_like(self.many), self.many - 1)
-        return functional.pixel_unshuffle(whole, 2).long()
+        return unshuffle(whole, 2).long()
 
     def latents_of(self, digits: Tensor) -> Tensor:
         """What `digits` made whole numbers of."""
-        raw = functional.pixel_unshuffle(functional.pixel_shuffle(digits.float(), 2) / (self.many - 1) * 2 - 1, 2)
+        raw = unshuffle(functional.pixel_shuffle(digits.float(), 2) / (self.many - 1) * 2 - 1, 2)
         return (raw - self.mean) / self.spread
 
 

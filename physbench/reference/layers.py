@@ -54,6 +54,25 @@ class Attention(nn.Module):
         return out
 
 
+def unshuffle(x: Tensor, side: int) -> Tensor:
+    """(N, C, H, W) -> (N, C side^2, H / side, W / side): pixel_unshuffle of torch, which older exporters get wrong."""
+    count, channels, height, width = x.shape
+    cells = x.reshape(count, channels, height // side, side, width // side, side)
+    return cells.permute(0, 1, 3, 5, 2, 4).reshape(count, channels * side**2, height // side, width // side)
+
+
+class Unshuffle(nn.Module):
+    """`unshuffle` as a layer."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C side^2, H / side, W / side)."""
+        return unshuffle(x, self.side)
+
+
 def silence(layer: nn.Module) -> None:
     """Let a layer begin as zero, whatever it is given."""
     for each in layer.parameters():

@@ -15,6 +15,7 @@ from physbench.reference.architecture import continued
 from physbench.reference.autoencoders import FlatAutoencoder, SpatialAutoencoder, fsq, picture_loss
 from physbench.reference.latent_bank import FramePool, LatentBank
 from physbench.reference.latent_model import cell_weights, clip_noise, weighted_error
+from physbench.reference.layers import unshuffle
 from physbench.reference.simple import architecture
 from physbench.reference.train import learn
 from physbench.reference.training_loop import generator
@@ -54,6 +55,11 @@ def test_fsq_gives_evenly_spaced_levels_and_passes_gradients() -> None:
     rounded.sum().backward()
     # 2 / (L - 1) of (L - 1) / 2 times the slope of tanh: rounding is passed as if it were not there
     assert torch.allclose(numbers.grad, 1 - torch.tanh(numbers.detach()) ** 2, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_unshuffle_is_that_of_torch() -> None:
+    numbers = torch.randn(2, 3, 8, 12)
+    assert torch.equal(unshuffle(numbers, 4), torch.nn.functional.pixel_unshuffle(numbers, 4))
 
 
 def test_digits_are_the_rounded_latents() -> None:
