@@ -26,7 +26,7 @@ from physbench.reference.jepa_training import (
     moving_cells,
     spread_over_time,
 )
-from physbench.reference.latent_bank import PERMUTATIONS, FramePool, on_device
+from physbench.reference.latent_bank import FramePool, on_device, varied
 from physbench.reference.latent_model import (
     FOCUS,
     PICTURE_RATE,
@@ -135,10 +135,7 @@ class WindowPool:
         device = self.windows.device
         local = on_device(numbers, device)
         chosen = torch.randint(len(self.windows), (count,), generator=local, device=device)
-        order = PERMUTATIONS.to(device)[torch.randint(6, (count,), generator=local, device=device)]
-        video = self.windows[chosen].transpose(1, 2)[torch.arange(count, device=device)[:, None], order].transpose(1, 2)
-        mirrored = torch.rand((count, 1, 1, 1, 1), generator=local, device=device) < 0.5
-        return torch.where(mirrored, video.flip(-1), video).float() / 255
+        return varied(self.windows[chosen].transpose(1, 2), local).transpose(1, 2)
 
 
 def embedding_stage(autoencoder: JepaAutoencoder, episodes: Episodes, steps: int) -> TrainingStage:

@@ -50,7 +50,7 @@ class FramePool:
         """Frames (count, 3, H, W) in [0, 1], mirrored and recoloured at random."""
         local = on_device(numbers, self.frames.device)
         chosen = torch.randint(len(self.frames), (count,), generator=local, device=self.frames.device)
-        return _varied(self.frames[chosen], local)
+        return varied(self.frames[chosen], local)
 
     def crops(self, count: int, numbers: torch.Generator) -> Tensor:
         """Crops (count, 3, CROP_PX, CROP_PX) in [0, 1], most of them round a coloured pixel, varied like `whole`."""
@@ -68,15 +68,15 @@ class FramePool:
         span = torch.arange(CROP_PX, device=device)
         rows, columns = top[:, None] + span, left[:, None] + span
         each = torch.arange(count, device=device)[:, None, None]
-        return _varied(frames[each, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1), local)
+        return varied(frames[each, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1), local)
 
 
-def _varied(frames: Tensor, numbers: torch.Generator) -> Tensor:
-    """Frames (N, 3, H, W) uint8 -> [0, 1], each mirrored or not and with its colours in any order."""
+def varied(frames: Tensor, numbers: torch.Generator) -> Tensor:
+    """Pictures (N, 3, ..., H, W) uint8 -> [0, 1], each of N mirrored or not and with its colours in any order."""
     device, count = frames.device, len(frames)
     order = PERMUTATIONS.to(device)[torch.randint(6, (count,), generator=numbers, device=device)]
     frames = frames[torch.arange(count, device=device)[:, None], order]
-    mirrored = torch.rand((count, 1, 1, 1), generator=numbers, device=device) < 0.5
+    mirrored = torch.rand((count, *[1] * (frames.ndim - 1)), generator=numbers, device=device) < 0.5
     return torch.where(mirrored, frames.flip(-1), frames).float() / 255
 
 

@@ -27,6 +27,8 @@ PICTURE_BATCH = 64  # crops; whole frames where the latent is flat
 FOCUS = (10.0, 3.0)  # weight of coloured pixels at the beginning and at the end
 STANDARDISED_ON = 1024  # frames
 SAVED_EVERY = 500  # steps
+UNROLLS = (1, 2, 4, 8)  # steps of an unroll, then the most of a kind; the next when this share of the training is done:
+GROWS_AT = (0.15, 0.3, 0.5, 0.7)
 MOST_OF_ANY = 4096  # px, channels, frames, ...
 
 
@@ -244,6 +246,11 @@ def dynamics_stage(net: LatentNet, episodes: Episodes, steps: int, context: int)
         "dynamics", steps, net.dynamics.rate, list(net.dynamics.parameters()), loss, prepare, every=SAVED_EVERY,
         watched=True,
     )  # fmt: skip
+
+
+def growing(lengths: Sequence[int], progress: float) -> int:
+    """The one of len(GROWS_AT) + 1 lengths that is unrolled as training goes on from 0 to 1."""
+    return lengths[sum(progress >= share for share in GROWS_AT)]
 
 
 def cell_weights(latents: Tensor, context: int) -> Tensor:

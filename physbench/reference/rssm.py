@@ -20,8 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise, weighted_error
-from physbench.reference.layers import ResidualBlock
+from physbench.reference.latent_model import (
+    UNROLLS,
+    Dynamics,
+    LatentArchitecture,
+    cell_weights,
+    clip_noise,
+    growing,
+    weighted_error,
+)
+from physbench.reference.layers import ResidualBlock, silence
 
 RSSM_DEFAULTS: Mapping[str, Any] = {
     "size": 64, "fps": 15, "context": 8, "pictures": 64, "hidden": 112, "blocks": 2, "embedding": 64, "groups": 4,
@@ -32,8 +40,6 @@ NOISE = 0.05  # of latents' spread, added to what is seen
 UNIFORM_MIX = 0.01  # of the probabilities
 DYNAMICS_KL, REPRESENTATION_KL = 1.0, 0.1  # costs: of the prior, of the posterior
 FREE_NATS = 0.05  # of a cell and step: 3.2 for a picture of 64 cells. The paper's is 1 for a flat latent.
-UNROLLS = (1, 2, 4, 8)  # steps from the prior; then `unrolled`, when this share of the training is done:
-GROWS_AT = (0.15, 0.3, 0.5, 0.7)
 
 
 def mixed(logits: Tensor, classes: int) -> Tensor:
@@ -95,14 +101,11 @@ class RssmDynamics(Dynamics):
             *(ResidualBlock(hidden) for _ in range(config["blocks"])),
             nn.Conv2d(hidden, packed, 3, padding=1),
         )
-        for weight in self.decoder[-1].parameters():  # at first the pictures stay as they are
-            nn.init.zeros_(weight)
+        silence(self.decoder[-1])  # at first the pictures stay as they are
 
     def window(self, progress: float) -> int:
         """As of `Dynamics`: unrolls grow."""
-        done = sum(progress >= share for share in GROWS_AT)
-        unrolls: list[int] = [*UNROLLS, self.unrolled]
-        return int(self.context + PACKED * unrolls[done])
+        return int(self.context + PACKED * growing([*UNROLLS, self.unrolled], progress))
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on what is seen; uniform numbers (B, steps, G, h, w) of posteriors and of imagined priors."""

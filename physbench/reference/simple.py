@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.reference.latent_model import (
+    UNROLLS,
     Dynamics,
     LatentArchitecture,
     LatentModel,
     LatentNet,
     cell_weights,
+    growing,
     weighted_error,
 )
 from physbench.reference.layers import ResidualBlock, silence
@@ -30,8 +32,6 @@ SIMPLE_DEFAULTS: Mapping[str, Any] = {
 SEEN = 4  # frames that a step sees
 AHEAD = 2  # frames that a step predicts: half the steps of a rollout
 NOISE = 0.05  # of latents' spread, added to what is seen
-UNROLLS = (1, 2, 4, 8)  # steps; then `unrolled`, when this share of the training is done:
-GROWS_AT = (0.15, 0.3, 0.5, 0.7)
 
 
 class ConvDynamics(Dynamics):
@@ -53,8 +53,7 @@ class ConvDynamics(Dynamics):
 
     def window(self, progress: float) -> int:
         """As of `Dynamics`: unrolls grow."""
-        done = sum(progress >= share for share in GROWS_AT)
-        return int(self.context + AHEAD * [*UNROLLS, self.unrolled][done])
+        return int(self.context + AHEAD * growing([*UNROLLS, self.unrolled], progress))
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on the context."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from physbench.reference.autoencoders import Autoencoder, FlatAutoencoder
-from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise
+from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise, growing
 from physbench.reference.layers import ResidualBlock
 
 FLAT_DEFAULTS: Mapping[str, Any] = {
@@ -30,8 +30,7 @@ SPATIAL_DEFAULTS: Mapping[str, Any] = {
     "temperature": 0.1,
 }  # fmt: skip
 FORCED = 20  # frames of a window that are seen as they are
-FREE = (1, 2, 4, 8, 12)  # frames behind them that are drawn, the second from the time on when this share is done:
-GROWS_AT = (0.15, 0.3, 0.5, 0.7)
+FREE = (1, 2, 4, 8, 12)  # frames behind them that are drawn, more as training goes on
 NOISE = 0.05  # of latents' spread, added to what is seen
 LEAST_SCALE = 0.03  # of a Gaussian; what is at rest has no density otherwise
 LOG_SCALES = (-8.0, 3.0)  # what is added to LEAST_SCALE
@@ -84,7 +83,7 @@ class MixtureDynamics(Dynamics):
 
     def window(self, progress: float) -> int:
         """As of `Dynamics`: the free part grows."""
-        return FORCED + FREE[sum(progress >= share for share in GROWS_AT)]
+        return FORCED + growing(FREE, progress)
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on what is seen, and two normal numbers for each that is drawn."""

@@ -54,7 +54,7 @@ class ValidationCurve:
     def row(self, stage: str, step: int, seconds: float) -> str:
         """Add a row to the file, in place of later ones of a training that was interrupted. Returns it in words."""
         found = self.skills()
-        rows = list(csv.reader(self.path.open(newline=""))) if self.path.exists() else []
+        rows = list(csv.reader(self.path.read_text().splitlines())) if self.path.exists() else []
         kept = [row for row in rows[1:] if row[0] != stage or int(row[1]) < step]
         with self.path.open("w", newline="") as file:
             writer = csv.writer(file)

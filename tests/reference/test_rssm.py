@@ -59,7 +59,7 @@ def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
     monkeypatch.setattr(latent_model, "PICTURE_BATCH", 16)
     monkeypatch.setattr(latent_model, "PICTURE_SHARE", 0.25)
-    monkeypatch.setattr(rssm, "GROWS_AT", (2.0,))
+    monkeypatch.setattr(latent_model, "GROWS_AT", (2.0,))
     monkeypatch.setattr(RssmDynamics, "batch", 4)
     monkeypatch.setattr(RssmDynamics, "rate", 5e-3)
     torch.manual_seed(0)
