@@ -50,8 +50,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     if view.scored:
         reason = f" ({view.overall.reason})" if view.overall.value == "–" else ""
         lines += [f"Overall skill {view.overall.text}{reason}", ""]
-        lines += [f"| skill | {' | '.join(figure.name for figure in view.axes.values())} |"]
-        lines += ["| --- |" + " ---: |" * len(view.axes)]
+        lines += [f"| skill | overall | {' | '.join(figure.name for figure in view.axes.values())} |"]
+        lines += ["| --- |" + " ---: |" * (len(view.axes) + 1)]
         for line in skill_rows(result):
             name = f"**{line.name}**" if line.level in ("all", "family") else _plain(line.name)
             lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |")

@@ -17,7 +17,7 @@ def notebook_html(result: Mapping[str, Any], report: Path | None) -> str:
     return environment.get_template("notebook.html.j2").render(
         result=result,
         suite=suite_name(result),
-        axes=[AXIS_NAMES[axis] for axis in result["axes"]],
+        columns=["overall", *(AXIS_NAMES[axis] for axis in result["axes"])],
         rows=skill_rows(result),
         report=None if report is None else report.absolute().as_uri(),
     )

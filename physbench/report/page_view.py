@@ -151,7 +151,7 @@ def _heat(result: Document) -> Table:
         table_view.TableRow(line.name, (*line.cells, *([table_view.Cell(line.strength)] if sized else [])), line.level)
         for line in skill_rows(result)
     )
-    columns = ("skill", *axes, *(["strength, diameters"] if sized else []))
+    columns = ("skill", "overall", *axes, *(["strength, diameters"] if sized else []))
     return Table("Table of skill by family and task", columns, (rows,), style="heat")
 
 

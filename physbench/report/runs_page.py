@@ -98,7 +98,7 @@ def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
         cells = [
             tuple(f"{cell.text}{' lost' if cell.note == 'lost' else ''}" for cell in each[level, name])
             if (level, name) in each
-            else ("",) * len(axes)
+            else ("",) * (1 + len(axes))
             for each in levels
         ]
         rows.append((level, printable(name), list(zip(*cells, strict=False))))  # by axis, both runs
@@ -110,7 +110,7 @@ def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
     return page.render(
         folder=printable(str(folder.resolve())),
         pair=[_row(folder, run) for run in pair],
-        axes=[AXIS_NAMES[axis] for axis in axes],
+        columns=["overall", *(AXIS_NAMES[axis] for axis in axes)],
         rows=rows,
         said=printable(said),
     )

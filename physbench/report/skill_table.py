@@ -1,9 +1,12 @@
-"""The table at the top of a report: skill by family, task and axis, each cell with its number, colour and word."""
+"""The table at the top of a report: skill by family, task and axis, each cell with its number, colour and word.
+
+Overall is the mean of its column over families. An axis is the mean of its families' figures, with what is lost added.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from physbench.report.table_view import KEPT_FROM, Cell
@@ -11,7 +14,8 @@ from physbench.results.number_format import bracket, fixed, short
 from physbench.results.strength_summary import strength_text
 
 BEYOND_MEMORY = "beyond memory"
-OUT_OF_RANGE = "quality lost out of range"
+OUT_OF_RANGE = "lost out of range"
+MEMORY = ("memory", "memory_axes")
 NO_STRENGTH: Mapping[str, Any] = {"all": None, "families": {}, "tasks": {}, "references": {}}
 
 
@@ -21,31 +25,33 @@ class SkillRow:
 
     level: Literal["all", "family", "task", "reference"]
     name: str
-    cells: tuple[Cell, ...]  # by axis
+    cells: tuple[Cell, ...]  # overall, then by axis
     strength: str = "–"  # diameters, median
 
 
 def skill_rows(result: Mapping[str, Any]) -> list[SkillRow]:
     """Rows in the order in which they are shown."""
     axes, sizes = list(result["axes"]), result.get("strength") or NO_STRENGTH
-    whole = tuple(_axis(result["axes"][axis]) for axis in axes)
+    whole = (_axis(result["overall"]), *(_axis(result["axes"][axis]) for axis in axes))
     lines = [SkillRow("all", "all families", whole, strength_text(sizes["all"]))]
     for name, reference in result["references"].items():
-        cells = tuple(_axis(reference["axes"][axis]) for axis in axes)
+        cells = (_axis(reference["overall"]), *(_axis(reference["axes"][axis]) for axis in axes))
         size = strength_text({"median": sizes["references"].get(name)})
         lines.append(SkillRow("reference", name.replace("-", " "), cells, size))
     lines += _memory_rows(result, axes)
     if result.get("gaps"):
         gaps = result["gaps"]["all"]
-        lines.append(SkillRow("reference", OUT_OF_RANGE, tuple(_gap(gaps[axis]) for axis in axes)))
+        lines.append(SkillRow("reference", OUT_OF_RANGE, (Cell("–"), *(_gap(gaps[axis]) for axis in axes))))
     for family, found in result["families"].items():
         tasks = [task for task in result["tasks"] if task.split("/")[0] == family]
         if len(tasks) > 1:
-            cells, size = tuple(_family(found[axis]) for axis in axes), sizes["families"].get(family)
+            cells = (_adds(result, family, tasks), *(_family(found[axis]) for axis in axes))
+            size = sizes["families"].get(family)
             lines.append(SkillRow("family", family, cells, strength_text(size)))
         for task in tasks:
             name = short(task) if len(tasks) > 1 else f"{family}: {short(task)}"
-            cells = tuple(_task(result["tasks"][task][axis]) for axis in axes)
+            own = result["tasks"][task]
+            cells = (_gain(own) if len(tasks) > 1 else _adds(result, family, tasks), *(_task(own[a]) for a in axes))
             lines.append(SkillRow("task", name, cells, strength_text(sizes["tasks"].get(task))))
     return lines
 
@@ -55,9 +61,10 @@ def _memory_rows(result: Mapping[str, Any], axes: list[str]) -> list[SkillRow]:
     found = result.get("beyond_memory")
     if not found or found["clips"] is None:
         return []
+    own, beyond = ((_axis(found[o]), *(_axis(found[by][a]) for a in axes)) for o, by in (MEMORY, ("overall", "axes")))
     return [
-        SkillRow("reference", f"memory, {found['clips']:,} clips", tuple(_axis(found["memory_axes"][a]) for a in axes)),
-        SkillRow("reference", BEYOND_MEMORY, tuple(_axis(found["axes"][axis]) for axis in axes)),
+        SkillRow("reference", f"memory, {found['clips']:,} clips", own),
+        SkillRow("reference", BEYOND_MEMORY, beyond),
     ]
 
 
@@ -81,12 +88,36 @@ def _axis(found: Mapping[str, Any]) -> Cell:
     return _skill(found["skill"], found["interval"], found["reason"])
 
 
+def _gains(task: Mapping[str, Any]) -> list[float]:
+    return [found["skill"] for found in task.values() if found["kind"] == "informative" and found["skill"] is not None]
+
+
+def _gain(task: Mapping[str, Any]) -> Cell:
+    """What a task gains: its mean over the axes on which it is informative."""
+    gains = _gains(task)
+    return _skill(sum(gains) / len(gains), None, "mean of the axes on which it is informative") if gains else Cell("–")
+
+
+def _adds(result: Mapping[str, Any], family: str, tasks: list[str]) -> Cell:
+    """What a family adds to overall."""
+    found = (result.get("by_family") or {}).get(family)
+    if found is None or found["skill"] is None:
+        return Cell("–", title="" if found is None else found["reason"])
+    means = [sum(gains) / len(gains) for task in tasks if (gains := _gains(result["tasks"][task]))]
+    share = 1 - found["skill"] / gain if means and (gain := sum(means) / len(means)) > 0 else 0.0
+    lost = f", less {share:.0%} of it that its guards take" if share >= -KEPT_FROM else ""
+    return _skill(found["skill"], found["interval"], f"mean of its tasks{lost}")
+
+
 def _family(found: Mapping[str, Any]) -> Cell:
     cost = found["guard"]
     if found["skill"] is None:
-        return _guard(cost, "its tasks") if cost is not None else Cell("–", title=found["reason"])
-    lost = f"; its guard tasks cost {fixed(-cost)}" if cost is not None and cost < KEPT_FROM else ""
-    return _skill(found["skill"], found["skill_interval"], f"mean of its informative tasks{lost}")
+        return _guard(cost, "its tasks cost the axis this") if cost is not None else Cell("–", title=found["reason"])
+    own = _skill(found["skill"], found["skill_interval"], "mean of its informative tasks")
+    if cost is None or cost >= KEPT_FROM:
+        return own
+    title = f"{own.title}; its guards take {fixed(-cost)} from the axis"
+    return replace(own, text=f"{own.text} {fixed(cost)}", title=title)
 
 
 def _task(found: Mapping[str, Any]) -> Cell:

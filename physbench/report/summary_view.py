@@ -72,7 +72,7 @@ class SummaryView:
     sentences: tuple[str, ...]
     scored: bool
     overall: Figure
-    meaning: str  # what overall is the mean of, where these are not all axes
+    meaning: str  # what overall is made of, where these are not all axes
     axes: Mapping[str, Figure]
     beside: tuple[str, ...]  # reference models, and what memory does not explain
     best_of: str

@@ -71,8 +71,9 @@ def _table(result: Document) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
+    table.add_column("over-\nall", justify="right", no_wrap=True)
     for axis in result["axes"]:
         name = AXIS_NAMES.get(axis, axis)
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)  # two short lines
@@ -88,8 +89,8 @@ def _table(result: Document) -> Table:
             inner = line.level == "task" and ": " not in line.name
             table.add_row(Text(f"  {line.name}" if inner else line.name, style="" if inner else "bold"), *cells)
         if line.level == "all" and any(cell.note for cell in line.cells):
-            notes = (Text(ascii_minus(cell.note), style="dim") for cell in line.cells)
-            table.add_row(Text("95 % interval", style="dim"), *notes)
+            notes = (Text(ascii_minus(cell.note), style="dim") for cell in line.cells[1:])
+            table.add_row(Text("95 % interval", style="dim"), "", *notes)  # that of overall is said before
     return table
 
 

@@ -23,21 +23,21 @@ def unasked_axes(card: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def asked_axes(card: Mapping[str, Any]) -> tuple[str, ...]:
-    """Axes whose mean is the overall skill."""
+    """Axes that overall skill is made of."""
     return tuple(axis for axis in AXES if axis not in unasked_axes(card))
 
 
 def unasked_reasons(card: Mapping[str, Any]) -> dict[str, str]:
     """By axis that a model is not asked about, the reason and what overall skill is then; for result.json."""
-    return {axis: f"{NOT_ASKED}; overall is the {_mean_of(card)}" for axis in unasked_axes(card)}
+    return {axis: f"{NOT_ASKED}; overall is {_made_of(card)}" for axis in unasked_axes(card)}
 
 
 def overall_meaning(card: Mapping[str, Any]) -> str:
-    """What overall skill is the mean of, where these are not all axes; else ""."""
+    """What overall skill is made of, where these are not all axes; else ""."""
     if not unasked_axes(card):
         return ""
-    return f"{_mean_of(card)}: the model answers with states"
+    return f"{_made_of(card)}: the model answers with states"
 
 
-def _mean_of(card: Mapping[str, Any]) -> str:
-    return f"mean of {joined([AXIS_NAMES[axis] for axis in asked_axes(card)])}"
+def _made_of(card: Mapping[str, Any]) -> str:
+    return f"made of {joined([AXIS_NAMES[axis] for axis in asked_axes(card)])}"

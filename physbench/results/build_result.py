@@ -19,7 +19,15 @@ from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
 from physbench.results.implied_worlds import read_diagnosis
 from physbench.results.law_phrases import law_phrases
-from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
+from physbench.results.levels import (
+    axis_result,
+    family_result,
+    family_skill,
+    overall,
+    reference_result,
+    split_result,
+    task_result,
+)
 from physbench.results.partial_run import at_look, partial_run
 from physbench.results.read_run import STOPPED, asked_rows, context_of, read_manifest, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
@@ -80,6 +88,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         context=context_of(manifest),
         sentences=[],
         overall=whole,
+        by_family={family: family_skill(p, family) for family in families},
         axes=by_axis,
         families={family: {name: family_result(p, family, a) for a, name in axes.items()} for family in families},
         tasks={task: {name: task_result(e, task, a) for a, name in axes.items()} for task in e.tasks},

@@ -27,6 +27,16 @@ def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
     return _overall(e, e.point[which].overall, incomplete, e.draws[which].overall)
 
 
+def family_skill(e: Estimate, family: str) -> SkillValue:
+    """What a family adds to overall: of the model."""
+    point, draws = (found.family.get(family) for found in (e.point[0], e.draws[0]))
+    if point is None or draws is None or not np.isfinite(point):
+        return SkillValue(skill=None, interval=None, reason="no informative task")
+    reasons = [e.too_few(a, scored) for a in e.asked if (scored := e.scored(a, e.family(family)))]
+    reason = next((r for r in reasons if r), "")
+    return SkillValue(skill=rounded(point), interval=_unless(e, reason, draws), reason=reason)
+
+
 def axis_skill(e: Estimate, which: int, a: int) -> SkillValue:
     """Skill of one axis."""
     return _axis(e, a, e.point[which].axis[a], e.draws[which].axis[:, a])

@@ -366,18 +366,16 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
 def value(skills: Skills, axis: int | None, family: str | None) -> Array:
     """Skill (...) on an axis (None: the mean over axes), over all or in one family.
 
-    In a family it is that of its informative tasks plus what its guards cost; with guards alone it is their cost. The
-    mean is over the axes on which the family is informative, plus the mean of what the others cost: ground truth has 1,
-    or 0 where guards are all there is.
+    In a family and on an axis it is that of its informative tasks plus what its guards cost; with guards alone it is
+    their cost. Over all axes it is what the family adds to overall; NaN where it adds nothing.
     """
     if family is None:
         return skills.overall if axis is None else skills.axis[..., axis]
     gain, cost = skills.informative[family], skills.guard[family]
+    if axis is None:
+        return skills.family.get(family, np.full(gain.shape[:-1], np.nan))
     both = np.where(np.isfinite(gain), gain + np.nan_to_num(cost, nan=0.0), cost)  # (..., A)
-    if axis is not None:
-        return np.asarray(both[..., axis], dtype=np.float64)
-    gains, costs = _mean(np.where(np.isfinite(gain), both, np.nan)), _mean(np.where(np.isfinite(gain), np.nan, cost))
-    return np.where(np.isfinite(gains), gains + np.nan_to_num(costs, nan=0.0), costs)
+    return np.asarray(both[..., axis], dtype=np.float64)
 
 
 def _mean(values: Array) -> Array:

@@ -92,7 +92,10 @@ class FamilyResult(QualityValue):
         description="95 % interval of the skill on tasks like these: tasks are resampled, not clips; null for fewer "
         "than 3 informative tasks.",
     )
-    guard: float | None = Field(description="What its guard tasks cost, at most 0; null where there is none.")
+    guard: float | None = Field(
+        description="What its guard tasks take from the axis, at most 0; null where there is none. An axis is the mean "
+        "of the families' skills plus the sum of these, at least -1."
+    )
 
 
 class TaskResult(QualityValue):
@@ -298,7 +301,12 @@ class ResultDocument(Record):
     render_spec: str = Field(description='Size and rate of the clips, "64x64@15": width x height @ frames/s.')
     context: int = Field(description="Context frames that the model was given and that count as seen.")
     sentences: list[str] = Field(description="The answer in words.")
-    overall: SkillValue = Field(description="Mean skill of the three axes.")
+    overall: SkillValue = Field(description="Mean of what the families add.")
+    by_family: dict[str, SkillValue] = Field(
+        default_factory=dict,
+        description="What each family adds: the mean over its tasks of their skill on the axes on which they are "
+        "informative, less the share of it that its guards take; empty in files of older programs.",
+    )
     axes: dict[str, AxisResult] = Field(description="By axis: consistency, permanence, drift (higher is better).")
     families: dict[str, dict[str, FamilyResult]] = Field(description="By family, then axis.")
     tasks: dict[str, dict[str, TaskResult]] = Field(description="By task, then axis.")

@@ -4,9 +4,12 @@ A task is *informative* on an axis where mean qualities differ, Q_truth - Q_free
 s = (Q - Q_freeze) / (Q_truth - Q_freeze). Elsewhere it is a *guard*, which can only cost:
 Q / min(Q_truth, Q_freeze) - 1, at most 0 after averaging a family's guards. Where truth and freeze both lie below 0.5
 the task is not scored. In suites that come with physbench all this is fixed for a version and a class of sizes.
-Axis skill = mean over families of their informative tasks + mean over families of their guards, at least -1; a guard
-weighs at most as much as the axis's lightest informative task (`task_weights`).
-Overall = mean of all axes that are asked, if all of them exist: permanence is not asked of states.
+Axis skill = mean over families of their informative tasks + what their guards cost, at least -1; a guard weighs at most
+as much as the axis's lightest informative task (`task_weights`).
+Overall = mean over families of G (1 - L): G is the mean over a family's tasks of the mean over the axes on which the
+task is informative, L what is lost on its guards. Guards take a share of what a family has gained, where it has gained
+anything, so that none of them ranks a frozen frame above motion that is wrong. It exists if all axes that are asked do:
+permanence is not asked of states.
 
 Everything works on the last axes of its arrays, so that a point estimate and 10,000 resamples take the same path.
 """
@@ -22,7 +25,7 @@ from numpy.typing import NDArray
 
 from physbench.errors import PhysbenchError
 from physbench.results.event_losses import axis_of_events, event_losses, with_loss
-from physbench.results.task_weights import COUNTED, task_weights
+from physbench.results.task_weights import COUNTED, cells_of, overall_weights, task_weights
 from physbench.scoring.scorer_protocol import AXES
 
 if TYPE_CHECKING:
@@ -185,7 +188,8 @@ class Skills:
     task: dict[str, Array]  # per task; a guard at most 0
     family_quality: dict[str, Array]
     informative: dict[str, Array]  # per family: mean of its informative tasks
-    guard: dict[str, Array]  # per family: mean of its guards, at most 0
+    guard: dict[str, Array]  # per family: what its guards take from the axis, at most 0
+    family: dict[str, Array]  # (...) per family: what overall is the mean of
     axis_quality: Array
     axis: Array
     overall: Array  # (...)
@@ -215,34 +219,58 @@ def skills(
         raw[task] = np.where(is_informative, gain, np.where(is_guard, loss, np.nan))
         task_skill[task] = np.where(is_guard, np.minimum(raw[task], 0.0), raw[task])
     families = tuple(dict.fromkeys(task.split("/")[0] for task in means))
-    family_quality, informative, guard = {}, {}, {}
+    family_quality, informative = {}, {}
     for family in families:
         members = [task for task in means if task.split("/")[0] == family]
         family_quality[family] = _mean_of([np.where(_scored(kinds[t]), quality[t], np.nan) for t in members])
         informative[family] = _mean_of([np.where(_is(kinds[t], "informative"), raw[t], np.nan) for t in members])
-        guard[family] = np.minimum(_mean_of([np.where(_is(kinds[t], "guard"), raw[t], np.nan) for t in members]), 0.0)
-    gain = _mean_of(list(informative.values()))
-    axis = np.maximum(gain + _cost(raw, kinds, task_weights(kinds)), SKILL_FLOOR)
+    guard = {family: _cost(raw, kinds, task_weights(kinds), family) for family in families}
+    lost = np.asarray(sum(np.nan_to_num(cost, nan=0.0) for cost in guard.values()), dtype=np.float64)
+    axis = np.maximum(_mean_of(list(informative.values())) + lost, SKILL_FLOOR)
+    by_family = _by_family(raw, kinds, asked)
+    whole = np.isfinite(axis if asked is None else axis[..., list(asked)]).all(axis=-1)
     return Skills(
         quality,
         task_skill,
         family_quality,
         informative,
         guard,
+        {family: np.asarray(by_family[family]) for family in families if family in by_family},
         _mean_of(list(family_quality.values())),
         axis,
-        (axis if asked is None else axis[..., list(asked)]).mean(axis=-1),
+        np.where(whole, _mean_of(list(by_family.values())) if by_family else np.nan, np.nan),
     )
 
 
-def _cost(raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], weights: Mapping[str, Array]) -> Array:
-    """What guards cost on each axis (..., A), at most 0: weighted losses, the sum of a family clipped at 0."""
-    families: dict[str, Array] = {}
+def _cost(
+    raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], weights: Mapping[str, Array], family: str
+) -> Array:
+    """What the guards of a family take from each axis (..., A), together at most 0; NaN where it has none."""
+    guards = [task for task in raw if task.split("/")[0] == family]
+    has = np.any([_is(kinds[task], "guard") for task in guards], axis=0)
+    losses = (np.nan_to_num(np.where(_is(kinds[t], "guard"), raw[t], 0.0), nan=0.0) * weights[t] for t in guards)
+    return np.where(has, np.minimum(np.asarray(sum(losses), dtype=np.float64), 0.0), np.nan)
+
+
+def _by_family(
+    raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], asked: Sequence[int] | None
+) -> dict[str, Array]:
+    """What each family that has an informative task adds (...): its gain, less the share of it that guards take."""
+    weights = overall_weights(kinds, asked)
+    gains: dict[str, list[Array]] = {}
+    losses: dict[str, list[Array]] = {}
     for task, found in raw.items():
-        loss = np.nan_to_num(np.where(_is(kinds[task], "guard"), found, 0.0), nan=0.0) * weights[task]
         family = task.split("/")[0]
-        families[family] = families[family] + loss if family in families else loss
-    return np.asarray(sum(np.minimum(loss, 0.0) for loss in families.values()), dtype=np.float64)
+        if own := cells_of(kinds[task], "informative", asked):
+            gains.setdefault(family, []).append(_mean_of([found[..., a] for a in own]))
+        for a in cells_of(kinds[task], "guard", asked):
+            losses.setdefault(family, []).append(np.nan_to_num(found[..., a], nan=0.0) * weights[task][a])
+    result = {}
+    for family, members in gains.items():
+        gain = _mean_of(members)
+        lost = np.minimum(np.asarray(sum(losses.get(family, []), np.zeros(())), dtype=np.float64) * len(gains), 0.0)
+        result[family] = np.where(gain > 0, gain * (1 + lost), gain)
+    return result
 
 
 def _is(kinds: tuple[Kind, ...], wanted: Kind) -> NDArray[np.bool_]:

@@ -1,15 +1,15 @@
-"""How far each task can move an axis.
+"""How far each task can move an axis, and overall.
 
 An informative task moves its axis by its weight between a frozen frame and ground truth. A guard moves it by its weight
-where it loses all that ground truth keeps. A guard weighs at most as much as the axis's lightest informative task, so
-that none moves an axis further than an informative task does.
+where it loses all that ground truth keeps. A guard weighs at most as much as the lightest informative task, so that
+none moves anything further than an informative task does.
 
-python -m physbench.results.task_weights     the table of docs/design/guards.md, for the published version
+python -m physbench.results.task_weights     the tables of docs/design/weights.md, for the published version
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,38 @@ def task_weights(kinds: Mapping[str, tuple[str, ...]]) -> dict[str, Array]:
     return weights
 
 
+def overall_weights(kinds: Mapping[str, tuple[str, ...]], asked: Sequence[int] | None = None) -> dict[str, Array]:
+    """The weight (A,) with which each task enters overall by each axis, 0 where it does not.
+
+    Families weigh the same. In a family, tasks weigh the same, and in a task the axes on which it is informative. A
+    guard has the weight of the lightest of these, at most its part of 1 / (guards of the family): it says what share of
+    the family's gain is lost with it (`physbench.results.skill`).
+
+    Args:
+        kinds: Kind of each task on each axis (A,); a task's name begins with its family.
+        asked: Axes that count; None: all.
+    """
+    weights = {task: np.zeros(len(row)) for task, row in kinds.items()}
+    families: dict[str, list[str]] = {}
+    for task, row in kinds.items():
+        if cells_of(row, "informative", asked):
+            families.setdefault(task.split("/")[0], []).append(task)
+    for family, tasks in families.items():
+        for task in tasks:
+            own = cells_of(kinds[task], "informative", asked)
+            weights[task][own] = 1 / (len(families) * len(tasks) * len(own))
+        least = min(weights[task][a] for task in tasks for a in cells_of(kinds[task], "informative", asked))
+        guards = [(t, a) for t in kinds if t.split("/")[0] == family for a in cells_of(kinds[t], "guard", asked)]
+        for task, a in guards:
+            weights[task][a] = min(least, 1 / (len(families) * len(guards)))
+    return weights
+
+
+def cells_of(row: Sequence[str], kind: str, asked: Sequence[int] | None = None) -> list[int]:
+    """The axes on which a task is of a kind, among those that are asked (None: all)."""
+    return [a for a, found in enumerate(row) if found == kind and (asked is None or a in asked)]
+
+
 def _shares(tasks: list[str]) -> dict[str, float]:
     """The weight of each task in the mean over families of the mean over their tasks."""
     families = [task.split("/")[0] for task in tasks]
@@ -42,9 +74,10 @@ def _shares(tasks: list[str]) -> dict[str, float]:
     return {task: 1 / (total * families.count(family)) for task, family in zip(tasks, families, strict=True)}
 
 
-def weight_table(kinds: Mapping[str, tuple[str, ...]], axes: tuple[str, ...]) -> list[str]:
+def weight_table(
+    kinds: Mapping[str, tuple[str, ...]], weights: Mapping[str, Array], axes: tuple[str, ...]
+) -> list[str]:
     """Lines of a Markdown table: weights by task and axis; those of guards are negative, as they can only cost."""
-    weights = task_weights(kinds)
     lines = [f"| task | {' | '.join(axes)} |", f"| --- |{' --- |' * len(axes)}"]
     for task, row in kinds.items():
         cells = [
@@ -66,7 +99,9 @@ def main() -> None:
         found = kinds_of(PUBLISHED_VERSION, RenderSpec(size, size, 15.0), 8)
         if found is not None:
             rows = {task: tuple(row[axis] for axis in AXES) for task, row in found.items()}
-            tables.setdefault("\n".join(weight_table(rows, AXES)), []).append(f"{size}")
+            both = (task_weights(rows), "its axis"), (overall_weights(rows), "overall")
+            text = "\n\n".join(f"{what}:\n\n" + "\n".join(weight_table(rows, found, AXES)) for found, what in both)
+            tables.setdefault(text, []).append(f"{size}")
     for table, sizes in tables.items():
         print(f"Suite version {PUBLISHED_VERSION}, {' and '.join(sizes)} px:\n\n{table}\n")
 

@@ -52,7 +52,7 @@ def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
     places = [text.index(sentence.split(" [")[0]) for sentence in result["sentences"]]
     assert places == sorted(places) and places[-1] < text.index("| skill |")
     table = [line for line in lines if line.startswith("|")]
-    assert {line.count("|") for line in table} == {5}
+    assert {line.count("|") for line in table} == {6}
     assert len(table) == 2 + 2 + 1 + 4  # header; all families and constant velocity; out of range; tasks
     assert "1 of 128 clips failed and count as 0" in text
     assert "<b>" not in text

@@ -249,7 +249,7 @@ def test_what_is_kept_does_not_read_as_a_failure(make_run) -> None:
     scores.loc[kept, ["value", "quality"]] = 1.0
     scores.loc[lost, ["value", "quality"]] = 0.7
     scores.to_parquet(folder.scores)
-    lines = {line.name: line.cells[1] for line in skill_rows(build_result(folder, resamples=100))}
+    lines = {line.name: line.cells[2] for line in skill_rows(build_result(folder, resamples=100))}
     assert (lines["falling: projectile"].text, lines["falling: projectile"].tone) == ("kept", "kept")
     assert (lines["orbits: kepler"].text, lines["orbits: kepler"].note) == ("−0.29", "lost")  # 0.7 of the 0.99 of truth
     assert lines["occlusion: screen-pass"].tone == "good"

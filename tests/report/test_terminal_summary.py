@@ -111,7 +111,7 @@ def test_every_reason_is_said_with_its_count(make_run) -> None:
 
 
 def test_memory_and_the_gap_stand_in_the_table(make_run, core: dict) -> None:
-    assert "quality lost out of range" in printed(core)
+    assert "lost out of range" in printed(core)
     assert "Beyond memory is not known: the card of this trained model" in " ".join(printed(core, width=200).split())
     value = {"skill": 0.1, "interval": [0.05, 0.15], "reason": ""}
     axes = dict.fromkeys(core["axes"], value)

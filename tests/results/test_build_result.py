@@ -11,7 +11,6 @@ from physbench.errors import UsageError
 from physbench.results.build_result import FINAL_FROM, build_result
 from physbench.results.number_format import suite_name
 from physbench.results.read_run import read_manifest
-from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 
@@ -51,7 +50,17 @@ def test_values_are_those_of_the_scores(make_run) -> None:
     axis = result["axes"]["consistency"]
     assert axis["skill"] == pytest.approx(sum(skills) / 4, abs=1e-5)
     assert axis["informative"] == 4
-    assert result["overall"]["skill"] == pytest.approx(sum(result["axes"][a]["skill"] for a in AXES) / 3, abs=1e-5)
+    adds = [result["by_family"][family]["skill"] for family in result["families"]]
+    assert result["overall"]["skill"] == pytest.approx(sum(adds) / len(adds), abs=1e-5)
+    # orbits: one task, informative on two axes; its one guard, permanence, has the weight of one of them, a half.
+    kepler = {a: found["skill"] for a, found in result["tasks"]["orbits/kepler-v1"].items()}
+    gain = (kepler["consistency"] + kepler["drift"]) / 2
+    assert result["by_family"]["orbits"]["skill"] == pytest.approx(gain * (1 + kepler["permanence"] / 2), abs=1e-5)
+    for a, found in result["axes"].items():  # what a reader sees adds up
+        own = [family[a] for family in result["families"].values()]
+        gains = [each["skill"] for each in own if each["skill"] is not None]
+        lost = sum(each["guard"] for each in own if each["guard"] is not None)
+        assert found["skill"] == pytest.approx(sum(gains) / len(gains) + lost, abs=1e-5)
     assert result["axes"]["permanence"]["informative"] == 1
     assert result["axes"]["permanence"]["guards"] == 3
     assert result["tasks"]["orbits/kepler-v1"]["permanence"]["kind"] == "guard"

@@ -59,8 +59,8 @@ def test_the_difference_is_that_of_the_two_results(make_run) -> None:
     assert orbits["permanence"].other == pytest.approx(
         results[1]["families"]["orbits"]["permanence"]["guard"], abs=2e-6
     )
-    both = (orbits["consistency"].ahead + orbits["drift"].ahead) / 2  # permanence can only cost there
-    assert orbits["overall"].ahead == pytest.approx(both + orbits["permanence"].ahead, abs=2e-6)
+    adds = [result["by_family"]["orbits"]["skill"] for result in results]
+    assert orbits["overall"].ahead == pytest.approx(adds[0] - adds[1], abs=2e-6)
     assert orbits["overall"].first == pytest.approx(1.0)
 
 

@@ -67,7 +67,9 @@ def test_by_hand() -> None:
     assert np.isnan(got.task["g/e"]).all()
     # The one family with a guard would give it the weight 1; f/a and f/b weigh a quarter each.
     np.testing.assert_allclose(got.axis, (0.5 + 0.3) / 2 - 0.5 / 4)
-    np.testing.assert_allclose(got.overall, 0.275)
+    # f gains a half. g gains 0.3 by one task, so that its guard weighs as much as that: it halves what was gained.
+    np.testing.assert_allclose([got.family["f"], got.family["g"]], [0.5, 0.3 * (1 - 0.5)])
+    np.testing.assert_allclose(got.overall, (0.5 + 0.15) / 2)
     np.testing.assert_allclose(got.family_quality["g"], (0.3 + 0.45) / 2)  # g/e is left out
     np.testing.assert_allclose(got.axis_quality, ((0.6 + 0.5) / 2 + (0.3 + 0.45) / 2) / 2)
 
@@ -96,6 +98,33 @@ def test_an_axis_without_informative_task_has_no_skill_and_there_is_no_overall()
     assert np.isnan(got.axis).all()
     assert np.isnan(got.overall)
     np.testing.assert_allclose(got.guard["f"], 0.4 / 0.8 - 1)
+
+
+def test_overall_is_a_mean_over_families_whatever_their_tasks_and_axes() -> None:
+    """Four families of 1 to 4 tasks, one of them informative on more axes: truth in one and frozen elsewhere is 1/4."""
+    tasks = {family: [f"{family}/{n}" for n in range(size)] for size, family in enumerate("fghi", 1)}
+    informative = {"f": AXES, "g": AXES[:1], "h": AXES[:2], "i": AXES[1:2]}
+    every = [(task, axis) for members in tasks.values() for task in members for axis in AXES]
+    truth = {(task, "test", axis): [1.0, 1.0] for task, axis in every}
+    freeze = {(t, "test", a): [0.0 if a in informative[t[0]] else 1.0] * 2 for t, a in every}
+    for family in tasks:
+        own = {key: (truth if key[0].startswith(family) else freeze)[key] for key in truth}
+        got = scored(table(own), table(truth), table(freeze))
+        assert got.family == {name: pytest.approx(float(name == family)) for name in tasks}
+        np.testing.assert_allclose(got.overall, 1 / 4)
+
+
+def test_what_guards_take_never_ranks_a_frozen_frame_above_motion_that_is_wrong() -> None:
+    """A motion that is right for a tenth and loses what a frozen frame keeps: it falls, and stays above the frame."""
+    truth = same_on_all_axes(f_a=1.0, f_b=1.0, g_c=1.0)
+    freeze = same_on_all_axes(f_a=0.0, f_b=1.0, g_c=0.0)
+    kept, lost = (scored(same_on_all_axes(f_a=0.1, f_b=b, g_c=0.0), truth, freeze).overall for b in (1.0, 0.0))
+    assert kept == pytest.approx(0.05) and lost == pytest.approx(0.0)
+    half = scored(same_on_all_axes(f_a=0.1, f_b=0.5, g_c=0.0), truth, freeze).overall
+    assert half == pytest.approx(0.025)
+    # Below the frame a guard changes nothing: what is lost there cannot be lost twice.
+    worse = same_on_all_axes(f_a=0.2, f_b=1.0, g_c=0.0)
+    assert scored(same_on_all_axes(f_a=0.1, f_b=0.0, g_c=0.0), truth, worse).overall < 0
 
 
 def test_axis_skill_is_floored() -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from physbench.clips.suite import PUBLISHED_VERSION
 from physbench.results.skill import Kind, skills
-from physbench.results.task_weights import main, task_weights, weight_table
+from physbench.results.task_weights import main, overall_weights, task_weights, weight_table
 from physbench.scoring.scorer_protocol import AXES
 
-DOCS = Path(__file__).parents[2] / "docs" / "design" / "guards.md"
+DOCS = Path(__file__).parents[2] / "docs" / "design" / "weights.md"
 GOLDEN = json.loads(files("physbench.clips").joinpath("golden", "kinds.json").read_text(encoding="utf-8"))["versions"]
 PUBLISHED = [(version, size) for version, classes in GOLDEN.items() for size in classes]
 
@@ -47,7 +47,36 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(found["f/b"], [1 / 4, 1 / 2, 1 / 2])
     np.testing.assert_allclose(found["g/c"], [1 / 2, 1 / 2, 0])
     np.testing.assert_allclose(found["g/d"], [1 / 4, 0, 1])  # a guard alone: not 1
-    assert weight_table(rows, AXES)[2:4] == ["| f/a | 0.250 | 1.000 | −0.500 |", "| f/b | 0.250 | −0.500 | −0.500 |"]
+    lines = weight_table(rows, found, AXES)
+    assert lines[2:4] == ["| f/a | 0.250 | 1.000 | −0.500 |", "| f/b | 0.250 | −0.500 | −0.500 |"]
+
+
+def test_overall_by_hand() -> None:
+    rows = {
+        "f/a": ("informative", "informative", "guard"),
+        "f/b": ("informative", "guard", "guard"),
+        "g/c": ("informative", "guard", "unscored"),
+        "h/d": ("guard", "guard", "unscored"),
+    }
+    found = overall_weights(rows)
+    # f and g are the families that show skill, half each; f/a has two axes. The guards of f have the weight of the
+    # lightest cell, an eighth, that of g all of what g gains, and h has nothing to lose.
+    np.testing.assert_allclose(found["f/a"], [1 / 8, 1 / 8, 1 / 8])
+    np.testing.assert_allclose(found["f/b"], [1 / 4, 1 / 8, 1 / 8])
+    np.testing.assert_allclose(found["g/c"], [1 / 2, 1 / 2, 0])
+    np.testing.assert_allclose(found["h/d"], 0)
+    np.testing.assert_allclose(overall_weights(rows, asked=(0,))["f/a"], [1 / 4, 0, 0])
+
+
+@pytest.mark.parametrize(("version", "size"), PUBLISHED)
+def test_families_weigh_the_same_in_overall(version: str, size: str) -> None:
+    rows = {task: tuple(row[axis] for axis in AXES) for task, row in GOLDEN[version][size].items()}
+    weights = overall_weights(rows)
+    families: dict[str, float] = {}
+    for task, row in rows.items():
+        gains = sum(weights[task][a] for a, kind in enumerate(row) if kind == "informative")
+        families[task.split("/")[0]] = families.get(task.split("/")[0], 0.0) + gains
+    assert families == {name: pytest.approx(1 / 4) for name in ("collisions", "falling", "occlusion", "orbits")}
 
 
 @pytest.mark.parametrize(("version", "size"), PUBLISHED)
