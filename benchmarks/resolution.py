@@ -9,6 +9,10 @@ alternative). Places have 0.05 px of noise, at 128 px, 15 frames/s and 8 context
 outside the picture is not seen. Printed is skill on consistency by task and family, then for neighbouring simulators
 the difference by family with the lower end of its 95 % interval, paired over clips, and strength (median, diameters).
 
+The file is a model too, which is drawn, and whose constants are all 1 - `error` times what they are (0.1):
+
+    physbench eval benchmarks/resolution.py:constants --privileged --suite smoke --model-arg error=0.3
+
 --kept keeps what was read of each video, a line each, and goes on from there; it holds for one state of the sources.
 """
 
@@ -25,8 +29,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.suite import find_suite
@@ -41,6 +47,7 @@ from physbench.tracks.state_tracks import state_tracks
 from physbench.validation.extrapolations import EXTRAPOLATIONS, stay, straight
 from physbench.validation.gaming_baselines import TRUE_LEAD
 from physbench.validation.violations import Inapplicable
+from physbench.world.rendering import render
 from physbench.world.scene import Scene
 from physbench.world.stepping import simulate_ensemble
 
@@ -199,6 +206,28 @@ def show(table: pd.DataFrame, sources: Sequence[str]) -> None:
     seconds = table.groupby("source")[["seconds", "seconds_of_strength"]].mean()
     print("\nProcessor seconds a clip, four tolerances and strength\n")
     print("\n".join(f"{each} {seconds.loc[each, 'seconds']:.2f} {seconds.loc[each].iloc[1]:.2f}" for each in sources))
+
+
+class Constants:
+    """Knows everything, but has all constants off by a share of what they are."""
+
+    card = ModelCard("wrong constants", (64, 64), FPS, CONTEXT, track="privileged")
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+
+    def rollout_clips(
+        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
+    ) -> torch.Tensor:
+        found = [
+            render(each.scene, each.times[each.handover + 1 :], future(each, f" {self.error}"), each.spec).frames
+            for each in clips
+        ]
+        return torch.from_numpy(np.stack(found)).permute(0, 1, 4, 2, 3).float() / 255
+
+
+def constants(*, device: torch.device, dtype: torch.dtype, error: str = "0.1") -> Constants:
+    return Constants(error)
 
 
 def main() -> None:
