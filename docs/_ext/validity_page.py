@@ -33,7 +33,7 @@ from physbench.scoring.scorer_protocol import AXES
 from physbench.validation.false_breaks import LEVEL, SOURCE
 from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.publish import shown_readings
-from physbench.validation.source_skill import SKILL
+from physbench.validation.source_skill import OVERALL, PORTFOLIO, SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
 from physbench.validation.table_file import records
 from physbench.validation.thresholds import LOW_RATE_GAIN, last_part, measure_of
@@ -45,14 +45,16 @@ ABOUT = {  # what bars are about, by kind of source or by measure
     "skill": "Violations cost as much as they should",
     LEVEL: "Lawful clips are read as lawful",
     "quality": "Lawful alternatives keep their quality",
-    "cheat": "Gaming baselines have no skill",
+    "cheat": "Gaming baselines have little more than constant velocity",
     LOW_RATE: "Lasting violations gain nothing at 4 frames/s",
 }
+PORTFOLIO_DOC = "in each task the best of the others, chosen on other clips"
 VERDICTS = ("met", "**not met**", "too few clips")
 SHADOWING, STRENGTH, INTACT = "consistency/shadowing", "consistency/strength", "permanence/intact"
 LOCATED, FREE = f"{SHADOWING}.first-break", f"{SHADOWING}.unseen-constants"
 SCALES = ("gravity", "central-mass")  # violations by a factor that an image cannot show
 SKILLS = {f"{SKILL}{axis}": str(axis) for axis in AXES}
+WITH_OVERALL = {f"{SKILL}{OVERALL}": OVERALL, **SKILLS}
 
 
 def page(tables: Mapping[str, Published]) -> str:
@@ -186,21 +188,22 @@ def alternatives(table: Published) -> str:
 def gaming(table: Published) -> str:
     """Skill of futures that are made to score well, those that have any first."""
     weak, held = [], []
-    rows = table.rows("skill", SKILLS, ("cheat",))
+    columns = {name: short for name, short in WITH_OVERALL.items() if (table.table["reading"] == name).any()}
+    rows = table.rows("skill", columns, ("cheat",))
     for source, group in sorted(rows.groupby("source", sort=False), key=lambda each: -each[1]["value"].max()):
         cells = {row["reading"]: _strong(skill(row, places=3), row) for row in records(group)}
         name = str(source).removeprefix("cheat-")
-        doc = GAMING_BASELINES[name].doc if name in GAMING_BASELINES else ""
-        line = (f"`{source}`", *(cells.get(reading, "") for reading in SKILLS), doc)
+        doc = GAMING_BASELINES[name].doc if name in GAMING_BASELINES else PORTFOLIO_DOC if source == PORTFOLIO else ""
+        line = (f"`{source}`", *(cells.get(reading, "") for reading in columns), doc)
         (weak if group["value"].max() > MOST_SKILL else held).append(line)
-    head = ("", *AXES, "what it shows")
+    head, last = ("", *columns.values(), "what it shows"), len(columns) + 1
     parts = []
     if weak:
         text = f"These have more than {MOST_SKILL:g} on an axis. A model that did the same would have it too."
-        parts += ["### Known weaknesses\n", f"{text}\n", markdown(head, weak, (0, 4))]
+        parts += ["### Known weaknesses\n", f"{text}\n", markdown(head, weak, (0, last))]
     if held:
         title = f"The other {len(held)}: at most {MOST_SKILL:g} on every axis"
-        parts.append(_folded(title, markdown(head, held, (0, 4))))
+        parts.append(_folded(title, markdown(head, held, (0, last))))
     return "\n".join(parts)
 
 

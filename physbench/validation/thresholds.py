@@ -21,6 +21,7 @@ Measure = Literal["auroc", "located", "quality", "skill", "broken"]
 BAR_MARGIN = 0.02
 FALSE_BREAKS = {0.03: 0.02, 0.08: 0.005}  # strength in diameters: largest share of lawful clips, upper 95 % bound
 FALSE_BREAKS_A_TASK = (6, 150)  # of 150 clips of a task, at most, with a strength above the first of them
+ABOVE_STRAIGHT = 0.10  # overall skill of a gaming baseline above that of constant velocity, at most
 LOW_RATE_GAIN = 0.05  # skill that a lasting violation may gain where fewer frames are shown
 STRENGTH = "strength"  # after the slash of the ids of scorers that read a smallest tolerance, in diameters
 ALL_LEVELS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
@@ -69,7 +70,6 @@ BARS: tuple[Threshold, ...] = (
     Threshold("gravity:0.9", "skill", "consistency", 0.7),
     Threshold("gravity:0.8", "broken", STRENGTH, 0.8, ("falling",)),
     *(Threshold("stranger-far-waived", "quality", axis, 0.95) for axis in ("consistency", "permanence")),
-    *(Threshold("cheat-*", "skill", axis, 0.05) for axis in ("consistency", "permanence", "drift")),
 )
 
 

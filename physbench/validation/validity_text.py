@@ -25,7 +25,7 @@ TITLES = {
     "picture": "Pictures that suffer: no law is broken, 0.5 is right for readings of physics",
     "stranger": "Lawful alternatives: 0.5 is right. A far one makes one declared jump at the hand-over; waived: its "
     "context is one frame, which shows no velocity, and only its quality (Q) is given",
-    "cheat": "Gaming baselines: skill on each axis, which should be at most 0.05",
+    "cheat": "Gaming baselines: skill, overall at most 0.10 above constant velocity (cheat-straight)",
     LEVEL: "False breaks: clips whose ground truth or near alternatives have a larger strength, with upper 95 % bound",
 }
 BEST = "best other (of half the clips or more)"

@@ -137,8 +137,7 @@ def test_skill_is_that_of_the_clips_on_which_it_has_something_to_do(table: pd.Da
     kick = cell(table, "kick:0.5", "skill", "skill/consistency")
     assert kick["value"] == pytest.approx(0.4) and kick["clips"] == 8 and kick["low"] < 0.4 < kick["high"]
     assert cell(table, "blink:0.3", "skill", "skill/consistency")["value"] == 0
-    cheat = cell(table, "cheat-loop", "skill", "skill/consistency")
-    assert (cheat["value"], cheat["bar"], cheat["met"]) == (pytest.approx(0.2), 0.05, 0.0)
+    assert cell(table, "cheat-loop", "skill", "skill/consistency")["value"] == pytest.approx(0.2)
 
 
 def test_kinds_of_tasks_are_the_same_for_all_sources() -> None:
@@ -221,7 +220,7 @@ def test_a_clip_is_not_judged_by_itself() -> None:
 def test_words_name_the_blind_spots_the_cheats_and_the_bars(table: pd.DataFrame) -> None:
     said = " ".join(sentences(table, [READING]))
     assert "3 violations; 2 are seen" in said and "(below 0.75): hue:72 (0.60)." in said
-    assert "cheat-loop has skill 0.20" in said and "not met: cheat-loop, skill/consistency" in said
+    assert "cheat-loop has skill 0.20" in said and "not met: kick:0.5" in said
     assert "Near only, less than a diameter from ground truth: stranger-near in falling (0.1)" in said
     assert len(printed(table, [READING], [], "family")) == 4
 
