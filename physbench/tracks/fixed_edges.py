@@ -112,11 +112,15 @@ def _find(clip: Clip) -> FixedEdges | None:
     grey, known = _still(clip, factor)
     # Between two plain greys blur moves no edge. One that has a band or joints beside it is moved by it.
     field = _Field(grey, known, blurred=None if clip.spec.look == PLAIN else gaussian_filter(grey, BLUR))
+    outlines = [list(_outline(clip, i, factor)) for i in bodies]
+    hulls = [sides for i, sides in zip(bodies, outlines, strict=True) if clip.scene.bodies[i].shape != "plane"]
     found = [
         (number, index, piece)
-        for index, i in enumerate(bodies)
-        for number, side in enumerate(_outline(clip, i, factor))
+        for index, (i, sides) in enumerate(zip(bodies, outlines, strict=True))
+        for number, side in enumerate(sides)
         for piece in field.pieces(*side)
+        # What stands on a floor shows its own foot there, and nothing of the floor.
+        if clip.scene.bodies[i].shape != "plane" or not any(_within(piece, hull, field.half) for hull in hulls)
     ]
     if not found:
         return None
@@ -181,6 +185,15 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Float, Float]]:
     around = corners[ConvexHull(corners).vertices]
     around = around[np.linalg.norm(around - np.roll(around, 1, axis=0), axis=1) > 1e-6]
     yield from zip(around, np.roll(around, -1, axis=0), strict=True)
+
+
+def _within(piece: _Piece, sides: list[tuple[Float, Float]], reach: float) -> bool:
+    """Whether the middle of a piece lies within a convex outline, or up to `reach` px from it."""
+    for begin, end in sides:
+        along = (end - begin) / np.linalg.norm(end - begin)
+        if (piece.middle - begin) @ (along[1], -along[0]) > reach:
+            return False
+    return True
 
 
 def _vertices(body: Body, clip: Clip) -> Float:

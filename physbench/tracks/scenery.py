@@ -34,6 +34,7 @@ Mask = NDArray[np.bool_]
 FLICKER_TIME = 0.3  # s; what is so for less than half of it is a flicker
 COVER_REACH = 2.0  # px around a body that are not read
 SHADED_EDGES = 1.0  # radii of a body beyond its own that are not read where it casts a shadow
+PIECE_STEP = 0.2  # of its step that a single piece must show; less than a whole side, as noise of one does not average
 STYLE_STEP = (0.4, 1.8)  # by which a picture may weaken or strengthen all edges: brightness, contrast
 EDGE_COLOUR = 30.0  # levels between the colours of a grey body's edge, from which on it has a hue
 EDGE_ERROR = 5.0  # px x levels: over an edge's contrast, by how much a codec may move it
@@ -196,16 +197,28 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
             means.append(np.where(total > 0, mean, np.nan))
         if not _bad(means[0], means[1], means[2], style, slack).any():
             continue
-        step, shift, colour = (_lasting(mean, frames) for mean in means)
+        step, shift, colour = (_lasting(mean[:, None], frames)[:, 0] for mean in means)
         bad = _bad(step, shift, colour, style, edges.half)
         lost[:, body] |= bad
         shift = np.where(bad, 0.0, np.nan_to_num(shift))
         shift = np.sign(shift) * np.maximum(np.abs(shift) - slack, 0.0)
         off[:, body] = np.maximum(off[:, body], np.abs(shift))
         outwards[:, side] = shift
+    gone = _gone(np.where(known, seen.step, np.nan), style, frames)
+    for body in range(bodies):
+        lost[:, body] |= gone[:, edges.body == body].any(axis=1)
     for one, other, body, span in _opposite(edges):
         lost[:, body] |= np.abs(outwards[:, one] + outwards[:, other]) > SIZE_CHANGE * span
     return off, lost
+
+
+def _gone(step: Float, style: Float, frames: int) -> Mask:
+    """Pieces (N, P) that are not there: all of an outline must be, not most of it."""
+    gone, least = np.zeros(step.shape, dtype=bool), PIECE_STEP * style.min(axis=0)[:, None]
+    with np.errstate(invalid="ignore"):
+        some = np.flatnonzero((step < least).sum(axis=0) > frames // 2)
+        gone[:, some] = _lasting(step[:, some], frames) < least
+    return gone
 
 
 def _bad(step: Float, shift: Float, colour: Float, style: Float, far: float) -> Mask:
@@ -229,17 +242,15 @@ def _opposite(edges: FixedEdges) -> Iterator[tuple[int, int, int, float]]:
 
 
 def _lasting(values: Float, frames: int) -> Float:
-    """Median (N,) over an odd number of frames around each; where none is known, the last that was."""
+    """Medians (N, V) over an odd number of frames around each; where none is known, the last that was."""
     half = frames // 2
-    padded = np.concatenate([np.full(half, np.nan), values, np.full(half, np.nan)])
-    around = np.lib.stride_tricks.sliding_window_view(padded, frames)
-    known = np.isfinite(around).any(axis=1)
-    found = np.full(len(values), np.nan)
-    if known.any():
-        found[known] = np.nanmedian(around[known], axis=1)
-        at = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
-        found = np.where(at >= 0, found[np.maximum(at, 0)], np.nan)
-    return found
+    padded = np.pad(values, ((half, half), (0, 0)), constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, frames, axis=0)
+    known = np.isfinite(around).any(axis=-1)
+    found = np.full(values.shape, np.nan)
+    found[known] = np.nanmedian(around[known], axis=-1)
+    at = np.maximum.accumulate(np.where(known, np.arange(len(values))[:, None], -1), axis=0)
+    return np.where(at >= 0, np.take_along_axis(found, np.maximum(at, 0), axis=0), np.nan)
 
 
 def without_camera(clip: Clip, camera: Float, position: Float) -> Float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, shift, zoom
 
 from physbench.clips.encode import Codec, h264, round_trip
+from physbench.validation.scenery_changes import filmed
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -148,6 +149,35 @@ def flicker(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -
     return _rounded(frames * (1 + rng.normal(0, sd, len(frames)))[:, None, None, None])
 
 
+def hue_turn(frames: Image, fps: float, rng: np.random.Generator, *, degrees: float) -> Image:
+    """All hues of the picture are turned, about the axis of greys."""
+    axis, angle = np.full(3, 1 / np.sqrt(3)), np.radians(degrees)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * np.outer(axis, axis)
+    return _rounded(frames @ turn.T)
+
+
+def zooming(frames: Image, fps: float, rng: np.random.Generator, *, rate: float) -> Image:
+    """The whole picture grows by a share `rate` a second from the hand-over on."""
+    return filmed(frames, np.arange(1, len(frames) + 1) / fps, zoom=rate)
+
+
+def panning(frames: Image, fps: float, rng: np.random.Generator, *, rate: float) -> Image:
+    """The whole picture moves to the left by a share `rate` of its width a second from the hand-over on."""
+    return filmed(frames, np.arange(1, len(frames) + 1) / fps, pan=rate * frames.shape[2])
+
+
+def shaking(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """Every frame as a whole is off by a random share `sd` of the width in x and in y."""
+    return jitter(frames, fps, rng, sd=sd * frames.shape[2])
+
+
+def ghost(frames: Image, fps: float, rng: np.random.Generator, *, share: float) -> Image:
+    """Every frame holds a share of the one before it."""
+    before = np.concatenate([frames[:1], frames[:-1]]).astype(np.float64)
+    return _rounded((1 - share) * frames + share * before)
+
+
 def _vp9(crf: int) -> Codec:
     return Codec(".webm", "webm", "libvpx-vp9", "yuv420p", {"crf": str(crf), "b": "0", "cpu-used": "4"})
 
@@ -166,6 +196,7 @@ def in_turn(frames: Image, fps: float, rng: np.random.Generator, *, styles: tupl
 
 STYLES: dict[str, Style] = {
     "h264-28": partial(coded, codec=h264(28)),
+    "h264-30": partial(coded, codec=h264(30)),
     "vp9-35": partial(coded, codec=_vp9(35)),
     "av1-35": partial(coded, codec=_av1(35)),
     "jpeg-30": partial(jpeg, quality=30),
@@ -173,6 +204,7 @@ STYLES: dict[str, Style] = {
     "reduce-8": partial(reduction, factor=8),
     "unsharp-1": partial(sharpening, amount=1.0, sd=1.0),
     "unsharp-2": partial(sharpening, amount=1.0, sd=2.0),
+    "reduce-16": partial(reduction, factor=16),
     "jitter-.3": partial(jitter, sd=0.3),
     "offset-1": partial(offset, by=1.0),
     "wobble-.3": partial(wobble, sd=0.3),
@@ -185,6 +217,12 @@ STYLES: dict[str, Style] = {
     "grain-8": partial(grain, sd=8.0),
     "cast-20": partial(cast, levels=(20.0, 0.0, -20.0)),
     "flicker-10": partial(flicker, sd=0.1),
+    "hue-turn-20": partial(hue_turn, degrees=20.0),
+    "zoom-3": partial(zooming, rate=0.03),
+    "zoom-out-3": partial(zooming, rate=-0.03),
+    "pan-3": partial(panning, rate=0.03),
+    "shake-1": partial(shaking, sd=0.01),
+    "ghost-30": partial(ghost, share=0.3),
     # What a video generator does: a decoder of eight pixels a latent, its colours and edges, and a file
     "generator": partial(in_turn, styles=("reduce-8", "cast-20", "unsharp-1", "jitter-.3", "h264-28")),
 }

@@ -85,15 +85,31 @@ def _direction(body: Body, axes: tuple[int, int]) -> Float:
     return np.asarray(way / np.linalg.norm(way))
 
 
-def vanished(clip: Clip, *, fading: bool = False) -> Image:
-    """A fixed body is gone at once, or fades over FADE_TIME."""
-    index = fixed_body(clip)
+def vanished(clip: Clip, *, fading: bool = False, index: int | None = None) -> Image:
+    """A fixed body (`index`; else `fixed_body`) is gone at once, or fades over FADE_TIME."""
+    index = fixed_body(clip) if index is None else index
     frames = clip.future()
     without = _with(clip, index, replace(clip.scene.bodies[index], drawn=False), np.zeros((len(frames), 3)))
     if not fading:
         return without
     left = np.clip(1 - (clip.times[clip.handover + 1 :] - SINCE) / FADE_TIME, 0.0, 1.0)[:, None, None, None]
     return np.rint(left * frames + (1 - left) * without).astype(np.uint8)
+
+
+def floor_vanished(clip: Clip) -> Image:
+    """The floor is gone, and what stands on it stays."""
+    planes = [i for i, body in enumerate(clip.scene.bodies) if body.shape == "plane" and body.drawn]
+    if not planes or clip.scene.camera.view != "front":
+        raise Inapplicable("no floor shows an edge")
+    return vanished(clip, index=planes[0])
+
+
+def half_vanished(clip: Clip) -> Image:
+    """The right half of the picture shows a fixed body no more, the left half does."""
+    frames, gone = clip.future().copy(), vanished(clip)
+    middle = frames.shape[2] // 2
+    frames[:, :, middle:] = gone[:, :, middle:]
+    return frames
 
 
 def resized(clip: Clip, *, factor: float) -> Image:
@@ -141,6 +157,8 @@ SCENERY_CHANGES: dict[str, Change] = {
     **{f"jump-{d:g}": partial(moved, diameters=d) for d in (0.1, 0.3, 1.0)},
     "drift-1": partial(moved, diameters=1.0, drift=True),
     "vanish": vanished,
+    "vanish-floor": floor_vanished,
+    "vanish-half": half_vanished,
     "fade": partial(vanished, fading=True),
     "grow": partial(resized, factor=1.25),
     "shrink": partial(resized, factor=0.8),

@@ -15,7 +15,16 @@ from physbench.tracks.scenery import without_camera
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.validation.picture_styles import jitter, styled
-from physbench.validation.scenery_changes import SINCE, filmed, moved, resized, tinted, vanished
+from physbench.validation.scenery_changes import (
+    SINCE,
+    filmed,
+    floor_vanished,
+    half_vanished,
+    moved,
+    resized,
+    tinted,
+    vanished,
+)
 
 CONTEXT = 8
 STYLES = ("", "h264-28", "blur-1.5", "bright-.6", "grain-8", "unsharp-2", "contrast-10")
@@ -71,6 +80,24 @@ def test_what_vanishes_is_lost(task: str, style: str) -> None:
     assert tracks.scenery_lost is not None
     assert not tracks.scenery_lost[tracks.times < SINCE - 0.2].any()
     assert lost(clip, tracks) > 0.9
+
+
+@pytest.mark.parametrize("style", ("", "h264-28", "blur-1.5"))
+@pytest.mark.parametrize("size", (64, 128))
+@pytest.mark.parametrize("task", (SCREEN, "occlusion/screen-stop-v1", "occlusion/screen-swap-v1"))
+def test_a_floor_that_vanishes_under_a_screen_is_lost(task: str, size: int, style: str) -> None:
+    clip = clip_of(task, size)
+    tracks = tracked(clip, floor_vanished(clip), style)
+    assert tracks.scenery is not None and tracks.scenery_lost is not None
+    late = tracks.scenery_lost[tracks.times > SINCE + 0.7].mean(axis=0)
+    floor = [clip.scene.bodies[i].shape == "plane" for i in tracks.scenery]
+    assert late[floor] > 0.9
+    assert not late[np.logical_not(floor)].any()
+
+
+def test_half_of_a_floor_that_vanishes_is_lost() -> None:
+    clip = clip_of(FLOOR)
+    assert lost(clip, tracked(clip, half_vanished(clip))) > 0.9
 
 
 @pytest.mark.parametrize("make", (lambda c: vanished(c, fading=True), tinted, lambda c: resized(c, factor=1.25)))
