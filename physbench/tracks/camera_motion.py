@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.tracks.camera_zoom import is_shown
 from physbench.tracks.fixed_edges import EdgeReading, FixedEdges, read_edges, unexplained
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ SHIFT_RANGE = 0.75  # of the half width of an edge's weights, within which its s
 PRIOR = (30.0, 30.0, 3.0, 3.0)  # px, of shift in x and y, of zoom and turn at the picture's border
 NARROW = 0.6  # of the picture's side; scenery that spans less shows no zoom and no turn
 PRECISION = 0.1  # px, of a piece at best
-ROBUST = 0.2  # px; a piece that is further off what most say counts in proportion less
-PASSES = 4
+ROBUST = 0.2  # px; a piece that is further off what most say counts less, by the square
+PASSES = 8
 LEAST_SEEN_SHARE = 0.3  # of what the pieces tell that must be seen in a frame
+AGREED = 0.6  # of what pieces show that must lie where a motion takes it; else it is looked for further away
+AROUND = np.array([[x, y] for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]) * 1.5  # times the way that is told
+DRIFT_FRAMES, LEAST_DRIFT_FRAMES = 8, 3  # over which a drift is told: it goes on where nothing shows it
+DRIFT_SDS = 4.0  # standard deviations of a drift, that tell it from a camera that trembles
 LEAST_GAIN = 0.25  # of what differs from the scenery that a motion below FOLLOWED must explain
 LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
 ROUNDING2 = 0.1  # levels^2 of it that rounding makes
 ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
+ZOOM_ERROR = 0.01  # of a zoom that bodies tell
 STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
 NO_MOTION = 0.002  # px below which a motion is none
 
@@ -46,8 +52,15 @@ class CameraMotion:
     known: Mask  # (N,) where enough scenery is seen
     reading: EdgeReading  # of the pieces, with shifts from where the moved camera should show them
 
+    def camera(self, edges: FixedEdges) -> Float:
+        """The same (N, 4) in px of the frames, a share and rad."""
+        reach = min(edges.size) / 2
+        return self.values * np.array([edges.factor, edges.factor, 1 / reach, 1 / reach])
 
-def camera_motion(frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float) -> CameraMotion:
+
+def camera_motion(
+    frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float, zoom: Float, bodies: int
+) -> CameraMotion:
     """The motion of the camera in predicted frames.
 
     Args:
@@ -55,31 +68,48 @@ def camera_motion(frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float)
         edges: Of ground truth.
         hidden: (N, P) pieces that a body covers.
         sizes: (N,) how much larger bodies are seen than they are, a factor; NaN where none tells.
+        zoom: (N,) that these show in common; it counts where scenery agrees.
+        bodies: How many show it.
     """
-    design = Design(edges)
+    design = Design(edges, bodies > 0)
     seen, grey = read_edges(frames, edges)
-    values, known = design.fit(seen, hidden, sizes)
+    told = np.zeros((len(sizes), 4))
+    told[:, 2] = zoom * design.reach
+    if told.any() and not design.shows(seen, hidden, told, bodies):
+        told[:] = 0.0
+    values, known = design.fit(seen, hidden, sizes, told)
     moved = np.flatnonzero(known & (np.abs(values @ design.columns.T).max(axis=1) > FOLLOWED))
-    first = int(moved[0]) if len(moved) else len(values)
+    # What is off by more than can be told before that is where a motion begins.
+    first = int(np.argmax(~known | (np.arange(len(known)) == moved[0]))) if len(moved) else len(values)
     parts = [part.copy() for part in (seen.step, seen.shift, seen.colour)]
-    past = values[first - 1] if first else np.zeros(4)
     for t in range(first, len(values)):
-        for _ in range(2):
-            off = np.round(design.displacement(past)).astype(np.int64)
-            found, _ = read_edges(frames[t : t + 1], edges, off)
-            total = found.shift + (off * edges.normal).sum(axis=1)
-            whole = replace(found, shift=total)
-            now, sure = design.fit(whole, hidden[t : t + 1], sizes[t : t + 1], near=found.shift, past=past)
-            if sure[0]:
-                past = now[0]
-        values[t], known[t] = past, sure[0]
-        for part, new in zip(parts, (found.step, total, found.colour), strict=True):
+        past = _continued(values[:t], told[: t + 1])
+        look = design.followed(frames[t : t + 1], hidden[t : t + 1], sizes[t : t + 1], past, told[t])
+        values[t], known[t] = look.values if look.sure else past, look.sure
+        for part, new in zip(parts, (look.reading.step, look.reading.shift, look.reading.colour), strict=True):
             part[t] = new[0]
     small = np.arange(len(values)) < first
-    values[small & ~_explains(grey, edges, seen, hidden, small, values @ design.columns.T)] = 0.0
-    values = _filled(values, known)
+    small &= ~_explains(grey, edges, seen, hidden, small, values @ design.columns.T)
+    values[small] = told[small]
+    values = told + _filled(values - told, known | (np.arange(len(values)) >= first))
     off_by = values @ design.columns.T
     return CameraMotion(values, known, EdgeReading(parts[0], parts[1] - off_by, parts[2]))
+
+
+def _continued(values: Float, told: Float) -> Float:
+    """Where a camera would be (4,) that goes on as it went in its motions (T, 4) so far; told (T + 1, 4): its zoom."""
+    if not len(values):
+        return np.asarray(told[0])
+    own = values - told[:-1]
+    some = min(len(own) // 2, DRIFT_FRAMES)
+    drift = np.zeros(4)
+    if some >= LEAST_DRIFT_FRAMES:
+        late, early = own[-some:, :2], own[-2 * some : -some, :2]
+        step = (late.mean(axis=0) - early.mean(axis=0)) / some
+        trend = np.arange(some)[:, None] * step
+        error = np.sqrt(((late - trend).var(axis=0) + (early - trend).var(axis=0)) / some) / some
+        drift[:2] = np.where(np.abs(step) > DRIFT_SDS * error, step, 0.0)
+    return np.asarray(own[-1] + drift + told[-1])
 
 
 def _explains(
@@ -109,10 +139,21 @@ def _there(seen: EdgeReading) -> Mask:
         return np.asarray((seen.step > STEP_RANGE[0]) & (seen.step < STEP_RANGE[1]))
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one frame shows of the camera."""
+
+    values: Float  # (4,)
+    sure: bool
+    reading: EdgeReading  # of 1 frame, with shifts from where pieces lie in ground truth
+    agreed: float  # share of what is shown that lies where this motion takes it
+
+
 class Design:
     """What a motion of the camera does to each piece."""
 
-    def __init__(self, edges: FixedEdges) -> None:
+    def __init__(self, edges: FixedEdges, sized: bool = False) -> None:
+        """sized: bodies tell what zoom there is."""
         self.size = np.array(edges.size[::-1], dtype=np.float64)
         self.reach = float(self.size.min()) / 2
         self.away = (edges.middle - self.size / 2) / self.reach
@@ -123,46 +164,91 @@ class Design:
         )
         self.turned = turned
         self.half = edges.half * SHIFT_RANGE
+        self.edges = edges
         self.weight = 1 / (PRECISION**2 + edges.noise**2)
-        wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
-        self.prior = np.array(PRIOR) if wide else np.array([*PRIOR[:2], NO_MOTION, NO_MOTION])
+        self.wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
+        self.prior = np.array(PRIOR) if self.wide else np.array([*PRIOR[:2], NO_MOTION, NO_MOTION])
+        if sized:
+            self.prior[2] = min(self.prior[2], ZOOM_ERROR * self.reach)
 
     def displacement(self, values: Float) -> Float:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""
         return np.asarray(values[:2] + values[2] * self.away + values[3] * self.turned)
 
+    def shows(self, seen: EdgeReading, hidden: Mask, told: Float, bodies: int) -> bool:
+        """Whether scenery shows the zoom told (N, 4) by some bodies, where it is read at its place."""
+        with np.errstate(invalid="ignore"):
+            free = ~hidden & _there(seen) & (np.abs(seen.shift) < self.half)
+        return is_shown(np.where(free, seen.shift, np.nan), told @ self.columns.T, bodies > 1 and not self.wide)
+
+    def followed(self, frame: Tensor, hidden: Mask, sizes: Float, past: Float, told: Float) -> Look:
+        """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""
+        best = self._look(frame, hidden, sizes, past, past, told)
+        if best.agreed >= AGREED or self.weight[~hidden[0]].sum() < LEAST_SEEN_SHARE * self.weight.sum():
+            return best
+        for away in AROUND * self.half:
+            start = past.copy()
+            start[:2] += away
+            other = self._look(frame, hidden, sizes, start, past, told)
+            best = max(best, other, key=lambda look: look.agreed)
+        return best
+
+    def _look(self, frame: Tensor, hidden: Mask, sizes: Float, start: Float, past: Float, told: Float) -> Look:
+        """What pieces show of a frame (1, H, W, 3) about where a motion (4,) would have moved them."""
+        before, past = past, start
+        for _ in range(2):
+            off = np.round(self.displacement(past)).astype(np.int64)
+            found, _ = read_edges(frame, self.edges, off)
+            total = found.shift + (off * self.edges.normal).sum(axis=1)
+            whole = replace(found, shift=total)
+            now, sure = self.fit(whole, hidden, sizes, told[None], near=found.shift, past=before)
+            if sure[0]:
+                past = now[0]
+        with np.errstate(invalid="ignore"):
+            agree = ~hidden & _there(found) & (np.abs(total - past @ self.columns.T) < ROBUST + self.edges.noise)
+        shown = self.weight[~hidden[0]].sum()
+        return Look(past, bool(sure[0]), whole, float(self.weight[agree[0]].sum() / max(shown, 1e-9)))
+
     def fit(
-        self, seen: EdgeReading, hidden: Mask, sizes: Float, near: Float | None = None, past: Float | None = None
+        self,
+        seen: EdgeReading,
+        hidden: Mask,
+        sizes: Float,
+        told: Float,
+        near: Float | None = None,
+        past: Float | None = None,
     ) -> tuple[Float, Mask]:
         """Motions (N, 4), and where enough is seen to tell them (N,).
 
-        near: shifts from where it was looked. past (4,): the motion before; its shift stays in directions that nothing
-        shows, as while a body hides the only edge across one.
+        told (N, 4): the zoom that bodies tell, which stays where scenery does not tell one. near: shifts from where it
+        was looked. past (4,): the motion before; its shift stays in directions that nothing shows, as while a body
+        hides the only edge across one.
         """
         near = seen.shift if near is None else near
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(near) < self.half)
         weight = np.where(free, self.weight, 0.0)
         known = weight.sum(axis=1) > LEAST_SEEN_SHARE * self.weight.sum()
-        before = np.zeros(4) if past is None else np.append(past[:2], [0.0, 0.0])
-        values = before + self._solve(seen.shift - self.columns @ before, weight, self.prior)
+        before = told + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
+        shift = seen.shift - before @ self.columns.T
+        values = before + self._solve(shift, weight, self.prior)
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
             prior = np.where([0, 0, 1, 0], NO_MOTION, self.prior)
-            values[other] = before + self._solve((seen.shift - self.columns @ before)[other], weight[other], prior)
-        values[~known] = 0.0
+            values[other] = before[other] + self._solve(shift[other], weight[other], prior)
+        values[~known] = told[~known]
         return values, known
 
     def _solve(self, shift: Float, weight: Float, prior: Float) -> Float:
         shift, values = np.where(weight > 0, shift, 0.0), np.zeros((len(shift), 4))
-        robust = weight
         for _ in range(PASSES):
+            # From the motion that is expected: what most pieces say counts, also where others agree on a compromise.
+            rest = np.abs(shift - values @ self.columns.T)
+            robust = weight / (1 + (rest / ROBUST) ** 2)
             matrix = np.einsum("np,pi,pj->nij", robust, self.columns, self.columns) + np.diag(1 / prior**2)
             right = np.einsum("np,pi->ni", robust * shift, self.columns)
             values = np.linalg.solve(matrix, right[..., None])[..., 0]
-            rest = np.abs(shift - values @ self.columns.T)
-            robust = weight * ROBUST / np.maximum(rest, ROBUST)
         return values
 
 

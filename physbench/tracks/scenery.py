@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.tracks.camera_motion import STEP_RANGE, CameraMotion, camera_motion
+from physbench.tracks.camera_zoom import common_growth, growth, is_shown
 from physbench.tracks.fixed_edges import FixedEdges, brightness, fixed_edges
-from physbench.tracks.visibility import FULL_VIEW
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PLAIN
 from physbench.world.silhouettes import boxes, shown
@@ -40,7 +40,6 @@ EDGE_COLOUR = 30.0  # levels between the colours of a grey body's edge, from whi
 EDGE_ERROR = 5.0  # px x levels: over an edge's contrast, by how much a codec may move it
 SIZE_CHANGE = 0.15  # of the width between two sides, by which a body grows or shrinks that is not the same any more
 FACING = -0.95  # cosine between the normals of two sides that face away from each other
-WHOLE_SIZE = (0.7, 1.6)  # of an object's area; sizes of others tell no zoom
 STAR_ERROR, STAR_SDS = 0.15, 2.0  # px, and sds of its position, by which a star may be off and shows no shift
 
 
@@ -62,24 +61,29 @@ class SeenBodies:
     position_sd: Float  # (N, K)
     centre: Float  # (N, K, 2) of the blobs, NaN where there is none
     area: Float  # (N, K)
+    cut: Mask  # (N, K) by the border
     chroma: Float  # (N, K) over that in the context frames
 
 
 def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTracks:
     """Read fixed bodies and the camera in predicted frames (N, H, W, 3) u8."""
     count, edges = len(frames), fixed_edges(clip)
+    grown = growth(clip, seen.area, seen.cut)
+    bodies, sizes = int(np.isfinite(grown).any(axis=0).sum()), _median(grown)
+    zoom = common_growth(grown, clip.spec.fps) if bodies else np.zeros(count)
     if edges is None or not count:
-        camera = np.zeros((count, 4))
-        camera[:, :2] = _star_shift(clip, seen)
-        return SceneryTracks((), camera, np.zeros((count, 0)), np.zeros((count, 0), dtype=bool))
-    area, chroma = seen.area, seen.chroma
+        return SceneryTracks(
+            (), _star_camera(clip, seen, zoom, bodies), np.zeros((count, 0)), np.zeros((count, 0), bool)
+        )
     hidden = _hidden(clip, edges, seen.centre)
-    moved = camera_motion(frames, edges, hidden, _sizes(clip, area))
-    reach = min(edges.size) / 2
-    camera = moved.values / np.array([1.0, 1.0, reach, reach])
-    camera[:, :2] *= edges.factor
+    moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
+    camera = moved.camera(edges)
+    if camera.any():  # bodies cover other pieces than it seemed
+        hidden = _hidden(clip, edges, without_camera(clip, camera, seen.centre))
+        moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
+        camera = moved.camera(edges)
     off, lost = _bodies(
-        edges, moved, hidden, _style(frames, edges, chroma), 1 + 2 * round(FLICKER_TIME / 2 * clip.spec.fps)
+        edges, moved, hidden, _style(frames, edges, seen.chroma), 1 + 2 * round(FLICKER_TIME / 2 * clip.spec.fps)
     )
     return SceneryTracks(edges.bodies, camera, off * edges.factor, lost)
 
@@ -94,21 +98,28 @@ def shown_directions(clip: Clip) -> Float:
     return np.asarray(np.einsum("p,pi,pj->ij", edges.length, edges.normal, edges.normal))
 
 
-def _star_shift(clip: Clip, seen: SeenBodies) -> Float:
-    """By how far (N, 2) px a fixed body with a hue is off: the camera's shift where no other scenery shows one.
+def _star_camera(clip: Clip, seen: SeenBodies, zoom: Float, bodies: int) -> Float:
+    """The camera (N, 4), see `SceneryTracks`, where no other scenery shows it: by a fixed body with a hue, if any.
 
-    What its own position is uncertain by is left out, and where it is not seen it is as before.
+    Its shift is how far such a star is off. What its own position is uncertain by is left out, and where it is not seen
+    it is as before. The zoom is what all bodies share, if the star is where that takes it.
     """
+    camera = np.zeros((len(seen.position), 4))
     fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
+    place = clip.px_positions()[clip.handover, fixed]  # (S, 2)
+    out = (place - np.array([clip.spec.width, clip.spec.height]) / 2) * zoom[:, None, None]  # (N, S, 2)
+    if zoom.any() and is_shown((seen.position[:, fixed] - place).ravel(), out.ravel(), bodies > 1):
+        camera[:, 2] = zoom
     if not fixed:
-        return np.zeros((len(seen.position), 2))
-    off = (seen.position - clip.px_positions()[clip.handover])[:, fixed[0]]
+        return camera
+    off = seen.position[:, fixed[0]] - place[0] - (out[:, 0] if camera.any() else 0.0)
     far = np.linalg.norm(off, axis=-1)
     least = np.maximum(STAR_ERROR, STAR_SDS * seen.position_sd[:, fixed[0]])
     with np.errstate(invalid="ignore"):
         off = off * np.maximum(0.0, 1 - least / np.maximum(far, 1e-9))[:, None]
     at = np.maximum.accumulate(np.where(np.isfinite(off[:, 0]), np.arange(len(off)), -1))
-    return np.where(at[:, None] >= 0, off[np.maximum(at, 0)], 0.0)
+    camera[:, :2] = np.where(at[:, None] >= 0, off[np.maximum(at, 0)], 0.0)
+    return camera
 
 
 def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
@@ -152,15 +163,10 @@ def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:
     return math.hypot(size[axes[0]], size[axes[1]])
 
 
-def _sizes(clip: Clip, area: Float) -> Float:
-    """How much larger (N,) the bodies are seen than they are, median; NaN where none is seen whole."""
-    window = slice(clip.handover + 1, clip.handover + 1 + len(area))
-    whole = np.maximum(clip.full_area[window][:, list(clip.tracked)].astype(np.float64), 1.0)
-    ratio = area / whole
-    known = (clip.visible_share()[window] > FULL_VIEW) & (ratio > WHOLE_SIZE[0]) & (ratio < WHOLE_SIZE[1])
-    found = np.full(len(area), np.nan)
-    rows = known.any(axis=1)
-    found[rows] = np.nanmedian(np.where(known, np.sqrt(ratio), np.nan)[rows], axis=1)
+def _median(grown: Float) -> Float:
+    """Median (N,) of what is known of values (N, K); NaN where nothing is."""
+    found, some = np.full(len(grown), np.nan), np.isfinite(grown).any(axis=1)
+    found[some] = np.nanmedian(grown[some], axis=1)
     return found
 
 

@@ -118,10 +118,11 @@ def touched(stats: Float) -> Flags:
     return beside
 
 
-def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks:
+def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Float | None = None) -> Tracks:
     """Tracks from what is known of the objects and what was measured.
 
-    zoom: px of the frames per px at the size at which they were tracked.
+    zoom: px of the frames per px at the size at which they were tracked. grown (N,): how much larger a camera that
+    moves in shows everything, in length; its tracks are those that it sees.
     """
     total, objects, count = len(shown.times), len(shown.names), len(seen.area)
     position = np.full((total, objects, 2), np.nan)
@@ -131,19 +132,20 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
     duplicates = np.zeros((total, objects), dtype=np.uint8)
     hallucinations = np.zeros(total, dtype=np.uint8)
     least = lasting_frames(shown.fps)
+    larger = np.ones(count) if grown is None else grown**2  # of areas
     for k in range(objects):
         full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
-        place, sd = _positions(seen, k, full / zoom**2, shown, zoom)
+        place, sd = _positions(seen, k, full / zoom**2, larger, shown, zoom)
         shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
         shown_area = np.maximum(shown_area, 0.0) * zoom**2
-        state[:count, k], known = _states(shown_area, shown.visible[:count, k], full, seen.stats[:, k], least)
+        state[:count, k], known = _states(shown_area / larger, shown.visible[:count, k], full, seen.stats[:, k], least)
         place[~known] = np.nan
         sd = np.where(np.isnan(place[:, 0]), np.nan, sd)
         position[:count, k], position_sd[:count, k] = place * zoom, sd * zoom
         area[:count, k] = shown_area
         hue[:count, k] = np.where(shown_area > 0, seen.hue[:, k], np.nan)
         chroma[:count, k] = np.where(shown_area > 0, seen.chroma[:, k], np.nan)
-        shape[:count, k] = _shape(seen, k, full / zoom**2, shown, zoom)
+        shape[:count, k] = _shape(seen, k, full / zoom**2, larger, shown, zoom)
         duplicates[:count, k] = seen.choice.duplicates[:, k]
     hallucinations[:count] = seen.choice.hallucinations
     return Tracks(
@@ -162,9 +164,9 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
     )
 
 
-def _shape(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zoom: float) -> Float:
+def _shape(seen: BlobMeasurements, k: int, full: float, larger: Float, shown: TrueAreas, zoom: float) -> Float:
     """How far the shape of object k is from its own (N,), see outline.shape_change."""
-    stats, ratio = seen.stats[:, k], seen.area[:, k] / full
+    stats, ratio = seen.stats[:, k], seen.area[:, k] / (full * larger)
     radius, count = float(np.sqrt(full / np.pi)), len(stats)
     alone = ~touched(stats) & (ratio > outline.WHOLE_ALONE[0]) & (ratio < outline.WHOLE_ALONE[1])
     beside = (stats[:, BORDER] == 0) & (ratio > outline.WHOLE_BESIDE[0]) & (ratio < outline.WHOLE_BESIDE[1])
@@ -180,11 +182,13 @@ def _grown(seen: BlobMeasurements, k: int, full: float) -> Flags:
     return seen.choice.area[:, k] > OVERFLOW * patch_area(float(np.sqrt(full / np.pi)))
 
 
-def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zoom: float) -> tuple[Float, Float]:
+def _positions(
+    seen: BlobMeasurements, k: int, full: float, larger: Float, shown: TrueAreas, zoom: float
+) -> tuple[Float, Float]:
     """Centres (N, 2) and their standard deviations (N,) px; NaN where what is seen does not determine them."""
     stats, fits, body = seen.stats[:, k], seen.fits[:, k], shown.bodies[k]
     radius, middle = np.sqrt(full / np.pi), shown.middle / zoom
-    ratio = seen.area[:, k] / full
+    ratio = seen.area[:, k] / (full * larger)
     mass = np.maximum(stats[:, MASS], 1e-9)
     beside = touched(stats)
     round_blob = _axes_ratio(stats) < ROUND

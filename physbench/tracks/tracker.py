@@ -30,9 +30,9 @@ from physbench.errors import PhysbenchError
 from physbench.tracks import blobs, disc_fit, intruders, label_maps, patches
 from physbench.tracks.camera_motion import steadied
 from physbench.tracks.colour import Colours, colours_of
-from physbench.tracks.scenery import SeenBodies, observe_scenery, without_camera
+from physbench.tracks.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.tracks.track_states import DECIMALS, WHOLE_SHARE, BlobMeasurements, TrueAreas, tracks_from
-from physbench.tracks.tracks import Tracks
+from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import BACKGROUND_GREY, PLAIN
 
@@ -110,7 +110,13 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     truth = _true_scenery(clip, context)
     lit = clip.spec.look != PLAIN  # in the plain look all light comes from the camera
     seen, maps = _see(small, target, colours, context, truth.screens.to(small.device), fps, lit)
-    found = _with_scenery(clip, tracks_from(shown, seen, zoom), video, seen.choice.centre * zoom)
+    found = tracks_from(shown, seen, zoom)
+    scenery = _scenery(clip, found, video, seen.choice.centre * zoom)
+    if scenery.camera[:, 2].any():
+        grown = np.ones(len(video))
+        grown[context:] += scenery.camera[:, 2]
+        found = tracks_from(shown, seen, zoom, grown)
+    found = _without_camera(clip, found, scenery)
     smallest = 2 * float(target.radius.min()) / maps.factor
     shadow = 0.0 if clip.spec.look == PLAIN else SHADOW_REACH * float(target.radius.max()) / maps.factor
     return _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
@@ -133,15 +139,26 @@ def _with_intruders(
     return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
 
 
-def _with_scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> Tracks:
-    """Tracks as a camera that stands still would have them, with what fixed bodies do; centre (N, K, 2) px."""
-    context, count = found.context, len(video)
-    part, total = slice(context, count), len(found.times)
+def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> SceneryTracks:
+    """What fixed bodies and the camera do; centre (N, K, 2) px of blobs."""
+    context = found.context
+    part = slice(context, len(video))
     assert found.chroma is not None
     bodies = SeenBodies(
-        found.position[part], found.position_sd[part], centre[context:], found.area[part], found.chroma[part]
+        found.position[part],
+        found.position_sd[part],
+        centre[context:],
+        found.area[part],
+        found.state[part] == Visibility.CLIPPED,
+        found.chroma[part],
     )
-    scenery = observe_scenery(clip, video[context:], bodies)
+    return observe_scenery(clip, video[context:], bodies)
+
+
+def _without_camera(clip: Clip, found: Tracks, scenery: SceneryTracks) -> Tracks:
+    """Tracks as a camera that stands still would have them, with what fixed bodies do."""
+    total = len(found.times)
+    part = slice(found.context, found.context + len(scenery.camera))
     position, area, camera = found.position.copy(), found.area.copy(), np.zeros((total, 4))
     camera[part] = scenery.camera
     position[part] = without_camera(clip, scenery.camera, position[part])

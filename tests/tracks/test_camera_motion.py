@@ -30,12 +30,14 @@ def test_a_shift_stays_where_its_only_edges_are_hidden(design: tuple[Design, np.
     shift = known.columns @ np.array([3.0, 2.0, 0.1 * known.reach, 0.0])
     near = np.zeros_like(shift)[None]
     past = np.array([3.0, 2.0, 0.0, 0.0])
-    found, told = known.fit(seen(shift), sideways[None], np.array([sizes]), near=near, past=past)
+    found, told = known.fit(seen(shift), sideways[None], np.array([sizes]), np.zeros((1, 4)), near, past)
     assert told.all() and found[0, 0] == pytest.approx(3.0, abs=0.3)
 
 
 def test_what_is_seen_is_followed(design: tuple[Design, np.ndarray]) -> None:
     known, sideways = design
     moved = np.array([1.5, -0.5, 0.0, 0.0])
-    found, told = known.fit(seen(known.columns @ moved), np.zeros((1, len(sideways)), dtype=bool), np.ones(1))
+    found, told = known.fit(
+        seen(known.columns @ moved), np.zeros((1, len(sideways)), dtype=bool), np.ones(1), np.zeros((1, 4))
+    )
     assert told.all() and found[0] == pytest.approx(moved, abs=0.05)
