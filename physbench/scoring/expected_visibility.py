@@ -35,8 +35,9 @@ from physbench.tracks.visibility import (
     VISIBLE_SHARE,
     detected,
     has_position,
+    in_frame,
     inside_view,
-    truth_visible,
+    truth_framed,
     whole_area,
 )
 from physbench.world.camera import px_from_plane
@@ -241,14 +242,15 @@ def expected_visible(clip: Clip, tracks: Tracks, continuations: Mapping[int, Law
 
     continuations: of the same tracks, by their columns; ground truth alone decides for other objects. there: `present`.
     """
-    expected = truth_visible(clip, tracks.context)
+    expected = truth_framed(clip, tracks)
     for column, each in continuations.items():
         trajectory = each.trajectory
         hidden = trajectory.inside & (trajectory.share < VISIBLE_SHARE + SHARE_MARGIN)
         outside = ~trajectory.inside & np.isfinite(trajectory.position[:, 0])
         away = hidden | _left_view(tracks.times, outside, there[:, column])
         away[each.until :] = False
-        shown = trajectory.inside & (trajectory.share >= VISIBLE_SHARE)
+        framed = in_frame(clip, tracks, trajectory.position)
+        shown = trajectory.inside & (trajectory.share >= VISIBLE_SHARE) & framed
         expected[:, column] = (expected[:, column] | shown) & ~(away & ~there[:, column])
     expected[: tracks.context] = False
     return expected

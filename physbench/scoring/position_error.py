@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import has_position, tracked_with_gaps, truth_visible
+from physbench.tracks.visibility import has_position, tracked_with_gaps, truth_framed, truth_visible
 
 
 def error_curve(clip: Clip, tracks: Tracks) -> NDArray[np.float64]:
@@ -21,7 +21,7 @@ def error_curve(clip: Clip, tracks: Tracks) -> NDArray[np.float64]:
         (T, K) diameters. NaN where ground truth does not show the object, and in short gaps without a position; inf
         where it is shown and absent.
     """
-    expected = truth_visible(clip, tracks.context)
+    expected = truth_framed(clip, tracks)
     error = _distance(clip, tracks)
     error[~has_position(tracks) | ~expected] = np.nan
     error[expected & ~tracked_with_gaps(clip, tracks)] = np.inf

@@ -15,7 +15,7 @@ from physbench.shadowing.rival_motions import distance_of_rivals
 from physbench.shadowing.sight_model import SightModel, sight_model
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import MAX_GAP, detected, has_position, tracked_with_gaps, truth_visible
+from physbench.tracks.visibility import MAX_GAP, detected, has_position, tracked_with_gaps, truth_framed
 from physbench.world.camera import depth_axis, looking, plane_from_px, plane_from_world
 from physbench.world.scene import PHYSICS_HZ
 from physbench.world.silhouettes import apparent_radius
@@ -142,7 +142,7 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     position = np.where((sd <= MAX_POSITION_SD)[..., None], position, np.nan)
     window = clip.window(tracks.context)
-    expected_visible = truth_visible(clip, tracks.context)[:, columns]
+    expected_visible = truth_framed(clip, tracks)[:, columns]
     # A body that the tracker only carries over a frame without seeing it is not present.
     present = (tracked_with_gaps(clip, tracks) & (has_position(tracks) | detected(clip, tracks)))[:, columns]
     frames = np.arange(window.start, window.stop)

@@ -174,7 +174,8 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Float, shown: Tr
     learnt = whole & (shown.visible[:count, k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(count) < shown.context)
     sd = outline.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius)
     sphere, window = shown.bodies[k].shape == "sphere", 2 * lasting_frames(shown.fps) - 1
-    return outline.shape_change(stats[:, OUTLINE], sd, stats[:, [X, Y]], whole, learnt, sphere, radius, window)
+    scaled = stats[:, OUTLINE] / larger[:, None] ** (np.array([2, 2, 3, 4]) / 2)  # moments of that order of a length
+    return outline.shape_change(scaled, sd, stats[:, [X, Y]], whole, learnt, sphere, radius, window)
 
 
 def _grown(seen: BlobMeasurements, k: int, full: float) -> Flags:

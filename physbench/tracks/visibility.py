@@ -19,6 +19,7 @@ FULL_VIEW = 0.95  # from here on nothing of it counts as hidden
 POSITION_SHARE = 0.5  # from here on the visible part gives a position
 MIN_DETECTED_SHARE = 0.1  # a smaller blob is no detection
 MAX_AREA_RATIO = 1.25  # a larger blob is not this object, or not only it
+MOST_CAMERA = (0.02, 0.05)  # of the picture's sides, and more in every second: shift, zoom or turn that only frames
 MAX_GAP = 0.5  # s; an object that is detected without a position for longer counts as absent
 
 Array = NDArray[np.float64]
@@ -45,6 +46,37 @@ def truth_visible(clip: Clip, context: int) -> Mask:
     mask = (clip.visible_share()[clip.window(context)] >= VISIBLE_SHARE) & inside_view(clip, context)
     mask[:context] = False
     return np.asarray(mask)
+
+
+def in_frame(clip: Clip, tracks: Tracks, position: Array) -> Mask:
+    """Where places (C + T, ...) px, 2 on the last axis, lie in the picture that the camera of a prediction shows.
+
+    A camera that should stand still and moves slowly takes out of the view what it does not show: that is framing. One
+    that moves faster than MOST_CAMERA excuses nothing.
+    """
+    if tracks.camera is None:
+        return np.ones(position.shape[:-1], dtype=bool)
+    size = np.array([clip.spec.width, clip.spec.height], dtype=np.float64)
+    x, y, zoom, turn = tracks.camera.T.reshape(4, len(tracks.camera), *[1] * (position.ndim - 2))
+    away = position - size / 2
+    shown = np.stack(
+        [
+            size[0] / 2 + x + (1 + zoom) * away[..., 0] - turn * away[..., 1],
+            size[1] / 2 + y + (1 + zoom) * away[..., 1] + turn * away[..., 0],
+        ],
+        axis=-1,
+    )
+    most = MOST_CAMERA[0] + MOST_CAMERA[1] * np.maximum(tracks.times, 0.0)
+    slow = np.abs(tracks.camera / [*size, 1.0, 1.0]).max(axis=1) <= most
+    with np.errstate(invalid="ignore"):
+        inside = np.all((shown >= 0) & (shown <= size), axis=-1)
+    return np.asarray(inside | ~slow.reshape(x.shape) | np.isnan(position[..., 0]))
+
+
+def truth_framed(clip: Clip, tracks: Tracks) -> Mask:
+    """`truth_visible`, where the camera of a prediction frames it (C + T, K)."""
+    here = clip.px_positions()[clip.window(tracks.context)]
+    return truth_visible(clip, tracks.context) & in_frame(clip, tracks, here)
 
 
 def whole_area(clip: Clip, context: int) -> Array:

@@ -140,16 +140,25 @@ def camera(clip: Clip, *, pan: float = 0.0, zoom: float = 0.0, roll: float = 0.0
 
 
 def filmed(frames: Image, times: Float, *, pan: float = 0.0, zoom: float = 0.0, roll: float = 0.0) -> Image:
-    """Frames (T, H, W, 3) as a camera shows them that moves since time 0."""
+    """Frames (T, H, W, 3) as a camera shows them that moves since time 0.
+
+    Beyond their border it shows what the border mostly showed: no body that is cut there goes on.
+    """
     middle = (np.array(frames.shape[1:3]) - 1) / 2
+    beyond = np.median(frames, axis=0)
+    inside = np.ones(frames.shape[1:3])
     found = np.empty_like(frames)
     for t, time in enumerate(times):
         angle, grow = np.radians(roll * time), 1 + zoom * time
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / grow
         offset = middle - matrix @ (middle - np.array([0.0, pan * time]))
+        shown = affine_transform(inside, matrix, offset, order=1) > 1 - 1e-6
         for channel in range(3):
-            part = frames[t, ..., channel].astype(np.float64)
-            found[t, ..., channel] = np.rint(affine_transform(part, matrix, offset, order=1, mode="nearest"))
+            part, rest = (
+                affine_transform(each[..., channel].astype(np.float64), matrix, offset, order=1, mode="nearest")
+                for each in (frames[t], beyond)
+            )
+            found[t, ..., channel] = np.rint(np.where(shown, part, rest))
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -116,6 +118,102 @@ def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     time, name = float(candidates.times[at]), candidates.scene.bodies[index].name
     look = Look(time, name, size=severity, lift=lift(candidates, index, at, severity))
     return ViolationPlan((ViolationEvent(time, name),), looks=(look,))
+
+
+@violation(
+    "shrink",
+    group="looks",
+    unit="%/s",
+    meaning="every measure of a body shrinks by s per cent of what it was in every second",
+    severities=(2.0, 5.0, 10.0),
+    main=5.0,
+    allowed=(-50.0, 50.0),
+)
+def shrink(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """From the hand-over on, evenly, down to a tenth; it moves as before."""
+    return _sized(candidates, rng, lambda time: max(1 - severity / 100 * time, 0.1))
+
+
+@violation(
+    "breathe",
+    group="looks",
+    unit="%",
+    meaning="every measure of a body swings by s per cent of what it was, once a second",
+    severities=(4.0, 8.0, 16.0),
+    main=8.0,
+    allowed=(0.0, 50.0),
+)
+def breathe(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """From the hand-over on; it moves as before."""
+    return _sized(candidates, rng, lambda time: 1 + severity / 100 * float(np.sin(2 * np.pi * time)))
+
+
+@violation(
+    "hue-drift",
+    group="looks",
+    unit="deg/s",
+    meaning="the hue of a body turns at s, and no other one does",
+    severities=(2.0, 5.0, 15.0),
+    main=5.0,
+    allowed=(-360.0, 360.0),
+)
+def hue_drift(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """From the hand-over on. A body whose hue is the only one in view does what a picture does whose hues turn."""
+    index, _, name = _somewhere(candidates, rng)
+    others = [i for i in candidates.scene.tracked if i != index]
+    if not any(candidates.in_view(i)[: _beat(candidates)].any() for i in others):
+        raise Inapplicable("no other body in view tells its hue from that of the picture")
+    body = candidates.scene.bodies[index]
+    looks = (Look(a, name, until=b, colour=turned(body, severity * b)) for a, b in _steps(candidates))
+    return ViolationPlan((ViolationEvent(0.0, name),), looks=tuple(looks))
+
+
+@violation(
+    "scenery-vanish",
+    group="looks",
+    unit="",
+    meaning="a floor, a wall, a ramp or a screen is gone for good (s = 1: wholly)",
+    severities=(1.0,),
+    main=1.0,
+    allowed=(1.0, 1.0),
+)
+def scenery_vanish(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """At some time in the first half; bodies move as before, as if it were there unseen."""
+    front = candidates.scene.camera.view == "front"
+    shown = [
+        body.name
+        for body in candidates.scene.bodies
+        if body.role == "fixed"
+        and body.hue is None
+        and body.drawn
+        and body.until is None
+        and (front or body.shape != "plane")
+    ]
+    if not shown:
+        raise Inapplicable("no fixed body shows an edge")
+    time = float(rng.choice(candidates.times[(candidates.times > 0.1) & (candidates.times < candidates.times[-1] / 2)]))
+    name = shown[int(rng.integers(len(shown)))]
+    return ViolationPlan((ViolationEvent(time, None),), looks=(Look(time, name, hidden=True),))
+
+
+def _beat(candidates: CandidateEvents) -> int:
+    """Entries of the grid that a second holds."""
+    return int(np.searchsorted(candidates.times, 1.0))
+
+
+def _steps(candidates: CandidateEvents) -> list[tuple[float, float]]:
+    """Begin and end in s of the steps of the grid, from the hand-over on."""
+    return [(float(a), float(b)) for a, b in itertools.pairwise(candidates.times)]
+
+
+def _sized(candidates: CandidateEvents, rng: np.random.Generator, factor: Callable[[float], float]) -> ViolationPlan:
+    """A body drawn larger or smaller by a factor at each time in s, about its middle or from what it lies on."""
+    index, _, name = _somewhere(candidates, rng)
+    looks = (
+        Look(a, name, until=b, size=factor(b), lift=lift(candidates, index, at, factor(b)))
+        for at, (a, b) in enumerate(_steps(candidates), start=1)
+    )
+    return ViolationPlan((ViolationEvent(0.0, name),), looks=tuple(looks))
 
 
 @violation(
