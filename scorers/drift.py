@@ -28,7 +28,7 @@ def nothing_visible(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | N
 
 @scorer(
     id="drift/accuracy",
-    version=5,
+    version=6,
     axis="drift",
     unit="1",
     better="higher",
@@ -50,8 +50,8 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
     An object fails in the first frame in which ground truth shows it and it is absent, or off by more than one of its
     apparent diameters, or by more than 1.5 times the spread of what the context allows, if that is larger. One that is
     shown while ground truth hides it, or has it outside the view, may be off by as much: a ball that has to stay behind
-    a screen and comes out fails. Frames in which it is seen but gives no position, for 0.5 s at most, and one or two in
-    a row without it are skipped. T_p, the
+    a screen and comes out fails. Frames in which it is seen but gives no position, for 0.5 s at most of those with it
+    shown whole, and one or two in a row without it are skipped. T_p, the
     predictability time, is when 32 simulations from states that the context allows spread by more than one diameter
     (80th percentile), at most the horizon. Clips with T_p below 0.3 s are left out.
 

@@ -19,7 +19,7 @@ LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, sma
 
 @scorer(
     id="consistency/shadowing",
-    version=5,
+    version=6,
     axis="consistency",
     unit="1",
     better="higher",
@@ -53,11 +53,11 @@ def shadowing(
     break, with a time and an object, and another one begins after it. E = sum over segments of 2^-(breaks before it) x
     its expected time, over the time in which the object should be visible; a gross break counts 4. S is the explained
     share of expected time before each object's first break. A segment counts if it spans 0.3 s and has 4 known
-    positions, 4 of them predicted. Where a fixed body is off by more than the tolerance, against most of the scenery,
-    all bodies have a break from then on, a gross one where it is gone, and count whether they should be seen or not. A
-    different future that obeys the laws has no break. Not applicable where a scene has no forward model (towers:
-    `consistency/outcome` reads those), and where the context shows no velocity and ground truth no moving object for as
-    long as a segment.
+    positions, 4 of them predicted, or half of those that ground truth itself could give, where these are too few. Where
+    a fixed body is off by more than the tolerance, against most of the scenery, all bodies have a break from then on, a
+    gross one where it is gone, and count whether they should be seen or not. A different future that obeys the laws has
+    no break. Not applicable where a scene has no forward model (towers: `consistency/outcome` reads those), and where
+    the context shows no velocity and ground truth no moving object for as long as a segment.
 
     Further readings, plain means over the tolerances and time: explained (E), shadowing-time (S times the horizon, s),
     behind-join (E where a jump at the hand-over is forgiven), breaks-per-second (per expected object-second),
@@ -136,7 +136,7 @@ def _unseen(free: Shadowing | None) -> dict[str, Reading]:
 
 @scorer(
     id="consistency/strength",
-    version=4,
+    version=5,
     axis="consistency",
     unit="diameters",
     better="lower",

@@ -30,7 +30,7 @@ from validity_curves import CURVES, curves
 
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import AXES
-from physbench.validation.false_breaks import LEVEL, SOURCE
+from physbench.validation.false_breaks import LEVEL, LOW, SOURCE
 from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.publish import shown_readings
 from physbench.validation.source_skill import OVERALL, PORTFOLIO, SKILL
@@ -158,19 +158,27 @@ def _headlines() -> list[str]:
 
 def false_breaks(table: Published) -> str:
     """Share of lawful clips that read as if they broke a law, pooled and by task."""
-    rows = table.rows(LEVEL, STRENGTH, ("reference",))
+    rows = table.rows(LEVEL, [STRENGTH, *_headlines()], ("reference",))
     head = ("", "clips", "share", "at most (95 %)", "bar", "")
 
     def line(row: Row) -> tuple[str, ...]:
-        name = f"strength above {row['source'].removeprefix(SOURCE)}" if row["task"] == "*" else row["task"]
+        name = _beyond(row) if row["task"] == "*" else row["task"]
         shares = ("" if pd.isna(row[column]) else f"{row[column]:.2%}" for column in ("value", "high", "bar"))
         return (name, f"{row['clips']:.0f}", *shares, verdict(row))
 
-    pooled, tasks = rows[rows["task"] == "*"], rows[(rows["task"] != "*") & (rows["clips"] > 0)]
+    pooled = rows[rows["task"] == "*"]
+    tasks = rows[(rows["task"] != "*") & (rows["clips"] > 0) & (rows["reading"] == STRENGTH)]
     of_tasks = _folded(
         "By task: strength above 0.03, at most 6 of 150 clips", markdown(head, map(line, records(tasks)))
     )
     return "\n".join((markdown(head, map(line, records(pooled))), of_tasks))
+
+
+def _beyond(row: Row) -> str:
+    """What lawful clips are counted for: "strength above 0.03", "`permanence/intact` of ground truth below 0.995"."""
+    if row["source"].startswith(LOW):
+        return f"`{row['reading']}` of ground truth below {row['source'].removeprefix(LOW)}"
+    return f"strength above {row['source'].removeprefix(SOURCE)}"
 
 
 def alternatives(table: Published) -> str:

@@ -31,7 +31,8 @@ def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
     window_end = int(np.searchsorted(seen.times, seen.times[frame] + GUESS_WINDOW + 1e-9))
     known = frame + np.flatnonzero(seen.known[frame:window_end, disc])
     found: list[Arc] = []
-    if len(known) < MIN_GUESS_POINTS:
+    # Two places of the context tell a velocity, where ground truth too may show no further one.
+    if len(known) < MIN_GUESS_POINTS and seen.given[known, disc].sum() < 2:
         return found
     free_acceleration = _free_acceleration(problem, disc, frame, seen.position[known[0], disc])
     times = seen.times - seen.times[frame]

@@ -13,9 +13,15 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel
 from physbench.shadowing.rival_motions import distance_of_rivals
 from physbench.shadowing.sight_model import SightModel, sight_model
-from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import MAX_GAP, detected, has_position, tracked_with_gaps, truth_framed
+from physbench.tracks.visibility import (
+    detected,
+    has_position,
+    short_gaps,
+    shown_whole,
+    tracked_with_gaps,
+    truth_framed,
+)
 from physbench.world.camera import depth_axis, looking, plane_from_px, plane_from_world
 from physbench.world.scene import PHYSICS_HZ
 from physbench.world.silhouettes import apparent_radius
@@ -54,6 +60,8 @@ class PlacedBodies:
     min_visible: float = 0.0  # frames x bodies that must be shown, or all is undetermined
     rival_distance: Array | None = None  # (T, N) diameters by which the best simple motion was off; None: not known
     too_brief: tuple[int, ...] = ()  # bodies that even ground truth shows too briefly: not judged
+    #: (T, N) where ground truth shows the body whole, so that its position can be asked; None: everywhere
+    shown_whole: Mask | None = None
     #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
     scenery_off: Array | None = None
 
@@ -121,7 +129,7 @@ class PlacedBodies:
         """The frames before one."""
         part = slice(0, frame)
         names = ["times", "steps", "position", "sd", "expected_visible", "present", "rests"]
-        names += [name for name in ("rival_distance", "scenery_off") if getattr(self, name) is not None]
+        names += [name for name in ("rival_distance", "scenery_off", "shown_whole") if getattr(self, name) is not None]
         return replace(self, **{name: getattr(self, name)[part] for name in names})
 
 
@@ -146,6 +154,9 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
     # A body that the tracker only carries over a frame without seeing it is not present.
     present = (tracked_with_gaps(clip, tracks) & (has_position(tracks) | detected(clip, tracks)))[:, columns]
     frames = np.arange(window.start, window.stop)
+    whole = shown_whole(clip, tracks.context)[:, columns]
+    dt = float(tracks.times[1] - tracks.times[0]) if len(tracks.times) > 1 else 0.0
+    known = np.isfinite(position[..., 0])
     return PlacedBodies(
         tracks.times,
         np.round(tracks.times * PHYSICS_HZ),
@@ -153,11 +164,12 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
         np.maximum(np.where(np.isfinite(sd), sd, MIN_POSITION_SD), MIN_POSITION_SD),
         diameter,
         expected_visible,
-        _present(present, np.isfinite(position[..., 0]), tracks.times),
+        (present & known) | short_gaps(present & ~known, whole, dt),
         _start(clip, model, tracks.times),
         _resting(clip, model)[window],
         sight_model(clip, model.index, model.depth, diameter / 2, frames),
         rival_distance=distance_of_rivals(clip, model.index, frames),
+        shown_whole=whole,
         scenery_off=_scenery_off(clip, tracks, diameter),
     )
 
@@ -175,16 +187,6 @@ def _scenery_off(clip: Clip, tracks: Tracks, diameter: Array) -> Array | None:
     off = tracks.scenery_off.max(axis=1, initial=0.0) / (np.median(diameter) * clip.pixels_per_metre)
     found = np.maximum.accumulate(np.where(gone, np.inf, off))
     return found if found.any() else None
-
-
-def _present(present: Mask, known: Mask, times: Array) -> Mask:
-    """Where a body counts as present (T, N): at most MAX_GAP s in a row without a known position."""
-    present = present.copy()
-    dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
-    for column, unlocated in zip(present.T, (present & ~known).T, strict=True):
-        for run in runs(unlocated):
-            column[run] = len(run) * dt <= MAX_GAP + 1e-9
-    return present
 
 
 def offset(clip: Clip, tracks: Tracks) -> Array:

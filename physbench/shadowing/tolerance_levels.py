@@ -20,7 +20,6 @@ from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSe
 from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, PlacedBodies
 from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS, is_long_enough
 from physbench.tracks.finite_differences import runs
-from physbench.tracks.visibility import MAX_GAP
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -31,6 +30,7 @@ GROSS_BREAKS = 4  # breaks, as which a gross one counts
 REST_SPEED, REST_TIME = 0.1, 0.3  # diameters/s over s: a slower track rests
 REST_SLACK = 1.2  # times that: noise may change the speed of a lawful motion, or of the track, by so much
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
+ASKED_OF_SHOWN = 2  # of so many frames in which ground truth shows a body whole, a position is asked in one
 MAX_LOST_TIME = 0.2  # s without a body that should be visible: it is lost
 STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters; the last is 1.98
 
@@ -132,7 +132,7 @@ def _shows_enough(seen: PlacedBodies) -> bool:
 
 def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> tuple[Array, Mask, Mask]:
     """Weight of each frame, whether it lies before the first break, and whether its segment is too short (T, N)."""
-    shape, dt = seen.expected_visible.shape, float(seen.times[1] - seen.times[0])
+    shape = seen.expected_visible.shape
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     # A track that trembles about a position rests there, if its lawful motion rests.
     still = resting(seen, seen.position) | resting(seen, segments.position, REST_SPEED / REST_SLACK)
@@ -140,16 +140,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     for arc in segments.arcs:
         n, part = arc.disc, slice(arc.first, arc.last)
         before = segments.breaks_until(n, arc.first)
-        known = arc.first + np.flatnonzero(seen.known[part, n])
-        expected_visible = arc.first + np.flatnonzero(seen.expected_visible[part, n])
-        sure = int(seen.known[expected_visible, n].sum())  # context alone tells nothing about what follows
-        # A body that should be visible only for a moment, before it is hidden, may be half hidden most of that time.
-        least = (
-            min(MIN_SEGMENT_POINTS, len(expected_visible))
-            if len(expected_visible) * dt > MAX_GAP
-            else min(1, len(expected_visible))
-        )
-        if not is_long_enough(seen.times[known]) or sure < least:
+        if not _is_told(seen, arc, not before):
             short[part, n] = True
             continue
         good = (seen.present | _shown(seen))[part, n] & ~(
@@ -164,6 +155,22 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     weight[moved] *= 0.5
     weight[lost] *= 0.5 ** (GROSS_BREAKS - 1)
     return weight, first, short
+
+
+def _is_told(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
+    """Whether enough of a segment is seen to count.
+
+    No prediction is asked for what ground truth does not show. It may show a body whole for a few frames or none,
+    before that is hidden for good: where the context tells how it moves, half of these places are enough.
+    """
+    n, part = arc.disc, slice(arc.first, arc.last)
+    known, expected = seen.known[part, n], seen.expected_visible[part, n]
+    whole = np.ones(len(seen.times), dtype=bool) if seen.shown_whole is None else seen.shown_whole[:, n]
+    # Context alone tells nothing about what follows.
+    if (known & expected).sum() < min(MIN_SEGMENT_POINTS, (whole[part] & expected).sum() // ASKED_OF_SHOWN):
+        return False
+    shown_briefly = not is_long_enough(seen.times[whole][::ASKED_OF_SHOWN])
+    return is_long_enough(seen.times[part][known]) or bool(unbroken and shown_briefly and seen.tells_velocity[n])
 
 
 def scenery_broken(seen: PlacedBodies, tolerance: float) -> tuple[Mask, Mask]:

@@ -79,6 +79,16 @@ def truth_framed(clip: Clip, tracks: Tracks) -> Mask:
     return truth_visible(clip, tracks.context) & in_frame(clip, tracks, here)
 
 
+def shown_whole(clip: Clip, context: int) -> Mask:
+    """Where ground truth shows an object whole, its centre in the image (C + T, K): its position can be asked there.
+
+    Of what is partly hidden or cut by the border a tracker may give no position, of ground truth out of a video
+    neither.
+    """
+    share = clip.visible_share()[clip.window(context)]
+    return np.asarray((share >= FULL_VIEW) & inside_view(clip, context))
+
+
 def whole_area(clip: Clip, context: int) -> Array:
     """Area of each object without occlusion and border (C + T, K) px."""
     return clip.full_area[clip.window(context)][:, list(clip.tracked)].astype(np.float64)
@@ -108,8 +118,8 @@ def tracked_with_gaps(clip: Clip, tracks: Tracks) -> Mask:
     """Where an object that ground truth shows has a position, or is present in a short gap without one.
 
     In a gap the silhouette gives no position: the object is partly hidden, or cut by the border, or lost for a frame or
-    two. An object in a gap of more than MAX_GAP, or one that is far too large, such as a picture all of its hue, counts
-    as absent.
+    two. An object in a gap of more than MAX_GAP in which ground truth shows it whole, or one that is far too large,
+    such as a picture all of its hue, counts as absent.
 
     Args:
         clip: ground truth.
@@ -121,8 +131,13 @@ def tracked_with_gaps(clip: Clip, tracks: Tracks) -> Mask:
     expected, placed = truth_visible(clip, tracks.context), has_position(tracks)
     small_enough = tracks.area <= MAX_AREA_RATIO * whole_area(clip, tracks.context)
     gap = expected & _present(tracks) & ~placed & small_enough
-    dt = 1 / clip.spec.fps
-    for column in gap.T:
+    return np.asarray(expected & (placed | short_gaps(gap, shown_whole(clip, tracks.context), 1 / clip.spec.fps)))
+
+
+def short_gaps(gap: Mask, whole: Mask, dt: float) -> Mask:
+    """Gaps (T, K) of which at most MAX_GAP, in frames dt s apart, are frames with the object shown whole (T, K)."""
+    found = gap.copy()
+    for column, plain in zip(found.T, whole.T, strict=True):
         for run in runs(column):
-            column[run] = len(run) * dt <= MAX_GAP + 1e-9
-    return np.asarray(expected & (placed | gap))
+            column[run] = plain[run].sum() * dt <= MAX_GAP + 1e-9
+    return found

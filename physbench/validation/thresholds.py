@@ -20,6 +20,7 @@ Measure = Literal["auroc", "located", "quality", "skill", "broken"]
 
 BAR_MARGIN = 0.02
 FALSE_BREAKS = {0.03: 0.02, 0.08: 0.005}  # strength in diameters: largest share of lawful clips, upper 95 % bound
+LOW_QUALITY = {0.995: 0.02}  # quality of ground truth on an axis: largest share of clips below it, upper 95 % bound
 FALSE_BREAKS_A_TASK = (6, 150)  # of 150 clips of a task, at most, with a strength above the first of them
 ABOVE_STRAIGHT = 0.10  # overall skill of a gaming baseline above that of constant velocity, at most
 LOW_RATE_GAIN = 0.05  # skill that a lasting violation may gain where fewer frames are shown

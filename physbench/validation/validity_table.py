@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from physbench.scoring.scorer_protocol import Scorer
-from physbench.validation.false_breaks import false_break_rows, lawful_strengths
+from physbench.validation.false_breaks import false_break_rows, lawful_qualities, lawful_strengths, low_quality_rows
 from physbench.validation.measured_parts import MeasuredPart
 from physbench.validation.separation import Separation, least_likely_share, mean_of, most_likely_share
 from physbench.validation.source_skill import Fixed, headline_rows, skill_rows
@@ -24,7 +24,7 @@ COLUMNS: Mapping[str, str] = {
     "kind": "violation, picture (breaks no law), stranger (lawful alternative), cheat (gaming baseline), "
     "or reference: the frozen frame",
     "level": "task; family: mean over its tasks; all: mean over families; skill: of the whole table; false breaks: of "
-    "ground truth and near alternatives",
+    "ground truth and near alternatives; below a quality, of ground truth",
     "family": "family of tasks; * for all",
     "task": "id of a task; * for several",
     "reading": "scorer id, or id.key for its further readings; skill/AXIS on rows of level skill",
@@ -78,12 +78,13 @@ def validity_table(
         One long table with the columns COLUMNS.
     """
     better = {each.id: each.better for each in scorers}
-    cells, headlines, strengths = [], [], []
+    cells, headlines, strengths, qualities = [], [], [], []
     for _, parts in tasks:
         readings = readings_of(parts)
         cells.append(task_cells(readings, better, lawful_before))
         headlines.append(headline_rows(readings))
         strengths.append(lawful_strengths(readings, lawful_before))
+        qualities.append(lawful_qualities(readings, lawful_before))
     of_tasks = pd.concat(cells, ignore_index=True)
     families = _mean_cells(of_tasks, [*CELL, "family"]).assign(level="family", task="*")
     every = _mean_cells(families, CELL).assign(level="all", family="*", task="*")
@@ -91,6 +92,7 @@ def validity_table(
     rows = [
         *map(_estimated, records(measured)),
         *false_break_rows(pd.concat(strengths, ignore_index=True)),
+        *low_quality_rows(pd.concat(qualities, ignore_index=True)),
         *skill_rows(pd.concat(headlines, ignore_index=True), fixed, seed),
     ]
     table = pd.DataFrame(rows).reindex(columns=[*COLUMNS]).reset_index(drop=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from physbench.validation.false_breaks import LEVEL, SOURCE
+from physbench.validation.false_breaks import LEVEL
 from physbench.validation.source_skill import SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
 from physbench.validation.table_file import records
@@ -26,7 +26,8 @@ TITLES = {
     "stranger": "Lawful alternatives: 0.5 is right. A far one makes one declared jump at the hand-over; waived: its "
     "context is one frame, which shows no velocity, and only its quality (Q) is given",
     "cheat": "Gaming baselines: skill, overall at most 0.10 above constant velocity (cheat-straight)",
-    LEVEL: "False breaks: clips whose ground truth or near alternatives have a larger strength, with upper 95 % bound",
+    LEVEL: "False breaks: clips whose ground truth or near alternatives have a larger strength, or ground truth a "
+    "lower quality, with upper 95 % bound",
 }
 BEST = "best other (of half the clips or more)"
 TEXT_COLUMNS = ("family", "task", "reading", BEST)  # columns of text, beside the first one
@@ -179,11 +180,11 @@ def _last(kind: str, source: str, group: pd.DataFrame) -> str:
 
 
 def _false_breaks(lawful: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    head = ["reading", "diameters", "task", "clips", "share", "at most", "bar", ""]
+    head = ["reading", "beyond", "task", "clips", "share", "at most", "bar", ""]
     rows = []
     for row in records(lawful):
-        met = {1.0: "met", 0.0: "not met"}.get(row["met"], "too few")
-        shares = (f"{row[name]:.2%}" for name in ("value", "high", "bar"))
-        diameters = row["source"].removeprefix(SOURCE)
-        rows.append([row["reading"], diameters, row["task"], f"{row['clips']:.0f}", *shares, met])
+        met = {1.0: "met", 0.0: "not met"}.get(row["met"], "" if np.isnan(row["bar"]) else "too few")
+        shares = ("" if np.isnan(row[name]) else f"{row[name]:.2%}" for name in ("value", "high", "bar"))
+        beyond = row["source"].removeprefix("lawful ")
+        rows.append([row["reading"], beyond, row["task"], f"{row['clips']:.0f}", *shares, met])
     return head, rows

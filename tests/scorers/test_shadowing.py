@@ -17,6 +17,7 @@ from physbench.scoring.observation import Observation
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import Reading
 from physbench.shadowing import shadow, tolerance_levels
+from physbench.tracks.tracks import Visibility
 from physbench.world.camera import plane_from_world
 from physbench.world.stepping import simulate_ensemble
 
@@ -124,6 +125,30 @@ def test_a_failed_rollout_fails_where_it_applies(clip_of: ClipOf) -> None:
 def test_nothing_to_be_seen_is_not_lawful(clip_of: ClipOf) -> None:
     clip = clip_of(MEETS)
     assert value(read(clip, np.full_like(true_places(clip), np.nan))) == 0.0
+
+
+@pytest.mark.parametrize("context", [2, 8])
+def test_a_body_without_a_place_where_truth_partly_hides_it_is_judged_by_what_there_is(
+    clip_of: ClipOf, context: int
+) -> None:
+    """A ball that rolls behind a screen from the first frame on: out of a video its places were lost until hidden."""
+    clip = clip_of("occlusion/screen-stop-v1", seed=7009)
+    share = clip.visible_share()[clip.window(context)]
+
+    def reading(places: Places, lost: bool = True) -> dict[str, Reading]:
+        tracks = tracks_at(clip, places, context, NOISE_PX)
+        there = np.isfinite(tracks.position[..., 0]) & (share >= 0.05)
+        partly = (tracks.times > 1e-9)[:, None] & (share < 0.95) & lost
+        tracks.position[partly] = tracks.position_sd[partly] = np.nan
+        tracks.area[partly] *= share[partly]
+        tracks.state[partly] = np.where(there[partly], Visibility.VISIBLE, Visibility.ABSENT)
+        return dict(shadowing.read(Observation(clip, rollout(clip), tracks)))  # type: ignore[arg-type]
+
+    found = reading(true_places(clip))
+    assert value(found) == 1.0 and value(found, "undetermined") == 0.0
+    frozen = np.repeat(true_places(clip)[:1], clip.horizon, axis=0)
+    assert value(reading(frozen, lost=False)) < 0.1
+    assert value(reading(np.full_like(frozen, np.nan))) == 0.0
 
 
 def test_strength_is_read_by_default_and_is_what_a_search_of_its_own_finds(clip_of: ClipOf) -> None:

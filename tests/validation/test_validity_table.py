@@ -133,6 +133,16 @@ def test_false_breaks_are_counted_with_a_bound(table: pd.DataFrame) -> None:
     assert pooled.loc["lawful > 0.03", "met"] == 1.0 and pooled.loc["lawful > 0.08", "met"] == 1.0
 
 
+def test_ground_truth_that_is_not_judged_counts_although_nothing_breaks() -> None:
+    """Quality 0 in one of 1,000 clips, and none where the reading does not apply."""
+    many = [part("truth", s, 0.0 if s == 3 else 0.996, reads=strength(0.01)) for s in range(1000)]
+    many.append(part("truth", 1000, None, "not applicable"))
+    found = validity_table([(TASK, [*many, *(part("freeze", s, 0.0) for s in range(1001))])], [share])
+    rows = found[(found["level"] == "false breaks") & (found["source"] == "lawful < 0.995")].set_index("task")
+    assert rows.loc["*", "value"] == rows.loc[TASK, "value"] == 1 / 1000
+    assert rows.loc["*", "met"] == 1.0 and rows.loc["*", "bar"] == 0.02 and rows.loc["*", "reading"] == READING
+
+
 def test_skill_is_that_of_the_clips_on_which_it_has_something_to_do(table: pd.DataFrame) -> None:
     kick = cell(table, "kick:0.5", "skill", "skill/consistency")
     assert kick["value"] == pytest.approx(0.4) and kick["clips"] == 8 and kick["low"] < 0.4 < kick["high"]
