@@ -41,8 +41,8 @@ from physbench.results.skill import INFORMATIVE_FROM
 from physbench.scoring.predictability import ensemble_states
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.placed_bodies import PlacedBodies
-from physbench.shadowing.shadow import forward_model_of, place_bodies
-from physbench.shadowing.tolerance_levels import TOLERANCES, at_levels, strength
+from physbench.shadowing.shadow import forward_model_of, judge, place_bodies
+from physbench.shadowing.tolerance_levels import quality, strength
 from physbench.tracks.state_tracks import state_tracks
 from physbench.validation.extrapolations import EXTRAPOLATIONS, stay, straight
 from physbench.validation.gaming_baselines import TRUE_LEAD
@@ -109,9 +109,8 @@ def readings(clip: Clip, model: ForwardModel, source: str) -> dict[str, object]:
     """What is read of one source in one clip."""
     problem = Hypothesis(model, seen(clip, model, future(clip, source)))
     begin = time.process_time()
-    levels = at_levels(problem, TOLERANCES)
+    problem, levels = judge(problem)
     middle = time.process_time()
-    lost = np.average([1 - level.quality for level in levels], weights=[level.share for level in levels])
     size = strength(problem, levels)
     seconds = {"seconds": middle - begin, "seconds_of_strength": time.process_time() - middle}
     plain = float(np.mean([(level.explained + level.shadowed) / 2 for level in levels[:3]]))  # as in suite version 2
@@ -119,7 +118,7 @@ def readings(clip: Clip, model: ForwardModel, source: str) -> dict[str, object]:
         "task": clip.row.task,
         "seed": clip.row.seed,
         "source": source,
-        "quality": 1 - float(lost),
+        "quality": quality(levels),
         "plain": plain,
         "strength": size,
         **seconds,

@@ -64,9 +64,9 @@ def shadowing(
     undetermined (share of expected time in segments too short to count); strict, medium, lenient and loose (Q at 0.03,
     0.08, 0.2 and 0.5). At 0.03: first-break (s; the horizon where there is none; the reason names the body), join-jump
     (diameters) and join-kick (m/s; of a break within 0.2 s of the hand-over, 0 without one). jitter (what changes from
-    frame to frame, rms) and offset (of things that stand still) in diameters. Where the context does not show how
-    strongly things are pulled, or what a parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity
-    or the fields, and free parameters) and unseen-factor (that factor).
+    frame to frame, rms; independent noise costs nothing else) and offset (of things that stand still) in diameters.
+    Where the context does not show how strongly things are pulled, or what a parameter is: unseen-constants (Q with one
+    free factor in [0.5, 2] on gravity or the fields, and free parameters) and unseen-factor (that factor).
     """
     found = shadowing
     if found is None:

@@ -24,7 +24,7 @@ def too_unpredictable(
 
 @scorer(
     id="drift/stability",
-    version=5,
+    version=6,
     axis="drift",
     unit="1",
     better="higher",

@@ -40,7 +40,7 @@ class Hypothesis:
 
     def __init__(self, model: ForwardModel, seen: PlacedBodies, factor: float | None = None) -> None:
         """factor: multiplies gravity or the strength of the fields; None: 1."""
-        self.forward, self.seen = model, seen
+        self.forward, self.seen, self.factor = model, seen, factor
         self.simulator = model.simulator(None if factor is None else np.array([factor]))
         self._simulated: deque[tuple[tuple[tuple[Arc, ...], int], int, Trajectory]] = deque(maxlen=KEPT_SIMULATIONS)
         self.guesses: dict[tuple[int, int], tuple[Arc, ...]] = {}  # by body and frame, see `initial_guesses`
@@ -54,6 +54,10 @@ class Hypothesis:
         self._spins = [False] * len(seen.diameter)  # whether that floor makes a body roll
         if world is not None and self.floor >= 0:
             self._spins = (world.friction * world.face_friction[self.floor] > 0).tolist()
+
+    def with_bodies(self, seen: PlacedBodies) -> Hypothesis:
+        """The same laws for bodies that are placed otherwise."""
+        return Hypothesis(self.forward, seen, self.factor)
 
     def state(self, disc: int, face: int, numbers: Array) -> Array:
         """States (K, 6) from the numbers (K, p) of arcs. With friction a body begins with the spin of rolling."""

@@ -64,6 +64,7 @@ class PlacedBodies:
     shown_whole: Mask | None = None
     #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
     scenery_off: Array | None = None
+    noise: Array | None = None  # (T, N, 2) m that was taken off positions (`independent_noise`); None: nothing
 
     @cached_property
     def known(self) -> Mask:
@@ -129,7 +130,8 @@ class PlacedBodies:
         """The frames before one."""
         part = slice(0, frame)
         names = ["times", "steps", "position", "sd", "expected_visible", "present", "rests"]
-        names += [name for name in ("rival_distance", "scenery_off", "shown_whole") if getattr(self, name) is not None]
+        optional = ("rival_distance", "scenery_off", "shown_whole", "noise")
+        names += [name for name in optional if getattr(self, name) is not None]
         return replace(self, **{name: getattr(self, name)[part] for name in names})
 
 

@@ -16,6 +16,7 @@ from physbench.shadowing import tolerance_levels
 from physbench.shadowing.common_shift import without_common_shift
 from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.hypothesis import Hypothesis
+from physbench.shadowing.independent_noise import without_independent_noise
 from physbench.shadowing.min_visibility import briefly_visible, required_visibility
 from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies, from_states, from_tracks, offset
 from physbench.shadowing.tolerance_levels import EXCUSING, TOLERANCES, ToleranceLevel
@@ -29,7 +30,7 @@ Array = NDArray[np.float64]
 class Shadowing:
     """What shadowing finds in one prediction. Shares are 0..1 of counted object-time, means over tolerance levels."""
 
-    problem: Hypothesis  #: the N bodies as tracked in T frames (`problem.seen`) and the forward model
+    problem: Hypothesis  #: the N bodies as judged in T frames (`problem.seen`) and the forward model
     levels: tuple[ToleranceLevel, ...]  #: by rising tolerance, those of TOLERANCES
     factor: float  #: on gravity or the strength of fields; 1 unless it was free
     parameters: Mapping[str, float] = field(default_factory=dict)  #: of the task, that were free; only changed values
@@ -48,8 +49,7 @@ class Shadowing:
     @property
     def quality(self) -> float:
         """Mean of E and S, of time and tolerances as they weigh (`decided_time`)."""
-        lost = [1 - level.quality for level in self.levels]
-        return 1 - float(np.average(lost, weights=[level.share for level in self.levels]))
+        return tolerance_levels.quality(self.levels)
 
     @property
     def explained_after_handover(self) -> float:
@@ -114,8 +114,7 @@ def shadow(
 
     def read(placed: PlacedBodies) -> Shadowing:
         problem = Hypothesis(found.model, placed, None if found.factor == 1.0 else found.factor)
-        levels = tolerance_levels.at_levels(problem, tolerances)
-        return Shadowing(problem, levels, found.factor, found.parameters, shift)
+        return Shadowing(*judge(problem, tolerances), found.factor, found.parameters, shift)
 
     shadowing = read(seen)
     smallest, largest = shadowing.levels[0], shadowing.levels[-1]
@@ -145,8 +144,26 @@ def shadow_states(
     seen = from_states(clip, times, states, model)
     if not seen.tells_velocity.all():
         seen = replace(seen, velocity_prior=velocity_prior(clip, model.index))
-    problem = Hypothesis(model, seen)
-    return Shadowing(problem, tolerance_levels.at_levels(problem, tolerances), 1.0)
+    return Shadowing(*judge(Hypothesis(model, seen), tolerances), 1.0)
+
+
+def judge(
+    problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES
+) -> tuple[Hypothesis, tuple[ToleranceLevel, ...]]:
+    """Read a track at rising tolerances, without its independent noise where that is more lawful.
+
+    Returns:
+        The problem with the bodies as they are judged, and its levels.
+    """
+    levels = tolerance_levels.at_levels(problem, tolerances)
+    quiet = without_independent_noise(problem.seen, levels[-1].segments) if levels[0].breaks else None
+    if quiet is None:
+        return problem, levels
+    other = problem.with_bodies(quiet)
+    return max(
+        ((problem, levels), (other, tolerance_levels.at_levels(other, tolerances))),
+        key=lambda found: tolerance_levels.quality(found[1]),
+    )
 
 
 def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:

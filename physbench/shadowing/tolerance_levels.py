@@ -66,6 +66,12 @@ def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -
     return tuple(found)
 
 
+def quality(levels: tuple[ToleranceLevel, ...]) -> float:
+    """Mean of E and S, of time and tolerances as they weigh (`decided_time`)."""
+    lost = [1 - level.quality for level in levels]
+    return 1 - float(np.average(lost, weights=[level.share for level in levels]))
+
+
 def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float, due: Mask | None = None) -> ToleranceLevel:
     """Shares of lawful segments. due: (T, N) frames that count in any case."""
     weight, first, short = _weights(segments, seen, tolerance)
@@ -226,7 +232,8 @@ def jitter(segments: LawfulSegments, seen: PlacedBodies) -> float:
     d = r(t) - (r(t - 1) + r(t + 1)) / 2; the rms of d over sqrt(3 / 2) is the sd per coordinate of independent noise.
     NaN where no three frames in a row are explained.
     """
-    away = (seen.position - segments.position) / seen.diameter[:, None]
+    position = seen.position if seen.noise is None else seen.position + seen.noise
+    away = (position - segments.position) / seen.diameter[:, None]
     high = (away[1:-1] - (away[:-2] + away[2:]) / 2)[seen.expected_visible[1:-1]]
     high = high[np.isfinite(high).all(axis=-1)]
     return float(np.sqrt((high**2).mean() / 1.5)) if len(high) else float("nan")

@@ -1,4 +1,4 @@
-"""Degraded pictures of a lawful world: blur, noise, flicker, drifting colours. No law is broken."""
+"""Degraded pictures of a lawful world: blur, noise, flicker, drifting colours, trembling. No law is broken."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from physbench.validation.violations.candidate_events import CandidateEvents
 from physbench.validation.violations.violation_plan import Array, Image, ViolationEvent, ViolationPlan, violation
+from physbench.validation.violations.wandering import frame_noise, shifted
 
 WHITE_LEVEL = 255.0
 
@@ -118,3 +119,19 @@ def fade(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
         return _rounded(127.5 + (frames - 127.5) * kept)
 
     return ViolationPlan((ViolationEvent(0.0, None),), treatments=(treat,))
+
+
+@violation(
+    "tremble",
+    group="picture",
+    unit="diameters",
+    meaning="every moving body is drawn off its place by independent Gaussian noise of sd s in x and y in every frame",
+    severities=(0.02, 0.05, 0.1),
+    main=0.05,
+    allowed=(0.001, 1.0),
+    lawful=True,
+)
+def tremble(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """One frame tells nothing of the next: the bodies move as they should, and tremble about it."""
+    noise = frame_noise(candidates, rng)
+    return ViolationPlan((ViolationEvent(0.0, None),), bends=shifted(candidates, severity * noise))

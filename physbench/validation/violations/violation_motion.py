@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from physbench.validation.violations.candidate_events import CandidateEvents
 from physbench.validation.violations.step_hooks import GrowVelocity, HoldStill, ShiftState
 from physbench.validation.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
+from physbench.validation.violations.wandering import GRID_HZ, frame_noise, shifted
 from physbench.world.scene import PHYSICS_HZ, Body
 
 Array = NDArray[np.float64]
 
 AIRBORNE = 0.2  # m/s; slower is as good as at rest
 AT_REST = 0.01  # m/s
+WALK_HZ = 15.0  # steps of a random walk in a second
 KICK_ROOM = 0.15  # diameters that a kicked body can go before it meets anything
 
 
@@ -131,6 +133,21 @@ def freeze(candidates: CandidateEvents, severity: float, rng: np.random.Generato
     time = float(candidates.times[at])
     end = time + round(severity * PHYSICS_HZ) / PHYSICS_HZ
     return ViolationPlan((ViolationEvent(time, _name(candidates, index)),), hooks=(HoldStill(time, index, end),))
+
+
+@violation(
+    "walk",
+    group="motion",
+    unit="diameters in 1/15 s",
+    meaning="every moving body strays at random, by a Gaussian step of sd s in x and y in every fifteenth of a second",
+    severities=(0.02, 0.05, 0.1),
+    main=0.05,
+    allowed=(0.001, 1.0),
+)
+def walk(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """A random walk about the lawful motion: each step is kept, so that no mean over time takes it away."""
+    steps = severity * np.sqrt(WALK_HZ / GRID_HZ) * frame_noise(candidates, rng)
+    return ViolationPlan((ViolationEvent(0.0, None),), bends=shifted(candidates, steps.cumsum(axis=1)))
 
 
 @violation(

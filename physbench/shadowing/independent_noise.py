@@ -1,0 +1,109 @@
+"""Noise of a track that is independent from frame to frame: it is no motion, and is taken off before that is judged.
+
+A picture may tremble about a lawful motion. Such noise differs from motion in time: one frame tells nothing of the
+next, and a local mean leaves little of it. What has inertia stays, a random walk too, and so does what is off along
+the motion alone, which is a matter of time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.shadowing.lawful_segments import LawfulSegments
+from physbench.shadowing.placed_bodies import LIMIT_SDS, MIN_POSITION_SD, PlacedBodies
+
+Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+MEAN_TIME = 0.8  # s over which distances from a lawful motion are averaged
+MIN_NOISE = 0.006  # diameters, sd per coordinate; LIMIT_SDS of less lie within the smallest tolerance
+SIGNIFICANT = 2.0  # standard errors by which the variance of noise is above 0; a walk reaches that in 2 % of clips
+SIGNIFICANT_EACH = 0.5  # the same for the variance along the motion alone and across it alone
+MOST_UNEVEN = 3.0  # times the smaller of these variances that the larger one counts
+WHITE = (0.5, 1.6)  # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
+MIN_PRODUCTS = 8  # from which a variance is known
+MOST_PRODUCT = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
+
+
+def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> PlacedBodies | None:
+    """The placed bodies without noise that is independent from frame to frame.
+
+    A predicted position moves to the local mean of the distances from the lawful motion, by LIMIT_SDS sd of the noise
+    at most, and is then as uncertain as that mean.
+
+    Args:
+        seen: The bodies as they are placed.
+        segments: Lawful segments near them, as those at a large tolerance are.
+
+    Returns:
+        None where no body has noise above MIN_NOISE.
+    """
+    away = (seen.position - segments.position) / seen.diameter[:, None]  # (T, N, 2) diameters
+    arc = np.where(np.isfinite(away[..., 0]) & (seen.times > 1e-9)[:, None], _arcs(seen, segments), -1)
+    ways = _ways(segments.velocity)
+    away = np.einsum("tnij,tnj->tni", ways, away)  # along and across
+    noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])  # (N, 2, 2)
+    sd = noise[:, 0].max(axis=1)
+    if not (sd > MIN_NOISE).any():
+        return None
+    removed, position_sd = np.zeros_like(away), seen.sd.copy()
+    reach = max(1, round(MEAN_TIME / 2 / float(seen.times[1] - seen.times[0])))
+    for n in np.flatnonzero(sd > MIN_NOISE):
+        most, share = LIMIT_SDS * noise[n, 0], noise[n, 1]
+        for frame in np.flatnonzero(arc[:, n] >= 0):
+            part = slice(max(frame - reach, 0), frame + reach + 1)
+            near = arc[part, n] == arc[frame, n]
+            mean = away[part, n][near].mean(axis=0)
+            removed[frame, n] = np.clip(share * (away[frame, n] - mean), -most, most)
+            position_sd[frame, n] = max(np.hypot(sd[n], seen.sd[frame, n]) / np.sqrt(near.sum()), MIN_POSITION_SD)
+    removed = np.einsum("tnij,tni->tnj", ways, removed) * seen.diameter[:, None]
+    return replace(seen, position=seen.position - removed, sd=position_sd, noise=removed)
+
+
+def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:
+    """Index of the arc that covers a frame (T, N); -1 without one."""
+    found = np.full(seen.known.shape, -1)
+    for a, arc in enumerate(segments.arcs):
+        found[arc.first : arc.last, arc.disc] = a
+    return found
+
+
+def _ways(velocity: Array) -> Array:
+    """Unit vectors (T, N, 2, 2) along velocities (T, N, 2) and across them; along the axes where nothing moves."""
+    speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+    along = np.where(speed > 1e-6, velocity / np.maximum(speed, 1e-12), np.array([1.0, 0.0]))
+    return np.stack([along, np.stack([-along[..., 1], along[..., 0]], axis=-1)], axis=-2)
+
+
+def _noise(away: Array, arc: Whole) -> Array:
+    """Independent noise of distances (T, 2), along and across, from the arcs (T,) of a body.
+
+    -E[(r(t) - r(t - 1)) (r(t + 1) - r(t))] is the variance of independent noise, 0 of a random walk (Roll 1984,
+    doi:10.1111/j.1540-6261.1984.tb03897.x), and below 0 of what changes slowly.
+
+    Returns:
+        (2, 2): its sd along and across, diameters, 0 where it is not significant; and the share of the distances that
+        is noise. Where one direction has far more than the other, the excess is none.
+    """
+    step = np.diff(away, axis=0)
+    same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0)
+    both = same[:-1] & same[1:]
+    if both.sum() < MIN_PRODUCTS:
+        return np.zeros((2, 2))
+    products, changes = _clipped(-(step[:-1] * step[1:])[both]), _clipped(step[:-1][both] ** 2)  # (P, 2)
+    variance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
+    pooled, pooled_error = variance.mean(), products.std() / np.sqrt(products.size)
+    white = WHITE[0] < 2 * pooled / max(float(changes.mean()), 1e-18) < WHITE[1]
+    if not white or pooled <= SIGNIFICANT * pooled_error or (variance <= SIGNIFICANT_EACH * error).any():
+        return np.zeros((2, 2))
+    counted = np.minimum(variance, MOST_UNEVEN * variance.min())
+    return np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance]))
+
+
+def _clipped(values: Array) -> Array:
+    """Values (P, 2), the largest as MOST_PRODUCT medians of their size."""
+    largest = MOST_PRODUCT * np.median(np.abs(values), axis=0)
+    return np.clip(values, -largest, largest)

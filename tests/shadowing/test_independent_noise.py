@@ -1,0 +1,100 @@
+"""Noise that is independent from frame to frame is taken off; walks, repeated frames and jumps are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from shadow_scenes import problem
+
+from physbench.shadowing.hypothesis import Hypothesis
+from physbench.shadowing.independent_noise import without_independent_noise
+from physbench.shadowing.shadow import judge
+from physbench.shadowing.tolerance_levels import at_levels, jitter, quality, strength
+
+Array = NDArray[np.float64]
+
+TASKS = ("falling/drop-bounce-v1", "collisions/head-on-v1", "orbits/kepler-v1")
+
+
+def moved(task: str, off: Array | None = None, seed: int = 0, fps: float = 15) -> Hypothesis:
+    """Truth that is off by (T, N, 2) diameters in predicted frames."""
+    true = problem(task, seed, fps=fps)
+    if off is None:
+        return true
+    later = (true.seen.times > 1e-9)[:, None, None]
+    return true.with_bodies(
+        replace(true.seen, position=true.seen.position + np.where(later, off, 0.0) * true.seen.diameter[:, None])
+    )
+
+
+def noise_of(task: str, sd: float, seed: int = 0) -> Array:
+    shape = problem(task, seed, fps=15).seen.position.shape
+    return np.asarray(np.random.default_rng(seed).normal(0, sd, shape))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("sd", [0.02, 0.05])
+def test_independent_noise_about_a_lawful_motion_costs_nothing(task: str, sd: float) -> None:
+    noisy = moved(task, noise_of(task, sd))
+    assert quality(at_levels(noisy)) < 0.85
+    judged, levels = judge(noisy)
+    assert quality(levels) > 0.97
+    assert strength(judged, levels) <= 0.075
+    assert jitter(levels[2].segments, judged.seen) == pytest.approx(sd, rel=0.2)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_random_walk_of_the_same_steps_costs_in_full(task: str) -> None:
+    walk = moved(task, noise_of(task, 0.05).cumsum(axis=0))
+    judged, levels = judge(walk)
+    assert judged is walk
+    assert quality(levels) < 0.6
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_truth_has_no_noise(task: str) -> None:
+    true = moved(task)
+    assert judge(true)[0] is true
+    assert without_independent_noise(true.seen, at_levels(true)[-1].segments) is None
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_repeated_frames_are_no_noise(every: int) -> None:
+    true = moved("occlusion/screen-pass-v1")
+    held = np.arange(len(true.seen.times)) // every * every
+    repeated = true.with_bodies(replace(true.seen, position=true.seen.position[held]))
+    assert without_independent_noise(repeated.seen, at_levels(repeated)[-1].segments) is None
+
+
+def test_what_is_off_in_a_single_frame_stays_off() -> None:
+    off = noise_of("falling/drop-bounce-v1", 0.0)
+    off[len(off) // 2] = 0.3
+    jump = moved("falling/drop-bounce-v1", off)
+    assert judge(jump)[0] is jump
+
+
+def test_a_position_moves_by_few_sd_and_the_context_stays() -> None:
+    task = "orbits/kepler-v1"
+    off = noise_of(task, 0.03)
+    off[40] += 0.5
+    noisy = moved(task, off)
+    quiet = without_independent_noise(noisy.seen, at_levels(noisy)[-1].segments)
+    assert quiet is not None and quiet.noise is not None
+    by = np.linalg.norm(quiet.noise, axis=-1) / quiet.diameter
+    assert np.nanmax(by) < 5 * np.sqrt(2) * 0.04
+    assert not quiet.noise[quiet.times <= 1e-9].any()
+    assert quiet.position + quiet.noise == pytest.approx(noisy.seen.position, nan_ok=True)
+
+
+@pytest.mark.parametrize("factor", [0.9, 0.7])
+def test_noise_hides_no_wrong_constant(factor: float) -> None:
+    """What lies below 0.075 diameters is lost in noise of 0.05, and nothing that is larger."""
+    task = "falling/drop-bounce-v1"
+    wrong = problem(task, 0, fps=15, factor=1 / factor)
+    plain = quality(judge(wrong)[1])
+    off = np.where((wrong.seen.times > 1e-9)[:, None, None], noise_of(task, 0.05), 0.0)
+    noisy = replace(wrong.seen, position=wrong.seen.position + off * wrong.seen.diameter[:, None])
+    assert quality(judge(wrong.with_bodies(noisy))[1]) < plain + 0.05
