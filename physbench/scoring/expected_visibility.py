@@ -41,6 +41,7 @@ from physbench.tracks.visibility import (
     whole_area,
 )
 from physbench.world.camera import px_from_plane
+from physbench.world.scene import PHYSICS_HZ
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -152,7 +153,7 @@ class LawfulContinuation:
     def _with_arcs(self, arcs: Sequence[Arc], frame: int) -> ImageTrajectory:
         """How the object is seen if all bodies stay to the end on the arcs on which they are at a frame."""
         problem = self.shadowing.problem
-        steps = problem.seen.steps
+        steps = np.round(problem.seen.times * PHYSICS_HZ)  # of the frames: the first place may be an earlier one
         ahead = [replace(arc, last=len(steps)) if arc.last >= frame else arc for arc in arcs]
         simulated = problem.simulate(ahead, len(steps) - 1)
         return _image_trajectories(self.clip, self.shadowing, simulated.positions(steps)[0])[self.disc]

@@ -68,7 +68,7 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
     if not names:
         return found
     task, own = find_task(clip.row.task), make_params(clip.row)
-    since = float(seen.times[int(seen.start.max(initial=0))])
+    since = float(seen.moments[int(seen.start.max(initial=0))])
     for name in names:
         parameter = task.parameters[name]
         low, high = parameter.range(clip.row.split)

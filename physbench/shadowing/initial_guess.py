@@ -35,7 +35,7 @@ def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
     if len(known) < MIN_GUESS_POINTS and seen.given[known, disc].sum() < 2:
         return found
     free_acceleration = _free_acceleration(problem, disc, frame, seen.position[known[0], disc])
-    times = seen.times - seen.times[frame]
+    times = seen.moments - seen.moments[frame]
     sizes = sorted({max(MIN_GUESS_POINTS, int((times[known] <= span + 1e-9).sum())) for span in GUESS_SPANS})
     faces = [FREE, *_faces(problem, disc, seen.position[known[:MIN_GUESS_POINTS], disc])]
     for size in sizes:
@@ -49,6 +49,9 @@ def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
             if face == FREE and _sunk(problem, disc, faces[1:], position):
                 continue  # it rests: a fall that fits the points would begin below the face
             found.append(Arc(disc, frame, len(seen.times), face, problem.numbers(face, position, velocity)))
+    if frame == 0 and seen.first_velocity is not None and np.isfinite(seen.first_velocity[disc]).all():
+        start = seen.position[0, disc], seen.first_velocity[disc]
+        found += [Arc(disc, frame, len(seen.times), face, problem.numbers(face, *start)) for face in faces]
     return found
 
 

@@ -22,7 +22,7 @@ from physbench.tracks.visibility import (
     tracked_with_gaps,
     truth_framed,
 )
-from physbench.world.camera import depth_axis, looking, plane_from_px, plane_from_world
+from physbench.world.camera import PLANE_AXES, depth_axis, looking, plane_from_px, plane_from_world
 from physbench.world.scene import PHYSICS_HZ
 from physbench.world.silhouettes import apparent_radius
 
@@ -65,11 +65,17 @@ class PlacedBodies:
     #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
     scenery_off: Array | None = None
     noise: Array | None = None  # (T, N, 2) m that was taken off positions (`independent_noise`); None: nothing
+    first_velocity: Array | None = None  # (N, 2) m/s in the first frame, NaN where not known; None: of no body
 
     @cached_property
     def known(self) -> Mask:
         """Where a position is known (T, N)."""
         return np.isfinite(self.position[..., 0])
+
+    @property
+    def moments(self) -> Array:
+        """Times (T,) s at which positions hold: those of the frames, but for a first one (`with_history`)."""
+        return self.steps / PHYSICS_HZ
 
     @cached_property
     def track(self) -> Array:
@@ -113,7 +119,7 @@ class PlacedBodies:
         share = np.ones(self.sd.shape)
         for column, given in zip(share.T, self.given.T, strict=True):
             if given.any():
-                span = self.times[given][-1] - self.times[given][0]
+                span = self.moments[given][-1] - self.moments[given][0]
                 column[self.times <= 1e-9] = min(1.0, span / CONTEXT_TIME)
         return share
 
@@ -174,6 +180,28 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
         shown_whole=whole,
         scenery_off=_scenery_off(clip, tracks, diameter),
     )
+
+
+def with_history(clip: Clip, seen: PlacedBodies, model: ForwardModel) -> PlacedBodies:
+    """The bodies with their first places CONTEXT_TIME before the hand-over, where a shorter context tells the motion.
+
+    Two frames of a video tell where a body comes from. What may differ from that is asked over the same time for every
+    number of context frames; else the fewer there are, the less freedom a start would have. The first place is that of
+    the clip's history, which the context continues. What the first frame shows of forces (`tells_forces`) stays.
+    """
+    released = [clip.scene.bodies[i].release for i in model.index]
+    since = max([-CONTEXT_TIME, *(time for time in released if time is not None)])
+    frame = int(np.searchsorted(clip.times, since - 1e-9))
+    shown = seen.known[0] & (seen.start == 0)
+    if seen.times[0] > -1e-9 or clip.times[frame] >= seen.times[0] - 1e-9 or not shown.any():
+        return seen
+    state = clip.states[frame, list(model.index)]
+    axes = list(PLANE_AXES[clip.scene.camera.view])
+    position, steps = seen.position.copy(), seen.steps.copy()
+    position[0, shown] = plane_from_world(clip.scene.camera, state[shown, :3])
+    steps[0] = round(float(clip.times[frame]) * PHYSICS_HZ)
+    velocity = np.where(shown[:, None], state[:, 7:10][:, axes], np.nan)
+    return replace(seen, position=position, steps=steps, first_velocity=velocity)
 
 
 def _scenery_off(clip: Clip, tracks: Tracks, diameter: Array) -> Array | None:

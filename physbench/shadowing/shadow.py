@@ -18,7 +18,7 @@ from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.independent_noise import without_independent_noise
 from physbench.shadowing.min_visibility import briefly_visible, required_visibility
-from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies, from_states, from_tracks, offset
+from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies, from_states, from_tracks, offset, with_history
 from physbench.shadowing.tolerance_levels import EXCUSING, TOLERANCES, ToleranceLevel
 from physbench.shadowing.velocity_prior import velocity_prior
 from physbench.tracks.tracks import Tracks
@@ -141,7 +141,7 @@ def shadow_states(
     model = forward_model_of(clip)
     if model is None:
         return None
-    seen = from_states(clip, times, states, model)
+    seen = with_history(clip, from_states(clip, times, states, model), model)
     if not seen.tells_velocity.all():
         seen = replace(seen, velocity_prior=velocity_prior(clip, model.index))
     return Shadowing(*judge(Hypothesis(model, seen), tolerances), 1.0)
@@ -168,7 +168,7 @@ def judge(
 
 def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
     """Place bodies by tracks, with what the task declares about velocities that the context does not show."""
-    seen = from_tracks(clip, tracks, model)
+    seen = with_history(clip, from_tracks(clip, tracks, model), model)
     if seen.tells_velocity.all():
         return seen
     seen = replace(

@@ -209,7 +209,7 @@ def _rested(seen: PlacedBodies, disc: int) -> bool:
         return False
     position = seen.position[given, disc] / seen.diameter[disc]
     moved = np.linalg.norm(position - position[0], axis=-1)
-    most = REST_SPEED * (seen.times[given] - seen.times[given[0]]) + seen.least_limit[given, disc]
+    most = REST_SPEED * (seen.moments[given] - seen.moments[given[0]]) + seen.least_limit[given, disc]
     return bool((moved <= most).all())
 
 

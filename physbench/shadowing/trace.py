@@ -16,6 +16,7 @@ from physbench.errors import UsageError
 from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES, depth_axis, px_from_world
+from physbench.world.scene import PHYSICS_HZ
 
 if TYPE_CHECKING:
     from physbench.shadowing import Break, Shadowing, ToleranceLevel
@@ -127,7 +128,8 @@ def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, 
     frames = np.arange(max(middle - reach, arc.first, 0), min(middle + reach, total - 1) + 1)
     if not len(frames):
         return path
-    position = problem.simulate(arcs, int(frames[-1])).at(problem.seen.steps[frames])[0][0, :, at.disc]  # (F, 2) m
+    steps = np.round(problem.seen.times[frames] * PHYSICS_HZ)
+    position = problem.simulate(arcs, int(frames[-1])).at(steps)[0][0, :, at.disc]  # (F, 2) m
     camera = clip.scene.camera
     points = np.zeros((len(frames), 3))
     points[:, list(PLANE_AXES[camera.view])] = position

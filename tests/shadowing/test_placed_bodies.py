@@ -1,0 +1,68 @@
+"""Where bodies are placed: the start of a motion is as free after every number of context frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.shadowing import shadow
+from physbench.shadowing.placed_bodies import from_tracks
+from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.tracks.tracks import Tracks
+from physbench.validation.violations import find_acts, violate
+from physbench.world.camera import px_from_world
+
+ClipOf = Callable[..., Clip]
+Ideal = Callable[..., Tracks]
+
+WALL = "collisions/wall-bounce-v1"
+CONTEXTS = (2, 4, 8, 16)
+
+
+def kicked(clip: Clip, context: int, ideal: Ideal) -> Tracks:
+    """Tracks of ground truth in which a ball gains 0.5 m/s."""
+    tracks = ideal(clip, context)
+    world = violate(clip.scene, find_acts("kick:0.5"), clip.id)
+    states = world.states(clip.times)[clip.window(context)][:, list(clip.tracked), :3]
+    noise = tracks.position - clip.px_positions()[clip.window(context)]
+    return replace(tracks, position=px_from_world(clip.scene.camera, clip.spec, states) + noise)
+
+
+def test_the_same_wrong_future_reads_the_same_after_every_video(clip_of: ClipOf, ideal: Ideal) -> None:
+    """Up to a step of the grid of tolerances."""
+    clip = clip_of(WALL, seed=1)
+    found = [shadow(clip, kicked(clip, context, ideal)) for context in CONTEXTS]
+    sizes = [each.strength for each in found if each is not None]
+    assert len(sizes) == len(CONTEXTS)
+    assert min(sizes) > 0.1 and max(sizes) / min(sizes) < 1.21
+    truths = [shadow(clip, ideal(clip, context)) for context in CONTEXTS]
+    assert all(each is not None and each.quality == 1.0 for each in truths)
+
+
+def test_a_short_context_leaves_a_start_as_much_freedom_as_a_long_one(clip_of: ClipOf, ideal: Ideal) -> None:
+    clip = clip_of(WALL)
+    model = forward_model_of(clip)
+    assert model is not None
+    firsts, shares = [], []
+    for context in CONTEXTS:
+        placed = place_bodies(clip, ideal(clip, context), model)
+        known = np.flatnonzero(placed.moments >= -0.5 - 1e-9)[0]
+        firsts.append(placed.moments[known])
+        shares.append(placed.tolerance_share[known, 0])
+        assert np.array_equal(placed.moments[known + 1 :], placed.times[known + 1 :])
+    assert firsts == pytest.approx([firsts[-1]] * len(CONTEXTS), abs=1e-3)
+    assert shares == pytest.approx([shares[-1]] * len(CONTEXTS), abs=1e-3)
+
+
+def test_an_image_gets_no_history(clip_of: ClipOf, ideal: Ideal) -> None:
+    clip = clip_of(WALL)
+    model = forward_model_of(clip)
+    assert model is not None
+    placed = place_bodies(clip, ideal(clip, 1), model)
+    assert placed.moments[0] == placed.times[0] == 0.0
+    assert placed.first_velocity is None
+    assert np.array_equal(placed.position, from_tracks(clip, ideal(clip, 1), model).position, equal_nan=True)
