@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -47,10 +48,11 @@ class RankedTable(NamedTuple):
 
     look: str
     track: str
+    image: bool = False  # whether one image is all that was shown: other futures are lawful then
 
     @property
     def title(self) -> str:
-        name = TRACK_TITLES[self.track][0]
+        name = TRACK_TITLES[self.track][0] + (", from one image" if self.image else "")
         return name if self.look == PLAIN else f"{name}, look {self.look}"
 
     @property
@@ -144,9 +146,9 @@ def report_in_board(entry: Entry) -> str:
 def ranked_entries(
     found: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
 ) -> Tables:
-    """The entries of every look and track, ranked within it by overall skill, best first; then what has no rank.
+    """The entries of every look, track and kind of context, ranked within it by overall skill, best first.
 
-    mine: one of them that is not on the board, and is marked.
+    What has no rank comes last. mine: one of them that is not on the board, and is marked.
     """
     return _ranked(found, lambda entry: entry_skill(entry.tables(), entry.result, resamples), report, mine)
 
@@ -167,7 +169,8 @@ def _ranked(
     found: Sequence[Entry], by: Callable[[Entry], ResampledSkill], report: Report, mine: Entry | None
 ) -> Tables:
     tables: dict[RankedTable, list[tuple[float, BoardRow]]] = {}
-    for table in (RankedTable(look, track) for look in LOOKS for track in TRACK_TITLES if track != PREVIEW):
+    tracks = [track for track in TRACK_TITLES if track != PREVIEW]
+    for table in (RankedTable(*each) for each in product(LOOKS, tracks, (False, True))):
         members = [entry for entry in found if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
         ranks = [None] * len(members) if table.track == "comparison" else rank(skills)
@@ -181,7 +184,10 @@ def _ranked(
 
 
 def _table_of(result: ResultDocument) -> RankedTable:
-    return RankedTable(result.look, "comparison" if compares(result) else result.model.track)
+    if compares(result):
+        return RankedTable(result.look, "comparison")
+    image = result.context == 1 and not answers_states(result.model.card)
+    return RankedTable(result.look, result.model.track, image)
 
 
 def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
@@ -275,7 +281,12 @@ def figures(tables: Tables, differences: Sequence[LookDifference] = ()) -> tuple
 def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None) -> dict[str, object]:
     result, about = row.result, row.entry.about
     low, high = (None, None) if row.rank is None else (row.rank.low, row.rank.high)
-    record: dict[str, object] = {"look": table.look, "track": table.track, "model": result.model.name}
+    record: dict[str, object] = {
+        "look": table.look,
+        "track": table.track,
+        "image": table.image,
+        "model": result.model.name,
+    }
     record |= {"rank_low": low, "rank_high": high}
     skills = {"overall": result.overall, **{axis: row.axis(axis) for axis in asked_axes(result.model.card)}}
     for name, found in {**skills, "beyond_memory": row.beyond_memory}.items():

@@ -36,7 +36,7 @@ from physbench.world.scene import PLAIN
 
 pytestmark = pytest.mark.usefixtures("plain_reports")
 FEW = 300  # resamples, where intervals are not looked at
-ZERO_SHOT = RankedTable(PLAIN, "zero-shot")
+ZERO_SHOT, ONE_IMAGE = RankedTable(PLAIN, "zero-shot"), RankedTable(PLAIN, "zero-shot", True)
 
 
 def shows_events(run: RunFolder, share: float) -> RunFolder:
@@ -249,14 +249,16 @@ def test_what_an_image_cannot_show_has_a_board_of_its_own(make_run: MakeRun, tmp
     add(make_run("video", 0.9, seed=3), board, resamples=FEW)
     add(make_run("learner", 0.7, seed=4, unseen=0.7, track="trained"), board, resamples=FEW)
     found = entries(board)
-    main, freed = ranked_entries(found, FEW)[ZERO_SHOT], ranked_with_free_constants(found, FEW)
-    assert [line.result.model.name for line in main] == ["video", "image", "light"]
-    assert [line.result.model.name for line in freed[ZERO_SHOT]] == ["light", "image"]
-    assert [str(line.rank) for line in freed[ZERO_SHOT]] == ["1", "2"]
-    assert [line.result.model.name for line in freed[RankedTable(PLAIN, "trained")]] == ["learner"] and len(freed) == 2
+    main, freed = ranked_entries(found, FEW), ranked_with_free_constants(found, FEW)
+    assert [line.result.model.name for line in main[ZERO_SHOT]] == ["video"]
+    assert [line.result.model.name for line in main[ONE_IMAGE]] == ["image", "light"]
+    assert [line.result.model.name for line in freed[ONE_IMAGE]] == ["light", "image"]
+    assert [str(line.rank) for line in freed[ONE_IMAGE]] == ["1", "2"]
+    learners = freed[RankedTable(PLAIN, "trained", True)]
+    assert [line.result.model.name for line in learners] == ["learner"] and len(freed) == 2
     text = build(board, resamples=FEW).read_text(encoding="utf-8")
     own = text[text.index("What an image cannot show, left free") :]
-    assert own.index("light") < own.index("image</th>") < own.index("learner") and "video" not in own
+    assert own.index("light") < own.index("image</th>") < own.index("learner") and "video</th>" not in own
     assert "falling 0.90 [0.90, 0.90]" in own and "224 of 448" in own
 
 
@@ -264,7 +266,7 @@ def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: Make
     """Two that are alike share ranks; the skill is that of the result, from the scores of falling and orbits."""
     board = tmp_path / "board"
     names = [add(make_run(f"m{k}", 0.5, seed=k, unseen=0.8), board, resamples=FEW).name for k in (1, 2)]
-    found = ranked_with_free_constants(entries(board), 2000)[ZERO_SHOT]
+    found = ranked_with_free_constants(entries(board), 2000)[ONE_IMAGE]
     assert {line.entry.name for line in found} == set(names)
     assert [str(line.rank) for line in found] == ["1–2", "1–2"]
     for line in found:
@@ -549,3 +551,13 @@ def test_commands_and_their_errors(make_run: MakeRun, tmp_path: Path, capsys: py
 
 def test_bars_run_from_a_quarter_below_zero_to_one() -> None:
     assert percent(-1) == percent(-0.25) == 0 and percent(0) == 20 and percent(1) == percent(1.2) == 100
+
+
+def test_models_of_images_are_ranked_apart(make_run: MakeRun, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    add(make_run("video", 0.5), board, resamples=FEW)
+    add(make_run("image", 0.6, seed=2, unseen=0.6), board, resamples=FEW)
+    tables = ranked_entries(entries(board), FEW)
+    assert list(tables) == [ZERO_SHOT, ONE_IMAGE]
+    assert [str(row.rank) for rows in tables.values() for row in rows] == ["1", "1"]
+    assert [table.title for table in tables] == ["Zero-shot", "Zero-shot, from one image"]
