@@ -13,6 +13,7 @@ from physbench.scoring.exchanges import exchanged
 from physbench.scoring.expected_visibility import LawfulContinuation
 from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.scoring.slow_changes import kept
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import FULL_VIEW, MAX_AREA_RATIO, truth_visible, whole_area
 
@@ -37,7 +38,7 @@ def nothing_expected(
 
 @scorer(
     id="permanence/intact",
-    version=6,
+    version=7,
     axis="permanence",
     unit="1",
     better="higher",
@@ -87,6 +88,12 @@ def intact(
     by half of what makes an ellipse of 1.3 to 1 of a disc, or a square; where it is too small or too noisy to tell, it
     is not judged.
 
+    An object that grows, shrinks or changes its hue against the others costs by how far it has gone: nothing within 3 %
+    of a diameter or 4 degrees, nor within 4 standard deviations of its own noise; all of a frame from 25 % of its area,
+    or 27 degrees, on. Compared are medians over 0.3 s with all that lies between the context and its first half second,
+    so that a constant style is free; a hue is compared with that of the object that changed least, so that a picture
+    whose hues turn is free, and so is a lone object.
+
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, with a second one of an
     object's hue, or with any other blob of a third of the smallest object's diameter or more that neither scenery nor
     objects explain, grey ones too, if it lasts 0.2 s.
@@ -119,12 +126,13 @@ def intact(
     hallucinated, doubled = _strange(tracks)
     whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks)
     whole &= ~exchanged(clip, tracks) & keeps_shape(tracks)
-    survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
+    still = whole * kept(clip, tracks, lawful_continuations)
+    survival = float(np.mean(still[expected_visible])) if expected_visible.any() else 1.0
     stays = scenery_kept(tracks)
-    kept = max(0.0, survival - _share(hallucinated | doubled)) * stays
+    left = max(0.0, survival - _share(hallucinated | doubled)) * stays
     back = _reemergence(returns)
     return {
-        "": Reading(kept if back is None else kept * back),
+        "": Reading(left if back is None else left * back),
         "survival": Reading(survival),
         "reemergence": Reading(back, "not applicable", "nothing is hidden") if back is None else Reading(back),
         "scenery": Reading(stays),

@@ -350,7 +350,7 @@ def _look(
     """Largest area over that which should be seen, and degrees of hue off, within the frames after its return."""
     k = interval.column
     share = tracks.area[soon, k] / np.maximum(whole_area(clip, tracks.context)[soon, k], 1e-9)
-    hue = tracks.hue[soon[share >= 0.5], k]
+    hue = np.abs(tracks.hue[soon[share >= 0.5], k])
     most = float(np.percentile(interval.trajectory.share[soon], LARGEST_PERCENTILE))
     size = float(np.percentile(share, LARGEST_PERCENTILE)) / most if most >= SIZE_SHARE else None
     return size, float(np.nanmedian(hue)) if np.isfinite(hue).any() else None

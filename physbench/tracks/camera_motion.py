@@ -39,7 +39,6 @@ LEAST_GAIN = 0.25  # of what differs from the scenery that a motion below FOLLOW
 LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
 ROUNDING2 = 0.1  # levels^2 of it that rounding makes
 ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
-ZOOM_ERROR = 0.01  # of a zoom that bodies tell
 STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
 NO_MOTION = 0.002  # px below which a motion is none
 
@@ -71,7 +70,7 @@ def camera_motion(
         zoom: (N,) that these show in common; it counts where scenery agrees.
         bodies: How many show it.
     """
-    design = Design(edges, bodies > 0)
+    design = Design(edges)
     seen, grey = read_edges(frames, edges)
     told = np.zeros((len(sizes), 4))
     told[:, 2] = zoom * design.reach
@@ -152,8 +151,7 @@ class Look:
 class Design:
     """What a motion of the camera does to each piece."""
 
-    def __init__(self, edges: FixedEdges, sized: bool = False) -> None:
-        """sized: bodies tell what zoom there is."""
+    def __init__(self, edges: FixedEdges) -> None:
         self.size = np.array(edges.size[::-1], dtype=np.float64)
         self.reach = float(self.size.min()) / 2
         self.away = (edges.middle - self.size / 2) / self.reach
@@ -168,8 +166,6 @@ class Design:
         self.weight = 1 / (PRECISION**2 + edges.noise**2)
         self.wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
         self.prior = np.array(PRIOR) if self.wide else np.array([*PRIOR[:2], NO_MOTION, NO_MOTION])
-        if sized:
-            self.prior[2] = min(self.prior[2], ZOOM_ERROR * self.reach)
 
     def displacement(self, values: Float) -> Float:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""

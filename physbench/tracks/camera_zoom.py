@@ -23,7 +23,7 @@ LATEST = 1.0  # s after the hand-over by which a body must be seen, to tell its 
 OUTLIER = 0.01  # of a size; sizes that are further off count in proportion less
 LEAST_ZOOM = 0.02  # largest zoom of a clip, where bodies are seen, below which there is none
 MOST_APART = 0.4  # of a zoom by which bodies may differ from each other, on average
-APART_ANYWAY = 0.015  # the same, however small the zoom is
+APART_ANYWAY = 0.008  # the same, however small the zoom is
 TELLING = 0.3  # px; what a zoom moves by less does not tell it
 EXPLAINED = 0.5  # of the way that scenery is off, that a zoom must leave at most
 
@@ -40,28 +40,33 @@ def growth(clip: Clip, area: Float, cut: Mask) -> Float:
     return np.where(known, np.sqrt(np.where(known, ratio, 1.0)), np.nan)
 
 
-def common_growth(grown: Float, fps: float) -> Float:
-    """Zoom (N,) that all bodies (N, K) share, smooth in time; 0 where they disagree, or too little shows one.
+def common_growth(grown: Float, fps: float) -> tuple[Float, int]:
+    """Zoom (N,) that all bodies (N, K) share, smooth in time, and how many of them show it.
 
-    How large a style draws a body is its own from the start, and no zoom.
+    0 where they disagree, or too little shows one. How large a style draws a body is its own from the start, and no
+    zoom.
     """
-    logs, none = np.log(grown), np.zeros(len(grown))
+    none = np.zeros(len(grown)), 0
     told = [
         own - _smooth(own, fps)[0]
-        for own in logs.T
+        for own in np.log(grown).T
         if np.isfinite(own).sum() >= LEAST_FRAMES and np.argmax(np.isfinite(own)) < LATEST * fps
     ]
     if not told:
         return none
     bodies = np.array(told)
-    shared, some = np.full(len(grown), np.nan), np.isfinite(bodies).any(axis=0)
+    known, shared = np.isfinite(bodies), np.full(len(grown), np.nan)
+    some = known.any(axis=0)
     shared[some] = np.nanmedian(bodies[:, some], axis=0)
     smooth = _smooth(shared, fps)
     smooth = smooth - smooth[0]
-    apart = max(APART_ANYWAY, MOST_APART * float(np.abs(smooth).mean()))
-    if np.abs(smooth[some]).max() < LEAST_ZOOM or any(np.nanmean(np.abs(own - smooth)) > apart for own in bodies):
+    if np.abs(smooth[some]).max() < LEAST_ZOOM:
         return none
-    return np.expm1(smooth)
+    for own, at in zip(bodies, known, strict=True):
+        apart = np.abs(_smooth(own, fps) - smooth)[at].mean()
+        if apart > max(APART_ANYWAY, MOST_APART * np.abs(smooth[at]).mean()):
+            return none
+    return np.expm1(smooth), int((known[:, np.abs(smooth) >= LEAST_ZOOM].sum(axis=1) >= LEAST_FRAMES).sum())
 
 
 def _smooth(values: Float, fps: float) -> Float:

@@ -125,7 +125,7 @@ def labels(a: Tensor, b: Tensor, table: Tensor, area: int = 1) -> Tensor:
 
 
 def hue_shift_deg(a: NDArray[np.float64], b: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Degrees 0..180 between opponent colours (...) and the unit vector of the object's own hue."""
+    """Degrees -180..180 from the unit vector of the object's own hue to opponent colours (...)."""
     x, y = a / 2, math.sqrt(3) / 2 * b
     along, across = x * unit[0] + y * unit[1], y * unit[0] - x * unit[1]
-    return np.asarray(np.abs(np.degrees(np.arctan2(across, along))))
+    return np.asarray(np.degrees(np.arctan2(across, along)))

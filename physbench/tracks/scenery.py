@@ -69,8 +69,8 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTrac
     """Read fixed bodies and the camera in predicted frames (N, H, W, 3) u8."""
     count, edges = len(frames), fixed_edges(clip)
     grown = growth(clip, seen.area, seen.cut)
-    bodies, sizes = int(np.isfinite(grown).any(axis=0).sum()), _median(grown)
-    zoom = common_growth(grown, clip.spec.fps) if bodies else np.zeros(count)
+    sizes = _median(grown)
+    zoom, bodies = common_growth(grown, clip.spec.fps)
     if edges is None or not count:
         return SceneryTracks(
             (), _star_camera(clip, seen, zoom, bodies), np.zeros((count, 0)), np.zeros((count, 0), bool)

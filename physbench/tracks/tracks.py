@@ -32,7 +32,7 @@ class Tracks:
     position: NDArray[np.float64]  #: (T, K, 2) px, see physbench.world.camera
     position_sd: NDArray[np.float64]  #: (T, K) px
     area: NDArray[np.float64]  #: (T, K) px within the outline at half of the chroma that its own inside has
-    hue: NDArray[np.float64]  #: (T, K) degrees away from the object's own hue, NaN where not seen
+    hue: NDArray[np.float64]  #: (T, K) degrees -180..180 from the object's own hue, NaN where not seen
     state: NDArray[np.uint8]  #: (T, K) Visibility
     duplicates: NDArray[np.uint8]  #: (T, K) further blobs of the object's own hue
     hallucinations: NDArray[np.uint8]  #: (T,) blobs that neither the scene nor its objects explain

@@ -65,7 +65,8 @@ def test_swapped_colours_come_out_at_the_wrong_place(clip_of: Clips) -> None:
     frames = changed_while_hidden(clip, a={"hue": b.hue}, b={"hue": a.hue})
     assert (read(clip, frames, reappearance)["place"] or 0) > 1
     found = read(clip, frames, intact)
-    assert found["reemergence"] == 0 and found[""] == 0 and (found["survival"] or 0) > 0.6
+    # What comes out is of the other's size, 0.84 times or 1.19 times its own: of these frames most is lost.
+    assert found["reemergence"] == 0 and found[""] == 0 and (found["survival"] or 0) > 0.4
 
 
 def test_what_must_not_come_out_and_does_costs_all(clip_of: Clips) -> None:

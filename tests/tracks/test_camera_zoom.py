@@ -48,16 +48,16 @@ def test_a_shared_growth_is_smooth_and_begins_at_none() -> None:
     rng = np.random.default_rng(0)
     grown = (1 + 0.03 * TIMES[:, None]) * [1.0, 1.03] * (1 + rng.normal(0, 0.01, (60, 2)))
     grown[20:35, 1] = np.nan
-    assert common_growth(grown, FPS) == pytest.approx(0.03 * TIMES, abs=0.012)
+    assert common_growth(grown, FPS)[0] == pytest.approx(0.03 * TIMES, abs=0.012)
 
 
 def test_what_bodies_do_not_share_is_none() -> None:
     rng = np.random.default_rng(0)
     noise = 1 + rng.normal(0, 0.01, (60, 2))
     alone = np.stack([1 - 0.025 * TIMES, np.ones(60)], axis=1)
-    assert not common_growth(noise, FPS).any()
-    assert not common_growth(alone * noise, FPS).any()
-    assert not common_growth(np.full((60, 2), np.nan), FPS).any()
+    assert not common_growth(noise, FPS)[0].any()
+    assert not common_growth(alone * noise, FPS)[0].any()
+    assert not common_growth(np.full((60, 2), np.nan), FPS)[0].any()
 
 
 def test_a_zoom_takes_what_stands_still_away_from_the_middle() -> None:
