@@ -33,6 +33,7 @@ class ChangeBounds:
 
 
 SIZE = ChangeBounds(0.03, float(np.log(MAX_AREA_RATIO)) / 2)  # of a length, as a logarithm
+SIZE_ERROR_PX = 0.5  # of a diameter, that codecs make for long
 HUE = ChangeBounds(4.0, HUE_TOLERANCE_DEG)  # degrees
 SDS = 4.0  # of the noise of a median, within which a change is free
 START_TIME = 0.5  # s of what is first seen whole, that tells an object's own size and hue in the picture's style
@@ -61,6 +62,8 @@ def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
         if bounds is HUE:
             change = change - _shared(change)
         free = np.maximum(bounds.free, SDS * noise)
+        if bounds is SIZE:
+            free = np.maximum(free, SIZE_ERROR_PX / np.sqrt(4 / np.pi * np.maximum(np.median(whole, axis=0), 1.0)))
         lost = (np.abs(_held(change)) - free) / np.maximum(bounds.all - free, 1e-9)
         grade *= 1 - np.clip(lost, 0.0, 1.0)
     return grade
