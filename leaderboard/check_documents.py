@@ -20,7 +20,7 @@ from physbench.storage.run_folder import RunFolder
 MOST_RESULT = 64 << 20  # bytes; that of core has 1 MB
 RESULT_ROUNDING = 2e-6  # results are rounded to 1e-6
 # Words, which the board makes itself from checked figures, and the search for other laws, which it makes again.
-OWN_WORDS = ("physbench_version", "sentences", "implied_worlds")
+OWN_WORDS = ("physbench_version", "sentences", "findings", "implied_worlds")
 
 
 def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:

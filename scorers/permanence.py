@@ -46,7 +46,12 @@ def nothing_expected(
     noise_floor="ground truth reads 1.000 in 78 of 78 clips (64 px, 15 frames/s) and 28 of 28 (128 px, 30 frames/s)",
     source="survival x re-emergence; Spelke 1990, doi:10.1207/s15516709cog1401_3",
     headline=True,
-    roles={"survival": "survival", "reemergence": "reemergence"},
+    roles={
+        "survival": "survival",
+        "reemergence": "reemergence",
+        "hallucinations": "unknown-objects",
+        "duplicates": "doubled-objects",
+    },
     needs=("lawful_continuations", "present", "expected_visible", "returns", "looks"),
     precheck=nothing_expected,
 )

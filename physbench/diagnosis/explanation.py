@@ -165,13 +165,23 @@ def _explain(
         for level, limit in enumerate(LIMITS):
             missed = seen.known & begun & ~(errors <= seen.limit(limit))
             alive = begun & (np.cumsum(missed, axis=0) == 0)
-            good = alive & counted & (seen.present | seen.known | excused)
+            hidden = excused & _seen_later(alive & seen.known) if worlds else excused
+            good = alive & counted & (seen.present | seen.known | hidden)
             shares[level] = max(shares[level], float(good.sum()) / expected)
         used = alive & seen.known
         misfit = float(np.mean((errors[used] / seen.sd[used]) ** 2)) if used.any() else np.inf
         if shares.min() == 1.0:
             break
     return Explanation(shares, misfit, starts, used)
+
+
+def _seen_later(seen: Mask) -> Mask:
+    """Frames (T, N) after which a body is seen again, from those in which it is seen (T, N).
+
+    A changed world explains that a body is away only where it comes back as that world has it: else one with drag, in
+    which things come to rest out of sight, explains every body that is lost behind a screen.
+    """
+    return np.asarray(np.flip(np.maximum.accumulate(np.flip(seen, axis=0), axis=0), axis=0))
 
 
 def _whole(arcs: tuple[Arc, ...], total: int) -> tuple[Arc, ...]:

@@ -12,12 +12,12 @@ from scipy.special import ndtri
 from physbench.diagnosis.explanation import Leaning
 from physbench.diagnosis.theory import Theory, explained_share, leanings, pooled_step
 from physbench.results.bootstrap import MISS, widening
+from physbench.results.implied_worlds import FEWEST_TELLING
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
 VALUE_DRAWS = 1000
-FEWEST_TELLING = 3  # that tell a value, for an interval
 
 
 def value_intervals(theory: Theory) -> list[tuple[float, Interval | None]]:

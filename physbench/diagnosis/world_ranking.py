@@ -13,6 +13,7 @@ from physbench.diagnosis.changed_world import MAX_VALUES, ChangedWorld
 from physbench.diagnosis.explanation import Evidence
 from physbench.diagnosis.theory import Theory, refined, theory_of, weights
 from physbench.diagnosis.value_interval import Interval, share_interval, value_intervals
+from physbench.results.implied_worlds import FEWEST_TELLING
 
 Array = NDArray[np.float64]
 
@@ -32,6 +33,9 @@ HOPELESS_SHARE = 0.3  # of the share of the best world; what explains less on a 
 PROMISING = 0.35  # share on a few clips from which on a theory is fitted to all; below it the best one alone
 
 
+Verdict = Literal["lawful", "named", "unsure", "no simple law"]
+
+
 @dataclass(frozen=True)
 class ImpliedLaw:
     """One changed world in a diagnosis."""
@@ -48,12 +52,13 @@ class FamilyDiagnosis:
     family: str
     clips: int  # that were read
     unexplained: float  # share of the time before the first breaks, as lawful segments have it, that the true laws miss
-    verdict: Literal["lawful", "named", "no simple law"]
+    verdict: Verdict
     laws: tuple[ImpliedLaw, ...]  # what is named, or else what explains most
     share: float  # of the unexplained time that they explain
     interval: Interval | None  # of the share
     alike: tuple[str, ...]  # ids of worlds that explain as much
     ranking: tuple[tuple[str, float], ...]  # ids of all worlds that were refined, with their shares
+    telling: int  # clips of which it explains more than the true laws do
 
 
 def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]) -> FamilyDiagnosis:
@@ -68,12 +73,12 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
     weight = weights(evidence)
     unexplained = float(weight @ (1 - base.shares) / weight.sum())
     if unexplained < LAWFUL:
-        return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), ())
+        return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), (), 0)
     applicable = [world for world in worlds if any(world.applies(each.model) for each in evidence)]
     singles = _singles(base, applicable)
     best = _best(singles, base)
     if best is None:
-        return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), ())
+        return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), (), 0)
     if best.gain(base) < ENOUGH:
         pair = _best_pair(base, singles, applicable)
         if pair is not None and pair.gain(base) >= best.gain(base) + PAIR_GAIN + FREEDOM:
@@ -92,18 +97,34 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
         and each.gain(base) >= share - ALIKE_SHARE
         and each.misfit <= ALIKE_MISFIT * best.misfit
     )
+    interval, telling = (
+        share_interval(best.shares, base.shares, weight),
+        int((best.shares - base.shares > LAWFUL).sum()),
+    )
     ranking = sorted(((each.worlds[0].id, each.gain(base)) for each in singles), key=lambda pair: -pair[1])
     return FamilyDiagnosis(
         family,
         len(evidence),
         unexplained,
-        "named" if share >= NAMED else "no simple law",
+        _verdict(share, interval, telling, laws),
         tuple(laws),
         share,
-        share_interval(best.shares, base.shares, weight),
+        interval,
         alike,
         tuple(ranking),
+        telling,
     )
+
+
+def _verdict(share: float, interval: Interval | None, telling: int, laws: Sequence[ImpliedLaw]) -> Verdict:
+    """named: several clips tell it, and no interval holds what is true."""
+    if share < NAMED:
+        return "no simple law"
+    if telling < FEWEST_TELLING or interval is None or interval[0] <= 0:
+        return "unsure"
+    free = [law for law in laws if law.world.free]
+    sure = all(law.interval and not law.interval[0] <= law.world.neutral <= law.interval[1] for law in free)
+    return "named" if sure else "unsure"
 
 
 def _score(theory: Theory, base: Theory) -> float:

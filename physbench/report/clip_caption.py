@@ -1,4 +1,7 @@
-"""What goes wrong in one clip, in sentences: its worst reading first, so that no caption contradicts a score."""
+"""What goes wrong in one clip, in sentences: its worst reading first, so that no caption contradicts a score.
+
+As in the findings of a run, objects that are mostly missing come first, and nothing is said of their motion.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.report.error_curves import Array, first_off
+from physbench.results.findings import MOST
 from physbench.results.number_format import AXIS_NAMES, fixed, joined, plain
 from physbench.scoring.reading_roles import reading_of
 from physbench.shadowing.trace import Trace
@@ -29,8 +33,9 @@ def caption(
     """
     if error is None or tracks is None:
         return ()
-    worst = _worst(clip, rows, trace)
-    found = (*worst, *_objects(clip, error, tracks))
+    lost = float(np.isinf(error).sum() / max((~np.isnan(error)).sum(), 1)) > MOST
+    worst, objects = _worst(clip, rows, None if lost else trace), _objects(clip, error, tracks)
+    found = (*objects, *worst) if lost else (*worst, *objects)
     return found or ("Every object stays within its diameter of ground truth.",)
 
 

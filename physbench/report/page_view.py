@@ -16,15 +16,13 @@ from physbench.report.skill_table import skill_rows
 from physbench.report.summary_view import SummaryView, summary_view
 from physbench.report.table_view import Table
 from physbench.results.answers import answers_states
-from physbench.results.blame import blame
+from physbench.results.findings import FEWEST_CLIPS, apart, departs
 from physbench.results.implied_worlds import implied_sentence
-from physbench.results.law_phrases import law_phrases
 from physbench.results.number_format import AXIS_NAMES, AXIS_QUESTIONS, counted, fixed, joined, short, suite_name
 from physbench.results.read_run import context_of, spec_of
 from physbench.results.run_comparison import PHYSICIST_TARGET
-from physbench.results.schema import ReadingValue, ResultDocument
+from physbench.results.schema import ReadingValue
 from physbench.results.schema_parts import ImpliedWorldResult
-from physbench.results.sentences import apart, departs
 from physbench.scoring.scorer_protocol import LAWS
 
 if TYPE_CHECKING:
@@ -91,7 +89,7 @@ class PageView:
 def page_view(result: Document, manifest: Document, gathered: ReportData) -> PageView:
     """The page from a result document, the manifest of its run, and what was gathered of its clips."""
     scored = result["counts"]["scored"] > 0
-    first = blamed_family(result, manifest)
+    first = first_family(result)
     summary = summary_view(result)
     few = len(result["tasks"]) <= OPEN_TASKS
     errors = _errors(gathered, first) if scored else ()
@@ -135,12 +133,9 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
     )  # fmt: skip
 
 
-def blamed_family(result: Document, manifest: Document) -> str:
-    """The family that the second sentence names; "" for none."""
-    if not result["counts"]["scored"]:
-        return ""
-    found = blame(ResultDocument.model_validate(result), law_phrases(manifest))
-    return "" if found is None else found.family
+def first_family(result: Document) -> str:
+    """The family of the first finding that has one; "" for none."""
+    return next((found["family"] for found in result.get("findings", ()) if found["family"]), "")
 
 
 def _heat(result: Document) -> Table:
@@ -164,13 +159,13 @@ def _errors(gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
         FamilyCharts(chart(group, group.name), _several(
             [chart(task, short(task.name), small=True) for task in gathered.tasks[group.name]]
         ))
-        for group in _blamed_first(gathered.families, first)
+        for group in _worst_first(gathered.families, first)
     )  # fmt: skip
 
 
 def _lawful(result: Document, gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
     found = []
-    for group in _blamed_first(gathered.shares, first):
+    for group in _worst_first(gathered.shares, first):
         drawn = gathered.task_shares.get(group.name, ())
         missing = without_chart(result, group.name, drawn)
         tasks = [ChartView(short(task.name), "", share_chart(task, small=True)) for task in drawn]
@@ -184,7 +179,7 @@ def _several(charts: Sequence[ChartView]) -> tuple[ChartView, ...]:
     return tuple(charts) if len(charts) > 1 else ()
 
 
-def _blamed_first(groups: Sequence[Any], first: str) -> list[Any]:
+def _worst_first(groups: Sequence[Any], first: str) -> list[Any]:
     return sorted(groups, key=lambda group: group.name != first)
 
 
@@ -196,7 +191,7 @@ def without_chart(result: Document, family: str, drawn: Sequence[GroupShares]) -
 
 
 def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = False) -> tuple[FamilyClips, ...]:
-    """Figures by family and task. The blamed family comes first and is open, or the first one where none is blamed."""
+    """Figures by family and task. The family of the first finding comes first and is open."""
     families: dict[str, dict[str, list[ClipFigure]]] = {}
     for item in figures:
         families.setdefault(item.shown.task.split("/")[0], {}).setdefault(item.shown.task, []).append(item)
@@ -236,7 +231,7 @@ def _striking(result: Document) -> Table | None:
     for name, reading in result["readings"].items():
         for task, values in {} if reading["axis"] else reading["tasks"].items():
             value = ReadingValue.model_validate(values)
-            if departs(value):
+            if departs(value) and value.clips >= FEWEST_CLIPS:
                 item = (name, task, values, reading["unit"])
                 found.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, item))
     found.sort(key=lambda item: item[:4])

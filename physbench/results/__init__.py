@@ -7,6 +7,7 @@ What other packages use:
 - `run_comparison.compare`: paired differences of runs on the same clips.
 - `read_run.read_run`: manifest and score tables of a finished run.
 - `skill`, `bootstrap`, `levels`: skill between ground truth and the frozen frame, and its intervals.
+- `findings`: what a run does wrong, most explaining first; all sentences are made from it.
 - `law_phrases`: what a sentence may call broken, as the scorers declare it.
 - `lawful_fraction`: lawfulness over time, for charts.
 

@@ -15,6 +15,7 @@ from physbench.results.bootstrap import RESAMPLES
 from physbench.results.clip_counts import axis_counts
 from physbench.results.estimates import MODELS, estimate, pooled
 from physbench.results.event_losses import event_results
+from physbench.results.findings import findings
 from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
 from physbench.results.implied_worlds import read_diagnosis
@@ -113,7 +114,9 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         unavailable={**unavailable(tables["model"]), **unasked_reasons(manifest["model"]["card"])},
         speed=_speed(manifest.get("speed") or {}),
     )
-    document = document.model_copy(update={"sentences": sentences(document, law_phrases(manifest if own_laws else {}))})
+    found = findings(document, law_phrases(manifest if own_laws else {}))
+    document = document.model_copy(update={"findings": found})
+    document = document.model_copy(update={"sentences": sentences(document)})
     return document.model_dump(mode="json")
 
 

@@ -6,13 +6,14 @@ import hashlib
 
 from physbench.errors import UsageError
 from physbench.plugins.tracebacks import first_line
-from physbench.results.number_format import bracket, joined
+from physbench.results.number_format import bracket, counted, joined
 from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
 from physbench.storage.file_hash import add_file
 from physbench.storage.run_contents import renew
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 
+FEWEST_TELLING = 3  # clips that tell a law, for it to be named
 NOT_A_DIAGNOSIS = (ValueError, KeyError, TypeError, AttributeError)  # what reading another document raises
 
 
@@ -63,6 +64,8 @@ def implied_sentence(world: ImpliedWorldResult) -> str:
     """What explains the motion of a family: "as if gravity were 0.90 [0.89, 0.91] times as strong ..."."""
     if world.verdict == "lawful":
         return f"the true laws explain {100 * (1 - world.unexplained):.0f} % of the time; there is nothing to name"
+    if world.verdict == "unsure":
+        return f"no law is sure: {joined([law.short for law in world.laws])} would explain most, {_too_little(world)}"
     if world.verdict == "no simple law":
         best = ""
         if world.laws and world.share > 0:
@@ -70,6 +73,13 @@ def implied_sentence(world: ImpliedWorldResult) -> str:
             best = f"; what explains most, {names}, explains {100 * world.share:.0f} % of what the true laws do not"
         return f"no simple law explains it{best}"
     return f"as if {said(world.laws)} (explains {100 * world.share:.0f} % of what the true laws do not)"
+
+
+def _too_little(world: ImpliedWorldResult) -> str:
+    """Why what explains most is not sure."""
+    if world.telling is not None and world.telling < FEWEST_TELLING:
+        return f"told by {counted(world.telling, 'clip')}"
+    return "with an interval that holds what is true"
 
 
 def said(laws: list[ImpliedLawResult]) -> str:

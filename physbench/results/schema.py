@@ -20,6 +20,7 @@ from physbench.results.expectation_schema import ExpectationResult
 from physbench.results.schema_parts import (
     INTERVAL_MEANING,
     EventFrequencyResult,
+    Finding,
     ImpliedWorldResult,
     Interval,
     ModelInfo,
@@ -301,6 +302,9 @@ class ResultDocument(Record):
     render_spec: str = Field(description='Size and rate of the clips, "64x64@15": width x height @ frames/s.')
     context: int = Field(description="Context frames that the model was given and that count as seen.")
     sentences: list[str] = Field(description="The answer in words.")
+    findings: list[Finding] = Field(
+        default_factory=list, description="What is wrong, most explaining first: the sentences are made from it."
+    )
     overall: SkillValue = Field(description="Mean of what the families add.")
     by_family: dict[str, SkillValue] = Field(
         default_factory=dict,

@@ -39,14 +39,48 @@ class ImpliedWorldResult(Record):
         description="Share of the time that the true laws do not explain: after each body's first break, mean over the "
         "tolerances."
     )
-    verdict: Literal["lawful", "named", "no simple law"] = Field(
-        description="lawful: too little is unexplained; named: `laws` explain at least half of it."
+    verdict: Literal["lawful", "named", "unsure", "no simple law"] = Field(
+        description="lawful: too little is unexplained; named: `laws` explain at least half of it; unsure: they do so "
+        "in too few clips, or an interval holds what is true."
+    )
+    telling: int | None = Field(
+        default=None,
+        description="Clips of which they explain more than the true laws do; null in files of older programs.",
     )
     laws: list[ImpliedLawResult] = Field(description="What explains most, at most two laws together.")
     share: float = Field(description="Share of the unexplained time that they explain, at most 1.")
     interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
     alike: list[str] = Field(description="Changed worlds that explain as much: ids.")
     ranking: dict[str, float] = Field(description="Share explained by each world that was tried on all clips.")
+
+
+class Finding(Record):
+    """One thing that a run does wrong, or does not, with what it rests on."""
+
+    kind: Literal[
+        "failed",
+        "frozen",
+        "objects lost",
+        "objects kept",
+        "spurious objects",
+        "changed world",
+        "law",
+        "unlawful",
+        "too few clips",
+        "avoided",
+        "lawful",
+    ] = Field(
+        description="failed: no clip was scored; frozen: as a frozen frame; changed world, law: a law that is followed "
+        "instead, or read; unlawful: none is sure; avoided: what is hard does not happen."
+    )
+    family: str = Field(default="", description='Family in which it is worst or clearest; "" for all.')
+    what: str = Field(default="", description="Id of the changed world or reading that it is about.")
+    value: float | None = Field(default=None, description="Its size.")
+    interval: Interval | None = Field(default=None, description="95 % interval [low, high] of the value.")
+    unit: str = Field(default="1", description="Unit of the value.")
+    clips: int = Field(description="Clips that it rests on.")
+    share: float | None = Field(default=None, description="Share of what is lost that it explains.")
+    sentence: str = Field(description="The same in words.")
 
 
 class StrengthValue(Record):

@@ -31,6 +31,8 @@ ReadingRole = Literal[
     "predictability",  # s for which the context determines what happens
     "survival",  # share of objects in view that are kept
     "reemergence",  # share of hidden objects that come back
+    "unknown-objects",  # share of the frames with something that the scene does not hold
+    "doubled-objects",  # share of the frames with an object twice
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
     "early-sign",  # moves in a training while every axis still reads as a frozen frame; 0 is that frame, 1 is truth

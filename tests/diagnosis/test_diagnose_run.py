@@ -63,7 +63,7 @@ def test_the_command_shows_it_in_words_and_in_the_report(
     shutil.copytree(small_run.path, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
     law = ImpliedLaw(KNOWN["gravity"], 0.63, (0.61, 0.65))
-    world = FamilyDiagnosis("falling", 12, 0.6, "named", (law,), 0.81, (0.7, 0.9), ("speed-of-time",), ())
+    world = FamilyDiagnosis("falling", 12, 0.6, "named", (law,), 0.81, (0.7, 0.9), ("speed-of-time",), (), 12)
 
     def found(folder: RunFolder, workers: int) -> dict[str, ImpliedWorldResult]:
         made = {"falling": as_result(world)}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from changed_clips import KNOWN, evidence
+from handmade import tracks_at, true_places
 
+from physbench.clips.clip import Clip
+from physbench.diagnosis.explanation import evidence_of
 from physbench.diagnosis.theory import theory_of
 from physbench.diagnosis.world_ranking import ImpliedLaw, diagnose_family, first_clips
 
@@ -63,3 +67,22 @@ def test_worlds_are_tried_on_clips_of_all_tasks_in_turn() -> None:
     clips.append(evidence("falling/drop-bounce-v1", 0, {"gravity": 0.8}))
     chosen = first_clips(theory_of(clips), 2)
     assert {clips[c].task for c in chosen} == {"falling/projectile-v1", "falling/drop-bounce-v1"}
+
+
+def test_what_two_clips_tell_is_not_named() -> None:
+    clips = [evidence("falling/projectile-v1", seed, {"gravity": 0.8}) for seed in range(2)]
+    found = diagnose_family("falling", clips, [KNOWN["gravity"]])
+    assert found.share > 0.9
+    assert (found.verdict, found.telling) == ("unsure", 2)
+
+
+def test_a_body_that_is_lost_behind_a_screen_is_not_slowed_there(clip_of: Callable[..., Clip]) -> None:
+    """With drag it would come to rest out of sight. A world explains that a body is away only if it comes back."""
+    clip = clip_of("occlusion/screen-pass-v1")
+    places, share = true_places(clip), clip.visible_share()[clip.handover + 1 :]
+    places[int(np.flatnonzero(share[:, 0] < 0.05)[0]) :] = np.nan
+    lost = evidence_of(clip, tracks_at(clip, places, 8, 0.03))
+    assert lost is not None
+    base = theory_of([lost])
+    slowed = [theory_of([lost], (KNOWN["drag"],), (value,), base) for value in (0.5, 2.0)]
+    assert base.shares[0] < 0.5 and max(each.gain(base) for each in slowed) < 0.05

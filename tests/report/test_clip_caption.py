@@ -95,3 +95,12 @@ def test_a_caption_does_not_contradict_a_score(clip: Clip, kit) -> None:
 def test_nothing_is_called_fine_that_a_reading_marks_down(clip: Clip, kit, name: str, quality: float) -> None:
     near = np.full((clip.horizon, 2), 0.2)
     assert WITHIN not in caption(clip, rows(**{name: quality}), near, kit.true_tracks(clip))
+
+
+def test_where_objects_are_mostly_missing_that_comes_first_and_no_motion_is_described(clip: Clip, kit) -> None:
+    tracks = kit.true_tracks(clip)
+    error = np.full((clip.horizon, len(clip.tracked_bodies)), np.inf)
+    tracks.state[tracks.context :] = Visibility.ABSENT
+    said = caption(clip, rows(shadowing=0.0, intact=0.1), error, tracks, broken(clip))
+    assert "is missing from" in said[0]
+    assert said[-1].startswith("Worst here: ") and "leaves every lawful path" not in " ".join(said)

@@ -31,6 +31,7 @@ NAMED = ImpliedWorldResult(
     ranking={"gravity": 0.81, "drag": 0.2},
 )
 UNNAMED = NAMED.model_copy(update={"verdict": "no simple law", "share": 0.2})
+UNSURE = NAMED.model_copy(update={"verdict": "unsure", "telling": 2})
 LAWFUL = NAMED.model_copy(update={"verdict": "lawful", "laws": [], "share": 0.0, "unexplained": 0.01})
 
 
@@ -78,7 +79,9 @@ def test_the_first_law_to_break_is_what_explains_the_motion(make_run) -> None:
             NAMED,
             "Worst in falling: as if gravity were 0.630 [0.61, 0.65] times as strong, so that things fall too slowly",
         ),
-        (UNNAMED, read),
+        (LAWFUL, read),  # of its own clips: what is read is of others
+        (UNNAMED, "Worst in falling: 61 % of its motion is explained by the laws. No single changed law explains it."),
+        (UNSURE, "Worst in falling: 61 % of its motion is explained by the laws."),
     ):
         write_diagnosis(folder, {"falling": world})
         assert build_result(folder, resamples=100)["sentences"][1].startswith(words)
@@ -88,6 +91,7 @@ def test_words() -> None:
     assert implied_sentence(LAWFUL) == "the true laws explain 99 % of the time; there is nothing to name"
     nothing = UNNAMED.model_copy(update={"laws": []})
     assert implied_sentence(nothing) == "no simple law explains it"
+    assert implied_sentence(UNSURE) == "no law is sure: gravity would explain most, told by 2 clips"
 
 
 def test_ends_of_intervals_differ() -> None:

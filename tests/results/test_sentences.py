@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from physbench.results.build_result import build_result
+from physbench.results.findings import findings
 from physbench.results.law_phrases import builtin_phrases
 from physbench.results.schema import ResultDocument
 from physbench.results.sentences import sentences
@@ -102,9 +103,7 @@ def test_what_breaks_at_the_hand_over_is_said_where_no_law_is_named(make_run) ->
         pd.concat([table, first_break], ignore_index=True).to_parquet(place.scores)
     result = build_result(folder, **FEW)
     assert result["first_breaks"]["falling"] == {"clips": 32, "broken": 32, "at_handover": 32, "median": 0.1}
-    assert result["sentences"][1] == (
-        "Worst in falling: in 32 of 32 clips things leave every path that the laws allow, from 0.1 s on (medians)."
-    )
+    assert result["sentences"][1] == ("Worst in falling: motion is unlawful from 0.1 s on in 32 of 32 clips (medians).")
 
 
 def test_only_readings_that_exist_are_said(make_run) -> None:
@@ -123,7 +122,7 @@ def test_where_most_objects_are_gone_that_is_said_before_any_law(make_run) -> No
     alter(folder, "permanence/intact.survival", 0.4)
     second = build_result(folder, **FEW)["sentences"]
     assert "gravity" in first[1] and first[2].startswith("Loses")
-    assert second[2] == first[1] and re.search(r"and 60 % .*in view\.", second[1])
+    assert re.search(r"and 60 % .*in view\.", second[1]) and len(second) == 2, "too little is there to read a motion"
 
 
 def test_objects_lost_in_view_only(make_run) -> None:
@@ -259,7 +258,7 @@ def test_what_was_not_shown_is_not_held_against_a_model(make_run) -> None:
     document = ResultDocument.model_validate(build_result(folder, **FEW))
     assert "gravity" in sentences(document)[1]
     image = document.model_copy(update={"unseen_constants": True})
-    assert "gravity" not in " ".join(sentences(image))
+    assert "gravity" not in " ".join(each.sentence for each in findings(image, builtin_phrases()))
     pushed = document.model_copy(update={"suite": document.suite.model_copy(update={"name": "own-actions"})})
     assert sentences(pushed)[-1].startswith("The model takes no actions")
     told = document.model.model_copy(update={"card": {**document.model.card, "uses_actions": True}})
