@@ -117,14 +117,22 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
 
 
 def _verdict(share: float, interval: Interval | None, telling: int, laws: Sequence[ImpliedLaw]) -> Verdict:
-    """named: several clips tell it, and no interval holds what is true."""
+    """named: several clips tell it, no interval holds what is true, and no value is as far as was looked."""
     if share < NAMED:
         return "no simple law"
     if telling < FEWEST_TELLING or interval is None or interval[0] <= 0:
         return "unsure"
-    free = [law for law in laws if law.world.free]
-    sure = all(law.interval and not law.interval[0] <= law.world.neutral <= law.interval[1] for law in free)
-    return "named" if sure else "unsure"
+    return "named" if all(_is_sure(law) for law in laws if law.world.free) else "unsure"
+
+
+def _is_sure(law: ImpliedLaw) -> bool:
+    """Whether the interval of a value excludes what is true, and the value lies inside its range, or is 0.
+
+    At an end of its range it is no estimate: a still picture would be a world in which time runs 0.02 times as fast.
+    """
+    if law.value is None or law.interval is None or law.interval[0] <= law.world.neutral <= law.interval[1]:
+        return False
+    return not (law.value and np.isclose(law.value, law.world.range).any())
 
 
 def _score(theory: Theory, base: Theory) -> float:

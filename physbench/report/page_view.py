@@ -213,7 +213,7 @@ def implied_words(worlds: Mapping[str, Document]) -> tuple[str, ...]:
     unexplained: list[str] = []
     lawful: list[str] = []
     for family, world in worlds.items():
-        if world["verdict"] == "named":
+        if world["verdict"] in ("named", "unsure"):
             alike = world["alike"]
             also = f"; {', '.join(alike)} explain{'s' if len(alike) == 1 else ''} as much" if alike else ""
             named.append(f"{family.capitalize()}: {implied_sentence(ImpliedWorldResult.model_validate(world))}{also}.")

@@ -157,19 +157,16 @@ def _kept_values(result: ResultDocument, role: ReadingRole, family: str = "") ->
 
 def _spurious(result: ResultDocument) -> Finding | None:
     """What appears that the scene does not hold, objects in other colours among it; None where little does."""
-    values = [value for role in ("unknown-objects", "doubled-objects") for value in _kept_values(result, role)]
-    shares = {
-        role: 1 - lost
-        for role in ("unknown-objects", "doubled-objects")
-        if (lost := lost_share(result, role)) is not None
+    shown: dict[ReadingRole, str] = {
+        "unknown-objects": "objects that the scene does not hold, or holds in other colours",
+        "doubled-objects": "an object twice",
     }
-    if not shares or max(shares.values()) < SPURIOUS or not any(map(departs, values)):
+    shares = {role: 1 - lost for role in shown if (lost := lost_share(result, role)) is not None}
+    role = max(shares, key=lambda each: shares[each], default=None)
+    if role is None or shares[role] < SPURIOUS or not any(map(departs, _kept_values(result, role))):
         return None
-    role = max(shares, key=lambda each: shares[each])
-    what = "objects that the scene does not hold, or holds in other colours"
-    what = what if role == "unknown-objects" else "an object twice"
+    words = f"{100 * shares[role]:.0f} % of the frames show {shown[role]}."
     clips = sum(value.clips for value in _kept_values(result, role))
-    words = f"{100 * shares[role]:.0f} % of the frames show {what}."
     return _finding("spurious objects", words, clips, what=reading_of(role), value=shares[role])
 
 

@@ -79,7 +79,7 @@ def _too_little(world: ImpliedWorldResult) -> str:
     """Why what explains most is not sure."""
     if world.telling is not None and world.telling < FEWEST_TELLING:
         return f"told by {counted(world.telling, 'clip')}"
-    return "with an interval that holds what is true"
+    return "but its value is not sure"
 
 
 def said(laws: list[ImpliedLawResult]) -> str:

@@ -41,7 +41,7 @@ class ImpliedWorldResult(Record):
     )
     verdict: Literal["lawful", "named", "unsure", "no simple law"] = Field(
         description="lawful: too little is unexplained; named: `laws` explain at least half of it; unsure: they do so "
-        "in too few clips, or an interval holds what is true."
+        "in too few clips, or with an interval that holds what is true, or a value at an end of its range."
     )
     telling: int | None = Field(
         default=None,

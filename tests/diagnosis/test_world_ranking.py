@@ -13,7 +13,7 @@ from handmade import tracks_at, true_places
 from physbench.clips.clip import Clip
 from physbench.diagnosis.explanation import evidence_of
 from physbench.diagnosis.theory import theory_of
-from physbench.diagnosis.world_ranking import ImpliedLaw, diagnose_family, first_clips
+from physbench.diagnosis.world_ranking import ImpliedLaw, _is_sure, diagnose_family, first_clips
 
 FEW = ("gravity", "drag", "restitution", "contact-distance", "speed-of-time")
 WORLDS = [KNOWN[name] for name in FEW]
@@ -86,3 +86,10 @@ def test_a_body_that_is_lost_behind_a_screen_is_not_slowed_there(clip_of: Callab
     base = theory_of([lost])
     slowed = [theory_of([lost], (KNOWN["drag"],), (value,), base) for value in (0.5, 2.0)]
     assert base.shares[0] < 0.5 and max(each.gain(base) for each in slowed) < 0.05
+
+
+def test_a_value_at_the_end_of_its_range_is_no_estimate() -> None:
+    time, mass = KNOWN["speed-of-time"], KNOWN["central-mass"]
+    assert _is_sure(ImpliedLaw(time, 0.5, (0.49, 0.51))) and _is_sure(ImpliedLaw(mass, 0.0, (-0.01, 0.01)))
+    for law in (ImpliedLaw(time, 0.02, (0.019, 0.021)), ImpliedLaw(time, 0.9, (0.8, 1.1)), ImpliedLaw(time, 0.9, None)):
+        assert not _is_sure(law)
