@@ -95,9 +95,9 @@ def intact(
 
     An object that grows, shrinks or changes its hue against the others costs by how far it has gone: nothing within 3 %
     or half a px of a diameter, or 4 degrees, nor within 4 standard deviations of its own noise; all of a frame from
-    25 % of its area, or 27 degrees, on. Compared are medians over 0.3 s with all that lies between the context and its first half second,
-    so that a constant style is free; a hue is compared with that of the object that changed least, so that a picture
-    whose hues turn is free, and so is a lone object.
+    25 % of its area, or 27 degrees, on. Compared are medians over 0.3 s with all that lies between the context and its
+    first half second, so that a constant style is free; a hue is compared with that of the object that changed least,
+    so that a picture whose hues turn is free, and so is a lone object.
 
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, with a second one of an
     object's hue, or with any other blob of a third of the smallest object's diameter or more that neither scenery nor

@@ -2,6 +2,7 @@
 
 1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (label_maps.py).
 2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
+   What the context shows at rest and nobody tracks is left out (background.py).
 3. Patches: mass, centre, hue and shape of each blob at full resolution (patches.py, outline.py).
 4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
 5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
@@ -28,6 +29,7 @@ from torch import Tensor
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.tracks import blobs, disc_fit, intruders, label_maps, patches
+from physbench.tracks.background import background
 from physbench.tracks.camera_motion import steadied
 from physbench.tracks.colour import Colours, colours_of
 from physbench.tracks.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
@@ -274,6 +276,7 @@ def _see(
     parts = [label_maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
+    labels &= ~background(labels[:context], target.visible_area[:context], factor)
     found_blobs = blobs.components(labels, factor)
     choice = blobs.choose(found_blobs, count, target.full_area, factor, fps)
     pooled = np.concatenate([part.pooled.cpu().numpy() for part in parts])
