@@ -18,7 +18,7 @@ Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 ALWAYS = 0.9  # share of the context frames in which what is at rest has its label
-STILL_SHARE = 0.7  # of a blob's area that never moves; less is a body on its way
+STILL_SHARE = 0.5  # of a blob's area that never moves; less is a body on its way
 BODY_SHARE = 0.3  # of what should be seen of an object; a further blob of its hue that is as large may be it
 REACH = 1  # px of the small maps by which a picture may blur or shake it
 
@@ -55,7 +55,8 @@ def _own(shown: Mask, still: Mask, visible: Float) -> Mask:
     at_rest = []
     for number in range(1, numbers.max() + 1):
         part = numbers == number
-        area = float(np.median([np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs]))
+        # Least, as a body of the same hue may pass over it.
+        area = float(min(np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs))
         if part.sum() < STILL_SHARE * area:
             return part  # it moves slowly: this is the object
         at_rest.append((abs(area - wanted), number))
