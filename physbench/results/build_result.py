@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from physbench import __version__
-from physbench.clips.suite import FRESH, OWN
+from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
 from physbench.errors import PhysbenchError
 from physbench.results.answers import unasked_axes, unasked_reasons
 from physbench.results.best_of_samples import best_of
@@ -81,7 +81,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         schema_version=1,
         physbench_version=__version__,
         provisional=suite.version < FINAL_FROM or bool(manifest["suite"].get("in_development")),
-        note=note(rows, spec_of(manifest), fixed is not None, _is_fresh(manifest), ended),
+        note=note(rows, spec_of(manifest), fixed is not None, _is_fresh(manifest), ended, _older(suite)),
         partial=ended,
         model=_model(manifest),
         suite=suite,
@@ -162,6 +162,11 @@ def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["s
         complete=whole is not None and set(rows) == set(whole) and not _is_fresh(manifest),
         kinds=kinds,
     )
+
+
+def _older(suite: SuiteInfo) -> int | None:
+    """The version of a suite whose readings are weighed by a newer one; None for what is as it was made."""
+    return suite.version if FINAL_FROM <= suite.version < SUITE_VERSION else None
 
 
 def _is_fresh(manifest: Mapping[str, Any]) -> bool:

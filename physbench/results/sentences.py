@@ -25,11 +25,17 @@ from physbench.world.scene import PLAIN, RenderSpec
 
 
 def note(
-    rows: Sequence[Row], spec: RenderSpec, fixed: bool, fresh: bool = False, ended: PartialRun | None = None
+    rows: Sequence[Row],
+    spec: RenderSpec,
+    fixed: bool,
+    fresh: bool = False,
+    ended: PartialRun | None = None,
+    older: int | None = None,
 ) -> str:
-    """Why the figures are limited: a part of the suite, a suite this small, fresh seeds, another look, words for
+    """Why the figures are limited: an older suite, a part of it, one this small, fresh seeds, another look, words for
     motion; "" where nothing limits them. fixed: whether it is fixed which tasks count."""
     found = (
+        "" if older is None else f"read as in suite version {older}, weighed as in a newer one: beside no other run",
         "" if ended is None else partial_words(ended),
         _few(rows, by_split=ended is None),
         "fresh seeds, which are those of no suite: for no ranking" if fresh else "",

@@ -89,7 +89,7 @@ def test_models_of_states_have_a_board_of_their_own(make_run: MakeRun, tmp_path:
     adds = [found.skill for found in entry.result.by_family.values()]
     assert entry.result.overall.skill == pytest.approx(sum(adds) / len(adds), abs=1e-6)
     page = build(tmp_path / "states", resamples=FEW).read_text()
-    assert "mean of two axes" in page and "object permanence" not in page and "1 state<" in page
+    assert "mean of four families" in page and "object permanence" not in page and "1 state<" in page
     assert "mean of three axes" in build(tmp_path / "board", resamples=FEW).read_text()
 
 
