@@ -31,7 +31,7 @@ PRECISION = 0.1  # px, of a piece at best
 ROBUST = 0.2  # px; a piece that is further off what most say counts less, by the square
 PASSES = 8
 LEAST_SEEN_SHARE = 0.3  # of what the pieces tell that must be seen in a frame
-AGREED = 0.6  # of what pieces show that must lie where a motion takes it; else it is looked for further away
+AGREED = 0.9  # of what pieces show that must lie where a motion takes it; else it is looked for elsewhere, too
 AROUND = np.array([[x, y] for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]) * 1.5  # times the way that is told
 DRIFT_FRAMES, LEAST_DRIFT_FRAMES = 8, 3  # over which a drift is told: it goes on where nothing shows it
 DRIFT_SDS = 4.0  # standard deviations of a drift, that tell it from a camera that trembles
@@ -39,6 +39,7 @@ LEAST_GAIN = 0.25  # of what differs from the scenery that a motion below FOLLOW
 LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
 ROUNDING2 = 0.1  # levels^2 of it that rounding makes
 ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
+BETTER = 1.25  # times as much that must agree with another motion than the expected one
 STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
 NO_MOTION = 0.002  # px below which a motion is none
 
@@ -101,14 +102,15 @@ def _continued(values: Float, told: Float) -> Float:
         return np.asarray(told[0])
     own = values - told[:-1]
     some = min(len(own) // 2, DRIFT_FRAMES)
-    drift = np.zeros(4)
+    place, drift = own[-max(some, 1) :].mean(axis=0), np.zeros(4)
     if some >= LEAST_DRIFT_FRAMES:
         late, early = own[-some:, :2], own[-2 * some : -some, :2]
         step = (late.mean(axis=0) - early.mean(axis=0)) / some
         trend = np.arange(some)[:, None] * step
         error = np.sqrt(((late - trend).var(axis=0) + (early - trend).var(axis=0)) / some) / some
         drift[:2] = np.where(np.abs(step) > DRIFT_SDS * error, step, 0.0)
-    return np.asarray(own[-1] + drift + told[-1])
+        place[:2] = np.where(drift[:2] != 0, own[-1, :2], place[:2])
+    return np.asarray(place + drift + told[-1])
 
 
 def _explains(
@@ -182,11 +184,9 @@ class Design:
         best = self._look(frame, hidden, sizes, past, past, told)
         if best.agreed >= AGREED or self.weight[~hidden[0]].sum() < LEAST_SEEN_SHARE * self.weight.sum():
             return best
-        for away in AROUND * self.half:
-            start = past.copy()
-            start[:2] += away
+        for start in (told, *(past + np.append(away, [0.0, 0.0]) for away in AROUND * self.half)):
             other = self._look(frame, hidden, sizes, start, past, told)
-            best = max(best, other, key=lambda look: look.agreed)
+            best = other if other.agreed > BETTER * best.agreed else best
         return best
 
     def _look(self, frame: Tensor, hidden: Mask, sizes: Float, start: Float, past: Float, told: Float) -> Look:
@@ -237,15 +237,21 @@ class Design:
         return values, known
 
     def _solve(self, shift: Float, weight: Float, prior: Float) -> Float:
-        shift, values = np.where(weight > 0, shift, 0.0), np.zeros((len(shift), 4))
-        for _ in range(PASSES):
-            # From the motion that is expected: what most pieces say counts, also where others agree on a compromise.
-            rest = np.abs(shift - values @ self.columns.T)
-            robust = weight / (1 + (rest / ROBUST) ** 2)
-            matrix = np.einsum("np,pi,pj->nij", robust, self.columns, self.columns) + np.diag(1 / prior**2)
-            right = np.einsum("np,pi->ni", robust * shift, self.columns)
-            values = np.linalg.solve(matrix, right[..., None])[..., 0]
-        return values
+        """Motions (N, 4) that explain shifts (N, P): what most pieces say, from the motion that is expected or from all.
+
+        Pieces that are off count less, by the square, so that no compromise is found between some that moved and others
+        that did not. Of two such motions the one that more pieces agree with is taken.
+        """
+        shift, found, agreed = np.where(weight > 0, shift, 0.0), np.zeros((len(shift), 4)), np.full(len(shift), -1.0)
+        for robust in (weight / (1 + (shift / ROBUST) ** 2), weight):
+            for _ in range(PASSES):
+                matrix = np.einsum("np,pi,pj->nij", robust, self.columns, self.columns) + np.diag(1 / prior**2)
+                right = np.einsum("np,pi->ni", robust * shift, self.columns)
+                values = np.linalg.solve(matrix, right[..., None])[..., 0]
+                robust = weight / (1 + ((shift - values @ self.columns.T) / ROBUST) ** 2)
+            better = robust.sum(axis=1) > agreed * BETTER
+            found[better], agreed[better] = values[better], robust.sum(axis=1)[better]
+        return found
 
 
 def steadied(
