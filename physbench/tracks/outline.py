@@ -30,6 +30,7 @@ HARMONICS = ("two_x", "two_y", "three", "four")  # columns; the first with its d
 HARMONIC_UNITS = np.array([0.133, 0.188, 0.164])
 SHUTTERS = np.linspace(0.0, 1.0, 5)  # shares of the time between frames for which a frame may be exposed
 OTHER_SHAPE = 0.5  # of these units
+OTHER_SHAPE_PX = 4.6  # px of radius times these units, that a codec may make: more than OTHER_SHAPE of balls below 9 px
 NOISE_REACH = 30.0  # px over the radius: so many standard deviations of noise are added; that of codecs goes together
 MOST_NOISE_SD = 0.1  # of these units, that noise makes; what is less certain is not judged
 LEAST_RADIUS = 3.5  # px; smaller bodies have no shape
@@ -108,7 +109,8 @@ def shape_change(
         return change
     own = np.median(sizes[learnt], axis=0) if learnt.any() else np.zeros(3)
     moved = np.gradient(place, axis=0) if len(place) > 1 else np.full(place.shape, np.nan)
-    off = deviation(seen, own, moved, radius) / (OTHER_SHAPE + NOISE_REACH / radius * sd)
+    least = max(OTHER_SHAPE, OTHER_SHAPE_PX / radius)
+    off = deviation(seen, own, moved, radius) / (least + NOISE_REACH / radius * sd)
     # As a column: rows longer than the data overrun memory in scipy 1.15's filter of one axis (scipy issue 22250).
     change[judged] = median_filter(off[judged, None], (window, 1), mode="nearest")[:, 0]
     return change
