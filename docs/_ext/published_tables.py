@@ -13,13 +13,14 @@ import pandas as pd
 from physbench.validation.sources import LOW_RATE
 from physbench.validation.table_file import TableHeader, read_table, records
 from physbench.validation.thresholds import measure_of
+from physbench.validation.timed_truth import FRAME_SHIFTS, is_frame_shift
 from physbench.validation.validity_text import between
 from physbench.validation.violations import REGISTRY
 
 MAIN = "128px"  # the table that bars are about
 IMAGE = "image"  # the one for a context of one frame
 ORDER = (MAIN, "64px", "h264", "natural", IMAGE)  # others come after them
-VIOLATIONS = ("violation", "picture")
+VIOLATIONS = ("violation", "timing", "picture")
 GROUPS = {
     "forces": "Forces",
     "motion": "Inertia",
@@ -27,6 +28,7 @@ GROUPS = {
     "time": "Time",
     "looks": "Permanence and identity in view",
     "return": "Behind a screen",
+    "timing": "Frames at wrong times (no law is broken)",
     "picture": "Pictures (no law is broken)",
     "several": "Several at once",
 }
@@ -109,6 +111,8 @@ def matrix(
 
 def group_of(source: str) -> str:
     """The group of a violation, of GROUPS."""
+    if is_frame_shift(source):
+        return "timing"
     return "several" if "+" in source else REGISTRY[source.partition(":")[0]].group
 
 
@@ -118,7 +122,7 @@ def place(source: str) -> tuple[int, int, float]:
     if "+" in source:
         return group, 0, 0.0
     name, _, severity = source.partition(":")
-    return group, list(REGISTRY).index(name), float(severity)
+    return group, [*REGISTRY, *FRAME_SHIFTS].index(name), float(severity)
 
 
 def short(task: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from physbench.clips.clip import Row
 from physbench.clips.scene_changes import CHANGES
 from physbench.diagnosis.changed_world import ChangedWorld, find_changed_worlds
 from physbench.diagnosis.explanation import Evidence, evidence_of
+from physbench.diagnosis.run_timing import run_timing
 from physbench.diagnosis.world_ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw, diagnose_family
 from physbench.progress import Progress
 from physbench.results.implied_worlds import bounds, write_diagnosis
@@ -27,7 +29,7 @@ TAKEN_FIRST = ("test", "ood", "train")  # in this order clips are taken
 
 
 def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldResult]:
-    """Find by family which other laws would explain a model's motion, and write diagnosis.json.
+    """Find by family which other laws would explain a model's motion, and what its timing explains: diagnosis.json.
 
     Args:
         folder: A finished run. Files with its own tasks must be registered.
@@ -58,13 +60,18 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
                 for family, future in waiting:
                     _keep(found, family, future.result())
                     progress.advance()
-    write_diagnosis(folder, found)
+    write_diagnosis(folder, found, run_timing(folder, _in_turn(chosen)))
     return found
 
 
 def _keep(found: dict[str, ImpliedWorldResult], family: str, record: dict[str, Any] | None) -> None:
     if record is not None:
         found[family] = ImpliedWorldResult.model_validate(record)
+
+
+def _in_turn(chosen: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """The clips of all families, one of each in turn."""
+    return [row for some in zip_longest(*chosen.values()) for row in some if row is not None]
 
 
 def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:

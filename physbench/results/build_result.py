@@ -18,7 +18,7 @@ from physbench.results.event_losses import event_results
 from physbench.results.findings import findings
 from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
-from physbench.results.implied_worlds import read_diagnosis
+from physbench.results.implied_worlds import read_diagnosis, read_timing
 from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import (
     axis_result,
@@ -106,6 +106,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         strength=strength_of_run(tables),
         lawful=lawful_time(tables, resamples),
         implied_worlds=read_diagnosis(folder),
+        timing=read_timing(folder),
         event_frequency=event_results(tables["model"], tables["truth"]),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),

@@ -47,8 +47,7 @@ def findings(result: ResultDocument, laws: Laws) -> list[Finding]:
         return [_finding("failed", f"No clip could be scored: all {result.counts.clips} failed.", result.counts.clips)]
     if frozen := _frozen(result):
         return [frozen]
-    lost, strange, motion = _lost(result), _spurious(result), _motion(result, laws)
-    # What explains the motion without another law, such as timing, stands before it in both orders.
+    lost, strange, motion = _lost(result), _spurious(result), _timing(result) or _motion(result, laws)
     found = [lost, strange, motion] if _is_first(lost, motion, result) else [motion, lost, strange]
     return [each for each in found if each is not None]
 
@@ -82,7 +81,7 @@ def _is_first(lost: Finding | None, motion: Finding | None, result: ResultDocume
     if (lost_share(result, "survival") or 0.0) > MOST:
         return True
     behind = (lost_share(result, "reemergence") or 0.0) > MOST
-    sure = motion is not None and motion.kind in ("changed world", "law")
+    sure = motion is not None and motion.kind in ("timing", "changed world", "law")
     return behind and not sure
 
 
@@ -171,6 +170,24 @@ def _spurious(result: ResultDocument) -> Finding | None:
 
 
 # Motion
+
+
+def _timing(result: ResultDocument) -> Finding | None:
+    """The timing of frames, where it explains most of what is lost: no law is named then."""
+    found = result.timing
+    if found is None or not found.said:
+        return None
+    first = found.faults[0]
+    return _finding(
+        "timing",
+        found.sentence,
+        found.clips,
+        what=" + ".join(each.kind for each in found.faults),
+        value=first.value,
+        interval=first.interval,
+        unit=first.unit,
+        share=found.explained,
+    )
 
 
 def _motion(result: ResultDocument, laws: Laws) -> Finding | None:

@@ -7,20 +7,27 @@ import hashlib
 from physbench.errors import UsageError
 from physbench.plugins.tracebacks import first_line
 from physbench.results.number_format import bracket, counted, joined
-from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
+from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult, TimingResult
 from physbench.storage.file_hash import add_file
 from physbench.storage.run_contents import renew
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 
+_Found = tuple[dict[str, ImpliedWorldResult], TimingResult | None]
+
 FEWEST_TELLING = 3  # clips that tell a law, for it to be named
 NOT_A_DIAGNOSIS = (ValueError, KeyError, TypeError, AttributeError)  # what reading another document raises
 
 
-def write_diagnosis(folder: RunFolder, found: dict[str, ImpliedWorldResult]) -> None:
-    """Write what was found by family, with the hash of the scores beside which it was made."""
+def write_diagnosis(
+    folder: RunFolder, found: dict[str, ImpliedWorldResult], timing: TimingResult | None = None
+) -> None:
+    """Write what was found by family, and of the timing, with the hash of the scores beside which it was made."""
     families = {family: world.model_dump(mode="json") for family, world in found.items()}
-    write_sealed_json(folder.diagnosis, {"schema_version": 1, "scores": _hash_of_scores(folder), "families": families})
+    document = {"schema_version": 1, "scores": _hash_of_scores(folder), "families": families}
+    if timing is not None:
+        document["timing"] = timing.model_dump(mode="json")
+    write_sealed_json(folder.diagnosis, document)
     renew(folder, folder.diagnosis)
 
 
@@ -29,27 +36,40 @@ def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
 
     Raises UsageError where the file is damaged.
     """
+    return _read(folder)[0]
+
+
+def read_timing(folder: RunFolder) -> TimingResult | None:
+    """What was found of the timing of frames, as `read_diagnosis`; None where nothing is wrong with it."""
+    return _read(folder)[1]
+
+
+def _read(folder: RunFolder) -> _Found:
     try:
-        return _families(folder) or {}
+        return _found(folder) or ({}, None)
     except OSError:
-        return {}
+        return {}, None
     except NOT_A_DIAGNOSIS as error:
         again = f"Make it again: physbench diagnose {folder.path}"
         raise UsageError(f"{folder.diagnosis}: is damaged ({first_line(str(error))}). {again}") from error
 
 
-def _families(folder: RunFolder) -> dict[str, ImpliedWorldResult] | None:
-    """What was found by family; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
+def _found(folder: RunFolder) -> _Found | None:
+    """What was found; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
     document = read_sealed_json(folder.diagnosis, required=False)
     if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
         return None
-    return {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()}
+    timing = document.get("timing")
+    return (
+        {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()},
+        None if timing is None else TimingResult.model_validate(timing),
+    )
 
 
 def is_diagnosed(folder: RunFolder) -> bool:
     """Whether a diagnosis stands beside the scores that the run has now."""
     try:
-        return _families(folder) is not None
+        return _found(folder) is not None
     except (OSError, *NOT_A_DIAGNOSIS):
         return False
 

@@ -28,6 +28,7 @@ from physbench.results.schema_parts import (
     Record,
     Speed,
     StrengthResult,
+    TimingResult,
 )
 from physbench.storage.sealed_file import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json
 from physbench.world.scene import PLAIN
@@ -336,6 +337,11 @@ class ResultDocument(Record):
     implied_worlds: dict[str, ImpliedWorldResult] = Field(
         default_factory=dict,
         description="By family: which other laws would explain its motion; {} where `--no-diagnosis` was asked for.",
+    )
+    timing: TimingResult | None = Field(
+        default=None,
+        description="What is wrong with the timing of frames; null where nothing is, where nothing is lost, and where "
+        "`--no-diagnosis` was asked for.",
     )
     event_frequency: dict[str, dict[str, EventFrequencyResult]] = Field(
         default_factory=dict,

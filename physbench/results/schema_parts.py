@@ -63,6 +63,7 @@ class Finding(Record):
         "objects lost",
         "objects kept",
         "spurious objects",
+        "timing",
         "changed world",
         "law",
         "unlawful",
@@ -70,8 +71,8 @@ class Finding(Record):
         "avoided",
         "lawful",
     ] = Field(
-        description="failed: no clip was scored; frozen: as a frozen frame; changed world, law: a law that is followed "
-        "instead, or read; unlawful: none is sure; avoided: what is hard does not happen."
+        description="failed: no clip was scored; frozen: as a frozen frame; timing: of the frames; changed world, law: "
+        "a law that is followed instead, or read; unlawful: none is sure; avoided: what is hard does not happen."
     )
     family: str = Field(default="", description='Family in which it is worst or clearest; "" for all.')
     what: str = Field(default="", description="Id of the changed world or reading that it is about.")
@@ -81,6 +82,36 @@ class Finding(Record):
     clips: int = Field(description="Clips that it rests on.")
     share: float | None = Field(default=None, description="Share of what is lost that it explains.")
     sentence: str = Field(description="The same in words.")
+
+
+class TimingFault(Record):
+    """One thing that is wrong with the timing of all frames alike."""
+
+    kind: Literal["shift", "repeats", "left-out", "rate", "blend"] = Field(
+        description="shift: predictions begin early (above 0) or late; repeats: frames repeat the one before; "
+        "left-out: frames are skipped; rate: everything runs slowly (below 1) or fast; blend: frames are means of "
+        "neighbouring ones, so much behind their time."
+    )
+    value: float = Field(description="frames; of repeats and frames left out the share; of a rate the factor.")
+    interval: Interval = Field(description="95 % interval [low, high] of the median over clips.")
+    unit: str = Field(description='Unit of the value; "1" for a share or a factor.')
+    clips: int = Field(description="Clips that tell.")
+    frame: int | None = Field(default=None, description="The first frame that all clips repeat, or skip, from 1.")
+    period: int | None = Field(default=None, description="Frames from one repeat, or gap, to the next.")
+
+
+class TimingResult(Record):
+    """What is wrong with the timing of frames, and how much of what physical consistency loses that explains."""
+
+    clips: int = Field(description="Clips whose tracks were read again with the timing undone, at most 12.")
+    faults: list[TimingFault] = Field(description="What all clips agree on.")
+    explained: float = Field(description="Share of the quality of consistency lost in these clips that is regained.")
+    interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
+    quality: float = Field(description="Mean quality of consistency in these clips.")
+    undone: float = Field(description="The same with the timing undone.")
+    said: bool = Field(description="Whether it explains at least half of what is lost, in 3 clips or more.")
+    sentence: str = Field(description="The finding in words.")
+    remedy: str = Field(description="What mends it, if it is a matter of an adapter.")
 
 
 class StrengthValue(Record):

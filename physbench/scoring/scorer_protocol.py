@@ -35,6 +35,7 @@ ReadingRole = Literal[
     "doubled-objects",  # share of the frames with an object twice
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
+    "frame-smear",  # how far bodies are drawn out along their motion, as means of neighbouring frames are
     "early-sign",  # moves in a training while every axis still reads as a frozen frame; 0 is that frame, 1 is truth
 ]
 EVENT_KINDS = ("meeting", "bounce", "hiding")  # what decides a scene; keys of the scorer that reads them

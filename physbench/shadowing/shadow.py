@@ -19,6 +19,7 @@ from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.independent_noise import without_independent_noise
 from physbench.shadowing.min_visibility import briefly_visible, required_visibility
 from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies, from_states, from_tracks, offset, with_history
+from physbench.shadowing.retimed import at_their_times, retimed
 from physbench.shadowing.tolerance_levels import EXCUSING, TOLERANCES, ToleranceLevel
 from physbench.shadowing.velocity_prior import velocity_prior
 from physbench.tracks.tracks import Tracks
@@ -91,7 +92,12 @@ class Shadowing:
 
 
 def shadow(
-    clip: Clip, tracks: Tracks, *, free: bool = False, tolerances: tuple[float, ...] = TOLERANCES
+    clip: Clip,
+    tracks: Tracks,
+    *,
+    free: bool = False,
+    tolerances: tuple[float, ...] = TOLERANCES,
+    shown: Array | None = None,
 ) -> Shadowing | None:
     """Shadow the tracks of a prediction.
 
@@ -100,6 +106,8 @@ def shadow(
         tracks: What was tracked in the predicted frames, context included.
         free: Whether constants that the context does not show may differ from the scene's own, see `free_constants`.
         tolerances: In diameters, ascending.
+        shown: (T,) what the predicted frames show, in frames after the hand-over, as `retimed` takes it; None: each
+            what is so at its time. Times that no frame shows do not count.
 
     Returns:
         What was found; None where `why_not` gives a reason.
@@ -107,7 +115,11 @@ def shadow(
     model = forward_model_of(clip)
     if model is None:
         return None
-    seen = place_bodies(clip, tracks, model)
+    if shown is None:
+        seen = place_bodies(clip, tracks, model)
+    else:
+        tracks, missing, late = retimed(tracks, shown)
+        seen = at_their_times(place_bodies(clip, tracks, model), missing, late)
     found, shift = FreeConstants(model), float(np.linalg.norm(offset(clip, tracks)))
     if free:
         found = best_constants(clip, tracks.context, model, seen)

@@ -1,5 +1,5 @@
 """Where frames come from that scorers are tested with: ground truth, lawful alternatives, gaming
-baselines and violated worlds, by name."""
+baselines, violated worlds and frames at wrong times, by name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from physbench.errors import UsageError, nearest
 from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.lawful_alternatives import far, frames_of, near
 from physbench.validation.thresholds import BARS
+from physbench.validation.timed_truth import FRAME_SHIFTS, find_frame_shift, is_frame_shift, timed_frames
 from physbench.validation.violations import REGISTRY, Unseen, ViolationEvent, find_acts, violate
 
 Image = NDArray[np.uint8]
-Kind = Literal["reference", "stranger", "violation", "picture", "cheat"]
+Kind = Literal["reference", "stranger", "violation", "timing", "picture", "cheat"]
 
 WAIVED = "stranger-far-waived"  # its context is one frame, unlike that of ground truth: only its quality counts
 NEAR_ALTERNATIVES, FAR_ALTERNATIVES = ("stranger-near", "stranger-near-2"), ("stranger-far", WAIVED)
@@ -66,6 +67,8 @@ def show(clip: Clip, context: int, source: str) -> SourceFrames:
         return SourceFrames(frames, distance=alternative.distance, context=frames_seen if source == WAIVED else None)
     if source.startswith("cheat-"):
         return SourceFrames(GAMING_BASELINES[source.removeprefix("cheat-")].make(clip, context))
+    if is_frame_shift(source):
+        return SourceFrames(timed_frames(clip, source))
     world = violate(clip.scene, find_acts(source), clip.id)
     unseen = ""
     try:
@@ -89,22 +92,28 @@ def kind(source: str) -> Kind:
         return "stranger"
     if source.startswith("cheat-"):
         return "cheat"
+    if is_frame_shift(source):
+        return "timing"
     return "picture" if all(act.violation.lawful for act in find_acts(source)) else "violation"
 
 
 def sets_in(source: str) -> bool:
     """Whether a violation happens at a moment at which a break can be: other forces and surfaces tell later."""
     names = [act.partition(":")[0] for act in source.removesuffix(LOW_RATE).split("+")]
+    if is_frame_shift(source):
+        return False
     return all(REGISTRY[name].group != "forces" and name not in ("friction", "restitution") for name in names)
 
 
 def all_sources(*, severities: bool = True) -> tuple[str, ...]:
-    """Names of all violations (every severity, or the main one), lasting ones at a low rate, lawful alternatives
-    and gaming baselines."""
+    """Names of all violations and of all that is wrong with the timing of frames (every severity, or the main one),
+    lasting violations at a low rate, lawful alternatives and gaming baselines."""
     acts = [act for violation in REGISTRY.values() for act in violation.acts]
     chosen = [act.id for act in acts if severities or act.severity == act.violation.main]
+    timed = [(id, shift) for shift in FRAME_SHIFTS.values() for id in shift.ids()]
     return (
         *chosen,
+        *(id for id, shift in timed if severities or id == f"{shift.name}:{shift.main:g}"),
         *(name + LOW_RATE for name in LASTING),
         *FAR_ALTERNATIVES,
         *(f"cheat-{name}" for name in GAMING_BASELINES),
@@ -139,6 +148,9 @@ def _matching(part: str) -> tuple[str, ...]:
     if part == "*":
         hits = list(all_sources(severities=False))
     words = name.split("+")
+    if not hits and is_frame_shift(name):
+        find_frame_shift(name)
+        hits = [name]
     if not hits and not any(sign in name for sign in "*?[") and words[0].partition(":")[0] in REGISTRY:
         others = [word for word in words if word.startswith(("cheat-", "stranger-"))]
         if others:

@@ -22,6 +22,7 @@ SEEN, LIKELY = 0.95, 0.75  # AUROC from which a violation counts as seen, and as
 MOST_SKILL = 0.05  # that a gaming baseline may have
 TITLES = {
     "violation": "Violations: chance that a reading finds one worse than a lawful clip (0.5 is blind), 95 % interval",
+    "timing": "Frames at wrong times: no law is broken, and readings of physics lose by it",
     "picture": "Pictures that suffer: no law is broken, 0.5 is right for readings of physics",
     "stranger": "Lawful alternatives: 0.5 is right. A far one makes one declared jump at the hand-over; waived: its "
     "context is one frame, which shows no velocity, and only its quality (Q) is given",

@@ -24,6 +24,7 @@ from physbench.validation.sources import (
     sets_in,
     show,
 )
+from physbench.validation.timed_truth import FRAME_SHIFTS, timed_frames
 from physbench.validation.violations import REGISTRY
 
 Clips = Callable[..., Clip]
@@ -39,7 +40,7 @@ def test_names_and_globs_select_sources() -> None:
     everything = find_sources("*")
     assert (
         len(everything)
-        == len(REGISTRY) + len(LASTING) + 2 + len(GAMING_BASELINES)
+        == len(REGISTRY) + len(FRAME_SHIFTS) + len(LASTING) + 2 + len(GAMING_BASELINES)
         == len(all_sources(severities=False))
     )
     assert find_sources("gravity@4, *@4") == tuple(name + LOW_RATE for name in LASTING)
@@ -47,7 +48,8 @@ def test_names_and_globs_select_sources() -> None:
     wanted = find_sources("bars")
     assert {"gravity:0.98", "kick:0.2", "stranger-far-waived", "cheat-loop", "gravity:0.9@4"} <= set(wanted)
     assert "blur:1" not in wanted and "gravity:1.1" not in wanted
-    assert len(set(map(kind, everything))) == 4
+    assert find_sources("late, rate:0.97, hold:*") == ("late:1", "rate:0.97", "hold:2", "hold:3", "hold:5")
+    assert len(set(map(kind, everything))) == 5
     for text, words in (
         ("telport", r"matches 'telport'.*teleport"),
         ("", "Expected names"),
@@ -55,6 +57,7 @@ def test_names_and_globs_select_sources() -> None:
         ("hue+cheat-loop", "cheat-loop is none"),
         ("hue+hue", "twice"),
         ("fade:150", "from 0 to 100"),
+        ("late:0.5", "a whole number from 1 to 10"),
     ):
         with pytest.raises(UsageError, match=words):
             find_sources(text)
@@ -121,3 +124,25 @@ def test_a_model_is_one_saboteur() -> None:
 def test_what_lasts_happens_at_no_moment() -> None:
     assert all(map(sets_in, ("kick:0.5", "vanish:1", "speed-gain:0.5@4", "hue:72+kick:0.5")))
     assert not any(map(sets_in, ("gravity:0.9", "gravity:0.9@4", "friction:0.5", "kick:0.5+gravity:0.9")))
+
+
+def test_frames_at_wrong_times_are_those_of_the_true_world(clip_of: Clips) -> None:
+    clip = clip_of("falling/projectile-v1")
+    true = clip.frames[clip.handover :]  # from the hand-over on
+    last = clip.horizon
+    shown = {
+        "late": [0, 1, 2],
+        "early": [2, 3, 4],
+        "hold:2": [1, 1, 3, 3, 5],
+        "hold:3": [1, 2, 2, 4, 5, 5],
+        "drop:3": [1, 2, 4, 5, 7],
+        "rate:0.5": [None, 1, None, 2],
+    }
+    for source, frames in shown.items():
+        found = timed_frames(clip, source)
+        assert len(found) == last
+        assert all(n is None or np.array_equal(found[k], true[n]) for k, n in enumerate(frames)), source
+    middle = 16
+    assert np.array_equal(timed_frames(clip, "stall:2")[middle - 1 : middle + 2], true[[middle] * 3])
+    assert np.array_equal(timed_frames(clip, "skip:2")[middle - 1 : middle + 1], true[[middle, middle + 3]])
+    assert np.abs(timed_frames(clip, "blend")[0] - (true[0] / 2 + true[1] / 2)).max() <= 0.5

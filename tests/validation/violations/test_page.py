@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from physbench.validation.timed_truth import FRAME_SHIFTS, FrameShift
 from physbench.validation.violations import REGISTRY, Violation
 
 PAGE = Path(__file__).parents[3] / "docs" / "design" / "violations.md"
@@ -16,6 +17,12 @@ def test_the_page_has_it_with_its_severities(violation: Violation) -> None:
     degrees = ", ".join(f"**{s:g}**" if s == violation.main else f"{s:g}" for s in violation.severities)
     row = f"| `{violation.name}` | {violation.meaning} | {degrees} | {violation.unit} |"
     assert row in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("shift", FRAME_SHIFTS.values(), ids=lambda shift: shift.name)
+def test_the_page_has_frames_at_wrong_times(shift: FrameShift) -> None:
+    degrees = ", ".join(f"**{s:g}**" if s == shift.main else f"{s:g}" for s in shift.severities)
+    assert f"| `{shift.name}` | {shift.meaning} | {degrees} |" in PAGE.read_text(encoding="utf-8")
 
 
 def test_the_page_has_no_other() -> None:
