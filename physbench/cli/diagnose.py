@@ -32,7 +32,8 @@ def command(
 
     Worlds with one law changed (gravity, drag, restitution, ...) are fitted to the tracks of a run. The one that
     explains most of what the true laws do not is named with its number. Writes RUN/diagnosis.json, and builds
-    result.json and the report again. No score changes.
+    result.json and the report again. What is wrong with the timing of frames, and how much that explains, is said first.
+    No score changes.
 
     `physbench eval` does the same at the end of a run, unless `--no-diagnosis` is given.
 
@@ -64,6 +65,8 @@ def command(
     if as_json:
         typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in found.items()}, indent=1))
         return
+    if result["timing"] is not None:
+        typer.echo(result["timing"]["sentence"])
     for family, world in found.items():
         typer.echo(f"{family}: {implied_sentence(world)}")
         if world.alike:

@@ -22,6 +22,8 @@ def phrase(fault: TimingFault) -> str:
         return f"frame {fault.frame} of every clip repeats the one before"
     if fault.frame is not None:
         return f"frames are left out before frame {fault.frame} of every clip"
+    if fault.kind == "repeats" and fault.period is None:
+        return f"{100 * fault.value:.0f} % of the frames repeat the one before"
     if fault.kind == "repeats":
         return f"{_every(fault)} repeats the one before"
     if fault.kind == "left-out":
@@ -37,11 +39,7 @@ def phrase(fault: TimingFault) -> str:
 
 def _every(fault: TimingFault) -> str:
     ordinals = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 8: "eighth", 10: "tenth"}
-    if fault.period in ordinals:
-        return f"every {ordinals[fault.period]} frame"
-    if fault.period is not None:
-        return f"one frame in {fault.period}"
-    return f"{100 * fault.value:.0f} % of the frames" if fault.value != 1 else "every frame"
+    return f"every {ordinals[fault.period]} frame" if fault.period in ordinals else f"one frame in {fault.period}"
 
 
 def remedy_of(fault: TimingFault, fps: float) -> str:

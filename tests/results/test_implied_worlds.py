@@ -7,8 +7,16 @@ import pytest
 
 from physbench.errors import UsageError
 from physbench.results.build_result import build_result
-from physbench.results.implied_worlds import bounds, implied_sentence, is_diagnosed, read_diagnosis, write_diagnosis
-from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
+from physbench.results.implied_worlds import (
+    bounds,
+    implied_sentence,
+    is_diagnosed,
+    read_diagnosis,
+    read_timing,
+    write_diagnosis,
+)
+from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult, TimingFault, TimingResult
+from physbench.results.timing_words import told_timing
 
 GRAVITY = ImpliedLawResult(
     id="gravity",
@@ -43,6 +51,54 @@ def test_it_is_part_of_the_result(make_run) -> None:
     found = build_result(folder, resamples=100)["implied_worlds"]
     assert found["falling"]["laws"][0]["value"] == 0.63
     assert found["orbits"]["verdict"] == "lawful"
+
+
+LATE = TimingFault(kind="shift", value=-1.0, interval=(-1.02, -0.98), unit="frames", clips=11)
+TIMING = TimingResult(
+    clips=12,
+    faults=[LATE],
+    explained=0.9,
+    interval=(0.8, 1.0),
+    quality=0.62,
+    undone=0.98,
+    said=True,
+    sentence="",
+    remedy="",
+)
+
+
+def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
+    folder = make_run(2, 0)
+    write_diagnosis(folder, {"falling": NAMED})
+    before = build_result(folder, resamples=100)
+    assert before["timing"] is None and before["sentences"][1].startswith("Clearest in falling: as if gravity")
+    timing = told_timing(TIMING, 15.0)
+    write_diagnosis(folder, {"falling": NAMED}, timing)
+    assert read_timing(folder) == timing and read_diagnosis(folder) == {"falling": NAMED}
+    found = build_result(folder, resamples=100)
+    assert found["timing"]["faults"][0]["kind"] == "shift"
+    assert found["sentences"][1].startswith(
+        "Timing: predictions begin one frame late; with that undone, the laws explain 98 % of its motion instead of "
+        "62 %. If the answer begins with the last context frame, leave it out"
+    )
+    assert len(found["sentences"]) == len(before["sentences"])
+    write_diagnosis(folder, {"falling": NAMED}, timing.model_copy(update={"said": False}))
+    assert build_result(folder, resamples=100)["sentences"] == before["sentences"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"kind": "shift", "value": 2.0}, "begin 2 frames early; with that undone"),
+        ({"kind": "repeats", "value": 0.5, "period": 2}, "every second frame repeats the one before; with these taken"),
+        ({"kind": "repeats", "value": 0.12}, "12 % of the frames repeat the one before"),
+        ({"kind": "rate", "value": 0.8, "interval": (0.79, 0.81)}, "at 0.8 x real time [0.790, 0.810]"),
+        ({"kind": "rate", "value": 0.8}, "If the model draws 18.8 frames/s"),
+    ],
+)
+def test_timing_in_words(fault: dict[str, object], words: str) -> None:
+    own = TimingFault.model_validate(LATE.model_dump() | fault)
+    assert words in told_timing(TIMING.model_copy(update={"faults": [own]}), 15.0).sentence
 
 
 def test_a_diagnosis_of_other_scores_is_not_read(make_run) -> None:
