@@ -100,7 +100,7 @@ def _noise(away: Array, arc: Whole) -> Array:
     if not white or pooled <= SIGNIFICANT * pooled_error or (variance <= SIGNIFICANT_EACH * error).any():
         return np.zeros((2, 2))
     counted = np.minimum(variance, MOST_UNEVEN * variance.min())
-    return np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance]))
+    return np.asarray(np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance])))
 
 
 def _clipped(values: Array) -> Array:

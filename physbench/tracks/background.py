@@ -58,7 +58,7 @@ def _own(shown: Mask, still: Mask, visible: Float) -> Mask:
         # Least, as a body of the same hue may pass over it.
         area = float(min(np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs))
         if part.sum() < STILL_SHARE * area:
-            return part  # it moves slowly: this is the object
+            return np.asarray(part)  # it moves slowly: this is the object
         at_rest.append((abs(area - wanted), number))
     elsewhere = (shown & ~dilated(still[None], REACH)[0]).sum(axis=(1, 2))
     if (elsewhere >= BODY_SHARE * np.maximum(visible, 1.0)).mean() >= 0.5:

@@ -55,7 +55,7 @@ class CameraMotion:
     def camera(self, edges: FixedEdges) -> Float:
         """The same (N, 4) in px of the frames, a share and rad."""
         reach = min(edges.size) / 2
-        return self.values * np.array([edges.factor, edges.factor, 1 / reach, 1 / reach])
+        return np.asarray(self.values * np.array([edges.factor, edges.factor, 1 / reach, 1 / reach]))
 
 
 def camera_motion(

@@ -6,7 +6,7 @@ half of the clips and read on the other, both ways, as by somebody who has a cop
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,13 +99,13 @@ def portfolio(
     for chosen_on in (0, 1):
         best: dict[str, tuple[float, str]] = {}
         for source in whole:
-            own, *scale = (
+            own, best_of_all, still = (
                 each[each["clip"].map(half) == chosen_on]
                 for each in (cheats[cheats["source"] == source], truth, freeze)
             )
             if own.empty:
                 return table.iloc[:0]
-            found = clip_qualities({"model": own}, *scale, events=False)
+            found = clip_qualities({"model": own}, best_of_all, still, events=False)
             each_task = skills(task_means(found.means(), found.counts()), every, 0, slice(1, 3)).task
             for task, skill in each_task.items():
                 value = float(np.nansum(weights[task] * skill))
@@ -126,9 +126,11 @@ def _skill(qualities: Qualities, every: Mapping[str, tuple[Kind, ...]], seed: in
     point = skills(task_means(qualities.means(), counts), which, 0, slice(1, 3))
     draws = skills(task_means(drawn, counts), which, 0, slice(1, 3))
     clips = [sum(int(count[a]) for count in counts.values()) for a in range(axes)]
-    levels = {str(axis): (point.axis[a], draws.axis[:, a], clips[a], [a]) for a, axis in enumerate(AXES)}
+    levels: dict[str, tuple[float, Array, int, Iterable[int]]] = {
+        str(axis): (point.axis[a], draws.axis[:, a], clips[a], [a]) for a, axis in enumerate(AXES)
+    }
     if set(which) == set(every):  # on some of the tasks it is another quantity
-        levels = {OVERALL: (point.overall, draws.overall, max(clips), range(axes)), **levels}
+        levels = {OVERALL: (float(point.overall), draws.overall, max(clips), range(axes)), **levels}
     found = {}
     for name, (value, drawn_value, used, needed) in levels.items():
         if np.isfinite(value):
