@@ -237,7 +237,7 @@ class Design:
         return values, known
 
     def _solve(self, shift: Float, weight: Float, prior: Float) -> Float:
-        """Motions (N, 4) that explain shifts (N, P): what most pieces say, from the expected motion or from all.
+        """Motions (N, 4) for shifts (N, P): what most pieces say, from the motion that is expected, or from all.
 
         Pieces that are off count less, by the square, so that no compromise is found between some that moved and others
         that did not. Of two such motions the one that more pieces agree with is taken.

@@ -29,6 +29,7 @@ HARMONICS = ("two_x", "two_y", "three", "four")  # columns; the first with its d
 # What counts as another shape: an ellipse of 1.3 : 1 instead of a disc, half a triangle, a square.
 HARMONIC_UNITS = np.array([0.133, 0.188, 0.164])
 SHUTTERS = np.linspace(0.0, 1.0, 5)  # shares of the time between frames for which a frame may be exposed
+GHOSTS = np.linspace(0.1, 0.4, 4)  # shares of a frame that may show the one before
 OTHER_SHAPE = 0.5  # of these units
 OTHER_SHAPE_PX = 4.6  # px of radius times these units, that a codec may make: more than OTHER_SHAPE of balls below 9 px
 NOISE_REACH = 30.0  # px over the radius: so many standard deviations of noise are added; that of codecs goes together
@@ -76,13 +77,19 @@ def deviation(seen: Float, own: Float, moved: Float, radius: float) -> Float:
 
     seen (N, 4): harmonics; own (3,): sizes of its own. moved (N, 2) px: its motion from one frame to the next, NaN
     where it is not known. What a shutter that is open for a part of that time makes of it is no other shape: a streak
-    of length L adds L^2 / 12 to the two-fold harmonic, in its direction.
+    of length L adds L^2 / 12 to the two-fold harmonic, in its direction. Nor is a body with a pale copy of where it was
+    a frame before.
     """
-    step = np.nan_to_num(moved[:, 0] + 1j * moved[:, 1])
-    streak = SHUTTERS[:, None] ** 2 * (step**2 / (12 * radius**2))
-    two = np.abs(np.abs(seen[:, 0] + 1j * seen[:, 1] - streak) - own[0]).min(axis=0)
-    off = np.stack([two, np.abs(seen[:, 2] - own[1]), np.abs(seen[:, 3] - own[2])], axis=1)
-    return np.asarray(np.linalg.norm(off / HARMONIC_UNITS, axis=1))
+    step = np.nan_to_num(moved[:, 0] + 1j * moved[:, 1]) / radius
+    far = np.abs(step)
+    pair = GHOSTS * (1 - GHOSTS)  # cumulants of two points, with the weights of a body and of its ghost
+    spread = np.concatenate([SHUTTERS**2 / 12, pair])[:, None]
+    skew = np.concatenate([np.zeros(len(SHUTTERS)), pair * (1 - 2 * GHOSTS)])[:, None]
+    peak = np.concatenate([np.zeros(len(SHUTTERS)), pair * np.abs(1 - 6 * pair)])[:, None]
+    two = np.abs(np.abs(seen[:, 0] + 1j * seen[:, 1] - spread * step**2) - own[0])
+    three, four = np.abs(seen[:, 2] - own[1] - skew * far**3), np.abs(seen[:, 3] - own[2] - peak * far**4)
+    off = np.stack([two, three, four], axis=-1)  # (S + G, N, 3)
+    return np.asarray(np.linalg.norm(off / HARMONIC_UNITS, axis=-1).min(axis=0))
 
 
 def noise_sd(noise: Float, mass: Float, region: Float, radius: float) -> Float:

@@ -60,6 +60,15 @@ def test_a_streak_along_the_motion_is_no_other_shape() -> None:
     assert along < 0.3 < 0.8 < across
 
 
+def test_a_ghost_of_the_frame_before_is_no_other_shape() -> None:
+    """30 % of a frame, 10 px behind; across the motion it would be one."""
+    disc = drawn(SHAPES["disc"][0])
+    ghost = 0.7 * disc + 0.3 * np.roll(disc, -10, axis=1)
+    found = harmonics(torch.from_numpy(np.rint(ghost * 4000).astype(np.float32))[None], RADIUS).numpy()
+    along, across = (deviation(found, np.zeros(3), np.array([each]), RADIUS)[0] for each in ((10, 0), (0, 10)))
+    assert along < 0.1 and across > 0.8
+
+
 def test_noise_and_smallness_are_not_judged() -> None:
     seen, place = np.tile([0.133, 0.0, 0.0, 0.0], (20, 1)), np.zeros((20, 2))
     every, none = np.ones(20, dtype=bool), np.zeros(20, dtype=bool)
