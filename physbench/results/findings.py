@@ -80,9 +80,17 @@ def _is_first(lost: Finding | None, motion: Finding | None, result: ResultDocume
         return False
     if (lost_share(result, "survival") or 0.0) > MOST:
         return True
-    behind = (lost_share(result, "reemergence") or 0.0) > MOST
-    sure = motion is not None and motion.kind in ("timing", "changed world", "law")
-    return behind and not sure
+    if motion is not None and motion.kind in ("timing", "changed world", "law"):
+        return False
+    return (lost_share(result, "reemergence") or 0.0) > MOST or _is_absence(result)
+
+
+def _is_absence(result: ResultDocument, family: str = "") -> bool:
+    """Whether most of the time that the laws do not explain, in a family or all, is that of absent objects."""
+    absent, unexplained = (lost_share(result, role, family) for role in ("survival", "explained-share"))
+    if absent is None or unexplained is None or unexplained < 1 - BREAKS_BELOW:
+        return False
+    return absent >= MOST * unexplained
 
 
 def _lost(result: ResultDocument) -> Finding | None:
@@ -217,13 +225,22 @@ def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
             if told := teller(family):
                 begin = "Worst" if family == worst else "Clearest"
                 return told.model_copy(update={"sentence": f"{begin} in {told.sentence}."})
-    return _unnamed(result, worst)
+    broken = (family for family in several if kept[family] < BREAKS_BELOW and not _is_lawful(result, family))
+    worst = next((family for family in broken if not _is_absence(result, family)), "")
+    return _unnamed(result, worst) if worst else None
 
 
 def _there(result: ResultDocument, family: str) -> bool:
     """Whether most objects of a family are there, in view and after they were hidden."""
     shares = [lost_share(result, role, family) for role in ("survival", "reemergence")]
     return all(share is None or share <= MOST for share in shares)
+
+
+def _is_lawful(result: ResultDocument, family: str) -> bool:
+    """Whether a diagnosis of all tasks of a family finds it lawful: what counts as unexplained has no place."""
+    world, reading = result.implied_worlds.get(family), result.readings.get(reading_of("lawful-time"))
+    tasks = {task for task in result.tasks if _family(task) == family}
+    return world is not None and world.verdict == "lawful" and reading is not None and tasks <= set(reading.tasks)
 
 
 def _avoided(result: ResultDocument) -> Finding | None:
