@@ -32,8 +32,8 @@ def command(
 
     Worlds with one law changed (gravity, drag, restitution, ...) are fitted to the tracks of a run. The one that
     explains most of what the true laws do not is named with its number. Writes RUN/diagnosis.json, and builds
-    result.json and the report again. What is wrong with the timing of frames, and how much that explains, is said
-    first. No score changes.
+    result.json and the report again. What is wrong with the timing of frames is said first, with what it explains. No
+    score changes.
 
     `physbench eval` does the same at the end of a run, unless `--no-diagnosis` is given.
 

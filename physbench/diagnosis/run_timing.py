@@ -19,7 +19,7 @@ from physbench.results.read_run import read_run, rows_of, spec_of
 from physbench.results.run_clips import clips_of
 from physbench.results.schema_parts import Interval, TimingFault, TimingResult
 from physbench.results.timing_words import told_timing
-from physbench.scoring.frame_timing import FrameTiming, frame_timing, progress
+from physbench.scoring.frame_timing import Estimate, FrameTiming, frame_timing, progress
 from physbench.scoring.reading_roles import reading_of
 from physbench.shadowing import shadow
 from physbench.storage.run_folder import RunFolder
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MAX_CLIPS = 24  # that are read
 UNDONE_CLIPS = 12  # of these that are shadowed again
 FEWEST = 3  # clips that tell
+SURE = 0.1  # frames; where 3 clips tell a lead as well, others have no vote
 LEAST_TOLD = 5  # frames of a clip that tells of repeats
 LEAST_LOST = 0.03  # of quality; where less is lost there is nothing to explain
 LEAST_LEAD = 0.1  # frames
@@ -67,7 +69,7 @@ class Clock:
 
     lead: float = 0.0  # frames
     rate: float = 1.0
-    sequence: Array | None = None  # (T,) frames of motion by which each goes on; NaN: as each clip shows; None: 1 each
+    sequence: Array | None = None  # (T,) frames of motion by which each goes on; NaN: 1, or as a clip shows; None: 1
     own: bool = True  # whether what a clip itself shows goes first
 
     def shown(self, timing: FrameTiming) -> Array:
@@ -184,7 +186,7 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
     """What clips agree to be wrong, each with the clock that has this fault alone."""
     timings = [part.timing for part in parts]
     found = [each for each in (_sequence_fault(timings),) if each is not None]
-    leads = np.array([each.lead.value for each in timings if each.lead is not None])
+    leads = _sure([each.lead for each in timings])
     lead = 0.0
     if _departs(leads, 0.0, LEAST_LEAD):
         lead = float(np.median(leads))
@@ -221,11 +223,26 @@ def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock]
         where = {"period": int(steps[0])} if periodic and len(steps) == 1 else {}
         where |= {} if periodic else {"frame": int(frames[0]) + 1}
         shares = repeats if kind == "repeats" else left_out
-        return _fault(kind, value, shares, "1", **where), Clock(sequence=sequence, own=False)
+        if periodic or _share_at(telling, at) >= SHARED:  # else most are at other frames in each clip
+            return _fault(kind, value, shares, "1", **where), Clock(sequence=sequence, own=False)
     for kind, shares, least in (("repeats", repeats, LEAST_REPEATS), ("left-out", left_out, LEAST_LEFT_OUT)):
         if np.median(shares) >= least and (shares > 0).sum() >= max(FEWEST, SHARED * len(shares)):
-            return _fault(kind, float(np.median(shares)), shares, "1"), Clock(sequence=sequence)
+            return _fault(kind, float(np.median(shares)), shares, "1"), Clock(sequence=np.full(len(sequence), np.nan))
     return None
+
+
+def _share_at(timings: Sequence[FrameTiming], at: Mask) -> float:
+    """Share of all repeats and gaps of clips that lie at some frames (T,)."""
+    wrong = [np.isfinite(each.advance) & (each.advance != 1) for each in timings]
+    total = sum(int(each.sum()) for each in wrong)
+    return sum(int((each & at[: len(each)]).sum()) for each in wrong) / max(total, 1)
+
+
+def _sure(found: Sequence[Estimate | None]) -> Array:
+    """Values (C,) of the clips that tell; of those alone that tell well, where these are enough."""
+    known = [each for each in found if each is not None]
+    sure = [each for each in known if each.sd <= SURE]
+    return np.array([each.value for each in (sure if len(sure) >= FEWEST else known)])
 
 
 def _departs(values: Array, right: float, least: float) -> bool:
