@@ -119,7 +119,7 @@ def _advances(place: Array, sd: Array, context: int, fps: float) -> Array:
 def _made_up(found: Array, step: Array, ahead: Array, context: int, reach: int) -> Array:
     """Advances (C + T,) with frames that make up for repeats, or leave some out, as whole numbers."""
     found, held = found.copy(), found == 0
-    for k in map(int, np.flatnonzero(found == 1.0)):
+    for k in np.flatnonzero(found == 1.0).tolist():
         own = ahead[k][np.isfinite(ahead[k])]
         run = 0
         while held[k - run - 1]:
