@@ -68,7 +68,7 @@ TIMING = TimingResult(
 
 
 def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
-    folder = make_run(2, 0)
+    folder = make_run(4, 0)
     write_diagnosis(folder, {"falling": NAMED})
     before = build_result(folder, resamples=100)
     assert before["timing"] is None and before["sentences"][1].startswith("Clearest in falling: as if gravity")
