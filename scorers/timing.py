@@ -36,7 +36,7 @@ def timing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     one before, while things move before and after), left-out (frames that are skipped and not to make up for repeats,
     over the frames that tell), smear (variance of balls along their motion over the square of the step: w (1 - w) in a
     mean of neighbouring frames with weights w and 1 - w, at most 0.25; 0.083 in frames that are exposed for all of
-    their time). No score depends on it; what is said of a run pools its clips.
+    their time). Outside every mean. What is said of a run pools its clips.
     """
     found = frame_timing(clip, tracks)
     told = found.told >= LEAST_TOLD
