@@ -41,8 +41,8 @@ from physbench.results.skill import INFORMATIVE_FROM
 from physbench.scoring.predictability import ensemble_states
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.placed_bodies import PlacedBodies
-from physbench.shadowing.shadow import forward_model_of, judge, place_bodies
-from physbench.shadowing.tolerance_levels import quality, strength
+from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.tolerance_levels import judge, quality, strength
 from physbench.tracks.state_tracks import state_tracks
 from physbench.validation.extrapolations import EXTRAPOLATIONS, stay, straight
 from physbench.validation.gaming_baselines import TRUE_LEAD

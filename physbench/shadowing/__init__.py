@@ -13,9 +13,9 @@ Segments and breaks at one tolerance:
     `segment_init` (where the next arc begins), `change_point` (how a break is dated, and how large it is),
     `lawful_segments` (the search that joins them).
 What follows from them:
-    `tolerance_levels` (explained share, shadowing time, jitter, strength), `independent_noise` and `common_shift` (what
-    is taken off before the levels are read again), `free_constants` (the second reading, with
-    unseen constants), `shadow` (the entry points), `trace` (what is stored of a result).
+    `independent_noise` (what is no motion and is taken off), `tolerance_levels` (explained share, shadowing time,
+    jitter, strength), `common_shift` (what all bodies share), `free_constants` (the second reading, with unseen
+    constants), `shadow` (the entry points), `trace` (what is stored of a result).
 
 The forward models are in `physbench.dynamics`, the scorers in `physbench.scorers`.
 """

@@ -8,7 +8,7 @@ looks for the next arc. Bodies are simulated together, so that they meet; only b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from physbench.dynamics.simulator import Trajectory
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.change_point import GROSS_JUMP, change_point
 from physbench.shadowing.hypothesis import Arc, Hypothesis
-from physbench.shadowing.placed_bodies import CONTEXT_TIME
+from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies
 from physbench.shadowing.segment_init import FIRST_FIT_TIME, FIT_MARGIN, SegmentStarts
 from physbench.shadowing.tolerance import Tolerance
 from physbench.world.scene import PHYSICS_HZ
@@ -73,15 +73,22 @@ class SegmentSearch:
     """Finds the lawful segments of a track at one tolerance."""
 
     def __init__(
-        self, problem: Hypothesis, tolerance: float, *, only_first: bool = False, arcs: list[Arc] | None = None
+        self,
+        problem: Hypothesis,
+        tolerance: float,
+        *,
+        only_first: bool = False,
+        arcs: list[Arc] | None = None,
+        coarser: LawfulSegments | None = None,
     ) -> None:
-        """only_first: stop at the first break. arcs: first guesses, one arc a body."""
+        """only_first: stop at the first break. arcs: first guesses, one arc a body. coarser: at a larger tolerance."""
         self.problem, self.seen = problem, problem.seen
         self.limits = Tolerance(problem.seen, tolerance)
         self.work_limit = problem.work + MAX_WORK
-        self.segment_starts = SegmentStarts(problem, self.limits, self.work_limit)
+        lawful = None if coarser is None else _covered(problem.seen, coarser.arcs)
+        self.segment_starts = SegmentStarts(problem, self.limits, self.work_limit, lawful)
         self.total = self.limits.total
-        self.only_first = only_first
+        self.only_first, self.coarser = only_first, coarser
         self.segments = LawfulSegments(tolerance, list(arcs) if arcs is not None else [])
         self.current: dict[int, int] = {}  # arc of each body that goes on
         self.fitted = np.zeros(0)  # numbers (p,) of the last fit by least squares
@@ -133,10 +140,17 @@ class SegmentSearch:
             margin, longer = base, margin
             if not again and longer > base and self._improve(disc, frame, trajectory, base):
                 continue
-            if again or not self._improve(disc, frame, trajectory, margin, hard=True):
+            if again or self._crosses(disc, frame) or not self._improve(disc, frame, trajectory, margin, hard=True):
                 self._break(disc, frame, trajectory)
                 if self.only_first and self.segments.breaks:
                     return
+
+    def _crosses(self, disc: int, frame: int) -> bool:
+        """Whether the arc of a body that misses a frame has crossed the date of a break at a larger tolerance."""
+        if self.coarser is None:
+            return False
+        begin, end = self.seen.times[self.segments.arcs[self.current[disc]].first], self.seen.times[frame]
+        return any(b.disc == disc and begin < b.time <= end + 1e-9 for b in self.coarser.breaks)
 
     def _stop_searching(self, missed: dict[int, int]) -> None:
         """End every arc that misses, without a next one: the work is spent."""
@@ -221,10 +235,7 @@ class SegmentSearch:
         return self.problem.simulate(self.segments.arcs, self.total - 1)
 
     def _covered(self) -> Mask:
-        covered = np.zeros(self.seen.position.shape[:2], dtype=bool)
-        for arc in self.segments.arcs:
-            covered[arc.first : arc.last, arc.disc] = True
-        return covered
+        return _covered(self.seen, self.segments.arcs)
 
     def _errors(self, trajectory: Trajectory) -> Array:
         """Distances (T, N) in diameters from the arc that covers a frame; NaN without an arc or a point."""
@@ -362,6 +373,14 @@ class SegmentSearch:
                 if b.disc == other and steps[max(b.frame - 1, 0)] < step <= steps[min(later, default=self.total - 1)]:
                     return True
         return False
+
+
+def _covered(seen: PlacedBodies, arcs: Sequence[Arc]) -> Mask:
+    """Which frames of which bodies some arc explains (T, N)."""
+    covered = np.zeros(seen.known.shape, dtype=bool)
+    for arc in arcs:
+        covered[arc.first : arc.last, arc.disc] = True
+    return covered
 
 
 def _first_to_miss(missed: dict[int, int], errors: Array) -> int:

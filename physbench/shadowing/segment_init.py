@@ -15,6 +15,7 @@ from physbench.shadowing.initial_guess import initial_guesses
 from physbench.shadowing.tolerance import Tolerance
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MIN_SEGMENT_TIME = 0.3  # s of a segment that counts
 MIN_SEGMENT_POINTS = 4  # of a segment that counts: 8 numbers, 4 more than its start has
@@ -39,9 +40,13 @@ def is_long_enough(times: Array) -> bool:
 class SegmentStarts:
     """Looks for first and next arcs at one tolerance."""
 
-    def __init__(self, problem: Hypothesis, limits: Tolerance, work_limit: int) -> None:
-        """work_limit: work of the problem at which the search ends."""
+    def __init__(self, problem: Hypothesis, limits: Tolerance, work_limit: int, lawful: Mask | None = None) -> None:
+        """work_limit: work of the problem at which the search ends. lawful: (T, N) where a next arc may begin.
+
+        It is where a larger tolerance has one; None: anywhere.
+        """
         self.problem, self.seen, self.limits, self.work_limit = problem, problem.seen, limits, work_limit
+        self.may_begin = problem.seen.known if lawful is None else problem.seen.known & lawful
         self.truncated = False  # whether the limit of work ended a search
         self._vain = [0] * len(problem.seen.diameter)
 
@@ -69,7 +74,7 @@ class SegmentStarts:
         old: the arc before, one of `arcs`. trajectory: a simulation in which the body continues its old arc.
         """
         disc, total = old.disc, self.limits.total
-        known = np.flatnonzero(self.seen.known[:, disc])
+        known = np.flatnonzero(self.may_begin[:, disc])
         delays = [round(delay * self.limits.fps / 30) for delay in DELAYS]
         tried, at = -1, frame
         while at < total and self._vain[disc] < MAX_VAIN_STARTS:

@@ -16,7 +16,6 @@ from physbench.shadowing import tolerance_levels
 from physbench.shadowing.common_shift import without_common_shift
 from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.independent_noise import without_independent_noise
 from physbench.shadowing.min_visibility import briefly_visible, required_visibility
 from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies, from_states, from_tracks, offset, with_history
 from physbench.shadowing.retimed import at_their_times, retimed
@@ -126,7 +125,7 @@ def shadow(
 
     def read(placed: PlacedBodies) -> Shadowing:
         problem = Hypothesis(found.model, placed, None if found.factor == 1.0 else found.factor)
-        return Shadowing(*judge(problem, tolerances), found.factor, found.parameters, shift)
+        return Shadowing(*tolerance_levels.judge(problem, tolerances), found.factor, found.parameters, shift)
 
     shadowing = read(seen)
     smallest, largest = shadowing.levels[0], shadowing.levels[-1]
@@ -156,26 +155,7 @@ def shadow_states(
     seen = with_history(clip, from_states(clip, times, states, model), model)
     if not seen.tells_velocity.all():
         seen = replace(seen, velocity_prior=velocity_prior(clip, model.index))
-    return Shadowing(*judge(Hypothesis(model, seen), tolerances), 1.0)
-
-
-def judge(
-    problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES
-) -> tuple[Hypothesis, tuple[ToleranceLevel, ...]]:
-    """Read a track at rising tolerances, without its independent noise where that is more lawful.
-
-    Returns:
-        The problem with the bodies as they are judged, and its levels.
-    """
-    levels = tolerance_levels.at_levels(problem, tolerances)
-    quiet = without_independent_noise(problem.seen, levels[-1].segments) if levels[0].breaks else None
-    if quiet is None:
-        return problem, levels
-    other = problem.with_bodies(quiet)
-    return max(
-        ((problem, levels), (other, tolerance_levels.at_levels(other, tolerances))),
-        key=lambda found: tolerance_levels.quality(found[1]),
-    )
+    return Shadowing(*tolerance_levels.judge(Hypothesis(model, seen), tolerances), 1.0)
 
 
 def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from physbench.shadowing.change_point import GROSS_JUMP
 from physbench.shadowing.decided_time import decided, importance, share_of_level
 from physbench.shadowing.hypothesis import Arc, Hypothesis
+from physbench.shadowing.independent_noise import without_independent_noise
 from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSearch
 from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, PlacedBodies
 from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS, is_long_enough
@@ -55,15 +56,56 @@ class ToleranceLevel:
 
 def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -> tuple[ToleranceLevel, ...]:
     """Read a track at rising tolerances. What is lawful at one tolerance is lawful at all larger ones."""
-    found: list[ToleranceLevel] = []
-    for tolerance in tolerances:
-        if found and not found[-1].segments.breaks and found[-1].segments.arcs:
-            segments = found[-1].segments
-        else:
-            segments = SegmentSearch(problem, tolerance).run()
-        due = next((level.counted for level in reversed(found) if level.tolerance <= EXCUSING < tolerance), None)
-        found.append(read(segments, problem.seen, tolerance, due))
-    return tuple(found)
+    return judge(problem, tolerances, noise=False)[1]
+
+
+def judge(
+    problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES, *, noise: bool = True
+) -> tuple[Hypothesis, tuple[ToleranceLevel, ...]]:
+    """Read a track at rising tolerances, without its independent noise.
+
+    A track without a break at the smallest tolerance has none at all. Else the largest comes first: it tells noise from
+    motion; where it finds no lawful motion, no smaller one looks for any; and an unbroken motion that meets a smaller
+    one, too, is kept.
+
+    Args:
+        problem: The bodies as they are placed, and the forward model.
+        tolerances: In diameters, ascending.
+        noise: Whether independent noise is taken off.
+
+    Returns:
+        The problem with the bodies as they are judged, and its levels.
+    """
+    smallest = SegmentSearch(problem, tolerances[0], only_first=True).run()
+    if smallest.arcs and not smallest.breaks:
+        return problem, _levels([smallest] * len(tolerances), problem.seen, tolerances)
+    found = [SegmentSearch(problem, tolerances[-1]).run()]
+    quiet = without_independent_noise(problem.seen, found[0]) if noise else None
+    if quiet is not None:
+        return judge(problem.with_bodies(quiet), tolerances, noise=False)
+    for tolerance in reversed(tolerances[:-1]):
+        kept = _meets(problem.seen, found[-1], tolerance)
+        found.append(found[-1] if kept else SegmentSearch(problem, tolerance, coarser=found[-1]).run())
+    return problem, _levels(found[::-1], problem.seen, tolerances)
+
+
+def _levels(
+    found: list[LawfulSegments], seen: PlacedBodies, tolerances: tuple[float, ...]
+) -> tuple[ToleranceLevel, ...]:
+    """What segments at rising tolerances say."""
+    levels: list[ToleranceLevel] = []
+    for segments, tolerance in zip(found, tolerances, strict=True):
+        due = next((level.counted for level in reversed(levels) if level.tolerance <= EXCUSING < tolerance), None)
+        levels.append(read(segments, seen, tolerance, due))
+    return tuple(levels)
+
+
+def _meets(seen: PlacedBodies, segments: LawfulSegments, tolerance: float) -> bool:
+    """Whether segments without a break lie within a smaller tolerance, too."""
+    if segments.breaks or not segments.arcs or seen.velocity_prior is not None:
+        return False
+    known = np.isfinite(segments.errors)
+    return bool((segments.errors[known] <= seen.limit(tolerance)[known]).all())
 
 
 def quality(levels: tuple[ToleranceLevel, ...]) -> float:
@@ -258,6 +300,8 @@ def strength(problem: Hypothesis, levels: tuple[ToleranceLevel, ...] = ()) -> fl
             high, best = max(_needed(level.segments, seen, reached), low + 1), level.segments.arcs
             break
     trial = next(k for k, value in enumerate(STRENGTH_GRID) if value >= TOLERANCES[0])
+    if levels and best is None:  # broken at all of them, mostly at the last of the grid, too
+        trial = high - 1
     while high - low > 1:
         if low >= trial or high <= trial:
             trial = high - 1 if low < 0 and high <= 3 else (low + high) // 2

@@ -11,8 +11,7 @@ from shadow_scenes import problem
 
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.independent_noise import without_independent_noise
-from physbench.shadowing.shadow import judge
-from physbench.shadowing.tolerance_levels import at_levels, jitter, quality, strength
+from physbench.shadowing.tolerance_levels import at_levels, jitter, judge, quality, strength
 
 Array = NDArray[np.float64]
 

@@ -33,12 +33,12 @@ def kicked(clip: Clip, context: int, ideal: Ideal) -> Tracks:
 
 
 def test_the_same_wrong_future_reads_the_same_after_every_video(clip_of: ClipOf, ideal: Ideal) -> None:
-    """Up to a step of the grid of tolerances."""
+    """Up to two steps of the grid of tolerances: searches end elsewhere for other places."""
     clip = clip_of(WALL, seed=1)
     found = [shadow(clip, kicked(clip, context, ideal)) for context in CONTEXTS]
     sizes = [each.strength for each in found if each is not None]
     assert len(sizes) == len(CONTEXTS)
-    assert min(sizes) > 0.1 and max(sizes) / min(sizes) < 1.21
+    assert min(sizes) > 0.1 and max(sizes) / min(sizes) < 1.45
     truths = [shadow(clip, ideal(clip, context)) for context in CONTEXTS]
     assert all(each is not None and each.quality == 1.0 for each in truths)
 
