@@ -106,4 +106,4 @@ def _noise(away: Array, arc: Whole) -> Array:
 def _clipped(values: Array) -> Array:
     """Values (P, 2), the largest as MOST_PRODUCT medians of their size."""
     largest = MOST_PRODUCT * np.median(np.abs(values), axis=0)
-    return np.clip(values, -largest, largest)
+    return np.asarray(np.clip(values, -largest, largest))
