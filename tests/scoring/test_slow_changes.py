@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.scoring.slow_changes import HUE, SIZE, kept
+from physbench.scoring.slow_changes import HUE, SIZE, SIZE_ERROR_PX, kept
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.visibility import whole_area
 
 C, FALLING, COLLISION = 8, "falling/projectile-v1", "orbits/binary-v1"
 Clips = Callable[..., Clip]
@@ -39,7 +40,9 @@ def test_a_body_that_shrinks_loses_in_proportion(clip_of: Clips) -> None:
     times = clip.times[clip.handover + 1 :]
     length = 1 - 0.05 * times
     begins = np.median(np.log(length[times <= times[0] + 0.5]))  # free, as a style may draw it so
-    expected = 1 - np.clip((begins - np.log(length) - SIZE.free) / (SIZE.all - SIZE.free), 0, 1)
+    diameter = np.sqrt(4 / np.pi * np.median(whole_area(clip, C)[:, 0]))  # px
+    free = max(SIZE.free, SIZE_ERROR_PX / diameter)
+    expected = 1 - np.clip((begins - np.log(length) - free) / (SIZE.all - free), 0, 1)
     assert sized(clip, length) == pytest.approx(expected, abs=0.08)
     assert expected[-1] == 0
 
