@@ -48,10 +48,16 @@ def beginnings(lines: list[str]) -> list[str]:
 
 
 def table(lines: list[str]) -> dict[str, dict[str, str]]:
-    """Cells of the table by row and column; its columns stand two spaces apart or more."""
+    """Cells of the table by row and column; a column ends where its name does. The first figure of a row is a word."""
     start = next(number for number, line in enumerate(lines) if line.startswith("skill "))
-    header, *rows = (re.split(r" {2,}", line.strip()) for line in lines[start : lines.index("", start)])
-    return {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in rows}
+    (first, begin), *ends = ((each[0], each.end()) for each in list(re.finditer(r"\S+", lines[start]))[1:])
+    found = {}
+    for line in lines[start + 1 : lines.index("", start)]:
+        *words, figure = line[:begin].split()
+        edges = [begin, *(end for _, end in ends)]
+        cells = {name: line[left:right].strip() for (name, right), left in zip(ends, edges, strict=False)}
+        found[" ".join(words)] = {first: figure, **cells}
+    return found
 
 
 def overall(lines: list[str]) -> dict[str, dict[str, str]]:
