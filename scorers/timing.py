@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.frame_timing import Estimate, frame_timing, smear
+from physbench.scoring.frame_timing import LEAST_TOLD, Estimate, frame_timing, smear
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-
-LEAST_TOLD = 5  # frames
 
 
 @scorer(
@@ -27,7 +25,7 @@ def timing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """By how many frames a prediction begins too early (above 0) or too late, in units of its own motion; 0 is right.
 
     The places of each moving body in the first 0.3 s, six frames at least, are fitted by the true path at other times,
-    x(k) = X(rate k + lead) + b k^2 / 2. A model that repeats the last context frame reads -1, one that leaves out its
+    x(k) = X(rate (k + lead)) + b k^2 / 2. A model that repeats the last context frame reads -1, one that leaves out its
     first frame 1, and one that shows the mean of neighbouring frames -0.5. Wrong laws are no wrong timing: b takes
     them. After a single image, which shows no velocity, a parabola is carried back to the place in the image. Bodies
     that rest or jump tell nothing.

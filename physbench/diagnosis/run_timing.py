@@ -19,7 +19,7 @@ from physbench.results.read_run import read_run, rows_of, spec_of
 from physbench.results.run_clips import clips_of
 from physbench.results.schema_parts import Interval, TimingFault, TimingResult
 from physbench.results.timing_words import told_timing
-from physbench.scoring.frame_timing import Estimate, FrameTiming, frame_timing, progress
+from physbench.scoring.frame_timing import LEAST_SPEED, LEAST_TOLD, Estimate, FrameTiming, frame_timing, progress
 from physbench.scoring.reading_roles import reading_of
 from physbench.shadowing import shadow
 from physbench.storage.run_folder import RunFolder
@@ -36,7 +36,6 @@ MAX_CLIPS = 24  # that are read
 UNDONE_CLIPS = 12  # of these that are shadowed again
 FEWEST = 3  # clips that tell
 SURE = 0.1  # frames; where 3 clips tell a lead as well, others have no vote
-LEAST_TOLD = 5  # frames of a clip that tells of repeats
 LEAST_LOST = 0.03  # of quality; where less is lost there is nothing to explain
 LEAST_LEAD = 0.1  # frames
 LEAST_RATE = 0.01
@@ -49,7 +48,6 @@ LEAST_EXPLAINED = 0.1  # of what is lost; what explains less is no finding
 SAID = 0.5  # of what is lost, from which on timing is what is wrong
 WHOLE_FRAMES = 0.15  # frames; a lead that is as near to a whole number is that
 BLENDED = 0.12  # `smear`, between what an exposure for all of a frame's time leaves (0.083) and blends (0.16 to 0.25)
-LEAST_SPEED = 0.2  # times real time; what is slower stands still
 EVEN = 0.5  # frames by which a prediction may be off an even progress along the true path
 RESAMPLES = 1000
 
@@ -118,9 +116,9 @@ def explained_timing(
     faults = faults_of(parts, smear)
     if not faults:
         return None
-    few = [part for part in parts if part.timing.told or part.timing.lead][:UNDONE_CLIPS]
+    few = [part for part in parts if part.timing.told or part.timing.lead or part.timing.rate][:UNDONE_CLIPS]
     lost = np.array([truth[part.clip.id] - quality[part.clip.id] for part in few])
-    if lost.sum() < LEAST_LOST * len(few):
+    if not few or lost.sum() < LEAST_LOST * len(few):
         return None
 
     def gained(some: Sequence[tuple[TimingFault, Clock]]) -> Array:
@@ -296,9 +294,9 @@ def shared_advance(advances: Sequence[Array]) -> tuple[Array, bool]:
         return np.full(total, np.nan), False
     for period in range(2, min(LONGEST_PERIOD, total // 3) + 1):
         modes = np.array([_mode(votes[told & (place % period == phase)], 0.0) for phase in range(period)])
-        fits = votes == modes[place % period]
-        faults = told & ((votes != 1) | (modes != 1)[place % period])
-        if (modes != 1).any() and fits[told].mean() >= PERIODIC and fits[faults].mean() >= SHARED:
+        fits, filled = votes == modes[place % period], np.nan_to_num(modes, nan=1.0)
+        faults = told & ((votes != 1) | (filled != 1)[place % period])
+        if (filled != 1).any() and fits[told].mean() >= PERIODIC and fits[faults].mean() >= SHARED:
             found = modes[np.arange(total) % period]
             found[0] = min(found[0], 1.0)  # what the first frame leaves out is a matter of the lead
             return found, True

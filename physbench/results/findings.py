@@ -101,8 +101,9 @@ def _lost(result: ResultDocument) -> Finding | None:
     if result.counts.failed:
         failed = f"{result.counts.failed} of {counted(result.counts.clips, 'clip')} failed"
         words = f"{words.removesuffix('.')} where it could be seen: {failed}."
-    shares: dict[ReadingRole, float | None] = {r: lost_share(result, r) for r in ("survival", "reemergence")}
-    role = max(shares, key=lambda each: shares[each] or 0.0)
+    roles: tuple[ReadingRole, ...] = ("survival", "reemergence")
+    shares = {role: share for role in roles if (share := lost_share(result, role)) is not None}
+    role = max(shares, key=lambda each: shares[each])
     clips = sum(value.clips for value in _kept_values(result, role))
     if not any(departs(value) for each in shares for value in _kept_values(result, each)):
         return _finding("objects kept", words, clips, what=reading_of(role), value=shares[role])

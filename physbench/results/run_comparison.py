@@ -350,7 +350,7 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
     ]
     reason = next((reason for reason in reasons if reason), "")
     if not np.isfinite(ours - theirs):
-        reason = "no skill on every axis" if axis is None else "no skill"
+        reason = "no skill" if axis is not None else "no informative task" if family else "no skill on every axis"
         return SkillDifference(first=rounded(ours), other=rounded(theirs), ahead=None, interval=None, reason=reason)
     ours_drawn, theirs_drawn = (value(e.draws[0], axis, family) for e in (a, b))
     interval = a.resampled.interval(ours_drawn, theirs_drawn, one_model=one_model(a, b))

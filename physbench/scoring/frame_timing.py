@@ -29,6 +29,7 @@ GOES_ON = 0.3  # of its mean motion that a body must show both before and after:
 HELD = 0.25  # of the motion a frame; a frame that advances by less repeats the one before
 CAUGHT_UP = 0.6  # of the motion that repeats left out, from which on it is made up for at once
 WHOLE = 0.3  # frames; a skip is a whole number of frames to within this
+LEAST_TOLD = 5  # frames of a clip that tells of repeats
 BEGIN_TIME, LEAST_BEGIN = 0.3, 6  # s and frames from which the beginning is extrapolated
 LEAST_SD = 0.02  # px of a place
 SUREST = 0.05  # frames; no beginning is known better from one clip
@@ -37,8 +38,11 @@ ASIDE = 4.0  # sd across the motion by which a body may begin aside; one that do
 CURVED = 0.05  # of a step: as much may a curved path pass aside a frame before it begins
 PASSES = 4  # rounds of Newton's method
 MOST_LEAD, MOST_RATE = 5.0, 5.0  # frames, and times real time, beyond which nothing is read
+LEAST_SPEED = 0.2  # times real time; what is slower stands still
+MOST_PARABOLA = 0.5  # s; the way after an image is carried back by no more
 MIN_SMEARED = 0.15  # diameters a frame
 WHOLE_VIEW = 0.99  # share of a body that is seen
+MOST_SHIFT = 0.5  # px of the picture
 LEAST_HUED = 0.05  # of the largest difference between the colours of a pixel near a body
 NEAR = 0.15  # diameters within which a place lies on the true path
 AROUND = 3  # frames before and after that are looked at
@@ -131,7 +135,9 @@ def _made_up(found: Array, step: Array, ahead: Array, context: int, reach: int) 
             size = np.linalg.norm(step[:, np.isfinite(ahead[k])], axis=-1)
             times = size[k] / np.maximum(np.nanmedian(size[near], axis=0), 1e-9)
             whole = np.round(np.median(times))
-            found[k] = whole if whole > 1 and (np.abs(times - whole) < WHOLE).all() else 1.0
+            beside = size[[k - 1, min(k + 1, len(size) - 1)]].max(axis=0)  # what speeds up has a like step beside it
+            apart = (np.abs(times - whole) < WHOLE).all() and (size[k] > (1 + CAUGHT_UP) * beside).all()
+            found[k] = whole if whole > 1 and apart else 1.0
     if held[context] and not np.nan_to_num(found[context + 1 :])[:reach].max(initial=0.0) > 1:
         found[context] = 1.0  # what is late from the first frame on is a matter of the lead
     return found
@@ -152,8 +158,10 @@ def _begin(
         sd = max(float(np.nanmedian(tracks.position_sd[tracks.context + use, column])), LEAST_SD)
         if len(given) > 1:
             found = _along_path(clip.px_positions()[:, column], clip.handover, place[use], clock[use], sd)
-        else:
+        elif count <= MOST_PARABOLA * float(clip.spec.fps):
             found = _back_to(given[-1], place[use], clock[use], sd)
+        else:
+            continue
         if found is not None:
             leads.append(found[0])
             rates += found[1:]
@@ -186,7 +194,10 @@ def _along_path(path: Array, handover: int, place: Array, k: Array, sd: float) -
     rest = away - basis / scale @ change
     noise = max(float(np.sqrt((rest**2).sum() / (2 * len(k) - 4))), sd)
     error = noise * np.sqrt(np.diag(np.linalg.pinv((basis / scale).T @ (basis / scale)))) / scale
-    return [Estimate(lead, max(float(error[0]), SUREST)), Estimate(rate, max(float(error[1]), SUREST / len(k)))]
+    if rate < LEAST_SPEED:
+        return None
+    own = Estimate(lead / rate, max(float(error[0]) / rate, SUREST))  # in frames of the prediction
+    return [own, Estimate(rate, max(float(error[1]), SUREST / len(k)))]
 
 
 def _back_to(start: Array, place: Array, k: Array, sd: float) -> list[Estimate] | None:
@@ -206,7 +217,8 @@ def _back_to(start: Array, place: Array, k: Array, sd: float) -> list[Estimate] 
     for _ in range(PASSES):  # Newton's method on the parabola, which is curved where something pulls
         lead += float(rest @ along) / speed
         rest = numbers[0] - lead * numbers[1] + lead**2 / 2 * numbers[2] - start
-    if np.linalg.norm(rest) > ASIDE * np.hypot(error[0], noise) + CURVED * lead**2 * speed:
+    near = np.linalg.norm(rest) <= ASIDE * np.hypot(error[0], noise) + CURVED * lead**2 * speed
+    if not (near and abs(lead) <= MOST_LEAD):
         return None
     return [Estimate(lead, max(float(np.hypot(error[0], noise)) / speed, SUREST))]
 
@@ -274,6 +286,8 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
         step = np.diff(tracks.position[:, column], axis=0)
         for t in range(len(frames)):
             at = tracks.context + t
+            if tracks.camera is not None and np.abs(tracks.camera[at, :2]).max() > MOST_SHIFT:
+                continue  # places are those of a camera at rest
             (x, y), (dx, dy) = tracks.position[at, column], step[at - 1]
             others = np.delete(tracks.position[at], column, axis=0)
             reach = size[at, column] / 2 + np.hypot(dx, dy) + 1

@@ -52,12 +52,12 @@ def retimed(tracks: Tracks, shown: Array) -> tuple[Tracks, Mask, Array]:
 
 def at_their_times(seen: PlacedBodies, missing: Mask, late: Array) -> PlacedBodies:
     """Bodies placed by `retimed` tracks: missing frames are asked of nobody, the others stand where they belong."""
-    times = seen.times + late * float(seen.times[1] - seen.times[0])
+    after = late * float(np.median(np.diff(seen.times)))  # s
     gone = missing[:, None]
     return replace(
         seen,
-        times=times,
-        steps=np.round(times * PHYSICS_HZ),
+        times=seen.times + after,
+        steps=seen.steps + np.round(after * PHYSICS_HZ),  # the first place may be one of before the context
         expected_visible=seen.expected_visible & ~gone,
         present=seen.present & ~gone,
     )

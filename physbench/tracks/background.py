@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 ALWAYS = 0.9  # share of the context frames in which what is at rest has its label
 STILL_SHARE = 0.5  # of a blob's area that never moves; less is a body on its way
 BODY_SHARE = 0.3  # of what should be seen of an object; a further blob of its hue that is as large may be it
+MOST_PIECES = 1.1  # of what should be seen of an object, that its pieces have together
 REACH = 1  # px of the small maps by which a picture may blur or shake it
 
 
@@ -59,11 +60,19 @@ def _own(shown: Mask, still: Mask, visible: Float) -> Mask:
         area = float(min(np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs))
         if part.sum() < STILL_SHARE * area:
             return np.asarray(part)  # it moves slowly: this is the object
-        at_rest.append((abs(area - wanted), number))
+        at_rest.append((abs(area - wanted), number, area))
     elsewhere = (shown & ~dilated(still[None], REACH)[0]).sum(axis=(1, 2))
     if (elsewhere >= BODY_SHARE * np.maximum(visible, 1.0)).mean() >= 0.5:
         return np.zeros_like(still)  # it moves
-    return np.asarray(numbers == min(at_rest)[1])
+    _, main, total = min(at_rest)
+    own, middle = [main], np.argwhere(numbers == main).mean(axis=0)
+    away = {number: np.linalg.norm(np.argwhere(numbers == number).mean(axis=0) - middle) for _, number, _ in at_rest}
+    for _, number, area in sorted(at_rest, key=lambda each: away[each[1]])[1:]:
+        if total + area > MOST_PIECES * wanted:
+            break
+        own.append(number)  # a further piece of it, where something stands before it and parts it
+        total += area
+    return np.isin(numbers, own)
 
 
 def _numbered(mask: Mask) -> NDArray[np.int64]:

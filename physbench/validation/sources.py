@@ -138,7 +138,8 @@ def _matching(part: str) -> tuple[str, ...]:
     every = all_sources()
     if part == "bars":
         lasting = [each.removesuffix(LOW_RATE) for each in every if each.endswith(LOW_RATE)]
-        return tuple(s for s in every if s in lasting or s.endswith(LOW_RATE) or any(bar.names(s) for bar in BARS))
+        held = [s for s in every if s.endswith(LOW_RATE) or s.startswith("cheat-")]  # against other sources
+        return tuple(s for s in every if s in lasting or s in held or any(bar.names(s) for bar in BARS))
     name, low = part.removesuffix(LOW_RATE), part.endswith(LOW_RATE)
     full = [source for source in every if source.endswith(LOW_RATE) == low]
     plain = [source.removesuffix(LOW_RATE) for source in full]

@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip
 from physbench.diagnosis.run_timing import Part, explained_timing, shared_advance
 from physbench.results.schema_parts import TimingResult
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.frame_timing import frame_timing, smear
+from physbench.scoring.frame_timing import _along_path, _back_to, frame_timing, smear
 from physbench.scoring.score_clip import observed
 from physbench.shadowing import shadow
 from physbench.validation.sources import show
@@ -42,6 +42,35 @@ def found(clip_of: Clips) -> Callable[[str], TimingResult | None]:
         return explained_timing(parts, quality, dict.fromkeys(quality, 1.0), drawn_out, 15.0)
 
     return find
+
+
+@pytest.mark.parametrize("context", (2, 4, 8))
+def test_frames_that_are_where_they_belong_stay_there(clip_of: Clips, context: int) -> None:
+    """Behind a short video too, whose first place is one of before the context."""
+    clip = clip_of("collisions/head-on-v1")
+    tracks = observed(clip, Rollout(clip.id, 0, clip.future()), context)
+    motion = shadow(clip, tracks, shown=np.arange(1.0, clip.horizon + 1))
+    assert motion is not None and motion.quality == pytest.approx(1.0, abs=0.005)
+
+
+def test_a_lead_is_in_frames_of_the_prediction() -> None:
+    """At half of real time one frame late is half a frame of the true path."""
+    frames = np.arange(-20, 60.0)
+    path = np.stack([3.0 * frames, 40 + 2.0 * frames + 0.05 * frames**2], axis=1)
+    k = np.arange(1.0, 9.0)
+    place = np.stack([np.interp(0.5 * (k - 1), frames, path[:, axis]) for axis in (0, 1)], axis=1)
+    found = _along_path(path, 20, place, k, 0.03)
+    assert found is not None
+    assert [each.value for each in found] == pytest.approx([-1.0, 0.5], abs=0.02)
+
+
+def test_what_is_far_from_an_image_is_no_lead() -> None:
+    k = np.arange(1.0, 8.0)
+    far = np.stack([30.0 + k, np.full(len(k), 15.0)], axis=1)
+    assert _back_to(np.zeros(2), far, k, 0.05) is None
+    near = np.stack([k - 1, np.zeros(len(k))], axis=1)
+    (lead,) = _back_to(np.zeros(2), near, k, 0.05) or [None]
+    assert lead is not None and lead.value == pytest.approx(-1.0, abs=0.01)
 
 
 @pytest.mark.parametrize(

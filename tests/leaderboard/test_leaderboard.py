@@ -90,7 +90,7 @@ def test_models_of_states_have_a_board_of_their_own(make_run: MakeRun, tmp_path:
     assert entry.result.overall.skill == pytest.approx(sum(adds) / len(adds), abs=1e-6)
     page = build(tmp_path / "states", resamples=FEW).read_text()
     assert "mean of four families" in page and "object permanence" not in page and "1 state<" in page
-    assert "mean of three axes" in build(tmp_path / "board", resamples=FEW).read_text()
+    assert "object\n  permanence" in build(tmp_path / "board", resamples=FEW).read_text()
 
 
 def test_a_table_that_repeats_a_row_is_not_added(make_run: MakeRun, tmp_path: Path) -> None:

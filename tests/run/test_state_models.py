@@ -59,7 +59,7 @@ def test_permanence_is_not_asked_and_overall_says_of_what_it_is_the_mean(example
         "skill": None,
         "reason": "not asked: states show no picture",
     }
-    assert "overall is the mean of physical consistency and long-horizon drift" in result["unavailable"]["permanence"]
+    assert "overall is made of physical consistency and long-horizon drift" in result["unavailable"]["permanence"]
     assert result["failures"] == [] and result["counts"]["scored"] == 3
 
 

@@ -265,6 +265,7 @@ def test_a_part_of_a_validity_table_does_not_depend_on_how_tables_are_made() -> 
         "measure_sources",
         "measured_parts",
         "sources",
+        "timed_truth",
     }
     package = {name.removeprefix("validation.") for name in found if name.startswith("validation.")}
     assert {name for name in package if not name.startswith("violations")} == modules

@@ -9,7 +9,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
-from physbench.tracks.background import background
+from physbench.tracks.background import _own, background
 from physbench.tracks.colour import UNKNOWN_HUE
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks
@@ -94,3 +94,11 @@ def test_the_body_is_no_background(boxes: tuple, visible: int, wanted: set[int])
     assert set(np.unique(found)) - {0} == wanted
     if len(boxes) > 1 and 1 in wanted:
         assert not found[2:8, 2:8].any() and found[20:26, 20:26].all()
+
+
+def test_an_object_that_something_parts_keeps_both_pieces() -> None:
+    """A post before it leaves two pieces, which together are what should be seen; a third one is clutter."""
+    shown = np.zeros((3, 16, 16), dtype=bool)
+    shown[:, 4:8, 2:4] = shown[:, 4:8, 6:9] = shown[:, 12:15, 11:14] = True
+    own = _own(shown, shown[0], np.full(3, 20.0))
+    assert own[4:8, 2:4].all() and own[4:8, 6:9].all() and not own[12:15, 11:14].any()
