@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
+from physbench.results.implied_worlds import FEWEST_CLIPS
 from physbench.results.read_run import read_run, rows_of, spec_of
 from physbench.results.run_clips import clips_of
 from physbench.results.schema_parts import Interval, TimingFault, TimingResult
@@ -34,7 +35,6 @@ Mask = NDArray[np.bool_]
 
 MAX_CLIPS = 24  # that are read
 UNDONE_CLIPS = 12  # of these that are shadowed again
-FEWEST = 3  # clips that tell
 SURE = 0.1  # frames; where 3 clips tell a lead as well, others have no vote
 LEAST_LOST = 0.03  # of quality; where less is lost there is nothing to explain
 LEAST_LEAD = 0.1  # frames
@@ -141,7 +141,7 @@ def explained_timing(
             interval=_share_interval(gain, lost),
             quality=float(np.mean([quality[part.clip.id] for part in few])),
             undone=float(np.mean([quality[part.clip.id] for part in few]) + gain.mean()),
-            said=bool(len(few) >= FEWEST and gain.sum() >= SAID * lost.sum()),
+            said=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= SAID * lost.sum()),
             sentence="",
             remedy="",
         ),
@@ -193,7 +193,7 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
         kind = "shift" if whole else "blend" if -1 < lead < 0 and smear >= BLENDED else "shift"
         found.append((_fault(kind, lead, leads, "frames"), Clock(lead=lead)))
     rates = np.array([each.rate.value for each in timings if each.rate is not None])
-    if len(rates) >= FEWEST:
+    if len(rates) >= FEWEST_CLIPS:
         along = path_rates(parts, _together([each for _, each in found]), float(np.median(rates)))
         low, high = _median_interval(rates)
         if (
@@ -209,7 +209,7 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
 def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock] | None:
     """Repeats, or frames left out: with a period, or at the same frames of all clips, or else as often in most."""
     telling = [each for each in timings if each.told >= LEAST_TOLD]
-    if len(telling) < FEWEST:
+    if len(telling) < FEWEST_CLIPS:
         return None
     sequence, periodic = shared_advance([each.advance for each in timings])
     repeats, left_out = (np.array([getattr(each, name) for each in telling]) for name in ("repeats", "left_out"))
@@ -224,7 +224,7 @@ def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock]
         if periodic or _share_at(telling, at) >= SHARED:  # else most are at other frames in each clip
             return _fault(kind, value, shares, "1", **where), Clock(sequence=sequence, own=False)
     for kind, shares, least in (("repeats", repeats, LEAST_REPEATS), ("left-out", left_out, LEAST_LEFT_OUT)):
-        if np.median(shares) >= least and (shares > 0).sum() >= max(FEWEST, SHARED * len(shares)):
+        if np.median(shares) >= least and (shares > 0).sum() >= max(FEWEST_CLIPS, SHARED * len(shares)):
             return _fault(kind, float(np.median(shares)), shares, "1"), Clock(sequence=np.full(len(sequence), np.nan))
     return None
 
@@ -240,12 +240,12 @@ def _sure(found: Sequence[Estimate | None]) -> Array:
     """Values (C,) of the clips that tell; of those alone that tell well, where these are enough."""
     known = [each for each in found if each is not None]
     sure = [each for each in known if each.sd <= SURE]
-    return np.array([each.value for each in (sure if len(sure) >= FEWEST else known)])
+    return np.array([each.value for each in (sure if len(sure) >= FEWEST_CLIPS else known)])
 
 
 def _departs(values: Array, right: float, least: float) -> bool:
     """Whether most clips agree that a value is off, on the same side."""
-    if len(values) < FEWEST:
+    if len(values) < FEWEST_CLIPS:
         return False
     low, high = _median_interval(values)
     off = float(np.median(values)) - right
@@ -261,7 +261,7 @@ def _median_interval(values: Array) -> Interval:
 
 def _share_interval(gain: Array, lost: Array) -> Interval | None:
     """95 % bootstrap interval, over clips (C,), of the share of what is lost that is gained."""
-    if len(gain) < FEWEST:
+    if len(gain) < FEWEST_CLIPS:
         return None
     draws = np.random.default_rng(0).integers(0, len(gain), (RESAMPLES, len(gain)))
     shares = gain[draws].sum(axis=1) / np.maximum(lost[draws].sum(axis=1), 1e-9)
@@ -300,7 +300,7 @@ def shared_advance(advances: Sequence[Array]) -> tuple[Array, bool]:
             found = modes[np.arange(total) % period]
             found[0] = min(found[0], 1.0)  # what the first frame leaves out is a matter of the lead
             return found, True
-    return np.array([_mode(votes[told[:, k], k], SHARED, FEWEST) for k in range(total)]), False
+    return np.array([_mode(votes[told[:, k], k], SHARED, FEWEST_CLIPS) for k in range(total)]), False
 
 
 def _mode(values: Array, least: float, fewest: int = 2) -> float:

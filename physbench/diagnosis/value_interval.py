@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from physbench.diagnosis.explanation import Leaning
 from physbench.diagnosis.theory import Theory, explained_share, leanings, pooled_step
 from physbench.results.bootstrap import MISS, widening
-from physbench.results.implied_worlds import FEWEST_TELLING
+from physbench.results.implied_worlds import FEWEST_CLIPS
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -32,7 +32,7 @@ def value_intervals(theory: Theory) -> list[tuple[float, Interval | None]]:
         step = pooled_step(found)
         assert step is not None
     telling = len(found)
-    if telling < FEWEST_TELLING:
+    if telling < FEWEST_CLIPS:
         return [(_within(theory, n, theory.values[n] + float(step[k])), None) for k, n in enumerate(free)]
     rng = np.random.default_rng(0)
     draws = []
@@ -74,7 +74,7 @@ def _damped(found: Sequence[Leaning]) -> list[Leaning]:
 def share_interval(shares: Array, base: Array, weight: Array) -> Interval | None:
     """Interval of the explained share of the unexplained time; shares, base and weights (C,) of clips."""
     count = len(shares)
-    if count < FEWEST_TELLING:
+    if count < FEWEST_CLIPS:
         return None
     rng = np.random.default_rng(0)
     own = explained_share(shares, base, weight)

@@ -13,7 +13,7 @@ from physbench.diagnosis.changed_world import MAX_VALUES, ChangedWorld
 from physbench.diagnosis.explanation import Evidence
 from physbench.diagnosis.theory import Theory, refined, theory_of, weights
 from physbench.diagnosis.value_interval import Interval, share_interval, value_intervals
-from physbench.results.implied_worlds import FEWEST_TELLING
+from physbench.results.implied_worlds import FEWEST_CLIPS
 
 Array = NDArray[np.float64]
 
@@ -120,7 +120,7 @@ def _verdict(share: float, interval: Interval | None, telling: int, laws: Sequen
     """named: several clips tell it, no interval holds what is true, and no value is as far as was looked."""
     if share < NAMED:
         return "no simple law"
-    if telling < FEWEST_TELLING or interval is None or interval[0] <= 0:
+    if telling < FEWEST_CLIPS or interval is None or interval[0] <= 0:
         return "unsure"
     return "named" if all(_is_sure(law) for law in laws if law.world.free) else "unsure"
 

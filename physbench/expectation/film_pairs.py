@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
+from typing import TypeVar
 
 from physbench.clips.clip import Row
+from physbench.clips.suite import SUITE_VERSION
 from physbench.errors import UsageError, nearest
 from physbench.expectation.expectation_kinds import CONTROLS, IMPOSSIBLE_KINDS
 from physbench.expectation.films import BACK_AGAIN, OTHER_LOOK, POSSIBLE
 
 PAIRS_FILE = "pairs.json"
+Published = TypeVar("Published")
 CONTROL_EVENT = 0.0  # s; controls differ from the hand-over on
 
 
@@ -147,3 +150,9 @@ def pairs_hash(pairs: Iterable[FilmPair]) -> str:
     for pair in pairs:
         digest.update(f"{pair.id}|{pair.possible}|{pair.event:.6f}|{pair.states}\n".encode())
     return digest.hexdigest()
+
+
+def of_this_suite(versions: Mapping[str, Mapping[str, Published]]) -> Mapping[str, Published]:
+    """What is published, by class, for the suite's version; while that is in development, for the newest before it."""
+    known = [version for version in versions if int(version) <= SUITE_VERSION]
+    return versions[max(known, key=int)] if known else {}

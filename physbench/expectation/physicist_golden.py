@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.suite import SUITE_VERSION
-from physbench.expectation.film_pairs import FilmPair, all_pairs, pairs_hash
+from physbench.expectation.film_pairs import FilmPair, all_pairs, of_this_suite, pairs_hash
 from physbench.expectation.films import POSSIBLE
 from physbench.expectation.surprise_series import PairReading
 from physbench.results.task_roles import picture_class
@@ -67,7 +67,7 @@ def read_pairs(pairs: Sequence[FilmPair], strengths: Mapping[str, Strengths]) ->
 
 def published_readings(pairs: Sequence[FilmPair], spec: RenderSpec) -> list[PairReading]:
     """What the physicist makes of pairs in pictures of this class; empty where that is not published."""
-    published = _golden().get(str(SUITE_VERSION), {}).get(picture_class(spec))
+    published = of_this_suite(_golden()).get(picture_class(spec))
     if published is None or published.made["pairs"] != pairs_hash(all_pairs()):
         return []
     return read_pairs(pairs, published.films)

@@ -19,7 +19,7 @@ from typing import Any
 from physbench.clips.suite import SUITE_VERSION
 from physbench.expectation.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.expectation.expectation_readings import solved_sizes
-from physbench.expectation.film_pairs import FilmPair, all_pairs
+from physbench.expectation.film_pairs import FilmPair, all_pairs, of_this_suite
 from physbench.expectation.films import POSSIBLE
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES
 from physbench.expectation.surprise_series import PairReading, Solved, read_pair
@@ -35,7 +35,7 @@ SOLVED_COMMAND = "python -m physbench.expectation.solved_sizes --size SIDE --fps
 
 def fixed_solved(spec: RenderSpec) -> Solved | None:
     """What pixel baselines solve in pictures of this class; None where that is not fixed, so that a run decides."""
-    return _golden().get(str(SUITE_VERSION), {}).get(picture_class(spec))
+    return of_this_suite(_golden()).get(picture_class(spec))
 
 
 @cache

@@ -16,8 +16,8 @@ from physbench.report.skill_table import skill_rows
 from physbench.report.summary_view import SummaryView, summary_view
 from physbench.report.table_view import Table
 from physbench.results.answers import answers_states
-from physbench.results.findings import FEWEST_CLIPS, apart, departs
-from physbench.results.implied_worlds import implied_sentence
+from physbench.results.findings import apart, departs
+from physbench.results.implied_worlds import FEWEST_CLIPS, implied_sentence
 from physbench.results.number_format import AXIS_NAMES, AXIS_QUESTIONS, counted, fixed, joined, short, suite_name
 from physbench.results.read_run import context_of, spec_of
 from physbench.results.run_comparison import PHYSICIST_TARGET

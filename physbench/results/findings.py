@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from physbench.results import number_format
 from physbench.results.answers import asked_axes
 from physbench.results.early_sign import early_sign
-from physbench.results.implied_worlds import said
+from physbench.results.implied_worlds import FEWEST_CLIPS, said
 from physbench.results.law_phrases import LawPhrase
 from physbench.results.number_format import counted, joined, number
 from physbench.results.schema import ReadingValue, ResultDocument
@@ -23,7 +23,6 @@ from physbench.results.strength_summary import strength_text
 from physbench.scoring.reading_roles import reading_of
 from physbench.scoring.scorer_protocol import ReadingRole
 
-FEWEST_CLIPS = 3  # that show what is said; one or two may be anything
 MOST = 0.5  # share of objects that are lost, or of unexplained time that is explained, from which it is most of it
 BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
 LARGE = 0.5  # of the lawful time that the worst family loses: a law is named only where as much is lost

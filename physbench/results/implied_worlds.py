@@ -15,7 +15,7 @@ from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 
 _Found = tuple[dict[str, ImpliedWorldResult], TimingResult | None]
 
-FEWEST_TELLING = 3  # clips that tell a law, for it to be named
+FEWEST_CLIPS = 3  # that show what is said of a run; one or two may be anything
 NOT_A_DIAGNOSIS = (ValueError, KeyError, TypeError, AttributeError)  # what reading another document raises
 
 
@@ -97,7 +97,7 @@ def implied_sentence(world: ImpliedWorldResult) -> str:
 
 def _too_little(world: ImpliedWorldResult) -> str:
     """Why what explains most is not sure."""
-    if world.telling is not None and world.telling < FEWEST_TELLING:
+    if world.telling is not None and world.telling < FEWEST_CLIPS:
         return f"told by {counted(world.telling, 'clip')}"
     return "but its value is not sure"
 

@@ -224,7 +224,8 @@ def skills(
         members = [task for task in means if task.split("/")[0] == family]
         family_quality[family] = _mean_of([np.where(_scored(kinds[t]), quality[t], np.nan) for t in members])
         informative[family] = _mean_of([np.where(_is(kinds[t], "informative"), raw[t], np.nan) for t in members])
-    guard = {family: _cost(raw, kinds, task_weights(kinds), family) for family in families}
+    weights = task_weights(kinds)
+    guard = {family: _cost(raw, kinds, weights, family) for family in families}
     lost = np.asarray(sum(np.nan_to_num(cost, nan=0.0) for cost in guard.values()), dtype=np.float64)
     axis = np.maximum(_mean_of(list(informative.values())) + lost, SKILL_FLOOR)
     by_family = _by_family(raw, kinds, asked)

@@ -12,7 +12,8 @@ from made_runs import SOURCES, make_manifest, make_rows, make_table, write_table
 
 from physbench.diagnosis.world_library import WORLDS
 from physbench.results.build_result import build_result
-from physbench.results.findings import FEWEST_CLIPS, LOOK_OFF, findings, kept_lawful
+from physbench.results.findings import LOOK_OFF, findings, kept_lawful
+from physbench.results.implied_worlds import FEWEST_CLIPS
 from physbench.results.law_phrases import builtin_phrases
 from physbench.results.schema import FirstBreaks, ReadingResult, ReadingValue, ResultDocument
 from physbench.results.schema_parts import (
