@@ -86,7 +86,7 @@ def main() -> None:
         if found is not None:
             share = f"{found.explained:.2f} {tuple(round(end, 2) for end in found.interval or ())}"
             line += (
-                f"; explains {share}, {found.quality:.2f} -> {found.undone:.2f}, {'SAID' if found.said else 'not said'}"
+                f"; explains {share}, {found.quality:.2f} -> {found.undone:.2f}, {'' if found.named else 'not '}named"
             )
         print(line, flush=True)
 

@@ -1,19 +1,28 @@
-"""Bring the words of the methodology page on what each reading sees up to the published table.
+"""Bring what the README and the methodology page say of the readings up to the published table.
 
-`python docs/_ext/measured_words.py` rewrites the page. Cells that no table has a figure for stay as they were written.
+`python docs/_ext/measured_words.py` rewrites both. Cells of the methodology's table stay as they were written where no
+published table has a figure.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 import pandas as pd
-from published_tables import MAIN, Published, published
+from published_tables import MAIN, Published, Row, place, published, verdict
 
+from physbench.validation.false_breaks import LEVEL, LOW, SOURCE
+from physbench.validation.source_skill import OVERALL, PORTFOLIO, SKILL, STRAIGHT
+from physbench.validation.table_file import records
+from physbench.validation.thresholds import is_strength, measure_of
+from physbench.validation.validity_text import SEEN
 from physbench.validation.violations import REGISTRY
 
-PAGE = Path(__file__).parents[1] / "methodology.md"
+README, PAGE = (Path(__file__).parents[2] / name for name in ("README.md", "docs/methodology.md"))
+BLOCK = re.compile(r"(?<=<!-- validity -->\n).*?(?=\n *<!-- /validity -->)", re.DOTALL)
+WIDTH, INDENT = 120, "  "
 HEADLINES = (
     "consistency/shadowing",
     "drift/stability",
@@ -86,5 +95,75 @@ def _range(seen: pd.Series[float]) -> str:
     return f"{least:.2f}" if most - least < 0.005 else f"{least:.2f} to {most:.2f}"
 
 
+def with_summary(readme: str, table: Published) -> str:
+    """The README with the block between its marks made again from the table."""
+    text = textwrap.fill(summary(table), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False)
+    return BLOCK.sub(lambda _: text, readme)
+
+
+def summary(table: Published) -> str:
+    """What the table says in a few sentences: lawful clips, violations with a bar, gaming baselines, bars."""
+    barred = [row for row in records(table.table) if verdict(row)]
+    verdicts = [verdict(row) for row in barred]
+    met, few = verdicts.count("met"), verdicts.count("too few clips")
+    said = [f"Version {table.headers[0].suite} at {table.title}:", *_lawful(table.table), *_violations(barred)]
+    said += [*_gaming(table.table), f"Of {len(barred)} bars {met} are met, {len(barred) - met - few} are missed,"]
+    said.append(f"{few} need more clips to tell.")
+    return " ".join(said)
+
+
+def _lawful(table: pd.DataFrame) -> list[str]:
+    """How many lawful clips read as broken, or as less than lawful."""
+    rows = list(records(table[(table["level"] == LEVEL) & (table["task"] == "*")]))
+    above = [row for row in rows if row["source"].startswith(SOURCE) and is_strength(row["reading"])]
+    below = [row for row in rows if row["source"].startswith(LOW)]
+    counts = [f"{row['value'] * row['clips']:.0f} read above {row['source'].removeprefix(SOURCE)}" for row in above]
+    said = [f"of {above[0]['clips']:.0f} lawful clips {' and '.join(counts)} diameters."] if above else []
+    worst = max(below, key=lambda row: row["value"], default=None)
+    if worst is not None:
+        count = f"{worst['value'] * worst['clips']:.0f} of {worst['clips']:.0f}"
+        limit = worst["source"].removeprefix(LOW)
+        said.append(f"Ground truth loses quality (below {limit}) on an axis in at most {count}.")
+    return said
+
+
+def _violations(barred: list[Row]) -> list[str]:
+    """The range of what violations with a bar reach, and which of them is seen least."""
+    apart = [row for row in barred if row["level"] == "family" and measure_of(row) == "auroc" and row["clips"]]
+    located = [row for row in barred if measure_of(row) == "located" and pd.notna(row["located"])]
+    said = []
+    if apart:
+        least, most = (choose(apart, key=lambda row: row["auroc"]) for choose in (min, max))
+        clips = sorted(row["clips"] for row in apart)
+        sure = sum(row["auroc"] >= SEEN for row in apart)
+        said.append(
+            f"{len({row['source'] for row in apart})} violations are told from lawful clips with an AUROC of "
+            f"{least['auroc']:.2f} (`{least['source']}` in {least['family']}) to {most['auroc']:.2f}; in {sure} of "
+            f"{len(apart)} cases, a violation in a family, it is {SEEN:g} or more ({clips[0]:.0f} to {clips[-1]:.0f} clips "
+            "each)."
+        )
+    if located:
+        found = sum(row["located"] * row["clips"] for row in located)
+        total = sum(row["clips"] for row in located)
+        names = ", ".join(f"`{name}`" for name in sorted({row["source"] for row in located}, key=place))
+        said.append(f"{found:.0f} of {total:.0f} breaks of {names} are located within 0.2 s.")
+    return said
+
+
+def _gaming(table: pd.DataFrame) -> list[str]:
+    """The best gaming baseline overall, their portfolio, and constant velocity."""
+    rows = table[(table["level"] == "skill") & (table["reading"] == f"{SKILL}{OVERALL}")].set_index("source")["value"]
+    cheats = rows[rows.index.str.startswith("cheat-") & ~rows.index.isin((PORTFOLIO, STRAIGHT))]
+    if cheats.empty or STRAIGHT not in rows:
+        return []
+    both = f", the best choice of them by task {rows[PORTFOLIO]:.2f}" if PORTFOLIO in rows else ""
+    return [
+        f"The best of {len(cheats)} gaming baselines (`{cheats.idxmax()}`) has {cheats.max():.2f} overall{both}, "
+        f"constant velocity {rows[STRAIGHT]:.2f}."
+    ]
+
+
 if __name__ == "__main__":
-    PAGE.write_text(rewritten(PAGE.read_text(), published(PAGE.parent / "validity")[MAIN]))
+    main = published(PAGE.parent / "validity")[MAIN]
+    for path, made in ((README, with_summary), (PAGE, rewritten)):
+        path.write_text(made(path.read_text(encoding="utf-8"), main), encoding="utf-8")

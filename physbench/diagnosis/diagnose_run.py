@@ -107,7 +107,7 @@ def as_result(found: FamilyDiagnosis) -> ImpliedWorldResult:
         clips=found.clips,
         unexplained=found.unexplained,
         verdict=found.verdict,
-        telling=found.telling,
+        explained_clips=found.explained_clips,
         laws=[_law(law) for law in found.laws],
         share=found.share,
         interval=found.interval,

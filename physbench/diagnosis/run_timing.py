@@ -141,7 +141,7 @@ def explained_timing(
             interval=_share_interval(gain, lost),
             quality=float(np.mean([quality[part.clip.id] for part in few])),
             undone=float(np.mean([quality[part.clip.id] for part in few]) + gain.mean()),
-            said=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= SAID * lost.sum()),
+            named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= SAID * lost.sum()),
             sentence="",
             remedy="",
         ),

@@ -58,7 +58,7 @@ class FamilyDiagnosis:
     interval: Interval | None  # of the share
     alike: tuple[str, ...]  # ids of worlds that explain as much
     ranking: tuple[tuple[str, float], ...]  # ids of all worlds that were refined, with their shares
-    telling: int  # clips of which it explains more than the true laws do
+    explained_clips: int  # clips of which it explains more than the true laws do
 
 
 def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]) -> FamilyDiagnosis:
@@ -97,7 +97,7 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
         and each.gain(base) >= share - ALIKE_SHARE
         and each.misfit <= ALIKE_MISFIT * best.misfit
     )
-    interval, telling = (
+    interval, explained_clips = (
         share_interval(best.shares, base.shares, weight),
         int((best.shares - base.shares > LAWFUL).sum()),
     )
@@ -106,21 +106,21 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
         family,
         len(evidence),
         unexplained,
-        _verdict(share, interval, telling, laws),
+        _verdict(share, interval, explained_clips, laws),
         tuple(laws),
         share,
         interval,
         alike,
         tuple(ranking),
-        telling,
+        explained_clips,
     )
 
 
-def _verdict(share: float, interval: Interval | None, telling: int, laws: Sequence[ImpliedLaw]) -> Verdict:
+def _verdict(share: float, interval: Interval | None, explained_clips: int, laws: Sequence[ImpliedLaw]) -> Verdict:
     """named: several clips tell it, no interval holds what is true, and no value is as far as was looked."""
     if share < NAMED:
         return "no simple law"
-    if telling < FEWEST_CLIPS or interval is None or interval[0] <= 0:
+    if explained_clips < FEWEST_CLIPS or interval is None or interval[0] <= 0:
         return "unsure"
     return "named" if all(_is_sure(law) for law in laws if law.world.free) else "unsure"
 

@@ -183,7 +183,7 @@ def _spurious(result: ResultDocument) -> Finding | None:
 def _timing(result: ResultDocument) -> Finding | None:
     """The timing of frames, where it explains most of what is lost: no law is named then."""
     found = result.timing
-    if found is None or not found.said:
+    if found is None or not found.named:
         return None
     first = found.faults[0]
     return _finding(
@@ -294,7 +294,7 @@ def _world(result: ResultDocument, family: str) -> Finding | None:
     return _finding(
         "changed world",
         f"{family}: as if {said(world.laws)}{_so([law.seen for law in world.laws])} ({share})",
-        _telling(world),
+        _explained_clips(world),
         family=family,
         what=" + ".join(each.id for each in world.laws),
         value=law.value,
@@ -304,8 +304,8 @@ def _world(result: ResultDocument, family: str) -> Finding | None:
     )
 
 
-def _telling(world: ImpliedWorldResult) -> int:
-    return world.clips if world.telling is None else world.telling
+def _explained_clips(world: ImpliedWorldResult) -> int:
+    return world.clips if world.explained_clips is None else world.explained_clips
 
 
 def _reading(result: ResultDocument, family: str, laws: Laws) -> Finding | None:

@@ -97,8 +97,8 @@ def implied_sentence(world: ImpliedWorldResult) -> str:
 
 def _too_little(world: ImpliedWorldResult) -> str:
     """Why what explains most is not sure."""
-    if world.telling is not None and world.telling < FEWEST_CLIPS:
-        return f"told by {counted(world.telling, 'clip')}"
+    if world.explained_clips is not None and world.explained_clips < FEWEST_CLIPS:
+        return f"told by {counted(world.explained_clips, 'clip')}"
     return "but its value is not sure"
 
 

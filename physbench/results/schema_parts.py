@@ -43,7 +43,7 @@ class ImpliedWorldResult(Record):
         description="lawful: too little is unexplained; named: `laws` explain at least half of it; unsure: they do so "
         "in too few clips, or with an interval that holds what is true, or a value at an end of its range."
     )
-    telling: int | None = Field(
+    explained_clips: int | None = Field(
         default=None,
         description="Clips of which they explain more than the true laws do; null in files of older programs.",
     )
@@ -109,7 +109,7 @@ class TimingResult(Record):
     interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
     quality: float = Field(description="Mean quality of consistency in these clips.")
     undone: float = Field(description="The same with the timing undone.")
-    said: bool = Field(description="Whether it explains at least half of what is lost, in 3 clips or more.")
+    named: bool = Field(description="Whether it explains at least half of what is lost, in 3 clips or more.")
     sentence: str = Field(description="The finding in words.")
     remedy: str = Field(description="What mends it, if it is a matter of an adapter.")
 

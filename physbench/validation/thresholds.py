@@ -64,6 +64,15 @@ BARS: tuple[Threshold, ...] = (
     *_strengths({"momentum:0.5": 0.95, "mass-ratio:2": 0.95}, "collisions"),
     *_strengths({"return-wrong-side:1": 0.95, "return-late:0.2": 0.95}, "occlusion"),
     *(Threshold(source, "auroc", "permanence", 0.99) for source in ("vanish:1", "hue:72", "size:1.25")),
+    *(Threshold(source, "auroc", "permanence", 0.95) for source in ("shrink:5", "breathe:8", "hue-drift:5")),
+    Threshold("scenery-vanish:1", "auroc", "consistency", 0.95),
+    Threshold("walk:0.05", "auroc", STRENGTH, 0.95),
+    Threshold("tremble:0.05", "auroc", "jitter", 0.95),
+    *(Threshold(source, "auroc", "timing", 0.99) for source in ("late:1", "early:1")),
+    *(Threshold(source, "auroc", "repeats", 0.95) for source in ("hold:2", "stall:1")),
+    *(Threshold(source, "auroc", "left-out", 0.95) for source in ("drop:8", "skip:1")),
+    Threshold("rate:0.95", "auroc", "rate", 0.95),
+    Threshold("blend:0.5", "auroc", "smear", 0.95),
     *(
         Threshold(source, "located", "first-break", 0.95)
         for source in ("teleport:0.25", "kick:0.5", "freeze:0.5", "pass-through:1")

@@ -93,7 +93,7 @@ def test_a_fault_of_known_size_is_named_and_undone(
     result = found(source)
     assert result is not None and [fault.kind for fault in result.faults] == [kind]
     assert result.faults[0].value == pytest.approx(value, abs=0.04 if kind in ("blend", "left-out") else 0.01)
-    assert result.said and words in result.sentence
+    assert result.named and words in result.sentence
     assert result.undone > (0.8 if kind == "blend" else 0.97) > result.quality
 
 
@@ -102,7 +102,7 @@ def test_wrong_laws_and_other_futures_are_no_wrong_timing(
     found: Callable[[str], TimingResult | None], source: str
 ) -> None:
     result = found(source)
-    assert result is None or not result.said
+    assert result is None or not result.named
 
 
 def test_what_all_clips_agree_on_has_a_period() -> None:

@@ -73,7 +73,7 @@ def test_what_two_clips_tell_is_not_named() -> None:
     clips = [evidence("falling/projectile-v1", seed, {"gravity": 0.8}) for seed in range(2)]
     found = diagnose_family("falling", clips, [KNOWN["gravity"]])
     assert found.share > 0.9
-    assert (found.verdict, found.telling) == ("unsure", 2)
+    assert (found.verdict, found.explained_clips) == ("unsure", 2)
 
 
 def test_a_body_that_is_lost_behind_a_screen_is_not_slowed_there(clip_of: Callable[..., Clip]) -> None:

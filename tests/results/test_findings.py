@@ -236,7 +236,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "occlusion: as if",
     ),
     "gravity in two clips": (
-        {"lawful": {FALL: 0.4}, "worlds": {"falling": {"laws": [GRAVITY], "verdict": "unsure", "telling": 2}}},
+        {"lawful": {FALL: 0.4}, "worlds": {"falling": {"laws": [GRAVITY], "verdict": "unsure", "explained_clips": 2}}},
         "Worst in falling: ",
         ANY_LAW,
     ),

@@ -39,7 +39,7 @@ NAMED = ImpliedWorldResult(
     ranking={"gravity": 0.81, "drag": 0.2},
 )
 UNNAMED = NAMED.model_copy(update={"verdict": "no simple law", "share": 0.2})
-UNSURE = NAMED.model_copy(update={"verdict": "unsure", "telling": 2})
+UNSURE = NAMED.model_copy(update={"verdict": "unsure", "explained_clips": 2})
 LAWFUL = NAMED.model_copy(update={"verdict": "lawful", "laws": [], "share": 0.0, "unexplained": 0.01})
 
 
@@ -61,7 +61,7 @@ TIMING = TimingResult(
     interval=(0.8, 1.0),
     quality=0.62,
     undone=0.98,
-    said=True,
+    named=True,
     sentence="",
     remedy="",
 )
@@ -82,7 +82,7 @@ def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
         "62 %. If the answer begins with the last context frame, leave it out"
     )
     assert len(found["sentences"]) == len(before["sentences"])
-    write_diagnosis(folder, {"falling": NAMED}, timing.model_copy(update={"said": False}))
+    write_diagnosis(folder, {"falling": NAMED}, timing.model_copy(update={"named": False}))
     assert build_result(folder, resamples=100)["sentences"] == before["sentences"]
 
 

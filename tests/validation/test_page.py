@@ -144,6 +144,27 @@ def test_the_methodology_says_what_the_published_table_holds(page: ModuleType) -
     assert len(names) > 30 and set(names) <= {scorer.id for scorer in find_scorers(costly=True)}
 
 
+def test_the_readme_says_what_the_published_table_holds(page: ModuleType) -> None:
+    """Else `python docs/_ext/measured_words.py` brings it up to the table."""
+    words = importlib.import_module("measured_words")
+    table = published(words.PAGE.parent / "validity")[page.MAIN]
+    text = words.README.read_text(encoding="utf-8")
+    assert words.with_summary(text, table) == text and len(words.BLOCK.findall(text)) == 1
+    barred = table.table[table.table["bar"].notna()]
+    assert f"Of {len(barred)} bars {(barred['met'] == 1).sum()} are met" in " ".join(text.split())
+
+
+def test_a_summary_counts_what_is_missed_and_names_what_is_seen_least(page: ModuleType, tmp_path: Path) -> None:
+    words = importlib.import_module("measured_words")
+    write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
+    table = published(tmp_path)["128px"]
+    said, rows = words.summary(table), table.table
+    apart = rows[(rows["level"] == "family") & rows["bar"].notna() & rows["auroc"].notna()]
+    least = apart.loc[apart["auroc"].idxmin()]
+    assert f"AUROC of {least['auroc']:.2f} (`{least['source']}` in {least['family']})" in said
+    assert f"{(rows['met'] == 0).sum()} are missed" in said and f"{rows['bar'].notna().sum()} bars" in said
+
+
 def test_words_follow_the_table(page: ModuleType, tmp_path: Path) -> None:
     words = importlib.import_module("measured_words")
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
