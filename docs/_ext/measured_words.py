@@ -117,8 +117,9 @@ def _lawful(table: pd.DataFrame) -> list[str]:
     rows = list(records(table[(table["level"] == LEVEL) & (table["task"] == "*")]))
     above = [row for row in rows if row["source"].startswith(SOURCE) and is_strength(row["reading"])]
     below = [row for row in rows if row["source"].startswith(LOW)]
-    counts = [f"{row['value'] * row['clips']:.0f} read above {row['source'].removeprefix(SOURCE)}" for row in above]
-    said = [f"of {above[0]['clips']:.0f} lawful clips {' and '.join(counts)} diameters."] if above else []
+    counts = [f"{row['value'] * row['clips']:.0f} above {row['source'].removeprefix(SOURCE)}" for row in above]
+    total = f"of {above[0]['clips']:.0f} lawful clips" if above else ""
+    said = [f"{total} a strength tells a break in {' and in '.join(counts)} diameters."] if above else []
     worst = max(below, key=lambda row: row["value"], default=None)
     if worst is not None:
         count = f"{worst['value'] * worst['clips']:.0f} of {worst['clips']:.0f}"
@@ -139,8 +140,8 @@ def _violations(barred: list[Row]) -> list[str]:
         said.append(
             f"{len({row['source'] for row in apart})} violations are told from lawful clips with an AUROC of "
             f"{least['auroc']:.2f} (`{least['source']}` in {least['family']}) to {most['auroc']:.2f}; in {sure} of "
-            f"{len(apart)} cases, a violation in a family, it is {SEEN:g} or more ({clips[0]:.0f} to {clips[-1]:.0f} clips "
-            "each)."
+            f"{len(apart)} cases, a violation in a family, it is {SEEN:g} or more "
+            f"({clips[0]:.0f} to {clips[-1]:.0f} clips each)."
         )
     if located:
         found = sum(row["located"] * row["clips"] for row in located)
