@@ -118,8 +118,7 @@ def _lawful(table: pd.DataFrame) -> list[str]:
     above = [row for row in rows if row["source"].startswith(SOURCE) and is_strength(row["reading"])]
     below = [row for row in rows if row["source"].startswith(LOW)]
     counts = [f"{row['value'] * row['clips']:.0f} above {row['source'].removeprefix(SOURCE)}" for row in above]
-    total = f"of {above[0]['clips']:.0f} lawful clips" if above else ""
-    said = [f"{total} a strength tells a break in {' and in '.join(counts)} diameters."] if above else []
+    said = [f"strengths of {above[0]['clips']:.0f} lawful clips, in diameters: {', '.join(counts)}."] if above else []
     worst = max(below, key=lambda row: row["value"], default=None)
     if worst is not None:
         count = f"{worst['value'] * worst['clips']:.0f} of {worst['clips']:.0f}"
