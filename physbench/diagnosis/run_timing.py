@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
+from physbench.diagnosis.value_interval import share_interval
+from physbench.results.bootstrap import median_interval
 from physbench.results.implied_worlds import FEWEST_CLIPS
 from physbench.results.read_run import read_run, rows_of, spec_of
 from physbench.results.run_clips import clips_of
 from physbench.results.schema_parts import Interval, TimingFault, TimingResult
+from physbench.results.skill import Stratum
 from physbench.results.timing_words import told_timing
 from physbench.scoring.frame_timing import LEAST_SPEED, LEAST_TOLD, Estimate, FrameTiming, frame_timing, progress
 from physbench.scoring.reading_roles import reading_of
@@ -50,6 +53,7 @@ WHOLE_FRAMES = 0.15  # frames; a lead that is as near to a whole number is that
 BLENDED = 0.12  # `smear`, between what an exposure for all of a frame's time leaves (0.083) and blends (0.16 to 0.25)
 EVEN = 0.5  # frames by which a prediction may be off an even progress along the true path
 RESAMPLES = 1000
+CLIPS = Stratum("", "")  # all of them, of whatever task, are one sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +142,7 @@ def explained_timing(
             clips=len(few),
             faults=[fault for fault, _ in faults],
             explained=min(max(float(gain.sum() / lost.sum()), 0.0), 1.0),
-            interval=_share_interval(gain, lost),
+            interval=share_interval(1 - lost + gain, 1 - lost, np.ones(len(few))),
             quality=float(np.mean([quality[part.clip.id] for part in few])),
             undone=float(np.mean([quality[part.clip.id] for part in few]) + gain.mean()),
             named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= SAID * lost.sum()),
@@ -195,7 +199,7 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
     rates = np.array([each.rate.value for each in timings if each.rate is not None])
     if len(rates) >= FEWEST_CLIPS:
         along = path_rates(parts, _together([each for _, each in found]), float(np.median(rates)))
-        low, high = _median_interval(rates)
+        low, high = _interval(rates)
         if (
             _departs(along, 1.0, LEAST_RATE)
             and np.median(along) > LEAST_SPEED
@@ -247,31 +251,19 @@ def _departs(values: Array, right: float, least: float) -> bool:
     """Whether most clips agree that a value is off, on the same side."""
     if len(values) < FEWEST_CLIPS:
         return False
-    low, high = _median_interval(values)
+    low, high = _interval(values)
     off = float(np.median(values)) - right
     return abs(off) > least and (low > right or high < right)
 
 
-def _median_interval(values: Array) -> Interval:
-    """95 % bootstrap interval of the median of clips (C,)."""
-    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(np.median(values[draws], axis=1), [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _share_interval(gain: Array, lost: Array) -> Interval | None:
-    """95 % bootstrap interval, over clips (C,), of the share of what is lost that is gained."""
-    if len(gain) < FEWEST_CLIPS:
-        return None
-    draws = np.random.default_rng(0).integers(0, len(gain), (RESAMPLES, len(gain)))
-    shares = gain[draws].sum(axis=1) / np.maximum(lost[draws].sum(axis=1), 1e-9)
-    low, high = np.clip(np.quantile(shares, [0.025, 0.975]), 0, 1)
-    return float(low), float(high)
+def _interval(values: Array) -> Interval:
+    """95 % interval of the median of clips (C,), C >= 2."""
+    return median_interval({CLIPS: values}, resamples=RESAMPLES)
 
 
 def _fault(kind: str, value: float, values: Array, unit: str, **where: int) -> TimingFault:
     """A fault with its interval. where: `period` or `frame`."""
-    fields = {"kind": kind, "value": value, "interval": _median_interval(values), "unit": unit, "clips": len(values)}
+    fields = {"kind": kind, "value": value, "interval": _interval(values), "unit": unit, "clips": len(values)}
     return TimingFault.model_validate(fields | where)
 
 
