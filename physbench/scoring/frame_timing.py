@@ -96,32 +96,46 @@ def _advances(place: Array, sd: Array, context: int, fps: float) -> Array:
     total, reach = len(place), max(LEAST_REACH, round(REACH_TIME * fps))
     step = np.full(place.shape, np.nan)
     step[1:] = np.diff(place, axis=0)
-    found = np.full(total, np.nan)
-    ahead = np.full(step.shape[:2], np.nan)  # (C + T, N) of its motion that each step is
-    for k in range(context, total):
-        first, last = max(k - reach, 1), min(k + reach, total - 1)
-        if last - k < 2 or k - first < min(2, context):
-            continue
-        part = step[first : last + 1]
-        mean = part.mean(axis=0)  # (N, 2); NaN where some place is not known
+    at = np.arange(total)
+    near = at[:, None] + np.arange(-reach, reach + 1)  # (C + T, W) frames around each
+    inside = (near >= 1) & (near < total)
+    near = near.clip(0, total - 1)
+    size_of = np.linalg.norm(step, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = _mean_of(step[near], inside)  # (C + T, N, 2); NaN where some place is not known
         size = np.linalg.norm(mean, axis=-1)
-        before, after = step[first:k].mean(axis=0), step[k + 1 : last + 1].mean(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            along = mean / size[:, None]
-            told = (size > LEAST_STEP * sd[first : last + 1].max(axis=0)) & (
-                size > STRAIGHT * np.linalg.norm(part, axis=-1).mean(axis=0)
-            )
-            for side in (before, after):
-                told &= (side * along).sum(axis=-1) > GOES_ON * size
-            ahead[k] = np.where(told, (step[k] * along).sum(axis=-1) / size, np.nan)
-        own = ahead[k][told]
-        if len(own):
-            found[k] = 0.0 if (own < HELD).all() else 1.0
-    return _made_up(found, step, ahead, context, reach)[context:]
+        along = mean / size[..., None]
+        least = LEAST_STEP * np.where(inside[..., None], sd[near], 0.0).max(axis=1)
+        told = (size > least) & (size > STRAIGHT * _mean_of(size_of[near], inside))
+        for side in (inside & (near < at[:, None]), inside & (near > at[:, None])):
+            told &= (_mean_of(step[near], side) * along).sum(axis=-1) > GOES_ON * size
+        ahead = np.where(told, (step * along).sum(axis=-1) / size, np.nan)  # of its motion that each step is
+    before, after = at - np.maximum(at - reach, 1), np.minimum(at + reach, total - 1) - at  # frames around each
+    ahead[(at < context) | (after < 2) | (before < min(2, context))] = np.nan
+    tells = np.isfinite(ahead)
+    found = np.where(tells.any(axis=1), np.where((ahead < HELD) | ~tells, 0.0, 1.0).max(axis=1, initial=0.0), np.nan)
+    around = np.where((inside & (near != at[:, None]))[..., None], size_of[near], np.nan)
+    return _made_up(found, size_of, _known_median(around), ahead, context, reach)[context:]
 
 
-def _made_up(found: Array, step: Array, ahead: Array, context: int, reach: int) -> Array:
-    """Advances (C + T,) with frames that make up for repeats, or leave some out, as whole numbers."""
+def _mean_of(values: Array, used: Mask) -> Array:
+    """Means (T, ...) of those values (T, W, ...) that are used (T, W); NaN where one of them is, or none is used."""
+    used = used.reshape(*used.shape, *[1] * (values.ndim - 2))
+    return np.asarray(np.where(used, values, 0.0).sum(axis=1) / used.sum(axis=1))
+
+
+def _known_median(values: Array) -> Array:
+    """Medians (T, N) of those values (T, W, N) that are not NaN; NaN where all are."""
+    ordered, count = np.sort(values, axis=1), np.isfinite(values).sum(axis=1)[:, None]
+    middle = [np.take_along_axis(ordered, np.maximum(each, 0) // 2, axis=1)[:, 0] for each in (count - 1, count)]
+    return np.asarray((middle[0] + middle[1]) / 2)
+
+
+def _made_up(found: Array, size: Array, typical: Array, ahead: Array, context: int, reach: int) -> Array:
+    """Advances (C + T,) with frames that make up for repeats, or leave some out, as whole numbers.
+
+    size: (C + T, N) px of each step. typical: the same, median of the steps around it.
+    """
     found, held = found.copy(), found == 0
     for k in np.flatnonzero(found == 1.0).tolist():
         own = ahead[k][np.isfinite(ahead[k])]
@@ -131,12 +145,12 @@ def _made_up(found: Array, step: Array, ahead: Array, context: int, reach: int) 
         if run:
             found[k] = run + 1 if np.median(own) > 1 + CAUGHT_UP * run else 1.0
         elif k > context and not held[max(k - reach, 0) : k + reach + 1].any():
-            near = [at for at in range(max(k - reach, 1), min(k + reach, len(step) - 1) + 1) if at != k]
-            size = np.linalg.norm(step[:, np.isfinite(ahead[k])], axis=-1)
-            times = size[k] / np.maximum(np.nanmedian(size[near], axis=0), 1e-9)
+            bodies = np.isfinite(ahead[k])
+            times = size[k, bodies] / np.maximum(typical[k, bodies], 1e-9)
             whole = np.round(np.median(times))
             beside = size[[k - 1, min(k + 1, len(size) - 1)]].max(axis=0)  # what speeds up has a like step beside it
-            apart = (np.abs(times - whole) < WHOLE).all() and (size[k] > (1 + CAUGHT_UP) * beside).all()
+            apart = np.abs(times - whole) < WHOLE
+            apart = apart.all() and (size[k] > (1 + CAUGHT_UP) * beside)[bodies].all()
             found[k] = whole if whole > 1 and apart else 1.0
     if held[context] and not np.nan_to_num(found[context + 1 :])[:reach].max(initial=0.0) > 1:
         found[context] = 1.0  # what is late from the first frame on is a matter of the lead
