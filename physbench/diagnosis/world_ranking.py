@@ -27,9 +27,11 @@ FREEDOM = 0.02  # of that share, taken off for each free number
 SAME_SHARE = 0.03  # worlds whose shares differ by less are told apart by the misfit
 ALIKE_SHARE, ALIKE_MISFIT = 0.05, 1.3  # difference and ratio to the best one up to which a world explains as much
 ENOUGH = 0.9  # share of the unexplained time above which no second world is looked for
+PAIR_HOPE = 0.15  # share of the unexplained time below which the best world is no part of a pair that could be named
 PAIR_GAIN = 0.1  # by which a second world must raise the share
 PAIR_FIRSTS, PAIRS_KEPT = 3, 4  # first worlds of pairs, and pairs that are refined
 HOPELESS_SHARE = 0.3  # of the share of the best world; what explains less on a few clips is not tried on all
+WORSE = 0.02  # of that share, by which a value that explains less ends the search beyond it
 PROMISING = 0.35  # share on a few clips from which on a theory is fitted to all; below it the best one alone
 
 
@@ -79,7 +81,7 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
     best = _best(singles, base)
     if best is None:
         return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), (), 0)
-    if best.gain(base) < ENOUGH:
+    if PAIR_HOPE <= best.gain(base) < ENOUGH:
         pair = _best_pair(base, singles, applicable)
         if pair is not None and pair.gain(base) >= best.gain(base) + PAIR_GAIN + FREEDOM:
             best = pair
@@ -175,10 +177,12 @@ def first_clips(base: Theory, count: int = FIRST_CLIPS) -> list[int]:
 def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
     """Theories of one world each, of all clips, with their best values."""
     few = _part(base, first_clips(base))
-    found = [first_fit(world, few) for world in worlds]
-    kept = _ranked([refined(each, FIRST_ROUNDS) for each in _ranked(found, few)[:KEPT_AT_FIRST]], few)[:KEPT]
+    found = _ranked([first_fit(world, few) for world in worlds], few)
+    least = HOPELESS_SHARE * max(found[0].gain(few), 0.0)
+    hopeful = [each for each in found[:KEPT_AT_FIRST] if each is found[0] or each.gain(few) >= least]
+    kept = _ranked([refined(each, FIRST_ROUNDS) for each in hopeful], few)[:KEPT]
     least = max(HOPELESS_SHARE * kept[0].gain(few), PROMISING)
-    return [_of_all(each, base) for each in kept if each is kept[0] or each.gain(few) >= least]
+    return [_of_all(each, base, ROUNDS) for each in kept if each.gain(few) >= least] or [_of_all(kept[0], base, 0)]
 
 
 def first_fit(world: ChangedWorld, base: Theory) -> Theory:
@@ -188,18 +192,25 @@ def first_fit(world: ChangedWorld, base: Theory) -> Theory:
         world: The changed world.
         base: The true world, of the same clips.
     """
-    trials = [theory_of(base.evidence, (world,), (value,), base, False) for value in world.values or (0.0,)]
-    if world.free:
-        trials.append(refined(theory_of(base.evidence, (world,), (world.neutral,), base, False), 1))
-    best = trials[0]
-    for trial in trials[1:]:
-        best = trial if trial.better_than(best) else best
+    if not world.free:
+        return theory_of(base.evidence, (world,), (0.0,), base, False)
+    neutral = theory_of(base.evidence, (world,), (world.neutral,), base, False)
+    best = refined(neutral, 1)
+    for side in (
+        reversed([v for v in world.values if v < world.neutral]),
+        (v for v in world.values if v > world.neutral),
+    ):
+        for value in side:  # outwards, for as long as not less is explained than by the value that changes nothing
+            trial = theory_of(base.evidence, (world,), (value,), base, False)
+            best = trial if trial.better_than(best) else best
+            if trial.gain(neutral) < -WORSE:
+                break
     return best
 
 
-def _of_all(theory: Theory, base: Theory) -> Theory:
-    """A theory of some clips as one of all, with values that are refined on them."""
-    whole = refined(theory_of(base.evidence, theory.worlds, theory.values, base, False), ROUNDS)
+def _of_all(theory: Theory, base: Theory, rounds: int) -> Theory:
+    """A theory of some clips as one of all, with values that are refined on them in at most some rounds."""
+    whole = refined(theory_of(base.evidence, theory.worlds, theory.values, base, False), rounds)
     return theory_of(base.evidence, whole.worlds, whole.values, base)
 
 
@@ -222,7 +233,7 @@ def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[Changed
         if len(kept) < PAIRS_KEPT and all({*each.worlds} != {*other.worlds} for other in kept):
             kept.append(each)
     best = _ranked([refined(each, FIRST_ROUNDS) for each in kept], few)[:2]
-    return _best([_of_all(each, base) for each in best if each.gain(few) >= PROMISING], base)
+    return _best([_of_all(each, base, ROUNDS) for each in best if each.gain(few) >= PROMISING], base)
 
 
 assert MAX_VALUES >= 8 + FIRST_ROUNDS + ROUNDS
