@@ -64,9 +64,9 @@ def judge(
 ) -> tuple[Hypothesis, tuple[ToleranceLevel, ...]]:
     """Read a track at rising tolerances, without its independent noise.
 
-    A track without a break at the smallest tolerance has none at all. Else the largest comes first: it tells noise from
-    motion; where it finds no lawful motion, no smaller one looks for any; and an unbroken motion that meets a smaller
-    one, too, is kept.
+    The largest comes first. An unbroken motion that meets a smaller tolerance, too, is kept. Where it is broken, so it
+    is at all smaller ones, which look for no lawful motion where the larger one found none; else the smallest comes next:
+    a track without a break there has none at all. The largest also tells noise from motion.
 
     Args:
         problem: The bodies as they are placed, and the forward model.
@@ -76,10 +76,13 @@ def judge(
     Returns:
         The problem with the bodies as they are judged, and its levels.
     """
-    smallest = SegmentSearch(problem, tolerances[0], only_first=True).run()
-    if smallest.arcs and not smallest.breaks:
-        return problem, _levels([smallest] * len(tolerances), problem.seen, tolerances)
     found = [SegmentSearch(problem, tolerances[-1]).run()]
+    if not found[0].breaks:
+        smallest = found[0]
+        if not _meets(problem.seen, smallest, tolerances[0]):
+            smallest = SegmentSearch(problem, tolerances[0], only_first=True).run()
+        if smallest.arcs and not smallest.breaks:
+            return problem, _levels([smallest] * len(tolerances), problem.seen, tolerances)
     quiet = without_independent_noise(problem.seen, found[0]) if noise else None
     if quiet is not None:
         return judge(problem.with_bodies(quiet), tolerances, noise=False)
