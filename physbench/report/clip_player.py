@@ -22,7 +22,7 @@ RATE = 10  # frames/s at least, of faster clips every second or third frame
 LEAST_RATE = 4  # frames/s, of what would be too large otherwise
 SIDE_GAP = 4  # px between the two
 GREYS_AS_ONE = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
-MOST_SHEET_BYTES = 60_000  # of a picture; a larger one keeps every second frame
+MOST_SHEET_BYTES = 90_000  # of a picture; a larger one keeps every second frame
 MOST_HEIGHT = 16_383  # px, of WebP
 ENDED, GAP_COLOUR = 132, 20
 
@@ -100,5 +100,7 @@ def _webp(picture: Frames) -> bytes:
     from PIL import Image
 
     target = io.BytesIO()
-    Image.fromarray(picture).save(target, "WEBP", lossless=True, method=4)
+    Image.fromarray(picture).save(
+        target, "WEBP", lossless=True, method=0
+    )  # a tenth of the time of 4, a third more bytes
     return target.getvalue()

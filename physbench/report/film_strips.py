@@ -104,7 +104,7 @@ def png_strip(frames: list[Frames | None], cell: tuple[int, int]) -> str:
             picture = picture.resize(cell, Image.Resampling.BOX)
         strip.paste(picture.convert("RGBA"), (i * (cell[0] + FRAME_GAP), 0))
     target = io.BytesIO()
-    strip.save(target, format="PNG", optimize=True)
+    strip.save(target, format="PNG")
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
 
 

@@ -64,9 +64,9 @@ def judge(
 ) -> tuple[Hypothesis, tuple[ToleranceLevel, ...]]:
     """Read a track at rising tolerances, without its independent noise.
 
-    The largest comes first. An unbroken motion that meets a smaller tolerance, too, is kept. Where it is broken, so it
-    is at all smaller ones, which look for no lawful motion where the larger one found none; else the smallest comes next:
-    a track without a break there has none at all. The largest also tells noise from motion.
+    The largest comes first, and tells noise from motion. What is broken there is broken at all smaller ones, which look
+    for no lawful motion where a larger one found none; an unbroken motion that meets a smaller tolerance, too, is kept.
+    A track that is unbroken at the smallest has no break at all.
 
     Args:
         problem: The bodies as they are placed, and the forward model.
