@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from physbench.clips.clip import Clip
 from physbench.scoring.expected_visibility import LawfulContinuation
@@ -75,6 +74,8 @@ def _changes(values: Float, times: Float) -> tuple[Float, Float]:
 
     NaN where a value is not known. Noise is told by second differences, to which what changes evenly adds nothing.
     """
+    from scipy.ndimage import median_filter
+
     rate = 1 / float(times[1] - times[0])
     frames = 1 + 2 * max(1, round(MEDIAN_TIME * rate / 2))
     change, noise, own = np.full(values.shape, np.nan), np.zeros(values.shape[1]), np.full(values.shape[1], np.nan)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from physbench.world.rendering import AMBIENT, DIFFUSE
 from physbench.world.scene import PALETTE
+
+if TYPE_CHECKING:  # scorers take a constant from here in a process that has no use for torch
+    import torch
+    from torch import Tensor
 
 CHROMA_GATE = 40.0  # levels; below, a pixel has no hue
 CORE_SHARE = 0.25  # of an object's chroma; below, a pixel is no core of it
@@ -58,6 +61,8 @@ class Colours:
 @lru_cache(maxsize=64)
 def colours_of(hues: tuple[int, ...], device: torch.device) -> Colours:
     """Build the tables for objects of these palette hues, all different."""
+    import torch
+
     vectors = opponent(np.asarray([PALETTE[hue] for hue in hues], dtype=np.float64).reshape(-1, 3)) * 255
     chroma = np.linalg.norm(vectors, axis=-1) * SHADE
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
@@ -109,6 +114,8 @@ def _dual_vectors(unit: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def labels(a: Tensor, b: Tensor, table: Tensor, area: int = 1) -> Tensor:
     """Label maps (...) u8 of opponent maps (...), whole numbers summed over `area` pixels, int16 or float32."""
+    import torch
+
     if a.dtype == torch.int16 and area & (area - 1) == 0:  # shifts instead of divisions, with the same result
         by = area.bit_length() - 1
         row = (a + TABLE_HALF_STEPS * TABLE_STEP_A * area + TABLE_STEP_A * area // 2) >> (
