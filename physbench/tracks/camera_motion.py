@@ -33,6 +33,7 @@ PASSES = 8
 LEAST_SEEN_SHARE = 0.3  # of what the pieces tell that must be seen in a frame
 AGREED = 0.9  # of what pieces show that must lie where a motion takes it; else it is looked for elsewhere, too
 AROUND = np.array([[x, y] for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]) * 1.5  # times the way that is told
+LOOKS = 4  # at most, each from where the one before it finds the pieces: a short one soon slides along itself
 DRIFT_FRAMES, LEAST_DRIFT_FRAMES = 8, 3  # over which a drift is told: it goes on where nothing shows it
 DRIFT_SDS = 4.0  # standard deviations of a drift, that tell it from a camera that trembles
 LEAST_GAIN = 0.25  # of what differs from the scenery that a motion below FOLLOWED must explain
@@ -42,6 +43,8 @@ ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to 
 BETTER = 1.25  # times as much that must agree with another motion than the expected one
 STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
 NO_MOTION = 0.002  # px below which a motion is none
+SHOWN = 0.15  # px, sd along a direction from which on a frame does not show the shift along it
+LEAST_SHOWN = 0.25  # of the frames that must show the shift in all directions, to tell it in those that do not
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class CameraMotion:
 
     values: Float  # (N, 4) shift in x and y, zoom and turn in px at the picture's border
     known: Mask  # (N,) where enough scenery is seen
+    sd: Float  # (N,) px of its shift, where it trembles and a frame does not show it in all directions; 0 elsewhere
     reading: EdgeReading  # of the pieces, with shifts from where the moved camera should show them
 
     def camera(self, edges: FixedEdges) -> Float:
@@ -92,8 +96,9 @@ def camera_motion(
     small &= ~_explains(grey, edges, seen, hidden, small, values @ design.columns.T)
     values[small] = told[small]
     values = told + _filled(values - told, known | (np.arange(len(values)) >= first))
-    off_by = values @ design.columns.T
-    return CameraMotion(values, known, EdgeReading(parts[0], parts[1] - off_by, parts[2]))
+    reading = EdgeReading(parts[0], parts[1] - values @ design.columns.T, parts[2])
+    values, sd = design.between(values, reading, hidden)
+    return CameraMotion(values, known, sd, reading)
 
 
 def _continued(values: Float, told: Float) -> Float:
@@ -191,9 +196,11 @@ class Design:
 
     def _look(self, frame: Tensor, hidden: Mask, sizes: Float, start: Float, past: Float, told: Float) -> Look:
         """What pieces show of a frame (1, H, W, 3) about where a motion (4,) would have moved them."""
-        before, past = past, start
-        for _ in range(2):
-            off = np.round(self.displacement(past)).astype(np.int64)
+        before, past, off = past, start, None
+        for _ in range(LOOKS):
+            looked, off = off, np.round(self.displacement(past)).astype(np.int64)
+            if looked is not None and (off == looked).all():
+                break
             found, _ = read_edges(frame, self.edges, off)
             total = found.shift + (off * self.edges.normal).sum(axis=1)
             whole = replace(found, shift=total)
@@ -235,6 +242,36 @@ class Design:
             values[other] = before[other] + self._solve(shift[other], weight[other], prior)
         values[~known] = told[~known]
         return values, known
+
+    def between(self, values: Float, off: EdgeReading, hidden: Mask) -> tuple[Float, Float]:
+        """Motions (N, 4) in which a shift that a frame does not show lies between those of frames that do; its sd (N,).
+
+        A body may hide the only edge across a direction for a while. An even pan goes on behind it. A camera that
+        trembles is anywhere: as far away as it is from the mean of two neighbours elsewhere. off: of the pieces, from
+        where these motions (N, 4) take them. Where few frames show all directions nothing is known of the others.
+        """
+        sd = np.zeros(len(values))
+        if not values.any():
+            return values, sd
+        with np.errstate(invalid="ignore"):
+            free = ~hidden & _there(off) & (np.abs(off.shift) < self.half)
+        weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / ROBUST) ** 2), 0.0)
+        matrix = np.einsum("np,pi,pj->nij", weight, self.columns, self.columns) + np.diag(1 / self.prior**2)
+        variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])  # ascending
+        shown = variance[:, 1] < SHOWN**2
+        if shown.all() or shown.mean() < LEAST_SHOWN:
+            return values, sd
+        at, found = np.arange(len(values)), values.copy()
+        between = np.stack([np.interp(at, at[shown], values[shown, axis]) for axis in (0, 1)], axis=-1)
+        middle = shown[:-2] & shown[1:-1] & shown[2:]
+        apart = (values[1:-1] - (values[:-2] + values[2:]) / 2)[middle, :2]
+        for n in np.flatnonzero(~shown):
+            for own, way in zip(variance[n], directions[n].T, strict=True):
+                trembles = float(((apart @ way) ** 2).mean()) if len(apart) else 0.0
+                if own >= SHOWN**2:
+                    found[n, :2] += way * (way @ (between[n] - values[n, :2])) * own / (own + trembles)
+                    sd[n] = np.hypot(sd[n], np.sqrt(own * trembles / (own + trembles)))
+        return found, sd
 
     def _solve(self, shift: Float, weight: Float, prior: Float) -> Float:
         """Motions (N, 4) for shifts (N, P): what most pieces say, from the motion that is expected, or from all.

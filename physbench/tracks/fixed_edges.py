@@ -36,9 +36,9 @@ LEAST_SEEN = 3  # of these that must show a place without a body
 SAME_LEVEL = 3.0  # levels by which these may differ
 GREYEST = 30  # levels between the colours of a pixel; more is a body with a hue
 HALF_WIDTH = (2.0, 1 / 64)  # px on either side of an edge, and more of the picture's side: 3 px at 64, 4 px at 128
-LEAST_BESIDE = 2.0  # px on either side that there must be, to the middles of pixels
+LEAST_BESIDE = (0.7, 2.0)  # px on either side that there must be, to the middles of pixels: to be read, and alone
 PIECE = (4.0, 1 / 16)  # px along an edge, likewise: 8 px at 64, 12 px at 128
-SHORTEST_SIDE = 3.0  # px; a shorter side shows no place
+SHORTEST_SIDE = (2.0, 3.0)  # px; a shorter side shows no place, or none alone
 SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a little from above
 LEAST_STEP = 5.0  # levels between the two sides of an edge
 MIXED = 0.35  # of this step that may vary along a piece; more is a corner
@@ -71,6 +71,7 @@ class FixedEdges:
     invert: Float  # (P, 2, 2) from both sums to step, and step times shift
     contrast: Float  # (P,) levels, of the step
     noise: Float  # (P,) px by which one level of noise a pixel moves an edge
+    sure: NDArray[np.bool_]  # (P,) which tell a place alone; short ones and those at the border only that of a picture
     half: float  # px on either side of an edge that are read
     value: Float  # (2, Q) levels of ground truth, and how they change in px across the edge
     level: Float  # (S,) levels of ground truth at some pixels
@@ -144,6 +145,7 @@ def _find(clip: Clip) -> FixedEdges | None:
         invert=np.array([piece.invert for piece in pieces]),
         contrast=np.array([piece.contrast for piece in pieces]),
         noise=np.array([piece.noise for piece in pieces]),
+        sure=np.array([piece.sure for piece in pieces]),
         half=field.half,
         value=np.concatenate([piece.value for piece in pieces], axis=1),
         level=grey.ravel()[level_at],
@@ -217,6 +219,7 @@ class _Piece:
     length: float
     contrast: float
     noise: float
+    sure: bool
 
 
 class _Field:
@@ -234,7 +237,7 @@ class _Field:
         """Pieces of a side from one point to another, px: those that show an edge and nothing else."""
         along = end - begin
         whole = float(np.linalg.norm(along))
-        if whole < SHORTEST_SIDE:
+        if whole < SHORTEST_SIDE[0]:
             return
         along = along / whole
         normal = np.array([-along[1], along[0]])
@@ -281,7 +284,8 @@ class _Field:
         value = self.grey[row, column]
         layer = np.round(across - across.min()).astype(int)
         count = np.bincount(layer)
-        if (count == 0).any() or min(-across.min(), across.max()) < LEAST_BESIDE:
+        beside = min(-across.min(), across.max())
+        if (count == 0).any() or beside < LEAST_BESIDE[0]:
             return None  # the border of the picture is too near
         profile = np.bincount(layer, value) / count
         contrast = float(np.ptp(profile))
@@ -304,7 +308,8 @@ class _Field:
                 return None
         middle = np.array([(column + 0.5)[edge].mean(), (row + 0.5)[edge].mean()])
         noise = float(np.linalg.norm(invert[1] @ weight))
-        return _Piece(row, column, weight, np.stack([value, slope]), invert, normal, middle, length, contrast, noise)
+        values, sure = np.stack([value, slope]), bool(length >= SHORTEST_SIDE[1] and beside >= LEAST_BESIDE[1])
+        return _Piece(row, column, weight, values, invert, normal, middle, length, contrast, noise, sure)
 
 
 def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> tuple[EdgeReading, NDArray[np.float32]]:

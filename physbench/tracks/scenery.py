@@ -49,6 +49,7 @@ class SceneryTracks:
 
     bodies: tuple[int, ...]  # indices in the scene
     camera: Float  # (N, 4) shift in x and y px, zoom (0: none) and turn in rad, about the middle of the picture
+    camera_sd: Float  # (N,) px of its shift where a frame does not show it, see `CameraMotion`
     off: Float  # (N, F) px from where the body should be seen; 0 where it is not read
     lost: Mask  # (N, F) where it is not there, or not itself
 
@@ -72,9 +73,8 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTrac
     sizes = _median(grown)
     zoom, bodies = common_growth(grown, clip.spec.fps)
     if edges is None or not count:
-        return SceneryTracks(
-            (), _star_camera(clip, seen, zoom, bodies), np.zeros((count, 0)), np.zeros((count, 0), bool)
-        )
+        camera, none = _star_camera(clip, seen, zoom, bodies), np.zeros((count, 0))
+        return SceneryTracks((), camera, np.zeros(count), none, none.astype(bool))
     hidden = _hidden(clip, edges, seen.centre)
     moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
     camera = moved.camera(edges)
@@ -85,7 +85,7 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTrac
     off, lost = _bodies(
         edges, moved, hidden, _style(frames, edges, seen.chroma), 1 + 2 * round(FLICKER_TIME / 2 * clip.spec.fps)
     )
-    return SceneryTracks(edges.bodies, camera, off * edges.factor, lost)
+    return SceneryTracks(edges.bodies, camera, moved.sd * edges.factor, off * edges.factor, lost)
 
 
 def shown_directions(clip: Clip) -> Float:
@@ -187,7 +187,7 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
     seen = moved.reading
     count, bodies = len(hidden), len(edges.bodies)
     off, lost = np.zeros((count, bodies)), np.zeros((count, bodies), dtype=bool)
-    known = ~hidden & np.isfinite(seen.step)
+    known = ~hidden & np.isfinite(seen.step) & edges.sure
     outwards = np.zeros((count, edges.sides))
     for side in range(edges.sides):
         mine = edges.side == side

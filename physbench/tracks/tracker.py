@@ -164,12 +164,15 @@ def _without_camera(clip: Clip, found: Tracks, scenery: SceneryTracks) -> Tracks
     position, area, camera = found.position.copy(), found.area.copy(), np.zeros((total, 4))
     camera[part] = scenery.camera
     position[part] = without_camera(clip, scenery.camera, position[part])
+    position_sd = found.position_sd.copy()
+    position_sd[part] = np.hypot(position_sd[part], scenery.camera_sd[:, None])
     area[part] /= (1 + scenery.camera[:, 2:3]) ** 2
     off, lost = np.zeros((total, len(scenery.bodies))), np.zeros((total, len(scenery.bodies)), dtype=bool)
     off[part], lost[part] = scenery.off, scenery.lost  # objects are absent where frames are missing: that counts once
     return replace(
         found,
         position=position.round(DECIMALS),
+        position_sd=position_sd.round(DECIMALS),
         area=area.round(DECIMALS),
         camera=camera.round(CAMERA_DECIMALS),
         scenery=np.array(scenery.bodies, dtype=np.int64),

@@ -107,3 +107,13 @@ def test_what_is_lost_in_white_is_not_read(clip: Clip) -> None:
     assert np.isfinite(read(made, blank)[0]).all(), "nor does a white picture"
     blank[own < 0.5 * np.median(own)] = 40.0
     assert np.isfinite(read(made, blank)[0]).all(), "nor one of which the dark screen alone is left"
+
+
+@pytest.mark.parametrize("task", ("falling/stack-v1", "collisions/wall-bounce-v1", "falling/incline-v1"))
+def test_small_pictures_show_a_shift_along_and_across(task: str) -> None:
+    """By the ends of walls, and by what stands at the border: these tell no place of their own."""
+    edges = fixed_edges(make_clip(Row(task, "test", 1), render_spec(64, 2.0)))
+    assert edges is not None
+    share = np.linalg.eigvalsh(np.einsum("p,pi,pj->ij", edges.length, edges.normal, edges.normal))
+    assert share[0] > 0.1 * share.sum()
+    assert edges.sure.any() and not edges.sure.all()
