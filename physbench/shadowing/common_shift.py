@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.shadowing.placed_bodies import PlacedBodies
-from physbench.tracks.scenery import shown_directions
 
 Array = NDArray[np.float64]
 
 MOST_FREE = 1.5  # px that bodies may share
 MOST_FREE_ALONE = 0.06  # diameters of a body that is seen alone
-LEAST_SHOWN = 0.05  # of what scenery shows of a shift in all directions, that tells one along a direction
 
 
 def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> PlacedBodies | None:
@@ -34,8 +32,8 @@ def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> Place
     Returns:
         None where scenery shows every shift, or nothing is common.
     """
-    free = _free_directions(clip)
-    if not len(free):
+    free = seen.unshown
+    if free is None:
         return None
     rest = (seen.position - lawful) @ free.T  # (T, N, D)
     known = np.asarray(np.isfinite(rest).all(axis=-1))
@@ -52,11 +50,3 @@ def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> Place
     if not common.any():
         return None
     return replace(seen, position=seen.position - (common @ free)[:, None])
-
-
-def _free_directions(clip: Clip) -> Array:
-    """Unit vectors (D, 2) in the plane of motion along which no scenery shows a shift."""
-    share, directions = np.linalg.eigh(shown_directions(clip))
-    total = float(share.sum())
-    free = directions.T[share <= LEAST_SHOWN * total] if total > 0 else np.eye(2)
-    return np.asarray(free * np.array([1.0, -1.0]))  # px go down, the plane goes up

@@ -3,6 +3,9 @@
 A picture may tremble about a lawful motion. Such noise differs from motion in time: one frame tells nothing of the
 next, and a local mean leaves little of it. What has inertia stays, a random walk too, and so does what is off along
 the motion alone, which is a matter of time.
+
+A picture that trembles over a bare floor is a special case: the floor shows that across itself, where it is taken off,
+and nothing shows it along the floor. Noise along it alone is then no matter of time.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     A predicted position moves to the local mean of the distances from the lawful motion, by LIMIT_SDS sd of the noise
     at most, and is then as uncertain as that mean.
 
+    Where scenery shows a tremble of the picture in one direction alone, that counts as noise of each body; what is
+    taken off lies in the other direction.
+
     Args:
         seen: The bodies as they are placed.
         segments: Lawful segments near them, as those at a large tolerance are.
@@ -44,8 +50,12 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     away = (seen.position - segments.position) / seen.diameter[:, None]  # (T, N, 2) diameters
     arc = np.where(np.isfinite(away[..., 0]) & (seen.times > 1e-9)[:, None], _arcs(seen, segments), -1)
     ways = _ways(segments.velocity)
-    away = np.einsum("tnij,tnj->tni", ways, away)  # along and across
-    noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])  # (N, 2, 2)
+    along_floor = seen.unshown if seen.unshown is not None and len(seen.unshown) == 1 else None
+    trembles = away
+    if along_floor is not None and seen.shake is not None:
+        trembles = away + seen.shake[:, None] / seen.diameter[:, None]
+    away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))  # along and across
+    noise = np.stack([_noise(trembles[:, n], arc[:, n]) for n in range(arc.shape[1])])  # (N, 2, 2)
     sd = noise[:, 0].max(axis=1)
     if not (sd > MIN_NOISE).any():
         return None
@@ -60,6 +70,8 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
             removed[frame, n] = np.clip(share * (away[frame, n] - mean), -most, most)
             position_sd[frame, n] = max(np.hypot(sd[n], seen.sd[frame, n]) / np.sqrt(near.sum()), MIN_POSITION_SD)
     removed = np.einsum("tnij,tni->tnj", ways, removed) * seen.diameter[:, None]
+    if along_floor is not None and seen.shake is not None and seen.shake.any():
+        removed = removed @ along_floor.T @ along_floor
     return replace(seen, position=seen.position - removed, sd=position_sd, noise=removed)
 
 

@@ -13,6 +13,7 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel
 from physbench.shadowing.rival_motions import distance_of_rivals
 from physbench.shadowing.sight_model import SightModel, sight_model
+from physbench.tracks.scenery import shown_directions
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import (
     detected,
@@ -39,6 +40,8 @@ MIN_POSITION_SD = 0.002  # diameters, the least sd of a position: five of it are
 MAX_SHIFT = 0.2  # diameters; a larger constant shift of the predicted frames is not removed
 LIMIT_SDS = 5.0  # of a point: a limit is no narrower, up to MOST_LIMIT
 MOST_LIMIT = 0.075  # diameters; what is more uncertain buys no more tolerance
+LEAST_SHOWN = 0.05  # of what scenery shows of a shift in all directions, that tells one along a direction
+DOWN = np.array([1.0, -1.0])  # px go down, the plane goes up
 FORCE_TIME, FORCE_POINTS = 0.1, 3  # s and points of context that show which forces act
 
 
@@ -65,6 +68,9 @@ class PlacedBodies:
     #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
     scenery_off: Array | None = None
     noise: Array | None = None  # (T, N, 2) m that was taken off positions (`independent_noise`); None: nothing
+    #: (D, 2) unit vectors in the plane of motion along which no scenery shows a shift of the picture; None: none
+    unshown: Array | None = None
+    shake: Array | None = None  # (T, 2) m of its shift that scenery shows and that was taken off; None: nothing
     first_velocity: Array | None = None  # (N, 2) m/s in the first frame, NaN where not known; None: of no body
 
     @cached_property
@@ -136,7 +142,7 @@ class PlacedBodies:
         """The frames before one."""
         part = slice(0, frame)
         names = ["times", "steps", "position", "sd", "expected_visible", "present", "rests"]
-        optional = ("rival_distance", "scenery_off", "shown_whole", "noise")
+        optional = ("rival_distance", "scenery_off", "shown_whole", "noise", "shake")
         names += [name for name in optional if getattr(self, name) is not None]
         return replace(self, **{name: getattr(self, name)[part] for name in names})
 
@@ -179,7 +185,16 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
         rival_distance=distance_of_rivals(clip, model.index, frames),
         shown_whole=whole,
         scenery_off=_scenery_off(clip, tracks, diameter),
+        unshown=_unshown_directions(clip),
+        shake=None if tracks.camera is None else tracks.camera[:, :2] * DOWN / clip.pixels_per_metre,
     )
+
+
+def _unshown_directions(clip: Clip) -> Array | None:
+    share, directions = np.linalg.eigh(shown_directions(clip))
+    total = float(share.sum())
+    found = directions.T[share <= LEAST_SHOWN * total] if total > 0 else np.eye(2)
+    return np.asarray(found * DOWN) if len(found) else None
 
 
 def with_history(clip: Clip, seen: PlacedBodies, model: ForwardModel) -> PlacedBodies:

@@ -97,3 +97,17 @@ def test_noise_hides_no_wrong_constant(factor: float) -> None:
     off = np.where((wrong.seen.times > 1e-9)[:, None, None], noise_of(task, 0.05), 0.0)
     noisy = replace(wrong.seen, position=wrong.seen.position + off * wrong.seen.diameter[:, None])
     assert quality(judge(wrong.with_bodies(noisy))[1]) < plain + 0.05
+
+
+def test_a_tremble_along_a_floor_is_noise_where_the_floor_shows_it_across() -> None:
+    """Else it might be a matter of time; and nothing is taken off across the floor."""
+    task = "falling/drop-bounce-v1"
+    off = noise_of(task, 0.05)
+    shake = np.where((problem(task, 0, fps=15).seen.times > 1e-9)[:, None], off[::-1, 0], 0.0) * 0.5
+    off[..., 1] = 0.0
+    noisy = moved(task, off)
+    floor = replace(noisy.seen, unshown=np.array([[1.0, 0.0]]))
+    assert quality(judge(noisy.with_bodies(floor))[1]) < 0.85
+    judged, levels = judge(noisy.with_bodies(replace(floor, shake=shake)))
+    assert quality(levels) > 0.97
+    assert judged.seen.noise is not None and not judged.seen.noise[..., 1].any()
