@@ -13,7 +13,7 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel, forward_model
 from physbench.dynamics.support_check import Unsupported
 from physbench.shadowing import tolerance_levels
-from physbench.shadowing.common_shift import without_common_shift
+from physbench.shadowing.common_shift import without_common_pan, without_common_shift
 from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.min_visibility import briefly_visible, required_visibility
@@ -128,11 +128,19 @@ def shadow(
         return Shadowing(*tolerance_levels.judge(problem, tolerances), found.factor, found.parameters, shift)
 
     shadowing = read(seen)
-    smallest, largest = shadowing.levels[0], shadowing.levels[-1]
-    if not smallest.breaks or largest.breaks:  # what is free is less than the largest tolerance
+    if not shadowing.levels[0].breaks:
         return shadowing
-    steady = without_common_shift(clip, seen, largest.segments.position)
-    return shadowing if steady is None else max(shadowing, read(steady), key=lambda each: each.quality)
+    # What a picture may share is less than the largest tolerance, and all that there is at that.
+    pictures = [(seen, shadowing)]
+    panned = without_common_pan(clip, shadowing.problem.with_bodies(seen), shadowing.levels[0].segments.arcs)
+    if panned is not None:
+        pictures.append((panned, read(panned)))
+    readings = [shadowing]
+    for placed, each in pictures:
+        if not each.levels[-1].breaks:
+            steady = without_common_shift(clip, placed, each.levels[-1].segments.position)
+            readings += [each] if steady is None else [each, read(steady)]
+    return max(readings, key=lambda each: each.quality)
 
 
 def shadow_states(

@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 FOLLOWED = 0.8  # px by which pieces must be off for the camera to be followed from frame to frame
 STEP_RANGE = (0.35, 2.5)  # of the step of an edge that is there
 SHIFT_RANGE = 0.75  # of the half width of an edge's weights, within which its shift is told
+EVEN_RANGE = 0.5  # of the same, within which it reads as large as it is
 PRIOR = (30.0, 30.0, 3.0, 3.0)  # px, of shift in x and y, of zoom and turn at the picture's border
 NARROW = 0.6  # of the picture's side; scenery that spans less shows no zoom and no turn
 PRECISION = 0.1  # px, of a piece at best
@@ -182,7 +183,9 @@ class Design:
         """Whether scenery shows the zoom told (N, 4) by some bodies, where it is read at its place."""
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(seen.shift) < self.half)
-        return is_shown(np.where(free, seen.shift, np.nan), told @ self.columns.T, bodies > 1 and not self.wide)
+        expected = told @ self.columns.T
+        free &= np.abs(expected) < self.edges.half * EVEN_RANGE  # what is off by more reads as less
+        return is_shown(np.where(free, seen.shift, np.nan), expected, bodies > 1 and not self.wide)
 
     def followed(self, frame: Tensor, hidden: Mask, sizes: Float, past: Float, told: Float) -> Look:
         """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""

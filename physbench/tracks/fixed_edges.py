@@ -40,6 +40,7 @@ LEAST_BESIDE = (0.7, 2.0)  # px on either side that there must be, to the middle
 PIECE = (4.0, 1 / 16)  # px along an edge, likewise: 8 px at 64, 12 px at 128
 SHORTEST_SIDE = (2.0, 3.0)  # px; a shorter side shows no place, or none alone
 SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a little from above
+NEAREST = 0.7  # px from it at which it must be for a piece that tells no place alone, else it is another side's
 LEAST_STEP = 5.0  # levels between the two sides of an edge
 MIXED = 0.35  # of this step that may vary along a piece; more is a corner
 MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
@@ -254,7 +255,8 @@ class _Field:
         if not len(rows):
             return
         slope = self.slopes[rows, columns] @ normal
-        across = across - self._edge(across, slope)
+        off = self._edge(across, slope)
+        across = across - off
         count = max(1, round(whole / self.long))
         number = np.minimum((down * count / whole).astype(int), count - 1)
         number[np.abs(across) > self.half] = -1
@@ -264,7 +266,7 @@ class _Field:
         for n in chosen:
             here = number == n
             made = self._piece(rows[here], columns[here], across[here], slope[here], normal, whole / count)
-            if made is not None:
+            if made is not None and (made.sure or abs(off) <= NEAREST):
                 yield made
 
     @staticmethod

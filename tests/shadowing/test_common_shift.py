@@ -47,6 +47,30 @@ def test_a_larger_shift_and_one_of_a_single_body_are_not() -> None:
     assert quality(task, np.array([[[1.5, 0.0], [0.0, 0.0]]])) < 0.95
 
 
+def pan(task: str, px: float) -> np.ndarray:
+    """A pan (T, 1, 2) by so many px/s to the left from the hand-over on."""
+    _, tracks = true(task)
+    return np.maximum(tracks.times, 0.0)[:, None, None] * np.array([-px, 0.0])
+
+
+@pytest.mark.parametrize("task", ("collisions/head-on-v1", "orbits/binary-v1"))
+def test_a_slow_pan_of_two_bodies_on_bare_ground_is_free(task: str) -> None:
+    assert quality(task, pan(task, 0.03 * 128)) > 0.97
+    assert quality(task, pan(task, 0.08 * 128)) < 0.9  # faster than a slow camera
+
+
+@pytest.mark.parametrize("task", ("collisions/head-on-v1", "orbits/binary-v1"))
+def test_a_push_of_one_body_and_one_that_grows_are_no_pan(task: str) -> None:
+    steady = pan(task, 0.03 * 128)
+    assert quality(task, steady * np.array([[1.0], [0.0]])) < 0.95
+    assert quality(task, steady * np.maximum(true(task)[1].times, 0.0)[:, None, None]) < 0.95
+
+
+def test_what_looks_like_a_pan_of_a_lone_body_is_a_push() -> None:
+    task = "falling/drop-bounce-v1"
+    assert quality(task, pan(task, 0.03 * 128)) < 0.9
+
+
 def test_along_a_floor_and_not_across_it() -> None:
     task = "falling/drop-bounce-v1"
     _, tracks = true(task)

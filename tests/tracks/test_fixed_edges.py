@@ -117,3 +117,9 @@ def test_small_pictures_show_a_shift_along_and_across(task: str) -> None:
     share = np.linalg.eigvalsh(np.einsum("p,pi,pj->ij", edges.length, edges.normal, edges.normal))
     assert share[0] > 0.1 * share.sum()
     assert edges.sure.any() and not edges.sure.all()
+
+
+def test_the_outer_side_of_a_cushion_at_the_border_is_not_its_inner_one() -> None:
+    edges = fixed_edges(make_clip(Row("collisions/billiards-v1", "test", 0), render_spec(64, 2.0)))
+    assert edges is not None
+    assert edges.sides == len(edges.bodies) == 4
