@@ -26,7 +26,8 @@ from physbench.world.scene import PHYSICS_HZ
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MAX_BREAKS = 8  # of a body; what comes after one more is unexplained
+GROSS_BREAKS = 4  # breaks, as which a gross one counts
+MAX_BREAKS = 8  # of a body; what comes after one more is unexplained: it would weigh 2^-8
 MAX_MARGIN = 1.2  # s; a fit includes at most so much track after the first miss
 MAX_FIT_EXCESS = 2.0  # limits; where a least-squares fit is further off, no minimax fit is tried
 MAX_MINIMAX = 1.3  # limits; the same for the smallest possible largest distance of linearized motion
@@ -63,6 +64,10 @@ class LawfulSegments:
     errors: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (T, N) diameters from the track
     touched: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))  # (T, N) something, since its arc began
     truncated: bool = False  # whether MAX_WORK ended the search; what follows is unexplained
+
+    def count_of(self, disc: int) -> int:
+        """Breaks of a body, where a gross one counts as GROSS_BREAKS."""
+        return sum(GROSS_BREAKS if b.gross else 1 for b in self.breaks if b.disc == disc)
 
     def breaks_until(self, disc: int, frame: int) -> list[Break]:
         """Breaks of a body up to a frame."""
@@ -318,7 +323,7 @@ class SegmentSearch:
             or self._touched_unexplained_body(disc, frame)
             or self._hit_by_unlawful_body(before, frame, trajectory)
         )
-        if not caused_by_other and sum(b.disc == disc for b in segments.breaks) >= MAX_BREAKS:
+        if not caused_by_other and segments.count_of(disc) >= MAX_BREAKS:
             return
         found = None
         if (caused_by_other or not self.only_first) and before.first < frame:  # else the same search would fail again

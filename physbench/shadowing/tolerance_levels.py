@@ -17,7 +17,7 @@ from physbench.shadowing.change_point import GROSS_JUMP
 from physbench.shadowing.decided_time import decided, importance, share_of_level
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 from physbench.shadowing.independent_noise import without_independent_noise
-from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSearch
+from physbench.shadowing.lawful_segments import GROSS_BREAKS, Break, LawfulSegments, SegmentSearch
 from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, PlacedBodies
 from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS, is_long_enough
 from physbench.tracks.finite_differences import runs
@@ -27,7 +27,6 @@ Mask = NDArray[np.bool_]
 
 TOLERANCES = (0.03, 0.08, 0.2, 0.5)  # diameters
 EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is due at smaller ones
-GROSS_BREAKS = 4  # breaks, as which a gross one counts
 REST_SPEED, REST_TIME = 0.1, 0.3  # diameters/s over s: a slower track rests
 REST_SLACK = 1.2  # times that: noise may change the speed of a lawful motion, or of the track, by so much
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
