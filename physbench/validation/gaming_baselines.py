@@ -26,6 +26,7 @@ from physbench.validation.extrapolations import (
     straight,
 )
 from physbench.validation.lawful_alternatives import ahead, frames_of
+from physbench.validation.scenery_changes import filmed
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PALETTE, SCREEN_GREY
 
@@ -38,6 +39,7 @@ Picture = Callable[[Clip, Image, int, Array], Image]
 STRAIGHT = 0.3  # s of constant velocity at the start of those that begin with it
 TRUE_LEAD = 1.0  # s of ground truth
 SHIVER = 0.02  # m, sd
+PAN = 0.03  # of the picture's width a second
 PALE = 0.5  # of its colour that is left
 
 
@@ -195,6 +197,11 @@ def shiver(clip: Clip, context: int) -> Image:
     return _drawn(clip, states)
 
 
+def pan(clip: Clip, context: int) -> Image:
+    """Everything goes straight on before a camera that pans slowly, which is no physics."""
+    return filmed(_moved(straight, clip, context), ahead(clip), pan=PAN * clip.spec.width)
+
+
 def _first_line(function: Callable[..., object]) -> str:
     return (function.__doc__ or "").splitlines()[0]
 
@@ -217,7 +224,7 @@ def _all() -> dict[str, GamingBaseline]:
     pictures = _each(_shown, PICTURES)
     others = [
         GamingBaseline(each.__name__.replace("_", "-"), _first_line(each), each)
-        for each in (pale, shiver, truth_straight)
+        for each in (pale, shiver, pan, truth_straight)
     ]
     moved = _each(_moved, EXTRAPOLATIONS, without=("stay",))  # a freeze
     tails = [*_each(_moved, EXTRAPOLATIONS, without=("straight", "accelerate", "turn", "limp")), *pictures]
