@@ -26,6 +26,7 @@ MIN_NOISE = 0.006  # diameters, sd per coordinate; LIMIT_SDS of less lie within 
 SIGNIFICANT = 2.0  # standard errors by which the variance of noise is above 0; a walk reaches that in 2 % of clips
 SIGNIFICANT_EACH = 0.5  # the same for the variance along the motion alone and across it alone
 MOST_UNEVEN = 3.0  # times the smaller of these variances that the larger one counts
+EVEN = 0.6  # share of noise in each direction, from which on both have it
 WHITE = (0.5, 1.6)  # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
 MIN_PRODUCTS = 8  # from which a variance is known
 MOST_PRODUCT = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
@@ -37,8 +38,8 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     A predicted position moves to the local mean of the distances from the lawful motion, by LIMIT_SDS sd of the noise
     at most, and is then as uncertain as that mean.
 
-    Where scenery shows a tremble of the picture in one direction alone, that counts as noise of each body; what is
-    taken off lies in the other direction.
+    Where scenery shows a tremble of the picture in one direction alone, that counts as noise of a body that has less
+    in one direction; what is taken off lies in the other direction.
 
     Args:
         seen: The bodies as they are placed.
@@ -55,7 +56,10 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     if along_floor is not None and seen.shake is not None:
         trembles = away + seen.shake[:, None] / seen.diameter[:, None]
     away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))  # along and across
-    noise = np.stack([_noise(trembles[:, n], arc[:, n]) for n in range(arc.shape[1])])  # (N, 2, 2)
+    noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])  # (N, 2, 2)
+    alone = np.flatnonzero((noise[:, 1] < EVEN).any(axis=1)) if trembles is not away else np.zeros(0, dtype=np.int64)
+    for n in alone:
+        noise[n] = _noise(trembles[:, n], arc[:, n])
     sd = noise[:, 0].max(axis=1)
     if not (sd > MIN_NOISE).any():
         return None
@@ -70,8 +74,8 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
             removed[frame, n] = np.clip(share * (away[frame, n] - mean), -most, most)
             position_sd[frame, n] = max(np.hypot(sd[n], seen.sd[frame, n]) / np.sqrt(near.sum()), MIN_POSITION_SD)
     removed = np.einsum("tnij,tni->tnj", ways, removed) * seen.diameter[:, None]
-    if along_floor is not None and seen.shake is not None and seen.shake.any():
-        removed = removed @ along_floor.T @ along_floor
+    if along_floor is not None:
+        removed[:, alone] = removed[:, alone] @ along_floor.T @ along_floor
     return replace(seen, position=seen.position - removed, sd=position_sd, noise=removed)
 
 

@@ -265,7 +265,9 @@ class Design:
         if shown.all() or shown.mean() < LEAST_SHOWN:
             return values, sd
         at, found = np.arange(len(values)), values.copy()
-        between = np.stack([np.interp(at, at[shown], values[shown, axis]) for axis in (0, 1)], axis=-1)
+        known = np.append(-1, at[shown])  # context frames are given
+        between = np.stack([np.interp(at, known, np.append(0.0, values[shown, axis])) for axis in (0, 1)], axis=-1)
+        between[known[-1] + 1 :] = values[known[-1] + 1 :, :2]
         middle = shown[:-2] & shown[1:-1] & shown[2:]
         apart = (values[1:-1] - (values[:-2] + values[2:]) / 2)[middle, :2]
         for n in np.flatnonzero(~shown):

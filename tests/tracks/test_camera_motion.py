@@ -50,12 +50,12 @@ def test_a_shift_that_frames_do_not_show_lies_between_those_of_frames_that_do(
     known, sideways = design
     rng = np.random.default_rng(0)
     hidden = np.zeros((40, len(sideways)), dtype=bool)
-    hidden[15:20] = sideways
+    hidden[15:20] = hidden[:3] = sideways
     for trembles in (0.0, 0.6):
         true = np.zeros((40, 4))
-        true[:, 0] = 0.2 * np.arange(40) + rng.normal(0, trembles, 40)
+        true[:, 0] = 0.2 * np.arange(1, 41) + rng.normal(0, trembles, 40)
         held = true.copy()
-        held[15:20, 0] = true[14, 0]
+        held[15:20, 0], held[:3, 0] = true[14, 0], 0.0
         off = EdgeReading(np.ones(hidden.shape), (true - held) @ known.columns.T, np.zeros(hidden.shape))
         found, sd = known.between(held, off, hidden)
         assert (sd[~hidden.any(axis=1)] == 0).all()
