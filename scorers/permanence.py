@@ -22,8 +22,12 @@ MIN_WHOLE_AREA = 0.75  # of an object of which nothing is hidden
 PARTIAL_TIME = 0.5  # s around the frames in which an object should be partly hidden
 CHROMA_OF_STYLE = (0.55, 1.8)  # times that of the context frames, which a picture may lose or gain as a whole
 CHROMA_OF_OBJECT = (0.75, 1.5)  # beyond that; an object that is paler is fading
+LEAST_INSIDE = 0.5  # of an object's area; what is left of less is all edge, whose colour codecs mix
+UNRESOLVED_RADIUS = 3.5  # px; the colours of smaller objects are spread by blur and codecs
+RADIUS_ERROR_PX = 0.5  # by which these may draw such an object larger or smaller
 LAST_TIME = 0.3  # s at the end of the expected frames; an object that is not seen in them is lost
 
+Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
@@ -129,8 +133,8 @@ def intact(
     frames).
     """
     hallucinated, doubled = _strange(tracks)
-    whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks)
-    whole &= ~exchanged(clip, tracks) & keeps_shape(tracks)
+    whole = fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks) | keeps_colour(clip, tracks)
+    whole &= present & ~exchanged(clip, tracks) & keeps_shape(tracks)
     still = whole * kept(clip, tracks, lawful_continuations)
     survival = float(np.mean(still[expected_visible])) if expected_visible.any() else 1.0
     stays = scenery_kept(tracks)
@@ -166,13 +170,33 @@ def keeps_chroma(clip: Clip, tracks: Tracks) -> Mask:
     """Where an object is as colourful as the picture allows (C + T, K); also where nothing of it is measured."""
     if tracks.chroma is None:
         return np.ones(tracks.area.shape, dtype=bool)
-    seen = (tracks.area >= MIN_PARTIAL_AREA * whole_area(clip, tracks.context)) & (tracks.chroma > 0)
-    own = np.log(np.where(seen, tracks.chroma, 1.0))
-    change = np.where(seen, np.abs(own), np.inf)
-    least = change.argmin(axis=1)[:, None]
-    style = np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE))
+    seen = (tracks.area >= LEAST_INSIDE * whole_area(clip, tracks.context)) & (tracks.chroma > 0)
+    own = np.log(np.where(seen, tracks.chroma, 1.0)) - _style(tracks.chroma, seen)
     low, high = np.log(CHROMA_OF_OBJECT)
-    return np.asarray(~seen | ((own - style >= low) & (own - style <= high)))
+    return np.asarray(~seen | ((own >= low) & (own <= high)))
+
+
+def keeps_colour(clip: Clip, tracks: Tracks) -> Mask:
+    """Where an object too small to be resolved shows as much colour as it should, however spread (C + T, K).
+
+    Blur and chroma subsampling draw it larger and paler alike; its area times its chroma stays.
+    """
+    if tracks.chroma is None:
+        return np.zeros(tracks.area.shape, dtype=bool)
+    whole = np.maximum(whole_area(clip, tracks.context), 1.0)
+    radius, seen = np.sqrt(whole / np.pi), (tracks.area > 0) & (tracks.chroma > 0)
+    small = seen & (radius < UNRESOLVED_RADIUS) & (tracks.state == Visibility.VISIBLE)
+    style = np.exp(_style(tracks.chroma, seen & (radius >= UNRESOLVED_RADIUS)))
+    colour = np.sqrt(tracks.area * np.nan_to_num(tracks.chroma) / style / np.pi)  # as the radius of a disc
+    return np.asarray(small & (np.abs(colour - radius) <= RADIUS_ERROR_PX))
+
+
+def _style(chroma: Array, seen: Mask) -> Array:
+    """Logarithm of the chroma that the picture as a whole has lost or gained (C + T, 1): that of the object seen whose
+    own (C + T, K) changed least; 0 where none is seen."""
+    own = np.log(np.where(seen, chroma, 1.0))
+    least = np.where(seen, np.abs(own), np.inf).argmin(axis=1)[:, None]
+    return np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE))
 
 
 def keeps_shape(tracks: Tracks) -> Mask:

@@ -72,7 +72,9 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
             near = arc[part, n] == arc[frame, n]
             mean = away[part, n][near].mean(axis=0)
             removed[frame, n] = np.clip(share * (away[frame, n] - mean), -most, most)
-            position_sd[frame, n] = max(np.hypot(sd[n], seen.sd[frame, n]) / np.sqrt(near.sum()), MIN_POSITION_SD)
+            count = 1 + np.any(np.diff(away[part, n][near], axis=0), axis=1).sum()  # of places: a still picture has one
+            rest = max(0.0, seen.sd[frame, n] ** 2 - sd[n] ** 2)
+            position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 / count), MIN_POSITION_SD)
     removed = np.einsum("tnij,tni->tnj", ways, removed) * seen.diameter[:, None]
     if along_floor is not None:
         removed[:, alone] = removed[:, alone] @ along_floor.T @ along_floor
@@ -105,7 +107,7 @@ def _noise(away: Array, arc: Whole) -> Array:
         is noise. Where one direction has far more than the other, the excess is none.
     """
     step = np.diff(away, axis=0)
-    same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0)
+    same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)  # a still picture tells nothing
     both = same[:-1] & same[1:]
     if both.sum() < MIN_PRODUCTS:
         return np.zeros((2, 2))

@@ -13,7 +13,7 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel
 from physbench.shadowing.rival_motions import distance_of_rivals
 from physbench.shadowing.sight_model import SightModel, sight_model
-from physbench.tracks.scenery import shown_directions
+from physbench.tracks.scenery import STAR_SDS, shown_directions
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import (
     detected,
@@ -227,7 +227,7 @@ def _scenery_off(clip: Clip, tracks: Tracks, diameter: Array) -> Array | None:
     """
     if tracks.scenery_off is None or tracks.scenery_lost is None:
         return None
-    fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
+    fixed = _fixed(clip)
     gone = tracks.scenery_lost.any(axis=1) | (tracks.state[:, fixed] == Visibility.ABSENT).any(axis=1)
     off = tracks.scenery_off.max(axis=1, initial=0.0) / (np.median(diameter) * clip.pixels_per_metre)
     found = np.maximum.accumulate(np.where(gone, np.inf, off))
@@ -239,7 +239,7 @@ def offset(clip: Clip, tracks: Tracks) -> Array:
 
     A star is such a body: the lawful motion of others is about the position where it is seen.
     """
-    fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
+    fixed = _fixed(clip)
     window, predicted = clip.window(tracks.context), slice(tracks.context, None)
     away = (tracks.position - clip.px_positions()[window])[predicted, fixed] / clip.pixels_per_metre
     away = away / np.maximum(clip.diameters()[window][predicted, fixed], 1e-9)[..., None]
@@ -250,15 +250,22 @@ def offset(clip: Clip, tracks: Tracks) -> Array:
 def _unshifted(clip: Clip, tracks: Tracks) -> Array:
     """Positions (T, K, 2) px without a small constant shift of the predicted frames.
 
-    The context is given and stays as it is. A larger shift is not an inaccuracy of drawing and stays, too.
+    The context is given and stays as it is. A larger shift is not an inaccuracy of drawing and stays, too. So does what
+    the place of the fixed bodies is uncertain by.
     """
     shift = offset(clip, tracks)
-    position = tracks.position.copy()
-    if np.linalg.norm(shift) <= MAX_SHIFT:  # False where NaN
-        fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
+    far, position = float(np.linalg.norm(shift)), tracks.position.copy()
+    if 0 < far <= MAX_SHIFT:  # False where NaN
+        fixed = _fixed(clip)
         diameter = float(np.median(clip.diameters()[clip.handover, fixed])) * clip.pixels_per_metre
-        position[tracks.context :] -= shift * diameter
+        unsure = STAR_SDS * float(np.nanmedian(tracks.position_sd[tracks.context :, fixed])) / diameter
+        position[tracks.context :] -= shift * max(0.0, 1 - unsure / far) * diameter
     return position
+
+
+def _fixed(clip: Clip) -> list[int]:
+    """Columns of the tracks of bodies that stay where they are."""
+    return [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
 
 
 def _diameters(clip: Clip, model: ForwardModel) -> Array:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from physbench.tracks import outline
 from physbench.tracks.blobs import Choice, lasting_frames, long_runs
@@ -30,6 +31,7 @@ WHOLE_SHARE = 0.95  # share of an object's area from which on it is taken as ent
 # Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
 # mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
 WHOLE_BOX = (0.88, 1.2)
+LEAST_BOX = 0.75  # of its area, that still tells where a box is: a codec draws that much into its neighbour's hue
 ABSENT_RATIO = 0.35  # of the area that should be visible
 FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
 TOGETHER = 1.5  # times the effect of white noise
@@ -50,6 +52,10 @@ LEAST_CHROMA = 0.35  # of that in the context frames
 CLEAR_OF_NOISE = 5.0  # times the noise around it
 MOST_RESCALED = 1.25  # of an area, by what the context frames show
 ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
+EDGE_TIME, LEAST_EDGE_FRAMES = 2.0, 5  # s around a frame, with whose areas its own is compared, and frames that tell
+LEAST_MOVED = 0.1  # px from frame to frame; what rests has the same error in many frames
+CLEAN_EDGES = 0.04  # px of it that pictures without noise have, as pixels are counted
+MOST_EDGE_NOISE = 0.02  # diameters, up to which it raises the sd of a moving body: it takes no place away
 DECIMALS = 4  # decimals of a px or degree
 
 
@@ -133,9 +139,15 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Fl
     hallucinations = np.zeros(total, dtype=np.uint8)
     least = lasting_frames(shown.fps)
     larger = np.ones(count) if grown is None else grown**2  # of areas
+    edges = edge_noise(seen, shown, larger, zoom)
     for k in range(objects):
         full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
         place, sd = _positions(seen, k, full / zoom**2, larger, shown, zoom)
+        # What the motion of others is judged by may be as uncertain as it is.
+        fixed = shown.bodies[k].role == "fixed"
+        most = np.inf if fixed else MOST_EDGE_NOISE * 2 * np.sqrt(full / np.pi) / zoom
+        ahead = sd[shown.context :]
+        sd[shown.context :] = np.maximum(ahead, np.minimum(np.hypot(ahead, edges), most))
         shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
         shown_area = np.maximum(shown_area, 0.0) * zoom**2
         state[:count, k], known = _states(shown_area / larger, shown.visible[:count, k], full, seen.stats[:, k], least)
@@ -162,6 +174,37 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Fl
         chroma=chroma.round(DECIMALS),
         shape=shape.round(DECIMALS),
     )
+
+
+def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Float, zoom: float) -> float:
+    """Standard deviation per coordinate in px of places, as the outlines in the predicted frames tremble.
+
+    Codecs draw outlines elsewhere, and around a body they leave no noise that would tell. An outline that is off by
+    e(a) at the angle a changes the area of a disc of radius R by R times the integral of e, and moves its centre by the
+    integral of e(a) (cos a, sin a) over pi. Where e at one angle tells nothing of e at others, the sd of a centre is
+    sqrt(2) times that of the mean of e, which is R / 2 times the relative change of area. All bodies of a video tell it
+    together. Blur and slow changes are taken off with the local median, and a still picture tells nothing.
+    """
+    off: list[Float] = []
+    window = 1 + 2 * max(1, round(EDGE_TIME / 2 * shown.fps))
+    for k in range(len(shown.names)):
+        full = shown.full[shown.full[:, k] > 0, k]
+        if not len(full):
+            continue
+        area = np.median(full) / zoom**2
+        ratio = (seen.area[:, k] / (area * larger))[shown.context :]
+        stats = seen.stats[shown.context :, k]
+        whole = (ratio > outline.WHOLE_ALONE[0]) & (ratio < outline.WHOLE_ALONE[1]) & ~touched(stats)
+        ratio, place = ratio[whole], stats[whole][:, [X, Y]]
+        if len(ratio) < LEAST_EDGE_FRAMES:
+            continue
+        away = ratio - median_filter(ratio[:, None], (window, 1), mode="nearest")[:, 0]
+        moves = np.linalg.norm(np.diff(place, axis=0, prepend=place[:1]), axis=1) > LEAST_MOVED
+        off.append(np.sqrt(area / np.pi) / 2 * away[moves])
+    found = np.concatenate([np.zeros(0), *off])
+    if len(found) < LEAST_EDGE_FRAMES:
+        return 0.0
+    return TOGETHER * float(np.sqrt(max(0.0, 2 * np.mean(found**2) - CLEAN_EDGES**2)))
 
 
 def _shape(seen: BlobMeasurements, k: int, full: float, larger: Float, shown: TrueAreas, zoom: float) -> Float:
@@ -199,7 +242,7 @@ def _positions(
     if sphere:
         free &= (ratio >= WHOLE_SHARE) | round_blob
     else:  # the hue of a neighbour is taken out of the weights, and as much as all of it is there
-        least = np.where(stats[:, BORDER] > 0, WHOLE_SHARE, WHOLE_BOX[0])
+        least = np.where(stats[:, BORDER] > 0, WHOLE_SHARE, LEAST_BOX)
         free |= (ratio >= least) & (ratio <= WHOLE_BOX[1])
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
@@ -219,6 +262,9 @@ def _positions(
     blur2 = (stats[:, XX] + stats[:, YY]) / 2 - seen.area[:, k] * _own_spread(body, shown.axes)
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)
+    if not sphere:  # as much as is cut off one side of it moves its middle by half of that
+        cut = beside & (ratio < WHOLE_BOX[0])
+        sd = np.where(cut, np.maximum(sd, np.sqrt(full) * (1 - ratio) / 2), sd)
 
     good = accepted(fits, radius) & ~grown
     if np.isfinite(seen.light[k]).all():

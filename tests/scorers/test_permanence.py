@@ -66,6 +66,23 @@ def test_an_object_that_fades_alone_is_not_intact(clip_of: Clips, own: float, st
     assert survival is not None and (survival == 1 if kept else 0.25 < survival < 0.75)  # one of two objects
 
 
+@pytest.mark.parametrize(
+    ("area", "chroma", "kept"), [(2.0, 0.6, 1.0), (1.37, 0.65, 1.0), (1.6, 1.0, 0.0), (1.0, 0.5, 0.0)]
+)
+def test_a_star_that_blur_spreads_is_the_same(clip_of: Clips, area: float, chroma: float, kept: float) -> None:
+    clip = clip_of("orbits/kepler-v1")
+    tracks = true_tracks(clip)
+    star = [body.role for body in clip.tracked_bodies].index("fixed")
+    assert tracks.chroma is not None
+    change = [array.copy() for array in (tracks.area, tracks.chroma)]
+    change[0][tracks.context :, star] *= area
+    change[1][tracks.context :, star] *= chroma
+    expected = (1 + kept) / 2  # of a star and a planet
+    assert read(clip, replace(tracks, area=change[0], chroma=change[1]))["survival"] == pytest.approx(
+        expected, abs=0.03
+    )
+
+
 def test_the_only_object_may_fade_as_far_as_a_picture_does(clip_of: Clips) -> None:
     clip = clip_of(FALLING)
     tracks = true_tracks(clip)

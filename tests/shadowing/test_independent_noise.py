@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shadow_scenes import problem
 
 from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.independent_noise import without_independent_noise
+from physbench.shadowing.independent_noise import _noise, without_independent_noise
 from physbench.shadowing.tolerance_levels import at_levels, jitter, judge, quality, strength
 
 Array = NDArray[np.float64]
@@ -43,6 +43,20 @@ def test_independent_noise_about_a_lawful_motion_costs_nothing(task: str, sd: fl
     assert quality(levels) > 0.97
     assert strength(judged, levels) <= 0.075
     assert jitter(levels[2].segments, judged.seen) == pytest.approx(sd, rel=0.2)
+
+
+def test_a_body_that_comes_to_rest_tells_its_noise_while_it_moves() -> None:
+    true = problem("falling/drop-bounce-v1", 0, fps=15)
+    away = np.random.default_rng(0).normal(0, 0.03, (60, 2))
+    away[20:] = away[19]  # a still picture
+    assert _noise(away, np.zeros(60, dtype=np.int64))[0] == pytest.approx(0.03, rel=0.35)
+    unsure = true.with_bodies(replace(true.seen, sd=np.full(true.seen.sd.shape, 0.012)))
+    quiet = without_independent_noise(
+        replace(moved("falling/drop-bounce-v1", noise_of("falling/drop-bounce-v1", 0.008)).seen, sd=unsure.seen.sd),
+        at_levels(true)[-1].segments,
+    )
+    # What the tracker is unsure of, beside noise that is independent, is still unsure.
+    assert quiet is not None and np.median(quiet.sd) > 0.007
 
 
 @pytest.mark.parametrize("task", TASKS)

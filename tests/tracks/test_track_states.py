@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.tracks import track_states
+from physbench.tracks import patches, track_states
+from physbench.tracks.blobs import Choice
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.validation import picture_styles
-from physbench.world.scene import PALETTE
+from physbench.world.scene import PALETTE, Body
 
 CONTEXT, STEPS, EVENT = 8, 30, 20  # frames; the event comes after the hand-over at frame 7
 SEEN = (Visibility.VISIBLE, Visibility.CLIPPED)
@@ -284,3 +285,35 @@ def test_a_ball_lit_from_above_has_a_place_on_a_post(
     off = np.linalg.norm(tracks.position - clip.px_positions(), axis=-1)
     assert np.isfinite(off).all()
     assert off.max() < 0.5
+
+
+def blobs_of(area: np.ndarray, radius: float) -> tuple[track_states.BlobMeasurements, track_states.TrueAreas]:
+    """A disc that moves by a px a frame, measured with areas (N,) px; no context."""
+    frames, full = len(area), np.pi * radius**2
+    choice = Choice(*np.zeros((6, 1)))  # type: ignore[arg-type]
+    none = np.zeros((frames, 1))
+    stats = np.zeros((frames, 1, len(patches.STATS)))
+    stats[:, 0, track_states.X] = np.arange(frames)
+    seen = track_states.BlobMeasurements(choice, stats, none, area[:, None], none, none, none, none)
+    same = np.full((frames, 1), full)
+    body = Body("a", "sphere", (1.0,), "moving", (0.0, 0.0, 0.0))
+    middle = np.zeros(2)
+    return seen, track_states.TrueAreas(("a",), np.arange(frames) / 15, 0, (body,), same, same, middle, 1.0, (0, 2), 15)
+
+
+def test_edge_noise_tells_how_far_noisy_outlines_move_a_centre() -> None:
+    # Outlines of 36 independent points: area and centre by the shoelace formulae, as in the closed form.
+    rng, radius = np.random.default_rng(0), 5.0
+    angle = np.arange(36) * 2 * np.pi / 36
+    off = rng.normal(0, 0.5, (400, 36))
+    area = np.pi * radius**2 + radius * off.sum(axis=1) * angle[1]
+    centre = (off @ np.stack([np.cos(angle), np.sin(angle)], axis=1)) * angle[1] / np.pi
+    found = track_states.edge_noise(*blobs_of(area, radius), np.ones(400), 1.0)
+    assert found / track_states.TOGETHER == pytest.approx(centre.std(), rel=0.1)
+
+
+def test_neither_a_size_nor_its_slow_change_is_edge_noise() -> None:
+    radius, time = 5.0, np.arange(60) / 15
+    for ratio in (np.full(60, 0.9), 1 - 0.05 * time):
+        area = np.pi * radius**2 * ratio
+        assert track_states.edge_noise(*blobs_of(area, radius), np.ones(60), 1.0) == 0
