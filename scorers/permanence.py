@@ -88,9 +88,10 @@ def intact(
     hidden within 0.5 s, so that being hidden a little earlier or later is no loss. The area is that of the outline, so
     that how pale or dark a picture is does not matter. An object that is paler than 0.75 times what the picture as a
     whole is, or stronger than 1.5 times, is not intact: the object whose chroma changed least since the context says
-    what the whole does, from 0.55 to 1.8 times. A blob without a position for more than 0.5 s in which half of the
-    object should be seen is not the object. 1 where no object is expected because its own lawful motion is hidden or
-    outside. Nor is an object itself whose place another one has taken in view, which took its own: the motion of each
+    what the whole does, from 0.55 to 1.8 times; asked of what shows half of its area. An object below 3.5 px in radius
+    is told by its area times that chroma, within half a px of radius, since blur spreads it. A blob without a position
+    for more than 0.5 s in which half of the object should be seen is not the object. 1 where no object is expected
+    because its own lawful motion is hidden or outside. Nor is an object itself whose place another one has taken in view, which took its own: the motion of each
     says so, as no body can have come there. It is intact again once they are changed back.
 
     Another outline is another object: where an object is seen whole, its shape (physbench/tracks/outline.py) may be off
@@ -196,7 +197,7 @@ def _style(chroma: Array, seen: Mask) -> Array:
     own (C + T, K) changed least; 0 where none is seen."""
     own = np.log(np.where(seen, chroma, 1.0))
     least = np.where(seen, np.abs(own), np.inf).argmin(axis=1)[:, None]
-    return np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE))
+    return np.asarray(np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE)))
 
 
 def keeps_shape(tracks: Tracks) -> Mask:
