@@ -264,6 +264,7 @@ def test_a_part_of_a_validity_table_does_not_depend_on_how_tables_are_made() -> 
         "lawful_alternatives",
         "measure_sources",
         "measured_parts",
+        "scenery_changes",
         "sources",
         "timed_truth",
     }
