@@ -91,8 +91,9 @@ def intact(
     what the whole does, from 0.55 to 1.8 times; asked of what shows half of its area. An object below 3.5 px in radius
     is told by its area times that chroma, within half a px of radius, since blur spreads it. A blob without a position
     for more than 0.5 s in which half of the object should be seen is not the object. 1 where no object is expected
-    because its own lawful motion is hidden or outside. Nor is an object itself whose place another one has taken in view, which took its own: the motion of each
-    says so, as no body can have come there. It is intact again once they are changed back.
+    because its own lawful motion is hidden or outside. Nor is an object itself whose place another one has taken in
+    view, which took its own: the motion of each says so, as no body can have come there. It is intact again once they
+    are changed back.
 
     Another outline is another object: where an object is seen whole, its shape (physbench/tracks/outline.py) may be off
     by half of what makes an ellipse of 1.3 to 1 of a disc, or a square; where it is too small or too noisy to tell, it
