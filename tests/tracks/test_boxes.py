@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip, Row
+from physbench.shadowing.placed_bodies import MAX_POSITION_SD
 from physbench.tracks.tracker import track
 from physbench.world.rendering import render
 from physbench.world.scene import SCREEN_GREY, Body, Camera, RenderSpec, Scene
@@ -74,13 +75,17 @@ def test_two_of_different_hue_on_top_of_each_other(hues: tuple[int, int], size: 
 
 
 @pytest.mark.parametrize("size", [64, 128])
-def test_what_is_cut_or_hidden_has_no_position_or_a_right_one(size: int) -> None:
+def test_what_is_cut_or_hidden_has_no_position_or_a_right_one_or_says_how_unsure_it_is(size: int) -> None:
     poses = np.zeros((FRAMES, 1, 3))
     poses[:, 0, 0] = np.linspace(-1.2, 2.9, FRAMES)
     screen = Body("screen", "box", (0.3, 0.05, 1.0), "fixed", (0.9, -0.85, 0.0), grey=SCREEN_GREY, collides=False)
     poses = np.concatenate([poses, np.zeros((FRAMES, 1, 3))], axis=1)
     clip = clip_of([block("body", 3), screen], poses, size)
-    off, share = errors(clip)[:, 0], clip.visible_share()[:, 0]
-    known = np.isfinite(off[:, 0])
-    assert known[share > 0.97].all() and not known[share < 0.8].any()
-    assert np.abs(off[known]).max() < 0.07 * 2 * 0.45 * clip.pixels_per_metre
+    tracks, share = track(clip, CONTEXT, clip.frames), clip.visible_share()[:, 0]
+    off = np.abs(tracks.position - clip.px_positions())[:, 0].max(axis=1)
+    known = np.isfinite(off)
+    assert known[share > 0.97].all() and not known[share < 0.7].any()
+    diameter = 2 * 0.45 * clip.pixels_per_metre
+    sure = known & (tracks.position_sd[:, 0] <= MAX_POSITION_SD * diameter)
+    assert off[sure].max() < 0.07 * diameter and sure[share > 0.97].all() and not sure[share < 0.8].any()
+    assert (off[known] < np.maximum(2 * tracks.position_sd[known, 0], 0.07 * diameter)).all()
