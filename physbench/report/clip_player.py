@@ -100,7 +100,5 @@ def _webp(picture: Frames) -> bytes:
     from PIL import Image
 
     target = io.BytesIO()
-    Image.fromarray(picture).save(
-        target, "WEBP", lossless=True, method=0
-    )  # a tenth of the time of 4
+    Image.fromarray(picture).save(target, "WEBP", lossless=True, method=0)  # a tenth of the time of 4
     return target.getvalue()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.scoring.expected_visibility import LawfulContinuation
 from physbench.tracks.colour import HUE_TOLERANCE_DEG
+from physbench.tracks.finite_differences import last_known
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import FULL_VIEW, MAX_AREA_RATIO, whole_area
 
@@ -63,7 +64,7 @@ def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
         free = np.maximum(bounds.free, SDS * noise)
         if bounds is SIZE:
             free = np.maximum(free, SIZE_ERROR_PX / np.sqrt(4 / np.pi * np.maximum(np.median(whole, axis=0), 1.0)))
-        lost = (np.abs(_held(change)) - free) / np.maximum(bounds.all - free, 1e-9)
+        lost = (np.abs(np.nan_to_num(last_known(change))) - free) / np.maximum(bounds.all - free, 1e-9)
         grade *= 1 - np.clip(lost, 0.0, 1.0)
     return grade
 
@@ -103,9 +104,3 @@ def _shared(change: Float) -> Float:
     least = np.take_along_axis(change, far.argmin(axis=1)[:, None], axis=1)
     compared = np.isfinite(far).sum(axis=1) >= min(2, change.shape[1])
     return np.where(compared[:, None], least, np.nan)
-
-
-def _held(values: Float) -> Float:
-    """Values (T, K), where they are not known the last that were; 0 before the first."""
-    at = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values))[:, None], -1), axis=0)
-    return np.where(at >= 0, np.take_along_axis(values, np.maximum(at, 0), axis=0), 0.0)

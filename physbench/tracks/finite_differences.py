@@ -24,6 +24,12 @@ def known_runs(path: Array) -> list[Frames]:
     return runs(np.isfinite(path[:, 0]))
 
 
+def last_known(values: Array) -> Array:
+    """Values (T, V), and where one is NaN the last of its column that was known; NaN before the first."""
+    at = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values))[:, None], -1), axis=0)
+    return np.where(at >= 0, np.take_along_axis(values, np.maximum(at, 0), axis=0), np.nan)
+
+
 def upsampled(path: Array, fine: int) -> Array:
     """A path (n, 2), all known, n >= 6, at `fine` moments per frame ((n - 1) fine + 1, 2), by a quintic spline."""
     from scipy.interpolate import make_interp_spline

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.tracks.camera_motion import STEP_RANGE, CameraMotion, camera_motion
 from physbench.tracks.camera_zoom import common_growth, growth, is_shown
+from physbench.tracks.finite_differences import last_known
 from physbench.tracks.fixed_edges import FixedEdges, brightness, fixed_edges
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PLAIN
@@ -117,8 +118,7 @@ def _star_camera(clip: Clip, seen: SeenBodies, zoom: Float, bodies: int) -> Floa
     least = np.maximum(STAR_ERROR, STAR_SDS * seen.position_sd[:, fixed[0]])
     with np.errstate(invalid="ignore"):
         off = off * np.maximum(0.0, 1 - least / np.maximum(far, 1e-9))[:, None]
-    at = np.maximum.accumulate(np.where(np.isfinite(off[:, 0]), np.arange(len(off)), -1))
-    camera[:, :2] = np.where(at[:, None] >= 0, off[np.maximum(at, 0)], 0.0)
+    camera[:, :2] = np.nan_to_num(last_known(off))
     return camera
 
 
@@ -255,8 +255,7 @@ def _lasting(values: Float, frames: int) -> Float:
     known = np.isfinite(around).any(axis=-1)
     found = np.full(values.shape, np.nan)
     found[known] = np.nanmedian(around[known], axis=-1)
-    at = np.maximum.accumulate(np.where(known, np.arange(len(values))[:, None], -1), axis=0)
-    return np.where(at >= 0, np.take_along_axis(found, np.maximum(at, 0), axis=0), np.nan)
+    return last_known(found)
 
 
 def without_camera(clip: Clip, camera: Float, position: Float) -> Float:
