@@ -1,8 +1,8 @@
 """Noise of a track that is independent from frame to frame: it is no motion, and is taken off before that is judged.
 
 A picture may tremble about a lawful motion. Such noise differs from motion in time: one frame tells nothing of the
-next, and a local mean leaves little of it. What has inertia stays, a random walk too, and so does what is off along
-the motion alone, which is a matter of time.
+next, and a local mean leaves little of it. What has inertia stays, a random walk too, a vibration, and so does what is
+off along the motion alone, which is a matter of time.
 
 A picture that trembles over a bare floor is a special case: the floor shows that across itself, where it is taken off,
 and nothing shows it along the floor. Noise along it alone is then no matter of time.
@@ -29,6 +29,8 @@ MOST_UNEVEN = 3.0  # times the smaller of these variances that the larger one co
 EVEN = 0.6  # share of noise in each direction, from which on both have it
 WHITE = (0.5, 1.6)  # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
 MIN_PRODUCTS = 8  # from which a variance is known
+RECURS, RECURS_SDS = 0.4, 3.0  # of the variance, and standard errors, by which steps two frames apart go together
+MOST_NOISE = 0.06  # diameters; what is more stays, as in a video whose bodies shake it is no inaccuracy of drawing
 MOST_PRODUCT = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
 
 
@@ -52,6 +54,7 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     arc = np.where(np.isfinite(away[..., 0]) & (seen.times > 1e-9)[:, None], _arcs(seen, segments), -1)
     ways = _ways(segments.velocity)
     along_floor = seen.unshown if seen.unshown is not None and len(seen.unshown) == 1 else None
+    recurs = [_recurs(away[:, n], arc[:, n]) for n in range(arc.shape[1])]
     trembles = away
     if along_floor is not None and seen.shake is not None:
         trembles = away + seen.shake[:, None] / seen.diameter[:, None]
@@ -60,13 +63,14 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     alone = np.flatnonzero((noise[:, 1] < EVEN).any(axis=1)) if trembles is not away else np.zeros(0, dtype=np.int64)
     for n in alone:
         noise[n] = _noise(trembles[:, n], arc[:, n])
+    noise[recurs] = 0.0
     sd = noise[:, 0].max(axis=1)
     if not (sd > MIN_NOISE).any():
         return None
     removed, position_sd = np.zeros_like(away), seen.sd.copy()
     reach = max(1, round(MEAN_TIME / 2 / float(seen.times[1] - seen.times[0])))
     for n in np.flatnonzero(sd > MIN_NOISE):
-        most, share = LIMIT_SDS * noise[n, 0], noise[n, 1]
+        most, share = LIMIT_SDS * noise[n, 0], noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
         for frame in np.flatnonzero(arc[:, n] >= 0):
             part = slice(max(frame - reach, 0), frame + reach + 1)
             near = arc[part, n] == arc[frame, n]
@@ -119,6 +123,23 @@ def _noise(away: Array, arc: Whole) -> Array:
         return np.zeros((2, 2))
     counted = np.minimum(variance, MOST_UNEVEN * variance.min())
     return np.asarray(np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance])))
+
+
+def _recurs(away: Array, arc: Whole) -> bool:
+    """Whether distances (T, 2) from the arcs (T,) of a body vibrate.
+
+    E[(r(t) - r(t - 1)) (r(t + 2) - r(t + 1))] is 0 of noise. Of a vibration with a period of three frames it is -1.5
+    variances, and all else is as of noise. Axes are those of the picture: others would turn with the motion.
+    """
+    step = np.diff(away, axis=0)
+    same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)
+    three = same[:-2] & same[1:-1] & same[2:]
+    if three.sum() < MIN_PRODUCTS:
+        return False
+    products = _clipped((step[:-2] * step[2:])[three])
+    variance = float(_clipped(step[:-2][three] ** 2).mean()) / 2
+    error = float(products.std()) / np.sqrt(products.size)
+    return bool(abs(products.mean()) > max(RECURS * variance, RECURS_SDS * error))
 
 
 def _clipped(values: Array) -> Array:

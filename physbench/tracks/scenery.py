@@ -37,7 +37,7 @@ COVER_REACH = 2.0  # px around a body that are not read
 SHADED_EDGES = 1.0  # radii of a body beyond its own that are not read where it casts a shadow
 PIECE_STEP = 0.2  # of its step that a single piece must show; less than a whole side, as noise of one does not average
 STYLE_STEP = (0.4, 1.8)  # by which a picture may weaken or strengthen all edges: brightness, contrast
-EDGE_COLOUR = 30.0  # levels between the colours of a grey body's edge, from which on it has a hue
+EDGE_COLOUR = (30.0, 0.5)  # levels, and share of its step, between the colours of a grey body's edge that has a hue
 EDGE_ERROR = 5.0  # px x levels: over an edge's contrast, by how much a codec may move it
 SIZE_CHANGE = 0.15  # of the width between two sides, by which a body grows or shrinks that is not the same any more
 FACING = -0.95  # cosine between the normals of two sides that face away from each other
@@ -195,16 +195,17 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
             continue
         body = int(edges.body[mine][0])
         weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
-        slack = EDGE_ERROR / float(edges.contrast[mine].mean())
+        contrast = float(edges.contrast[mine].mean())
+        slack, hue = EDGE_ERROR / contrast, max(EDGE_COLOUR[0], EDGE_COLOUR[1] * contrast)
         means: list[Float] = []
         for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
             total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
             mean = (weight * np.nan_to_num(part[:, mine])).sum(axis=1) / np.maximum(total, 1e-9)
             means.append(np.where(total > 0, mean, np.nan))
-        if not _bad(means[0], means[1], means[2], style, slack).any():
+        if not _bad(means[0], means[1], means[2] / hue, style, slack).any():
             continue
         step, shift, colour = (_lasting(mean[:, None], frames)[:, 0] for mean in means)
-        bad = _bad(step, shift, colour, style, edges.half)
+        bad = _bad(step, shift, colour / hue, style, edges.half)
         lost[:, body] |= bad
         shift = np.where(bad, 0.0, np.nan_to_num(shift))
         shift = np.sign(shift) * np.maximum(np.abs(shift) - slack, 0.0)
@@ -228,10 +229,13 @@ def _gone(step: Float, style: Float, frames: int) -> Mask:
 
 
 def _bad(step: Float, shift: Float, colour: Float, style: Float, far: float) -> Mask:
-    """Frames (N,) in which a side is not as it was: too weak, too strong, coloured, or more than `far` px off."""
+    """Frames (N,) in which a side is not as it was: too weak, too strong, coloured, or more than `far` px off.
+
+    colour: over what it may be; a strong edge whose colours lie half a px apart, as a lens leaves them, looks painted.
+    """
     with np.errstate(invalid="ignore"):
         wrong = (step < STEP_RANGE[0] * style) | (step > STEP_RANGE[1] * style)
-        hued = colour > EDGE_COLOUR * np.minimum(style[1], 1.0)  # a darker picture has weaker colours
+        hued = colour > np.minimum(style[1], 1.0)  # a darker picture has weaker colours
         return np.asarray(wrong.all(axis=0) | hued | (np.abs(shift) > far))
 
 

@@ -159,9 +159,23 @@ def limp(clip: Clip, start: Array, times: Array) -> Array:
     return straight(clip, start, LIMP * whole + np.minimum(part, LIMP))
 
 
+def hide(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes on in a straight line, and stays once it is behind the middle of a screen."""
+    states, axes = straight(clip, start, times), list(PLANE_AXES[clip.scene.camera.view])
+    for screen in clip.scene.bodies:
+        if screen.collides or screen.shape != "box" or screen.role != "fixed":
+            continue
+        away = np.abs(states[..., axes] - np.asarray(screen.position)[axes])  # (T, N, 2)
+        for i in moving_bodies(clip):
+            nearest = int(away[:, i, 0].argmin())
+            if (away[nearest, i] < np.asarray(screen.size)[axes]).all():
+                states[nearest:, i] = states[nearest, i]
+    return states
+
+
 EXTRAPOLATIONS: dict[str, Extrapolation] = {
     each.__name__: each
-    for each in (stay, rest, roll, leave, creep, straight, accelerate, turn, drop, border, crowd, limp)
+    for each in (stay, rest, roll, leave, creep, straight, accelerate, turn, drop, border, crowd, limp, hide)
 }
 
 

@@ -227,7 +227,7 @@ def _all() -> dict[str, GamingBaseline]:
         for each in (pale, shiver, pan, truth_straight)
     ]
     moved = _each(_moved, EXTRAPOLATIONS, without=("stay",))  # a freeze
-    tails = [*_each(_moved, EXTRAPOLATIONS, without=("straight", "accelerate", "turn", "limp")), *pictures]
+    tails = [*_each(_moved, EXTRAPOLATIONS, without=("straight", "accelerate", "turn", "limp", "hide")), *pictures]
     return {each.name: each for each in (*pictures, *others, *moved, *map(_straight_first, tails))}
 
 

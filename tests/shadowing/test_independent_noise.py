@@ -45,6 +45,23 @@ def test_independent_noise_about_a_lawful_motion_costs_nothing(task: str, sd: fl
     assert jitter(levels[2].segments, judged.seen) == pytest.approx(sd, rel=0.2)
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("radius", [0.1, 0.3])
+def test_a_vibration_is_no_noise(task: str, radius: float) -> None:
+    """Circles with a period of three frames: neighbouring steps go together as those of noise do."""
+    turn = 2 * np.pi / 3 * np.arange(len(problem(task, 0, fps=15).seen.times))
+    circle = radius * np.stack([np.cos(turn), np.sin(turn)], axis=-1)[:, None]
+    noisy = moved(task, circle)
+    judged, levels = judge(noisy)
+    assert judged is noisy and quality(levels) < 0.75 and strength(judged, levels) >= radius * 0.8
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_noise_as_large_as_bodies_shake_costs_more_the_larger_it_is(task: str) -> None:
+    less, more = (quality(judge(moved(task, noise_of(task, sd)))[1]) for sd in (0.1, 0.2))
+    assert 0.9 > less > more and more < 0.5
+
+
 def test_a_body_that_comes_to_rest_tells_its_noise_while_it_moves() -> None:
     true = problem("falling/drop-bounce-v1", 0, fps=15)
     away = np.random.default_rng(0).normal(0, 0.03, (60, 2))
