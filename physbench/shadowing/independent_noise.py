@@ -29,7 +29,8 @@ MOST_UNEVEN = 3.0  # times the smaller of these variances that the larger one co
 EVEN = 0.6  # share of noise in each direction, from which on both have it
 WHITE = (0.5, 1.6)  # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
 MIN_PRODUCTS = 8  # from which a variance is known
-RECURS, RECURS_SDS = 0.4, 3.0  # of the variance, and standard errors, by which steps two frames apart go together
+RECURS_SDS = 3.0  # standard errors by which steps three frames apart go together
+TRENDS = (11.8, 16.3)  # variances by which a line, and a parabola, must be nearer than a mean: .3 % of noise alone
 MOST_NOISE = 0.06  # diameters; what is more stays, as in a video whose bodies shake it is no inaccuracy of drawing
 MOST_PRODUCT = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
 
@@ -37,8 +38,8 @@ MOST_PRODUCT = 8.0  # medians; a larger product counts as this, so that single j
 def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> PlacedBodies | None:
     """The placed bodies without noise that is independent from frame to frame.
 
-    A predicted position moves to the local mean of the distances from the lawful motion, by LIMIT_SDS sd of the noise
-    at most, and is then as uncertain as that mean.
+    A predicted position moves to the local mean of the distances from the lawful motion, or to their trend, by
+    LIMIT_SDS sd of the noise at most, and is then as uncertain as that.
 
     Where scenery shows a tremble of the picture in one direction alone, that counts as noise of a body that has less
     in one direction; what is taken off lies in the other direction.
@@ -73,12 +74,11 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
         most, share = LIMIT_SDS * noise[n, 0], noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
         for frame in np.flatnonzero(arc[:, n] >= 0):
             part = slice(max(frame - reach, 0), frame + reach + 1)
-            near = arc[part, n] == arc[frame, n]
-            mean = away[part, n][near].mean(axis=0)
+            near = np.flatnonzero(arc[part, n] == arc[frame, n])
+            mean, variance = _local(away[part, n][near], near - (frame - part.start), sd[n])
             removed[frame, n] = np.clip(share * (away[frame, n] - mean), -most, most)
-            count = 1 + np.any(np.diff(away[part, n][near], axis=0), axis=1).sum()  # of places: a still picture has one
             rest = max(0.0, seen.sd[frame, n] ** 2 - sd[n] ** 2)
-            position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 / count), MIN_POSITION_SD)
+            position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 * variance), MIN_POSITION_SD)
     removed = np.einsum("tnij,tni->tnj", ways, removed) * seen.diameter[:, None]
     if along_floor is not None:
         removed[:, alone] = removed[:, alone] @ along_floor.T @ along_floor
@@ -125,21 +125,42 @@ def _noise(away: Array, arc: Whole) -> Array:
     return np.asarray(np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance])))
 
 
-def _recurs(away: Array, arc: Whole) -> bool:
-    """Whether distances (T, 2) from the arcs (T,) of a body vibrate.
+def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:
+    """What distances (n, 2) in frames (n,) from now say of now (2,), without noise of a sd; its variance over sd^2.
 
-    E[(r(t) - r(t - 1)) (r(t + 2) - r(t + 1))] is 0 of noise. Of a vibration with a period of three frames it is -1.5
-    variances, and all else is as of noise. Axes are those of the picture: others would turn with the motion.
+    Their mean; where a line or a parabola is nearer to them by more than noise is, its value. A wrong force bends a
+    path away from the lawful one, and a mean over as much as an arc would take that for noise.
+    """
+    count = 1 + int(np.any(np.diff(away, axis=0), axis=1).sum())  # of places: a still picture has one
+    found, variance = away.mean(axis=0), 1 / count
+    left = float(((away - found) ** 2).sum())
+    for degree, least in enumerate(TRENDS, 1):
+        if count <= degree + 1:
+            break
+        powers = frames[:, None] ** np.arange(degree + 1.0)
+        inverse = np.linalg.inv(powers.T @ powers)
+        numbers = inverse @ powers.T @ away
+        if left - float(((away - powers @ numbers) ** 2).sum()) > least * sd**2:
+            found, variance = numbers[0], float(inverse[0, 0])
+    return found, variance
+
+
+def _recurs(away: Array, arc: Whole) -> bool:
+    """Whether distances (T, 2) from the arcs (T,) of a body vibrate: steps three frames apart go together.
+
+    Products of neighbouring steps of noise are -s^2 in the mean, s^2 its variance, and those of others 0. A vibration
+    with a period of three frames has the same of neighbours, but 2 s^2 of steps three frames apart, and 1.2 s^2 or more
+    with periods of 2.6 to 3.5 frames. The standard error of a mean of N such products of noise is 2 s^2 (1.5 / N)^(1/2)
+    (Bartlett 1946, doi:10.2307/2983611). Axes are those of the picture: others would turn with the motion.
     """
     step = np.diff(away, axis=0)
     same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)
-    three = same[:-2] & same[1:-1] & same[2:]
-    if three.sum() < MIN_PRODUCTS:
+    four = same[:-3] & same[1:-2] & same[2:-1] & same[3:]
+    if four.sum() < MIN_PRODUCTS:
         return False
-    products = _clipped((step[:-2] * step[2:])[three])
-    variance = float(_clipped(step[:-2][three] ** 2).mean()) / 2
-    error = float(products.std()) / np.sqrt(products.size)
-    return bool(abs(products.mean()) > max(RECURS * variance, RECURS_SDS * error))
+    products = _clipped((step[:-3] * step[3:])[four])
+    variance = float(_clipped(step[:-3][four] ** 2).mean()) / 2
+    return bool(products.mean() > RECURS_SDS * 2 * variance * np.sqrt(1.5 / products.size))
 
 
 def _clipped(values: Array) -> Array:
