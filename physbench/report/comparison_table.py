@@ -43,7 +43,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     limits = "95 % intervals" if told else f"no intervals: they need {FEWEST} clips of each task and split"
     parts = set(comparison.held) - {comparison.clips}
     shared = f", those that all runs hold (of {joined([str(held) for held in comparison.held])})" if parts else ""
-    head = f"{comparison.suite} {comparison.version}, {counted(comparison.clips, 'clip')}{shared}, paired; {limits}."
+    suite = f"{comparison.suite} {comparison.version}{'-dev' if comparison.provisional else ''}"
+    head = f"{suite}, {counted(comparison.clips, 'clip')}{shared}, paired; {limits}."
     console.print(Text(head, style="dim"))
     for against in comparison.against:
         if comparison.differs == "model" and (against.other.render_spec, against.other.context) != ours:

@@ -102,6 +102,7 @@ class Comparison(Record):
     schema_version: int = Field(default=1, description="Version of this document's layout.")
     suite: str = Field(description="Name of the suite.")
     version: int = Field(description="Its version.")
+    provisional: bool = Field(default=False, description="True where its headline scorers may still change.")
     clips: int = Field(description="Clips that all runs hold, on which they are compared.")
     held: list[int] = Field(default=[], description="Clips that each run holds, in their order.")
     differs: Literal["model", "look"] = Field(
@@ -176,6 +177,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     return Comparison(
         suite=str(suite["name"]),
         version=int(suite["version"]),
+        provisional=any(each.manifest["suite"].get("in_development", False) for each in sides),
         clips=len(shared),
         held=[len(rows_of(each.manifest)) for each in sides],
         differs="look" if two_looks else "model",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from physbench.results.number_format import bracket, joined
 from physbench.results.schema_parts import TimingFault, TimingResult
+
+SAME_RATE = 0.05  # of real time
 
 
 def told_timing(found: TimingResult, fps: float) -> TimingResult:
@@ -12,8 +16,19 @@ def told_timing(found: TimingResult, fps: float) -> TimingResult:
     missing = all(fault.kind == "repeats" and fault.frame is None for fault in found.faults)
     undone = "with these taken as missing" if missing else "with that undone"
     size = f"{undone}, the laws explain {100 * found.undone:.0f} % of its motion instead of {100 * found.quality:.0f} %"
-    remedy = " ".join(dict.fromkeys(remedy_of(fault, fps) for fault in found.faults))
+    remedy = " ".join(dict.fromkeys(remedy_of(fault, fps) for fault in _mended_apart(found.faults)))
+    if len(_mended_apart(found.faults)) < len(found.faults):
+        remedy = f"{remedy} Leave the repeats out: what is left runs in real time at the same `fps`.".strip()
     return found.model_copy(update={"sentence": f"Timing: {faults}; {size}. {remedy}".strip(), "remedy": remedy})
+
+
+def _mended_apart(faults: Sequence[TimingFault]) -> list[TimingFault]:
+    """Faults that are mended each by itself: not repeats with the rate that follows from them."""
+    repeats = [fault for fault in faults if fault.kind == "repeats" and fault.frame is None]
+    rates = [fault for fault in faults if fault.kind == "rate"]
+    if repeats and rates and abs(rates[0].value - (1 - repeats[0].value)) < SAME_RATE:
+        return [fault for fault in faults if fault not in (repeats[0], rates[0])]
+    return list(faults)
 
 
 def phrase(fault: TimingFault) -> str:

@@ -155,3 +155,14 @@ def test_ends_of_intervals_differ() -> None:
     assert bounds((0.61, 0.65)) == "[0.61, 0.65]"
     assert bounds((0.8996, 0.9004)) == "[0.8996, 0.9004]"
     assert bounds((3.0, 5.2)) == "[3.0, 5.2]"
+
+
+def test_frames_that_come_twice_are_mended_by_leaving_them_out() -> None:
+    """The rate follows from the repeats: another `fps` would be wrong with them and without."""
+    twice = TimingFault(kind="repeats", value=0.5, interval=(0.48, 0.51), unit="1", clips=11, period=2)
+    half = TimingFault(kind="rate", value=0.5, interval=(0.49, 0.51), unit="1", clips=11)
+    remedy = told_timing(TIMING.model_copy(update={"faults": [twice, half]}), 15.0).remedy
+    assert remedy == "Leave the repeats out: what is left runs in real time at the same `fps`."
+    slow = half.model_copy(update={"value": 0.8})
+    assert "lower rate" in (apart := told_timing(TIMING.model_copy(update={"faults": [twice, slow]}), 15.0).remedy)
+    assert "18.8" in apart
