@@ -262,8 +262,10 @@ def _interval(values: Array) -> Interval:
 
 
 def _fault(kind: str, value: float, values: Array, unit: str, **where: int) -> TimingFault:
-    """A fault with its interval. where: `period` or `frame`."""
-    fields = {"kind": kind, "value": value, "interval": _interval(values), "unit": unit, "clips": len(values)}
+    """A fault with its interval, that of clips, which holds what the frames of all tell. where: `period` or `frame`."""
+    low, high = _interval(values)
+    interval = (min(low, value), max(high, value))
+    fields = {"kind": kind, "value": value, "interval": interval, "unit": unit, "clips": len(values)}
     return TimingFault.model_validate(fields | where)
 
 
