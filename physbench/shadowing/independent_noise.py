@@ -72,10 +72,10 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     reach = max(1, round(MEAN_TIME / 2 / float(seen.times[1] - seen.times[0])))
     for n in np.flatnonzero(sd > MIN_NOISE):
         most, share = LIMIT_SDS * noise[n, 0], noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
-        for frame in np.flatnonzero(arc[:, n] >= 0):
-            part = slice(max(frame - reach, 0), frame + reach + 1)
-            near = np.flatnonzero(arc[part, n] == arc[frame, n])
-            mean, variance = _local(away[part, n][near], near - (frame - part.start), sd[n])
+        for frame in np.flatnonzero(arc[:, n] >= 0).tolist():
+            first = max(frame - reach, 0)
+            near = first + np.flatnonzero(arc[first : frame + reach + 1, n] == arc[frame, n])
+            mean, variance = _local(away[near, n], near - frame, sd[n])
             removed[frame, n] = np.clip(share * (away[frame, n] - mean), -most, most)
             rest = max(0.0, seen.sd[frame, n] ** 2 - sd[n] ** 2)
             position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 * variance), MIN_POSITION_SD)
