@@ -16,8 +16,9 @@ def told_timing(found: TimingResult, fps: float) -> TimingResult:
     missing = all(fault.kind == "repeats" and fault.frame is None for fault in found.faults)
     undone = "with these taken as missing" if missing else "with that undone"
     size = f"{undone}, the laws explain {100 * found.undone:.0f} % of its motion instead of {100 * found.quality:.0f} %"
-    remedy = " ".join(dict.fromkeys(remedy_of(fault, fps) for fault in _mended_apart(found.faults)))
-    if len(_mended_apart(found.faults)) < len(found.faults):
+    apart = _mended_apart(found.faults)
+    remedy = " ".join(dict.fromkeys(remedy_of(fault, fps) for fault in apart))
+    if len(apart) < len(found.faults):
         remedy = f"{remedy} Leave the repeats out: what is left runs in real time at the same `fps`.".strip()
     return found.model_copy(update={"sentence": f"Timing: {faults}; {size}. {remedy}".strip(), "remedy": remedy})
 

@@ -71,7 +71,7 @@ def _shape(clip: Clip, tracks: Tracks, index: int, turned: Literal["inner", "out
     if body.shape in ("sphere", "plane"):
         return body
     turns = clip.states[clip.window(tracks.context), index, 3:7]
-    turns = turns[:1] if (turns == turns[0]).all() else turns  # of most bodies in every scene but towers
+    turns = turns[:1] if (turns == turns[0]).all() else turns  # most bodies never turn
     axes = [np.array([0.0, 0.0, 1.0])] if body.shape == "cylinder" else list(np.eye(3))
     most = max(
         float(np.linalg.norm(np.cross(rotate(turns, axis), rotate(body.orientation, axis)), axis=-1).max())

@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from physbench.clips.clip import Clip
 from physbench.tracks.mean_planes import mean_planes
@@ -103,6 +102,8 @@ def fixed_edges(clip: Clip) -> FixedEdges | None:
 
 
 def _find(clip: Clip) -> FixedEdges | None:
+    from scipy.ndimage import gaussian_filter
+
     bodies = [
         i
         for i, body in enumerate(clip.scene.bodies)

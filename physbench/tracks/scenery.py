@@ -196,16 +196,16 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
         body = int(edges.body[mine][0])
         weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
         contrast = float(edges.contrast[mine].mean())
-        slack, hue = EDGE_ERROR / contrast, max(EDGE_COLOUR[0], EDGE_COLOUR[1] * contrast)
+        slack, most_colour = EDGE_ERROR / contrast, max(EDGE_COLOUR[0], EDGE_COLOUR[1] * contrast)
         means: list[Float] = []
         for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
             total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
             mean = (weight * np.nan_to_num(part[:, mine])).sum(axis=1) / np.maximum(total, 1e-9)
             means.append(np.where(total > 0, mean, np.nan))
-        if not _bad(means[0], means[1], means[2] / hue, style, slack).any():
+        if not _bad(means[0], means[1], means[2] / most_colour, style, slack).any():
             continue
         step, shift, colour = (_lasting(mean[:, None], frames)[:, 0] for mean in means)
-        bad = _bad(step, shift, colour / hue, style, edges.half)
+        bad = _bad(step, shift, colour / most_colour, style, edges.half)
         lost[:, body] |= bad
         shift = np.where(bad, 0.0, np.nan_to_num(shift))
         shift = np.sign(shift) * np.maximum(np.abs(shift) - slack, 0.0)
@@ -231,7 +231,8 @@ def _gone(step: Float, style: Float, frames: int) -> Mask:
 def _bad(step: Float, shift: Float, colour: Float, style: Float, far: float) -> Mask:
     """Frames (N,) in which a side is not as it was: too weak, too strong, coloured, or more than `far` px off.
 
-    colour: over what it may be; a strong edge whose colours lie half a px apart, as a lens leaves them, looks painted.
+    colour: as a share of what it may be. A strong edge whose colours lie half a px apart, as a lens leaves them, looks
+    painted otherwise.
     """
     with np.errstate(invalid="ignore"):
         wrong = (step < STEP_RANGE[0] * style) | (step > STEP_RANGE[1] * style)

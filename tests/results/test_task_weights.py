@@ -86,7 +86,8 @@ def test_no_guard_moves_an_axis_further_than_an_informative_task(version: str, s
     moves = {task: moved(rows, task) for task in rows}
     for a in range(len(AXES)):
         of = {kind: [task for task, row in rows.items() if row[a] == kind] for kind in ("informative", "guard")}
-        assert of["informative"] and (of["guard"] or AXES[a] != "permanence")
+        none = "natural" in size or (version == "4" and AXES[a] == "consistency")  # a plate that stays hides scenery
+        assert of["informative"] and (of["guard"] or none)
         least = min(moves[task][a] for task in of["informative"])
         assert all(moves[task][a] <= least + 1e-9 for task in of["guard"])
         for task in (*of["informative"], *of["guard"]):
