@@ -20,6 +20,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "models").glob("*.md")),
+    *sorted((ROOT / "docs" / "design").glob("*.md")),
 ]
 
 
@@ -55,6 +56,23 @@ def test_commands_and_options_exist(program: Any, page: Path, line: str) -> None
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     asked = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
     assert asked <= known | {"--help", "--debug"}, f"{page.name}: '{line}' has options that do not exist"
+
+
+def test_every_formula_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A formula that only TeX understands fails the build of the pages, which comes last."""
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    from formulas import drawn
+
+    texts = [
+        re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.M | re.S) for page in PAGES
+    ]
+    found = [
+        formula for text in texts for pair in re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", text, re.S) for formula in pair
+    ]
+    assert len(list(filter(None, found))) > 20
+    for formula in filter(None, found):
+        assert "<svg" in drawn(formula, 11.5), formula
 
 
 def test_the_page_about_scorers_lists_every_need() -> None:
