@@ -123,7 +123,7 @@ def _star_camera(clip: Clip, seen: SeenBodies, zoom: Float, bodies: int) -> Floa
 
 
 def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
-    """Pieces (N, P) that a moving body covers, where it is seen, or one that moves by itself, where it should be.
+    """Pieces (N, P) that a moving body covers, where it is seen, or one that moves by itself has had to cover so far.
 
     In a look with shadows also those around it: a shadow beside a wall is darker than the wall's own edge.
     """
@@ -144,15 +144,17 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
         gap = np.hypot(np.maximum(across - edges.half, 0), np.maximum(along - edges.length / 2, 0))
         with np.errstate(invalid="ignore"):
             hidden |= gap < reach
-    window = slice(clip.handover + 1, clip.handover + 1 + len(centre))
+    window = slice(clip.handover, clip.handover + 1 + len(centre))
     for i, body in enumerate(clip.scene.bodies):
         if body.path and body.drawn:
             states, times = clip.states[window, i], clip.times[window]
-            box = boxes(clip.scene, i, states, clip.spec) / factor  # (N, 4)
+            box = boxes(clip.scene, i, states, clip.spec) / factor  # (1 + N, 4)
             there = np.array([shown(body, float(time)) for time in times])
             x, y = edges.middle[:, 0], edges.middle[:, 1]
             within = (x > box[:, :1] - half) & (x < box[:, 2:3] + half)
-            hidden |= within & (y > box[:, 1:2] - half) & (y < box[:, 3:] + half) & there[:, None]
+            within &= (y > box[:, 1:2] - half) & (y < box[:, 3:] + half) & there[:, None]
+            # No law says when it moves on: where it stays, or follows late, it hides what it hid before.
+            hidden |= np.logical_or.accumulate(within)[1:]
     return hidden
 
 

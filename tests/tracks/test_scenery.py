@@ -95,6 +95,16 @@ def test_a_floor_that_vanishes_under_a_screen_is_lost(task: str, size: int, styl
     assert not late[np.logical_not(floor)].any()
 
 
+@pytest.mark.parametrize("style", ("", "h264-28"))
+def test_a_plate_that_stays_hides_what_it_hid(style: str) -> None:
+    """No law says when a plate moves on: a picture that keeps it, or lets it go late, has lost no scenery."""
+    clip = clip_of(LIFT)
+    true = clip.future()
+    kept = np.repeat(clip.frames[clip.handover][None], len(true), axis=0)
+    for frames in (kept, np.concatenate([kept[:20], true[:-20]])):
+        assert lost(clip, tracked(clip, frames, style)) == 0.0
+
+
 def test_half_of_a_floor_that_vanishes_is_lost() -> None:
     clip = clip_of(FLOOR)
     assert lost(clip, tracked(clip, half_vanished(clip))) > 0.9
