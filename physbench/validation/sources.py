@@ -17,7 +17,7 @@ from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.lawful_alternatives import far, frames_of, near
 from physbench.validation.thresholds import BARS
 from physbench.validation.timed_truth import FRAME_SHIFTS, find_frame_shift, is_frame_shift, timed_frames
-from physbench.validation.violations import REGISTRY, Unseen, ViolationEvent, find_acts, violate
+from physbench.validation.violations import REGISTRY, Inapplicable, Unseen, ViolationEvent, find_acts, violate
 
 Image = NDArray[np.uint8]
 Kind = Literal["reference", "stranger", "violation", "timing", "picture", "cheat"]
@@ -80,6 +80,8 @@ def show(clip: Clip, context: int, source: str) -> SourceFrames:
     frames, late = clip.frames.copy(), clip.times > first + 1e-9
     if late.any():
         frames[late] = world.frames(clip.times[late], clip.spec)
+    if not unseen and np.array_equal(frames, clip.frames):  # size:1, hue:360
+        raise Inapplicable("it changes no pixel here")
     return SourceFrames(frames[clip.handover + 1 :], world.events, unseen=unseen)
 
 
@@ -148,14 +150,15 @@ def _matching(part: str) -> tuple[str, ...]:
     hits = hits or [main[short].removesuffix(LOW_RATE) for short in main if fnmatchcase(short, name)]
     if part == "*":
         hits = list(all_sources(severities=False))
-    words = name.split("+")
+    words = [word.partition(":")[0] for word in name.split("+")]
+    alone = [word for word in words if word in FRAME_SHIFTS or word.startswith(("cheat-", "stranger-"))]
+    if alone and len(words) > 1:
+        why = ": it shows frames of ground truth at wrong times" if alone[0] in FRAME_SHIFTS else ""
+        raise UsageError(f"'{part}': only violations go together, as in hue+kick, and {alone[0]} is none{why}.")
     if not hits and is_frame_shift(name):
         find_frame_shift(name)
         hits = [name]
-    if not hits and not any(sign in name for sign in "*?[") and words[0].partition(":")[0] in REGISTRY:
-        others = [word for word in words if word.startswith(("cheat-", "stranger-"))]
-        if others:
-            raise UsageError(f"'{part}': only violations go together, and {others[0]} is none.")
+    if not hits and not any(sign in name for sign in "*?[") and words[0] in REGISTRY:
         hits = ["+".join(act.id for act in find_acts(name))]
     if not hits:
         close = difflib.get_close_matches(name.partition(":")[0], main, n=3)

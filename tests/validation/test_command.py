@@ -205,7 +205,7 @@ def test_tasks_of_ones_own_are_in_the_key(tmp_path: Path, monkeypatch: pytest.Mo
     [
         ({"violations": "telport"}, "teleport"),
         ({"violations": ","}, "Expected names"),
-        ({"violations": "fade:150"}, "from 0 to 100"),
+        ({"violations": "fade:150"}, "from 0.1 to 100"),
         ({"workers": "-3"}, "--workers"),
         ({"clips": "0"}, "expected 1 to 1000"),
         ({"by": "seed"}, "all, family, task"),

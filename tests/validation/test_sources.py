@@ -25,7 +25,7 @@ from physbench.validation.sources import (
     show,
 )
 from physbench.validation.timed_truth import FRAME_SHIFTS, timed_frames
-from physbench.validation.violations import REGISTRY
+from physbench.validation.violations import REGISTRY, Inapplicable
 
 Clips = Callable[..., Clip]
 
@@ -56,7 +56,11 @@ def test_names_and_globs_select_sources() -> None:
         (" ,", "Expected names"),
         ("hue+cheat-loop", "cheat-loop is none"),
         ("hue+hue", "twice"),
-        ("fade:150", "from 0 to 100"),
+        ("fade:150", "from 0.1 to 100"),
+        ("shrink:-5", "from 0.1 to 50 %/s"),
+        ("late:1+tremble:0.05", "only violations go together.* and late is none: it shows frames of ground truth"),
+        ("tremble+late", "late is none: it shows"),
+        ("cheat-loop+kick", "cheat-loop is none"),
         ("late:0.5", "a whole number from 1 to 10"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -70,6 +74,12 @@ def test_a_violation_shows_the_clip_up_to_its_event(clip_of: Clips) -> None:
     lawful = clip.times[clip.handover + 1 :] <= shown.events[0].time + 1e-9
     assert same[lawful].all() and not same[~lawful].any()
     assert np.array_equal(show(clip, 8, "truth").frames, clip.future())
+
+
+@pytest.mark.parametrize("source", ["size:1", "hue:360", "colour-drift:0"])
+def test_what_changes_no_pixel_has_nothing_to_do(clip_of: Clips, source: str) -> None:
+    with pytest.raises(Inapplicable, match="no pixel"):
+        show(clip_of("falling/projectile-v1"), 8, source)
 
 
 def test_a_saboteur_is_a_privileged_model(clip_of: Clips) -> None:

@@ -22,7 +22,7 @@ def _rounded(frames: Array) -> Image:
     meaning="every predicted frame is blurred by a Gaussian of sd s",
     severities=(0.5, 1.0, 2.0),
     main=1.0,
-    allowed=(0.0, 50.0),
+    allowed=(0.1, 50.0),
     lawful=True,
 )
 def blur(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
@@ -44,7 +44,7 @@ def blur(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     meaning="independent Gaussian noise of sd s on every value of every predicted frame",
     severities=(4.0, 8.0, 16.0),
     main=8.0,
-    allowed=(0.0, 255.0),
+    allowed=(0.5, 255.0),
     lawful=True,
 )
 def noise(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
@@ -63,7 +63,7 @@ def noise(candidates: CandidateEvents, severity: float, rng: np.random.Generator
     meaning="the brightness of every predicted frame is off by a random s per cent (sd)",
     severities=(5.0, 10.0, 20.0),
     main=10.0,
-    allowed=(0.0, 100.0),
+    allowed=(0.1, 100.0),
     lawful=True,
 )
 def flicker(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
@@ -108,7 +108,7 @@ def colour_drift(candidates: CandidateEvents, severity: float, rng: np.random.Ge
     meaning="the picture loses s per cent of its contrast in every second",
     severities=(5.0, 10.0, 20.0),
     main=10.0,
-    allowed=(0.0, 100.0),
+    allowed=(0.1, 100.0),
     lawful=True,
 )
 def fade(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:

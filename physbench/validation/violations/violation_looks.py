@@ -127,7 +127,7 @@ def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     meaning="every measure of a body shrinks by s per cent of what it was in every second",
     severities=(2.0, 5.0, 10.0),
     main=5.0,
-    allowed=(-50.0, 50.0),
+    allowed=(0.1, 50.0),
 )
 def shrink(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """From the hand-over on, evenly, down to a tenth; it moves as before."""
@@ -141,7 +141,7 @@ def shrink(candidates: CandidateEvents, severity: float, rng: np.random.Generato
     meaning="every measure of a body swings by s per cent of what it was, once a second",
     severities=(4.0, 8.0, 16.0),
     main=8.0,
-    allowed=(0.0, 50.0),
+    allowed=(0.1, 50.0),
 )
 def breathe(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """From the hand-over on; it moves as before."""

@@ -51,7 +51,7 @@ def _since(candidates: CandidateEvents, rng: np.random.Generator) -> float:
     meaning="from a moment on everything happens s times as fast",
     severities=(0.25, 0.5, 0.8, 0.9),
     main=0.8,
-    allowed=(0.01, 1.0),
+    allowed=(0.01, 0.999),
 )
 def slow_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Slow motion: speeds s and accelerations s^2 times the lawful ones."""
@@ -66,7 +66,7 @@ def slow_time(candidates: CandidateEvents, severity: float, rng: np.random.Gener
     meaning="from a moment on everything happens s times as fast",
     severities=(1.1, 1.25, 2.0),
     main=1.25,
-    allowed=(1.0, 10.0),
+    allowed=(1.001, 10.0),
 )
 def fast_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Quick motion: speeds s and accelerations s^2 times the lawful ones."""

@@ -210,7 +210,12 @@ def test_names_that_do_not_exist_are_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("fade:150", "from 0 to 100"),
+        ("fade:150", "from 0.1 to 100"),
+        ("fade:0", "from 0.1 to 100"),
+        ("shrink:-5", "from 0.1 to 50"),
+        ("breathe:0", "from 0.1 to 50"),
+        ("slow-time:1", "to 0.999"),
+        ("fast-time:0.8", "from 1.001"),
         ("size:0", "from 0.1 to 5"),
         ("stutter:0.6", "to 0.499 s"),
         ("noise:-1", "from 0"),
