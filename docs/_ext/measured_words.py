@@ -17,6 +17,7 @@ from physbench.validation.false_breaks import LEVEL, LOW, SOURCE
 from physbench.validation.source_skill import OVERALL, PORTFOLIO, SKILL, STRAIGHT
 from physbench.validation.table_file import records
 from physbench.validation.thresholds import is_strength, measure_of
+from physbench.validation.timed_truth import FRAME_SHIFTS
 from physbench.validation.validity_text import SEEN
 from physbench.validation.violations import REGISTRY
 
@@ -31,7 +32,7 @@ HEADLINES = (
     "consistency/outcome",
 )
 SEES, BLIND = 0.945, 0.6  # AUROC: at least, in every family; at most, in every one
-KINDS = ("violation", "picture", "stranger")
+KINDS = ("violation", "timing", "picture", "stranger")
 FEW = 10  # clips in all: said beside the word
 LABEL = re.compile(r"`([\w-]+)`(?: ([\d.]+)[^`]*)?")
 NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?: to [\d.]+)?")
@@ -77,9 +78,10 @@ def _source(label: str) -> str | None:
     if label.startswith("near "):
         return "stranger-near"
     found = LABEL.fullmatch(label)
-    if found is None or found[1] not in REGISTRY:
+    known = REGISTRY | FRAME_SHIFTS
+    if found is None or found[1] not in known:
         return None
-    return f"{found[1]}:{found[2] or format(REGISTRY[found[1]].main, 'g')}"
+    return f"{found[1]}:{found[2] or format(known[found[1]].main, 'g')}"
 
 
 def word(seen: pd.Series[float]) -> str:
