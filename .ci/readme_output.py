@@ -16,6 +16,7 @@ PASSING = re.compile(
     r"(Loading |Compiling |After |About |Seeking |Still |Rollouts and scores: |[^ ].*: \d+ of \d+ after )"
 )
 NUMBER = re.compile(r"[-−+]?\d+(?:\.\d+)?")
+WHOLE_RUN = re.compile(r"whole run # (?:s|min|h)")  # in seconds, minutes or hours: a machine is faster than another
 SKILL = re.compile(r"([-−]?\d\.\d\d)(?: lost)?$")
 OTHER_COLUMNS = ("strength",)  # of the table; they hold no skill
 
@@ -69,7 +70,7 @@ def overall(lines: list[str]) -> dict[str, dict[str, str]]:
 def ending(lines: list[str]) -> str:
     """What stands after the skills, without numbers; the README breaks lines where a terminal does not."""
     after = next(number for number, line in enumerate(lines) if line.startswith("overall")) + 1
-    return NUMBER.sub("#", " ".join(" ".join(lines[after:]).split()))
+    return WHOLE_RUN.sub("whole run #", NUMBER.sub("#", " ".join(" ".join(lines[after:]).split())))
 
 
 def skill(cell: str) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.clips.suite import suite_label
 from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.table_differences import CLOSE
@@ -130,7 +131,8 @@ def check_clips(claim: Claim) -> Verdict:
         return failed("clips", str(error))
     said = claim.manifest.suite
     if said.version != suite.version:
-        return failed("clips", f"{said.name} {said.version} was run; this physbench has version {suite.version}")
+        ran = suite_label(said.name, said.version, said.in_development)
+        return failed("clips", f"{ran} was run; this physbench has {suite.label}")
     if claim.rows != suite.rows:
         extra, missing = set(claim.rows) - set(suite.rows), set(suite.rows) - set(claim.rows)
         one = next(iter(sorted(extra or missing)), None)
@@ -143,7 +145,7 @@ def check_clips(claim: Claim) -> Verdict:
     if said.local:
         return failed("clips", "the run is marked local: its machine does not reproduce the states of the suite")
     part = ", a part of it" if suite.partial else ""
-    return passed("clips", f"{len(suite.rows)} clips of {suite.name} {suite.version}{part}", clips=len(suite.rows))
+    return passed("clips", f"{len(suite.rows)} clips of {suite.label}{part}", clips=len(suite.rows))
 
 
 def check_ranges(tables: Tables) -> Verdict:

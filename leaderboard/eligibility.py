@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physbench.adapters.state_card import StateCard
-from physbench.clips.suite import FRESH, Suite, find_suite
+from physbench.clips.suite import FRESH, Suite, find_suite, suite_label
 from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim
 from physbench.results.answers import answers_states
 from physbench.results.build_result import FINAL_FROM
-from physbench.results.number_format import suite_name
 from physbench.results.schema import ResultDocument
 from physbench.world.scene import PLAIN
 
@@ -46,7 +45,7 @@ class Candidate:
 
     @property
     def suite_words(self) -> str:
-        return suite_name({"suite": {"name": self.suite, "version": self.version}, "provisional": self.provisional})
+        return suite_label(self.suite, self.version, self.provisional)
 
 
 def entry_name(
@@ -138,8 +137,8 @@ def refuse_unrankable(source: Path, candidate: Candidate) -> None:
     whole = board_suite()
     if (candidate.version, candidate.hash, candidate.clips) != (whole.version, whole.hash, len(whole.rows)):
         raise UsageError(
-            f"{source}: ran {candidate.clips} clips of {SUITE} {candidate.version} ({candidate.hash[:12]}); the board "
-            f"ranks all {len(whole.rows)} clips of {SUITE} {whole.version} ({whole.hash[:12]}). Run all of it, "
+            f"{source}: ran {candidate.clips} clips of {candidate.suite_words} ({candidate.hash[:12]}); the board "
+            f"ranks all {len(whole.rows)} clips of {whole.label} ({whole.hash[:12]}). Run all of it, "
             "without --limit, --tasks, --budget and --until."
         )
     if candidate.provisional:

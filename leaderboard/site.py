@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from physbench.clips.suite import suite_label
 from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
 from physbench.leaderboard.entry import Entry, describe, entries, present, unpublished
 from physbench.leaderboard.look_differences import LookDifference, look_differences
@@ -264,6 +265,7 @@ def _page(
         families=list(result.families),
         states=answers_states(result.model.card),
         suite=result.suite,
+        suite_words=_suite_words(result),
         provisional=result.provisional,
         percent=percent,
         least_video_side=LEAST_VIDEO_SIDE,
@@ -276,6 +278,10 @@ def figures(tables: Tables, differences: Sequence[LookDifference] = ()) -> tuple
     by_entry = {each.entry: each for each in differences}
     records = [_record(table, row, by_entry.get(row.entry.name)) for table, rows in tables.items() for row in rows]
     return list(records[0]), [list(record.values()) for record in records]
+
+
+def _suite_words(result: ResultDocument) -> str:
+    return suite_label(result.suite.name, result.suite.version, result.provisional)
 
 
 def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None) -> dict[str, object]:
@@ -309,7 +315,7 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
         "chained": result.model.chained,
         "clips": result.counts.clips,
         "failed": result.counts.failed,
-        "suite": number_format.suite_name(result.model_dump(include={"suite", "provisional"})),
+        "suite": _suite_words(result),
         "badge": about.badge,
         "rollouts_seen": about.rollouts,
         "date": about.date or None,

@@ -21,7 +21,7 @@ ModelName = Annotated[
     typer.Argument(
         help="A checkpoint (.safetensors), a graph (.onnx, .pt2), path/to/file.py:factory, "
         "python:package.module:factory, baseline:freeze|constant-velocity|physicist|oracle, reference:NAME, "
-        "saboteur:NAME (broken physics, to test scorers), videos:DIR or http://HOST:PORT.",
+        "saboteur:NAME (broken physics, to test scorers), videos:DIR or http://HOST:PORT; `models list` has all.",
         metavar="MODEL",
         show_default=False,
         autocompletion=completion.model_names,

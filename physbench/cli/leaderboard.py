@@ -14,7 +14,7 @@ from physbench.printable import printable
 if TYPE_CHECKING:
     from physbench.leaderboard.verify import How
 
-app = typer.Typer(help="Rank results on one static page.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Check, send and rank results.", no_args_is_help=True, rich_markup_mode=None)
 
 Board = Annotated[Path, typer.Option("--board", metavar="DIR", help="Folder of the board.")]
 BOARD = Path("board")

@@ -66,6 +66,11 @@ class Suite:
         return self.version > PUBLISHED_VERSION
 
     @property
+    def label(self) -> str:
+        """Its name with its version, as it is shown: "core 3", "core 4-dev"."""
+        return suite_label(self.name, self.version, self.in_development)
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Ids of the tasks that it holds, sorted."""
         return tuple(sorted({row.task for row in self.rows}))
@@ -82,6 +87,11 @@ class Suite:
         from physbench.clips.generate import grid_states, make_scene, state_hash
 
         return state_hash(grid_states(make_scene(row)))
+
+
+def suite_label(name: str, version: int, in_development: bool) -> str:
+    """A suite with its version, as it is shown everywhere: "core 3", "core 4-dev" while headline scorers may change."""
+    return f"{name} {version}{'-dev' if in_development else ''}"
 
 
 def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:

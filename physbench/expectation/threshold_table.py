@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from physbench.clips.suite import EXPECTATION_SUITE
+from physbench.clips.suite import EXPECTATION_SUITE, suite_label
 from physbench.errors import UsageError
 from physbench.expectation.expectation_text import noticed
 from physbench.results.difference_text import told_apart
@@ -49,6 +49,7 @@ class ThresholdTable(Record):
 
     schema_version: int = Field(default=1, description="Version of this document's layout.")
     version: int = Field(description="Version of the suite.")
+    provisional: bool = Field(default=False, description="True where its headline scorers may still change.")
     runs: list[ThresholdColumn] = Field(description="In the order in which they were given.")
 
 
@@ -80,7 +81,9 @@ def threshold_table(folders: Sequence[RunFolder]) -> ThresholdTable:
         for folder, name, result in zip(folders, names, results, strict=True)
         if result is not None
     ]
-    return ThresholdTable(version=int(manifests[0]["suite"]["version"]), runs=columns)
+    suite = manifests[0]["suite"]
+    provisional = bool(suite.get("in_development"))
+    return ThresholdTable(version=int(suite["version"]), provisional=provisional, runs=columns)
 
 
 def _column(folder: RunFolder, name: str, result: ExpectationResult) -> ThresholdColumn:
@@ -127,7 +130,7 @@ def print_thresholds(table: ThresholdTable, console: Console) -> None:
     console.print(shown)
     console.print()
     note = "Noticed in 75 % of the pairs; in brackets the share of all sizes told apart, guessing gives 0.50."
-    console.print(Text(f"{EXPECTATION_SUITE} {table.version}. {note}", style="dim"))
+    console.print(Text(f"{suite_label(EXPECTATION_SUITE, table.version, table.provisional)}. {note}", style="dim"))
     first, *others = ((tuple(run.kinds), run.baseline, run.counted.pairs, run.everything.pairs) for run in table.runs)
     if any(other != first for other in others):
         note = "Their means are not of the same pairs: other kinds were asked, or other pairs were left out."

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from physbench.clips.suite import suite_label
+from physbench.report.skill_table import gained_and_lost
 from physbench.results.bootstrap import FEWEST
-from physbench.results.number_format import AXIS_NAMES, ascii_minus, bracket, counted, fixed, joined
+from physbench.results.number_format import AXIS_NAMES, GUARD_MEANING, ascii_minus, bracket, counted, fixed, joined
 from physbench.results.strength_summary import strength_text
 
 if TYPE_CHECKING:
@@ -43,9 +45,16 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     limits = "95 % intervals" if told else f"no intervals: they need {FEWEST} clips of each task and split"
     parts = set(comparison.held) - {comparison.clips}
     shared = f", those that all runs hold (of {joined([str(held) for held in comparison.held])})" if parts else ""
-    suite = f"{comparison.suite} {comparison.version}{'-dev' if comparison.provisional else ''}"
+    suite = suite_label(comparison.suite, comparison.version, comparison.provisional)
     head = f"{suite}, {counted(comparison.clips, 'clip')}{shared}, paired; {limits}."
     console.print(Text(head, style="dim"))
+    if any(
+        found.parts and any(part.lost is not None for part in found.parts)
+        for against in comparison.against
+        for axes in against.families.values()
+        for found in axes.values()
+    ):
+        console.print(Text(GUARD_MEANING, style="dim"))
     for against in comparison.against:
         if comparison.differs == "model" and (against.other.render_spec, against.other.context) != ours:
             note = (
@@ -90,9 +99,12 @@ def _cells(found: SkillDifference) -> list[Text]:
 
     style = "" if found.sign else "dim"
     told = ascii_minus(bracket(found.interval)) if found.interval else ("" if found.ahead is None else "too few clips")
+    if found.parts is None:
+        both = [fixed(found.first), fixed(found.other)]
+    else:
+        both = [gained_and_lost(part.gained, part.lost) for part in found.parts]
     return [
-        Text(ascii_minus(fixed(found.first)), style="dim"),
-        Text(ascii_minus(fixed(found.other)), style="dim"),
+        *(Text(ascii_minus(text), style="dim") for text in both),
         Text(ascii_minus(fixed(found.ahead)), style=style),
         Text(told, style=style),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from physbench.results.number_format import AXIS_NAMES
+from physbench.results.number_format import AXIS_NAMES, GUARD_MEANING
 
 GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
     "skill": ("skill", "0 is the last frame frozen, 1 is ground truth, both through the same measuring chain."),
@@ -18,7 +18,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
     ),
     "kept": (
         "kept, lost",
-        "Where a frozen frame does nearly as well as truth, a task shows no skill and can only cost: it is a guard.",
+        GUARD_MEANING,
     ),
     "truth": ("truth", "The simulated future, seen through the same tracker as the prediction."),
     "freeze": ("freeze", "The last frame that the model was shown, repeated."),

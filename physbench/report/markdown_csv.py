@@ -56,7 +56,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             name = f"**{line.name}**" if line.level in ("all", "family") else _plain(line.name)
             lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |")
         lines.append("")
-        notes = [view.legend[0], view.best_of, view.unseen, view.events, view.counting]
+        notes = [*view.legend[:2], view.best_of, view.unseen, view.events, view.counting]
     if view.failed:
         said = [f"{reason} ({n})" if len(view.reasons) > 1 else reason for reason, n in view.reasons]
         more = f"; and {view.more_reasons} more reasons" if view.more_reasons else ""

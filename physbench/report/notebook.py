@@ -8,7 +8,7 @@ from typing import Any
 
 from physbench.report.page_environment import page_environment
 from physbench.report.skill_table import skill_rows
-from physbench.results.number_format import AXIS_NAMES, bracket, fixed, suite_name
+from physbench.results.number_format import AXIS_NAMES, GUARD_MEANING, bracket, fixed, suite_name
 
 
 def notebook_html(result: Mapping[str, Any], report: Path | None) -> str:
@@ -19,5 +19,6 @@ def notebook_html(result: Mapping[str, Any], report: Path | None) -> str:
         suite=suite_name(result),
         columns=["overall", *(AXIS_NAMES[axis] for axis in result["axes"])],
         rows=skill_rows(result),
+        guards=GUARD_MEANING,
         report=None if report is None else report.absolute().as_uri(),
     )

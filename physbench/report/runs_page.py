@@ -12,7 +12,7 @@ from physbench.errors import PhysbenchError
 from physbench.printable import printable
 from physbench.report.page_environment import page_environment
 from physbench.report.skill_table import skill_rows
-from physbench.results.number_format import AXIS_NAMES, fixed
+from physbench.results.number_format import AXIS_NAMES, GUARD_MEANING, fixed
 from physbench.results.run_comparison import compare
 from physbench.results.run_listing import SORTED_BY, RunSummary, sorted_runs
 from physbench.scoring.scorer_protocol import AXES
@@ -113,6 +113,7 @@ def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
         columns=["overall", *(AXIS_NAMES[axis] for axis in axes)],
         rows=rows,
         said=printable(said),
+        guards=GUARD_MEANING,
     )
 
 

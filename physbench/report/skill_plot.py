@@ -17,9 +17,9 @@ BLUE, ORANGE = "#1f57b0", "#a8630a"
 def skill_plot(result: Mapping[str, Any]) -> Figure:
     """One panel an axis, one row a family and one for all of them: skill with its 95 % interval, and constant velocity.
 
-    A diamond is what a family loses of what a frozen frame keeps, on tasks that show no skill (guards): 0 where it
-    keeps all. A family that has neither on an axis has an empty row there. Drawn outside of pyplot's windows, so that a
-    notebook shows it once.
+    A diamond is what a family takes from the axis by what it loses where a frozen frame does nearly as well as ground
+    truth (guards): 0 where all is kept. A family that has neither on an axis has an empty row there. Drawn outside of
+    pyplot's windows, so that a notebook shows it once.
     """
     import matplotlib.pyplot as plt
 
@@ -61,7 +61,7 @@ def skill_plot(result: Mapping[str, Any]) -> Figure:
     panels[0][0].set_yticks(range(len(rows)), rows)
     panels[0][0].set_ylim(len(rows) - 0.4, -0.6)
     meaning = "skill: 0 is the frozen last frame, 1 is ground truth"
-    figure.supxlabel(f"{meaning}\n◇ lost of what a frozen frame keeps" if guarded else meaning, fontsize=9)
+    figure.supxlabel(f"{meaning}\n◇ what is lost where a frozen frame does as well" if guarded else meaning, fontsize=9)
     name = str(result["model"]["name"]).replace("$", r"\$")  # which begins a formula
     figure.suptitle(f"{name}, {suite_name(result)}", fontsize=11)
     return figure

@@ -110,14 +110,21 @@ def _adds(result: Mapping[str, Any], family: str, tasks: list[str]) -> Cell:
 
 
 def _family(found: Mapping[str, Any]) -> Cell:
-    cost = found["guard"]
+    lost = found["guard"]
     if found["skill"] is None:
-        return _guard(cost, "its tasks cost the axis this") if cost is not None else Cell("–", title=found["reason"])
+        return _guard(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=found["reason"])
     own = _skill(found["skill"], found["skill_interval"], "mean of its informative tasks")
-    if cost is None or cost >= KEPT_FROM:
+    if lost is None or lost >= KEPT_FROM:
         return own
-    title = f"{own.title}; its guards take {fixed(-cost)} from the axis"
-    return replace(own, text=f"{own.text} {fixed(cost)}", title=title)
+    return replace(own, text=gained_and_lost(found["skill"], lost), title=f"{own.title}; it loses {fixed(-lost)} more")
+
+
+def gained_and_lost(gained: float | None, lost: float | None) -> str:
+    """A family on an axis: "0.64", "0.64 −0.05" with what it loses, "−0.05 lost" or "kept" with no gain."""
+    if gained is None:
+        cell = _guard(lost, "")
+        return f"{cell.text} {cell.note}".rstrip()
+    return fixed(gained) if lost is None or lost >= KEPT_FROM else f"{fixed(gained)} {fixed(lost)}"
 
 
 def _task(found: Mapping[str, Any]) -> Cell:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from physbench.progress import duration
 from physbench.report.clip_count_text import counting, partly
 from physbench.report.event_text import event_sentences
 from physbench.report.free_constant_text import unseen_sentences
@@ -16,6 +17,7 @@ from physbench.results.number_format import (
     AXIS_NAMES,
     DRIFT_IS_BETTER_HIGH,
     FAILED_ON,
+    GUARD_MEANING,
     MAY_CHANGE,
     ahead,
     bracket,
@@ -27,13 +29,10 @@ from physbench.results.number_format import (
     suite_name,
 )
 
-LEGEND = (
-    "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
-    f"lose: kept, or the share of it that it lost. {DRIFT_IS_BETTER_HIGH}"
-)
+LEGEND = f"1 is ground truth, 0 the frozen last frame. {DRIFT_IS_BETTER_HIGH}"
 STRENGTH_LEGEND = (
     "Strength: the smallest distance in diameters within which the whole motion is lawful, median over clips; ground "
-    "truth has 0.01, and less is better."
+    "truth has 0.01, and less is better. A dash: no motion is compared with the laws there."
 )
 SHOWN_REASONS = 3
 
@@ -123,7 +122,7 @@ def summary_view(result: Mapping[str, Any]) -> SummaryView:
         events=" ".join(event_sentences(result)),
         memory=memory_note(result),
         counting=" ".join(counting(result) + partly(result)),
-        legend=(LEGEND, STRENGTH_LEGEND) if result.get("strength") else (LEGEND,),
+        legend=(LEGEND, GUARD_MEANING, *([STRENGTH_LEGEND] if result.get("strength") else [])),
         failed=_failed(counts),
         reasons=tuple(reasons[:SHOWN_REASONS]),
         more_reasons=max(len(reasons) - SHOWN_REASONS, 0),
@@ -197,7 +196,7 @@ def _failed(counts: Mapping[str, Any]) -> str:
 def _speed(speed: Mapping[str, Any]) -> str:
     found = [
         (speed["model_frames_per_s"], "{:.0f} model frames/s"),
-        (speed["total_seconds"], "{:.0f} s in all"),
+        (speed["total_seconds"] and duration(speed["total_seconds"]), "whole run {}"),
         (speed["peak_memory_gb"], "{:.1f} GB"),
     ]
     return ", ".join(text.format(value) for value, text in found if value)
@@ -205,11 +204,15 @@ def _speed(speed: Mapping[str, Any]) -> str:
 
 def took(speed: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Speed and memory as (name, value), as far as they are known."""
+
+    def known(seconds: float | None) -> str | None:
+        return None if seconds is None else duration(seconds)
+
     share = speed["harness_share"]
     found = [
         ("model", speed["model_frames_per_s"], "{:.0f} frames/s"),
-        ("time inside the model", speed["model_seconds"], "{:.1f} s"),
-        ("whole run", speed["total_seconds"], "{:.0f} s"),
+        ("time inside the model", known(speed["model_seconds"]), "{}"),
+        ("whole run", known(speed["total_seconds"]), "{}"),
         ("of it outside the model", None if share is None else 100 * share, "{:.0f} %"),
         ("memory of all processes", speed["peak_memory_gb"], "{:.2f} GB at most"),
         ("memory of the device", speed["device_memory_gb"], "{:.2f} GB at most"),

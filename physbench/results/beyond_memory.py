@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.errors import UsageError
+from physbench.results.number_format import manifest_suite
 from physbench.results.read_run import context_of, spec_of
 from physbench.results.schema import AxisResult, BeyondMemory, SkillValue
 from physbench.results.task_roles import render_class
@@ -90,10 +91,8 @@ def difference(own: SkillValue, other: SkillValue) -> SkillValue:
 
 
 def _nothing_published(manifest: Mapping[str, Any], stated: int, published: Mapping[int, Any]) -> str:
-    suite = manifest["suite"]
-    where = (
-        f"{suite['name']} {suite['version']} in the class {render_class(spec_of(dict(manifest)), context_of(manifest))}"
-    )
+    spec, context = spec_of(dict(manifest)), context_of(manifest)
+    where = f"{manifest_suite(manifest)} in the class {render_class(spec, context)}"
     if _is_part(manifest):
         return "numbers of the memory are those of whole suites, and these are not the clips of one"
     if published:

@@ -6,8 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from physbench.clips.suite import suite_label
+
 AXIS_NAMES = {"consistency": "physical consistency", "permanence": "object permanence", "drift": "long-horizon drift"}
 DRIFT_IS_BETTER_HIGH = "Of long-horizon drift, too, more is better: 1 drifts no more than ground truth."
+GUARD_MEANING = (
+    "Where a frozen frame does nearly as well as ground truth, a model can only lose: kept says that it does not, lost "
+    "which share of it a task loses, or what a family's losses take from the axis (after what it gains)."
+)
 AXIS_QUESTIONS = {
     "consistency": "Could this have happened under the laws of the scene?",
     "permanence": "Is everything still there, and still itself?",
@@ -31,9 +37,14 @@ def short(task: str) -> str:
 
 
 def suite_name(result: Mapping[str, Any]) -> str:
-    """The suite of a result document with its version: "core 3", or "core 3-dev" while headline scorers may change."""
-    suite = result["suite"]
-    return f"{suite['name']} {suite['version']}{'-dev' if result['provisional'] else ''}"
+    """The suite of a result document with its version."""
+    return suite_label(result["suite"]["name"], result["suite"]["version"], result["provisional"])
+
+
+def manifest_suite(manifest: Mapping[str, Any]) -> str:
+    """The suite of a manifest with its version."""
+    suite = manifest["suite"]
+    return suite_label(suite["name"], suite["version"], bool(suite.get("in_development")))
 
 
 def failures_by_reason(failures: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:

@@ -22,7 +22,7 @@ from physbench.errors import UsageError
 from physbench.results.answers import answers_states, unasked_axes
 from physbench.results.bootstrap import MISS, RESAMPLES
 from physbench.results.estimates import Estimate, ends, estimate, one_model, rounded
-from physbench.results.number_format import counted
+from physbench.results.number_format import counted, manifest_suite
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.same_model import key_of_manifest, same_weights
 from physbench.results.schema_parts import Interval, Record
@@ -35,6 +35,13 @@ from physbench.world.scene import PLAIN
 PHYSICIST_TARGET = "baseline:physicist"  # sees what a model sees and knows the laws
 
 
+class SkillParts(Record):
+    """What a skill of a family on an axis is made of."""
+
+    gained: float | None = Field(description="Mean skill of its informative tasks; null where there is none.")
+    lost: float | None = Field(description="What its guards take from the axis, at most 0; null where there is none.")
+
+
 class SkillDifference(Record):
     """A skill of the first run, of another one, and the first minus the other, paired clip by clip."""
 
@@ -43,6 +50,9 @@ class SkillDifference(Record):
     ahead: float | None = Field(description="first minus other.")
     interval: Interval | None = Field(description="95 % interval of `ahead` [low, high]; null with the reason.")
     reason: str = Field(default="", description="Why a value or the interval is null.")
+    parts: tuple[SkillParts, SkillParts] | None = Field(
+        default=None, description="In a family on an axis: what both skills are made of, each the sum of two."
+    )
 
     @property
     def sign(self) -> int:
@@ -302,8 +312,7 @@ def _is_drawn(manifest: Mapping[str, Any]) -> bool:
 
 
 def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    suite = manifest["suite"]
-    return f"{len(rows)} clips of {suite['name']} {suite['version']}"
+    return f"{len(rows)} clips of {manifest_suite(manifest)}"
 
 
 def _against(left: ComparedRun, right: ComparedRun) -> Against:
@@ -344,6 +353,7 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
     """First minus other on one axis or over all, in one family or over all."""
     ours, theirs = (value(e.point[0], axis, family) for e in (a, b))
     axes = range(len(a.qualities.axes)) if axis is None else (axis,)
+    parts = None if axis is None or family is None else (_parts(a, axis, family), _parts(b, axis, family))
     reasons = [
         e.too_few(k, scored)
         for e in (a, b)
@@ -353,7 +363,9 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
     reason = next((reason for reason in reasons if reason), "")
     if not np.isfinite(ours - theirs):
         reason = "no skill" if axis is not None else "no informative task" if family else "no skill on every axis"
-        return SkillDifference(first=rounded(ours), other=rounded(theirs), ahead=None, interval=None, reason=reason)
+        return SkillDifference(
+            first=rounded(ours), other=rounded(theirs), ahead=None, interval=None, reason=reason, parts=parts
+        )
     ours_drawn, theirs_drawn = (value(e.draws[0], axis, family) for e in (a, b))
     interval = a.resampled.interval(ours_drawn, theirs_drawn, one_model=one_model(a, b))
     return SkillDifference(
@@ -362,7 +374,13 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
         ahead=rounded(ours - theirs),
         interval=None if reason else ends(interval),
         reason=reason,
+        parts=parts,
     )
+
+
+def _parts(e: Estimate, axis: int, family: str) -> SkillParts:
+    point = e.point[0]
+    return SkillParts(gained=rounded(point.informative[family][axis]), lost=rounded(point.guard[family][axis]))
 
 
 def value(skills: Skills, axis: int | None, family: str | None) -> Array:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from physbench.errors import UsageError
-from physbench.results.number_format import counted, suite_name
+from physbench.results.number_format import counted, manifest_suite, suite_name
 from physbench.results.read_run import planned_for, read_manifest
 from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
@@ -130,7 +130,7 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     else:
         parts = folder.path / "parts"
         done = sum(not path.stem.endswith(".samples") for path in parts.glob("*.json")) if parts.is_dir() else 0
-        name = f"{suite['name']} {suite['version']}, {counted(len(suite['rows']), 'clip')}"
+        name = f"{manifest_suite(manifest)}, {counted(len(suite['rows']), 'clip')}"
         name += f", shard {shard}" if shard else ""
     return RunSummary(
         str(folder.path),

@@ -77,7 +77,7 @@ def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
     core, suite = find_suite("core"), manifest["suite"]
     alike = (suite["name"], suite["version"], suite["hash"]) == (core.name, core.version, core.hash)
     if not alike or rows_of(manifest) != core.rows or suite.get("local"):
-        raise UsageError(f"{run.path}: is not a run of all of {core.name} {core.version} with its golden states.")
+        raise UsageError(f"{run.path}: is not a run of all of {core.label} with its golden states.")
     qualities = clip_qualities({"truth": tables["truth"]}, tables["truth"], tables["freeze"], AXES)
     found: Kinds = {
         task: {str(axis): kind for axis, kind in zip(AXES, row, strict=True)} for task, row in kinds(qualities).items()

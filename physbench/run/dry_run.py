@@ -16,7 +16,6 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
-from physbench.results.number_format import suite_name
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import ClipLoader, RolloutEngine
@@ -117,9 +116,7 @@ def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
         model=card.name,
         device=f"{info.device} ({info.device_name})",
         dtype=info.dtype,
-        suite=suite_name(
-            {"suite": {"name": suite.name, "version": suite.version}, "provisional": suite.in_development}
-        ),
+        suite=suite.label,
         clips=len(rows),
         tasks=len(suite.tasks),
         rollouts=len(rows) * options.samples,

@@ -14,7 +14,7 @@ from physbench.adapters.load_model import what_is_handed
 from physbench.clips.suite import FRESH, Suite, find_suite, fresh_suite, spread
 from physbench.clips.told_suite import TOLD_SUFFIX, told_suite, untold_rows
 from physbench.errors import UsageError
-from physbench.results.number_format import counted
+from physbench.results.number_format import counted, manifest_suite
 from physbench.results.read_run import read_manifest, rows_of
 from physbench.run.options import Options
 from physbench.run.run_manifest import other_settings
@@ -102,8 +102,8 @@ def _repeated(options: Options, whole: Suite, other: RunFolder) -> tuple[Suite, 
     name = drawn["name"].removesuffix(TOLD_SUFFIX)
     if (suite.name, suite.version) != (name, drawn["version"]) or not set(suite.tasks) <= set(whole.tasks):
         raise UsageError(
-            f"--fresh-seeds: {other.path} holds clips of {drawn['name']} {drawn['version']}, and {options.suite} "
-            f"{suite.version} was asked for. Give the --suite and --tasks of that run."
+            f"--fresh-seeds: {other.path} holds clips of {manifest_suite(manifest)}, and {whole.label} was asked for. "
+            "Give the --suite and --tasks of that run."
         )
     return _limited(suite, options.limit), drawn_salt(manifest)
 

@@ -74,7 +74,7 @@ def test_documents_that_are_none_are_named(tiny_copy: RunFolder, content: str) -
         (lambda d: d["suite"].update(name="train"), "there is no suite named"),
         (lambda d: d["options"].update(tasks="evil.py"), "do not come with physbench"),
         (lambda d: d["options"].update(tasks="nothing*"), "nothing"),
-        (lambda d: d["suite"].update(version=1), "this physbench has version"),
+        (lambda d: d["suite"].update(version=1), "this physbench has core"),
         (lambda d: d["suite"].update(hash="0" * 64), "the hash of the suite is"),
         (lambda d: d["suite"].update(local=True), "marked local"),
         (lambda d: d["suite"]["rows"].pop(), "got 3: orbits.kepler-v1.test.0 is missing"),

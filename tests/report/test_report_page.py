@@ -26,7 +26,7 @@ from physbench.report.glossary import GLOSSARY
 from physbench.report.page_view import by_family, first_family, implied_words, physicist_command, settings
 from physbench.report.report_data import ReportData
 from physbench.report.report_page import INLINE_ONLY, SCRIPT, render, write_report
-from physbench.report.skill_table import skill_rows
+from physbench.report.skill_table import gained_and_lost, skill_rows
 from physbench.results.build_result import build_result
 from physbench.results.number_format import AXIS_NAMES, bracket, fixed
 from physbench.results.read_run import read_manifest, read_run
@@ -255,6 +255,18 @@ def test_what_is_kept_does_not_read_as_a_failure(make_run) -> None:
     assert (lines["orbits: kepler"].text, lines["orbits: kepler"].note) == ("−0.29", "lost")  # 0.7 of the 0.99 of truth
     assert lines["occlusion: screen-pass"].tone == "good"
     assert lines["all families"].text == fixed(build_result(folder, resamples=100)["axes"]["permanence"]["skill"])
+
+
+def test_what_a_family_gains_and_loses_is_written_one_way() -> None:
+    for parts, words in (
+        ((0.64, None), "0.64"),
+        ((0.64, -0.001), "0.64"),
+        ((0.06, -0.05), "0.06 −0.05"),
+        ((None, -0.31), "−0.31 lost"),
+        ((None, -0.001), "kept"),
+        ((None, None), "–"),
+    ):
+        assert gained_and_lost(*parts) == words
 
 
 def test_the_interval_over_tasks_stands_beside_that_over_clips(make_run) -> None:

@@ -9,7 +9,7 @@ import scipy.stats
 from physbench.clips.suite import PUBLISHED_VERSION, find_suite
 from physbench.errors import UsageError
 from physbench.results.build_result import FINAL_FROM, build_result
-from physbench.results.number_format import suite_name
+from physbench.results.number_format import manifest_suite, suite_name
 from physbench.results.read_run import read_manifest
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
@@ -261,4 +261,4 @@ def test_a_suite_is_final_once_its_validity_tables_are_published(make_run) -> No
         change_manifest(folder, suite={**suite, "name": "core", "version": 2, **extra})
         result = build_result(folder, **FEW)
         assert result["provisional"] == bool(extra)
-        assert suite_name(result) == name
+        assert suite_name(result) == name == manifest_suite(read_manifest(folder))

@@ -156,7 +156,10 @@ def test_a_run_goes_on_where_the_same_tasks_are_named_otherwise(written: Callabl
     ("settings", "words"),
     [
         (("smoke", [0], None), "is a run of smoke, not one on fresh seeds"),
-        (("fresh-core", [0]), f"holds clips of fresh-core {SUITE_VERSION}, and smoke {SUITE_VERSION} was asked for"),
+        (
+            ("fresh-core", [0]),
+            f"holds clips of fresh-core {SUITE_VERSION}, and {find_suite('smoke').label} was asked for",
+        ),
         (("fresh-smoke", [0], "secret", 1), "holds clips of fresh-smoke 1"),
     ],
 )
