@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from physbench.results.answers import unasked_axes
+from physbench.results.skill import clip_qualities, clip_skills, kinds
+from physbench.results.task_roles import fixed_kinds
+from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -18,35 +25,35 @@ class SelectedClip:
     clip: str
     task: str
     place: Literal["worst", "median"]
-    quality: float  # mean over the axes that count
+    skill: float  # what it adds to overall, 1 as ground truth; NaN where nothing of it counts
 
 
-def select(model: pd.DataFrame, truth: pd.DataFrame) -> tuple[SelectedClip, ...]:
-    """Worst and median clip of each task, by mean quality over the axes on which ground truth counts.
+def select(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> tuple[SelectedClip, ...]:
+    """Worst and median clip of each task, by what they add to overall (`physbench.results.skill.clip_skills`).
 
-    Score tables hold the fields of ScoreRow. Failed clips have no picture and are left out (the report lists them);
-    of equal clips the first by id is taken. A task with one clip has no median one.
+    manifest and tables: as `read_run` gives them. Failed clips have no picture and are left out (the report lists
+    them); of equal clips the first by id is taken. A task with one clip has no median one.
     """
-    counted = truth[truth["axis"].notna() & truth["quality"].notna()][["clip", "reading"]].drop_duplicates()
-    rows = model[model["axis"].notna() & (model["sample"] == 0)]
-    failed = set(rows.loc[rows["status"] == "failed", "clip"])
-    rows = rows[~rows["clip"].isin(failed)].merge(counted, on=["clip", "reading"])
-    qualities = rows.assign(quality=rows["quality"].astype(float).fillna(0.0))
-    axes = qualities.groupby(["task", "clip", "axis"])["quality"].mean()
-    quality = axes.groupby(level=["task", "clip"]).mean()
+    first = tables["model"][tables["model"]["sample"] == 0]
+    failed = set(first.loc[first["axis"].notna() & (first["status"] == "failed"), "clip"])
+    qualities = clip_qualities({"model": first}, tables["truth"], tables["freeze"], events=False)
+    unasked = unasked_axes(manifest["model"]["card"])
+    asked = [a for a, axis in enumerate(AXES) if axis not in unasked]
+    skills = clip_skills(qualities, kinds(qualities, fixed_kinds(manifest)), asked)
+    tasks: dict[str, list[tuple[float, str]]] = {}
+    for stratum, clips in qualities.clips.items():
+        ranked = ((float(np.round(np.nan_to_num(skills[clip]), 9)), clip) for clip in clips if clip not in failed)
+        tasks.setdefault(stratum.task, []).extend(ranked)
     chosen: list[SelectedClip] = []
-    for task, group in quality.groupby(level="task", sort=True):
-        ranked = sorted(zip(group.round(9), group.index.get_level_values("clip"), strict=True))
-        chosen.append(SelectedClip(ranked[0][1], str(task), "worst", ranked[0][0]))
-        if len(ranked) > 1:
-            middle = ranked[len(ranked) // 2]
-            chosen.append(SelectedClip(middle[1], str(task), "median", middle[0]))
+    for task, found in sorted(tasks.items()):
+        names = [clip for _, clip in sorted(found)]
+        places = [("worst", name) for name in names[:1]] + [("median", name) for name in names[len(names) // 2 :][:1]]
+        chosen += [SelectedClip(clip, task, place, skills[clip]) for place, clip in places[: len(names)]]
     return tuple(chosen)
 
 
 def shown_clips(folder: RunFolder) -> tuple[str, ...]:
     """Ids of the clips whose rollouts the report of a finished run needs (sample 0)."""
-    from physbench.results.read_run import read_scores
+    from physbench.results.read_run import read_run
 
-    found = select(read_scores(folder), read_scores(folder.reference("truth")))
-    return tuple(dict.fromkeys(item.clip for item in found))
+    return tuple(dict.fromkeys(item.clip for item in select(*read_run(folder))))

@@ -58,7 +58,7 @@ class FamilyClips:
     """The clips of a family that are shown."""
 
     name: str
-    worst: str  # the quality of the worst clip of each task
+    worst: str  # the skill of the worst clip of each task
     clips: tuple[tuple[ClipFigure, ...], ...]  # by task
     open: bool
 
@@ -199,7 +199,7 @@ def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = Fals
     return tuple(
         FamilyClips(
             family,
-            ", ".join(f"{short(task)} {fixed(shown[0].shown.quality)}" for task, shown in families[family].items()),
+            ", ".join(f"{short(task)} {fixed(shown[0].shown.skill)}" for task, shown in families[family].items()),
             tuple(tuple(shown) for shown in families[family].values()),
             every or family == order[0],
         )

@@ -118,7 +118,7 @@ def clips_read(
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
     workers: processes that read clips at the same time.
     """
-    chosen = _chosen(tables)
+    chosen = _chosen(manifest, tables)
     rows = rows_of(manifest)
     jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
     parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
@@ -127,9 +127,9 @@ def clips_read(
         yield chain.from_iterable(ordered(pool, read, parts, PARTS_AHEAD))
 
 
-def _chosen(tables: Mapping[str, pd.DataFrame]) -> dict[str, SelectedClip]:
+def _chosen(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> dict[str, SelectedClip]:
     """The clips that are shown, by id."""
-    return {item.clip: item for item in select(tables["model"], tables["truth"])}
+    return {item.clip: item for item in select(manifest, tables)}
 
 
 def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:
@@ -156,7 +156,7 @@ def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clip
     return ReportData(
         tuple(curves.result() for curves in families.values()),
         {f: tuple(curves.result() for task, curves in tasks.items() if task.split("/")[0] == f) for f in families},
-        tuple(figures[clip] for clip in _chosen(tables)),
+        tuple(figures[clip] for clip in _chosen(manifest, tables)),
         tuple(each.result() for each in shares.values() if each.found),
         {
             f: tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,15 @@ def write_report(
     physicist: RunFolder | None = None,
     workers: int = 1,
     anew: bool = False,
+    spent: Callable[[], Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
 
     result.json is built if it is not there yet, or `anew`. With a `place` for the report nothing is written into the
     folder. physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
     where that run is not finished or had other conditions. workers: processes that read clips at the same time, and
-    while the result is built.
+    while the result is built. spent: of a run that ends with this page, gives its `speed` (`results.schema.Speed`) once
+    all else is done.
     """
     from physbench.report.report_data import clips_read, gather, require_tasks
     from physbench.results.build_result import build_result, write_result
@@ -56,7 +58,8 @@ def write_report(
             result = read_result(folder.result).model_dump(mode="json")
         elif result is None:
             result = write_result(folder) if place is None else build_result(folder)
-        text = render(result, manifest, gather(manifest, tables, clips))
+        found = gather(manifest, tables, clips)
+        text = render(result if spent is None else {**result, "speed": spent()}, manifest, found)
     place = place or folder.report
     write_text(place, text)
     if place == folder.report:

@@ -129,11 +129,12 @@ def write_result(folder: RunFolder) -> dict[str, Any]:
     return result
 
 
-def write_speed(folder: RunFolder) -> None:
-    """Write into result.json what the manifest says of times and memory now; all else stays."""
+def write_speed(folder: RunFolder) -> dict[str, Any]:
+    """Write into result.json what the manifest says of times and memory now, and return it; all else stays."""
     speed = _speed(read_manifest(folder).get("speed") or {}).model_dump(mode="json")
     write_sealed_json(folder.result, {**read_sealed_json(folder.result), "speed": speed})
     renew(folder, folder.result)
+    return speed
 
 
 def _model(manifest: Mapping[str, Any]) -> ModelInfo:

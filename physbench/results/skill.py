@@ -210,14 +210,9 @@ def skills(
     for task, q in means.items():
         own = q[..., model, :]
         truth, freeze = np.moveaxis(q[..., references, :], -2, 0)
-        is_informative, is_guard = (np.array([k == wanted for k in kinds[task]]) for wanted in ("informative", "guard"))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gain = (own - freeze) / np.maximum(truth - freeze, 1e-6)
-            floor = np.minimum(truth, freeze)
-            loss = np.where(floor > 1e-6, own / floor - 1, 0.0)  # where truth reads 0 there is nothing to lose
         quality[task] = own
-        raw[task] = np.where(is_informative, gain, np.where(is_guard, loss, np.nan))
-        task_skill[task] = np.where(is_guard, np.minimum(raw[task], 0.0), raw[task])
+        raw[task] = _raw(own, truth, freeze, kinds[task])
+        task_skill[task] = np.where(_is(kinds[task], "guard"), np.minimum(raw[task], 0.0), raw[task])
     families = tuple(dict.fromkeys(task.split("/")[0] for task in means))
     family_quality, informative = {}, {}
     for family in families:
@@ -241,6 +236,40 @@ def skills(
         axis,
         np.where(whole, _mean_of(list(by_family.values())) if by_family else np.nan, np.nan),
     )
+
+
+def _raw(own: Array, truth: Array, freeze: Array, row: tuple[Kind, ...]) -> Array:
+    """Skill (..., A) of qualities (..., A), of a guard what it loses, which may lie above 0; NaN where none counts."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = (own - freeze) / np.maximum(truth - freeze, 1e-6)
+        floor = np.minimum(truth, freeze)
+        loss = np.where(floor > 1e-6, own / floor - 1, 0.0)  # where truth reads 0 there is nothing to lose
+    return np.where(_is(row, "informative"), gain, np.where(_is(row, "guard"), loss, np.nan))
+
+
+def clip_skills(
+    qualities: Qualities, kinds: Mapping[str, tuple[Kind, ...]], asked: Sequence[int] | None = None
+) -> dict[str, float]:
+    """By clip, what it adds to overall for the first source, on the scale of its task; NaN where nothing counts.
+
+    Mean skill on the axes on which its task is informative, plus what it loses on the others, with their weights in
+    overall where the family has gained all. It lies between the references of the task, not those of the clip alone.
+    """
+    means, weights = task_means(qualities.means(), qualities.counts()), overall_weights(kinds, asked)
+    truth, freeze = (qualities.sources.index(name) for name in SCALE)
+    found: dict[str, float] = {}
+    for stratum, block in qualities.values.items():
+        row = kinds[stratum.task]
+        gains, guards = (cells_of(row, kind, asked) for kind in COUNTED)
+        raw = _raw(block[0].T, means[stratum.task][truth], means[stratum.task][freeze], row)  # (n, A)
+        whole = weights[stratum.task][gains].sum()
+        gained = _mean(raw[:, gains])
+        lost = np.nan_to_num(np.minimum(raw[:, guards], 0.0), nan=0.0)
+        share = weights[stratum.task][guards] / whole if gains else np.full(len(guards), 1 / max(len(guards), 1))
+        skill = (lost @ share) + (gained if gains else 0.0)
+        known = np.isfinite(raw[:, gains + guards]).any(axis=-1)
+        found |= zip(qualities.clips[stratum], np.where(known, skill, np.nan).tolist(), strict=True)
+    return found
 
 
 def _cost(

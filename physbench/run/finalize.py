@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 from physbench.errors import PhysbenchError
 from physbench.progress import duration
@@ -80,16 +81,21 @@ def finish(run: Run) -> None:
         with timed(run, "diagnosis", "seeking the laws that the model follows"):
             _diagnose(run)
     run.close()
+
+    def spent() -> dict[str, Any]:
+        """Times of the run for result.json, page and terminal: the last moment at which the page can hold them."""
+        run.close()
+        return write_speed(run.folder)
+
     if run.report:
         run.say("Writing the report ...")
         with timed(run, "report", "writing the report"):
-            write_report(run.folder, workers=run.workers, anew=True)
+            write_report(run.folder, workers=run.workers, anew=True, spent=spent)
     else:
         write_result(run.folder)
+        spent()
     if STOPPED not in run.manifest:  # which are shown is chosen among all clips
         prune(run)
-    run.close()
-    write_speed(run.folder)  # with the time of all of this
     run.manifest[CONTENTS] = contents_of(run.folder)
     run.save_manifest()
 

@@ -251,6 +251,12 @@ class Run:
         speed = self.manifest["speed"]
         speed[name] = round(speed.get(name, 0.0) + seconds, 3)
 
+    @property
+    def session_seconds(self) -> float:
+        """Time of this session, up to when it was last written down."""
+        total = float((self.manifest.get("speed") or {}).get("total_seconds", 0.0))
+        return total - float(self._before.get("total_seconds", 0.0))
+
     def times(self) -> str:
         """Where the time of this session went: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
         speed, names = self.manifest.get("speed") or {}, (*IN_WORKERS, *AFTER_THEM, "model")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,7 +47,7 @@ def work(run: Run) -> None:
             finish(run)
         elif "score" not in run.stages and (told := failed_rollouts(run)):
             run.say(told)
-    run.say(f"Done in {duration(time.monotonic() - run.started)}. {run.times()}".rstrip())
+    run.say(f"Done in {duration(run.session_seconds)}. {run.times()}".rstrip())
 
 
 @contextmanager

@@ -302,6 +302,8 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
     assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
     assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
     assert shown.count('class="law"') == 2 * shown.count('class="lines"')  # two close-ups a clip
+    for height, lanes in re.findall(r'viewBox="0 0 1000 (\d+)" [^>]*>(.*?)</svg>', shown, re.DOTALL):
+        assert max(int(y) for y in re.findall(r'class="owed" x="[^"]*" y="(\d+)"', lanes)) + 8 < int(height)
     assert re.search("±0.03: [0-9.]+⌀ [0-9.]+ m/s", shown) and re.search("±0.2: [0-9.]+⌀ [0-9.]+ m/s", shown)
     assert shown.count(CLOSE_UP_LEGEND) == 1
     assert "http://" not in shown.replace("http://www.w3.org", "") and shown.count("<script") == 1
