@@ -57,6 +57,7 @@ class ClaimedSuite(_Part):
     name: Text
     version: Annotated[int, Ge(1), Le(10**6)]
     hash: Text
+    in_development: bool = False
     local: bool = False
     rows: list[ClaimedRow]
 
