@@ -37,7 +37,7 @@ Kind = Literal["informative", "guard", "unscored", "absent"]  # absent: no clip 
 INFORMATIVE_FROM = 0.25  # Q_truth - Q_freeze
 TELLING = 0.1  # least Q_truth - Q_freeze in a run's own clips of an informative task
 UNSCORED_BELOW = 0.5  # of both Q_truth and Q_freeze
-SKILL_FLOOR = -1.0
+SKILL_FLOOR = -1.0  # of an axis, and of an informative task on it
 SCALE = ("truth", "freeze")  # skill 1 and 0
 
 
@@ -241,7 +241,8 @@ def skills(
 def _raw(own: Array, truth: Array, freeze: Array, row: tuple[Kind, ...]) -> Array:
     """Skill (..., A) of qualities (..., A), of a guard what it loses, which may lie above 0; NaN where none counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = (own - freeze) / np.maximum(truth - freeze, 1e-6)
+        # A task takes no more than it can give: where a frozen frame is half right, a quotient falls without end.
+        gain = np.maximum((own - freeze) / np.maximum(truth - freeze, 1e-6), SKILL_FLOOR)
         floor = np.minimum(truth, freeze)
         loss = np.where(floor > 1e-6, own / floor - 1, 0.0)  # where truth reads 0 there is nothing to lose
     return np.where(_is(row, "informative"), gain, np.where(_is(row, "guard"), loss, np.nan))
