@@ -101,6 +101,9 @@ RENDERED: tuple[tuple[str, str, dict[str, float]], ...] = (
     ("orbits/kepler-v1", "central-mass:0.9", {"central-mass": 0.9}),
     ("orbits/kepler-v1", "force-exponent:1.8", {"force-exponent": 1.8}),
     ("falling/incline-v1", "friction:0.5", {"friction": 0.5}),
+    ("falling/projectile-v1", "gravity:0.9+tremble:0.05", {"gravity": 0.9}),
+    ("orbits/kepler-v1", "central-mass:0.95+tremble:0.05", {"central-mass": 0.95}),
+    ("falling/projectile-v1", "tremble:0.05", {}),
 )
 CONTEXT = 8  # frames
 

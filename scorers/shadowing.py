@@ -33,6 +33,7 @@ LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, sma
         "explained": "explained-share",
         "shadowing-time": "lawful-time",
         "first-break": "first-break",
+        "jitter": "jitter",
         "undetermined": "undetermined-share",
         "unseen-constants": "freed-constants",
         "unseen-factor": "freed-factor",

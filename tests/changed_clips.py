@@ -11,6 +11,7 @@ from shadow_scenes import METRES, NOISE_PX, START, problem
 
 from physbench.diagnosis import ChangedWorld, Evidence, find_changed_worlds
 from physbench.diagnosis.changed_world import model_of
+from physbench.diagnosis.explanation import with_own_noise
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 from physbench.shadowing.lawful_segments import SegmentSearch
 
@@ -23,6 +24,13 @@ def true_clip(task: str, seed: int) -> tuple[Hypothesis, tuple[Arc, ...]]:
     found = problem(task, seed)
     arcs = SegmentSearch(found, 0.03, only_first=True).run().arcs
     return found, tuple(replace(arc, last=len(found.seen.times)) for arc in arcs)
+
+
+def trembling(clip: Evidence, sd: float) -> Evidence:
+    """A clip with independent noise of sd diameters in its predicted positions, as a diagnosis takes it."""
+    off = np.random.default_rng([9, int(clip.clip.rpartition(".")[2])]).normal(0, sd, clip.seen.position.shape)
+    off = np.where((clip.seen.times > 1e-9)[:, None, None], off, 0.0) * clip.seen.diameter[:, None]
+    return with_own_noise(replace(clip, seen=replace(clip.seen, position=clip.seen.position + off)))
 
 
 def evidence(task: str, seed: int, values: Mapping[str, float], more: tuple[ChangedWorld, ...] = ()) -> Evidence:

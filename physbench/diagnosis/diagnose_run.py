@@ -113,6 +113,7 @@ def as_result(found: FamilyDiagnosis) -> ImpliedWorldResult:
         interval=found.interval,
         alike=list(found.alike),
         ranking=dict(found.ranking),
+        tremble=found.tremble,
     )
 
 

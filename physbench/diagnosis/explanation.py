@@ -2,11 +2,15 @@
 
 The search is that of shadowing: one trajectory is fitted to the track, context included, and extended for as long as it
 stays within the tolerance. Only the time before the first break of each body counts.
+
+Positions that tremble stay where they are: noise is told once, about lawful segments, and each world then has the
+same. A fit by least squares takes it as it is. A world explains a point that lies within what noise allows, and about
+which distances from its own trajectory have a local mean as small as without noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,10 +20,12 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.diagnosis.changed_world import ChangedWorld, laws_of, model_of
 from physbench.dynamics.forward_model import ForwardModel
+from physbench.results.implied_worlds import FEWEST_CLIPS
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.hypothesis import Arc, Hypothesis
+from physbench.shadowing.independent_noise import independent_noise, local_means, with_noise
 from physbench.shadowing.lawful_segments import SegmentSearch
-from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies
+from physbench.shadowing.placed_bodies import CONTEXT_TIME, LIMIT_SDS, PlacedBodies
 from physbench.shadowing.segment_init import SegmentStarts
 from physbench.shadowing.shadow import forward_model_of, place_bodies
 from physbench.shadowing.tolerance import Tolerance
@@ -50,6 +56,7 @@ class Evidence:
     model: ForwardModel  # of the true scene
     seen: PlacedBodies
     since: float  # s from which on the model holds
+    tremble: float = 0.0  # diameters, sd of independent noise of its positions beyond what their outlines tell
 
     @cached_property
     def starts(self) -> tuple[Arc, ...]:
@@ -102,7 +109,37 @@ def evidence_of(clip: Clip, tracks: Tracks) -> Evidence | None:
     seen = place_bodies(clip, tracks, model)
     released = [body.release for body in clip.scene.bodies if body.role == "moving" and body.release is not None]
     found = Evidence(clip.id, clip.row.task, model, seen, max([-CONTEXT_TIME, *released]))
-    return found if seen.expected_visible.any() and found.counted.any() else None
+    return with_own_noise(found) if seen.expected_visible.any() and found.counted.any() else None
+
+
+def with_own_noise(evidence: Evidence) -> Evidence:
+    """A prediction with the independent noise of its positions, as it shows about arcs of the true world."""
+    seen = evidence.seen
+    noise = independent_noise(seen, SegmentSearch(Hypothesis(evidence.model, seen), TOLERANCES[-1]).run())
+    if not noise.any():
+        return evidence
+    tremble = float(np.sqrt(np.maximum(noise**2 - seen.usual_sd**2, 0.0)).max())
+    return replace(evidence, seen=with_noise(seen, noise), tremble=tremble)
+
+
+def with_shared_noise(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Predictions with independent noise in each, where half of them or more show it: the others have its median.
+
+    It is a property of a model, and arcs that a wrong law makes short do not show it.
+    """
+    own = [
+        np.zeros_like(each.seen.diameter) if each.seen.noise_sd is None else each.seen.noise_sd.max(axis=0)
+        for each in evidence
+    ]
+    telling = sum(bool(each.any()) for each in own)
+    if telling < max(FEWEST_CLIPS, len(own) / 2):
+        return list(evidence)
+    known = np.concatenate(own)
+    usual = float(np.median(known[known > 0]))
+    return [
+        replace(each, seen=with_noise(each.seen, np.where(sd > 0, sd, usual)))
+        for each, sd in zip(evidence, own, strict=True)
+    ]
 
 
 def explain(
@@ -162,8 +199,12 @@ def _explain(
             excused = np.zeros_like(counted)
         elif excused.any():
             excused &= seen.sight.excused(position[0])
+        far = seen.known & begun & ~(errors <= seen.limit(LIMITS[-1]))
+        away = (seen.position - position[0]) / seen.diameter[:, None]
+        mean, mean_sd = local_means(away, seen.known & begun & (np.cumsum(far, axis=0) == 0), seen)
         for level, limit in enumerate(LIMITS):
             missed = seen.known & begun & ~(errors <= seen.limit(limit))
+            missed |= mean > np.maximum(limit, LIMIT_SDS * mean_sd)
             alive = begun & (np.cumsum(missed, axis=0) == 0)
             hidden = excused & _seen_later(alive & seen.known) if worlds else excused
             good = alive & counted & (seen.present | seen.known | hidden)

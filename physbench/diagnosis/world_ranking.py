@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.diagnosis.changed_world import MAX_VALUES, ChangedWorld
-from physbench.diagnosis.explanation import Evidence
+from physbench.diagnosis.explanation import Evidence, with_shared_noise
 from physbench.diagnosis.theory import Theory, refined, theory_of, weights
 from physbench.diagnosis.value_interval import Interval, share_interval, value_intervals
 from physbench.results.implied_worlds import FEWEST_CLIPS
@@ -61,6 +61,7 @@ class FamilyDiagnosis:
     alike: tuple[str, ...]  # ids of worlds that explain as much
     ranking: tuple[tuple[str, float], ...]  # ids of all worlds that were refined, with their shares
     explained_clips: int  # clips of which it explains more than the true laws do
+    tremble: float = 0.0  # diameters, sd of independent noise of positions: median over the clips
 
 
 def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]) -> FamilyDiagnosis:
@@ -71,16 +72,18 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
         evidence: At most MAX_CLIPS clips.
         worlds: All that may be named.
     """
+    tremble = float(np.median([each.tremble for each in evidence]))
+    evidence = with_shared_noise(evidence)
     base = theory_of(evidence)
     weight = weights(evidence)
     unexplained = float(weight @ (1 - base.shares) / weight.sum())
     if unexplained < LAWFUL:
-        return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), (), 0)
+        return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), (), 0, tremble)
     applicable = [world for world in worlds if any(world.applies(each.model) for each in evidence)]
     singles = _singles(base, applicable)
     best = _best(singles, base)
     if best is None:
-        return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), (), 0)
+        return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), (), 0, tremble)
     if PAIR_HOPE <= best.gain(base) < ENOUGH:
         pair = _best_pair(base, singles, applicable)
         if pair is not None and pair.gain(base) >= best.gain(base) + PAIR_GAIN + FREEDOM:
@@ -115,6 +118,7 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
         alike,
         tuple(ranking),
         explained_clips,
+        tremble,
     )
 
 

@@ -4,7 +4,8 @@ One threshold of evidence holds for all: several clips show it, it explains most
 and the objects are there to be read. Absent objects follow no law. So where most of them are lost, that is the first
 finding, and no law is named in their family. A law is named where a changed world explains most of what the true laws
 leave unexplained; by a reading alone only where no diagnosis has looked, and where its interval excludes the truth.
-Of a family of which most objects are lost nothing is said of the motion.
+Of a family of which most objects are lost nothing is said of the motion. That positions tremble is no physics: it comes
+after what the motion breaks, and in its place where nothing else is wrong.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from physbench.results.schema_parts import Finding, ImpliedWorldResult
 from physbench.results.strength_summary import strength_text
 from physbench.scoring.reading_roles import reading_of
 from physbench.scoring.scorer_protocol import ReadingRole
+from physbench.shadowing.independent_noise import MOST_NOISE
 
 MOST = 0.5  # share of objects that are lost, or of unexplained time that is explained, from which it is most of it
 BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
@@ -30,6 +32,7 @@ LOOK_OFF = 3.0  # thresholds by which a law is off where there is no interval
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 SAME_SKILL = 0.02  # of no difference, where there are no intervals
 SPURIOUS = 0.1  # share of the frames with what the scene does not hold, from which that is said
+TREMBLES = 0.015  # diameters, noise of positions beyond what outlines tell, from which that is said; codecs leave less
 
 Laws = Mapping[str, LawPhrase]
 
@@ -47,7 +50,11 @@ def findings(result: ResultDocument, laws: Laws) -> list[Finding]:
     if frozen := _frozen(result):
         return [frozen]
     lost, strange, motion = _lost(result), _spurious(result), _timing(result) or _motion(result, laws)
+    shaken = _tremble(result)
+    if motion is None:
+        motion, shaken = shaken, None
     found = [lost, strange, motion] if _is_first(lost, motion, result) else [motion, lost, strange]
+    found.append(shaken)
     return [each for each in found if each is not None]
 
 
@@ -228,6 +235,30 @@ def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
     broken = (family for family in several if kept[family] < BREAKS_BELOW and not _is_lawful(result, family))
     worst = next((family for family in broken if not _is_absence(result, family)), "")
     return _unnamed(result, worst) if worst else None
+
+
+def _tremble(result: ResultDocument) -> Finding | None:
+    """Positions that are off independently in each frame, where most clips of a family show it; None where none does.
+
+    Independence is told by the diagnosis, the size by the reading of jitter.
+    """
+    shaken = [family for family, world in result.implied_worlds.items() if world.tremble >= TREMBLES]
+    values = [
+        value
+        for family in shaken
+        if sum(value.clips for value in _kept_values(result, "jitter", family)) >= FEWEST_CLIPS
+        for value in _kept_values(result, "jitter", family)
+    ]
+    if not values:
+        return None
+    clips = sum(value.clips for value in values)
+    size = sum((value.value or 0.0) * value.clips for value in values) / clips
+    interval = values[0].interval if len(values) == 1 else None
+    where = "" if len(shaken) == len(result.implied_worlds) else f" in {joined(shaken)}"
+    words = f"Positions tremble by {number_format.fixed(size)} diameters{where}, in each frame anew"
+    cost = "costs little" if size <= MOST_NOISE else f"costs little up to {MOST_NOISE:g} diameters"
+    words = f"{words}: that is no physics and {cost}."
+    return _finding("tremble", words, clips, what=reading_of("jitter"), value=size, interval=interval, unit="diameters")
 
 
 def _there(result: ResultDocument, family: str) -> bool:

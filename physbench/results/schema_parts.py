@@ -52,6 +52,11 @@ class ImpliedWorldResult(Record):
     interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
     alike: list[str] = Field(description="Changed worlds that explain as much: ids.")
     ranking: dict[str, float] = Field(description="Share explained by each world that was tried on all clips.")
+    tremble: float = Field(
+        default=0.0,
+        description="Sd per coordinate in diameters of positions from frame to frame, independent of each other and "
+        "beyond what outlines tell of a codec: median over the clips. The laws are told apart in spite of it.",
+    )
 
 
 class Finding(Record):
@@ -63,6 +68,7 @@ class Finding(Record):
         "objects lost",
         "objects kept",
         "spurious objects",
+        "tremble",
         "timing",
         "changed world",
         "law",
@@ -72,7 +78,8 @@ class Finding(Record):
         "lawful",
     ] = Field(
         description="failed: no clip was scored; frozen: as a frozen frame; timing: of the frames; changed world, law: "
-        "a law that is followed instead, or read; unlawful: none is sure; avoided: what is hard does not happen."
+        "a law that is followed instead, or read; unlawful: none is sure; avoided: what is hard does not happen; "
+        "tremble: positions are off independently in each frame, which is no physics."
     )
     family: str = Field(default="", description='Family in which it is worst or clearest; "" for all.')
     what: str = Field(default="", description="Id of the changed world or reading that it is about.")

@@ -23,6 +23,7 @@ ReadingRole = Literal[
     "lawful-time",  # s before the first break, at most the horizon
     "first-break",  # s, at the smallest tolerance; the horizon where there is none. Its reason names the body
     "strength",  # diameters, the smallest tolerance without a break; lower is better
+    "jitter",  # diameters, of positions about the lawful motion, from frame to frame
     "undetermined-share",  # of that time, in segments too short to judge
     "freed-constants",  # the same quality where constants that the context does not show are free
     "freed-factor",  # what was found for them, times those of the scene

@@ -10,7 +10,7 @@ and nothing shows it along the floor. Noise along it alone is then no matter of 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from physbench.shadowing.lawful_segments import LawfulSegments
 from physbench.shadowing.placed_bodies import LIMIT_SDS, MIN_POSITION_SD, PlacedBodies
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
 MEAN_TIME = 0.8  # s over which distances from a lawful motion are averaged
@@ -39,10 +40,8 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     """The placed bodies without noise that is independent from frame to frame.
 
     A predicted position moves to the local mean of the distances from the lawful motion, or to their trend, by
-    LIMIT_SDS sd of the noise at most, and is then as uncertain as that.
-
-    Where scenery shows a tremble of the picture in one direction alone, that counts as noise of a body that has less
-    in one direction; what is taken off lies in the other direction.
+    LIMIT_SDS sd of the noise at most, and is then as uncertain as that. Where scenery shows a tremble of the picture in
+    one direction, what is taken off of a body that has less in one direction lies in the other one.
 
     Args:
         seen: The bodies as they are placed.
@@ -51,38 +50,116 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     Returns:
         None where no body has noise above MIN_NOISE.
     """
-    away = (seen.position - segments.position) / seen.diameter[:, None]  # (T, N, 2) diameters
-    arc = np.where(np.isfinite(away[..., 0]) & (seen.times > 1e-9)[:, None], _arcs(seen, segments), -1)
-    ways = _ways(segments.velocity)
-    along_floor = seen.unshown if seen.unshown is not None and len(seen.unshown) == 1 else None
-    recurs = [_recurs(away[:, n], arc[:, n]) for n in range(arc.shape[1])]
-    trembles = away
-    if along_floor is not None and seen.shake is not None:
-        trembles = away + seen.shake[:, None] / seen.diameter[:, None]
-    away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))  # along and across
-    noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])  # (N, 2, 2)
-    alone = np.flatnonzero((noise[:, 1] < EVEN).any(axis=1)) if trembles is not away else np.zeros(0, dtype=np.int64)
-    for n in alone:
-        noise[n] = _noise(trembles[:, n], arc[:, n])
-    noise[recurs] = 0.0
-    sd = noise[:, 0].max(axis=1)
-    if not (sd > MIN_NOISE).any():
+    found = _measured(seen, segments)
+    sd = found.sd
+    if not sd.any():
         return None
-    removed, position_sd = np.zeros_like(away), seen.sd.copy()
-    reach = max(1, round(MEAN_TIME / 2 / float(seen.times[1] - seen.times[0])))
-    for n in np.flatnonzero(sd > MIN_NOISE):
-        most, share = LIMIT_SDS * noise[n, 0], noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
-        for frame in np.flatnonzero(arc[:, n] >= 0).tolist():
+    removed, position_sd = np.zeros_like(found.away), seen.sd.copy()
+    reach = _reach(seen)
+    for n in np.flatnonzero(sd):
+        most, share = LIMIT_SDS * found.noise[n, 0], found.noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
+        for frame in np.flatnonzero(found.arc[:, n] >= 0).tolist():
             first = max(frame - reach, 0)
-            near = first + np.flatnonzero(arc[first : frame + reach + 1, n] == arc[frame, n])
-            mean, variance = _local(away[near, n], near - frame, sd[n])
-            removed[frame, n] = np.clip(share * (away[frame, n] - mean), -most, most)
+            near = first + np.flatnonzero(found.arc[first : frame + reach + 1, n] == found.arc[frame, n])
+            mean, variance = _local(found.away[near, n], near - frame, sd[n])
+            removed[frame, n] = np.clip(share * (found.away[frame, n] - mean), -most, most)
             rest = max(0.0, seen.sd[frame, n] ** 2 - sd[n] ** 2)
             position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 * variance), MIN_POSITION_SD)
-    removed = np.einsum("tnij,tni->tnj", ways, removed) * seen.diameter[:, None]
+    removed = np.einsum("tnij,tni->tnj", found.ways, removed) * seen.diameter[:, None]
+    along_floor = _along_floor(seen)
     if along_floor is not None:
-        removed[:, alone] = removed[:, alone] @ along_floor.T @ along_floor
+        removed[:, found.uneven] = removed[:, found.uneven] @ along_floor.T @ along_floor
     return replace(seen, position=seen.position - removed, sd=position_sd, noise=removed)
+
+
+def independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> Array:
+    """Sd (N,) diameters per coordinate of noise that is independent from frame to frame; 0 up to MIN_NOISE.
+
+    Arguments as of `without_independent_noise`.
+    """
+    return _measured(seen, segments).sd
+
+
+def with_noise(seen: PlacedBodies, sd: Array) -> PlacedBodies:
+    """The placed bodies where they are, as uncertain in predicted frames as noise of sd (N,) diameters makes them."""
+    sd = np.where((seen.times > 1e-9)[:, None], sd, 0.0)
+    return replace(seen, sd=np.maximum(seen.sd, sd), noise_sd=sd)
+
+
+def local_means(away: Array, used: Mask, seen: PlacedBodies) -> tuple[Array, Array]:
+    """Means over MEAN_TIME of distances from a motion about which positions tremble.
+
+    Args:
+        away: (T, N, 2) diameters.
+        used: (T, N) where they count; elsewhere they may be NaN.
+        seen: The bodies, with the noise of their positions.
+
+    Returns:
+        Sizes of the means (T, N) diameters, and the sd of each per coordinate, that of the noise over the root of how
+        many it is of, with what a position is uncertain by besides. Both are 0 where there is no noise.
+    """
+    found, sd = np.zeros(used.shape), np.zeros(used.shape)
+    if seen.noise_sd is None:
+        return found, sd
+    used = used & (seen.noise_sd > 0)
+    reach, total = _reach(seen), len(used)
+    frames = np.arange(total)
+    first, last = np.maximum(frames - reach, 0), np.minimum(frames + reach + 1, total)
+    sums = np.concatenate([np.zeros((1, *away.shape[1:])), np.where(used[..., None], away, 0.0).cumsum(axis=0)])
+    counts = np.concatenate([np.zeros((1, used.shape[1])), used.cumsum(axis=0)])
+    count = np.maximum(counts[last] - counts[first], 1)
+    mean = np.linalg.norm((sums[last] - sums[first]) / count[..., None], axis=-1)
+    own = np.sqrt(np.maximum(seen.sd**2 - seen.noise_sd**2, 0.0) + seen.noise_sd**2 / count)
+    return np.where(used, mean, found), np.where(used, own, sd)
+
+
+def _reach(seen: PlacedBodies) -> int:
+    """Frames before and after one over which distances from a lawful motion are averaged."""
+    return max(1, round(MEAN_TIME / 2 / float(seen.times[1] - seen.times[0])))
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Distances of N bodies from lawful segments, and the noise in them."""
+
+    away: Array  # (T, N, 2) diameters along the motion and across it
+    arc: Whole  # (T, N) index of the arc that covers a predicted frame; -1 without one
+    ways: Array  # (T, N, 2, 2) unit vectors along the motion and across it
+    noise: Array  # (N, 2, 2) as `_noise` gives it
+    uneven: Whole  # bodies with less of it in one direction
+
+    @property
+    def sd(self) -> Array:
+        """Of the noise of each body (N,) diameters per coordinate; 0 where it is MIN_NOISE or less."""
+        sd = self.noise[:, 0].max(axis=1)
+        return np.where(sd > MIN_NOISE, sd, 0.0)
+
+
+def _measured(seen: PlacedBodies, segments: LawfulSegments) -> _Measured:
+    """The noise of bodies about lawful segments.
+
+    Where scenery shows a tremble of the picture in one direction alone, that counts as noise of a body that has less
+    in one direction.
+    """
+    away = (seen.position - segments.position) / seen.diameter[:, None]
+    arc = np.where(np.isfinite(away[..., 0]) & (seen.times > 1e-9)[:, None], _arcs(seen, segments), -1)
+    ways = _ways(segments.velocity)
+    recurs = [_recurs(away[:, n], arc[:, n]) for n in range(arc.shape[1])]
+    trembles = away
+    if _along_floor(seen) is not None and seen.shake is not None:
+        trembles = away + seen.shake[:, None] / seen.diameter[:, None]
+    away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))
+    noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])
+    uneven = np.flatnonzero((noise[:, 1] < EVEN).any(axis=1))
+    for n in uneven:
+        noise[n] = _noise(trembles[:, n], arc[:, n])
+    noise[recurs] = 0.0
+    return _Measured(away, arc, ways, noise, uneven)
+
+
+def _along_floor(seen: PlacedBodies) -> Array | None:
+    """The one direction (1, 2) along which no scenery shows a shift of the picture; None where all do, or none."""
+    return seen.unshown if seen.unshown is not None and len(seen.unshown) == 1 else None
 
 
 def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:

@@ -68,6 +68,7 @@ class PlacedBodies:
     #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
     scenery_off: Array | None = None
     noise: Array | None = None  # (T, N, 2) m that was taken off positions (`independent_noise`); None: nothing
+    noise_sd: Array | None = None  # (T, N) diameters, sd of noise that stays in them; limits are as wide; None: none
     #: (D, 2) unit vectors in the plane of motion along which no scenery shows a shift of the picture; None: none
     unshown: Array | None = None
     shake: Array | None = None  # (T, 2) m of its shift that scenery shows and that was taken off; None: nothing
@@ -92,6 +93,12 @@ class PlacedBodies:
     def certainty(self) -> Array:
         """1 / sd (T, N)."""
         return 1 / self.sd
+
+    @property
+    def usual_sd(self) -> Array:
+        """Median sd of the known positions of each body (N,) in predicted frames, diameters; 0 without any."""
+        known = self.known & (self.times > 1e-9)[:, None]
+        return np.array([np.median(sd[at]) if at.any() else 0.0 for sd, at in zip(self.sd.T, known.T, strict=True)])
 
     @cached_property
     def judged(self) -> Mask:
@@ -136,13 +143,14 @@ class PlacedBodies:
     @cached_property
     def least_limit(self) -> Array:
         """What a limit is at any tolerance, for how uncertain each point is (T, N) diameters."""
-        return np.minimum(LIMIT_SDS * self.sd, MOST_LIMIT)
+        least = np.minimum(LIMIT_SDS * self.sd, MOST_LIMIT)
+        return least if self.noise_sd is None else np.maximum(least, LIMIT_SDS * self.noise_sd)
 
     def until(self, frame: int) -> PlacedBodies:
         """The frames before one."""
         part = slice(0, frame)
         names = ["times", "steps", "position", "sd", "expected_visible", "present", "rests"]
-        optional = ("rival_distance", "scenery_off", "shown_whole", "noise", "shake")
+        optional = ("rival_distance", "scenery_off", "shown_whole", "noise", "noise_sd", "shake")
         names += [name for name in optional if getattr(self, name) is not None]
         return replace(self, **{name: getattr(self, name)[part] for name in names})
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from changed_clips import KNOWN, evidence
+from changed_clips import KNOWN, evidence, trembling
 from handmade import tracks_at, true_places
 
 from physbench.clips.clip import Clip
-from physbench.diagnosis.explanation import evidence_of
+from physbench.diagnosis.explanation import evidence_of, with_own_noise
 from physbench.diagnosis.theory import theory_of
 from physbench.diagnosis.world_ranking import ImpliedLaw, _is_sure, diagnose_family, first_clips
 
@@ -47,6 +47,37 @@ def test_truth_has_nothing_to_name() -> None:
     assert found.verdict == "lawful"
     assert not found.laws
     assert found.unexplained < 0.01
+
+
+@pytest.mark.parametrize("sd", [0.02, 0.05])
+def test_a_law_is_named_where_positions_tremble(sd: float) -> None:
+    clips = [trembling(evidence("falling/projectile-v1", seed, {"gravity": 0.9}), sd) for seed in range(4)]
+    found = diagnose_family("falling", clips, WORLDS)
+    assert found.verdict == "named"
+    assert [law.world.id for law in found.laws] == ["gravity"]
+    assert inside(found.laws[0], 0.9)
+    if sd == 0.05:  # noise of 0.02 is not told about arcs that bend away by more in a frame
+        assert found.share > 0.95 and found.tremble == pytest.approx(sd, rel=0.25)
+
+
+@pytest.mark.parametrize("task", ["falling/drop-bounce-v1", "orbits/kepler-v1"])
+@pytest.mark.parametrize("sd", [0.02, 0.05, 0.1])
+def test_truth_that_trembles_has_nothing_to_name(task: str, sd: float) -> None:
+    clips = [trembling(evidence(task, seed, {}), sd) for seed in range(4)]
+    found = diagnose_family("some", clips, WORLDS)
+    assert found.verdict == "lawful" and found.unexplained < 0.01
+    assert found.tremble == pytest.approx(sd, rel=0.25)
+
+
+def test_a_walk_is_motion_and_no_law_explains_it() -> None:
+    clips = []
+    for seed in range(4):
+        clip = evidence("falling/projectile-v1", seed, {})
+        steps = np.random.default_rng(seed).normal(0, 0.05, clip.seen.position.shape)
+        off = np.where((clip.seen.times > 1e-9)[:, None, None], steps, 0.0).cumsum(axis=0) * clip.seen.diameter[:, None]
+        clips.append(with_own_noise(replace(clip, seen=replace(clip.seen, position=clip.seen.position + off))))
+    found = diagnose_family("falling", clips, WORLDS)
+    assert found.verdict == "no simple law" and found.tremble == 0.0
 
 
 def test_jumps_at_random_have_no_simple_law() -> None:

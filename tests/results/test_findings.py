@@ -259,6 +259,36 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "kicks": ({"lawful": 0.6, "worlds": NO_LAW}, "Worst in .*No single changed law", ANY_LAW),
     "jitter": ({"lawful": 0.9, "worlds": NO_LAW}, "Worst in .*No single changed law", ANY_LAW),
+    "trembling": (
+        {"lawful": 0.97, "jitter": 0.05, "worlds": {key: {"verdict": "lawful", "tremble": 0.05} for key in FAMILIES}},
+        r"No law breaks.*\nLoses no.*\nPositions tremble by 0\.05 diameters, in each frame anew: that is no physics "
+        r"and costs little\.",
+        f"{ANY_LAW}|Worst",
+    ),
+    "trembling, which costs, and nothing else": (
+        {"lawful": 0.8, "jitter": 0.1, "worlds": {key: {"verdict": "lawful", "tremble": 0.1} for key in FAMILIES}},
+        r"Positions tremble by 0\.10 diameters, .*costs little up to 0\.06 diameters\.\nLoses no",
+        f"{ANY_LAW}|Worst",
+    ),
+    "trembling, and gravity": (
+        {
+            "lawful": {FALL: 0.4},
+            "jitter": 0.05,
+            "worlds": {"falling": {"laws": [GRAVITY], "tremble": 0.05}, "orbits": {"verdict": "lawful"}},
+        },
+        r"Worst in falling: as if gravity.*\nLoses no.*\nPositions tremble by 0\.05 diameters in falling, in each",
+        "",
+    ),
+    "out of a codec": (
+        {"lawful": 0.97, "jitter": 0.03, "worlds": {key: {"verdict": "lawful", "tremble": 0.01} for key in FAMILIES}},
+        "No law breaks",
+        "tremble",
+    ),
+    "trembling in two clips": (
+        {"jitter": 0.05, "clips": 2, "worlds": {"falling": {"verdict": "lawful", "tremble": 0.05}}},
+        "No law breaks",
+        "tremble",
+    ),
     "mirrored": ({"lawful": 0.05, "worlds": NO_LAW}, "Worst in .*No single changed law", ANY_LAW),
     "reversed": ({"lawful": 0.1, "worlds": {"falling": {"laws": [TIME], "verdict": "unsure"}}}, "Worst in ", ANY_LAW),
     "constant velocity": (
@@ -312,6 +342,8 @@ def like(document: ResultDocument, read: Mapping[str, Any]) -> ResultDocument:
         "permanence/intact.hallucinations": reading(dict.fromkeys(shares, read.get("unknown", 0.0)), 0.0),
         "permanence/intact.duplicates": reading(dict.fromkeys(shares, read.get("doubled", 0.0)), 0.0),
     }
+    if "jitter" in read:
+        readings["consistency/shadowing.jitter"] = reading(dict.fromkeys(shares, read["jitter"]), 0.002)
     if "gravity" in read:
         readings["laws/gravity"] = reading({FALL: read["gravity"][0]}, 9.81, read["gravity"][1], "m/s2")
     known = {"unit": "", "value": 0.8, "interval": (0.7, 0.9), "true": 1.0}

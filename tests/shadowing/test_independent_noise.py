@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from shadow_scenes import problem
 
 from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.independent_noise import _noise, without_independent_noise
+from physbench.shadowing.independent_noise import (
+    _noise,
+    independent_noise,
+    local_means,
+    with_noise,
+    without_independent_noise,
+)
 from physbench.shadowing.tolerance_levels import at_levels, jitter, judge, quality, strength
 
 Array = NDArray[np.float64]
@@ -43,6 +49,22 @@ def test_independent_noise_about_a_lawful_motion_costs_nothing(task: str, sd: fl
     assert quality(levels) > 0.97
     assert strength(judged, levels) <= 0.075
     assert jitter(levels[2].segments, judged.seen) == pytest.approx(sd, rel=0.2)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_local_means_of_noise_are_as_small_as_their_sd_says(task: str) -> None:
+    """Each is of n positions: its sd is that of the noise over the root of n, and what moves is left."""
+    true, noisy = moved(task).seen, moved(task, noise_of(task, 0.05)).seen
+    later = noisy.known & (noisy.times > 1e-9)[:, None]
+    sd = independent_noise(noisy, at_levels(moved(task))[-1].segments)
+    seen = with_noise(noisy, sd)
+    away = (noisy.position - true.position) / noisy.diameter[:, None]
+    mean, mean_sd = local_means(away, later, seen)
+    assert np.mean((mean[later] / mean_sd[later]) ** 2) == pytest.approx(2, rel=0.6)
+    assert (mean[later] < 5 * mean_sd[later]).all() and not mean[~later].any()
+    assert np.median(mean_sd[later]) == pytest.approx(0.05 / np.sqrt(13), rel=0.2)  # 0.8 s at 15 frames/s
+    assert (local_means(away + 0.2, later, seen)[0][later] > 5 * mean_sd[later])[10:].all()
+    assert not local_means(away, later, noisy)[0].any()
 
 
 @pytest.mark.parametrize("task", TASKS)
