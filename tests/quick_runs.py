@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,10 @@ from physbench.results.build_result import write_result
 from physbench.storage.run_folder import RunFolder
 
 
-def write_result_alone(folder: RunFolder, workers: int, anew: bool) -> None:
-    """In the place of `write_report`: the result, and a page that says nothing."""
+def write_result_alone(folder: RunFolder, workers: int, anew: bool, spent: Callable[[], Mapping[str, Any]]) -> None:
+    """In the place of `write_report`: the result with the times of its run, and a page that says nothing."""
     write_result(folder)
+    spent()
     folder.report.parent.mkdir(exist_ok=True)
     folder.report.write_text("<!doctype html>")
 
