@@ -140,8 +140,8 @@ def _violations(barred: list[Row]) -> list[str]:
         sure = sum(row["auroc"] >= SEEN for row in apart)
         said.append(
             f"{len({row['source'] for row in apart})} violations are told from lawful clips with an AUROC of "
-            f"{least['auroc']:.2f} (`{least['source']}` in {least['family']}, by `{least['reading']}`) to {most['auroc']:.2f}; in {sure} of "
-            f"{len(apart)} cases, a violation in a family, it is {SEEN:g} or more "
+            f"{least['auroc']:.2f} (`{least['source']}` in {least['family']}, by `{least['reading']}`) to "
+            f"{most['auroc']:.2f}; in {sure} of {len(apart)} cases, a violation in a family, it is {SEEN:g} or more "
             f"({clips[0]:.0f} to {clips[-1]:.0f} clips each)."
         )
     if located:

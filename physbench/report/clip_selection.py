@@ -47,8 +47,9 @@ def select(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> t
     chosen: list[SelectedClip] = []
     for task, found in sorted(tasks.items()):
         names = [clip for _, clip in sorted(found)]
-        places = [("worst", name) for name in names[:1]] + [("median", name) for name in names[len(names) // 2 :][:1]]
-        chosen += [SelectedClip(clip, task, place, skills[clip]) for place, clip in places[: len(names)]]
+        middle = names[len(names) // 2 :][:1] if len(names) > 1 else []
+        chosen += [SelectedClip(clip, task, "worst", skills[clip]) for clip in names[:1]]
+        chosen += [SelectedClip(clip, task, "median", skills[clip]) for clip in middle]
     return tuple(chosen)
 
 
