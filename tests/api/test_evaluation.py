@@ -89,7 +89,7 @@ def test_a_figure_shows_each_family_on_each_axis(result: Evaluation) -> None:
         guards = [axes[axis]["guard"] for axes in result["families"].values()]
         assert losses == [each for each in guards if each is not None]
         assert not losses or panel.get_xlim()[0] <= min(losses)
-    assert "lost of what a frozen frame keeps" in figure.get_supxlabel()
+    assert "lost where a frozen frame does as well" in figure.get_supxlabel()
 
 
 def test_evaluations_are_compared_with_paired_differences(make_run: MakeRun) -> None:
