@@ -118,18 +118,13 @@ def clips_read(
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
     workers: processes that read clips at the same time.
     """
-    chosen = _chosen(manifest, tables)
+    chosen = {item.clip: item for item in select(manifest, tables)}
     rows = rows_of(manifest)
     jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
     parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
     read = partial(read_clips, folder, manifest, physicist)
     with worker_pool(workers, len(parts), REPORT_PRELOAD, beside=True) as pool:
         yield chain.from_iterable(ordered(pool, read, parts, PARTS_AHEAD))
-
-
-def _chosen(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> dict[str, SelectedClip]:
-    """The clips that are shown, by id."""
-    return {item.clip: item for item in select(manifest, tables)}
 
 
 def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:
@@ -140,7 +135,7 @@ def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clip
     shares: dict[str, SharePool] = {}
     task_shares: dict[str, SharePool] = {}
     breaks = BreakCount()
-    figures: dict[str, ClipFigure] = {}
+    figures: list[ClipFigure] = []
     with Progress("report", len(rows_of(manifest))) as progress:
         for found in clips:
             row = found.row
@@ -151,12 +146,12 @@ def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clip
             for shared, name in ((shares, row.family), (task_shares, row.task)):
                 shared.setdefault(name, SharePool(name)).add(found.traces)
             if found.figure is not None:
-                figures[row.id] = found.figure
+                figures.append(found.figure)
             progress.advance()
     return ReportData(
         tuple(curves.result() for curves in families.values()),
         {f: tuple(curves.result() for task, curves in tasks.items() if task.split("/")[0] == f) for f in families},
-        tuple(figures[clip] for clip in _chosen(manifest, tables)),
+        tuple(sorted(figures, key=lambda each: (each.shown.task, each.shown.place == "median"))),
         tuple(each.result() for each in shares.values() if each.found),
         {
             f: tuple(

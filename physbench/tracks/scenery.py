@@ -123,7 +123,7 @@ def _star_camera(clip: Clip, seen: SeenBodies, zoom: Float, bodies: int) -> Floa
 
 
 def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
-    """Pieces (N, P) that a moving body covers, where it is seen, or one that moves by itself has had to cover so far.
+    """Pieces (N, P) that a moving body covers where it is seen, or that one on a path has covered since the hand-over.
 
     In a look with shadows also those around it: a shadow beside a wall is darker than the wall's own edge.
     """
