@@ -30,7 +30,7 @@ from physbench.leaderboard.verdicts import Verdict, failed, not_possible, passed
 from physbench.progress import Progress
 from physbench.results.number_format import counted
 from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import STATES, frames_hash
+from physbench.rollouts.rollout_store import STATES, frames_hash, link_rollout
 from physbench.rollouts.states_file import read_states
 from physbench.run.score_shards import SHARD_COLUMNS, rows_document
 from physbench.run.worker_jobs import SCORING_PRELOAD
@@ -213,6 +213,15 @@ def check_rollouts(
     else:
         seen = sum(rollout_name(job.row.id, job.sample) in asked for job in jobs)
     return _check_frame_readings(jobs, found, tables, seen)
+
+
+def show_rollouts(sent: RunFolder, made: RunFolder, claim: Claim, commitment: Commitment | None) -> None:
+    """Give a run that a board has made the first samples that `check_rollouts` has passed: its report shows them."""
+    height, width = claim.card.spec.height, claim.card.spec.width
+    for job in _jobs(sent, claim, commitment):
+        if job.sample == 0:
+            answer, promised = rollout_file(sent, job.card, job.row.id, 0), job.promised
+            link_rollout(made, answer, job.row.id, 0, (promised.steps, height, width, 3), promised.hash)
 
 
 def _asked(folder: RunFolder, commitment: Commitment | None) -> list[str]:

@@ -22,7 +22,7 @@ from physbench.results.schema import ResultDocument
 from physbench.world.scene import PLAIN
 
 SUITE = "core"
-COMPARISON = ("baseline:", "reference:", "saboteur:")  # targets that come with physbench
+COMPARISON = ("baseline:", "saboteur:", "untrained:")  # targets that come with physbench, and take no rank
 VIDEOS = "videos:"
 A_MODEL = "a model of its own"
 
@@ -111,7 +111,7 @@ def of_result(result: ResultDocument, archive: str = "") -> Candidate:
 def rules_for(target: str) -> str:
     """Under which rules a target is ranked, as far as it decides that."""
     if target.startswith(COMPARISON):
-        return "a model that comes with physbench"
+        return "a baseline of physbench"
     return "recorded videos" if target.startswith(VIDEOS) else A_MODEL
 
 

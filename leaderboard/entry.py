@@ -2,12 +2,14 @@
 
 A board is a folder:
 
-    entries/NAME-1a2b3c4d/result.json         the result document, built again when the entry was added
+    entries/NAME-1a2b3c4d/result.json.gz      the result document, built again when the entry was added
                           headlines.parquet   quality of every clip, sample and axis, of the model, truth and freeze,
                                               and the events that each shows behind one image
                           unseen.parquet      that of consistency with unseen constants free, where there are any
-                          report.html         a report, made from what was checked
-                          about.json          when and on what it was run, what was checked, what its submitter says
+                          report.html.gz      a report, made from what was checked, with small pictures
+                          about.json          when and on what it was run, what was checked, what its submitter says,
+                                              and the SHA-256 of the other files
+                          report.html, result.json    the same unpacked, for readers; made again with the page
     history/NAME-1a2b3c4d/001/                the entry that another one of the same model has replaced
     challenges/HASH.json                      which rollouts were asked for, see physbench.leaderboard.commitment
                HASH.round.json                whom, and what became of it, see physbench.leaderboard.rounds
@@ -17,12 +19,13 @@ A board is a folder:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from dataclasses import replace as with_fields
 from functools import cached_property
 from pathlib import Path
@@ -48,14 +51,17 @@ from physbench.results.event_losses import event_rows
 from physbench.results.free_constant_skill import with_free_constants
 from physbench.results.read_run import read_run, spec_of
 from physbench.results.schema import ResultDocument, read_result
-from physbench.storage.atomic_write import write_json
+from physbench.storage.atomic_write import write_packed, write_text
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import PACKED, read_packed, read_sealed_json, write_sealed_json
 from physbench.world.scene import PLAIN
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHECK_TEXTS = ("check", "outcome", "detail")  # of a verdict
+PACKED_FILES = ("result.json", "report.html")  # of an entry, that its board unpacks
+PICTURE_QUALITY = 60  # of WebP: a noisy model's report has 0.6 MB instead of 2.2, and nothing else to be seen in it
 KEPT_SOURCES = ("model", "truth", "freeze")
 SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "reading", "axis", "value", "quality")
 
@@ -70,6 +76,7 @@ class About:
     badge: Badge = "self-reported"
     checks: tuple[Mapping[str, Any], ...] = ()  # documents of verdicts
     archive: str = ""  # SHA-256 of that which pictures came from, of another look than the plain one
+    files: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of the other files
 
     def checked(self, check: str) -> str:
         """What one check has found, in words; "" where it did not pass."""
@@ -98,14 +105,14 @@ class Entry:
 
     @cached_property
     def result(self) -> ResultDocument:
-        return read_result(self.path / "result.json")
+        return read_result(self.path / f"result.json{PACKED}")
 
     @cached_property
     def about(self) -> About:
         """When and on what it was run, and by whom. Raises UsageError where the file is damaged."""
         path = self.path / "about.json"
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_sealed_json(path)
             said = Submission(**document.pop("submission"))
             said.check()
             checks = tuple(dict(each) for each in document.pop("checks", ()))
@@ -115,8 +122,10 @@ class Entry:
                 found.hardware,
                 found.archive,
                 *(each[name] for each in checks for name in CHECK_TEXTS),
+                *found.files.values(),
             ]
             plain = all(isinstance(text, str) and text.isprintable() for text in texts) and found.rollouts >= 0
+            plain = plain and all(name == Path(name).name for name in found.files)
             if not plain or found.badge not in BADGES:
                 raise ValueError("date, hardware and checks are texts, and the badge is one of a board's")
             return found
@@ -180,10 +189,15 @@ def add(
         path = entry_place(board, of_result(result).name)
         if not replace:
             refuse_present(path, board)
+        about = Entry(new).about
         if submission is None and (path / "about.json").is_file():
-            about = with_fields(Entry(new).about, submission=Entry(path).about.submission)
-            write_json(new / "about.json", asdict(about))
-        write_report(run, new / "report.html", result.model_dump(mode="json"))
+            about = with_fields(about, submission=Entry(path).about.submission)
+        report = new / "report.html"
+        write_report(run, report, result.model_dump(mode="json"), quality=PICTURE_QUALITY)
+        write_packed(new / f"report.html{PACKED}", report.read_text(encoding="utf-8"))
+        report.unlink()
+        _write_about(new, about)
+        unpack(Entry(new))
         with changing(board):
             if not replace:
                 refuse_present(path, board)  # another process may have added it in the meantime
@@ -253,9 +267,33 @@ def _made(
         for name, parts in kept.items():
             table = pd.concat([part[list(SCORE_COLUMNS)].assign(source=source) for source, part in parts.items()])
             table.to_parquet(new / name, index=False)
-        write_json(new / "about.json", asdict(about))
-        write_json(new / "result.json", document)
+        write_packed(new / f"result.json{PACKED}", json.dumps(document, allow_nan=False))
+        _write_about(new, about)
         yield new, result, problem
+
+
+def _write_about(entry: Path, about: About) -> None:
+    """Write about.json with the hashes of the other files of an entry."""
+    others = sorted(path for path in entry.iterdir() if path.name != "about.json")
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
+    write_sealed_json(entry / "about.json", asdict(with_fields(about, files=hashes)))
+
+
+def unpack(entry: Entry) -> None:
+    """Write report and result of an entry for readers. Raises UsageError where a file is not what was added."""
+    for name, known in entry.about.files.items():
+        path = entry.path / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != known:
+            raise UsageError(f"{path}: is not the file that was added. Add the run again, or remove {entry.path}.")
+    for name in PACKED_FILES:
+        path = entry.path / f"{name}{PACKED}"
+        if path.name in entry.about.files:
+            try:
+                write_text(entry.path / name, read_packed(path).decode("utf-8"))
+            except (OSError, ValueError, UsageError) as error:
+                raise UsageError(
+                    f"{path}: cannot be read ({error}). Add the run again, or remove {entry.path}."
+                ) from error
 
 
 def _ranked_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -296,7 +334,7 @@ def _replace(path: Path, new: Path, history: Path) -> None:
 def present(board: Path) -> tuple[Entry, ...]:
     """Entries that were added completely."""
     found = sorted((board / "entries").glob("[!.]*"))  # a name with a dot is still being written
-    return tuple(Entry(path) for path in found if (path / "result.json").is_file())
+    return tuple(Entry(path) for path in found if (path / f"result.json{PACKED}").is_file())
 
 
 def candidates(board: Path) -> tuple[Candidate, ...]:

@@ -11,10 +11,18 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from physbench.clips.suite import suite_label
+from physbench.errors import UsageError
 from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
-from physbench.leaderboard.entry import Entry, describe, entries, present, unpublished
+from physbench.leaderboard.entry import Entry, describe, entries, present, unpack, unpublished
 from physbench.leaderboard.look_differences import LookDifference, look_differences
-from physbench.leaderboard.ranking import Rank, ResampledSkill, entry_skill, rank, resampled_skill
+from physbench.leaderboard.ranking import (
+    Rank,
+    ResampledSkill,
+    entry_skill,
+    other_figures,
+    rank,
+    resampled_skill,
+)
 from physbench.leaderboard.submission import LINKS, short_count
 from physbench.leaderboard.verdicts import BADGES
 from physbench.looks.known_looks import LOOKS
@@ -37,7 +45,7 @@ TRACK_TITLES = {
     "trained": ("Trained", "Models that were trained on its train split."),
     "comparison": (
         "For comparison",
-        "Baselines, references, models that see hidden states, and small videos. They have no rank.",
+        "Baselines, untrained copies, models that see hidden states, and small videos. They have no rank.",
     ),
     PREVIEW: ("Your run", "It is not on the board."),
 }
@@ -194,9 +202,13 @@ def _table_of(result: ResultDocument) -> RankedTable:
 def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     """Write BOARD/index.html, board.csv and board.json from its entries and return the path of the page.
 
-    Raises UsageError where there are no entries.
+    Raises UsageError where there are no entries, or one is not what was added.
     """
     found = entries(board)
+    for entry in found:
+        unpack(entry)
+        for said in other_figures(entry.tables(), entry.result):
+            raise UsageError(f"{entry.path}: {said}. Add the run again, or remove it.")
     tables = ranked_entries(found, resamples)
     freed = ranked_with_free_constants(found, resamples)
     differences = look_differences(found, resamples)

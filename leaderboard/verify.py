@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from physbench.clips.packed_clips import PackedClips
 from physbench.errors import PhysbenchError, UsageError
 from physbench.leaderboard.check_documents import check_aggregates, write_checked
-from physbench.leaderboard.check_rollouts import check_commitment, check_rollouts, stored_rollout
+from physbench.leaderboard.check_rollouts import check_commitment, check_rollouts, show_rollouts, stored_rollout
 from physbench.leaderboard.check_tables import (
     Tables,
     check_clips,
@@ -186,6 +186,8 @@ def _expensive(
     if tracks.outcome != "passed":
         return [references, tracks, not_possible("rollouts", "the tracks were not read again")], None
     rollouts = check_rollouts(sent, claim, tables, commitment, how.workers)
+    if rollouts.outcome == "passed":
+        show_rollouts(sent, made, claim, commitment)
     return [references, tracks, rollouts], made
 
 

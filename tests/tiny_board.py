@@ -176,7 +176,7 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
 def plain_reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A report takes seconds and has tests of its own: entries get one of a line."""
 
-    def write_report(folder: RunFolder, place: Path, result: dict) -> None:
+    def write_report(folder: RunFolder, place: Path, result: dict, quality: int) -> None:
         place.write_text(f"<!doctype html> a report of {escape(result['model']['name'])}")
 
     monkeypatch.setattr("physbench.leaderboard.entry.write_report", write_report)

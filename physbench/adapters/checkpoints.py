@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,10 +144,7 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
     header = read_header(path)
     checkpoint = read_checkpoint(path, header)
     files = sorted({info.file for info in header.tensors.values()})
-    if model_args:
-        raise ModelError(
-            f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
-        )
+    _refuse_arguments(model_args)
     _refuse_unknown(checkpoint.architecture, path)
     architecture: Any = entry_points.load(ARCHITECTURE_GROUP, checkpoint.architecture)
 
@@ -176,6 +174,13 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
             f"{path} does not fit the architecture '{checkpoint.architecture}': {description[:300]}"
             + (f"\n{words}" if words else "")
         ) from error
+
+
+def _refuse_arguments(model_args: Mapping[str, str]) -> None:
+    if model_args:
+        raise ModelError(
+            f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
+        )
 
 
 def _refuse_unknown(architecture: str, path: Path) -> None:
@@ -262,5 +267,39 @@ class ReferenceAdapter(_CheckpointAdapter):
         return found
 
 
+class UntrainedAdapter(ReferenceAdapter):
+    """The same architecture as a checkpoint that comes with the package, its weights as before any training."""
+
+    name = "untrained"
+    summary = "untrained:NAME  reference:NAME with weights as before any training, to see what training has brought"
+
+    def recognises(self, target: str) -> bool:
+        return target.startswith(f"{self.name}:")
+
+    def sha256(self, target: str) -> str | None:
+        return None  # torch draws the weights
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return []  # those of `reference:`
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        import torch
+
+        from physbench.adapters.untrained_copy import UNTRAINED_SEED
+
+        _refuse_arguments(model_args)
+        checkpoint = read_checkpoint(self._path(target))
+        card = replace(
+            checkpoint.card, name=f"{checkpoint.card.name} untrained", track="zero-shot", training_clips=None
+        )
+        architecture: Any = entry_points.load(ARCHITECTURE_GROUP, checkpoint.architecture)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(UNTRAINED_SEED)
+            net = architecture.net(architecture.checked(checkpoint.config))
+        model: Model = architecture.wrap(net.to(device), card, device, dtype)
+        return model
+
+
 safetensors_adapter = SafetensorsAdapter()
 reference_adapter = ReferenceAdapter()
+untrained_adapter = UntrainedAdapter()

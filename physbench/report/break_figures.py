@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.report.film_strips import Frames
+from physbench.report.film_strips import Frames, data_uri
 from physbench.results.number_format import joined, number
 from physbench.shadowing.trace import MAX_KEPT, Trace
 from physbench.tracks.tracks import Tracks
@@ -60,7 +58,7 @@ class CloseUp:
     """A close-up of one break, in px of its own picture."""
 
     words: str
-    png: str  # data URI; "" where the rollout was not kept
+    picture: str  # data URI; "" where the rollout was not kept
     side: float  # px
     predicted: str  # SVG points
     lawful: str  # likewise
@@ -79,8 +77,13 @@ class BrokenClip:
     left_out: str  # breaks without a close-up and why; "" where all have one
 
 
-def clip_breaks(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None) -> BrokenClip:
-    """Timeline and close-ups of a trace; frames (T, H, W, 3) are the predicted ones, None where they were not kept."""
+def clip_breaks(
+    clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, quality: int | None = None
+) -> BrokenClip:
+    """Timeline and close-ups of a trace; frames (T, H, W, 3) are the predicted ones, None where they were not kept.
+
+    quality: of the pictures, see `data_uri`.
+    """
     horizon = float(found.times[-1])
     bodies = [clip.tracked_bodies[column] for column in found.columns]
     names = tuple(f"{body.name} ({hue_name(body.hue or 0)})" for body in bodies)
@@ -91,7 +94,7 @@ def clip_breaks(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None)
     apart = found.distinct()
     known = np.asarray(np.isfinite(found.lawful[:, :, 0]).any(axis=1))
     drawn = sorted((b for b in apart[:MAX_KEPT] if known[b]), key=lambda b: float(found.time[b]))
-    close_ups = tuple(_close_up(clip, found, tracks, frames, b, names[found.body[b]]) for b in drawn)
+    close_ups = tuple(_close_up(clip, found, tracks, frames, b, names[found.body[b]], quality) for b in drawn)
     return BrokenClip(_words(found), horizon, timelines, close_ups, _left_out(len(apart), len(drawn)))
 
 
@@ -141,7 +144,9 @@ def _lane(found: Trace, r: int, n: int, horizon: float) -> TimelineRow:
     return TimelineRow(round(float(found.rungs[r]), 4), bars, shares)
 
 
-def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b: int, name: str) -> CloseUp:
+def _close_up(
+    clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b: int, name: str, quality: int | None
+) -> CloseUp:
     reach, frame, column = found.lawful.shape[1] // 2, found.moment(b), int(found.columns[found.body[b]])
     window = np.arange(frame - reach, frame + reach + 1)
     inside = (window >= 0) & (window < len(tracks.position))
@@ -155,7 +160,7 @@ def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b
     here = seen[reach] - corner if np.isfinite(seen[reach]).all() else None
     return CloseUp(
         words=f"{name}, {_when(found, b)}, ±{found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
-        png=_png(_picture(clip, tracks.context, frames, frame), corner, side),
+        picture=_part(_picture(clip, tracks.context, frames, frame), corner, side, quality),
         side=side,
         predicted=_points(seen, corner, side),
         lawful=_points(lawful, corner, side),
@@ -207,8 +212,8 @@ def _picture(clip: Clip, context: int, frames: Frames | None, frame: int) -> Fra
     return picture
 
 
-def _png(picture: Frames | None, corner: Array, side: float) -> str:
-    """A part of a frame as a PNG data URI; "" for none."""
+def _part(picture: Frames | None, corner: Array, side: float, quality: int | None) -> str:
+    """A part of a frame as a data URI; "" for none."""
     if picture is None:
         return ""
     from PIL import Image
@@ -217,9 +222,7 @@ def _png(picture: Frames | None, corner: Array, side: float) -> str:
     part = Image.fromarray(picture[y : y + int(side), x : x + int(side)])
     if part.width > CLOSE_UP_PX:
         part = part.resize((CLOSE_UP_PX, CLOSE_UP_PX), Image.Resampling.BOX)
-    target = io.BytesIO()
-    part.save(target, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
+    return data_uri(part, quality)
 
 
 def _points(positions: Array, corner: Array, side: float) -> str:

@@ -1,7 +1,7 @@
 """Film strips: a clip's truth above its prediction at a few moments, with the tracks drawn on.
 
-Frames are one small PNG per row, shown pixel by pixel; tracks are vectors above them, so that they stay fine lines at
-every size. A ring in the prediction marks where ground truth has the object, a cross one that should be seen and is
+Frames are one small picture per row, shown pixel by pixel; tracks are vectors above them, so that they stay fine lines
+at every size. A ring in the prediction marks where ground truth has the object, a cross one that should be seen and is
 not.
 """
 
@@ -10,12 +10,16 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.tracks.tracks import Tracks, Visibility
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
@@ -42,7 +46,7 @@ class Strip:
     """One row of frames and what is drawn above them, for the template."""
 
     label: str
-    png: str  # data URI
+    picture: str  # data URI
     width: int  # px
     height: int  # px
     marks: tuple[Mark, ...]
@@ -54,8 +58,11 @@ def moments(clip: Clip) -> NDArray[np.intp]:
     return np.unique(np.round(np.linspace(last / MOMENTS, last, MOMENTS)).astype(int))
 
 
-def strips(clip: Clip, prediction: Frames, tracks: Tracks) -> tuple[Strip, Strip]:
-    """Truth and prediction (T, H, W, 3) of a clip at its `moments`; a short prediction leaves cells empty."""
+def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None = None) -> tuple[Strip, Strip]:
+    """Truth and prediction (T, H, W, 3) of a clip at its `moments`; a short prediction leaves cells empty.
+
+    quality: of the pictures, see `data_uri`.
+    """
     shown = moments(clip)
     true_px = clip.px_positions()[clip.handover :]  # (1 + horizon, K, 2), from the hand-over on
     seen_px = tracks.position[tracks.context - 1 :]
@@ -80,10 +87,10 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks) -> tuple[Strip, Strip
             here = frame < len(seen_px) and bool(np.isfinite(seen[-1]).all())
             ring = ring if body.role == "moving" else None
             seen_marks.append(Mark(hue, _points(seen, offset, cell), *_last(seen, here), ring=ring, lost=lost))
-    truth_png = png_strip([clip.future()[i] for i in shown], cell)
-    seen_png = png_strip([prediction[i] if i < len(prediction) else None for i in shown], cell)
+    true = picture_strip([clip.future()[i] for i in shown], cell, quality)
+    made = picture_strip([prediction[i] if i < len(prediction) else None for i in shown], cell, quality)
     size = (len(shown) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1])
-    return Strip("truth", truth_png, *size, tuple(truth_marks)), Strip("model", seen_png, *size, tuple(seen_marks))
+    return Strip("truth", true, *size, tuple(truth_marks)), Strip("model", made, *size, tuple(seen_marks))
 
 
 def times_of(clip: Clip) -> list[float]:
@@ -91,8 +98,8 @@ def times_of(clip: Clip) -> list[float]:
     return [float(clip.times[clip.handover + 1 + i]) for i in moments(clip)]
 
 
-def png_strip(frames: list[Frames | None], cell: tuple[int, int]) -> str:
-    """Frames side by side as a PNG data URI; None leaves its cell empty."""
+def picture_strip(frames: list[Frames | None], cell: tuple[int, int], quality: int | None = None) -> str:
+    """Frames side by side as a data URI; None leaves its cell empty."""
     from PIL import Image
 
     strip = Image.new("RGBA", (len(frames) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1]), (0, 0, 0, 0))
@@ -103,9 +110,18 @@ def png_strip(frames: list[Frames | None], cell: tuple[int, int]) -> str:
         if picture.size != cell:
             picture = picture.resize(cell, Image.Resampling.BOX)
         strip.paste(picture.convert("RGBA"), (i * (cell[0] + FRAME_GAP), 0))
+    return data_uri(strip, quality)
+
+
+def data_uri(picture: Image.Image, quality: int | None = None) -> str:
+    """A picture as a data URI: a PNG, or WebP of a quality from 0 to 100, which a noisy picture needs to be small."""
     target = io.BytesIO()
-    strip.save(target, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
+    if quality is None:
+        picture.save(target, format="PNG", optimize=True)
+    else:
+        picture.save(target, format="WEBP", quality=quality)
+    kind = "png" if quality is None else "webp"
+    return f"data:image/{kind};base64," + base64.b64encode(target.getvalue()).decode("ascii")
 
 
 def _points(positions: Array, offset: Array, cell: tuple[int, int]) -> str:

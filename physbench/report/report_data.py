@@ -112,17 +112,18 @@ def clips_read(
     tables: Mapping[str, pd.DataFrame],
     physicist: RunFolder | None = None,
     workers: int = 1,
+    quality: int | None = None,
 ) -> Iterator[Iterator[ClipData]]:
     """Read the tracks of every clip once, and the rollouts of those that are shown. Workers begin at once.
 
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
-    workers: processes that read clips at the same time.
+    workers: processes that read clips at the same time. quality: of pictures; None: lossless.
     """
     chosen = {item.clip: item for item in select(manifest, tables)}
     rows = rows_of(manifest)
     jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
     parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
-    read = partial(read_clips, folder, manifest, physicist)
+    read = partial(read_clips, folder, manifest, physicist, quality)
     with worker_pool(workers, len(parts), REPORT_PRELOAD, beside=True) as pool:
         yield chain.from_iterable(ordered(pool, read, parts, PARTS_AHEAD))
 
@@ -164,7 +165,11 @@ def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clip
 
 
 def read_clips(
-    folder: RunFolder, manifest: Mapping[str, Any], physicist: RunFolder | None, jobs: Sequence[ClipJob]
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    physicist: RunFolder | None,
+    quality: int | None,
+    jobs: Sequence[ClipJob],
 ) -> list[ClipData]:
     """Read some clips of a run, in a worker process or in this one."""
     from physbench.results.run_clips import clips_of
@@ -179,7 +184,7 @@ def read_clips(
         traces = clip_traces(folder, job.row.id, physicist)
         shown = None
         if job.shown is not None:
-            shown = figure(folder, clip, job.shown, errors.get("model"), job.readings)
+            shown = figure(folder, clip, job.shown, errors.get("model"), job.readings, quality)
         found.append(ClipData(job.row, clip.times[clip.handover + 1 :], moved, traces, shown))
     return found
 
@@ -233,8 +238,15 @@ def predictability(truth: pd.DataFrame) -> dict[str, float]:
     return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
 
 
-def figure(folder: RunFolder, clip: Clip, shown: SelectedClip, error: Array | None, rows: Readings) -> ClipFigure:
-    """Everything that is shown of one clip."""
+def figure(
+    folder: RunFolder,
+    clip: Clip,
+    shown: SelectedClip,
+    error: Array | None,
+    rows: Readings,
+    quality: int | None = None,
+) -> ClipFigure:
+    """Everything that is shown of one clip. quality: of pictures; None: lossless."""
     read = [
         (name, own["axis"], own["quality"], rows["truth"].get(name, {}).get("quality"))
         for name, own in rows["model"].items()
@@ -253,11 +265,11 @@ def figure(folder: RunFolder, clip: Clip, shown: SelectedClip, error: Array | No
     drawn: tuple[Strip, ...] = ()
     shown_by = None
     trace = load_trace(folder.trace(clip.id))
-    breaks = None if tracks is None or trace is None else clip_breaks(clip, trace, tracks, frames)
+    breaks = None if tracks is None or trace is None else clip_breaks(clip, trace, tracks, frames, quality)
     if tracks is not None and frames is not None:
-        drawn = strips(clip, frames, tracks)
+        drawn = strips(clip, frames, tracks, quality)
         moments = [] if trace is None else [float(trace.time[b]) for b in trace.distinct()]
-        shown_by = player(clip.id, clip.future(), frames, clip.spec.fps, moments)
+        shown_by = player(clip.id, clip.future(), frames, clip.spec.fps, moments, quality)
     return ClipFigure(
         shown,
         caption(clip, rows, error, tracks, trace),

@@ -30,6 +30,7 @@ def write_report(
     workers: int = 1,
     anew: bool = False,
     spent: Callable[[], Mapping[str, Any]] | None = None,
+    quality: int | None = None,
 ) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
 
@@ -37,7 +38,7 @@ def write_report(
     folder. physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
     where that run is not finished or had other conditions. workers: processes that read clips at the same time, and
     while the result is built. spent: of a run that ends with this page, gives its `speed` (`results.schema.Speed`) once
-    all else is done.
+    all else is done. quality: of pictures, 0 to 100 as of WebP, where the page must be small; None: lossless.
     """
     from physbench.report.report_data import clips_read, gather, require_tasks
     from physbench.results.build_result import build_result, write_result
@@ -53,7 +54,7 @@ def write_report(
     require_tasks(folder, manifest)
     if not anew:  # else the run has just read them
         clips_of(folder, manifest).ensure(rows_of(manifest), spec_of(manifest))
-    with clips_read(folder, manifest, tables, physicist, workers) as clips:
+    with clips_read(folder, manifest, tables, physicist, workers, quality) as clips:
         if result is None and folder.result.is_file() and not anew:
             result = read_result(folder.result).model_dump(mode="json")
         elif result is None:

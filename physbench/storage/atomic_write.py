@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Iterator
@@ -47,6 +48,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with atomic_path(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def write_packed(path: Path, text: str) -> None:
+    """Write a text as gzip, atomically; the same bytes for the same text."""
+    with atomic_path(path) as draft:
+        draft.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def write_json(path: Path, document: Any) -> None:

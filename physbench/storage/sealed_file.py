@@ -9,12 +9,14 @@ The hash finds damage, not forgery: who changes a file on purpose can compute it
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import math
 import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 SEAL_MARK = b"physbench-sha256:"
 DIGITS = 64
 EMPTY_SEAL = SEAL_MARK + b"0" * DIGITS  # what a writer puts in the place of the hash
+PACKED = ".gz"
 SEAL = "seal"  # the key in a JSON object, and in the metadata of a table
 SEAL_SCHEMA = {
     "type": "string",
@@ -101,9 +104,17 @@ def read_sealed(path: Path, *, required: bool = True) -> bytes:
         OSError: It cannot be read.
         DamagedFileError: As `seal_of`.
     """
-    content = path.read_bytes()
+    content = read_packed(path) if path.suffix == PACKED else path.read_bytes()
     seal_of(content, required=required)
     return content
+
+
+def read_packed(path: Path) -> bytes:
+    """The content of a file of gzip. Raises OSError or DamagedFileError."""
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DamagedFileError(f"it is no whole file of gzip ({error})") from error
 
 
 def write_sealed_json(path: Path, document: Mapping[str, Any], *, indent: int = 1, allow_nan: bool = False) -> None:

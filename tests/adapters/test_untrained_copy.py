@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -72,3 +73,26 @@ def test_what_cannot_be_drawn_anew_says_so_in_a_line() -> None:
         load_model("baseline:freeze", device=CPU, dtype=torch.float32, untrained=True)
     with pytest.raises(ModelError, match="offload"):
         take_weights(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2), "pipeline")
+
+
+def test_what_comes_with_physbench_has_an_untrained_copy() -> None:
+    """The same answer each time, another than that of the trained weights, and a card that claims no training."""
+    device, answers = torch.device("cpu"), []
+    for target in ("untrained:token-ar", "untrained:token-ar", "reference:token-ar"):
+        model: Any = load_model(target, device=device, dtype=torch.float32, model_args={})
+        context = torch.linspace(0, 1, 8 * 3 * 64 * 64).reshape(1, 8, 3, 64, 64)
+        numbers = [torch.Generator().manual_seed(0)]
+        parts = model.rollout(context, horizon=4, actions=None, prompts=[""], generators=numbers)
+        answers.append(torch.cat(list(parts), dim=1))
+        if target.startswith("untrained"):
+            assert (model.card.name, model.card.track, model.card.training_clips) == (
+                "token-ar untrained",
+                "zero-shot",
+                None,
+            )
+    assert torch.equal(answers[0], answers[1]) and not torch.allclose(answers[0], answers[2], atol=0.05)
+    for wrong, said in (("untrained:tokenar", "token-ar"), ("untrained:jepa", "no checkpoint of 'jepa'")):
+        with pytest.raises(ModelError, match=said):
+            load_model(wrong, device=device, dtype=torch.float32, model_args={})
+    with pytest.raises(ModelError, match="takes no arguments"):
+        load_model("untrained:objects", device=device, dtype=torch.float32, model_args={"size": "9"})

@@ -131,9 +131,9 @@ def test_models_that_cannot_be_compared_are_named(claim: Claim, tmp_path: Path) 
     assert {each.outcome for each in found} == {"not possible"}
 
 
-@pytest.mark.parametrize("target", ["videos:DIR", "baseline:freeze", "reference:objects", "saboteur:gravity:0.9"])
+@pytest.mark.parametrize("target", ["videos:DIR", "baseline:freeze", "untrained:objects", "saboteur:gravity:0.9"])
 def test_a_model_whose_kind_was_hidden_is_refused(claim: Claim, target: str) -> None:
-    """Small videos and models that come with physbench have no rank; under another name they would have one."""
+    """Small videos, baselines and untrained copies have no rank; under another name they would have one."""
     said = claim.manifest.model.model_copy(update={"target": "mine.py:make"})
     other = replace(claim, manifest=claim.manifest.model_copy(update={"model": said}))
     with pytest.raises(UsageError, match="was sent is said to be a model of its own, which other rules rank"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from core_tables import MakeRun, lawfulness, scores
 from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
-from physbench.leaderboard.entry import add, entries
+from physbench.leaderboard.entry import Entry, add, entries
 from physbench.leaderboard.ranking import ResampledSkill, kinds_of, rank, resampled_skill
 from physbench.leaderboard.site import (
     RankedTable,
@@ -30,8 +32,9 @@ from physbench.leaderboard.submission import Submission, short_count
 from physbench.results.bootstrap import resample
 from physbench.results.skill import Stratum
 from physbench.scoring.scorer_protocol import AXES
-from physbench.storage.atomic_write import write_json
+from physbench.storage.atomic_write import write_json, write_packed
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_packed, read_sealed_json, write_sealed_json
 from physbench.world.scene import PLAIN
 
 pytestmark = pytest.mark.usefixtures("plain_reports")
@@ -178,7 +181,7 @@ def test_an_entry_is_replaced_as_a_whole_or_not_at_all(
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("physbench.leaderboard.entry.write_json", full)
+        patch.setattr("physbench.leaderboard.entry.write_sealed_json", full)
         with pytest.raises(OSError, match="No space"):
             add(run, board, resamples=FEW, replace=True)
     assert {path.name: path.read_bytes() for path in entry.path.iterdir()} == before
@@ -205,9 +208,9 @@ def test_add_refuses_what_cannot_be_ranked(
 def test_add_refuses_another_suite_version_beside_the_old_one(make_run: MakeRun, tmp_path: Path) -> None:
     board = tmp_path / "board"
     entry = add(make_run("toy", 0.6), board, resamples=FEW)
-    document = json.loads((entry.path / "result.json").read_text())
+    document = json.loads(read_packed(entry.path / "result.json.gz"))
     document["suite"]["version"] += 1
-    (entry.path / "result.json").write_text(json.dumps(document))
+    write_packed(entry.path / "result.json.gz", json.dumps(document))
     with pytest.raises(UsageError, match="another version"):
         add(make_run("other", 0.5), board, resamples=FEW)
 
@@ -280,12 +283,13 @@ def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: Make
         assert line.result.axes["consistency"].skill == pytest.approx(0.5, abs=0.03)
 
 
-def test_baselines_and_references_take_no_rank(make_run: MakeRun, tmp_path: Path) -> None:
-    """The best of all is a reference, and one that sees hidden states: the models are ranked among themselves."""
+def test_baselines_take_no_rank_and_trained_references_do(make_run: MakeRun, tmp_path: Path) -> None:
+    """The best of all sees hidden states: the models are ranked among themselves."""
     board = tmp_path / "board"
     for name, level, target, track in (
         ("freeze", 0.1, "baseline:freeze", "zero-shot"),
         ("objects", 0.8, "reference:objects", "trained"),
+        ("objects untrained", 0.2, "untrained:objects", "zero-shot"),
         ("oracle", 0.9, "mine.py:make", "privileged"),
         ("first", 0.6, "mine.py:make", "zero-shot"),
         ("second", 0.4, "mine.py:other", "zero-shot"),
@@ -300,8 +304,54 @@ def test_baselines_and_references_take_no_rank(make_run: MakeRun, tmp_path: Path
         table.track: [(row.result.model.name, str(row.rank)) for row in rows] for table, rows in tables.items()
     } == {
         "zero-shot": [("first", "1"), ("second", "2")],
-        "comparison": [("oracle", "None"), ("objects", "None"), ("freeze", "None")],
+        "trained": [("objects", "1")],
+        "comparison": [("oracle", "None"), ("objects untrained", "None"), ("freeze", "None")],
     }
+
+
+def changed_number(entry: Entry) -> None:
+    """Another overall skill in result.json."""
+    document = json.loads(read_packed(entry.path / "result.json.gz"))
+    document["overall"]["skill"] += 0.01
+    write_packed(entry.path / "result.json.gz", json.dumps(document))
+
+
+def changed_quality(entry: Entry) -> None:
+    """One quality of one clip is another."""
+    path = entry.path / "headlines.parquet"
+    table = pd.read_parquet(path)
+    row = table.index[(table["source"] == "model") & table["quality"].notna()][0]
+    table.loc[row, "quality"] = 1 - table.loc[row, "quality"]
+    table.to_parquet(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "hashed", "said"),
+    [
+        (changed_number, False, "result.json.gz: is not the file that was added"),
+        (changed_quality, False, "headlines.parquet: is not the file that was added"),
+        (changed_number, True, "overall is 0.5979"),
+        (changed_quality, True, "from the clips"),
+        (lambda entry: (entry.path / "report.html.gz").write_bytes(b"torn"), True, "report.html.gz: cannot be read"),
+        (lambda entry: (entry.path / "report.html.gz").unlink(), False, "report.html.gz: is not the file"),
+    ],
+)
+def test_one_changed_number_of_an_entry_builds_no_board(
+    make_run: MakeRun, tmp_path: Path, change: Callable[[Entry], None], hashed: bool, said: str
+) -> None:
+    """Neither what damage does, nor what somebody does who makes the hashes again: figures follow from the clips."""
+    board = tmp_path / "board"
+    entry = add(make_run("toy", 0.6), board, resamples=FEW)
+    build(board, resamples=FEW)
+    change(entry)
+    if hashed:
+        about = entry.path / "about.json"
+        files = {
+            name: sha256((entry.path / name).read_bytes()).hexdigest() for name in read_sealed_json(about)["files"]
+        }
+        write_sealed_json(about, read_sealed_json(about) | {"files": files})
+    with pytest.raises(UsageError, match=said):
+        build(board, resamples=FEW)
 
 
 def test_the_page_shows_what_is_said_of_a_model(make_run: MakeRun, tmp_path: Path) -> None:
@@ -373,6 +423,8 @@ def test_what_cannot_be_shown_is_refused(
         {"submission": {"paper": "javascript:x"}},
         {"submission": {"submitter": 3}},
         {"more": 1},
+        {"files": {"../../secret": "0"}},
+        {"files": {"report.html.gz": 0}},
         {"badge": "verified by nobody"},
         {"checks": [{"check": "rows", "outcome": "passed", "detail": "a\u202eb"}]},
         {"checks": [{"check": "rows"}]},
@@ -383,7 +435,7 @@ def test_a_damaged_description_of_an_entry_is_named(
 ) -> None:
     board = tmp_path / "board"
     path = add(make_run("toy", 0.6), board, resamples=FEW).path / "about.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    write_sealed_json(path, read_sealed_json(path) | change)
     with pytest.raises(UsageError, match=r"about\.json: cannot be read"):
         build(board, resamples=FEW)
     path.write_text("[" * 100_000)
@@ -503,9 +555,6 @@ def test_a_board_without_unseen_constants_has_no_such_part(make_run: MakeRun, tm
     board = tmp_path / "board"
     entry = add(make_run("video", 0.6), board, resamples=FEW)
     assert not (entry.path / "unseen.parquet").exists()
-    document = json.loads((entry.path / "result.json").read_text())
-    del document["unseen_constants"]  # as an entry that was added before there was such a board
-    (entry.path / "result.json").write_text(json.dumps(document))
     assert "left free" not in build(board, resamples=FEW).read_text(encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ from physbench.leaderboard.admission import NotAdmittedError, admit
 from physbench.leaderboard.submission_file import write_archive
 from physbench.leaderboard.verify import verified
 from physbench.results.build_result import build_result
+from physbench.rollouts.rollout_store import has_rollout, load_rollout
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks, save_tracks
@@ -52,6 +53,17 @@ def test_an_honest_run_passes_all_checks(tiny_copy: RunFolder) -> None:
     )
     assert "equal to the last bit" in found["references"][1] and "equal to the last bit" in found["tracks"][1]
     assert found["rollouts"][1].startswith("4 rollouts decoded and tracked again")
+
+
+def test_what_is_made_shows_the_rollouts_that_were_tracked_again(tiny_copy: RunFolder) -> None:
+    """The report of an entry draws them; a rollout that was not sent is not there."""
+    first, second = (row.id for row in TINY_ROWS[:2])
+    tiny_copy.rollout(second).unlink()
+    with verified(tiny_copy.path, QUICK) as found:
+        assert found.folder is not None
+        made, sent = (load_rollout(folder, first, 0) for folder in (found.folder, tiny_copy))
+        assert made is not None and sent is not None and np.array_equal(made.frames, sent.frames)
+        assert has_rollout(found.folder, first, 0) and not has_rollout(found.folder, second, 0)
 
 
 @pytest.mark.slow

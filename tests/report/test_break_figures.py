@@ -174,13 +174,13 @@ def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNa
     (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
     assert close.words.endswith(", ±0.2: nothing lawful follows") and len(close.words.split()) <= 10
     assert found.left_out == ""
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(close.png.partition(",")[2]))))
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(close.picture.partition(",")[2]))))
     assert picture.shape[:2] == (int(close.side),) * 2
     assert close.here is not None
     x, y = (int(value) for value in close.here)
     own, corner = picture[y, x].astype(int), picture[0, 0].astype(int)
     assert np.abs(own - corner).max() > 60  # the ball is there, and not everywhere
-    assert clip_breaks(clip, trace, tracks, None).close_ups[0].png == ""
+    assert clip_breaks(clip, trace, tracks, None).close_ups[0].picture == ""
 
 
 def test_a_break_is_drawn_once_at_the_largest_tolerance(clip: Clip, kit: SimpleNamespace) -> None:
@@ -268,7 +268,7 @@ def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(cli
     (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
     assert close.words.endswith("±0.2: begins 1.5 m/s off") and len(close.words.split()) <= 10
     assert (
-        close.png == clip_breaks(clip, trace, tracks, None).close_ups[0].png != ""
+        close.picture == clip_breaks(clip, trace, tracks, None).close_ups[0].picture != ""
     )  # it is the last frame of the context
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.report.film_strips import FRAME_GAP, moments, png_strip, strips, times_of
+from physbench.report.film_strips import FRAME_GAP, moments, picture_strip, strips, times_of
 from physbench.tracks.tracks import Visibility
 from physbench.world.scene import RenderSpec
 
@@ -38,12 +38,12 @@ def test_frames_are_those_of_truth_and_prediction(clip: Clip, kit) -> None:
     prediction, tracks = kit.at_half_speed(clip)
     truth, model = strips(clip, prediction, tracks)
     for strip, frames in ((truth, clip.future()), (model, prediction)):
-        picture = decoded(strip.png)
+        picture = decoded(strip.picture)
         assert picture.shape == (64, 8 * (64 + FRAME_GAP) - FRAME_GAP, 4)
         for column, moment in enumerate(moments(clip)):
             left = column * (64 + FRAME_GAP)
             np.testing.assert_array_equal(picture[:, left : left + 64, :3], frames[moment])
-        assert len(strip.png) < 30_000
+        assert len(strip.picture) < 30_000
 
 
 def test_marks_are_where_objects_are_seen_and_should_be(clip: Clip, kit) -> None:
@@ -73,7 +73,7 @@ def test_a_prediction_that_ends_early_leaves_empty_places(clip: Clip, kit) -> No
     state, position = tracks.state.copy(), tracks.position.copy()
     state[kit.CONTEXT + 20 :], position[kit.CONTEXT + 20 :] = Visibility.ABSENT, np.nan
     _, model = strips(clip, clip.future()[:20], replace(tracks, state=state, position=position))
-    picture = decoded(model.png)
+    picture = decoded(model.picture)
     assert picture[:, -64:, 3].max() == 0
     assert picture[:, :64, 3].min() == 255
     assert model.marks[-1].lost is not None
@@ -88,7 +88,7 @@ def test_the_star_of_an_orbit_has_no_ring(kit) -> None:
 
 def test_large_frames_are_made_smaller() -> None:
     frame = np.zeros((256, 384, 3), np.uint8)
-    picture = decoded(png_strip([frame, None], (128, 85)))
+    picture = decoded(picture_strip([frame, None], (128, 85)))
     assert picture.shape == (85, 2 * 128 + FRAME_GAP, 4)
 
 
@@ -96,5 +96,5 @@ def test_wide_and_large_clips(kit) -> None:
     clip = ClipStore().get(Row("falling/projectile-v1", "test", 0), RenderSpec(96, 160, 10))
     truth, _ = strips(clip, clip.future(), kit.true_tracks(clip))
     assert truth.height == round(96 * 128 / 160)
-    assert decoded(truth.png).shape[:2] == (truth.height, truth.width)
+    assert decoded(truth.picture).shape[:2] == (truth.height, truth.width)
     assert all(0 <= mark.y <= truth.height for mark in truth.marks if mark.y is not None)
