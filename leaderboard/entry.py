@@ -11,10 +11,11 @@ A board is a folder:
                                               and the SHA-256 of the other files
                           report.html, result.json    the same unpacked, for readers; made again with the page
     history/NAME-1a2b3c4d/001/                the entry that another one of the same model has replaced
+    note.txt                                  what who keeps the board says on its first screen, if anything
     challenges/HASH.json                      which rollouts were asked for, see physbench.leaderboard.commitment
                HASH.round.json                whom, and what became of it, see physbench.leaderboard.rounds
-    index.html                                the page, see physbench.leaderboard.site
-    board.csv, board.json                     its figures
+    index.html, compare.html                  the pages, see physbench.leaderboard.site and compare_page
+    board.csv, board.json, board.bib          its figures, and what to cite
 """
 
 from __future__ import annotations

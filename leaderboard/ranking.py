@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,7 @@ class ResampledSkill:
     skill: float
     rows: Array  # (L,) as in `resampled`
     resampled: Resampled[Stratum]
+    families: Mapping[str, Array] = field(default_factory=dict)  # (L,) each, of what overall is the mean of
 
 
 def resampled_skill(
@@ -69,9 +70,9 @@ def resampled_skill(
     flat = {key: block.reshape(3 * width, -1) for key, block in qualities.values.items()}
     drawn = resample(flat, resamples=resamples, seed=seed, bounded=range(width))
     means = {key: values.reshape(-1, 3, width) for key, values in drawn.means.items()}
-    rows = skills(task_means(means, counts), kind, 0, slice(1, 3)).overall
+    found = skills(task_means(means, counts), kind, 0, slice(1, 3))
     drawn = replace(drawn, means={})  # 50 entries of them would fill the memory
-    return ResampledSkill(float(rows[0]), rows, drawn)
+    return ResampledSkill(float(found.overall[0]), found.overall, drawn, found.family)
 
 
 def entry_skill(tables: dict[str, pd.DataFrame], result: ResultDocument, resamples: int) -> ResampledSkill:

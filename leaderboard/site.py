@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from physbench.clips.suite import suite_label
 from physbench.errors import UsageError
+from physbench.leaderboard.bibtex import bibtex
+from physbench.leaderboard.compare_page import compare_page
 from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
 from physbench.leaderboard.entry import Entry, describe, entries, present, unpack, unpublished
 from physbench.leaderboard.look_differences import LookDifference, look_differences
@@ -35,11 +37,13 @@ from physbench.results.csv_text import csv_text
 from physbench.results.free_constant_skill import AXIS
 from physbench.results.schema import GapValue, ResultDocument, SkillValue
 from physbench.results.skill import Kind
+from physbench.results.strength_summary import strength_text
 from physbench.storage.atomic_write import write_json, write_text
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
 PREVIEW = "preview"
+COMPARE, BIBTEX, NOTE = "compare.html", "board.bib", "note.txt"
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
@@ -200,7 +204,7 @@ def _table_of(result: ResultDocument) -> RankedTable:
 
 
 def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
-    """Write BOARD/index.html, board.csv and board.json from its entries and return the path of the page.
+    """Write BOARD/index.html, compare.html and the downloads from its entries, and return the path of the page.
 
     Raises UsageError where there are no entries, or one is not what was added.
     """
@@ -209,15 +213,29 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
         unpack(entry)
         for said in other_figures(entry.tables(), entry.result):
             raise UsageError(f"{entry.path}: {said}. Add the run again, or remove it.")
-    tables = ranked_entries(found, resamples)
+    resampled = {entry.name: entry_skill(entry.tables(), entry.result, resamples) for entry in found}
+    tables = _ranked(found, lambda entry: resampled[entry.name], report_in_board, None)
     freed = ranked_with_free_constants(found, resamples)
     differences = look_differences(found, resamples)
+    lines = [line for rows in tables.values() for line in rows]
+    write_text(board / BIBTEX, bibtex([line.entry for line in lines], {line.entry.name: line.rank for line in lines}))
+    write_text(board / COMPARE, compare_page(found, resampled, report_in_board))
     columns, rows = figures(tables, differences)
     write_text(board / "board.csv", csv_text(columns, rows))
     write_json(board / "board.json", [dict(zip(columns, row, strict=True)) for row in rows])
     path = board / "index.html"
-    write_text(path, _page(found, tables, freed, differences, downloads=("board.csv", "board.json")))
+    downloads = ("board.csv", "board.json", BIBTEX)
+    write_text(path, _page(found, tables, freed, differences, downloads, COMPARE, note_of(board)))
     return path
+
+
+def note_of(board: Path) -> str:
+    """What who keeps a board says on its first screen: BOARD/note.txt, plain text. Raises UsageError."""
+    path = board / NOTE
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}). Write it as plain text in UTF-8.") from error
 
 
 class Preview(NamedTuple):
@@ -261,12 +279,18 @@ def _page(
     freed: Tables,
     differences: Sequence[LookDifference],
     downloads: Sequence[str] = (),
+    compare: str = "",
+    note: str = "",
 ) -> str:
     result = found[0].result
     asked = asked_axes(result.model.card)
     names = {axis: name for axis, name in number_format.AXIS_NAMES.items() if axis in asked}
     environment = page_environment(
-        "physbench.leaderboard", fixed=number_format.fixed, bracket=number_format.bracket, count=short_count
+        "physbench.leaderboard",
+        fixed=number_format.fixed,
+        bracket=number_format.bracket,
+        count=short_count,
+        strength=lambda median: strength_text({"median": median}),
     )
     return environment.get_template("board.html.j2").render(
         tables=tables,
@@ -282,6 +306,8 @@ def _page(
         percent=percent,
         least_video_side=LEAST_VIDEO_SIDE,
         downloads=downloads,
+        compare=compare,
+        note=note,
     )
 
 

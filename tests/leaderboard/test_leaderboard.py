@@ -466,6 +466,34 @@ def test_a_preview_changes_no_board(make_run: MakeRun, tmp_path: Path) -> None:
     assert preview(mine, tmp_path / "none", out, resamples=FEW).path.is_file() and not (tmp_path / "none").exists()
 
 
+def test_any_two_entries_are_compared_and_can_be_cited(make_run: MakeRun, tmp_path: Path) -> None:
+    """Differences are those of the skills, with intervals that hold 0 for equals, and names stay texts."""
+    board = tmp_path / "board"
+    for name, level, seed in (("a </script><b>", 0.7, 1), ("b_50%", 0.4, 2), ("c", 0.4, 4)):
+        add(make_run(name, level, seed=seed), board, resamples=FEW, submission=Submission("A. {Author} & B"))
+    (board / "note.txt").write_text("Toys <b>only</b>.\n", encoding="utf-8")
+    page = build(board, resamples=FEW).read_text(encoding="utf-8")
+    assert "Toys &lt;b&gt;only&lt;/b&gt;." in page and 'href="compare.html"' in page
+    text = (board / "compare.html").read_text(encoding="utf-8")
+    assert text.count("</script>") == 2 and text.count("<script") == 2
+    document = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
+    skills = [model["overall"][0] for model in document["models"]]
+    assert skills == sorted(skills, reverse=True) and document["axes"][0] == ["consistency", "physical consistency"]
+    for level, rows in document["differences"].items():
+        assert [len(row) for row in rows] == [2, 1]
+        of = [model["overall"] if level == "overall" else model["families"][level] for model in document["models"]]
+        for i, row in enumerate(rows):
+            for k, (value, low, high) in enumerate(row):
+                assert value == pytest.approx(of[i][0] - of[i + 1 + k][0], abs=2e-4) and low <= value <= high
+    (first, second), (equals,) = document["differences"]["overall"]
+    assert first[1] > 0 and second[1] > 0 and equals[1] < 0 < equals[2]
+    cited = (board / "board.bib").read_text(encoding="utf-8")
+    assert cited.count("@misc{physbench:") == 3 and r"b\_50\% on physbench" in cited and r"A. \{Author\} \& B" in cited
+    (board / "note.txt").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"note\.txt: cannot be read"):
+        build(board, resamples=FEW)
+
+
 def part_of(run: RunFolder, suite: str, family: str) -> RunFolder:
     """The run on another suite, or on one family alone."""
     manifest = json.loads(run.manifest.read_text())

@@ -1,0 +1,48 @@
+"""Entries of a board for a list of references: BibTeX, one item an entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from physbench.clips.suite import suite_label
+from physbench.leaderboard.entry import Entry
+from physbench.leaderboard.ranking import Rank
+from physbench.results import number_format
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "#$%&_"},
+}  # fmt: skip
+
+
+def bibtex(found: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
+    """What to cite of each entry: model, submitter, year, suite, overall skill with its interval, rank and link.
+
+    ranks: By the name of the entry; None where it has none.
+    """
+    return "\n".join(_item(entry, ranks.get(entry.name)) for entry in found)
+
+
+def _item(entry: Entry, rank: Rank | None) -> str:
+    result, about = entry.result, entry.about
+    suite = suite_label(result.suite.name, result.suite.version, result.provisional)
+    skill = (
+        f"overall skill {number_format.fixed(result.overall.skill)} {number_format.bracket(result.overall.interval)}"
+    )
+    place = "without a rank" if rank is None else f"rank {rank}"
+    links = about.submission.links
+    fields = {
+        "title": f"{{{_escaped(result.model.name)} on physbench {_escaped(suite)}}}",
+        "author": f"{{{_escaped(about.submission.submitter)}}}" if about.submission.submitter else "",
+        "year": about.date[:4],
+        "note": _escaped(f"{skill}, {place}, {about.badge}"),
+        "url": links.get("paper") or links.get("code") or "",
+    }
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{physbench:{entry.name},", *lines, "}\n"])
+
+
+def _escaped(text: str) -> str:
+    """The text for TeX: its own signs escaped, in ASCII dashes."""
+    return re.sub(r"[\\{}~^#$%&_]", lambda sign: SPECIAL[sign[0]], text.replace("–", "--").replace("−", "-"))
