@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,13 @@ from physbench.results.answers import asked_axes
 
 OVERALL = "overall"
 DIGITS = 4  # of a figure on the page
-CHOSEN = 3  # models, before a reader chooses
 
 
 def compare_page(
-    found: Sequence[Entry], resampled: Mapping[str, ResampledSkill], report: Callable[[Entry], str]
+    found: Sequence[Entry],
+    resampled: Mapping[str, ResampledSkill],
+    report: Callable[[Entry], str],
+    chosen: Collection[Entry],
 ) -> str:
     """The page: a table of the chosen models, made in the browser from the figures that it holds.
 
@@ -28,12 +30,13 @@ def compare_page(
         found: The entries.
         resampled: Of each by its name, as `ranking.entry_skill` gives it.
         report: Link to the report of an entry.
+        chosen: Entries that are shown before a reader chooses.
     """
     entries = sorted(found, key=lambda entry: -(entry.result.overall.skill or 0.0))
     first = entries[0].result
     axes = {axis: number_format.AXIS_NAMES[axis] for axis in asked_axes(first.model.card)}
     document = {
-        "models": [_model(entry, axes, report(entry)) for entry in entries],
+        "models": [_model(entry, axes, report(entry)) | {"chosen": entry in chosen} for entry in entries],
         "differences": differences([resampled[entry.name] for entry in entries]),
         "axes": list(axes.items()),  # in this order
         "families": list(first.by_family),
@@ -42,7 +45,7 @@ def compare_page(
     words = suite_label(first.suite.name, first.suite.version, first.provisional)
     environment = page_environment("physbench.leaderboard")
     return environment.get_template("compare.html.j2").render(
-        document=document, chosen=CHOSEN, suite_words=words, clips=first.suite.clips
+        document=document, suite_words=words, clips=first.suite.clips
     )
 
 

@@ -43,6 +43,7 @@ from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
 PREVIEW = "preview"
+CHOSEN = 3  # entries of the page that compares them, before a reader chooses
 COMPARE, BIBTEX, NOTE = "compare.html", "board.bib", "note.txt"
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
@@ -218,8 +219,9 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     freed = ranked_with_free_constants(found, resamples)
     differences = look_differences(found, resamples)
     lines = [line for rows in tables.values() for line in rows]
+    chosen = [line.entry for line in sorted(lines, key=lambda line: line.rank is None)[:CHOSEN]]
     write_text(board / BIBTEX, bibtex([line.entry for line in lines], {line.entry.name: line.rank for line in lines}))
-    write_text(board / COMPARE, compare_page(found, resampled, report_in_board))
+    write_text(board / COMPARE, compare_page(found, resampled, report_in_board, chosen))
     columns, rows = figures(tables, differences)
     write_text(board / "board.csv", csv_text(columns, rows))
     write_json(board / "board.json", [dict(zip(columns, row, strict=True)) for row in rows])
