@@ -1,0 +1,589 @@
+"""Write docs/findings.md, what each kind of model gets wrong, and its figures, from the entries of a board.
+
+python docs/figures/findings.py [BOARD]                        the page and docs/images/findings-*.svg
+python docs/figures/findings.py [BOARD] --pixels RUN [RUN ...]  first read what follows from frames alone of these runs
+
+All figures of the page are those of the entries, and its words follow from them. An entry keeps what follows from
+tracks; three readings of pixels, of the same rollouts, lie in findings.json beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from statistics import NormalDist, median
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from scipy.stats import rankdata
+
+from physbench.clips.clip import Row
+from physbench.clips.store import ClipStore
+from physbench.leaderboard.entry import Entry, present
+from physbench.leaderboard.ranking import ResampledSkill, entry_skill
+from physbench.results.number_format import AXIS_NAMES, short
+from physbench.results.schema import ReadingValue, ResultDocument, read_result
+from physbench.scoring.expected_visibility import true_trajectory
+from physbench.scoring.hidden_intervals import hidden_intervals
+from physbench.world.scene import RenderSpec
+
+HERE = Path(__file__).parent
+PAGE, IMAGES, PIXELS = HERE.parent / "findings.md", HERE.parent / "images", HERE / "findings.json"
+VELOCITY, MEMORY = "baseline:constant-velocity", "baseline:memory"
+BESIDE = (VELOCITY, MEMORY, "baseline:physicist")  # shown beside the models: the oracle is 1 and a frozen frame 0
+ONE_HIDDEN = ("occlusion/screen-pass-v1", "occlusion/screen-lift-v1")  # one body, hidden once, that has to return
+PIXEL_READINGS = {
+    "appearance/persistence-skill": "nearer to the recorded pixels than a frozen frame within 0.5 s, share",
+    "drift/background": "mean change of static pixels since the hand-over, levels of 255",
+    "drift/sharpness": "sharpness over that of ground truth, last quarter",
+}
+NEAR = 0.03  # of the unexplained motion; a law that explains less is not spoken of
+DRAWS = 2000
+SURE = NormalDist().inv_cdf(0.975)
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number with its 95 % interval, where it has one."""
+
+    value: float
+    interval: Interval | None
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f}" + ("" if self.interval is None else " [{:.2f}, {:.2f}]".format(*self.interval))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An entry of the board, as the page names it."""
+
+    entry: Entry
+
+    @cached_property
+    def result(self) -> ResultDocument:
+        return self.entry.result
+
+    @property
+    def target(self) -> str:
+        return self.result.model.target
+
+    @property
+    def label(self) -> str:
+        """Its name in a figure."""
+        return label_of(self.result)
+
+    @property
+    def name(self) -> str:
+        """Its name in a text: models as code, baselines as words."""
+        return self.label.replace("-", " ") if self.target.startswith("baseline:") else f"`{self.label}`"
+
+    @property
+    def overall(self) -> float:
+        assert self.result.overall.skill is not None  # or it would not be on a board
+        return self.result.overall.skill
+
+    @cached_property
+    def resampled(self) -> ResampledSkill:
+        return entry_skill(self.entry.tables(), self.result, DRAWS)
+
+    def ahead_of(self, other: Model) -> Value:
+        """Overall skill less that of another entry, paired over clips."""
+        low, high = self.resampled.resampled.interval(self.resampled.rows, other.resampled.rows)
+        return Value(self.overall - other.overall, (float(low), float(high)))
+
+
+def label_of(result: ResultDocument) -> str:
+    """The name of a model, and how much a memory holds."""
+    clips = result.model.args.get("clips")
+    return f"{result.model.name} of {int(clips):,} clips" if clips else result.model.name
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """The entries that the page speaks of, best first."""
+
+    models: tuple[Model, ...]
+    beside: tuple[Model, ...]  # baselines
+    untrained: Mapping[str, Model]  # by the name of the trained one
+
+    @property
+    def shown(self) -> list[Model]:
+        """Models and baselines, best first."""
+        return sorted((*self.models, *self.beside), key=lambda model: -model.overall)
+
+    def baseline(self, target: str) -> Model | None:
+        return next((model for model in self.beside if model.target == target), None)
+
+
+def read_board(folder: Path) -> Board:
+    """What a board holds. Other entries of the same baseline than the best one are left out."""
+    found = sorted(map(Model, present(folder)), key=lambda model: -model.overall)
+    trained = tuple(model for model in found if not model.target.startswith(("baseline:", "untrained:")))
+    best = {model.target: model for model in reversed(found) if model.target in BESIDE}
+    bare = {model.target.removeprefix("untrained:"): model for model in found if model.target.startswith("untrained:")}
+    names = {model.target.removeprefix("reference:"): model.result.model.name for model in trained}
+    return Board(trained, tuple(best.values()), {names[key]: model for key, model in bare.items() if key in names})
+
+
+# Numbers
+
+
+def mean_of(values: Sequence[Value]) -> Value:
+    """Mean of independent numbers; its interval is made of theirs (Zou and Donner 2008, doi:10.1002/sim.3095)."""
+    n, middle = len(values), sum(each.value for each in values) / len(values)
+    spans = [each.interval for each in values]
+    if any(span is None for span in spans):
+        return Value(middle, None)
+    low, high = (
+        math.sqrt(sum((each.value - span[side]) ** 2 for each, span in zip(values, spans, strict=True) if span)) / n
+        for side in (0, 1)
+    )
+    return Value(middle, (middle - low, middle + high))
+
+
+def over_families(tasks: Mapping[str, ReadingValue | Value]) -> Value | None:
+    """Mean over families of the mean over their tasks; None where no task has a value."""
+    known: dict[str, list[Value]] = {}
+    for task, each in tasks.items():
+        if each.value is not None:
+            known.setdefault(task.split("/")[0], []).append(Value(each.value, each.interval))
+    return mean_of([mean_of(values) for values in known.values()]) if known else None
+
+
+def wilson(hits: int, n: int) -> Value:
+    """A share with its interval (Wilson 1927)."""
+    share, z2 = hits / n, SURE**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = SURE / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return Value(share, (middle - half, middle + half))
+
+
+def less(a: Value, b: Value) -> Value:
+    """Difference of two independent numbers, as of shares; of shares that of Newcombe (1998, Statist. Med. 17, 873)."""
+    assert a.interval is not None and b.interval is not None
+    gap = a.value - b.value
+    low = math.hypot(a.value - a.interval[0], b.interval[1] - b.value)
+    high = math.hypot(a.interval[1] - a.value, b.value - b.interval[0])
+    return Value(gap, (gap - low, gap + high))
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Value:
+    """Spearman's rho, with a percentile interval of a bootstrap over models."""
+
+    n = len(x)
+    index = np.vstack([np.arange(n), np.random.default_rng(0).integers(0, n, (DRAWS, n))])  # row 0: the models
+    a, b = (rankdata(np.asarray(values)[index], axis=1) - (n + 1) / 2 for values in (x, y))
+    spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    rho = np.divide((a * b).sum(axis=1), spread, out=np.full(len(index), np.nan), where=spread > 0)
+    low, high = np.nanpercentile(rho[1:], [2.5, 97.5])
+    return Value(float(rho[0]), (float(low), float(high)))
+
+
+def sign(found: Value) -> int:
+    """1 or -1 where an interval lies above or below 0, 0 where it does neither."""
+    assert found.interval is not None
+    return (found.interval[0] > 0) - (found.interval[1] < 0)
+
+
+# What the page shows
+
+
+@cache
+def hidden_seconds(row: Row, spec: RenderSpec, context: int) -> float:
+    """Time s in which ground truth hides the body of a clip, as the reading of permanence has it."""
+    clip = ClipStore().get(row, spec)
+    (interval,) = hidden_intervals(true_trajectory(clip, context, 0), 0, context)
+    times = clip.times[clip.window(context)]
+    return float(times[interval.last] - times[interval.first] + 1 / spec.fps)
+
+
+@dataclass(frozen=True)
+class Hidings:
+    """Clips of one hidden body: how long ground truth hides it, and whether a model brings it back."""
+
+    seconds: Mapping[str, np.ndarray]  # (n,) by task
+    right: Mapping[str, np.ndarray]  # (n,) by task
+
+    def bins(self, task: str, parts: int = 3) -> list[tuple[float, Value]]:
+        """Mean time and share that comes back, in parts with as many clips."""
+        order = np.argsort(self.seconds[task], kind="stable")
+        return [
+            (float(self.seconds[task][part].mean()), wilson(int(self.right[task][part].sum()), len(part)))
+            for part in np.array_split(order, parts)
+        ]
+
+    def short_less_long(self) -> Value:
+        """Share that comes back in the shorter half of the hidings of each task, less that in the longer half."""
+        halves = [np.array_split(np.argsort(self.seconds[task], kind="stable"), 2) for task in self.seconds]
+        hits = [
+            [self.right[task][part].sum() for task, part in zip(self.seconds, half, strict=True)]
+            for half in zip(*halves, strict=True)
+        ]
+        sizes = [sum(map(len, half)) for half in zip(*halves, strict=True)]
+        return less(*(wilson(int(sum(hit)), size) for hit, size in zip(hits, sizes, strict=True)))
+
+
+def hidings(model: Model) -> Hidings:
+    """A body is brought back where the quality of permanence is above 0: its return is a factor of it, 0 or 1."""
+    from physbench.clips.generate import render_spec
+
+    card, table = model.result.model.card, model.entry.tables()["model"]
+    spec, context = render_spec(tuple(card["image_size"]), card["fps"]), model.result.context
+    seconds, right = {}, {}
+    for task in ONE_HIDDEN:
+        rows = table[(table["task"] == task) & (table["reading"] == "permanence/intact") & (table["sample"] == 0)]
+        clips = [Row(task, split, int(seed)) for split, seed in zip(rows["split"], rows["seed"], strict=True)]
+        seconds[task] = np.array([hidden_seconds(row, spec, context) for row in clips])
+        right[task] = rows["quality"].to_numpy() > 0
+    return Hidings(seconds, right)
+
+
+def returns(model: Model) -> dict[str, Value]:
+    """Share of the hidden bodies that come back as they should, by task."""
+    found = model.result.readings.get("permanence/intact.reemergence")
+    tasks = {} if found is None else found.tasks
+    return {task: Value(each.value, each.interval) for task, each in tasks.items() if each.value is not None}
+
+
+def pixels(model: Model, stored: Mapping[str, dict]) -> dict[str, Value]:
+    """Readings of pixels by id, of the entry or else of the run that it was made of: same weights, same skill."""
+    found = {name: model.result.readings[name].tasks for name in PIXEL_READINGS if name in model.result.readings}
+    values = {name: over_families(tasks) for name, tasks in found.items()}
+    run = stored.get(model.label, {})
+    if run.get("target") == model.target and run.get("overall") == model.overall:
+        values = {name: Value(each, None) for name, each in run["readings"].items()} | values
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def read_pixels(runs: Sequence[Path]) -> dict[str, dict]:
+    """Readings of pixels of finished runs, by label."""
+    made = {}
+    for run in runs:
+        result = read_result(run / "result.json")
+        values = {
+            name: over_families(result.readings[name].tasks) for name in PIXEL_READINGS if name in result.readings
+        }
+        made[label_of(result)] = {
+            "target": result.model.target,
+            "overall": result.overall.skill,
+            "readings": {name: round(each.value, 6) for name, each in values.items() if each is not None},
+        }
+    return made
+
+
+# Words
+
+
+def listed(items: Sequence[Model | str]) -> str:
+    """ "a, b and c"."""
+    names = [item if isinstance(item, str) else item.name for item in items]
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]])
+
+
+def counted(n: int, of: int, names: Sequence[Model | str] = ()) -> str:
+    """ "2 of 9 (a and b)"; "none of 9", "all 9"."""
+    if n in (0, of):
+        return f"none of {of}" if n == 0 else f"all {of}"
+    return f"{n} of {of}" + (f" ({listed(names)})" if names and n <= 4 else "")
+
+
+def comparisons(board: Board) -> list[str]:
+    """Sentences on which models are ahead of which baseline, and of their untrained copies."""
+    made = []
+    for target in BESIDE:
+        other = board.baseline(target)
+        if other is None or not board.models:
+            continue
+        gaps = {model: model.ahead_of(other) for model in board.models}
+        ahead = [f"{model.name} by {gap}" for model, gap in gaps.items() if sign(gap) > 0]
+        behind = [model for model, gap in gaps.items() if sign(gap) < 0]
+        losers = counted(len(behind), len(gaps), behind)
+        made.append(f"Ahead of {other.name} for sure: {listed(ahead) or 'none'}. Behind it: {losers}.")
+    pairs = [model for model in board.models if model.result.model.name in board.untrained]
+    if pairs:
+        better = [m for m in pairs if sign(m.ahead_of(board.untrained[m.result.model.name])) > 0]
+        worse = [m for m in pairs if m not in better]
+        text = f"Ahead of their own untrained copies for sure: {counted(len(better), len(pairs), better)}"
+        made.append(text + (f"; not {listed(worse)}." if 0 < len(worse) < len(pairs) else "."))
+    return made
+
+
+def margins(board: Board) -> str:
+    """Mean skill by family, and which models are below a frozen frame on an axis."""
+    families = list(board.models[0].result.by_family)
+    level = {name: float(np.mean([m.result.by_family[name].skill or 0 for m in board.models])) for name in families}
+    order = sorted(families, key=lambda name: -level[name])
+    made = f"Mean skill of the models by family: {listed([f'{name} {level[name]:.2f}' for name in order])}."
+    for axis, name in AXIS_NAMES.items():
+        spans = {m: m.result.axes[axis].interval for m in board.models if axis in m.result.axes}
+        below = [m for m, span in spans.items() if span is not None and span[1] < 0]
+        if below:
+            made += f" Below a frozen frame on {name} for sure: {counted(len(below), len(spans), below)}."
+    return made
+
+
+def laws_cell(model: Model, family: str) -> str:
+    """What a model does instead in one family."""
+    found = model.result.implied_worlds.get(family)
+    if found is None:
+        return "-"
+    share, phrases = f"{100 * found.share:.0f} %", " and ".join(law.phrase for law in found.laws)
+    if found.verdict == "named":
+        return f"**as if {phrases}** ({share})"
+    if found.verdict == "unsure":
+        return f"not sure: {phrases} ({share})"
+    if found.verdict == "lawful":
+        return "lawful"
+    nearest = " and ".join(law.short for law in found.laws)
+    return f"none; {nearest} {share}" if found.share >= 0.005 else "none"
+
+
+def laws_text(board: Board) -> list[str]:
+    """Sentences on the table of laws."""
+    cells = [(m, f, w) for m in board.models for f, w in m.result.implied_worlds.items()]
+    if not cells:
+        return []
+    none = [cell for cell in cells if cell[2].verdict == "no simple law"]
+    named = [cell for cell in cells if cell[2].verdict == "named"]
+    made = [
+        f"**No simple law** explains half of the motion that the true laws do not in "
+        f"{counted(len(none), len(cells))} cases (models and families)."
+    ]
+    if named:
+        made.append("A law is sure in " + listed([f"{f} of {m.name}" for m, f, _ in named]) + ".")
+    else:
+        made.append("A law is sure in no case: these models are wrong, but not as a world with one other constant is.")
+    best = max(none, key=lambda cell: cell[2].share, default=None)
+    if best is not None and best[2].laws:
+        model, family, world = best
+        made.append(
+            f"The nearest: {world.laws[0].short} explains {100 * world.share:.0f} % in {family} of {model.name}."
+        )
+    nearest = [world.laws[0].short for _, _, world in none if world.laws and world.share >= NEAR]
+    if nearest:
+        most = max(sorted(set(nearest)), key=nearest.count)
+        share = counted(nearest.count(most), len(nearest))
+        made.append(
+            f"Of the {len(nearest)} that explain {100 * NEAR:.0f} % or more, {share} "
+            f"{'is' if nearest.count(most) == 1 else 'are'} {most}."
+        )
+    velocity = board.baseline(VELOCITY)
+    if velocity is not None and velocity.result.implied_worlds:
+        worlds = velocity.result.implied_worlds
+        known = [family for family, world in worlds.items() if world.verdict == "named"]
+        made.append(
+            "The search has limits: of constant velocity, whose law is known, it is sure in "
+            f"{listed(known) or 'no family'} alone. A changed world explains no time in which a body is out of sight, "
+            "unless the body is seen again."
+        )
+    return made
+
+
+def hidden_text(board: Board, back: Mapping[Model, dict[str, Value]], found: Mapping[Model, Hidings]) -> list[str]:
+    """Sentences on what comes back from behind screens."""
+    ending = board.models[0].result.readings.get("permanence/return.returned")  # applies where something has to return
+    if ending is None:
+        return []
+    level = {m: float(np.mean([v.value for t, v in back[m].items() if t in ending.tasks])) for m in board.models}
+    best = max(level, key=lambda m: level[m])
+    made = [
+        f"The median model brings back {100 * median(level.values()):.0f} % of what has to return, as itself, in time "
+        f"and in place; the best, {best.name}, {100 * level[best]:.0f} %."
+    ]
+    middle = {t: median(back[m][t].value for m in board.models) for t in back[best]}
+    tasks = sorted(middle, key=lambda t: -middle[t])
+    made.append(
+        "Medians of the models by task: "
+        + listed([f"`{short(t)}` {100 * middle[t]:.0f} %" for t in tasks if t in ending.tasks])
+        + "."
+    )
+    made += [
+        f"In `{short(t)}`, where it is right that nothing comes out, the median is {100 * middle[t]:.0f} %: there, to "
+        "forget is right."
+        for t in tasks
+        if t not in ending.tasks
+    ]
+    gaps = {m: found[m].short_less_long() for m in board.models}
+    worse = [m for m, gap in gaps.items() if sign(gap) > 0]
+    low = [m for m in board.models if np.mean(np.concatenate([*found[m].right.values()])) < 0.1]
+    text = f"That longer hidings are worse is sure in {counted(len(worse), len(gaps), worse)}"
+    if worse:
+        text += f" (shorter less longer half: {listed([f'{m.name} {gaps[m]}' for m in worse])})"
+    made.append(f"{text}; {counted(len(low), len(gaps), low)} {lose(len(low))} more than nine of ten at any length.")
+    return made
+
+
+def lose(n: int) -> str:
+    return "loses" if n == 1 or not n else "lose"
+
+
+def horizon_text(board: Board) -> list[str]:
+    """Sentences on how far ahead motion is lawful."""
+    lawful = {m: m.result.lawful for m in board.models if m.result.lawful is not None}
+    known = {m: found.seconds for m, found in lawful.items() if found is not None and found.seconds is not None}
+    if not known:
+        return []
+    best, horizon = max(known, key=lambda m: known[m]), next(iter(lawful.values())).horizon
+    made = [
+        f"The best, {best.name}, is physical for {known[best]:.1f} s of {horizon:.1f} s, the median model for "
+        f"{median(known.values()):.1f} s."
+    ]
+    still = [m for m in known if m.result.lawful.references.get("constant-velocity")]
+    if still:
+        bound = still[0].result.lawful.references["constant-velocity"]
+        longer = [m for m in known if (lawful[m].interval or (0.0,))[0] > bound]
+        made.append(
+            f"Longer than constant velocity ({bound:.1f} s) for sure: {counted(len(longer), len(known), longer)}."
+        )
+    first: dict[str, list[float]] = {}
+    for model in board.models:
+        for family, found in model.result.first_breaks.items():
+            if found.median is not None:
+                first.setdefault(family, []).append(found.median)
+    if first:
+        spans = [f"{family} {median(values):.1f} s" for family, values in first.items()]
+        made.append(
+            f"Where a clip breaks at 0.03 diameters, it first does so after (median of the models) {listed(spans)}. A "
+            "body that is lost has no break."
+        )
+    return made
+
+
+def gaps_text(board: Board) -> list[str]:
+    """Sentences on what is lost outside the ranges of training."""
+    made = []
+    for axis, name in AXIS_NAMES.items():
+        found = {m: m.result.gaps["all"][axis] for m in board.models if axis in m.result.gaps.get("all", {})}
+        known = {m: Value(g.gap, g.interval) for m, g in found.items() if g.gap is not None and g.interval is not None}
+        worse = [m for m, gap in known.items() if sign(gap) > 0]
+        if known:
+            most = max(known, key=lambda m: known[m].value)
+            made.append(
+                f"On {name} {counted(len(worse), len(known), worse)} {lose(len(worse))} for sure, most {most.name}: "
+                f"{known[most]} of quality."
+            )
+    return made
+
+
+def pixels_text(correlations: Mapping[str, tuple[Value, int]]) -> list[str]:
+    """Sentences on looks beside physics."""
+    made = []
+    for name, (rho, n) in correlations.items():
+        verdict = {1: "go together", -1: "go against each other", 0: "are not shown to go together"}[sign(rho)]
+        made.append(f"`{name}` and overall skill {verdict}: rank correlation {rho} over {n} models.")
+    return made
+
+
+def parameters(model: Model) -> int | None:
+    """How many numbers its submitter says that it has."""
+    about = model.entry.path / "about.json"
+    return model.entry.about.submission.parameters if about.is_file() else None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that page and figures show."""
+
+    board: Board
+    back: Mapping[Model, dict[str, Value]]
+    hidings: Mapping[Model, Hidings]
+    pixels: Mapping[Model, dict[str, Value]]
+
+    def seconds(self, model: Model, reading: str) -> Value | None:
+        """A reading of a model, mean over families."""
+        found = model.result.readings.get(reading)
+        return None if found is None else over_families(found.tasks)
+
+    @property
+    def correlations(self) -> dict[str, tuple[Value, int]]:
+        """Rank correlation with overall skill and the number of models, by reading."""
+        made = {}
+        for name in PIXEL_READINGS:
+            known = [m for m in self.board.models if name in self.pixels[m]]
+            if len(known) >= 4:
+                rho = rank_correlation([self.pixels[m][name].value for m in known], [m.overall for m in known])
+                made[name] = rho, len(known)
+        return made
+
+
+def find(folder: Path) -> Findings:
+    """Read a board. Raises ValueError where it holds no model to speak of."""
+    board = read_board(folder)
+    if not board.models:
+        raise ValueError(f"{folder}: holds no entry of a model")
+    stored = json.loads(PIXELS.read_text(encoding="utf-8")) if PIXELS.is_file() else {}
+    back = {m: returns(m) for m in board.shown}
+    return Findings(
+        board,
+        back,
+        {m: hidings(m) for m in board.shown if m in board.models or m.target == MEMORY},
+        {m: pixels(m, stored) for m in board.shown},
+    )
+
+
+def page(found: Findings) -> str:
+    """The page as Markdown."""
+    board = found.board
+    results = [model.result for model in board.models]
+    trained: dict[int | None, list[Model]] = {}
+    for model in board.models:
+        trained.setdefault(model.result.model.card.get("training_clips"), []).append(model)
+    most_first = sorted(trained.items(), key=lambda item: -len(item[1]))
+    numbers = [n for m in board.models if (n := parameters(m)) is not None]
+    environment = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made = environment.get_template("findings.md.j2").render(
+        board=board,
+        suites=listed(sorted({f"`{r.suite.name}` {r.suite.version}{'-dev' * r.provisional}" for r in results})),
+        clips=listed(sorted({f"{r.suite.clips}" for r in results})),
+        sizes=listed(sorted({r.render_spec.replace("@", " px at ") + " frames/s" for r in results})),
+        contexts=listed(sorted({f"{r.context}" for r in results})),
+        tasks=listed(sorted({f"{len(r.suite.tasks)}" for r in results})),
+        budgets=[(listed(models), clips) for clips, models in most_first if clips],
+        sizes_of_networks=listed([f"{n:,}" for n in (min(numbers), max(numbers))] if numbers else []),
+        comparisons=comparisons(board),
+        margins=margins(board),
+        memory=board.baseline(MEMORY),
+        families=list(results[0].by_family),
+        laws_cell=laws_cell,
+        laws_rows=[m for m in board.shown if m in board.models or m.target == VELOCITY],
+        laws=laws_text(board),
+        hidden=hidden_text(board, found.back, found.hidings),
+        hidden_clips=sum(map(len, found.hidings[board.models[0]].seconds.values())),
+        horizon=horizon_text(board),
+        gaps=gaps_text(board),
+        pixels=pixels_text(found.correlations),
+        has_pixels=bool(found.correlations),
+        stochastic=[m for m in board.models if m.result.model.card.get("stochastic")],
+        samples=max(r.counts.samples for r in results),
+        listed=listed,
+    )
+    return "\n".join(line.rstrip() for line in made.splitlines()) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("board", type=Path, nargs="?", default=Path("board"))
+    parser.add_argument("--pixels", type=Path, nargs="+", default=[])
+    options = parser.parse_args()
+    if options.pixels:
+        made = dict(sorted(read_pixels(options.pixels).items()))
+        PIXELS.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    from findings_draw import draw
+
+    found = find(options.board)
+    PAGE.write_text(page(found), encoding="utf-8")
+    for path in draw(found, IMAGES):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

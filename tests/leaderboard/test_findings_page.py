@@ -1,0 +1,88 @@
+"""The page on what each kind gets wrong: its words follow from the numbers of a board."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from core_tables import MakeRun
+
+from physbench.leaderboard.entry import add
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+BOARD = ROOT / "board"
+
+
+@pytest.fixture
+def findings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "figures"))
+    return import_module("findings")
+
+
+def as_target(run: RunFolder, target: str) -> RunFolder:
+    document = json.loads(run.manifest.read_text(encoding="utf-8"))
+    document["model"]["target"] = target
+    write_json(run.manifest, document)
+    return run
+
+
+@pytest.mark.usefixtures("plain_reports")
+def test_the_words_follow_the_numbers(
+    findings: ModuleType, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "hidden_seconds", lambda row, spec, context: 0.5)
+    monkeypatch.setattr(findings, "DRAWS", 200)
+    place = tmp_path / "board"
+    add(make_run("large", 0.6), place, resamples=200)
+    add(make_run("small", 0.2, seed=2), place, resamples=200)
+    add(as_target(make_run("constant-velocity", 0.4, seed=3), "baseline:constant-velocity"), place, resamples=200)
+    found = findings.find(place)
+    assert [model.label for model in found.board.shown] == ["large", "constant-velocity", "small"]
+    page = findings.page(found)
+    assert re.search(
+        r"^Ahead of constant velocity for sure: `large` by 0\.\d\d \[.{10}\]\. Behind it: 1 of 2 \(`small`\)\.",
+        page,
+        re.M,
+    )
+    assert "2 small world models" in page and "Ahead of memory" not in page and "untrained" not in page
+    drawn = [path.name for path in import_module("findings_draw").draw(found, tmp_path)]
+    assert drawn == [f"findings-{name}.svg" for name in ("skill", "hidden", "horizon", "ranges")]
+
+
+def test_shares_and_their_difference(findings: ModuleType) -> None:
+    """56 of 70 less 48 of 80: 0.2 [0.0524, 0.3339] (Newcombe 1998, Statist. Med. 17, 873, table II a, method 10)."""
+    gap = findings.less(findings.wilson(56, 70), findings.wilson(48, 80))
+    assert gap.value == pytest.approx(0.2)
+    assert gap.interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_the_mean_of_independent_numbers(findings: ModuleType) -> None:
+    """n numbers with the half-width h each have a mean with h / sqrt(n); one without an interval takes it away."""
+    values = [findings.Value(value, (value - 0.2, value + 0.2)) for value in (0.0, 1.0, 2.0, 3.0)]
+    assert findings.mean_of(values).interval == pytest.approx((1.4, 1.6))
+    assert findings.mean_of([*values, findings.Value(4.0, None)]).interval is None
+
+
+def test_the_rank_correlation_of_equal_orders_is_1(findings: ModuleType) -> None:
+    rho = findings.rank_correlation([1, 2, 30, 400, 401], [0.1, 0.2, 0.3, 0.4, 0.9])
+    assert rho.value == pytest.approx(1) and rho.interval == pytest.approx((1, 1))
+    assert findings.rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]).value == pytest.approx(-1)
+
+
+def test_counts_in_words(findings: ModuleType) -> None:
+    assert findings.counted(0, 9) == "none of 9"
+    assert findings.counted(9, 9) == "all 9"
+    assert findings.counted(2, 9, ["a", "b"]) == "2 of 9 (a and b)"
+    assert findings.listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.skipif(not (BOARD / "entries").is_dir(), reason="this checkout has no board")
+def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
+    """`python docs/figures/findings.py` writes it again."""
+    assert findings.PAGE.read_text(encoding="utf-8") == findings.page(findings.find(BOARD))
