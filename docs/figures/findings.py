@@ -571,7 +571,7 @@ def page(found: Findings) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("board", type=Path, nargs="?", default=Path("board"))
+    parser.add_argument("board", type=Path, nargs="?", default=Path(__file__).parents[2] / "board")
     parser.add_argument("--pixels", type=Path, nargs="+", default=[])
     options = parser.parse_args()
     if options.pixels:

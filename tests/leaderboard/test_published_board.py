@@ -42,3 +42,14 @@ def test_the_board_is_built_from_its_entries(tmp_path: Path) -> None:
         assert entry.about.badge != "self-reported" and entry.about.rollouts == len(whole.rows), entry.name
         assert all((entry.path / name).is_file() for name in PACKED_FILES)
         assert entry.report.read_text(encoding="utf-8").count("data:image/webp") > 20, "clips beside the truth"
+
+
+def test_each_model_is_ahead_of_its_untrained_copy() -> None:
+    """What the board is to show, of those whose copies are on it."""
+    by_target = {entry.result.model.target: entry.result.overall for entry in present(BOARD)}
+    copies = [target for target in by_target if target.startswith("untrained:")]
+    assert copies
+    for target in copies:
+        trained, untrained = by_target[target.replace("untrained:", "reference:")], by_target[target]
+        assert trained.interval is not None and untrained.interval is not None
+        assert trained.interval[0] > untrained.interval[1], target
