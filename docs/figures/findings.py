@@ -36,6 +36,7 @@ HERE = Path(__file__).parent
 PAGE, IMAGES, PIXELS = HERE.parent / "findings.md", HERE.parent / "images", HERE / "findings.json"
 VELOCITY, MEMORY = "baseline:constant-velocity", "baseline:memory"
 BESIDE = (VELOCITY, MEMORY, "baseline:physicist")  # shown beside the models: the oracle is 1 and a frozen frame 0
+ARTICLES = {MEMORY: "a ", "baseline:physicist": "the "}
 ONE_HIDDEN = ("occlusion/screen-pass-v1", "occlusion/screen-lift-v1")  # one body, hidden once, that has to return
 PIXEL_READINGS = {
     "appearance/persistence-skill": "nearer to the recorded pixels than a frozen frame within 0.5 s, share",
@@ -82,7 +83,9 @@ class Model:
     @property
     def name(self) -> str:
         """Its name in a text: models as code, baselines as words."""
-        return self.label.replace("-", " ") if self.target.startswith("baseline:") else f"`{self.label}`"
+        if not self.target.startswith("baseline:"):
+            return f"`{self.label}`"
+        return ARTICLES.get(self.target, "") + self.label.replace("-", " ")
 
     @property
     def overall(self) -> float:
@@ -310,7 +313,9 @@ def comparisons(board: Board) -> list[str]:
     if pairs:
         better = [m for m in pairs if sign(m.ahead_of(board.untrained[m.result.model.name])) > 0]
         worse = [m for m in pairs if m not in better]
-        text = f"Ahead of their own untrained copies for sure: {counted(len(better), len(pairs), better)}"
+        text = (
+            f"Ahead of its own untrained copy for sure: {counted(len(better), len(pairs), better)} that have one here"
+        )
         made.append(text + (f"; not {listed(worse)}." if 0 < len(worse) < len(pairs) else "."))
     return made
 
@@ -334,7 +339,7 @@ def laws_cell(model: Model, family: str) -> str:
     found = model.result.implied_worlds.get(family)
     if found is None:
         return "-"
-    share, phrases = f"{100 * found.share:.0f} %", " and ".join(law.phrase for law in found.laws)
+    share, phrases = f"{100 * found.share:.0f}\N{NO-BREAK SPACE}%", " and ".join(law.phrase for law in found.laws)
     if found.verdict == "named":
         return f"**as if {phrases}** ({share})"
     if found.verdict == "unsure":
@@ -353,8 +358,8 @@ def laws_text(board: Board) -> list[str]:
     none = [cell for cell in cells if cell[2].verdict == "no simple law"]
     named = [cell for cell in cells if cell[2].verdict == "named"]
     made = [
-        f"**No simple law** explains half of the motion that the true laws do not in "
-        f"{counted(len(none), len(cells))} cases (models and families)."
+        f"In {counted(len(none), len(cells))} cases (models and families) **no simple law** explains half of the "
+        "motion that the true laws do not."
     ]
     if named:
         made.append("A law is sure in " + listed([f"{f} of {m.name}" for m, f, _ in named]) + ".")
@@ -369,10 +374,10 @@ def laws_text(board: Board) -> list[str]:
     nearest = [world.laws[0].short for _, _, world in none if world.laws and world.share >= NEAR]
     if nearest:
         most = max(sorted(set(nearest)), key=nearest.count)
-        share = counted(nearest.count(most), len(nearest))
+        count = nearest.count(most)
         made.append(
-            f"Of the {len(nearest)} that explain {100 * NEAR:.0f} % or more, {share} "
-            f"{'is' if nearest.count(most) == 1 else 'are'} {most}."
+            f"Of the {len(nearest)} that explain {100 * NEAR:.0f} % or more, {count} "
+            f"{'is' if count == 1 else 'are'} {most}."
         )
     velocity = board.baseline(VELOCITY)
     if velocity is not None and velocity.result.implied_worlds:
@@ -552,6 +557,7 @@ def page(found: Findings) -> str:
         comparisons=comparisons(board),
         margins=margins(board),
         memory=board.baseline(MEMORY),
+        physicist=board.baseline("baseline:physicist"),
         families=list(results[0].by_family),
         laws_cell=laws_cell,
         laws_rows=[m for m in board.shown if m in board.models or m.target == VELOCITY],

@@ -10,17 +10,19 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MultipleLocator
 from methodology_draw import AMBER, BLUE, GREEN, GREY, INK, LINE, RED, SOFT, STYLE
 
 if TYPE_CHECKING:
     from findings import Findings, Model
 
 BIG = STYLE | {"font.size": 10.5, "axes.titlesize": 10.5, "xtick.labelsize": 9, "ytick.labelsize": 10.5}
+WIDTH = 9.6  # inches
 AXES = {"consistency": "consistency", "permanence": "permanence", "drift": "drift"}
 LOOKS = {
     "appearance/persistence-skill": "persistence-skill",
-    "drift/background": "background, levels of 255",
-    "drift/sharpness": "sharpness over that of truth",
+    "drift/background": "change of background",
+    "drift/sharpness": "sharpness, truth 1",
 }
 TASK_COLOURS = (BLUE, AMBER, GREEN, RED)
 
@@ -74,7 +76,7 @@ def skill(found: Findings) -> Any:
         figure, axes = plt.subplots(
             1,
             4 + len(families),
-            figsize=(11.5, 1.2 + 0.36 * len(models)),
+            figsize=(WIDTH, 1.2 + 0.36 * len(models)),
             sharey=True,
             sharex=True,
             layout="constrained",
@@ -106,7 +108,7 @@ def hidden(found: Findings) -> Any:
         figure, axes = plt.subplots(
             lines,
             columns,
-            figsize=(11.5, 0.8 + 2.2 * lines),
+            figsize=(WIDTH, 0.8 + 2.2 * lines),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -120,12 +122,13 @@ def hidden(found: Findings) -> Any:
                 for time, (_, share) in zip(times, parts, strict=True):
                     axis.plot([time, time], share.interval, color=colour, lw=2, alpha=0.4, solid_capstyle="round")
                 axis.plot(times, shares, marker, ls="-", lw=1.3, ms=5.5, color=colour, label=task.split("/")[1][:-3])
-            axis.set_title(model.label, loc="center", color=INK if model in found.board.models else GREY)
+            axis.set_title(model.label, loc="center", fontsize=9.5, color=INK if model in found.board.models else GREY)
         for axis in list(axes.flat)[len(models) :]:
             axis.axis("off")
         axes[0, 0].set_ylim(-0.04, 1.04)
         axes[0, 0].set_yticks([0, 0.5, 1], ["0", "½", "all"])
         axes[0, 0].set_xlim(0.15, None)
+        axes[0, 0].xaxis.set_major_locator(MultipleLocator(0.2))
         figure.supxlabel("time for which ground truth hides the body, s", fontsize=10, color=SOFT)
         figure.supylabel("comes back as it should", fontsize=10, color=SOFT)
         handles, names = axes[0, 0].get_legend_handles_labels()
@@ -137,7 +140,7 @@ def horizon(found: Findings) -> Any:
     """How long motion is lawful, how long it is near the recorded future, and how strongly laws are broken."""
     models = found.board.shown
     with plt.rc_context(BIG):
-        figure, axes = plt.subplots(1, 3, figsize=(11.5, 1.3 + 0.36 * len(models)), sharey=True, layout="constrained")
+        figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 1.3 + 0.36 * len(models)), sharey=True, layout="constrained")
         rows_of(figure, axes, models, found)
         for y, model in enumerate(models):
             colour, result = BLUE if model in found.board.models else GREY, model.result
@@ -156,10 +159,10 @@ def horizon(found: Findings) -> Any:
             if result.strength is not None and result.strength.all.median is not None:
                 dot(axes[2], y, result.strength.all.median, result.strength.all.quartiles, colour)
         axes[0].set_title("physical for, s", loc="center")
-        axes[1].set_title("near the recorded future for, s", loc="center")
-        axes[2].set_title("strength of violation, diameters", loc="center")
+        axes[1].set_title("near the recorded future, s", loc="center")
+        axes[2].set_title("strength, diameters", loc="center")
         axes[2].set(xscale="log", xlim=(0.008, 2.4))
-        axes[2].set_xticks([0.01, 0.03, 0.1, 0.3, 1, 2], ["0.01", "0.03", "0.1", "0.3", "1", "2: lost"])
+        axes[2].set_xticks([0.01, 0.03, 0.1, 0.3, 2], ["0.01", "0.03", "0.1", "0.3", "2: lost"])
         axes[2].minorticks_off()
     return figure
 
@@ -169,7 +172,7 @@ def ranges(found: Findings) -> Any:
     models, used = [m for m in found.board.shown if "all" in m.result.gaps], set()
     with plt.rc_context(BIG):
         figure, axes = plt.subplots(
-            1, 3, figsize=(11.5, 1.6 + 0.36 * len(models)), sharey=True, sharex=True, layout="constrained"
+            1, 3, figsize=(WIDTH, 1.6 + 0.36 * len(models)), sharey=True, sharex=True, layout="constrained"
         )
         rows_of(figure, axes, models, found)
         for axis, (name, title) in zip(axes, AXES.items(), strict=True):
@@ -201,13 +204,14 @@ def pixels(found: Findings) -> Any:
     models = [m for m in found.board.shown if found.pixels[m]]
     with plt.rc_context(BIG):
         figure, axes = plt.subplots(
-            1, 1 + len(names), figsize=(11.5, 1.5 + 0.36 * len(models)), sharey=True, layout="constrained"
+            1, 1 + len(names), figsize=(WIDTH, 1.5 + 0.36 * len(models)), sharey=True, layout="constrained"
         )
         rows_of(figure, axes, models, found)
         axes[0].set_title("overall skill", loc="center", fontweight="bold")
         axes[0].axvline(0, color=GREY, lw=0.8)
         for axis, name in zip(axes[1:], names, strict=True):
-            axis.set_title(f"{LOOKS[name]}\nrank correlation {found.correlations[name][0]}", loc="center", fontsize=9.5)
+            rho = found.correlations[name][0]
+            axis.set_title(f"{LOOKS[name]}\nrank correlation\n{rho}", loc="center", fontsize=9.5)
         for y, model in enumerate(models):
             colour = BLUE if model in found.board.models else GREY
             dot(axes[0], y, model.overall, model.result.overall.interval, colour)
