@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from physbench.clips.suite import suite_label
 from physbench.leaderboard.entry import Entry
 from physbench.leaderboard.ranking import Rank
 from physbench.results import number_format
@@ -26,7 +25,7 @@ def bibtex(found: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
 
 def _item(entry: Entry, rank: Rank | None) -> str:
     result, about = entry.result, entry.about
-    suite = suite_label(result.suite.name, result.suite.version, result.provisional)
+    suite = result.suite_label
     skill = (
         f"overall skill {number_format.fixed(result.overall.skill)} {number_format.bracket(result.overall.interval)}"
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from physbench.clips.suite import suite_label
 from physbench.leaderboard.entry import Entry, describe
 from physbench.leaderboard.ranking import Array, ResampledSkill
 from physbench.report.page_environment import page_environment
@@ -42,10 +41,9 @@ def compare_page(
         "families": list(first.by_family),
         "tasks": list(first.tasks),
     }
-    words = suite_label(first.suite.name, first.suite.version, first.provisional)
     environment = page_environment("physbench.leaderboard")
     return environment.get_template("compare.html.j2").render(
-        document=document, suite_words=words, clips=first.suite.clips
+        document=document, suite_words=first.suite_label, clips=first.suite.clips
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from physbench.clips.suite import suite_label
 from physbench.errors import UsageError
 from physbench.leaderboard.bibtex import bibtex
 from physbench.leaderboard.compare_page import compare_page
@@ -303,7 +302,7 @@ def _page(
         families=list(result.families),
         states=answers_states(result.model.card),
         suite=result.suite,
-        suite_words=_suite_words(result),
+        suite_words=result.suite_label,
         provisional=result.provisional,
         percent=percent,
         least_video_side=LEAST_VIDEO_SIDE,
@@ -318,10 +317,6 @@ def figures(tables: Tables, differences: Sequence[LookDifference] = ()) -> tuple
     by_entry = {each.entry: each for each in differences}
     records = [_record(table, row, by_entry.get(row.entry.name)) for table, rows in tables.items() for row in rows]
     return list(records[0]), [list(record.values()) for record in records]
-
-
-def _suite_words(result: ResultDocument) -> str:
-    return suite_label(result.suite.name, result.suite.version, result.provisional)
 
 
 def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None) -> dict[str, object]:
@@ -355,7 +350,7 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
         "chained": result.model.chained,
         "clips": result.counts.clips,
         "failed": result.counts.failed,
-        "suite": _suite_words(result),
+        "suite": result.suite_label,
         "badge": about.badge,
         "rollouts_seen": about.rollouts,
         "date": about.date or None,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from physbench.clips.clip import Row
-from physbench.clips.suite import suite_label
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import said
 from physbench.expectation.expectation_text import mean_of, noticed, table_cells
@@ -65,7 +64,7 @@ def write_expectation_page(
     environment = page_environment("physbench.report", drawn=Markup, fixed=fixed)
     text = environment.get_template("expectation.html.j2").render(
         document=document,
-        suite=suite_label(document.suite.name, document.suite.version, document.provisional),
+        suite=document.suite_label,
         result=result,
         kinds=kinds_table(result),
         controls=controls_table(result),

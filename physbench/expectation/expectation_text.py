@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from physbench.clips.suite import suite_label
 from physbench.expectation.expectation_readings import size_text
 from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult, ObserverResult, PairShare
 from physbench.results.number_format import ascii_minus, bracket, counted, fixed, joined, number
@@ -83,7 +82,7 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     result = document.expectation
     assert result is not None
     console.print()
-    suite = suite_label(document.suite.name, document.suite.version, document.provisional)
+    suite = document.suite_label
     head = f"  {suite}, {counted(result.everything.pairs, 'pair')}, {document.render_spec}"
     console.print(Text(document.model.name, style="bold").append(head, style="dim"))
     if document.note:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from physbench import __version__
+from physbench.clips.suite import suite_label
 from physbench.errors import UsageError
 from physbench.results.expectation_schema import ExpectationResult
 from physbench.results.schema_parts import (
@@ -359,6 +360,11 @@ class ResultDocument(Record):
         default=None, description="Surprise at impossible events; null on every suite but `expectation`."
     )
     speed: Speed = Field(description="Speed and memory.")
+
+    @property
+    def suite_label(self) -> str:
+        """The suite with its version."""
+        return suite_label(self.suite.name, self.suite.version, self.provisional)
 
     @property
     def look(self) -> str:
