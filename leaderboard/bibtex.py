@@ -10,9 +10,13 @@ from physbench.leaderboard.ranking import Rank
 from physbench.results import number_format
 
 SPECIAL = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "{": r"\textbraceleft{}",  # BibTeX counts braces, whatever stands before them
+    "}": r"\textbraceright{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
     **{sign: f"\\{sign}" for sign in "#$%&_"},
-}  # fmt: skip
+}
 
 
 def bibtex(found: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
@@ -34,14 +38,16 @@ def _item(entry: Entry, rank: Rank | None) -> str:
     fields = {
         "title": f"{{{_escaped(result.model.name)} on physbench {_escaped(suite)}}}",
         "author": f"{{{_escaped(about.submission.submitter)}}}" if about.submission.submitter else "",
-        "year": about.date[:4],
+        "year": about.date[:4] if re.fullmatch(r"\d{4}-\d\d-\d\d", about.date) else "",
+        "howpublished": "{physbench board, entry " + entry.name + "}",
         "note": _escaped(f"{skill}, {place}, {about.badge}"),
-        "url": links.get("paper") or links.get("code") or "",
+        "url": (links.get("paper") or links.get("code") or "").replace("{", "%7B").replace("}", "%7D"),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     return "\n".join([f"@misc{{physbench:{entry.name},", *lines, "}\n"])
 
 
 def _escaped(text: str) -> str:
-    """The text for TeX: its own signs escaped, in ASCII dashes."""
+    """The text for TeX, in one line: its own signs escaped, in ASCII dashes."""
+    text = " ".join(text.split())
     return re.sub(r"[\\{}~^#$%&_]", lambda sign: SPECIAL[sign[0]], text.replace("–", "--").replace("−", "-"))

@@ -22,7 +22,7 @@ from physbench.results.schema import ResultDocument
 from physbench.world.scene import PLAIN
 
 SUITE = "core"
-COMPARISON = ("baseline:", "saboteur:", "untrained:")  # targets that come with physbench, and take no rank
+COMPARISON = ("baseline:", "saboteur:", "untrained:")  # targets that take no rank
 VIDEOS = "videos:"
 A_MODEL = "a model of its own"
 

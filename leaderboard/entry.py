@@ -281,20 +281,14 @@ def _write_about(entry: Path, about: About) -> None:
 
 
 def unpack(entry: Entry) -> None:
-    """Write report and result of an entry for readers. Raises UsageError where a file is not what was added."""
-    for name, known in entry.about.files.items():
-        path = entry.path / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != known:
-            raise UsageError(f"{path}: is not the file that was added. Add the run again, or remove {entry.path}.")
+    """Write report and result of an entry for readers. Raises UsageError where they are damaged."""
     for name in PACKED_FILES:
         path = entry.path / f"{name}{PACKED}"
-        if path.name in entry.about.files:
-            try:
-                write_text(entry.path / name, read_packed(path).decode("utf-8"))
-            except (OSError, ValueError, UsageError) as error:
-                raise UsageError(
-                    f"{path}: cannot be read ({error}). Add the run again, or remove {entry.path}."
-                ) from error
+        try:
+            text = read_packed(path).decode("utf-8")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {entry.path}.") from error
+        write_text(entry.path / name, text)
 
 
 def _ranked_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,7 @@ excludes 0, so that with 95 % confidence the true rank lies between 1 + those ah
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-SAME = 1e-6  # of a skill
 
 
 @dataclass(frozen=True)
@@ -84,29 +82,6 @@ def entry_skill(tables: dict[str, pd.DataFrame], result: ResultDocument, resampl
 def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
     """What each task counted as, by axis."""
     return {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
-
-
-def other_figures(tables: dict[str, pd.DataFrame], result: ResultDocument) -> Iterator[str]:
-    """Skills of a result that do not follow from its headline qualities, in words: overall, axes, families and tasks.
-
-    tables: as of `resampled_skill`.
-    """
-    axes = asked_axes(result.model.card)
-    qualities = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"], axes)
-    means = task_means(qualities.means(), qualities.counts())
-    here = skills(means, kinds(qualities, kinds_of(result)), 0, slice(1, 3))
-    pairs = [("overall", result.overall.skill, float(here.overall))]
-    pairs += [
-        (f"overall of {family}", said.skill, float(here.family[family])) for family, said in result.by_family.items()
-    ]
-    for a, axis in enumerate(axes):
-        pairs.append((axis, result.axes[axis].skill, float(here.axis[a])))
-        pairs += [
-            (f"{axis} of {task}", said[axis].skill, float(here.task[task][a])) for task, said in result.tasks.items()
-        ]
-    for name, said, found in pairs:
-        if (said is None) != math.isnan(found) or (said is not None and abs(said - found) > SAME):
-            yield f"{name} is {said}, and {found:.6f} from the clips"
 
 
 def rank(entries: Sequence[ResampledSkill]) -> tuple[Rank, ...]:

@@ -12,15 +12,15 @@ from urllib.parse import quote
 
 from physbench.errors import UsageError
 from physbench.leaderboard.bibtex import bibtex
+from physbench.leaderboard.check_entries import check_entries
 from physbench.leaderboard.compare_page import compare_page
 from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
-from physbench.leaderboard.entry import Entry, describe, entries, present, unpack, unpublished
+from physbench.leaderboard.entry import Entry, describe, entries, present, unpublished
 from physbench.leaderboard.look_differences import LookDifference, look_differences
 from physbench.leaderboard.ranking import (
     Rank,
     ResampledSkill,
     entry_skill,
-    other_figures,
     rank,
     resampled_skill,
 )
@@ -209,10 +209,8 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     Raises UsageError where there are no entries, or one is not what was added.
     """
     found = entries(board)
-    for entry in found:
-        unpack(entry)
-        for said in other_figures(entry.tables(), entry.result):
-            raise UsageError(f"{entry.path}: {said}. Add the run again, or remove it.")
+    check_entries(board, found)
+    note = note_of(board)
     resampled = {entry.name: entry_skill(entry.tables(), entry.result, resamples) for entry in found}
     tables = _ranked(found, lambda entry: resampled[entry.name], report_in_board, None)
     freed = ranked_with_free_constants(found, resamples)
@@ -226,7 +224,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     write_json(board / "board.json", [dict(zip(columns, row, strict=True)) for row in rows])
     path = board / "index.html"
     downloads = ("board.csv", "board.json", BIBTEX)
-    write_text(path, _page(found, tables, freed, differences, downloads, COMPARE, note_of(board)))
+    write_text(path, _page(found, tables, freed, differences, downloads, COMPARE, note))
     return path
 
 

@@ -421,7 +421,7 @@ def hidden_text(board: Board, back: Mapping[Model, dict[str, Value]], found: Map
     text = f"That longer hidings are worse is sure in {counted(len(worse), len(gaps), worse)}"
     if worse:
         text += f" (shorter less longer half: {listed([f'{m.name} {gaps[m]}' for m in worse])})"
-    made.append(f"{text}; {counted(len(low), len(gaps), low)} {lose(len(low))} more than nine of ten at any length.")
+    made.append(f"{text}; {counted(len(low), len(gaps), low)} {lose(len(low))} more than nine of ten in all.")
     return made
 
 

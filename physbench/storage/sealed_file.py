@@ -33,6 +33,7 @@ SEAL_MARK = b"physbench-sha256:"
 DIGITS = 64
 EMPTY_SEAL = SEAL_MARK + b"0" * DIGITS  # what a writer puts in the place of the hash
 PACKED = ".gz"
+MOST_UNPACKED = 1 << 26  # bytes of a packed file
 SEAL = "seal"  # the key in a JSON object, and in the metadata of a table
 SEAL_SCHEMA = {
     "type": "string",
@@ -110,11 +111,15 @@ def read_sealed(path: Path, *, required: bool = True) -> bytes:
 
 
 def read_packed(path: Path) -> bytes:
-    """The content of a file of gzip. Raises OSError or DamagedFileError."""
+    """The content of a file of gzip. Raises OSError or DamagedFileError, also where it is larger than any of ours."""
     try:
-        return gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            content = file.read(MOST_UNPACKED + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DamagedFileError(f"it is no whole file of gzip ({error})") from error
+    if len(content) > MOST_UNPACKED:
+        raise DamagedFileError(f"it holds more than {MOST_UNPACKED >> 20} MB")
+    return content
 
 
 def write_sealed_json(path: Path, document: Mapping[str, Any], *, indent: int = 1, allow_nan: bool = False) -> None:

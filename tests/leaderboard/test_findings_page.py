@@ -50,7 +50,7 @@ def test_the_words_follow_the_numbers(
         page,
         re.M,
     )
-    assert "2 small world models" in page and "Ahead of memory" not in page and "untrained" not in page
+    assert "2 small world models" in page and "Ahead of a memory" not in page and "untrained" not in page
     drawn = [path.name for path in import_module("findings_draw").draw(found, tmp_path)]
     assert drawn == [f"findings-{name}.svg" for name in ("skill", "hidden", "horizon", "ranges")]
 

@@ -309,48 +309,105 @@ def test_baselines_take_no_rank_and_trained_references_do(make_run: MakeRun, tmp
     }
 
 
-def changed_number(entry: Entry) -> None:
-    """Another overall skill in result.json."""
-    document = json.loads(read_packed(entry.path / "result.json.gz"))
-    document["overall"]["skill"] += 0.01
-    write_packed(entry.path / "result.json.gz", json.dumps(document))
+def in_result(change: Callable[[dict], object]) -> Callable[[Entry], None]:
+    """Change the result of an entry."""
+
+    def changed(entry: Entry) -> None:
+        document = json.loads(read_packed(entry.path / "result.json.gz"))
+        change(document)
+        write_packed(entry.path / "result.json.gz", json.dumps(document))
+
+    return changed
 
 
-def changed_quality(entry: Entry) -> None:
-    """One quality of one clip is another."""
-    path = entry.path / "headlines.parquet"
-    table = pd.read_parquet(path)
-    row = table.index[(table["source"] == "model") & table["quality"].notna()][0]
-    table.loc[row, "quality"] = 1 - table.loc[row, "quality"]
-    table.to_parquet(path, index=False)
+def in_table(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Entry], None]:
+    """Change the qualities of an entry."""
+
+    def changed(entry: Entry) -> None:
+        path = entry.path / "headlines.parquet"
+        change(pd.read_parquet(path)).to_parquet(path, index=False)
+
+    return changed
+
+
+def scaled(source: str, factor: float) -> Callable[[Entry], None]:
+    return in_table(
+        lambda table: table.assign(quality=table["quality"].where(table["source"] != source, table["quality"] * factor))
+    )
+
+
+HIGHER = in_result(lambda document: document["overall"].update(skill=document["overall"]["skill"] + 0.01))
+GUARD = {"kind": "guard"}
 
 
 @pytest.mark.parametrize(
     ("change", "hashed", "said"),
     [
-        (changed_number, False, "result.json.gz: is not the file that was added"),
-        (changed_quality, False, "headlines.parquet: is not the file that was added"),
-        (changed_number, True, "overall is 0.5979"),
-        (changed_quality, True, "from the clips"),
+        (HIGHER, False, "result.json.gz is not the file that was added"),
+        (scaled("model", 0.9), False, "headlines.parquet is not the file that was added"),
+        (lambda entry: (entry.path / "report.html.gz").unlink(), False, "report.html.gz is not the file"),
+        (lambda entry: (entry.path / "result.json.gz").unlink(), False, "holds no result.json.gz"),
+        (lambda entry: (entry.path / "more.html").touch(), False, "holds more.html, which no entry has"),
+        (lambda entry: entry.path.rename(entry.path.with_name("other-1")), False, "is a result of first-"),
+        (HIGHER, True, "overall is 0.5979"),
+        (scaled("model", 0.9), True, "from the clips"),
+        (scaled("model", 5), True, "model has a quality outside of 0 to 1"),
+        (scaled("truth", 0.9), True, "its truth is not that of"),
+        (
+            in_table(lambda table: pd.concat([table, table[table["source"] == "model"]])),
+            True,
+            "model has a reading twice",
+        ),
+        (
+            in_table(lambda table: table[(table["clip"] != table["clip"][0]) | (table["source"] != "model")]),
+            True,
+            "model has 447 clips, the suite 448",
+        ),
+        (in_table(lambda table: table[table["source"] != "truth"]), True, "its truth is not that of"),
+        (in_table(lambda table: table.assign(quality="high")), True, "do not belong together"),
+        (in_result(lambda document: document["by_family"].clear()), True, "overall is made of"),
+        (in_result(lambda document: document["tasks"].popitem()), True, "tasks, the suite 14"),
+        (
+            in_result(lambda document: document["tasks"]["orbits/kepler-v1"]["drift"].update(GUARD)),
+            True,
+            "drift of orbits/kepler-v1 counts as guard, and is informative",
+        ),
+        (
+            in_result(lambda document: document["families"]["orbits"]["drift"].update(skill=0.99)),
+            True,
+            "drift of orbits is 0.99",
+        ),
+        (in_result(lambda document: document["suite"].update(version=99)), True, "another version of core"),
+        (in_result(lambda document: document["model"].update(target="reference:x")), True, "is a result of first-"),
         (lambda entry: (entry.path / "report.html.gz").write_bytes(b"torn"), True, "report.html.gz: cannot be read"),
-        (lambda entry: (entry.path / "report.html.gz").unlink(), False, "report.html.gz: is not the file"),
     ],
 )
 def test_one_changed_number_of_an_entry_builds_no_board(
     make_run: MakeRun, tmp_path: Path, change: Callable[[Entry], None], hashed: bool, said: str
 ) -> None:
-    """Neither what damage does, nor what somebody does who makes the hashes again: figures follow from the clips."""
+    """Neither what damage does, nor a skill that somebody changes who makes the hashes again."""
     board = tmp_path / "board"
-    entry = add(make_run("toy", 0.6), board, resamples=FEW)
+    entry = add(make_run("first", 0.6), board, resamples=FEW)
+    add(make_run("a second", 0.4), board, resamples=FEW)
     build(board, resamples=FEW)
     change(entry)
     if hashed:
         about = entry.path / "about.json"
-        files = {
-            name: sha256((entry.path / name).read_bytes()).hexdigest() for name in read_sealed_json(about)["files"]
-        }
+        named = read_sealed_json(about)["files"]
+        files = {name: sha256((entry.path / name).read_bytes()).hexdigest() for name in named}
         write_sealed_json(about, read_sealed_json(about) | {"files": files})
     with pytest.raises(UsageError, match=said):
+        build(board, resamples=FEW)
+
+
+@pytest.mark.parametrize("files", [{}, {"result.json.gz": "0"}])
+def test_an_entry_does_not_choose_which_files_are_checked(
+    make_run: MakeRun, tmp_path: Path, files: dict[str, str]
+) -> None:
+    board = tmp_path / "board"
+    about = add(make_run("toy", 0.6), board, resamples=FEW).path / "about.json"
+    write_sealed_json(about, read_sealed_json(about) | {"files": files})
+    with pytest.raises(UsageError, match=r"about\.json names other files than an entry has: headlines\.parquet"):
         build(board, resamples=FEW)
 
 
@@ -488,7 +545,11 @@ def test_any_two_entries_are_compared_and_can_be_cited(make_run: MakeRun, tmp_pa
     (first, second), (equals,) = document["differences"]["overall"]
     assert first[1] > 0 and second[1] > 0 and equals[1] < 0 < equals[2]
     cited = (board / "board.bib").read_text(encoding="utf-8")
-    assert cited.count("@misc{physbench:") == 3 and r"b\_50\% on physbench" in cited and r"A. \{Author\} \& B" in cited
+    assert (
+        cited.count("@misc{physbench:") == 3
+        and r"b\_50\% on physbench" in cited
+        and r"A. \textbraceleft{}Author\textbraceright{} \& B" in cited
+    )
     (board / "note.txt").write_bytes(b"\xff")
     with pytest.raises(UsageError, match=r"note\.txt: cannot be read"):
         build(board, resamples=FEW)
