@@ -34,6 +34,7 @@ HEADLINES = (
 SEES, BLIND = 0.945, 0.6  # AUROC: at least, in every family; at most, in every one
 KINDS = ("violation", "timing", "picture", "stranger")
 FEW = 10  # clips in all: said beside the word
+SHOWN = "cheat-truth-"  # gaming baselines that are given a part of the future
 LABEL = re.compile(r"`([\w-]+)`(?: ([\d.]+)[^`]*)?")
 NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?: to [\d.]+)?")
 
@@ -156,13 +157,18 @@ def _gaming(table: pd.DataFrame) -> list[str]:
     """The best gaming baseline overall, their portfolio, and constant velocity."""
     rows = table[(table["level"] == "skill") & (table["reading"] == f"{SKILL}{OVERALL}")].set_index("source")["value"]
     cheats = rows[rows.index.str.startswith("cheat-") & ~rows.index.isin((PORTFOLIO, STRAIGHT))]
-    if cheats.empty or STRAIGHT not in rows:
+    shown = cheats.index.str.startswith(SHOWN)
+    blind = cheats[~shown]
+    if blind.empty or STRAIGHT not in rows:
         return []
-    both = f", the best choice of them by task {rows[PORTFOLIO]:.2f}" if PORTFOLIO in rows else ""
-    return [
-        f"The best of {len(cheats)} gaming baselines (`{cheats.idxmax()}`) has {cheats.max():.2f} overall{both}, "
+    said = [
+        f"The best of {len(blind)} gaming baselines (`{blind.idxmax()}`) has {blind.max():.2f} overall, "
         f"constant velocity {rows[STRAIGHT]:.2f}."
     ]
+    said += [f"`{name}`, which is given the future at first, has {value:.2f}." for name, value in cheats[shown].items()]
+    if PORTFOLIO in rows:
+        said.append(f"The best choice among all of them by task has {rows[PORTFOLIO]:.2f}.")
+    return said
 
 
 if __name__ == "__main__":
