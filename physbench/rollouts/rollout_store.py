@@ -106,7 +106,10 @@ def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
 
 
 def link_rollout(folder: RunFolder, answer: Path, clip_id: str, sample: int, shape: Sequence[int], hashed: str) -> None:
-    """Take frames or states of an answer that lies elsewhere, of a known shape and `frames_hash`, without a copy."""
+    """Take frames or states of an answer that lies elsewhere, of a known shape and `frames_hash`, without a copy.
+
+    To be looked at: how long the answer took, and of how many parts it was chained, is not known here.
+    """
     states = answer.suffix == folder.states(clip_id, sample).suffix
     here = folder.states(clip_id, sample) if states else folder.rollout(clip_id, sample)
     here.parent.mkdir(parents=True, exist_ok=True)
