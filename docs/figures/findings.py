@@ -126,9 +126,12 @@ class Board:
 
 
 def read_board(folder: Path) -> Board:
-    """What a board holds. Other entries of the same baseline than the best one are left out."""
+    """What a board holds of the models that come with physbench, and what they are compared with.
+
+    Other entries of the same baseline than the best one are left out.
+    """
     found = sorted(map(Model, present(folder)), key=lambda model: -model.overall)
-    trained = tuple(model for model in found if not model.target.startswith(("baseline:", "untrained:")))
+    trained = tuple(model for model in found if model.target.startswith("reference:"))
     best = {model.target: model for model in reversed(found) if model.target in BESIDE}
     bare = {model.target.removeprefix("untrained:"): model for model in found if model.target.startswith("untrained:")}
     names = {model.target.removeprefix("reference:"): model.result.model.name for model in trained}
@@ -443,7 +446,9 @@ def horizon_text(board: Board) -> list[str]:
     still = [m for m in known if m.result.lawful.references.get("constant-velocity")]
     if still:
         bound = still[0].result.lawful.references["constant-velocity"]
-        longer = [m for m in known if (lawful[m].interval or (0.0,))[0] > bound]
+        straight = board.baseline(VELOCITY)
+        own = None if straight is None or straight.result.lawful is None else straight.result.lawful.interval
+        longer = [m for m in known if (lawful[m].interval or (0.0,))[0] > (own or (0.0, bound))[1]]
         made.append(
             f"Longer than constant velocity ({bound:.1f} s) for sure: {counted(len(longer), len(known), longer)}."
         )

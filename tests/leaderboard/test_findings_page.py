@@ -39,8 +39,9 @@ def test_the_words_follow_the_numbers(
     monkeypatch.setattr(findings, "hidden_seconds", lambda row, spec, context: 0.5)
     monkeypatch.setattr(findings, "DRAWS", 200)
     place = tmp_path / "board"
-    add(make_run("large", 0.6), place, resamples=200)
-    add(make_run("small", 0.2, seed=2), place, resamples=200)
+    add(as_target(make_run("large", 0.6), "reference:large"), place, resamples=200)
+    add(as_target(make_run("small", 0.2, seed=2), "reference:small"), place, resamples=200)
+    add(make_run("somebody's", 0.5, seed=4), place, resamples=200)  # of which nothing is known here
     add(as_target(make_run("constant-velocity", 0.4, seed=3), "baseline:constant-velocity"), place, resamples=200)
     found = findings.find(place)
     assert [model.label for model in found.board.shown] == ["large", "constant-velocity", "small"]
