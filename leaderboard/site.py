@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -15,7 +16,7 @@ from physbench.leaderboard.bibtex import bibtex
 from physbench.leaderboard.check_entries import check_entries
 from physbench.leaderboard.compare_page import compare_page
 from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
-from physbench.leaderboard.entry import Entry, describe, entries, present, unpublished
+from physbench.leaderboard.entry import Entry, describe, entries, present, unpack, unpublished
 from physbench.leaderboard.look_differences import LookDifference, look_differences
 from physbench.leaderboard.ranking import (
     Rank,
@@ -254,6 +255,10 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
         own = of_result(mine.result).name
         others = [entry for entry in present(board) if problem or entry.name != own]
         found = others if problem else [*others, mine]
+        for entry in others:
+            if not entry.report.is_file():  # as after a clone
+                with suppress(OSError):
+                    unpack(entry)
 
         def report(entry: Entry) -> str:
             target = run.report if entry is mine else entry.report

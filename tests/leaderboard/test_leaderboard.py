@@ -521,6 +521,10 @@ def test_a_preview_changes_no_board(make_run: MakeRun, tmp_path: Path) -> None:
     assert again.count('scope="row"') == 1
     assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
     assert preview(mine, tmp_path / "none", out, resamples=FEW).path.is_file() and not (tmp_path / "none").exists()
+    (report,) = board.glob("entries/*/report.html")
+    report.unlink()  # as after a clone
+    assert "no report" not in preview(mine, board, out, resamples=FEW).path.read_text(encoding="utf-8")
+    assert report.is_file()
 
 
 def test_any_two_entries_are_compared_and_can_be_cited(make_run: MakeRun, tmp_path: Path) -> None:
