@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from physbench.errors import PhysbenchError, UsageError
-from physbench.leaderboard.eligibility import Candidate, board_suite, of_result, refuse_ineligible
+from physbench.leaderboard.eligibility import Candidate, board_suite, refuse_ineligible
 from physbench.leaderboard.entry import KEPT_SOURCES, PACKED_FILES, Entry, unpack
 from physbench.results.answers import asked_axes
 from physbench.results.schema import ResultDocument
-from physbench.results.skill import Qualities, clip_qualities, kinds, skills, task_means
+from physbench.results.skill import Kind, Qualities, clip_qualities, kinds, skills, task_means
 from physbench.results.task_roles import kinds_of
 from physbench.storage.sealed_file import PACKED
-from physbench.world.scene import PLAIN, RenderSpec
+from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,8 @@ def check_entries(board: Path, found: Sequence[Entry]) -> None:
             raise _refusal(entry, f"is a result of {candidate.name}")
         unpack(entry)
         try:
-            problem = _other_references(entry, references) or next(_problems(entry), "")
+            tables = entry.tables()
+            problem = _other_references(entry, tables, references) or next(_problems(entry.result, tables), "")
         except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             problem = f"its tables and its result do not belong together ({type(error).__name__}: {error})"
         except PhysbenchError as error:
@@ -61,9 +62,8 @@ def _refusal(entry: Entry, problem: str) -> UsageError:
 
 
 def _candidate(entry: Entry) -> Candidate:
-    archive = "" if entry.result.look == PLAIN else entry.about.archive
     try:
-        return of_result(entry.result, archive)
+        return entry.candidate
     except (KeyError, ValueError, TypeError) as error:
         raise _refusal(entry, f"its card cannot be read ({type(error).__name__}: {error})") from error
 
@@ -85,9 +85,8 @@ def _refuse_other_files(entry: Entry) -> None:
             raise _refusal(entry, f"{name} is not the file that was added")
 
 
-def _problems(entry: Entry) -> Iterator[str]:
+def _problems(result: ResultDocument, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """What of a result does not follow from the clips, in words."""
-    tables, result = entry.tables(), entry.result
     if not result.model.name.isprintable():
         yield "the name of its model is not printable"
     clips = {row.id for row in board_suite().rows}
@@ -102,16 +101,21 @@ def _problems(entry: Entry) -> Iterator[str]:
             yield f"{source} has a quality outside of 0 to 1"
     axes = asked_axes(result.model.card)
     qualities = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"], axes)
-    yield from _other_kinds(qualities, result)
-    yield from _other_skills(qualities, result)
+    right = _suite_kinds(qualities, result)
+    yield from _other_kinds(qualities, right, result)
+    yield from _other_skills(qualities, right, result)
 
 
-def _other_kinds(qualities: Qualities, result: ResultDocument) -> Iterator[str]:
-    """Tasks that count otherwise than the suite says."""
+def _suite_kinds(qualities: Qualities, result: ResultDocument) -> dict[str, tuple[Kind, ...]]:
+    """What each task counts as by axis, as the suite says."""
     size, _, rest = result.render_spec.partition("@")
     height, width = (int(side) for side in size.split("x"))
     spec = RenderSpec(height, width, float(rest.partition("-")[0]), result.look)
-    right = kinds(qualities, kinds_of(result.suite.version, spec, result.context))
+    return kinds(qualities, kinds_of(result.suite.version, spec, result.context))
+
+
+def _other_kinds(qualities: Qualities, right: Mapping[str, tuple[Kind, ...]], result: ResultDocument) -> Iterator[str]:
+    """Tasks that count otherwise than the suite says."""
     if set(right) != set(result.tasks):
         yield f"it has {len(result.tasks)} tasks, the suite {len(right)}"
     for task, row in right.items():
@@ -120,11 +124,10 @@ def _other_kinds(qualities: Qualities, result: ResultDocument) -> Iterator[str]:
                 yield f"{axis} of {task} counts as {result.tasks[task][axis].kind}, and is {kind}"
 
 
-def _other_skills(qualities: Qualities, result: ResultDocument) -> Iterator[str]:
+def _other_skills(qualities: Qualities, right: Mapping[str, tuple[Kind, ...]], result: ResultDocument) -> Iterator[str]:
     """Skills that do not follow from the qualities: overall, of families, axes and tasks."""
     means = task_means(qualities.means(), qualities.counts())
-    fixed = {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
-    here = skills(means, kinds(qualities, fixed), 0, slice(1, 3))
+    here = skills(means, right, 0, slice(1, 3))
     if set(here.family) != set(result.by_family):
         yield f"overall is made of {sorted(here.family)}, not of {sorted(result.by_family)}"
     pairs = [("overall", result.overall.skill, float(here.overall))]
@@ -141,9 +144,13 @@ def _other_skills(qualities: Qualities, result: ResultDocument) -> Iterator[str]
             yield f"{name} is {skill}, and {found:.6f} from the clips"
 
 
-def _other_references(entry: Entry, known: dict[tuple[str, int, str], tuple[Entry, Mapping[str, pd.DataFrame]]]) -> str:
+def _other_references(
+    entry: Entry,
+    tables: Mapping[str, pd.DataFrame],
+    known: dict[tuple[str, int, str], tuple[Entry, Mapping[str, pd.DataFrame]]],
+) -> str:
     """How ground truth or the frozen frame differ from those of another entry that was shown the same; "" if not."""
-    tables, result = entry.tables(), entry.result
+    result = entry.result
     first, theirs = known.setdefault((result.render_spec, result.context, result.look), (entry, tables))
     for source in KEPT_SOURCES[1:]:
         mine, other = (each[source].set_index(ROW)["quality"].sort_index() for each in (tables, theirs))

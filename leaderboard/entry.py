@@ -108,6 +108,11 @@ class Entry:
     def result(self) -> ResultDocument:
         return read_result(self.path / f"result.json{PACKED}")
 
+    @property
+    def candidate(self) -> Candidate:
+        """What it is: others of its board must be alike."""
+        return of_result(self.result, "" if self.result.look == PLAIN else self.about.archive)
+
     @cached_property
     def about(self) -> About:
         """When and on what it was run, and by whom. Raises UsageError where the file is damaged."""
@@ -335,7 +340,7 @@ def present(board: Path) -> tuple[Entry, ...]:
 def candidates(board: Path) -> tuple[Candidate, ...]:
     """What the entries of a board are: others must be alike."""
     found = present(board)
-    return tuple(of_result(each.result, "" if each.result.look == PLAIN else each.about.archive) for each in found)
+    return tuple(each.candidate for each in found)
 
 
 def archive_of(manifest: Mapping[str, Any]) -> str:

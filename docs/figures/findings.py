@@ -26,7 +26,7 @@ from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.leaderboard.entry import Entry, present
 from physbench.leaderboard.ranking import ResampledSkill, entry_skill
-from physbench.results.number_format import AXIS_NAMES, short
+from physbench.results.number_format import AXIS_NAMES, joined, short
 from physbench.results.schema import ReadingValue, ResultDocument, read_result
 from physbench.scoring.expected_visibility import true_trajectory
 from physbench.scoring.hidden_intervals import hidden_intervals
@@ -289,8 +289,7 @@ def read_pixels(runs: Sequence[Path]) -> dict[str, dict]:
 
 def listed(items: Sequence[Model | str]) -> str:
     """ "a, b and c"."""
-    names = [item if isinstance(item, str) else item.name for item in items]
-    return " and ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]])
+    return joined([item if isinstance(item, str) else item.name for item in items])
 
 
 def counted(n: int, of: int, names: Sequence[Model | str] = ()) -> str:
