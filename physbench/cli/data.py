@@ -371,22 +371,33 @@ def verify(
         str | None, typer.Argument(metavar="FILE|URL", help="An archive of `data pack`, to be checked instead.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="smoke, lite, core, actions or counterfactuals. [default: core]")
+        str | None, typer.Option(help="smoke, lite, core, actions, counterfactuals or train. [default: core]")
     ] = None,
     workers: Workers = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Of train: how many clips, such as 150, 1500 or 15000.")
+    ] = None,
 ) -> None:
     """Simulate a suite and compare it with its golden states. Exits with 1 where they differ.
+
+    Of train, which has any size, the hash of its first N clips is printed; those of three sizes are published.
 
     Of an archive, all clips are compared with their hashes, and the states from which they were made with the golden
     ones. Exits with 1 where these differ, and with 2 where it is damaged or of another version of physbench.
 
     Examples: physbench data verify --suite core
 
+    physbench data verify --suite train --limit 150
+
     physbench data verify core-128.clips
     """
-    from physbench.cli.verify_clips import verify_archive, verify_suite
+    from physbench.cli.verify_clips import verify_archive, verify_suite, verify_train
 
-    if archive is None:
+    if limit is not None and suite != "train":
+        raise UsageError("--limit is for --suite train: any other suite is verified as a whole.")
+    if archive is None and suite == "train":
+        verify_train(limit, _workers(workers))
+    elif archive is None:
         verify_suite(suite or "core", _workers(workers))
     elif suite is not None or workers is not None:
         raise UsageError("--suite and --workers are for suites that are simulated. Leave them out with an archive.")

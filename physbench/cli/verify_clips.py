@@ -41,6 +41,26 @@ def verify_suite(name: str, workers: int) -> None:
     raise typer.Exit(1)
 
 
+def verify_train(clips: int | None, workers: int) -> None:
+    """Simulate clips to learn from and print their hash; exit 1 where it is not the published one of as many clips."""
+    from physbench.clips.golden import hash_here, published_train_lists
+    from physbench.clips.suite import TRAIN, find_suite
+    from physbench.results.number_format import counted
+
+    chosen, published = find_suite(TRAIN, limit=clips), published_train_lists()
+    made, many = hash_here(chosen, workers), len(chosen.rows)
+    typer.echo(f"{counted(many, 'clip')} of {TRAIN}, suite version {chosen.version}: {made}")
+    if many not in published:
+        sizes = ", ".join(f"{size:,}" for size in published) or "no number of"
+        note(f"There are published hashes of {sizes} clips, none of {many:,}.")
+    elif published[many] == made:
+        typer.echo("This is the published list.")
+    else:
+        typer.echo(f"The published list is another one: {published[many]}")
+        note("This machine has another build of the physics (compare the version of pybullet).")
+        raise typer.Exit(1)
+
+
 def verify_archive(place: str) -> None:
     """Read all that an archive holds, and print whether it is what was packed; exit 1 where its states are not golden.
 

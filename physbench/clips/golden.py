@@ -1,22 +1,38 @@
 """Golden states: hashes of the states of the suites, and whether this machine reproduces them.
 
-`python -m physbench.clips.golden` writes the golden files of this package anew.
+python -m physbench.clips.golden          writes the golden states of the suites anew
+python -m physbench.clips.golden train    the hashes of the lists of clips to learn from, for which it simulates 15,000
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import CLIP_PRELOAD, STATE_HZ, grid_states, make_scene, state_hash
-from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, golden_tasks, suite_hash
+from physbench.clips.suite import (
+    GOLDEN_SUITES,
+    SUITE_VERSION,
+    TRAIN,
+    Golden,
+    Suite,
+    find_suite,
+    golden_rows,
+    golden_tasks,
+    suite_hash,
+)
+from physbench.progress import Progress
 from physbench.worker_pool import WorkerPool, ordered, worker_pool
 
 GOLDEN_COMMAND = "python -m physbench.clips.golden"
+TRAIN_LISTS = (150, 1500, 15000)  # clips of `train`: sizes at which trainings are compared
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,31 @@ def write_golden(folder: Path, workers: int = 2) -> None:
         (folder / f"{name}.json").write_text(text)
 
 
+def hash_here(suite: Suite, workers: int = 2) -> str:
+    """Hash of a suite from its states as this machine simulates them, with progress."""
+    states = []
+    with worker_pool(workers, len(suite.rows), CLIP_PRELOAD) as pool, Progress(suite.name, len(suite.rows)) as progress:
+        for golden in _compute(pool, suite.rows):
+            states.append(golden.state_hash)
+            progress.advance()
+    return suite_hash(zip(suite.rows, states, strict=True))
+
+
+@cache
+def published_train_lists() -> Mapping[int, str]:
+    """Hashes of the lists of TRAIN_LISTS by their number of clips; of another suite version there are none."""
+    document = json.loads(files("physbench.clips").joinpath("golden", f"{TRAIN}.json").read_text())
+    same = document["version"] == SUITE_VERSION
+    return {int(clips): digest for clips, digest in document["lists"].items()} if same else {}
+
+
+def write_train_lists(folder: Path, workers: int = 2) -> None:
+    """Write the hashes of the lists of clips to learn from into `folder`."""
+    lists = {str(clips): hash_here(find_suite(TRAIN, limit=clips), workers) for clips in TRAIN_LISTS}
+    document = {"suite": TRAIN, "version": SUITE_VERSION, "made_by": f"{GOLDEN_COMMAND} {TRAIN}", "lists": lists}
+    (folder / f"{TRAIN}.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
 def _compute(pool: WorkerPool | None, rows: tuple[Row, ...] | list[Row]) -> Iterator[Golden]:
     return ordered(pool, compute_golden, rows)
 
@@ -90,4 +131,5 @@ def _compute(pool: WorkerPool | None, rows: tuple[Row, ...] | list[Row]) -> Iter
 if __name__ == "__main__":
     from physbench.clips import golden  # a worker finds its functions there, not in __main__
 
-    golden.write_golden(Path(__file__).parent / "golden")
+    write = golden.write_train_lists if sys.argv[1:] == [TRAIN] else golden.write_golden
+    write(Path(__file__).parent / "golden")

@@ -17,6 +17,7 @@ from physbench.errors import UsageError, nearest
 
 SUITE_VERSION = 4  # rises with any change of rows or of a headline scorer
 PUBLISHED_VERSION = 4  # the newest with published validity tables and kinds of tasks; a later one is in development
+TRAIN = "train"  # what is learned from: of any size
 EXPECTATION_SUITE = "expectation"  # pairs of films; it has no axes
 # Seeds of each split in the suites that come with golden states.
 GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
@@ -106,7 +107,7 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 def suite_names() -> tuple[str, ...]:
     """Names: smoke (a look), lite (a quarter of core, for slow models), core (the leaderboard), actions (pushes),
     counterfactuals (with and without), expectation (possible and impossible films), train."""
-    return (*GOLDEN_SUITES, "train")
+    return (*GOLDEN_SUITES, TRAIN)
 
 
 def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
@@ -122,7 +123,7 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
         raise UsageError(f"There is no suite named '{name}'.{nearest(name, suite_names())}")
     if limit is not None and limit < 1:
         raise UsageError(f"Expected at least one clip but got --limit {limit}.")
-    if name == "train":
+    if name == TRAIN:
         ids = builtin_task_ids() if tasks is None else match_tasks(tasks)
         return Suite(name, SUITE_VERSION, train_rows(ids, limit or TRAIN_CLIPS))
     whole = _golden_suite(name)

@@ -11,15 +11,26 @@ from torch import Tensor
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.clips.suite import find_suite
+from physbench.clips.suite import TRAIN, find_suite, suite_hash
 from physbench.world.scene import RenderSpec
 
 
 def training_rows(clips: int) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     """Rows of the train split to learn from, and one in ten to look at: never a clip of another split."""
-    rows = find_suite("train", limit=clips).rows
+    rows = find_suite(TRAIN, limit=clips).rows
     held_out = tuple(row for i, row in enumerate(rows) if i % 10 == 9)
     return tuple(row for i, row in enumerate(rows) if i % 10 != 9), held_out
+
+
+def training_hash(clips: int, store: ClipStore, spec: RenderSpec) -> str:
+    """Hash of the list of clips of a training, as `Suite.hash`: stored clips know that of their states."""
+    suite = find_suite(TRAIN, limit=clips)
+
+    def state_hash(row: Row) -> str:
+        found = store.stored(row, spec)
+        return suite.state_hash(row) if found is None else found.state_hash
+
+    return suite_hash((row, state_hash(row)) for row in suite.rows)
 
 
 class ClipEpisodes:

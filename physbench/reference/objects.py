@@ -99,6 +99,7 @@ class Objects(Architecture):
     threads = 1  # with tensors this small, a second thread costs time
     exact = True
     defaults = OBJECTS_DEFAULTS
+    sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"regimes": 12, "hidden": 128}}
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
         """The card of a model that `physbench train` makes."""

@@ -179,6 +179,7 @@ class Transformer(StateArchitecture):
     summary = "a transformer over the past positions of bodies; minutes of one core"
     steps = 5000
     defaults = TRANSFORMER_DEFAULTS
+    sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 128, "layers": 4}}
     net_class = StateTransformer
 
 

@@ -21,7 +21,7 @@ from physbench.adapters.surprise_card import SurpriseCard
 from physbench.adapters.tensor_file import save_checkpoint
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import EXPECTATION_SUITE
-from physbench.data.episodes import ClipEpisodes, training_rows
+from physbench.data.episodes import ClipEpisodes, training_hash, training_rows
 from physbench.errors import UsageError
 from physbench.plugins import entry_points
 from physbench.reference.architecture import ReferenceModel
@@ -121,7 +121,7 @@ def train(
     )  # fmt: skip
     checkpoint = out / f"{name}.safetensors"
     seconds = {"clips": round(generation, 1), **{stage: round(value, 1) for stage, value in seconds.items()}}
-    training = {**training, "seconds": seconds}
+    training = {**training, "clips_hash": training_hash(clips, store, architecture.clip_spec(card)), "seconds": seconds}
     with atomic_path(checkpoint) as draft:
         save_checkpoint(draft, net.state_dict(), architecture=name, config=config, card=card, training=training)
         draft.chmod(0o644)  # the library writes files that nobody else can read

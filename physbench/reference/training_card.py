@@ -37,6 +37,7 @@ def training_card(
         size = f"{card.image_size[1]} x {card.image_size[0]} px"
         shown = f"{size}, {card.fps:g} frames/s, {card.context_frames} context frames"
     asked = f"{training['minutes']:g} minutes" if training.get("minutes") else f"{training.get('steps')} steps"
+    listed = f" (list {training['clips_hash'][:12]})" if training.get("clips_hash") else ""
     lines = [
         f"# `{name}`",
         "",
@@ -44,7 +45,7 @@ def training_card(
         "",
         "| | |",
         "| --- | --- |",
-        f"| data | {training['clips']} clips of the `train` split, one in ten held out |",
+        f"| data | {training['clips']} clips of the `train` split{listed}, one in ten held out |",
         f"| asked for | {asked}, size {training.get('size', 'S')} |",
         f"| device | {training['device']} |",
         f"| time | {spent} |",

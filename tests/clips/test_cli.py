@@ -16,6 +16,7 @@ from physbench.cli.console import READABLE
 from physbench.cli.main import run
 from physbench.clips import golden
 from physbench.clips.golden import GoldenMismatch
+from physbench.clips.suite import find_suite
 from physbench.clips.task import task_ids
 from physbench.plugins import user_files
 
@@ -68,7 +69,7 @@ def test_preview_writes_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: 
         (("data", "generate", "--workers", "0"), "at least 1"),
         (("data", "generate", "--tasks", "falling/fall-v1"), "Did you mean"),
         (("data", "generate", "--out", __file__), "is a file"),
-        (("data", "verify", "--suite", "train"), "--suite smoke"),
+        (("data", "verify", "--limit", "3"), "--limit is for --suite train"),
         (("data", "verify", "--suite", "smoek"), "Did you mean smoke"),
     ],
 )
@@ -102,6 +103,27 @@ def test_verify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+def test_a_list_of_training_clips_is_named_by_its_hash(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = find_suite("train", limit=15).hash
+    for published, expected_code, says in (
+        ({150: "0"}, 0, "hashes of 150 clips, none of 15"),
+        ({15: made}, 0, "This is the published list."),
+        ({15: "0" * 64}, 1, "The published list is another one: 000"),
+    ):
+        monkeypatch.setattr(golden, "published_train_lists", lambda published=published: published)
+        code, out, err = call(capsys, "data", "verify", "--suite", "train", "--limit", "15", "--workers", "1")
+        assert code == expected_code and made in out and says in out + err
+
+
+@pytest.mark.slow
+def test_the_smallest_published_list_is_made_here() -> None:
+    published = golden.published_train_lists()
+    assert set(published) <= set(golden.TRAIN_LISTS)
+    assert find_suite("train", limit=150).hash == published[150]
+
+
 def test_verify_for_real(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(capsys, "data", "verify", "--suite", "core")[0] == 0
 

@@ -1,0 +1,174 @@
+"""How skill and the error of velocities depend on the number of clips that are learned from, and on a network's size.
+
+    python benchmarks/data_and_size.py FOLDER [--kinds states-transformer objects] [--clips 150 1500 15000]
+                                       [--sizes S M] [--suite core] [--workers 2] [--table FILE.csv]
+
+Each kind is trained in each size on each number of clips of `train`, all with the same seed and as many steps, and is
+evaluated on the suite, beside a memory of as many clips and constant velocity. FOLDER keeps trainings and runs: what is
+complete there is not made again, what was interrupted goes on. The table gets a row for each of them.
+
+The error of velocity (PhyWorld, arXiv 2411.02385) is that of a difference of neighbouring frames, m/s, mean over frames
+and bodies that ground truth and the model both show. It is that of the median clip, mean over tasks: a rollout that
+blows up would otherwise be all that a mean shows. Intervals resample the clips of each task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.adapters.tensor_file import read_checkpoint
+from physbench.clips.clip import Clip
+from physbench.clips.generate import render_spec
+from physbench.clips.store import ClipStore
+from physbench.clips.suite import find_suite
+from physbench.results.schema import ResultDocument, read_result
+from physbench.storage.run_folder import RunFolder
+from physbench.tracks.tracks import Tracks
+from physbench.tracks.tracks_file import load_tracks
+from physbench.world.camera import pixels_per_metre, px_from_world
+
+PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
+SHIPPED_TABLE = Path(__file__).parents[1] / "docs" / "figures" / "data_and_size.csv"
+DRAWS = 2000
+SPLITS = ("test", "ood")
+AXES = ("consistency", "drift")  # of which models of states, too, have a quality in each split
+COLUMNS = (
+    "kind", "size", "parameters", "clips", "suite", "overall", "overall_low", "overall_high",
+    *(f"{axis}_{part}" for axis in AXES for part in ("test", "ood", "gap", "gap_low", "gap_high")),
+    *(f"velocity_{split}{end}" for split in SPLITS for end in ("", "_low", "_high")), "lost_test", "lost_ood",
+)  # fmt: skip
+
+
+def physbench(*arguments: str) -> None:
+    """Run a command. Raises CalledProcessError."""
+    print("physbench", *arguments, flush=True)
+    subprocess.run([*PROGRAM, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def trained(kind: str, size: str, clips: int, folder: Path) -> Path:
+    """The checkpoint of a training, which is made or goes on."""
+    checkpoint = folder / f"{kind}.safetensors"
+    if not checkpoint.is_file():
+        physbench("train", kind, "--clips", str(clips), "--size", size, "--out", str(folder), "--resume")
+    return checkpoint
+
+
+def evaluated(model: Sequence[str], suite: str, workers: int, run: Path) -> Path:
+    """The folder of a run, which is made or goes on."""
+    if not (run / "result.json").is_file():
+        options = ["--suite", suite, "--no-diagnosis", "--workers", str(workers), "--out", str(run)]
+        physbench("eval", *model, *options, *(["--resume"] if run.exists() else []))
+    return run
+
+
+def velocity_error(clip: Clip, tracks: Tracks) -> tuple[float, float]:
+    """Mean error of velocity m/s after the hand-over, NaN where nothing is shown, and the share of bodies not shown."""
+    fps, first = clip.spec.fps, tracks.context - 1
+    truth = px_from_world(
+        clip.scene.camera, clip.spec, clip.states[clip.window(tracks.context)][:, list(clip.tracked), :3]
+    )
+    scale = fps / pixels_per_metre(clip.scene.camera, clip.spec)
+    off = np.diff(tracks.position[first:] - truth[first:], axis=0) * scale
+    size = np.linalg.norm(off, axis=-1)
+    known = np.isfinite(size)
+    return float(size[known].mean()) if known.any() else float("nan"), float(1 - known.mean())
+
+
+def of_median_clips(errors: Mapping[str, NDArray[np.float64]]) -> tuple[float, float, float]:
+    """Mean over tasks of the median error of their clips (n,), with its 95 % interval."""
+    rng = np.random.default_rng(0)
+    drawn = [np.median(rng.choice(values, (DRAWS, len(values))), axis=1) for values in errors.values()]
+    low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
+    return float(np.mean([np.median(values) for values in errors.values()])), float(low), float(high)
+
+
+def row_of(run: Path, **names: Any) -> dict[str, Any]:
+    """What the table says of a finished run."""
+    folder, result = RunFolder(run), read_result(run / "result.json")
+    spec, store = (
+        render_spec(tuple(result.model.card.get("image_size", (64, 64))), result.model.card["fps"]),
+        ClipStore(),
+    )
+    errors: dict[str, dict[str, list[float]]] = {split: defaultdict(list) for split in SPLITS}
+    lost: dict[str, list[float]] = {split: [] for split in SPLITS}
+    for row in find_suite(result.suite.name).rows:
+        error, share = velocity_error(store.get(row, spec), load_tracks(folder.tracks(row.id)))
+        lost[row.split].append(share)
+        if np.isfinite(error):
+            errors[row.split][row.task].append(error)
+    made = {**names, "suite": f"{result.suite.name} {result.suite.version}"}
+    made |= spread("overall", result.overall.skill, result.overall.interval) | qualities(result)
+    for split in SPLITS:
+        if errors[split]:
+            middle, low, high = of_median_clips({task: np.array(values) for task, values in errors[split].items()})
+            made |= spread(f"velocity_{split}", middle, (low, high))
+        made[f"lost_{split}"] = round(float(np.mean(lost[split])), 4)
+    return made
+
+
+def spread(name: str, value: float | None, interval: tuple[float, float] | None) -> dict[str, float]:
+    """Columns of a number with its interval."""
+    low, high = interval or (None, None)
+    found = {name: value, f"{name}_low": low, f"{name}_high": high}
+    return {key: round(number, 4) for key, number in found.items() if number is not None}
+
+
+def qualities(result: ResultDocument) -> dict[str, float]:
+    """Columns of the mean quality within the ranges of training and outside of them, and the gap with its interval."""
+    made: dict[str, float] = {}
+    for axis in AXES:
+        found = result.gaps.get("all", {}).get(axis)
+        if found is not None and found.test is not None and found.ood is not None:
+            made |= {f"{axis}_test": round(found.test, 4), f"{axis}_ood": round(found.ood, 4)}
+            made |= spread(f"{axis}_gap", found.gap, found.interval)
+    return made
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kinds", nargs="+", default=["states-transformer", "objects"])
+    parser.add_argument("--clips", type=int, nargs="+", default=[150, 1500, 15000])
+    parser.add_argument("--sizes", nargs="+", default=["S", "M"])
+    parser.add_argument("--suite", default="core", choices=("smoke", "lite", "core"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--table", type=Path, default=SHIPPED_TABLE)
+    asked = parser.parse_args()
+    rows = []
+    for kind in asked.kinds:
+        for size in asked.sizes:
+            for clips in asked.clips:
+                place = asked.folder / f"{kind}-{size}-{clips}"
+                checkpoint = trained(kind, size, clips, place / "training")
+                run = evaluated([str(checkpoint)], asked.suite, asked.workers, place / asked.suite)
+                numbers = sum(tensor.numel() for tensor in read_checkpoint(checkpoint).tensors.values())
+                rows.append(row_of(run, kind=kind, size=size, parameters=numbers, clips=clips))
+                write_table(asked.table, rows)
+    for clips in asked.clips:
+        model = ["baseline:memory", "--model-arg", f"clips={clips}"]
+        run = evaluated(model, asked.suite, asked.workers, asked.folder / f"memory-{clips}" / asked.suite)
+        rows.append(row_of(run, kind="memory", clips=clips))
+    straight = ["baseline:constant-velocity"]
+    run = evaluated(straight, asked.suite, asked.workers, asked.folder / "constant-velocity" / asked.suite)
+    write_table(asked.table, [*rows, row_of(run, kind="constant-velocity")])
+
+
+if __name__ == "__main__":
+    main()
