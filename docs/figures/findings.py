@@ -2,9 +2,11 @@
 
 python docs/figures/findings.py [BOARD]                        the page and docs/images/findings-*.svg
 python docs/figures/findings.py [BOARD] --pixels RUN [RUN ...]  first read what follows from frames alone of these runs
+python docs/figures/findings.py [BOARD] --samples RUN [RUN ...] first read runs with several samples a clip
 
 All figures of the page are those of the entries, and its words follow from them. An entry keeps what follows from
-tracks; three readings of pixels, of the same rollouts, lie in findings.json beside this file.
+tracks of one sample; three readings of pixels, of the same rollouts, and what several samples cover lie in
+findings.json beside this file.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from physbench.scoring.hidden_intervals import hidden_intervals
 from physbench.world.scene import RenderSpec
 
 HERE = Path(__file__).parent
-PAGE, IMAGES, PIXELS = HERE.parent / "findings.md", HERE.parent / "images", HERE / "findings.json"
+PAGE, IMAGES, READ = HERE.parent / "findings.md", HERE.parent / "images", HERE / "findings.json"
 VELOCITY, MEMORY = "baseline:constant-velocity", "baseline:memory"
 BESIDE = (VELOCITY, MEMORY, "baseline:physicist")  # shown beside the models: the oracle is 1 and a frozen frame 0
 ARTICLES = {MEMORY: "a ", "baseline:physicist": "the "}
@@ -284,6 +286,41 @@ def read_pixels(runs: Sequence[Path]) -> dict[str, dict]:
     return made
 
 
+@dataclass(frozen=True)
+class Samples:
+    """What several samples of each clip say of a stochastic model."""
+
+    model: str
+    suite: str
+    clips: int
+    samples: int
+    overall: float  # of all samples alike
+    best: float  # of the best of each clip, chosen after the fact
+    crps: float  # diameters, mean over families of the mean over tasks of the median clip
+    open: float  # the same of all that the context leaves open: what the simulations themselves would read
+    spread: float  # of the samples over that of the simulations, likewise
+
+
+def read_samples(runs: Sequence[Path]) -> dict[str, dict]:
+    """What finished runs with several samples a clip say, by label. Raises ValueError where a run has one."""
+    made = {}
+    for run in runs:
+        result = read_result(run / "result.json")
+        names = ("drift/crps", "drift/crps.best", "drift/crps.spread")
+        crps = [None if name not in result.readings else over_families(result.readings[name].tasks) for name in names]
+        if result.best_of is None or result.best_of.overall is None or result.overall.skill is None or None in crps:
+            raise ValueError(f"{run}: holds no skill of several samples")
+        made[label_of(result)] = {
+            "suite": f"{result.suite.name} {result.suite.version}",
+            "clips": result.suite.clips,
+            "samples": result.best_of.samples,
+            "overall": result.overall.skill,
+            "best": result.best_of.overall,
+            **{name: round(each.value, 4) for name, each in zip(("crps", "open", "spread"), crps, strict=True) if each},
+        }
+    return made
+
+
 # Words
 
 
@@ -490,6 +527,22 @@ def pixels_text(correlations: Mapping[str, tuple[Value, int]]) -> list[str]:
     return made
 
 
+def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
+    """Sentences on what samples cover; `bound` is the overall skill of constant velocity."""
+    if not found:
+        return []
+    most = max(found, key=lambda each: each.best - each.overall)
+    over = [f"`{each.model}`" for each in found if each.best > bound]
+    wide = [f"`{each.model}`" for each in found if each.spread > 1]
+    spreading = counted(len(wide), len(found), wide)
+    return [
+        f"The choice after the fact adds most to `{most.model}`: {most.best - most.overall:.2f}. With it "
+        f"{counted(len(over), len(found), over)} would be above constant velocity, which has no choice ({bound:.2f}).",
+        f"Eight frames of context tell the motion: right samples are alike. Those of {spreading} "
+        "spread by more than the context leaves open, so that their spread is error, not knowledge of what is open.",
+    ]
+
+
 def parameters(model: Model) -> int | None:
     """How many numbers its submitter says that it has."""
     about = model.entry.path / "about.json"
@@ -504,6 +557,7 @@ class Findings:
     back: Mapping[Model, dict[str, Value]]
     hidings: Mapping[Model, Hidings]
     pixels: Mapping[Model, dict[str, Value]]
+    samples: tuple[Samples, ...]  # best first
 
     def seconds(self, model: Model, reading: str) -> Value | None:
         """A reading of a model, mean over families."""
@@ -527,13 +581,16 @@ def find(folder: Path) -> Findings:
     board = read_board(folder)
     if not board.models:
         raise ValueError(f"{folder}: holds no entry of a model")
-    stored = json.loads(PIXELS.read_text(encoding="utf-8")) if PIXELS.is_file() else {}
+    stored = json.loads(READ.read_text(encoding="utf-8")) if READ.is_file() else {}
+    shown = {model.label for model in board.models}
+    samples = [Samples(model=name, **values) for name, values in stored.get("samples", {}).items() if name in shown]
     back = {m: returns(m) for m in board.shown}
     return Findings(
         board,
         back,
         {m: hidings(m) for m in board.shown if m in board.models or m.target == MEMORY},
-        {m: pixels(m, stored) for m in board.shown},
+        {m: pixels(m, stored.get("pixels", {})) for m in board.shown},
+        tuple(sorted(samples, key=lambda each: -each.overall)),
     )
 
 
@@ -573,7 +630,8 @@ def page(found: Findings) -> str:
         pixels=pixels_text(found.correlations),
         has_pixels=bool(found.correlations),
         stochastic=[m for m in board.models if m.result.model.card.get("stochastic")],
-        samples=max(r.counts.samples for r in results),
+        samples=found.samples,
+        samples_text=samples_text(found.samples, velocity.overall if (velocity := board.baseline(VELOCITY)) else 0.0),
         listed=listed,
     )
     return "\n".join(line.rstrip() for line in made.splitlines()) + "\n"
@@ -583,10 +641,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("board", type=Path, nargs="?", default=Path(__file__).parents[2] / "board")
     parser.add_argument("--pixels", type=Path, nargs="+", default=[])
+    parser.add_argument("--samples", type=Path, nargs="+", default=[])
     options = parser.parse_args()
+    made = json.loads(READ.read_text(encoding="utf-8")) if READ.is_file() else {}
     if options.pixels:
-        made = dict(sorted(read_pixels(options.pixels).items()))
-        PIXELS.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        made["pixels"] = dict(sorted(read_pixels(options.pixels).items()))
+    if options.samples:
+        made["samples"] = dict(sorted(read_samples(options.samples).items()))
+    READ.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     from findings_draw import draw
 
     found = find(options.board)

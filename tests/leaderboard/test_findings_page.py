@@ -76,6 +76,18 @@ def test_the_rank_correlation_of_equal_orders_is_1(findings: ModuleType) -> None
     assert findings.rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]).value == pytest.approx(-1)
 
 
+def test_the_words_on_samples(findings: ModuleType) -> None:
+    kept = {"suite": "lite 4", "clips": 112, "samples": 8, "crps": 2.0, "open": 0.01}
+    found = [
+        findings.Samples("a", overall=0.1, best=0.3, spread=40.0, **kept),
+        findings.Samples("b", overall=0.0, best=0.1, spread=0.5, **kept),
+    ]
+    chosen, spread = findings.samples_text(found, 0.2)
+    assert "adds most to `a`: 0.20. With it 1 of 2 (`a`) would be above constant velocity" in chosen
+    assert "Those of 1 of 2 (`a`) spread by more than the context leaves open" in spread
+    assert findings.samples_text([], 0.2) == []
+
+
 def test_counts_in_words(findings: ModuleType) -> None:
     assert findings.counted(0, 9) == "none of 9"
     assert findings.counted(9, 9) == "all 9"
