@@ -69,12 +69,14 @@ def event_frequencies(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dic
     truth: the score table of ground truth on these clips, which has the chances.
     """
     found: dict[str, dict[str, EventFrequency]] = {}
-    clips = set(table["clip"])
+    truth = event_rows(truth)
+    if truth.empty:
+        return found
+    samples, table = table.groupby("clip")["sample"].nunique(), event_rows(table)
     for kind in EVENT_KINDS:
         chances = _values(truth, f"{kind}-chance")
-        chances = chances[chances["clip"].isin(clips)].drop_duplicates("clip").set_index("clip")
+        chances = chances[chances["clip"].isin(samples.index)].drop_duplicates("clip").set_index("clip")
         shown = _values(table, kind).groupby("clip")["value"].sum()
-        samples = table.groupby("clip")["sample"].nunique()
         for task, own in chances.groupby("task"):
             share = shown.reindex(own.index, fill_value=0.0) / samples.reindex(own.index)
             found.setdefault(str(task), {})[kind] = frequency(

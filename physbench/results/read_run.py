@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MANIFEST_VERSION = 1
 MOST_SCORE_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
 MOST_TABLE_BYTES = 1 << 30  # of a table in memory
+NUMBERS = {"seed": "int64", "sample": "int64", "value": "float64", "quality": "float64"}  # types of columns
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
 STOPPED = "stopped"  # in a manifest: why the run has ended before its suite, and with which clips
 REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
@@ -94,7 +95,8 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
         content = read_sealed(folder.scores, required=False)
         refuse_huge_table(content)
         table = pd.read_parquet(io.BytesIO(content), columns=names)
-        table = table.astype({"value": float, "quality": float}).astype({"seed": "int64", "sample": "int64"})
+        if others := {name: kind for name, kind in NUMBERS.items() if table[name].dtype != kind}:
+            table = table.astype(others)
         repeated = table.duplicated(ROW_KEY).to_numpy()
     except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
         raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
