@@ -22,7 +22,8 @@ from typing import Any
 
 from physbench.rollouts.model_process import model_environment
 
-OWN = ("PHYSBENCH_", "TOY_", "PYTEST_")  # variables that are read when they are needed, not when Python starts
+# Variables that are read when needed, not when Python starts. torch sets those of its inductor when it compiles.
+OWN = ("PHYSBENCH_", "TOY_", "PYTEST_", "TORCHINDUCTOR_")
 SERVER = ("-P", "-m", "physbench.rollouts.model_server")
 STATUS = struct.Struct("i")
 MOST_BYTES = 1 << 20  # of a request: an environment
