@@ -17,6 +17,7 @@ from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 
 HEADLINES = dict(zip(AXES, ("consistency/shadowing", "permanence/intact", "drift/accuracy"), strict=True))
+SOURCES = ("model", "truth", "freeze", "constant-velocity")
 MakeRun = Callable[..., RunFolder]
 
 
@@ -35,6 +36,19 @@ def scores(level: float, seed: int, noise: float = 0.1) -> pd.DataFrame:
             for axis, q in zip(AXES, values, strict=True)
         ]
     )
+
+
+@cache
+def packed(source: str, level: float, seed: int, unseen: float | None) -> bytes:
+    """The table of one source of a run, as a file."""
+    made = {"model": (level, seed), "truth": (1.0, 0), "freeze": (0.0, 0), "constant-velocity": (0.3, 9)}
+    table = scores(*made[source])
+    if source == "truth":
+        table = pd.concat([table, lawfulness(1.0, 0)])
+    if unseen is not None:
+        alone = {"model": unseen, "truth": 1.0}.get(source, float(table["value"].mean()))
+        table = pd.concat([table, free(table, alone)])
+    return bytes(table.to_parquet())
 
 
 @cache
@@ -58,51 +72,47 @@ def free(table: pd.DataFrame, level: float) -> pd.DataFrame:
     return pd.concat([unseen, unseen.assign(reading="consistency/shadowing.unseen-factor", value=0.9)])
 
 
-@pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    """A finished run of core: make_run(name, level); `suite` and `card` overwrite fields of the manifest.
+def make_core_run(
+    place: Path,
+    name: str,
+    level: float,
+    *,
+    seed: int = 1,
+    folder: str = "",
+    suite: dict | None = None,
+    unseen: float | None = None,
+    **card: object,
+) -> RunFolder:
+    """A finished run of core in a folder; `suite` and `card` overwrite fields of the manifest.
 
     unseen: the quality that the model has behind one image where constants are free; none: a context that shows them.
     """
+    made = RunFolder(place / "runs" / (folder or re.sub(r"\W", "", name)))
+    core = find_suite("core")
+    about = {"name": "core", "version": core.version, "hash": core.hash, "local": False}
+    rows = [{"task": row.task, "split": row.split, "seed": row.seed} for row in core.rows]
+    model = {"name": name, "image_size": [64, 64], "fps": 15.0, "context_frames": 8, "track": "zero-shot", **card}
+    for source in SOURCES:
+        of_source = made if source == "model" else made.reference(source)
+        of_source.path.mkdir(parents=True, exist_ok=True)
+        of_source.scores.write_bytes(packed(source, level, seed, unseen))
+    made.report.parent.mkdir(parents=True)
+    made.report.write_text(f"report of {re.sub('<.*', '', name)}")
+    write_json(
+        made.manifest,
+        {
+            "schema_version": 1,
+            "suite": about | {"rows": rows} | (suite or {}),
+            "model": {"target": f"{name}.py:make", "name": name, "sha256": None, "card": model, "args": {}},
+            "options": {"samples": 1, "tasks": None, "limit": None},
+            "context": 8 if unseen is None else 1,
+            "speed": {"model_frames_per_s": 900.0},
+        },
+    )
+    return made
 
-    def make(
-        name: str,
-        level: float,
-        *,
-        seed: int = 1,
-        folder: str = "",
-        suite: dict | None = None,
-        unseen: float | None = None,
-        **card: object,
-    ) -> RunFolder:
-        made = RunFolder(tmp_path / "runs" / (folder or re.sub(r"\W", "", name)))
-        core = find_suite("core")
-        about = {"name": "core", "version": core.version, "hash": core.hash, "local": False}
-        rows = [{"task": row.task, "split": row.split, "seed": row.seed} for row in core.rows]
-        model = {"name": name, "image_size": [64, 64], "fps": 15.0, "context_frames": 8, "track": "zero-shot", **card}
-        truth = pd.concat([scores(1.0, 0), lawfulness(1.0, 0)])
-        tables = {"truth": truth, "freeze": scores(0.0, 0), "constant-velocity": scores(0.3, 9)}
-        tables = {"model": scores(level, seed), **tables}
-        for source, table in tables.items():
-            place = made if source == "model" else made.reference(source)
-            if unseen is not None:
-                alone = {"model": unseen, "truth": 1.0}.get(source, float(table["value"].mean()))
-                table = pd.concat([table, free(table, alone)])
-            place.path.mkdir(parents=True, exist_ok=True)
-            table.to_parquet(place.scores)
-        made.report.parent.mkdir(parents=True)
-        made.report.write_text(f"report of {re.sub('<.*', '', name)}")
-        write_json(
-            made.manifest,
-            {
-                "schema_version": 1,
-                "suite": about | {"rows": rows} | (suite or {}),
-                "model": {"target": f"{name}.py:make", "name": name, "sha256": None, "card": model, "args": {}},
-                "options": {"samples": 1, "tasks": None, "limit": None},
-                "context": 8 if unseen is None else 1,
-                "speed": {"model_frames_per_s": 900.0},
-            },
-        )
-        return made
 
-    return make
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """make_run(name, level): see `make_core_run`."""
+    return lambda *arguments, **options: make_core_run(tmp_path, *arguments, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from html import escape
 from pathlib import Path
@@ -172,15 +172,19 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
     )
 
 
-@pytest.fixture
-def plain_reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def without_reports(patch: pytest.MonkeyPatch) -> None:
     """A report takes seconds and has tests of its own: entries get one of a line."""
 
     def write_report(folder: RunFolder, place: Path, result: dict, quality: int) -> None:
         place.write_text(f"<!doctype html> a report of {escape(result['model']['name'])}")
 
-    monkeypatch.setattr("physbench.leaderboard.entry.write_report", write_report)
-    yield
+    patch.setattr("physbench.leaderboard.entry.write_report", write_report)
+
+
+@pytest.fixture
+def plain_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries get a report of a line while a test runs."""
+    without_reports(monkeypatch)
 
 
 def with_changed_document(path: Path, change: Callable[[dict], None]) -> None:

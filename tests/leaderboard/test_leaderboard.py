@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -12,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from core_tables import MakeRun, lawfulness, scores
+from core_tables import MakeRun, lawfulness, make_core_run, scores
+from tiny_board import without_reports
 
 from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
@@ -336,6 +338,18 @@ def scaled(source: str, factor: float) -> Callable[[Entry], None]:
     )
 
 
+@pytest.fixture(scope="module")
+def two_entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A board of two models of which a page can be built. Not to be changed."""
+    place = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        without_reports(patch)
+        for name, level in (("first", 0.6), ("a second", 0.4)):
+            add(make_core_run(place, name, level), place / "board", resamples=FEW)
+    build(place / "board", resamples=FEW)
+    return place / "board"
+
+
 HIGHER = in_result(lambda document: document["overall"].update(skill=document["overall"]["skill"] + 0.01))
 GUARD = {"kind": "guard"}
 
@@ -383,13 +397,11 @@ GUARD = {"kind": "guard"}
     ],
 )
 def test_one_changed_number_of_an_entry_builds_no_board(
-    make_run: MakeRun, tmp_path: Path, change: Callable[[Entry], None], hashed: bool, said: str
+    two_entries: Path, tmp_path: Path, change: Callable[[Entry], None], hashed: bool, said: str
 ) -> None:
     """Neither what damage does, nor a skill that somebody changes who makes the hashes again."""
-    board = tmp_path / "board"
-    entry = add(make_run("first", 0.6), board, resamples=FEW)
-    add(make_run("a second", 0.4), board, resamples=FEW)
-    build(board, resamples=FEW)
+    board = shutil.copytree(two_entries, tmp_path / "board")
+    (entry,) = (each for each in entries(board) if each.result.model.name == "first")
     change(entry)
     if hashed:
         about = entry.path / "about.json"

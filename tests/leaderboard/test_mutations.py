@@ -267,8 +267,8 @@ def attack(honest: RunFolder, examples: int, start: int) -> Counts:
 
 @pytest.mark.usefixtures("tiny_suite", "_references_at_hand")
 def test_no_mutated_submission_is_accepted_that_differs(tiny_run: RunFolder) -> None:
-    counts = attack(tiny_run, 30, 1)
-    assert sum(counts.refused.values()) >= 30 and len(counts.refused) >= 4, counts.refused
+    counts = attack(tiny_run, 16, 1)
+    assert sum(counts.refused.values()) == 16 and len(counts.refused) >= 4, counts.refused
 
 
 @pytest.mark.slow
