@@ -87,12 +87,10 @@ def _positions(clip: Clip, context: int, tracks: Tracks | None) -> Array:
 
 
 def _energy_score(outcomes: Array, forecast: Array) -> Array:
-    """Energy score of forecasts (n, S, 3), mean over their possible outcomes (n, M, 3) -> (n,)."""
-    import scoringrules
-
-    each = np.moveaxis(outcomes, 1, 0)
-    scores = [scoringrules.es_ensemble(one, forecast, estimator="fair", backend="numpy") for one in each]
-    return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
+    """Fair energy score of forecasts (n, S, 3), mean over their possible outcomes (n, M, 3) -> (n,)."""
+    apart = _apart(forecast)
+    misses = [np.linalg.norm(forecast - one[:, None], axis=-1).mean(axis=-1) for one in np.moveaxis(outcomes, 1, 0)]
+    return np.asarray(np.mean([miss - 0.5 * apart for miss in misses], axis=0), dtype=np.float64)
 
 
 def _apart(points: Array) -> Array:
