@@ -28,7 +28,7 @@ import torch
 from physbench.adapters.model_protocol import ModelCard
 
 class Toy:
-    card = ModelCard("toy", (64, 64), 15, 4, max_horizon=40, stochastic=True)
+    card = ModelCard("toy", (64, 64), 5, 4, max_horizon=14, stochastic=True)
     calls = 0
     assumptions = ("Its file names no rate: 15 frames/s <were> assumed.",)
 

@@ -53,7 +53,7 @@ def alive(pids: list[int]) -> list[int]:
 def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
     manifest = json.loads(toy_run.manifest.read_text())
     assert manifest["model"]["name"] == "toy" and manifest["model"]["sha256"]
-    assert manifest["render_spec"] == "64x64@15" and manifest["context"] == 4
+    assert manifest["render_spec"] == "64x64@5" and manifest["context"] == 4
     assert [len(batch) for batch in manifest["batches"]] == [3, 1]
     speed = manifest["speed"]
     assert speed["peak_memory_gb"] > 0 and 0 < speed["harness_share"] <= 1

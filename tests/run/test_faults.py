@@ -208,7 +208,7 @@ def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
     shutil.copytree(whole.path, out.path)
     for table in (out.scores, out.reference("truth").scores):
         table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
-    rows, spec = rows_of(read_manifest(whole)), RenderSpec(64, 64, 15)
+    rows, spec = rows_of(read_manifest(whole)), RenderSpec(64, 64, 5)
     clips = [ClipStore(cache / "clips").path(row, spec) for row in rows]
     references = [path for path in (cache / "references").rglob("*") if path.is_file()]
     assert all(path.is_file() for path in clips) and references

@@ -42,7 +42,7 @@ def packed(store: Any, whole: RunFolder, ask: Ask) -> None:
     """The clips of the short run, behind CLIPS."""
     words = ask(Path())
     suite = words[words.index("--suite") + 1 : words.index("--scorers")]
-    assert run(("data", "pack", *suite, "--workers", "1", "--out", CLIPS)) == 0
+    assert run(("data", "pack", *suite, "--fps", "5", "--workers", "1", "--out", CLIPS)) == 0
 
 
 @pytest.fixture

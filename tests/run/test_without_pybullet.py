@@ -56,7 +56,7 @@ def packed(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> Path
     out = tmp_path_factory.mktemp("packed") / "four.clips"
     words = stage_words("pack", out)
     suite = words[words.index("--suite") + 1 : words.index("--batch-size")]
-    assert run(("data", "pack", *suite, "--workers", "1", "--out", str(out))) == 0
+    assert run(("data", "pack", *suite, "--fps", "5", "--workers", "1", "--out", str(out))) == 0
     return out
 
 
@@ -106,7 +106,7 @@ def test_clips_of_another_look_come_with_the_command_that_packs_them(
     words = ("--suite", "smoke", "--limit", "4", "--batch-size", "2", "--shard", "1/2", "--look", "natural")
     out = ("--out", str(tmp_path / "out"))
     assert run(("rollout", "baseline:freeze", *words, "--clips", str(packed), *out)) == 2
-    command = "physbench data pack smoke --limit 4 --size 64 --fps 15 --look natural --out FILE"
+    command = "physbench data pack smoke --limit 4 --size 64 --fps 5 --look natural --out FILE"
     assert f"pack clips of that look: {command}\n" in capsys.readouterr().err
 
 
