@@ -50,6 +50,26 @@ def test_more_rows_than_a_run_can_have_are_refused(
         read_scores(run)
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "kind"),
+    [
+        ("value", "int64", "float64"),
+        ("quality", "float32", "float64"),
+        ("seed", "int32", "int64"),
+        ("sample", "int8", "int64"),
+    ],
+)
+def test_columns_of_numbers_have_one_type(
+    make_run: Callable[..., RunFolder], name: str, written: str, kind: str
+) -> None:
+    run = make_run(2, 0)
+    table = pd.read_parquet(run.scores)
+    table[name] = 1
+    table.astype({name: written}).to_parquet(run.scores)
+    read = read_scores(run)
+    assert read[name].dtype == kind and (read[name] == 1).all()
+
+
 def test_a_whole_table_of_another_run_is_refused_in_a_finished_one(make_run: Callable[..., RunFolder]) -> None:
     run = make_run(4, 0)
     manifest, _ = read_run(run)
