@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 
 from physbench.clips.suite import find_suite
-from physbench.errors import PhysbenchError
 from physbench.leaderboard.eligibility import of_result
-from physbench.leaderboard.entry import Entry, present
-from physbench.results.read_run import read_run
-from physbench.results.schema import ResultDocument, read_result
-from physbench.scoring.scorer_protocol import AXES
-from physbench.storage.run_folder import RunFolder
+from physbench.leaderboard.entries import Entry, present
+from physbench.result.document import ResultDocument, read_result
+from physbench.result.read import read_run
+from physbench.score.protocol import AXES
+from physbench.support.errors import PhysbenchError
+from physbench.support.run_folder import RunFolder
 
 KEY = ["clip", "sample", "reading"]
 EXACT = 1e-6  # of a quality

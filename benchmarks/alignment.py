@@ -22,18 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from physbench.adapters.videos import export_folders, open_target
-from physbench.adapters.videos_model import RecordedVideos
-from physbench.adapters.videos_start import StartDecision, decide_start
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import Asked, Fit
-from physbench.clips.encode import FFV1, Codec, encode
 from physbench.clips.export import export
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite, find_suite
-from physbench.world.rendering import render
+from physbench.clips.video import FFV1, Codec, encode
+from physbench.models.videos.adapter import export_folders, open_target
+from physbench.models.videos.model import RecordedVideos
+from physbench.models.videos.start import StartDecision, decide_start
+from physbench.world.bullet import simulate
+from physbench.world.drawing import render
 from physbench.world.scene import RenderSpec
-from physbench.world.stepping import simulate
 
 SECONDS = 0.8  # of each video
 SIDE = 128  # px of the export

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip
-from physbench.results.build_result import build_result
-from physbench.results.implied_worlds import implied_sentence
-from physbench.results.schema_parts import ImpliedWorldResult
-from physbench.storage.run_folder import RunFolder
+from physbench.models.protocol import ModelCard
+from physbench.result.build import build_result
+from physbench.result.document import ImpliedWorldResult
+from physbench.result.implied_worlds import implied_sentence
+from physbench.support.run_folder import RunFolder
 
 Frames = NDArray[np.uint8]  # (T, H, W, 3)
 

@@ -22,11 +22,9 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import frame_times, make_clip, make_scene, render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.task import task_ids
-from physbench.world.rendering import downsample, paint_background
+from physbench.world.bullet import World
+from physbench.world.drawing import TinyRenderer, downsample, paint_background, shown
 from physbench.world.scene import RenderSpec
-from physbench.world.silhouettes import shown
-from physbench.world.stepping import World
-from physbench.world.tiny_renderer import TinyRenderer
 
 MOST_OFF = 1e-6  # share of values that may differ by one level
 

@@ -17,16 +17,16 @@ import time
 from collections import defaultdict
 from fnmatch import fnmatchcase
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
+from physbench.models.protocol import ModelCard
 from physbench.run import references
-from physbench.scoring.observation import Observation
-from physbench.scoring.predictability import predictability_time
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.tracks.tracker import track
+from physbench.score.observation import Observation
+from physbench.score.predictability import predictability_time
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.track.tracker import track
 
 STAGES = ("make", "store", "load", "known", "roll", "track", "read")
 TIMES = {"roll": 4, "track": 4, "read": 4}  # truth, freeze, constant velocity and the model

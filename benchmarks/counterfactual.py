@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.scorers import counterfactual
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks
-from physbench.world.rendering import render
-from physbench.world.stepping import simulate_ensemble
+from physbench.models.protocol import ModelCard
+from physbench.scorers.diagnostics import counterfactual
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks
+from physbench.world.bullet import simulate_ensemble
+from physbench.world.drawing import render
 
 Frames = NDArray[np.uint8]
 

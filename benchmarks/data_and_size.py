@@ -26,15 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.tensor_file import read_checkpoint
 from physbench.clips.clip import Clip
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.results.schema import ResultDocument, read_result
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks import Tracks
-from physbench.tracks.tracks_file import load_tracks
+from physbench.models.checkpoints import read_checkpoint
+from physbench.result.document import ResultDocument, read_result
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks, load_tracks
 from physbench.world.camera import pixels_per_metre, px_from_world
 
 PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]

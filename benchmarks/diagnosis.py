@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
-from physbench.diagnosis import ChangedWorld, Evidence, diagnose_family, evidence_of, find_changed_worlds
-from physbench.diagnosis.changed_world import model_of
-from physbench.dynamics.forward_model import forward_model
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.lawful_segments import SegmentSearch
-from physbench.shadowing.placed_bodies import MIN_POSITION_SD, PlacedBodies
-from physbench.tracks.tracker import track
-from physbench.validation.sources import show
-from physbench.validation.violations import Inapplicable
+from physbench.laws.forward_model import forward_model
+from physbench.result.diagnosis import ChangedWorld, Evidence, diagnose_family, evidence_of, find_changed_worlds
+from physbench.result.diagnosis.worlds import model_of
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.observed_motion import MIN_POSITION_SD, PlacedBodies
+from physbench.shadowing.search import SegmentSearch
+from physbench.track.tracker import track
+from physbench.validity.sources import show
+from physbench.validity.violations import Inapplicable
+from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, Body
-from physbench.world.stepping import simulate, simulate_ensemble
 
 WINDOW = 5.12  # m
 FIRST_SEED = 7000  # apart from those of suites

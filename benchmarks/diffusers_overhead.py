@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from physbench.adapters.load_model import load_model
-from physbench.adapters.pipeline_call import DiffusersModel
-from physbench.rollouts.device import synchronize
-from physbench.rollouts.predict import RolloutRequest, predict
+from physbench.models.huggingface.diffusers_pipeline import DiffusersModel
+from physbench.models.load_model import load_model
+from physbench.rollout.device import synchronize
+from physbench.rollout.predict import RolloutRequest, predict
 
 BOUND = 1.05
 LEAST_MILLISECONDS = 20.0  # a frame, for the bound to be asked for

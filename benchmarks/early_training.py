@@ -20,11 +20,11 @@ import torch
 from scipy.stats import spearmanr
 
 from physbench import evaluate
-from physbench.adapters.tensor_file import save_checkpoint
 from physbench.clips.store import ClipStore
 from physbench.data.episodes import ClipEpisodes, training_rows
-from physbench.plugins import entry_points
+from physbench.models.checkpoints import save_checkpoint
 from physbench.reference.train import learn
+from physbench.support import plugins
 
 
 class Watched:
@@ -60,7 +60,7 @@ class Watched:
 
 def train(name: str, place: Path, *, steps: int, stages: int, clips: int, device: str) -> list[Path]:
     """The checkpoints of all stages, the first before any step."""
-    architecture = entry_points.load("physbench.architectures", name)
+    architecture = plugins.load("physbench.architectures", name)
     config = architecture.config()
     card = architecture.card(config)
     rows, _ = training_rows(clips)

@@ -1,6 +1,6 @@
 """How often deciding events happen behind one image: in ground truth, lawful draws and futures that dodge them.
 
-Motions are exact, without pictures: `tests/scoring/test_deciding_events.py` shows that tracks of
+Motions are exact, without pictures: `tests/score/test_deciding_events.py` shows that tracks of
 pictures read the same.
 
     python benchmarks/event_frequency.py --sets 20              the table of docs/design/events.md
@@ -22,24 +22,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import GOLDEN_SUITES
 from physbench.clips.task import builtin_task_ids
-from physbench.dynamics.simulator import Trajectory
-from physbench.results.event_losses import frequency
-from physbench.scoring.deciding_events import event_chances
-from physbench.scoring.scorer_protocol import EVENT_KINDS
-from physbench.shadowing.context_information import MEMBERS
-from physbench.shadowing.hypothesis import Hypothesis
+from physbench.laws.simulator import Trajectory
+from physbench.models.protocol import ModelCard
+from physbench.result.skill import frequency
+from physbench.score.outcomes import event_chances
+from physbench.score.protocol import EVENT_KINDS
+from physbench.shadowing.context import MEMBERS
+from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.shadow import forward_model_of, place_bodies
-from physbench.tracks.tracker import track
-from physbench.validation.dodging import dodging_velocities, exact_events, motion_with, velocities_of_draws
-from physbench.validation.lawful_alternatives import ahead, frames_of
+from physbench.track.tracker import track
+from physbench.validity.gaming_baselines import dodging_velocities, exact_events, motion_with, velocities_of_draws
+from physbench.validity.lawful_alternatives import ahead, frames_of
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.scene import RenderSpec
-from physbench.world.stepping import simulate_ensemble
 
 IMAGE = 1  # context frames
 

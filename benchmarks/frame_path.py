@@ -24,13 +24,12 @@ import torch
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
-from physbench.rollouts.batch_plan import BatchItem
-from physbench.rollouts.frame_transfer import FrameReceiver, normalized_frames
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import load_rollout, store_rollout
-from physbench.rollouts.shared_rollout import share
-from physbench.scoring.score_clip import observed
-from physbench.storage.run_folder import RunFolder
+from physbench.rollout.batches import BatchItem
+from physbench.rollout.frames import FrameReceiver, normalized_frames
+from physbench.rollout.shared_memory import share
+from physbench.rollout.store import Rollout, load_rollout, store_rollout
+from physbench.score.score_clip import observed
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
 FPS = 15.0

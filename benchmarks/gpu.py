@@ -33,15 +33,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
-from physbench.clips.clip_archive import opened_archive
-from physbench.clips.packed_clips import PackedClips
+from physbench.clips.packed import PackedClips, opened_archive
 from physbench.clips.suite import find_suite
-from physbench.rollouts.device import synchronize
-from physbench.rollouts.frame_transfer import FrameReceiver, normalized_frames
-from physbench.tracks.tracker import track
+from physbench.models.load_model import load_model
+from physbench.models.protocol import ModelCard
+from physbench.rollout.device import synchronize
+from physbench.rollout.frames import FrameReceiver, normalized_frames
+from physbench.track.tracker import track
 
 PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
 CONTEXT, FPS = 8, 15.0
@@ -222,7 +221,7 @@ def busy_section(asked: argparse.Namespace, folder: Path) -> None:
 
 def simple_checkpoint(folder: Path) -> Path:
     """`simple` with random weights, as `physbench train` writes it."""
-    from physbench.adapters.tensor_file import save_checkpoint
+    from physbench.models.checkpoints import save_checkpoint
     from physbench.reference.simple import Simple
 
     architecture, path = Simple(), folder / "simple.safetensors"

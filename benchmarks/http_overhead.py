@@ -21,12 +21,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from physbench.adapters import serve_model
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.rollouts.batch_plan import Batch
-from physbench.rollouts.rollout_engine import RolloutEngine
+from physbench.models.http import serve_model
+from physbench.rollout.batches import Batch
+from physbench.rollout.engine import RolloutEngine
 
 BOUND = 1.10
 SERVED = """\

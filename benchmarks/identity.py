@@ -27,11 +27,11 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.validation.picture_styles import styled
-from physbench.validation.separation import auroc
-from physbench.world.rendering import render
+from physbench.rollout.store import Rollout
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.validity.lawful_alternatives import styled
+from physbench.validity.table import auroc
+from physbench.world.drawing import render
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float64]

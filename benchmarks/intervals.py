@@ -22,9 +22,9 @@ import pandas as pd
 import scipy.stats
 
 from physbench.leaderboard.ranking import rank, resampled_skill
-from physbench.results.bootstrap import RESAMPLES, resample
-from physbench.results.skill import Stratum
-from physbench.scoring.scorer_protocol import AXES
+from physbench.result.bootstrap import RESAMPLES, resample
+from physbench.result.skill import Stratum
+from physbench.score.protocol import AXES
 
 TASKS, READINGS, ENTRIES = 14, 45, 50
 CORE = {"test": 24, "ood": 8}

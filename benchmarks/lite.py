@@ -30,16 +30,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.suite import find_suite
-from physbench.progress import Progress
-from physbench.results.read_run import read_run
-from physbench.results.skill import Kind, Stratum, clip_qualities, skills, task_means
-from physbench.results.task_roles import kinds_of
-from physbench.run.worker_jobs import SCORING_PRELOAD
-from physbench.scoring.scorer_protocol import AXES
-from physbench.storage.run_folder import RunFolder
-from physbench.validation.measure_sources import Settings, work
-from physbench.validation.measured_parts import read_parts
-from physbench.worker_pool import WorkerPool
+from physbench.result.read import read_run
+from physbench.result.skill import Kind, Stratum, clip_qualities, skills, task_means
+from physbench.result.task_roles import kinds_of
+from physbench.run.jobs import SCORING_PRELOAD
+from physbench.score.protocol import AXES
+from physbench.support.processes import WorkerPool
+from physbench.support.progress import Progress
+from physbench.support.run_folder import RunFolder
+from physbench.validity.measure import Settings, read_parts, work
 from physbench.world.scene import RenderSpec
 
 Array = NDArray[np.float64]

@@ -17,10 +17,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.encode import FFV1, H264_RGB, H264_RGB_FAST, Codec, video_writer
 from physbench.clips.generate import make_clip
-from physbench.clips.rgb_frames import rgb_converter
 from physbench.clips.suite import find_suite
+from physbench.clips.video import FFV1, H264_RGB, H264_RGB_FAST, Codec, rgb_converter, video_writer
 from physbench.world.scene import RenderSpec
 
 CODECS = {"FFV1": FFV1, "H.264 of RGB, ultrafast": H264_RGB_FAST, "H.264 of RGB, medium": H264_RGB}

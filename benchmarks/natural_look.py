@@ -29,18 +29,17 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frame_times, make_clip, make_scene
 from physbench.clips.suite import find_suite
-from physbench.looks.known_looks import draw
-from physbench.looks.natural.mitsuba_scene import traced as path_trace
-from physbench.looks.natural.mitsuba_scene import whole_scene
-from physbench.looks.natural.movers import drawable, movers_at
-from physbench.looks.natural.srgb import displayed
-from physbench.looks.natural.stage import stage_of
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.tracks.tracker import track
+from physbench.rollout.store import Rollout
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.track.tracker import track
+from physbench.world.bullet import simulate
 from physbench.world.camera import pixels_per_metre, px_from_world
 from physbench.world.scene import RenderSpec
-from physbench.world.stepping import simulate
+from physbench.world.styles.catalogue import draw
+from physbench.world.styles.natural.mitsuba_scene import traced as path_trace
+from physbench.world.styles.natural.mitsuba_scene import whole_scene
+from physbench.world.styles.natural.movers import drawable, movers_at
+from physbench.world.styles.natural.stage import displayed, stage_of
 
 CONTEXT = 8
 FULL_VIEW, LEAST_VIEW = 0.98, 0.3  # share of a body that is seen: of all of it, and of what can be placed

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import FrameModel
-from physbench.adapters.tensor_file import save_checkpoint
+from physbench.models.checkpoints import save_checkpoint
+from physbench.models.load_model import load_model
+from physbench.models.protocol import FrameModel
 from physbench.reference.simple import architecture
-from physbench.rollouts.export_model import export_model
-from physbench.rollouts.predict import make_generators
+from physbench.rollout.export_model import export_model
+from physbench.rollout.predict import make_generators
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "export_me.py"
 CPU = torch.device("cpu")

@@ -23,14 +23,14 @@ from speed import HERE
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.progress import Progress
-from physbench.rollouts.batch_plan import Batch
-from physbench.rollouts.rollout_engine import RolloutEngine
+from physbench.rollout.batches import Batch
+from physbench.rollout.engine import RolloutEngine
 from physbench.run import worker
-from physbench.run.rollout_keeping import RolloutKeeping
-from physbench.run.worker_jobs import SCORING_PRELOAD, Jobs
-from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import WorkerPool
+from physbench.run.jobs import SCORING_PRELOAD, Jobs
+from physbench.run.rollouts import RolloutKeeping
+from physbench.support.processes import WorkerPool
+from physbench.support.progress import Progress
+from physbench.support.run_folder import RunFolder
 
 
 def processor_time(pids: list[int]) -> float:

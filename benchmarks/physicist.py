@@ -19,20 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.model_protocol import ModelCard
-from physbench.baselines.physicist.physicist_model import predict_states
-from physbench.baselines.physicist.physicist_view import context_view
-from physbench.baselines.physicist.state_estimate import estimate_states
+from physbench.baselines.physicist import context_view, estimate_states, predict_states
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.predictability import predictability_time
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.tracks.tracker import track
-from physbench.tracks.visibility import moving, truth_visible
+from physbench.models.protocol import ModelCard
+from physbench.rollout.store import Rollout
+from physbench.score.predictability import predictability_time
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.track.tracker import track
+from physbench.track.visibility import moving, truth_visible
 from physbench.world.camera import plane_from_world
-from physbench.world.rendering import render
+from physbench.world.drawing import render
 
 Array = NDArray[np.float64]
 

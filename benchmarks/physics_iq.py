@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.encode import H264, encode
-from physbench.clips.export_key import key_path, read_key
+from physbench.clips.conditioning import key_path, read_key
 from physbench.clips.store import ClipStore
-from physbench.storage.cache_dir import cache_dir
+from physbench.clips.video import H264, encode
+from physbench.support.files import cache_dir
 from physbench.world.scene import RenderSpec
 
 PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]

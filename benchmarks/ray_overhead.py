@@ -22,8 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from physbench.results.read_run import read_manifest
-from physbench.storage.run_folder import RunFolder
+from physbench.result.read import read_manifest
+from physbench.support.run_folder import RunFolder
 
 BOUND = 1.2
 LOOK_SECONDS = 0.25

@@ -17,16 +17,16 @@ from importlib.resources import files
 import numpy as np
 import torch
 
-from physbench.adapters.load_model import load_model
 from physbench.clips.clip import Clip
 from physbench.clips.store import ClipStore
 from physbench.data.episodes import training_rows
+from physbench.models.load_model import load_model
 from physbench.reference.objects import ObjectsModel
-from physbench.reference.slots import read_slots
+from physbench.reference.objects_slots import read_slots
 from physbench.reference.train import DEFAULT_CLIPS
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.scoring.scorer_protocol import AXES
+from physbench.rollout.store import Rollout
+from physbench.score.protocol import AXES
+from physbench.score.score_clip import find_scorers, score_clip
 
 TIMES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # s
 

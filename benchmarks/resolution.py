@@ -4,7 +4,7 @@
 
 A simulator "0.1" is the scene's own with gravity, restitution, friction and central masses times 0.9, from the true
 state at the hand-over on. "gravity 0.1" changes gravity and central masses alone; other names are extrapolations of
-`physbench.validation.extrapolations`, "truth-straight" (a second of truth, then straight on) and "near" (a lawful
+`physbench.validity.gaming_baselines`, "truth-straight" (a second of truth, then straight on) and "near" (a lawful
 alternative). Places have 0.05 px of noise, at 128 px, 15 frames/s and 8 context frames; what would be hidden or
 outside the picture is not seen. Printed is skill on consistency by task and family, then for neighbouring simulators
 the difference by family with the lower end of its 95 % interval, paired over clips, and strength (median, diameters).
@@ -32,24 +32,23 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.suite import find_suite
-from physbench.dynamics.forward_model import ForwardModel
-from physbench.results.skill import INFORMATIVE_FROM
-from physbench.scoring.predictability import ensemble_states
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.placed_bodies import PlacedBodies
+from physbench.laws.forward_model import ForwardModel
+from physbench.models.protocol import ModelCard
+from physbench.result.skill import INFORMATIVE_FROM
+from physbench.score.predictability import ensemble_states
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.levels import judge, quality, strength
+from physbench.shadowing.observed_motion import PlacedBodies
 from physbench.shadowing.shadow import forward_model_of, place_bodies
-from physbench.shadowing.tolerance_levels import judge, quality, strength
-from physbench.tracks.state_tracks import state_tracks
-from physbench.validation.extrapolations import EXTRAPOLATIONS, stay, straight
-from physbench.validation.gaming_baselines import TRUE_LEAD
-from physbench.validation.violations import Inapplicable
-from physbench.world.rendering import render
+from physbench.track.tracks import state_tracks
+from physbench.validity.gaming_baselines import EXTRAPOLATIONS, TRUE_LEAD, stay, straight
+from physbench.validity.violations import Inapplicable
+from physbench.world.bullet import simulate_ensemble
+from physbench.world.drawing import render
 from physbench.world.scene import Scene
-from physbench.world.stepping import simulate_ensemble
 
 Array = NDArray[np.float64]
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import Model
 from physbench.clips.clip import Clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.rollouts.batch_plan import Batch, item_seed
-from physbench.rollouts.rollout_engine import RolloutEngine
+from physbench.models.load_model import load_model
+from physbench.models.protocol import Model
+from physbench.rollout.batches import Batch, item_seed
+from physbench.rollout.engine import RolloutEngine
 
 BOUND = 1.03
 

@@ -23,12 +23,12 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.validation.picture_styles import styled
-from physbench.validation.scenery_changes import SCENERY_CHANGES, fixed_body
-from physbench.validation.separation import auroc
-from physbench.validation.violations import Inapplicable
+from physbench.rollout.store import Rollout
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.validity.altered_pictures import SCENERY_CHANGES, fixed_body
+from physbench.validity.lawful_alternatives import styled
+from physbench.validity.table import auroc
+from physbench.validity.violations import Inapplicable
 
 TRUTH, PLAIN = "truth", "plain"
 READINGS = {"consistency": "consistency/shadowing", "permanence": "permanence/intact", "camera": "drift/camera"}

@@ -32,8 +32,8 @@ from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.shadowing import TOLERANCES, Shadowing, shadow
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks, Visibility
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks, Visibility
 
 NOISE_PX, SIZE = 0.05, 128  # sd of positions, at this size of the image
 PLACED_SHARE = 0.6  # visible share from which a body's centre is known

@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
 HERE = f"{Path(__file__)}:instant"
@@ -205,8 +205,8 @@ def overlap(folder: Path, clips: int) -> Iterator[Line]:
 
 
 def intervals(folder: Path, clips: int) -> Iterator[Line]:
-    from physbench.results.bootstrap import resample
-    from physbench.results.skill import Stratum
+    from physbench.result.bootstrap import resample
+    from physbench.result.skill import Stratum
 
     rng = np.random.default_rng(1)
     blocks = {

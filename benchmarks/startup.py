@@ -21,7 +21,7 @@ COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "physbench --help": [sys.executable, "-c", "from physbench.cli.main import main; main()", "--help"],
 }
-COMPILE = [sys.executable, "-c", "from physbench.dynamics.kernels import compile_kernels; compile_kernels()"]
+COMPILE = [sys.executable, "-c", "from physbench.laws.kernels import compile_kernels; compile_kernels()"]
 
 
 def seconds_of(command: list[str], processes: int = 1, **environment: str) -> tuple[float, float]:

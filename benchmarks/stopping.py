@@ -28,11 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from physbench.results.bootstrap import MISS, resample
-from physbench.results.skill import Kind, Stratum, kind, skills, task_means
-from physbench.results.stop_rule import LOOK_FRACTIONS, look, misses
-from physbench.results.task_weights import task_weights
-from physbench.scoring.scorer_protocol import AXES
+from physbench.result.bootstrap import MISS, resample
+from physbench.result.skill import Kind, Stratum, kind, skills, task_means, task_weights
+from physbench.result.stop_rule import LOOK_FRACTIONS, look, misses
+from physbench.score.protocol import AXES
 
 Array = NDArray[np.float64]
 

@@ -4,7 +4,7 @@
                                     [--look plain] [--violations NAME,..] [--styled-context] [--kept FILE]
 
 True clips of `core` are scored as a model would be that predicts the truth in a style: codecs, blur, brightness and
-others of `physbench.validation.picture_styles`. Context frames are those of the clip, as in a run; with
+others of `physbench.validity.lawful_alternatives`. Context frames are those of the clip, as in a run; with
 --styled-context they are in the style, too. Printed is by how much each axis and overall lie below the unstyled truth,
 as skill (0 is a frozen last frame), then the tasks that lose most. The aim is .03 on each axis, from 128 px on.
 
@@ -32,15 +32,15 @@ import pandas as pd
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.results.skill import clip_qualities, kinds, skills, task_means
-from physbench.results.task_roles import kinds_of
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.scoring.scorer_protocol import AXES, Scorer
-from physbench.validation.picture_styles import STYLES, styled
-from physbench.validation.separation import auroc
-from physbench.validation.sources import find_sources, show
-from physbench.validation.violations import Inapplicable
+from physbench.result.skill import clip_qualities, kinds, skills, task_means
+from physbench.result.task_roles import kinds_of
+from physbench.rollout.store import Rollout
+from physbench.score.protocol import AXES, Scorer
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.validity.lawful_alternatives import STYLES, styled
+from physbench.validity.sources import find_sources, show
+from physbench.validity.table import auroc
+from physbench.validity.violations import Inapplicable
 from physbench.world.scene import PLAIN, RenderSpec
 
 UNSTYLED = "plain"

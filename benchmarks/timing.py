@@ -19,14 +19,14 @@ import numpy as np
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.diagnosis.run_timing import Part, explained_timing, faults_of
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.frame_timing import frame_timing, smear
-from physbench.scoring.score_clip import observed
+from physbench.result.diagnosis.run_timing import Part, explained_timing, faults_of
+from physbench.rollout.store import Rollout
+from physbench.score.frame_timing import frame_timing, smear
+from physbench.score.score_clip import observed
 from physbench.shadowing import shadow
-from physbench.validation.sources import find_sources, show
-from physbench.validation.timed_truth import FRAME_SHIFTS
-from physbench.validation.violations import Inapplicable
+from physbench.validity.altered_pictures import FRAME_SHIFTS
+from physbench.validity.sources import find_sources, show
+from physbench.validity.violations import Inapplicable
 from physbench.world.scene import RenderSpec
 
 SOURCES = ",".join(f"{name}:*" for name in FRAME_SHIFTS)

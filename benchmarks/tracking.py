@@ -20,10 +20,10 @@ import torch
 from skimage import measure
 
 from physbench.clips.clip import Clip, Row
-from physbench.tracks import disc_fit
-from physbench.tracks.colour import CHROMA_GATE, opponent
-from physbench.tracks.tracker import track
-from physbench.world.rendering import render
+from physbench.track import disc_fit
+from physbench.track.colour import CHROMA_GATE, opponent
+from physbench.track.tracker import track
+from physbench.world.drawing import render
 from physbench.world.scene import PALETTE, SCREEN_GREY, Body, Camera, RenderSpec, Scene
 
 CONTEXT = 8

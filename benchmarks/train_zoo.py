@@ -127,9 +127,8 @@ class UnpackedEpisodes:
 def train_one(name: str, data: Path, out: Path, given: argparse.Namespace) -> None:
     """Train one kind of model and write its files."""
     from physbench import __version__
-    from physbench.adapters.tensor_file import save_checkpoint
-    from physbench.reference.train import learn, save_sample_sheet
-    from physbench.reference.training_card import training_card
+    from physbench.models.checkpoints import save_checkpoint
+    from physbench.reference.train import learn, save_sample_sheet, training_card
 
     pages = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())  # physbench is not installed here
     module, attribute = pages["project"]["entry-points"]["physbench.architectures"][name].split(":")

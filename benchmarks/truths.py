@@ -21,12 +21,12 @@ from itertools import product
 from pathlib import Path
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.encode import h264, round_trip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.validation.thresholds import is_strength
+from physbench.clips.video import h264, round_trip
+from physbench.rollout.store import Rollout
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.validity.thresholds import is_strength
 from physbench.world.scene import RenderSpec
 
 LEAST = 0.995  # quality of ground truth on an axis

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import physbench
 from physbench.clips.conditioning import Answer
-from physbench.clips.encode import FFV1, Codec, encode, h264
 from physbench.clips.export import check_export, export
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
-from physbench.scoring.scorer_protocol import AXES
+from physbench.clips.video import FFV1, Codec, encode, h264
+from physbench.score.protocol import AXES
 
 CODINGS = {"FFV1, lossless": FFV1, "H.264, crf 18, 4:2:0": h264(18)}
 

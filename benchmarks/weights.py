@@ -9,7 +9,7 @@ ground truth in `occlusion` and constant velocity elsewhere, and the best of the
 - mean of axes: suite version 3. Mean over axes of the mean over families, plus what guards cost, at least -1.
 - families: mean over families of the mean over tasks and their informative axes.
 - plus guards: the same plus what the family's guards cost, each with the weight of the lightest informative cell.
-- share: suite version 4. Guards take a share of what the family has gained (`physbench.results.skill`).
+- share: suite version 4. Guards take a share of what the family has gained (`physbench.result.skill`).
 - product: mean over families and their tasks of the product over axes of skill, or of what is kept on a guard.
 - worst axis: mean over families and their tasks of the smallest skill on an informative axis.
 """
@@ -21,12 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from physbench.results.estimates import ANCHORS, Estimate, estimate
-from physbench.results.read_run import read_run
-from physbench.results.skill import Array, skills
-from physbench.results.task_roles import fixed_kinds
-from physbench.results.task_weights import cells_of, overall_weights
-from physbench.storage.run_folder import RunFolder
+from physbench.result.bootstrap import ANCHORS, Estimate, estimate
+from physbench.result.read import read_run
+from physbench.result.skill import Array, cells_of, overall_weights, skills
+from physbench.result.task_roles import fixed_kinds
+from physbench.support.run_folder import RunFolder
 
 MODEL, BASELINE, FREEZE = 0, 1, 3  # sources of an estimate
 WAYS = ("mean of axes", "families", "plus guards", "share", "product", "worst axis")

@@ -16,9 +16,18 @@ from dataclasses import dataclass
 
 from diagnosis import CASES, FIRST_SEED, LONG, Viewing, evidence
 
-from physbench.diagnosis import ChangedWorld, find_changed_worlds
-from physbench.diagnosis.theory import Theory, refined, theory_of
-from physbench.diagnosis.world_ranking import ALIKE_MISFIT, ALIKE_SHARE, LAWFUL, NAMED, ROUNDS, first_fit
+from physbench.result.diagnosis import ChangedWorld, find_changed_worlds
+from physbench.result.diagnosis.ranking import (
+    ALIKE_MISFIT,
+    ALIKE_SHARE,
+    LAWFUL,
+    NAMED,
+    ROUNDS,
+    Theory,
+    first_fit,
+    refined,
+    theory_of,
+)
 
 VIEWINGS: dict[str, Viewing] = {
     "video": LONG,

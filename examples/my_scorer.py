@@ -3,7 +3,7 @@
 import numpy as np
 
 from physbench import Reading, scorer
-from physbench.tracks.visibility import has_position, moving, truth_visible
+from physbench.track.visibility import has_position, moving, truth_visible
 
 
 @scorer(

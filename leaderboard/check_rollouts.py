@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from physbench.adapters.model_protocol import ModelCard
-from physbench.adapters.state_card import StateCard
 from physbench.clips.clip import Clip, Row
-from physbench.errors import UsageError
-from physbench.leaderboard.board_clips import board_clips
-from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables, base_of
+from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables, Verdict, base_of, failed, not_possible, passed
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import (
     CHALLENGE,
@@ -24,21 +20,28 @@ from physbench.leaderboard.commitment import (
     mismatch,
     read_challenge,
 )
-from physbench.leaderboard.rescoring import all_scorers, compared, rollout_name
-from physbench.leaderboard.sent_tracks import MOST_TRACKS, read_sent_tracks, read_sent_video, track_difference
-from physbench.leaderboard.verdicts import Verdict, failed, not_possible, passed
-from physbench.progress import Progress
-from physbench.results.number_format import counted
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import STATES, frames_hash, link_rollout
-from physbench.rollouts.states_file import read_states
-from physbench.run.score_shards import SHARD_COLUMNS, rows_document
-from physbench.run.worker_jobs import SCORING_PRELOAD
-from physbench.scoring.observation import Observation
-from physbench.scoring.score_clip import observed, read_observation
-from physbench.scoring.scorer_protocol import Scorer
-from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import ordered, worker_pool
+from physbench.leaderboard.rescoring import (
+    MOST_TRACKS,
+    all_scorers,
+    board_clips,
+    compared,
+    read_sent_tracks,
+    read_sent_video,
+    rollout_name,
+    track_difference,
+)
+from physbench.models.protocol import ModelCard, StateCard
+from physbench.result.formats import counted
+from physbench.rollout.store import STATES, Rollout, frames_hash, link_rollout, read_states
+from physbench.run.jobs import SCORING_PRELOAD
+from physbench.run.parts import SHARD_COLUMNS, rows_document
+from physbench.score.observation import Observation
+from physbench.score.protocol import Scorer
+from physbench.score.score_clip import observed, read_observation
+from physbench.support.errors import UsageError
+from physbench.support.processes import ordered, worker_pool
+from physbench.support.progress import Progress
+from physbench.support.run_folder import RunFolder
 
 MOST_SIDECAR = 1 << 20  # bytes
 

@@ -1,32 +1,176 @@
-"""Checks of score tables that need no clip: ranges, the set of rows, and every quality from its value."""
+"""Checks of score tables and documents that need no clip, with the verdicts that all checks give."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench import __version__
 from physbench.clips.suite import suite_label
-from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim
-from physbench.leaderboard.table_differences import CLOSE
-from physbench.leaderboard.verdicts import Verdict, failed, not_possible, passed
-from physbench.results.answers import asked_axes
-from physbench.results.number_format import joined
-from physbench.results.read_run import REFERENCE_MODELS, read_scores
-from physbench.run.run_manifest import card_document
-from physbench.scoring.reading_roles import builtin_scorers, reading_name
-from physbench.scoring.score_clip import quality_of
-from physbench.scoring.scorer_protocol import EVENT_KINDS, Reading, Scorer, Status
-from physbench.storage.run_folder import RunFolder
+from physbench.result.build import build_result
+from physbench.result.coverage import asked_axes
+from physbench.result.document import read_result
+from physbench.result.formats import joined
+from physbench.result.read import REFERENCE_MODELS, ROW_KEY, read_scores
+from physbench.run.manifest import card_document
+from physbench.score.protocol import EVENT_KINDS, Reading, Scorer, Status
+from physbench.score.score_clip import builtin_scorers, quality_of, reading_name
+from physbench.support.errors import UsageError
+from physbench.support.files import atomic_path, write_json
+from physbench.support.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What the checks of a submission found: one verdict each, and the badge that they earn together.
+
+Outcome = Literal["passed", "failed", "refused", "not possible"]
+Badge = Literal["verified on fresh seeds", "re-scored", "self-reported"]
+BADGES: dict[Badge, str] = {
+    "verified on fresh seeds": "The board ran the model itself, on stored clips and on clips that were drawn for it "
+    "alone, and read all tracks again.",
+    "re-scored": "The board made the references and read all tracks again; it did not run the model.",
+    "self-reported": "The board computed aggregates again from the readings as they were sent.",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check found."""
+
+    check: str  # "rows", "qualities"
+    outcome: Outcome
+    detail: str  # what was found, or the first difference
+    figures: dict[str, Any] = field(default_factory=dict)  # numbers behind it
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"check": self.check, "outcome": self.outcome, "detail": self.detail, **self.figures}
+
+
+def passed(check: str, detail: str, **figures: Any) -> Verdict:
+    return Verdict(check, "passed", detail, figures)
+
+
+def failed(check: str, detail: str, **figures: Any) -> Verdict:
+    return Verdict(check, "failed", detail, figures)
+
+
+def not_possible(check: str, why: str) -> Verdict:
+    return Verdict(check, "not possible", why)
+
+
+def refused(check: str, detail: str, **figures: Any) -> Verdict:
+    """The model is not what it is said to be."""
+    return Verdict(check, "refused", detail, figures)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All verdicts on one submission, in the order of their cost."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def problems(self) -> tuple[Verdict, ...]:
+        """Checks that failed, or for which the model is refused."""
+        return tuple(each for each in self.verdicts if each.outcome in ("failed", "refused"))
+
+    @property
+    def badge(self) -> Badge | None:
+        """What a board may say of an entry; None where something failed."""
+        return None if self.problems else earned([each.check for each in self.verdicts if each.outcome == "passed"])
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "accepted": not self.problems,
+            "badge": self.badge,
+            "checks": [each.document() for each in self.verdicts],
+        }
+
+
+RESCORED = ("references", "tracks")  # checks behind "re-scored"
+FRESH_CHECKS = ("stored clips again", "fresh seeds")  # and those that "verified on fresh seeds" needs besides
+
+
+def earned(checks: Sequence[str]) -> Badge:
+    """The badge for checks that passed."""
+    if not set(RESCORED) <= set(checks):
+        return "self-reported"
+    return "verified on fresh seeds" if set(FRESH_CHECKS) <= set(checks) else "re-scored"
+
+
+# Two score tables beside each other: which rows only one of them has, and which differ.
+
+CLOSE = 1e-6  # of a reading or a quality: absolute, and relative where it is larger than 1
+COMPARED_WORDS = ("task", "split", "seed", "axis", "unit", "status", "reason")
+COMPARED_NUMBERS = ("value", "quality")
+
+
+@dataclass(frozen=True)
+class TableDifference:
+    """What is not the same in two tables of the same clips."""
+
+    rows: int  # that are compared
+    different: int  # rows that one of them lacks, or that differ
+    first: str  # in words; "" where there is none
+    largest: float  # difference of numbers in rows that agree
+
+
+def compare_tables(sent: pd.DataFrame, made: pd.DataFrame, whose: str = "") -> TableDifference:
+    """Compare a table that was sent with one that was made here. Both have the fields of ScoreRow, each row once."""
+    a, b = (table.set_index(ROW_KEY).sort_index() for table in (sent, made))
+    missing, extra = b.index.difference(a.index), a.index.difference(b.index)
+    both = a.index.intersection(b.index)
+    a, b = a.loc[both], b.loc[both]
+    wrong, largest = np.zeros(len(both), dtype=bool), 0.0
+    first_field = np.full(len(both), "", dtype=object)
+    for name in (*COMPARED_WORDS, *COMPARED_NUMBERS):
+        if name in COMPARED_NUMBERS:
+            x, y = (table[name].to_numpy(dtype=np.float64) for table in (a, b))
+            with np.errstate(invalid="ignore"):
+                gap = np.abs(x - y)
+                off = (gap > CLOSE * np.maximum(1.0, np.abs(y))) | (np.isnan(x) != np.isnan(y))
+            largest = max(largest, float(np.nanmax(np.where(off, 0.0, gap), initial=0.0)))
+        else:
+            x, y = (table[name].astype(object).where(table[name].notna(), None).to_numpy() for table in (a, b))
+            off = np.array([p != q for p, q in zip(x, y, strict=True)], dtype=bool)
+        first_field[off & ~wrong] = name
+        wrong |= off
+    first = ""
+    if len(extra):
+        first = f"{_name(extra[0], whose)} should not be there"
+    elif len(missing):
+        first = f"{_name(missing[0], whose)} is missing"
+    elif wrong.any():
+        at = int(wrong.argmax())
+        field = str(first_field[at])
+        said, found = a[field].iloc[at], b[field].iloc[at]
+        first = f"{_name(both[at], whose)}: {field} {_text(said)} was sent, and {_text(found)} is right"
+    return TableDifference(len(both), len(extra) + len(missing) + int(wrong.sum()), first, largest)
+
+
+def _name(key: tuple[object, ...], whose: str) -> str:
+    clip, sample, reading = key
+    of = f" of {whose}" if whose else ""
+    return f"{reading}{of} on {clip}" + (f", sample {sample}" if sample else "")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return "none" if np.isnan(value) else f"{value:.9g}"
+    return "none" if value is None else repr(str(value)[:120])
+
 
 Tables = dict[str, "pd.DataFrame"]
 MOST_SAMPLE_ROWS = 200  # of one sample of a clip; there are about 80
@@ -271,3 +415,77 @@ def _agree(said: float | None, right: float | None) -> bool:
 
 def _quality(scorer: Scorer, row: Any) -> float | None:
     return quality_of(scorer, Reading(_number(row.value), row.status))
+
+
+# Checks of documents: every aggregate of result.json from the rows.
+
+MOST_RESULT = 64 << 20  # bytes; that of core has 1 MB
+RESULT_ROUNDING = 2e-6  # results are rounded to 1e-6
+# Words, which the board makes itself from checked figures, and the search for other laws, which it makes again.
+OWN_WORDS = ("physbench_version", "sentences", "findings", "implied_worlds")
+
+
+def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
+    """A run folder that holds nothing but what was checked: the manifest made again, and the tables."""
+    write_json(checked.manifest, claim.document())
+    for name in (MODEL_SOURCE, *REFERENCE_MODELS):
+        place = checked if name == MODEL_SOURCE else checked.reference(name)
+        with atomic_path(place.scores) as draft:
+            tables[name].to_parquet(draft, index=False)
+
+
+def check_aggregates(sent: RunFolder, checked: RunFolder, resamples: int) -> Verdict:
+    """Whether result.json is what the rows make, from a folder of `write_checked`."""
+    try:
+        if sent.result.stat().st_size > MOST_RESULT:
+            return failed("aggregates", f"result.json is larger than {MOST_RESULT >> 20} MB")
+        said = read_result(sent.result).model_dump(mode="json")
+    except FileNotFoundError:
+        return not_possible("aggregates", "no result.json was sent; the board computes its own")
+    except UsageError as error:
+        return failed("aggregates", str(error).replace(f"{sent.path}/", ""))
+    right = build_result(checked, resamples=resamples, own_laws=False)
+    count, first = first_difference(_comparable(said), _comparable(right))
+    if first:
+        other = said["physbench_version"]
+        hint = f" It was written by physbench {other}, this is {__version__}." if other != __version__ else ""
+        return failed("aggregates", f"{first}{hint}")
+    return passed("aggregates", f"{count} figures of result.json from the rows", figures=count)
+
+
+def _comparable(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result without words, and without readings of scorers that do not come with physbench."""
+    kept = {name: value for name, value in result.items() if name not in OWN_WORDS}
+    for part in ("readings", "unavailable"):
+        kept[part] = {name: value for name, value in result[part].items() if name.partition(".")[0] in own_scorers()}
+    return kept
+
+
+def first_difference(said: Any, right: Any, place: str = "") -> tuple[int, str]:
+    """Number of values that were compared, and where two documents first differ, in words; "" where they agree."""
+    if isinstance(said, dict) and isinstance(right, dict):
+        for name in right:
+            if name not in said:
+                return 0, f"{place}{name} is missing"
+        extra = next((name for name in said if name not in right), None)
+        if extra is not None:
+            return 0, f"{place}{extra} should not be there"
+        parts = [(said[name], right[name], f"{place}{name}.") for name in right]
+    elif isinstance(said, list) and isinstance(right, list):
+        if len(said) != len(right):
+            return 0, f"{place.rstrip('.')}: {len(said)} values were sent, and {len(right)} are right"
+        parts = [(a, b, f"{place}{number}.") for number, (a, b) in enumerate(zip(said, right, strict=True))]
+    else:
+        same = said == right and type(said) is type(right)
+        numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in (said, right)]
+        if all(numbers):
+            same = math.isclose(said, right, rel_tol=1e-9, abs_tol=RESULT_ROUNDING)
+        sent, wanted = (repr(str(each)[:120]) for each in (said, right))
+        return 1, "" if same else f"{place.rstrip('.')}: {sent} was sent, and {wanted} is right"
+    count = 0
+    for a, b, where in parts:
+        more, found = first_difference(a, b, where)
+        count += more
+        if found:
+            return count, found
+    return count, ""

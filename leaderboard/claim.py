@@ -17,18 +17,25 @@ from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from physbench import __version__
-from physbench.adapters.model_contract import check_card_types
-from physbench.adapters.model_protocol import ModelCard
-from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
-from physbench.clips.packed_clips import PackedClips
-from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
-from physbench.clips.told_suite import TOLD_OPTION, split_name
-from physbench.errors import ModelError, UsageError
-from physbench.plugins import user_files
-from physbench.results.read_run import MANIFEST_VERSION
-from physbench.run.run_manifest import card_document, card_from, suite_document
-from physbench.storage.run_folder import RunFolder
+from physbench.clips.packed import PackedClips
+from physbench.clips.suite import (
+    EXPECTATION_SUITE,
+    FRESH,
+    GOLDEN_SUITES,
+    OWN,
+    TOLD_OPTION,
+    Suite,
+    find_suite,
+    split_name,
+)
+from physbench.models.contract import check_card_types
+from physbench.models.protocol import ModelCard, SurpriseCard
+from physbench.result.read import MANIFEST_VERSION
+from physbench.run.manifest import card_document, card_from, suite_document
+from physbench.support import user_files
+from physbench.support.errors import ModelError, UsageError
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
 MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB

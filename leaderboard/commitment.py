@@ -1,4 +1,4 @@
-"""Commit, challenge, reveal: rollouts are fixed before anybody knows which of them will be looked at.
+"""Commit, challenge, reveal: rollouts are fixed before anybody knows which are looked at.
 
 A submitter sends the hashes of all rollouts with the tracks and scores that were made of them. The board answers with a
 seed that it draws only then. The seed and the commitment choose a tenth of the rollouts, which are sent as lossless
@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -19,12 +23,47 @@ from typing import Annotated, Literal, TypeVar
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from physbench.errors import UsageError
-from physbench.leaderboard.board_lock import changing
-from physbench.storage.atomic_write import write_json
-from physbench.storage.file_hash import add_file
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.user_paths import user_text
+from physbench.leaderboard.claim import Claim
+from physbench.result.formats import counted
+from physbench.support.errors import UsageError
+from physbench.support.files import add_file, locked_file, user_text, write_json
+from physbench.support.run_folder import RunFolder
+
+# One process at a time changes a board.
+
+BOARD_LOCK = ".lock"
+LONGEST_CHANGE = 30.0  # s; what is done under the lock takes milliseconds
+
+
+def refuse_unchangeable(board: Path) -> None:
+    """Raise UsageError where nothing can be added to a board. It takes no time, and what is added takes minutes."""
+    try:
+        with changing(board):
+            entries = board / "entries"
+            with tempfile.TemporaryFile(dir=entries if entries.exists() else board):
+                pass
+    except OSError as error:
+        raise UsageError(f"--board: {board} cannot be changed: {error.strerror}. Name another folder.") from error
+
+
+@contextmanager
+def changing(board: Path, wait: float = LONGEST_CHANGE) -> Iterator[None]:
+    """Hold the lock of a board while the block lasts. Raises UsageError where another process keeps it."""
+    board.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            handle = locked_file(board / BOARD_LOCK)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise UsageError(f"Another process is changing {board}. Try again when it is done.") from error
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
 
 SHOWN_SHARE = 10  # one rollout of so many is asked for
 MOST_DOCUMENT = 64 << 20  # bytes
@@ -139,3 +178,94 @@ def mismatch(commitment: Commitment, files: Mapping[str, Path]) -> str:
         if file_sha256(files[name]) != commitment.files[name]:
             return f"{name} is not the one that was committed"
     return ""
+
+
+# Which commitments a board has answered, of which model and submitter, and what became of them.
+#
+# Whoever dislikes the rollouts that a board asks for can change one byte, commit again, and is asked for others. A
+# board cannot forbid that, since a run may be repeated for good reasons. It remembers the earlier commitments, and the
+# verdict on a later one names those that were never met.
+
+ROUND_END = ".round.json"  # end of the name of a file; the beginning is that of the challenge
+MOST_UNMET = 3  # commitments in a verdict
+
+
+class Round(CheckedDocument):
+    """A commitment that a board has answered."""
+
+    schema_version: Literal[1] = 1
+    commitment: Hash
+    model: str
+    sha256: str | None
+    submitter: str  # "": not said
+    issued: str
+    outcome: Literal["open", "met", "failed"] = "open"
+    detail: str = ""  # the check that failed
+
+    @property
+    def words(self) -> str:
+        """ "1a2b3c4d of 2026-11-22 (open)"."""
+        end = f"failed: {self.detail}" if self.outcome == "failed" else self.outcome
+        return f"{self.commitment[:8]} of {self.issued[:10]} ({end})"
+
+
+def round_file(board: Path, commitment: str) -> Path:
+    """Where a board keeps what became of a commitment."""
+    path = challenge_file(board, commitment)
+    return path.with_name(f"{path.stem}{ROUND_END}")
+
+
+def begin_round(board: Path, challenge: Challenge, claim: Claim, submitter: str) -> Round:
+    """Remember that a commitment was answered; one that was answered before stays as it is."""
+    path, model = round_file(board, challenge.commitment), claim.manifest.model
+    with changing(board):
+        if path.is_file():
+            return read_document(path, Round)
+        made = Round(
+            commitment=challenge.commitment,
+            model=claim.card.name,
+            sha256=model.sha256,
+            submitter=submitter,
+            issued=challenge.issued,
+        )
+        write_json(path, made.model_dump(mode="json"))
+    return made
+
+
+def end_round(board: Path, commitment: str, failed: str = "") -> None:
+    """Write down that a commitment was met, or which check failed; nothing where the board has not answered it."""
+    path = round_file(board, commitment)
+    with changing(board):
+        if path.is_file():
+            found = read_document(path, Round)
+            if found.outcome != "met":
+                ended = found.model_copy(update={"outcome": "failed" if failed else "met", "detail": failed})
+                write_json(path, ended.model_dump(mode="json"))
+
+
+def unmet(board: Path, commitment: str, claim: Claim) -> tuple[Round, ...]:
+    """Other commitments of this model by this submitter that were not met, oldest first.
+
+    Where a submitter was not said, it may have been the same one.
+    """
+    own = round_file(board, commitment)
+    submitter = read_document(own, Round).submitter if own.is_file() else ""
+    found = []
+    for path in own.parent.glob(f"*{ROUND_END}"):
+        other = read_document(path, Round)
+        same_model = other.model.lower() == claim.card.name.lower() or (
+            other.sha256 is not None and other.sha256 == claim.manifest.model.sha256
+        )
+        same_submitter = not submitter or not other.submitter or other.submitter.lower() == submitter.lower()
+        if path != own and same_model and same_submitter and other.outcome != "met":
+            found.append(other)
+    return tuple(sorted(found, key=lambda each: (each.issued, each.commitment)))
+
+
+def unmet_words(found: tuple[Round, ...]) -> str:
+    """The same for a verdict; "" where there is none."""
+    if not found:
+        return ""
+    named = ", ".join(each.words for each in found[:MOST_UNMET]) + (", ..." if len(found) > MOST_UNMET else "")
+    many = counted(len(found), "other commitment")
+    return f"this model has {many} on this board that {'was' if len(found) == 1 else 'were'} not met: {named}"

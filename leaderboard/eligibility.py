@@ -1,4 +1,4 @@
-"""What a board takes at all: all of `core`, of one version, of models that answer alike; seen from a manifest alone.
+"""What a board takes: suites, versions, sizes and rates that are measured well enough.
 
 It takes milliseconds, and is asked before the checks that take minutes.
 """
@@ -11,15 +11,58 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from physbench.adapters.state_card import StateCard
 from physbench.clips.suite import FRESH, Suite, find_suite, suite_label
-from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim
-from physbench.results.answers import answers_states
-from physbench.results.build_result import FINAL_FROM
-from physbench.results.schema import ResultDocument
+from physbench.models.protocol import StateCard
+from physbench.result.build import FINAL_FROM
+from physbench.result.coverage import answers_states
+from physbench.result.document import ResultDocument
+from physbench.score.score_clip import reading_of
+from physbench.support.errors import UsageError
 from physbench.world.scene import PLAIN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Whether a size and a rate are measured well enough to be ranked: ground truth itself must be lawful there.
+
+LEAST_EXPLAINED = 0.98  # of ground truth, mean over its clips
+MOST_BROKEN = 0.05  # of its clips
+
+
+def refuse_unmeasurable(source: Path, spec: object, context: int, truth: pd.DataFrame) -> None:
+    """Raise UsageError where no model is ranked at this size and rate. source: for the message."""
+    reason = why_not_ranked(truth)
+    if reason:
+        raise UsageError(
+            f"{source}: {spec} with {context} context frames is not ranked: {reason}. Use larger frames, or a higher "
+            "rate."
+        )
+
+
+def why_not_ranked(truth: pd.DataFrame) -> str | None:
+    """Why no model is ranked at the size, rate and context of these scores of ground truth; None where models are.
+
+    A clip of ground truth that could not be read counts as unexplained and as broken.
+    """
+    read = truth[truth["status"] != "not applicable"]
+    explained = reading_of("explained-share")
+    # The scorer's own reading has a row where its further ones have none: it failed.
+    clips = read.loc[read["reading"] == reading_of("lawfulness"), "clip"]
+    known = read[read["status"] == "ok"].set_index("clip")
+    if clips.empty or not (known["reading"] == explained).any():
+        return f"ground truth has no {explained}, which shows whether it is lawful"
+    shares = known.loc[known["reading"] == explained, "value"].reindex(clips).fillna(0.0)
+    breaks = known.loc[known["reading"] == reading_of("first-break"), "reason"].reindex(clips).fillna("unread")
+    broken = (breaks != "").mean()
+    if shares.mean() < LEAST_EXPLAINED:
+        return f"of ground truth {shares.mean():.1%} is explained as lawful, and {LEAST_EXPLAINED:.0%} is required"
+    if broken > MOST_BROKEN:
+        return f"{broken:.0%} of the clips of ground truth have a break, and at most {MOST_BROKEN:.0%} may"
+    return None
+
 
 SUITE = "core"
 COMPARISON = ("baseline:", "saboteur:", "untrained:")  # targets that take no rank

@@ -1,4 +1,4 @@
-"""Runs a submitted model again: on stored clips, for its own readings, and on clips that no store holds.
+"""Runs a submitted model again: on clips drawn in secret, stored and fresh, and compares its skill.
 
 Fresh seeds, and which stored clips are asked for, are drawn here and now, and told to nobody before the end
 (`secret_draw`). Fresh clips are made in this process and given to the model one context at a time. None of them is
@@ -10,6 +10,9 @@ How much better a model is on clips that it may know is read by `skill_gaps`.
 
 from __future__ import annotations
 
+import hashlib
+import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,38 +20,190 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from physbench.adapters.load_model import check_target, what_is_handed
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
-from physbench.errors import UsageError
-from physbench.leaderboard.board_clips import board_clips
-from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables
+from physbench.clips.suite import FRESH_SEEDS, Suite, fresh_suite, spread
+from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables, Verdict, not_possible, passed, refused
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import Commitment
 from physbench.leaderboard.eligibility import A_MODEL, rules_for
-from physbench.leaderboard.rescoring import rollout_name, track_scorers
-from physbench.leaderboard.secret_draw import SecretDraw
-from physbench.leaderboard.skill_gaps import PERMUTATIONS, clip_skills, paired_gap, unpaired_gap
-from physbench.leaderboard.verdicts import Verdict, not_possible, passed, refused
-from physbench.looks.known_looks import check_look
-from physbench.progress import Progress
-from physbench.results.number_format import bracket, fixed
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_engine import RolloutEngine
-from physbench.rollouts.rollout_store import frames_hash
+from physbench.leaderboard.rescoring import board_clips, rollout_name, track_scorers
+from physbench.models.load_model import check_target, what_is_handed
+from physbench.models.protocol import ModelCard
+from physbench.result.bootstrap import MISS
+from physbench.result.formats import bracket, fixed
+from physbench.result.skill import INFORMATIVE_FROM, clip_qualities, task_means
+from physbench.rollout.engine import RolloutEngine
+from physbench.rollout.store import Rollout, frames_hash
+from physbench.run.jobs import SCORING_PRELOAD
+from physbench.run.manifest import card_document
+from physbench.run.model import engine_of
 from physbench.run.options import Options
+from physbench.run.parts import SHARD_COLUMNS, rows_document
 from physbench.run.references import reference_rollout
-from physbench.run.run_manifest import card_document
-from physbench.run.run_model import engine_of
-from physbench.run.score_shards import SHARD_COLUMNS, rows_document
-from physbench.run.worker_jobs import SCORING_PRELOAD
-from physbench.scoring.score_clip import score_clip
-from physbench.worker_pool import ordered, worker_pool
+from physbench.score.score_clip import score_clip
+from physbench.support.errors import UsageError
+from physbench.support.processes import ordered, worker_pool
+from physbench.support.progress import Progress
+from physbench.world.styles.catalogue import check_look
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What a check draws at random, from one secret: which stored clips a model is asked for again, and fresh seeds.
+#
+# The secret comes from the randomness of the system when the check begins, so that nobody can prepare for the clips. It
+# is printed at the end: who gives it again repeats the check on the same clips.
+
+SECRET_BYTES = 16
+SECRET = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class SecretDraw:
+    """Numbers that follow from a secret and from what they are for."""
+
+    secret: str = field(default_factory=lambda: secrets.token_hex(SECRET_BYTES))
+
+    def __post_init__(self) -> None:
+        if not SECRET.fullmatch(self.secret):
+            raise UsageError(
+                f"--draw: expected the 32 hexadecimal digits that a check printed, got {self.secret!r:.80}."
+            )
+
+    def number(self, *what: object) -> int:
+        """A number of 256 bits, another one for each purpose."""
+        return int(hashlib.sha256("|".join([self.secret, *map(str, what)]).encode()).hexdigest(), 16)
+
+    @property
+    def salt(self) -> str:
+        """Secret that a model's generators depend on."""
+        return f"{self.number('salt'):064x}"
+
+    def stored_rows(self, rows: tuple[Row, ...], count: int) -> tuple[Row, ...]:
+        """`count` of the rows from all tasks and splits in turn, in their old order; a clip with its changes."""
+        place = {row: position for position, row in enumerate(rows)}
+        order = sorted(rows, key=lambda row: (self.number("stored", row.unchanged.id), place[row]))
+        return tuple(sorted(spread(tuple(order), count), key=lambda row: place[row]))
+
+    def fresh_rows(self, suite: Suite, per_task: int) -> tuple[Row, ...]:
+        """Clips of the suite's tasks, splits and changes on `per_task` seeds of each task that no store holds."""
+
+        def seed(task: str, index: int) -> int:
+            return FRESH_SEEDS[self.number("fresh", task, index) % len(FRESH_SEEDS)]
+
+        return fresh_suite(suite, per_task, seed).rows
+
+
+# How much better a model is on clips that it may know than on others: the difference of skill, its interval, its odds.
+#
+# Of an honest model, the clips of a suite and fresh ones are draws from one ensemble: within a task and split, which of
+# them is fresh is exchangeable. A permutation test of the difference of mean skill is then exact for any number of
+# clips.
+
+Array = NDArray[np.float64]
+REFUSED_BELOW = 0.001  # a gap this improbable for an honest model is refused: one honest model of 1,000
+PERMUTATIONS = 20_000
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much better a model is on clips that it may know."""
+
+    value: float  # mean skill of the one set less that of the other
+    interval: tuple[float, float]  # 95 %
+    p: float  # how often an honest model has a gap as large
+    clips: tuple[int, int]
+
+    @property
+    def sure(self) -> bool:
+        return self.p <= REFUSED_BELOW and self.interval[0] > 0
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSkills:
+    """Skill of each of n clips: mean over the axes on which its task tells truth from the frozen frame."""
+
+    clips: tuple[str, ...]  # (n,)
+    strata: NDArray[np.str_]  # (n,) task and split
+    skills: Array  # (n,)
+
+
+def clip_skills(model: pd.DataFrame, truth: pd.DataFrame, freeze: pd.DataFrame) -> ClipSkills:
+    """Skill of single clips from score tables; truth and freeze hold the clips of the model."""
+    found = clip_qualities({"model": model}, truth, freeze, events=False)
+    means = task_means(found.means(), found.counts())
+    clips: list[str] = []
+    strata: list[str] = []
+    skills: list[Array] = []
+    for stratum, block in found.values.items():  # (3, A, n)
+        _, high, low = means[stratum.task]  # (A,)
+        tells = high - low >= INFORMATIVE_FROM
+        own = (block[0, tells] - low[tells, None]) / (high - low)[tells, None]
+        counts = np.isfinite(own)
+        kept = counts.any(axis=0)
+        skills.append((np.where(counts, own, 0.0).sum(axis=0) / np.maximum(counts.sum(axis=0), 1))[kept])
+        clips += [clip for clip, keep in zip(found.clips[stratum], kept, strict=True) if keep]
+        strata += [f"{stratum.task} {stratum.split}"] * int(kept.sum())
+    return ClipSkills(tuple(clips), np.array(strata, dtype=np.str_), np.concatenate([np.zeros(0), *skills]))
+
+
+def unpaired_gap(skills: Array, fresh: NDArray[np.bool_], stratum: NDArray[Any]) -> Gap:
+    """Mean skill of stored clips less that of fresh ones, over strata (task and split) that have both.
+
+    skills, fresh, stratum: (n,) per clip. Each stratum counts by its fresh clips. The p value is that of a permutation
+    test within strata; the interval is Welch's, from the pooled variances within strata.
+    """
+    rng = np.random.default_rng(secrets.randbits(64))
+    parts = [skills[stratum == name] for name in np.unique(stratum)]
+    flags = [fresh[stratum == name] for name in np.unique(stratum)]
+    both = [(s, f) for s, f in zip(parts, flags, strict=True) if f.any() and not f.all()]
+    total = sum(int(f.sum()) for _, f in both)
+    value, null = 0.0, np.zeros(PERMUTATIONS)
+    squares, freedom, errors = np.zeros(2), np.zeros(2), np.zeros(2)
+    for s, f in both:
+        weight, n, m = f.sum() / total, int(f.sum()), int((~f).sum())
+        value += weight * (s[~f].mean() - s[f].mean())
+        drawn = rng.permuted(np.broadcast_to(s, (PERMUTATIONS, len(s))), axis=1)
+        null += weight * (drawn[:, n:].mean(axis=1) - drawn[:, :n].mean(axis=1))
+        for side, own in enumerate((s[~f], s[f])):
+            squares[side] += ((own - own.mean()) ** 2).sum()
+            freedom[side] += len(own) - 1
+        errors += weight**2 / np.array([m, n])
+    variance = squares / np.maximum(freedom, 1)
+    variance = np.where(freedom > 0, variance, variance[::-1])  # of one clip a stratum, the spread of the others
+    freedom = np.where(freedom > 0, freedom, freedom[::-1])
+    p = (1 + np.count_nonzero(null >= value - 1e-12)) / (1 + PERMUTATIONS)
+    stored = sum(len(s) for s, _ in both) - total
+    return Gap(value, _welch(value, variance * errors, freedom), float(p), (stored, total))
+
+
+def paired_gap(sent: Array, again: Array) -> Gap:
+    """Mean of `sent` less `again`, of the same clips (n,): a test that flips signs, and Student's interval."""
+    rng = np.random.default_rng(secrets.randbits(64))
+    differences = sent - again
+    value = float(differences.mean())
+    signs = rng.choice([-1.0, 1.0], size=(PERMUTATIONS, len(differences)))
+    null = (signs * differences).mean(axis=1)
+    p = (1 + np.count_nonzero(null >= value - 1e-12)) / (1 + PERMUTATIONS)
+    n = len(differences)
+    variance = float(differences.var(ddof=1)) / n if n > 1 else 0.0
+    interval = _welch(value, np.array([variance]), np.array([n - 1.0]))
+    return Gap(value, interval, float(p), (n, n))
+
+
+def _welch(value: float, variances: Array, freedom: Array) -> tuple[float, float]:
+    """95 % interval of a mean with these variances of its parts and their degrees of freedom."""
+    total = float(variances.sum())
+    if total <= 0:
+        return value, value
+    degrees = total**2 / float((variances**2 / np.maximum(freedom, 1)).sum())
+    half = float(stdtrit(max(degrees, 1.0), 1 - MISS / 2)) * total**0.5
+    return value - half, value + half
+
 
 STORED_CHECK, FRESH_CHECK = "stored clips again", "fresh seeds"
 FEWEST_SEEDS = 2  # of a task: the spread of one clip cannot be known

@@ -1,4 +1,4 @@
-"""Ranks with intervals: paired over clips, since every entry was run on the same ones.
+"""Ranks with intervals, paired over clips; differences between looks.
 
 All entries are resampled with the same draws of clips, each with its own references (it may have another size and
 rate); one that never failed in some task may fail there where another does not. The interval of a rank counts the
@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.results.answers import asked_axes
-from physbench.results.bootstrap import MISS, RESAMPLES, Resampled, resample
-from physbench.results.schema import ResultDocument
-from physbench.results.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
-from physbench.scoring.scorer_protocol import AXES
+from physbench.leaderboard.entries import Entry, describe
+from physbench.result.bootstrap import MISS, RESAMPLES, Resampled, resample
+from physbench.result.coverage import answers_states, asked_axes
+from physbench.result.document import ResultDocument, SkillValue
+from physbench.result.read import key_of_result
+from physbench.result.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
+from physbench.score.protocol import AXES
+from physbench.world.scene import PLAIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,4 +103,59 @@ def rank(entries: Sequence[ResampledSkill]) -> tuple[Rank, ...]:
     return tuple(
         Rank(1 + sum(other.skill > entry.skill for other in entries), 1 + int(ahead[i]), count - int(behind[i]))
         for i, entry in enumerate(entries)
+    )
+
+
+# What a look costs a model: its overall skill in that look less the one in the plain look, paired over clips.
+#
+# A clip has the same motion in every look, so that the bootstrap draws the same clips. Each skill lies between ground
+# truth and the frozen frame in its own look. `physbench compare` says the same of two runs, by axis, too.
+
+
+@dataclass(frozen=True)
+class LookDifference:
+    """One model in two looks."""
+
+    entry: str  # name of the entry in the other look
+    model: str
+    seen: str  # size, rate and context
+    look: str  # the other one
+    plain: SkillValue
+    other: SkillValue
+    value: float  # overall skill in the other look less that in the plain one
+    interval: tuple[float, float]  # 95 %
+
+
+def look_differences(found: Sequence[Entry], resamples: int) -> tuple[LookDifference, ...]:
+    """The differences of all models of which a board has runs in both looks, alike in all else; largest loss first.
+
+    Models that are given states see no look.
+    """
+    plain = {
+        key_of_result(entry.result): entry
+        for entry in found
+        if entry.result.look == PLAIN and not answers_states(entry.result.model.card)
+    }
+    differences = []
+    for entry in found:
+        beside = plain.get(key_of_result(entry.result))
+        if entry.result.look != PLAIN and beside is not None:
+            differences.append(_difference(entry, beside, resamples))
+    return tuple(sorted(differences, key=lambda each: (each.value, each.model)))
+
+
+def _difference(entry: Entry, beside: Entry, resamples: int) -> LookDifference:
+    result = entry.result
+    here, there = (entry_skill(each.tables(), each.result, resamples) for each in (entry, beside))
+    low, high = here.resampled.interval(here.rows[:, None], there.rows[:, None])
+    said = describe(beside.result)
+    return LookDifference(
+        entry.name,
+        result.model.name,
+        f"{said['frames']}, {said['context']}",
+        result.look,
+        beside.result.overall,
+        result.overall,
+        here.skill - there.skill,
+        (float(low[0]), float(high[0])),
     )

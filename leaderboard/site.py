@@ -1,46 +1,177 @@
-"""Builds the page of a board from its entries: one file with everything inline."""
+"""The pages of a board: one file each with everything inline, and its entries for a list of references."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from physbench.errors import UsageError
-from physbench.leaderboard.bibtex import bibtex
-from physbench.leaderboard.check_entries import check_entries
-from physbench.leaderboard.compare_page import compare_page
+import numpy as np
+
+from physbench.leaderboard.check_tables import BADGES
 from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
-from physbench.leaderboard.entry import Entry, describe, entries, present, unpack, unpublished
-from physbench.leaderboard.look_differences import LookDifference, look_differences
+from physbench.leaderboard.entries import Entry, check_entries, describe, entries, present, unpack, unpublished
 from physbench.leaderboard.ranking import (
+    Array,
+    LookDifference,
     Rank,
     ResampledSkill,
     entry_skill,
+    look_differences,
     rank,
     resampled_skill,
 )
 from physbench.leaderboard.submission import LINKS, short_count
-from physbench.leaderboard.verdicts import BADGES
-from physbench.looks.known_looks import LOOKS
-from physbench.report.free_constant_text import family_factors
-from physbench.report.page_environment import page_environment
-from physbench.results import number_format
-from physbench.results.answers import answers_states, asked_axes
-from physbench.results.bootstrap import RESAMPLES
-from physbench.results.csv_text import csv_text
-from physbench.results.free_constant_skill import AXIS
-from physbench.results.schema import GapValue, ResultDocument, SkillValue
-from physbench.results.skill import Kind
-from physbench.results.strength_summary import strength_text
-from physbench.storage.atomic_write import write_json, write_text
-from physbench.storage.run_folder import RunFolder
+from physbench.result import formats
+from physbench.result.bootstrap import RESAMPLES
+from physbench.result.coverage import answers_states, asked_axes
+from physbench.result.document import GapValue, ResultDocument, SkillValue
+from physbench.result.formats import csv_text
+from physbench.result.readings import AXIS, strength_text
+from physbench.result.report.page import page_environment
+from physbench.result.report.summary import family_factors
+from physbench.result.skill import Kind
+from physbench.support.errors import UsageError
+from physbench.support.files import write_json, write_text
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
+from physbench.world.styles.catalogue import LOOKS
+
+# Entries of a board for a list of references: BibTeX, one item an entry.
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\textbraceleft{}",  # BibTeX counts braces, whatever stands before them
+    "}": r"\textbraceright{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "#$%&_"},
+}
+
+
+def bibtex(found: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
+    """What to cite of each entry: model, submitter, year, suite, overall skill with its interval, rank and link.
+
+    ranks: By the name of the entry; None where it has none.
+    """
+    return "\n".join(_item(entry, ranks.get(entry.name)) for entry in found)
+
+
+def _item(entry: Entry, rank: Rank | None) -> str:
+    result, about = entry.result, entry.about
+    suite = result.suite_label
+    skill = f"overall skill {formats.fixed(result.overall.skill)} {formats.bracket(result.overall.interval)}"
+    place = "without a rank" if rank is None else f"rank {rank}"
+    links = about.submission.links
+    fields = {
+        "title": f"{{{_escaped(result.model.name)} on physbench {_escaped(suite)}}}",
+        "author": f"{{{_escaped(about.submission.submitter)}}}" if about.submission.submitter else "",
+        "year": about.date[:4] if re.fullmatch(r"\d{4}-\d\d-\d\d", about.date) else "",
+        "howpublished": "{physbench board, entry " + entry.name + "}",
+        "note": _escaped(f"{skill}, {place}, {about.badge}"),
+        "url": (links.get("paper") or links.get("code") or "").replace("{", "%7B").replace("}", "%7D"),
+    }
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{physbench:{entry.name},", *lines, "}\n"])
+
+
+def _escaped(text: str) -> str:
+    """The text for TeX, in one line: its own signs escaped, in ASCII dashes."""
+    text = " ".join(text.split())
+    return re.sub(r"[\\{}~^#$%&_]", lambda sign: SPECIAL[sign[0]], text.replace("–", "--").replace("−", "-"))
+
+
+# The page on which any entries of a board are compared: their skills side by side, and paired differences of them.
+
+OVERALL = "overall"
+DIGITS = 4  # of a figure on the page
+
+
+def compare_page(
+    found: Sequence[Entry],
+    resampled: Mapping[str, ResampledSkill],
+    report: Callable[[Entry], str],
+    chosen: Collection[Entry],
+) -> str:
+    """The page: a table of the chosen models, made in the browser from the figures that it holds.
+
+    Args:
+        found: The entries.
+        resampled: Of each by its name, as `ranking.entry_skill` gives it.
+        report: Link to the report of an entry.
+        chosen: Entries that are shown before a reader chooses.
+    """
+    entries = sorted(found, key=lambda entry: -(entry.result.overall.skill or 0.0))
+    first = entries[0].result
+    axes = {axis: formats.AXIS_NAMES[axis] for axis in asked_axes(first.model.card)}
+    document = {
+        "models": [_model(entry, axes, report(entry)) | {"chosen": entry in chosen} for entry in entries],
+        "differences": differences([resampled[entry.name] for entry in entries]),
+        "axes": list(axes.items()),  # in this order
+        "families": list(first.by_family),
+        "tasks": list(first.tasks),
+    }
+    environment = page_environment("physbench.leaderboard")
+    return environment.get_template("compare.html.j2").render(
+        document=document, suite_words=first.suite_label, clips=first.suite.clips
+    )
+
+
+def differences(entries: Sequence[ResampledSkill]) -> dict[str, list[list[list[float] | None]]]:
+    """Skill of each entry less that of each later one, with its 95 % interval, paired over clips.
+
+    Returns:
+        By level (overall, then families): for entry i, of entries i + 1, i + 2, ...: [difference, low, high], or None
+        where one of the two has none.
+    """
+    levels: dict[str, list[Array | None]] = {OVERALL: [entry.rows for entry in entries]}
+    for family in dict.fromkeys(family for entry in entries for family in entry.families):
+        levels[family] = [entry.families.get(family) for entry in entries]
+    return {level: [_of(entries[i], rows, i) for i in range(len(rows) - 1)] for level, rows in levels.items()}
+
+
+def _of(entry: ResampledSkill, rows: Sequence[Array | None], i: int) -> list[list[float] | None]:
+    mine = rows[i]
+    found: list[list[float] | None] = []
+    for other in rows[i + 1 :]:
+        if mine is None or other is None or mine.shape != other.shape or not np.isfinite(mine[0] - other[0]):
+            found.append(None)
+            continue
+        low, high = entry.resampled.interval(mine[:, None], other[:, None])[:, 0]
+        found.append([round(float(value), DIGITS) for value in (mine[0] - other[0], low, high)])
+    return found
+
+
+def _model(entry: Entry, axes: Mapping[str, str], link: str) -> dict[str, Any]:
+    result = entry.result
+    return {
+        "name": result.model.name,
+        "look": result.look,
+        "seen": f"{describe(result)['frames']}, {describe(result)['context']}",
+        "report": link,
+        "sentence": result.sentences[0] if result.sentences else "",
+        OVERALL: _figure(result.overall.skill, result.overall.interval),
+        "families": {name: _figure(each.skill, each.interval) for name, each in result.by_family.items()},
+        "axes": {axis: _figure(result.axes[axis].skill, result.axes[axis].interval) for axis in axes},
+        "tasks": {
+            axis: {task: _figure(each[axis].skill, each[axis].skill_interval) for task, each in result.tasks.items()}
+            for axis in axes
+        },
+    }
+
+
+def _figure(skill: float | None, interval: tuple[float, float] | None) -> list[float] | None:
+    """[skill, low, high], with as many of them as there are."""
+    if skill is None:
+        return None
+    return [round(value, DIGITS) for value in (skill, *(interval or ()))]
+
 
 PREVIEW = "preview"
 CHOSEN = 3  # entries of the page that compares them, before a reader chooses
@@ -288,11 +419,11 @@ def _page(
 ) -> str:
     result = found[0].result
     asked = asked_axes(result.model.card)
-    names = {axis: name for axis, name in number_format.AXIS_NAMES.items() if axis in asked}
+    names = {axis: name for axis, name in formats.AXIS_NAMES.items() if axis in asked}
     environment = page_environment(
         "physbench.leaderboard",
-        fixed=number_format.fixed,
-        bracket=number_format.bracket,
+        fixed=formats.fixed,
+        bracket=formats.bracket,
         count=short_count,
         strength=lambda median: strength_text({"median": median}),
     )

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from physbench.errors import UsageError
 from physbench.leaderboard.check_rollouts import rollout_file, sent_files, stored_rollout
 from physbench.leaderboard.check_tables import check_clips
 from physbench.leaderboard.claim import Claim, read_claim
@@ -20,14 +19,14 @@ from physbench.leaderboard.commitment import (
     file_sha256,
     read_challenge,
 )
-from physbench.leaderboard.eligibility import of_claim, refuse_other_suite, refuse_unrankable
-from physbench.leaderboard.measurable import refuse_unmeasurable
+from physbench.leaderboard.eligibility import of_claim, refuse_other_suite, refuse_unmeasurable, refuse_unrankable
 from physbench.leaderboard.rescoring import rollout_name
-from physbench.leaderboard.submission_file import write_archive
-from physbench.results.read_run import read_run
-from physbench.rollouts.rollout_store import load_rollout
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
+from physbench.leaderboard.submission import write_archive
+from physbench.result.read import read_run
+from physbench.rollout.store import load_rollout
+from physbench.support.errors import UsageError
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
 
 KEEP_ALL = "Run it with eval --for-board, which keeps all of them."
 

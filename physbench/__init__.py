@@ -21,41 +21,41 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from physbench import links
+from physbench.support import links
 
 if TYPE_CHECKING:
-    from physbench.adapters.model_protocol import FrameModel as FrameModel
-    from physbench.adapters.model_protocol import ModelCard as ModelCard
-    from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
-    from physbench.adapters.model_protocol import StateModel as StateModel
-    from physbench.adapters.model_protocol import SurpriseModel as SurpriseModel
-    from physbench.adapters.state_card import BODY_COLUMNS as BODY_COLUMNS
-    from physbench.adapters.state_card import STATE_COLUMNS as STATE_COLUMNS
-    from physbench.adapters.state_card import STATIC_COLUMNS as STATIC_COLUMNS
-    from physbench.adapters.state_card import StateCard as StateCard
-    from physbench.adapters.stepped_model import SteppedModel as SteppedModel
-    from physbench.adapters.surprise_card import SurpriseCard as SurpriseCard
-    from physbench.api.evaluate_model import evaluate as evaluate
     from physbench.api.evaluation import Evaluation as Evaluation
+    from physbench.api.evaluation import evaluate as evaluate
     from physbench.api.evaluation import load as load
     from physbench.api.lightning_callback import LightningCallback as LightningCallback
     from physbench.api.training_loggers import to_tensorboard as to_tensorboard
     from physbench.api.training_loggers import to_wandb as to_wandb
     from physbench.clips.clip import Clip as Clip
+    from physbench.clips.task import RELEASE as RELEASE
     from physbench.clips.task import Parameter as Parameter
     from physbench.clips.task import Params as Params
     from physbench.clips.task import Task as Task
     from physbench.clips.task import declare as declare
     from physbench.clips.task import draw as draw
-    from physbench.clips.task_helpers import RELEASE as RELEASE
-    from physbench.clips.task_helpers import event_in as event_in
-    from physbench.clips.task_helpers import hues as hues
-    from physbench.clips.task_helpers import inside as inside
-    from physbench.errors import PhysbenchError as PhysbenchError
-    from physbench.rollouts.rollout import Rollout as Rollout
-    from physbench.scoring.scorer_protocol import Reading as Reading
-    from physbench.scoring.scorer_protocol import scorer as scorer
-    from physbench.tracks.tracks import Tracks as Tracks
+    from physbench.clips.task import event_in as event_in
+    from physbench.clips.task import hues as hues
+    from physbench.clips.task import inside as inside
+    from physbench.models.protocol import BODY_COLUMNS as BODY_COLUMNS
+    from physbench.models.protocol import STATE_COLUMNS as STATE_COLUMNS
+    from physbench.models.protocol import STATIC_COLUMNS as STATIC_COLUMNS
+    from physbench.models.protocol import FrameModel as FrameModel
+    from physbench.models.protocol import ModelCard as ModelCard
+    from physbench.models.protocol import PrivilegedModel as PrivilegedModel
+    from physbench.models.protocol import StateCard as StateCard
+    from physbench.models.protocol import StateModel as StateModel
+    from physbench.models.protocol import SteppedModel as SteppedModel
+    from physbench.models.protocol import SurpriseCard as SurpriseCard
+    from physbench.models.protocol import SurpriseModel as SurpriseModel
+    from physbench.rollout.store import Rollout as Rollout
+    from physbench.score.protocol import Reading as Reading
+    from physbench.score.protocol import scorer as scorer
+    from physbench.support.errors import PhysbenchError as PhysbenchError
+    from physbench.track.tracks import Tracks as Tracks
     from physbench.world.bodies import ball as ball
     from physbench.world.bodies import floor as floor
     from physbench.world.bodies import held as held
@@ -84,19 +84,40 @@ __version__ = "0.1.0"
 
 _NAMES = {
     # evaluations
-    "physbench.errors": ("PhysbenchError",),
-    "physbench.api.evaluate_model": ("evaluate",),
-    "physbench.api.evaluation": ("Evaluation", "load"),
+    "physbench.support.errors": ("PhysbenchError",),
+    "physbench.api.evaluation": (
+        "evaluate",
+        "Evaluation",
+        "load",
+    ),
     "physbench.api.lightning_callback": ("LightningCallback",),
     "physbench.api.training_loggers": ("to_tensorboard", "to_wandb"),
     # models
-    "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel", "StateModel", "SurpriseModel"),
-    "physbench.adapters.state_card": ("BODY_COLUMNS", "STATE_COLUMNS", "STATIC_COLUMNS", "StateCard"),
-    "physbench.adapters.stepped_model": ("SteppedModel",),
-    "physbench.adapters.surprise_card": ("SurpriseCard",),
+    "physbench.models.protocol": (
+        "FrameModel",
+        "ModelCard",
+        "PrivilegedModel",
+        "StateModel",
+        "SurpriseModel",
+        "BODY_COLUMNS",
+        "STATE_COLUMNS",
+        "STATIC_COLUMNS",
+        "StateCard",
+        "SteppedModel",
+        "SurpriseCard",
+    ),
     # tasks
-    "physbench.clips.task": ("Parameter", "Params", "Task", "declare", "draw"),
-    "physbench.clips.task_helpers": ("RELEASE", "event_in", "hues", "inside"),
+    "physbench.clips.task": (
+        "Parameter",
+        "Params",
+        "Task",
+        "declare",
+        "draw",
+        "RELEASE",
+        "event_in",
+        "hues",
+        "inside",
+    ),
     "physbench.world.bodies": ("ball", "floor", "held", "holder", "screen", "shelf", "table", "wall"),
     "physbench.world.scene": (
         "BACKGROUND_GREY",
@@ -117,9 +138,9 @@ _NAMES = {
     ),
     # scorers
     "physbench.clips.clip": ("Clip",),
-    "physbench.rollouts.rollout": ("Rollout",),
-    "physbench.scoring.scorer_protocol": ("Reading", "scorer"),
-    "physbench.tracks.tracks": ("Tracks",),
+    "physbench.rollout.store": ("Rollout",),
+    "physbench.score.protocol": ("Reading", "scorer"),
+    "physbench.track.tracks": ("Tracks",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

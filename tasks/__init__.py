@@ -1,9 +1,9 @@
 """The built-in tasks, one class per task; found by the entry points `physbench.tasks`.
 
-- `falling`, `incline`, `stack`: free fall and bounces, rolling and sliding on a ramp, towers of blocks.
-- `collisions`, `billiards`: two balls, a ball and walls, balls on a table with cushions.
-- `occlusion`, `screens`, `lift`: a ball behind a screen, two balls or a wall behind one, a plate that moves.
-- `orbits`, `two_bodies`: a planet and a fixed star, two bodies around each other, a fly-by.
+- `falling`: free fall and bounces, rolling and sliding on a ramp, towers of blocks.
+- `collisions`: two balls, a ball and walls, balls on a table with cushions.
+- `occlusion`: a ball behind a screen, two balls or a wall behind one, a plate that moves.
+- `orbits`: a planet and a fixed star, two bodies around each other, a fly-by.
 - `actions`: tasks in which something is pushed after the hand-over.
 """
 

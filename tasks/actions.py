@@ -8,11 +8,22 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hues, inside
-from physbench.dynamics.impacts import Flat, at, meeting_time, rebound
-from physbench.tasks.billiards import CUSHION, FIRST_HIT, Balls, Billiards, gone, play, rolls_on, start, steady
-from physbench.tasks.collisions import MOVED_BY, VIEW_AFTER_HIT, gliding
+from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues, inside
+from physbench.laws.impacts import Flat, at, meeting_time, rebound
+from physbench.tasks.collisions import (
+    CUSHION,
+    FIRST_HIT,
+    MOVED_BY,
+    VIEW_AFTER_HIT,
+    Balls,
+    Billiards,
+    gliding,
+    gone,
+    play,
+    rolls_on,
+    start,
+    steady,
+)
 from physbench.tasks.orbits import SURFACE_GAP, Kepler, half_extents, kepler_state
 from physbench.world.bodies import held, table
 from physbench.world.scene import Camera, Impulse, Scene, hue_name, sphere_mass

@@ -1,13 +1,43 @@
-"""Bodies in free fall."""
+"""Bodies under gravity: in free fall, on a ramp, on top of one another."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
-from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import RELEASE, event_in, hues, inside
-from physbench.world.bodies import ball, floor, shelf
-from physbench.world.scene import Camera, Scene, hue_name
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.clips.task import (
+    HALF_WINDOW,
+    RELEASE,
+    Parameter,
+    Params,
+    Task,
+    declare,
+    draw,
+    draw_evenly,
+    event_in,
+    hues,
+    inside,
+    numbered,
+)
+from physbench.laws.motion_law import INERTIA, Phase, distance_at, ramp_phases
+from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front, wall
+from physbench.world.scene import (
+    FLOOR_GREY,
+    Body,
+    Camera,
+    Outcome,
+    Scene,
+    Shape,
+    box_mass,
+    cylinder_mass,
+    hue_name,
+    ramp,
+    sphere_mass,
+)
 
 CENTER_Z = 2.2  # m, height of the middle of the window above the floor
 
@@ -155,3 +185,369 @@ class DropBounce(Task):
 def floor_grey(restitution: float) -> float:
     """Grey, 0..1, of a floor from which a ball bounces with this restitution."""
     return 0.2 + 1.2 * (restitution - 0.7)
+
+
+# Bodies that roll and slide on a ramp.
+
+FREE_RAMP = 0.06  # m that stay free at the upper end of the ramp
+RAMP_END = 2.44  # m from the middle of the window to the ends of the ramp
+RAMP_HEIGHT = -0.35  # m, of the middle of the ramp above that of the window
+BOARD_THICKNESS = 0.5  # m, thickness of the ramp as it is seen
+STOP, STOP_HEIGHT = 0.42, 0.7  # m, along the ramp and over it
+BODY_DEPTH = 0.4  # m, half of the bodies' extent across the plane of motion
+SURELY_STAYS = 0.05  # least |friction - tan angle| of a box, so that it surely stays or surely slides
+LEAST_RELEASE_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
+REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
+SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
+
+
+class Incline(Task):
+    """A ball, a cylinder or a box is pushed up or down a ramp whose grey shows how rough it is.
+
+    What happens: a body is held on a ramp by a grey block. The block vanishes and the body moves off, up or down the
+    slope. On its way up it slows down and turns back, or stays where it stops if it is a box on a rough ramp. On its
+    way down it gains speed until it meets the stop at the foot of the ramp, where it stays; a box on a rough ramp
+    slows down and may come to rest before.
+
+    Law: friction (Coulomb 1785) and rolling. With a the angle, mu the friction: a box is slowed by g (sin a + mu cos a)
+    on its way up and pulled by g (sin a - mu cos a) on its way down; if mu > tan a it stays where it stops. A ball is
+    accelerated by 5/7 g sin a, a cylinder, whose axis the viewer looks along, by 2/3 g sin a, downwards on both ways,
+    while they roll; where mu < 2/7 tan a (ball) or 1/3 tan a (cylinder) they slip and it is g (sin a - mu cos a). The
+    stop takes all speed and holds nothing.
+
+    The ramp's friction is seen in its grey, which the stop has too: grey = 0.95 - 0.5 x friction, so that smooth ramps
+    are light.
+
+    {parameters}
+
+    A box is a cube of the silhouette's area. Balls and cylinders start with the spin of rolling. Mass is density x
+    volume.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, moving at 0; the first turn, stop or contact with the stop in [0.2 s, 2.4 s],
+    horizon 4 s. All of it stays in view, and where it comes to rest it is at least 1.15 diameters from where it was at
+    the hand-over.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "falling/incline-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of the body with ramp and stop"),
+        shape=Parameter("", "visible", (0, 2), "ball, cylinder, box", grid=1),
+        size=Parameter("m", "visible", (0.40, 0.46), "radius of the disc of its silhouette's area", ood=(0.47, 0.52)),
+        **hues("hue"),
+        ramp_friction=Parameter(
+            "", "visible", (0.04, 0.46), "of the body on the ramp, seen in its grey", ood=(0.48, 0.6)
+        ),
+        angle=Parameter("rad", "visible", (0.14, 0.36), "of the ramp", ood=(0.38, 0.46)),
+        side=Parameter("", "visible", (1, 1), "1: the ramp rises to the right", signed=True),
+        release=RELEASE,
+        velocity=Parameter("m/s", "visible", (-2.4, 5.0), "at the release, up the ramp"),
+        start=Parameter("m", "visible", (0.1, 3.6), "way along the ramp that it is from the stop"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw_evenly("shape", self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Seen in motion before the hand-over, decided in time, in view, and not at rest near where it was then."""
+        if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < SURELY_STAYS:
+            return False
+        phases = phases_of(p)
+        at_0, last = distance_at(phases, 0.0), phases[-1]
+        rests = last.velocity == 0 and last.acceleration == 0 and last.start < self.horizon
+        return (
+            abs(p["velocity"]) >= LEAST_RELEASE_SPEED
+            and event_in(phases[1].start, self.horizon)
+            and abs(at_0 - p["start"]) >= LEAST_PATH
+            and max(phase.distance for phase in phases) <= ramp_length(p) - STOP - 2 * reach_of(p) - FREE_RAMP
+            and (not rests or abs(last.distance - at_0) >= 2 * REST_DISTANCE * p["size"])
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, turned = params, turned_from_front(params["side"] * params["angle"])
+        x, z = ramp_point(p, STOP + p["start"] - HOLDER_GAP, 0.5 * p["size"])
+        block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (x, 0.0, z), p["release"], turned)
+        return Scene(
+            bodies=(held_body(p), *ramp_with_stop(p), block),
+            camera=Camera("front", (0.0, 0.0, 0.0)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=self.prompt(p),
+        )
+
+    def prompt(self, p: Params) -> str:
+        what = f"A {hue_name(p['hue'])} {('ball', 'cylinder', 'box')[int(p['shape'])]}"
+        moves = ("rolls", "rolls", "slides")[int(p["shape"])]
+        way = "up" if p["velocity"] > 0 else "down"
+        side = "right" if p["side"] > 0 else "left"
+        return (
+            f"{what} {moves} {way} a ramp that rises to the {side} and has a stop at its foot. The lighter the ramp, "
+            "the smoother it is. Static camera, seen from the side."
+        )
+
+
+def phases_of(p: Params) -> list[Phase]:
+    """The motion from the release on, in closed form."""
+    return ramp_phases(p["release"], p["start"], p["velocity"], *slope_accelerations(p))
+
+
+def slope_accelerations(p: Params) -> tuple[float, float]:
+    """By how much the body is slowed on its way up, and what it gains on its way down, m/s2."""
+    weight = p["gravity"] * math.sin(p["angle"])
+    grip = p["gravity"] * p["ramp_friction"] * math.cos(p["angle"])
+    if p["shape"] < 2:
+        k = INERTIA[SHAPES[int(p["shape"])]]
+        pull = weight - min(grip, weight * k / (1 + k))
+        return pull, pull
+    return weight + grip, weight - grip
+
+
+def ramp_with_stop(p: Params) -> tuple[Body, Body]:
+    """The board and the stop at its foot, in the grey of their friction."""
+    tilt, depth = p["side"] * p["angle"], BODY_DEPTH + 0.1
+    grey, friction = round(0.95 - 0.5 * p["ramp_friction"], 6), p["ramp_friction"]
+    left = ramp_point(p, 0.0 if p["side"] > 0 else ramp_length(p), 0.0)
+    x, z = ramp_point(p, STOP / 2, STOP_HEIGHT / 2)
+    half_extents = (STOP / 2, depth, STOP_HEIGHT / 2)
+    return (
+        ramp("ramp", left, tilt, ramp_length(p), thickness=BOARD_THICKNESS, depth=depth, grey=grey, friction=friction),
+        wall("stop", half_extents, (x, 0.0, z), turned_from_front(tilt), grey=grey),
+    )
+
+
+def held_body(p: Params) -> Body:
+    """The body at its release."""
+    reach, kind = reach_of(p), int(p["shape"])
+    turned = turned_from_front(p["side"] * p["angle"])
+    x, z = ramp_point(p, STOP + reach + p["start"], reach)
+    sizes = ((reach,), (reach, 2 * BODY_DEPTH), (reach, BODY_DEPTH, reach))
+    masses = (sphere_mass(reach), cylinder_mass(reach, 2 * BODY_DEPTH), box_mass((reach, BODY_DEPTH, reach)))
+    across = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # of a cylinder: its axis is that of the view
+    spin = p["side"] * p["velocity"] / reach if kind < 2 else 0.0
+    return Body(
+        "body",
+        SHAPES[kind],
+        sizes[kind],
+        "moving",
+        (x, 0.0, z),
+        (turned, across, turned)[kind],
+        velocity=(p["velocity"] * (p["side"] * math.cos(p["angle"])), 0.0, p["velocity"] * math.sin(p["angle"])),
+        spin=(0.0, spin, 0.0),
+        hue=int(p["hue"]),
+        mass=masses[kind],
+        restitution=p["restitution"],
+        friction=1.0,
+        flat=True,
+        release=p["release"],
+    )
+
+
+def reach_of(p: Params) -> float:
+    """From the centre of the body to the ramp, and to the stop when it lies there, m."""
+    return p["size"] * (1.0 if p["shape"] < 2 else math.sqrt(math.pi) / 2)
+
+
+def ramp_length(p: Params) -> float:
+    """Of the ramp, m."""
+    return 2 * RAMP_END / math.cos(p["angle"])
+
+
+def ramp_point(p: Params, distance: float, height: float) -> tuple[float, float]:
+    """Point (x, z) m that lies `distance` up the ramp from its lower end and `height` over it."""
+    cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
+    along, half = distance - ramp_length(p) / 2, p["side"]
+    return half * (along * cosine - height * sine), RAMP_HEIGHT + along * sine + height * cosine
+
+
+# Blocks on top of one another.
+
+BLOCK_DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
+EDGE_DISTANCE = 0.05  # m between a centre of mass and the edge of what carries it, on either side
+LEAST_SUPPORT = 0.15  # m that a block lies on the one below, at least
+OUTERMOST = 1.35  # m from the middle to the outermost edge, at most
+WALL_GREY = 0.75
+WALL_GAP = 0.06  # m between the walls and the blocks
+FALLING_SHARE = 0.55  # of towers
+MAX_BLOCKS = 4
+PLACES = range(1, MAX_BLOCKS + 1)  # of blocks, from below
+KERB = 1.0  # m, height of the kerbs
+
+
+class Stack(Task):
+    """A tower of blocks is let go: does it stand, or which blocks fall, and which way?
+
+    What happens: two to four blocks are stacked with offsets between two light grey walls, which hold them. At the
+    hand-over the walls vanish. The tower stands, or it topples: blocks tilt over an edge, slide, fall to the floor and
+    come to rest. Two kerbs keep them in view.
+
+    Law: statics (Archimedes, On the Equilibrium of Planes): a tower stands if, at each level, the middle of the mass of
+    all blocks above lies over the face on which they rest. It is at least 5 cm inside or outside of that face, and what
+    is below the lowest edge that fails would stand also while all the rest tips over that edge, so that the answer can
+    be known. How blocks tumble, and which of them drag others along, has no closed form: that is simulated.
+
+    {parameters}
+
+    Blocks are counted from below; those beyond `blocks` are not there. An offset is that of a block's middle from the
+    middle of the one below. Mass is density x volume; all blocks are equally deep.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: at rest between the walls until 0, when the walls vanish; horizon 4 s, of which the last are at rest.
+    About 55 % of the towers fall. Everything stays in view.
+    Outcomes: does each block but the lowest fall; does each that falls fall to the left; does anything hang in the air.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "falling/stack-v1"
+    static_history = True
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of blocks and floor"),
+        friction=Parameter.fixed(0.8, "", "of blocks and floor"),
+        blocks=Parameter("", "visible", (2, MAX_BLOCKS), "how many", grid=1),
+        **numbered(PLACES, width=Parameter("m", "visible", (0.48, 0.58), "half width of a block", ood=(0.6, 0.66))),
+        **numbered(PLACES, height=Parameter("m", "visible", (0.27, 0.31), "half height of a block", ood=(0.32, 0.36))),
+        **numbered(PLACES[1:], offset=Parameter("m", "visible", (-0.75, 0.75), "from the block below, to the right")),
+        **hues(*(f"hue_{i}" for i in PLACES)),
+        middle=Parameter("m", "visible", (-0.15, 0.15), "of the tower, to the right"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        blocks = self.parameters["blocks"].draw(rng, split)  # first: each number is equally frequent
+        falls = bool(rng.random() < FALLING_SHARE)
+        return draw(
+            self.parameters,
+            rng,
+            split,
+            lambda p: p["blocks"] == blocks and self.accepts(p) and (min(support_margins(p)) < 0) == falls,
+        )
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues, each block well on the one below, no centre of mass near an edge, near the middle."""
+        if any(p[f"hue_{i}"] == p[f"hue_{j}"] for i, j in itertools.combinations(PLACES, 2)):
+            return False
+        centres, widths = block_centres(p), half_widths(p)
+        overlaps = [_overlap(centres, widths, k) for k in range(len(centres) - 1)]
+        reach = max(abs(x) + w for x, w in zip(centres, widths, strict=True))
+        return (
+            all(right - left >= LEAST_SUPPORT for left, right in overlaps)
+            and all(abs(margin) >= EDGE_DISTANCE for margin in support_margins(p))
+            and all(margin >= EDGE_DISTANCE for margin in loaded_margins(p))
+            and reach <= OUTERMOST
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, friction = params, math.sqrt(params["friction"])
+        blocks, top = tower(p)
+        falling = [Outcome(what, block.name) for what in ("falls", "falls left") for block in blocks[1:]]
+        return Scene(
+            bodies=(*blocks, floor(friction=friction), *kerbs(friction), *walls_beside(blocks, top)),
+            camera=Camera("front", (0.0, 0.0, 1.8)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=self.prompt(p),
+            outcomes=(*falling, Outcome("hangs", None)),
+        )
+
+    def prompt(self, p: Params) -> str:
+        names = [hue_name(p[f"hue_{i}"]) for i in range(1, int(p["blocks"]) + 1)]
+        return (
+            f"A tower of blocks stands on a flat floor between two walls: {', '.join(names)}, from below. The walls "
+            "vanish, and the tower stands or topples. Static camera, seen from the side."
+        )
+
+
+def tower(p: Params) -> tuple[list[Body], float]:
+    """The blocks, from below, and their height in m."""
+    blocks: list[Body] = []
+    top = 0.0
+    for i, (x, width) in enumerate(zip(block_centres(p), half_widths(p), strict=True), start=1):
+        height = p[f"height_{i}"]
+        blocks.append(
+            Body(
+                f"block {i}",
+                "box",
+                (width, BLOCK_DEPTH, height),
+                "moving",
+                (x, 0.0, top + height),
+                hue=int(p[f"hue_{i}"]),
+                mass=box_mass((width, BLOCK_DEPTH, height)),
+                restitution=p["restitution"],
+                friction=math.sqrt(p["friction"]),
+                flat=True,
+                release=0.0,
+            )
+        )
+        top += 2 * height
+    return blocks, top
+
+
+def kerbs(friction: float) -> list[Body]:
+    """What keeps fallen blocks in view."""
+    size = (0.06, BLOCK_DEPTH, KERB / 2)
+    return [
+        wall(f"kerb {side}", size, (x, 0.0, KERB / 2), grey=FLOOR_GREY, friction=friction)
+        for side, x in (("left", -HALF_WINDOW + 0.06), ("right", HALF_WINDOW - 0.06))
+    ]
+
+
+def walls_beside(blocks: Sequence[Body], top: float) -> list[Body]:
+    """What holds a tower of height `top` m until the hand-over."""
+    left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
+    right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
+    return [
+        holder(f"wall {side}", (0.05, 0.2, top / 2), (x, 0.0, top / 2), 0.0, grey=WALL_GREY)
+        for side, x in (("left", left - 0.05), ("right", right + 0.05))
+    ]
+
+
+def half_widths(p: Params) -> list[float]:
+    """Half widths of the blocks that are there, m."""
+    return [p[f"width_{i}"] for i in range(1, int(p["blocks"]) + 1)]
+
+
+def block_centres(p: Params) -> list[float]:
+    """Middles (x, m) of the blocks that are there; that of the outermost edges is `middle`."""
+    x = list(itertools.accumulate((p[f"offset_{i}"] for i in range(2, int(p["blocks"]) + 1)), initial=0.0))
+    widths = half_widths(p)
+    left = min(c - w for c, w in zip(x, widths, strict=True))
+    right = max(c + w for c, w in zip(x, widths, strict=True))
+    return [c - (left + right) / 2 + p["middle"] for c in x]
+
+
+def support_margins(p: Params) -> list[float]:
+    """For each block but the highest: how far inside its face, m, the mass above has its middle (< 0: outside)."""
+    centres = block_centres(p)
+    return [_margin(p, k, centres) for k in range(len(centres) - 1)]
+
+
+def loaded_margins(p: Params) -> list[float]:
+    """The same below the lowest edge over which blocks tip, with all that tips resting on that edge."""
+    centres, margins = block_centres(p), support_margins(p)
+    tips = next((k for k, margin in enumerate(margins) if margin < 0), 0)
+    left, right = _overlap(centres, half_widths(p), tips)
+    over = centres[tips + 1] > centres[tips]
+    moved = [*centres[: tips + 1], *[right if over else left] * (len(centres) - tips - 1)]
+    return [_margin(p, k, centres, moved) for k in range(tips)]
+
+
+def _margin(p: Params, k: int, centres: list[float], masses_at: list[float] | None = None) -> float:
+    widths = half_widths(p)
+    masses = [w * p[f"height_{i}"] for i, w in enumerate(widths, start=1)][k + 1 :]  # all are equally deep
+    positions = (masses_at or centres)[k + 1 :]
+    middle = sum(m * x for m, x in zip(masses, positions, strict=True)) / sum(masses)
+    left, right = _overlap(centres, widths, k)
+    return min(middle - left, right - middle)
+
+
+def _overlap(centres: list[float], widths: list[float], k: int) -> tuple[float, float]:
+    """Where block k + 1 lies on block k, from x to x in m."""
+    edges = [(centres[i] - widths[i], centres[i] + widths[i]) for i in (k, k + 1)]
+    return max(left for left, _ in edges), min(right for _, right in edges)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import RELEASE, hues, inside
-from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, nearer_scale, screen
-from physbench.world.scene import Body, Camera, Scene, hue_name
+from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues, inside
+from physbench.world.bodies import HOLDER_GAP, SCREEN_HALF_DEPTH, ball, floor, holder, nearer_scale, screen, wall
+from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 SCREEN_Y = -0.85  # m, the face of the screen that the camera sees
@@ -118,3 +117,323 @@ class ScreenPass(Task):
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed, passes behind a dark grey "
             "screen and comes out on the other side. Static camera, seen from the side.",
         )
+
+
+# A screen that moves itself.
+
+LIFT_CAMERA = Camera("front", (0.0, 0.0, HALF_WINDOW))
+PEDESTAL = 0.3  # m, half of the width of the pedestal
+
+
+class ScreenLift(Task):
+    """A screen moves across a ball that rests on a pedestal, covers it and uncovers it: the ball is still there.
+
+    What happens: a ball rests on a pedestal. A grey plate in front of it moves upwards or downwards at constant speed
+    throughout, covers the ball entirely and moves on, so that the ball is seen again.
+
+    Law: persistence of what is covered (Piaget 1954, The Construction of Reality in the Child; Baillargeon, Spelke and
+    Wasserman 1985, doi:10.1016/0010-0277(85)90008-3), and inertia: what rests stays at rest.
+
+    {parameters}
+
+    hidden_at is the time at which less than 5 % of the ball are left to see, and places the plate.
+
+    Camera: from the front, 5.12 m wide, no ground. Actions: none.
+    Hand-over: at rest by nature. At 0 the ball is in full view and all of the plate in the window, at least half of it
+    for 0.5 s; the ball is hidden from a time in [0.2 s, 1 s] on, fully out by 3.6 s; horizon 4 s.
+    May be hidden: the ball, by the plate.
+
+    Version history: v1, first release.
+    """
+
+    id = "occlusion/screen-lift-v1"
+    static_history = True
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of ball and pedestal"),
+        restitution=Parameter.fixed(0.0, "", "of ball and pedestal"),
+        radius=Parameter("m", "visible", (0.40, 0.50), "of the ball", ood=(0.52, 0.58)),
+        **hues("hue"),
+        place=Parameter("m", "visible", (-1.7, 1.7), "of the ball, to the right of the middle"),
+        height=Parameter("m", "visible", (2.2, 2.9), "of the ball's middle above the lower border"),
+        velocity=Parameter("m/s", "visible", (0.9, 1.4), "of the plate, upwards", ood=(1.45, 2.0), signed=True),
+        hidden_at=Parameter("s", "visible", (0.5, 0.95), "when less than 5 % are left to see"),
+        plate_height=Parameter("m", "visible", (1.2, 1.6), "of the plate, as seen"),
+        plate_width=Parameter("m", "visible", (1.3, 2.0), "of the plate, as seen"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """All seen at the hand-over, the plate for half a second; out in time."""
+        speed, radius = abs(p["velocity"]), p["radius"]
+        front, back = plate_edges(p)
+        clear = (1 - SLIVER) * radius  # from the middle of the ball
+        side = math.copysign(1.0, p["velocity"])
+        border = HALF_WINDOW + side * (p["height"] - HALF_WINDOW)  # it comes from, m from the ball
+        return (
+            back >= -border + FREE_BORDER
+            and (front + back) / 2 - 0.5 * speed >= -border
+            and front <= -radius - FREE_BORDER
+            and p["plate_height"] >= 2 * clear + 0.2 * speed
+            and (radius - back) / speed <= 0.9 * self.horizon
+            and p["plate_width"] >= 2 * radius + 0.2
+            and inside((p["place"],), p["plate_width"] / 2)
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, x, top = params, params["place"], params["height"] - params["radius"]
+        way = "up" if p["velocity"] > 0 else "down"
+        resting = ball(
+            "ball",
+            p["radius"],
+            (x, 0.0, p["height"]),
+            p["hue"],
+            restitution=p["restitution"],
+            friction=p["friction"],
+        )
+        half_extents, middle = (PEDESTAL, PEDESTAL, top / 2 + 0.5), (x, 0.0, top / 2 - 0.5)
+        pedestal = wall("pedestal", half_extents, middle, grey=FLOOR_GREY, friction=1.0)
+        return Scene(
+            bodies=(resting, pedestal, moving_plate(p, self.horizon)),
+            camera=LIFT_CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves {way} in front of it at "
+            "constant speed, covers it and uncovers it again. Static camera, seen from the side.",
+        )
+
+
+def plate_edges(p: Params) -> tuple[float, float]:
+    """Leading and trailing edge of the plate at 0, as seen, m along its path from the middle of the ball."""
+    front = (1 - SLIVER) * p["radius"] - abs(p["velocity"]) * p["hidden_at"]
+    return front, front - p["plate_height"]
+
+
+def moving_plate(p: Params, horizon: float) -> Body:
+    """The plate on its way from the start of the history to the end of the horizon, s."""
+    scale = nearer_scale(LIFT_CAMERA, SCREEN_Y)
+    at_0 = p["height"] + math.copysign(1.0, p["velocity"]) * sum(plate_edges(p)) / 2 - HALF_WINDOW  # as seen
+
+    def waypoint(time: float) -> Waypoint:
+        rise = at_0 + p["velocity"] * time
+        return Waypoint(time, (p["place"] * scale, SCREEN_Y + SCREEN_HALF_DEPTH, HALF_WINDOW + rise * scale))
+
+    path = (waypoint(-HISTORY), waypoint(horizon))
+    size = (p["plate_width"] / 2 * scale, SCREEN_HALF_DEPTH, p["plate_height"] / 2 * scale)
+    return Body("plate", "box", size, "kinematic", path[0].position, grey=SCREEN_GREY, collides=False, path=path)
+
+
+# Screens with more to keep in mind: two balls that cross, a path that ends.
+
+LANE = 0.65  # m, of each ball of `screen-swap` before or behind the plane of motion
+SWAP_SCREEN_Y = -1.3  # m, the face of its screen, before the nearer ball
+IMAGE_GAP = 0.06  # m that stays between the two balls in the image wherever one can be seen
+
+WALL_WIDTH = 0.5  # m, of the wall of `screen-stop`
+COVERED_WALL = 0.15  # m of the wall that its screen covers: the rest shows that the wall stands on the floor
+WALL_DEPTH = 0.5  # m, half of the wall's depth
+
+
+def between(left: float, right: float, height: float, face: float) -> Body:
+    """A screen that looks as if it reached from `left` to `right`, m in the plane of motion."""
+    scale = nearer_scale(CAMERA, face)
+    return screen("screen", (right - left) / 2 * scale, (left + right) / 2 * scale, height, face)
+
+
+class ScreenSwap(Task):
+    """Two balls cross behind a screen, and each comes out on the other side in its own colour.
+
+    What happens: two balls of different hue lie on the floor in front of grey blocks, one nearer to the camera than the
+    other. The blocks vanish and the balls roll towards each other at constant speed on lanes 1.3 m apart. Both get
+    entirely hidden behind one screen, pass each other there without contact, and come out on the other side.
+
+    Law: an object keeps its identity where it is not seen (Spelke, Kestenbaum, Simons and Wein 1995,
+    doi:10.1111/j.2044-835X.1995.tb00669.x; Wynn 1992, doi:10.1038/358749a0) and inertia: rolling without slipping,
+    v = omega r, at constant speed.
+
+    {parameters}
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, then in full view for at least 0.4 s, the middle of both in view at 0; each is
+    hidden from a time in [0.2 s, 1 s] on, fully out and in full view for 0.4 s by 3.6 s. In the image they never
+    overlap where one of them can be seen; horizon 4 s; they may leave later.
+    May be hidden: both balls, by the screen.
+
+    Version history: v1, first release.
+    """
+
+    id = "occlusion/screen-swap-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of balls and floor"),
+        restitution=Parameter.fixed(0.0, "", "of balls and floor"),
+        radius_a=Parameter("m", "visible", (0.40, 0.46), "of the ball that rolls to the right"),
+        radius_b=Parameter("m", "visible", (0.40, 0.46), "of the ball that rolls to the left"),
+        **hues("hue_a", "hue_b"),
+        release=RELEASE,
+        speed_a=Parameter("m/s", "visible", (0.8, 1.15), "of rolling", ood=(1.2, 1.5)),
+        speed_b=Parameter("m/s", "visible", (0.8, 1.15), "of rolling", ood=(1.2, 1.5)),
+        start_a=Parameter("m", "visible", (1.8, 2.1), "distance from the middle where a is held"),
+        start_b=Parameter("m", "visible", (1.8, 2.1), "distance from the middle where b is held"),
+        nearer=Parameter("", "visible", (1, 1), "1: a is nearer to the camera, -1: b is", signed=True),
+        screen_x=Parameter("m", "visible", (-0.3, 0.3), "middle of the screen, to the right"),
+        screen_width=Parameter("m", "visible", (1.7, 2.1), "of the screen, as seen"),
+        screen_height=Parameter("m", "visible", (1.3, 2.2), "above the floor"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """Two hues, both seen long enough before, hidden while they pass, and seen again."""
+        return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and hides_crossing(p)
+
+    def passes(self, p: Params, name: str, side: float) -> bool:
+        """Whether a ball is seen long enough before it is hidden in time, and seen again."""
+        touch, hidden, _, out = swap_times(p, name, side)
+        scale = swap_scale(p, name)
+        at_end = scale * (p[f"speed_{name}"] * (out + VIEW_AFTER - p["release"]) - p[f"start_{name}"])
+        at_0 = -scale * (p[f"start_{name}"] + p[f"speed_{name}"] * p["release"])
+        return (
+            inside((scale * p[f"start_{name}"], at_end), scale * p[f"radius_{name}"])
+            and touch >= p["release"] + VIEW_BEFORE
+            and at_0 <= side * p["screen_x"] - p["screen_width"] / 2
+            and 0.2 <= hidden <= 1.0
+            and out + VIEW_AFTER <= OUT_BY * self.horizon
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p = params
+        balls: list[Body] = []
+        blocks: list[Body] = []
+        for name, side in (("a", 1.0), ("b", -1.0)):
+            start, radius, lane = p[f"start_{name}"], p[f"radius_{name}"], swap_lane(p, name)
+            balls.append(rolling(name, p, side, start, p[f"hue_{name}"], radius, lane))
+            blocks.append(block(f"holder_{name}", side, start, radius, p["release"], lane))
+        left, right = (p["screen_x"] + side * p["screen_width"] / 2 for side in (-1, 1))
+        return Scene(
+            bodies=(*balls, floor(), between(left, right, p["screen_height"], SWAP_SCREEN_Y), *blocks),
+            camera=CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue_a'])} ball and a {hue_name(p['hue_b'])} ball roll towards each other on two "
+            "lanes, pass each other behind a dark grey screen without touching, and each comes out on the other side. "
+            "Static camera, seen from the side.",
+        )
+
+
+def swap_scale(p: Params, name: str) -> float:
+    """How large a ball looks on its lane, 1 in the plane of motion."""
+    return CAMERA.distance / (CAMERA.distance + swap_lane(p, name))
+
+
+def swap_lane(p: Params, name: str) -> float:
+    """y of a ball, m."""
+    return LANE * (-p["nearer"] if name == "a" else p["nearer"])
+
+
+def swap_times(p: Params, name: str, side: float) -> tuple[float, float, float, float]:
+    """Times s at which a ball touches the screen in the image, is hidden, shows again, and is out of it."""
+    scale, half = swap_scale(p, name), p["screen_width"] / 2
+    radius, speed, middle = scale * p[f"radius_{name}"], scale * p[f"speed_{name}"], side * p["screen_x"]
+    since, start = p["release"], -scale * p[f"start_{name}"]
+    covered = half - (1 - SLIVER) * radius
+    positions = (middle - half - radius, middle - covered, middle + covered, middle + half + radius)
+    touch, hidden, shows, out = (since + (position - start) / speed for position in positions)
+    return touch, hidden, shows, out
+
+
+def hides_crossing(p: Params) -> bool:
+    """Whether the screen hides both balls from before they touch in the image until after they part."""
+    scale_a, scale_b = swap_scale(p, "a"), swap_scale(p, "b")
+    reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + IMAGE_GAP
+    distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
+    meet, part = (p["release"] + (distance - side * reach) / closing for side in (1, -1))
+    (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = swap_times(p, "a", 1.0), swap_times(p, "b", -1.0)
+    return max(hidden_a, hidden_b) <= meet and part <= min(shows_a, shows_b)
+
+
+class ScreenStop(Task):
+    """A ball rolls behind a screen where a wall stops it: nothing comes out.
+
+    What happens: a ball lies on the floor in front of a grey block. The block vanishes and the ball rolls off at
+    constant speed, behind a screen that hides it entirely, against a light grey wall, and stays there. The wall rises
+    above the screen and reaches out behind it, so that it is seen to stand on the floor.
+
+    Law: solidity of what is not seen (Baillargeon, Spelke and Wasserman 1985, doi:10.1016/0010-0277(85)90008-3):
+    restitution 0 stops the ball, the smooth wall does not lift it, and what is left of its spin presses it to the wall.
+
+    {parameters}
+
+    start is the distance from the middle at which the ball is held; hidden_at is the time at which less than 5 % of it
+    are left to see, and places the screen; hidden_way is how far it then rolls before the wall stops it.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, then in full view for at least 0.4 s, its middle in view at 0; hidden for good from
+    a time in [0.2 s, 1 s] on; horizon 4 s.
+    May be hidden: the ball, by the screen, to the end.
+
+    Version history: v1, first release.
+    """
+
+    id = "occlusion/screen-stop-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of ball and floor"),
+        restitution=Parameter.fixed(0.0, "", "of ball, floor and wall"),
+        wall_friction=Parameter.fixed(0.0, "", "of ball and wall"),
+        radius=Parameter("m", "visible", (0.40, 0.50), "of the ball", ood=(0.52, 0.58)),
+        **hues("hue"),
+        release=RELEASE,
+        velocity=Parameter("m/s", "visible", (0.8, 1.3), "of rolling, to the right", ood=(1.35, 1.6), signed=True),
+        start=Parameter("m", "visible", (1.75, 2.1), "distance from the middle where it is held"),
+        hidden_at=Parameter("s", "visible", (0.25, 0.95), "when less than 5 % are left to see"),
+        hidden_way=Parameter("m", "visible", (0.15, 0.7), "from there to the stop"),
+        screen_height=Parameter("m", "visible", (1.3, 2.0), "above the floor"),
+        wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """Seen long enough before it is hidden; screen and wall in view."""
+        speed, radius = abs(p["velocity"]), p["radius"]
+        near, stop = stop_edges(p)
+        at_0 = -p["start"] - speed * p["release"]
+        return (
+            inside((p["start"],), radius)
+            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
+            and at_0 <= near
+            and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, radius = params, params["radius"]
+        side = math.copysign(1.0, p["velocity"])
+        near, stop = stop_edges(p)
+        left, right = sorted((side * near, side * (stop + radius + COVERED_WALL)))
+        return Scene(
+            bodies=(
+                rolling("ball", p, side, p["start"], p["hue"], radius),
+                floor(),
+                stopping_wall(p, side * (stop + radius + WALL_WIDTH / 2)),
+                between(left, right, p["screen_height"], SCREEN_Y),
+                block("holder", side, p["start"], radius, p["release"]),
+            ),
+            camera=CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed and disappears behind a dark "
+            "grey screen, where a wall that rises above the screen stops it. It does not come out again. Static "
+            "camera, seen from the side.",
+        )
+
+
+def stop_edges(p: Params) -> tuple[float, float]:
+    """Where the screen begins and where the ball's middle stops, m along the ball's path from the middle."""
+    hidden = -p["start"] + abs(p["velocity"]) * (p["hidden_at"] - p["release"])
+    return hidden - (1 - SLIVER) * p["radius"], hidden + p["hidden_way"]
+
+
+def stopping_wall(p: Params, x: float) -> Body:
+    """The wall that stops the ball. x: of its middle, m."""
+    height = p["screen_height"] + p["wall_rise"]
+    half_extents, middle = (WALL_WIDTH / 2, WALL_DEPTH, height / 2), (x, 0.0, height / 2)
+    return wall("wall", half_extents, middle, grey=0.62, restitution=p["restitution"], friction=p["wall_friction"])

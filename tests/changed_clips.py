@@ -9,11 +9,11 @@ from functools import lru_cache
 import numpy as np
 from shadow_scenes import METRES, NOISE_PX, START, problem
 
-from physbench.diagnosis import ChangedWorld, Evidence, find_changed_worlds
-from physbench.diagnosis.changed_world import model_of
-from physbench.diagnosis.explanation import with_own_noise
-from physbench.shadowing.hypothesis import Arc, Hypothesis
-from physbench.shadowing.lawful_segments import SegmentSearch
+from physbench.result.diagnosis import ChangedWorld, Evidence, find_changed_worlds
+from physbench.result.diagnosis.explanation import with_own_noise
+from physbench.result.diagnosis.worlds import model_of
+from physbench.shadowing.fit import Arc, Hypothesis
+from physbench.shadowing.search import SegmentSearch
 
 KNOWN = {world.id: world for world in find_changed_worlds()}
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 # Folders whose files share fixtures that take seconds: --dist loadfile gives each of them to one process as a whole.
-SHARED = ("tests/adapters/", "tests/leaderboard/", "tests/reference/", "tests/run/")
+SHARED = ("tests/models/", "tests/leaderboard/", "tests/reference/", "tests/run/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,7 +72,7 @@ def _ctrl_c_works() -> None:
 def _no_lines_of_progress() -> Iterator[None]:
     """What a test expects on stderr does not depend on how long it takes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.progress.FIRST_LINE", 1e6)
+        patch.setattr("physbench.support.progress.FIRST_LINE", 1e6)
         yield
 
 
@@ -83,7 +83,7 @@ def _models_start_warm() -> Iterator[None]:
 
     warm = WarmModels()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.rollouts.model_process.subprocess", warm)
+        patch.setattr("physbench.rollout.process.subprocess", warm)
         yield
     warm.stop()
 
@@ -91,7 +91,7 @@ def _models_start_warm() -> Iterator[None]:
 @pytest.fixture
 def cold_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model's process is a new interpreter, as in the program."""
-    monkeypatch.setattr("physbench.rollouts.model_process.subprocess", subprocess)
+    monkeypatch.setattr("physbench.rollout.process.subprocess", subprocess)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from physbench.clips.suite import find_suite
-from physbench.scoring.scorer_protocol import AXES
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
+from physbench.score.protocol import AXES
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
 
 HEADLINES = dict(zip(AXES, ("consistency/shadowing", "permanence/intact", "drift/accuracy"), strict=True))
 SOURCES = ("model", "truth", "freeze", "constant-velocity")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.tracks.tracks import Tracks, Visibility
+from physbench.track.tracks import Tracks, Visibility
 from physbench.world.camera import px_from_plane
 
 

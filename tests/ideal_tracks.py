@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.tracks.tracks import Tracks, Visibility
+from physbench.track.tracks import Tracks, Visibility
 
 NOISE_PX = 0.03
 

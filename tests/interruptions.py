@@ -26,14 +26,13 @@ import pandas as pd
 from quick_runs import write_result_alone
 
 from physbench.cli.main import run
-from physbench.report import report_page
-from physbench.results.read_run import read_manifest
-from physbench.rollouts import model_process
+from physbench.result.read import read_manifest
+from physbench.result.report import page
+from physbench.rollout import process
 from physbench.run import evaluate, preload
-from physbench.run.peak_memory import processes_of
-from physbench.storage.atomic_write import DRAFTS
-from physbench.storage.run_contents import other_contents
-from physbench.storage.run_folder import RunFolder
+from physbench.run.process import processes_of
+from physbench.support.files import DRAFTS
+from physbench.support.run_folder import RunFolder, other_contents
 
 IMPORTED = (evaluate, preload)  # what a session needs is imported before it is forked
 
@@ -181,7 +180,7 @@ def _child(
 
         sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1, encoding="utf-8", closefd=False)
         _fork_workers()
-        report_page.write_report = write_result_alone
+        page.write_report = write_result_alone
         prepare()
         _inject(faults, place)
         code = run(arguments)
@@ -206,7 +205,7 @@ def _inject(faults: Sequence[Fault], place: Path) -> None:
             died = place / f"died-{number}"
             os.environ["TOY_DIES"] = f"{each.at}:{died}"
             if each.kind == "full":  # the count rises when the process is ended
-                model_process.out_of_memory_kills = lambda died=died: int(died.exists())
+                process.out_of_memory_kills = lambda died=died: int(died.exists())
 
     def replace(source: Any, target: Any, **more: Any) -> None:
         role = "program" if os.getpid() == program else "worker"

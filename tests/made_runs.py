@@ -12,10 +12,9 @@ import pandas as pd
 import pytest
 
 from physbench.clips.clip import Clip, Row
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.tracks_file import save_tracks
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks, Visibility, save_tracks
 from physbench.world.scene import RenderSpec
 
 TASKS = ("collisions/head-on-v1", "falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
@@ -169,8 +168,7 @@ def frozen(clip: Clip) -> Tracks:
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run of two clips a task with tracks and rollouts. Not to be changed."""
     from physbench.clips.store import ClipStore
-    from physbench.rollouts.rollout import Rollout
-    from physbench.rollouts.rollout_store import store_rollout
+    from physbench.rollout.store import Rollout, store_rollout
 
     folder = RunFolder(tmp_path_factory.mktemp("small") / "run")
     rows = make_rows(2, 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from physbench.adapters import serve_model
+from physbench.models.http import serve_model
 
 CARD = {"name": "toy", "image_size": [32, 40], "fps": 10, "context_frames": 3}
 SIZE = (32, 40)

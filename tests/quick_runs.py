@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from physbench.results.build_result import write_result
-from physbench.storage.run_folder import RunFolder
+from physbench.result.build import write_result
+from physbench.support.run_folder import RunFolder
 
 
 def write_result_alone(folder: RunFolder, workers: int, anew: bool, spent: Callable[[], Mapping[str, Any]]) -> None:
@@ -27,6 +27,6 @@ def quick_finish() -> Iterator[pytest.MonkeyPatch]:
     Fixtures of a module or of the session are made before the fixture `no_report` of a test: they need it themselves.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.report.report_page.write_report", write_result_alone)
-        patch.setattr("physbench.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
+        patch.setattr("physbench.result.report.page.write_report", write_result_alone)
+        patch.setattr("physbench.result.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
         yield patch

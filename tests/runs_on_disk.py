@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from physbench.report.report_data import ReportData, clips_read, gather
-from physbench.storage.run_folder import RunFolder
+from physbench.result.report.data import ReportData, clips_read, gather
+from physbench.support.run_folder import RunFolder
 
 
 class Texts(HTMLParser):

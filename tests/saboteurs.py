@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.world.rendering import render
+from physbench.rollout.store import Rollout
+from physbench.world.bullet import simulate, simulate_ensemble
+from physbench.world.drawing import render
 from physbench.world.scene import PALETTE, PHYSICS_HZ, Scene
-from physbench.world.stepping import simulate, simulate_ensemble
 
 Frames = NDArray[np.uint8]
 

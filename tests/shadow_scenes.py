@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.dynamics.forward_model import forward_model_or_none
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.placed_bodies import MIN_POSITION_SD, PlacedBodies
+from physbench.laws.forward_model import forward_model_or_none
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.observed_motion import MIN_POSITION_SD, PlacedBodies
+from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, Scene
-from physbench.world.stepping import simulate, simulate_ensemble
 
 Array = NDArray[np.float64]
 Edit = Callable[[Scene, Array, Array], Array]  # scene, times (T,), states (T, N, 13) -> states

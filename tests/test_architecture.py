@@ -19,29 +19,24 @@ ENGINE = ROOT / "physbench"
 
 # In the order of the data: a package imports those before it only, lazily or not.
 ORDER = (
-    "plugins",
-    "storage",
+    "support",
     "world",
-    "looks",
     "clips",
     "data",
-    "dynamics",
+    "laws",
     "tasks",
-    "adapters",
-    "rollouts",
+    "models",
+    "rollout",
     "reference",
-    "tracks",
+    "track",
     "shadowing",
-    "scoring",
+    "score",
     "scorers",
     "baselines",
-    "results",
-    "diagnosis",
-    "report",
+    "result",
     "run",
-    "checks",
-    "validation",
-    "expectation",
+    "validity",
+    "surprise",
     "api",
     "leaderboard",
     "cli",
@@ -174,19 +169,8 @@ def test_a_part_is_imported_by_its_full_name_only(name: str) -> None:
     assert f"physbench.{name}" in done.stderr
 
 
-def test_few_modules_stand_beside_the_packages() -> None:
-    """Every package may use them."""
-    assert {path.stem for path in ENGINE.glob("*.py")} == {
-        "__init__",
-        "errors",
-        "free_heap",
-        "links",
-        "printable",
-        "process_end",
-        "progress",
-        "thread_map",
-        "worker_pool",
-    }
+def test_no_module_stands_beside_the_packages() -> None:
+    assert {path.stem for path in ENGINE.glob("*.py")} == {"__init__"}
 
 
 def test_links_are_relative() -> None:
@@ -194,7 +178,7 @@ def test_links_are_relative() -> None:
         assert str((ENGINE / name).readlink()) == f"../{name}"
 
 
-AGES_OF_FILES = {"store.py", "cache_contents.py"}  # compare the clock of the day with times of files
+AGES_OF_FILES = {"store.py", "cache.py"}  # compare the clock of the day with times of files
 
 
 def test_durations_are_of_clocks_that_do_not_jump() -> None:
@@ -234,7 +218,7 @@ def own_names() -> re.Pattern[str]:
 
 
 def test_the_engine_knows_no_scorer_and_no_task_by_name() -> None:
-    """Phrases, thresholds and roles are declared beside the scorers (see `scoring.reading_roles`)."""
+    """Phrases, thresholds and roles are declared beside the scorers (see `score.score_clip`)."""
     named = own_names()
     engine = [path for package, path in modules() if package not in ("tasks", "scorers")]
     found = [f"{path}:{line} {text!r:.60}" for path in engine for line, text in strings(path) if named.search(text)]
@@ -243,7 +227,7 @@ def test_the_engine_knows_no_scorer_and_no_task_by_name() -> None:
 
 def test_no_page_names_a_scorer_or_a_task() -> None:
     named = own_names()
-    pages = [page for folder in (ENGINE / "report", ROOT / "leaderboard") for page in folder.rglob("*.j2")]
+    pages = [page for folder in (ENGINE / "result" / "report", ROOT / "leaderboard") for page in folder.rglob("*.j2")]
     assert len(pages) >= 3
     assert not [page.name for page in pages if named.search(page.read_text(encoding="utf-8"))]
 
@@ -269,5 +253,5 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_models_process_imports_neither_pybullet_nor_lpips() -> None:
     """A machine with a GPU needs nothing but torch and a folder of clips."""
-    code = "import physbench.rollouts.model_process, physbench.baselines.baseline_adapter, physbench.clips.store"
+    code = "import physbench.rollout.process, physbench.baselines.baseline_adapter, physbench.clips.store"
     assert heavy_after(code) & {"pybullet", "lpips", "pandas", "matplotlib"} == set()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import typer
 
-from physbench.scoring.observation import ANALYSES, Observation
-from physbench.scoring.scorer_protocol import INPUTS
+from physbench.score.observation import ANALYSES, Observation
+from physbench.score.protocol import INPUTS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [

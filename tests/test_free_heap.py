@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from physbench import free_heap
+from physbench.support import processes
 
 FREED = """
 from pathlib import Path
-from physbench import free_heap
+from physbench.support import processes as free_heap
 
 def held():  # pages
     return int(Path("/proc/self/statm").read_text().split()[1])
@@ -30,7 +30,7 @@ print(before - held())
 """
 
 
-@pytest.mark.skipif(free_heap._trim() is None, reason="not the GNU C library")
+@pytest.mark.skipif(processes._trim() is None, reason="not the GNU C library")
 def test_free_pages_are_given_back_with_something_behind_them() -> None:
     done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
     assert int(done.stdout) * 4096 > 50e6
@@ -38,14 +38,14 @@ def test_free_pages_are_given_back_with_something_behind_them() -> None:
 
 def test_it_is_done_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(free_heap, "_trim", lambda: calls.append)
-    monkeypatch.setattr(free_heap, "_last", [-free_heap.PAUSE])
-    assert free_heap.then_give_back(divmod, 7, 2) == (3, 1)
+    monkeypatch.setattr(processes, "_trim", lambda: calls.append)
+    monkeypatch.setattr(processes, "_last", [-processes.PAUSE])
+    assert processes.then_give_back(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        free_heap.then_give_back(divmod, 7, 0)
+        processes.then_give_back(divmod, 7, 0)
     assert calls == [0]
 
 
 def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free_heap, "_trim", lambda: None)
-    assert free_heap.then_give_back(len, "abc") == 3
+    monkeypatch.setattr(processes, "_trim", lambda: None)
+    assert processes.then_give_back(len, "abc") == 3

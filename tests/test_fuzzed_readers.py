@@ -28,36 +28,42 @@ from handmade import tracks_at, true_places
 from made_graphs import save, stepped
 from made_runs import SOURCES, make_manifest, make_rows, make_table, write_tables
 
-from physbench.adapters.graph_card import graph_document
-from physbench.adapters.http_protocol import HEAD_LENGTH, PROTOCOL, ShortAnswerError, parse_card, read_blocks
-from physbench.adapters.load_model import check_target
-from physbench.adapters.model_protocol import ModelCard
-from physbench.adapters.tensor_file import save_checkpoint
-from physbench.adapters.videos_decode import decode_frames, probe_video
-from physbench.adapters.videos_listing import list_answers
-from physbench.adapters.videos_source import VideoSource
 from physbench.cli.settings_file import read_settings
 from physbench.clips.clip import Clip, Row
-from physbench.clips.conditioning import Answer, Asked, ClipAsked, ClipFiles, SuiteAsked, read_file
-from physbench.clips.export_key import ClipKey, ExportKey, read_key
+from physbench.clips.conditioning import (
+    Answer,
+    Asked,
+    ClipAsked,
+    ClipFiles,
+    ClipKey,
+    ExportKey,
+    SuiteAsked,
+    read_file,
+    read_key,
+)
 from physbench.clips.generate import make_clip
-from physbench.clips.packed_clips import PackedClips, pack_clips
+from physbench.clips.packed import PackedClips, pack_clips
 from physbench.clips.suite import Suite, find_suite
-from physbench.errors import PhysbenchError
 from physbench.leaderboard.claim import read_claim
-from physbench.leaderboard.sent_tracks import read_sent_tracks, read_sent_video
-from physbench.leaderboard.submission_file import opened_submission, write_archive
-from physbench.results.build_result import build_result
-from physbench.results.read_run import read_manifest, read_scores
-from physbench.results.schema import read_result
-from physbench.rollouts.message_codec import MessageError, decode, encode
-from physbench.rollouts.messages import LoadedModel
-from physbench.rollouts.video import write_video
-from physbench.run.run_manifest import card_document, suite_document
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import EMPTY_SEAL, SEAL_MARK, sealed
-from physbench.tracks.tracks_file import save_tracks
+from physbench.leaderboard.rescoring import read_sent_tracks, read_sent_video
+from physbench.leaderboard.submission import opened_submission, write_archive
+from physbench.models.checkpoints import save_checkpoint
+from physbench.models.graphs.graph_card import graph_document
+from physbench.models.http.protocol import HEAD_LENGTH, PROTOCOL, ShortAnswerError, parse_card, read_blocks
+from physbench.models.load_model import check_target
+from physbench.models.protocol import ModelCard
+from physbench.models.videos.decode import decode_frames, probe_video
+from physbench.models.videos.files import VideoSource, list_answers
+from physbench.result.build import build_result
+from physbench.result.document import read_result
+from physbench.result.read import read_manifest, read_scores
+from physbench.rollout.messages import LoadedModel, MessageError, decode, encode
+from physbench.rollout.store import write_video
+from physbench.run.manifest import card_document, suite_document
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import EMPTY_SEAL, SEAL_MARK, sealed, write_json
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import save_tracks
 from physbench.world.scene import RenderSpec
 
 CARD = ModelCard("a", (64, 64), 15.0, 8)

@@ -25,7 +25,7 @@ print("touched", touched)
 EVERY_MODULE = """
 import importlib, pkgutil
 import physbench
-from physbench.errors import PhysbenchError
+from physbench.support.errors import PhysbenchError
 for module in pkgutil.walk_packages(physbench.__path__, "physbench."):
     try:
         importlib.import_module(module.name)

@@ -38,29 +38,29 @@ def python(checkout: Path, code: str) -> subprocess.CompletedProcess[str]:
     "code",
     [
         "import physbench.tasks",
-        "from physbench.scorers import gravity",
-        "from physbench.leaderboard.entry import Entry",
-        "from physbench.storage.fingerprint import follow; follow(['physbench.tasks'])",
+        "from physbench.scorers.diagnostics import gravity",
+        "from physbench.leaderboard.entries import Entry",
+        "from physbench.support.fingerprint import follow; follow(['physbench.tasks'])",
     ],
 )
 def test_text_files_instead_of_links_are_an_import_error_with_a_remedy(checkout: Path, code: str) -> None:
-    assert python(checkout, "import physbench, physbench.errors").returncode == 0
+    assert python(checkout, "import physbench, physbench.support.errors").returncode == 0
     done = python(checkout, f"try:\n    {code}\nexcept ImportError as error:\n    print(error)")
     assert "should be a link to ../" in done.stdout, done.stderr
     assert "pip install -e ." in done.stdout and "git config core.symlinks true" in done.stdout
 
 
 def test_the_remedy_of_a_broken_link_is_not_to_uninstall_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    from physbench.errors import BrokenLinkError
-    from physbench.plugins import entry_points
+    from physbench.support import plugins
+    from physbench.support.errors import BrokenLinkError
 
     class Point:
         def load(self) -> object:
             raise BrokenLinkError("what to do")
 
-    monkeypatch.setattr(entry_points, "entries", lambda group: {"a/b-v1": Point()})
+    monkeypatch.setattr(plugins, "entries", lambda group: {"a/b-v1": Point()})
     with pytest.raises(BrokenLinkError, match=r"^what to do$"):
-        entry_points.load("physbench.tasks", "a/b-v1")
+        plugins.load("physbench.tasks", "a/b-v1")
 
 
 def test_what_does_not_exist_is_still_not_found() -> None:

@@ -10,32 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from physbench.adapters.graph_card import read_graph_document
-from physbench.adapters.http_protocol import parse_card
-from physbench.adapters.latent_predictors import model_type
-from physbench.adapters.pipeline_folder import read_json
-from physbench.adapters.tensor_file import read_header
 from physbench.cli.settings_file import read_settings
-from physbench.clips.archive import CorruptError, read_head
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import read_document as read_answer
-from physbench.clips.export_key import read_key
+from physbench.clips.conditioning import read_key
 from physbench.clips.generate import make_scene
-from physbench.errors import PhysbenchError
-from physbench.expectation.expectation_run import read_part as read_films
+from physbench.clips.store import CorruptError, read_head
 from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.commitment import read_challenge, read_commitment
-from physbench.leaderboard.entry import Entry
-from physbench.results.implied_worlds import is_diagnosed
-from physbench.results.read_run import read_manifest
-from physbench.results.run_listing import summary
-from physbench.results.schema import read_result
-from physbench.rollouts.rollout_store import load_rollout
-from physbench.rollouts.states_file import read_states
-from physbench.run.score_shards import read_part
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, write_sealed
-from physbench.tracks.tracks_file import load_tracks
+from physbench.leaderboard.entries import Entry
+from physbench.models.checkpoints import read_header
+from physbench.models.graphs.graph_card import read_graph_document
+from physbench.models.http.protocol import parse_card
+from physbench.models.huggingface.diffusers_folder import read_json
+from physbench.models.load_model import model_type
+from physbench.result.document import read_result
+from physbench.result.implied_worlds import is_diagnosed
+from physbench.result.read import read_manifest, summary
+from physbench.rollout.store import load_rollout, read_states
+from physbench.run.parts import read_part
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import EMPTY_SEAL, NOT_ARRAYS, write_sealed
+from physbench.support.run_folder import RunFolder
+from physbench.surprise.run import read_part as read_films
+from physbench.track.tracks import load_tracks
 from physbench.world.scene import RenderSpec
 
 ROW = Row("falling/projectile-v1", "test", 0)

@@ -11,10 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from physbench.checks.check_task import check_task
 from physbench.cli.main import run
 from physbench.clips.generate import make_params
-from physbench.plugins import user_files
+from physbench.support import user_files
+from physbench.validity.task_checks.check_task import check_task
 from physbench.world.scene import Contact
 
 ROOT = Path(__file__).parents[1]

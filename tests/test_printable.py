@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from physbench.cli import console
-from physbench.plugins.tracebacks import describe_error
-from physbench.printable import printable
-from physbench.progress import on_terminal
-from physbench.report.page_environment import page_environment
+from physbench.result.report.page import page_environment
 from physbench.run.evaluate import say_on_stderr
+from physbench.support.plugins import describe_error
+from physbench.support.printable import printable
+from physbench.support.progress import on_terminal
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \u202egpj.exe\u202c \u2066a\u2069 \x9b2J \u200bb\r\x00\x08 \ud800 \u2028"
 
@@ -63,7 +63,11 @@ def test_the_console_keeps_its_own_colours(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_page_shows_none() -> None:
-    page = page_environment("physbench.report").from_string("<p title='{{ text }}'>{{ text }}</p>").render(text=HOSTILE)
+    page = (
+        page_environment("physbench.result.report")
+        .from_string("<p title='{{ text }}'>{{ text }}</p>")
+        .render(text=HOSTILE)
+    )
     assert "red" in page and not hidden(page)
 
 

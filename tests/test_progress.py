@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from physbench import progress
-from physbench.progress import Progress, duration, silenced
+from physbench.support import progress
+from physbench.support.progress import Progress, duration, silenced
 
 LONGEST = 60.0  # s; only a test that fails takes so long
 

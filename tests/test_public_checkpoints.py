@@ -14,13 +14,13 @@ import torch
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.task import find_task
-from physbench.dynamics.kepler_elements import elliptic_state
-from physbench.plugins import user_files
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.state_inputs import state_inputs
-from physbench.scorers.force_law import force_law
-from physbench.scorers.shadowing import shadowing
-from physbench.scoring.score_clip import score_clip
+from physbench.laws.kepler import elliptic_state
+from physbench.rollout.states import state_inputs
+from physbench.rollout.store import Rollout
+from physbench.score.score_clip import score_clip
+from physbench.scorers.axes.consistency import shadowing
+from physbench.scorers.diagnostics.orbits import force_law
+from physbench.support import user_files
 from physbench.world.scene import RenderSpec
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "public_checkpoints"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from physbench.storage.sealed_file import write_sealed_json
+from physbench.support.files import write_sealed_json
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "examples" / "slurm"

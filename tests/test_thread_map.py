@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from physbench import thread_map as module
-from physbench.thread_map import SWITCH_INTERVAL, short_switch_interval, thread_map
+from physbench.support import processes as module
+from physbench.support.processes import SWITCH_INTERVAL, short_switch_interval, thread_map
 
 
 @pytest.fixture(params=[1, 4])

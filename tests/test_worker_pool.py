@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from physbench import worker_pool
-from physbench.errors import PhysbenchError
-from physbench.run.interrupt import interruptible
+from physbench.run.process import interruptible
+from physbench.support import processes
+from physbench.support.errors import PhysbenchError
 
 PROGRAM = """
-from physbench.worker_pool import WorkerPool
+from physbench.support.processes import WorkerPool
 if __name__ == "__main__":
     with WorkerPool(1) as pool:
         print(pool.submit(len, "abc").result())
@@ -27,7 +27,7 @@ if __name__ == "__main__":
 
 TWICE = """
 from multiprocessing import forkserver
-from physbench.worker_pool import WorkerPool
+from physbench.support.processes import WorkerPool
 
 def server():
     return forkserver._forkserver._forkserver_pid
@@ -55,7 +55,7 @@ def test_a_failure_leaves_a_server_for_the_next_run(tmp_path: Path) -> None:
 
 ENDED = """
 from multiprocessing import forkserver
-from physbench.worker_pool import WorkerPool
+from physbench.support.processes import WorkerPool
 
 with WorkerPool(1) as pool:
     pool.submit(len, "abc").result()
@@ -65,7 +65,7 @@ print(forkserver._forkserver._forkserver_pid)
 
 BEGUN = """
 from multiprocessing import forkserver
-from physbench.worker_pool import start_fork_server
+from physbench.support.processes import start_fork_server
 
 start_fork_server(["torch"])
 print(forkserver._forkserver._forkserver_pid)
@@ -86,11 +86,11 @@ def test_a_program_ends_after_its_fork_server(tmp_path: Path, program: str) -> N
 
 
 def test_a_worker_can_tell_its_pool_something_while_it_works() -> None:
-    with worker_pool.WorkerPool(1) as pool:
+    with processes.WorkerPool(1) as pool:
         assert not pool.noticed.is_set()
-        pool.submit(worker_pool.notify).result()
+        pool.submit(processes.notify).result()
         assert pool.noticed.is_set()
-    worker_pool.notify()  # in no worker: nothing
+    processes.notify()  # in no worker: nothing
 
 
 def test_a_folder_called_physbench_does_not_hide_the_package(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_signal_handlers_that_were_not_set_from_python_are_left_alone(monkeypatc
     """`getsignal` says None for them, and nothing can put them back."""
     ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(signal, "getsignal", lambda number: None)
-    for manager in (interruptible, worker_pool._signals_ignored):
+    for manager in (interruptible, processes._signals_ignored):
         with manager():
             pass
     monkeypatch.undo()
@@ -126,7 +126,7 @@ def test_workers_start_where_temporary_files_have_long_names(tmp_path: Path) -> 
 
 def test_workers_have_one_thread_and_their_parent_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    with worker_pool.WorkerPool(1) as pool:
+    with processes.WorkerPool(1) as pool:
         assert pool.submit(os.getenv, "OPENBLAS_NUM_THREADS").result(60) == "1"
     assert "OPENBLAS_NUM_THREADS" not in os.environ
 
@@ -137,7 +137,7 @@ def test_a_lack_of_room_for_semaphores_names_the_place(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", full)
     with pytest.raises(PhysbenchError, match="/dev/shm has no room"):
-        worker_pool.WorkerPool(1)
+        processes.WorkerPool(1)
 
 
 def test_threads_that_start_workers_leave_the_program_as_it_is() -> None:
@@ -145,7 +145,7 @@ def test_threads_that_start_workers_leave_the_program_as_it_is() -> None:
     program = sys.modules["__main__"]
 
     def hide(inside: threading.Event, leave: threading.Event) -> None:
-        with worker_pool.main_hidden():
+        with processes.main_hidden():
             inside.set()
             leave.wait(0.2)
 
@@ -166,8 +166,8 @@ def test_threads_that_start_workers_leave_the_program_as_it_is() -> None:
 def test_jobs_that_write_files_are_waited_for_but_not_for_long_on_ctrl_c(
     end: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_pool, "PATIENCE", 0.2)
-    with pytest.raises(end), worker_pool.worker_pool(2, 6) as pool:
+    monkeypatch.setattr(processes, "PATIENCE", 0.2)
+    with pytest.raises(end), processes.worker_pool(2, 6) as pool:
         assert pool is not None
         short, long = pool.submit(time.sleep, 0.01), pool.submit(time.sleep, 60.0 if end is KeyboardInterrupt else 3.0)
         short.result()
@@ -182,7 +182,7 @@ def test_jobs_that_write_files_are_waited_for_but_not_for_long_on_ctrl_c(
 INSIDE = """
 import multiprocessing, os, sys
 from concurrent.futures import ProcessPoolExecutor
-from physbench.worker_pool import WorkerPool, worker_count
+from physbench.support.processes import WorkerPool, worker_count
 
 def job():
     with WorkerPool(2) as pool:
@@ -222,9 +222,9 @@ def test_jobs_are_done_here_where_the_system_has_no_semaphores(number: int, monk
 
     monkeypatch.setattr("multiprocessing.context.BaseContext.Lock", refuse)
     monkeypatch.setattr("multiprocessing.context.BaseContext.Event", refuse)
-    assert worker_pool.worker_count(None) == worker_pool.worker_count(3) == 0
-    assert os.strerror(number) in worker_pool.no_processes()
-    with worker_pool.WorkerPool(2) as pool:
+    assert processes.worker_count(None) == processes.worker_count(3) == 0
+    assert os.strerror(number) in processes.no_processes()
+    with processes.WorkerPool(2) as pool:
         assert pool.submit(os.getpid).result() == os.getpid() and not pool.shares_memory
 
 
@@ -236,9 +236,9 @@ def test_jobs_are_done_here_where_the_system_starts_no_process(
         raise error
 
     monkeypatch.setattr("concurrent.futures.process.ProcessPoolExecutor._adjust_process_count", refuse)
-    with worker_pool.WorkerPool(2) as pool:
+    with processes.WorkerPool(2) as pool:
         assert pool.submit(os.getpid).result() == os.getpid() and not pool.shares_memory
-    with pytest.raises(PhysbenchError, match="starts no more processes"), worker_pool.WorkerPool(2) as pool:
+    with pytest.raises(PhysbenchError, match="starts no more processes"), processes.WorkerPool(2) as pool:
         monkeypatch.setattr(pool, "_processes", lambda: [object()])
         try:
             pool.submit(os.getpid)
@@ -247,16 +247,16 @@ def test_jobs_are_done_here_where_the_system_starts_no_process(
 
 
 def test_without_workers_each_job_is_done_when_it_is_asked_for() -> None:
-    with worker_pool.WorkerPool(0) as pool:
+    with processes.WorkerPool(0) as pool:
         assert pool.submit(divmod, 7, 2).result() == (3, 1)
         failed = pool.submit(divmod, 7, 0)
         assert failed.done() and isinstance(failed.exception(), ZeroDivisionError)
-        pool.submit(worker_pool.notify)
+        pool.submit(processes.notify)
         assert pool.noticed.is_set()
-    assert worker_pool.worker_count(0) == 0 and worker_pool.worker_count(3) == 3
-    with worker_pool.worker_pool(0, 100) as none:
+    assert processes.worker_count(0) == 0 and processes.worker_count(3) == 3
+    with processes.worker_pool(0, 100) as none:
         assert none is None
-        assert list(worker_pool.ordered(none, abs, [-1, 2])) == [1, 2]
+        assert list(processes.ordered(none, abs, [-1, 2])) == [1, 2]
 
 
 def test_handlers_of_the_program_around_are_kept() -> None:

@@ -13,28 +13,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import PUBLISHED_VERSION, Suite, find_suite
-from physbench.leaderboard import check_documents, check_rollouts, entry, rescoring
+from physbench.leaderboard import check_rollouts, check_tables, entries, rescoring
 from physbench.leaderboard.rescoring import all_scorers
 from physbench.leaderboard.verify import How
-from physbench.results.build_result import build_result
-from physbench.results.read_run import REFERENCE_MODELS
-from physbench.rollouts.batch_plan import BatchItem
-from physbench.rollouts.rollout_store import store_rollout
+from physbench.models.protocol import ModelCard
+from physbench.result.build import build_result
+from physbench.result.read import REFERENCE_MODELS
+from physbench.rollout.batches import BatchItem
+from physbench.rollout.store import store_rollout
 from physbench.run.finalize import compile_scores
+from physbench.run.manifest import asked_document, card_document
 from physbench.run.options import Options
+from physbench.run.parts import write_part
 from physbench.run.references import bring_references, reference_rollout
-from physbench.run.run_manifest import asked_document, card_document
-from physbench.run.score_shards import write_part
-from physbench.scoring.score_clip import score_clip
+from physbench.score.score_clip import score_clip
 from physbench.shadowing.trace import save_trace, trace
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks import Tracks
-from physbench.tracks.tracks_file import save_tracks
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks, save_tracks
 
 TINY_TASKS = ("collisions/head-on-v1", "falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
 TINY_ROWS = tuple(Row(task, "test", 0) for task in TINY_TASKS)
@@ -144,7 +143,7 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
         read = (run.manifest, run.diagnosis, *(place.scores for place in places))
         return (*(path.is_file() and path.read_bytes() for path in read), *options.items())
 
-    for module in (check_documents, entry):
+    for module in (check_tables, entries):
         monkeypatch.setattr(module, "build_result", remembered("result", module.build_result, files))
 
     def sent(job: check_rollouts.RetrackJob) -> Key:
@@ -178,7 +177,7 @@ def without_reports(patch: pytest.MonkeyPatch) -> None:
     def write_report(folder: RunFolder, place: Path, result: dict, quality: int) -> None:
         place.write_text(f"<!doctype html> a report of {escape(result['model']['name'])}")
 
-    patch.setattr("physbench.leaderboard.entry.write_report", write_report)
+    patch.setattr("physbench.leaderboard.entries.write_report", write_report)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ class TinyPipelines:
 
     def model(self, name: str, **changed: str) -> Any:
         """The model as the harness loads it; without changed arguments it is loaded once."""
-        from physbench.adapters.load_model import load_model
+        from physbench.models.load_model import load_model
 
         if changed or name not in self.loaded:
             arguments = self.arguments(name, **changed)

@@ -8,7 +8,7 @@ import json, os, zlib
 from pathlib import Path
 import numpy as np
 import torch
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 def frames_of(path):
     with np.load(path) as data:
@@ -45,7 +45,7 @@ REMEMBERS = """\
 import hashlib
 import numpy as np
 import torch
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 class Remembers:
     card = ModelCard("reader", (64, 64), 15.0, 8)

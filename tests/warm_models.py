@@ -20,11 +20,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from physbench.rollouts.model_process import model_environment
+from physbench.rollout.process import model_environment
 
 # Variables that are read when needed, not when Python starts. torch sets those of its inductor when it compiles.
 OWN = ("PHYSBENCH_", "TOY_", "PYTEST_", "TORCHINDUCTOR_")
-SERVER = ("-P", "-m", "physbench.rollouts.model_server")
+SERVER = ("-P", "-m", "physbench.rollout.server")
 STATUS = struct.Struct("i")
 MOST_BYTES = 1 << 20  # of a request: an environment
 
@@ -53,7 +53,7 @@ class WarmModel:
 
 
 class WarmModels:
-    """Stands for the module `subprocess` in `physbench.rollouts.model_process`."""
+    """Stands for the module `subprocess` in `physbench.rollout.process`."""
 
     DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
 
@@ -95,7 +95,7 @@ def _become(request: bytes, handles: list[int]) -> None:
     """In a fork: the model's process; never returns."""
     import numpy as np
 
-    from physbench.rollouts import model_server
+    from physbench.rollout import server
 
     code = 1
     try:
@@ -104,7 +104,7 @@ def _become(request: bytes, handles: list[int]) -> None:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
-        model_server.FAMILY_MARK = environment[model_server.FAMILY_VARIABLE]
+        server.FAMILY_MARK = environment[server.FAMILY_VARIABLE]
         np.random.seed()  # noqa: NPY002  # else all forks have the state of the process that they come from
         connection, memory, output, ended = handles
         for number in (1, 2):
@@ -112,7 +112,7 @@ def _become(request: bytes, handles: list[int]) -> None:
         os.close(output)
         os.close(ended)
         sys.argv[1:] = [str(connection), str(memory), *more]
-        model_server.main()
+        server.main()
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
@@ -160,6 +160,6 @@ def _serve(requests: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    import physbench.rollouts.model_server  # noqa: F401  # what all forks have then
+    import physbench.rollout.server  # noqa: F401  # what all forks have then
 
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -12,18 +12,18 @@ from published_tables import MAIN, published
 from sphinx.application import Sphinx
 from validity_curves import CURVES, curves, draw
 
-from physbench.clips.animate import animate
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
+from physbench.clips.preview import animate
 from physbench.clips.task import find_task, short_names, task_ids
-from physbench.looks.known_looks import LOOKS
-from physbench.looks.scene_prompt import scene_prompt
-from physbench.progress import Progress
-from physbench.scoring.score_clip import find_scorers
-from physbench.scoring.scorer_protocol import AXES, Scorer
+from physbench.score.protocol import AXES, Scorer
+from physbench.score.score_clip import find_scorers
 from physbench.shadowing import why_not
+from physbench.support.progress import Progress
+from physbench.world.bullet import simulate
 from physbench.world.motion_words import told_motions
-from physbench.world.stepping import simulate
+from physbench.world.styles.catalogue import LOOKS
+from physbench.world.styles.prompt import scene_prompt
 
 CLIPS = 3  # beside each other in an animation
 

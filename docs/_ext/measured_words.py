@@ -13,13 +13,11 @@ from pathlib import Path
 import pandas as pd
 from published_tables import MAIN, Published, Row, place, published, verdict
 
-from physbench.validation.false_breaks import LEVEL, LOW, SOURCE
-from physbench.validation.source_skill import OVERALL, PORTFOLIO, SKILL, STRAIGHT
-from physbench.validation.table_file import records
-from physbench.validation.thresholds import is_strength, measure_of
-from physbench.validation.timed_truth import FRAME_SHIFTS
-from physbench.validation.validity_text import SEEN
-from physbench.validation.violations import REGISTRY
+from physbench.validity.altered_pictures import FRAME_SHIFTS
+from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, STRAIGHT, records
+from physbench.validity.text import SEEN
+from physbench.validity.thresholds import is_strength, measure_of
+from physbench.validity.violations import REGISTRY
 
 README, PAGE = (Path(__file__).parents[2] / name for name in ("README.md", "docs/methodology.md"))
 BLOCK = re.compile(r"(?<=<!-- validity -->\n).*?(?=\n *<!-- /validity -->)", re.DOTALL)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from physbench.validation.sources import LOW_RATE
-from physbench.validation.table_file import TableHeader, read_table, records
-from physbench.validation.thresholds import measure_of
-from physbench.validation.timed_truth import FRAME_SHIFTS, is_frame_shift
-from physbench.validation.validity_text import between
-from physbench.validation.violations import REGISTRY
+from physbench.validity.altered_pictures import FRAME_SHIFTS, is_frame_shift
+from physbench.validity.sources import LOW_RATE
+from physbench.validity.table import TableHeader, read_table, records
+from physbench.validity.text import between
+from physbench.validity.thresholds import measure_of
+from physbench.validity.violations import REGISTRY
 
 MAIN = "128px"  # the table that bars are about
 IMAGE = "image"  # the one for a context of one frame

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 from published_tables import Published, place
 
-from physbench.results.number_format import AXIS_NAMES
-from physbench.validation.source_skill import SKILL
-from physbench.validation.violations import REGISTRY
+from physbench.result.formats import AXIS_NAMES
+from physbench.validity.table import SKILL
+from physbench.validity.violations import REGISTRY
 
 CURVES = "validity-curves.svg"
 AXES = {"consistency": ("#1f55b5", "-"), "permanence": ("#b06a10", "--"), "drift": ("#5b7f3b", ":")}

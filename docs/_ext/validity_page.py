@@ -28,16 +28,14 @@ from published_tables import (
 )
 from validity_curves import CURVES, curves
 
-from physbench.scoring.score_clip import find_scorers
-from physbench.scoring.scorer_protocol import AXES
-from physbench.validation.false_breaks import LEVEL, LOW, SOURCE
-from physbench.validation.gaming_baselines import GAMING_BASELINES
-from physbench.validation.publish import shown_readings
-from physbench.validation.source_skill import OVERALL, PORTFOLIO, SKILL
-from physbench.validation.sources import LOW_RATE, sets_in
-from physbench.validation.table_file import records
-from physbench.validation.thresholds import LOW_RATE_GAIN, last_part, measure_of
-from physbench.validation.validity_text import MOST_SKILL, at_low_rate, figures, seen, where
+from physbench.score.protocol import AXES
+from physbench.score.score_clip import find_scorers
+from physbench.validity.gaming_baselines import GAMING_BASELINES
+from physbench.validity.publish import shown_readings
+from physbench.validity.sources import LOW_RATE, sets_in
+from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, records
+from physbench.validity.text import MOST_SKILL, at_low_rate, figures, seen, where
+from physbench.validity.thresholds import LOW_RATE_GAIN, last_part, measure_of
 
 ABOUT = {  # what bars are about, by kind of source or by measure
     "auroc": "Violations are told from lawful clips",

@@ -13,10 +13,10 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from physbench.leaderboard.entry import entries
+from physbench.leaderboard.entries import entries
 from physbench.leaderboard.site import BoardRow, ranked_entries
-from physbench.results.bootstrap import RESAMPLES
-from physbench.results.number_format import bracket, fixed
+from physbench.result.bootstrap import RESAMPLES
+from physbench.result.formats import bracket, fixed
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "board.svg"

@@ -26,12 +26,11 @@ from scipy.stats import rankdata
 
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.leaderboard.entry import Entry, present
+from physbench.leaderboard.entries import Entry, present
 from physbench.leaderboard.ranking import ResampledSkill, entry_skill
-from physbench.results.number_format import AXIS_NAMES, joined, short
-from physbench.results.schema import ReadingValue, ResultDocument, read_result
-from physbench.scoring.expected_visibility import true_trajectory
-from physbench.scoring.hidden_intervals import hidden_intervals
+from physbench.result.document import ReadingValue, ResultDocument, read_result
+from physbench.result.formats import AXIS_NAMES, joined, short
+from physbench.score.visibility import hidden_intervals, true_trajectory
 from physbench.world.scene import RenderSpec
 
 HERE = Path(__file__).parent

@@ -11,11 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from physbench.adapters.load_model import load_model
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
+from physbench.models.load_model import load_model
 from physbench.reference.architecture import continued
-from physbench.rollouts.predict import make_generators
+from physbench.rollout.predict import make_generators
 
 KINDS = ("token-ar", "rssm", "simple", "diffusion", "video-dit", "vae-mdn-rnn", "vae-mdn-rnn-spatial", "jepa-frames")
 CLIPS = (Row("falling/drop-bounce-v1", "test", 1), Row("occlusion/screen-pass-v1", "test", 0))

@@ -20,14 +20,14 @@ from motion_masks import motion_masks, overlaps
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.position_error import error_curve
-from physbench.scoring.predictability import first_time_beyond, spread
-from physbench.scoring.score_clip import find_scorers, score_clip
+from physbench.rollout.store import Rollout
+from physbench.score.motion import error_curve
+from physbench.score.predictability import first_time_beyond, spread
+from physbench.score.score_clip import find_scorers, score_clip
 from physbench.shadowing import shadow
-from physbench.tracks.tracker import track
-from physbench.validation.sources import show
-from physbench.validation.violations import Inapplicable
+from physbench.track.tracker import track
+from physbench.validity.sources import show
+from physbench.validity.violations import Inapplicable
 from physbench.world.scene import RenderSpec
 
 HERE = Path(__file__).parent

@@ -9,9 +9,9 @@ from PIL import Image
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.looks.known_looks import draw
+from physbench.world.bullet import simulate
 from physbench.world.scene import RenderSpec
-from physbench.world.stepping import simulate
+from physbench.world.styles.catalogue import draw
 
 FOLDER = Path(__file__).parents[1] / "images" / "natural"
 STILLS = (("falling/projectile-v1", 2, 0.25), ("collisions/billiards-v1", 2, 0.5), ("orbits/kepler-v1", 1, 0.5))

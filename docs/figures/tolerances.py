@@ -25,13 +25,12 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.shadowing import TOLERANCES, Shadowing, shadow
-from physbench.shadowing.tolerance_levels import handover_break
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks
-from physbench.tracks.tracks_file import load_tracks
-from physbench.validation.sources import WAIVED, show
-from physbench.validation.violations import Inapplicable
+from physbench.shadowing.levels import handover_break
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks, load_tracks
+from physbench.validity.sources import WAIVED, show
+from physbench.validity.violations import Inapplicable
 from physbench.world.scene import RenderSpec
 
 HERE = Path(__file__).parent

@@ -28,7 +28,7 @@ from physbench import (
     hue_name,
     hues,
 )
-from physbench.dynamics.kepler_elements import elliptic_state
+from physbench.laws.kepler import elliptic_state
 
 FPS = 60  # rows/s as which the files are read
 CONTEXT, ROWS = 60, 450

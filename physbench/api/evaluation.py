@@ -1,24 +1,39 @@
-"""What `physbench.evaluate` returns: the result document, with the figures that a program asks for first."""
+"""`physbench.evaluate`: an evaluation from Python, and what it returns."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from physbench.errors import UsageError
+from physbench.clips.suite import EXPECTATION_SUITE, find_suite
+from physbench.models.protocol import Model
+from physbench.run.evaluate import evaluate as run_evaluation
+from physbench.run.evaluate import say_on_stderr
+from physbench.run.options import Keep, Options
+from physbench.run.process import Interrupted
+from physbench.run.remote_run import run_at, use_of_out
+from physbench.run.state import default_folder
+from physbench.support import user_files
+from physbench.support.errors import ModelError, UsageError
+from physbench.support.files import read_sealed_json
+from physbench.support.progress import silenced
+from physbench.surprise.run import evaluate_expectation
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
     from rich.console import Console
 
-    from physbench.results.run_comparison import Comparison
-    from physbench.results.schema import ResultDocument
-    from physbench.storage.run_folder import RunFolder
+    from physbench.result.compare import Comparison
+    from physbench.result.document import ResultDocument
+    from physbench.support.run_folder import RunFolder
 
 Detail = Literal["axes", "all"]
 
@@ -79,7 +94,7 @@ class Evaluation(Mapping[str, Any]):
 
     @property
     def _result(self) -> ResultDocument:
-        from physbench.results.schema import ResultDocument
+        from physbench.result.document import ResultDocument
 
         return ResultDocument.model_validate(self._document)
 
@@ -104,7 +119,7 @@ class Evaluation(Mapping[str, Any]):
 
         It moves from the first steps of a training on, and is no physics.
         """
-        from physbench.results.early_sign import early_sign
+        from physbench.result.coverage import early_sign
 
         return early_sign(self["readings"])
 
@@ -132,7 +147,7 @@ class Evaluation(Mapping[str, Any]):
 
     def _levels(self) -> Iterator[tuple[str, float | None]]:
         """Quality of axes, skill and quality of families and tasks, and laws."""
-        from physbench.scoring.scorer_protocol import LAWS
+        from physbench.score.protocol import LAWS
 
         for axis, found in self["axes"].items():
             yield f"{axis}/quality", found["quality"]
@@ -152,14 +167,14 @@ class Evaluation(Mapping[str, Any]):
         On the suite `expectation` one row a kind.
         """
         if self["expectation"] is not None:
-            from physbench.expectation.kinds_figure import kinds_table
+            from physbench.surprise.report import kinds_frame
 
-            return kinds_table(self._result)
+            return kinds_frame(self._result)
         import io
 
         import pandas as pd
 
-        from physbench.report.markdown_csv import csv_of_tasks
+        from physbench.result.report.markdown import csv_of_tasks
 
         return pd.read_csv(io.StringIO(csv_of_tasks(self._document)))
 
@@ -169,16 +184,16 @@ class Evaluation(Mapping[str, Any]):
         On the suite `expectation` what is told apart of each kind.
         """
         if self["expectation"] is not None:
-            from physbench.expectation.kinds_figure import kinds_figure
+            from physbench.surprise.report import kinds_figure
 
             return kinds_figure(self._result)
-        from physbench.report.skill_plot import skill_plot
+        from physbench.result.report.charts import skill_plot
 
         return skill_plot(self._document)
 
     def compare(self, *others: Evaluation) -> EvaluationComparison:
         """This run beside others on the same clips, with paired differences. Raises UsageError where clips differ."""
-        from physbench.results.run_comparison import compare
+        from physbench.result.compare import compare
 
         if wrong := next((other for other in others if not isinstance(other, Evaluation)), None):
             raise UsageError(f"compare: expected what physbench.evaluate returns, got {type(wrong).__name__}.")
@@ -186,10 +201,10 @@ class Evaluation(Mapping[str, Any]):
 
     def __str__(self) -> str:
         if self["expectation"] is not None:
-            from physbench.expectation.expectation_text import print_expectation
+            from physbench.surprise.report import print_expectation
 
             return _printed(lambda console: print_expectation(self._result, console))
-        from physbench.report.terminal_summary import print_summary
+        from physbench.result.report.terminal import print_summary
 
         return _printed(lambda console: print_summary(self._document, console))
 
@@ -203,7 +218,7 @@ class Evaluation(Mapping[str, Any]):
             from html import escape
 
             return f"<pre>{escape(str(self))}</pre>"
-        from physbench.report.notebook import notebook_html
+        from physbench.result.report.markdown import notebook_html
 
         return notebook_html(self._document, self.report)
 
@@ -213,10 +228,8 @@ def load(run: str | os.PathLike[str]) -> Evaluation:
 
     Raises UsageError where that holds no run, or one that is not finished.
     """
-    from physbench.results.read_run import read_manifest
-    from physbench.results.schema import read_result
-    from physbench.run.evaluate import say_on_stderr
-    from physbench.run.remote_run import run_at
+    from physbench.result.document import read_result
+    from physbench.result.read import read_manifest
 
     with run_at(os.fspath(run), "glance", say_on_stderr) as at:
         read_manifest(at.folder)
@@ -240,7 +253,7 @@ class EvaluationComparison:
         return [against.sentence for against in self.document.against]
 
     def __str__(self) -> str:
-        from physbench.report.comparison_table import print_comparison
+        from physbench.result.report.terminal import print_comparison
 
         return _printed(lambda console: print_comparison(self.document, console))
 
@@ -266,6 +279,168 @@ def _printed(say: Callable[[Console], None]) -> str:
 
 def _without_version(task: str) -> str:
     """ "falling/projectile-v1" -> "falling/projectile"."""
-    from physbench.results.number_format import short
+    from physbench.result.formats import short
 
     return f"{task.rpartition('/')[0]}/{short(task)}".removeprefix("/")
+
+
+# `physbench.evaluate`: an evaluation from Python, of a MODEL of the command line or of an object in this process.
+
+
+def evaluate(
+    model: str | os.PathLike[str] | Model,
+    suite: str = "smoke",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
+    resume: bool = False,
+    keep: bool | None = None,
+    quick: bool = False,
+    report: bool = True,
+    progress: bool = False,
+    model_arg: Mapping[str, object] | None = None,
+    tasks: str | None = None,
+    scorers: str | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    autocast: str | None = None,
+    compile: bool = False,
+    batch_size: int | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    timeout: float = 600.0,
+    chain: bool = True,
+    keep_rollouts: Keep = "shown",
+    diagnosis: bool = True,
+    untrained_copy: bool = False,
+    workers: int | None = None,
+    trust_code: bool = False,
+    privileged: bool = False,
+    fresh_seeds: int | str | os.PathLike[str] | None = None,
+    look: str | None = None,
+    prompt_motion: bool = False,
+    budget: str | None = None,
+    until: float | None = None,
+    note: str = "",
+    tags: Sequence[str] = (),
+) -> Evaluation:
+    """Evaluate a model and return its result; quiet unless `progress`. The options are those of `physbench eval`.
+
+    `model` is a MODEL as on the command line ("reference:objects", "net.safetensors", "my_model.py:make"), which runs
+    in a process of its own, or an object with a `card` and a `rollout` (FrameModel), as a training loop has one. An
+    object is rolled out in this process, on its own device and in its own type, in evaluation mode, and the modes and
+    random states of the training are put back. It loses the isolation of a process of its own: a crash is the crash of
+    the program, and `timeout` ends nothing. `device`, `dtype`, `autocast`, `compile`, `model_arg` and `trust_code` are
+    for a MODEL only. With `resume` the run of an object goes on where its weights are those that it began with.
+
+    `quick` is for the early steps of a training: one clip of each task, no diagnosis, no report, and no folder is left,
+    so that overall, axes and `early` come in a fraction of the time; intervals need more clips.
+
+    `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
+    no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
+
+    `look` is "plain" or "natural", how clips are drawn; by default as the model's card says.
+
+    `suite="expectation"` shows impossible films and asks whether they surprise the model: the answer is
+    `result["expectation"]`; there are no axes, and overall is None. `untrained_copy` asks a MODEL with its weights
+    drawn anew, too.
+
+    With `prompt_motion` the prompt says in words how things move, for models that see one image: a track of its own.
+
+    After `budget` ("30m") no rollout begins; with `until` (0.05) the run ends once half the interval of overall is at
+    most that. `result["partial"]` then says what is missing.
+
+    `out` is the run folder, or the URL of one in an object store, by default runs/MODEL-SUITE-N with MODEL as on the
+    command line, of an object its card's name; `fresh` starts the run in it over. Without `keep` the folder is a
+    temporary one, which goes with the result. `note` and `tags` are what
+    `physbench runs` shows of it. `report=False` leaves out the page, which saves seconds; `diagnosis=False`
+    leaves out the search for the laws that the model follows instead, which saves up to half a minute on `smoke`.
+    Tracking and scoring use `workers` processes; with 0, or where this process may start none, as in a
+    `multiprocessing.Pool` or a data loader, this process does that, one clip after the other.
+
+    Raises UsageError or ModelError for what was asked wrongly, and for Ctrl-C and SIGTERM KeyboardInterrupt, which says
+    how the run goes on; where the program has its own answer to these, that one is given. A rollout that raises, or
+    whose frames break the contract, is no error: its clips count as 0, see `result["failures"]`.
+    """
+    if keep is None:
+        keep = not quick or out is not None
+    if not keep and (out is not None or resume):
+        raise UsageError("keep=False: the folder is a temporary one. Leave out `out` and `resume`.")
+    live: Model | None = None
+    if isinstance(model, str | os.PathLike):
+        target = os.fspath(model)
+    else:
+        foreign = {"device": device != "auto", "dtype": dtype != "float32", "model_arg": bool(model_arg)}
+        foreign |= {"autocast": autocast is not None, "compile": compile}
+        if wrong := [name for name, given in foreign.items() if given]:
+            raise UsageError(f"{wrong[0]} is for a MODEL to load; an object stays as it is: move it before.")
+        from physbench.models.contract import check_contract
+
+        live = check_contract(model, type(model).__name__, "clip" if privileged else "context")
+        target = f"live:{live.card.name}"
+    options = Options(
+        model=target,
+        suite=suite,
+        model_arg={key: str(value) for key, value in (model_arg or {}).items()},
+        tasks=tasks,
+        scorers=scorers,
+        limit=limit,
+        device=device,
+        batch_size=batch_size,
+        samples=samples,
+        seed=seed,
+        dtype=dtype,
+        autocast=autocast,
+        compile=compile,
+        timeout=timeout,
+        chain=chain,
+        keep_rollouts=keep_rollouts,
+        diagnosis=diagnosis,
+        untrained_copy=untrained_copy,
+        workers=workers,
+        trust_code=trust_code,
+        privileged=privileged,
+        look=look,
+        prompt_motion=prompt_motion,
+        budget=budget,
+        until=until,
+        note=note,
+        tags=tuple(tags),
+        fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),
+    )
+    if quick:
+        options = quick_options(options)
+    temporary = None if keep else Path(tempfile.mkdtemp(prefix="physbench-"))
+    place = out if temporary is None else default_folder(options.short_name, options.suite_name, False, temporary)
+    say = say_on_stderr if progress else _say_nothing
+    ask = evaluate_expectation if suite == EXPECTATION_SUITE else run_evaluation
+    try:
+        with (
+            user_files.temporarily_registered(),
+            contextlib.nullcontext() if progress else silenced(),
+            run_at(None if place is None else os.fspath(place), use_of_out(resume, fresh), say) as at,
+        ):
+            written = report and not quick
+            folder = ask(options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=written)
+    except (KeyboardInterrupt, Interrupted, UsageError, ModelError) as error:
+        said = str(error)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+            said = "Interrupted: nothing is kept of an evaluation with keep=False."
+        if isinstance(error, Interrupted):  # after an Exception programs may go on
+            raise KeyboardInterrupt(said) from None
+        raise
+    return Evaluation(read_sealed_json(folder.result), folder, temporary)
+
+
+def quick_options(options: Options) -> Options:
+    """The options of an evaluation with one clip of each task, and no more than its scores."""
+    if options.suite == EXPECTATION_SUITE:
+        raise UsageError("quick: the suite expectation has pairs of films in the place of tasks. Give a limit.")
+    limit = options.limit or len(find_suite(options.suite, None, options.tasks).tasks)
+    return replace(options, limit=limit, diagnosis=False)
+
+
+def _say_nothing(message: str) -> None:
+    pass

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from physbench.adapters.factory_arguments import convert_argument
-from physbench.adapters.model_protocol import Model, ModelCard, Track, check_card
-from physbench.adapters.state_card import StateCard
-from physbench.errors import ModelError, nearest
-from physbench.plugins import entry_points
+from physbench.models.protocol import Model, ModelCard, StateCard, Track, check_card
+from physbench.models.python_code import convert_argument
+from physbench.support import plugins
+from physbench.support.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +80,7 @@ def _registered(name: str) -> Callable[[ModelCard], Model]:
     """What makes a baseline that uses packages above the adapters, so that it is found through its entry point."""
 
     def make(card: ModelCard) -> Model:
-        made: Model = entry_points.load("physbench.baselines", name)(card)
+        made: Model = plugins.load("physbench.baselines", name)(card)
         return made
 
     return make

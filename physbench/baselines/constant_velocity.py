@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.baselines.baseline_adapter import answer_parts
+from physbench.models.protocol import ModelCard
 
 if TYPE_CHECKING:
     import torch

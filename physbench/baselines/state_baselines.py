@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from physbench.adapters.state_card import PLACE, SPEED, STATE_COLUMNS, StateCard
+from physbench.models.protocol import PLACE, SPEED, STATE_COLUMNS, StateCard
 
 if TYPE_CHECKING:
     import torch

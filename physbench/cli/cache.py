@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from physbench.cli.console import note, stdout_console
-from physbench.errors import UsageError, nearest
+from physbench.support.errors import UsageError, nearest
 
 app = typer.Typer(
     help="Show the cache of clips and references, or remove what is old.", no_args_is_help=False, rich_markup_mode=None
@@ -29,8 +29,8 @@ def show(
         return
     from rich.table import Table
 
-    from physbench.storage.cache_contents import cache_areas
-    from physbench.storage.cache_dir import cache_dir
+    from physbench.support.cache import cache_areas
+    from physbench.support.files import cache_dir
 
     areas = cache_areas()
     if as_json:
@@ -65,9 +65,9 @@ def prune(
 
     Example: physbench cache prune --older-than 7 --only clips
     """
-    from physbench.storage.cache_contents import CACHE_AREAS, unsent_copies
-    from physbench.storage.cache_contents import prune as remove
-    from physbench.storage.remote_folder import COPIES
+    from physbench.support.cache import CACHE_AREAS, unsent_copies
+    from physbench.support.cache import prune as remove
+    from physbench.support.remote import COPIES
 
     if only is not None and only not in CACHE_AREAS:
         raise UsageError(f"--only: there is no '{only}'.{nearest(only, CACHE_AREAS)}")

@@ -34,8 +34,8 @@ def command(
 
     Example: physbench compare runs/objects-core-1 runs/constant-velocity-core-1
     """
-    from physbench.errors import UsageError
-    from physbench.storage.remote_place import is_url
+    from physbench.support.errors import UsageError
+    from physbench.support.remote import is_url
 
     if len(runs) < 2:
         raise UsageError("Expected two runs or more: physbench compare RUN RUN.")
@@ -43,11 +43,11 @@ def command(
     if twice := [path for path, place in zip(runs, found, strict=True) if found.count(place) > 1]:
         raise UsageError(f"Expected different runs but got {twice[0]} more than once.")
     from physbench.cli.console import note, stdout_console
-    from physbench.expectation.skill_and_notice import print_skill_and_notice, skill_and_notice
-    from physbench.expectation.threshold_table import print_thresholds, shows_films, threshold_table
-    from physbench.report.comparison_table import print_comparison
-    from physbench.results.run_comparison import compare
+    from physbench.result.compare import compare
+    from physbench.result.report.terminal import print_comparison
     from physbench.run.remote_run import run_at
+    from physbench.surprise.document import print_skill_and_notice, skill_and_notice
+    from physbench.surprise.report import print_thresholds, shows_films, threshold_table
 
     table: Any
     show: Callable[..., None]

@@ -70,12 +70,12 @@ def scorer_names(incomplete: str) -> Iterable[str]:
 
 def model_names(incomplete: str) -> Iterable[str]:
     """Models with names, and the beginnings of the others. A checkpoint or a file with code is a path."""
-    from physbench.plugins import entry_points
+    from physbench.support import plugins
 
     named = []
     for name in NAMED_MODELS:
         if name.startswith(incomplete) or incomplete.startswith(f"{name}:"):
-            named += [target for target, *_ in entry_points.load("physbench.adapters", name).examples()]
+            named += [target for target, *_ in plugins.load("physbench.adapters", name).examples()]
     return _beginning(incomplete, [*named, *OTHER_MODELS])
 
 
@@ -115,9 +115,9 @@ def executors(incomplete: str) -> Iterable[str]:
 
 
 def _registered(group: str) -> list[str]:
-    from physbench.plugins import entry_points
+    from physbench.support import plugins
 
-    return list(entry_points.entries(group))
+    return list(plugins.entries(group))
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:

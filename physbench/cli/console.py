@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand
 
-from physbench.errors import DISK_FULL, UsageError
-from physbench.printable import LIKE_ASCII, SUBSTITUTES, printable
+from physbench.support.errors import DISK_FULL, UsageError
+from physbench.support.printable import LIKE_ASCII, SUBSTITUTES, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

@@ -11,11 +11,93 @@ import typer
 
 from physbench.cli import completion
 from physbench.cli.console import interrupted_note, note, refuse_unwritable
-from physbench.errors import UsageError, nearest
+from physbench.support.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from physbench.clips.clip import Clip, Row
     from physbench.world.scene import RenderSpec
+
+# `physbench data verify`: does this machine make the clips of a suite, and is an archive of clips whole?
+
+
+def verify_suite(name: str, workers: int) -> None:
+    """Simulate a suite and print how it compares with its golden states; exit 1 where they differ."""
+    from physbench.clips.golden import verify as differences
+    from physbench.clips.suite import GOLDEN_SUITES, find_suite
+    from physbench.support.progress import Progress
+
+    chosen = find_suite(name)
+    if name not in GOLDEN_SUITES:
+        raise UsageError(f"The suite {name} has no golden states. Use --suite {' or --suite '.join(GOLDEN_SUITES)}.")
+    first, count, farthest = None, 0, 0.0
+    with Progress(f"verifying {name}", len(chosen.rows)) as progress:
+        for difference in differences(chosen, workers):
+            if not difference.same:
+                count += 1
+                first = first or difference
+                farthest = max(farthest, difference.distance)
+            progress.advance()
+    if first is None:
+        typer.echo(f"{name}: all {len(chosen.rows)} clips reproduce the golden states (suite {chosen.hash[:12]})")
+        return
+    typer.echo(
+        f"{name}: {count} of {len(chosen.rows)} clips differ from the golden states\n"
+        f"first: {first.row.id}, {first.distance:.2g} m at its end; largest distance {farthest:.2g} m"
+    )
+    note(
+        "This machine has another build of the physics (compare the version of pybullet), so results made here are "
+        "marked `local`."
+    )
+    raise typer.Exit(1)
+
+
+def verify_train(clips: int | None, workers: int) -> None:
+    """Simulate clips to learn from and print their hash; exit 1 where it is not the published one of as many clips."""
+    from physbench.clips.golden import hash_here, published_train_lists
+    from physbench.clips.suite import TRAIN, find_suite
+    from physbench.result.formats import counted
+
+    chosen, published = find_suite(TRAIN, limit=clips), published_train_lists()
+    made, many = hash_here(chosen, workers), len(chosen.rows)
+    typer.echo(f"{counted(many, 'clip')} of {TRAIN}, suite version {chosen.version}: {made}")
+    if many not in published:
+        sizes = ", ".join(f"{size:,}" for size in published) or "no number of"
+        note(f"There are published hashes of {sizes} clips, none of {many:,}.")
+    elif published[many] == made:
+        typer.echo("This is the published list.")
+    else:
+        typer.echo(f"The published list is another one: {published[many]}")
+        note("This machine has another build of the physics (compare the version of pybullet).")
+        raise typer.Exit(1)
+
+
+def verify_archive(place: str) -> None:
+    """Read all that an archive holds, and print whether it is what was packed; exit 1 where its states are not golden.
+
+    Raises:
+        UsageError: There is none, it is damaged, or of another version of physbench.
+    """
+    from physbench.clips.packed import opened_archive
+    from physbench.clips.suite import suite_names
+    from physbench.result.formats import counted
+    from physbench.support.progress import Progress
+
+    if place in suite_names() and not Path(place).exists():
+        raise UsageError(f"'{place}' is a suite and no archive of clips: physbench data verify --suite {place}")
+    try:
+        packed = opened_archive(place)
+        with Progress(f"checking {packed.spec}", len(packed)) as progress:
+            packed.check(progress.advance)
+    except UsageError as error:
+        raise UsageError(str(error).removeprefix("--clips: ")) from error
+    told = f"{counted(len(packed), 'clip')} of {packed.suite['name']} at {packed.spec}, index {packed.sha256[:12]}"
+    other = packed.other_states()
+    if other:
+        typer.echo(f"{place}: {told}, whole; {len(other)} differ from the golden states, first {other[0]}")
+        note("They were made with another build of the physics, so that results on them are marked `local`.")
+        raise typer.Exit(1)
+    typer.echo(f"{place}: {told}, all as they were packed")
+
 
 app = typer.Typer(
     help="Make clips, export them for models that run elsewhere, and check that this machine reproduces them.",
@@ -98,14 +180,12 @@ def pack(
 
     Example: physbench data pack core --size 128 --fps 30 --out core-128.clips
     """
-    from physbench.clips.clip_archive import archive_to_write
     from physbench.clips.generate import render_spec
-    from physbench.clips.packed_clips import pack_clips
+    from physbench.clips.packed import archive_to_write, pack_clips
     from physbench.clips.store import ClipStore
-    from physbench.clips.suite import EXPECTATION_SUITE
-    from physbench.clips.told_suite import chosen_suite
-    from physbench.progress import Progress
-    from physbench.results.number_format import counted
+    from physbench.clips.suite import EXPECTATION_SUITE, chosen_suite
+    from physbench.result.formats import counted
+    from physbench.support.progress import Progress
 
     if suite == EXPECTATION_SUITE:
         raise UsageError(f"{suite}: its films are made from clips in each run, and are not packed.")
@@ -248,11 +328,11 @@ def _export_dataset(
 ) -> None:
     """Write whole clips, `--format`."""
     from physbench.clips.suite import find_suite
-    from physbench.data.dataset_export import export_dataset, refuse_other_export
-    from physbench.data.dataset_plan import CLIPS_PER_FILE, DATASET_NEEDS, check_dataset, plan_dataset
-    from physbench.progress import Progress, duration
-    from physbench.results.number_format import counted
-    from physbench.run.status_lines import StatusLines
+    from physbench.data.export import export_dataset, refuse_other_export
+    from physbench.data.tables import CLIPS_PER_FILE, DATASET_NEEDS, check_dataset, plan_dataset
+    from physbench.result.formats import counted
+    from physbench.run.progress import StatusLines
+    from physbench.support.progress import Progress, duration
 
     if format_name not in DATASET_NEEDS:
         known = nearest(format_name, (CONDITIONING, *DATASET_NEEDS))
@@ -315,13 +395,12 @@ def _export_conditioning(
     told: bool,
 ) -> None:
     """Write image, video, prompt and actions of each clip."""
-    from physbench.clips.export import check_export
+    from physbench.clips.conditioning import key_path
+    from physbench.clips.export import check_export, lengths
     from physbench.clips.export import export as write
-    from physbench.clips.export_key import key_path
-    from physbench.clips.export_readme import lengths
-    from physbench.clips.told_suite import check_told, chosen_suite
-    from physbench.progress import Progress
-    from physbench.results.number_format import counted
+    from physbench.clips.suite import check_told, chosen_suite
+    from physbench.result.formats import counted
+    from physbench.support.progress import Progress
 
     width, height = _sides(size)
     spec = check_export(width, height, fps, context, look)
@@ -345,8 +424,8 @@ def _export_states(
 ) -> None:
     """Write the states of the context, `--states`."""
     from physbench.clips.suite import find_suite
-    from physbench.progress import Progress
-    from physbench.rollouts.state_export import check_state_export, export_states
+    from physbench.rollout.states import check_state_export, export_states
+    from physbench.support.progress import Progress
 
     check_state_export(fps, context, noise)
     suite = find_suite(name, limit, tasks)
@@ -391,7 +470,6 @@ def verify(
 
     physbench data verify core-128.clips
     """
-    from physbench.cli.verify_clips import verify_archive, verify_suite, verify_train
 
     if limit is not None and suite != "train":
         raise UsageError("--limit is for --suite train: any other suite is verified as a whole.")

@@ -40,17 +40,17 @@ def command(
     Example: physbench diagnose runs/objects-smoke-1
     """
     from physbench.cli.console import note
-    from physbench.diagnosis.diagnose_run import diagnose_run
-    from physbench.report.report_data import require_tasks
-    from physbench.report.report_page import write_report
-    from physbench.results.build_result import write_result
-    from physbench.results.implied_worlds import implied_sentence
-    from physbench.results.read_run import read_manifest
+    from physbench.result.build import write_result
+    from physbench.result.diagnosis.diagnose_run import diagnose_run
+    from physbench.result.implied_worlds import implied_sentence
+    from physbench.result.read import read_manifest
+    from physbench.result.report.data import require_tasks
+    from physbench.result.report.page import write_report
     from physbench.run.remote_run import run_at
-    from physbench.worker_pool import worker_count
+    from physbench.support.processes import worker_count
 
     if tasks is not None:
-        from physbench.plugins import user_files
+        from physbench.support import user_files
 
         for part in user_files.split_pattern(tasks):
             for file, _ in user_files.open_files(part):

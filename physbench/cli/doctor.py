@@ -19,7 +19,7 @@ def command(
 
     Exits with 1 where something that every run needs is missing.
     """
-    from physbench.run.host_info import findings
+    from physbench.run.host import findings
 
     if warm:
         _warm()
@@ -36,7 +36,7 @@ def command(
 
 def _warm() -> None:
     """Compile ahead, and say how long that took."""
-    from physbench.dynamics.kernels import KERNELS, compile_kernels
+    from physbench.laws.kernels import KERNELS, compile_kernels
 
     typer.echo(f"Compiling the {len(KERNELS)} functions of the motion analysis ...", err=True)
     started = time.monotonic()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli import eval_options as o
-from physbench.errors import UsageError
+from physbench.support.errors import UsageError
 
 if TYPE_CHECKING:
-    from physbench.run.dry_run import Plan
+    from physbench.run.evaluate import Plan
     from physbench.run.options import Options
     from physbench.run.remote_run import RunPlace
 
@@ -98,8 +98,8 @@ def command(
     if clips is not None and (suite == "expectation" or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
-    from physbench.cli.asked_run import asked_run, begin_workers, said_settings
     from physbench.cli.console import note as note_line
+    from physbench.cli.eval_options import asked_run, begin_workers, said_settings
 
     if dry_run:
         said_settings(context)
@@ -123,7 +123,7 @@ def command(
 
 def print_result(place: RunPlace, as_json: bool) -> None:
     """Print what a finished run found; exit 1 where nothing could be scored."""
-    from physbench.storage.sealed_file import read_sealed_json
+    from physbench.support.files import read_sealed_json
 
     folder = place.folder
     result = read_sealed_json(folder.result)
@@ -131,7 +131,7 @@ def print_result(place: RunPlace, as_json: bool) -> None:
         typer.echo(json.dumps(result, indent=1))
     else:
         from physbench.cli.console import stdout_console
-        from physbench.report.terminal_summary import print_summary
+        from physbench.result.report.terminal import print_summary
 
         print_summary(result, stdout_console())
         typer.echo(place.named(f"Report: {folder.report}"))
@@ -145,11 +145,11 @@ def print_result(place: RunPlace, as_json: bool) -> None:
 
 def _expectation(context: typer.Context, options: Options, as_json: bool) -> None:
     """Ask a model how surprised it is, and print what it notices."""
-    from physbench.cli.asked_run import asked_run
     from physbench.cli.console import complain, stdout_console
-    from physbench.expectation.expectation_run import evaluate_expectation
-    from physbench.expectation.expectation_text import print_expectation
-    from physbench.results.schema import read_result
+    from physbench.cli.eval_options import asked_run
+    from physbench.result.document import read_result
+    from physbench.surprise.report import print_expectation
+    from physbench.surprise.run import evaluate_expectation
 
     with asked_run(context, options, evaluate_expectation) as place:
         folder = place.folder
@@ -171,8 +171,8 @@ def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what an evaluation would do."""
     from physbench.cli.cache import readable_size
     from physbench.cli.console import note
-    from physbench.results.number_format import counted
-    from physbench.run.dry_run import dry_run
+    from physbench.result.formats import counted
+    from physbench.run.evaluate import dry_run
 
     plan = dry_run(options, note, out)
     least, most = plan.horizon
@@ -192,8 +192,8 @@ def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
 def _say_films_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what a run of the suite expectation would do."""
     from physbench.cli.console import note
-    from physbench.expectation.films_dry_run import films_dry_run
-    from physbench.results.number_format import counted
+    from physbench.result.formats import counted
+    from physbench.surprise.run import films_dry_run
 
     plan = films_dry_run(options, note, out)
     pairs = f"{counted(plan.pairs, 'pair')} and {counted(plan.controls, 'control')}"
@@ -218,8 +218,8 @@ def _print_plan(
         then: What follows after the time that is estimated.
     """
     from physbench.cli.cache import readable_size
-    from physbench.progress import duration
-    from physbench.results.number_format import counted
+    from physbench.result.formats import counted
+    from physbench.support.progress import duration
 
     if as_json:
         typer.echo(json.dumps({**asdict(plan), "seconds": plan.seconds}, indent=1))

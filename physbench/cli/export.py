@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from physbench.errors import UsageError
+from physbench.support.errors import UsageError
 
 GRAPH_SUFFIXES = (".onnx", ".pt2")
 
@@ -33,9 +33,9 @@ def command(
 
     Example: physbench export examples/export_me.py:make model.onnx
     """
-    from physbench.adapters.load_model import check_target
-    from physbench.adapters.onnx_adapter import TO_EXPORT, require_libraries
     from physbench.cli.console import note, refuse_unwritable
+    from physbench.models.graphs.onnx_file import TO_EXPORT, require_libraries
+    from physbench.models.load_model import check_target
     from physbench.run.options import parse_model_args
 
     if out.suffix not in GRAPH_SUFFIXES:
@@ -49,7 +49,7 @@ def command(
     check_target(model, trust_code=trust_code)
     note("Tracing the model, and comparing both on two clips and two random contexts ...")
 
-    from physbench.rollouts.export_model import export_model
+    from physbench.rollout.export_model import export_model
 
     done = export_model(model, out, model_args=arguments, trust_code=trust_code, tolerance=tolerance)
     for name, difference in done.differences.items():

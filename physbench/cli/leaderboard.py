@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli.console import note
-from physbench.errors import UsageError
-from physbench.printable import printable
+from physbench.support.errors import UsageError
+from physbench.support.printable import printable
 
 if TYPE_CHECKING:
     from physbench.leaderboard.verify import How
@@ -60,12 +60,11 @@ def _how(
     rescore: bool = True,
 ) -> How:
     """What is checked, from the options that `verify` and `add` share."""
-    from physbench.clips.clip_archive import opened_archive
-    from physbench.leaderboard.fresh_rollouts import ModelToRun
-    from physbench.leaderboard.secret_draw import SecretDraw
+    from physbench.clips.packed import opened_archive
+    from physbench.leaderboard.fresh_rollouts import ModelToRun, SecretDraw
     from physbench.leaderboard.verify import How
     from physbench.run.options import parse_model_args
-    from physbench.worker_pool import worker_count
+    from physbench.support.processes import worker_count
 
     if not model and (fresh_seeds or model_arg or draw):
         raise UsageError("--fresh-seeds, --model-arg and --draw need the model itself: --model MODEL.")
@@ -173,7 +172,7 @@ def submit(
     from physbench.cli.cache import readable_size
     from physbench.leaderboard.submit import commit as write_commitment
     from physbench.leaderboard.submit import reveal as write_rollouts
-    from physbench.storage.run_folder import RunFolder
+    from physbench.support.run_folder import RunFolder
 
     if commit == (reveal is not None):
         raise UsageError("Give --commit or --reveal CHALLENGE.")
@@ -196,9 +195,9 @@ def challenge(
     submitter: Annotated[str, typer.Option(metavar="NAME", help="Who has committed; the board remembers it.")] = "",
 ) -> None:
     """Answer a commitment, on the side of the board: draw a seed that chooses a tenth of its rollouts, and keep it."""
-    from physbench.leaderboard.admission import challenge as answer
     from physbench.leaderboard.submission import Submission
-    from physbench.storage.atomic_write import write_json
+    from physbench.leaderboard.verify import challenge as answer
+    from physbench.support.files import write_json
 
     Submission(submitter).check()
     answered = answer(path, board, submitter)
@@ -245,8 +244,8 @@ def add(
 
     Example: physbench leaderboard add runs/objects-core-1 --submitter "A. Author" --paper https://example.org/paper
     """
-    from physbench.leaderboard.admission import admit
     from physbench.leaderboard.submission import Submission, parameter_count
+    from physbench.leaderboard.verify import admit
 
     submission = Submission(submitter, paper, code, weights, parameter_count(parameters) if parameters else None)
     if len(runs) > 1 and submission != Submission(submitter):
@@ -296,7 +295,7 @@ def preview(
     Example: physbench leaderboard preview runs/my-model-core-1 --board board
     """
     from physbench.leaderboard.site import preview as write_preview
-    from physbench.storage.run_folder import RunFolder
+    from physbench.support.run_folder import RunFolder
 
     if out.is_dir():
         raise UsageError(f"--out: {out} is a folder. Name a file, such as preview.html.")

@@ -22,7 +22,7 @@ from physbench import __version__
 from physbench.cli.completion import COMPLETING, answer
 from physbench.cli.console import GroupedHelp, complain, note, prepare_streams
 from physbench.cli.settings_file import FileSettings, read_settings
-from physbench.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
+from physbench.support.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 
 OF_MODULES = {"skimage": "scikit-image"}  # names of libraries that are not those of their modules
 # One file each in this folder: a noun has `app`, a verb has `command`. The line is what `physbench --help` says of it.
@@ -182,7 +182,7 @@ def _explain(error: Exception) -> int:
 
 def _own_files() -> set[str]:
     """The user's files with tasks that this command has read."""
-    user_files = sys.modules.get("physbench.plugins.user_files")
+    user_files = sys.modules.get("physbench.support.user_files")
     return {str(file.path) for file in user_files.registered_files()} if user_files else set()
 
 

@@ -13,9 +13,9 @@ from physbench.cli import completion
 from physbench.cli.console import debugging, note, refuse_unwritable, stdout_console, warn
 
 if TYPE_CHECKING:
-    from physbench.adapters.model_protocol import ModelCard
     from physbench.clips.clip import Row
-    from physbench.rollouts.check_model import CheckedModel
+    from physbench.models.protocol import ModelCard
+    from physbench.rollout.check_model import CheckedModel
 
 NOTHING = "nothing wrong was found"
 app = typer.Typer(help="List what can be evaluated, and check a model.", no_args_is_help=True, rich_markup_mode=None)
@@ -28,14 +28,14 @@ def list_models(
     """List the kinds of models, the baselines, the shipped checkpoints and the architectures."""
     from dataclasses import asdict
 
-    from physbench.adapters.load_model import installed_adapters
-    from physbench.plugins import entry_points
+    from physbench.models.load_model import installed_adapters
+    from physbench.support import plugins
 
     found = installed_adapters()
     for name, reason in found.broken.items():
         warn(f"The adapter '{name}' cannot be imported ({reason}).")
     examples = [example for adapter in found.working for example in adapter.examples()]
-    architectures = list(entry_points.entries("physbench.architectures"))
+    architectures = list(plugins.entries("physbench.architectures"))
     if as_json:
         document = {
             "kinds": {adapter.name: adapter.summary for adapter in found.working},
@@ -95,9 +95,9 @@ def check(
     ] = False,
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
-    from physbench.adapters.load_model import check_target, describe_model
-    from physbench.errors import UsageError
+    from physbench.models.load_model import check_target, describe_model
     from physbench.run.options import check_timeout, parse_model_args
+    from physbench.support.errors import UsageError
 
     check_timeout(timeout)
     if out is not None and out.suffix.lower() != ".png":
@@ -111,9 +111,8 @@ def check(
 
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
-    from physbench.rollouts.check_model import check_model, two_comparable_rows
-    from physbench.rollouts.rollout_engine import RolloutEngine
-    from physbench.rollouts.side_by_side import save_comparison
+    from physbench.rollout.check_model import check_model, save_comparison, two_comparable_rows
+    from physbench.rollout.engine import RolloutEngine
 
     with RolloutEngine(
         model,
@@ -154,20 +153,20 @@ def serve_template(
     """Write serve_model.py, which serves a model of another environment over HTTP and needs NumPy alone."""
     from importlib.resources import files
 
-    from physbench.errors import UsageError
+    from physbench.support.errors import UsageError
 
     path = out / "serve_model.py"
     if path.exists():
         raise UsageError(f"'{path}' exists and is not overwritten. Choose another --out.")
     refuse_unwritable(out)
-    path.write_text(files("physbench.adapters").joinpath(path.name).read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text(files("physbench.models.http").joinpath(path.name).read_text(encoding="utf-8"), encoding="utf-8")
     note("Copy it beside the model, then run there:\n  python serve_model.py my_model.py --port 8800")
     typer.echo(path)
 
 
 def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
     """For a kind of model that knows its clips: a summary of what is wrong with them, and their rows."""
-    from physbench.adapters.load_model import RecordedAdapter, find_adapter
+    from physbench.models.load_model import RecordedAdapter, find_adapter
 
     adapter = find_adapter(model)
     if not isinstance(adapter, RecordedAdapter):
@@ -188,7 +187,7 @@ def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
 
 def describe_card(card: ModelCard) -> str:
     """ "64x64 px, 15 frames/s, 8 context frames"; "all columns in m, 15 states/s, 8 context states"."""
-    from physbench.adapters.state_card import StateCard
+    from physbench.models.protocol import StateCard
 
     height, width = card.image_size
     first, thing = f"{width}x{height} px", "frame"
@@ -211,7 +210,7 @@ def _say(name: str, text: str) -> None:
 
 def summed_up(problems: int, notes: int, failed: bool) -> str:
     """The last word on a model: "it can be evaluated; see the 3 notes above"."""
-    from physbench.results.number_format import counted
+    from physbench.result.formats import counted
 
     if not problems + notes:
         return NOTHING

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from physbench.cli import completion
-from physbench.errors import UsageError, nearest
+from physbench.support.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from physbench.run.remote_run import RunPlace
-    from physbench.storage.run_folder import RunFolder
+    from physbench.support.run_folder import RunFolder
 
 
 def command(
@@ -54,7 +54,7 @@ def command(
 
     Example: physbench report runs/objects-smoke-1 --format md
     """
-    from physbench.report.markdown_csv import FORMATS
+    from physbench.result.report.markdown import FORMATS
 
     if as_json and form not in (None, "json"):
         raise UsageError(f"Give --json or --format {form}, not both.")
@@ -79,9 +79,9 @@ def _report(
 ) -> None:
     """Build and print what is wanted of a run."""
     from physbench.clips.suite import EXPECTATION_SUITE
-    from physbench.results.build_result import build_result, write_result
-    from physbench.results.read_run import read_manifest
-    from physbench.storage.run_folder import RunFolder
+    from physbench.result.build import build_result, write_result
+    from physbench.result.read import read_manifest
+    from physbench.support.run_folder import RunFolder
 
     folder = place.folder
     if read_manifest(folder)["suite"]["name"] == EXPECTATION_SUITE:
@@ -99,7 +99,7 @@ def _report(
     if wanted == "html":
         _page(place, result, out, None if physicist is None else RunFolder(physicist))
         return
-    from physbench.report.markdown_csv import csv_of_clips, csv_of_tasks, markdown
+    from physbench.result.report.markdown import csv_of_clips, csv_of_tasks, markdown
 
     if wanted == "json":
         text = json.dumps(result, indent=1) + "\n"
@@ -117,9 +117,9 @@ def _report(
 def _expectation(place: RunPlace, wanted: str, out: Path | None) -> None:
     """The same for a run of the suite that asks for surprise: its page in the run folder, or its result document."""
     from physbench.cli.console import stdout_console
-    from physbench.expectation.expectation_document import expectation_of, rewrite_expectation
-    from physbench.expectation.expectation_text import print_expectation
-    from physbench.results.schema import read_result
+    from physbench.result.document import read_result
+    from physbench.surprise.document import expectation_of, rewrite_expectation
+    from physbench.surprise.report import print_expectation
 
     if wanted not in ("html", "json") or out is not None:
         raise UsageError("A run of the suite expectation has its page, without --out, and --format json.")
@@ -134,9 +134,9 @@ def _expectation(place: RunPlace, wanted: str, out: Path | None) -> None:
 
 def _page(place: RunPlace, result: dict[str, Any], out: Path | None, physicist: RunFolder | None) -> None:
     from physbench.cli.console import stdout_console
-    from physbench.report.report_page import write_report
-    from physbench.report.terminal_summary import print_summary
-    from physbench.worker_pool import cores
+    from physbench.result.report.page import write_report
+    from physbench.result.report.terminal import print_summary
+    from physbench.support.processes import cores
 
     if out is not None:
         _refuse_folder(out)
@@ -146,7 +146,7 @@ def _page(place: RunPlace, result: dict[str, Any], out: Path | None, physicist: 
 
 
 def _write(path: Path, text: str) -> None:
-    from physbench.storage.atomic_write import write_text
+    from physbench.support.files import write_text
 
     _refuse_folder(path)
     write_text(path, text)

@@ -7,7 +7,7 @@ import shlex
 import typer
 
 from physbench.cli import eval_options as o
-from physbench.errors import UsageError
+from physbench.support.errors import UsageError
 
 
 def command(
@@ -54,8 +54,8 @@ def command(
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
     options = o.asked_options(context.params)
 
-    from physbench.cli.asked_run import asked_run
     from physbench.cli.console import note as note_line
+    from physbench.cli.eval_options import asked_run
     from physbench.run.evaluate import evaluate
 
     with asked_run(context, options, evaluate, stages=("rollout",)) as place:

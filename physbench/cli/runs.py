@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli.console import note, stdout_console
-from physbench.errors import UsageError, nearest
-from physbench.storage.remote_place import is_url
+from physbench.support.errors import UsageError, nearest
+from physbench.support.remote import is_url
 
 if TYPE_CHECKING:
-    from physbench.results.run_listing import RunSummary
+    from physbench.result.read import RunSummary
 
 WIDE, WIDE_WITH_NOTES = 110, 170  # columns of a terminal from which axes are shown
 
@@ -37,10 +37,10 @@ def command(
 
     Example: physbench runs
     """
-    from physbench.report.runs_page import axis_words, overall_words, state_words
-    from physbench.results.number_format import ascii_minus
-    from physbench.results.run_listing import SORTED_BY, find_runs, sorted_runs
-    from physbench.scoring.scorer_protocol import AXES
+    from physbench.result.formats import ascii_minus
+    from physbench.result.read import SORTED_BY, find_runs, sorted_runs
+    from physbench.result.report.runs import axis_words, overall_words, state_words
+    from physbench.score.protocol import AXES
 
     if is_url(folder):
         raise UsageError(
@@ -85,9 +85,8 @@ def command(
 
 def _check(found: list[RunSummary]) -> None:
     """Say of each run whether it consists of what it was finished with. Exits with 1 where one does not."""
-    from physbench.results.read_run import read_manifest
-    from physbench.storage.run_contents import CONTENTS, other_contents
-    from physbench.storage.run_folder import RunFolder
+    from physbench.result.read import read_manifest
+    from physbench.support.run_folder import CONTENTS, RunFolder, other_contents
 
     others = 0
     for each in found:

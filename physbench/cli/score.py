@@ -35,15 +35,15 @@ def command(
 
     Example: physbench score runs/a
     """
-    from physbench.cli.asked_run import begin_workers
     from physbench.cli.console import debugging, note
+    from physbench.cli.eval_options import begin_workers
 
     if executor == "local" and workers != 0:
         begin_workers()
-    from physbench.results.read_run import read_manifest
+    from physbench.result.read import read_manifest
     from physbench.run.evaluate import say_on_stderr
     from physbench.run.remote_run import run_at
-    from physbench.run.stored_stages import score_run
+    from physbench.run.stages import score_run
 
     with run_at(run, "go on", say_on_stderr) as place:
         folder = score_run(

@@ -13,7 +13,7 @@ from typing import Any
 
 from typer import Context
 
-from physbench.errors import UsageError, nearest
+from physbench.support.errors import UsageError, nearest
 
 OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
 MOST_SETTINGS_BYTES = 1 << 20
@@ -101,7 +101,7 @@ def read_settings(folder: Path, typed: Typed = lambda command: None) -> FileSett
 def _parsed(path: Path) -> dict[str, Any]:
     import tomllib
 
-    from physbench.storage.user_paths import user_text
+    from physbench.support.files import user_text
 
     try:
         if path.stat().st_size > MOST_SETTINGS_BYTES:
@@ -177,7 +177,7 @@ def _value(where: str, name: str, value: Any) -> Any:
     if isinstance(value, bool):
         raise UsageError(f"{where}: expected a text or a number.")
     if name in PATTERNS:
-        from physbench.plugins.user_files import names_files, split_pattern
+        from physbench.support.user_files import names_files, split_pattern
 
         if any(names_files(part) for part in split_pattern(str(value))):
             raise UsageError(f"{where}: a file with code is named on the command line only.")

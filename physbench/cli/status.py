@@ -18,9 +18,9 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
     Example: physbench status runs/objects-core-1
     """
     from physbench.cli.console import note, stdout_console
-    from physbench.report.terminal_summary import print_summary
+    from physbench.result.report.terminal import print_summary
+    from physbench.run.finalize import run_so_far
     from physbench.run.remote_run import run_at
-    from physbench.run.run_so_far import run_so_far
 
     with run_at(run, "glance", note) as place:
         found = run_so_far(place.folder)

@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Train a reference model on clips of the train split: a checkpoint for `physbench eval` and a sample picture."""
     from physbench.cli.console import note
-    from physbench.errors import UsageError
+    from physbench.support.errors import UsageError
 
     if minutes is not None and steps is not None:
         raise UsageError("Give --minutes or --steps, not both.")
@@ -49,7 +49,7 @@ def command(
         raise UsageError(f"--seed: expected a whole number from 0 to 2**63 - 1, got {seed}.")
     folder = out or Path("runs") / f"train-{name}"
     from physbench.reference.train import pick_device, train
-    from physbench.run.interrupt import interruptible
+    from physbench.run.process import interruptible
 
     try:
         with interruptible():

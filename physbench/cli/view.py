@@ -23,10 +23,10 @@ def command(
 
     Example: physbench view
     """
-    from physbench.errors import UsageError
-    from physbench.report.runs_server import RunsServer
-    from physbench.results.number_format import counted
-    from physbench.results.run_listing import find_runs
+    from physbench.result.formats import counted
+    from physbench.result.read import find_runs
+    from physbench.result.report.runs import RunsServer
+    from physbench.support.errors import UsageError
 
     count = len(find_runs(folder))
     try:

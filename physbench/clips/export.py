@@ -1,4 +1,4 @@
-"""Writes the conditioning of a suite for external models: image, video, prompt and actions of each clip, no future."""
+"""Writes the conditioning of a suite for external models: image, video, prompt and actions of each clip."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import json
+import shlex
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -16,20 +17,106 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench import __version__
-from physbench.clips import export_readme
 from physbench.clips.clip import Row, action_table, told_of
-from physbench.clips.conditioning import ANSWER, MANIFEST, Answer, Asked, ClipAsked, ClipFiles, SuiteAsked
-from physbench.clips.encode import FFV1, H264, encode
-from physbench.clips.export_key import ClipKey, ExportKey, key_for, key_path, sorted_by_id, without_key
+from physbench.clips.conditioning import (
+    ANSWER,
+    MANIFEST,
+    Answer,
+    Asked,
+    ClipAsked,
+    ClipFiles,
+    ClipKey,
+    ExportKey,
+    SuiteAsked,
+    key_for,
+    key_path,
+    sorted_by_id,
+    without_key,
+)
 from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
 from physbench.clips.suite import Suite
-from physbench.errors import UsageError
-from physbench.looks.known_looks import check_look
-from physbench.looks.scene_prompt import scene_prompt
-from physbench.storage.atomic_write import atomic_path
-from physbench.worker_pool import ordered, worker_pool
-from physbench.world.frame_rates import wrong_rate
-from physbench.world.scene import HISTORY, PLAIN, RenderSpec
+from physbench.clips.video import FFV1, H264, encode
+from physbench.support.errors import UsageError
+from physbench.support.files import atomic_path
+from physbench.support.processes import ordered, worker_pool
+from physbench.world.scene import HISTORY, PLAIN, RenderSpec, wrong_rate
+from physbench.world.styles.catalogue import check_look
+from physbench.world.styles.prompt import scene_prompt
+
+# The README of an export: what the files are, what to return, and instructions to copy.
+
+README_TITLE = "# Conditioning for physbench"
+
+
+def readme(asked: Asked, folder: Path) -> str:
+    """Markdown for the folder of an export."""
+    first = asked.clips[0]
+    shown = "1 frame (an image)" if asked.context_frames == 1 else f"{asked.context_frames} frames"
+    videos = (
+        ""
+        if asked.context_frames == 1
+        else "| `videos/ID.mp4` | the context as H.264, for whatever reads video |\n"
+        "| `videos/ID.mkv` | the same, lossless (FFV1) |\n"
+    )
+    actions = (
+        "| `actions/ID.csv` | pushes, one row a frame from the first context frame on: hue of the pushed body as RGB, "
+        "impulse in N s |\n"
+        if any(clip.files.actions for clip in asked.clips)
+        else ""
+    )
+    used = "- `uses_actions`: `true` if the model was given the files in `actions/`.\n" if actions else ""
+    return f"""{README_TITLE}: {asked.suite.name}, {len(asked.clips)} clips
+
+Each clip shows {shown} of {asked.width}x{asked.height} px at {asked.fps:g} frames/s, the last one at time 0.
+A model continues it. Nothing in this folder lies after time 0.
+
+| file | what it is |
+| --- | --- |
+| `images/ID.png` | the frame at time 0, the last one that is known |
+{videos}| `prompts/ID.txt` | a description of the scene |
+{actions}| `{MANIFEST}` | all of it with sizes, lengths and SHA-256 |
+| `answers/{ANSWER}` | goes back with your videos |
+
+## What to hand back
+
+One video per clip, named after it, in `answers/`. Copy this to whoever runs the model:
+
+> For each file `images/ID.png`, continue the scene with a fixed camera and no cuts, as it would really go on.
+> Prompt: `prompts/ID.txt`. Wanted: {lengths(asked)}, at {asked.fps:g} frames/s or any other rate.
+> Save it as `answers/ID.mp4`, for example `answers/{first.answer}`. Do not rename, trim, speed up or pick the best.
+> .webm, .mkv, .mov, .gif, .avi or a folder `answers/ID/` of numbered PNG files will do as well. Further samples of a
+> clip are `ID.s1.mp4`, `ID.s2.mp4` and so on.
+
+Then say in `answers/{ANSWER}`, above the part `asked`, which is to stay as it is:
+
+- `name`: the model's.
+- `fit`: if the videos have another shape than {asked.width}x{asked.height}: `"stretch"` (squeezed), `"contain"` (whole
+  picture, with bars) or `"cover"` (filled, edges cut off). It is undone before anything is measured.
+- `includes_context`: `true` if the videos begin with the conditioning frames, `false` if with the first new one, a
+  number if with so many of them; `"auto"` looks at the pictures.
+- `fps`: only if the files do not say it (PNG folders) or say it wrongly.
+- `track`: `"trained"` if the model was trained on the suite `train`, and `training_clips`, the number of its clips.
+{used}
+## Score them
+
+    physbench models check {shlex.quote(f"videos:{folder}/answers")}
+    physbench eval {shlex.quote(f"videos:{folder}/answers")} {asked.suite.options}
+
+The first lists every missing, extra, short or damaged file. A clip without a good video counts as failed.
+
+Both read `{key_path(folder).name}`, which lies beside this folder and says which clip each name stands for. Keep it
+from the model and from whoever runs it: with it, a clip and its future can be made again.
+"""
+
+
+def lengths(asked: Asked) -> str:
+    """ "4 s (96 frames)", or "4 to 8 s (96 to 192 frames), as `manifest.json` says for each clip"."""
+    found = {(clip.seconds, clip.frames) for clip in asked.clips}
+    low, high = min(found), max(found)
+    if low == high:
+        return f"{low[0]:g} s ({low[1]} frames)"
+    return f"{low[0]:g} to {high[0]:g} s ({low[1]} to {high[1]} frames), as `{MANIFEST}` says for each clip"
+
 
 README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
@@ -102,7 +189,7 @@ def export(
     asked = sorted_by_id(asked)
     held = {clip.id: ClipKey(**{name: getattr(clip, name) for name in ClipKey.model_fields}) for clip in asked.clips}
     _write(key_path(folder), _json(key.model_copy(update={"clips": held}).model_dump(mode="json")))
-    _write(folder / README, export_readme.readme(asked, folder).encode())
+    _write(folder / README, readme(asked, folder).encode())
     _write(folder / ANSWERS / ANSWER, _json(without_key(Answer(asked=asked).model_dump(mode="json"))))
     _write(folder / MANIFEST, _json(without_key(asked.model_dump(mode="json"))))
     return asked
@@ -123,15 +210,15 @@ def _refuse_foreign(folder: Path) -> None:
 def _ours(readme: Path) -> bool:
     """Whether it is the README of an export."""
     try:
-        return readme.read_bytes().startswith(export_readme.README_TITLE.encode())
+        return readme.read_bytes().startswith(README_TITLE.encode())
     except OSError:
         return False
 
 
 def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, row: Row) -> ClipAsked:
     """In a worker: the files of one clip."""
-    from physbench.looks.known_looks import draw
-    from physbench.world.stepping import simulate
+    from physbench.world.bullet import simulate
+    from physbench.world.styles.catalogue import draw
 
     name = key.id(row)
     scene = make_scene(row)

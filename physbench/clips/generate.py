@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.scene_changes import changed
 from physbench.clips.task import Params, Task, find_task
-from physbench.errors import UsageError
-from physbench.looks.known_looks import check_look
-from physbench.plugins import user_files
-from physbench.plugins.user_files import UserFile
-from physbench.world.frame_rates import wrong_rate
-from physbench.world.scene import HISTORY, PHYSICS_HZ, PLAIN, RenderSpec, Scene
+from physbench.support import user_files
+from physbench.support.errors import UsageError
+from physbench.support.user_files import UserFile, registered_files
+from physbench.world.scene import HISTORY, PHYSICS_HZ, PLAIN, RenderSpec, Scene, wrong_rate
+from physbench.world.styles.catalogue import check_look
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
 HASH_ROUNDING = 1e-6  # m and m/s, in state hashes
-CLIP_PRELOAD = ("physbench.world.rendering", "physbench.world.stepping")  # what workers that make clips import first
+CLIP_PRELOAD = ("physbench.world.drawing", "physbench.world.bullet")  # what workers that make clips import first
 
 
 def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN) -> RenderSpec:
@@ -70,8 +69,8 @@ def scene_with(row: Row, params: Params) -> Scene:
 
 def make_clip(row: Row, spec: RenderSpec) -> Clip:
     """Simulate and render a clip: a pure function of its arguments."""
-    from physbench.looks.known_looks import draw
-    from physbench.world.stepping import simulate
+    from physbench.world.bullet import simulate
+    from physbench.world.styles.catalogue import draw
 
     scene = make_scene(row)
     frames = _steps(scene, spec.steps)
@@ -102,7 +101,7 @@ def frame_times(scene: Scene, spec: RenderSpec) -> NDArray[np.float64]:
 
 def grid_states(scene: Scene) -> NDArray[np.float64]:
     """States (T, N, 13) on the 20 Hz grid from the start of the history to the end of the horizon."""
-    from physbench.world.stepping import simulate
+    from physbench.world.bullet import simulate
 
     return simulate(scene, _steps(scene, PHYSICS_HZ // STATE_HZ) / PHYSICS_HZ).states
 
@@ -129,3 +128,19 @@ def _task(task_id: str) -> Task:
 def _found(task_id: str, files: tuple[UserFile, ...]) -> Task:
     """The task as it is in these files, which may have changed since the last call."""
     return find_task(task_id)
+
+
+# Scenes that this process has described already. To draw the parameters of one takes a millisecond or two.
+
+MOST = 1024  # that are kept: some kB each
+
+
+def known_scene(row: Row) -> Scene:
+    """As `make_scene`, once for each clip."""
+    return _scene(row, registered_files())
+
+
+@lru_cache(MOST)
+def _scene(row: Row, files: tuple[UserFile, ...]) -> Scene:
+    """The scene with the user's tasks as they are in these files, which may have changed since the last call."""
+    return make_scene(row)

@@ -28,8 +28,8 @@ from physbench.clips.suite import (
     golden_tasks,
     suite_hash,
 )
-from physbench.progress import Progress
-from physbench.worker_pool import WorkerPool, ordered, worker_pool
+from physbench.support.processes import WorkerPool, ordered, worker_pool
+from physbench.support.progress import Progress
 
 GOLDEN_COMMAND = "python -m physbench.clips.golden"
 TRAIN_LISTS = (150, 1500, 15000)  # clips of `train`: sizes at which trainings are compared

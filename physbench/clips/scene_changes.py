@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from physbench.errors import UsageError, nearest
+from physbench.support.errors import UsageError, nearest
 from physbench.world.scene import Scene
 
 

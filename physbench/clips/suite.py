@@ -1,4 +1,4 @@
-"""Suites: named, versioned lists of clips."""
+"""Suites: named, versioned lists of clips, also with prompts that say how things move."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from functools import cache, cached_property
 from importlib.resources import files
 
 from physbench.clips.clip import Row, Split
+from physbench.clips.scene_changes import TOLD
 from physbench.clips.task import builtin_task_ids, match_tasks
-from physbench.errors import UsageError, nearest
+from physbench.support.errors import UsageError, nearest
 
 SUITE_VERSION = 4  # rises with any change of rows or of a headline scorer
 PUBLISHED_VERSION = 4  # the newest with published validity tables and kinds of tasks; a later one is in development
@@ -26,7 +27,7 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "core": {"test": 24, "ood": 8},
     "actions": {"test": 24, "ood": 8},
     "counterfactuals": {"test": 16},
-    EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.expectation`
+    EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
@@ -115,7 +116,7 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
 
     `smoke`, `core` and `train` hold the tasks in which nothing is pushed, `actions` those in which something is, and
     `counterfactuals` these with the push and without. A part of a suite with golden states is marked `partial`. Tasks
-    outside the suite, installed or from a file (`physbench.plugins.user_files`), get as many clips as those in it; the
+    outside the suite, installed or from a file (`physbench.support.user_files`), get as many clips as those in it; the
     suite is then another one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips.
     Unknown suites and tasks raise UsageError and offer the nearest names.
     """
@@ -215,3 +216,50 @@ def _golden_suite(name: str) -> Suite:
     for task, split, seed, state, final, *change in document["clips"]:
         golden[Row(task, split, seed, *change)] = Golden(state, {body: (x, y, z) for body, (x, y, z) in final.items()})
     return Suite(name, document["version"], tuple(golden), golden=golden)
+
+
+# Suites whose prompts say in words how things move: the clips of another suite, under a name of their own.
+#
+# Their results are a track of their own. A model that is told how things move is asked for more than one that sees only
+# an image, so that no figure of the two can be set side by side; and as clips and suite have other names, none is.
+
+TOLD_SUFFIX = "-prompt-motion"  # after the name of a suite with such prompts
+TOLD_OPTION = "--prompt-motion"
+
+
+def check_told(suite: str, context: int = 1) -> None:
+    """Refuse what cannot be told: pairs of clips, films, and contexts of several frames, which show how things move."""
+    if suite == EXPECTATION_SUITE or suite in SUITE_CHANGES:
+        raise UsageError(f"{TOLD_OPTION}: the suite {suite} compares clips with each other. Choose another --suite.")
+    if context > 1:
+        raise UsageError(f"{TOLD_OPTION}: {context} frames show already how things move. Leave it out, or --context 1.")
+
+
+def told_suite(suite: Suite) -> Suite:
+    """The suite with words for motion in its prompts; its states, and the golden ones, stay as they are."""
+    golden = {_told(row): known for row, known in suite.golden.items()}
+    return replace(
+        suite, name=f"{suite.name}{TOLD_SUFFIX}", rows=tuple(_told(row) for row in suite.rows), golden=golden
+    )
+
+
+def split_name(name: str) -> tuple[str, bool]:
+    """The name of a suite without the mark of such prompts, and whether it has the mark."""
+    return name.removesuffix(TOLD_SUFFIX), name.endswith(TOLD_SUFFIX)
+
+
+def chosen_suite(name: str, limit: int | None, tasks: str | None, told: bool) -> Suite:
+    """As `find_suite`, with words for motion where `told`."""
+    if not told:
+        return find_suite(name, limit, tasks)
+    check_told(name)
+    return told_suite(find_suite(name, limit, tasks))
+
+
+def untold_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The same clips without the words."""
+    return tuple(row.unchanged if row.change == TOLD else row for row in rows)
+
+
+def _told(row: Row) -> Row:
+    return replace(row, change=TOLD)

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from physbench.errors import UsageError
-from physbench.plugins.entry_points import entries
+from physbench.support.errors import UsageError
+from physbench.support.plugins import entries
 
 NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from physbench.data.clip_dataset import Episode as Episode
     from physbench.data.clip_dataset import clips as clips
     from physbench.data.clip_dataset import collate as collate
-    from physbench.data.dataset_export import Exported as Exported
-    from physbench.data.dataset_export import export_dataset as export_dataset
-    from physbench.data.dataset_plan import DatasetPlan as DatasetPlan
-    from physbench.data.dataset_plan import plan_dataset as plan_dataset
     from physbench.data.episodes import ClipEpisodes as ClipEpisodes
     from physbench.data.episodes import training_rows as training_rows
+    from physbench.data.export import Exported as Exported
+    from physbench.data.export import export_dataset as export_dataset
+    from physbench.data.tables import DatasetPlan as DatasetPlan
+    from physbench.data.tables import plan_dataset as plan_dataset
 
 _PLACES = {
     **dict.fromkeys(("clips", "collate", "ClipDataset", "ClipStream", "Episode"), "clip_dataset"),
     **dict.fromkeys(("ClipEpisodes", "training_rows"), "episodes"),
-    **dict.fromkeys(("Exported", "export_dataset"), "dataset_export"),
-    **dict.fromkeys(("DatasetPlan", "plan_dataset"), "dataset_plan"),
+    **dict.fromkeys(("Exported", "export_dataset"), "export"),
+    **dict.fromkeys(("DatasetPlan", "plan_dataset"), "tables"),
 }
 __all__ = [
     "ClipDataset",

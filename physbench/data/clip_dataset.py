@@ -17,8 +17,8 @@ from physbench.clips.clip import ACTION_WIDTH, Clip, Row, Split
 from physbench.clips.generate import frame_times, make_clip, make_params, make_scene, render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.task import builtin_task_ids, match_tasks
-from physbench.errors import UsageError
-from physbench.worker_pool import worker_count
+from physbench.support.errors import UsageError
+from physbench.support.processes import worker_count
 from physbench.world.scene import RenderSpec
 
 

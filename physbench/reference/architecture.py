@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.model_protocol import FrameModel, ModelCard, StateModel, SurpriseModel
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.data.episodes import ClipEpisodes
-from physbench.errors import ModelError, UsageError, nearest
+from physbench.models.protocol import FrameModel, ModelCard, StateModel, SurpriseModel
 from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
+from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.world.scene import RenderSpec
 
 CHUNK_FRAMES = 15  # predicted at a time

@@ -18,24 +18,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.reference.autoencoders import Autoencoder, picture_loss
-from physbench.reference.jepa import CELL_PX, JepaNet
-from physbench.reference.jepa_training import (
+from physbench.reference.jepa import (
+    CELL_PX,
     COVARIANCE_COST,
     LEAST_MOVING,
     VARIANCE_COST,
+    JepaNet,
     moving_cells,
     spread_over_time,
 )
-from physbench.reference.latent_bank import FramePool, on_device, varied
 from physbench.reference.latent_model import (
     FOCUS,
     PICTURE_RATE,
     SAVED_EVERY,
     STANDARDISED_ON,
     FastLoss,
+    FramePool,
     LatentArchitecture,
     LatentNet,
     dynamics_stage,
+    on_device,
+    varied,
 )
 from physbench.reference.layers import ResidualBlock
 from physbench.reference.simple import SIMPLE_DEFAULTS, ConvDynamics

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.progress import Progress
-from physbench.reference.motion_training import (
+from physbench.reference.objects import ObjectsNet, architecture
+from physbench.reference.objects_dynamics import (
     SMOOTHING_HALF_WIDTH,
     RolloutWindows,
     StartStates,
@@ -22,11 +22,20 @@ from physbench.reference.motion_training import (
     rollout_error,
     smoothed_states,
 )
-from physbench.reference.objects import ObjectsNet, architecture
-from physbench.reference.segmentation import MIN_CHROMA, SATURATED_CHROMA, coloured_pixels, k_means
-from physbench.reference.slots import Appearance, OccluderMap, Slots, concatenate, read_slots
+from physbench.reference.objects_slots import (
+    MIN_CHROMA,
+    SATURATED_CHROMA,
+    Appearance,
+    OccluderMap,
+    Slots,
+    coloured_pixels,
+    concatenate,
+    k_means,
+    read_slots,
+)
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
-from physbench.storage.atomic_write import atomic_path
+from physbench.support.files import atomic_path
+from physbench.support.progress import Progress
 
 LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion stage
 SAMPLED_EPISODES = 160  # for segmentation and drawing

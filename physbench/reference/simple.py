@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 from physbench.reference.latent_model import (
     UNROLLS,
     Dynamics,

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.adapters.state_card import SHAPE_NUMBERS
+from physbench.models.protocol import SHAPE_NUMBERS
 from physbench.reference.states_training import StateArchitecture, StateNet, StateScene
 
 GRAPH_DEFAULTS: Mapping[str, Any] = {"fps": 15, "context": 1, "substeps": 6, "width": 64, "rounds": 6}

@@ -16,16 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from physbench.adapters.state_card import BODY_COLUMNS, STATE_COLUMNS, STATIC_COLUMNS, Columns, StateCard
-from physbench.adapters.untrained_copy import take_weights
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.data.episodes import ClipEpisodes
+from physbench.models.networks import take_weights
+from physbench.models.protocol import BODY_COLUMNS, STATE_COLUMNS, STATIC_COLUMNS, Columns, StateCard
 from physbench.reference.architecture import Architecture
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
-from physbench.rollouts.drawn_states import draw_states
-from physbench.rollouts.state_format import from_model, to_model
-from physbench.rollouts.state_inputs import NO_SHAPE, state_inputs
+from physbench.rollout.states import NO_SHAPE, draw_states, from_model, state_inputs, to_model
 from physbench.world.scene import RenderSpec
 
 CLIP_PX = 64  # of the clips whose states are learned from: those of the models of frames

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.state_card import SHAPE_NUMBERS
+from physbench.models.protocol import SHAPE_NUMBERS
 from physbench.reference.layers import Attention, mlp
 from physbench.reference.states_graph import BOX, GROUND, PLANE, rotate, surface
 from physbench.reference.states_training import StateArchitecture, StateNet, StateScene, moving_axes

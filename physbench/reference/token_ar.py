@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 from physbench.reference.autoencoders import SpatialAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, LatentNet, cell_weights
 from physbench.reference.layers import Attention, mlp

@@ -1,7 +1,8 @@
-"""`physbench train NAME`: makes clips, trains, writes a checkpoint and a sheet of sample rollouts."""
+"""`physbench train NAME`: clips, training, validation curve, checkpoint, card and samples."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import sys
@@ -16,19 +17,144 @@ import torch
 from torch import nn
 
 from physbench import __version__
-from physbench.adapters.model_protocol import ModelCard
-from physbench.adapters.surprise_card import SurpriseCard
-from physbench.adapters.tensor_file import save_checkpoint
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.data.episodes import ClipEpisodes, training_hash, training_rows
-from physbench.errors import UsageError
-from physbench.plugins import entry_points
-from physbench.reference.architecture import ReferenceModel
-from physbench.reference.training_card import training_card
+from physbench.models.checkpoints import save_checkpoint
+from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.reference.architecture import ReferenceModel, continued
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
-from physbench.reference.validation_curve import CURVE_FILE, ValidationCurve
-from physbench.storage.atomic_write import atomic_path
+from physbench.support import plugins
+from physbench.support.errors import UsageError
+from physbench.support.files import atomic_path
+
+# The validation curve of a training: how near to the truth the pixels of held-out clips are, as it goes on.
+
+CURVE_FILE = "curve.csv"
+SPANS = (0.25, 0.5, 1.0, 2.0)  # s from the hand-over
+CLIPS = 28
+
+
+class ValidationCurve:
+    """Rolls a model out on held-out clips and writes a row of CURVE_FILE: steps, seconds and skill within each span.
+
+    The skill is that of `appearance/persistence-skill`: (E_freeze - E) / (E_freeze + E), E the root mean square error
+    of all pixels, 0 of a frozen last frame, 1 of ground truth, and moves from the first steps on.
+    """
+
+    def __init__(self, model: Any, episodes: Episodes, folder: Path) -> None:
+        self.model, self.path = model, folder / CURVE_FILE
+        self.context = model.card.context_frames
+        self.counts = [max(1, round(span * model.card.fps)) for span in SPANS]
+        chosen = torch.linspace(0, len(episodes) - 1, min(CLIPS, len(episodes))).long().tolist()
+        length = self.context + self.counts[-1]
+        self.videos = torch.stack([episodes.frames(index)[:length] for index in chosen])
+
+    @torch.no_grad()
+    def skills(self) -> list[float]:
+        """The skill within each of SPANS, mean over clips in which something moves within it."""
+        net = self.model.net
+        training = net.training
+        net.eval()
+        context = self.videos[:, : self.context].to(self.model.device).float() / 255
+        generators = [generator("validation", index) for index in range(len(context))]
+        frames = continued(self.model, context, self.counts[-1], None, generators).float()
+        truth = self.videos[:, self.context :].to(frames.device).float() / 255
+        own = (frames - truth).square().mean((2, 3, 4))
+        frozen = (context[:, -1:] - truth).square().mean((2, 3, 4))
+        net.train(training)
+        found = []
+        for count in self.counts:
+            mine, still = own[:, :count].mean(1).sqrt(), frozen[:, :count].mean(1).sqrt()
+            moved = still > 1e-5
+            found.append(float(((still - mine) / (still + mine))[moved].mean()))
+        return found
+
+    def row(self, stage: str, step: int, seconds: float) -> str:
+        """Add a row to the file, in place of later ones of a training that was interrupted. Returns it in words."""
+        found = self.skills()
+        rows = list(csv.reader(self.path.read_text().splitlines())) if self.path.exists() else []
+        kept = [row for row in rows[1:] if row[0] != stage or int(row[1]) < step]
+        with self.path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["stage", "step", "seconds", *(f"skill within {span:g} s" for span in SPANS)])
+            writer.writerows(kept)
+            writer.writerow([stage, step, round(seconds, 1), *(f"{each:.4f}" for each in found)])
+        return "nearer than a frozen frame by " + ", ".join(
+            f"{value:.2f} ({span:g} s)" for value, span in zip(found, SPANS, strict=True)
+        )
+
+
+# The card of a trained model in Markdown: what it is, what it was trained on, how near it came, and a picture.
+
+MOST_ROWS = 8  # of the validation curve
+
+
+def training_card(
+    name: str, summary: str, card: ModelCard, numbers: int, training: Mapping[str, Any], folder: Path, picture: str
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        name: Of the architecture.
+        summary: What it is, in a line.
+        card: What the harness knows of it.
+        numbers: Of its weights.
+        training: Settings, device and seconds, as its checkpoint holds them.
+        folder: In which CURVE_FILE lies, if there is one.
+        picture: Name of the file with samples.
+    """
+    seconds = training.get("seconds", {})
+    spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
+    reach = f"{card.max_horizon} frames at a time" if card.max_horizon else "any horizon"
+    if isinstance(card, StateCard):
+        shown = f"states ({card.columns}), {card.fps:g} a second, {card.context_frames} of context"
+    else:
+        size = f"{card.image_size[1]} x {card.image_size[0]} px"
+        shown = f"{size}, {card.fps:g} frames/s, {card.context_frames} context frames"
+    asked = f"{training['minutes']:g} minutes" if training.get("minutes") else f"{training.get('steps')} steps"
+    listed = f" (list {training['clips_hash'][:12]})" if training.get("clips_hash") else ""
+    lines = [
+        f"# `{name}`",
+        "",
+        f"{summary[:1].upper()}{summary[1:]}. {numbers:,} numbers; {shown}, {reach}.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| data | {training['clips']} clips of the `train` split{listed}, one in ten held out |",
+        f"| asked for | {asked}, size {training.get('size', 'S')} |",
+        f"| device | {training['device']} |",
+        f"| time | {spent} |",
+        f"| seed | {training['seed']} |",
+        f"| versions | physbench {training['physbench']}, torch {training['torch']} |",
+        "",
+        f"![Truth above what the model makes of it, ten moments of held-out clips]({picture})",
+        "",
+    ]
+    rows = _curve(folder / CURVE_FILE)
+    if rows:
+        head, *values = rows
+        chosen = [values[round(k * (len(values) - 1) / (MOST_ROWS - 1))] for k in range(MOST_ROWS)]
+        kept = list({row[1]: row for row in chosen}.values())
+        lines += [
+            "Nearness of pixels to the truth on held-out clips: 0 as a frozen frame, 1 the truth.",
+            "",
+            "| " + " | ".join(head[1:]) + " |",
+            "|" + " --- |" * len(head[1:]),
+            *("| " + " | ".join(row[1:]) + " |" for row in kept),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _curve(path: Path) -> Sequence[list[str]]:
+    """Rows of a validation curve, its head first; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row]
+    return rows if len(rows) > 1 else []
+
 
 DEFAULT_CLIPS = 1260  # of the training set
 ON_A_CPU = ("objects", "states-graph")  # faster there
@@ -78,7 +204,7 @@ def train(
     Raises:
         UsageError: An option is out of bounds, or the folder holds a training and `resume` is False.
     """
-    architecture = entry_points.load("physbench.architectures", name)
+    architecture = plugins.load("physbench.architectures", name)
     if clips < 20:
         raise UsageError(f"Expected at least 20 clips but got --clips {clips}.")
     if steps is not None and steps < 1:

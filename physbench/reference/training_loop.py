@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from physbench.errors import UsageError
-from physbench.progress import Progress
-from physbench.storage.atomic_write import atomic_path
+from physbench.support.errors import UsageError
+from physbench.support.files import atomic_path
+from physbench.support.progress import Progress
 
 STATE_FILE = "state.safetensors"
 WARM_UP = 30  # steps over which the rate rises
@@ -258,7 +258,7 @@ def _set_moments(
 
 def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
     """Load the tensors of a checkpoint into a network. Raises ModelError that names what does not fit."""
-    from physbench.adapters.checkpoints import compare_tensors
+    from physbench.models.checkpoints import compare_tensors
 
     own = net.state_dict()
     compare_tensors({k: tuple(v.shape) for k, v in own.items()}, {k: tuple(v.shape) for k, v in tensors.items()})

@@ -1,10 +1,11 @@
 """One evaluation of one model: planned, executed, interrupted, resumed and finished.
 
-`stage_work` does the stages of a run, `stored_stages` those of one that was rolled out elsewhere, `run_shard` and
-`merge_runs` split a run and join it. `api.evaluate` and `evaluation.Evaluation` are what users import. `evaluate` is
-the order of the work; `pipeline` makes clips, rollouts and scores at the same time, in the processes of `worker`,
-`worker_jobs` and `preload`; `multi_rollout` reads several samples and pairs of clips together; `references` brings
-ground truth and baselines; `finalize` writes result and report. The state on disk: `run_state`, `run_manifest`,
-`run_lock`, `score_shards`, `repair`, `versions`. `interrupt` handles Ctrl-C and dead workers, `peak_memory` watches
-memory, and `host_info` is `physbench doctor`.
+- `options`, `manifest`, `state`: what was asked for, what decides the run, what of it is done. `parts`: rows on disk.
+  `repair`: what is damaged.
+- `evaluate`: the order of the work. `stages`: each stage in its folder, also alone. `shards`: parts of a run, joined.
+- `pipeline`: clips, rollouts and scores at the same time, in the processes of `worker`, through `jobs` and `preload`.
+- `model`, `clips`, `rollouts`, `references`: what goes through it. `progress`, `finalize`: what it shows, and its
+  end.
+- `ray_cluster`, `ray_engine`, `remote_run`: on other machines.
+- `process`: Ctrl-C and memory. `host`: `physbench doctor`. `versions`: code and libraries that decide scores.
 """

@@ -1,28 +1,34 @@
-"""The end of a run: parts become tables, tables the result, and the result the report."""
+"""The end of a run: parts become tables, tables the result, the result the report; also of what is done so far."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from physbench.errors import PhysbenchError
-from physbench.progress import duration
-from physbench.results.implied_worlds import is_diagnosed
-from physbench.results.read_run import REFERENCE_MODELS, STOPPED
-from physbench.rollouts.batch_plan import BatchItem
-from physbench.rollouts.rollout_store import drop_rollout
-from physbench.run.run_state import Run
-from physbench.run.score_shards import read_part, write_scores
-from physbench.run.status_lines import StatusLines
-from physbench.scoring.score_clip import find_scorers
-from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.storage.run_contents import CONTENTS, contents_of
-from physbench.storage.run_folder import RunFolder
+from physbench.clips.clip import Row
+from physbench.result.build import build_result
+from physbench.result.implied_worlds import is_diagnosed
+from physbench.result.read import REFERENCE_MODELS, STOPPED, asked_rows, planned_for, read_manifest, rows_of
+from physbench.rollout.batches import BatchItem
+from physbench.rollout.store import drop_rollout, has_rollout
+from physbench.run.parts import read_part, write_scores
+from physbench.run.progress import StatusLines
+from physbench.run.state import Run
+from physbench.score.protocol import ScoreRow
+from physbench.score.score_clip import find_scorers
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.files import DamagedFileError, read_sealed_json, write_sealed_json
+from physbench.support.progress import duration
+from physbench.support.run_folder import CONTENTS, RunFolder, contents_of
 
 FINISHED_FILES = ("scores.parquet", "result.json", "diagnosis.json")
 DIAGNOSED_AXIS = "consistency"  # a run that does not read it is not diagnosed
@@ -69,8 +75,8 @@ def prepare_finish(run: Run) -> None:
 
 def finish(run: Run) -> None:
     """Write tables, diagnosis, result.json and report; then delete rollouts that --keep-rollouts does not keep."""
-    from physbench.report.report_page import write_report
-    from physbench.results.build_result import write_result, write_speed
+    from physbench.result.build import write_result, write_speed
+    from physbench.result.report.page import write_report
 
     run.refuse_deleted(parts=True)
     compile_scores(run.folder, run.items)
@@ -111,7 +117,7 @@ def timed(run: Run, name: str, doing: str) -> Iterator[None]:
 
 def _diagnose(run: Run) -> None:
     """Find the laws that the model follows. No score needs them: where that fails, the run is finished without."""
-    from physbench.diagnosis.diagnose_run import diagnose_run
+    from physbench.result.diagnosis.diagnose_run import diagnose_run
 
     run.say("Seeking the laws that the model follows ...")
     try:
@@ -127,7 +133,7 @@ def _diagnose(run: Run) -> None:
 
 def prune(run: Run) -> None:
     """Keep the rollouts that --keep-rollouts names."""
-    from physbench.report.clip_selection import shown_clips
+    from physbench.result.report.clips import shown_clips
 
     keep = run.options.keep_rollouts
     if keep == "all":
@@ -136,3 +142,113 @@ def prune(run: Run) -> None:
     for item in run.items:
         if item.sample > 0 or item.row.id not in shown:
             drop_rollout(run.folder, item.row.id, item.sample)
+
+
+# What a run that is at work, or was interrupted, has found so far: the result of the clips that are scored.
+
+LINKED = ("parts", "pairs")
+
+
+@dataclass(frozen=True)
+class RunSoFar:
+    """How far a run is."""
+
+    rolled: int  # rollouts that are made
+    scored: int  # of these
+    of: int  # rollouts of the run, of a shard its own
+    clips: int  # that are scored with all samples and references
+    of_clips: int
+    finished: bool
+    result: dict[str, Any] | None  # of these clips, as in result.json; None where there are none
+    shard: str = ""  # "2/4": of a run of which this is a part
+    partial: bool = False  # it has ended early, with a result of a part of its clips
+    before_diagnosis: bool = False  # it may yet find another law than the result names
+    ended: bool = True  # a finished run has all that it was asked for, its report included
+    unread: int = 0  # clips without the scores of a reference
+
+
+def run_so_far(folder: RunFolder) -> RunSoFar:
+    """Read how far a run is, and build the result of what is scored. Nothing in the folder is changed or locked.
+
+    Raises:
+        UsageError: The folder is no run.
+    """
+    manifest = read_manifest(folder)
+    rows, samples = asked_rows(manifest), int(manifest["options"].get("samples", 1))
+    of_suite = len(rows)
+    shard = str(manifest["options"].get("shard") or "")
+    items = [BatchItem(row, sample) for row in rows for sample in range(samples)]
+    if shard and manifest.get("batches"):
+        own = {name for batch in planned_for(manifest) for name in batch}
+        items = [item for item in items if item.id in own]
+        rows = tuple(dict.fromkeys(item.row for item in items))
+    scored = {item for item in items if folder.part(item.row.id, item.sample).is_file()}
+    rolled = sum(item in scored or has_rollout(folder, item.row.id, item.sample) for item in items)
+    if folder.result.is_file():
+        result = _read_result(folder)
+        if manifest.get(STOPPED):
+            clips = len(rows_of(manifest))
+            return RunSoFar(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
+        ended = bool(manifest.get(CONTENTS))
+        return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
+    referenced = [row for row in rows if _has_references(folder, row)]
+    whole = [row for row in referenced if _has_samples(folder, row, samples)]
+    found = _result_of(folder, manifest, whole, len(whole) < of_suite) if whole else None
+    judged = found is not None and DIAGNOSED_AXIS in found["axes"]
+    awaited = judged and bool(manifest["options"].get("diagnosis", True))
+    return RunSoFar(
+        rolled,
+        len(scored),
+        len(items),
+        len(whole),
+        len(rows),
+        False,
+        found,
+        shard,
+        before_diagnosis=awaited,
+        unread=len(rows) - len(referenced),
+    )
+
+
+def _read_result(folder: RunFolder) -> dict[str, Any]:
+    """The result of a finished run. Raises UsageError where its file is damaged."""
+    try:
+        result: dict[str, Any] = read_sealed_json(folder.result, required=False)
+        result["overall"]["skill"]
+    except (DamagedFileError, ValueError, LookupError, TypeError) as error:
+        again = f"physbench finish {shlex.quote(str(folder.path))}"
+        raise UsageError(f"{folder.result} is damaged. Write it again: {again}") from error
+    return result
+
+
+def _has_samples(folder: RunFolder, row: Row, samples: int) -> bool:
+    """Whether the scores of all samples of a clip can be read."""
+    return all(read_part(folder.part(row.id, sample)) is not None for sample in range(samples))
+
+
+def _has_references(folder: RunFolder, row: Row) -> bool:
+    """Whether the scores of all references on a clip can be read."""
+    return all(read_part(folder.reference(name).part(row.id)) is not None for name in REFERENCE_MODELS)
+
+
+def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], is_part: bool) -> dict[str, Any]:
+    """The result of a run that has these clips, built in a folder beside it. is_part: they are not all of the run."""
+    samples = int(manifest["options"].get("samples", 1))
+    with tempfile.TemporaryDirectory() as place:
+        part = RunFolder(Path(place))
+        for source, target in ((folder, part), *((folder.reference(n), part.reference(n)) for n in REFERENCE_MODELS)):
+            target.path.mkdir(parents=True, exist_ok=True)
+            for name in LINKED:
+                if (source.path / name).is_dir():
+                    (target.path / name).symlink_to((source.path / name).absolute())
+        document = {key: value for key, value in manifest.items() if key not in (CONTENTS, STOPPED)}
+        if is_part:
+            document[STOPPED] = {"by": "now", "clips": [row.id for row in rows], "hash": ""}
+        write_sealed_json(part.manifest, document)
+        compile_scores(part, (BatchItem(row, sample) for row in rows for sample in range(samples)))
+        for name in REFERENCE_MODELS:
+            compile_scores(part.reference(name), (BatchItem(row) for row in rows))
+        try:
+            return build_result(part)
+        except UsageError as error:  # names the folder that is gone
+            raise UsageError(str(error).replace(str(part.path), str(folder.path))) from error

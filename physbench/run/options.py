@@ -1,24 +1,55 @@
-"""What a run was asked to do, and the command line that asks for it again."""
+"""What a run was asked to do, its budget of time, and the command line that asks for it again."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, SUITE_CHANGES
-from physbench.clips.told_suite import TOLD_SUFFIX, check_told
-from physbench.errors import UsageError, nearest
-from physbench.looks.known_looks import check_look, known_look
-from physbench.plugins import user_files
-from physbench.rollouts.device_names import split_devices
-from physbench.run.budget import parse_budget
-from physbench.storage.remote_place import is_url
-from physbench.storage.user_paths import user_path
+from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, SUITE_CHANGES, TOLD_SUFFIX, check_told
+from physbench.rollout.device_names import split_devices
+from physbench.support import user_files
+from physbench.support.errors import UsageError, nearest
+from physbench.support.files import user_path
+from physbench.support.remote import is_url
 from physbench.world.scene import PLAIN
+from physbench.world.styles.catalogue import check_look, known_look
+
+# How long a run with `--budget` may go on beginning rollouts.
+
+UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+LONGEST_BUDGET = 1000 * UNIT_SECONDS["h"]
+_FORM = re.compile(
+    r"(?:(?P<h>\d{1,6}(?:\.\d+)?)h)?(?:(?P<m>\d{1,6}(?:\.\d+)?)m)?(?:(?P<s>\d{1,6}(?:\.\d+)?)s)?", re.ASCII
+)
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of a time such as "2h", "30m", "90s" or "1h30m".
+
+    >>> parse_budget("1h30m")
+    5400.0
+
+    Raises:
+        UsageError: It is none, or not above 0, or longer than 1,000 hours.
+    """
+    found = _FORM.fullmatch(text.strip())
+    if not text.strip() or found is None:
+        raise UsageError(f"--budget: expected a time such as 90s, 30m, 2h or 1h30m, got '{text}'.")
+    seconds = sum(float(found[unit] or 0) * size for unit, size in UNIT_SECONDS.items())
+    if not 0 < seconds <= LONGEST_BUDGET:
+        raise UsageError(f"--budget: expected more than nothing and at most 1000h, got '{text}'.")
+    return seconds
+
+
+def is_spent(budget: str | None, started: float) -> bool:
+    """Whether the time is over that a run has which started then (`time.monotonic`); None: it has all of it."""
+    return budget is not None and time.monotonic() - started >= parse_budget(budget)
+
 
 Keep = Literal["shown", "all", "none"]
 Executor = Literal["local", "ray"]

@@ -11,32 +11,23 @@ from functools import cached_property
 from typing import Any
 
 from physbench.clips.clip import Clip, Row
-from physbench.errors import PhysbenchError
-from physbench.progress import Progress, duration
-from physbench.results.number_format import counted
-from physbench.results.run_clips import ClipSource, clips_of
-from physbench.rollouts.batch_jobs import needed_of
-from physbench.rollouts.batch_plan import Batch, BatchItem
-from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
-from physbench.rollouts.rollout_store import drop_rollout
-from physbench.rollouts.shared_rollout import SharedRollout
+from physbench.result.formats import counted
+from physbench.result.read import ClipSource, clips_of
+from physbench.rollout.batches import Batch, BatchItem, needed_of
+from physbench.rollout.engine import BatchResult, RolloutEngine
+from physbench.rollout.shared_memory import SharedRollout
+from physbench.rollout.store import drop_rollout
 from physbench.run import worker
-from physbench.run.clip_preparation import ClipPreparation
-from physbench.run.clips_read_ahead import ClipsReadAhead
+from physbench.run.clips import ClipPreparation, UnseenClips, unseen
 from physbench.run.finalize import drop_results, prepare_finish
-from physbench.run.rollout_keeping import BATCHES_STORED, BeingStored, RolloutKeeping, encoders, patience
-from physbench.run.rollout_notes import RolloutNotes
-from physbench.run.run_legs import legs, stops_at
-from physbench.run.run_model import calls_along_time, model_of
-from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn, splits_mixed
-from physbench.run.run_shard import batches_of_shard
-from physbench.run.run_state import Run
-from physbench.run.running_skill import RunningSkill
-from physbench.run.status_lines import Announced, StatusLines
-from physbench.run.unseen_clips import UnseenClips, unseen
-from physbench.run.worker_jobs import Jobs
-from physbench.thread_map import short_switch_interval
-from physbench.worker_pool import WorkerPool
+from physbench.run.jobs import ClipsReadAhead, Jobs, first_of_each_task, in_turn, rows_in_turn, splits_mixed
+from physbench.run.model import calls_along_time, model_of
+from physbench.run.progress import Announced, RunningSkill, StatusLines, legs, stops_at
+from physbench.run.rollouts import BATCHES_STORED, BeingStored, RolloutKeeping, RolloutNotes, encoders, patience
+from physbench.run.state import Run, batches_of_shard
+from physbench.support.errors import PhysbenchError
+from physbench.support.processes import WorkerPool, short_switch_interval
+from physbench.support.progress import Progress, duration
 
 UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides one for each worker
 BATCHES_AHEAD, CLIPS_AHEAD = 1, 2  # that are prepared in advance: batches a device, and clips a worker

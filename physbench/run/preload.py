@@ -8,12 +8,12 @@ import av
 import scipy.interpolate
 import scipy.spatial
 
-from physbench.diagnosis import diagnose_run
-from physbench.dynamics.kernels import KERNELS
+from physbench.laws.kernels import KERNELS
+from physbench.result.diagnosis import diagnose_run
 from physbench.run import references, worker
-from physbench.scoring.score_clip import find_scorers
-from physbench.tracks import tracker
-from physbench.worker_pool import notify
+from physbench.score.score_clip import find_scorers
+from physbench.support.processes import notify
+from physbench.track import tracker
 from physbench.world.compiled import when_compiling
 
 __all__ = ["av", "diagnose_run", "references", "scipy", "tracker", "worker"]  # what jobs import inside functions, too

@@ -1,22 +1,37 @@
-"""The Ray cluster of a run: this machine, or one that runs already. What goes wrong there is said in two lines."""
+"""Runs on a Ray cluster: joining one, and the jobs of a run as its tasks."""
 
 from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import os
 import re
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from physbench.errors import PhysbenchError, UsageError
-from physbench.worker_pool import WORKER_ENVIRONMENT, WorkerDiedError, cores
+from physbench.clips.clip import Row
+from physbench.clips.store import ClipStore, pack
+from physbench.models.protocol import ModelCard
+from physbench.result.formats import counted
+from physbench.result.read import ClipSource, clips_of_folder
+from physbench.run import worker
+from physbench.run.state import Run
+from physbench.run.worker import bring, clip_file, files_read, own_setting, run_job
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.processes import WORKER_ENVIRONMENT, P, R, WorkerDiedError, WorkerPool, cores
+from physbench.world.scene import RenderSpec
 
 OBJECT_STORE_BYTES = 512 << 20  # of a cluster on this machine alone: packed clips and rollouts; the rest goes to disk
 ANSWER_SECONDS = 5.0
@@ -222,3 +237,125 @@ def cause_of(ray: Any, error: Exception) -> Exception:
         first = str(error).strip().splitlines()[:1] or [type(error).__name__]
         return ClusterLossError(f"The cluster lost a job ({first[0][:200]}).")
     return error
+
+
+# The jobs of a run as tasks of a Ray cluster; takes the place of the worker processes of this machine.
+#
+# Ray schedules, retries and moves bytes. A thread of this process waits for each task that is sent, and brings what it
+# leaves into the run folder: as many threads as tasks may be on their way, so that the cluster's queue stays short. A
+# clip is put into the object store once, for all tasks and actors that read it.
+
+TASK_RETRIES = 3  # where a process or a node is lost; what a job raises is not tried again
+QUEUED = 2  # tasks on their way for each core: the one that runs and the next
+POLL_SECONDS = 1.0
+
+
+@contextmanager
+def ray_pool(run: Run) -> Iterator[RayPool]:
+    """Join the cluster that the options of a run name."""
+    o, own = run.options, run.workers
+    run.say("Joining the Ray cluster ..." if o.address else "Starting Ray ...")
+    with joined(o.address, o.workers, run.debug) as cluster:
+        run.workers = min(o.workers or cluster.cpus, cluster.cpus)
+        run.say(
+            f"Ray: {counted(cluster.nodes, 'node')} with {counted(cluster.cpus, 'CPU')} and "
+            f"{counted(cluster.gpus, 'GPU')}."
+        )
+        pool = RayPool(run, cluster)
+        try:
+            with pool:
+                yield pool
+        finally:
+            run.workers = own  # the rest is done here
+
+
+class RayPool(WorkerPool):
+    """A pool whose jobs are tasks. `ray` is the module, `setting` what every process of the cluster has to be told."""
+
+    shares_memory = False
+
+    def __init__(self, run: Run, cluster: Cluster) -> None:
+        self.ray = import_ray()
+        self.run, self.cluster = run, cluster
+        self.setting = own_setting()
+        self.noticed = multiprocessing.Event()  # compiling is not noticed from afar
+        self._job = self.ray.remote(num_cpus=1, max_retries=TASK_RETRIES)(run_job)
+        self._threads = ThreadPoolExecutor(QUEUED * run.workers, "ray")
+        self._lock = threading.Lock()
+        self._made: dict[Row, Future[Any]] = {}  # clips that are made, or on their way
+        self._sent: dict[Row, Any] = {}  # references to clips in the object store
+        self._ended = False
+
+    def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Start a job of `worker`. What it leaves is in the run folder once it is done."""
+        assert not kwargs, "jobs are given their arguments by place"
+        if function is worker.compile_functions:  # each node does so when it first needs them
+            nothing: Future[R] = Future()
+            nothing.set_result(None)  # type: ignore[arg-type]
+            return nothing
+        future: Future[R] = self._threads.submit(self._do, function, *args)
+        if function is worker.make:
+            self._made[args[1]] = future  # type: ignore[index]
+        return future
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended = error is not None
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def fetch(self, reference: Any, seconds: float | None = None) -> Any:
+        """Wait for a task and return its result.
+
+        Raises:
+            TimeoutError: It was not there within so many seconds.
+            CancelledError: The run has ended meanwhile.
+            Exception: What the task raised, or a ClusterLossError.
+        """
+        begun = time.monotonic()
+        while not self._ended:
+            try:
+                return self.ray.get(reference, timeout=POLL_SECONDS)
+            except self.ray.exceptions.GetTimeoutError:
+                if seconds is not None and time.monotonic() - begun > seconds:
+                    raise TimeoutError from None
+            except self.ray.exceptions.RayError as error:
+                raise cause_of(self.ray, error) from error
+        raise CancelledError
+
+    def clip(self, row: Row, spec: RenderSpec) -> Any:
+        """Reference to a packed clip and its place in the folder of a job."""
+        if row in self._made:
+            with suppress(CancelledError):
+                self._made[row].result()
+        with self._lock:
+            if row not in self._sent:
+                self._sent[row] = self.ray.put((clip_file(row, spec), self._packed(row, spec)))
+            return self._sent[row]
+
+    @cached_property
+    def _source(self) -> ClipSource:
+        return clips_of_folder(self.run.folder)
+
+    def _packed(self, row: Row, spec: RenderSpec) -> bytes:
+        if isinstance(self._source, ClipStore):
+            with suppress(OSError):
+                return self._source.path(row, spec).read_bytes()
+        return pack(self._source.get(row, spec))
+
+    def _do(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Send a job and wait for it; in a thread."""
+        folder = args[0] if args else Path()
+        if function is worker.make:
+            result, left = self.fetch(self._job.remote(self.setting, function, args[1:], {}))
+            for content in left.values():
+                ClipStore(folder).put_packed(args[1], args[2], content)
+            return result
+        row = next(item for item in args if isinstance(item, Row))
+        card = next(item for item in args if isinstance(item, ModelCard))
+        rows = (row, row.unchanged) if function is worker.pair else (row,)
+        files = files_read(function, folder, rows)
+        clips = [self.clip(each, card.spec) for each in rows]
+        result, left = self.fetch(self._job.remote(self.setting, function, args[1:], files, *clips))
+        bring(folder, left)
+        return result

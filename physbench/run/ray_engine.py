@@ -13,21 +13,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from physbench.adapters.load_model import model_sha256
-from physbench.clips.archive import unpack
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.errors import ModelError, UsageError
-from physbench.rollouts.batch_plan import Batch
-from physbench.rollouts.in_flight import BatchResult
-from physbench.rollouts.loaded_model import checked_info
-from physbench.rollouts.messages import LoadedModel
-from physbench.rollouts.rollout_engine import LOAD_TIMEOUT, MAX_IN_FLIGHT, ClipLoader, RolloutEngine
-from physbench.rollouts.rollout_store import as_files
-from physbench.run.folder_jobs import Setting, prepare
-from physbench.run.ray_cluster import ClusterLossError, cause_of, gpus_of
-from physbench.run.ray_pool import POLL_SECONDS, RayPool
-from physbench.run.run_manifest import file_hashes
+from physbench.clips.store import unpack
+from physbench.models.load_model import model_sha256
+from physbench.rollout.batches import Batch, BatchResult
+from physbench.rollout.engine import LOAD_TIMEOUT, MAX_IN_FLIGHT, ClipLoader, RolloutEngine
+from physbench.rollout.messages import LoadedModel, checked_info
+from physbench.rollout.store import as_files
+from physbench.run.manifest import file_hashes
+from physbench.run.ray_cluster import POLL_SECONDS, ClusterLossError, RayPool, cause_of, gpus_of
+from physbench.run.worker import Setting, prepare
+from physbench.support.errors import ModelError, UsageError
 from physbench.world.scene import PLAIN
 
 ACTOR_RESTARTS = 4  # of each, for a run; what it worked on is then done again

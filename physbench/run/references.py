@@ -13,33 +13,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import Model, ModelCard, PrivilegedModel
-from physbench.adapters.state_card import STATE_COLUMNS, StateCard
 from physbench.baselines.baseline_adapter import OF_STATES
-from physbench.clips.archive import StoredClip
 from physbench.clips.clip import Clip, Row
+from physbench.clips.store import StoredClip
 from physbench.clips.task import own_tasks
-from physbench.plugins import user_files
-from physbench.rollouts.batch_plan import item_seed
-from physbench.rollouts.predict import RolloutRequest, predict
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.state_inputs import state_inputs
-from physbench.run.score_shards import NOT_ROWS, checked_part, read_part, write_part
+from physbench.models.load_model import load_model
+from physbench.models.protocol import STATE_COLUMNS, Model, ModelCard, PrivilegedModel, StateCard
+from physbench.rollout.batches import item_seed
+from physbench.rollout.predict import RolloutRequest, predict
+from physbench.rollout.states import state_inputs
+from physbench.rollout.store import Rollout
+from physbench.run.parts import NOT_ROWS, checked_part, read_part, write_part
 from physbench.run.versions import versions
-from physbench.scoring.reading_roles import scorer_of
-from physbench.scoring.score_clip import score_clip
-from physbench.scoring.scorer_protocol import Scorer
+from physbench.score.protocol import Scorer
+from physbench.score.score_clip import score_clip, scorer_of
 from physbench.shadowing.trace import save_trace, trace
-from physbench.storage.atomic_write import atomic_path
-from physbench.storage.cache_dir import cache_dir
-from physbench.storage.cache_entry import cached
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed
-from physbench.tracks.tracks_file import save_tracks
+from physbench.support import user_files
+from physbench.support.files import NOT_ARRAYS, atomic_path, cache_dir, cached, read_sealed
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import save_tracks
 
 if TYPE_CHECKING:
-    from physbench.results.run_clips import ClipSource
+    from physbench.result.read import ClipSource
 
 REFERENCE_BASELINES = {
     "truth": "oracle",

@@ -10,15 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from physbench.errors import PhysbenchError, UsageError
-from physbench.results.number_format import counted
-from physbench.run.interrupt import Interrupted, interruptible
-from physbench.run.run_lock import OURS
-from physbench.run.run_state import Say
-from physbench.storage.remote_folder import RemoteFolder
-from physbench.storage.remote_lock import BEAT_SECONDS, RemoteLock, TakenOverError
-from physbench.storage.remote_place import is_url
-from physbench.storage.run_folder import RunFolder
+from physbench.result.formats import counted
+from physbench.run.process import Interrupted, interruptible
+from physbench.run.state import OURS, Say
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.remote import BEAT_SECONDS, RemoteFolder, RemoteLock, TakenOverError, is_url
+from physbench.support.run_folder import RunFolder
 
 PUSH_SECONDS = 5.0  # between two looks for files that are whole
 QUIET_FAILURES = 1  # of pushes in a row that are not spoken of: the next one may do better

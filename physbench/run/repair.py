@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from physbench.adapters.http_connection import NO_ANSWER
 from physbench.clips.clip import Row
-from physbench.errors import PhysbenchError, UsageError
-from physbench.results.read_run import REFERENCE_MODELS
-from physbench.rollouts.rollout_store import drop_rollout, has_rollout, is_whole, stored_failure
-from physbench.run.score_shards import read_part
-from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.storage.atomic_write import DRAFTS, writer_lives
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks_file import load_tracks
+from physbench.models.http.connection import NO_ANSWER
+from physbench.result.read import REFERENCE_MODELS
+from physbench.rollout.store import drop_rollout, has_rollout, is_whole, stored_failure
+from physbench.run.parts import read_part
+from physbench.score.protocol import ScoreRow
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.files import DRAFTS, writer_lives
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import load_tracks
 
 
 def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from physbench import __version__
-from physbench.plugins.local_imports import local_imports
-from physbench.scoring.scorer_protocol import Scorer
-from physbench.storage.fingerprint import fingerprint
+from physbench.score.protocol import Scorer
+from physbench.support.fingerprint import fingerprint
+from physbench.support.plugins import local_imports
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
 

@@ -1,29 +1,40 @@
-"""What a worker process does: make a clip, score a rollout, all samples of a clip, a pair, or bring its references.
+"""What a worker process does: make a clip, score a rollout, all samples of a clip, a pair.
 
 The main process imports this file too, for the names of the functions: what is heavy is imported inside them.
 """
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
+import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.scene_changes import CHANGES
-from physbench.clips.store import clip_store
-from physbench.results.run_clips import ClipSource, clips_of_folder
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import load_rollout, store_rollout
-from physbench.rollouts.shared_rollout import SharedRollout
-from physbench.run.score_shards import write_part
-from physbench.scoring.scorer_protocol import Scorer
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks import Tracks
-from physbench.tracks.tracks_file import load_tracks, save_tracks
+from physbench.clips.store import ClipStore, clip_store
+from physbench.models.protocol import ModelCard
+from physbench.result.read import ClipSource, clips_of_folder
+from physbench.rollout.shared_memory import SharedRollout
+from physbench.rollout.store import Rollout, load_rollout, store_rollout
+from physbench.run.parts import write_part
+from physbench.run.versions import versions
+from physbench.score.protocol import Scorer
+from physbench.support import user_files
+from physbench.support.errors import UsageError
+from physbench.support.files import atomic_path
+from physbench.support.processes import WORKER_ENVIRONMENT
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks, load_tracks, save_tracks
 from physbench.world.scene import RenderSpec
 
 
@@ -90,14 +101,14 @@ def _clips(folder: Path) -> ClipSource:
 
 @cache
 def _scorers(glob: str | None) -> tuple[Scorer, ...]:
-    from physbench.scoring.score_clip import find_scorers
+    from physbench.score.score_clip import find_scorers
 
     return find_scorers(glob)
 
 
 def compile_functions() -> None:
     """Compile what the motion analysis needs, where this machine has not done so, while others make clips."""
-    from physbench.dynamics.kernels import compile_kernels
+    from physbench.laws.kernels import compile_kernels
 
     compile_kernels()
 
@@ -125,7 +136,7 @@ def score(
 
     The part is written last: once it is there, the rollout is done.
     """
-    from physbench.scoring.score_clip import score_clip
+    from physbench.score.score_clip import score_clip
     from physbench.shadowing.trace import save_trace, trace
 
     started = time.monotonic()
@@ -160,7 +171,7 @@ def _mapped(shared: SharedRollout) -> Rollout | None:
 
 def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
     """Read all samples of a clip together; their tracks are in the run folder, where they did not fail."""
-    from physbench.scoring.score_clip import score_together
+    from physbench.score.score_clip import score_together
 
     started = time.monotonic()
     run = RunFolder(folder)
@@ -173,7 +184,7 @@ def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str
 def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
     """Read a clip with a change beside the one without it: every sample of the model, and the references."""
     from physbench.run.references import REFERENCE_BASELINES
-    from physbench.scoring.score_clip import score_pair
+    from physbench.score.score_clip import score_pair
 
     started = time.monotonic()
     run = RunFolder(folder)
@@ -200,3 +211,133 @@ def references(folder: Path, row: Row, card: ModelCard, scorers: str | None, kee
     started = time.monotonic()
     state_hash = bring_references(RunFolder(folder), row, _clips(folder), card, _scorers(scorers), keep=keep)
     return Referenced(row, state_hash, time.monotonic() - started, _first("references"))
+
+
+# A job of `worker` in an empty folder, on a machine that does not see the folder of the run.
+#
+# A job is a function of a folder. It is run where there is nothing but the files that it reads, and the files that it
+# leaves are brought into the folder of the run. So no file system has to be shared.
+
+Files = Mapping[str, bytes]  # by path in the folder
+DONE = "parts"  # where that lies that says that a job is done
+
+# Folders in which a job reads files of its clips, beside the clips themselves.
+READS: Mapping[Callable[..., Any], tuple[str, ...]] = {
+    score: ("rollouts",),
+    references: ("references/*/parts",),  # those that are there are not made again
+    together: ("tracks",),
+    pair: ("tracks", "references/*/tracks"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a process on another machine needs before its first job, of the program that sends the jobs."""
+
+    versions: tuple[tuple[str, str | None], ...]
+    task_files: str  # as of `user_files.environment_for_workers`
+    hashes: tuple[tuple[Path, str], ...]
+    environment: tuple[tuple[str, str | None], ...]  # what WORKER_ENVIRONMENT names, as it is for models
+    folder: Path  # from which relative paths go
+
+
+def own_setting() -> Setting:
+    """The setting of this process."""
+    files, hashes = user_files.environment_for_workers()
+    environment = tuple((name, os.environ.get(name)) for name in WORKER_ENVIRONMENT)
+    return Setting(_own_versions(), files, tuple(hashes.items()), environment, Path.cwd())
+
+
+@cache
+def prepare(setting: Setting) -> None:
+    """Once in a process: see that it runs the same code, take over files with tasks, use one core.
+
+    Raises:
+        UsageError: Another version is installed here.
+    """
+    here = dict(_own_versions())
+    for name, version in setting.versions:
+        if here[name] != version:
+            what = "another source code of physbench" if name == "code" else f"{name} {here[name]}"
+            instead = "" if name == "code" else f" instead of {version}"
+            raise UsageError(
+                f"The node {platform.node()} has {what}{instead}: scores of two environments never mix. Install the "
+                "same on all nodes."
+            )
+    user_files.adopt_in_worker(setting.task_files, dict(setting.hashes))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@cache
+def _own_versions() -> tuple[tuple[str, str | None], ...]:
+    return tuple(versions(purpose="runs").items())
+
+
+def run_job(
+    setting: Setting, function: Callable[..., Any], arguments: tuple[Any, ...], files: Files, *clips: tuple[str, bytes]
+) -> tuple[Any, dict[str, bytes]]:
+    """Run a job in an empty folder.
+
+    Args:
+        setting: Of the program that asks.
+        function: Of a folder, and of `arguments` after that.
+        arguments: Of the function.
+        files: That it reads.
+        clips: Clips that it reads, as `clip_file` names them.
+
+    Returns:
+        What the function returns, and the files that it has left, in the order in which they have to be written.
+    """
+    prepare(setting)
+    with _empty_folder() as folder:
+        sent = {**files, **dict(clips)}
+        bring(folder, sent)
+        result = function(folder, *arguments)
+        return result, {name: content for name, content in files_in(folder).items() if name not in sent}
+
+
+@contextmanager
+def _empty_folder() -> Iterator[Path]:
+    """A folder for a job. Its folders go while the next job is at work: some disks take milliseconds for each."""
+    folder = Path(tempfile.mkdtemp(prefix="physbench-"))
+    try:
+        yield folder
+    finally:
+        for path in folder.rglob("*"):  # at once: a process of a cluster may end without finishing its threads
+            if not path.is_dir():
+                path.unlink()
+        _remover().submit(shutil.rmtree, folder, ignore_errors=True)
+
+
+@cache
+def _remover() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "remover")
+
+
+def clip_file(row: Row, spec: RenderSpec) -> str:
+    """Where a clip lies in the folder of a job."""
+    return RunFolder(Path()).clips.joinpath(ClipStore("").path(row, spec)).as_posix()
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """All files of a folder, those last that say that a job is done."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths.sort(key=lambda path: DONE in path.relative_to(folder).parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def files_read(function: Callable[..., Any], folder: Path, rows: Iterable[Row]) -> dict[str, bytes]:
+    """What a job reads of the folder of a run, about these clips."""
+    names = (f"{place}/{row.id}.*" for place in READS[function] for row in rows)
+    paths = (path for name in names for path in sorted(folder.glob(name)))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def bring(folder: Path, files: Files) -> None:
+    """Write files into a folder in their order, each whole or not at all."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as draft:
+            draft.write_bytes(content)

@@ -1,27 +1,21 @@
 """Shadowing: is a tracked motion possible under the scene's own simulation?
 
 `shadow(clip, tracks)` reads tracks, `shadow_states` reads states; `why_not` says which scenes cannot be shadowed. The
-result, a `Shadowing`, has lawful segments and breaks at each tolerance level, and shares of lawful time. Everything in
-one direction, in this order:
+result, a `Shadowing`, has lawful segments and breaks at each tolerance level, and shares of lawful time. Everything
+in one direction, in this order:
 
-What is to be explained:
-    `placed_bodies` (positions of bodies, from tracks or states), `sight_model` (what a camera would see of them),
-    `context_information` (what a context leaves open), `velocity_prior` and `min_visibility` (what applies to it).
-Fits at one tolerance:
-    `hypothesis` (arcs and their simulation), `arc_fit` (least squares), `tolerance` (limits), `initial_guess`.
-Segments and breaks at one tolerance:
-    `segment_init` (where the next arc begins), `change_point` (how a break is dated, and how large it is),
-    `lawful_segments` (the search that joins them).
-What follows from them:
-    `independent_noise` (what is no motion and is taken off), `tolerance_levels` (explained share, shadowing time,
-    jitter, strength), `common_shift` (what all bodies share), `free_constants` (the second reading, with unseen
-    constants), `shadow` (the entry points), `trace` (what is stored of a result).
+- `observed_motion`: positions of bodies over time, and what a camera sees of them. `context`: what a context leaves
+  open.
+- `fit`: lawful arcs at one tolerance. `change_point`: how a break is dated. `search`: lawful segments and breaks.
+- `nuisances`: what is no motion. `levels`: explained share, jitter, violation size. `free_constants`: the second
+  reading.
+- `shadow`: the entry points. `trace`: what is stored of a result.
 
-The forward models are in `physbench.dynamics`, the scorers in `physbench.scorers`.
+The forward models are in `physbench.laws`, the scorers in `physbench.scorers`.
 """
 
-from physbench.shadowing.lawful_segments import Break
+from physbench.shadowing.levels import TOLERANCES, ToleranceLevel
+from physbench.shadowing.search import Break
 from physbench.shadowing.shadow import Shadowing, shadow, shadow_states, why_not
-from physbench.shadowing.tolerance_levels import TOLERANCES, ToleranceLevel
 
 __all__ = ["TOLERANCES", "Break", "Shadowing", "ToleranceLevel", "shadow", "shadow_states", "why_not"]

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.point_distances import cumulative_squares
-from physbench.dynamics.simulator import Trajectory
-from physbench.shadowing.arc_fit import ArcFit
-from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
+from physbench.laws.point_distances import cumulative_squares
+from physbench.laws.simulator import Trajectory
+from physbench.shadowing.fit import FREE, Arc, ArcFit, Hypothesis
 
 Array = NDArray[np.float64]
 

@@ -17,12 +17,12 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params, scene_with
 from physbench.clips.task import find_task
-from physbench.dynamics.forward_model import ForwardModel, forward_model
-from physbench.dynamics.support_check import Unsupported
-from physbench.shadowing.context_information import unknown_parameters
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.lawful_segments import SegmentSearch
-from physbench.shadowing.placed_bodies import PlacedBodies
+from physbench.laws.forward_model import ForwardModel, forward_model
+from physbench.laws.support_check import Unsupported
+from physbench.shadowing.context import unknown_parameters
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.observed_motion import PlacedBodies
+from physbench.shadowing.search import SegmentSearch
 
 FACTOR_RANGE = (0.5, 2.0)  # of the factor
 FIRST_TRIALS, LATER_TRIALS = 9, 4  # values in the first and in each later round

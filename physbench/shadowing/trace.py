@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.errors import UsageError
-from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
-from physbench.tracks.tracks import Tracks
+from physbench.support.errors import UsageError
+from physbench.support.files import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
+from physbench.track.tracks import Tracks
 from physbench.world.camera import PLANE_AXES, depth_axis, px_from_world
 from physbench.world.scene import PHYSICS_HZ
 

@@ -1,11 +1,11 @@
 """Scenes as frozen data, their simulation and their pictures.
 
-- `scene`: what a scene holds; `bodies`: balls, floors, walls and holders for it; `camera`: from metres to pixels.
-- `stepping`: `World`, `simulate` and `simulate_ensemble` step a scene with PyBullet, which is imported in this package
-  only, and when a `World` is made; `engine`, `_bullet` and `ballistic` are what they use.
-- `geometry`: distances between the surfaces of bodies; `silhouettes`: where they appear in the image.
-- `rendering`: `render` makes frames and areas of all bodies; `render_batching`, `tiny_renderer` and `meshes` are what
-  it uses.
+- `scene`: what a scene holds. `bodies`: balls, floors, walls and holders for it. `camera`: from metres to pixels.
+- `bullet`: `World`, `simulate` and `simulate_ensemble` step a scene with PyBullet, which is imported in this package
+  only, and when a `World` is made. `ballistic`: flight, without it.
+- `drawing`: `render` makes frames and areas of all bodies. `styles/`: the looks by name, and the natural one.
+- `geometry`: distances between the surfaces of bodies. `compiled`: functions compiled by Numba. `motion_words`:
+  velocities in words.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["World", "render", "simulate", "simulate_ensemble"]
 
 def __getattr__(name: str) -> Any:
     if name in ("World", "simulate", "simulate_ensemble"):
-        from physbench.world import stepping
+        from physbench.world import bullet
 
-        return getattr(stepping, name)
+        return getattr(bullet, name)
     if name == "render":
-        from physbench.world.rendering import render
+        from physbench.world.drawing import render
 
         return render
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,8 +19,8 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 import numba
 from numba.core import event, sigutils
 
-from physbench.storage.fingerprint import fingerprint
-from physbench.storage.folder_lock import locked_file
+from physbench.support.files import locked_file
+from physbench.support.fingerprint import fingerprint
 
 Function = TypeVar("Function", bound=Callable[..., object])
 P = ParamSpec("P")

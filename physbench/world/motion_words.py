@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.world.camera import PLANE_AXES
+from physbench.world.drawing import apparent_radius
 from physbench.world.scene import Camera, Scene, hue_name
-from physbench.world.silhouettes import apparent_radius
 
 Array = NDArray[np.float64]
 

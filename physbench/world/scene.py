@@ -1,4 +1,4 @@
-"""A scene as frozen data: bodies, camera, forces, impulses. `physbench.world.World` simulates it."""
+"""A scene as frozen data: bodies, camera, forces, impulses, and the rates at which frames fall on physics steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from physbench.errors import nearest
+from physbench.support.errors import nearest
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]  # x, y, z, w
@@ -97,7 +97,7 @@ class Body:
 
     @property
     def radius(self) -> float:
-        """Radius in m of a sphere or a cylinder; of any shape as it appears: `silhouettes.apparent_radius`."""
+        """Radius in m of a sphere or a cylinder; of any shape as it appears: `drawing.apparent_radius`."""
         if self.shape not in ("sphere", "cylinder"):
             raise AttributeError(
                 f"A {self.shape} has no radius; silhouettes.apparent_radius has that of its silhouette."
@@ -273,4 +273,25 @@ def ramp(
         grey=grey,
         restitution=restitution,
         friction=friction,
+    )
+
+
+# Rates at which frames fall on physics steps.
+
+LEAST_FPS, MOST_FPS = 4, 60  # frames/s of models
+
+
+def whole_rates(least: int = LEAST_FPS) -> tuple[int, ...]:
+    """All whole rates in frames/s that divide PHYSICS_HZ, from `least` on."""
+    return tuple(rate for rate in range(least, MOST_FPS + 1) if PHYSICS_HZ % rate == 0)
+
+
+def wrong_rate(fps: float, least: int = LEAST_FPS) -> str | None:
+    """What is wrong with a rate in frames/s, with all whole ones that work; None where it divides PHYSICS_HZ."""
+    if least <= fps <= MOST_FPS and abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) <= 1e-9:
+        return None
+    *rates, last = map(str, whole_rates(least))
+    return (
+        f"expected {least} to {MOST_FPS} frames/s, a rate that divides {PHYSICS_HZ}, got {fps:g}. "
+        f"Use {', '.join(rates)} or {last}."
     )

@@ -15,9 +15,9 @@ import torch
 
 import physbench
 from physbench import ModelCard
-from physbench.adapters.load_model import load_model
-from physbench.errors import ModelError, UsageError
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.models.load_model import load_model
+from physbench.support.errors import ModelError, UsageError
+from physbench.support.files import read_sealed_json
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_on_physbench.py"
 SMALL = {
@@ -167,7 +167,7 @@ def test_a_quick_evaluation_takes_a_clip_of_each_task_and_leaves_nothing(tmp_pat
 def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import os\nfrom physbench.worker_pool import WorkerPool\nprint('once', flush=True)\n"
+        "import os\nfrom physbench.support.processes import WorkerPool\nprint('once', flush=True)\n"
         "with WorkerPool(1) as pool:\n    print(pool.submit(os.getpid).result() != os.getpid())\n"
     )
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)

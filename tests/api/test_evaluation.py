@@ -17,10 +17,10 @@ import physbench
 from physbench import ModelCard
 from physbench.api import lightning_callback
 from physbench.api.evaluation import Evaluation
-from physbench.errors import PhysbenchError, UsageError
-from physbench.results.build_result import build_result
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import write_sealed_json
+from physbench.result.build import build_result
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.files import write_sealed_json
+from physbench.support.run_folder import RunFolder
 
 TASK = "orbits/kepler"
 MakeRun = Callable[..., RunFolder]

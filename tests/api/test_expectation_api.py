@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import physbench
-from physbench.errors import UsageError
-from physbench.expectation.expectation_run import read_part
+from physbench.support.errors import UsageError
+from physbench.surprise.run import read_part
 
 ASKED = {"suite": "expectation", "tasks": "gravity", "limit": 1, "workers": 1}
 

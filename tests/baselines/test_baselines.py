@@ -7,7 +7,7 @@ import torch
 from physbench.baselines import baseline_adapter
 from physbench.baselines.baseline_adapter import answer_parts, baseline_card
 from physbench.baselines.constant_velocity import _known_median, decompose_context
-from physbench.errors import ModelError
+from physbench.support.errors import ModelError
 from physbench.world.scene import PALETTE
 
 SIZE = 64

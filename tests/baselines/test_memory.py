@@ -13,17 +13,20 @@ import torch
 
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.baselines.memory import memory_table
-from physbench.baselines.memory.context_tracks import cut_objects, greys_seen, is_round, see_objects
-from physbench.baselines.memory.memory_model import Memory
-from physbench.baselines.memory.memory_table import Block, MemoryTable, blocks_of, memory_rows
-from physbench.baselines.memory.nearest_clip import (
+from physbench.baselines.memory.memory_model import (
     ClipIndex,
+    Memory,
+    cut_objects,
     displaced,
+    greys_seen,
+    is_round,
     motion_at_handover,
     object_numbers,
     paired_squares,
     past_at,
+    see_objects,
 )
+from physbench.baselines.memory.memory_table import Block, MemoryTable, blocks_of, memory_rows
 from physbench.baselines.memory.recorded_motion import (
     GREY_SIDE,
     PAST_SAMPLES,
@@ -36,8 +39,8 @@ from physbench.baselines.memory.recorded_motion import (
 )
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
-from physbench.errors import ModelError, PhysbenchError
-from physbench.tracks.tracker import track
+from physbench.support.errors import ModelError, PhysbenchError
+from physbench.track.tracker import track
 from physbench.world.scene import PALETTE, RenderSpec, sphere_mass
 
 Clips = Callable[..., Clip]

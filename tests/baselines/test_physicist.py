@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.adapters.load_model import load_model
-from physbench.baselines.physicist.physicist_model import predict_frames
-from physbench.baselines.physicist.physicist_view import context_view
-from physbench.baselines.physicist.state_estimate import estimate_states
+from physbench.baselines.physicist import context_view, estimate_states, predict_frames
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.task import builtin_task_ids, own_ids
-from physbench.plugins import user_files
-from physbench.tracks.tracker import track
+from physbench.models.load_model import load_model
+from physbench.support import user_files
+from physbench.track.tracker import track
 
 Clips = Callable[..., Clip]
 TASKS = (*builtin_task_ids(), *builtin_task_ids(actions=True))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from physbench.cli import main
-from physbench.dynamics import kernels
-from physbench.errors import PhysbenchError, UsageError
-from physbench.run import host_info
-from physbench.run.host_info import CHECKS, HostFinding
+from physbench.laws import kernels
+from physbench.run import host
+from physbench.run.host import CHECKS, HostFinding
+from physbench.support.errors import PhysbenchError, UsageError
 
 
 def test_everything_that_a_run_needs_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,8 +27,8 @@ def test_extras_that_are_missing_are_optional(monkeypatch: pytest.MonkeyPatch) -
     def missing(*_: object) -> None:
         raise UsageError("pip install 'physbench[natural]'")
 
-    monkeypatch.setattr("physbench.looks.known_looks.check_look", missing)
-    monkeypatch.setattr(host_info, "library_version", lambda name: None)
+    monkeypatch.setattr("physbench.world.styles.catalogue.check_look", missing)
+    monkeypatch.setattr(host, "library_version", lambda name: None)
     found = [CHECKS[name]() for name in ("natural look", "ray", "object stores")]
     assert [each.state for each in found] == ["optional"] * 3
     assert "physbench[remote]" in found[2].remedy and found[2].text == "fsspec and s3fs not installed"
@@ -47,11 +47,11 @@ def test_what_is_missing_has_a_remedy_and_an_exit_code(
         "broken": lambda: raising(OSError("cannot open")),
         "told": lambda: raising(PhysbenchError("Make one with train.")),
     }
-    monkeypatch.setattr(host_info, "CHECKS", checks)
+    monkeypatch.setattr(host, "CHECKS", checks)
     assert main.run(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "OSError: cannot open" in said and "Make one with train." in said and "fetch them" in said
-    monkeypatch.setattr(host_info, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
+    monkeypatch.setattr(host, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
     assert main.run(["doctor"]) == 0
 
 
@@ -69,7 +69,7 @@ def test_a_machine_on_which_nothing_is_compiled_is_told_and_made_warm(
             return not before
 
     monkeypatch.setattr(kernels, "KERNELS", (Cold(), Cold()))
-    monkeypatch.setattr(host_info, "CHECKS", {"compiled functions": CHECKS["compiled functions"]})
+    monkeypatch.setattr(host, "CHECKS", {"compiled functions": CHECKS["compiled functions"]})
     assert main.run(["doctor"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("optional compiled functions 0 of 2") and "doctor --warm" in said

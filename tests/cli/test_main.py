@@ -14,8 +14,8 @@ from physbench import __version__
 from physbench.cli import main
 from physbench.cli.console import ADVANCED
 from physbench.cli.eval_options import HOW, WHAT, WHERE
-from physbench.errors import ModelError, PhysbenchError, UsageError
-from physbench.plugins.user_files import temporarily_registered
+from physbench.support.errors import ModelError, PhysbenchError, UsageError
+from physbench.support.user_files import temporarily_registered
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
-from physbench.results.build_result import write_result
-from physbench.results.read_run import read_manifest
-from physbench.storage.run_contents import CONTENTS, contents_of
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import write_sealed_json
+from physbench.result.build import write_result
+from physbench.result.read import read_manifest
+from physbench.support.files import write_sealed_json
+from physbench.support.run_folder import CONTENTS, RunFolder, contents_of
 
 
 def test_what_was_changed_since_a_run_was_finished_is_named(

@@ -10,7 +10,7 @@ from quick_runs import write_result_alone
 
 from physbench.cli.main import run, typed_options
 from physbench.cli.settings_file import read_settings
-from physbench.errors import UsageError
+from physbench.support.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_the_command_line_overrides_it_and_the_manifest_says_what_came_from_it(
 ) -> None:
     text = "[eval]\nsuite = 'smoke'\ntasks = 'projectile'\nlimit = 2\ndiagnosis = false\nworkers = 2\n"
     (here / "physbench.toml").write_text(text)
-    monkeypatch.setattr("physbench.report.report_page.write_report", write_result_alone)
+    monkeypatch.setattr("physbench.result.report.page.write_report", write_result_alone)
     words = ("--limit", "1", "--workers", "1", "--scorers", "drift/sharpness", "--out", "run")
     assert run(["eval", "baseline:freeze", *words]) == 0
     assert "physbench.toml: suite = smoke, tasks = projectile, diagnosis = False" in capsys.readouterr().err

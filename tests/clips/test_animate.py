@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from physbench.clips.animate import write
+from physbench.clips.preview import write
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])

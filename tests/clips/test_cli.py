@@ -18,7 +18,7 @@ from physbench.clips import golden
 from physbench.clips.golden import GoldenMismatch
 from physbench.clips.suite import find_suite
 from physbench.clips.task import task_ids
-from physbench.plugins import user_files
+from physbench.support import user_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "my_task.py"
 

@@ -15,13 +15,21 @@ from PIL import Image
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row, action_table
-from physbench.clips.conditioning import CONDITIONING_VERSION, Asked, read_document, read_file
+from physbench.clips.conditioning import (
+    CONDITIONING_VERSION,
+    Asked,
+    find_key,
+    key_path,
+    read_document,
+    read_file,
+    read_key,
+    with_key,
+)
 from physbench.clips.export import _table, export
-from physbench.clips.export_key import find_key, key_path, read_key, with_key
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.suite import find_suite
-from physbench.errors import UsageError
-from physbench.rollouts.video import read_video
+from physbench.rollout.store import read_video
+from physbench.support.errors import UsageError
 from physbench.world.scene import Impulse, RenderSpec
 
 WORDS = ("--suite", "smoke", "--tasks", "occlusion/screen-pass*", "--limit", "2", "--size", "96x64", "--fps", "10")
@@ -73,15 +81,15 @@ def test_the_frames_are_the_last_of_the_history_and_none_behind(folder: Path) ->
 
 def test_only_the_history_is_simulated_and_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Seen where it is decided: no time behind the hand-over reaches the simulation or the renderer."""
-    import physbench.world.rendering
-    import physbench.world.stepping
+    import physbench.world.bullet
+    import physbench.world.drawing
 
     seen = []
-    simulate, render = physbench.world.stepping.simulate, physbench.world.rendering.render
+    simulate, render = physbench.world.bullet.simulate, physbench.world.drawing.render
     monkeypatch.setattr(
-        physbench.world.stepping, "simulate", lambda s, t, **k: seen.append(max(t)) or simulate(s, t, **k)
+        physbench.world.bullet, "simulate", lambda s, t, **k: seen.append(max(t)) or simulate(s, t, **k)
     )
-    monkeypatch.setattr(physbench.world.rendering, "render", lambda s, t, *a: seen.append(max(t)) or render(s, t, *a))
+    monkeypatch.setattr(physbench.world.drawing, "render", lambda s, t, *a: seen.append(max(t)) or render(s, t, *a))
     words = ("--suite", "smoke", "--limit", "1", "--size", "32", "--workers", "1", "--out", str(tmp_path / "c"))
     assert run(["data", "export", *words]) == 0
     assert seen == [0.0, 0.0]

@@ -7,7 +7,7 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import grid_states, make_clip, make_scene, render_spec, state_hash
-from physbench.errors import UsageError
+from physbench.support.errors import UsageError
 
 ROW = Row("falling/projectile-v1", "test", 7)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from physbench.clips import known_scenes
+from physbench.clips import generate
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_scene
-from physbench.clips.known_scenes import known_scene
+from physbench.clips.generate import known_scene, make_scene
 
 
 def test_the_same_scene_once_for_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,10 +16,10 @@ def test_the_same_scene_once_for_the_same_files(monkeypatch: pytest.MonkeyPatch)
         asked.append(row)
         return make_scene(row)
 
-    monkeypatch.setattr(known_scenes, "make_scene", counted)
-    known_scenes._scene.cache_clear()
+    monkeypatch.setattr(generate, "make_scene", counted)
+    generate._scene.cache_clear()
     assert known_scene(row) == make_scene(row) and known_scene(row) is known_scene(row)
     assert asked == [row]
-    monkeypatch.setattr(known_scenes, "registered_files", lambda: ("another text of a file",))
+    monkeypatch.setattr(generate, "registered_files", lambda: ("another text of a file",))
     assert known_scene(row) == make_scene(row)
     assert asked == [row, row]

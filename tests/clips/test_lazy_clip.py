@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row
+from physbench.clips.clip import Clip, LazyClip, Row
 from physbench.clips.generate import make_clip
-from physbench.clips.lazy_clip import LazyClip
 from physbench.clips.store import ClipStore
 from physbench.world.scene import RenderSpec
 

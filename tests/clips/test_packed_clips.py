@@ -14,13 +14,12 @@ import pytest
 
 from physbench.cli import data
 from physbench.cli.main import run
-from physbench.clips import packed_clips
+from physbench.clips import packed as packed_clips
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip, render_spec
-from physbench.clips.packed_clips import PackedClips, pack_clips
-from physbench.clips.suite import EXPECTATION_SUITE, Suite, find_suite, suite_names
-from physbench.clips.told_suite import told_suite, untold_rows
-from physbench.errors import UsageError
+from physbench.clips.packed import PackedClips, pack_clips
+from physbench.clips.suite import EXPECTATION_SUITE, Suite, find_suite, suite_names, told_suite, untold_rows
+from physbench.support.errors import UsageError
 
 SPEC = render_spec((24, 32), 5)
 SUITE = find_suite("smoke", 2, "falling/drop-bounce,orbits/kepler")

@@ -8,8 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from physbench.clips.encode import FFV1, H264, H264_RGB, H264_RGB_FAST, Codec, video_writer
-from physbench.clips.rgb_frames import rgb_converter
+from physbench.clips.video import FFV1, H264, H264_RGB, H264_RGB_FAST, Codec, rgb_converter, video_writer
 
 GREY = Codec(".mkv", "matroska", "ffv1", "gray")
 ALPHA = Codec(".mkv", "matroska", "ffv1", "bgra")

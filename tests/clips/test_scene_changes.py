@@ -17,10 +17,10 @@ from physbench.clips.scene_changes import CHANGES, changed
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids
-from physbench.errors import UsageError
-from physbench.results.read_run import rows_of
+from physbench.result.read import rows_of
+from physbench.run.manifest import asked_document
 from physbench.run.options import Options
-from physbench.run.run_manifest import asked_document
+from physbench.support.errors import UsageError
 from physbench.world.scene import Impulse
 
 PUSHED = Row("collisions/head-on-push-v1", "test", 0)

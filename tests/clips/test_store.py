@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physbench.clips import archive, store
+from physbench.clips import store
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.store import ClipStore
-from physbench.errors import PhysbenchError
-from physbench.storage.cache_dir import cache_dir
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import cache_dir
 from physbench.world.scene import RenderSpec
 
 SPEC = render_spec(32, 10)
@@ -89,14 +89,14 @@ def test_damage_is_said_and_mended(tmp_path: Path, clip: Clip, damage: str, capf
 
 
 def test_every_flipped_bit_is_found_or_harmless(tmp_path: Path, clip: Clip) -> None:
-    content = archive.pack(clip)
+    content = store.pack(clip)
     rng = np.random.default_rng(0)
     for position in rng.integers(0, len(content), 60):
         flipped = bytearray(content)
         flipped[position] ^= 1 << int(rng.integers(8))
         try:
-            read = archive.unpack(bytes(flipped), clip.row, clip.spec, clip.scene)
-        except archive.CorruptError:
+            read = store.unpack(bytes(flipped), clip.row, clip.spec, clip.scene)
+        except store.CorruptError:
             continue
         assert_same(clip, read)  # a date or a name in the zip's own tables
 
@@ -107,22 +107,22 @@ def test_other_versions_are_said_once_and_mended(
     before = ClipStore(tmp_path)
     for row in ROWS:
         before.get(row, SPEC)
-    monkeypatch.setattr(archive, "generator_key", lambda: "a later version")
+    monkeypatch.setattr(store, "generator_key", lambda: "a later version")
     clips = ClipStore(tmp_path)
     assert clips.missing(ROWS, SPEC) == ROWS
     assert clips.ensure(ROWS, SPEC, workers=1) == 3
     assert clips.missing(ROWS, SPEC) == []
     assert capfd.readouterr().err.count("another version") == 1
-    with pytest.raises(archive.StaleError):
-        archive.unpack(archive.pack(clip), ROWS[1], SPEC, clip.scene)
-    with pytest.raises(archive.StaleError):
-        archive.unpack(archive.pack(clip), ROWS[0], render_spec(64, 10), clip.scene)
+    with pytest.raises(store.StaleError):
+        store.unpack(store.pack(clip), ROWS[1], SPEC, clip.scene)
+    with pytest.raises(store.StaleError):
+        store.unpack(store.pack(clip), ROWS[0], render_spec(64, 10), clip.scene)
 
 
 def test_the_key_covers_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = archive.generator_key.__wrapped__
+    key = store.generator_key.__wrapped__
     before = key()
-    monkeypatch.setattr(archive, "fingerprint", lambda purpose: f"other sources of {purpose}")
+    monkeypatch.setattr(store, "fingerprint", lambda purpose: f"other sources of {purpose}")
     assert key() != before
 
 

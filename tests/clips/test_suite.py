@@ -28,7 +28,7 @@ from physbench.clips.suite import (
     suite_names,
 )
 from physbench.clips.task import builtin_task_ids
-from physbench.errors import UsageError
+from physbench.support.errors import UsageError
 
 
 def test_suites_hold_what_they_promise() -> None:

@@ -21,7 +21,7 @@ from physbench.clips.task import (
     parameter_table,
     task_ids,
 )
-from physbench.errors import UsageError
+from physbench.support.errors import UsageError
 from physbench.world.scene import Scene
 
 FOUR = ("collisions/head-on-v1", "falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")

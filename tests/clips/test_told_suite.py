@@ -13,12 +13,11 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.conditioning import SuiteAsked
 from physbench.clips.export import check_export, export
 from physbench.clips.generate import make_clip, make_scene, render_spec
-from physbench.clips.suite import find_suite
-from physbench.clips.told_suite import TOLD_SUFFIX, check_told, chosen_suite, told_suite, untold_rows
-from physbench.errors import UsageError
-from physbench.results.build_result import _whole
-from physbench.results.sentences import note
+from physbench.clips.suite import TOLD_SUFFIX, check_told, chosen_suite, find_suite, told_suite, untold_rows
+from physbench.result.build import _whole
+from physbench.result.sentences import note
 from physbench.run.options import Options
+from physbench.support.errors import UsageError
 from physbench.world.scene import RenderSpec
 
 ROW = Row("falling/drop-bounce-v1", "test", 0)

@@ -26,11 +26,10 @@ from physbench.cli.main import run
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
 from physbench.clips.suite import Suite, find_suite
-from physbench.data import dataset_export, dataset_plan, hdf5_export, parquet_export
-from physbench.data.dataset_export import DATASET_FORMATS, export_dataset
-from physbench.data.dataset_plan import DatasetPlan, plan_dataset
-from physbench.data.dataset_tables import STATE_NAMES, actions_of
-from physbench.errors import UsageError
+from physbench.data import export, formats, tables
+from physbench.data.export import DATASET_FORMATS, export_dataset
+from physbench.data.tables import STATE_NAMES, DatasetPlan, actions_of, plan_dataset
+from physbench.support.errors import UsageError
 from physbench.world.scene import RenderSpec
 
 TASKS = "falling/projectile,collisions/head-on-push"
@@ -233,7 +232,7 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes(
     export_dataset(plan, tmp_path / "whole")
     whole = contents(tmp_path / "whole")
     made: list[int] = []
-    clip = dataset_export._clip
+    clip = export._clip
 
     def stopping(part: Any, place: Any) -> Clip:
         if place.index == 3 and 3 not in made:
@@ -241,7 +240,7 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
         return clip(part, place)
 
-    monkeypatch.setattr(dataset_export, "_clip", stopping)
+    monkeypatch.setattr(export, "_clip", stopping)
     with pytest.raises(KeyboardInterrupt):
         export_dataset(plan, tmp_path / "cut")
     assert not json.loads((tmp_path / "cut/dataset.json").read_text())["complete"]
@@ -291,7 +290,7 @@ def test_a_folder_holds_one_export(tmp_path: Path, planned: Callable[..., Datase
 
 def test_two_processes_do_not_write_into_one_folder(tmp_path: Path, planned: Callable[..., DatasetPlan]) -> None:
     with (
-        dataset_export._alone(tmp_path),
+        export._alone(tmp_path),
         pytest.raises(UsageError, match="another process is writing"),
     ):
         export_dataset(planned("parquet+video"), tmp_path)
@@ -301,7 +300,7 @@ def test_an_export_that_another_process_wrote_meanwhile_is_not_overwritten(
     tmp_path: Path, planned: Callable[..., DatasetPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two begin in the same instant in an empty folder; the first has ended when the second takes the lock."""
-    plan, take, begun = planned("parquet+video"), dataset_export.locked_file, []
+    plan, take, begun = planned("parquet+video"), export.locked_file, []
 
     def second(path: Path) -> int:
         if not begun:
@@ -309,7 +308,7 @@ def test_an_export_that_another_process_wrote_meanwhile_is_not_overwritten(
             export_dataset(planned("parquet+video", video="h264"), tmp_path)
         return take(path)
 
-    monkeypatch.setattr(dataset_export, "locked_file", second)
+    monkeypatch.setattr(export, "locked_file", second)
     with pytest.raises(UsageError, match="holds another export"):
         export_dataset(plan, tmp_path)
     assert "lossy" in (tmp_path / "README.md").read_text()
@@ -385,7 +384,7 @@ def test_the_command_writes_and_continues(
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(parquet_export, "encode", full)
+        patch.setattr(formats, "encode", full)
         assert run(words) == 1
     assert "The disk is full" in capsys.readouterr().err
     assert run(words) == 0
@@ -434,7 +433,7 @@ def test_what_models_are_judged_on_is_exported_only_when_asked_for(
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, suite: Suite) -> None:
-    monkeypatch.setattr(dataset_plan, "find_spec", lambda name: None)
+    monkeypatch.setattr(tables, "find_spec", lambda name: None)
     for name, library in LIBRARY.items():
         with pytest.raises(UsageError, match=rf"{library}: pip install 'physbench\[export\]'"):
             plan_dataset(suite, SPEC, name)
@@ -470,7 +469,7 @@ def test_a_disk_without_room_for_the_file_is_reported_before_it_is_written(
 ) -> None:
     plan = planned("hdf5")
     with monkeypatch.context() as patch:
-        patch.setattr(hdf5_export.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+        patch.setattr(formats.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
         with pytest.raises(OSError, match=r"No space left on device.*clips\.h5"):
             export_dataset(plan, tmp_path)
     assert export_dataset(plan, tmp_path).made == 0  # what there was room for is kept

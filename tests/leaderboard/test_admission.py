@@ -9,14 +9,14 @@ import pytest
 from tiny_board import QUICK, TINY_ARGS, TINY_TARGET
 
 from physbench.cli.main import run as cli
-from physbench.errors import UsageError
-from physbench.leaderboard.admission import NotAdmittedError, admit
 from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.eligibility import of_claim, of_result
-from physbench.leaderboard.entry import entries
+from physbench.leaderboard.entries import entries
 from physbench.leaderboard.fresh_rollouts import ModelToRun
 from physbench.leaderboard.site import build
-from physbench.storage.run_folder import RunFolder
+from physbench.leaderboard.verify import NotAdmittedError, admit
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("plain_reports")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from tiny_board import with_changed_document
 
-from physbench.errors import UsageError
 from physbench.leaderboard.check_tables import check_clips
 from physbench.leaderboard.claim import read_claim
-from physbench.storage.run_folder import RunFolder
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 
 Change = Callable[[dict], None]
 

@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 from core_tables import MakeRun
 
-from physbench.leaderboard.entry import add
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
+from physbench.leaderboard.entries import add
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "board"

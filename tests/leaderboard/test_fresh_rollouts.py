@@ -16,14 +16,14 @@ from truth_readers import REMEMBERS, STORE_READER
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
-from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim, read_claim
 from physbench.leaderboard.fresh_rollouts import Answers, ModelToRun, check_model, check_ready
 from physbench.leaderboard.submit import commit
 from physbench.leaderboard.verify import verified
-from physbench.rollouts.rollout_store import frames_hash, load_rollout
+from physbench.rollout.store import frames_hash, load_rollout
 from physbench.run.options import Options
-from physbench.storage.run_folder import RunFolder
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 
 READER_CARD = replace(TINY_CARD, name="reader")
 

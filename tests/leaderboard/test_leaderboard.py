@@ -18,8 +18,7 @@ from tiny_board import without_reports
 
 from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
-from physbench.errors import UsageError
-from physbench.leaderboard.entry import Entry, add, entries
+from physbench.leaderboard.entries import Entry, add, entries
 from physbench.leaderboard.ranking import ResampledSkill, kinds_of, rank, resampled_skill
 from physbench.leaderboard.site import (
     RankedTable,
@@ -31,12 +30,12 @@ from physbench.leaderboard.site import (
     unseen_kinds_of,
 )
 from physbench.leaderboard.submission import Submission, short_count
-from physbench.results.bootstrap import resample
-from physbench.results.skill import Stratum
-from physbench.scoring.scorer_protocol import AXES
-from physbench.storage.atomic_write import write_json, write_packed
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_packed, read_sealed_json, write_sealed_json
+from physbench.result.bootstrap import resample
+from physbench.result.skill import Stratum
+from physbench.score.protocol import AXES
+from physbench.support.errors import UsageError
+from physbench.support.files import read_packed, read_sealed_json, write_json, write_packed, write_sealed_json
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
 pytestmark = pytest.mark.usefixtures("plain_reports")
@@ -183,7 +182,7 @@ def test_an_entry_is_replaced_as_a_whole_or_not_at_all(
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("physbench.leaderboard.entry.write_sealed_json", full)
+        patch.setattr("physbench.leaderboard.entries.write_sealed_json", full)
         with pytest.raises(OSError, match="No space"):
             add(run, board, resamples=FEW, replace=True)
     assert {path.name: path.read_bytes() for path in entry.path.iterdir()} == before

@@ -11,19 +11,19 @@ import pytest
 from core_tables import MakeRun
 from tiny_board import QUICK, make_tiny_run, tiny_core, with_changed_document
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
-from physbench.clips.packed_clips import PackedClips, pack_clips
+from physbench.clips.packed import PackedClips, pack_clips
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import Suite
-from physbench.errors import UsageError
 from physbench.leaderboard.eligibility import Candidate, board_suite, refuse_ineligible
-from physbench.leaderboard.entry import add, entries
-from physbench.leaderboard.look_differences import look_differences
+from physbench.leaderboard.entries import add, entries
+from physbench.leaderboard.ranking import look_differences
 from physbench.leaderboard.site import RankedTable, build, ranked_entries
 from physbench.leaderboard.verify import verified
-from physbench.results.run_comparison import compare
-from physbench.storage.run_folder import RunFolder
+from physbench.models.protocol import ModelCard
+from physbench.result.compare import compare
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN, RenderSpec
 
 pytestmark = pytest.mark.usefixtures("plain_reports")

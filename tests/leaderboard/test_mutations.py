@@ -23,19 +23,18 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from tiny_board import FEW_DRAWS, QUICK, TINY_ROWS
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.errors import PhysbenchError
-from physbench.leaderboard.check_documents import first_difference
-from physbench.leaderboard.table_differences import compare_tables
+from physbench.leaderboard.check_tables import compare_tables, first_difference
 from physbench.leaderboard.verify import verified
-from physbench.results.build_result import build_result
-from physbench.results.read_run import REFERENCE_MODELS, read_scores
-from physbench.results.schema import read_result
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks_file import load_tracks, save_tracks
+from physbench.models.protocol import ModelCard
+from physbench.result.build import build_result
+from physbench.result.document import read_result
+from physbench.result.read import REFERENCE_MODELS, read_scores
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import load_tracks, save_tracks
 
 SOURCES = ("model", "truth", "freeze", "constant-velocity")
 FIGURES = (

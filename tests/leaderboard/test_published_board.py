@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from physbench.clips.suite import find_suite
-from physbench.leaderboard.entry import PACKED_FILES, present
+from physbench.leaderboard.entries import PACKED_FILES, present
 from physbench.leaderboard.site import build
 
 ROOT = Path(__file__).parents[2]

@@ -9,24 +9,24 @@ from pathlib import Path
 import pytest
 from tiny_board import QUICK, with_changed_document
 
-from physbench.errors import UsageError
-from physbench.leaderboard.admission import NotAdmittedError, admit, challenge
-from physbench.leaderboard.board_lock import changing
+from physbench.leaderboard.check_tables import Verification, failed
 from physbench.leaderboard.commitment import (
     Commitment,
     CommittedRollout,
+    Round,
     challenge_file,
+    changing,
     issue_challenge,
     read_document,
+    round_file,
 )
 from physbench.leaderboard.eligibility import of_result
-from physbench.leaderboard.entry import entries
-from physbench.leaderboard.rounds import Round, round_file
+from physbench.leaderboard.entries import entries
 from physbench.leaderboard.submit import commit, reveal
-from physbench.leaderboard.verdicts import Verification, failed
-from physbench.leaderboard.verify import Checked, verified
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
+from physbench.leaderboard.verify import Checked, NotAdmittedError, admit, challenge, verified
+from physbench.support.errors import UsageError
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("plain_reports")
 
@@ -102,7 +102,7 @@ def test_what_the_board_does_not_rank_gets_no_challenge(
     entry = admit(tiny_copy.path, board, replace(QUICK, rescore=False), diagnosis=False)
     first, one = committed(tiny_copy, tmp_path, "1.zip", "2026-11-20")
     others = (replace(of_result(entry.result), states=True),)
-    monkeypatch.setattr("physbench.leaderboard.admission.candidates", lambda board: others)
+    monkeypatch.setattr("physbench.leaderboard.verify.candidates", lambda board: others)
     with pytest.raises(UsageError, match="states"):
         challenge(first, board, "A. Author")
     assert not challenge_file(board, one.id).exists()

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from physbench.clips.suite import FRESH_SEEDS, find_suite
-from physbench.errors import UsageError
-from physbench.leaderboard.secret_draw import SecretDraw
+from physbench.leaderboard.fresh_rollouts import SecretDraw
+from physbench.support.errors import UsageError
 
 CORE = find_suite("core")
 

@@ -13,15 +13,14 @@ import pytest
 from tiny_board import TINY_CARD, TINY_ROWS
 
 from physbench.clips.clip import Clip
-from physbench.clips.encode import FFV1, H264_RGB_FAST, Codec, encode
 from physbench.clips.store import ClipStore
-from physbench.errors import UsageError
-from physbench.leaderboard import sent_tracks
-from physbench.leaderboard.sent_tracks import read_sent_tracks, read_sent_video, track_difference
-from physbench.rollouts.video import write_video
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks
-from physbench.tracks.tracks_file import save_tracks
+from physbench.clips.video import FFV1, H264_RGB_FAST, Codec, encode
+from physbench.leaderboard import rescoring
+from physbench.leaderboard.rescoring import read_sent_tracks, read_sent_video, track_difference
+from physbench.rollout.store import write_video
+from physbench.support.errors import UsageError
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks, save_tracks
 
 CONTEXT = 8
 
@@ -75,7 +74,7 @@ def test_tracks_of_something_else_are_named(
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("position.npy", bytes(40_000_000))
-    monkeypatch.setattr(sent_tracks, "load_tracks", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr(rescoring, "load_tracks", lambda path: pytest.fail("it was read"))
     with pytest.raises(UsageError, match="holds 38 MB, more than tracks have"):
         read_sent_tracks(tmp_path / "a.npz", clip, CONTEXT)
 

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from physbench.leaderboard import skill_gaps
-from physbench.leaderboard.skill_gaps import REFUSED_BELOW, clip_skills, paired_gap, unpaired_gap
+from physbench.leaderboard import fresh_rollouts
+from physbench.leaderboard.fresh_rollouts import REFUSED_BELOW, clip_skills, paired_gap, unpaired_gap
 
 TASKS = 10
 
 
 @pytest.fixture(autouse=True)
 def _fewer_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(skill_gaps, "PERMUTATIONS", 1000)
+    monkeypatch.setattr(fresh_rollouts, "PERMUTATIONS", 1000)
 
 
 def sets(rng: np.random.Generator, gap: float, stored: int = 16, fresh: int = 2) -> tuple[np.ndarray, ...]:

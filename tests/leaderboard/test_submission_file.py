@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from physbench.errors import UsageError
-from physbench.leaderboard import submission_file
-from physbench.leaderboard.submission_file import opened_submission, write_archive
+from physbench.leaderboard import submission
+from physbench.leaderboard.submission import opened_submission, write_archive
+from physbench.support.errors import UsageError
 
 
 def test_what_is_written_is_read_again_and_depends_on_content_alone(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def twice(archive: zipfile.ZipFile) -> None:
 def test_hostile_archives_are_refused_before_they_are_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: Callable[[zipfile.ZipFile], None], said: str
 ) -> None:
-    monkeypatch.setattr(submission_file, "MOST_SENT_BYTES", 10_000_000)
+    monkeypatch.setattr(submission, "MOST_SENT_BYTES", 10_000_000)
     path = tmp_path / "s.zip"
     with zipfile.ZipFile(path, "w") as archive:
         fill(archive)

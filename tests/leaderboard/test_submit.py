@@ -13,16 +13,14 @@ import pytest
 from tiny_board import QUICK, TINY_ROWS, with_changed_document
 
 from physbench.cli.main import run as cli
-from physbench.errors import UsageError
-from physbench.leaderboard.admission import NotAdmittedError, admit, challenge
 from physbench.leaderboard.commitment import Commitment, CommittedRollout, chosen_rollouts
-from physbench.leaderboard.submission_file import opened_submission, write_archive
+from physbench.leaderboard.submission import opened_submission, write_archive
 from physbench.leaderboard.submit import commit, reveal
-from physbench.leaderboard.verify import verified
-from physbench.rollouts.rollout_store import frames_hash
-from physbench.rollouts.video import read_video, write_video
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
+from physbench.leaderboard.verify import NotAdmittedError, admit, challenge, verified
+from physbench.rollout.store import frames_hash, read_video, write_video
+from physbench.support.errors import UsageError
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
 
 QUICKER = replace(QUICK, rescore=False)
 

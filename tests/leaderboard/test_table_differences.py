@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from physbench.leaderboard.table_differences import compare_tables
+from physbench.leaderboard.check_tables import compare_tables
 
 BASE = {"task": "f/a", "split": "test", "seed": 0, "unit": "1", "status": "ok", "reason": ""}
 

@@ -16,15 +16,14 @@ from tiny_board import FEW_DRAWS, QUICK, TINY_ROWS, with_changed_document
 
 from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
-from physbench.errors import UsageError
-from physbench.leaderboard.admission import NotAdmittedError, admit
-from physbench.leaderboard.submission_file import write_archive
-from physbench.leaderboard.verify import verified
-from physbench.results.build_result import build_result
-from physbench.rollouts.rollout_store import has_rollout, load_rollout
-from physbench.storage.atomic_write import write_json
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks_file import load_tracks, save_tracks
+from physbench.leaderboard.submission import write_archive
+from physbench.leaderboard.verify import NotAdmittedError, admit, verified
+from physbench.result.build import build_result
+from physbench.rollout.store import has_rollout, load_rollout
+from physbench.support.errors import UsageError
+from physbench.support.files import write_json
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import load_tracks, save_tracks
 
 SECONDS = replace(QUICK, rescore=False)
 Tables = dict[str, pd.DataFrame]

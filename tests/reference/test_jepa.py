@@ -9,16 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import SurpriseModel
-from physbench.adapters.surprise_card import SurpriseCard
-from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
-from physbench.adapters.untrained_copy import make_untrained
-from physbench.errors import ModelError
-from physbench.reference import jepa_training, training_loop
+from physbench.models.checkpoints import read_checkpoint, save_checkpoint
+from physbench.models.load_model import load_model
+from physbench.models.networks import make_untrained
+from physbench.models.protocol import SurpriseCard, SurpriseModel
+from physbench.reference import jepa, training_loop
 from physbench.reference.jepa import LEAST_SCALE, LOG_ERRORS, JepaModel, architecture
 from physbench.reference.train import learn
 from physbench.reference.training_loop import generator
+from physbench.support.errors import ModelError
 
 CPU = torch.device("cpu")
 TINY = {**architecture.config(), "width": 4, "latent": 6, "hidden": 8}
@@ -27,7 +26,7 @@ TINY = {**architecture.config(), "width": 4, "latent": 6, "hidden": 8}
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LATENT_BATCH": 4, "LATENT_FRAMES": 8, "MOTION_BATCH": 4, "MOTION_FRAMES": 12}.items():
-        monkeypatch.setattr(jepa_training, name, value)
+        monkeypatch.setattr(jepa, name, value)
 
 
 def tiny_model(seed: int = 0) -> JepaModel:
@@ -69,7 +68,7 @@ def test_all_stages_lower_their_loss_and_the_latents_do_not_collapse(toys, tmp_p
         assert float(stage.loss(0.0, generator("same")).detach()) < before, stage.name
         assert "error " in stage.describe()
     video = toys.frames(0)[None, :24].float() / 255
-    spread, _ = jepa_training.spread_over_time(net.encode(video), jepa_training.moving_cells(video))
+    spread, _ = jepa.spread_over_time(net.encode(video), jepa.moving_cells(video))
     assert float(spread.detach().mean()) > 0.3, "before training it is 0.01"
 
 
@@ -96,12 +95,12 @@ def test_a_resumed_training_ends_with_the_same_weights(toys, tmp_path: Path, mon
 def test_only_moving_cells_count_for_the_spread() -> None:
     video = torch.full((1, 4, 3, 64, 64), 0.5)
     video[0, 2, :, 9, 17] = 1.0
-    moving = jepa_training.moving_cells(video)
+    moving = jepa.moving_cells(video)
     assert moving.nonzero().tolist() == [[0, 1, 2]]
     latents = torch.zeros(1, 4, 2, 8, 8)
     latents[0, :, 0, 1, 2] = torch.tensor([1.0, -1.0, 1.0, -1.0])
     latents[0, :, 1, 5, 5] = 7.0
-    spread, covariance = jepa_training.spread_over_time(latents, moving)
+    spread, covariance = jepa.spread_over_time(latents, moving)
     assert torch.allclose(spread, torch.tensor([1.0, 0.0]), atol=2e-3)
     assert torch.allclose(covariance, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from physbench.adapters.model_protocol import FrameModel
-from physbench.reference import jepa_frames, latent_bank
+from physbench.models.protocol import FrameModel
+from physbench.reference import jepa_frames, latent_model
+from physbench.reference.jepa import moving_cells, spread_over_time
 from physbench.reference.jepa_frames import JepaAutoencoder, WindowPool, architecture, spread_over_clips
-from physbench.reference.jepa_training import moving_cells, spread_over_time
 from physbench.reference.simple import ConvDynamics
 from physbench.reference.training_loop import run_stages
 
@@ -29,7 +29,7 @@ def same(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> bool:
 
 
 def test_each_stage_trains_its_own_part(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(jepa_frames, "POOL_WINDOWS", 48)
     monkeypatch.setattr(jepa_frames, "LATENT_RATE", 1e-2)
     monkeypatch.setattr(jepa_frames, "LATENT_BATCH", 4)
@@ -96,5 +96,5 @@ def test_windows_are_whole_films_of_one_colour_order(toys) -> None:  # type: ign
     known = pool.windows.float() / 255
     found = torch.cat([known, known.flip(-1)])
     for each in video:
-        orders = [each[:, order] for order in latent_bank.PERMUTATIONS]
+        orders = [each[:, order] for order in latent_model.PERMUTATIONS]
         assert any(torch.equal(film, order) for film in found for order in orders)

@@ -8,18 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.errors import ModelError
-from physbench.plugins import entry_points
-from physbench.reference import latent_bank, latent_model, training_loop
+from physbench.reference import latent_model, training_loop
 from physbench.reference.architecture import continued
 from physbench.reference.autoencoders import FlatAutoencoder, SpatialAutoencoder, fsq, picture_loss
-from physbench.reference.latent_bank import FramePool, LatentBank
-from physbench.reference.latent_model import cell_weights, clip_noise, weighted_error
+from physbench.reference.latent_model import FramePool, LatentBank, cell_weights, clip_noise, weighted_error
 from physbench.reference.layers import unshuffle
 from physbench.reference.simple import architecture
-from physbench.reference.train import learn
+from physbench.reference.train import CURVE_FILE, ValidationCurve, learn
 from physbench.reference.training_loop import generator
-from physbench.reference.validation_curve import CURVE_FILE, ValidationCurve
+from physbench.support import plugins
+from physbench.support.errors import ModelError
 
 LEVELS = (8, 5, 5, 5)
 TINY = {**architecture.defaults, "pictures": 8, "width": 8, "blocks": 1, "memory": 4, "unrolled": 4}
@@ -28,7 +26,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(latent_model, "PICTURE_BATCH", 16)
     monkeypatch.setattr(latent_model, "SAVED_EVERY", 4)
     monkeypatch.setattr(latent_model, "PICTURE_SHARE", 0.5)
@@ -171,7 +169,7 @@ def test_noise_of_a_clip_does_not_depend_on_the_batch() -> None:
 @pytest.mark.parametrize("name", ["simple", "rssm", "diffusion", "video-dit", "vae-mdn-rnn", "jepa-frames", "token-ar"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_frames_of_any_type_are_taken(name: str, dtype: torch.dtype, toys) -> None:  # type: ignore[no-untyped-def]
-    kind = entry_points.load("physbench.architectures", name)
+    kind = plugins.load("physbench.architectures", name)
     net = kind.net(kind.config())
     model = kind.load(net.state_dict(), kind.config(), kind.card(kind.config()), CPU, dtype)
     context = (toys.frames(0)[None, :8].float() / 255).to(dtype)
@@ -189,7 +187,7 @@ def test_frames_of_any_type_are_taken(name: str, dtype: torch.dtype, toys) -> No
 )
 def test_numbers_that_make_no_network_are_refused(name: str, change: dict[str, int], words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        entry_points.load("physbench.architectures", name).build(change)
+        plugins.load("physbench.architectures", name).build(change)
 
 
 def test_moments_are_laid_out_as_the_weights_are(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -8,18 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from physbench.reference.initial_state import estimate_initial_state, simulate_frames
-from physbench.reference.learned_dynamics import (
+from physbench.reference.objects_dynamics import (
     CLAMP_SLACK,
     CONTRAST_KINDS,
     Dynamics,
     SceneParameters,
+    estimate_initial_state,
     exact_share,
     scene_layout,
+    simulate_frames,
 )
-from physbench.reference.shapes import REACH_DIRECTIONS
-from physbench.reference.slots import Slots
-from physbench.reference.surfaces import FAR, MAX_POINTS, SURFACE_COLUMNS
+from physbench.reference.objects_slots import FAR, MAX_POINTS, REACH_DIRECTIONS, SURFACE_COLUMNS, Slots
 
 PULL = 0.545  # px / frame^2
 

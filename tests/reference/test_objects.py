@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.adapters.model_protocol import FrameModel
-from physbench.reference.initial_state import simulate_frames
-from physbench.reference.motion_training import scene_parameters
+from physbench.models.protocol import FrameModel
 from physbench.reference.objects import ObjectsModel, ObjectsNet, architecture
-from physbench.reference.slots import pushes_by_object, read_slots
+from physbench.reference.objects_dynamics import scene_parameters, simulate_frames
+from physbench.reference.objects_slots import pushes_by_object, read_slots
 from physbench.reference.training_loop import TrainingStage, generator, run_stages
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy import stats
 
-from physbench.adapters.model_protocol import FrameModel
-from physbench.reference import latent_bank, latent_model, rssm
+from physbench.models.protocol import FrameModel
+from physbench.reference import latent_model, rssm
 from physbench.reference.rssm import FREE_NATS, RssmDynamics, architecture, balanced, divergence, mixed, one_hot
 from physbench.reference.training_loop import generator, run_stages
 
@@ -56,7 +56,7 @@ def test_draws_have_the_probabilities_and_pass_gradients() -> None:
 
 
 def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(latent_model, "PICTURE_BATCH", 16)
     monkeypatch.setattr(latent_model, "PICTURE_SHARE", 0.25)
     monkeypatch.setattr(latent_model, "GROWS_AT", (2.0,))

@@ -8,18 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.reference.backdrop import MovingScreen, estimate_background, fill_holes
-from physbench.reference.drawing import Painter, cut_out_objects, draw_moving_screen
-from physbench.reference.shapes import (
+from physbench.reference.objects import Painter, cut_out_objects, draw_moving_screen
+from physbench.reference.objects_slots import (
+    FAR,
     REACH_DIRECTIONS,
+    MovingScreen,
     cut_images,
+    distance_to_hiding,
+    estimate_background,
+    fill_holes,
+    outline,
     reach_and_roundness,
     reach_towards,
+    read_slots,
     rim_shading,
     shift_images,
 )
-from physbench.reference.slots import distance_to_hiding, read_slots
-from physbench.reference.surfaces import FAR, outline
 
 RED = torch.tensor([0.9, 0.1, 0.1])
 

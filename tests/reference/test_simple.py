@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from physbench.adapters.model_protocol import FrameModel
-from physbench.reference import latent_bank, latent_model
+from physbench.models.protocol import FrameModel
+from physbench.reference import latent_model
 from physbench.reference.simple import AHEAD, SEEN, ConvDynamics, SimpleModel, architecture
 from physbench.reference.training_loop import generator, run_stages
 
@@ -25,7 +25,7 @@ def tiny_model() -> SimpleModel:
 
 
 def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(latent_model, "PICTURE_SHARE", 1.0)
     monkeypatch.setattr(ConvDynamics, "batch", 16)
     torch.manual_seed(0)

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from physbench import BODY_COLUMNS, STATIC_COLUMNS, StateCard
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import StateModel
-from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
-from physbench.adapters.untrained_copy import make_untrained
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frame_times, make_scene
+from physbench.models.checkpoints import read_checkpoint, save_checkpoint
+from physbench.models.load_model import load_model
+from physbench.models.networks import make_untrained
+from physbench.models.protocol import StateModel
 from physbench.reference import states_graph, states_training, states_transformer
 from physbench.reference.states_graph import StateGraph
 from physbench.reference.states_training import (
@@ -35,8 +35,8 @@ from physbench.reference.states_training import (
 )
 from physbench.reference.train import learn
 from physbench.reference.training_loop import generator
-from physbench.rollouts.state_inputs import state_inputs
-from physbench.world.stepping import simulate
+from physbench.rollout.states import state_inputs
+from physbench.world.bullet import simulate
 
 CPU = torch.device("cpu")
 GRAPH, TRANSFORMER = states_graph.architecture, states_transformer.architecture
@@ -413,11 +413,11 @@ def test_a_checkpoint_gives_the_model_back_with_its_card(
 ) -> None:
     from importlib.metadata import EntryPoint
 
-    from physbench.plugins import entry_points
+    from physbench.support import plugins
 
-    true, group = entry_points.entries, "physbench.architectures"
+    true, group = plugins.entries, "physbench.architectures"
     own = {kind.name: EntryPoint(kind.name, f"{type(kind).__module__}:architecture", group)}
-    monkeypatch.setattr(entry_points, "entries", lambda asked: {**true(asked), **(own if asked == group else {})})
+    monkeypatch.setattr(plugins, "entries", lambda asked: {**true(asked), **(own if asked == group else {})})
     model, path = tiny_model(kind), tmp_path / "model.safetensors"
     config = tiny_config(kind)
     save_checkpoint(

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.adapters.model_protocol import FrameModel
-from physbench.reference import latent_bank
+from physbench.models.protocol import FrameModel
+from physbench.reference import latent_model
 from physbench.reference.latent_model import LatentModel
 from physbench.reference.token_ar import GROUPS, TokenTransformer, architecture
 from physbench.reference.training_loop import generator, run_stages
@@ -49,7 +49,7 @@ def generators(count: int) -> list[torch.Generator]:
 
 
 def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(TokenTransformer, "batch", 2)
     torch.manual_seed(0)
     net = architecture.net(TINY)

@@ -13,17 +13,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.adapters.checkpoints import shipped_checkpoints
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import ModelCard
-from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
 from physbench.data.episodes import training_rows
-from physbench.errors import ModelError, UsageError
-from physbench.plugins import entry_points
-from physbench.plugins.entry_points import entries
+from physbench.models.checkpoints import read_checkpoint, save_checkpoint, shipped_checkpoints
+from physbench.models.load_model import load_model
+from physbench.models.protocol import ModelCard
 from physbench.reference import objects, objects_training, training_loop
 from physbench.reference.train import learn, pick_device, prepare_folder, train
 from physbench.reference.training_loop import generator
+from physbench.support import plugins
+from physbench.support.errors import ModelError, UsageError
+from physbench.support.plugins import entries
 
 SMALL = {
     "POOL_SIZE": 32,
@@ -144,7 +143,7 @@ def test_only_the_train_split_is_learned_from() -> None:
     assert len(rows) == 252
 
 
-ARCHITECTURES = [entry_points.load("physbench.architectures", name) for name in entries("physbench.architectures")]
+ARCHITECTURES = [plugins.load("physbench.architectures", name) for name in entries("physbench.architectures")]
 FRAMES = [each for each in ARCHITECTURES if type(each.card(each.config())) is ModelCard]
 
 
@@ -202,7 +201,7 @@ def test_tensors_that_do_not_fit_are_named() -> None:
     [({}, {"fps": 30}, "fps 30, its configuration 15"), ({"widht": 3}, {}, "no 'widht'. Did you mean width")],
 )
 def test_a_card_and_a_configuration_that_contradict_are_refused(config, change, words, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    architecture = entry_points.load("physbench.architectures", "simple")
+    architecture = plugins.load("physbench.architectures", "simple")
     whole = architecture.config()
     card = dataclasses.replace(architecture.card(whole), **change)
     tensors = architecture.net(whole).state_dict()

@@ -10,8 +10,8 @@ import pytest
 import torch
 from scipy import stats
 
-from physbench.adapters.model_protocol import FrameModel
-from physbench.reference import latent_bank, latent_model, vae_mdn_rnn
+from physbench.models.protocol import FrameModel
+from physbench.reference import latent_model, vae_mdn_rnn
 from physbench.reference.latent_model import LatentArchitecture
 from physbench.reference.training_loop import generator, run_stages
 from physbench.reference.vae_mdn_rnn import architecture, mixture_nll, mixture_sample, spatial
@@ -61,7 +61,7 @@ def test_samples_have_the_moments_of_the_mixture() -> None:
 
 @BOTH
 def test_it_learns(kind, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(latent_model, "PICTURE_BATCH", 16)
     monkeypatch.setattr(latent_model, "PICTURE_SHARE", 0.25)
     monkeypatch.setattr(kind.dynamics_class, "batch", 4)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.adapters.model_protocol import FrameModel
-from physbench.reference import latent_bank, latent_model
+from physbench.models.protocol import FrameModel
+from physbench.reference import latent_model
 from physbench.reference.training_loop import generator, run_stages
 from physbench.reference.video_dit import VideoDiT, architecture, patches, pictures, shifted
 
@@ -30,7 +30,7 @@ def generators(count: int) -> list[torch.Generator]:
 
 
 def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(latent_bank, "POOL_FRAMES", 96)
+    monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(VideoDiT, "batch", 16)
     torch.manual_seed(0)
     net = architecture.net(TINY)

@@ -13,7 +13,7 @@ from interruptions import Ask, session
 from quick_runs import quick_finish
 
 from physbench.cli.main import run
-from physbench.storage.run_folder import RunFolder
+from physbench.support.run_folder import RunFolder
 
 # Four tasks of which 32 simulations of a clip take less than half a second: billiards take four.
 QUICK_TASKS = "falling/projectile*,falling/drop-bounce*,collisions/head-on-v1,collisions/wall-bounce*"
@@ -25,7 +25,7 @@ TOY = """\
 import os, signal, time
 from pathlib import Path
 import torch
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 class Toy:
     card = ModelCard("toy", (64, 64), 5, 4, max_horizon=14, stochastic=True)
@@ -52,7 +52,7 @@ def factory(*, device, dtype, **arguments):
 
 BROKEN = """\
 import torch
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 class Broken:
     card = ModelCard("broken", (64, 64), 15, 4)

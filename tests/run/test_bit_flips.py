@@ -21,25 +21,20 @@ import pytest
 from full_counts import SEED, asked, repeatable
 
 from physbench.baselines.memory.recorded_motion import read_motions, record_motion, write_motions
-from physbench.clips.archive import CorruptError, StaleError, unpack
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.clips.store import ClipStore
-from physbench.errors import PhysbenchError
-from physbench.results.implied_worlds import read_diagnosis, write_diagnosis
-from physbench.results.read_run import read_manifest, read_scores, rows_of, spec_of
-from physbench.results.schema import read_result
-from physbench.results.schema_parts import ImpliedWorldResult
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import load_rollout, store_rollout
-from physbench.run.score_shards import read_part
-from physbench.scoring.predictability import _stored
+from physbench.clips.store import ClipStore, CorruptError, StaleError, unpack
+from physbench.result.document import ImpliedWorldResult, read_result
+from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
+from physbench.result.read import read_manifest, read_scores, rows_of, spec_of
+from physbench.rollout.store import Rollout, load_rollout, store_rollout
+from physbench.run.parts import read_part
+from physbench.score.predictability import _stored
 from physbench.shadowing.trace import load_trace
-from physbench.storage.cache_entry import cached
-from physbench.storage.run_contents import CONTENTS, contents_of, other_contents
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import DamagedFileError, read_sealed, write_sealed_json
-from physbench.tracks.tracks_file import load_tracks
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import DamagedFileError, cached, read_sealed, write_sealed_json
+from physbench.support.run_folder import CONTENTS, RunFolder, contents_of, other_contents
+from physbench.track.tracks import load_tracks
 
 SAID = object()  # the damage is named, or the file is made again, which is said
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from interruptions import Ask, Fault, can_mount, goes_on, in_own_mounts, is_whole, read_only, session
 
-from physbench.results.read_run import read_manifest
-from physbench.rollouts.rollout_store import load_rollout
-from physbench.storage.run_folder import RunFolder
+from physbench.result.read import read_manifest
+from physbench.rollout.store import load_rollout
+from physbench.support.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 WORKER_FILES = r"/(parts|tracks|traces)/"

@@ -13,11 +13,12 @@ import pytest
 from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.progress import Progress
-from physbench.run import clip_preparation, pipeline
-from physbench.run.clip_preparation import CLIPS_BEFORE_REFERENCES, ClipPreparation
-from physbench.run.worker_jobs import Jobs
-from physbench.worker_pool import WorkerPool
+from physbench.run import clips as clip_preparation
+from physbench.run import pipeline
+from physbench.run.clips import CLIPS_BEFORE_REFERENCES, ClipPreparation
+from physbench.run.jobs import Jobs
+from physbench.support.processes import WorkerPool
+from physbench.support.progress import Progress
 
 ROWS = tuple(Row("falling/incline-v1", "test", seed) for seed in range(20))
 

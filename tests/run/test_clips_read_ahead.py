@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from physbench.clips.clip import Row
-from physbench.errors import UsageError
-from physbench.run.clips_read_ahead import ClipsReadAhead
+from physbench.run.jobs import ClipsReadAhead
+from physbench.support.errors import UsageError
 
 ROWS = [Row("falling/projectile-v1", "test", seed) for seed in range(6)]
 

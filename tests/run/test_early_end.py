@@ -16,20 +16,18 @@ from quick_runs import quick_finish
 
 from physbench.cli.main import run
 from physbench.clips.suite import Suite, find_suite
-from physbench.errors import UsageError
 from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.eligibility import of_result, refuse_ineligible
-from physbench.results import stop_rule
-from physbench.results.read_run import read_manifest
-from physbench.results.run_comparison import compare
-from physbench.results.run_listing import find_runs
-from physbench.results.schema import read_result
-from physbench.results.stop_rule import SkillAtLook
-from physbench.run import fresh_seeds, rollout_keeping, run_state
-from physbench.run.budget import parse_budget
-from physbench.run.options import Options
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.result import stop_rule
+from physbench.result.compare import compare
+from physbench.result.document import read_result
+from physbench.result.read import find_runs, read_manifest
+from physbench.result.stop_rule import SkillAtLook
+from physbench.run import manifest, rollouts, state
+from physbench.run.options import Options, parse_budget
+from physbench.support.errors import UsageError
+from physbench.support.files import read_sealed_json
+from physbench.support.run_folder import RunFolder
 
 Words = Callable[..., tuple[str, ...]]
 
@@ -87,7 +85,7 @@ def ended_run(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> E
     """
     folder, out, err = RunFolder(tmp_path_factory.mktemp("ended") / "run"), io.StringIO(), io.StringIO()
 
-    keep, batches = rollout_keeping.RolloutKeeping.kept, []
+    keep, batches = rollouts.RolloutKeeping.kept, []
 
     def kept(*arguments: Any) -> Any:
         batches.append(arguments)
@@ -97,8 +95,8 @@ def ended_run(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> E
         return bool(budget) and bool(batches)
 
     with quick_finish() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(run_state, "is_spent", is_spent)
-        patch.setattr(rollout_keeping.RolloutKeeping, "kept", kept)
+        patch.setattr(state, "is_spent", is_spent)
+        patch.setattr(rollouts.RolloutKeeping, "kept", kept)
         assert run(stage_words("eval", folder.path, "--budget", "2h")) == 0
     return Ended(folder, out.getvalue(), err.getvalue())
 
@@ -137,7 +135,7 @@ def test_a_budget_ends_a_run_with_what_is_rolled_out(
 def test_a_resume_goes_on_to_the_same_bytes(
     ended: RunFolder, staged_run: RunFolder, stage_words: Words, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(run_state, "is_spent", lambda budget, started: False)
+    monkeypatch.setattr(state, "is_spent", lambda budget, started: False)
     assert run(stage_words("eval", ended.path, *again, "--resume")) == 0
     for path in (staged_run.scores, *(staged_run.reference(name).scores for name in ("truth", "freeze"))):
         assert (ended.path / path.relative_to(staged_run.path)).read_bytes() == path.read_bytes()
@@ -162,7 +160,7 @@ def test_no_board_takes_a_part(ended: RunFolder, tmp_path: Path) -> None:
 def test_time_that_is_spent_before_the_first_clip(
     stage_words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_state, "is_spent", lambda budget, started: bool(budget))
+    monkeypatch.setattr(state, "is_spent", lambda budget, started: bool(budget))
     assert run(stage_words("eval", tmp_path / "run", "--budget", "1s")) == 1
     assert "the time was spent before a clip was rolled out" in capsys.readouterr().err
     assert not (tmp_path / "run" / "result.json").exists()
@@ -175,7 +173,7 @@ def test_until_ends_a_run_at_a_look(
     """The clips of the look, and its interval, are those of the result."""
     rows = tuple(row for row in find_suite("core").rows if row.task == "falling/projectile-v1" and row.seed < 3)
     part = Suite("core", 3, rows, golden=find_suite("core").golden)
-    monkeypatch.setattr(fresh_seeds, "find_suite", lambda *_: part)
+    monkeypatch.setattr(manifest, "find_suite", lambda *_: part)
     widths: list[int] = []
 
     def look_at(tables: dict, references: dict, miss: float, **_: object) -> SkillAtLook:

@@ -18,11 +18,11 @@ import pandas as pd
 import pytest
 
 from physbench.cli.main import run
-from physbench.rollouts import rollout_store
-from physbench.run import rollout_keeping
-from physbench.run.peak_memory import processes_of
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.rollout import store as rollout_store
+from physbench.run import rollouts
+from physbench.run.process import processes_of
+from physbench.support.files import read_sealed_json
+from physbench.support.run_folder import RunFolder
 
 Eval = Callable[..., tuple[str, ...]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -244,7 +244,7 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
     monkeypatch.setattr(rollout_store, "store_rollout", store_until_full)
     stored_here = {"JOBS_AHEAD": -1, "BYTES_AHEAD": -1, "LEAST_CORES": 10**6, "PATIENCE": 0.0}
     for name, value in stored_here.items():
-        monkeypatch.setattr(rollout_keeping, name, value)
+        monkeypatch.setattr(rollouts, name, value)
     assert run(ask(out.path, "--workers", "1")) == 1
     said = capsys.readouterr().err
     assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said

@@ -21,13 +21,12 @@ from quick_runs import quick_finish
 
 from physbench.cli.main import run
 from physbench.clips.store import ClipStore
-from physbench.results.read_run import read_manifest, rows_of
-from physbench.rollouts.batch_plan import BatchItem
-from physbench.rollouts.rollout_store import drop_rollout, load_rollout
-from physbench.run.peak_memory import processes_of
-from physbench.storage.run_contents import other_contents
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.result.read import read_manifest, rows_of
+from physbench.rollout.batches import BatchItem
+from physbench.rollout.store import drop_rollout, load_rollout
+from physbench.run.process import processes_of
+from physbench.support.files import read_sealed_json
+from physbench.support.run_folder import RunFolder, other_contents
 from physbench.world.scene import RenderSpec
 
 Eval = Callable[..., tuple[str, ...]]
@@ -38,7 +37,7 @@ MOST_KILLS = 12  # of one run; then it is let go on to its end
 
 LATE = """\
 import time
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 class Late:
     card = ModelCard("late", (64, 64), 15, 4)
@@ -103,7 +102,7 @@ def command_of(pid: int) -> str:
 def kill_one(process: subprocess.Popen[str], victim: str, rng: random.Random) -> bool:
     """SIGKILL the program, its group, its model's process or one of its workers. Whether the program is ended by it."""
     family = [each.pid for each in processes_of(process.pid)]
-    words = {"model": "physbench.rollouts.model_server", "worker": "multiprocessing"}
+    words = {"model": "physbench.rollout.server", "worker": "multiprocessing"}
     chosen = [pid for pid in family if pid != process.pid and words.get(victim, "-") in command_of(pid)]
     if victim in words and chosen:
         with contextlib.suppress(ProcessLookupError):

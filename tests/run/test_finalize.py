@@ -11,13 +11,13 @@ import pytest
 from quick_runs import write_result_alone
 
 from physbench.cli.main import run
-from physbench.results.implied_worlds import write_diagnosis
-from physbench.results.schema_parts import ImpliedWorldResult
+from physbench.result.document import ImpliedWorldResult
+from physbench.result.implied_worlds import write_diagnosis
 from physbench.run import finalize
 from physbench.run.finalize import timed
-from physbench.run.run_state import Run
-from physbench.run.status_lines import StatusLines
-from physbench.storage.run_folder import RunFolder
+from physbench.run.progress import StatusLines
+from physbench.run.state import Run
+from physbench.support.run_folder import RunFolder
 
 FALLS = ("--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "consistency/shadowing", "--limit", "3")
 ONE_FALL = ("--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "drift/accuracy", "--limit", "1")
@@ -40,7 +40,7 @@ def test_a_diagnosis_is_said_by_the_result_and_not_made_again(tmp_path: Path, no
         calls.append(workers)
         write_diagnosis(folder, {"falling": NO_LAW})
 
-    no_report.setattr("physbench.diagnosis.diagnose_run.diagnose_run", diagnosed)
+    no_report.setattr("physbench.result.diagnosis.diagnose_run.diagnose_run", diagnosed)
     out = RunFolder(tmp_path / "run")
     words = ("eval", "baseline:freeze", *ONE_FALL, "--workers", "1", "--out", str(out.path))
     assert run(words) == 0
@@ -53,7 +53,7 @@ def test_a_diagnosis_is_said_by_the_result_and_not_made_again(tmp_path: Path, no
 @pytest.mark.slow
 def test_a_run_says_which_law_its_model_follows(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     no_report.undo()
-    no_report.setattr("physbench.report.report_page.write_report", write_result_alone)
+    no_report.setattr("physbench.result.report.page.write_report", write_result_alone)
     out = RunFolder(tmp_path / "run")
     words = ("eval", "saboteur:gravity:0.8", *FALLS, "--workers", "1", "--out", str(out.path))
     assert run(words) == 0
@@ -87,7 +87,7 @@ def test_a_run_without_its_diagnosis_has_all_scores(
     def fails(folder: RunFolder, workers: int) -> None:
         raise ValueError("no such world")
 
-    no_report.setattr("physbench.diagnosis.diagnose_run.diagnose_run", fails)
+    no_report.setattr("physbench.result.diagnosis.diagnose_run.diagnose_run", fails)
     words = ("eval", "baseline:freeze", *ONE_FALL, "--workers", "1", "--out")
     assert run((*words, str(tmp_path / "fails"))) == 0
     said = capsys.readouterr().err

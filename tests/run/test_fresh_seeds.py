@@ -14,12 +14,12 @@ from quick_runs import quick_finish
 from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH_SEEDS, SUITE_VERSION, find_suite
-from physbench.errors import UsageError
-from physbench.leaderboard.entry import add
-from physbench.results.run_comparison import compare
-from physbench.run.fresh_seeds import asked_suite, drawn_salt, left_out
+from physbench.leaderboard.entries import add
+from physbench.result.compare import compare
+from physbench.run.manifest import asked_suite, drawn_salt, left_out
 from physbench.run.options import Options
-from physbench.storage.run_folder import RunFolder
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 
 TASKS = ("--suite", "smoke", "--tasks", "falling/projectile*")
 WORDS = (*TASKS, "--scorers", "drift/sharpness", "--workers", "1", "--device", "cpu", "--samples", "2")

@@ -9,8 +9,8 @@ import pytest
 from model_servers import StartedServer, started
 
 from physbench.cli.main import run
+from physbench.run.manifest import file_hashes
 from physbench.run.options import Options
-from physbench.run.run_manifest import file_hashes
 
 MODEL = """\
 import os

@@ -12,8 +12,8 @@ import pytest
 from full_counts import SEED, asked, repeatable
 from interruptions import Ask, Fault, Session, goes_on, is_whole, session
 
-from physbench.results.read_run import read_manifest
-from physbench.storage.run_folder import RunFolder
+from physbench.result.read import read_manifest
+from physbench.support.run_folder import RunFolder
 
 INTERRUPTIONS = asked("INTERRUPTIONS", 300)
 OWN_WRITES = r"manifest\.json|rollouts/|scores\.parquet|result\.json"  # of the program

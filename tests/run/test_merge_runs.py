@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
-from physbench.errors import UsageError
-from physbench.run import merge_runs
+from physbench.run import shards as merge_runs
 from physbench.run.options import Options, parse_shard
-from physbench.run.run_lock import MERGE_DRAFT, opened
-from physbench.run.run_shard import batches_of_shard, missing_shards
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
+from physbench.run.state import MERGE_DRAFT, batches_of_shard, missing_shards, opened
+from physbench.support.errors import UsageError
+from physbench.support.files import read_sealed_json, write_sealed_json
+from physbench.support.run_folder import RunFolder
 
 Words = Callable[..., tuple[str, ...]]
 Join = Callable[..., str]
@@ -152,7 +151,7 @@ def test_shards_of_different_runs(
         said = join(*copies, lines=3)
         assert words in said.replace("0 there", "'0' there").replace("is 7", "is '7'"), said
     else:
-        from physbench.run.merge_runs import _difference
+        from physbench.run.shards import _difference
 
         assert _difference(read_sealed_json(copies[0] / "manifest.json"), document) is None
 

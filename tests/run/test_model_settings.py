@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from physbench.adapters.model_protocol import ModelCard
-from physbench.errors import UsageError
-from physbench.rollouts.messages import LoadedModel
+from physbench.models.protocol import ModelCard
+from physbench.rollout.messages import LoadedModel
+from physbench.run.model import agree
 from physbench.run.options import Options
-from physbench.run.rollout_notes import MOST_SAID, RolloutNotes
-from physbench.run.run_model import agree
-from physbench.run.run_state import Run
-from physbench.storage.run_folder import RunFolder
+from physbench.run.rollouts import MOST_SAID, RolloutNotes
+from physbench.run.state import Run
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 
 
 def engine(settings, notes=()):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from physbench.errors import UsageError
 from physbench.run.options import Options, parse_model_args
+from physbench.support.errors import UsageError
 
 
 def test_the_usual_settings_need_no_words() -> None:

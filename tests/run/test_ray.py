@@ -18,15 +18,15 @@ from ray_stand_in import EXCEPTIONS, RayStandIn, RayTaskError
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row
-from physbench.errors import ModelError, PhysbenchError, UsageError
-from physbench.plugins import user_files
-from physbench.results.read_run import read_manifest
-from physbench.run import folder_jobs, ray_cluster, ray_pool, worker
-from physbench.run.folder_jobs import Setting, files_read, own_setting, prepare, run_job
+from physbench.result.read import read_manifest
+from physbench.run import ray_cluster, worker
 from physbench.run.options import Options
 from physbench.run.ray_cluster import cause_of, import_ray, joined
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.run.worker import Setting, files_read, own_setting, prepare, run_job
+from physbench.support import user_files
+from physbench.support.errors import ModelError, PhysbenchError, UsageError
+from physbench.support.files import read_sealed_json
+from physbench.support.run_folder import RunFolder
 
 Words = Callable[..., tuple[str, ...]]
 TABLES = ("scores.parquet", *(f"references/{name}/scores.parquet" for name in ("truth", "freeze", "constant-velocity")))
@@ -36,7 +36,7 @@ TABLES = ("scores.parquet", *(f"references/{name}/scores.parquet" for name in ("
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[RayStandIn]:
     """In place of the module; what jobs change in their process is put back."""
     stand_in = RayStandIn()
-    for module in (ray_cluster, ray_pool):
+    for module in (ray_cluster, ray_cluster):
         monkeypatch.setattr(module, "import_ray", lambda: stand_in)
     monkeypatch.setattr(user_files, "_hashes_of_parent", {})
     with user_files.temporarily_registered():
@@ -172,7 +172,7 @@ def test_jobs_are_given_what_they_read(tmp_path: Path) -> None:
 
     place, left = run_job(own_setting(), job, ("text",), {"rollouts/a": b"a"}, ("clips/c", b"c"))
     assert list(left) == ["tracks/b", "parts/b"] and left["parts/b"] == b"text"
-    folder_jobs._remover().submit(lambda: None).result()
+    worker._remover().submit(lambda: None).result()
     assert not place.exists()
 
 
@@ -182,7 +182,7 @@ def test_a_node_with_another_version_is_refused() -> None:
         other = Setting(tuple({**known, name: "0.1"}.items()), "", (), (), Path())
         with pytest.raises(UsageError, match=words):
             prepare(other)
-    assert set(folder_jobs.READS) == {worker.score, worker.references, worker.together, worker.pair}
+    assert set(worker.READS) == {worker.score, worker.references, worker.together, worker.pair}
 
 
 def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,7 +347,7 @@ def test_a_node_is_lost_in_the_middle(
     while program.is_alive() and not list(out.glob("rollouts/*.json")):
         time.sleep(0.2)
     family = psutil.Process(lost.all_processes["raylet"][0].process.pid).children(recursive=True)
-    models = [each for each in family if "physbench.rollouts.model_server" in each.cmdline()]
+    models = [each for each in family if "physbench.rollout.server" in each.cmdline()]
     kill(lost)
     (tmp_path / "gate").touch()
     cluster.add_node(**node(NEW, num_gpus=1))

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
+from physbench.models.load_model import load_model
+from physbench.models.protocol import ModelCard
 from physbench.run import references
+from physbench.run.parts import read_part
 from physbench.run.references import REFERENCE_BASELINES, bring_references, clip_hash, reference_rollout
-from physbench.run.score_shards import read_part
-from physbench.scoring.score_clip import find_scorers
-from physbench.storage.cache_contents import cache_areas
-from physbench.storage.cache_dir import cache_dir
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks_file import load_tracks
+from physbench.score.score_clip import find_scorers
+from physbench.support.cache import cache_areas
+from physbench.support.files import cache_dir
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import load_tracks
 
 ROW = Row("falling/projectile-v1", "test", 0)
 

@@ -17,15 +17,15 @@ from interruptions import Ask, Session, is_whole, session
 from object_store import BUCKET, object_store, store_here
 
 from physbench.cli.main import run
-from physbench.clips import clip_archive
-from physbench.errors import PhysbenchError, UsageError
-from physbench.rollouts import rollout_store
-from physbench.rollouts.rollout import Rollout
+from physbench.clips import packed as clip_archive
+from physbench.rollout import store as rollout_store
+from physbench.rollout.store import Rollout
 from physbench.run import remote_run
 from physbench.run.remote_run import run_at, use_of_out
-from physbench.storage import remote_lock
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
+from physbench.support import remote as remote_lock
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.files import read_sealed_json, write_sealed_json
+from physbench.support.run_folder import RunFolder
 
 CLIPS = f"s3://{BUCKET}/four.clips"
 KILLED_AFTER = 4  # rollouts, of 8

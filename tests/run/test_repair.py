@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Row
+from physbench.run.parts import write_part
 from physbench.run.repair import drop_damaged, drop_drafts
-from physbench.run.score_shards import write_part
-from physbench.scoring.scorer_protocol import ScoreRow, Status
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks import Tracks
-from physbench.tracks.tracks_file import save_tracks
+from physbench.score.protocol import ScoreRow, Status
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks, save_tracks
 
 PUSHED = Row("collisions/head-on-push-v1", "test", 0)
 QUIET = replace(PUSHED, change="unpushed")

@@ -15,17 +15,16 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row
-from physbench.errors import PhysbenchError
-from physbench.progress import Progress
-from physbench.rollouts.batch_plan import BatchItem
-from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_store import has_rollout, load_rollout
-from physbench.rollouts.shared_rollout import SharedRollout, share
-from physbench.run import rollout_keeping
-from physbench.run.rollout_keeping import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders, patience
+from physbench.rollout.batches import BatchItem
+from physbench.rollout.shared_memory import SharedRollout, share
+from physbench.rollout.store import Rollout, has_rollout, load_rollout
+from physbench.run import rollouts
+from physbench.run.jobs import Jobs
+from physbench.run.rollouts import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders, patience
 from physbench.run.worker import Scored
-from physbench.run.worker_jobs import Jobs
-from physbench.storage.run_folder import RunFolder
+from physbench.support.errors import PhysbenchError
+from physbench.support.progress import Progress
+from physbench.support.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_report")
 ROLLOUTS = [Rollout(f"clip.{n}", 0, np.full((2, 16, 16, 3), n, np.uint8)) for n in range(3)]
@@ -64,7 +63,7 @@ def test_workers_store_where_few_jobs_or_few_bytes_wait(
 def test_the_model_waits_where_workers_have_all_of_a_few_cores(
     many: int, workers: int, waits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: many)
+    monkeypatch.setattr(rollouts, "cores", lambda: many)
     assert (patience(workers) > 0) == waits
 
 
@@ -75,7 +74,7 @@ def test_a_batch_waits_for_workers_until_one_fails_or_its_patience_ends(
     jobs, waiting = Jobs(Progress("jobs"), 1, {"score": 20}), [Future[Any]() for _ in range(JOBS_AHEAD + 1)]
     for each in waiting:
         jobs.add("score", each)
-    monkeypatch.setattr(rollout_keeping, "STALL", 0.4 if end == "stall" else 60.0)
+    monkeypatch.setattr(rollouts, "STALL", 0.4 if end == "stall" else 60.0)
     wait = 60.0 if end == "stall" else 0.6
     keeping, scoring = RolloutKeeping(RunFolder(tmp_path), 15.0, jobs, True, None, wait), Future[None]()
     keeping.scoring(SharedRollout(ROLLOUTS[0], (BYTES_AHEAD + 1,), os.getpid(), os.dup(0)), scoring)
@@ -97,7 +96,7 @@ def test_a_batch_waits_for_workers_until_one_fails_or_its_patience_ends(
 
 
 def test_encoders_store_what_waits_and_the_job_begins_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
+    monkeypatch.setattr(rollouts, "cores", lambda: 4)
     folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {})
     states = Rollout("clip.9", 0, np.zeros((0, 16, 16, 3), np.uint8), failure="none")
     with encoders(2) as pool:
@@ -112,8 +111,8 @@ def test_encoders_store_what_waits_and_the_job_begins_then(tmp_path: Path, monke
 
 
 def test_who_does_not_see_the_memory_does_not_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
-    monkeypatch.setattr(rollout_keeping, "share", hidden)
+    monkeypatch.setattr(rollouts, "cores", lambda: 4)
+    monkeypatch.setattr(rollouts, "share", hidden)
     with encoders(2) as pool:
         keeping = RolloutKeeping(RunFolder(tmp_path), 15.0, Jobs(Progress("jobs"), 2, {}), False, pool)
         assert list(keeping.kept(ROLLOUTS)) == [None] * 3
@@ -128,7 +127,7 @@ def hidden(rollout: Rollout) -> SharedRollout | None:
 
 @pytest.mark.parametrize(("many", "workers"), [(3, 2), (4, 1)])
 def test_few_cores_or_one_worker_have_no_encoders(many: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: many)
+    monkeypatch.setattr(rollouts, "cores", lambda: many)
     with encoders(workers) as pool:
         assert pool is None
 
@@ -137,8 +136,8 @@ def test_without_room_for_processes_threads_store(monkeypatch: pytest.MonkeyPatc
     def full(*_: object) -> None:
         raise PhysbenchError("/dev/shm has no room")
 
-    monkeypatch.setattr(rollout_keeping, "cores", lambda: 4)
-    monkeypatch.setattr(rollout_keeping, "WorkerPool", full)
+    monkeypatch.setattr(rollouts, "cores", lambda: 4)
+    monkeypatch.setattr(rollouts, "WorkerPool", full)
     with encoders(2) as pool:
         assert pool is None
 
@@ -198,11 +197,11 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
         ("hidden", 100, 2, unseen),
     )
     for name, ahead, many, shared in ways:
-        monkeypatch.setattr(rollout_keeping, "cores", lambda many=many: many)
-        monkeypatch.setattr(rollout_keeping, "JOBS_AHEAD", ahead)
-        monkeypatch.setattr(rollout_keeping, "BYTES_AHEAD", ahead)
-        monkeypatch.setattr(rollout_keeping, "share", shared)
-        monkeypatch.setattr(rollout_keeping, "PATIENCE", 0.0)
+        monkeypatch.setattr(rollouts, "cores", lambda many=many: many)
+        monkeypatch.setattr(rollouts, "JOBS_AHEAD", ahead)
+        monkeypatch.setattr(rollouts, "BYTES_AHEAD", ahead)
+        monkeypatch.setattr(rollouts, "share", shared)
+        monkeypatch.setattr(rollouts, "PATIENCE", 0.0)
         found[name] = evaluated(tmp_path / name, toys)
         assert (len(sent) > known) == (name != "files"), name
         assert ("cannot be read and are made again" in capsys.readouterr().err) == (name == "hidden")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from physbench.errors import UsageError
-from physbench.run.run_lock import claimed_folder, default_folder, opened
-from physbench.storage.run_folder import RunFolder
+from physbench.run.state import claimed_folder, default_folder, opened
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 
 
 def used(path: Path) -> Path:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from physbench.clips.suite import find_suite
-from physbench.errors import UsageError
+from physbench.run.manifest import Document, asked_document, first_difference, refuse_other_settings
 from physbench.run.options import Options
-from physbench.run.run_manifest import Document, asked_document, first_difference, refuse_other_settings
 from physbench.run.versions import code_hash, foreign_code_hash, versions
-from physbench.scoring.score_clip import find_scorers
+from physbench.score.score_clip import find_scorers
+from physbench.support.errors import UsageError
 
 OPTIONS = Options("baseline:freeze", suite="smoke")
 
@@ -79,7 +79,7 @@ def test_a_folder_behind_a_model_arg_is_hashed(tmp_path: Path, monkeypatch: pyte
     manifest.write_text("one")
     options = replace(OPTIONS, model="videos:answers", model_arg={"export": str(tmp_path)})
     for limit in (1 << 30, 0):
-        monkeypatch.setattr("physbench.run.run_manifest.MOST_READ", limit)
+        monkeypatch.setattr("physbench.run.manifest.MOST_READ", limit)
         before = asked(options)
         assert first_difference(before, asked(options)) is None
         manifest.write_text(manifest.read_text()[::-1])

@@ -11,12 +11,12 @@ import pytest
 from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.suite import find_suite
-from physbench.rollouts.batch_plan import plan_batches
-from physbench.rollouts.rollout import Rollout
-from physbench.run import rollout_keeping
-from physbench.run.run_order import done_after, first_of_each_task, in_turn, rows_in_turn, splits_mixed
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.rollout.batches import plan_batches
+from physbench.rollout.store import Rollout
+from physbench.run import rollouts as rollout_keeping
+from physbench.run.jobs import done_after, first_of_each_task, in_turn, rows_in_turn, splits_mixed
+from physbench.support.files import read_sealed_json
+from physbench.support.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("size", [1, 4, 8])

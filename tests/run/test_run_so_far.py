@@ -12,11 +12,10 @@ import pytest
 from tiny_board import with_changed_document
 
 from physbench.cli.main import run
-from physbench.run.run_so_far import run_so_far
-from physbench.run.run_state import Run
-from physbench.storage.run_contents import CONTENTS
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.run.finalize import run_so_far
+from physbench.run.state import Run
+from physbench.support.files import read_sealed_json
+from physbench.support.run_folder import CONTENTS, RunFolder
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def test_before_the_diagnosis_it_says_so(
     words: str,
 ) -> None:
     """It may name another law than the readings do."""
-    monkeypatch.setattr("physbench.run.run_so_far.DIAGNOSED_AXIS", "drift")  # the axis that this run has
+    monkeypatch.setattr("physbench.run.finalize.DIAGNOSED_AXIS", "drift")  # the axis that this run has
     with_changed_document(unfinished.manifest, lambda document: document["options"].update(diagnosis=asked))
     assert run(("status", str(unfinished.path))) == 0
     assert words in capsys.readouterr().err

@@ -13,8 +13,8 @@ from quick_runs import quick_finish
 
 import physbench
 from physbench.cli.main import run
-from physbench.rollouts.states_file import read_states
-from physbench.storage.run_folder import RunFolder
+from physbench.rollout.store import read_states
+from physbench.support.run_folder import RunFolder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "state_model.py"
 FALLS_AND_ORBITS = ("--suite", "smoke", "--tasks", "falling/projectile*,orbits/kepler*,orbits/binary*", "--limit", "3")
@@ -112,7 +112,7 @@ def test_a_run_goes_on_where_it_stopped_and_damage_is_repaired(
 @pytest.mark.slow
 def test_the_report_draws_the_states(example: RunFolder, tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     no_report.undo()
-    from physbench.report.report_page import write_report
+    from physbench.result.report.page import write_report
 
     page = write_report(example, tmp_path / "drawn.html").read_text()
     assert "mean of physical consistency and long-horizon drift: the model answers with states" in page

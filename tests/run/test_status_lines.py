@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from physbench.progress import Progress, silenced
+from physbench.run.jobs import SCORING_PRELOAD, Jobs
 from physbench.run.pipeline import Middle
-from physbench.run.run_state import Run
-from physbench.run.status_lines import Announced, StatusLines
-from physbench.run.worker_jobs import SCORING_PRELOAD, Jobs
+from physbench.run.progress import Announced, StatusLines
+from physbench.run.state import Run
+from physbench.support.progress import Progress, silenced
 
 
 def test_a_log_gets_lines_until_the_end() -> None:
@@ -87,12 +87,12 @@ def test_a_worker_of_a_run_tells_that_it_compiles(monkeypatch: pytest.MonkeyPatc
     """What a fork server imports for the workers of a run has compiled functions tell the pool."""
     import numba
 
-    from physbench import worker_pool
     from physbench.run import preload
+    from physbench.support import processes
 
     assert preload.__name__ in SCORING_PRELOAD
     event = threading.Event()
-    monkeypatch.setattr(worker_pool, "_notice", [event])
+    monkeypatch.setattr(processes, "_notice", [event])
     twice = numba.njit(lambda value: 2 * value)
     assert not event.is_set() and twice(4) == 8 and event.is_set()
     event.clear()

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
-from physbench.errors import UsageError
-from physbench.run import stored_stages
-from physbench.run.stored_stages import note_environment, scoring_begun, stored_run
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
+from physbench.run import stages
+from physbench.run.stages import note_environment, scoring_begun, stored_run
+from physbench.support.errors import UsageError
+from physbench.support.files import read_sealed_json, write_sealed_json
+from physbench.support.run_folder import RunFolder
 
 Words = Callable[..., tuple[str, ...]]
 TABLES = ("scores.parquet", *(f"references/{name}/scores.parquet" for name in ("truth", "freeze", "constant-velocity")))
@@ -187,8 +187,8 @@ def test_a_damaged_rollout_is_made_again_before_it_is_scored(copy: Path, capsys:
 
 
 def test_a_run_without_an_archive_takes_none(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(stored_stages.UsageError, match="was not rolled out on an archive"):
-        stored_stages.stored_run(RunFolder(copy), ("score",), print, clips=copy / "x.clips")
+    with pytest.raises(stages.UsageError, match="was not rolled out on an archive"):
+        stages.stored_run(RunFolder(copy), ("score",), print, clips=copy / "x.clips")
 
 
 def test_what_scored_a_run_is_remembered_over_sessions(copy: Path) -> None:

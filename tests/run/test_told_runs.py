@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
-from physbench.errors import UsageError
 from physbench.leaderboard.claim import read_claim
-from physbench.report.page_view import physicist_command
-from physbench.storage.run_folder import RunFolder
+from physbench.result.report.page import physicist_command
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 
 CLIPS = ("--suite", "smoke", "--tasks", "projectile", "--limit", "1", "--scorers", "drift/accuracy", "--no-diagnosis")
 ASKED = ("eval", "baseline:freeze", *CLIPS, "--model-arg", "context=1", "--workers", "1")

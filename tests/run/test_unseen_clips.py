@@ -16,11 +16,11 @@ from truth_readers import STORE_READER
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
-from physbench.errors import UsageError
-from physbench.results.read_run import read_manifest, rows_of
-from physbench.rollouts.rollout_store import load_rollout
-from physbench.run.unseen_clips import UnseenClips, unseen
-from physbench.storage.run_folder import RunFolder
+from physbench.result.read import read_manifest, rows_of
+from physbench.rollout.store import load_rollout
+from physbench.run.clips import UnseenClips, unseen
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
 SPEC = RenderSpec(64, 64, 15)

@@ -15,13 +15,13 @@ from physbench.cli.main import run
 from physbench.clips.generate import make_scene
 from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids, find_task, match_tasks, task_ids
-from physbench.errors import UsageError
-from physbench.plugins import user_files
 from physbench.run import references
+from physbench.run.manifest import first_difference
 from physbench.run.options import Options
-from physbench.run.run_manifest import first_difference
 from physbench.run.versions import code_hash
-from physbench.scoring.score_clip import find_scorers
+from physbench.score.score_clip import find_scorers
+from physbench.support import user_files
+from physbench.support.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASK = "own/two-balls-v1"

@@ -10,11 +10,10 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row
-from physbench.clips.conditioning import read_file
-from physbench.clips.encode import FFV1, Codec, encode
-from physbench.clips.export_key import key_path, read_key, with_key
+from physbench.clips.conditioning import key_path, read_file, read_key, with_key
 from physbench.clips.generate import make_clip
-from physbench.storage.run_folder import RunFolder
+from physbench.clips.video import FFV1, Codec, encode
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
 TASKS = "falling/projectile-v1"

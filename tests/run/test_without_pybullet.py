@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
-from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import read_sealed_json
+from physbench.support.files import read_sealed_json
+from physbench.support.run_folder import RunFolder
 
 Words = Callable[..., tuple[str, ...]]
 ROOT = Path(__file__).parents[2]

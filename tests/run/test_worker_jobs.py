@@ -16,19 +16,17 @@ from typing import Any
 
 import pytest
 
-from physbench import worker_pool
 from physbench.clips.clip import Row
-from physbench.errors import PhysbenchError
-from physbench.progress import Progress, duration
-from physbench.rollouts.batch_plan import BatchItem
-from physbench.run.interrupt import Interrupted, explained, interruptible
+from physbench.rollout.batches import BatchItem
+from physbench.run.jobs import Jobs
 from physbench.run.options import Options
-from physbench.run.peak_memory import PeakMemory, memory_of, processes_of
-from physbench.run.run_lock import LOCK
-from physbench.run.run_state import Run
-from physbench.run.worker_jobs import Jobs
-from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import WorkerDiedError, WorkerPool
+from physbench.run.process import Interrupted, PeakMemory, explained, interruptible, memory_of, processes_of
+from physbench.run.state import LOCK, Run
+from physbench.support import processes
+from physbench.support.errors import PhysbenchError
+from physbench.support.processes import WorkerDiedError, WorkerPool
+from physbench.support.progress import Progress, duration
+from physbench.support.run_folder import RunFolder
 
 
 def done(seconds: float, first: bool = False) -> Future[SimpleNamespace]:
@@ -112,7 +110,7 @@ def test_a_worker_that_died_is_explained(
     job: tuple[Any, ...], full: int, said: str, again: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter([0, full])  # of processes ended for want of memory: when the pool begins, and when it ends
-    monkeypatch.setattr(worker_pool, "out_of_memory_kills", lambda: next(counts))
+    monkeypatch.setattr(processes, "out_of_memory_kills", lambda: next(counts))
     with (
         pytest.raises(PhysbenchError) as caught,
         explained("physbench eval x --workers 2 --resume", lambda: "kept", Path("x")),
@@ -137,8 +135,8 @@ def test_signals_become_an_interruption_that_says_how_to_go_on(number: signal.Si
 
 IMPATIENT = """
 import os, signal, time
-from physbench.run.interrupt import interruptible
-from physbench.worker_pool import WorkerPool
+from physbench.run.process import interruptible
+from physbench.support.processes import WorkerPool
 
 with interruptible(), WorkerPool(2, patient=True) as pool:
     for job in [pool.submit(time.sleep, 0.2), pool.submit(time.sleep, 0.2)]:

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.observation import Observation
-from physbench.scoring.score_clip import find_scorers, observed, read_observation
-from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import ScoreRow
+from physbench.score.score_clip import find_scorers, observed, read_observation
 
 CONTEXT = 8
 

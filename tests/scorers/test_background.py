@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.background import MAX_COLOUR, MAX_STATIC_CHANGE, OBJECT_REACH, background
-from physbench.scorers.persistence import SPAN, persistence_skill
-from physbench.scoring.image_stats import MIN_COLOUR, frame_indices
+from physbench.rollout.store import Rollout
+from physbench.score.image_stats import MIN_COLOUR, frame_indices
+from physbench.scorers.diagnostics.appearance import (
+    MAX_COLOUR,
+    MAX_STATIC_CHANGE,
+    OBJECT_REACH,
+    SPAN,
+    background,
+    persistence_skill,
+)
 
 Clips = Callable[..., Clip]
 Frames = NDArray[np.uint8]

@@ -19,12 +19,18 @@ from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
-from physbench.run.score_shards import read_part
-from physbench.scorers.counterfactual import MAX_CHANGE, MIN_CHANGE, MIN_CLEAR_CHANGE, counterfactual, of_pair
-from physbench.scoring.score_clip import score_pair
-from physbench.scoring.scorer_protocol import Reading
-from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracker import track
+from physbench.run.parts import read_part
+from physbench.score.protocol import Reading
+from physbench.score.score_clip import score_pair
+from physbench.scorers.diagnostics.counterfactual import (
+    MAX_CHANGE,
+    MIN_CHANGE,
+    MIN_CLEAR_CHANGE,
+    counterfactual,
+    of_pair,
+)
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracker import track
 
 CONTEXT = 8
 HEAD_ON, THRUST = "collisions/head-on-push-v1", "orbits/kepler-thrust-v1"
@@ -148,7 +154,7 @@ def test_sabotage_of_known_size(factor: float, least: float, most: float) -> Non
 
 DEAF = """\
 import torch
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 class Deaf:
     card = ModelCard("deaf", (64, 64), 15, 4, uses_actions=True, stochastic=True)
@@ -176,7 +182,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eval:
     """evaluate(model, *more): a run of one pair and a clip without its other one, without a report."""
     (tmp_path / "deaf.py").write_text(DEAF)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("physbench.report.report_page.write_report", write_result_alone)
+    monkeypatch.setattr("physbench.result.report.page.write_report", write_result_alone)
 
     def run_of(model: str, *more: str) -> RunFolder:
         chosen = (

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from physbench.cli.main import run
 from physbench.clips.clip import Clip
-from physbench.run.score_shards import read_part
-from physbench.scorers.crps import of_samples
-from physbench.scoring.predictability import ensemble_positions
-from physbench.scoring.scorer_protocol import Reading
-from physbench.storage.run_folder import RunFolder
+from physbench.run.parts import read_part
+from physbench.score.predictability import ensemble_positions
+from physbench.score.protocol import Reading
+from physbench.scorers.diagnostics.crps import of_samples
+from physbench.support.run_folder import RunFolder
 from physbench.world.camera import plane_from_world
 
 Clips = Callable[..., Clip]
@@ -88,7 +88,7 @@ def test_one_sample_has_none(clip_of: Clips) -> None:
 
 STOCHASTIC = """\
 import torch
-from physbench.adapters.model_protocol import ModelCard
+from physbench.models.protocol import ModelCard
 
 class Guess:
     card = ModelCard("guess", (64, 64), 15, 4, stochastic=True)

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from physbench.cli.main import run
 from physbench.clips.clip import Clip
-from physbench.errors import UsageError
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers import perceptual
-from physbench.scoring.observation import Observation
-from physbench.scoring.score_clip import find_scorers
-from physbench.scoring.scorer_protocol import Reading, ScoreRow
-from physbench.tracks.tracker import track
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import Reading, ScoreRow
+from physbench.score.score_clip import find_scorers
+from physbench.scorers.diagnostics import perceptual
+from physbench.support.errors import UsageError
+from physbench.track.tracker import track
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 FALLING, COLLISIONS, ORBITS = "falling/projectile-v1", "collisions/head-on-v1", "orbits/kepler-v1"

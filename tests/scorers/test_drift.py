@@ -10,11 +10,11 @@ from handmade import times_ahead, tracks_at, true_places
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.drift import accuracy
-from physbench.scoring.observation import Observation
-from physbench.tracks.visibility import truth_visible
-from physbench.validation.extrapolations import Extrapolation, accelerate, straight
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.scorers.axes.drift import accuracy
+from physbench.track.visibility import truth_visible
+from physbench.validity.gaming_baselines import Extrapolation, accelerate, straight
 from physbench.world.camera import plane_from_world
 
 ClipOf = Callable[..., Clip]

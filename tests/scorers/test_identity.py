@@ -12,11 +12,11 @@ from handmade import tracks_at, true_places
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers import identity
-from physbench.scoring.observation import Observation
-from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.tracks.visibility import truth_visible
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import ScoreRow
+from physbench.scorers.diagnostics import identity
+from physbench.track.visibility import truth_visible
 
 pytest.importorskip("motrics")
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]

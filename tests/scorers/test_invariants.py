@@ -12,14 +12,12 @@ from handmade import times_ahead, tracks_at, true_places
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers import invariants
-from physbench.scorers.appearance import hue
-from physbench.scorers.background import background
-from physbench.scorers.sharpness import sharpness
-from physbench.scoring.observation import Observation
-from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
-from physbench.tracks.tracks import Tracks
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import Reading, Scorer, ScoreRow
+from physbench.scorers.diagnostics import conservation
+from physbench.scorers.diagnostics.appearance import background, hue, sharpness
+from physbench.track.tracks import Tracks
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 FALLING, COLLISIONS, ORBITS = "falling/projectile-v1", "collisions/head-on-v1", "orbits/kepler-v1"
@@ -45,8 +43,8 @@ def test_energy_and_momentum_drift_by_what_the_speeds_change(clip_of: Clips, pac
     masses = np.array([clip.scene.bodies[i].mass for i in index])
     momenta = clip.states[clip.handover, index, 7:9] * masses[:, None]
     share = np.linalg.norm(momenta.sum(axis=0)) / np.linalg.norm(momenta, axis=-1).sum()
-    assert answer(invariants.energy, clip, tracks)[""].value == pytest.approx(pace**2 - 1, abs=0.03)
-    assert answer(invariants.momentum, clip, tracks)[""].value == pytest.approx(abs(pace - 1) * share, abs=0.01)
+    assert answer(conservation.energy, clip, tracks)[""].value == pytest.approx(pace**2 - 1, abs=0.03)
+    assert answer(conservation.momentum, clip, tracks)[""].value == pytest.approx(abs(pace - 1) * share, abs=0.01)
 
 
 def test_a_ball_that_slows_down_steadily_loses_energy_steadily(clip_of: Clips) -> None:
@@ -57,7 +55,7 @@ def test_a_ball_that_slows_down_steadily_loses_energy_steadily(clip_of: Clips) -
     column = list(clip.tracked).index(ball)
     places[:, column, 0] = clip.states[clip.handover, ball, 0] + speed * (time - time**2 / 16)
     tracks = tracks_at(clip, places)
-    found = answer(invariants.energy, clip, tracks)
+    found = answer(conservation.energy, clip, tracks)
     size = 9.81 * 2 * clip.scene.bodies[ball].size[0]  # the weight times the diameter
     scale = speed**2 / 2 / size
     energy = (1 - time / 8) ** 2 - 1

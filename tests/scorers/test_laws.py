@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.energy import energy
-from physbench.scorers.friction import friction
-from physbench.scorers.restitution import restitution
-from physbench.scorers.solidity import solidity
-from physbench.scorers.support import support
-from physbench.scoring.observation import Observation
-from physbench.scoring.scorer_protocol import Scorer, ScoreRow
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import Scorer, ScoreRow
+from physbench.scorers.diagnostics.conservation import energy_from_nothing
+from physbench.scorers.diagnostics.contacts import friction, restitution, solidity, support
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 FALLING, COLLISIONS, ROLLING, INCLINE = (
@@ -70,7 +67,7 @@ def bouncing(clip: Clip, restitution: float) -> NDArray[np.float64]:
 def test_restitution_is_found(clip_of: Clips, ratio: float) -> None:
     clip = clip_of(FALLING)
     assert value(restitution, clip, bouncing(clip, ratio)) == pytest.approx(ratio, abs=0.03)
-    gained = value(energy, clip, bouncing(clip, ratio))
+    gained = value(energy_from_nothing, clip, bouncing(clip, ratio))
     assert gained is not None and (gained > 0.03 if ratio > 1 else gained < 0.02)
 
 
@@ -108,7 +105,7 @@ def test_spin_may_give_back_two_fifths_of_a_ball_s_motion_and_no_more(clip_of: C
     kinetic, least = clip.states[clip.handover, ball, 7] ** 2 / 2, 9.81 * 2 * clip.scene.bodies[ball].size[0]
     assert kinetic < least
     expected = max(pace**2 - 1.4, 0) * kinetic / least
-    assert value(energy, clip, rolling(clip, pace)) == pytest.approx(expected, abs=0.01)
+    assert value(energy_from_nothing, clip, rolling(clip, pace)) == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.1, 0.3])

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.force_law import force_law
-from physbench.scorers.period import period
-from physbench.scoring.observation import Observation
-from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
-from physbench.tracks.tracks import Tracks
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import Reading, Scorer, ScoreRow
+from physbench.scorers.diagnostics.orbits import force_law, period
+from physbench.track.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]

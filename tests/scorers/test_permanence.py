@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.permanence import intact
-from physbench.scoring.observation import Observation
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks, Visibility
-from physbench.validation.lawful_alternatives import ahead, frames_of
-from physbench.validation.picture_styles import styled
-from physbench.world.stepping import simulate_ensemble
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.scorers.axes.permanence import intact
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks, Visibility
+from physbench.validity.lawful_alternatives import ahead, frames_of, styled
+from physbench.world.bullet import simulate_ensemble
 
 Clips = Callable[..., Clip]
 C, FALLING, OCCLUSION = 8, "falling/projectile-v1", "occlusion/screen-pass-v1"

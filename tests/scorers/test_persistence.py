@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.persistence import persistence_skill
-from physbench.scoring.scorer_protocol import Reading
+from physbench.rollout.store import Rollout
+from physbench.score.protocol import Reading
+from physbench.scorers.diagnostics.appearance import persistence_skill
 
 Clips = Callable[..., Clip]
 TASK = "falling/projectile-v1"

@@ -10,15 +10,14 @@ import pytest
 import saboteurs as sabotage
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.permanence import intact
-from physbench.scorers.reappearance import reappearance
-from physbench.scoring.expected_visibility import true_trajectory
-from physbench.scoring.hidden_intervals import KNOWN_BOUNDS, HiddenInterval, hidden_intervals
-from physbench.scoring.observation import Observation
-from physbench.scoring.scorer_protocol import Scorer
-from physbench.tracks.tracker import track
-from physbench.validation.sources import show
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import Scorer
+from physbench.score.visibility import KNOWN_BOUNDS, HiddenInterval, hidden_intervals, true_trajectory
+from physbench.scorers.axes.permanence import intact
+from physbench.scorers.diagnostics.identity import reappearance
+from physbench.track.tracker import track
+from physbench.validity.sources import show
 
 Clips = Callable[..., Clip]
 C = 8

@@ -12,11 +12,11 @@ import saboteurs as sabotage
 
 from physbench.clips.clip import Clip
 from physbench.clips.suite import find_suite
-from physbench.results.skill import clip_qualities, kinds, skills, task_means
-from physbench.scoring.predictability import predictability
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.validation.gaming_baselines import GAMING_BASELINES
+from physbench.result.skill import clip_qualities, kinds, skills, task_means
+from physbench.score.predictability import predictability
+from physbench.score.protocol import ScoreRow
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.validity.gaming_baselines import GAMING_BASELINES
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 
@@ -121,7 +121,7 @@ def test_an_error_that_the_context_allows_is_no_failure(
     known = predictability(clip, CONTEXT)
     assert known.spread.max() < 1 and quality(read(clip, frames), DRIFT) < 0.9
     wide = replace(known, spread=np.full_like(known.spread, 100.0))
-    monkeypatch.setattr("physbench.scoring.predictability.predictability", lambda *_: wide)
+    monkeypatch.setattr("physbench.score.predictability.predictability", lambda *_: wide)
     rows, _ = score_clip(clip, sabotage.rollout(clip, frames), CONTEXT, find_scorers(DRIFT))
     assert rows[0].quality == 1.0
 

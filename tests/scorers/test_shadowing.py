@@ -11,15 +11,15 @@ from handmade import times_ahead, tracks_at, true_places
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
-from physbench.scorers.shadowing import shadowing, strength
-from physbench.scoring.observation import Observation
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.scoring.scorer_protocol import Reading
-from physbench.shadowing import shadow, tolerance_levels
-from physbench.tracks.tracks import Visibility
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.protocol import Reading
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.scorers.axes.consistency import shadowing, strength
+from physbench.shadowing import levels, shadow
+from physbench.track.tracks import Visibility
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import plane_from_world
-from physbench.world.stepping import simulate_ensemble
 
 Places = NDArray[np.float64]
 ClipOf = Callable[..., Clip]
@@ -159,7 +159,7 @@ def test_strength_is_read_by_default_and_is_what_a_search_of_its_own_finds(clip_
         places[5:, 0, 0] += jump * clip.diameters()[0, 0]
         seen = shadow(clip, tracks_at(clip, places, 8, NOISE_PX))
         assert seen is not None
-        alone = tolerance_levels.strength(seen.problem)
+        alone = levels.strength(seen.problem)
         assert seen.strength == pytest.approx(alone, rel=0.25)  # a step of the grid: arcs are first guessed otherwise
         found.append(seen.strength)
     assert found[0] < 0.02 < found[1] < found[2] and found[2] < 0.8

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.dynamics.point_distances import weighted_distances
-from physbench.shadowing.arc_fit import ABSENT_RESIDUAL, ArcFit
-from physbench.shadowing.hypothesis import FREE, Arc
-from physbench.shadowing.placed_bodies import PlacedBodies
-from physbench.shadowing.tolerance import Tolerance
+from physbench.laws.point_distances import weighted_distances
+from physbench.shadowing.fit import ABSENT_RESIDUAL, FREE, Arc, ArcFit, Tolerance
+from physbench.shadowing.observed_motion import PlacedBodies
 
 Array = NDArray[np.float64]
 

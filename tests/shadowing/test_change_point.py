@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from shadow_scenes import Edit, again, problem
 
-from physbench.shadowing.lawful_segments import Break
-from physbench.shadowing.tolerance_levels import at_levels
-from physbench.validation.violations import find_acts, violate
+from physbench.shadowing.levels import at_levels
+from physbench.shadowing.search import Break
+from physbench.validity.violations import find_acts, violate
 from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]

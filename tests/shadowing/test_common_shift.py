@@ -11,8 +11,8 @@ import pytest
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.shadowing import shadow
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks
 
 CONTEXT = 8
 

@@ -11,14 +11,15 @@ import pytest
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import find_task, own_ids
-from physbench.dynamics.forward_model import forward_model
-from physbench.plugins import user_files
-from physbench.scoring import predictability
-from physbench.scoring.predictability import ensemble_positions, ensemble_states, first_time_beyond, spread
-from physbench.shadowing import context_information, free_constants
+from physbench.laws.forward_model import forward_model
+from physbench.score import predictability
+from physbench.score.predictability import ensemble_positions, ensemble_states, first_time_beyond, spread
+from physbench.shadowing import context as context_information
+from physbench.shadowing import free_constants
 from physbench.shadowing.shadow import shadow
+from physbench.support import user_files
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.scene import Scene
-from physbench.world.stepping import simulate_ensemble
 
 TASKS = '''
 from physbench.clips.task import Parameter, declare, draw

@@ -12,16 +12,16 @@ from shadow_scenes import METRES, Edit, again, problem, truth
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.lawful_segments import MAX_BREAKS, SegmentSearch
-from physbench.shadowing.placed_bodies import from_tracks
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.levels import at_levels, strength
+from physbench.shadowing.observed_motion import from_tracks
+from physbench.shadowing.search import MAX_BREAKS, SegmentSearch
 from physbench.shadowing.shadow import forward_model_of
-from physbench.shadowing.tolerance_levels import at_levels, strength
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import px_from_world
 from physbench.world.scene import Scene
-from physbench.world.stepping import simulate_ensemble
 
 Array = NDArray[np.float64]
 ClipOf = Callable[..., Clip]

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.dynamics.forward_model import forward_model
-from physbench.dynamics.interventions import Intervention
+from physbench.laws.forward_model import forward_model
+from physbench.laws.simulator import Intervention
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.scene import Body, Camera, Scene
-from physbench.world.stepping import simulate_ensemble
 
 Array = NDArray[np.float64]
 

@@ -11,15 +11,14 @@ from handmade import tracks_at, true_places
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow_states
-from physbench.shadowing.decided_time import UNDECIDED, decided, importance, share_of_level
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.placed_bodies import from_states
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.levels import UNDECIDED, at_levels, decided, importance, share_of_level
+from physbench.shadowing.observed_motion import from_states
 from physbench.shadowing.shadow import forward_model_of, place_bodies
-from physbench.shadowing.tolerance_levels import at_levels
-from physbench.validation.extrapolations import Extrapolation, accelerate, stay, straight, turn
+from physbench.validity.gaming_baselines import Extrapolation, accelerate, stay, straight, turn
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import plane_from_world
 from physbench.world.scene import Scene
-from physbench.world.stepping import simulate_ensemble
 
 ClipOf = Callable[..., Clip]
 PROJECTILE, KEPLER, WALL, PASS, STOP = (

@@ -13,17 +13,16 @@ from shadow_scenes import again, problem
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import own_ids
-from physbench.plugins import user_files
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.shadowing.context_information import body_signature, other_states
+from physbench.rollout.store import Rollout
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.shadowing.context import body_signature, other_states, velocity_prior
+from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.free_constants import best_constants, best_factor
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.placed_bodies import PlacedBodies, from_states, from_tracks
+from physbench.shadowing.levels import at_levels, strength
+from physbench.shadowing.observed_motion import PlacedBodies, from_states, from_tracks
 from physbench.shadowing.shadow import forward_model_of, place_bodies
-from physbench.shadowing.tolerance_levels import at_levels, strength
-from physbench.shadowing.velocity_prior import velocity_prior
-from physbench.tracks.tracks import Tracks
+from physbench.support import user_files
+from physbench.track.tracks import Tracks
 from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]

@@ -9,15 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from shadow_scenes import problem
 
-from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.independent_noise import (
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.levels import at_levels, jitter, judge, quality, strength
+from physbench.shadowing.nuisances import (
     _noise,
     independent_noise,
     local_means,
     with_noise,
     without_independent_noise,
 )
-from physbench.shadowing.tolerance_levels import at_levels, jitter, judge, quality, strength
 
 Array = NDArray[np.float64]
 

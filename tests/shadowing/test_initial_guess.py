@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from shadow_scenes import problem
 
-from physbench.shadowing.hypothesis import FREE, Hypothesis
-from physbench.shadowing.initial_guess import initial_guesses
+from physbench.shadowing.fit import FREE, Hypothesis, initial_guesses
 
 
 @pytest.mark.parametrize("step", [1, 3])

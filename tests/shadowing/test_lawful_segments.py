@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from shadow_scenes import Edit, again, problem
 
-from physbench.shadowing import lawful_segments
-from physbench.shadowing.lawful_segments import SegmentSearch
-from physbench.shadowing.tolerance_levels import STRENGTH_GRID, at_levels, read, strength
+from physbench.shadowing import search
+from physbench.shadowing.levels import STRENGTH_GRID, at_levels, read, strength
+from physbench.shadowing.search import SegmentSearch
 from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
@@ -192,7 +192,7 @@ def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.
     whole = SegmentSearch(trial, 0.03).run()
     assert not whole.truncated
     assert len(whole.breaks) >= 3
-    monkeypatch.setattr(lawful_segments, "MAX_WORK", trial.work // 2)
+    monkeypatch.setattr(search, "MAX_WORK", trial.work // 2)
     cut, again_ = (SegmentSearch(problem(task, 0, edit), 0.03).run() for _ in range(2))
     assert cut.truncated
     assert [(b.disc, b.frame) for b in cut.breaks] == [(b.disc, b.frame) for b in again_.breaks]
@@ -200,7 +200,7 @@ def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.
     last = max(arc.last for arc in cut.arcs)
     assert last < len(trial.seen.times)
     assert np.isnan(cut.position[last:]).all()
-    monkeypatch.setattr(lawful_segments, "MAX_WORK", trial.work // 4)
+    monkeypatch.setattr(search, "MAX_WORK", trial.work // 4)
     truthful = SegmentSearch(problem(task, 0), 0.03).run()
     assert not truthful.truncated
     assert not truthful.breaks

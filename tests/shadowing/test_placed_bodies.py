@@ -10,10 +10,10 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow
-from physbench.shadowing.placed_bodies import from_tracks
+from physbench.shadowing.observed_motion import from_tracks
 from physbench.shadowing.shadow import forward_model_of, place_bodies
-from physbench.tracks.tracks import Tracks
-from physbench.validation.violations import find_acts, violate
+from physbench.track.tracks import Tracks
+from physbench.validity.violations import find_acts, violate
 from physbench.world.camera import px_from_world
 
 ClipOf = Callable[..., Clip]

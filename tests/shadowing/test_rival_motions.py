@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.shadowing.rival_motions import (
+from physbench.shadowing.observed_motion import (
     RIVALS,
     constant_acceleration,
     constant_turn,

@@ -9,8 +9,8 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow, shadow_states, why_not
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks
 
 CONTEXT = 6
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
+from physbench.shadowing.observed_motion import sight_model
 from physbench.shadowing.shadow import forward_model_of
-from physbench.shadowing.sight_model import sight_model
-from physbench.world.silhouettes import apparent_radius
+from physbench.world.drawing import apparent_radius
 
 CONTEXT = 8
 CASES = [("falling/incline-v1", seed) for seed in (0, 1, 5000)]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.errors import UsageError
 from physbench.shadowing import Shadowing, shadow
 from physbench.shadowing.trace import KEPT_WINDOW, load_trace, save_trace, trace
-from physbench.tracks.tracks import Tracks
+from physbench.support.errors import UsageError
+from physbench.track.tracks import Tracks
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 C = 8

@@ -11,13 +11,12 @@ import pytest
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import own_ids
-from physbench.plugins import user_files
-from physbench.scoring.predictability import content_key, predictability_time
+from physbench.score.predictability import content_key, predictability_time
 from physbench.shadowing import shadow
-from physbench.shadowing.context_information import open_velocities
-from physbench.shadowing.velocity_prior import velocity_prior
-from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks
+from physbench.shadowing.context import open_velocities, velocity_prior
+from physbench.support import user_files
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks
 from physbench.world.motion_words import told_angles, told_speeds
 
 TASK = '''

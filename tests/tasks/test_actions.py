@@ -12,12 +12,12 @@ import saboteurs as sabotage
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import SPLITS, builtin_task_ids
-from physbench.rollouts.rollout import Rollout
-from physbench.scoring.predictability import predictability_time
-from physbench.scoring.score_clip import find_scorers, score_clip
+from physbench.rollout.store import Rollout
+from physbench.score.predictability import predictability_time
+from physbench.score.score_clip import find_scorers, score_clip
 from physbench.tasks.actions import CHANGED_BY, BilliardsPush, HeadOnPush, KeplerThrust, approach, contact_after_push
+from physbench.world.bullet import Simulation, simulate
 from physbench.world.scene import PALETTE, Scene
-from physbench.world.stepping import Simulation, simulate
 
 TASKS = builtin_task_ids(actions=True)
 SEEDS = range(1)

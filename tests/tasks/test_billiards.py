@@ -10,11 +10,11 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS, Params
-from physbench.dynamics.impacts import at, meeting_time, nearest, rebound, reflected, rolled
-from physbench.tasks.billiards import BALL_CLEARANCE, DEVIATION_BY, FIRST_HIT, TABLE_HALF, Billiards, play, start
+from physbench.laws.impacts import at, meeting_time, nearest, rebound, reflected, rolled
+from physbench.tasks.collisions import BALL_CLEARANCE, DEVIATION_BY, FIRST_HIT, TABLE_HALF, Billiards, play, start
+from physbench.world.bullet import Simulation, simulate
 from physbench.world.geometry import gap
 from physbench.world.scene import Scene
-from physbench.world.stepping import Simulation, simulate
 
 TASK = Billiards.id
 TIMES = np.arange(-40, 81) / 20  # s

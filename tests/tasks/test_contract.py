@@ -14,10 +14,10 @@ from scipy.spatial.transform import Rotation
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import SPLITS, Params, Task, find_task, parameter_table, short_names, task_ids
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import plane_from_world
+from physbench.world.drawing import apparent_radius
 from physbench.world.scene import DENSITY, HISTORY, PALETTE, PHYSICS_HZ, WINDOW, Body
-from physbench.world.silhouettes import apparent_radius
-from physbench.world.stepping import simulate_ensemble
 
 FAST, MANY = range(2), range(100, 140)
 SPEC = render_spec(64, 20)

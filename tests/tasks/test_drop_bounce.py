@@ -9,8 +9,8 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.tasks.falling import CENTER_Z, DropBounce, floor_grey
+from physbench.world.bullet import simulate
 from physbench.world.scene import BACKGROUND_GREY, WINDOW
-from physbench.world.stepping import simulate
 
 STEP = 1 / 240
 TIMES = np.arange(-480, 961) * STEP  # s

@@ -10,9 +10,8 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.dynamics.ramp_phases import distance_at
-from physbench.dynamics.rolling_sliding import slope_law
-from physbench.tasks.incline import (
+from physbench.laws.motion_law import distance_at, slope_law
+from physbench.tasks.falling import (
     REST_DISTANCE,
     SHAPES,
     STOP,
@@ -22,8 +21,8 @@ from physbench.tasks.incline import (
     reach_of,
     slope_accelerations,
 )
+from physbench.world.bullet import simulate
 from physbench.world.scene import PHYSICS_HZ, WINDOW
-from physbench.world.stepping import simulate
 
 TASK = Incline()
 TIMES = np.arange(-2 * PHYSICS_HZ, 4 * PHYSICS_HZ + 1, 60) / PHYSICS_HZ

@@ -10,12 +10,11 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.dynamics.motion_law import Orbit, law_of
-from physbench.scoring.predictability import MEMBERS, ensemble_positions, ensemble_states
-from physbench.tasks.two_bodies import BINARY_GAP, Binary, relative_state, shares, strengths
-from physbench.world.engine import initial_states
+from physbench.laws.motion_law import Orbit, law_of
+from physbench.score.predictability import MEMBERS, ensemble_positions, ensemble_states
+from physbench.tasks.orbits import BINARY_GAP, Binary, relative_state, shares, strengths
+from physbench.world.bullet import initial_states, simulate, simulate_ensemble
 from physbench.world.scene import HISTORY
-from physbench.world.stepping import simulate, simulate_ensemble
 
 HZ = 100
 MOMENTS = np.arange(-2 * HZ, 8 * HZ + 1) / HZ

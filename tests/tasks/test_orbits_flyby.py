@@ -9,11 +9,11 @@ import pytest
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.clips.task_helpers import HALF_WINDOW
-from physbench.dynamics import kepler
-from physbench.dynamics.motion_law import Orbit, law_of
-from physbench.tasks.two_bodies import Flyby, flyby_state
-from physbench.world.stepping import simulate
+from physbench.clips.task import HALF_WINDOW
+from physbench.laws import kepler
+from physbench.laws.motion_law import Orbit, law_of
+from physbench.tasks.orbits import Flyby, flyby_state
+from physbench.world.bullet import simulate
 
 MOMENTS = np.arange(-40, 81) / 20
 rows = pytest.mark.parametrize("row", [Row(Flyby.id, split, seed) for split in ("test", "ood") for seed in (0, 1)])

@@ -10,11 +10,10 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.clips.task_helpers import HALF_WINDOW
-from physbench.tasks.lift import ScreenLift, plate_edges
-from physbench.tasks.screens import ScreenStop, ScreenSwap, stop_edges, swap_times
+from physbench.clips.task import HALF_WINDOW
+from physbench.tasks.occlusion import ScreenLift, ScreenStop, ScreenSwap, plate_edges, stop_edges, swap_times
+from physbench.world.bullet import simulate
 from physbench.world.scene import SCREEN_GREY
-from physbench.world.stepping import simulate
 
 FPS = 20
 SPLITS: tuple[Split, ...] = ("test", "ood")

@@ -10,7 +10,7 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.tasks.stack import (
+from physbench.tasks.falling import (
     EDGE_DISTANCE,
     LEAST_SUPPORT,
     MAX_BLOCKS,
@@ -19,9 +19,9 @@ from physbench.tasks.stack import (
     loaded_margins,
     support_margins,
 )
+from physbench.world.bullet import simulate, simulate_ensemble
+from physbench.world.drawing import apparent_radius
 from physbench.world.scene import PHYSICS_HZ, WINDOW
-from physbench.world.silhouettes import apparent_radius
-from physbench.world.stepping import simulate, simulate_ensemble
 
 TASK = Stack()
 AHEAD = np.arange(0, 4 * PHYSICS_HZ + 1, 240) / PHYSICS_HZ

@@ -9,9 +9,9 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.tasks.collisions import VIEW_AFTER_BOUNCE, WallBounce, bounce_path
+from physbench.world.bullet import simulate
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import WINDOW
-from physbench.world.stepping import simulate
 
 TIMES = np.arange(-40, 81) / 20  # s
 SEEDS = range(4)

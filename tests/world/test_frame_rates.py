@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from physbench.world.frame_rates import whole_rates, wrong_rate
-from physbench.world.scene import PHYSICS_HZ
+from physbench.world.scene import PHYSICS_HZ, whole_rates, wrong_rate
 
 
 def test_rates_that_divide_are_taken_and_all_whole_ones_are_named() -> None:

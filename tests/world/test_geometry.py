@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physbench.world._bullet import Client, collision_shape
+from physbench.world.bullet import Client, collision_shape
+from physbench.world.drawing import apparent_radius, full_area
 from physbench.world.geometry import gap, rotate, unrotate
 from physbench.world.scene import Body, Camera, Quaternion, RenderSpec, Scene, ramp
-from physbench.world.silhouettes import apparent_radius, full_area
 
 TILTED: Quaternion = (0.0, math.sin(0.3), 0.0, math.cos(0.3))
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physbench.world.render_batching import MAX_COPIES, RenderItem, batch, copies_needed, items
+from physbench.world.drawing import MAX_COPIES, RenderItem, batch, copies_needed, items
 from physbench.world.scene import RenderSpec
 
 box = st.tuples(st.integers(0, 90), st.integers(0, 60), st.integers(1, 30), st.integers(1, 30)).map(

@@ -11,11 +11,10 @@ import sys
 import numpy as np
 import pytest
 
+from physbench.world.bullet import simulate
 from physbench.world.camera import PLANE_AXES, pixels_per_metre, px_from_plane
-from physbench.world.rendering import downsample, paint_background, render, static_layer
+from physbench.world.drawing import TinyRenderer, downsample, paint_background, render, static_layer
 from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector, ramp, sphere_mass
-from physbench.world.stepping import simulate
-from physbench.world.tiny_renderer import TinyRenderer
 
 FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.3, 0.2, 0.0))
 FLOOR = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)

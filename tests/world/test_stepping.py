@@ -10,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from physbench.errors import PhysbenchError
+from physbench.support.errors import PhysbenchError
 from physbench.world.ballistic import flies, fly
+from physbench.world.bullet import World, simulate, simulate_ensemble
 from physbench.world.scene import (
     HISTORY,
     PHYSICS_HZ,
@@ -24,7 +25,6 @@ from physbench.world.scene import (
     Waypoint,
     sphere_mass,
 )
-from physbench.world.stepping import World, simulate, simulate_ensemble
 
 DOWN: Vector = (0.0, 0.0, -9.81)
 FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.0, 0.0, 0.0))
@@ -267,7 +267,7 @@ def test_flight_is_left_to_bullet_where_bodies_meet() -> None:
 def test_pybullet_is_imported_late() -> None:
     code = (
         "import sys, physbench.world, physbench.world.scene, physbench.world.camera, physbench.world.geometry, "
-        "physbench.world.stepping, physbench.world.rendering; assert 'pybullet' not in sys.modules"
+        "physbench.world.bullet, physbench.world.drawing; assert 'pybullet' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -276,8 +276,8 @@ def test_missing_pybullet_is_explained() -> None:
     code = "\n".join(
         [
             "import sys; sys.modules['pybullet'] = None",
-            "from physbench.world._bullet import bullet",
-            "from physbench.errors import PhysbenchError",
+            "from physbench.world.bullet import bullet",
+            "from physbench.support.errors import PhysbenchError",
             "try: bullet()",
             "except PhysbenchError as error: print(error)",
         ]

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.geometry import unrotate
 from physbench.world.scene import (
     HISTORY,
@@ -19,7 +20,6 @@ from physbench.world.scene import (
     Vector,
     sphere_mass,
 )
-from physbench.world.stepping import simulate, simulate_ensemble
 
 G = 9.81
 DOWN: Vector = (0.0, 0.0, -G)

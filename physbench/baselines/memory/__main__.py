@@ -7,7 +7,7 @@ import sys
 import time
 
 from physbench.baselines.memory.memory_table import MemoryTable, memory_rows
-from physbench.worker_pool import cores
+from physbench.support.processes import cores
 
 
 def main() -> None:

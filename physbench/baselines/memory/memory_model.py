@@ -1,4 +1,4 @@
-"""`baseline:memory` as a model of frames: what a table of training clips can predict, without a law.
+"""`baseline:memory` as a model of frames: tracks of the context, the nearest training clip, its displacements.
 
 It sees the pixels of the context. The most similar clip of the `train` split gives the displacement of each object, and
 of a grey plate that moves; the pictures are those of the context's own objects over its own background.
@@ -6,36 +6,332 @@ of a grey plate that moves; the pictures are those of the context's own objects 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.model_protocol import ModelCard
 from physbench.baselines.baseline_adapter import answer_parts
-from physbench.baselines.constant_velocity import Sprite, draw_ways
-from physbench.baselines.memory.context_tracks import ANY_CAMERA, SeenObjects, cut_objects, greys_seen, see_objects
+from physbench.baselines.constant_velocity import Sprite, decompose_context, draw_ways, hue_angle
 from physbench.baselines.memory.memory_table import MemoryTable, memory_rows
-from physbench.baselines.memory.nearest_clip import (
-    ClipIndex,
-    Recalled,
-    displaced,
-    motion_at_handover,
-    object_numbers,
+from physbench.baselines.memory.recorded_motion import (
+    GREY_SIDE,
+    KICK_NUMBERS,
+    MOTION_HZ,
+    PAST_SAMPLES,
+    RecordedMotion,
+    kick_numbers,
 )
-from physbench.baselines.memory.recorded_motion import KICK_NUMBERS, kick_numbers
-from physbench.worker_pool import cores
+from physbench.clips.clip import Clip, Row
+from physbench.models.protocol import ModelCard
+from physbench.support.errors import ModelError
+from physbench.support.processes import cores
+from physbench.track.tracker import track
 from physbench.world.camera import pixels_per_metre
-from physbench.world.scene import PALETTE
+from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+# What is seen in the pixels of a context: coloured objects with their tracks, and the greys behind them.
+#
+# The tracker reads a clip for what the objects look like. Here that is a stand-in made of the pixels: one body for each
+# hue that is found, of the area that is found, as a ball where the outline is round and as a box elsewhere. It has no
+# positions, no laws and no future.
+
 Array = NDArray[np.float64]
 Picture = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+ANY_CAMERA = Camera("front", (0.0, 0.0, 0.0))  # every window is equally wide
+PALETTE_HUES: Array = hue_angle(np.array(PALETTE, dtype=np.float32)).astype(np.float64)
+OUTLINE_DIRECTIONS = 16  # in which an outline is measured
+ROUND_FROM = 0.8  # see `is_round`
+# In tinted pictures wood, brick and sky have a chroma of up to 0.14, objects of 0.5; shadows are lighter than screens.
+TINTED = {"least_chroma": 0.25, "dark": 0.2}
+OUTLINE_SHARE = 0.5  # of the chroma of an object's core; pixels with more count as its area
+
+
+@dataclass(frozen=True, eq=False)
+class SeenObjects:
+    """K objects in the C frames of a context; metres in the plane of motion, from the middle of the picture."""
+
+    hues: tuple[int, ...]  # (K,) index into the palette
+    position: Array  # (C, K, 2) m, to the right and down; NaN where it is not known
+    radius: Array  # (K,) m, of the disc with the area of the outline
+
+
+def cut_objects(frames: Picture) -> tuple[Picture, Mask, list[Sprite]]:
+    """Take the last frame of a context (C, H, W, 3) in [0, 1] apart.
+
+    Returns:
+        Background (H, W, 3), mask of what is in front of objects (H, W), and one sprite for each hue of the palette,
+        from large to small. Edges where two hues mix are none: nothing of them is left one pixel further in.
+    """
+    from scipy.ndimage import binary_erosion
+
+    background, front, sprites = decompose_context(frames, latest=True, **(TINTED if is_tinted(frames) else {}))
+    kept: dict[int, Sprite] = {}
+    for sprite in sprites:
+        if binary_erosion(sprite.opacity > OUTLINE_SHARE).any():
+            color = sprite.color * (sprite.opacity > 0)[..., None]  # without neighbours in its box
+            kept.setdefault(nearest_hue(sprite), replace(sprite, color=color))
+    return background, front, list(kept.values())
+
+
+def is_tinted(frames: Picture) -> bool:
+    """Whether most of a context (C, H, W, 3) has a colour, as in the natural look: in the plain one all but objects is
+    grey."""
+    return bool(np.median(frames.max(-1) - frames.min(-1)) > 0)
+
+
+def nearest_hue(sprite: Sprite) -> int:
+    """Index into the palette of the hue that is nearest to a sprite's."""
+    return int(np.abs((PALETTE_HUES - sprite.hue + 180) % 360 - 180).argmin())
+
+
+def see_objects(frames: NDArray[np.uint8], sprites: Sequence[Sprite], fps: float) -> SeenObjects:
+    """Track the objects that were cut out of a context.
+
+    Args:
+        frames: The context (C, H, W, 3).
+        sprites: Its objects, each of another hue of the palette.
+        fps: Frames a second.
+
+    Returns:
+        The objects in the order of the sprites.
+    """
+    spec = RenderSpec(frames.shape[1], frames.shape[2], fps)
+    hues = tuple(nearest_hue(sprite) for sprite in sprites)
+    outlines = [_outline(sprite) for sprite in sprites]
+    area = np.array([float(outline.sum()) for outline in outlines])
+    scale = pixels_per_metre(ANY_CAMERA, spec)
+    radius = np.sqrt(area / np.pi) / scale
+    bodies = tuple(
+        Body(f"object {k}", "sphere", (float(r),), "moving", (0.0,) * 3, hue=hue)
+        if is_round(outline)
+        else Body(f"object {k}", "box", (float(r),) * 3, "moving", (0.0,) * 3, hue=hue)
+        for k, (outline, hue, r) in enumerate(zip(outlines, hues, radius, strict=True))
+    )
+    shown = [sprite.shown for sprite in sprites]
+    tracks = track(_stand_in(frames, spec, bodies, area, shown), len(frames), frames)
+    middle = np.array([spec.width, spec.height]) / 2
+    return SeenObjects(hues, (tracks.position - middle) / scale, radius)
+
+
+def _outline(sprite: Sprite) -> Mask:
+    """Mask (h, w) of an object: the pixels with more than OUTLINE_SHARE of the chroma of its core."""
+    chroma = sprite.color.max(-1) - sprite.color.min(-1)
+    mask: Mask = chroma > OUTLINE_SHARE * np.quantile(chroma[sprite.opacity > 0], 0.75)
+    return mask
+
+
+def is_round(outline: Mask) -> bool:
+    """Whether a mask (h, w) fills most of the disc that is as wide as it is in its widest direction; a square does not.
+
+    Its area over that of the disc is 1 for a disc, 0.64 for a square and less for other boxes.
+    """
+    row, column = np.nonzero(outline)
+    angles = np.linspace(0, np.pi, OUTLINE_DIRECTIONS, endpoint=False)
+    along = np.stack([row, column], axis=-1) @ np.stack([np.sin(angles), np.cos(angles)])  # (P, OUTLINE_DIRECTIONS)
+    widest = float(np.ptp(along, axis=0).max()) + 1
+    return len(row) > ROUND_FROM * np.pi / 4 * widest**2
+
+
+def _stand_in(
+    frames: NDArray[np.uint8], spec: RenderSpec, bodies: tuple[Body, ...], area: Array, shown: Sequence[Picture]
+) -> Clip:
+    """A clip that ends at the hand-over and holds nothing but what is passed."""
+    count, objects = len(frames), len(bodies)
+    full = np.broadcast_to(area, (count, objects)).astype(np.float32)
+    share = np.stack(shown, axis=1) if objects else np.zeros((count, 0))
+    return Clip(
+        row=Row("memory/context-v1", "test", 0),
+        scene=Scene(bodies, ANY_CAMERA),
+        spec=spec,
+        times=(np.arange(count) - count + 1) / spec.fps,
+        frames=frames,
+        states=np.zeros((count, objects, 13)),
+        visible_area=(full * share).astype(np.float32),
+        full_area=full,
+        contacts=(),
+    )
+
+
+def greys_seen(background: Picture) -> Array:
+    """Greys (GREY_SIDE, GREY_SIDE) of 255 of a picture (H, W, 3) in [0, 1] without objects: of its square window."""
+    import torch
+
+    side = min(background.shape[:2])
+    top, left = ((length - side) // 2 for length in background.shape[:2])
+    window = torch.from_numpy(np.ascontiguousarray(background[top : top + side, left : left + side].mean(-1)))
+    mean: Array = torch.nn.functional.adaptive_avg_pool2d(window[None, None], GREY_SIDE)[0, 0].numpy() * 255
+    return mean.astype(np.float64)
+
+
+# Which clip of the memory is most like a context: a distance in metres, over all clips at once.
+#
+# Two clips with the same number of objects are compared object by object. The distance of two objects is made of their
+# differences in place, in velocity times COMPARED_VELOCITY_TIME, in acceleration times ACCELERATION_TIME^2, in radius,
+# and in the pushes to come; the distance of two pictures is that of their greys. Objects are paired so that the sum of
+# the squares is least. Hues are drawn at random and tell nothing.
+
+CURVED_FROM = 5  # frames that show an acceleration
+SEEN_IN_MOTION = 0.4  # s before the hand-over for which every task shows motion
+COMPARED_VELOCITY_TIME = 2.0  # s; this and the next three by leaving out one of 1,500 clips: the optimum is flat
+ACCELERATION_TIME = 0.5  # s
+GREY_DISTANCE = 10.0  # m for a picture that is black instead of white
+RADIUS_WEIGHT = 1.0
+OBJECT_NUMBERS = 7 + KICK_NUMBERS  # of an object
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """A clip of the memory, and which of its objects each object of the context is."""
+
+    motion: RecordedMotion
+    order: tuple[int, ...]  # (K,)
+    distance: float  # m, see above
+
+
+def motion_at_handover(times: Array, position: Array) -> Array:
+    """Place, velocity and acceleration at time 0 of objects, from a parabola through their last positions.
+
+    Args:
+        times: (C,) s, the last one 0.
+        position: (C, K, 2) m, NaN where unknown.
+
+    Returns:
+        (K, 6): m, m/s and m/s2; NaN where an object was never seen. What fewer frames do not show is 0: one shows no
+        velocity, fewer than CURVED_FROM no acceleration.
+    """
+    found = np.full((position.shape[1], 6), np.nan)
+    for own, path in zip(found, np.moveaxis(position, 1, 0), strict=True):
+        known = np.flatnonzero(np.isfinite(path[:, 0]))
+        recent = known[times[known] >= -SEEN_IN_MOTION - 1e-9]
+        used = recent if len(recent) else known[-1:]
+        if not len(used):
+            continue
+        terms = 3 if len(used) >= CURVED_FROM else min(len(used), 2)
+        powers = times[used, None] ** np.arange(terms)
+        own[:] = 0.0
+        own[: 2 * terms] = np.linalg.lstsq(powers, path[used], rcond=None)[0].ravel()
+        own[4:] *= 2.0
+    return found
+
+
+def object_numbers(motion: Array, radius: Array, kicks: Array) -> Array:
+    """What is compared of objects, in m (..., OBJECT_NUMBERS).
+
+    motion: (..., 6) as `motion_at_handover` has it; radius: (...) m; kicks: (..., KICK_NUMBERS).
+    """
+    place, velocity, acceleration = motion[..., :2], motion[..., 2:4], motion[..., 4:]
+    half = KICK_NUMBERS // 2
+    return np.concatenate(
+        [
+            place,
+            velocity * COMPARED_VELOCITY_TIME,
+            acceleration * ACCELERATION_TIME**2,
+            radius[..., None] * RADIUS_WEIGHT,
+            kicks[..., :half] * COMPARED_VELOCITY_TIME,
+            kicks[..., half:],
+        ],
+        axis=-1,
+    )
+
+
+class ClipIndex:
+    """The clips of the memory as a context of some frames would show them, grouped by their number of objects.
+
+    Args:
+        motions: The clips.
+        times: (C,) s of the frames of a context, the last one 0.
+    """
+
+    def __init__(self, motions: Iterable[RecordedMotion], times: Array) -> None:
+        groups: dict[int, list[RecordedMotion]] = {}
+        for motion in motions:
+            groups.setdefault(len(motion.radius), []).append(motion)
+        self.times = times
+        self.groups = {count: (own, *self._numbers(own)) for count, own in groups.items() if count}
+
+    def _numbers(self, motions: Sequence[RecordedMotion]) -> tuple[Array, Array]:
+        """Objects (N, K, OBJECT_NUMBERS) and greys (N, G) in m."""
+        seen = np.stack([past_at(motion, self.times) for motion in motions])  # (N, C, K, 2)
+        clips, frames, objects, _ = seen.shape
+        flat = np.moveaxis(seen, 1, 0).reshape(frames, clips * objects, 2)
+        moving = motion_at_handover(self.times, flat).reshape(clips, objects, 6)
+        radius, kicks = (np.stack([getattr(motion, name) for motion in motions]) for name in ("radius", "kicks"))
+        return object_numbers(moving, radius, kicks), grey_numbers(np.stack([motion.greys for motion in motions]))
+
+    def nearest(self, objects: Array, greys: Array) -> Recalled:
+        """The clip that is most like a context.
+
+        Args:
+            objects: (K, OBJECT_NUMBERS) of its objects, see `object_numbers`.
+            greys: (GREY_SIDE, GREY_SIDE) of 255.
+
+        Raises:
+            ModelError: No clip of the memory has as many objects.
+        """
+        if len(objects) not in self.groups:
+            known = ", ".join(str(count) for count in sorted(self.groups))
+            raise ModelError(
+                f"baseline:memory: this picture shows {len(objects)} coloured objects, and its clips, which are those "
+                f"of the tasks that come with physbench, have {known}. It cannot answer for other tasks."
+            )
+        motions, own, own_greys = self.groups[len(objects)]
+        square, order = paired_squares(own, objects)
+        square = square + ((own_greys - grey_numbers(greys[None])) ** 2).sum(-1)
+        best = int(square.argmin())
+        return Recalled(motions[best], order[best], float(np.sqrt(square[best])))
+
+
+def paired_squares(clips: Array, objects: Array) -> tuple[Array, list[tuple[int, ...]]]:
+    """Least sum of squared differences over all pairings of objects (K, OBJECT_NUMBERS) with those of N clips.
+
+    Returns:
+        The sums (N,) in m2, and of each clip the index of its object for each of `objects`.
+    """
+    count = len(objects)
+    cost = ((objects[None, :, None] - clips[:, None]) ** 2).sum(-1)  # (N, K of the context, K of the clip)
+    orders = list(permutations(range(count)))
+    sums = np.stack([cost[:, range(count), order].sum(-1) for order in orders], axis=-1)  # (N, K!)
+    return sums.min(-1), [orders[index] for index in sums.argmin(-1)]
+
+
+def grey_numbers(greys: NDArray[np.generic]) -> Array:
+    """Greys (N, GREY_SIDE, GREY_SIDE) of 255 -> (N, G) in m, so that a picture's distance does not depend on G."""
+    flat = greys.reshape(len(greys), -1).astype(np.float64) / 255
+    scaled: Array = flat * (GREY_DISTANCE / np.sqrt(flat.shape[1]))
+    return scaled
+
+
+def past_at(motion: RecordedMotion, times: Array) -> Array:
+    """Positions (C, K, 2) m of a clip of the memory at times (C,) s up to 0."""
+    return np.moveaxis(_sampled(motion.past, times * MOTION_HZ + PAST_SAMPLES - 1), 1, 0)
+
+
+def displaced(ways: Array, times: Array) -> Array:
+    """Displacements (K, T, 2) m after the hand-over at other times (t,) s > 0 -> (K, t, 2).
+
+    After the end of what is stored it goes on in a straight line.
+    """
+    from_0 = np.concatenate([np.zeros_like(ways[:, :1]), ways], axis=1)
+    return _sampled(from_0, times * MOTION_HZ)
+
+
+def _sampled(ways: Array, place: Array) -> Array:
+    """Values (K, S, 2) at fractional samples (t,), linear between two and beyond the last two -> (K, t, 2)."""
+    place = np.round(place, 6)
+    low = np.clip(np.floor(place).astype(int), 0, ways.shape[1] - 2)
+    share = (place - low)[None, :, None]
+    result: Array = (1 - share) * ways[:, low] + share * ways[:, low + 1]
+    return result
 
 
 class Memory:

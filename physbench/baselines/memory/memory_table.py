@@ -16,12 +16,11 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import CLIP_PRELOAD
 from physbench.clips.suite import train_rows
 from physbench.clips.task import builtin_task_ids
-from physbench.errors import ModelError, PhysbenchError
-from physbench.progress import Progress
-from physbench.storage.cache_dir import cache_dir
-from physbench.storage.cache_entry import cached
-from physbench.storage.fingerprint import fingerprint
-from physbench.worker_pool import ordered, worker_pool
+from physbench.support.errors import ModelError, PhysbenchError
+from physbench.support.files import cache_dir, cached
+from physbench.support.fingerprint import fingerprint
+from physbench.support.processes import ordered, worker_pool
+from physbench.support.progress import Progress
 
 BLOCK_CLIPS = 20  # clips in a file
 MOST_AT_LOAD = 2000  # clips that are made while a model is loaded, which has a time limit

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.errors import PhysbenchError
-from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.world.camera import pixels_per_metre, px_from_world
+from physbench.world.drawing import full_area
 from physbench.world.scene import HISTORY, RenderSpec, Scene, sphere_mass
-from physbench.world.silhouettes import full_area
 
 Array = NDArray[np.float64]
 Greys = NDArray[np.uint8]
@@ -49,7 +49,7 @@ class RecordedMotion:
 
 def record_motion(row: Row) -> RecordedMotion:
     """Simulate a clip and keep its motion."""
-    from physbench.world.stepping import simulate
+    from physbench.world.bullet import simulate
 
     scene = make_scene(row)
     times = np.arange(-(PAST_SAMPLES - 1), round(scene.horizon * MOTION_HZ) + 1) / MOTION_HZ
@@ -99,7 +99,7 @@ def kicks_of(scene: Scene, radius: Array) -> Array:
 
 def greys_of(scene: Scene, states: Array) -> Greys:
     """The picture (GREY_SIDE, GREY_SIDE) of everything grey; states (1, N, 13) at the hand-over."""
-    from physbench.world.rendering import render
+    from physbench.world.drawing import render
 
     bodies = tuple(replace(body, drawn=body.drawn and body.hue is None) for body in scene.bodies)
     picture = render(replace(scene, bodies=bodies), [0.0], states, GREY_SPEC).frames[0].mean(-1)

@@ -1,0 +1,38 @@
+"""All functions that are compiled once a machine, so that this can be done ahead: `physbench doctor --warm`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from physbench.laws.event_loop import follow, followed_positions
+from physbench.laws.field_orbits import follow_field
+from physbench.laws.kepler_jit import follow_orbits
+from physbench.laws.planar_motion import evaluate
+from physbench.laws.point_distances import (
+    cumulative_squares,
+    distances,
+    first_beyond,
+    largest_share,
+    weighted_distances,
+    weighted_points,
+)
+from physbench.world.compiled import Kernel
+
+KERNELS: tuple[Kernel[..., Any], ...] = (
+    follow,
+    evaluate,
+    followed_positions,
+    follow_orbits,
+    follow_field,
+    weighted_distances,
+    distances,
+    first_beyond,
+    largest_share,
+    weighted_points,
+    cumulative_squares,
+)
+
+
+def compile_kernels() -> int:
+    """Compile all that is not kept on this machine. Returns how many this process compiled."""
+    return sum(kernel.compile() for kernel in KERNELS)

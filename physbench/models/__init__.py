@@ -1,0 +1,20 @@
+"""Makes models answer: from what the user names to an object that keeps the protocol of models.
+
+In the order of use:
+
+- `protocol`: the kinds of answer (frames, states, surprise) and the cards by which the harness knows models.
+- `load_model`: finds the adapter of a target and loads the model, or describes a target that has none.
+- `contract`: checks that what was loaded keeps the protocol. `networks`: its networks, and its untrained copy.
+
+One module or folder for each kind of model:
+
+- `python_code`: functions of the user's that make a model.
+- `checkpoints`: .safetensors files and `reference:NAME`. `pickle_scan` looks into other checkpoints without running
+  them.
+- `graphs`: .onnx and .pt2 files. `layouts`: checkpoints of others' training code, by tables of their tensors' names.
+- `huggingface`: pipelines of diffusers and networks of transformers, in local folders.
+- `http`: models behind a server, and the server that users copy beside their model.
+- `videos`: videos made elsewhere; `video_containers` lists the formats that are accepted.
+
+Baselines have an adapter of their own: `physbench.baselines.baseline_adapter`.
+"""

@@ -1,0 +1,170 @@
+"""Checks that what a factory returned keeps the protocol of models. Messages say how to repair it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from physbench.models.protocol import (
+    LONGEST_SIGHT,
+    MAX_UNIT,
+    Model,
+    ModelCard,
+    StateCard,
+    SurpriseCard,
+    check_card,
+    check_state_card,
+)
+from physbench.support.errors import ModelError
+
+if TYPE_CHECKING:
+    from physbench.models.load_model import Handed
+
+METHODS: dict[str, tuple[str, ...]] = {
+    "rollout": ("horizon", "actions", "prompts", "generators"),
+    "rollout_states": (
+        "bodies",
+        "statics",
+        "mask",
+        "gravity",
+        "horizon",
+        "actions",
+        "prompts",
+        "generators",
+    ),
+    "surprise": ("context", "actions", "prompts", "generators"),
+    "rollout_clips": ("horizon", "generators"),
+    "play": ("context", "horizon"),
+}
+# What a method is handed, and what to do where that is not allowed.
+NEEDS: dict[str, tuple[Handed, str]] = {
+    "rollout_clips": (
+        "clip",
+        "is handed whole clips, with the future that is asked for. Give the model a `rollout`, which sees the context "
+        "alone, or say --privileged: its scores then count for no ranking",
+    ),
+    "play": (
+        "id",
+        "is told which clip it plays, which only videos:DIR is. Give the model a `rollout`, or hand in its videos",
+    ),
+}
+FIRST = {  # by position
+    "rollout": "context",
+    "rollout_states": "states",
+    "surprise": "video",
+    "rollout_clips": "clips",
+    "play": "item",
+}
+TRACKS = ("zero-shot", "trained", "privileged")
+
+
+WRAPPED_AS = ("module", "model", "network")  # attributes under which DataParallel, FSDP and trainers keep a model
+
+
+def check_contract(model: Any, target: str, handed: Handed = "context") -> Model:
+    """Check an object against the protocol of models.
+
+    Args:
+        model: What a factory returned.
+        target: The factory as the user named it, for messages.
+        handed: What the model may be handed beside the context, see `load_model.what_is_handed`.
+
+    Returns:
+        The same object.
+
+    Raises:
+        ModelError: The object has no valid card, none of the methods of a FrameModel, StateModel, PrivilegedModel or
+            RecordedModel, or only one that it may not have.
+    """
+    if model is None:
+        raise ModelError(f"{target} returned None: does the factory end with `return model`?")
+    kind = type(model).__name__
+    if inspect.isclass(model):
+        raise ModelError(
+            f"{target} is a class that was not called: return {model.__name__}(...), not {model.__name__}."
+        )
+    methods = [name for name in METHODS if callable(getattr(model, name, None))]
+    if not methods:
+        kept = {name: getattr(model, name, None) for name in WRAPPED_AS}
+        inner = next((name for name, each in kept.items() if callable(getattr(each, "rollout", None))), "")
+        wraps = f"It wraps a model that has one: give its `.{inner}`." if inner else ""
+        expected = "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states"
+        raise ModelError(f"{target}: the {kind} has no method `rollout`. {wraps or f'Expected {expected}.'}")
+    answers_states = isinstance(getattr(model, "card", None), StateCard)
+    answers_surprise = isinstance(getattr(model, "card", None), SurpriseCard)
+    name = "rollout_states" if answers_states and "rollout_states" in methods else methods[0]
+    name = "surprise" if answers_surprise and "surprise" in methods else name
+    needed, remedy = NEEDS.get(name, ("context", ""))
+    if needed not in ("context", handed):
+        raise ModelError(f"{target}: {kind}.{name} {remedy}.")
+    try:
+        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(METHODS[name]))
+    except TypeError as error:
+        raise ModelError(
+            f"{target}: {kind}.{name} cannot be called as {name}({FIRST[name]}, *, {', '.join(METHODS[name])}): "
+            f"{error}."
+        ) from None
+    except ValueError:  # a function written in C has no signature
+        pass
+    card = check_card_types(getattr(model, "card", None), target)
+    if (name == "rollout_clips") != (card.track == "privileged"):
+        raise ModelError(
+            f"{target}: models with `rollout_clips`, and no others, have a card with track='privileged'; got "
+            f"`{name}` and track='{card.track}'."
+        )
+    if name == "rollout_states" and not answers_states:
+        raise ModelError(f"{target}: a model with `rollout_states` needs a physbench.StateCard, got a ModelCard.")
+    if answers_states and name not in ("rollout_states", "rollout_clips"):
+        raise ModelError(f"{target}: a model with a StateCard needs a method `rollout_states`, got `{name}`.")
+    if (name == "surprise") != answers_surprise:
+        raise ModelError(
+            f"{target}: models with a physbench.SurpriseCard, and no others, are asked for `surprise`; got `{name}` "
+            f"and a {type(card).__name__}."
+        )
+    checked: Model = model
+    return checked
+
+
+def check_card_types(card: Any, where: str) -> ModelCard:
+    """Return the card if its fields have the right types and values, else raise ModelError."""
+    if not isinstance(card, ModelCard):
+        got = "none" if card is None else f"a {type(card).__name__}"
+        raise ModelError(f"{where}: the model needs an attribute `card` of type physbench.ModelCard, got {got}.")
+    size = card.image_size
+    if not (isinstance(size, tuple | list) and len(size) == 2 and all(type(side) is int for side in size)):
+        raise ModelError(f"{where}: expected image_size (height, width) in whole px, such as (64, 64), got {size!r}.")
+    if isinstance(card.fps, bool) or not isinstance(card.fps, int | float):
+        raise ModelError(f"{where}: expected fps to be a number, such as 15, got {card.fps!r}.")
+    for name in ("context_frames", "max_horizon", "training_clips"):
+        value = getattr(card, name)
+        if type(value) is not int and not (name != "context_frames" and value is None):
+            raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
+    for name in ("uses_actions", "uses_prompt", "stochastic", "repeat_first"):
+        value = getattr(card, name)
+        if type(value) is not bool:
+            raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")
+    if card.track not in TRACKS:
+        raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
+    if isinstance(card, StateCard):
+        check_state_card(card, where)
+    if isinstance(card, SurpriseCard):
+        _check_surprise_card(card, where)
+    if isinstance(size, list):  # the spec of a clip is compared with that of the card
+        object.__setattr__(card, "image_size", tuple(size))
+    return check_card(card)
+
+
+def _check_surprise_card(card: SurpriseCard, where: str) -> None:
+    """Raise ModelError where a card says of surprise what cannot be."""
+    longest = f"{LONGEST_SIGHT:,} s"
+    if card.sees is not None and not (type(card.sees) in (int, float) and 0 < card.sees <= LONGEST_SIGHT):
+        raise ModelError(
+            f"{where}: expected sees to be seconds above 0, at most {longest}, or None for all of a film, got "
+            f"{card.sees!r:.100}."
+        )
+    if not (type(card.ahead) in (int, float) and 0 <= card.ahead <= LONGEST_SIGHT):
+        raise ModelError(
+            f"{where}: expected ahead to be seconds, 0 or more, at most {longest}, got {card.ahead!r:.100}."
+        )
+    if not (isinstance(card.unit, str) and 0 < len(card.unit) <= MAX_UNIT and card.unit.isprintable()):
+        raise ModelError(f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {card.unit!a:.100}.")

@@ -1,0 +1,1 @@
+"""Models without code: ONNX graphs and programs of torch.export."""

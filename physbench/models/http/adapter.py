@@ -1,0 +1,73 @@
+"""Finds models behind a server, `http://HOST:PORT`, and connects to them. Does not import NumPy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from physbench.models.http.connection import (
+    LONGEST_CALL,
+    TOKEN_ARGUMENT,
+    TOKEN_VARIABLE,
+    ServerConnection,
+    find_token,
+    parse_address,
+)
+from physbench.models.protocol import Model, ModelCard
+from physbench.support.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+WAIT_ARGUMENT = "wait"
+CARD_SECONDS = 300.0  # a server may still be loading its model
+
+
+class HttpAdapter:
+    """A model behind a server, in whatever environment and language."""
+
+    name = "http"
+    summary = "http://HOST:PORT  a model behind a server, in another environment or language (docs/models/http.md)"
+
+    def recognises(self, target: str) -> bool:
+        return re.match("https?://", target) is not None
+
+    def check(self, target: str) -> None:
+        """Raise ModelError where nothing listens at the address."""
+        connection = ServerConnection(parse_address(target))
+        connection.connect()
+        connection.close()
+
+    def sha256(self, target: str) -> str | None:
+        return None  # what a server says of its model cannot be checked
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return []
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        address = parse_address(target)
+        for key in model_args:
+            if key not in (TOKEN_ARGUMENT, WAIT_ARGUMENT):
+                hint = nearest(key, (TOKEN_ARGUMENT, WAIT_ARGUMENT))
+                raise ModelError(f"--model-arg {key}: models behind a server take no such argument.{hint}")
+        place = model_args.get(TOKEN_ARGUMENT, TOKEN_VARIABLE)
+        connection = ServerConnection(address, find_token(model_args), place)
+        from physbench.models.http.model import HttpModel
+
+        return HttpModel(connection, _seconds(model_args))
+
+
+def _seconds(model_args: Mapping[str, str]) -> float:
+    """How long to wait for the card."""
+    text = model_args.get(WAIT_ARGUMENT, f"{CARD_SECONDS}")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_CALL:
+        raise ModelError(f"--model-arg {WAIT_ARGUMENT}={text}: expected seconds.")
+    return seconds
+
+
+adapter = HttpAdapter()

@@ -1,0 +1,1 @@
+"""Pipelines of diffusers and networks of transformers, from local folders."""

@@ -1,0 +1,370 @@
+"""Decides how a diffusers pipeline is called: sizes, rates, numbers of frames and arguments. No weight is loaded.
+
+The call's signature, the configs in the folder and the table of quirks decide; --model-arg changes it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from physbench.models.huggingface.diffusers_folder import QUIRKS, PipelineFolder, Quirk, continuing_classes, refusal
+from physbench.models.protocol import ModelCard, check_card
+from physbench.models.python_code import convert_argument
+from physbench.support.errors import ModelError, nearest
+from physbench.world.scene import HISTORY
+
+CLIP_SIDE = 256  # px, of the shorter side of the clips: the largest size at which the suites' questions are fixed
+MOST_RATIO = 64  # frames per latent frame: published pipelines have 4 to 8
+FRAME_PARAMETERS = ("num_frames", "frames", "video_length")
+RATE_PARAMETERS = ("fps", "frame_rate")
+# Parameters of calls that the adapter sets itself, and what to use instead.
+OWN_PARAMETERS = {
+    **dict.fromkeys(("image", "video", "conditions", "mask", "latents", "generator"), "it is made for each clip"),
+    **dict.fromkeys(("output_type", "return_dict", "num_videos_per_prompt"), "the adapter needs its own"),
+    **dict.fromkeys(FRAME_PARAMETERS, "use max_frames, the longest clip of a call"),
+    "frame_rate": "use fps, the rate of the clips, or conditioning_fps",
+    "overlap_history": "use context_frames",
+    "base_num_frames": "use max_frames",
+    "num_latent_conditional_frames": "use context_frames",
+    "condition_video_keep": "the last frames are kept",
+    "enable_safety_check": "the licence asks for the safety checker",
+}
+# Options of the adapter: name and kind.
+OPTIONS = {
+    "width": "int",
+    "height": "int",
+    "clip_width": "int",
+    "clip_height": "int",
+    "fps": "float",
+    "conditioning_fps": "float",
+    "context_frames": "int",
+    "max_frames": "int",
+    "prompt": "str",
+    "pipeline": "str",
+    "guardrail": "str",
+    "variant": "str",
+    "vae_dtype": "str",
+    "device_map": "str",
+    "offload": "str",
+    "compile": "bool",
+    "vae_tiling": "bool",
+    "surprise": "str",
+    "stride": "int",
+}
+CHOICES = {
+    "offload": ("model", "sequential"),
+    "guardrail": ("dummy",),
+    "vae_dtype": ("float32", "float16", "bfloat16"),
+    "surprise": ("denoising",),
+}
+
+
+@dataclass(frozen=True)
+class PipelinePlan:
+    """How a pipeline is called.
+
+    Attributes:
+        folder: Its folder.
+        kind: Its class.
+        quirk: What the table says of the class.
+        ratio: Frames per latent frame: a call makes ratio * k + 1 frames.
+        size: (height, width) in px at which it runs.
+        card: For the harness; its size is that of the clips.
+        longest: Frames of one call, at most, context included.
+        arguments: Arguments of every call.
+        settings: Options of the adapter that were given, by name.
+    """
+
+    folder: PipelineFolder
+    kind: type
+    quirk: Quirk
+    ratio: int
+    size: tuple[int, int]
+    card: ModelCard
+    longest: int
+    arguments: dict[str, Any]
+    settings: dict[str, Any]
+
+    @property
+    def context(self) -> int:
+        return self.card.context_frames
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        return call_parameters(self.kind)
+
+    @property
+    def frame_parameter(self) -> str:
+        return next(name for name in FRAME_PARAMETERS if name in self.parameters)
+
+    def frames_asked(self, horizon: int) -> int:
+        """Frames that are asked for, context included: the shortest length on the grid that holds `horizon` more."""
+        return self.longest if self.quirk.fixed_length else on_grid(self.context + horizon, self.ratio, up=True)
+
+    def frames_returned(self, asked: int) -> int:
+        return asked + self.context if self.quirk.context_twice else asked
+
+    @property
+    def prefix(self) -> int:
+        """Frames at the start of an answer that show the context again."""
+        return 2 * self.context if self.quirk.context_twice else self.context
+
+
+def call_parameters(kind: type) -> Mapping[str, inspect.Parameter]:
+    """Parameters of a pipeline's call, by name."""
+    found = dict(inspect.signature(kind.__call__).parameters)
+    found.pop("self", None)
+    return found
+
+
+def on_grid(frames: int, ratio: int, *, up: bool) -> int:
+    """The number ratio * k + 1 that is next to `frames`, above or below; at least 1."""
+    latents = max(0, frames - 1)
+    return (-(-latents // ratio) if up else latents // ratio) * ratio + 1
+
+
+def pipeline_class(name: str, folder: PipelineFolder) -> type:
+    """Find a pipeline class of diffusers that continues frames. Raises ModelError with the reason where it does not."""
+    if reason := refusal(name):
+        raise ModelError(f"{folder.path}: {reason}")
+    import diffusers
+
+    names = [known for known in dir(diffusers) if known.endswith("Pipeline")]
+    if name not in names:
+        saved = f" (the folder was saved by {folder.saved_by})" if folder.saved_by else ""
+        known = nearest_few(name, names)
+        raise ModelError(f"{folder.path}: diffusers {diffusers.__version__} has no pipeline '{name}'{saved}.{known}")
+    kind: type = getattr(diffusers, name)
+    parameters = call_parameters(kind)
+    if not any(word in parameters for word in FRAME_PARAMETERS):
+        raise ModelError(f"{folder.path}: {name} answers with one image, not with a video: it cannot be evaluated.")
+    if name not in QUIRKS and "image" not in parameters:
+        if "video" in parameters or "conditions" in parameters:
+            raise ModelError(
+                f"{folder.path}: it is not known whether {name} continues a video or changes it, so it is not run. "
+                "Wrap it in a few lines of Python, my_model.py:make."
+            )
+        raise ModelError(f"{folder.path}: {name} makes videos from text alone.{continuing_classes(name)}")
+    return kind
+
+
+def nearest_few(name: str, known: list[str]) -> str:
+    """As `nearest`, without the list of all where none is close."""
+    close = nearest(name, known)
+    return close if "Did you mean" in close else ""
+
+
+def frames_per_latent(config: Mapping[str, Any], default: int) -> int:
+    """Frames per latent frame, from an autoencoder's config. Its newer keys may be missing in older files."""
+    for key in ("temporal_compression_ratio", "scale_factor_temporal"):
+        if isinstance(config.get(key), int):
+            return int(config[key])
+    if isinstance(config.get("temperal_downsample"), list):  # spelt so in the format
+        return int(2 ** min(sum(map(bool, config["temperal_downsample"])), MOST_RATIO))
+    if isinstance(config.get("spatio_temporal_scaling"), list):
+        patch, halvings = config.get("patch_size_t", 1), sum(map(bool, config["spatio_temporal_scaling"]))
+        return int(patch) * 2 ** min(halvings, MOST_RATIO) if isinstance(patch, int) else default
+    return default
+
+
+def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> PipelinePlan:
+    """Decide how the pipeline of a folder is called.
+
+    Args:
+        folder: From `read_folder`.
+        model_args: Values of --model-arg, by name.
+
+    Raises:
+        ModelError: The pipeline cannot continue frames, or an argument is unknown or has a value that cannot work.
+    """
+    kind = pipeline_class(model_args.get("pipeline", folder.class_name), folder)
+    parameters = call_parameters(kind)
+    settings, arguments = _sort_arguments(model_args, parameters, kind.__name__)
+    _check_checkpoint(kind.__name__, folder)
+    quirk = _quirk_of_checkpoint(QUIRKS.get(kind.__name__) or _generic_quirk(parameters), kind.__name__, folder)
+    ratio = frames_per_latent(folder.config("vae"), quirk.ratio)
+    if not 1 <= ratio <= MOST_RATIO:
+        raise ModelError(f"{folder.path / 'vae' / 'config.json'}: {ratio} frames per latent frame cannot be right.")
+    size = _side(settings, "height", quirk, 0), _side(settings, "width", quirk, 1)
+    clip_size = _clip_size(size, settings)
+    context = _context_frames(settings, quirk, ratio, kind.__name__)
+    longest = _longest(settings, quirk, ratio, folder, parameters)
+    if longest <= context:
+        raise ModelError(f"--model-arg max_frames={longest}: expected more than the {context} frames of the context.")
+    fps = float(settings.get("fps", quirk.fps))
+    for name in RATE_PARAMETERS:
+        if name in parameters:
+            value = settings.get("conditioning_fps", quirk.fps_argument or fps)
+            arguments[name] = round(value) if "float" not in _kind_words(parameters[name]) else float(value)
+    if "conditioning_fps" in settings and not set(RATE_PARAMETERS) & set(parameters):
+        raise ModelError(f"--model-arg conditioning_fps: {kind.__name__} is not told the rate.")
+    if "stride" in settings and "surprise" not in settings:
+        raise ModelError("--model-arg stride: it is for surprise=denoising. Give both, or none.")
+    if "prompt" in settings and "prompt" not in parameters:
+        raise ModelError(f"--model-arg prompt: {kind.__name__} takes no prompt.")
+    card = ModelCard(
+        name=folder.path.resolve().name,
+        image_size=clip_size,
+        fps=fps,
+        context_frames=context,
+        max_horizon=longest - context,
+        uses_prompt="prompt" in parameters and "prompt" not in settings,
+        stochastic=True,
+    )
+    return PipelinePlan(folder, kind, quirk, ratio, size, check_card(card), longest, arguments, settings)
+
+
+def _kind_words(parameter: inspect.Parameter) -> set[str]:
+    """Words of an annotation: {"int", "None"} of `int | None`; the type of the default where there is none."""
+    if parameter.annotation is inspect.Parameter.empty:
+        return {type(parameter.default).__name__}
+    annotation = parameter.annotation
+    return set(re.findall(r"\w+", annotation if isinstance(annotation, str) else _annotation_text(annotation)))
+
+
+def _annotation_text(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _scalar(parameter: inspect.Parameter) -> str:
+    """The kind of a parameter that takes one number, word or truth value; "" for others."""
+    words = _kind_words(parameter)
+    return next((kind for kind in ("bool", "float", "int", "str") if kind in words), "")
+
+
+def _sort_arguments(
+    model_args: Mapping[str, str], parameters: Mapping[str, inspect.Parameter], class_name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split --model-arg into options of the adapter and arguments of the call, in their types."""
+    passed_on = {
+        name: kind
+        for name, parameter in parameters.items()
+        if name not in OWN_PARAMETERS and (kind := _scalar(parameter))
+    }
+    settings: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
+    for key, text in model_args.items():
+        if key in OPTIONS:
+            settings[key] = convert_argument(text, OPTIONS[key], key)
+            if key in CHOICES and text not in CHOICES[key]:
+                raise ModelError(f"--model-arg {key}={text}: expected {' or '.join(CHOICES[key])}.")
+        elif key in OWN_PARAMETERS:
+            raise ModelError(f"--model-arg {key} cannot be given: {OWN_PARAMETERS[key]}.")
+        elif key in passed_on:
+            arguments[key] = convert_argument(text, passed_on[key], key)
+        else:
+            raise ModelError(
+                f"--model-arg {key}: {class_name} takes no argument of that name.{nearest(key, [*OPTIONS, *passed_on])}"
+            )
+    return settings, arguments
+
+
+def _generic_quirk(parameters: Mapping[str, inspect.Parameter]) -> Quirk:
+    """For a class that is not in the table: continued from the last frame, at the sizes of its signature."""
+
+    def default(name: str, otherwise: float) -> float:
+        value = parameters[name].default if name in parameters else None
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
+
+    rates = [default(name, 24) for name in RATE_PARAMETERS]
+    return Quirk(
+        "image",
+        rates[0] if "fps" in parameters else rates[1],
+        (int(default("height", 480)), int(default("width", 832))),
+        16,
+        note="This class is not among those that were tried: it is continued from the last frame.",
+    )
+
+
+def _check_checkpoint(class_name: str, folder: PipelineFolder) -> None:
+    """Refuse checkpoints of known classes that leave frames out."""
+    transformer = folder.config("transformer")
+    if class_name == "HunyuanVideoImageToVideoPipeline" and transformer.get("image_condition_type") == "latent_concat":
+        raise ModelError(
+            f"{folder.path}: checkpoints with image_condition_type 'latent_concat' leave out the first 4 frames, so "
+            "that the 3 frames after the context are not answered. Take one with 'token_replace'."
+        )
+    channels = transformer.get("in_channels")
+    text_only = channels is not None and channels == transformer.get("out_channels")
+    if class_name == "WanImageToVideoPipeline" and text_only and not folder.options.get("expand_timesteps"):
+        raise ModelError(
+            f"{folder.path}: the transformer has {channels} input channels, none of them for an image: this checkpoint "
+            "makes videos from text alone."
+        )
+
+
+def _quirk_of_checkpoint(quirk: Quirk, class_name: str, folder: PipelineFolder) -> Quirk:
+    """The quirk of a class, changed where checkpoints of it differ."""
+    transformer, vae = folder.config("transformer"), folder.config("vae")
+    if class_name == "CogVideoXImageToVideoPipeline":
+        if transformer.get("patch_size_t"):  # CogVideoX 1.5
+            return replace(quirk, size=(768, 1360), multiple=16, fps=16, frames=81)
+        if transformer.get("use_learned_positional_embeddings"):  # it raises at any other size
+            size = 8 * int(transformer["sample_height"]), 8 * int(transformer["sample_width"])
+            return replace(quirk, size=size, frames=transformer.get("sample_frames", quirk.frames))
+    if class_name.startswith("Wan") and vae.get("scale_factor_spatial") == 16:  # Wan 2.2 5B
+        return replace(quirk, size=(704, 1280), multiple=32, fps=24, frames=121)
+    return quirk
+
+
+def _side(settings: Mapping[str, Any], name: str, quirk: Quirk, axis: int) -> int:
+    side = int(settings.get(name, quirk.size[axis]))
+    if side < quirk.multiple or side % quirk.multiple:
+        lower = max(1, side // quirk.multiple) * quirk.multiple
+        raise ModelError(
+            f"--model-arg {name}={side}: expected a multiple of {quirk.multiple}, such as {lower} or "
+            f"{lower + quirk.multiple}."
+        )
+    return side
+
+
+def _clip_size(size: tuple[int, int], settings: Mapping[str, Any]) -> tuple[int, int]:
+    """Size of the clips: of the pipeline's aspect, the shorter side CLIP_SIDE or that of the pipeline if it is less."""
+    scale = min(1.0, CLIP_SIDE / min(size))
+    height, width = (round(side * scale) for side in size)
+    return int(settings.get("clip_height", height)), int(settings.get("clip_width", width))
+
+
+def _context_frames(settings: Mapping[str, Any], quirk: Quirk, ratio: int, class_name: str) -> int:
+    """Context frames: those of the table, or fewer where they need more than the history or than the ratio allows."""
+    if quirk.condition == "image":
+        most = 1
+    else:
+        history = int(HISTORY * float(settings.get("fps", quirk.fps)) + 1e-9) + 1
+        most = on_grid(min(quirk.most_context or history, history), ratio, up=False)
+    asked = settings.get("context_frames")
+    if asked is None:
+        return min(on_grid(quirk.context, ratio, up=False), most)
+    if not 1 <= asked <= most or on_grid(asked, ratio, up=False) != asked:
+        allowed = list(range(1, most + 1, ratio))
+        shown = ", ".join(map(str, allowed[:6])) + (f", ... {allowed[-1]}" if len(allowed) > 6 else "")
+        raise ModelError(f"--model-arg context_frames={asked}: {class_name} reads {shown} of them.")
+    return int(asked)
+
+
+def _longest(
+    settings: Mapping[str, Any],
+    quirk: Quirk,
+    ratio: int,
+    folder: PipelineFolder,
+    parameters: Mapping[str, inspect.Parameter],
+) -> int:
+    """Frames of one call, at most, context included."""
+    asked = settings.get("max_frames")
+    if asked is not None:
+        if asked < 2 or on_grid(asked, ratio, up=False) != asked:
+            lower = on_grid(max(asked, ratio + 1), ratio, up=False)
+            raise ModelError(
+                f"--model-arg max_frames={asked}: expected {ratio} k + 1 frames, such as {lower} or {lower + ratio}."
+            )
+        return int(asked)
+    defaults = [parameters[name].default for name in FRAME_PARAMETERS if name in parameters]
+    found = [quirk.frames, folder.config("unet").get("num_frames"), *defaults]
+    frames = next((value for value in found if isinstance(value, int)), 0)
+    if frames < 2:
+        raise ModelError(f"{folder.path}: it does not say how long its clips are: add --model-arg max_frames=...")
+    return on_grid(frames, ratio, up=False)

@@ -1,0 +1,170 @@
+"""Checkpoints in others' layouts: what their adapters share, and reading what torch.save wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from physbench.models.checkpoints import compare_tensors
+from physbench.models.load_model import HINT_WRAP
+from physbench.models.pickle_scan import (
+    MAX_PICKLE_BYTES,
+    NotAPickle,
+    imported_globals,
+    is_zip,
+    looks_like_pickle,
+    pickled_texts,
+    pickles_in_zip,
+    unsafe_globals,
+)
+from physbench.models.protocol import Model, ModelCard
+from physbench.models.python_code import factory_arguments
+from physbench.support.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+# Reads checkpoints that torch.save wrote, in both of its formats: names without torch, tensors with weights_only.
+
+
+@dataclass(frozen=True)
+class PickledNames:
+    """What a checkpoint says before it is loaded."""
+
+    texts: frozenset[str]  # keys of its tables, names of tensors among them
+    plain: bool  # it holds tensors and plain values only
+
+
+NO_NAMES = PickledNames(frozenset(), False)
+
+
+def names_in(path: Path) -> PickledNames:
+    """The texts in a checkpoint; none if the file is no pickle. Nothing is unpickled."""
+    try:
+        status = path.stat()
+        return _names_in(path, status.st_size, status.st_mtime_ns) if path.is_file() else NO_NAMES
+    except (OSError, ValueError):  # such as a zero byte in the path
+        return NO_NAMES
+
+
+@lru_cache(maxsize=32)
+def _names_in(path: Path, size: int, changed: int) -> PickledNames:
+    with path.open("rb") as file:
+        start = file.read(4)
+        if looks_like_pickle(start):
+            parts = [start + file.read(MAX_PICKLE_BYTES)]
+        elif start.startswith(b"PK"):
+            parts = pickles_in_zip(path) or []
+        else:
+            parts = []
+    try:
+        found = set().union(*(imported_globals(part) for part in parts))
+        texts = frozenset().union(*(pickled_texts(part) for part in parts))
+    except NotAPickle:
+        return NO_NAMES
+    return PickledNames(texts, bool(parts) and not unsafe_globals(found))
+
+
+def read_document(path: Path) -> Mapping[str, Any]:
+    """The dictionary in a checkpoint, with its tensors on the CPU.
+
+    Raises:
+        ModelError: The file is damaged, would run code, or holds something else.
+    """
+    import torch
+
+    try:
+        document = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip(path) or None)
+    except pickle.UnpicklingError as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{path} is refused, as loading it would run code ({first[:200]}).\n{HINT_WRAP}") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{path} cannot be read ({first[:200]}). Download or copy it again.") from None
+    if not isinstance(document, Mapping):
+        raise ModelError(f"{path} holds a {type(document).__name__}, not a dictionary of tensors.\n{HINT_WRAP}")
+    return document
+
+
+def load_named(
+    net: nn.Module, tensors: Mapping[str, Tensor], names: Mapping[str, str], where: str, prefix: str = ""
+) -> None:
+    """Load tensors into a network through a table of names.
+
+    Args:
+        net: The network.
+        tensors: All tensors of the network, by the names that the checkpoint gives them, without `prefix`.
+        names: Their name of each of the network's modules and parameters.
+        where: Start of the message.
+        prefix: What the file puts before all names, for the message.
+
+    Raises:
+        ModelError: Tensors are missing, unexpected or of another shape. The message has their names in the file.
+    """
+    theirs = {own: their_name(own, names) for own in net.state_dict()}
+    compare_tensors(
+        {prefix + theirs[own]: tuple(tensor.shape) for own, tensor in net.state_dict().items()},
+        {prefix + name: tuple(tensor.shape) for name, tensor in tensors.items()},
+        where,
+    )
+    net.load_state_dict({own: tensors[name] for own, name in theirs.items()})
+
+
+def their_name(own: str, names: Mapping[str, str]) -> str:
+    """The checkpoint's name of one of our tensors: that of the tensor, or of its module with the last word kept."""
+    module, _, last = own.rpartition(".")
+    return names[own] if own in names else f"{names[module]}.{last}"
+
+
+class LayoutAdapter:
+    """An adapter of files that are recognised by the names of the tensors in them."""
+
+    name: str
+    summary: str
+    make: Callable[..., Model]  # (path, *, device, dtype, ...): the other arguments come from --model-arg
+
+    def belongs(self, path: Path) -> bool:
+        """Whether the file or folder is in this layout, by the names in it."""
+        raise NotImplementedError
+
+    def files(self, path: Path) -> list[Path]:
+        """The files that decide the answers. Raises ModelError that says why the model cannot be used."""
+        raise NotImplementedError
+
+    def _path(self, target: str) -> Path:
+        scheme, _, rest = target.partition(":")
+        return Path(rest if scheme == self.name and not Path(target).exists() else target)
+
+    def recognises(self, target: str) -> bool:
+        return self.belongs(self._path(target))
+
+    def check(self, target: str) -> None:
+        path = self._path(target)
+        if not self.belongs(path):
+            from physbench.models.load_model import describe_unrecognised
+
+            raise ModelError(describe_unrecognised(str(path)))
+        self.files(path)
+
+    def sha256(self, target: str) -> str | None:
+        digest = hashlib.sha256()
+        for path in self.files(self._path(target)):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return []
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        path = self._path(target)
+        self.files(path)
+        make = type(self).make
+        arguments: dict[str, Any] = factory_arguments(make, model_args, str(path))
+        return make(path, device=device, dtype=dtype, **arguments)

@@ -1,0 +1,521 @@
+"""Finds the adapter of a target and loads the model; describes what no adapter recognises.
+
+A target is `scheme:rest`, or a path that is recognised by its content. torch is imported only when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from physbench.models.checkpoints import INDEX_END, METADATA_KEY, find_index, looks_like_safetensors
+from physbench.models.pickle_scan import (
+    MAX_PICKLE_BYTES,
+    MAX_ZIP_PICKLES,
+    NotAPickle,
+    imported_globals,
+    is_old_pickle,
+    is_zip,
+    looks_like_pickle,
+    pickled_texts,
+    pickles_in_zip,
+    unsafe_globals,
+)
+from physbench.models.protocol import Model, ModelCard
+from physbench.models.video_containers import DEMUXERS
+from physbench.support import plugins
+from physbench.support.errors import ModelError, nearest
+from physbench.support.files import user_path
+
+if TYPE_CHECKING:
+    import torch
+
+    from physbench.clips.clip import Row
+    from physbench.clips.suite import Suite
+
+# Recognises networks that predict no frames (I-JEPA, V-JEPA, DINO-WM): what they are, and which way in they have.
+
+PLANNED = (
+    "It predicts latents, in which no object can be followed. How surprised it is by impossible events can be read: "
+    "give it a `surprise` and a SurpriseCard in a Python file, and run that on `--suite expectation`."
+)
+NO_PREDICTOR = (
+    "In the format of transformers it is an encoder without a predictor: it expects nothing, so that nothing can "
+    "surprise it."
+)
+SURPRISED = {"vjepa2": "V-JEPA 2", "videomae": "VideoMAE"}  # `model_type` of what `transformers:DIR` can ask
+OTHERS = {"ijepa": ("I-JEPA", NO_PREDICTOR), "vjepa": ("V-JEPA", PLANNED)}
+MOST_CONFIG_BYTES = 1 << 20
+JEPA_PARTS = {"encoder", "predictor", "target_encoder"}  # keys of Meta's checkpoints (jepa, vjepa2, ijepa)
+DINO_WM_MODULES = ("models.vit.ViTPredictor", "models.dino.DinoV2Encoder", "models.visual_world_model.")
+
+
+def model_type(path: Path) -> str | None:
+    """What the config.json of a folder of transformers says that it is; None without one."""
+    try:
+        with (path / "config.json").open("rb") as file:
+            config = json.loads(file.read(MOST_CONFIG_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def refused_folder(path: Path) -> str | None:
+    """Why the folder of a predictor of latents is not asked, in a line; None: another model."""
+    name, reason = OTHERS.get(model_type(path) or "", ("", ""))
+    return f"{path} is a checkpoint of {name}. {reason}" if name else None
+
+
+def latent_predictor_pickle(names: set[str], texts: set[str]) -> str | None:
+    """Name of the predictor of latents in a pickle; None: another model.
+
+    Args:
+        names: What the pickle would import, see `pickle_scan.imported_globals`.
+        texts: The texts in it, see `pickle_scan.pickled_texts`.
+    """
+    if any(name.startswith(DINO_WM_MODULES) for name in names):
+        return "DINO-WM"
+    return "I-JEPA or V-JEPA" if texts >= JEPA_PARTS else None
+
+
+def describe_latent_predictor(path: Path, name: str) -> str:
+    """The message that refuses one: one line."""
+    return f"{path} is a checkpoint of {name}. {PLANNED}"
+
+
+# Describes a target that no adapter recognises: what the file or folder is, and what to do with it.
+
+HINT_SAFE_FORMATS = (
+    f"Safe ways in: a .safetensors file with the metadata key '{METADATA_KEY}', or a few lines of Python, "
+    "my_model.py:make."
+)
+
+HINT_WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
+
+KNOWN_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"GGUF", "a GGUF file"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (4, b"ftyp", "an MP4 video"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska video"),
+    (0, b"\x89PNG", "a PNG picture"),
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"7z\xbc\xaf", "a 7z archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"PAR1", "a Parquet file"),
+    (0, b"\x7fELF", "a program"),
+)
+
+
+def describe_missing_path(path: Path) -> str:
+    """The message for a path that does not exist, with the nearest name in its folder."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if folder != path.parent:
+        return f"{path} does not exist: there is no folder {path.parent}. The last one that exists is {folder}."
+    try:
+        names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        names = []
+    close = nearest(path.name, names)
+    return f"{path} does not exist.{close if 'Did you mean' in close else ''}"
+
+
+def describe_unrecognised(target: str) -> str:
+    """The message for a target that no adapter recognises: one or two lines."""
+    path = user_path(target)
+    try:
+        if not path.exists():
+            return _describe_missing_target(target, path)
+        if path.is_dir():
+            return _describe_folder(path)
+        if not os.access(path, os.R_OK):
+            return f"{path} cannot be read: permission denied. Change its rights."
+        if not path.is_file():
+            return f"{path} is neither a file nor a folder."
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        return f"{target} cannot be read: {error.strerror}."
+    return _describe_file(path, start)
+
+
+def _describe_missing_target(target: str, path: Path) -> str:
+    plain = os.sep not in target and not path.suffix
+    if plain:
+        from physbench.models.checkpoints import shipped_checkpoints
+
+        baselines = plugins.load("physbench.adapters", "baseline").examples()
+        known = {target.partition(":")[2]: target for target, _, _ in baselines}
+        known |= {name: f"reference:{name}" for name in shipped_checkpoints()}
+        if target in known:
+            return f"There is no file '{target}'. Did you mean {known[target]}?"
+        if "Did you mean" in nearest(target, known):
+            name = difflib.get_close_matches(target, known, n=1, cutoff=0.5)[0]
+            return f"There is no file '{target}'. Did you mean {known[name]}?"
+    if re.fullmatch(r"[\w.-]+:\d{2,5}(/.*)?", target):
+        return f"There is no file '{target}'. For a model behind a server give http://{target}."
+    return f"{describe_missing_path(path)}\n`physbench models list` shows what can be evaluated."
+
+
+SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
+PIPELINE_PARTS = ("transformer", "unet", "vae", "text_encoder")  # folders of a diffusers pipeline
+
+
+def _snapshot(path: Path) -> Path | None:
+    """The newest snapshot in a folder of a cache of models, "models--OWNER--NAME"."""
+    found = [each for each in (path / "snapshots").glob("*") if each.is_dir()]
+    return max(found, key=lambda each: each.stat().st_mtime, default=None)
+
+
+def _describe_folder(path: Path) -> str:
+    if refused := refused_folder(path):
+        return refused
+    names = sorted(entry.name for entry in path.iterdir())
+    if snapshot := _snapshot(path):
+        return f"{path} is a cache of a model with its snapshots. Did you mean {snapshot}?"
+    if parts := [name for name in names if (path / name / "config.json").is_file() and name in PIPELINE_PARTS]:
+        return (
+            f"{path} holds parts of a diffusers pipeline ({', '.join(parts)}) and no model_index.json, which says what "
+            "they make. It is written by `pipe.save_pretrained`."
+        )
+    checkpoints = [name for name in names if looks_like_safetensors(path / name)]
+    shards = [name for name in checkpoints if SHARD.search(name)]
+    if shards and find_index(path) is None:
+        return (
+            f"{path} holds {len(shards)} files of a checkpoint in shards ({shards[0]}) without their index, "
+            f"model{INDEX_END}. Copy it there, too."
+        )
+    checkpoints = [name for name in checkpoints if name not in shards]
+    if checkpoints:
+        return f"{path} is a folder. Did you mean {' or '.join(str(path / name) for name in checkpoints[:3])}?"
+    if "manifest.json" in names:
+        return f"{path} is a run folder, not a model. `physbench report {path}` shows it."
+    if any(name.lower().endswith(tuple(DEMUXERS)) for name in names):
+        return (
+            f"{path} is a folder of videos: give videos:{path}, with the answer.json of `physbench data export` in it."
+        )
+    if "config.json" in names:
+        return f"{path} is a transformers model, which this version does not load by itself.\n{HINT_WRAP}"
+    if not names:
+        return f"{path} is empty: was the download finished?"
+    shown = ", ".join(names[:4])
+    return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
+
+
+# What tables, lists, tuples and objects begin with in protocols 0 and 1: ( ] } ) and the opcode of a global, c.
+OLD_PICKLE_STARTS = (b"(", b"]", b"}", b")", b"c")
+
+
+def _describe_file(path: Path, start: bytes) -> str:
+    if not start:
+        return f"{path} is empty. Download or copy it again."
+    if start.startswith(b"PK"):
+        return _describe_zip(path)
+    if looks_like_pickle(start):
+        with path.open("rb") as file:
+            return _describe_pickle(path, [file.read(MAX_PICKLE_BYTES)])
+    if start.startswith(b"version https://git-lfs"):
+        return f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull`."
+    for offset, magic, kind in KNOWN_SIGNATURES:
+        if start[offset : offset + len(magic)] == magic:
+            return f"{path} is {kind}, not a model. {HINT_SAFE_FORMATS}"
+    if path.suffix == ".onnx" and not start.lstrip().startswith(b"<"):
+        return f"{path} is no ONNX graph, whatever its name says. Export it, or download or copy it again."
+    if start[:1] in OLD_PICKLE_STARTS and path.stat().st_size <= MAX_PICKLE_BYTES and is_old_pickle(path.read_bytes()):
+        return _describe_pickle(path, [path.read_bytes()])
+    if b"\0" not in start:
+        return _describe_text(path, start)
+    if path.suffix == ".safetensors":
+        return f"{path} is corrupt: it does not start like a .safetensors file. Download or copy it again."
+    return f"{path} is of no kind that this version knows. {HINT_SAFE_FORMATS}"
+
+
+def _describe_text(path: Path, start: bytes) -> str:
+    head = start.lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return f"{path} is a web page, not a model: the download needs a login or another address."
+    if path.suffix == ".py" or head.startswith((b"import ", b"from ", b"#!/usr/bin/env python")):
+        return f"{path} is Python code: say which function makes the model, as in {path}:make."
+    try:
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 4:  # else a character cut at the end of what was read
+            return f"{path} is of no kind that this version knows. {HINT_SAFE_FORMATS}"
+    return f"{path} is a text file, not a model. {HINT_SAFE_FORMATS}"
+
+
+def _describe_zip(path: Path) -> str:
+    parts = pickles_in_zip(path)
+    if parts is None and is_zip(path):
+        return (
+            f"{path} is a zip file whose pickles are damaged, encrypted, more than {MAX_ZIP_PICKLES} or larger than "
+            f"{MAX_PICKLE_BYTES >> 20} MB together: refused. {HINT_SAFE_FORMATS}"
+        )
+    if parts is None:
+        return f"{path} is truncated or corrupt: it starts like a zip file but does not end like one. Copy it again."
+    with zipfile.ZipFile(path) as archive:
+        names = [name.split("/", 1)[-1] for name in archive.namelist()]
+    if any(name.startswith("code/") for name in names):
+        return f"{path} is a TorchScript program: loading it would run code, so it is refused.\n{HINT_SAFE_FORMATS}"
+    if not parts:
+        return f"{path} is a zip archive without a checkpoint in it. {HINT_SAFE_FORMATS}"
+    return _describe_pickle(path, parts)
+
+
+def _wrapper_words(texts: set[str]) -> str:
+    """Says that most names of a checkpoint have the prefix of a wrapper, without which a layout may be known; or ""."""
+    from physbench.models.checkpoints import WRAPPERS
+
+    heads = [text.partition(".")[0] for text in texts if "." in text]
+    word = next((word for word in WRAPPERS if 2 * heads.count(word) > len(heads)), None)
+    if word is None:
+        return ""
+    return f"Its names have the prefix {word}., which comes from {WRAPPERS[word]}: save it without. "
+
+
+def _describe_pickle(path: Path, parts: list[bytes]) -> str:
+    try:
+        names = set().union(*(imported_globals(part) for part in parts))
+        texts = set().union(*(pickled_texts(part) for part in parts))
+    except NotAPickle:
+        return f"{path} is a truncated or corrupt pickle. Download or copy it again."
+    if latents := latent_predictor_pickle(names, texts):
+        return describe_latent_predictor(path, latents)
+    bad = unsafe_globals(names)
+    if bad:
+        shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+        return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{HINT_SAFE_FORMATS}"
+    schemes = ", ".join(plugins.entries("physbench.architectures"))
+    wrapped = _wrapper_words(texts)
+    return (
+        f"{path} is a checkpoint of plain tensors that does not say which architecture reads it. {wrapped}{HINT_WRAP}\n"
+        f"Or save the tensors as .safetensors with the metadata key '{METADATA_KEY}' (architectures here: {schemes})."
+    )
+
+
+ADAPTER_GROUP = "physbench.adapters"
+Handed = Literal["context", "clip", "id"]
+# Adapters of physbench whose models are given more than what they are shown. All others are given the context alone.
+HANDED: Mapping[str, Handed] = {
+    "physbench.models.videos.adapter:adapter": "id",
+    "physbench.baselines.baseline_adapter:adapter": "clip",
+    "physbench.validity.saboteur_adapter:adapter": "clip",
+}
+SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
+
+
+class Adapter(Protocol):
+    """Loads one kind of model. Adapters are registered in the entry-point group `physbench.adapters`."""
+
+    name: str
+    summary: str  # one line for `physbench models list`, with the form of its targets
+
+    def recognises(self, target: str) -> bool:
+        """Whether the target belongs to this adapter, by its scheme or the first bytes of a file. Runs nothing."""
+        ...
+
+    def check(self, target: str) -> None:
+        """Raise ModelError if the target cannot be loaded, as far as that shows without loading it."""
+        ...
+
+    def sha256(self, target: str) -> str | None:
+        """Hash of everything that decides the model's answers, or None if that cannot be known."""
+        ...
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        """Targets that can be loaded on this machine: (target, card if known, description)."""
+        ...
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        """Load the model. Raises ModelError that says what to do."""
+        ...
+
+
+@runtime_checkable
+class RecordedAdapter(Protocol):
+    """An adapter of models whose answers exist already: it can be asked which clips they answer."""
+
+    def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
+        """Notes before a suite is evaluated. Raises UsageError where the target answers other clips."""
+        ...
+
+    def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Check all answers: (kind, text), see `videos.model.inspect_videos`."""
+        ...
+
+    def rows(self, target: str, model_args: Mapping[str, str]) -> list[Row]:
+        """The clips that have an answer."""
+        ...
+
+
+@runtime_checkable
+class CodeAdapter(Protocol):
+    """An adapter of files that run code when they are loaded: only with --trust-code."""
+
+    def code_warning(self, target: str) -> str:
+        """What loading the target would run, for the message without --trust-code."""
+
+
+@runtime_checkable
+class DescribedAdapter(Protocol):
+    """An adapter that can say what a model will do to clips before it is loaded."""
+
+    def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
+        """(name, text) on sizes, rates, context and prompts. Raises ModelError where an argument cannot work."""
+        ...
+
+
+@dataclass(frozen=True)
+class InstalledAdapters:
+    """The registered adapters."""
+
+    working: tuple[Adapter, ...]
+    broken: dict[str, str]  # name: the error of its import
+
+
+@cache
+def installed_adapters() -> InstalledAdapters:
+    """Import all registered adapters; a broken one does not affect the others."""
+    working: list[Adapter] = []
+    broken: dict[str, str] = {}
+    for name, entry in plugins.entries(ADAPTER_GROUP).items():
+        try:
+            working.append(entry.load())
+        except Exception as error:
+            broken[name] = f"{type(error).__name__}: {error}"
+    return InstalledAdapters(tuple(working), broken)
+
+
+def find_adapter(target: str) -> Adapter:
+    """Find the adapter of a target.
+
+    Raises:
+        ModelError: There is none. The message says what the target is and what to do.
+    """
+    if "\0" in target:
+        raise ModelError(f"Expected a MODEL, got {target!r}: it holds a NUL character.")
+    names = plugins.entries(ADAPTER_GROUP)
+    match = SCHEME.fullmatch(target)
+    scheme = match[1] if match and not Path(target).exists() else ""
+    if scheme in installed_adapters().broken:
+        raise ModelError(f"The adapter '{scheme}' cannot be imported ({installed_adapters().broken[scheme]}).")
+    for adapter in installed_adapters().working:
+        if adapter.name == scheme or (scheme not in names and adapter.recognises(target)):
+            return adapter
+
+    if scheme and match and match[2].split("/")[0].isdecimal():
+        raise ModelError(f"There is no kind of model '{scheme}:'. For a model behind a server give http://{target}.")
+    if scheme:
+        raise ModelError(f"There is no kind of model '{scheme}:'.{nearest(scheme, names)}")
+    raise ModelError(describe_unrecognised(target))
+
+
+def what_is_handed(target: str, privileged: bool = False) -> Handed:
+    """What a model of this target may be handed: the context it is shown, whole clips, or the ids of clips.
+
+    Args:
+        target: See `load_model`.
+        privileged: Whether the user allows a model of his own to be handed whole clips.
+    """
+    point = plugins.entries(ADAPTER_GROUP).get(find_adapter(target).name)
+    handed: Handed = "context" if point is None else HANDED.get(point.value, "context")
+    return "clip" if handed == "context" and privileged else handed
+
+
+def is_served(target: str) -> bool:
+    """Whether a model of this target is behind a server, which wants the token of the environment."""
+    return find_adapter(target).name == "http"
+
+
+def check_target(target: str, *, trust_code: bool = False) -> None:
+    """Raise ModelError if a target cannot be a model, or runs code and is not trusted. Nothing is run or loaded."""
+    _trusted_adapter(target, trust_code).check(target)
+
+
+def _trusted_adapter(target: str, trust_code: bool) -> Adapter:
+    """The adapter of a target, if it runs no code that nobody asked for."""
+    adapter = find_adapter(target)
+    if isinstance(adapter, CodeAdapter) and not trust_code:
+        raise ModelError(adapter.code_warning(target))
+    return adapter
+
+
+def model_sha256(target: str) -> str | None:
+    """Hash of what decides a model's answers: tensors and metadata of a checkpoint, the text of a Python file."""
+    return find_adapter(target).sha256(target)
+
+
+def live_sha256(model: Model) -> str | None:
+    """Hash of the weights of a model in this process; None where it holds no network whose weights could be read."""
+    from physbench.models.networks import weights_sha256
+
+    return weights_sha256(model)
+
+
+def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
+    """Notes on a target before a suite is evaluated; only recorded answers have any.
+
+    Raises:
+        UsageError: The target answers other clips than those of the suite.
+    """
+    adapter = find_adapter(target)
+    return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, RecordedAdapter) else []
+
+
+def describe_model(target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What a model will do to clips, as (name, text), for the kinds that can say it without loading; else empty."""
+    adapter = find_adapter(target)
+    return adapter.describe(target, model_args) if isinstance(adapter, DescribedAdapter) else []
+
+
+def load_model(
+    target: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    model_args: Mapping[str, str] | None = None,
+    trust_code: bool = False,
+    privileged: bool = False,
+    untrained: bool = False,
+) -> Model:
+    """Load a model and check that it keeps the protocol of models.
+
+    Args:
+        target: `scheme:rest`, or a path that an adapter recognises.
+        device: Where the model runs.
+        dtype: Floating-point type of its weights and frames.
+        model_args: Values of --model-arg, by name.
+        trust_code: Allow formats that run code when they are read, as .pt2 does. `file.py:factory` and
+            `python:module:factory` need no such word: they name the code that may run.
+        privileged: Allow a model of the user's that is handed whole clips. Built-in ones need no permission.
+        untrained: Draw its weights anew, see `untrained_copy`.
+
+    Returns:
+        A FrameModel; a PrivilegedModel or RecordedModel only where `what_is_handed` allows it.
+
+    Raises:
+        ModelError: The target cannot be loaded or does not keep the protocol. The message says what to do.
+    """
+    from physbench.models.contract import check_contract
+
+    adapter = _trusted_adapter(target, trust_code)
+    adapter.check(target)
+    model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
+    checked = check_contract(model, target, what_is_handed(target, privileged))
+    if not untrained:
+        return checked
+    from physbench.models.networks import make_untrained
+
+    return make_untrained(checked, target)

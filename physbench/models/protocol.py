@@ -1,0 +1,474 @@
+"""The protocols of models, through which alone the harness knows them: frames, states, surprise, and their cards."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
+
+from physbench.support.errors import ModelError
+from physbench.world.scene import HISTORY, PLAIN, RenderSpec, wrong_rate
+from physbench.world.styles.catalogue import LOOKS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from physbench.clips.clip import Clip
+
+# The protocols of models, through which alone the harness knows them, and their card.
+
+MAX_NAME = 200  # characters
+MAX_CONTEXT_FRAMES = 1000  # also where the first one is repeated
+
+
+Track = Literal["zero-shot", "trained", "privileged"]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What the harness must know of a model before it makes clips for it.
+
+    Attributes:
+        name: For tables and folders.
+        image_size: (height, width) in px, 32 to 2048.
+        fps: Frames a second, 4 to 60; divides 1200.
+        context_frames: Number of frames that the model sees, at most 2 s of history.
+        max_horizon: Frames that one call can predict; None: any number. A longer clip is continued on the model's own
+            last frames.
+        uses_actions: Whether actions are passed.
+        uses_prompt: Whether prompts are passed; else they are empty.
+        stochastic: Whether the model draws from its generators.
+        repeat_first: Whether the first frame may be repeated where the context reaches further back than the history.
+        track: "trained" if the model was trained on the `train` split, "privileged" if it is given the clips
+            themselves, else "zero-shot".
+        training_clips: Number of clips of the `train` split that it was trained on, with which its distance from
+            `baseline:memory` is read; None: not stated.
+        look: How the clips are drawn that it is asked about: "plain" or "natural". `--look` has the last word.
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    fps: int | float
+    context_frames: int
+    max_horizon: int | None = None
+    uses_actions: bool = False
+    uses_prompt: bool = False
+    stochastic: bool = False
+    repeat_first: bool = False
+    track: Track = "zero-shot"
+    training_clips: int | None = None
+    look: str = PLAIN
+
+    @property
+    def spec(self) -> RenderSpec:
+        """Size and rate of the clips for this model; a rate of 15 equals one of 15.0."""
+        return RenderSpec(int(self.image_size[0]), int(self.image_size[1]), float(self.fps), self.look)
+
+    @property
+    def history_frames(self) -> int:
+        """Number of frames in the history at the card's rate."""
+        return int(HISTORY * self.fps + 1e-9) + 1
+
+    @property
+    def scored_context(self) -> int:
+        """Context frames that are tracked and scored: without the repetitions that `repeat_first` pads with."""
+        return min(self.context_frames, self.history_frames)
+
+
+def check_card(card: ModelCard) -> ModelCard:
+    """Check the values of a card.
+
+    Returns:
+        The same card.
+
+    Raises:
+        ModelError: A value is out of bounds. The message offers one that works.
+    """
+    if not isinstance(card.name, str) or not card.name.strip() or not card.name.isprintable():
+        raise ModelError(f"Model card: expected a name of printable characters, got {card.name!r:.80}.")
+    if len(card.name) > MAX_NAME:
+        raise ModelError(f"Model card: expected a name of at most {MAX_NAME} characters, got {len(card.name)}.")
+    where = f"Model card of {card.name}"
+    if card.context_frames > MAX_CONTEXT_FRAMES:
+        raise ModelError(f"{where}: expected at most {MAX_CONTEXT_FRAMES} context frames, got {card.context_frames}.")
+    height, width = card.image_size
+    if min(height, width) < 32 or max(height, width) > 2048:
+        raise ModelError(f"{where}: expected image_size between 32 and 2048 px, got {height} x {width}.")
+    try:
+        fps = float(card.fps)
+    except OverflowError:  # a whole number of hundreds of digits
+        fps = math.inf
+    if wrong := wrong_rate(fps):
+        raise ModelError(f"{where}, fps: {wrong}")
+    if card.context_frames < 1:
+        raise ModelError(f"{where}: expected at least 1 context frame, got {card.context_frames}.")
+    most = card.history_frames
+    if card.context_frames > most and not card.repeat_first:
+        raise ModelError(
+            f"{where}: {card.context_frames} context frames at {card.fps:g} frames/s need more than the {HISTORY:g} s "
+            f"of history; the largest that works is {most} (or set repeat_first=True)."
+        )
+    if card.max_horizon is not None and card.max_horizon < 1:
+        raise ModelError(f"{where}: expected max_horizon of at least 1 frame or None, got {card.max_horizon}.")
+    if card.look not in LOOKS:
+        raise ModelError(f"{where}: expected look to be one of {', '.join(LOOKS)}, got {card.look!r}.")
+    if card.training_clips is not None and card.training_clips < 1:
+        raise ModelError(f"{where}: expected training_clips of at least 1 or None, got {card.training_clips}.")
+    if card.training_clips is not None and card.track == "zero-shot":
+        raise ModelError(
+            f"{where}: a model that was trained on {card.training_clips} clips of the train split is not zero-shot: "
+            "set track='trained'."
+        )
+    return card
+
+
+@runtime_checkable
+class FrameModel(Protocol):
+    """A model that answers with frames."""
+
+    card: ModelCard
+
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor | Iterator[Tensor]:
+        """Continue B clips.
+
+        Args:
+            context: Frames (B, C, 3, H, W) in [0, 1] on the model's device. The last one is at the hand-over.
+            horizon: Number of frames to predict.
+            actions: (B, C + horizon, 6): hue of the pushed body as RGB, impulse in N s (world axes), zeros for none;
+                at most one push a clip in 0.25 s, in the row of the first frame that shows its effect. None where the
+                card does not use actions or no clip has any; zeros where a clip is shown without its pushes.
+            prompts: B descriptions of scenes; empty where the card does not use prompts.
+            generators: B generators, one per clip and sample, seeded from the clip. Randomness that is drawn from them
+                alone does not depend on the batch.
+
+        Returns:
+            Frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time.
+        """
+        ...
+
+
+@runtime_checkable
+class StateModel(Protocol):
+    """A model that answers with the states of bodies: orbit and particle models, graph networks."""
+
+    card: StateCard
+
+    def rollout_states(
+        self,
+        states: Tensor,
+        *,
+        bodies: Tensor,
+        statics: Tensor,
+        mask: Tensor,
+        gravity: Tensor,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """Continue B clips.
+
+        N rows are the coloured bodies, S columns those of the card, M bodies stand still and can be touched.
+
+        Args:
+            states: (B, C, N, S), or (B, C, N * S) where the card's layout is flat, on the model's device. The last one
+                is at the hand-over. Rows that a clip does not have are zeros.
+            bodies: (B, N, len(BODY_COLUMNS)), SI units; NaN where the value is one that a context must reveal.
+            statics: (B, M, len(STATIC_COLUMNS)), SI units, in the world; shape -1 where a clip has fewer.
+            mask: (B, N) bool: which rows a clip has.
+            gravity: (B, 3) m/s2, in the world.
+            horizon: Number of states to predict.
+            actions: (B, C + horizon, N, 3) impulses in N s on each body, world axes, at most one a clip in 0.25 s, in
+                the row of the first state that shows its effect. None where the card does not use actions or no clip
+                has any.
+            prompts: B descriptions of scenes; empty where the card does not use prompts.
+            generators: B generators, one per clip and sample, seeded from the clip.
+
+        Returns:
+            Like `states`, (B, horizon, N, S) or flat; or positions alone, as many columns as a position has.
+        """
+        ...
+
+
+@runtime_checkable
+class SurpriseModel(Protocol):
+    """A model that is shown whole films and answers with its surprise over time: predictors of latents, likelihoods.
+
+    It is asked on the suite `expectation` alone.
+    """
+
+    card: SurpriseCard
+
+    def surprise(
+        self,
+        video: Tensor,
+        *,
+        context: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """How surprised the model is by each frame of B films.
+
+        Args:
+            video: Frames (B, T, 3, H, W) in [0, 1] on the model's device.
+            context: Number of frames at the start (that of the card) whose surprise is not read.
+            actions: None: nothing is pushed in these films.
+            prompts: B descriptions of scenes; empty where the card does not use prompts.
+            generators: B generators, one per film and sample, the same for both films of a pair.
+
+        Returns:
+            Surprise (B, T), higher is more surprised, in the unit of the card. That of a frame may depend on this frame
+            and on earlier ones, never on later ones: a model whose surprise differs before two films do is called out.
+        """
+        ...
+
+
+@runtime_checkable
+class PrivilegedModel(Protocol):
+    """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so.
+
+    One that does not come with physbench is refused without --privileged.
+    """
+
+    card: ModelCard
+
+    def rollout_clips(
+        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
+    ) -> Tensor | Iterator[Tensor]:
+        """Continue B clips.
+
+        Args:
+            clips: B clips of one horizon, of one task or of several.
+            horizon: Number of frames to predict.
+            generators: B generators, one per clip and sample, seeded from the clip.
+
+        Returns:
+            Frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time; with a StateCard
+            states (B, horizon, N, 13) in SI units.
+        """
+        ...
+
+
+@runtime_checkable
+class RecordedModel(Protocol):
+    """A model whose answers exist already, as videos. `notes` are for the reader of a run; playing may add some.
+
+    Only `videos:DIR` makes one: it is told which clip it plays.
+    """
+
+    card: ModelCard
+    notes: list[str]
+
+    def play(self, item: tuple[str, int], *, context: NDArray[np.uint8], horizon: int) -> Iterator[NDArray[np.uint8]]:
+        """Play one answer, frame by frame.
+
+        Args:
+            item: Clip id and number of the sample.
+            context: The frames that the model was shown (C, H, W, 3).
+            horizon: Number of frames wanted.
+
+        Yields:
+            Frames (H, W, 3) from the hand-over on; fewer than `horizon` where the video ends early.
+
+        Raises:
+            ModelError: There is no video, or it cannot be used.
+        """
+        ...
+
+
+@runtime_checkable
+class ConfiguredModel(Protocol):
+    """A model of any kind whose adapter says what decided its frames: steps, sizes, libraries."""
+
+    run_settings: dict[str, str]  # by name, for the manifest and the report
+
+
+@runtime_checkable
+class AssumingModel(Protocol):
+    """A model loaded from a file that does not say all that its frames depend on."""
+
+    assumptions: tuple[str, ...]  # sentences for the reader of a run
+
+
+Model = FrameModel | StateModel | SurpriseModel | PrivilegedModel | RecordedModel
+
+
+# The card of a model that answers with states, and the named columns of what it is given.
+
+STATE_COLUMNS = ("x", "y", "z", "qx", "qy", "qz", "qw", "vx", "vy", "vz", "wx", "wy", "wz")  # m, -, m/s, rad/s
+PLACE, SPEED = slice(0, 3), slice(7, 10)  # of STATE_COLUMNS
+SHAPE_NUMBERS = ("sphere", "box", "cylinder", "plane")  # the number of a shape is its place here
+SIZES = ("size_1", "size_2", "size_3")  # m: radius; half extents; radius and length
+BODY_COLUMNS = ("shape", *SIZES, "mass", "friction", "restitution", "pull", "release", "moves")
+STATIC_COLUMNS = ("shape", *SIZES, "x", "y", "z", "qx", "qy", "qz", "qw", "friction", "restitution")
+# Where a clip is rendered to see which objects a camera would show, and at what distance tracking noise would matter.
+VIEW = (128, 128)  # px
+MAX_BODIES = 1000  # rows that a model may want to be given
+GIVEN_VELOCITY_TIME = 0.5  # s
+
+Columns = Literal["all", "positions+velocities", "positions"]
+Space = Literal["world", "plane"]
+Units = Literal["m", "px"]
+Layout = Literal["objects", "flat"]
+
+
+@dataclass(frozen=True)
+class StateCard(ModelCard):
+    """What the harness must know of a model that answers with states. It has no image size.
+
+    Attributes:
+        columns: What a row holds: "all" 13 columns (STATE_COLUMNS), "positions+velocities", or "positions".
+        space: "world": three axes; "plane": the two of the plane of motion, x to the right and y up.
+        units: "m": m and m/s; "px": px and px/s in an image, x to the right and y down, from its top left corner.
+        window_px: Side of that image, which shows 5.12 m.
+        layout: "objects": (B, C, N, S); "flat": (B, C, N * S).
+        bodies: Number of rows N, padded with zeros; None: as many as the largest clip of the batch needs.
+        image_size: Of the pictures of ground truth and of the report. Not a choice of the model.
+    """
+
+    image_size: tuple[int, int] = field(default=VIEW, init=False)
+    columns: Columns = "all"
+    space: Space = "world"
+    units: Units = "m"
+    window_px: float = 128.0
+    layout: Layout = "objects"
+    bodies: int | None = None
+    answers: Literal["states"] = field(default="states", init=False)
+
+    @property
+    def axes(self) -> int:
+        """Coordinates of a position: 3, or 2 in the plane of motion."""
+        return 3 if self.space == "world" else 2
+
+    @property
+    def scored_context(self) -> int:
+        """Context that counts as seen: a given velocity counts as much as the last GIVEN_VELOCITY_TIME s of places."""
+        seen = super().scored_context
+        return seen if self.columns == "positions" else max(seen, int(GIVEN_VELOCITY_TIME * self.fps + 1e-9) + 1)
+
+    @property
+    def width(self) -> int:
+        """Columns S of a row."""
+        return {"all": len(STATE_COLUMNS), "positions+velocities": 2 * self.axes, "positions": self.axes}[self.columns]
+
+
+def check_state_card(card: StateCard, where: str) -> None:
+    """Raise ModelError where a field that only a StateCard has cannot be used."""
+    for name, known in (("columns", Columns), ("space", Space), ("units", Units), ("layout", Layout)):
+        if getattr(card, name) not in get_args(known):
+            raise ModelError(
+                f"{where}: expected {name} to be one of {', '.join(get_args(known))}, got {getattr(card, name)!r}."
+            )
+    if card.columns == "all" and card.space == "plane":
+        raise ModelError(f"{where}: all columns are those of the world: set columns='positions+velocities'.")
+    if card.units == "px" and card.space == "world":
+        raise ModelError(f"{where}: units='px' are those of the plane of motion: set space='plane'.")
+    if isinstance(card.window_px, bool) or not isinstance(card.window_px, int | float) or not 0 < card.window_px < 1e6:
+        raise ModelError(f"{where}: expected window_px above 0 and below a million, got {card.window_px!r}.")
+    if card.bodies is not None and (type(card.bodies) is not int or not 1 <= card.bodies <= MAX_BODIES):
+        raise ModelError(
+            f"{where}: expected bodies to be a whole number from 1 to {MAX_BODIES} or None, got {card.bodies!r}."
+        )
+
+
+# The card of a model that is shown whole films and answers with its surprise.
+
+MAX_UNIT = 80  # characters
+LONGEST_SIGHT = 1_000_000  # s
+
+
+@dataclass(frozen=True)
+class SurpriseCard(ModelCard):
+    """What the harness must know of a model that answers with surprise.
+
+    Attributes:
+        unit: What its surprise is measured in, for the report: "L1 in latent space", "nats a frame".
+        sees: How far back (s) the surprise at a frame can reach; None: to the beginning of the film.
+        ahead: How far ahead (s) it can reach: above 0 for networks that see all frames of a call at once. Whole films
+            can be compared then, and no moments of them.
+    """
+
+    unit: str = "a number of the model's own"
+    sees: float | None = None
+    ahead: float = 0.0
+    answers: Literal["surprise"] = field(default="surprise", init=False)
+
+
+State = TypeVar("State")
+ACTION_VALUES = 6  # of one row of actions
+
+
+class SteppedModel(Generic[State]):
+    """Base class for models that carry a state from frame to frame; it makes `rollout` of `init` and `step`.
+
+    A subclass has a `card` and two methods. What a method does not name among its parameters is not passed.
+
+    - `init(context[, context_actions]) -> state`: context (B, C, 3, H, W) in [0, 1], actions of its frames (B, C, 6).
+    - `step(state[, action][, noise]) -> (state, frame)`: the action in the row of the frame that is predicted (B, 6),
+      zeros for none; standard normal numbers (B, noise_size) from the generators; the frame (B, 3, H, W) in [0, 1].
+
+    `physbench export` writes such a model as a graph if its state is a tensor or a tuple of tensors (B, ...).
+
+    Attributes:
+        noise_size: How many random numbers a step takes for each clip.
+    """
+
+    card: ModelCard
+    noise_size: int = 0
+    init: Callable[..., State]
+    step: Callable[..., tuple[State, Tensor]]
+
+    def optional_inputs(self) -> frozenset[str]:
+        """Which of `context_actions`, `action` and `noise` the two functions take."""
+        return optional_inputs(self)
+
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Iterator[Tensor]:
+        """Frames (B, 1, 3, H, W), one after the other. The arguments are those of FrameModel.rollout."""
+        batch, seen = context.shape[:2]
+        taken = self.optional_inputs()
+        if actions is None:
+            actions = context.new_zeros(batch, seen + horizon, ACTION_VALUES)
+        state = self.init(context, **({"context_actions": actions[:, :seen]} if "context_actions" in taken else {}))
+        for index in range(seen, seen + horizon):
+            given: dict[str, Any] = {"action": actions[:, index]} if "action" in taken else {}
+            if "noise" in taken:
+                given["noise"] = draw_noise(generators, self.noise_size, context)
+            state, frame = self.step(state, **given)
+            yield frame[:, None]
+
+
+def optional_inputs(model: Any) -> frozenset[str]:
+    """Which of `context_actions`, `action` and `noise` the methods `init` and `step` of an object take, by name."""
+    of_init = set(inspect.signature(model.init).parameters) & {"context_actions"}
+    of_step = set(inspect.signature(model.step).parameters) & {"action", "noise"}
+    return frozenset(of_init | of_step)
+
+
+def draw_noise(generators: Sequence[torch.Generator], count: int, like: Tensor) -> Tensor:
+    """Standard normal numbers (B, count), each row from the generator of its clip."""
+    import torch
+
+    rows = [torch.randn(count, generator=generator, device=generator.device) for generator in generators]
+    return torch.stack(rows).to(like)

@@ -1,0 +1,1 @@
+"""Models whose answers are videos that somebody else made."""

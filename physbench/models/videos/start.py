@@ -1,0 +1,468 @@
+"""The beginning of videos: the one conditioning image, or the first new frame?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.optimize import least_squares
+from scipy.special import log_ndtr
+
+from physbench.clips.conditioning import ANSWER
+from physbench.support.errors import ModelError
+from physbench.world.scene import PALETTE
+
+# How far each object has moved from the conditioning image to the first frame of a video, beside its motion a frame.
+#
+# Objects are found by their hue: the mean over the pixels of an object, weighted by chroma, is its place. Blur, noise,
+# brightness and a shift of all colours leave that place where it is.
+
+LEAST_HUE_SHARE = 0.4  # of the object's in the image; weaker pixels are its blurred rim, or noise
+LEAST_LEVELS = 40.0  # levels of chroma of an object's pixels in the image
+LEAST_PIXELS = 9  # of an object
+AREA_TOLERANCE = 0.25  # relative; an object whose area changes by more is being hidden, or is no longer the same
+WINDOW_S = 0.3  # s of the video in which motion is measured
+FRAMES_MEASURED = (5, 16)  # least and most of the frames in which it is measured
+MEDIAN_STRIDE = 7  # of the pixels, one in so many is enough for the cast of all
+PLACE_NOISE_PX = 0.02  # least standard deviation of a place: that of 8-bit frames without compression
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Chroma = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One object at the start of a video. Vectors are (x, y) in px of the scored frames."""
+
+    lead: Float  # (2,) from its place in the image to that in the first frame
+    step: Float  # (2,) in the frame before the first one, extrapolated from the frames after it
+    step_error: float  # standard deviation of `step` along either axis for places with a noise of 1 px
+    noise: float | None  # standard deviation of a place, from what a parabola leaves; None: too few frames
+    place: Float  # (2,) in the image, from its centre
+
+
+def frames_needed(rate: float) -> int:
+    """Number of first frames in which motion is measured at a rate in frames/s."""
+    least, most = FRAMES_MEASURED
+    return min(max(math.ceil(WINDOW_S * rate) + 1, least), most)
+
+
+def measure_steps(
+    image: NDArray[np.uint8], frames: Sequence[NDArray[np.uint8]], times: Sequence[float], inside: Mask
+) -> list[Step]:
+    """Measure every object that is seen whole in the image and in the first frames.
+
+    The step before the first frame follows from a parabola through the places in all frames: with p(t) = a + b t +
+    c t^2, p(0) - p(-1) = b - c. An object falls or turns little else within 0.3 s; where it bounces, the parabola
+    leaves much, which counts as noise.
+
+    Args:
+        image: The conditioning image (H, W, 3).
+        frames: The first frames of the video, resampled to the same size.
+        times: Their times in frame intervals from the first one.
+        inside: (H, W) what the video shows; beyond, frames hold no picture.
+    """
+    if len(frames) < 4:
+        return []
+    shown = [_chroma(frame, inside) for frame in (image, *frames)]
+    strengths = [np.sqrt(np.einsum("hwc,hwc->hw", each, each)) for each in shown]
+    centre = np.array([inside.shape[1] / 2, inside.shape[0] / 2])
+    edge = ~ndimage.binary_erosion(inside, iterations=2, border_value=0)
+    steps = []
+    for direction in _HUES:
+        found = _places(direction, shown, strengths, edge)
+        if found is None:
+            continue
+        first, places = found[0], found[1:]
+        seen = np.isfinite(places[:, 0])
+        count = len(seen) if seen.all() else int(seen.argmin())
+        if count >= 4:
+            steps.append(_step(first, places[:count], np.asarray(times[:count], dtype=np.float64), centre))
+    return steps
+
+
+def _step(first: Float, places: Float, times: Float, centre: Float) -> Step:
+    design = np.stack([np.ones_like(times), times, times**2], axis=1)
+    inverse = np.linalg.inv(design.T @ design)
+    coefficients = inverse @ design.T @ places  # (3, 2)
+    backward = np.array([0.0, 1.0, -1.0])
+    free = 2 * (len(times) - 3)
+    rest = float(((places - design @ coefficients) ** 2).sum())
+    return Step(
+        lead=places[0] - first,
+        step=backward @ coefficients,
+        step_error=math.sqrt(float(backward @ inverse @ backward)),
+        noise=math.sqrt(rest / free) if free >= 2 else None,
+        place=first - centre,
+    )
+
+
+def _directions() -> Chroma:
+    """Unit vectors (5, 3) of the palette in the plane perpendicular to grey."""
+    palette = np.asarray(PALETTE, dtype=np.float64)
+    chroma = palette - palette.mean(1, keepdims=True)
+    return np.asarray(chroma / np.linalg.norm(chroma, axis=1, keepdims=True), dtype=np.float32)
+
+
+_HUES = _directions()
+_COS_HALF_GAP = math.cos(math.pi / len(PALETTE))  # of the angle from a hue to half way to the next one
+
+
+def _chroma(frame: NDArray[np.uint8], inside: Mask) -> Chroma:
+    """(H, W, 3) levels by which each channel differs from the mean of the three, less what most pixels have of it."""
+    light = frame.astype(np.float32)
+    mean = (light[..., 0] + light[..., 1] + light[..., 2]) * np.float32(1 / 3)
+    chroma: Chroma = light - mean[..., None]
+    chroma -= np.median(chroma[inside][::MEDIAN_STRIDE], axis=0)
+    chroma[~inside] = 0.0
+    return chroma
+
+
+def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chroma], edge: Mask) -> Float | None:
+    """Places (1 + T, 2) px of the object of one hue, NaN from where it is not seen whole; None: not in the image.
+
+    Args:
+        direction: Unit vector (3,) of the hue.
+        chroma: The pictures (H, W, 3); the conditioning image comes first.
+        strength: Their lengths (H, W).
+        edge: (H, W) the rim of what is shown, beyond which an object may go on.
+    """
+    places = np.full((len(chroma), 2), np.nan)
+    gate = area = 0.0
+    for number, (picture, length) in enumerate(zip(chroma, strength, strict=True)):
+        along = picture @ direction
+        of_hue = along > _COS_HALF_GAP * length
+        if not number:
+            sure = along[of_hue & (along > LEAST_LEVELS)]
+            if len(sure) < LEAST_PIXELS:
+                return None
+            gate = LEAST_HUE_SHARE * float(np.median(sure))
+        labels, count = ndimage.label(of_hue & (along > gate))
+        if not count:
+            break
+        sizes = np.bincount(labels.ravel())[1:]
+        body = labels == int(sizes.argmax()) + 1
+        size = float(sizes.max())
+        area = area or size
+        if size < LEAST_PIXELS or (body & edge).any() or abs(size / area - 1) > AREA_TOLERANCE:
+            break
+        places[number] = _centre(np.where(body, along, 0.0))
+    return places if np.isfinite(places[0, 0]) else None
+
+
+def _centre(weight: NDArray[np.floating]) -> Float:
+    """(x, y) px of the centre of weights (H, W)."""
+    rows, columns = weight.sum(1, dtype=np.float64), weight.sum(0, dtype=np.float64)
+    x, y = columns @ (np.arange(len(columns)) + 0.5), rows @ (np.arange(len(rows)) + 0.5)
+    centre: Float = np.array([x, y]) / rows.sum()
+    return centre
+
+
+# Do videos begin with the one conditioning image, or with the first new frame? Decided from all of them together.
+#
+# The *lead* of a video is how far its first frame is ahead of the image, in units of its objects' motion a frame: 0
+# where the first frame is the image, about 1 where it is the first new frame. Docs: docs/design/alignment.md.
+
+# What either reading expects of the mean lead. A model that draws the image anew may move things by a part of a step;
+# one whose first new frame has moved by less than SLOWEST_LEAD cannot be told from that.
+REDRAWN_LEAD = 0.05  # standard deviation of the lead behind videos that begin with the image
+SLOWEST_LEAD, FASTEST_LEAD = 0.15, 1.75  # of videos that begin with the first new frame: any in between is as likely
+NEW_LEAD_SPREAD = 0.3  # standard deviation between videos that begin with the first new frame, about 1
+DECIDED = math.log(1000.0)  # log of the likelihood ratio from which a reading is taken
+CLIP_DECIDED = math.log(20.0)  # the same for one clip, to see whether videos are of two kinds
+MIXED_SHARE = 0.05  # of the clips that tell; more of the other kind: the videos are not alike
+MISFIT = 4.0  # standard deviations between the mean lead and what the better reading expects
+STEP_SIGNAL = 4.0  # standard deviations that a step must have for an object to tell
+TELLING_ERROR = 0.35  # of a clip's lead; less sure ones say nothing
+# How badly a known fit may be undone: a shift in px of the scored frames, and a stretch along either axis.
+SHIFT_PX, STRETCH = 0.5, 0.004
+NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
+SHIFT_PASSES = 8  # shift and error of leads depend on each other; the first error is that without a shift
+SHARED = 4  # numbers of the shift and the stretch that all videos share
+LOOSE_LEAD = 10.0  # standard deviation of the common lead before anything is seen
+# A first frame that shows an object farther off than so many frames' motion and px is not the start of that clip.
+FAR_STEPS, FAR_PX = 3.0, 3.0
+LEAST_SIDEWAYS = 3  # numbers from which a deviation is estimated
+
+Reading = Literal["image", "new", "open", "mixed"]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipLead:
+    """How far the first frame of one video is ahead of the image, in steps."""
+
+    lead: float
+    own_error: float  # standard deviation, of what differs from video to video
+    # What each independent part of the uncertainty of the shared shift does to the lead; the same for other videos.
+    shared: Float = field(default_factory=lambda: np.zeros(SHARED))
+
+    @property
+    def error(self) -> float:
+        """Standard deviation."""
+        return math.hypot(self.own_error, *self.shared)
+
+    @property
+    def log_ratio(self) -> float:
+        """Above 0 where the video begins with the image, below where with the first new frame.
+
+        One video is compared with a lead of about 1: that any lead is as likely is said of a model, once.
+        """
+        return _log_normal(self.lead, math.hypot(self.error, REDRAWN_LEAD)) - _log_normal(
+            self.lead - 1, math.hypot(self.error, NEW_LEAD_SPREAD)
+        )
+
+
+@dataclass(frozen=True)
+class StartDecision:
+    """What all videos say together."""
+
+    reading: Reading
+    lead: float  # mean over the clips that tell, in steps; NaN where none does
+    error: float  # its standard deviation
+    log_ratio: float  # of the likelihoods, begins with the image over begins with the first new frame
+    clips: int  # videos that were compared
+    telling: Mapping[str, ClipLead]  # by name of the video
+    unlike: tuple[str, ...]  # videos that read as the other kind than most
+    seen: int = 0  # videos in which an object of the image was followed
+    far: int = 0  # of these, those that show one far from where the image has it
+
+    @property
+    def begins_with_image(self) -> bool | None:
+        """None where it is not decided."""
+        return {"image": True, "new": False}.get(self.reading)
+
+
+def log_ratio(lead: float, error: float) -> float:
+    """Log of the likelihood of a measured lead if videos begin with the image, over that if with the first new frame.
+
+    With the image: normal about 0, REDRAWN_LEAD wide. With the first new frame: any lead from SLOWEST_LEAD to
+    FASTEST_LEAD is as likely. Both are widened by `error`.
+    """
+    with_image = _log_normal(lead, math.hypot(error, REDRAWN_LEAD))
+    high, low = (FASTEST_LEAD - lead) / error, (SLOWEST_LEAD - lead) / error
+    if low > 0:  # the difference of two numbers near 1 is that of their complements
+        high, low = -low, -high
+    upper, lower = float(log_ndtr(high)), float(log_ndtr(low))
+    new = upper + math.log1p(-math.exp(min(lower - upper, -1e-12))) - math.log(FASTEST_LEAD - SLOWEST_LEAD)
+    return with_image - new
+
+
+def _log_normal(off: float, width: float) -> float:
+    """Log of the normal density at a distance from its mean."""
+    return -0.5 * (off / width) ** 2 - math.log(width * math.sqrt(2 * math.pi))
+
+
+def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
+    """Decide from the objects of all videos.
+
+    Args:
+        steps: By name of the video, what `measure_steps` found in it.
+    """
+    clips = clip_leads(steps)
+    seen, far = sum(map(bool, steps.values())), sum(map(_begins_far_off, steps.values()))
+    telling = {name: clip for name, clip in clips.items() if clip.error < TELLING_ERROR}
+    image = [name for name, clip in telling.items() if clip.log_ratio > CLIP_DECIDED]
+    new = [name for name, clip in telling.items() if clip.log_ratio < -CLIP_DECIDED]
+    fewer = min(image, new, key=len)
+    if not telling:
+        return StartDecision("open", math.nan, math.nan, 0.0, len(steps), telling, (), seen, far)
+    lead, error = mean_lead(list(telling.values()))
+    ratio = log_ratio(lead, error)
+    reading: Reading = "open"
+    if len(fewer) > max(1, MIXED_SHARE * (len(image) + len(new))):  # one video alone may be misread
+        reading = "mixed"
+    elif ratio > DECIDED and abs(lead) < MISFIT * math.hypot(error, REDRAWN_LEAD):
+        reading = "image"
+    elif ratio < -DECIDED and lead < FASTEST_LEAD:  # beyond, frames were cut off: two are a lead of 2
+        reading = "new"
+    return StartDecision(reading, lead, error, ratio, len(steps), telling, tuple(fewer), seen, far)
+
+
+def _begins_far_off(objects: Sequence[Step]) -> bool:
+    """Whether an object is seen much farther from its place in the image than it moves in a frame."""
+    return any(
+        float(np.linalg.norm(each.lead)) > FAR_PX + FAR_STEPS * float(np.linalg.norm(each.step)) for each in objects
+    )
+
+
+def mean_lead(clips: Sequence[ClipLead]) -> tuple[float, float]:
+    """Mean lead and its standard deviation, with the variance between clips of DerSimonian and Laird (1986)."""
+    leads = np.array([clip.lead for clip in clips])
+    weights = 1 / np.array([clip.own_error for clip in clips]) ** 2
+    mean = float(weights @ leads / weights.sum())
+    spread = float(weights @ (leads - mean) ** 2) - (len(clips) - 1)
+    between = max(spread / (weights.sum() - (weights**2).sum() / weights.sum()), 0.0) if len(clips) > 1 else 0.0
+    weights = 1 / (1 / weights + between)
+    shared = weights @ np.stack([clip.shared for clip in clips]) / weights.sum()
+    return float(weights @ leads / weights.sum()), math.hypot(weights.sum() ** -0.5, *shared)
+
+
+def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
+    """Lead of each video that has an object whose motion stands out of the noise.
+
+    The lead of an object is `lead` on `step`, after a shift and a stretch that all videos share were taken off: a fit
+    that is undone wrongly moves every object, moving or not.
+    """
+    listed = [(name, step) for name, several in steps.items() for step in several]
+    if not listed:
+        return {}
+    own = np.array([math.nan if step.noise is None else step.noise for _, step in listed])
+    common = float(np.nanmedian(own)) if np.isfinite(own).any() else math.inf
+    noise = np.fmax(np.fmax(own, common), PLACE_NOISE_PX)
+    lead = np.stack([step.lead for _, step in listed])
+    step = np.stack([step.step for _, step in listed])
+    place = np.stack([step.place for _, step in listed])
+    length = np.linalg.norm(step, axis=1)
+    signal = length > STEP_SIGNAL * noise * np.array([step.step_error for _, step in listed])
+    known = step * signal[:, None]
+    rest, error, root = lead, noise, np.zeros((SHARED, SHARED))
+    for _ in range(SHIFT_PASSES):
+        error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))  # the image's place and the first frame's
+        shift, root = _shared_shift(lead, known, place, error)
+        rest = lead - _shifted(shift, place)
+    error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))
+    found: dict[str, list[int]] = {}
+    for number, (name, _) in enumerate(listed):
+        if signal[number]:
+            found.setdefault(name, []).append(number)
+    leads = {}
+    for name, mine in found.items():
+        weighted = step[mine] / error[mine, None] ** 2
+        information = float((weighted * step[mine]).sum())
+        by_shift = np.concatenate([weighted.sum(0), (weighted * place[mine]).sum(0)]) / information
+        value = float((weighted * rest[mine]).sum()) / information
+        leads[name] = ClipLead(value, information**-0.5, by_shift @ root)
+    return leads
+
+
+def _sideways_error(rest: Float, step: Float) -> float:
+    """Standard deviation of a lead in px that no motion explains: across the motion, and of objects without.
+
+    What a codec does to a place can stay the same from frame to frame, and then a parabola leaves nothing of it.
+
+    Args:
+        rest: (N, 2) px leads without the shared shift.
+        step: (N, 2) px, 0 for objects whose motion is not known.
+    """
+    length = np.linalg.norm(step, axis=1)
+    moving = length > 0
+    across = (rest[moving, 0] * step[moving, 1] - rest[moving, 1] * step[moving, 0]) / length[moving]
+    sideways = np.concatenate([across, rest[~moving].ravel()])
+    if len(sideways) < LEAST_SIDEWAYS:
+        return 0.0
+    fitted = math.sqrt(len(sideways) / max(len(sideways) - SHARED, 1))  # the shared shift took part of it
+    return NORMAL_MAD * fitted * float(np.median(np.abs(sideways)))
+
+
+def _shifted(numbers: Float, place: Float) -> Float:
+    """(N, 2) px by which a shift and a stretch about the centre (x, y, stretch x, stretch y) move places (N, 2)."""
+    moved: Float = numbers[:2] + numbers[2:] * place
+    return moved
+
+
+def _shared_shift(lead: Float, step: Float, place: Float, error: Float) -> tuple[Float, Float]:
+    """The shift and stretch that all objects share, beside a common lead. Robust: one object pulls little.
+
+    Args:
+        lead: (N, 2) px.
+        step: (N, 2) px, 0 for objects whose motion is not known.
+        place: (N, 2) px from the centre.
+        error: (N,) px of the leads.
+
+    Returns:
+        Shift and stretch (4,), and a root (4, 4) of their covariance.
+    """
+    expected = np.array([SHIFT_PX, SHIFT_PX, STRETCH, STRETCH])
+
+    def misfit(numbers: Float) -> Float:
+        rest = (lead - numbers[SHARED] * step - _shifted(numbers[:SHARED], place)) / error[:, None]
+        loose = numbers[SHARED:] / LOOSE_LEAD
+        return np.concatenate([rest.ravel(), numbers[:SHARED] / expected, loose])
+
+    found = least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1")
+    jacobian = np.asarray(found.jac, dtype=np.float64)
+    root: Float = np.linalg.cholesky(np.linalg.inv(jacobian.T @ jacobian)[:SHARED, :SHARED])
+    return found.x[:SHARED], root
+
+
+NAMED_VIDEOS = 3  # names in a message
+
+
+def describe_start(decision: StartDecision) -> str:
+    """A note for the reader of a run. The decision must be made."""
+    what, other, word = ("with the image", "with the first new frame", "false")
+    if not decision.begins_with_image:
+        what, other, word = other, what, "true"
+    text = (
+        f"Videos begin {what}: {_evidence(decision)}. If they begin {other}, say --model-arg includes_context={word}."
+    )
+    if decision.unlike:
+        text += f" {_names(decision.unlike)} {'looks' if len(decision.unlike) == 1 else 'look'} as if it were so."
+    return text
+
+
+def refuse_open(decision: StartDecision) -> ModelError:
+    """The error where it is not decided."""
+    words = (
+        "  --model-arg includes_context=true   the first frame is the image, time 0\n"
+        "  --model-arg includes_context=false  the first frame is the first new one, one interval after it\n"
+        f"or set `includes_context` in {ANSWER}. Scores differ between the two."
+    )
+    if decision.reading == "mixed":
+        kinds = {True: [name for name in decision.telling if name not in decision.unlike], False: decision.unlike}
+        fewer_with = decision.telling[decision.unlike[0]].log_ratio > 0
+        with_image, without = (kinds[False], kinds[True]) if fewer_with else (kinds[True], kinds[False])
+        sure = [name for name in with_image if decision.telling[name].log_ratio > 0]
+        new = [name for name in without if decision.telling[name].log_ratio < 0]
+        return ModelError(
+            f"The videos are of two kinds: {len(sure)} begin with the conditioning image, such as {_names(sure)}, and "
+            f"{len(new)} with the first new frame, such as {_names(new)}.\nMake them alike, or say how all are read:\n"
+            f"{words}"
+        )
+    if other := _other_pictures(decision):
+        return ModelError(f"{other}\nLook at them. To score them all the same, say how they begin:\n{words}")
+    return ModelError(
+        f"Do the videos begin with the conditioning image or with the first new frame? They do not tell: "
+        f"{_evidence(decision)}.\nSay which:\n{words}"
+    )
+
+
+def _other_pictures(decision: StartDecision) -> str:
+    """What is wrong with videos that do not begin near the image at all; "" where they do."""
+    clips, unseen = decision.clips, decision.clips - decision.seen
+    if 2 * unseen > clips:
+        return (
+            f"In {unseen} of {clips} videos no object of the conditioning image is seen in the first {WINDOW_S:g} s: "
+            "they do not go on from it. Are they noise, of other clips or in other colours?"
+        )
+    if 2 * decision.far > decision.seen:
+        return (
+            f"In {decision.far} of {clips} videos objects begin elsewhere than in the conditioning image, by much more "
+            "than they move in a frame. Do they run backwards, are they of other clips, or was their start cut off?"
+        )
+    if decision.lead >= FASTEST_LEAD:
+        return (
+            f"The videos begin neither with the conditioning image nor one frame after it: {_evidence(decision)}. Were "
+            "first frames cut off?"
+        )
+    return ""
+
+
+def _evidence(decision: StartDecision) -> str:
+    """ "their first frames are 0.01 +- 0.02 of a frame's motion ahead of it (12 of 14 videos tell)"."""
+    if not decision.telling:
+        return f"in none of the {decision.clips} compared does anything move enough in the first {WINDOW_S:g} s"
+    return (
+        f"their first frames are {decision.lead:.2f} +- {decision.error:.2f} of one frame's motion ahead of it "
+        f"({len(decision.telling)} of {decision.clips} videos tell)"
+    )
+
+
+def _names(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names[:NAMED_VIDEOS])

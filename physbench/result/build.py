@@ -1,0 +1,252 @@
+"""Builds result.json from the manifest, the scores and the references in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from physbench import __version__
+from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
+from physbench.result.beyond_memory import beyond_memory
+from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
+from physbench.result.coverage import at_look, axis_counts, partial_run, unasked_axes, unasked_reasons
+from physbench.result.document import BestOf, Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
+from physbench.result.findings import findings, law_phrases
+from physbench.result.implied_worlds import read_diagnosis, read_timing
+from physbench.result.levels import (
+    axis_result,
+    family_result,
+    family_skill,
+    gaps,
+    overall,
+    reference_result,
+    split_result,
+    task_result,
+)
+from physbench.result.read import STOPPED, asked_rows, context_of, read_manifest, read_run, rows_of, spec_of
+from physbench.result.readings import (
+    first_breaks,
+    lawful_time,
+    reading_results,
+    strength_of_run,
+    unavailable,
+    unseen_constants,
+)
+from physbench.result.sentences import note, sentences
+from physbench.result.skill import clip_qualities, event_results, kinds, skills, task_means
+from physbench.result.task_roles import fixed_kinds
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import read_sealed_json, write_sealed_json
+from physbench.support.run_folder import RunFolder, renew
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from physbench.clips.clip import Row
+
+# Skill of the best of K samples: reported beside the score, never in its place.
+
+
+def best_of(
+    tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None, unasked: Collection[str] = ()
+) -> BestOf | None:
+    """Skill of the best sample of each clip and axis; None for one sample a clip.
+
+    incomplete: why there is no overall skill; "" where there is one. unasked: axes that are no part of it.
+    """
+    import pandas as pd
+
+    model = tables["model"]
+    samples = int(model["sample"].nunique())
+    if samples < 2:
+        return None
+    rows = model[model["axis"].notna()].sort_values(["quality", "sample"], ascending=[False, True], na_position="last")
+    best = rows.drop_duplicates(["clip", "axis"])
+    # Other readings, such as events, are those of all samples: a chosen one may be right because nothing happens in it.
+    sources = {
+        "model": pd.concat([best, model[model["axis"].isna()]]),
+        "constant-velocity": tables["constant-velocity"],
+    }
+    qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
+    asked = [a for a, axis in enumerate(qualities.axes) if axis not in unasked] if unasked else None
+    found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, asked)
+    return BestOf(
+        samples=samples,
+        overall=None if incomplete else rounded(found.overall),
+        axes={axis: rounded(found.axis[a]) for a, axis in enumerate(qualities.axes)},
+    )
+
+
+FINAL_FROM = 2  # version of a suite whose headline scorers are no longer provisional
+
+
+def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: bool = True) -> dict[str, Any]:
+    """Return the result document of a finished run.
+
+    Args:
+        folder: The run.
+        resamples: Draws of the bootstrap.
+        own_laws: Whether a sentence may name what scorers that do not come with physbench declare.
+
+    Raises:
+        UsageError: The folder is no finished run.
+    """
+    manifest, tables = read_run(folder)
+    rows = rows_of(manifest)
+    wanted = {row.id for row in rows}
+    tables = {name: table[table["clip"].isin(wanted)] for name, table in tables.items()}
+    fixed = fixed_kinds(manifest)
+    unasked = unasked_axes(manifest["model"]["card"])
+    e = estimate(tables, resamples=resamples, fixed=fixed, unasked=unasked)
+    ended = partial_run(manifest)
+    p = e if ended is None else estimate(pooled(tables), resamples=resamples, fixed=fixed, unasked=unasked)
+    suite = _suite(manifest, rows, "run" if fixed is None else "suite")
+    incomplete = _incomplete(suite, manifest, rows)
+    axes = dict(enumerate(e.qualities.axes))
+    families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
+    failures = _failures(tables["model"])
+    whole = at_look(overall(p, 0, incomplete), manifest)
+    by_axis = {name: axis_result(p, a) for a, name in axes.items()}
+    document = ResultDocument(
+        schema_version=1,
+        physbench_version=__version__,
+        provisional=suite.version < FINAL_FROM or bool(manifest["suite"].get("in_development")),
+        note=note(rows, spec_of(manifest), fixed is not None, _is_fresh(manifest), ended, _older(suite)),
+        partial=ended,
+        model=_model(manifest),
+        suite=suite,
+        render_spec=str(spec_of(manifest)),
+        context=context_of(manifest),
+        sentences=[],
+        overall=whole,
+        by_family={family: family_skill(p, family) for family in families},
+        axes=by_axis,
+        families={family: {name: family_result(p, family, a) for a, name in axes.items()} for family in families},
+        tasks={task: {name: task_result(e, task, a) for a, name in axes.items()} for task in e.tasks},
+        splits={
+            split: {name: split_result(e, split, a) for a, name in axes.items()}
+            for split in dict.fromkeys(row.split for row in rows)
+        },
+        gaps=gaps(e),
+        references={MODELS[1]: reference_result(p, incomplete)},
+        beyond_memory=beyond_memory(manifest, whole, by_axis),
+        best_of=best_of(tables, incomplete, fixed, unasked),
+        unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
+        first_breaks=first_breaks(tables),
+        strength=strength_of_run(tables),
+        lawful=lawful_time(tables, resamples),
+        implied_worlds=read_diagnosis(folder),
+        timing=read_timing(folder),
+        event_frequency=event_results(tables["model"], tables["truth"]),
+        readings=reading_results(tables, resamples),
+        counts=_counts(tables["model"], rows, failures, manifest),
+        axis_counts=axis_counts(tables),
+        failures=failures,
+        unavailable={**unavailable(tables["model"]), **unasked_reasons(manifest["model"]["card"])},
+        speed=_speed(manifest.get("speed") or {}),
+    )
+    found = findings(document, law_phrases(manifest if own_laws else {}))
+    document = document.model_copy(update={"findings": found})
+    document = document.model_copy(update={"sentences": sentences(document)})
+    return document.model_dump(mode="json")
+
+
+def write_result(folder: RunFolder) -> dict[str, Any]:
+    """Build the result and write result.json."""
+    result = build_result(folder)
+    write_sealed_json(folder.result, result)
+    renew(folder, folder.result)
+    return result
+
+
+def write_speed(folder: RunFolder) -> dict[str, Any]:
+    """Write into result.json what the manifest says of times and memory now, and return it; all else stays."""
+    speed = _speed(read_manifest(folder).get("speed") or {}).model_dump(mode="json")
+    write_sealed_json(folder.result, {**read_sealed_json(folder.result), "speed": speed})
+    renew(folder, folder.result)
+    return speed
+
+
+def _model(manifest: Mapping[str, Any]) -> ModelInfo:
+    model = manifest["model"]
+    return ModelInfo(
+        name=str(model["name"]),
+        target=str(model["target"]),
+        sha256=model.get("sha256"),
+        track=model["card"]["track"],
+        chained=int((manifest.get("speed") or {}).get("chained", 1) or 1),
+        card=model["card"],
+        args={str(key): str(value) for key, value in (model.get("args") or {}).items()},
+    )
+
+
+def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["suite", "run"]) -> SuiteInfo:
+    suite = manifest["suite"]
+    whole = _whole(manifest, rows)
+    return SuiteInfo(
+        name=str(suite["name"]),
+        version=int(suite["version"]),
+        hash=str((manifest.get(STOPPED) or suite)["hash"]),
+        local=bool(suite.get("local", False)),
+        clips=len(rows),
+        of=None if whole is None or _is_fresh(manifest) else len(whole),
+        tasks=sorted({row.task for row in rows}),
+        complete=whole is not None and set(rows) == set(whole) and not _is_fresh(manifest),
+        kinds=kinds,
+    )
+
+
+def _older(suite: SuiteInfo) -> int | None:
+    """The version of a suite whose readings are weighed by a newer one; None for what is as it was made."""
+    return suite.version if FINAL_FROM <= suite.version < SUITE_VERSION else None
+
+
+def _is_fresh(manifest: Mapping[str, Any]) -> bool:
+    """Whether the seeds of a run were drawn for it."""
+    return str(manifest["suite"]["name"]).startswith(FRESH)
+
+
+def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
+    """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
+    options = manifest.get("options") or {}
+    if options.get("tasks") is None and options.get("limit") is None:
+        return asked_rows(manifest)
+    from physbench.clips.suite import chosen_suite, split_name
+
+    name, told = split_name(str(manifest["suite"]["name"]).removeprefix(FRESH))
+    try:
+        whole = chosen_suite(name, None, None, told)
+    except PhysbenchError:
+        return None  # a suite with the user's own tasks
+    return whole.rows if whole.version == manifest["suite"]["version"] else None
+
+
+def _incomplete(suite: SuiteInfo, manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> str:
+    """Why there is no overall skill: it needs every task of the suite, though not every clip."""
+    whole = _whole(manifest, rows)
+    if whole is None and suite.name.removeprefix(FRESH).startswith(OWN):
+        return "tasks outside the suite were run"
+    tasks = {row.task for row in whole} if whole is not None else set()
+    return "" if tasks and tasks <= set(suite.tasks) else "not every task of the suite was run"
+
+
+def _failures(table: pd.DataFrame) -> list[Failure]:
+    """Samples whose headline readings failed, each once."""
+    rows = table[(table["status"] == "failed") & table["axis"].notna()]
+    rows = rows.sort_values(["task", "split", "seed", "sample"]).drop_duplicates(["clip", "sample"])
+    return [Failure(clip=str(r.clip), sample=int(str(r.sample)), reason=str(r.reason)) for r in rows.itertuples()]
+
+
+def _counts(table: pd.DataFrame, rows: tuple[Row, ...], failures: list[Failure], manifest: Mapping[str, Any]) -> Counts:
+    failed = {(item.clip, item.sample) for item in failures}
+    samples = {(str(r.clip), int(str(r.sample))) for r in table[["clip", "sample"]].drop_duplicates().itertuples()}
+    return Counts(
+        clips=len(rows),
+        samples=int((manifest.get("options") or {}).get("samples", 1)),
+        scored=len({clip for clip, _ in samples - failed}),
+        failed=len({clip for clip, _ in failed}),
+    )
+
+
+def _speed(found: Mapping[str, Any]) -> Speed:
+    return Speed(**{name: found.get(name) for name in Speed.model_fields})

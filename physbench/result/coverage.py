@@ -1,0 +1,179 @@
+"""What a result covers: clips that count, axes that are asked, partial runs, pixel progress."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physbench.result.document import AxisCounts, LeftOut, PartialRun, ReadingCounts, SkillValue, Undetermined
+from physbench.result.formats import AXIS_NAMES, joined
+from physbench.result.read import STOPPED, asked_rows, rows_of
+from physbench.score.protocol import AXES
+from physbench.score.score_clip import reading_of, scorer_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Counts clips by axis from score tables: which count, which are left out and why, and which show too little.
+
+WHOLE = 1 - 1e-6  # share of the time of visible objects from which all of it is undetermined
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # not the 1 of a task's version
+
+
+def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
+    """Counts by axis. A clip counts where ground truth has a quality in a headline reading of the axis."""
+    return {axis: _axis(tables["model"], tables["truth"], axis) for axis in AXES}
+
+
+def together(reasons: Iterable[str]) -> str:
+    """Merge reasons that differ only in their numbers: "a prediction for 0.1 to 0.25 s only"."""
+    first, *others = sorted(set(reasons))
+    numbers = zip(*map(NUMBER.findall, (first, *others)), strict=True)
+    spans = (sorted(set(found), key=lambda number: (float(number), number)) for found in numbers)
+    said = iter([" to ".join((span[0], span[-1])) if len(span) > 1 else span[0] for span in spans])
+    return NUMBER.sub(lambda found: next(said), first)
+
+
+def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
+    rows = truth[truth["axis"] == axis]
+    if rows.empty or not (model["axis"] == axis).any():
+        every = truth.drop_duplicates("clip").assign(reason="not measured")
+        return AxisCounts(counted=0, left_out=_left_out(every), readings={}, undetermined=None)
+    valid = rows["quality"].notna()
+    counted = set(rows.loc[valid, "clip"])
+    others = rows[~rows["clip"].isin(counted)].sort_values("reading")
+    telling = others[others["reading"] != reading_of("stand-in")]  # that it does not apply is the rule
+    others = others if telling.empty else telling
+    why = others.groupby("clip")["reason"].agg(lambda reasons: "; ".join(dict.fromkeys(reasons)))
+    return AxisCounts(
+        counted=len(counted),
+        left_out=_left_out(others.drop_duplicates("clip").assign(reason=lambda own: own["clip"].map(why))),
+        readings={
+            str(name): ReadingCounts(valid=int(valid[own.index].sum()), not_valid=_left_out(own[~valid[own.index]]))
+            for name, own in sorted(rows.groupby("reading"), key=lambda each: -int(valid[each[1].index].sum()))
+        },
+        undetermined=_undetermined(model) if axis == scorer_of("undetermined-share").axis else None,
+    )
+
+
+def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
+    """Group clips by reason, numbers ignored, the most frequent first. rows: one a clip, with its task and reason."""
+    found = [
+        LeftOut(
+            reason=together(own["reason"]),
+            clips=len(own),
+            tasks={str(t): int(n) for t, n in own.groupby("task").size().items()},
+        )
+        for _, own in rows.groupby(rows["reason"].map(lambda reason: NUMBER.sub("\0", reason)))
+    ]
+    return sorted(found, key=lambda each: (-each.clips, each.reason))
+
+
+def _undetermined(model: pd.DataFrame) -> Undetermined | None:
+    rows = model[(model["reading"] == reading_of("undetermined-share")) & model["value"].notna()]
+    if rows.empty:
+        return None
+    shares = rows.groupby(["task", "clip"])["value"].mean()
+    whole = shares[shares >= WHOLE]
+    return Undetermined(
+        clips=len(whole),
+        of=len(shares),
+        share=round(float(shares.mean()), 6),
+        tasks={str(task): int(n) for task, n in whole.groupby(level="task").size().items()},
+    )
+
+
+# What is asked of a model by what it answers with: frames, or states of bodies without a picture.
+
+UNASKED_OF_STATES = ("permanence",)  # axes that only a picture has
+NOT_ASKED = "not asked: states show no picture"
+
+
+def answers_states(card: Mapping[str, Any]) -> bool:
+    """Whether a model answers with states, from its card in a manifest or a result."""
+    return card.get("answers") == "states"
+
+
+def unasked_axes(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Axes that a model is not asked about."""
+    return UNASKED_OF_STATES if answers_states(card) else ()
+
+
+def asked_axes(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Axes that overall skill is made of."""
+    return tuple(axis for axis in AXES if axis not in unasked_axes(card))
+
+
+def unasked_reasons(card: Mapping[str, Any]) -> dict[str, str]:
+    """By axis that a model is not asked about, the reason and what overall skill is then; for result.json."""
+    return {axis: f"{NOT_ASKED}; overall is {_made_of(card)}" for axis in unasked_axes(card)}
+
+
+def overall_meaning(card: Mapping[str, Any]) -> str:
+    """What overall skill is made of, where these are not all axes; else ""."""
+    if not unasked_axes(card):
+        return ""
+    return f"{_made_of(card)}: the model answers with states"
+
+
+def _made_of(card: Mapping[str, Any]) -> str:
+    return f"made of {joined([AXIS_NAMES[axis] for axis in asked_axes(card)])}"
+
+
+# What a result says of a run that has ended before its suite did, from its manifest.
+
+
+def partial_run(manifest: Mapping[str, Any]) -> PartialRun | None:
+    """Why the run has ended early and which clips it lacks; None where it has all that it was asked for."""
+    stopped = manifest.get(STOPPED)
+    if stopped is None:
+        return None
+    rows = rows_of(manifest)
+    known = set(rows)
+    return PartialRun(
+        by=stopped["by"],
+        asked=stopped.get("asked", ""),
+        clips=len(rows),
+        of=len(asked_rows(manifest)),
+        missing=[row.id for row in asked_rows(manifest) if row not in known],
+        look=stopped.get("looks"),
+        looks=stopped.get("of_looks"),
+        level=stopped.get("level"),
+    )
+
+
+def at_look(overall: SkillValue, manifest: Mapping[str, Any]) -> SkillValue:
+    """Overall as it was when `--until` ended the run, the references being those of the whole suite; else as it is."""
+    stopped = manifest.get(STOPPED) or {}
+    if stopped.get("interval") is None:
+        return overall
+    low, high = stopped["interval"]
+    return SkillValue(skill=stopped["skill"], interval=(float(low), float(high)))
+
+
+def partial_words(ended: PartialRun) -> str:
+    """ "partial, ended by --budget 2h: 328 of 448 clips are missing, up to 24 of a task"."""
+    splits = Counter(clip.split(".")[2] for clip in ended.missing)  # ids are family.task.split.seed
+    most = max(Counter(tuple(clip.split(".")[:2]) for clip in ended.missing).values(), default=0)
+    how = "partial, so far" if ended.by == "now" else f"partial, ended by --{ended.by} {ended.asked}"
+    text = f"{how}: {len(ended.missing)} of {ended.of} clips are missing, up to {most} of a task"
+    if len(splits) > 1 or "ood" in splits:
+        text += f" ({', '.join(f'{many} of {split}' for split, many in splits.items())})"
+    if ended.level is not None:
+        text += (
+            f"; look {ended.look} of {ended.looks}, so that the interval of overall is one of {100 * ended.level:.4g} %"
+        )
+    return text
+
+
+def early_sign(readings: Mapping[str, Any]) -> float | None:
+    """Mean over families of the mean over tasks, from the readings of a result document; None where no task has it."""
+    families: dict[str, list[float]] = {}
+    for task, row in readings.get(reading_of("early-sign"), {}).get("tasks", {}).items():
+        if row["value"] is not None:
+            families.setdefault(task.split("/")[0], []).append(row["value"])
+    return float(np.mean([np.mean(values) for values in families.values()])) if families else None

@@ -1,0 +1,137 @@
+"""The diagnosis of a finished run, from its tracks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from physbench.clips.clip import Row
+from physbench.clips.scene_changes import CHANGES
+from physbench.result.diagnosis.explanation import Evidence, evidence_of
+from physbench.result.diagnosis.ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw, diagnose_family
+from physbench.result.diagnosis.run_timing import run_timing
+from physbench.result.diagnosis.worlds import ChangedWorld, find_changed_worlds
+from physbench.result.document import ImpliedLawResult, ImpliedWorldResult
+from physbench.result.formats import number
+from physbench.result.implied_worlds import bounds, write_diagnosis
+from physbench.result.read import clips_of, read_manifest, read_run, rows_of, spec_of
+from physbench.support.processes import WorkerPool
+from physbench.support.progress import Progress
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import load_tracks
+
+PRELOAD = ("physbench.result.diagnosis.ranking",)
+TAKEN_FIRST = ("test", "ood", "train")  # in this order clips are taken
+
+
+def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldResult]:
+    """Find by family which other laws would explain a model's motion, and what its timing explains: diagnosis.json.
+
+    Args:
+        folder: A finished run. Files with its own tasks must be registered.
+        workers: Processes; each takes a family at a time.
+
+    Returns:
+        What was found, by family. Families without a motion that can be judged are left out.
+
+    Raises:
+        UsageError: The folder is no finished run.
+    """
+    manifest, _ = read_run(folder)
+    families: dict[str, list[Row]] = {}
+    for row in rows_of(manifest):
+        families.setdefault(row.family, []).append(row)
+    chosen = {family: chosen_rows(own, folder) for family, own in families.items()}
+    clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], spec_of(manifest), workers)
+    found: dict[str, ImpliedWorldResult] = {}
+    jobs = [(os.fspath(folder.path), family, own) for family, own in chosen.items() if own]
+    with Progress("diagnosis", len(jobs)) as progress:
+        if workers < 2 or len(jobs) < 2:
+            for job in jobs:
+                _keep(found, job[1], diagnose_part(*job))
+                progress.advance()
+        else:
+            with WorkerPool(min(workers, len(jobs)), PRELOAD) as pool:
+                waiting = [(job[1], pool.submit(diagnose_part, *job)) for job in jobs]
+                for family, future in waiting:
+                    _keep(found, family, future.result())
+                    progress.advance()
+    write_diagnosis(folder, found, run_timing(folder, _in_turn(chosen)))
+    return found
+
+
+def _keep(found: dict[str, ImpliedWorldResult], family: str, record: dict[str, Any] | None) -> None:
+    if record is not None:
+        found[family] = ImpliedWorldResult.model_validate(record)
+
+
+def _in_turn(chosen: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """The clips of all families, one of each in turn."""
+    return [row for some in zip_longest(*chosen.values()) for row in some if row is not None]
+
+
+def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
+    """At most MAX_CLIPS clips of a family that have tracks: of its tasks in turn, those of the test split first."""
+    ranks: dict[str, int] = {}
+    order = []
+    for row in sorted(rows, key=lambda row: (TAKEN_FIRST.index(row.split), row.seed, row.change)):
+        if (row.change and CHANGES[row.change].by_actions) or not folder.tracks(row.id).is_file():
+            continue
+        ranks[row.task] = ranks.get(row.task, -1) + 1
+        order.append((ranks[row.task], row.task, row))
+    return [row for _, _, row in sorted(order, key=lambda each: each[:2])[:MAX_CLIPS]]
+
+
+def diagnose_part(path: str, family: str, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """The diagnosis of one family of a run, as it is written; None where no motion can be judged."""
+    folder = RunFolder(Path(path))
+    manifest = read_manifest(folder)
+    spec, store = spec_of(manifest), clips_of(folder, manifest)
+    evidence: list[Evidence] = []
+    for row in rows:
+        found = evidence_of(store.get(row, spec), load_tracks(folder.tracks(row.id)))
+        if found is not None:
+            evidence.append(found)
+    if not evidence:
+        return None
+    return as_result(diagnose_family(family, evidence, find_changed_worlds())).model_dump(mode="json")
+
+
+def as_result(found: FamilyDiagnosis) -> ImpliedWorldResult:
+    """A diagnosis as it stands in result.json."""
+    return ImpliedWorldResult(
+        clips=found.clips,
+        unexplained=found.unexplained,
+        verdict=found.verdict,
+        explained_clips=found.explained_clips,
+        laws=[_law(law) for law in found.laws],
+        share=found.share,
+        interval=found.interval,
+        alike=list(found.alike),
+        ranking=dict(found.ranking),
+        tremble=found.tremble,
+    )
+
+
+def _law(law: ImpliedLaw) -> ImpliedLawResult:
+    world = law.world
+    return ImpliedLawResult(
+        id=world.id,
+        short=world.short,
+        phrase=phrase(world, law.value, law.interval),
+        unit=world.unit,
+        value=law.value,
+        interval=law.interval,
+        true=world.neutral if world.free else None,
+        seen=world.sight(law.value),
+    )
+
+
+def phrase(world: ChangedWorld, value: float | None, interval: tuple[float, float] | None) -> str:
+    """What is so in a changed world, with its number: "gravity were 0.90 [0.89, 0.91] times as strong"."""
+    if value is None:
+        return world.phrase
+    return world.phrase.format(value=f"{number(value)} {bounds(interval)}".strip())

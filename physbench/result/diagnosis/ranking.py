@@ -1,0 +1,475 @@
+"""Which changed world explains what the true laws leave unexplained in a family: theories, intervals, ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from physbench.result.bootstrap import MISS, widening
+from physbench.result.diagnosis.explanation import Evidence, Explanation, Leaning, explain, leaning, with_shared_noise
+from physbench.result.diagnosis.worlds import MAX_VALUES, ChangedWorld
+from physbench.result.implied_worlds import FEWEST_CLIPS
+
+# Theories: changed worlds with values, what they explain of a family of clips, and the values that fit best.
+
+Array = NDArray[np.float64]
+
+EQUAL_SHARE = 0.003  # shares that differ by less are equal; then the misfit decides
+SHORTER = 0.4  # part of a step that is tried where the whole one is too long
+
+
+@dataclass(frozen=True, eq=False)
+class Theory:
+    """Some changed worlds that are so at once, and what they explain of C clips."""
+
+    worlds: tuple[ChangedWorld, ...]
+    values: tuple[float, ...]
+    evidence: tuple[Evidence, ...]
+    found: tuple[Explanation, ...]
+
+    @cached_property
+    def shares(self) -> Array:
+        """Explained share of the counted time of each clip (C,)."""
+        return np.array([each.share for each in self.found])
+
+    @cached_property
+    def misfit(self) -> float:
+        """Mean square distance in sd, geometric mean over the clips; infinity where nothing is explained."""
+        values = [each.misfit for each in self.found if np.isfinite(each.misfit)]
+        return float(np.exp(np.mean(np.log(np.maximum(values, 1e-3))))) if values else float("inf")
+
+    @property
+    def free(self) -> int:
+        """Number of free numbers."""
+        return sum(world.free for world in self.worlds)
+
+    def gain(self, base: Theory) -> float:
+        """Share of the time that another theory leaves unexplained which this one explains."""
+        return explained_share(self.shares, base.shares, weights(self.evidence))
+
+    def better_than(self, other: Theory) -> bool:
+        """Whether it explains more time of the same clips, or as much and nearer to the track."""
+        weight = weights(self.evidence)
+        difference = float(weight @ (self.shares - other.shares) / weight.sum())
+        if abs(difference) > EQUAL_SHARE:
+            return difference > 0
+        return self.misfit < other.misfit
+
+
+def weights(evidence: Sequence[Evidence]) -> Array:
+    """Counted object-time s of clips (C,)."""
+    return np.array([each.counted.sum() * float(each.seen.times[1] - each.seen.times[0]) for each in evidence])
+
+
+def explained_share(shares: Array, base: Array, weight: Array) -> float:
+    """Share of the unexplained time that is explained: shares and base (..., C) of clips with weights (..., C)."""
+    unexplained = float((weight * (1 - base)).sum())
+    return float((weight * (shares - base)).sum()) / unexplained if unexplained > 0 else 0.0
+
+
+def theory_of(
+    evidence: Sequence[Evidence],
+    worlds: tuple[ChangedWorld, ...] = (),
+    values: tuple[float, ...] = (),
+    like: Theory | None = None,
+    thorough: bool = True,
+) -> Theory:
+    """What some changed worlds with values explain of clips.
+
+    Args:
+        evidence: The clips.
+        worlds: None: the true world.
+        values: One each.
+        like: A theory of the same clips, whose trajectories are a first guess. Of the true world, if it is to be that
+            of clips to which no world applies.
+        thorough: As of `explain`.
+    """
+    found = []
+    for c, each in enumerate(evidence):
+        if like is not None and not any(world.applies(each.model) for world in worlds):
+            found.append(like.found[c])
+        else:
+            found.append(
+                explain(each, worlds, values, None if like is None or not worlds else like.found[c].arcs, thorough)
+            )
+    return Theory(worlds, values, tuple(evidence), tuple(found))
+
+
+def leanings(theory: Theory) -> list[Leaning]:
+    """How each clip would change the values of those worlds that have one, without clips that say nothing of them."""
+    free = [n for n, world in enumerate(theory.worlds) if world.free]
+    found = []
+    for evidence, each in zip(theory.evidence, theory.found, strict=True):
+        if not any(theory.worlds[n].applies(evidence.model) for n in free):
+            continue
+        lean = leaning(evidence, theory.worlds, theory.values, each)
+        if lean is not None:
+            part = np.ix_(free, free)
+            found.append(replace(lean, information=lean.information[part], pull=lean.pull[free]))
+    return found
+
+
+def pooled_step(found: Sequence[Leaning], counts: Array | None = None) -> Array | None:
+    """The step (k,) of the values to the best ones by all clips; None where they do not tell. counts: (C,) of clips."""
+    many = np.ones(len(found)) if counts is None else counts
+    if not len(found):
+        return None
+    information = sum(n * each.information / each.misfit for n, each in zip(many, found, strict=True))
+    pull = sum(n * each.pull / each.misfit for n, each in zip(many, found, strict=True))
+    scale = np.sqrt(np.diag(information))
+    if not (np.isfinite(scale).all() and (scale > 1e-9).all()):
+        return None
+    information = information / np.outer(scale, scale) + 1e-9 * np.eye(len(scale))
+    return np.asarray(np.linalg.solve(information, pull / scale) / scale)
+
+
+def median_step(found: Sequence[Leaning]) -> Array | None:
+    """The median (k,) of the steps that the clips would take each for itself; None where they do not tell.
+
+    Where the track is far off, one clip that is fitted wrongly may outweigh all others in the pooled step.
+    """
+    steps = [step for each in found if (step := pooled_step([each])) is not None]
+    return np.median(steps, axis=0) if steps else None
+
+
+def refined(theory: Theory, rounds: int) -> Theory:
+    """The theory with values that explain the clips better, by Gauss and Newton's method, in at most some rounds."""
+    free = [n for n, world in enumerate(theory.worlds) if world.free]
+    if not free:
+        return theory
+    for _ in range(rounds):
+        found = leanings(theory)
+        pooled, median = pooled_step(found), median_step(found)
+        if pooled is None or median is None:
+            return theory
+        improved = None
+        for step in (pooled, median, SHORTER * pooled):
+            values = _moved(theory, free, step)
+            if np.allclose(values, theory.values, rtol=1e-5, atol=1e-7):
+                continue
+            trial = theory_of(theory.evidence, theory.worlds, values, theory, False)
+            if trial.better_than(improved or theory):
+                improved = trial
+                if step is pooled and np.allclose(pooled, median, rtol=0.2):
+                    break
+            elif improved is not None:
+                break
+        if improved is None:
+            return theory
+        theory = improved
+    return theory
+
+
+def _moved(theory: Theory, free: Sequence[int], step: Array) -> tuple[float, ...]:
+    """The values after a step (k,) of those that are free, within their ranges."""
+    values = list(theory.values)
+    for n, each in zip(free, step.tolist(), strict=True):
+        low, high = theory.worlds[n].range
+        values[n] = min(max(values[n] + each, low), high)
+    return tuple(values)
+
+
+# 95 % intervals of the values of a theory and of the share that it explains: a bootstrap over clips.
+
+Interval = tuple[float, float]
+
+VALUE_DRAWS = 1000
+
+
+def value_intervals(theory: Theory) -> list[tuple[float, Interval | None]]:
+    """Value and interval of each world of a theory that has a free number."""
+    free = [n for n, world in enumerate(theory.worlds) if world.free]
+    found = leanings(theory) if free else []
+    step = pooled_step(found)
+    if step is None:
+        return [(theory.values[n], None) for n in free]
+    if len(free) == 1:
+        found = _damped(found)
+        step = pooled_step(found)
+        assert step is not None
+    telling = len(found)
+    if telling < FEWEST_CLIPS:
+        return [(_within(theory, n, theory.values[n] + float(step[k])), None) for k, n in enumerate(free)]
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(VALUE_DRAWS):
+        draw = pooled_step(found, np.bincount(rng.integers(0, telling, telling), minlength=telling).astype(np.float64))
+        if draw is not None:
+            draws.append(draw)
+    away = (np.array(draws) - step) * widening(telling)
+    low, high = np.quantile(away, [MISS / 2, 1 - MISS / 2], axis=0)
+    # Few clips may agree by chance by more than their noise allows.
+    information = np.sum([each.information / each.misfit for each in found], axis=0)
+    least = float(ndtri(1 - MISS / 2)) * np.sqrt(np.diag(np.linalg.pinv(information)))
+    low, high = np.minimum(low, -least), np.maximum(high, least)
+    result: list[tuple[float, Interval | None]] = []
+    for k, n in enumerate(free):
+        value = _within(theory, n, theory.values[n] + float(step[k]))
+        blur = theory.worlds[n].resolution
+        result.append((value, (value + float(low[k]) - blur, value + float(high[k]) + blur)))
+    return result
+
+
+def _within(theory: Theory, n: int, value: float) -> float:
+    """A value of world n within its range."""
+    low, high = theory.worlds[n].range
+    return min(max(value, low), high)
+
+
+def _damped(found: Sequence[Leaning]) -> list[Leaning]:
+    """The same clips with weights that allow for a spread of the value between clips (DerSimonian and Laird 1986)."""
+    variance = np.array([each.misfit / max(float(each.information[0, 0]), 1e-300) for each in found])
+    value = np.array([float(each.pull[0]) / max(float(each.information[0, 0]), 1e-300) for each in found])
+    weight = 1 / variance
+    mean = weight @ value / weight.sum()
+    excess = weight @ (value - mean) ** 2 - (len(found) - 1)
+    spread = max(0.0, excess / max(weight.sum() - (weight**2).sum() / weight.sum(), 1e-300))
+    return [replace(each, misfit=each.misfit * (1 + spread / own)) for each, own in zip(found, variance, strict=True)]
+
+
+def share_interval(shares: Array, base: Array, weight: Array) -> Interval | None:
+    """Interval of the explained share of the unexplained time; shares, base and weights (C,) of clips."""
+    count = len(shares)
+    if count < FEWEST_CLIPS:
+        return None
+    rng = np.random.default_rng(0)
+    own = explained_share(shares, base, weight)
+    drawn = rng.integers(0, count, (VALUE_DRAWS, count))
+    unexplained = (weight * (1 - base))[drawn].sum(axis=1)
+    draws = (weight * (shares - base))[drawn].sum(axis=1)[unexplained > 0] / unexplained[unexplained > 0]
+    if not len(draws):
+        return None
+    low, high = own + widening(count) * (np.quantile(draws, [MISS / 2, 1 - MISS / 2]) - own)
+    return float(low), float(min(high, 1.0))
+
+
+MAX_CLIPS = 12  # of a family
+FIRST_CLIPS = 4  # of these, on which all worlds are tried
+KEPT_AT_FIRST, KEPT = 6, 4  # worlds that are refined on those, and on all clips
+FIRST_ROUNDS, ROUNDS = 2, 5  # of refinement; with at most 8 first values MAX_VALUES are not exceeded
+LAWFUL = 0.03  # share of the time; where less is unexplained there is nothing to name
+NAMED = 0.5  # share of the unexplained time from which on a world is named
+FREEDOM = 0.02  # of that share, taken off for each free number
+SAME_SHARE = 0.03  # worlds whose shares differ by less are told apart by the misfit
+ALIKE_SHARE, ALIKE_MISFIT = 0.05, 1.3  # difference and ratio to the best one up to which a world explains as much
+ENOUGH = 0.9  # share of the unexplained time above which no second world is looked for
+PAIR_HOPE = 0.15  # share of the unexplained time below which the best world is no part of a pair that could be named
+PAIR_GAIN = 0.1  # by which a second world must raise the share
+PAIR_FIRSTS, PAIRS_KEPT = 3, 4  # first worlds of pairs, and pairs that are refined
+HOPELESS_SHARE = 0.3  # of the share of the best world; what explains less on a few clips is not tried on all
+WORSE = 0.02  # of that share, by which a value that explains less ends the search beyond it
+PROMISING = 0.35  # share on a few clips from which on a theory is fitted to all; below it the best one alone
+
+
+Verdict = Literal["lawful", "named", "unsure", "no simple law"]
+
+
+@dataclass(frozen=True)
+class ImpliedLaw:
+    """One changed world in a diagnosis."""
+
+    world: ChangedWorld
+    value: float | None  # None where the world has no free number
+    interval: Interval | None  # 95 %; None where too few clips tell
+
+
+@dataclass(frozen=True)
+class FamilyDiagnosis:
+    """What explains the motion of a family of tasks."""
+
+    family: str
+    clips: int  # that were read
+    unexplained: float  # share of the time before the first breaks, as lawful segments have it, that the true laws miss
+    verdict: Verdict
+    laws: tuple[ImpliedLaw, ...]  # what is named, or else what explains most
+    share: float  # of the unexplained time that they explain
+    interval: Interval | None  # of the share
+    alike: tuple[str, ...]  # ids of worlds that explain as much
+    ranking: tuple[tuple[str, float], ...]  # ids of all worlds that were refined, with their shares
+    explained_clips: int  # clips of which it explains more than the true laws do
+    tremble: float = 0.0  # diameters, sd of independent noise of positions: median over the clips
+
+
+def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]) -> FamilyDiagnosis:
+    """Find the changed world, or the two of them, that explain most of what the true laws do not.
+
+    Args:
+        family: Its name.
+        evidence: At most MAX_CLIPS clips.
+        worlds: All that may be named.
+    """
+    tremble = float(np.median([each.tremble for each in evidence]))
+    evidence = with_shared_noise(evidence)
+    base = theory_of(evidence)
+    weight = weights(evidence)
+    unexplained = float(weight @ (1 - base.shares) / weight.sum())
+    if unexplained < LAWFUL:
+        return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), (), 0, tremble)
+    applicable = [world for world in worlds if any(world.applies(each.model) for each in evidence)]
+    singles = _singles(base, applicable)
+    best = _best(singles, base)
+    if best is None:
+        return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), (), 0, tremble)
+    if PAIR_HOPE <= best.gain(base) < ENOUGH:
+        pair = _best_pair(base, singles, applicable)
+        if pair is not None and pair.gain(base) >= best.gain(base) + PAIR_GAIN + FREEDOM:
+            best = pair
+    share = best.gain(base)
+    values = iter(value_intervals(best))
+    laws = []
+    for world in best.worlds:
+        value, interval = next(values) if world.free else (None, None)
+        laws.append(ImpliedLaw(world, value, interval))
+    alike = tuple(
+        each.worlds[0].id
+        for each in singles
+        if len(best.worlds) == 1
+        and each.worlds != best.worlds
+        and each.gain(base) >= share - ALIKE_SHARE
+        and each.misfit <= ALIKE_MISFIT * best.misfit
+    )
+    interval, explained_clips = (
+        share_interval(best.shares, base.shares, weight),
+        int((best.shares - base.shares > LAWFUL).sum()),
+    )
+    ranking = sorted(((each.worlds[0].id, each.gain(base)) for each in singles), key=lambda pair: -pair[1])
+    return FamilyDiagnosis(
+        family,
+        len(evidence),
+        unexplained,
+        _verdict(share, interval, explained_clips, laws),
+        tuple(laws),
+        share,
+        interval,
+        alike,
+        tuple(ranking),
+        explained_clips,
+        tremble,
+    )
+
+
+def _verdict(share: float, interval: Interval | None, explained_clips: int, laws: Sequence[ImpliedLaw]) -> Verdict:
+    """named: several clips tell it, no interval holds what is true, and no value is as far as was looked."""
+    if share < NAMED:
+        return "no simple law"
+    if explained_clips < FEWEST_CLIPS or interval is None or interval[0] <= 0:
+        return "unsure"
+    return "named" if all(_is_sure(law) for law in laws if law.world.free) else "unsure"
+
+
+def _is_sure(law: ImpliedLaw) -> bool:
+    """Whether the interval of a value excludes what is true, and the value lies inside its range, or is 0.
+
+    At an end of its range it is no estimate: a still picture would be a world in which time runs 0.02 times as fast.
+    """
+    if law.value is None or law.interval is None or law.interval[0] <= law.world.neutral <= law.interval[1]:
+        return False
+    return not (law.value and np.isclose(law.value, law.world.range).any())
+
+
+def _score(theory: Theory, base: Theory) -> float:
+    return theory.gain(base) - FREEDOM * theory.free
+
+
+def _ranked(theories: Sequence[Theory], base: Theory) -> list[Theory]:
+    return sorted(theories, key=lambda theory: _score(theory, base), reverse=True)
+
+
+def _best(theories: Sequence[Theory], base: Theory) -> Theory | None:
+    """The theory that explains most; of those that explain as much, the one that is nearest to the tracks."""
+    ranked = [theory for theory in _ranked(theories, base) if theory.gain(base) > 0]
+    if not ranked:
+        return None
+    top = [theory for theory in ranked if _score(theory, base) >= _score(ranked[0], base) - SAME_SHARE]
+    return min(top, key=lambda theory: theory.misfit)
+
+
+def _part(theory: Theory, chosen: Sequence[int]) -> Theory:
+    """The same theory of some of its clips."""
+    return Theory(
+        theory.worlds,
+        theory.values,
+        tuple(theory.evidence[c] for c in chosen),
+        tuple(theory.found[c] for c in chosen),
+    )
+
+
+def first_clips(base: Theory, count: int = FIRST_CLIPS) -> list[int]:
+    """The clips on which all worlds are tried: of every task in turn those with the most unexplained time."""
+    lost = weights(base.evidence) * (1 - base.shares)
+    ranks: dict[str, list[int]] = {}
+    for c in np.argsort(-lost, kind="stable").tolist():
+        ranks.setdefault(base.evidence[c].task, []).append(c)
+    order = sorted((rank, -lost[c], c) for clips in ranks.values() for rank, c in enumerate(clips) if lost[c] > 0)
+    return [c for _, _, c in order[:count]]
+
+
+def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
+    """Theories of one world each, of all clips, with their best values."""
+    few = _part(base, first_clips(base))
+    found = _ranked([first_fit(world, few) for world in worlds], few)
+    least = HOPELESS_SHARE * max(found[0].gain(few), 0.0)
+    hopeful = [each for each in found[:KEPT_AT_FIRST] if each is found[0] or each.gain(few) >= least]
+    kept = _ranked([refined(each, FIRST_ROUNDS) for each in hopeful], few)[:KEPT]
+    least = max(HOPELESS_SHARE * kept[0].gain(few), PROMISING)
+    return [_of_all(each, base, ROUNDS) for each in kept if each.gain(few) >= least] or [_of_all(kept[0], base, 0)]
+
+
+def first_fit(world: ChangedWorld, base: Theory) -> Theory:
+    """The best of the first values of a world, and of one step from the value that changes nothing.
+
+    Args:
+        world: The changed world.
+        base: The true world, of the same clips.
+    """
+    if not world.free:
+        return theory_of(base.evidence, (world,), (0.0,), base, False)
+    neutral = theory_of(base.evidence, (world,), (world.neutral,), base, False)
+    best = refined(neutral, 1)
+    for side in (
+        reversed([v for v in world.values if v < world.neutral]),
+        (v for v in world.values if v > world.neutral),
+    ):
+        for value in side:  # outwards, for as long as not less is explained than by the value that changes nothing
+            trial = theory_of(base.evidence, (world,), (value,), base, False)
+            best = trial if trial.better_than(best) else best
+            if trial.gain(neutral) < -WORSE:
+                break
+    return best
+
+
+def _of_all(theory: Theory, base: Theory, rounds: int) -> Theory:
+    """A theory of some clips as one of all, with values that are refined on them in at most some rounds."""
+    whole = refined(theory_of(base.evidence, theory.worlds, theory.values, base, False), rounds)
+    return theory_of(base.evidence, whole.worlds, whole.values, base)
+
+
+def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[ChangedWorld]) -> Theory | None:
+    """The best theory of two worlds, one of them among the best single ones."""
+    few = _part(base, first_clips(base))
+    found: list[Theory] = []
+    seen: set[frozenset[str]] = set()
+    for single in _ranked(singles, base)[:PAIR_FIRSTS]:
+        for world in worlds:
+            names = frozenset((single.worlds[0].id, world.id))
+            if len(names) < 2 or names in seen:
+                continue
+            seen.add(names)
+            # From the value that changes nothing one step leads near the best one, if that is not far.
+            start = theory_of(few.evidence, (*single.worlds, world), (*single.values, world.neutral), few, False)
+            found.append(refined(start, 1))
+    kept: list[Theory] = []
+    for each in _ranked(found, few):
+        if len(kept) < PAIRS_KEPT and all({*each.worlds} != {*other.worlds} for other in kept):
+            kept.append(each)
+    best = _ranked([refined(each, FIRST_ROUNDS) for each in kept], few)[:2]
+    return _best([_of_all(each, base, ROUNDS) for each in best if each.gain(few) >= PROMISING], base)
+
+
+assert MAX_VALUES >= 8 + FIRST_ROUNDS + ROUNDS

@@ -1,0 +1,551 @@
+"""Changed worlds: one law each that a model may follow instead of the true one, and those that come with physbench."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from physbench.laws.changes import ChangedModel, WorldChange, changed_model, joined_change
+from physbench.laws.forward_model import ForwardModel, forward_model
+from physbench.laws.support_check import Unsupported
+from physbench.support import user_files
+from physbench.support.errors import UsageError
+from physbench.support.plugins import entries, load
+from physbench.world.scene import PHYSICS_HZ, Scene
+
+# A changed world: one law that a model may follow instead of the true one, with at most one free number.
+#
+# Changed worlds are found as scorers are: those that come with physbench, those of installed packages through entry
+# points, and those in the files with tasks that a user names.
+
+WORLD_GROUP = "physbench.changed_worlds"
+MAX_VALUES = 15  # of a world that are tried in one family of tasks
+
+
+@dataclass(frozen=True)
+class ChangedWorld:
+    """One law that may differ from the true one."""
+
+    id: str
+    phrase: str  # what is then so, in the subjunctive, with {value}: "gravity were {value} times as strong"
+    short: str  # the same for a table, without the value: "gravity"
+    unit: str  # of the value, "" for a factor
+    change: Callable[[Scene, float], WorldChange | Scene]  # what differs; another scene where that is easier to say
+    applies: Callable[[ForwardModel], bool]  # whether it changes anything in a scene
+    values: tuple[float, ...]  # first ones that are tried, without `neutral`; empty where there is no free number
+    neutral: float = 0.0  # the value that changes nothing
+    range: tuple[float, float] = (float("-inf"), float("inf"))
+    step: float = 1e-3  # by which the value is changed for derivatives
+    resolution: float = 0.0  # below which the physics steps of the simulator blur the value
+    function: Callable[..., object] | None = field(default=None, repr=False)  # where it is declared
+    seen: tuple[str, str] = ("", "")  # what one would see below and above `neutral`
+
+    @property
+    def free(self) -> int:
+        """Number of free numbers."""
+        return 1 if self.values else 0
+
+    def sight(self, value: float | None) -> str:
+        """What one would see at a value: "things fall too slowly"; "" where nothing is declared."""
+        return self.seen[0 if value is None else int(value > self.neutral)]
+
+
+def changed_world(
+    *,
+    id: str,
+    phrase: str,
+    short: str,
+    values: tuple[float, ...] = (),
+    neutral: float = 0.0,
+    unit: str = "",
+    range: tuple[float, float] = (float("-inf"), float("inf")),
+    step: float = 1e-3,
+    resolution: float = 0.0,
+    applies: Callable[[ForwardModel], bool] = lambda model: True,
+    seen: str | tuple[str, str] = "",
+) -> Callable[[Callable[[Scene, float], WorldChange | Scene]], ChangedWorld]:
+    """Declare a changed world by a function of the scene and a value.
+
+    Args:
+        id: Unique name, such as "gravity".
+        phrase: What is then so, in the subjunctive, with {value}: "gravity were {value} times as strong".
+        short: The same for a table, without the value.
+        values: First values that are tried, at most 8, from one end to the other; none where nothing is free.
+        neutral: The value that changes nothing.
+        unit: Of the value.
+        range: In which the value may lie.
+        step: By which the value is changed for derivatives.
+        resolution: Below which the physics steps of the simulator blur the value; intervals are wider by it.
+        applies: Whether the world changes anything in a scene, given its forward model.
+        seen: What somebody who watches would see, below `neutral` and above it: "things fall too slowly". One text for
+            both. Without it a sentence names the law alone.
+
+    Returns:
+        A decorator. The function gives a `WorldChange`, or another scene with the same bodies.
+    """
+
+    def declare(function: Callable[[Scene, float], WorldChange | Scene]) -> ChangedWorld:
+        both = (seen, seen) if isinstance(seen, str) else seen
+        return ChangedWorld(
+            id, phrase, short, unit, function, applies, values, neutral, range, step, resolution, function, both
+        )
+
+    return declare
+
+
+def find_changed_worlds() -> tuple[ChangedWorld, ...]:
+    """All changed worlds: of physbench, of installed packages, and of the files with tasks that the user names."""
+
+    found = {world.id: world for world in WORLDS}
+    for name in entries(WORLD_GROUP):
+        _add(found, load(WORLD_GROUP, name), f"Entry point '{name}' in {WORLD_GROUP}")
+    for file in user_files.registered_files():
+        for _, world in user_files.public_members(file, lambda value: isinstance(value, ChangedWorld)):
+            _add(found, world, str(file.path))
+    return tuple(found.values())
+
+
+def _add(found: dict[str, ChangedWorld], world: object, place: str) -> None:
+    if not isinstance(world, ChangedWorld):
+        raise UsageError(f"{place}: expected a changed world but got {world!r:.80}.")
+    if world.id in found:
+        raise UsageError(f"{place}: there is a changed world '{world.id}' already. Give this one another id.")
+    found[world.id] = world
+
+
+def laws_of(
+    model: ForwardModel, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
+) -> tuple[WorldChange | None, Scene]:
+    """What differs where all of some worlds are so, None: nothing, and the scene then, as `model_of` takes them."""
+    changes, later = [], model.scene
+    for world, value in zip(worlds, values, strict=True):
+        if not world.applies(model):
+            continue
+        change = world.change(later, value)
+        if isinstance(change, Scene):
+            later = change
+        else:
+            changes.append(change)
+    return (None if later is model.scene and not changes else joined_change(changes)), later
+
+
+def model_of(
+    model: ForwardModel, since: float, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
+) -> ForwardModel:
+    """The forward model of a scene in which all of some worlds are so, from the hand-over on.
+
+    Args:
+        model: Of the true scene.
+        since: s from which on `model` holds.
+        worlds: Those that do not apply to the scene change nothing.
+        values: One each.
+    """
+    change, later = laws_of(model, worlds, values)
+    if change is None:
+        return model
+    return changed_model(model, change, later=_later_model(model, later, since))
+
+
+def _later_model(model: ForwardModel, later: Scene, since: float) -> ForwardModel | None:
+    """The forward model of a changed scene; None where it is the true one, or where it has none."""
+    if later is model.scene:
+        return None
+    try:
+        found = forward_model(later, since)
+    except Unsupported:
+        return None
+    return found if found.index == model.index and (found.world is None) == (model.world is None) else None
+
+
+__all__ = [
+    "ChangedModel",
+    "ChangedWorld",
+    "WorldChange",
+    "changed_world",
+    "find_changed_worlds",
+    "model_of",
+]
+
+
+FACTORS = (0.0, 0.4, 0.7, 0.9, 1.1, 1.4, 2.0)
+
+
+def has_gravity(model: ForwardModel) -> bool:
+    """Whether gravity acts in the plane of motion."""
+    return model.world is not None and bool(np.any(model.world.gravity))
+
+
+def has_no_gravity(model: ForwardModel) -> bool:
+    """Whether bodies move in a plane in which no gravity acts."""
+    return model.world is not None and not np.any(model.world.gravity)
+
+
+def has_field(model: ForwardModel) -> bool:
+    """Whether central forces act."""
+    return model.world is None
+
+
+def has_contacts(model: ForwardModel) -> bool:
+    """Whether bodies may touch anything."""
+    world = model.world
+    if world is None or not world.collides.any():
+        return False
+    return bool(len(world.normal) or len(world.corner) or world.collides.sum() > 1)
+
+
+def bounces(model: ForwardModel) -> bool:
+    """Whether bodies bounce off anything."""
+    return has_contacts(model) and model.world is not None and bool(np.any(model.world.restitution > 0))
+
+
+def has_friction(model: ForwardModel) -> bool:
+    """Whether anything is rough."""
+    world = model.world
+    if world is None:
+        return False
+    return bool(np.any(world.friction > 0) and (np.any(world.face_friction > 0) or np.any(world.table_friction > 0)))
+
+
+def has_pairs(model: ForwardModel) -> bool:
+    """Whether two moving bodies may touch each other."""
+    return model.world is not None and int(model.world.collides.sum()) > 1
+
+
+def is_company(model: ForwardModel) -> bool:
+    """Whether several bodies move."""
+    return len(model.index) > 1
+
+
+@changed_world(
+    id="gravity",
+    phrase="gravity were {value} times as strong",
+    short="gravity",
+    seen=("things hang in the air or fall too slowly", "things fall too fast"),
+    values=FACTORS,
+    neutral=1.0,
+    range=(-1.0, 4.0),
+    applies=has_gravity,
+)
+def gravity(scene: Scene, value: float) -> WorldChange:
+    """Uniform gravity times a factor."""
+    return WorldChange(gravity=value)
+
+
+@changed_world(
+    id="gravity-direction",
+    phrase="gravity were turned by {value} degrees",
+    short="direction of gravity",
+    seen="things fall at a slant",
+    unit="deg",
+    values=(-20.0, -8.0, -3.0, 3.0, 8.0, 20.0),
+    range=(-90.0, 90.0),
+    step=0.05,
+    applies=has_gravity,
+)
+def gravity_direction(scene: Scene, value: float) -> WorldChange:
+    """Gravity turned in the plane of motion, counter-clockwise."""
+    return WorldChange(gravity_angle=math.radians(value))
+
+
+@changed_world(
+    id="gravity-trend",
+    phrase="all attraction grew by {value} of itself a second",
+    short="growth of gravity",
+    seen=("things are pulled less and less", "things are pulled more and more"),
+    unit="1/s",
+    values=(-0.3, -0.12, -0.04, 0.04, 0.12, 0.3),
+    range=(-1.0, 2.0),
+    applies=lambda model: has_gravity(model) or has_field(model),
+)
+def gravity_trend(scene: Scene, value: float) -> WorldChange:
+    """Gravity, or a central force, that grows or fades in time."""
+    return WorldChange(gravity_trend=value)
+
+
+@changed_world(
+    id="pull-right",
+    phrase="everything were pulled to the right with {value} m/s2",
+    short="pull to the right",
+    seen=("things drift to the left", "things drift to the right"),
+    unit="m/s2",
+    values=(-0.5, -0.15, 0.15, 0.5),
+    range=(-10.0, 10.0),
+    applies=has_no_gravity,
+)
+def pull_right(scene: Scene, value: float) -> WorldChange:
+    """A uniform acceleration to the right where there is none."""
+    return WorldChange(wind=(value, 0.0))
+
+
+@changed_world(
+    id="pull-up",
+    phrase="everything were pulled upwards in the picture with {value} m/s2",
+    short="pull upwards",
+    seen=("things drift downwards", "things drift upwards"),
+    unit="m/s2",
+    values=(-0.5, -0.15, 0.15, 0.5),
+    range=(-10.0, 10.0),
+    applies=has_no_gravity,
+)
+def pull_up(scene: Scene, value: float) -> WorldChange:
+    """A uniform acceleration upwards in the picture where there is none."""
+    return WorldChange(wind=(0.0, value))
+
+
+@changed_world(
+    id="drag",
+    phrase="everything lost {value} of its speed a second",
+    short="drag",
+    seen=("things speed up by themselves", "things slow down by themselves"),
+    unit="1/s",
+    values=(-0.4, -0.15, -0.05, 0.05, 0.15, 0.4, 1.0),
+    range=(-2.0, 6.0),
+)
+def drag(scene: Scene, value: float) -> WorldChange:
+    """A force against the motion that grows with the speed; below 0 everything gains speed."""
+    return WorldChange(drag=value)
+
+
+@changed_world(
+    id="lateral-force",
+    phrase="a force across the motion turned everything by {value} degrees a second",
+    short="force across the motion",
+    seen="straight ways bend",
+    unit="deg/s",
+    values=(-40.0, -12.0, -4.0, 4.0, 12.0, 40.0),
+    range=(-360.0, 360.0),
+    step=0.05,
+)
+def lateral_force(scene: Scene, value: float) -> WorldChange:
+    """A force across the motion that grows with the speed, as that of Magnus on a ball that spins."""
+    return WorldChange(turn=math.radians(value))
+
+
+@changed_world(
+    id="restitution",
+    phrase="things parted at {value} times the true speed",
+    short="restitution",
+    seen=("bounces are too weak", "bounces are too lively"),
+    values=(0.0, 0.4, 0.7, 0.9, 1.1, 1.25),
+    neutral=1.0,
+    range=(0.0, 2.0),
+    applies=bounces,
+)
+def restitution(scene: Scene, value: float) -> WorldChange:
+    """The restitution of every contact times a factor."""
+    return WorldChange(restitution=max(value, 0.0))
+
+
+@changed_world(
+    id="friction",
+    phrase="friction were {value} times as strong",
+    short="friction",
+    seen=("things slide on for too long", "sliding things stop too soon"),
+    values=(0.0, 0.3, 0.6, 0.85, 1.2, 1.6, 2.5),
+    neutral=1.0,
+    range=(0.0, 6.0),
+    applies=has_friction,
+)
+def friction(scene: Scene, value: float) -> WorldChange:
+    """The friction of every contact times a factor."""
+    return WorldChange(friction=max(value, 0.0))
+
+
+@changed_world(
+    id="mass-ratio",
+    phrase="the heaviest body had {value} times its mass",
+    short="mass of the heaviest",
+    seen="collisions share out the motion wrongly",
+    values=(0.2, 0.4, 0.7, 1.4, 2.0, 4.0),
+    neutral=1.0,
+    range=(0.02, 50.0),
+    applies=has_pairs,
+)
+def mass_ratio(scene: Scene, value: float) -> WorldChange:
+    """The mass of the heaviest of several bodies times a factor."""
+    return WorldChange(mass=value)
+
+
+@changed_world(
+    id="rebound-angle",
+    phrase="every rebound were turned by {value} degrees",
+    short="angle of rebound",
+    seen="things bounce off on wrong ways",
+    unit="deg",
+    values=(-25.0, -10.0, -4.0, 4.0, 10.0, 25.0),
+    range=(-80.0, 80.0),
+    step=0.05,
+    applies=bounces,
+)
+def rebound_angle(scene: Scene, value: float) -> WorldChange:
+    """Velocities after a bounce turned counter-clockwise."""
+    return WorldChange(twist=math.radians(value))
+
+
+@changed_world(
+    id="contact-distance",
+    phrase="things touched where their surfaces are {value} diameters apart",
+    short="distance of contacts",
+    seen=("things sink in before they bounce", "things bounce before they touch"),
+    unit="diameters",
+    values=(-0.12, -0.05, 0.05, 0.15, 0.3, 0.5),
+    range=(-0.4, 1.5),
+    resolution=0.002,
+    applies=has_contacts,
+)
+def contact_distance(scene: Scene, value: float) -> WorldChange:
+    """Contacts at a distance; below 0 things sink in before they bounce."""
+    return WorldChange(gap=value)
+
+
+@changed_world(
+    id="contact-time",
+    phrase="every contact came {value} s too early",
+    short="time of contacts",
+    seen=("things bounce too late", "things bounce before they touch"),
+    unit="s",
+    values=(-0.12, -0.05, 0.05, 0.1, 0.2),
+    range=(-0.5, 1.0),
+    resolution=1 / PHYSICS_HZ,
+    applies=has_contacts,
+)
+def contact_time(scene: Scene, value: float) -> WorldChange:
+    """Bounces before a contact; below 0 after it."""
+    return WorldChange(lead=value)
+
+
+@changed_world(
+    id="pass-through",
+    phrase="moving bodies went through each other",
+    short="bodies go through each other",
+    applies=has_pairs,
+)
+def pass_through(scene: Scene, value: float) -> WorldChange:
+    """Moving bodies that do not meet."""
+    return WorldChange(solid=False)
+
+
+@changed_world(
+    id="no-contacts",
+    phrase="nothing touched anything",
+    short="no contacts",
+    seen="walls, floors and bodies stop nothing",
+    applies=has_contacts,
+)
+def no_contacts(scene: Scene, value: float) -> WorldChange:
+    """Bodies that go through everything, floors and walls too."""
+    return WorldChange(contacts=False)
+
+
+@changed_world(
+    id="exchange",
+    phrase="two bodies went on as each other where they meet",
+    short="exchanged identities",
+    applies=is_company,
+)
+def exchange(scene: Scene, value: float) -> WorldChange:
+    """The first two that meet, or of which one passes before the other, exchange their identities."""
+    return WorldChange(exchanged=True)
+
+
+@changed_world(
+    id="central-mass",
+    phrase="central masses were {value} times as large",
+    short="central mass",
+    seen=("orbits are too wide", "orbits are too tight"),
+    values=FACTORS,
+    neutral=1.0,
+    range=(0.0, 4.0),
+    applies=has_field,
+)
+def central_mass(scene: Scene, value: float) -> WorldChange:
+    """The strength of central forces times a factor."""
+    return WorldChange(central_mass=max(value, 1e-6))
+
+
+@changed_world(
+    id="force-exponent",
+    phrase="central forces fell with the distance to the power of {value}",
+    short="exponent of the force",
+    seen="orbits do not close",
+    values=(0.5, 1.2, 1.6, 1.85, 2.15, 2.4, 3.0),
+    neutral=2.0,
+    range=(-2.0, 5.0),
+    applies=has_field,
+)
+def force_exponent(scene: Scene, value: float) -> WorldChange:
+    """Another power of the distance; at the hand-over the force is the true one."""
+    return WorldChange(exponent=value)
+
+
+@changed_world(
+    id="softening",
+    phrase="central forces were softened within {value} m",
+    short="softened force",
+    seen="close passes bend too little",
+    unit="m",
+    values=(0.1, 0.2, 0.4, 0.8),
+    range=(0.0, 3.0),
+    applies=has_field,
+)
+def softening(scene: Scene, value: float) -> WorldChange:
+    """Forces as those of a centre that is spread out."""
+    return WorldChange(softening=max(value, 0.0))
+
+
+@changed_world(
+    id="precession",
+    phrase="the axes of orbits turned by {value} degrees a revolution",
+    short="precession",
+    seen="orbits turn instead of closing",
+    unit="deg",
+    values=(-40.0, -15.0, -5.0, 5.0, 15.0, 40.0),
+    range=(-120.0, 300.0),
+    step=0.05,
+    applies=has_field,
+)
+def precession(scene: Scene, value: float) -> WorldChange:
+    """Orbits whose axis turns with the motion; below 0 against it."""
+    return WorldChange(precession=value / 360)
+
+
+@changed_world(
+    id="speed-of-time",
+    phrase="everything happened {value} times as fast",
+    short="speed of time",
+    seen=("everything happens too slowly", "everything happens too fast"),
+    values=(0.25, 0.5, 0.75, 0.92, 1.08, 1.3, 1.7),
+    neutral=1.0,
+    range=(0.02, 4.0),
+)
+def speed_of_time(scene: Scene, value: float) -> WorldChange:
+    """Speeds times a factor, accelerations times its square."""
+    return WorldChange(time=value)
+
+
+WORLDS: tuple[ChangedWorld, ...] = (
+    gravity,
+    gravity_direction,
+    gravity_trend,
+    pull_right,
+    pull_up,
+    drag,
+    lateral_force,
+    restitution,
+    friction,
+    mass_ratio,
+    rebound_angle,
+    contact_distance,
+    contact_time,
+    pass_through,
+    no_contacts,
+    exchange,
+    central_mass,
+    force_exponent,
+    softening,
+    precession,
+    speed_of_time,
+)

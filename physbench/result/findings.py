@@ -1,0 +1,509 @@
+"""What a run does wrong, most explaining first, with the phrases that scorers declare.
+
+One threshold of evidence holds for all: several clips show it, it explains most of what is lost where a law is named,
+and the objects are there to be read. Absent objects follow no law. So where most of them are lost, that is the first
+finding, and no law is named in their family. A law is named where a changed world explains most of what the true laws
+leave unexplained; by a reading alone only where no diagnosis has looked, and where its interval excludes the truth.
+Of a family of which most objects are lost nothing is said of the motion. That positions tremble is no physics: it comes
+after what the motion breaks, and in its place where nothing else is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from physbench.result import formats
+from physbench.result.coverage import asked_axes, early_sign
+from physbench.result.document import Finding, ImpliedWorldResult, ReadingValue, ResultDocument
+from physbench.result.formats import counted, joined, number
+from physbench.result.implied_worlds import FEWEST_CLIPS, said
+from physbench.result.readings import strength_text
+from physbench.score.protocol import ReadingRole, Scorer
+from physbench.score.score_clip import builtin_scorers, reading_name, reading_of
+from physbench.shadowing.nuisances import MOST_NOISE
+from physbench.support.errors import UsageError
+
+# What a sentence may name as broken: phrases and thresholds, as declared beside the scorers.
+#
+# The manifest of a run holds those of scorers that do not come with physbench: where a result is built, the file or the
+# package with the scorer may be missing.
+
+OWN_LAWS = "own_laws"  # of the manifest
+
+
+@dataclass(frozen=True)
+class LawPhrase:
+    """How a sentence names a reading that is off, and when it is."""
+
+    phrase: str  # "gravity {}": {} is the value with its unit
+    breaks_at: float  # difference from ground truth, in the reading's unit
+    needs_constants: bool  # left out where the context does not show every constant
+    seen: tuple[str, str] = ("", "")  # what one would see where the reading is too small, and too large
+
+    def __post_init__(self) -> None:
+        two = len(self.seen) == 2 and all(isinstance(text, str) for text in self.seen)
+        if self.phrase.count("{}") != 1 or not self.breaks_at > 0 or not two:
+            raise ValueError(f"expected a phrase with one {{}}, a threshold above 0 and two sights, got {self}")
+
+    def say(self, value: str) -> str:
+        """ "gravity 6.2 m/s²"."""
+        return self.phrase.replace("{}", value)
+
+    @property
+    def prefix(self) -> str:
+        """What stands before a value without a space, as in "r^-2", and belongs to that of ground truth too."""
+        return self.phrase[: self.phrase.index("{}")].rpartition(" ")[2]
+
+
+def phrases_of(scorers: Iterable[Scorer]) -> dict[str, LawPhrase]:
+    """What scorers declare, by reading."""
+    return {
+        reading_name(each.id, key): LawPhrase(
+            phrase, each.breaks_at, key in each.needs_constants, dict(each.seen).get(key, ("", ""))
+        )
+        for each in scorers
+        if each.breaks_at is not None
+        for key, phrase in each.phrases
+    }
+
+
+@cache
+def builtin_phrases() -> Mapping[str, LawPhrase]:
+    """Those of the scorers that come with physbench."""
+    return phrases_of(builtin_scorers())
+
+
+def own_laws_document(scorers: Iterable[Scorer]) -> dict[str, Any]:
+    """For the manifest: what scorers that do not come with physbench declare."""
+    known = {each.id for each in builtin_scorers()}
+    found = phrases_of(each for each in scorers if each.id not in known)
+    return {name: asdict(law) for name, law in found.items()}
+
+
+def law_phrases(manifest: Mapping[str, Any]) -> dict[str, LawPhrase]:
+    """Those of a run. Manifests of older versions hold none of their own.
+
+    Raises UsageError where the manifest is damaged.
+    """
+    try:
+        own = {name: LawPhrase(**law) for name, law in (manifest.get(OWN_LAWS) or {}).items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"manifest.json: {OWN_LAWS} cannot be read ({error}). Run it again with --fresh.") from error
+    return {**own, **builtin_phrases()}
+
+
+MOST = 0.5  # share of objects that are lost, or of unexplained time that is explained, from which it is most of it
+BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
+LARGE = 0.5  # of the lawful time that the worst family loses: a law is named only where as much is lost
+LOOK_OFF = 3.0  # thresholds by which a law is off where there is no interval
+LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
+SAME_SKILL = 0.02  # of no difference, where there are no intervals
+SPURIOUS = 0.1  # share of the frames with what the scene does not hold, from which that is said
+TREMBLES = 0.015  # diameters, noise of positions beyond what outlines tell, from which that is said; codecs leave less
+
+Laws = Mapping[str, LawPhrase]
+
+
+def findings(result: ResultDocument, laws: Laws) -> list[Finding]:
+    """What a run does wrong, most explaining first.
+
+    Each function below decides one finding. Absent objects come before the laws where most of them are absent, else
+    after them.
+
+    laws: what may be named as broken, by reading.
+    """
+    if result.counts.scored == 0:
+        return [_finding("failed", f"No clip could be scored: all {result.counts.clips} failed.", result.counts.clips)]
+    if frozen := _frozen(result):
+        return [frozen]
+    lost, strange, motion = _lost(result), _spurious(result), _timing(result) or _motion(result, laws)
+    shaken = _tremble(result)
+    if motion is None:
+        motion, shaken = shaken, None
+    found = [lost, strange, motion] if _is_first(lost, motion, result) else [motion, lost, strange]
+    found.append(shaken)
+    return [each for each in found if each is not None]
+
+
+def _finding(kind: str, sentence: str, clips: int, **more: object) -> Finding:
+    return Finding.model_validate({"kind": kind, "sentence": sentence, "clips": clips, **more})
+
+
+def _frozen(result: ResultDocument) -> Finding | None:
+    """Where no axis differs from the frozen last frame: what differs first in a training; None where one does."""
+    axes = [result.axes[axis] for axis in asked_axes(result.model.card)]
+    if any(axis.skill is None for axis in axes):
+        return None
+    same = [abs(a.skill or 0) < SAME_SKILL if a.interval is None else a.interval[0] <= 0 <= a.interval[1] for a in axes]
+    if not all(same):
+        return None
+    early = early_sign(result.model_dump(include={"readings"})["readings"])
+    told = "" if early is None else formats.fixed(early)
+    pixels = f" Pixels of the first 0.5 s read {told}: 0 is frozen, 1 is ground truth." if told else ""
+    words = f"Cannot be told from a frozen last frame: no axis differs from it.{pixels}"
+    return _finding("frozen", words, result.counts.scored)
+
+
+# Objects
+
+
+def _is_first(lost: Finding | None, motion: Finding | None, result: ResultDocument) -> bool:
+    """Whether absent objects say more than how the others move."""
+    if lost is None:
+        return False
+    if (lost_share(result, "survival") or 0.0) > MOST:
+        return True
+    if motion is not None and motion.kind in ("timing", "changed world", "law"):
+        return False
+    return (lost_share(result, "reemergence") or 0.0) > MOST or _is_absence(result)
+
+
+def _is_absence(result: ResultDocument, family: str = "") -> bool:
+    """Whether most of the time that the laws do not explain, in a family or all, is that of absent objects."""
+    absent, unexplained = (lost_share(result, role, family) for role in ("survival", "explained-share"))
+    if absent is None or unexplained is None or unexplained < 1 - BREAKS_BELOW:
+        return False
+    return absent >= MOST * unexplained
+
+
+def _lost(result: ResultDocument) -> Finding | None:
+    """Objects that do not come back from behind screens, and that vanish in view, with how many clips failed."""
+    words = _lost_words(result)
+    if words is None:
+        return None
+    if result.counts.failed:
+        failed = f"{result.counts.failed} of {counted(result.counts.clips, 'clip')} failed"
+        words = f"{words.removesuffix('.')} where it could be seen: {failed}."
+    roles: tuple[ReadingRole, ...] = ("survival", "reemergence")
+    shares = {role: share for role in roles if (share := lost_share(result, role)) is not None}
+    role = max(shares, key=lambda each: shares[each])
+    clips = sum(value.clips for value in _kept_values(result, role))
+    if not any(departs(value) for each in shares for value in _kept_values(result, each)):
+        return _finding("objects kept", words, clips, what=reading_of(role), value=shares[role])
+    families = {_family(task) for task in result.tasks}
+    worst = max(sorted(families), key=lambda family: lost_share(result, role, family) or 0.0)
+    return _finding(
+        "objects lost", words, clips, family=worst, what=reading_of(role), value=shares[role], share=shares[role]
+    )
+
+
+def _lost_words(result: ResultDocument) -> str | None:
+    hidden, view = _lost_figure(result, "reemergence"), _lost_figure(result, "survival")
+    if hidden is None and view is None:
+        return None
+    if hidden:
+        also = f" and {view} in view" if view else ""
+        return f"Loses {hidden} of objects behind screens{also}."
+    if view:
+        return (
+            f"Loses no object behind screens, but {view} in view."
+            if hidden == ""
+            else f"Loses {view} of objects in view."
+        )
+    return "Loses no object behind screens." if hidden == "" else "Loses no object in view."
+
+
+def _lost_figure(result: ResultDocument, role: ReadingRole) -> str | None:
+    """The complement of a share that is kept: "31 % [25, 37]", "" for no loss, None where there is no reading."""
+    values, share = _kept_values(result, role), lost_share(result, role)
+    if share is None:
+        return None
+    if not any(departs(value) for value in values):
+        return ""
+    clips = sum(value.clips for value in values)
+    single = values[0].interval if len(values) == 1 and values[0].clips == clips else None
+    interval = f" [{100 * (1 - single[1]):.0f}, {100 * (1 - single[0]):.0f}]" if single else ""
+    return f"{100 * share:.0f} %{interval}"
+
+
+def lost_share(result: ResultDocument, role: ReadingRole, family: str = "") -> float | None:
+    """The complement of a share that is kept, mean over the clips of a family, or all; None without a reading."""
+    values = _kept_values(result, role, family)
+    if not values:
+        return None
+    return 1 - sum((value.value or 0.0) * value.clips for value in values) / sum(value.clips for value in values)
+
+
+def _kept_values(result: ResultDocument, role: ReadingRole, family: str = "") -> list[ReadingValue]:
+    """What is kept, by task, where most clips tell; nothing where too few clips do in all."""
+    reading = result.readings.get(reading_of(role))
+    found = [
+        value
+        for task, value in (reading.tasks.items() if reading else ())
+        if family in ("", _family(task))
+        if value.value is not None and 2 * value.clips >= value.applicable  # else too much failed to tell
+    ]
+    return found if sum(value.clips for value in found) >= FEWEST_CLIPS else []
+
+
+def _spurious(result: ResultDocument) -> Finding | None:
+    """What appears that the scene does not hold, objects in other colours among it; None where little does."""
+    shown: dict[ReadingRole, str] = {
+        "unknown-objects": "objects that the scene does not hold, or holds in other colours",
+        "doubled-objects": "an object twice",
+    }
+    shares = {role: 1 - lost for role in shown if (lost := lost_share(result, role)) is not None}
+    role = max(shares, key=lambda each: shares[each], default=None)
+    if role is None or shares[role] < SPURIOUS or not any(map(departs, _kept_values(result, role))):
+        return None
+    words = f"{100 * shares[role]:.0f} % of the frames show {shown[role]}."
+    clips = sum(value.clips for value in _kept_values(result, role))
+    return _finding("spurious objects", words, clips, what=reading_of(role), value=shares[role])
+
+
+# Motion
+
+
+def _timing(result: ResultDocument) -> Finding | None:
+    """The timing of frames, where it explains most of what is lost: no law is named then."""
+    found = result.timing
+    if found is None or not found.named:
+        return None
+    first = found.faults[0]
+    return _finding(
+        "timing",
+        found.sentence,
+        found.clips,
+        what=" + ".join(each.kind for each in found.faults),
+        value=first.value,
+        interval=first.interval,
+        unit=first.unit,
+        share=found.explained,
+    )
+
+
+def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
+    """How the motion breaks the laws: the law where that is sure, else the family, the time and the size."""
+    kept = kept_lawful(result)
+    ranked = sorted(kept, key=lambda family: (kept[family], family))
+    if not ranked:
+        return None
+    if kept[ranked[0]] >= BREAKS_BELOW:
+        whole = _finding("lawful", "No law breaks before the end.", result.counts.scored)
+        return _avoided(result) or whole
+    several = [family for family in ranked if clips_of_family(result, family) >= FEWEST_CLIPS]
+    if not several:
+        clips = counted(result.counts.scored, "clip")
+        return _finding("too few clips", f"{clips}: too few of a family to say what goes wrong.", result.counts.scored)
+    several = [family for family in several if _there(result, family)]
+    if not several or kept[several[0]] >= BREAKS_BELOW:
+        return None  # what is not there has no motion of which anything could be said
+    worst = several[0]
+    large = [family for family in several if 1 - kept[family] >= LARGE * (1 - kept[worst])]
+    tellers: tuple[Callable[[str], Finding | None], ...] = (
+        lambda family: _world(result, family),
+        lambda family: _reading(result, family, laws),
+    )
+    for teller in tellers:
+        for family in large:
+            if told := teller(family):
+                begin = "Worst" if family == worst else "Clearest"
+                return told.model_copy(update={"sentence": f"{begin} in {told.sentence}."})
+    broken = (family for family in several if kept[family] < BREAKS_BELOW and not _is_lawful(result, family))
+    worst = next((family for family in broken if not _is_absence(result, family)), "")
+    return _unnamed(result, worst) if worst else None
+
+
+def _tremble(result: ResultDocument) -> Finding | None:
+    """Positions that are off independently in each frame, where most clips of a family show it; None where none does.
+
+    Independence is told by the diagnosis, the size by the reading of jitter.
+    """
+    shaken = [family for family, world in result.implied_worlds.items() if world.tremble >= TREMBLES]
+    values = [
+        value
+        for family in shaken
+        if sum(value.clips for value in _kept_values(result, "jitter", family)) >= FEWEST_CLIPS
+        for value in _kept_values(result, "jitter", family)
+    ]
+    if not values:
+        return None
+    clips = sum(value.clips for value in values)
+    size = sum((value.value or 0.0) * value.clips for value in values) / clips
+    interval = values[0].interval if len(values) == 1 else None
+    where = "" if len(shaken) == len(result.implied_worlds) else f" in {joined(shaken)}"
+    words = f"Positions tremble by {formats.fixed(size)} diameters{where}, in each frame anew"
+    cost = "costs little" if size <= MOST_NOISE else f"costs little up to {MOST_NOISE:g} diameters"
+    words = f"{words}: that is no physics and {cost}."
+    return _finding("tremble", words, clips, what=reading_of("jitter"), value=size, interval=interval, unit="diameters")
+
+
+def _there(result: ResultDocument, family: str) -> bool:
+    """Whether most objects of a family are there, in view and after they were hidden."""
+    shares = [lost_share(result, role, family) for role in ("survival", "reemergence")]
+    return all(share is None or share <= MOST for share in shares)
+
+
+def _is_lawful(result: ResultDocument, family: str) -> bool:
+    """Whether a diagnosis of all tasks of a family finds it lawful: what counts as unexplained has no place."""
+    world, reading = result.implied_worlds.get(family), result.readings.get(reading_of("lawful-time"))
+    tasks = {task for task in result.tasks if _family(task) == family}
+    return world is not None and world.verdict == "lawful" and reading is not None and tasks <= set(reading.tasks)
+
+
+def _avoided(result: ResultDocument) -> Finding | None:
+    """Where no law breaks since what decides a scene does not happen: the task that loses most by that."""
+    lost = [
+        (each.lost, task, kind, each)
+        for task, kinds in result.event_frequency.items()
+        for kind, each in kinds.items()
+        if each.lost > 0
+    ]
+    if not lost:
+        return None
+    _, task, kind, each = max(lost, key=lambda item: item[:3])
+    words = (
+        f"No law breaks before the end, since what is hard is avoided: a {kind} in {each.seen:.3g} of {each.clips} "
+        f"clips of {formats.short(task)}, where lawful futures have {each.expected:.1f}."
+    )
+    return _finding("avoided", words, each.clips, family=_family(task), what=kind, value=each.seen, share=each.lost)
+
+
+def kept_lawful(result: ResultDocument) -> dict[str, float]:
+    """By family: for how long it stays lawful, as a share of ground truth; without a time, the share of consistency."""
+    reading = result.readings.get(reading_of("lawful-time"))
+    found: dict[str, list[float]] = {}
+    for task, axes in result.tasks.items():
+        axis = axes.get("consistency")
+        if axis is None or axis.kind not in ("informative", "guard"):
+            continue
+        timed = reading.tasks.get(task) if reading else None
+        value, truth = axis.quality, axis.references["truth"]
+        if timed is not None:
+            value, truth = (timed.value or 0.0) * timed.clips / max(timed.applicable, 1), timed.references["truth"]
+        if value is not None and truth:
+            found.setdefault(_family(task), []).append(value / truth)
+    return {family: sum(shares) / len(shares) for family, shares in found.items()}
+
+
+def clips_of_family(result: ResultDocument, family: str) -> int:
+    """Clips of a family that count on consistency."""
+    axes = (axes.get("consistency") for task, axes in result.tasks.items() if _family(task) == family)
+    return sum(axis.clips for axis in axes if axis is not None)
+
+
+def _world(result: ResultDocument, family: str) -> Finding | None:
+    """The changed world that explains most of a family's motion; None where the diagnosis names none."""
+    world = result.implied_worlds.get(family)
+    if world is None or world.verdict != "named":
+        return None
+    share = f"explains {100 * world.share:.0f} % of what the true laws do not"
+    law = world.laws[0]
+    return _finding(
+        "changed world",
+        f"{family}: as if {said(world.laws)}{_so([law.seen for law in world.laws])} ({share})",
+        _explained_clips(world),
+        family=family,
+        what=" + ".join(each.id for each in world.laws),
+        value=law.value,
+        interval=law.interval,
+        unit=law.unit,
+        share=world.share,
+    )
+
+
+def _explained_clips(world: ImpliedWorldResult) -> int:
+    return world.clips if world.explained_clips is None else world.explained_clips
+
+
+def _reading(result: ResultDocument, family: str, laws: Laws) -> Finding | None:
+    """The reading of a law that is farthest over its threshold in a family; None where none is surely.
+
+    A diagnosis that found no law is not contradicted. Where it found its own clips lawful, others are wrong: those of
+    tasks that have no forward model.
+    """
+    world = result.implied_worlds.get(family)
+    if world is not None and world.verdict != "lawful":
+        return None
+    broken = [
+        ("." not in name, off, name, task, value)  # a law's own reading before its parts
+        for name, reading in result.readings.items()
+        if name in laws and not (result.unseen_constants and laws[name].needs_constants)
+        for task, value in reading.tasks.items()
+        if _family(task) == family and (off := _off(laws[name], value)) >= 1
+    ]
+    if not broken:
+        return None
+    _, _, name, task, value = max(broken, key=lambda item: item[:4])
+    law, unit = laws[name], result.readings[name].unit
+    true = value.references["truth"] or 0.0
+    size = f"{number(value.value, 2)} {formats.unit(unit)}".strip()
+    if value.interval:
+        size += f" [{number(value.interval[0], 2)}, {number(value.interval[1], 2)}]"
+    place = family if sum(_family(each) == family for each in result.tasks) == 1 else ""
+    place = place or f"{family} ({formats.short(task)})"
+    seen = law.seen[int((value.value or 0.0) > true)]
+    return _finding(
+        "law",
+        f"{place}: {law.say(size)} where the truth has {law.prefix}{number(true, 2)}{_so([seen])}",
+        value.clips,
+        family=family,
+        what=name,
+        value=value.value,
+        interval=value.interval,
+        unit=unit,
+    )
+
+
+def _off(law: LawPhrase, value: ReadingValue) -> float:
+    """How far a law's reading is off, over what counts as broken; 0 where that is not sure."""
+    truth = value.references["truth"]
+    if value.value is None or truth is None or not _tells(value):
+        return 0.0
+    off = abs(value.value - truth) / law.breaks_at
+    return off if value.departs or (value.interval is None and off >= LOOK_OFF) else 0.0
+
+
+def _so(seen: list[str]) -> str:
+    words = joined([each for each in dict.fromkeys(seen) if each])
+    return f", so that {words}" if words else ""
+
+
+def _unnamed(result: ResultDocument, family: str) -> Finding:
+    """How much and how soon a family stops being lawful, where no single law says why."""
+    first, world = result.first_breaks.get(family), result.implied_worlds.get(family)
+    why = " No single changed law explains it." if world is not None and world.verdict == "no simple law" else ""
+    if first is not None and first.median is not None and 2 * first.broken >= first.clips:
+        size = None if result.strength is None else result.strength.families.get(family)
+        far = ""
+        if size is not None and size.median:
+            far = f", {strength_text(size.model_dump())} diameters off the nearest lawful path"
+        clips = f"in {first.broken} of {counted(first.clips, 'clip')}"
+        words = f"motion is unlawful from {max(first.median, 0.1):.1f} s on {clips}{far} (medians)"
+        value, unit, number_of = first.median, "s", first.clips
+    else:
+        quality = result.families[family]["consistency"].quality or 0.0
+        failed = len({item.clip for item in result.failures if item.clip.split(".")[0] == family})
+        also = f"; {failed} of its clips failed" if failed else ""
+        words = f"{100 * quality:.0f} % of its motion is explained by the laws{also}"
+        value, unit, number_of = quality, "1", clips_of_family(result, family)
+    sentence = f"Worst in {family}: {words}.{why}"
+    return _finding("unlawful", sentence, number_of, family=family, what="motion", value=value, unit=unit)
+
+
+# Evidence
+
+
+def _tells(value: ReadingValue) -> bool:
+    """Whether a reading was taken in several clips, and in half of those in which ground truth has one."""
+    return value.clips >= FEWEST_CLIPS and 2 * value.clips >= value.applicable
+
+
+def departs(value: ReadingValue) -> bool:
+    """Whether a reading differs from ground truth: by its interval, without one by more than LOOK_APART."""
+    if value.value is None or 2 * value.clips < value.applicable:
+        return False
+    return value.departs if value.interval else apart(value) > LOOK_APART
+
+
+def apart(value: ReadingValue) -> float:
+    """Distance from ground truth over the size of ground truth's value (at least 0.1 in its unit)."""
+    truth = value.references["truth"]
+    return abs(value.value - truth) / max(abs(truth), 0.1) if value.value is not None and truth is not None else 0.0
+
+
+def _family(task: str) -> str:
+    return task.split("/")[0]

@@ -1,0 +1,227 @@
+"""The levels of a result: overall, axes, families, tasks, splits, references, and the gap out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from physbench.result.bootstrap import MODELS, Estimate, ends, one_model, over_tasks, rounded
+from physbench.result.coverage import NOT_ASKED
+from physbench.result.document import (
+    AxisResult,
+    FamilyResult,
+    GapValue,
+    QualityValue,
+    ReferenceResult,
+    SkillValue,
+    TaskResult,
+)
+from physbench.result.formats import AXIS_NAMES
+from physbench.result.skill import SKILL_FLOOR, Array, Stratum
+from physbench.result.skill import kind as kind_of
+
+# Generalisation gap: the quality that a model loses where parameters leave the ranges of `test`.
+
+INSIDE, OUTSIDE = "test", "ood"
+
+
+def gaps(e: Estimate) -> dict[str, dict[str, GapValue]]:
+    """The gap at every level that has both splits: "all", families, tasks. Empty where a run has one split."""
+    if {INSIDE, OUTSIDE} - {stratum.split for stratum in e.counts}:
+        return {}
+    families = dict.fromkeys(task.split("/")[0] for task in e.tasks)
+    levels = {"all": e.tasks, **{family: e.family(family) for family in families}, **{t: (t,) for t in e.tasks}}
+    return {
+        level: {axis: gap(e, a, tasks) for a, axis in enumerate(e.qualities.axes)} for level, tasks in levels.items()
+    }
+
+
+def gap(e: Estimate, a: int, tasks: Sequence[str]) -> GapValue:
+    """The gap on one axis over those of `tasks` that are scored on it and have clips that count in both splits."""
+    both = [
+        task
+        for task in e.scored(a, tasks)
+        if all(Stratum(task, split) in e.counts and e.counts[Stratum(task, split)][a] for split in (INSIDE, OUTSIDE))
+    ]
+    if not both:
+        reason = "not scored on this axis" if not e.scored(a, tasks) else "one split alone has clips that count"
+        return GapValue(test=None, ood=None, gap=None, truth=None, interval=None, reason=reason)
+    model, truth = 0, e.qualities.sources.index("truth")
+    test, ood = (_mean(e.stratum_means, both, split, model, a) for split in (INSIDE, OUTSIDE))
+    expected = _mean(e.stratum_means, both, INSIDE, truth, a) - _mean(e.stratum_means, both, OUTSIDE, truth, a)
+    reason = e.too_few(a, both)
+    draws = [_mean(e.stratum_draws, both, split, model, a) for split in (INSIDE, OUTSIDE)]
+    return GapValue(
+        test=rounded(test),
+        ood=rounded(ood),
+        gap=rounded(test - ood),
+        truth=rounded(expected),
+        interval=None if reason else ends(e.resampled.interval(draws[0] - draws[1]), -1, 1),
+        reason=reason,
+    )
+
+
+def _mean(means: Mapping[Stratum, Array], tasks: Sequence[str], split: str, source: int, a: int) -> Array:
+    """Mean over families of the mean over their tasks, of stratum means (..., S, A)."""
+    families: dict[str, list[Array]] = {}
+    for task in tasks:
+        families.setdefault(task.split("/")[0], []).append(means[Stratum(task, split)][..., source, a])
+    return np.asarray(np.mean([np.mean(found, axis=0) for found in families.values()], axis=0), dtype=np.float64)
+
+
+BASELINE = MODELS[1]  # constant velocity
+
+
+def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
+    """Overall skill of the model (0) or of constant velocity (1); `incomplete` says why there can be none."""
+    return _overall(e, e.point[which].overall, incomplete, e.draws[which].overall)
+
+
+def family_skill(e: Estimate, family: str) -> SkillValue:
+    """What a family adds to overall: of the model."""
+    point, draws = (found.family.get(family) for found in (e.point[0], e.draws[0]))
+    if point is None or draws is None or not np.isfinite(point):
+        return SkillValue(skill=None, interval=None, reason="no informative task")
+    reasons = [e.too_few(a, scored) for a in e.asked if (scored := e.scored(a, e.family(family)))]
+    reason = next((r for r in reasons if r), "")
+    return SkillValue(skill=rounded(point), interval=_unless(e, reason, draws), reason=reason)
+
+
+def axis_skill(e: Estimate, which: int, a: int) -> SkillValue:
+    """Skill of one axis."""
+    return _axis(e, a, e.point[which].axis[a], e.draws[which].axis[:, a])
+
+
+def axis_result(e: Estimate, a: int) -> AxisResult:
+    """The model on one axis."""
+    kinds = [e.kinds[task][a] for task in e.tasks]
+    return AxisResult(
+        **axis_skill(e, 0, a).model_dump(),
+        quality=rounded(e.point[0].axis_quality[a]),
+        quality_interval=_unless(e, e.too_few(a, e.scored(a)), e.draws[0].axis_quality[:, a], low=0, high=1),
+        informative=kinds.count("informative"),
+        guards=kinds.count("guard"),
+        unscored=kinds.count("unscored"),
+    )
+
+
+def family_result(e: Estimate, family: str, a: int) -> FamilyResult:
+    """The model in one family on one axis."""
+    tasks = e.scored(a, e.family(family))
+    reason = e.too_few(a, tasks)
+    point, draws = e.point[0], e.draws[0]
+    return FamilyResult(
+        quality=rounded(point.family_quality[family][a]),
+        interval=_unless(e, reason, draws.family_quality[family][:, a], low=0, high=1),
+        clips=e.clips(a, tasks),
+        reason=reason,
+        skill=rounded(point.informative[family][a]),
+        skill_interval=_unless(e, reason, draws.informative[family][:, a]),
+        tasks_interval=_over_tasks(e, family, a),
+        guard=rounded(point.guard[family][a]),
+    )
+
+
+def _over_tasks(e: Estimate, family: str, a: int) -> tuple[float, float] | None:
+    found = over_tasks([e.point[0].task[t][a] for t in e.family(family) if e.kinds[t][a] == "informative"])
+    return None if found is None else ends(np.array(found))
+
+
+def task_result(e: Estimate, task: str, a: int) -> TaskResult:
+    """The model in one task on one axis, beside its references."""
+    kind, reason = e.kinds[task][a], e.too_few(a, (task,))
+    by_source = dict(zip(e.qualities.sources, e.means[task][:, a], strict=True))
+    references = {name: rounded(by_source[name]) for name in ("truth", "freeze", BASELINE)}
+    values = f"truth {by_source['truth']:.2f}, freeze {by_source['freeze']:.2f}"
+    why = {
+        "informative": f"{values}: apart by 0.25 or more",
+        "guard": f"{values}: closer than 0.25, so that it can only cost",
+        "unscored": f"{values}: both below 0.5",
+        "absent": "no clip counts",
+    }[kind]
+    if kind != kind_of(by_source["truth"], by_source["freeze"]):
+        why = f"{values} in these clips; {kind} as the whole suite has it"
+    return TaskResult(
+        quality=rounded(e.point[0].quality[task][a]),
+        interval=_unless(e, reason, e.draws[0].quality[task][:, a], low=0, high=1),
+        clips=e.clips(a, (task,)),
+        reason=reason,
+        kind=kind,
+        why=why,
+        skill=rounded(e.point[0].task[task][a]),
+        skill_interval=_unless(e, reason, e.draws[0].task[task][:, a]),
+        references=references,
+        splits={key.split: split_result(e, key.split, a, (task,)) for key in e.counts if key.task == task},
+    )
+
+
+def split_result(e: Estimate, split: str, a: int, tasks: tuple[str, ...] | None = None) -> QualityValue:
+    """Mean quality of one split: over the clips of a task, over the tasks of a family, over families."""
+    chosen = e.scored(a) if tasks is None else tasks
+    keys = [key for key in e.counts if key.split == split and key.task in chosen and e.counts[key][a]]
+    reason = e.too_few(a, tuple(key.task for key in keys), split)
+    if not keys:
+        return QualityValue(quality=None, interval=None, clips=0, reason=reason)
+    families = list(dict.fromkeys(key.family for key in keys))
+
+    def pooled(means: dict[Stratum, Array]) -> Array:
+        members = [[means[key][..., 0, a] for key in keys if key.family == family] for family in families]
+        return np.asarray(np.mean([np.mean(member, axis=0) for member in members], axis=0), dtype=np.float64)
+
+    return QualityValue(
+        quality=rounded(pooled(e.stratum_means)),
+        interval=_unless(e, reason, pooled(e.stratum_draws), low=0, high=1),
+        clips=sum(int(e.counts[key][a]) for key in keys),
+        reason=reason,
+    )
+
+
+def reference_result(e: Estimate, incomplete: str) -> ReferenceResult:
+    """Constant velocity on the same clips, and the paired difference of the model and it."""
+    own, other = e.point
+    draws, other_draws = e.draws
+    axes = e.qualities.axes
+    return ReferenceResult(
+        overall=overall(e, 1, incomplete),
+        axes={name: axis_skill(e, 1, a) for a, name in enumerate(axes)},
+        ahead=_overall(e, own.overall - other.overall, incomplete, draws.overall, other_draws.overall),
+        ahead_axes={
+            name: _axis(e, a, own.axis[a] - other.axis[a], draws.axis[:, a], other_draws.axis[:, a])
+            for a, name in enumerate(axes)
+        },
+    )
+
+
+def _overall(e: Estimate, point: Array, incomplete: str, draws: Array, minus: Array | None = None) -> SkillValue:
+    if incomplete:
+        return SkillValue(skill=None, interval=None, reason=incomplete)
+    if not np.isfinite(point):
+        lacking = [AXIS_NAMES[e.qualities.axes[a]] for a in e.asked if not np.isfinite(e.point[0].axis[a])]
+        return SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
+    reasons = [e.too_few(a, e.scored(a)) for a in e.asked]
+    reason = next((r for r in reasons if r), "")
+    return SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
+
+
+def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None = None) -> SkillValue:
+    if a not in e.asked:
+        return SkillValue(skill=None, interval=None, reason=NOT_ASKED)
+    if not np.isfinite(point):
+        absent = all(e.kinds[task][a] == "absent" for task in e.tasks)
+        return SkillValue(skill=None, interval=None, reason="not measured" if absent else "no informative task")
+    reason = e.too_few(a, e.scored(a))
+    return SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
+
+
+def _skill(e: Estimate, reason: str, draws: Array, minus: Array | None) -> tuple[float, float] | None:
+    return _unless(e, reason, draws, minus, low=SKILL_FLOOR if minus is None else -np.inf)
+
+
+def _unless(
+    e: Estimate, reason: str, draws: Array, minus: Array | None = None, *, low: float = -np.inf, high: float = np.inf
+) -> tuple[float, float] | None:
+    if reason:
+        return None
+    same = minus is not None and one_model(e, e, MODELS.index(BASELINE))
+    return ends(e.resampled.interval(draws, minus, one_model=same), low, high)

@@ -1,0 +1,339 @@
+"""What the report shows beside the result: curves of every family; pictures and explanations of some clips."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physbench.clips.clip import Clip, Row
+from physbench.result.formats import joined, plain
+from physbench.result.read import rows_of, spec_of
+from physbench.result.readings import SOURCES, BreakCount, GroupShares, SharePool
+from physbench.result.report.charts import Array, CurvePool, GroupCurves
+from physbench.result.report.clips import SelectedClip, caption, select
+from physbench.result.report.pictures import BrokenClip, Frames, Player, Strip, clip_breaks, player, strips, times_of
+from physbench.score.protocol import LAWS
+from physbench.score.score_clip import reading_of
+from physbench.shadowing.trace import Trace, load_trace
+from physbench.support.errors import UsageError
+from physbench.support.processes import ordered, worker_pool
+from physbench.support.progress import Progress
+from physbench.support.run_folder import RunFolder
+from physbench.support.user_files import registered_files
+from physbench.track.tracks import load_tracks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PHYSICIST_SOURCE = "physicist"  # what the laws and the context allow: shown where its run is given
+CLIP_APART = 0.1  # of ground truth's value or of a natural size: nearer readings are not listed
+NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
+MOST_READINGS = 6
+CLIPS_A_JOB = 4  # of a worker process
+PARTS_AHEAD = 64  # whose clips lie in memory until the result is built
+REPORT_PRELOAD = ("physbench.result.report.data",)
+
+
+@dataclass(frozen=True)
+class ClipReading:
+    """A reading of one clip beside that of ground truth."""
+
+    name: str
+    value: float | None
+    truth: float | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class ClipFigure:
+    """One clip that the report shows."""
+
+    shown: SelectedClip
+    why: tuple[str, ...]
+    qualities: tuple[ClipReading, ...]  # by axis
+    readings: tuple[ClipReading, ...]  # diagnostics that differ from ground truth
+    times: tuple[float, ...]
+    strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
+    player: Player | None  # both, in step
+    broken: BrokenClip | None = None  # where it breaks the laws; None where nothing was shadowed
+    not_valid: tuple[str, ...] = ()  # readings of an axis that are not valid here, with the reason
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What the report shows beside the result."""
+
+    families: tuple[GroupCurves, ...]
+    tasks: Mapping[str, tuple[GroupCurves, ...]]  # by family
+    figures: tuple[ClipFigure, ...]
+    shares: tuple[GroupShares, ...] = ()  # lawfulness over time by family, where anything was shadowed
+    task_shares: Mapping[str, tuple[GroupShares, ...]] = field(default_factory=dict)  # by family
+    breaks: tuple[str, ...] = ()  # how many clips break, in words
+
+
+Readings = Mapping[str, dict[str, dict[str, Any]]]  # of one clip, by source and reading
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """A clip to be read, and how it was chosen to be shown, with its readings; None where it is not."""
+
+    row: Row
+    shown: SelectedClip | None
+    readings: Readings
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """What the report takes from one clip."""
+
+    row: Row
+    times: Array  # (horizon,) s
+    errors: Mapping[str, Array]  # (horizon, moving bodies) in diameters, by source
+    traces: Mapping[str, Trace]  # by source
+    figure: ClipFigure | None
+
+
+@contextmanager
+def clips_read(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    physicist: RunFolder | None = None,
+    workers: int = 1,
+    quality: int | None = None,
+) -> Iterator[Iterator[ClipData]]:
+    """Read the tracks of every clip once, and the rollouts of those that are shown. Workers begin at once.
+
+    physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
+    workers: processes that read clips at the same time. quality: of pictures; None: lossless.
+    """
+    chosen = {item.clip: item for item in select(manifest, tables)}
+    rows = rows_of(manifest)
+    jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
+    parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
+    read = partial(read_clips, folder, manifest, physicist, quality)
+    with worker_pool(workers, len(parts), REPORT_PRELOAD, beside=True) as pool:
+        yield chain.from_iterable(ordered(pool, read, parts, PARTS_AHEAD))
+
+
+def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:
+    """What the report shows of the clips of a run, which `clips_read` gives."""
+    limits = predictability(tables["truth"])
+    families: dict[str, CurvePool] = {}
+    tasks: dict[str, CurvePool] = {}
+    shares: dict[str, SharePool] = {}
+    task_shares: dict[str, SharePool] = {}
+    breaks = BreakCount()
+    figures: list[ClipFigure] = []
+    with Progress("report", len(rows_of(manifest))) as progress:
+        for found in clips:
+            row = found.row
+            for pools, name in ((families, row.family), (tasks, row.task)):
+                curves = pools.setdefault(name, CurvePool(name))
+                curves.add(found.times, found.errors, limits.get(row.id))
+            breaks.add(found.traces)
+            for shared, name in ((shares, row.family), (task_shares, row.task)):
+                shared.setdefault(name, SharePool(name)).add(found.traces)
+            if found.figure is not None:
+                figures.append(found.figure)
+            progress.advance()
+    return ReportData(
+        tuple(curves.result() for curves in families.values()),
+        {f: tuple(curves.result() for task, curves in tasks.items() if task.split("/")[0] == f) for f in families},
+        tuple(sorted(figures, key=lambda each: (each.shown.task, each.shown.place == "median"))),
+        tuple(each.result() for each in shares.values() if each.found),
+        {
+            f: tuple(
+                shared.result() for task, shared in task_shares.items() if shared.found and task.split("/")[0] == f
+            )
+            for f in families
+        },
+        tuple(breaks.sentences()),
+    )
+
+
+def read_clips(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    physicist: RunFolder | None,
+    quality: int | None,
+    jobs: Sequence[ClipJob],
+) -> list[ClipData]:
+    """Read some clips of a run, in a worker process or in this one."""
+    from physbench.result.read import clips_of
+
+    spec, store = spec_of(dict(manifest)), clips_of(folder, manifest)
+    found = []
+    for job in jobs:
+        clip = store.get(job.row, spec)
+        errors = clip_errors(folder, clip)
+        moving = [body.role == "moving" for body in clip.tracked_bodies]
+        moved = {source: error[:, moving] for source, error in errors.items()}
+        traces = clip_traces(folder, job.row.id, physicist)
+        shown = None
+        if job.shown is not None:
+            shown = figure(folder, clip, job.shown, errors.get("model"), job.readings, quality)
+        found.append(ClipData(job.row, clip.times[clip.handover + 1 :], moved, traces, shown))
+    return found
+
+
+def readings_of(tables: Mapping[str, pd.DataFrame], row: Row) -> Readings:
+    """Readings of one clip: of the model, and of ground truth."""
+    return {name: _values(tables[name], row) for name in ("model", "truth")}
+
+
+def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None) -> dict[str, Trace]:
+    """Traces of the first sample and of the references, by source; empty where nothing was shadowed."""
+    places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
+    if physicist is not None:
+        places[PHYSICIST_SOURCE] = physicist
+    found = {source: load_trace(place.trace(clip)) for source, place in places.items()}
+    return {source: trace for source, trace in found.items() if trace is not None}
+
+
+def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    """Raise UsageError where tasks of the run are in files that were not named here: no file is run implicitly."""
+    known = {str(file.path): file.sha256 for file in registered_files()}
+    for file in (manifest.get("files") or {}).get("tasks", []):
+        if file["path"] not in known:
+            raise UsageError(
+                f"{folder.path}: tasks of this run are in {file['path']}. To allow it to run: "
+                f"physbench report {folder.path} --tasks {file['path']}"
+            )
+        if known[file["path"]] != file["sha256"]:
+            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Restore it, or run eval again.")
+
+
+def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
+    """Errors (horizon, K) in diameters of the first sample and the references; a failed clip counts as absent."""
+    from physbench.score.motion import error_curve
+
+    errors: dict[str, Array] = {}
+    for source in SOURCES:
+        place = folder if source == "model" else folder.reference(source)
+        path = place.tracks(clip.id)
+        if path.is_file():
+            errors[source] = error_curve(clip, load_tracks(path))
+    if "model" not in errors and errors:
+        other = next(iter(errors.values()))
+        errors["model"] = np.where(np.isnan(other), np.nan, np.inf)
+    return errors
+
+
+def predictability(truth: pd.DataFrame) -> dict[str, float]:
+    """Predictability time T_p in s by clip, from the scores of ground truth."""
+    rows = truth[(truth["reading"] == reading_of("predictability")) & truth["value"].notna()]
+    return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
+
+
+def figure(
+    folder: RunFolder,
+    clip: Clip,
+    shown: SelectedClip,
+    error: Array | None,
+    rows: Readings,
+    quality: int | None = None,
+) -> ClipFigure:
+    """Everything that is shown of one clip. quality: of pictures; None: lossless."""
+    read = [
+        (name, own["axis"], own["quality"], rows["truth"].get(name, {}).get("quality"))
+        for name, own in rows["model"].items()
+        if own["axis"]
+    ]
+    stand_in = reading_of("stand-in")
+    together = Counter(axis for name, axis, _, _ in read if name != stand_in)  # an axis of two readings names them
+    read = [each for each in read if each[2] is not None or each[3] is not None]
+    qualities = tuple(
+        ClipReading(axis if together[axis] <= 1 else plain(name), quality, truth, "")
+        for name, axis, quality, truth in read
+    )
+    path = folder.tracks(clip.id)
+    tracks = load_tracks(path) if path.is_file() else None
+    frames = None if tracks is None else _frames(folder, clip)
+    drawn: tuple[Strip, ...] = ()
+    shown_by = None
+    trace = load_trace(folder.trace(clip.id))
+    breaks = None if tracks is None or trace is None else clip_breaks(clip, trace, tracks, frames, quality)
+    if tracks is not None and frames is not None:
+        drawn = strips(clip, frames, tracks, quality)
+        moments = [] if trace is None else [float(trace.time[b]) for b in trace.distinct()]
+        shown_by = player(clip.id, clip.future(), frames, clip.spec.fps, moments, quality)
+    return ClipFigure(
+        shown,
+        caption(clip, rows, error, tracks, trace),
+        qualities,
+        _apart(rows),
+        tuple(times_of(clip)),
+        drawn,
+        shown_by,
+        breaks,
+        _not_valid(rows["truth"]),
+    )
+
+
+def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
+    """Readings of an axis in which ground truth has no value in a clip, by reason: "Shadowing: not valid (...)."."""
+    names: dict[str, list[str]] = {}
+    for name, own in sorted(rows.items()):
+        if own["axis"] and own["quality"] is None and name != reading_of("stand-in"):
+            names.setdefault(own["reason"], []).append(plain(name))
+    said = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
+    return tuple(words[0].upper() + words[1:] for words in said)
+
+
+def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReading, ...]:
+    """Readings outside the axes that differ from ground truth: laws first, at most MOST_READINGS."""
+    headline = {name for name, own in rows["model"].items() if own["axis"]}
+    found = []
+    for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith(f"{LAWS}/"), item[0])):
+        scorer, _, part = name.partition(".")
+        truth = rows["truth"].get(name, {}).get("value")
+        repeats = name in headline or part == scorer.split("/")[-1]
+        if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
+            continue
+        if abs(own["value"] - truth) > CLIP_APART * max(abs(truth), NATURAL_SIZE.get(own["unit"], 1.0)):
+            found.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
+    return tuple(found[:MOST_READINGS])
+
+
+def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
+    """Predicted frames of the first sample (T, H, W, 3), drawn where it has states; None where it was not kept."""
+    from physbench.rollout.store import has_rollout, load_rollout
+
+    if not has_rollout(folder, clip.id, 0):
+        return None
+    rollout = load_rollout(folder, clip.id, 0)
+    if rollout is None:
+        raise UsageError(f"{folder.rollout(clip.id)}: is damaged. Resume the run to make the rollout again.")
+    if rollout.states is not None:
+        from physbench.rollout.states import draw_states
+
+        return draw_states(clip, rollout.states)
+    return rollout.frames if len(rollout.frames) else None
+
+
+def _values(table: pd.DataFrame, row: Row) -> dict[str, dict[str, Any]]:
+    """Rows of the first sample of one clip by reading."""
+    rows = table[(table["clip"] == row.id) & (table["sample"] == 0)]
+
+    def known(value: Any) -> float | None:
+        return float(value) if value is not None and np.isfinite(value) else None
+
+    return {
+        str(r["reading"]): {
+            "axis": r["axis"] if isinstance(r["axis"], str) else None,
+            "value": known(r["value"]),
+            "quality": known(r["quality"]),
+            "unit": str(r["unit"]),
+            "reason": str(r["reason"]),
+        }
+        for r in rows.to_dict("records")
+    }

@@ -1,0 +1,121 @@
+"""A result as Markdown, as CSV, and as Jupyter shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, bracket, cell_text, csv_text, fixed, suite_name
+from physbench.result.report.page import page_environment
+from physbench.result.report.summary import summary_view
+from physbench.result.report.tables import Cell, skill_rows
+from physbench.support.printable import printable
+
+if TYPE_CHECKING:
+    from physbench.support.run_folder import RunFolder
+
+# A result as Markdown for a model card or a comment, and as CSV for a spreadsheet.
+
+Format = Literal["html", "md", "csv", "json"]
+FORMATS: tuple[Format, ...] = ("html", "md", "csv", "json")
+
+CSV_COLUMNS = (
+    "model",
+    "suite",
+    "suite_version",
+    "render_spec",
+    "task",
+    "axis",
+    "kind",
+    "skill",
+    "skill_low",
+    "skill_high",
+    "quality",
+    "quality_low",
+    "quality_high",
+    "truth",
+    "freeze",
+    "constant_velocity",
+    "clips",
+)
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The answer in words, the table of skills and notes on it."""
+    view = summary_view(result)
+    lines = [f"### {_plain(view.model)}: physbench {', '.join((*view.run, result['model']['track']))}", ""]
+    lines += [*(f"**{_plain(sentence)}**  " for sentence in view.sentences), ""]
+    if view.limits:
+        lines += [f"> {view.limits}", ""]
+    notes = [view.counting]
+    if view.scored:
+        reason = f" ({view.overall.reason})" if view.overall.value == "–" else ""
+        lines += [f"Overall skill {view.overall.text}{reason}", ""]
+        lines += [f"| skill | overall | {' | '.join(figure.name for figure in view.axes.values())} |"]
+        lines += ["| --- |" + " ---: |" * (len(view.axes) + 1)]
+        for line in skill_rows(result):
+            name = f"**{line.name}**" if line.level in ("all", "family") else _plain(line.name)
+            lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |")
+        lines.append("")
+        notes = [*view.legend[:2], view.best_of, view.unseen, view.events, view.counting]
+    if view.failed:
+        said = [f"{reason} ({n})" if len(view.reasons) > 1 else reason for reason, n in view.reasons]
+        more = f"; and {view.more_reasons} more reasons" if view.more_reasons else ""
+        notes.append(f"{view.failed}: {'; '.join(said)}{more}")
+    for text in notes:
+        lines += [_plain(text), ""] if text else []
+    suite, model = result["suite"], result["model"]
+    hashes = f"suite `{suite['hash'][:12]}`" + (f", model `{model['sha256'][:12]}`" if model["sha256"] else "")
+    lines.append(f"{hashes}, physbench {result['physbench_version']}")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(cell: Cell) -> str:
+    return cell.note if cell.note in ("not scored", "not asked") else f"{cell.text} {cell.note}".strip()
+
+
+def _plain(text: str) -> str:
+    """Text of models and users, escaped so that no Markdown renders it."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~&!])", r"\\\1", printable(" ".join(text.split())))
+
+
+def csv_of_tasks(result: Mapping[str, Any]) -> str:
+    """One row per task and axis, columns CSV_COLUMNS; empty where there is no value."""
+    return csv_text(CSV_COLUMNS, _task_rows(result))
+
+
+def _task_rows(result: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
+    suite = result["suite"]
+    head = (result["model"]["name"], suite["name"], suite["version"], result["render_spec"])
+    for task, axes in result["tasks"].items():
+        for axis, found in axes.items():
+            skill, quality = found["skill_interval"] or (None, None), found["interval"] or (None, None)
+            references = [found["references"].get(name) for name in ("truth", "freeze", "constant-velocity")]
+            values = (found["skill"], *skill, found["quality"], *quality, *references, found["clips"])
+            yield (*head, task, axis, found["kind"], *values)
+
+
+def csv_of_clips(folder: RunFolder) -> str:
+    """Every reading of every sample of every clip: scores.parquet as CSV."""
+    from physbench.result.read import read_scores
+
+    table = read_scores(folder)
+    for name in table.select_dtypes(exclude="number"):
+        table[name] = table[name].map(cell_text)
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def notebook_html(result: Mapping[str, Any], report: Path | None) -> str:
+    """The answer in words and the table of skills, with a link to the report where there is one."""
+    environment = page_environment("physbench.result.report", fixed=fixed, bracket=bracket)
+    return environment.get_template("notebook.html.j2").render(
+        result=result,
+        suite=suite_name(result),
+        columns=["overall", *(AXIS_NAMES[axis] for axis in result["axes"])],
+        rows=skill_rows(result),
+        guards=GUARD_MEANING,
+        report=None if report is None else report.absolute().as_uri(),
+    )

@@ -1,0 +1,295 @@
+"""The answer in words: a few sentences from the readings that exist, from comparisons and timing.
+
+Where there are intervals, a reading is used only if its interval excludes the value of ground truth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from physbench.clips.clip import Row
+from physbench.clips.scene_changes import TOLD
+from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES, TOLD_SUFFIX
+from physbench.result import formats
+from physbench.result.bootstrap import FEWEST
+from physbench.result.coverage import partial_words
+from physbench.result.document import PartialRun, ResultDocument, TimingFault, TimingResult
+from physbench.result.findings import LOOK_APART
+from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined
+from physbench.score.protocol import ReadingRole
+from physbench.score.score_clip import reading_of, scorer_of
+from physbench.world.scene import PLAIN, RenderSpec
+
+if TYPE_CHECKING:
+    from physbench.result.compare import Against, SkillDifference
+
+# A comparison in one plain sentence.
+
+
+def told_apart(runs: Sequence[tuple[str, str]]) -> list[str]:
+    """Names of runs from (name of the model, path): with the path where two models share a name."""
+    names = [name for name, _ in runs]
+    return [f"{name} ({path})" if names.count(name) > 1 else name for name, path in runs]
+
+
+def sentence(first: str, against: Against) -> str:
+    """ "objects is ahead of constant-velocity by 0.25 [0.16, 0.31]; most in orbits; not distinguishable in permanence."
+
+    Where there is no interval, a sign test over the clips says whether they differ.
+    """
+    other, whole = against.other.name, against.overall
+    if whole.ahead is None:
+        head = f"{first} and {other} have no overall skill to compare here ({whole.reason})"
+        if all(found.interval is None for found in against.axes.values()):
+            return f"{head}; {_by_clips(first, against)}."
+    elif whole.interval is None:
+        values = f"overall {fixed(whole.first)} and {fixed(whole.other)}"
+        return f"{_by_clips(first, against)}; {values}, on too few clips to tell by how much."
+    elif whole.sign == 0:
+        head = f"{first} and {other} cannot be told apart overall: {_size(whole, signed=True)}"
+    else:
+        way = "ahead of" if whole.sign > 0 else "behind"
+        head = f"{first} is {way} {other} by {_size(whole)}"
+    parts = [head]
+    families = {name: found["overall"] for name, found in against.families.items()}
+    if whole.sign:
+        most = [name for name, found in families.items() if found.sign == whole.sign]
+        if len(families) > 1 and most:
+            parts.append(f"most in {max(most, key=lambda name: abs(families[name].ahead or 0.0))}")
+        parts += _others(families, -whole.sign)
+        parts += _others(_named(against.axes), -whole.sign)
+    else:
+        for direction in (1, -1):
+            parts += _others({**_named(against.axes), **families}, direction)
+    axes = {name: found for name, found in _named(against.axes).items() if found.ahead is not None}
+    unclear = [name for name, found in axes.items() if found.interval is not None and found.sign == 0]
+    few = [name for name, found in axes.items() if found.interval is None]
+    if few:
+        parts.append(f"too few clips to tell in {joined(few)}")
+    if unclear and len(unclear) < len(against.axes):
+        parts.append(f"not distinguishable in {joined(unclear)}")
+    return "; ".join(parts) + "."
+
+
+def _by_clips(first: str, against: Against) -> str:
+    """ "objects is ahead of constant-velocity in 12 of 14 clips (sign test, p = 0.013)"."""
+    found, other = against.clips, against.other.name
+    total = found.ahead + found.behind + found.equal
+    more, way = max((found.ahead, "ahead of"), (found.behind, "behind"))
+    equal = f", equal in {found.equal}" if found.equal else ""
+    odds = f"(sign test, {'p < 0.001' if found.p < 0.001 else f'p = {found.p:.2g}'}{equal})"
+    if found.sign:
+        return f"{first} is {way} {other} in {more} of {total} clips {odds}"
+    counts = f"ahead in {found.ahead} and behind in {found.behind} of {total} clips"
+    return f"{first} and {other} cannot be told apart: {counts} {odds}"
+
+
+def _named(axes: Mapping[str, SkillDifference]) -> dict[str, SkillDifference]:
+    return {AXIS_NAMES.get(axis, axis): found for axis, found in axes.items()}
+
+
+def _others(found: Mapping[str, SkillDifference], sign: int) -> list[str]:
+    """ "behind in falling by 0.10 [0.02, 0.18]" for what differs in this direction."""
+    named = [f"{name} by {_size(one)}" for name, one in found.items() if one.sign == sign]
+    return [f"{'ahead' if sign > 0 else 'behind'} in {joined(named)}"] if named else []
+
+
+def _size(found: SkillDifference, *, signed: bool = False) -> str:
+    """ "0.25 [0.16, 0.31]", turned so that it is positive unless `signed`."""
+    ahead, (low, high) = found.ahead or 0.0, found.interval or (0.0, 0.0)
+    if ahead < 0 and not signed:
+        ahead, low, high = -ahead, -high, -low
+    return f"{fixed(ahead)} [{fixed(low)}, {fixed(high)}]"
+
+
+# What is said of the timing of a run's frames, and what mends it.
+
+SAME_RATE = 0.05  # of real time
+
+
+def told_timing(found: TimingResult, fps: float) -> TimingResult:
+    """The finding with its sentence and remedy. fps: of the scored frames."""
+    faults = joined([phrase(fault) for fault in found.faults])
+    missing = all(fault.kind == "repeats" and fault.frame is None for fault in found.faults)
+    undone = "with these taken as missing" if missing else "with that undone"
+    size = f"{undone}, the laws explain {100 * found.undone:.0f} % of its motion instead of {100 * found.quality:.0f} %"
+    apart = _mended_apart(found.faults)
+    remedy = " ".join(dict.fromkeys(remedy_of(fault, fps) for fault in apart))
+    if len(apart) < len(found.faults):
+        remedy = f"{remedy} Leave the repeats out: what is left runs in real time at the same `fps`.".strip()
+    return found.model_copy(update={"sentence": f"Timing: {faults}; {size}. {remedy}".strip(), "remedy": remedy})
+
+
+def _mended_apart(faults: Sequence[TimingFault]) -> list[TimingFault]:
+    """Faults that are mended each by itself: not repeats with the rate that follows from them."""
+    repeats = [fault for fault in faults if fault.kind == "repeats" and fault.frame is None]
+    rates = [fault for fault in faults if fault.kind == "rate"]
+    if repeats and rates and abs(rates[0].value - (1 - repeats[0].value)) < SAME_RATE:
+        return [fault for fault in faults if fault not in (repeats[0], rates[0])]
+    return list(faults)
+
+
+def phrase(fault: TimingFault) -> str:
+    """What is wrong with the timing: "predictions begin one frame late"."""
+    if fault.frame is not None and fault.kind == "repeats":
+        return f"frame {fault.frame} of every clip repeats the one before"
+    if fault.frame is not None:
+        return f"frames are left out before frame {fault.frame} of every clip"
+    if fault.kind == "repeats" and fault.period is None:
+        return f"{100 * fault.value:.0f} % of the frames repeat the one before"
+    if fault.kind == "repeats":
+        return f"{_every(fault)} repeats the one before"
+    if fault.kind == "left-out":
+        return f"frames are left out, {100 * fault.value:.0f} for each 100 that are shown"
+    if fault.kind == "rate":
+        return f"everything runs at {fault.value:.3g} x real time {bracket(fault.interval, 3)}".rstrip()
+    if fault.kind == "blend":
+        return f"each frame is a blend of neighbouring ones, {abs(fault.value):.2g} frames behind its time"
+    size = abs(fault.value)
+    frames = "one frame" if size == 1 else f"{size:.2g} frames"
+    return f"predictions begin {frames} {'early' if fault.value > 0 else 'late'}"
+
+
+def _every(fault: TimingFault) -> str:
+    ordinals = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth", 8: "eighth", 10: "tenth"}
+    return f"every {ordinals[fault.period]} frame" if fault.period in ordinals else f"one frame in {fault.period}"
+
+
+def remedy_of(fault: TimingFault, fps: float) -> str:
+    """The setting that mends a fault of an adapter."""
+    if fault.kind == "shift" and fault.value == -1:
+        return (
+            "If the answer begins with the last context frame, leave it out: the first frame is due one interval after "
+            "the hand-over (videos: --model-arg includes_context=true)."
+        )
+    if fault.kind == "shift" and fault.value == 1:
+        return (
+            "If the adapter takes the first new frame for the last context frame, keep it: it is due one interval "
+            "after the hand-over (videos: --model-arg includes_context=false)."
+        )
+    if fault.kind == "rate":
+        native = f"{fps / fault.value:.3g}"
+        return f"If the model draws {native} frames/s, say so: `fps` of its card (videos: --model-arg fps={native})."
+    if fault.frame is not None:
+        return "If chunks of frames are joined there, each must begin with the frame behind the last one."
+    if fault.kind == "repeats":
+        return "If a conversion of frame rates repeats frames, leave them out and state the lower rate as `fps`."
+    if fault.kind == "left-out":
+        return "If a conversion of frame rates leaves frames out, answer with all of them."
+    if fault.kind == "blend":
+        return "If frames are interpolated to a higher rate, answer with those of the model and its rate as `fps`."
+    return "The first frame is due one interval after the hand-over."
+
+
+def note(
+    rows: Sequence[Row],
+    spec: RenderSpec,
+    fixed: bool,
+    fresh: bool = False,
+    ended: PartialRun | None = None,
+    older: int | None = None,
+) -> str:
+    """Why the figures are limited: an older suite, a part of it, one this small, fresh seeds, another look, words for
+    motion; "" where nothing limits them. fixed: whether it is fixed which tasks count."""
+    found = (
+        "" if older is None else f"read as in suite version {older}, weighed as in a newer one: beside no other run",
+        "" if ended is None else partial_words(ended),
+        _few(rows, by_split=ended is None),
+        "fresh seeds, which are those of no suite: for no ranking" if fresh else "",
+        "told in words how things move: not beside runs that see only the image"
+        if any(row.change == TOLD for row in rows)
+        else "",
+        ""
+        if spec.look == PLAIN
+        else f"the look {spec.look}: not beside runs of another look"
+        + ("" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"),
+    )
+    return "; ".join(each for each in found if each)
+
+
+def _few(rows: Sequence[Row], by_split: bool) -> str:
+    """Why the figures of few clips are limited; "" where every stratum gives intervals."""
+    strata = Counter((row.task, row.split if by_split else "") for row in rows)
+    if min(strata.values()) >= FEWEST:
+        return ""
+    tasks = sorted(Counter(row.task for row in rows).values())
+    count = f"{tasks[0]}" if tasks[0] == tasks[-1] else f"{tasks[0]} to {tasks[-1]}"
+    return f"a look, not a score: {count} clip{'' if count == '1' else 's'} a task"
+
+
+def sentences(result: ResultDocument) -> list[str]:
+    """At most six: how long it stays physical, the findings, what a push does, what was not shown."""
+    told = [finding.sentence for finding in result.findings]
+    if not result.findings or result.findings[0].kind == "failed":
+        return told
+    if result.findings[0].kind == "frozen":
+        return [*told, *filter(None, (_untold(result),))]
+    found = (_lawful(result), *told, _changed(result), _untold(result))
+    return [sentence for sentence in found if sentence]
+
+
+def _lawful(result: ResultDocument) -> str | None:
+    lawful = result.lawful
+    if lawful is None or lawful.seconds is None:
+        return None
+    interval = f" [{lawful.interval[0]:.1f}, {lawful.interval[1]:.1f}]" if lawful.interval else ""
+    freeze, truth = lawful.references["freeze"], lawful.references["truth"]
+    beside = f" (freeze {freeze:.1f}, truth {truth:.1f})" if freeze is not None and truth is not None else ""
+    return f"Physical for {lawful.seconds:.1f} s{interval} of {_trimmed(lawful.horizon)} s{beside}."
+
+
+def _changed(result: ResultDocument) -> str | None:
+    """The predicted effect of a push; None where no pair was read, and where it is that of ground truth."""
+    every, others = _effect(result, "push-effect"), _effect(result, "push-effect-on-others")
+    if every is None and others is None:
+        return None
+    figure, beside = every or others or ("", "")
+    where = "" if every else " in objects that it does not push itself"
+    also = f"; in objects that it does not push itself {others[0]}" if every and others else ""
+    return f"A push does {figure} of what it should{where} ({beside}){also}."
+
+
+def _untold(result: ResultDocument) -> str | None:
+    """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
+    pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(TOLD_SUFFIX) in PUSHED_SUITES
+    if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
+        return None
+    return "The model takes no actions: it was not told of the pushes, nor asked what one changes."
+
+
+def _effect(result: ResultDocument, role: ReadingRole) -> tuple[str, str] | None:
+    """The mean over tasks, weighted by their pairs, "0.45 [0.41, 0.49]", and beside it that of ground truth, "truth 1".
+
+    None where it does not depart from ground truth, and where more than half of the pairs of all tasks failed. The
+    interval is made of those of the tasks, which are independent (method of variance estimates recovery: Zou and Donner
+    2008, doi:10.1002/sim.3095).
+    """
+    reading = result.readings.get(reading_of(role))
+    tasks = list(reading.tasks.values()) if reading else []
+    values = [value for value in tasks if value.value is not None and value.references["truth"] is not None]
+    pairs, applicable = sum(value.clips for value in values), sum(value.applicable for value in tasks)
+    if not pairs or 2 * pairs < applicable:
+        return None
+    shares = [value.clips / pairs for value in values]
+    mean = sum(share * (value.value or 0.0) for share, value in zip(shares, values, strict=True))
+    truth = sum(share * (value.references["truth"] or 0.0) for share, value in zip(shares, values, strict=True))
+    ends = [
+        [share * ((value.interval or (math.nan,) * 2)[end] - (value.value or 0.0)) for end in (0, 1)]
+        for share, value in zip(shares, values, strict=True)
+    ]
+    low, high = mean - math.hypot(*(end[0] for end in ends)), mean + math.hypot(*(end[1] for end in ends))
+    known = math.isfinite(low + high)
+    least = (scorer_of(role).breaks_at or 0.0) if known else LOOK_APART
+    if abs(mean - truth) < least or (known and low <= truth <= high):
+        return None
+    interval = f" {formats.bracket((low, high))}" if known else ""
+    counted = f"; read in {pairs} of {applicable} pairs" if pairs < applicable else ""
+    return f"{formats.fixed(mean)}{interval}", f"truth {truth:.2g}{counted}"
+
+
+def _trimmed(value: float) -> str:
+    """At most one decimal place: "4", "4.9"."""
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,102 @@
+"""Which tasks are informative and which are guards, fixed for a suite's version and a render class.
+
+This is decided once, from the references on all clips of `core`, so that it does not depend on the few clips of a run.
+`python -m physbench.result.task_roles RUN` writes what a whole run of core found into the golden file of this package.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from physbench.clips.suite import FRESH, GOLDEN_SUITES, PUBLISHED_VERSION, find_suite
+from physbench.result.read import context_of, read_run, rows_of, spec_of
+from physbench.result.skill import Kind, clip_qualities, kinds
+from physbench.score.protocol import AXES
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
+from physbench.world.scene import PLAIN, RenderSpec
+
+ROLES_COMMAND = "python -m physbench.result.task_roles RUN"
+KINDS_FILE = "kinds.json"
+CLASSES = (64, 128, 256)  # px of the shorter side
+
+Kinds = Mapping[str, Mapping[str, Kind]]  # by task and axis
+
+
+def picture_class(spec: RenderSpec) -> str:
+    """The class of a size: "64", "128" or "256", the nearest."""
+    size = min(spec.height, spec.width)
+    return str(min(CLASSES, key=lambda known: max(known / size, size / known)))
+
+
+def render_class(spec: RenderSpec, context: int) -> str:
+    """The class of a size, a number of context frames and a look: "64", "64 image" for one frame, "256 natural".
+
+    One image shows less than several frames, so that truth and freeze are measured on other questions.
+    """
+    return picture_class(spec) + (" image" if context == 1 else "") + (f" {spec.look}" if spec.look != PLAIN else "")
+
+
+def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
+    """The kinds for the suite and class of a run; None where they are not fixed and its own clips decide.
+
+    They are not fixed for a suite with other tasks or of another version, nor for a class that was not measured.
+    """
+    suite = manifest["suite"]
+    if suite["name"].removeprefix(FRESH) not in GOLDEN_SUITES:
+        return None
+    return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context_of(manifest))
+
+
+def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
+    """The kinds that are fixed for a version of the suites and the class of a size and a number of context frames."""
+    published = min(version, PUBLISHED_VERSION)  # one in development keeps the kinds of the version before it
+    found: Kinds | None = _golden().get(str(published), {}).get(render_class(spec, context))
+    return found
+
+
+def _class_of(manifest: Mapping[str, Any]) -> str:
+    return render_class(spec_of(dict(manifest)), context_of(manifest))
+
+
+@cache
+def _golden() -> dict[str, Any]:
+    text = files("physbench.clips").joinpath("golden", KINDS_FILE).read_text(encoding="utf-8")
+    return dict(json.loads(text)["versions"])
+
+
+def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
+    """Version of the suite, render class and kinds of a run of core. Raises UsageError where it is not whole."""
+    manifest, tables = read_run(run)
+    core, suite = find_suite("core"), manifest["suite"]
+    alike = (suite["name"], suite["version"], suite["hash"]) == (core.name, core.version, core.hash)
+    if not alike or rows_of(manifest) != core.rows or suite.get("local"):
+        raise UsageError(f"{run.path}: is not a run of all of {core.label} with its golden states.")
+    qualities = clip_qualities({"truth": tables["truth"]}, tables["truth"], tables["freeze"], AXES)
+    found: Kinds = {
+        task: {str(axis): kind for axis, kind in zip(AXES, row, strict=True)} for task, row in kinds(qualities).items()
+    }
+    return str(core.version), _class_of(manifest), found
+
+
+def write_kinds(runs: list[RunFolder], path: Path) -> None:
+    """Put the kinds of runs of core into the golden file, beside those of other versions and classes."""
+    document: dict[str, Any] = (
+        json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"made_by": ROLES_COMMAND, "versions": {}}
+    )
+    for run in runs:
+        version, name, found = measured_kinds(run)
+        document["versions"].setdefault(version, {})[name] = found
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_kinds(
+        [RunFolder(Path(name)) for name in sys.argv[1:]], Path(__file__).parents[1] / "clips" / "golden" / KINDS_FILE
+    )

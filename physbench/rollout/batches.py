@@ -1,0 +1,404 @@
+"""Batches of clips: their plan, their size, the jobs of the model's process, and what comes back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import ACTION_WIDTH, Clip, Row
+from physbench.clips.scene_changes import CHANGES
+from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.rollout.device_names import device_kind
+from physbench.rollout.messages import (
+    DeviceFailure,
+    JobDone,
+    PartFinished,
+    PartStarted,
+    PositionResult,
+    Report,
+    RolloutEvent,
+    RolloutJob,
+)
+from physbench.rollout.process import SharedMemory
+from physbench.rollout.shared_memory import answer_bytes, answer_view, fill_frames, fill_planes
+from physbench.rollout.states import state_inputs
+from physbench.rollout.store import Rollout
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.processes import thread_map
+
+if TYPE_CHECKING:
+    from physbench.rollout.engine import RolloutEngine
+
+# Plans which clips share a batch, before the first is rolled out: a model's answer may depend on its batch.
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """One sample of one clip."""
+
+    row: Row
+    sample: int = 0
+
+    @property
+    def id(self) -> str:
+        """Name in plans: "falling.projectile-v1.test.3" for sample 0, else with "#1", "#2" ... after it."""
+        return self.row.id if self.sample == 0 else f"{self.row.id}#{self.sample}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Items of one horizon that are given to the model together."""
+
+    items: tuple[BatchItem, ...]
+    horizon: int  # frames
+
+    @property
+    def rows(self) -> list[Row]:
+        """The clips of the items, each once."""
+        return list(dict.fromkeys(item.row for item in self.items))
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the items, for the manifest."""
+        return [item.id for item in self.items]
+
+
+def plan_batches(
+    rows: Iterable[Row], batch_size: int, *, horizon: Callable[[Row], int], samples: int = 1
+) -> tuple[Batch, ...]:
+    """Divide rows into batches, in their order.
+
+    Args:
+        rows: Clips to roll out.
+        batch_size: Items in a batch, at most.
+        horizon: Number of frames to predict for a row. Clips of different horizons never share a batch.
+        samples: Rollouts of each clip; they follow one another.
+    """
+    if batch_size < 1 or samples < 1:
+        raise UsageError(f"Expected a batch size and a number of samples of at least 1, got {batch_size}, {samples}.")
+    groups: dict[int, list[BatchItem]] = {}
+    for row in rows:
+        groups.setdefault(horizon(row), []).extend(BatchItem(row, sample) for sample in range(samples))
+    return tuple(
+        Batch(tuple(items[start : start + batch_size]), frames)
+        for frames, items in groups.items()
+        for start in range(0, len(items), batch_size)
+    )
+
+
+def item_seed(row: Row, sample: int, seed: int, salt: str = "") -> int:
+    """Seed (63 bits) of the generator of one sample of one clip, independent of its batch.
+
+    A clip and its changed versions share the seed, so that a stochastic model's answers differ by the change alone.
+    Without a salt, a model could find out from its generators which clip it is shown.
+    """
+    text = f"{row.unchanged.id}\n{sample}\n{seed}" + (f"\n{salt}" if salt else "")
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+# A batch on its way through the model's process, and its result.
+
+MESSAGES_PER_CLIP = 8  # of a batch: a part of its own that is halved, tried again and finished needs fewer
+SPARE_MESSAGES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """The rollouts of one batch of the plan, in its order."""
+
+    index: int
+    batch: Batch
+    rollouts: tuple[Rollout, ...]
+    seconds: float  # the model's own time
+    events: tuple[RolloutEvent, ...]
+    together: tuple[int, ...] = ()  # by rollout: how many clips were computed at once; 0 where it failed
+
+    def __iter__(self) -> Iterator[Rollout]:
+        return iter(self.rollouts)
+
+
+@dataclass
+class BatchInFlight:
+    """A batch that was sent to the model's process, or will be sent again."""
+
+    index: int
+    batch: Batch
+    job: RolloutJob
+    results: dict[int, PositionResult] = field(default_factory=dict)
+    events: list[RolloutEvent] = field(default_factory=list)
+    started: PartStarted | None = None
+    was_lost: bool = False  # the process ended before it began this batch
+    received: int = 0  # messages about this batch
+    killed: set[tuple[int, ...]] = field(default_factory=set)  # parts in which the process was killed
+    together: dict[int, int] = field(default_factory=dict)  # how many clips each position was computed with
+
+    def fail(self, positions: Sequence[int], reason: str) -> None:
+        for position in positions:
+            self.results[position] = PositionResult(position, 0, 0, 0.0, reason)
+
+    def finish_part(self, message: PartFinished) -> None:
+        """Take the results of a part."""
+        for result in message.results:
+            self.results[result.position] = result
+            self.together[result.position] = len(message.results)
+
+    def missing(self) -> list[int]:
+        return [position for position in range(self.job.batch_size) if position not in self.results]
+
+    def contradiction(self, message: Report) -> str:
+        """How a message contradicts what was asked for and was reported so far; "" where it does not."""
+        self.received += 1
+        size, kind = self.job.batch_size, type(message).__name__
+        if self.received > MESSAGES_PER_CLIP * size + SPARE_MESSAGES:
+            return "more messages than its batch has parts"
+        wrong = f"a {kind} that does not fit its batch"
+        started = () if self.started is None else self.started.positions
+        match message:
+            case PartStarted(index, positions):
+                fits = bool(positions) and set(positions) <= set(self.missing()) and _distinct(positions)
+            case PartFinished(index, results):
+                fits = tuple(one.position for one in results) == started
+                if fits and (odd := next((one for one in results if not self._counts(one)), None)):
+                    return f"{odd.frames} frames of {self.job.stored} for a clip"
+            case RolloutEvent(batch=index, positions=positions):
+                fits = message.kind in ("halved", "retried") and positions == started and not message.clips
+                fits = fits and (message.part_size or 1) <= size
+            case DeviceFailure(index):
+                fits = bool(started)
+            case JobDone(index):
+                fits = not self.missing()
+            case _:
+                return f"a {kind} instead of frames"
+        return "" if fits and index == self.index else wrong
+
+    def _counts(self, one: PositionResult) -> bool:
+        """Whether a result has as many frames as were asked for: fewer only of a video, none of a clip that failed."""
+        if one.failure is not None:
+            return one.frames == 0
+        return one.frames <= self.job.stored if self.job.items else one.frames == self.job.stored
+
+    def result(self, memory: SharedMemory, card: ModelCard, keep: bool = False) -> BatchResult:
+        """Move the answers from the shared memory to rollouts, clip by clip; frames have their channels last.
+
+        keep: the shared memory is not given back: to take it again costs as long as the copy itself.
+        """
+        job, size = self.job, card.image_size
+        answers = answer_view(memory.view, job.offset, card, job.batch_size, job.stored)
+        share = answer_bytes(card, 1, job.stored)
+
+        def rollout_of(position: int) -> Rollout:
+            item, outcome = self.batch.items[position], self.results[position]
+            states = surprise = None
+            if isinstance(card, SurpriseCard):
+                frames = np.empty((0, *size, 3), dtype=np.uint8)
+                surprise = answers[position, : outcome.frames, 0].copy()
+            elif isinstance(card, StateCard):
+                frames = np.empty((0, *size, 3), dtype=np.uint8)
+                states = answers[position, : outcome.frames, : job.rows[position]].copy()
+            else:
+                frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
+                fill_frames(frames, answers[position])
+            if not keep:
+                memory.release(job.offset + position * share, share)
+            shown = item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds
+            return Rollout(*shown, states, surprise)
+
+        rollouts = tuple(thread_map(rollout_of, range(len(self.batch.items))))
+        seconds = sum(rollout.seconds for rollout in rollouts)
+        together = tuple(self.together.get(position, 0) for position in range(self.job.batch_size))
+        return BatchResult(self.index, self.batch, rollouts, seconds, tuple(self.events), together)
+
+
+def _distinct(positions: Sequence[int]) -> bool:
+    return len(set(positions)) == len(positions)
+
+
+# Turns a batch of clips into the job that is sent to the model's process.
+
+
+def stored_frames(card: ModelCard, horizon: int, chain: bool) -> int:
+    """Number of frames that are kept: less than the horizon only if the model is shorter and not chained."""
+    return horizon if chain or card.max_horizon is None else min(horizon, card.max_horizon)
+
+
+def model_context(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
+    """The context (C, H, W, 3) of a clip; its first frame is repeated where C reaches further back than the history."""
+    frames = clip.context(card.scored_context)
+    missing = card.context_frames - len(frames)
+    return np.concatenate([np.repeat(frames[:1], missing, axis=0), frames]) if missing else frames
+
+
+def _shown(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
+    """What a model is shown of a clip: its context, or all of it where the answer is surprise at it."""
+    return clip.frames if isinstance(card, SurpriseCard) else model_context(clip, card)
+
+
+def _planar(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """B of (C, H, W, 3) -> (B, C, 3, H, W)."""
+    count, height, width, channels = clips[0].shape
+    planar = np.empty((len(clips), count, channels, height, width), dtype=np.uint8)
+    for _ in thread_map(lambda each: fill_planes(*each), [*zip(planar, clips, strict=True)]):
+        pass
+    return planar
+
+
+def needed_of(clip: Clip, card: ModelCard, privileged: bool) -> Clip:
+    """A clip for a job. Where the model is not handed clips or films, it is without its future frames."""
+    past = clip.handover + 1
+    without_future = "frames" in vars(clip) and len(clip.frames) == past  # of a lazy clip they need not be unpacked
+    if privileged or isinstance(card, SurpriseCard) or without_future:
+        return clip
+    return replace(clip, frames=clip.context(past).copy())
+
+
+def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
+    """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none.
+
+    A clip whose pushes were removed has actions that are all zero, so that what a model is given of a pair does not
+    depend on whether both clips share a batch.
+    """
+    tables = [clip.actions(card.scored_context) for clip in clips] if card.uses_actions else []
+    pushes_removed = any(clip.row.change and CHANGES[clip.row.change].by_actions for clip in clips)
+    if all(table is None for table in tables) and not (card.uses_actions and pushes_removed):
+        return None
+    batch = np.zeros((len(clips), card.context_frames + clips[0].horizon, ACTION_WIDTH), dtype=np.float32)
+    for row, table in zip(batch, tables, strict=True):
+        if table is not None:
+            row[len(row) - len(table) :] = table
+    return batch
+
+
+def make_job(
+    index: int,
+    batch: Batch,
+    clips: Sequence[Clip],
+    card: ModelCard,
+    *,
+    privileged: bool,
+    recorded: bool = False,
+    chain: bool,
+    seed: int,
+    salt: str = "",
+    part_size: int | None,
+    memory: int,
+    offset: int,
+) -> RolloutJob:
+    """Make the job of a whole batch. Raises PhysbenchError where a clip has another horizon or size than planned."""
+    for clip in clips:
+        if clip.horizon != batch.horizon or clip.spec != card.spec:
+            raise PhysbenchError(
+                f"Clip {clip.id}: expected {batch.horizon} frames to predict at {card.spec}, got {clip.horizon} at "
+                f"{clip.spec}. The clip cache may be stale: remove it and try again."
+            )
+    size = len(batch.items)
+    states = state_inputs(clips, card) if isinstance(card, StateCard) else None
+    frames = states is None and not privileged
+    return RolloutJob(
+        index=index,
+        positions=tuple(range(size)),
+        part_size=min(part_size or size, size),
+        batch_size=size,
+        horizon=batch.horizon,
+        stored=stored_frames(card, batch.horizon, chain),
+        chain=chain,
+        seeds=tuple(item_seed(item.row, item.sample, seed, salt) for item in batch.items),
+        prompts=tuple(clip.prompt if card.uses_prompt else "" for clip in clips),
+        context=_planar([_shown(clip, card) for clip in clips]) if frames else None,
+        actions=model_actions(clips, card) if frames else None,
+        clips=tuple(clips) if privileged else None,
+        memory=memory,
+        offset=offset,
+        items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
+        states=states,
+        rows=tuple(len(clip.tracked) for clip in clips) if states else (),
+    )
+
+
+def remaining_job(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
+    """The same job for some of its positions."""
+    rows = [job.positions.index(position) for position in positions]
+    return RolloutJob(
+        **{
+            **vars(job),
+            "positions": tuple(positions),
+            "part_size": part_size,
+            "seeds": tuple(job.seeds[row] for row in rows),
+            "prompts": tuple(job.prompts[row] for row in rows),
+            "context": None if job.context is None else job.context[rows],
+            "actions": None if job.actions is None else job.actions[rows],
+            "clips": None if job.clips is None else tuple(job.clips[row] for row in rows),
+            "items": tuple(job.items[row] for row in rows) if job.items else (),
+            "states": None if job.states is None else job.states.select(rows),
+        }
+    )
+
+
+MAX_BATCH = {"cpu": 16}
+MAX_BATCH_ON_ACCELERATOR = 64
+MEMORY_SHARE = {"cpu": 0.25}  # of the free memory; scoring needs some too
+MEMORY_SHARE_ON_ACCELERATOR = 0.8
+TIME_SHARE = 0.25  # of the time-out, for one batch
+# Bytes of the uint8 frames of a batch. Several times as much is at work at once, and on a processor small batches cost
+# next to nothing: there a run is to fit a laptop.
+MAX_FRAME_BYTES = {"cpu": 64 * 2**20}
+MAX_FRAME_BYTES_ON_ACCELERATOR = 256 * 2**20
+SECOND_PROBE_CLIPS = 4
+SLOW_CLIP_SECONDS = 5.0  # a slower clip gets no second probe
+
+
+def find_batch_size(
+    engine: RolloutEngine,
+    rows: Sequence[Row],
+    load: Callable[[Row], Clip],
+    horizon: Callable[[Row], int],
+    samples: int = 1,
+) -> int:
+    """The largest power of two that fits memory and TIME_SHARE of the time-out, and gives at least four batches."""
+    if engine.info.recorded:
+        return 1  # recorded answers are not computed
+    kind = device_kind(engine.info.device)
+    most = MAX_BATCH.get(kind, MAX_BATCH_ON_ACCELERATOR)
+    row = max(rows, key=horizon)
+    frames = horizon(row)
+    size = answer_bytes(engine.card, 1, frames)
+    most_bytes = MAX_FRAME_BYTES.get(kind, MAX_FRAME_BYTES_ON_ACCELERATOR)
+    most = min(most, -(-len(rows) * samples // 4), max(1, most_bytes // size))
+    floor = size * 4 * 2  # the answer in float32, twice
+
+    events, part_size = len(engine.events), engine.part_size
+    try:
+        single = _probe(engine, row, frames, load, 1)
+        memory = _peak_memory(engine, kind)
+        if single.rollouts[0].failure and single.events:  # the process timed out or died
+            return 1
+        seconds = single.seconds
+        per_clip = floor
+        if seconds < SLOW_CLIP_SECONDS and most > 1:
+            several = _probe(engine, row, frames, load, min(SECOND_PROBE_CLIPS, most))
+            if several.events:
+                sizes = [event.part_size or 1 for event in several.events]
+                return min(sizes)
+            count = len(several.rollouts)
+            seconds = several.seconds / count
+            per_clip = max(floor, (_peak_memory(engine, kind) - memory) // max(1, count - 1))
+    finally:
+        del engine.events[events:]
+        engine.part_size = part_size
+    share = MEMORY_SHARE.get(kind, MEMORY_SHARE_ON_ACCELERATOR)
+    fits = min(most, int(engine.free * share / per_clip), int(engine.timeout * TIME_SHARE / max(seconds, 1e-6)))
+    return 1 << (max(1, fits).bit_length() - 1)
+
+
+def _peak_memory(engine: RolloutEngine, kind: str) -> int:
+    return engine.peak_accelerator if kind == "cuda" else engine.peak_rss
+
+
+def _probe(engine: RolloutEngine, row: Row, frames: int, load: Callable[[Row], Clip], count: int) -> BatchResult:
+    plan = [Batch(tuple(BatchItem(row, sample) for sample in range(count)), frames)]
+    return next(iter(list(engine.run(plan, load))))

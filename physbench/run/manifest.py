@@ -1,0 +1,353 @@
+"""manifest.json: everything that a run was decided by, written before its first batch, its clips included.
+
+The manifest keeps what was drawn, so that a run on fresh seeds goes on and can be repeated with another model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from physbench import __version__
+from physbench.clips.clip import Row
+from physbench.clips.packed import PackedClips
+from physbench.clips.suite import FRESH, TOLD_SUFFIX, Suite, find_suite, fresh_suite, spread, told_suite, untold_rows
+from physbench.models.http.connection import TOKEN_ARGUMENT
+from physbench.models.load_model import what_is_handed
+from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.result import findings
+from physbench.result.formats import counted, manifest_suite
+from physbench.result.read import MANIFEST_VERSION, read_manifest, rows_of
+from physbench.rollout.device_names import device_kind
+from physbench.run.options import Options
+from physbench.support import user_files
+from physbench.support.errors import UsageError
+from physbench.support.run_folder import RunFolder
+from physbench.world.scene import PLAIN
+
+# manifest.json: everything that a run was decided by, written before its first batch.
+
+Document = dict[str, Any]
+
+MOST_READ = 1 << 30  # bytes of a folder given by --model-arg that are hashed
+MOST_FILES = 10_000
+
+
+def card_document(card: ModelCard) -> Document:
+    document = {**dataclasses.asdict(card), "image_size": list(card.image_size)}
+    if card.look == PLAIN:
+        del document["look"]
+    return document
+
+
+def card_from(document: Document) -> ModelCard:
+    if document.get("answers") == "surprise":
+        known = {name: value for name, value in document.items() if name != "answers"}
+        return SurpriseCard(**{**known, "image_size": tuple(document["image_size"])})
+    if document.get("answers") == "states":
+        return StateCard(**{name: value for name, value in document.items() if name not in ("answers", "image_size")})
+    return ModelCard(**{**document, "image_size": tuple(document["image_size"])})
+
+
+def file_hashes(model_args: Mapping[str, str]) -> Document:
+    """Hash of each file and folder that is handed to a factory: a model's weights are part of the model."""
+    hashes = {}
+    for key, value in model_args.items():
+        if key == TOKEN_ARGUMENT:
+            continue  # a secret, and no part of the model
+        with contextlib.suppress(OSError, RuntimeError):  # a text may be longer than a name can be, a home unknown
+            path = Path(value).expanduser()
+            if path.is_file():
+                with path.open("rb") as file:
+                    hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            elif value and path.is_dir() and any(path.iterdir()):
+                hashes[key] = _folder_hash(path)
+    return hashes
+
+
+def _folder_hash(folder: Path) -> str:
+    """Hash of the names in a folder and of what they hold; of large files, and of very many, size and time instead."""
+    digest, read, number = hashlib.sha256(), 0, 0
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(root) / name
+            stat = path.stat()
+            digest.update(f"{path.relative_to(folder).as_posix()}|{stat.st_size}|".encode())
+            if read + stat.st_size <= MOST_READ:
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                read += stat.st_size
+            else:
+                digest.update(f"{stat.st_mtime_ns}|".encode())
+            number += 1
+            if number == MOST_FILES:
+                return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
+
+
+def row_document(row: Row) -> Document:
+    """What names a clip; its change where there is one."""
+    return {name: value for name, value in dataclasses.asdict(row).items() if value != ""}
+
+
+def suite_document(suite: Suite) -> Document:
+    """What names a suite and its clips."""
+    return {
+        "name": suite.name,
+        "version": suite.version,
+        **({"in_development": True} if suite.in_development else {}),
+        "hash": suite.hash,
+        "local": suite.local,
+        "partial": suite.partial,
+        "rows": [row_document(row) for row in suite.rows],
+    }
+
+
+def asked_document(
+    options: Options,
+    suite: Suite,
+    sha256: str | None,
+    versions: Document,
+    foreign_code: str | None = None,
+    own_laws: Document | None = None,
+    salt: str = "",
+    clips: PackedClips | None = None,
+) -> Document:
+    """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
+    if clips:  # they were made with that one, which this machine may lack
+        versions = {**versions, "pybullet": clips.pybullet}
+    return {
+        "schema_version": MANIFEST_VERSION,
+        "physbench_version": __version__,
+        # Where seeds were drawn for this run, also a secret that its generators depend on.
+        "suite": suite_document(suite) | ({"fresh": {"salt": salt}} if salt else {}),
+        "model": {
+            "target": options.model,
+            "sha256": sha256,
+            "args": dict(options.model_arg),
+            "files": file_hashes(options.model_arg),
+        },
+        "files": {
+            "tasks": user_files.manifest_documents(options.tasks),
+            "scorers": user_files.manifest_documents(options.scorers),
+        },
+        "options": options.document(),
+        **({"clips": clips.document()} if clips else {}),
+        "seed": options.seed,
+        "versions": versions,
+        "foreign_code": foreign_code,  # of scorers that do not come with physbench: their readings, and no skill
+        findings.OWN_LAWS: own_laws or {},  # what a sentence may name as broken of these
+    }
+
+
+# What decides rollouts and scores, with the names that a user knows. Speed, workers and time-outs do not.
+_DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("MODEL", ("model", "target")),
+    ("The content of MODEL (sha256)", ("model", "sha256")),
+    ("--model-arg", ("model", "args")),
+    ("The content of the files given by --model-arg", ("model", "files")),
+    ("--fresh-seeds", ("options", "fresh_seeds")),
+    ("--prompt-motion", ("options", "prompt_motion")),
+    ("--suite", ("suite", "name")),
+    ("The version of the suite", ("suite", "version")),
+    ("The content of the files of --tasks", ("files", "tasks")),
+    ("The content of the files of --scorers", ("files", "scorers")),
+    ("The source code of scorers that are not physbench's", ("foreign_code",)),
+    ("The choice of clips (--tasks, --limit)", ("suite", "rows")),
+    ("The hash of the suite", ("suite", "hash")),
+    ("--scorers", ("options", "scorers")),
+    ("--look", ("options", "look")),
+    ("--samples", ("options", "samples")),
+    ("--seed", ("options", "seed")),
+    ("--dtype", ("options", "dtype")),
+    ("--autocast", ("options", "autocast")),
+    ("--compile", ("options", "compile")),
+    ("--device", ("options", "device")),
+    ("--batch-size", ("options", "batch_size")),
+    ("--chain", ("options", "chain")),
+    ("--shard", ("options", "shard")),
+    ("The archive of --clips (its index)", ("clips", "sha256")),
+)
+
+
+def _at(document: Document, keys: Sequence[str]) -> Any:
+    value: Any = document
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} clips"
+    return f"'{value}'" if isinstance(value, str) else f"{value}"
+
+
+def first_difference(stored: Document, asked: Document, words: str = "was {}, now it is {}") -> str | None:
+    """Name the first deciding setting in which the run in the folder differs from the one asked for.
+
+    words: what is said of the two values.
+    """
+    versions = {**stored.get("versions", {}), **asked.get("versions", {})}
+    deciding = (
+        *_DECIDING,
+        *(
+            ("The source code of physbench" if name == "code" else f"The version of {name}", ("versions", name))
+            for name in versions
+        ),
+    )
+    for label, keys in deciding:
+        before, now = _at(stored, keys), _at(asked, keys)
+        if before == now or (before is None and now is False):  # an option that the manifest's version did not have
+            continue
+        if keys[-1] == "device" and device_kind(str(before)) == device_kind(str(now)):
+            continue
+        if keys[0] == "files":
+            return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"
+        others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
+        was, is_now = ("not given" if x is None and label.startswith("--") else _short(x) for x in (before, now))
+        return f"{label} {words.format(was, others + is_now)}"
+    return None
+
+
+def _changed(before: Sequence[Document], now: Sequence[Document]) -> list[str]:
+    """Paths of files, and of what they import, that only one of two lists of `user_files.manifest_documents` holds."""
+    found = set()
+    for file in (*before, *now):
+        if file in before and file in now:
+            continue
+        others = [other.get("imports", {}) for other in (*before, *now) if other["path"] == file["path"]]
+        edited = {path for each in others for path in each if any(other.get(path) != each[path] for other in others)}
+        found |= edited or {file["path"]}
+    return sorted(found)
+
+
+def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> None:
+    """Resume goes on with the same run only: scores of two settings never mix in one folder."""
+    difference = first_difference(stored, asked)
+    if difference:
+        raise other_settings(folder, difference)
+
+
+def refuse_other_scoring(stored: Document, asked: Document, folder: Path) -> None:
+    """A run that was scored on another machine is scored to its end there: scores of two environments never mix."""
+    scored = stored.get("scored_with") or {}
+    name = next((name for name in scored if name != "pybullet" and scored[name] != asked["versions"].get(name)), None)
+    if name is not None:
+        raise other_settings(folder, f"It was scored with {name} {scored[name]}, here is {asked['versions'].get(name)}")
+
+
+class OtherSettingsError(UsageError):
+    """The run in a folder cannot go on with what was asked. Nothing of it was changed."""
+
+
+def other_settings(folder: Path, difference: str) -> OtherSettingsError:
+    """The error that a run in a folder cannot go on with what was asked."""
+    return OtherSettingsError(
+        f"{folder} holds a run of other settings. {difference}.\n"
+        "Ask for the same, start over with --fresh, or choose another --out."
+    )
+
+
+RUN_SALT_BYTES = 16
+
+
+def asked_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
+    """As `untold_suite`, with prompts that tell how things move where the options ask for it."""
+    suite, salt = untold_suite(options, resumed, live)
+    return (told_suite(suite) if options.prompt_motion else suite), salt
+
+
+def untold_suite(options: Options, resumed: Path | None, live: bool) -> tuple[Suite, str]:
+    """The clips of a run, and the salt of its generators' seeds: "" for a suite as it is.
+
+    Args:
+        options: Suite, tasks, limit and fresh seeds are read.
+        resumed: Folder of a run that goes on.
+        live: Whether the model is an object in this process.
+
+    Raises:
+        UsageError: There is no such suite or run, or fresh seeds make no sense for the model.
+    """
+    if options.fresh_seeds is None:
+        return find_suite(options.suite, options.limit, options.tasks), ""
+    if not live and what_is_handed(options.model) == "id":
+        raise UsageError(
+            "--fresh-seeds: videos answer the clips that were exported, and seeds drawn now are others. Leave it out."
+        )
+    whole = find_suite(options.suite, None, options.tasks)
+    if resumed is not None and RunFolder(resumed).manifest.is_file():
+        manifest = read_manifest(RunFolder(resumed))
+        if drawn_salt(manifest):  # otherwise the comparison of manifests says what differs
+            _refuse_other_choice(options, whole, manifest, resumed)
+            return _as_drawn(whole, manifest), drawn_salt(manifest)
+    if isinstance(options.fresh_seeds, str):
+        return _repeated(options, whole, RunFolder(Path(options.fresh_seeds)))
+    return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(RUN_SALT_BYTES)
+
+
+def left_out(suite: Suite, options: Options) -> str:
+    """Says that `--limit`, which counts clips in all, leaves out tasks; "" where every task has a clip."""
+    if options.limit is None:
+        return ""
+    asked = len(find_suite(options.suite, None, options.tasks).tasks)
+    without = asked - len(suite.tasks)
+    if without <= 0:
+        return ""
+    return (
+        f"--limit {options.limit} is {counted(options.limit, 'clip')} in all, not of each task: {without} of {asked} "
+        f"tasks have none. With --limit {asked} each has one."
+    )
+
+
+def _refuse_other_choice(options: Options, whole: Suite, manifest: dict[str, Any], folder: Path) -> None:
+    """A run on fresh seeds goes on with the clips that it drew: another --tasks or --limit would choose others."""
+    stored = manifest.get("options", {})
+    tasks, limit = stored.get("tasks"), stored.get("limit")
+    differs = ""
+    if options.tasks != tasks and find_suite(options.suite, None, tasks).tasks != whole.tasks:
+        differs = f"--tasks was {tasks or 'not given'}, now it is {options.tasks or 'not given'}"
+    elif options.limit != limit:
+        differs = f"--limit was {limit or 'not given'}, now it is {options.limit or 'not given'}"
+    if differs:
+        raise other_settings(folder, differs)
+
+
+def drawn_salt(manifest: dict[str, Any]) -> str:
+    """The salt of a run on fresh seeds; "" for any other run."""
+    return str((manifest["suite"].get("fresh") or {}).get("salt", ""))
+
+
+def _repeated(options: Options, whole: Suite, other: RunFolder) -> tuple[Suite, str]:
+    """The clips and the salt of another run on fresh seeds."""
+    manifest = read_manifest(other)
+    drawn = manifest["suite"]
+    if not drawn_salt(manifest):
+        raise UsageError(
+            f"--fresh-seeds: {other.path} is a run of {drawn['name']}, not one on fresh seeds. Say how many of each "
+            "task are to be drawn, such as --fresh-seeds 4."
+        )
+    suite = _as_drawn(whole, manifest)
+    name = drawn["name"].removesuffix(TOLD_SUFFIX)
+    if (suite.name, suite.version) != (name, drawn["version"]) or not set(suite.tasks) <= set(whole.tasks):
+        raise UsageError(
+            f"--fresh-seeds: {other.path} holds clips of {manifest_suite(manifest)}, and {whole.label} was asked for. "
+            "Give the --suite and --tasks of that run."
+        )
+    return _limited(suite, options.limit), drawn_salt(manifest)
+
+
+def _as_drawn(whole: Suite, manifest: dict[str, Any]) -> Suite:
+    return replace(whole, name=f"{FRESH}{whole.name}", rows=untold_rows(rows_of(manifest)), golden={})
+
+
+def _limited(suite: Suite, limit: int | None) -> Suite:
+    return suite if limit is None else replace(suite, rows=spread(suite.rows, limit), partial=True)

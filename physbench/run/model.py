@@ -1,0 +1,162 @@
+"""The model of a run: loaded with the run's settings into a process of its own, and compared with the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from physbench.clips.suite import TOLD_OPTION
+from physbench.models.protocol import Model, ModelCard, StateCard, SurpriseCard
+from physbench.result.formats import counted
+from physbench.rollout.device_group import DeviceGroup
+from physbench.rollout.device_names import device_kind, split_devices
+from physbench.rollout.engine import RolloutEngine
+from physbench.run.manifest import card_document, other_settings
+from physbench.run.options import Options
+from physbench.run.ray_cluster import RayPool
+from physbench.run.repair import drop_unanswered
+from physbench.run.state import Run
+from physbench.support.errors import UsageError
+from physbench.support.processes import WorkerPool
+from physbench.world.scene import PLAIN
+from physbench.world.styles.catalogue import look_hash
+
+
+@contextmanager
+def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine | None]:
+    """The model in its process, or in those of a pool on a cluster; None where no rollout is missing."""
+    if "rollout" not in run.stages or (run.planned and not run.missing() and not run.unanswered):
+        yield None
+        return
+    o = run.options
+    run.say(f"Loading {o.model} ...")
+    sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
+    if run.model is not None:
+        with live_engine(run.model, o, run.salt) as live:
+            agree(run, live)
+            yield live
+        return
+    part_size = min(sizes, default=None)
+    if isinstance(pool, RayPool):
+        from physbench.run.ray_engine import RayEngine
+
+        arguments = engine_arguments(o, run.salt, part_size=part_size, debug=run.debug)
+        started: RolloutEngine = RayEngine(pool, arguments, run.manifest["model"])
+    else:
+        started = engine_of(o, run.salt, part_size=part_size, debug=run.debug)
+    with started as engine:
+        agree(run, engine)
+        if run.unanswered:
+            drop_unanswered(run.folder, run.suite.rows, o.samples)
+            run.say(f"{counted(run.unanswered, 'rollout')} failed as the server did not answer: made again.")
+            run.unanswered = 0
+        yield engine
+
+
+def calls_along_time(card: ModelCard, frames: int) -> int:
+    """Calls that a chained model needs for so many frames."""
+    return -(-frames // (card.max_horizon or frames))
+
+
+def live_engine(model: Model, options: Options, salt: str) -> RolloutEngine:
+    """The engine for a model that lives in this process."""
+    from physbench.rollout.in_process import InProcessEngine
+
+    o = options
+    return InProcessEngine(model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, look=o.look)
+
+
+def engine_of(
+    options: Options, salt: str, *, part_size: int | None = None, debug: bool = False, untrained: bool = False
+) -> RolloutEngine:
+    """The engine for the settings of a run; other arguments as of `RolloutEngine`."""
+    arguments = engine_arguments(options, salt, part_size=part_size, debug=debug, untrained=untrained)
+    devices = split_devices(options.device)
+    return RolloutEngine(**arguments) if len(devices) == 1 else DeviceGroup(devices, **arguments)
+
+
+def engine_arguments(
+    options: Options, salt: str, *, part_size: int | None = None, debug: bool = False, untrained: bool = False
+) -> dict[str, Any]:
+    """The arguments of a `RolloutEngine` for the settings of a run."""
+    return {
+        "target": options.model,
+        "device": options.device,
+        "dtype": options.dtype,
+        "autocast": options.autocast,
+        "compile": options.compile,
+        "model_args": dict(options.model_arg),
+        "trust_code": options.trust_code,
+        "privileged": options.privileged,
+        "untrained": untrained,
+        "timeout": options.timeout,
+        "chain": options.chain,
+        "seed": options.seed,
+        "salt": salt,
+        "look": options.look,
+        "part_size": part_size,
+        "debug": debug,
+    }
+
+
+def agree(run: Run, engine: RolloutEngine) -> None:
+    """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
+    info = engine.info
+    if isinstance(info.card, SurpriseCard):
+        raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
+    check_told_model(run.options, info.card)
+    run.options.check_board_look(info.card.look)
+    model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
+    if info.reported_sha256:
+        model["reported_sha256"] = info.reported_sha256
+    if info.card.look != PLAIN:
+        model["drawn_by"] = (run.manifest.get("clips") or {}).get("drawn_by") or look_hash(info.card.look)
+    if info.settings:
+        model["settings"] = dict(info.settings)
+    if run.planned:
+        for name in (*model, *({"reported_sha256", "settings", "drawn_by"} - model.keys())):
+            before, value = run.manifest["model"].get(name), model.get(name)
+            if name == "device" and device_kind(str(before)) == device_kind(info.device):
+                continue
+            if before != value:
+                raise other_settings(run.folder.path, _difference(name, before, value))
+    for note in (*info.notes, *_words_lost(run.options, info.card)):
+        run.say(note)
+        run.note(note)
+    if run.planned:
+        return
+    run.manifest["model"] |= model
+    run.manifest |= {
+        "render_spec": str(info.card.spec),
+        "context": info.card.scored_context,
+        "device": f"{info.device} ({info.device_name})",
+    }
+
+
+def check_told_model(options: Options, card: ModelCard) -> None:
+    """Raise UsageError where words for motion are asked for and the model is shown it."""
+    if not options.prompt_motion:
+        return
+    if isinstance(card, StateCard):
+        raise UsageError(f"{TOLD_OPTION}: {card.name} is given states, velocities among them. Leave it out.")
+    if card.scored_context > 1:
+        raise UsageError(
+            f"{TOLD_OPTION}: {card.name} sees {card.scored_context} frames, which show already how things move. Leave "
+            "it out; it is for models with context_frames=1."
+        )
+
+
+def _words_lost(options: Options, card: ModelCard) -> tuple[str, ...]:
+    """A note where the words for motion do not reach the model."""
+    if not options.prompt_motion or card.uses_prompt or card.track == "privileged":
+        return ()
+    return (f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it.",)
+
+
+def _difference(name: str, before: object, value: object) -> str:
+    if name == "drawn_by":
+        return "What draws the look (its code, the variant and version of Mitsuba) has changed"
+    if name == "reported_sha256":
+        return "The model's file (sha256 as the server reports it) has changed"
+    return f"The {name} of the model was {before}, now it is {value}"

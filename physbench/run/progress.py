@@ -1,0 +1,242 @@
+"""A run at work: lines in a log, overall skill so far, looks at which it may stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from physbench.clips.clip import Row
+from physbench.result.bootstrap import MODELS, estimate, pooled
+from physbench.result.coverage import unasked_axes
+from physbench.result.formats import bracket, counted, fixed
+from physbench.result.levels import overall
+from physbench.result.read import REFERENCE_MODELS
+from physbench.result.skill import SCALE
+from physbench.result.task_roles import fixed_kinds
+from physbench.rollout.batches import Batch
+from physbench.run.jobs import done_after, in_turn
+from physbench.run.parts import read_part, rows_document
+from physbench.run.state import Run
+from physbench.score.protocol import ScoreRow
+from physbench.score.score_clip import scorer_of
+from physbench.support import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Lines while a run is at work: in a log at regular times, where no terminal shows a bar, and of what has begun.
+
+EVERY = 60.0  # s
+LOOK_EVERY = 0.5  # s
+
+
+class Settable(Protocol):
+    """An event of threads or of processes."""
+
+    def is_set(self) -> bool: ...
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Announced:
+    """`with Announced(say, line, event): ...` says a line as soon as the event is set, if it is set in here.
+
+    Args:
+        say: Prints a line; it is called from another thread.
+        event: Of this process, or of several.
+    """
+
+    def __init__(self, say: Callable[[str], None], line: str, event: Settable) -> None:
+        self._say, self._line, self._event = say, line, event
+        self._end = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def _work(self) -> None:
+        while not (self._end or self._event.wait(LOOK_EVERY)):
+            pass
+        if not self._end:
+            self._say(self._line)
+
+    def __enter__(self) -> Announced:
+        if not self._event.is_set():
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end = True  # it sees that within LOOK_EVERY, and nobody waits for it
+
+
+class StatusLines:
+    """`with StatusLines(say, status): ...` says `status()` every minute, if stderr is no terminal.
+
+    Args:
+        say: Prints a line.
+        status: What is done and left; "" for nothing to say. It is called from another thread.
+        every: s from one line to the next.
+    """
+
+    def __init__(self, say: Callable[[str], None], status: Callable[[], str], every: float = EVERY) -> None:
+        self._say, self._status, self._every = say, status, every
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def _work(self) -> None:
+        while not self._end.wait(self._every):
+            line = self._status()
+            if line:
+                self._say(line)
+
+    def __enter__(self) -> StatusLines:
+        if not (progress.on_terminal() or progress.is_silenced()):
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+# Overall skill of a run at work, from the score rows that lie in its folder, each read once.
+
+ESTIMATE_EVERY = 30.0  # s from one estimate to the next
+FEW_DRAWS = 1000  # of the bootstrap
+
+
+class RunningSkill:
+    """Overall of the clips that are scored with all samples and references."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._parts: dict[Path, list[ScoreRow]] = {}  # rows that overall is made of
+        self._words, self._counted = "", time.monotonic()
+
+    def tables(self, rows: Iterable[Row], *names: str) -> dict[str, pd.DataFrame] | None:
+        """Score tables of these clips by source; None where a part is not there."""
+        import pandas as pd
+
+        clips, found = list(rows), dict[str, pd.DataFrame]()
+        for name in names:
+            parts = [self._part(path) for row in clips for path in self._paths(name, row)]
+            if not all(parts):
+                return None
+            found[name] = pd.DataFrame(rows_document(row for part in parts for row in part or ()))
+        return found
+
+    def words(self) -> str:
+        """ "overall 0.52 [0.45, 0.59] on 120 clips", at most every half minute anew; "" where there is none yet."""
+        if time.monotonic() - self._counted >= ESTIMATE_EVERY:
+            self._words = self._now()
+            self._counted = time.monotonic()
+        return self._words
+
+    def _now(self) -> str:
+        names = (*MODELS, *(name for name in REFERENCE_MODELS if name not in MODELS))
+        rows = [row for row in self.run.rows if all(self._part(p) for name in names for p in self._paths(name, row))]
+        if {row.task for row in rows} != set(self.run.suite.tasks):
+            return ""
+        tables, manifest = self.tables(rows, *names), self.run.manifest
+        if tables is None:
+            return ""
+        unasked = unasked_axes(manifest["model"]["card"])
+        found = overall(
+            estimate(pooled(tables), resamples=FEW_DRAWS, fixed=fixed_kinds(manifest), unasked=unasked), 0, ""
+        )
+        return f"overall {fixed(found.skill)} {bracket(found.interval)}".rstrip() + f" on {counted(len(rows), 'clip')}"
+
+    def _paths(self, name: str, row: Row) -> list[Path]:
+        if name != MODELS[0]:
+            return [self.run.folder.reference(name).part(row.id)]
+        return [self.run.folder.part(row.id, item.sample) for item in self.run.samples_of(row)]
+
+    def _part(self, path: Path) -> list[ScoreRow] | None:
+        if path not in self._parts:
+            part = read_part(path) if path.is_file() else None
+            if part is None:
+                return None
+            events = scorer_of("event-balance").id
+            self._parts[path] = [row for row in part if row.axis or row.reading.partition(".")[0] == events]
+        return self._parts[path]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A part of a run's batches."""
+
+    batches: tuple[int, ...]  # those of it that are missing, in turn
+    rows: tuple[Row, ...] = ()  # clips that are done after it, at a look; () for no look
+    look: int = 0  # number of the look, from 1
+    looks: int = 0  # how many there are
+    miss: float = 0.0  # how often the interval of this look may miss
+
+
+def legs(run: Run, batches: Sequence[Batch]) -> list[Leg]:
+    """The batches that are missing, in turn, up to each look. After the whole suite there is nothing to stop."""
+    missing = set(run.missing())
+    order = in_turn(batches, run.own_batches())
+    left = [index for index in order if index in missing]
+    if run.options.until is None:
+        return [Leg(tuple(left))]
+    from physbench.result.stop_rule import look_points, misses  # with scipy: runs without looks do not wait for it
+
+    done = done_after(batches, order)
+    points = look_points([_splits(rows) for rows in done], _splits(run.suite.rows))
+    chances = misses([len(done[point - 1]) / len(run.suite.rows) for point in points])
+    found, begin = list[Leg](), 0
+    for number, (point, miss) in enumerate(zip(points, chances, strict=True), 1):
+        if point < len(order):
+            part = tuple(index for index in order[begin:point] if index in missing)
+            found.append(Leg(part, tuple(done[point - 1]), number, len(points), miss))
+            begin = point
+    return [*found, Leg(tuple(index for index in order[begin:] if index in missing))]
+
+
+def _splits(rows: Iterable[Row]) -> Counter[tuple[str, str]]:
+    """How many clips there are of each task and split."""
+    return Counter((row.task, str(row.split)) for row in rows)
+
+
+def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
+    """Look at a run after a leg: whether it ends with it, which is then written down.
+
+    Where a rollout of it has to be made again, too, so that the same look can be taken once that is done.
+    """
+    from physbench.result.stop_rule import look_at_tables
+
+    until = run.options.until
+    assert until is not None
+    tables = running.tables(leg.rows, "model", *SCALE)
+    references = running.tables(run.suite.rows, *SCALE)
+    if tables is None or references is None:
+        return True
+    unasked = unasked_axes(run.manifest["model"]["card"])
+    found = look_at_tables(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), unasked=unasked)
+    level = 1 - leg.miss
+    shown = (
+        f"overall {fixed(found.skill)} {bracket(found.interval)}".rstrip() if found.skill is not None else "no overall"
+    )
+    why = f" ({found.reason})" if found.reason else f", half its width {found.half_width:.3f}"
+    run.say(f"Look {leg.look} of {leg.looks}, {counted(len(leg.rows), 'clip')}: {shown} at {100 * level:.4g} %{why}.")
+    if found.half_width > until:
+        return False
+    run.stop(
+        "until",
+        f"{until:g}",
+        leg.rows,
+        looks=leg.look,
+        of_looks=leg.looks,
+        level=round(level, 6),
+        skill=found.skill,
+        interval=found.interval,
+    )
+    run.say(f"That is at most {until:g}: {run.ended()}")
+    return True

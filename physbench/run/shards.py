@@ -1,0 +1,268 @@
+"""The shards of a run, made on several machines, joined into the run that one machine would have made."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from physbench.result.formats import counted
+from physbench.result.read import read_manifest
+from physbench.rollout.device_names import device_kind
+from physbench.run.manifest import Document, first_difference
+from physbench.run.process import explained, interruptible
+from physbench.run.repair import find_damaged, unanswered
+from physbench.run.stages import (
+    finish_run,
+    note_environment,
+    score_run,
+    scoring_begun,
+    stored_run,
+    unread_together,
+    unscored,
+    work,
+)
+from physbench.run.state import IN_WORKERS, MERGE_DRAFT, PARTS, Run, Say, contents, missing_shards, opened
+from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
+from physbench.support.files import write_sealed_json
+from physbench.support.processes import worker_count
+from physbench.support.run_folder import CONTENTS, RunFolder
+
+ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
+LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
+OTHER_PLACE = "Choose another --out, or discard that run with --fresh."
+OF_MODEL = ("name", "card", "dtype", "reported_sha256", "settings", "drawn_by")
+
+
+def merge_runs(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    debug: bool = False,
+    say: Say,
+) -> RunFolder:
+    """Join all shards of a run, score what they have not scored, and write result and report.
+
+    The shards stay as they are. What needs all samples of a clip, or a pair of clips, is read here. Where `out` holds
+    the run of these shards that an earlier call has joined and not finished, that one goes on.
+
+    Args:
+        paths: The folders of the shards, in any order.
+        out: The folder of the whole run; made.
+        workers: Processes; None: one per core.
+        fresh: Discard the run in `out`.
+        debug: Whether tracebacks are printed.
+        say: Prints a line.
+
+    Raises:
+        UsageError: The folders are not all shards of one run, each once, or `out` holds a finished run or another one.
+        PhysbenchError: A shard is not done, or a file in it is damaged.
+    """
+    if workers is not None and workers < 0:
+        raise UsageError(f"--workers: expected at least 0, got {workers}.")
+    for path in paths:
+        if out.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"--out: {out} is in the shard {path}, which stays as it is. Choose another folder.")
+    begun = None if fresh or not RunFolder(out).manifest.exists() else read_manifest(RunFolder(out))
+    if begun is not None:
+        _refuse_finished(RunFolder(out), begun)
+    manifests = {path: read_manifest(RunFolder(path)) for path in paths}
+    shards = _in_order(paths, manifests)
+    if begun is not None:
+        if difference := _difference(manifests[shards[0]], begun):
+            raise UsageError(f"{out} holds a run that is not of these shards. {difference}.\n{OTHER_PLACE}")
+        say(f"The shards are joined in {out} already: going on there.")
+        score_run(out, workers=workers, debug=debug, say=say)
+        return finish_run(out, workers=workers, debug=debug, say=say)
+    again = f"physbench score {shlex.quote(str(out))} && physbench finish {shlex.quote(str(out))}"
+    with ExitStack() as stack:
+        stack.enter_context(interruptible())
+        runs = []
+        for path in shards:
+            folder = stack.enter_context(opened(path, resume=True, fresh=False))
+            runs.append(stored_run(folder, ("rollout", "score"), say))
+        for run in runs:
+            _refuse_undone(run)
+        scored = [run for run in runs if scoring_begun(run)]
+        for run in scored[1:]:
+            _refuse_other_environment(scored[0], run)
+        folder = stack.enter_context(opened(out, resume=False, fresh=fresh))
+        _copy(shards, folder)
+        write_sealed_json(folder.manifest, joined_manifest([run.manifest for run in runs], scored))
+        shutil.rmtree(folder.path / MERGE_DRAFT)
+        say(f"Joined {counted(len(runs), 'shard')} into {out}.")
+        whole = stored_run(folder, ("finish",), say, debug=debug)
+        whole.workers = worker_count(workers)
+        if unscored(whole) or unread_together(whole):
+            note_environment(whole)
+            whole.save_manifest()
+            whole.stages = ("score", "finish")
+        with explained(again, whole.kept, folder.path):
+            work(whole)
+    return folder
+
+
+def _refuse_finished(folder: RunFolder, manifest: Document) -> None:
+    """Raise UsageError where a run is finished, even the one of the shards: only --fresh discards it."""
+    if CONTENTS in manifest:
+        where = f": its report is {folder.report}" if folder.report.exists() else ""
+        raise UsageError(f"{folder.path} holds a finished run{where}. {OTHER_PLACE}")
+
+
+def _in_order(paths: Sequence[Path], manifests: dict[Path, Document]) -> list[Path]:
+    """The folders in the order of their shards. Raises UsageError where these are not all of one run, each once."""
+    found: dict[int, Path] = {}
+    first, of = paths[0], 0
+    for path in paths:
+        shard = manifests[path]["options"].get("shard")
+        if not shard:
+            raise UsageError(f"{path} is a whole run, and no shard of one: `physbench eval --shard I/N` makes shards.")
+        index, many = (int(part) for part in str(shard).split("/"))
+        of = of or many
+        if many != of:
+            raise UsageError(
+                f"{path} is shard {index} of {many}, and {first} is one of {of}. Join shards of one run: the same N."
+            )
+        if index in found:
+            raise UsageError(f"Shard {index} of {of} is given twice: {found[index]} and {path}. Name each shard once.")
+        if difference := _difference(manifests[first], manifests[path]):
+            raise UsageError(
+                f"{path} is no shard of the run of {first}. {difference}.\nMake it again with the settings, the model "
+                "and the version of the others, or name the shards of one run."
+            )
+        found[index] = path
+    if absent := missing_shards(list(found), of):
+        names = ", ".join(f"{index}/{of}" for index in absent)
+        raise UsageError(
+            f"{counted(len(absent), 'shard')} of {of} {'is' if len(absent) == 1 else 'are'} missing: {names}. Name "
+            "their folders too; a shard that was not made is made by the command of the others with that --shard."
+        )
+    return [found[index] for index in sorted(found)]
+
+
+def _difference(one: Document, other: Document) -> str | None:
+    """What makes two manifests those of different runs; None where they may be shards of one."""
+    words = "is {} there, here it is {}"
+    if difference := first_difference(_comparable(one), _comparable(other), words):
+        return difference
+    for name in OF_MODEL:
+        before, now = one["model"].get(name), other["model"].get(name)
+        if before != now:
+            return f"The {name} of the model {words.format(before, now)}"
+    if one.get("batches") and other.get("batches") and one["batches"] != other["batches"]:
+        return "Its batches are planned in another way"
+    return None
+
+
+def _comparable(manifest: Document) -> Document:
+    """A manifest without what may differ between shards: which one it is, and which of several devices it ran on."""
+    device = device_kind(str(manifest["model"].get("device") or ""))
+    return {**manifest, "options": {**manifest["options"], "shard": None, "device": device}}
+
+
+def _scored_with(manifest: Document) -> dict[str, Any]:
+    return dict(manifest.get("scored_with") or manifest.get("versions") or {})
+
+
+def _refuse_other_environment(first: Run, other: Run) -> None:
+    """Raise UsageError where two shards were scored with other libraries."""
+    one, two = _scored_with(first.manifest), _scored_with(other.manifest)
+    for name in sorted({*one, *two}):
+        if one.get(name) != two.get(name):
+            raise UsageError(
+                f"{other.folder.path} is scored with {name} {two.get(name)}, and {first.folder.path} with "
+                f"{one.get(name)}: scores of two environments never mix. Score both in one: physbench score SHARD "
+                "--fresh"
+            )
+
+
+def _refuse_undone(run: Run) -> None:
+    """Raise where a shard is not rolled out to its end, or where a file of it is damaged."""
+    path = run.folder.path
+    missing = sum(not (run.scored(item) or run.rolled(item)) for item in run.items)
+    again = run.options.rollout_command(path)
+    index, of = run.shard or (0, 0)
+    if missing:
+        raise PhysbenchError(
+            f"{path}: shard {index} of {of} is not done: {missing} of {counted(len(run.items), 'rollout')} are "
+            f"missing. Go on with:\n  {again}"
+        )
+    if gone := unanswered(run.folder, run.rows, run.options.samples):
+        raise PhysbenchError(
+            f"{path}: {counted(len(gone), 'rollout')} failed as the server did not answer. Once it runs, go on with:\n"
+            f"  {again}"
+        )
+    broken, lost = find_damaged(run.folder, run.rows, run.options.samples)
+    if broken or lost:
+        again = again if broken else f"physbench score {shlex.quote(str(path))}"
+        many = len({(row, sample) for row, sample in broken} | {(row, sample) for _, row, sample in lost})
+        raise PhysbenchError(
+            f"{path}: files of {counted(many, 'sample')} are damaged or lost. Copy the folder again, or mend it with:\n"
+            f"  {again}"
+        )
+
+
+def _copy(shards: Sequence[Path], folder: RunFolder) -> None:
+    """Bring the files of all shards into one folder. Until the draft goes, the folder is unfinished."""
+    draft = folder.path / MERGE_DRAFT
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    for path in shards:
+        for name in (*PARTS, "references"):
+            if (path / name).is_dir():
+                ignored = shutil.ignore_patterns(".*", "scores.parquet")
+                with _first_error():
+                    shutil.copytree(path / name, draft / name, ignore=ignored, dirs_exist_ok=True)
+    for name in contents(draft):
+        (draft / name).rename(folder.path / name)
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """Raise the first of the errors that copying a folder has collected, which are words alone."""
+    try:
+        yield
+    except shutil.Error as error:
+        source, target, reason = error.args[0][0]
+        number = re.search(r"\[Errno (\d+)\]", str(reason))
+        if number is None or int(number[1]) not in DISK_FULL:
+            raise PhysbenchError(f"{source} cannot be copied to {target}: {reason}") from error
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
+
+
+def joined_manifest(manifests: Sequence[Document], scored: Sequence[Run]) -> Document:
+    """The manifest of a run from those of its shards, in their order; `scored`: those of which anything is scored."""
+    whole = {name: value for name, value in manifests[0].items() if name != "scored_with"}
+    if scored and "scored_with" in scored[0].manifest:
+        whole["scored_with"] = scored[0].manifest["scored_with"]
+    whole["options"] = {**whole["options"], "shard": None}
+    whole["started"] = min(str(each.get("started", "")) for each in manifests)
+    whole["suite"] = {**whole["suite"], "local": any(each["suite"].get("local") for each in manifests)}
+    whole["device"] = ", ".join(dict.fromkeys(str(each.get("device", "")) for each in manifests))
+    whole["events"] = [event for each in manifests for event in each.get("events") or ()]
+    if notes := list(dict.fromkeys(note for each in manifests for note in each.get("notes") or ())):
+        whole["notes"] = notes
+    for name in ("regrouped", "states"):
+        if found := {key: value for each in manifests for key, value in (each.get(name) or {}).items()}:
+            whole[name] = found
+    whole["speed"] = _joined_speed([each.get("speed") or {} for each in manifests])
+    return whole
+
+
+def _joined_speed(found: Sequence[Document]) -> Document:
+    """Times of all shards added up, as if one machine had made them; memory of the one that took most."""
+    speed = dict(found[0])
+    for name in ADDED_OVER_SHARDS:
+        if values := [each[name] for each in found if each.get(name) is not None]:
+            speed[name] = round(sum(values), 3)
+    for name in LARGEST_OF_SHARDS:
+        if values := [each[name] for each in found if each.get(name) is not None]:
+            speed[name] = max(values)
+    return speed

@@ -1,0 +1,317 @@
+"""How a clip ends, and events that decide a scene behind one image.
+
+An event is a meeting of two moving bodies, a bounce off something that stands, or that a body gets hidden. The lawful
+futures are those of the ensemble that predictability uses: positions as shown, velocities of other draws of the task.
+A draw counts only where its event is plain to see, a prediction wherever it shows one: a lawful prediction is not
+blamed for what is hard to see. Scenes that cannot be shadowed, and lone orbits, have no such events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.laws.simulator import Intervention, Trajectory
+from physbench.score.motion import ContactInterval
+from physbench.score.predictability import ensemble_states
+from physbench.score.protocol import EVENT_KINDS
+from physbench.shadowing.fit import FREE, Hypothesis
+from physbench.shadowing.levels import EXCUSING
+from physbench.shadowing.shadow import Shadowing
+from physbench.track.finite_differences import runs
+from physbench.track.tracks import Tracks
+from physbench.track.visibility import HIDDEN_SHARE, MAX_GAP, POSITION_SHARE, detected, tracked_with_gaps, truth_visible
+from physbench.world.camera import PLANE_AXES, depth_axis, plane_from_px, plane_from_world
+from physbench.world.drawing import apparent_radius
+from physbench.world.geometry import gap
+from physbench.world.scene import Body, Outcome
+
+# Yes/no questions about how a clip ends, answered by the same code for ground truth and for tracks.
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+END_TIME = 0.3  # s at the end of the frames in which ground truth shows an object; questions are answered in them
+FALLEN = 0.3  # diameters away from where it started
+REST_MOTION = 0.1  # diameters within END_TIME; less is rest
+CARRIED_GAP = 0.1  # diameters; a nearer body below may be a support
+MIN_SEEN = 0.5  # of the frames of END_TIME
+
+
+@dataclass(frozen=True)
+class AnsweredQuestion:
+    """A question with the answers of ground truth and of a prediction (None: there is none)."""
+
+    outcome: Outcome
+    true: bool
+    given: bool | None
+
+    @property
+    def agrees(self) -> bool:
+        return self.given == self.true
+
+
+@dataclass(frozen=True, eq=False)
+class _End:
+    """How an object ends: where, and whether at rest."""
+
+    body: Body
+    diameter: float  # m
+    start: Array  # (2,) m in the plane of motion
+    position: Array  # (2,) m
+    rests: bool
+
+
+def answer_questions(clip: Clip, tracks: Tracks) -> tuple[AnsweredQuestion, ...]:
+    """Answer the scene's questions that apply: the direction of a fall only where the body truly falls."""
+    window = clip.window(tracks.context)
+    expected = truth_visible(clip, tracks.context)
+    truth = _ends(clip, clip.plane_positions()[window], expected, expected, expected)
+    shown = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
+    there = detected(clip, tracks)
+    given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | tracked_with_gaps(clip, tracks), expected)
+    found = []
+    for outcome in clip.scene.outcomes:
+        true = _answer_of(clip, outcome, truth)
+        if true is not None:
+            found.append(AnsweredQuestion(outcome, true, _answer_of(clip, outcome, given)))
+    return tuple(found)
+
+
+def _ends(clip: Clip, position: Array, known: Mask, there: Mask, expected: Mask) -> dict[str, _End | None]:
+    """How the moving bodies end that should be visible at some time; None for one that is not seen then.
+
+    position (T, K, 2) m; known, there, expected (T, K): has a position, is seen, should be visible.
+    """
+    frames = max(1, round(END_TIME * clip.spec.fps))
+    ends: dict[str, _End | None] = {}
+    for column, body in enumerate(clip.tracked_bodies):
+        at = np.flatnonzero(expected[:, column])[-frames:]
+        if body.role != "moving" or not len(at):
+            continue
+        if np.mean(there[at, column]) < MIN_SEEN or not known[: at[-1] + 1, column].any():
+            ends[body.name] = None
+            continue
+        usable = at[known[at, column]]
+        if not len(usable):  # seen, but cut by the border: where it was last
+            usable = np.flatnonzero(known[: at[-1] + 1, column])[-1:]
+        path = position[usable, column]
+        diameter = 2 * apparent_radius(body, clip.scene.camera)
+        start = plane_from_world(clip.scene.camera, np.asarray(body.position, dtype=np.float64))
+        moved = float(np.linalg.norm(path[-1] - path[0]))
+        rests = len(usable) > 1 and moved < REST_MOTION * diameter
+        ends[body.name] = _End(body, diameter, start, np.median(path, axis=0), rests)
+    return ends
+
+
+def _answer_of(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bool | None:
+    """The answer; None where its body is not seen or never expected, or, of a direction of fall, does not fall."""
+    if outcome.body is None:
+        each = [_answer_of(clip, replace(outcome, body=name), ends) for name in ends]
+        return None if None in each or not each else any(each)
+    end = ends.get(outcome.body)
+    if end is None:
+        return None
+    pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
+    down = pull / np.linalg.norm(pull)
+    moved = end.position - end.start
+    falls = bool(np.linalg.norm(moved) > FALLEN * end.diameter)
+    if outcome.question == "falls":
+        return falls
+    if outcome.question == "falls left":
+        return bool(moved[0] < 0) if falls else None
+    return end.rests and not _carried(clip, end, ends, down)
+
+
+def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -> bool:
+    """Whether a body lies so near below another that it may support it, however both are turned."""
+    reach = _reach(clip, end.body)
+    axes = [axis for axis in range(3) if axis != depth_axis(clip.scene.camera)]
+    for other in clip.scene.bodies:
+        if other.name == end.body.name or not other.collides or other.until is not None:
+            continue
+        if other.role == "moving":
+            under = ends.get(other.name)
+            if under is None:
+                continue
+            offset = under.position - end.position
+            far = float(np.linalg.norm(offset)) - reach - _reach(clip, other)
+            below = bool(offset @ down > -_reach(clip, other))
+        else:
+            around = Body("around", "sphere", (reach,), "moving", (0.0, 0.0, 0.0))
+            place = np.array(other.position, dtype=np.float64)
+            place[axes] = end.position
+            far, below = float(gap(around, place, other, other.position)), True
+        if below and far < CARRIED_GAP * end.diameter:
+            return True
+    return False
+
+
+def _reach(clip: Clip, body: Body) -> float:
+    """Radius in m of the circle around all of a body in the plane of motion."""
+    if body.shape == "sphere":
+        return body.size[0]
+    if body.shape == "cylinder":
+        return math.hypot(body.size[0], body.size[1] / 2) if not body.flat else body.size[0]
+    across = depth_axis(clip.scene.camera) if body.flat else None
+    return math.sqrt(sum(half**2 for axis, half in enumerate(body.size) if axis != across))
+
+
+MIN_IMPACT = 0.1  # diameters/s by which a contact changes a velocity; what changes less lies or rolls on something
+PLAIN_TIME = 0.2  # s for which a body of a draw is in sight after a contact, or hidden
+
+
+@dataclass(frozen=True)
+class DecidingEvents:
+    """The kinds of event that lawful futures of an image may have."""
+
+    chance: Mapping[
+        str, float
+    ]  #: by kind, how likely one more lawful draw shows it; kinds that no draw shows are left out
+    seen: Mapping[str, bool]  #: by these kinds, whether the prediction shows it
+
+
+def deciding_events(
+    clip: Clip, context: int, shadowing: Shadowing | None, contacts: Mapping[int, tuple[ContactInterval, ...]]
+) -> DecidingEvents | None:
+    """The deciding events of a clip and what a prediction shows of them.
+
+    Args:
+        clip: The clip.
+        context: Number of context frames.
+        shadowing: Of the prediction.
+        contacts: Of the prediction, by column of the tracks.
+
+    Returns:
+        None where the context is no single image, the scene has no forward model, or its task draws these bodies only
+        once.
+    """
+    if context != 1 or shadowing is None or shadowing.problem.seen.velocity_prior is None:
+        return None
+    chance = event_chances(clip, context, shadowing.problem)
+    if not chance:
+        return DecidingEvents({}, {})
+    found = _lawfully_shown(shadowing) | _otherwise_shown(clip, shadowing, contacts)
+    return DecidingEvents(chance, {kind: kind in found for kind in chance})
+
+
+def event_chances(clip: Clip, context: int, problem: Hypothesis) -> dict[str, float]:
+    """By kind, the chance that a lawful future shows an event up to the last frame: (k + 1) / (M + 2) for k of M draws.
+
+    That is Laplace's rule of succession, so that no future is taken for certain. Kinds that no draw shows are left out.
+    problem: of any prediction for the clip; what it predicts plays no part.
+    """
+    seen, model = problem.seen, problem.forward
+    if len(seen.times) <= context or seen.sight is None or (model.world is None and not seen.sight.nearer.any()):
+        return {}
+    axes = list(PLANE_AXES[clip.scene.camera.view])
+    start = int(seen.steps[context - 1])
+    pushes = [push for push in model.pushes if push.step > start]
+    drawn = ensemble_states(clip, context)[:, list(model.index)]  # (M, N, 13)
+    numbers = np.concatenate([drawn[..., :3][..., axes], drawn[..., 7:10][..., axes]], axis=-1)  # (M, N, 4)
+    counts = dict.fromkeys(EVENT_KINDS, 0)
+    for member in numbers:
+        states = [
+            Intervention(start, n, "state", problem.state(n, FREE, member[n][None])) for n in range(len(model.index))
+        ]
+        trajectory = problem.simulator.run([*pushes, *states], int(seen.steps[-1]))
+        for kind in events_of(problem, trajectory, context, None):
+            counts[kind] += 1
+    return {kind: (count + 1) / (len(numbers) + 2) for kind, count in counts.items() if count}
+
+
+def events_of(problem: Hypothesis, trajectory: Trajectory, context: int, shown: Mask | None) -> set[str]:
+    """Kinds of event in the predicted frames of a simulated motion of all bodies.
+
+    Args:
+        problem: The scene and the times of its frames.
+        trajectory: The motion; its first candidate counts.
+        context: Number of context frames.
+        shown: (T, N) frames that show a body, without which a contact does not count. None: only what is plain to see
+            counts, with the body in sight, or hidden, for PLAIN_TIME.
+    """
+    seen = problem.seen
+    assert seen.sight is not None
+    frames = slice(context, len(seen.times))
+    reach = 0 if shown is not None else round(PLAIN_TIME / float(seen.times[-1] - seen.times[-2]))
+    position = trajectory.positions(seen.steps[frames])[0]  # (F, N, 2)
+    share = seen.sight.visible_share(position[None], frames)[0]
+    hidden = (share < HIDDEN_SHARE) & seen.sight.inside(position)
+    found = set()
+    if any(len(run) > reach for column in hidden.T for run in runs(column)):
+        found.add("hiding")
+    for step, one, other in trajectory.contacts:
+        kind = "bounce" if other < 0 else "meeting"
+        if kind in found or step <= seen.steps[context - 1] or _impact(problem, trajectory, step, one) < MIN_IMPACT:
+            continue
+        frame = int(np.searchsorted(seen.steps[frames], step))
+        if shown is None:
+            after = share[frame : frame + reach + 1, one]
+            in_sight = len(after) > reach and bool((after >= POSITION_SHARE).all())
+        else:
+            in_sight = bool(shown[frames][max(frame - 1, 0) : frame + 2, one].any())
+        if in_sight:
+            found.add(kind)
+    return found
+
+
+def _impact(problem: Hypothesis, trajectory: Trajectory, step: int, disc: int) -> float:
+    """Change of a body's velocity in one step, in diameters/s."""
+    velocity = trajectory.at(np.array([step - 1.0, step]))[1][0, :, disc]
+    return float(np.linalg.norm(velocity[1] - velocity[0]) / problem.seen.diameter[disc])
+
+
+def _lawfully_shown(shadowing: Shadowing) -> set[str]:
+    """Kinds of event on the lawful segments of a prediction, at the largest tolerance up to EXCUSING."""
+    levels = [level for level in shadowing.levels if level.tolerance <= EXCUSING] or shadowing.levels
+    problem, segments = shadowing.problem, levels[-1].segments
+    if not segments.arcs:
+        return set()
+    trajectory = problem.simulate(segments.arcs, len(problem.seen.times) - 1)
+    seen = problem.seen
+    return events_of(problem, trajectory, int(np.searchsorted(seen.times, 1e-9)), seen.present | seen.known)
+
+
+def _otherwise_shown(clip: Clip, shadowing: Shadowing, contacts: Mapping[int, tuple[ContactInterval, ...]]) -> set[str]:
+    """Kinds of event in the motion of bodies that no unbroken lawful motion explains: near others, gone at a screen.
+
+    What follows the event need not be lawful: a body that passes through another one has met it.
+    """
+    seen, strictest = shadowing.problem.seen, shadowing.levels[0]
+    explained = {arc.disc for arc in strictest.segments.arcs} - {each.disc for each in strictest.breaks}
+    found = set()
+    for disc, index in enumerate(shadowing.problem.forward.index):
+        if disc in explained and seen.judged[disc]:
+            continue
+        for contact in contacts.get(clip.tracked.index(index), ()):
+            if contact.deepest > 1e-9:
+                found.add("meeting" if clip.scene.bodies[contact.other].role == "moving" else "bounce")
+        if _goes_behind(shadowing.problem, disc):
+            found.add("hiding")
+    return found
+
+
+def _goes_behind(problem: Hypothesis, disc: int) -> bool:
+    """Whether a body is gone where it would get hidden, had it moved straight on from its last two known positions."""
+    seen = problem.seen
+    known = np.flatnonzero(seen.known[:, disc])
+    if seen.sight is None or len(known) < 2:
+        return False
+    dt = float(seen.times[1] - seen.times[0])
+    for before, last, following in zip(known[:-1], known[1:], [*known[2:], len(seen.times)], strict=True):
+        ahead = np.arange(last + 1, min(following, last + 1 + round(MAX_GAP / dt)))
+        if not len(ahead):
+            continue
+        position = seen.position[ahead].copy()
+        velocity = (seen.position[last, disc] - seen.position[before, disc]) / (last - before)
+        position[:, disc] = seen.position[last, disc] + (ahead - last)[:, None] * velocity
+        frames = slice(int(ahead[0]), int(ahead[-1]) + 1)
+        share = seen.sight.visible_share(position[None], frames)[0, :, disc]
+        if ((share < HIDDEN_SHARE) & seen.sight.inside(position)[:, disc]).any():
+            return True
+    return False

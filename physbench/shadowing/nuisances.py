@@ -1,0 +1,348 @@
+"""What is no motion and is taken off before that is judged: independent noise, and a shift that all bodies share.
+
+A picture may tremble about a lawful motion. Such noise differs from motion in time: one frame tells nothing of the
+next, and a local mean leaves little of it. What has inertia stays, a random walk too, a vibration, and so does what is
+off along the motion alone, which is a matter of time.
+
+A picture that trembles over a bare floor is a special case: the floor shows that across itself, where it is taken off,
+and nothing shows it along the floor. Noise along it alone is then no matter of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.shadowing.fit import Arc, ArcFit, Hypothesis
+from physbench.shadowing.observed_motion import LIMIT_SDS, MIN_POSITION_SD, PlacedBodies
+from physbench.shadowing.search import LawfulSegments
+from physbench.track.visibility import MOST_CAMERA
+
+# What all bodies share, where no scenery tells it from a camera's: a small shift, and a slow even pan.
+#
+# A picture that trembles or sits by a px elsewhere moves every body alike. Scenery shows that, and it is taken off
+# before anything is judged. On bare ground nothing does, and a floor shows no shift along it. There what all bodies of
+# a frame have in common is free, up to MOST_FREE px, and less for a lone body, of which everything is common.
+#
+# So is one velocity that two bodies or more have in common from the hand-over on, as a slow pan gives them: no law of
+# one of them against the other changes by it. Of a lone body it would be any push at the hand-over.
+
+Array = NDArray[np.float64]
+
+MOST_FREE = 1.5  # px that bodies may share
+MOST_FREE_ALONE = 0.06  # diameters of a body that is seen alone
+PAN_TIMES = (0.6, 1.2, 2.5, 5.0, np.inf)  # s after the hand-over up to which a pan is fitted, one after another
+PAN_ROUNDS = 3  # of each fit
+
+
+def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> PlacedBodies | None:
+    """The placed bodies without a velocity that they have in common from the hand-over on, by least squares.
+
+    Lawful motion and the velocity of the picture, along directions in which nothing shows it, are fitted together, to
+    ever longer parts of the track.
+
+    Args:
+        clip: Ground truth.
+        problem: The bodies as they are placed, with the laws.
+        arcs: Of a lawful motion near the hand-over; the first one of each body counts.
+
+    Returns:
+        None where less than two bodies are seen, scenery shows every shift, or the pan is faster than a slow camera's.
+    """
+    seen, free = problem.seen, problem.seen.unshown
+    together = (seen.known.sum(axis=1) > 1) & (seen.times > 1e-9)
+    if free is None or together.sum() < 2 * len(seen.times[seen.times > 1e-9]) // len(PAN_TIMES):
+        return None
+    first: dict[int, Arc] = {}
+    for arc in arcs:
+        first.setdefault(arc.disc, replace(arc, last=len(seen.times)))
+    begun, later = list(first.values()), np.maximum(seen.times, 0.0)
+    velocity = np.zeros(len(free))
+    for until in PAN_TIMES:
+        end = int(np.searchsorted(seen.times, until + 1e-9))
+        for _ in range(PAN_ROUNDS):
+            panned = _panned(seen, velocity @ free)
+            fit = ArcFit(problem.with_bodies(panned), begun, range(len(begun)), None, end)
+            mask = panned.known[fit.frames].copy()
+            for arc in begun:
+                mask[: arc.first - fit.since, arc.disc] = False
+            residual, slope = fit.linearized(mask)  # of lawful places against seen ones, in sd
+            weight = later[fit.frames, None] * panned.certainty[fit.frames] / panned.diameter
+            moved = (weight[..., None, None] * free.T)[mask].reshape(-1, len(free))
+            whole = np.concatenate([slope, moved], axis=1)
+            scale = np.linalg.norm(whole, axis=0) + 1e-9
+            step = np.linalg.lstsq(whole / scale, residual, rcond=1e-8)[0] / scale
+            begun = fit.result(fit.start - step[: slope.shape[1]])
+            velocity = velocity - step[slope.shape[1] :]
+    side = min(clip.spec.width, clip.spec.height) / clip.pixels_per_metre
+    if not np.isfinite(velocity).all() or np.linalg.norm(velocity) > MOST_CAMERA[1] * side:
+        return None
+    return _panned(seen, velocity @ free)
+
+
+def _panned(seen: PlacedBodies, velocity: Array) -> PlacedBodies:
+    """The placed bodies without a velocity (2,) m/s of the picture since the hand-over."""
+    off = np.maximum(seen.times, 0.0)[:, None] * velocity
+    return replace(seen, position=seen.position - off[:, None])
+
+
+def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> PlacedBodies | None:
+    """The placed bodies without what their distances from a lawful motion have in common.
+
+    Args:
+        clip: Ground truth.
+        seen: The bodies as they are placed.
+        lawful: (T, N, 2) m, a lawful motion that is near all of them; NaN where there is none.
+
+    Returns:
+        None where scenery shows every shift, or nothing is common.
+    """
+    free = seen.unshown
+    if free is None:
+        return None
+    rest = (seen.position - lawful) @ free.T  # (T, N, D)
+    known = np.asarray(np.isfinite(rest).all(axis=-1))
+    rest = np.where(known[..., None], rest, 0.0)
+    least = np.where(known[..., None], np.abs(rest), np.inf).min(axis=1)
+    up = (known[..., None] & (rest > 0)).any(axis=1)
+    down = (known[..., None] & (rest < 0)).any(axis=1)
+    common = np.where(up & ~down, least, np.where(down & ~up, -least, 0.0))  # (T, D) m
+    alone = np.where(known, seen.diameter, 0.0).sum(axis=1) * MOST_FREE_ALONE
+    most = np.where(known.sum(axis=1) > 1, np.inf, alone).clip(max=MOST_FREE / clip.pixels_per_metre)
+    size = np.linalg.norm(common, axis=-1)
+    common *= np.where(size > most, most / np.maximum(size, 1e-12), 1.0)[:, None]
+    common[seen.times <= 1e-9] = 0.0  # the context is given
+    if not common.any():
+        return None
+    return replace(seen, position=seen.position - (common @ free)[:, None])
+
+
+Mask = NDArray[np.bool_]
+Whole = NDArray[np.int64]
+
+MEAN_TIME = 0.8  # s over which distances from a lawful motion are averaged
+MIN_NOISE = 0.006  # diameters, sd per coordinate; LIMIT_SDS of less lie within the smallest tolerance
+SIGNIFICANT = 2.0  # standard errors by which the variance of noise is above 0; a walk reaches that in 2 % of clips
+SIGNIFICANT_EACH = 0.5  # the same for the variance along the motion alone and across it alone
+MOST_UNEVEN = 3.0  # times the smaller of these variances that the larger one counts
+EVEN = 0.6  # share of noise in each direction, from which on both have it
+WHITE = (0.5, 1.6)  # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
+MIN_PRODUCTS = 8  # from which a variance is known
+RECURS_SDS = 3.0  # standard errors by which steps three frames apart go together
+TRENDS = (11.8, 16.3)  # variances by which a line, and a parabola, must be nearer than a mean: .3 % of noise alone
+MOST_NOISE = 0.06  # diameters; what is more stays, as in a video whose bodies shake it is no inaccuracy of drawing
+MOST_PRODUCT = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
+
+
+def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> PlacedBodies | None:
+    """The placed bodies without noise that is independent from frame to frame.
+
+    A predicted position moves to the local mean of the distances from the lawful motion, or to their trend, by
+    LIMIT_SDS sd of the noise at most, and is then as uncertain as that. Where scenery shows a tremble of the picture in
+    one direction, what is taken off of a body that has less in one direction lies in the other one.
+
+    Args:
+        seen: The bodies as they are placed.
+        segments: Lawful segments near them, as those at a large tolerance are.
+
+    Returns:
+        None where no body has noise above MIN_NOISE.
+    """
+    found = _measured(seen, segments)
+    sd = found.sd
+    if not sd.any():
+        return None
+    removed, position_sd = np.zeros_like(found.away), seen.sd.copy()
+    reach = _reach(seen)
+    for n in np.flatnonzero(sd):
+        most, share = LIMIT_SDS * found.noise[n, 0], found.noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
+        for frame in np.flatnonzero(found.arc[:, n] >= 0).tolist():
+            first = max(frame - reach, 0)
+            near = first + np.flatnonzero(found.arc[first : frame + reach + 1, n] == found.arc[frame, n])
+            mean, variance = _local(found.away[near, n], near - frame, sd[n])
+            removed[frame, n] = np.clip(share * (found.away[frame, n] - mean), -most, most)
+            rest = max(0.0, seen.sd[frame, n] ** 2 - sd[n] ** 2)
+            position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 * variance), MIN_POSITION_SD)
+    removed = np.einsum("tnij,tni->tnj", found.ways, removed) * seen.diameter[:, None]
+    along_floor = _along_floor(seen)
+    if along_floor is not None:
+        removed[:, found.uneven] = removed[:, found.uneven] @ along_floor.T @ along_floor
+    return replace(seen, position=seen.position - removed, sd=position_sd, noise=removed)
+
+
+def independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> Array:
+    """Sd (N,) diameters per coordinate of noise that is independent from frame to frame; 0 up to MIN_NOISE.
+
+    Arguments as of `without_independent_noise`.
+    """
+    return _measured(seen, segments).sd
+
+
+def with_noise(seen: PlacedBodies, sd: Array) -> PlacedBodies:
+    """The placed bodies where they are, as uncertain in predicted frames as noise of sd (N,) diameters makes them."""
+    sd = np.where((seen.times > 1e-9)[:, None], sd, 0.0)
+    return replace(seen, sd=np.maximum(seen.sd, sd), noise_sd=sd)
+
+
+def local_means(away: Array, used: Mask, seen: PlacedBodies) -> tuple[Array, Array]:
+    """Means over MEAN_TIME of distances from a motion about which positions tremble.
+
+    Args:
+        away: (T, N, 2) diameters.
+        used: (T, N) where they count; elsewhere they may be NaN.
+        seen: The bodies, with the noise of their positions.
+
+    Returns:
+        Sizes of the means (T, N) diameters, and the sd of each per coordinate, that of the noise over the root of how
+        many it is of, with what a position is uncertain by besides. Both are 0 where there is no noise.
+    """
+    found, sd = np.zeros(used.shape), np.zeros(used.shape)
+    if seen.noise_sd is None:
+        return found, sd
+    used = used & (seen.noise_sd > 0)
+    reach, total = _reach(seen), len(used)
+    frames = np.arange(total)
+    first, last = np.maximum(frames - reach, 0), np.minimum(frames + reach + 1, total)
+    sums = np.concatenate([np.zeros((1, *away.shape[1:])), np.where(used[..., None], away, 0.0).cumsum(axis=0)])
+    counts = np.concatenate([np.zeros((1, used.shape[1])), used.cumsum(axis=0)])
+    count = np.maximum(counts[last] - counts[first], 1)
+    mean = np.linalg.norm((sums[last] - sums[first]) / count[..., None], axis=-1)
+    own = np.sqrt(np.maximum(seen.sd**2 - seen.noise_sd**2, 0.0) + seen.noise_sd**2 / count)
+    return np.where(used, mean, found), np.where(used, own, sd)
+
+
+def _reach(seen: PlacedBodies) -> int:
+    """Frames before and after one over which distances from a lawful motion are averaged."""
+    return max(1, round(MEAN_TIME / 2 / float(seen.times[1] - seen.times[0])))
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Distances of N bodies from lawful segments, and the noise in them."""
+
+    away: Array  # (T, N, 2) diameters along the motion and across it
+    arc: Whole  # (T, N) index of the arc that covers a predicted frame; -1 without one
+    ways: Array  # (T, N, 2, 2) unit vectors along the motion and across it
+    noise: Array  # (N, 2, 2) as `_noise` gives it
+    uneven: Whole  # bodies with less of it in one direction
+
+    @property
+    def sd(self) -> Array:
+        """Of the noise of each body (N,) diameters per coordinate; 0 where it is MIN_NOISE or less."""
+        sd = self.noise[:, 0].max(axis=1)
+        return np.where(sd > MIN_NOISE, sd, 0.0)
+
+
+def _measured(seen: PlacedBodies, segments: LawfulSegments) -> _Measured:
+    """The noise of bodies about lawful segments.
+
+    Where scenery shows a tremble of the picture in one direction alone, that counts as noise of a body that has less
+    in one direction.
+    """
+    away = (seen.position - segments.position) / seen.diameter[:, None]
+    arc = np.where(np.isfinite(away[..., 0]) & (seen.times > 1e-9)[:, None], _arcs(seen, segments), -1)
+    ways = _ways(segments.velocity)
+    recurs = [_recurs(away[:, n], arc[:, n]) for n in range(arc.shape[1])]
+    trembles = away
+    if _along_floor(seen) is not None and seen.shake is not None:
+        trembles = away + seen.shake[:, None] / seen.diameter[:, None]
+    away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))
+    noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])
+    uneven = np.flatnonzero((noise[:, 1] < EVEN).any(axis=1))
+    for n in uneven:
+        noise[n] = _noise(trembles[:, n], arc[:, n])
+    noise[recurs] = 0.0
+    return _Measured(away, arc, ways, noise, uneven)
+
+
+def _along_floor(seen: PlacedBodies) -> Array | None:
+    """The one direction (1, 2) along which no scenery shows a shift of the picture; None where all do, or none."""
+    return seen.unshown if seen.unshown is not None and len(seen.unshown) == 1 else None
+
+
+def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:
+    """Index of the arc that covers a frame (T, N); -1 without one."""
+    found = np.full(seen.known.shape, -1)
+    for a, arc in enumerate(segments.arcs):
+        found[arc.first : arc.last, arc.disc] = a
+    return found
+
+
+def _ways(velocity: Array) -> Array:
+    """Unit vectors (T, N, 2, 2) along velocities (T, N, 2) and across them; along the axes where nothing moves."""
+    speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+    along = np.where(speed > 1e-6, velocity / np.maximum(speed, 1e-12), np.array([1.0, 0.0]))
+    return np.stack([along, np.stack([-along[..., 1], along[..., 0]], axis=-1)], axis=-2)
+
+
+def _noise(away: Array, arc: Whole) -> Array:
+    """Independent noise of distances (T, 2), along and across, from the arcs (T,) of a body.
+
+    -E[(r(t) - r(t - 1)) (r(t + 1) - r(t))] is the variance of independent noise, 0 of a random walk (Roll 1984,
+    doi:10.1111/j.1540-6261.1984.tb03897.x), and below 0 of what changes slowly.
+
+    Returns:
+        (2, 2): its sd along and across, diameters, 0 where it is not significant; and the share of the distances that
+        is noise. Where one direction has far more than the other, the excess is none.
+    """
+    step = np.diff(away, axis=0)
+    same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)  # a still picture tells nothing
+    both = same[:-1] & same[1:]
+    if both.sum() < MIN_PRODUCTS:
+        return np.zeros((2, 2))
+    products, changes = _clipped(-(step[:-1] * step[1:])[both]), _clipped(step[:-1][both] ** 2)  # (P, 2)
+    variance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
+    pooled, pooled_error = variance.mean(), products.std() / np.sqrt(products.size)
+    white = WHITE[0] < 2 * pooled / max(float(changes.mean()), 1e-18) < WHITE[1]
+    if not white or pooled <= SIGNIFICANT * pooled_error or (variance <= SIGNIFICANT_EACH * error).any():
+        return np.zeros((2, 2))
+    counted = np.minimum(variance, MOST_UNEVEN * variance.min())
+    return np.asarray(np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance])))
+
+
+def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:
+    """What distances (n, 2) in frames (n,) from now say of now (2,), without noise of a sd; its variance over sd^2.
+
+    Their mean; where a line or a parabola is nearer to them by more than noise is, its value. A wrong force bends a
+    path away from the lawful one, and a mean over as much as an arc would take that for noise.
+    """
+    count = 1 + int(np.any(np.diff(away, axis=0), axis=1).sum())  # of places: a still picture has one
+    found, variance = away.mean(axis=0), 1 / count
+    left = float(((away - found) ** 2).sum())
+    for degree, least in enumerate(TRENDS, 1):
+        if count <= degree + 1:
+            break
+        powers = frames[:, None] ** np.arange(degree + 1.0)
+        inverse = np.linalg.inv(powers.T @ powers)
+        numbers = inverse @ powers.T @ away
+        if left - float(((away - powers @ numbers) ** 2).sum()) > least * sd**2:
+            found, variance = numbers[0], float(inverse[0, 0])
+    return found, variance
+
+
+def _recurs(away: Array, arc: Whole) -> bool:
+    """Whether distances (T, 2) from the arcs (T,) of a body vibrate: steps three frames apart go together.
+
+    Products of neighbouring steps of noise are -s^2 in the mean, s^2 its variance, and those of others 0. A vibration
+    with a period of three frames has the same of neighbours, but 2 s^2 of steps three frames apart, and 1.2 s^2 or more
+    with periods of 2.6 to 3.5 frames. The standard error of a mean of N such products of noise is 2 s^2 (1.5 / N)^(1/2)
+    (Bartlett 1946, doi:10.2307/2983611). Axes are those of the picture: others would turn with the motion.
+    """
+    step = np.diff(away, axis=0)
+    same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)
+    four = same[:-3] & same[1:-2] & same[2:-1] & same[3:]
+    if four.sum() < MIN_PRODUCTS:
+        return False
+    products = _clipped((step[:-3] * step[3:])[four])
+    variance = float(_clipped(step[:-3][four] ** 2).mean()) / 2
+    return bool(products.mean() > RECURS_SDS * 2 * variance * np.sqrt(1.5 / products.size))
+
+
+def _clipped(values: Array) -> Array:
+    """Values (P, 2), the largest as MOST_PRODUCT medians of their size."""
+    largest = MOST_PRODUCT * np.median(np.abs(values), axis=0)
+    return np.asarray(np.clip(values, -largest, largest))

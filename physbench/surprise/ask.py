@@ -1,0 +1,279 @@
+"""Surprise of a model at the films of a clip: asked through the engine, summed up, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row
+from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.result.bootstrap import TINY
+from physbench.rollout.batches import Batch, BatchItem, find_batch_size
+from physbench.rollout.engine import RolloutEngine
+from physbench.rollout.store import Rollout
+from physbench.support.errors import UsageError
+from physbench.surprise.clip_films import ClipFilms, state_error
+from physbench.surprise.films import SHOWN_BEFORE, WindowGrid, squared_error, targets, window_clip
+from physbench.surprise.pairs import FilmPair, shown_in_states
+from physbench.surprise.pixel_baselines import place_error
+
+# From surprise over time to one number for a film, and from two films to one choice.
+
+Array = NDArray[np.float64]
+Series = Mapping[str, Array]  # surprise (N,) of the films of a clip, by their names
+Solved = Mapping[tuple[str, float], tuple[str, ...]]  # (kind, size) -> the pixel baselines that notice it alone
+
+TIE = 1e-9  # of the larger one: two surprises that differ by less are a tie
+AHEAD = 1e-3  # of the usual level: surprise that differs by more before two films do
+LEAST_LEVEL = 0.1  # of the median level of all pairs; a film in which nothing moves has hardly any
+
+
+@dataclass(frozen=True)
+class PairReading:
+    """What one observer makes of one pair. Surprises are in the observer's own unit until `level` divides them."""
+
+    pair: FilmPair
+    possible: float = np.nan  # mean over the windows that predict something after the hand-over
+    impossible: float = np.nan
+    possible_peak: float = np.nan  # maximum over the same windows
+    impossible_peak: float = np.nan
+    level: float = np.nan  # mean over the windows before the event, the same in both films; NaN where there are none
+    peak_time: float = np.nan  # s from the event to the largest surprise of the impossible film
+    ahead: float = 0.0  # largest difference before the event, of the level
+    failed: bool = False
+
+    @property
+    def right(self) -> float:
+        """1 where the impossible film has the higher mean, 0.5 for a tie, 0 else and where the observer failed."""
+        return 0.0 if self.failed else choice(self.possible, self.impossible)
+
+    @property
+    def right_by_peak(self) -> float:
+        """The same by the maximum."""
+        return 0.0 if self.failed else choice(self.possible_peak, self.impossible_peak)
+
+
+def choice(possible: float, impossible: float) -> float:
+    """1, 0.5 or 0: whether the impossible one is higher."""
+    if abs(impossible - possible) <= TIE * max(abs(impossible), abs(possible)) + TINY * TIE:
+        return 0.5
+    return float(impossible > possible)
+
+
+def read_pair(pair: FilmPair, series: Series, times: Array) -> PairReading:
+    """Read one pair from the surprise of its two films.
+
+    Args:
+        pair: The pair.
+        series: Surprise (N,) of the films of its clip, by name; a film that is missing or not finite has failed.
+        times: (N,) s of the last frame that each surprise rests on.
+    """
+    one, other = series.get(pair.possible), series.get(pair.impossible)
+    if one is None or other is None or not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return PairReading(pair, failed=True)
+    after, before = times > 1e-9, times <= pair.event + 1e-9
+    level = float(one[before].mean()) if before.any() else np.nan
+    scale = max(abs(level), TINY) if before.any() else 1.0
+    late = np.flatnonzero(after)
+    return PairReading(
+        pair,
+        possible=float(one[after].mean()),
+        impossible=float(other[after].mean()),
+        possible_peak=float(one[after].max()),
+        impossible_peak=float(other[after].max()),
+        level=level,
+        peak_time=float(times[late[np.argmax(other[late])]]) - pair.event,
+        # Surprise may have either sign: what is usual is its level or its spread, whichever is larger.
+        ahead=float(np.abs(one - other)[before].max() / max(scale, float(one.std()))) if before.any() else 0.0,
+    )
+
+
+def levels(readings: list[PairReading]) -> Array:
+    """What the surprise of each pair (P,) is divided by: its usual level, and no less than LEAST_LEVEL of the median.
+
+    Where no window lies before the event, that is the median; 1 where there is none at all.
+    """
+    own = np.array([reading.level for reading in readings])
+    known = own[np.isfinite(own)]
+    middle = float(np.median(known)) if len(known) else 1.0
+    middle = middle if middle > TINY else float(known.mean()) if len(known) and known.mean() > TINY else 1.0
+    return np.maximum(np.where(np.isfinite(own), own, middle), LEAST_LEVEL * middle)
+
+
+def auroc(negatives: Array, positives: Array) -> float | None:
+    """Probability that one of the positives (P,) exceeds one of the negatives (N,); ties count half. None without."""
+    if not len(negatives) or not len(positives):
+        return None
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([positives, negatives]))
+    most = ranks[: len(positives)].sum() - len(positives) * (len(positives) + 1) / 2
+    return float(most / (len(positives) * len(negatives)))
+
+
+MOST_WINDOWS = 10_000  # of a film
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSurprise:
+    """Surprise at the films of a clip. N moments."""
+
+    times: Array  # (N,) s of the last frame that each surprise rests on
+    films: dict[str, Array]  # (N,) by name of the film; NaN where the model failed
+    tracks: dict[str, Array] = field(default_factory=dict)  # the same in tracks, of a model that predicts frames
+    failures: dict[str, str] = field(default_factory=dict)  # by name of the film, the first reason
+    seconds: float = 0.0  # of the model
+    frames: int = 0  # that it predicted
+
+
+def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
+    """Surprise of a model of frames or of states: how wrong it predicts what comes next, mean over samples.
+
+    A window that shows and predicts what one of another film does has its surprise: nothing is predicted twice.
+    """
+    grid, asked = films.grid, _asked(films)
+    items = tuple(BatchItem(row, sample) for row in asked for sample in range(samples))
+    plan = [Batch(items[start : start + batch_size], grid.ahead) for start in range(0, len(items), batch_size)]
+    errors = {name: np.full((2, samples, len(grid.starts)), np.nan) for name in films.films}
+    failures: dict[str, str] = {}
+    seconds, frames = 0.0, 0
+    for result in engine.run(plan, _loader(films)):
+        seconds += result.seconds
+        for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+            name, number = item.row.change, item.row.seed % MOST_WINDOWS
+            reason = rollout.failure
+            if reason is None and rollout.steps < grid.ahead:
+                reason = f"{rollout.steps} of {grid.ahead} frames were predicted: leave out --no-chain."
+            if reason is not None:
+                failures.setdefault(name, reason)
+                continue
+            frames += rollout.steps
+            errors[name][:, item.sample, number] = window_errors(films.film(name), grid, number, rollout)
+    found: dict[str, Array] = {}
+    for name in films.films:
+        values = errors[name].mean(axis=1)
+        like, first = films.before[name]
+        if like != name:
+            same = grid.unaffected(first)
+            values[:, same] = found[like][:, same]
+            if np.isnan(values[0, same]).any() and like in failures:
+                failures.setdefault(name, failures[like])
+        found[name] = values
+    surprise, tracks = ({name: values[part] for name, values in found.items()} for part in range(2))
+    tracks = {} if isinstance(engine.card, StateCard) else tracks
+    return ClipSurprise(grid.times, surprise, tracks, failures, seconds, frames)
+
+
+def window_errors(film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
+    """How wrong a rollout is about a window of a film: in pixels and in tracks of frames; in diameters of states."""
+    if rollout.states is not None:
+        return state_error(film, grid, number, rollout.states), np.nan
+    true = targets(film.frames, grid, number)
+    return squared_error(rollout.frames, true), place_error(film, rollout.frames, true)
+
+
+def surprise_at_films(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
+    """Surprise as a model itself states it at whole films, mean over samples. Nothing is shared between films."""
+    card, clip = engine.card, films.clip
+    start = _film_start(clip, card)
+    horizon = len(clip.times) - start - card.context_frames
+    rows = [Row(clip.row.task, clip.row.split, clip.row.seed, name) for name in films.films]
+    items = tuple(BatchItem(row, sample) for row in rows for sample in range(samples))
+    plan = [Batch(items[at : at + batch_size], horizon) for at in range(0, len(items), batch_size)]
+    values = {name: np.full((samples, horizon), np.nan) for name in films.films}
+    failures: dict[str, str] = {}
+    seconds, frames = 0.0, 0
+    for result in engine.run(plan, _film_loader(films, card)):
+        seconds += result.seconds
+        for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+            if rollout.failure is not None or rollout.surprise is None:
+                failures.setdefault(item.row.change, rollout.failure or "The model gave no surprise.")
+                continue
+            frames += len(rollout.surprise)
+            values[item.row.change][item.sample] = rollout.surprise
+    found = {name: each.mean(axis=0) for name, each in values.items()}
+    return ClipSurprise(clip.times[start + card.context_frames :], found, {}, failures, seconds, frames)
+
+
+def _film_start(clip: Clip, card: ModelCard) -> int:
+    """Index of the first frame of a film that is shown: C frames, and SHOWN_BEFORE s of surprise before the hand-over.
+
+    Raises UsageError where nothing is left after the first C frames.
+    """
+    if card.context_frames >= len(clip.times) - 1:
+        raise UsageError(
+            f"A film of {clip.id} has {len(clip.times)} frames, and the card of {card.name} asks for "
+            f"{card.context_frames} before the first surprise. Give it a shorter context."
+        )
+    return max(0, clip.handover + 1 - card.context_frames - int(SHOWN_BEFORE * clip.spec.fps))
+
+
+def _film_loader(films: ClipFilms, card: ModelCard) -> Callable[[Row], Clip]:
+    """Whole films as clips whose hand-over is the last of the first C frames."""
+    clip = films.clip
+    start = _film_start(clip, card)
+    zero = clip.times[start + card.context_frames - 1]
+
+    def load(row: Row) -> Clip:
+        return replace(
+            clip,
+            times=clip.times[start:] - zero,
+            frames=films.films[row.change][start:],
+            states=clip.states[start:],
+            visible_area=clip.visible_area[start:],
+            full_area=clip.full_area[start:],
+        )
+
+    return load
+
+
+def probed_batch_size(engine: RolloutEngine, films: ClipFilms, samples: int) -> int:
+    """How many windows, or films, are given together."""
+    if isinstance(engine.card, SurpriseCard):
+        row, card = films.clip.row, engine.card
+        rows = [Row(row.task, row.split, row.seed, name) for name in films.films]
+        frames = len(films.clip.times) - _film_start(films.clip, card) - card.context_frames
+        return find_batch_size(engine, rows, _film_loader(films, card), lambda row: frames, samples)
+    return find_batch_size(engine, _asked(films), _loader(films), lambda row: films.grid.ahead, samples)
+
+
+def _asked(films: ClipFilms) -> list[Row]:
+    """The windows that are predicted, as rows: the seed has the number of the window, the change the film.
+
+    The generators of a stochastic model are seeded from the row without its change, so that a window of the possible
+    film and that of the impossible one get the same random numbers.
+    """
+    row, grid = films.clip.row, films.grid
+    rows = []
+    for name in films.films:
+        like, first = films.before[name]
+        same = grid.unaffected(first) if like != name else np.zeros(len(grid.starts), dtype=bool)
+        rows += [
+            Row(row.task, row.split, row.seed * MOST_WINDOWS + number, name)
+            for number in np.flatnonzero(~same).tolist()
+        ]
+    return rows
+
+
+def _loader(films: ClipFilms) -> Callable[[Row], Clip]:
+    return lambda row: window_clip(films.film(row.change), films.grid, row.seed % MOST_WINDOWS)
+
+
+def asked_pairs(pairs: Sequence[FilmPair], card: ModelCard) -> tuple[FilmPair, ...]:
+    """The pairs that a model is asked about: a model of states about those that states show."""
+    return shown_in_states(pairs) if isinstance(card, StateCard) else tuple(pairs)
+
+
+def sight(card: ModelCard) -> float:
+    """How far back (s) a model sees from the moment of a prediction; one that is shown whole films as its card says.
+
+    From a model of states nothing is hidden.
+    """
+    if isinstance(card, StateCard):
+        return float("inf")
+    if isinstance(card, SurpriseCard):
+        return float("inf") if card.sees is None else card.sees
+    return card.scored_context / card.fps

@@ -1,0 +1,205 @@
+"""In a worker: the films of one clip, as pictures and as states, with what pixel baselines make of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import clip_store
+from physbench.models.protocol import PLACE, SPEED
+from physbench.support.errors import PhysbenchError
+from physbench.support.files import cache_dir, cached, read_sealed_json, write_sealed_json
+from physbench.support.fingerprint import fingerprint
+from physbench.surprise.films import (
+    OTHER_LOOK,
+    POSSIBLE,
+    Film,
+    Image,
+    WindowGrid,
+    film_of,
+    film_states,
+    first_difference,
+    window_grid,
+)
+from physbench.surprise.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES, pixel_series
+from physbench.world.scene import RenderSpec
+
+Array = NDArray[np.float64]
+
+FILM_PRELOAD = ("physbench.surprise.clip_films", "physbench.world.drawing")
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFilms:
+    """The films of a clip with their windows."""
+
+    clip: Clip
+    grid: WindowGrid  # of the model
+    pixel_grid: WindowGrid  # of the pixel baselines, N windows
+    films: dict[str, NDArray[Any]]  # by name, frames (T, H, W, 3); for models of states their states (T, N, 13)
+    before: dict[str, tuple[str, int]]  # by name: an earlier film, and the first frame in which they differ
+    baselines: dict[str, dict[str, Array]]  # surprise (N,) by baseline and film
+    events: dict[str, float] = field(default_factory=dict)  # by name, s of the last lawful state; films of states alone
+    absent: dict[str, str] = field(default_factory=dict)  # films that cannot be made, with the reason
+    seconds: float = 0.0
+
+    def film(self, name: str) -> Clip:
+        """A film in the place of the clip's own frames, or states."""
+        values = self.films[name]
+        return replace(self.clip, frames=values) if values.dtype == np.uint8 else replace(self.clip, states=values)
+
+
+def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
+    """Make the films of a clip and read them with every pixel baseline.
+
+    Args:
+        row: The clip.
+        spec: Size and rate.
+        context: Frames that the model is shown before what it predicts. The films and the pixel baselines do not
+            depend on it.
+        sources: Names of films.
+        known: Whether what pixel baselines made of them before is read from the cache, and kept there.
+    """
+    begun = time.monotonic()
+    clip = clip_store().get(row, spec)
+    grid, pixel_grid = window_grid(clip, context), window_grid(clip, SPRITE_FRAMES)
+    path = _cache_path(row, spec)
+    stored = _read(path, len(pixel_grid.starts)) if known else {}
+    films: dict[str, Image] = {}
+    before: dict[str, tuple[str, int]] = {}
+    baselines: dict[str, dict[str, Array]] = {name: {} for name in PIXEL_BASELINES}
+    absent: dict[str, str] = {}
+    for source in dict.fromkeys((POSSIBLE, *sorted(sources, key=lambda name: not name.endswith(OTHER_LOOK)))):
+        try:
+            film: Film = film_of(clip, source, SPRITE_FRAMES)
+        except PhysbenchError as reason:
+            absent[source] = str(reason)
+            continue
+        before[source] = nearest_film(source, film.frames, films)
+        films[source] = film.frames
+        series = stored.get(source)
+        if series is None:
+            like, first = before[source]
+            shared = {name: each[like] for name, each in baselines.items()} if like != source else None
+            series = stored[source] = pixel_series(film.frames, pixel_grid, first, shared)
+        for name, values in series.items():
+            baselines[name][source] = values
+    if known:
+        _write(path, stored)
+    return ClipFilms(clip, grid, pixel_grid, films, before, baselines, absent=absent, seconds=time.monotonic() - begun)
+
+
+def nearest_film(source: str, film: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> tuple[str, int]:
+    """Of other films (T, ...) the one that differs last, and from which moment on; the film itself and 0 if none."""
+    found = [(first_difference(film, other), name) for name, other in others.items()]
+    first, name = max(found, default=(0, source), key=lambda item: item[0])
+    return (name, first) if first > 0 else (source, 0)
+
+
+def _cache_path(row: Row, spec: RenderSpec) -> Path:
+    return cache_dir() / "expectation" / f"{spec}-{fingerprint('expectation')[:16]}" / f"{row.id}.json"
+
+
+def _read(path: Path, windows: int) -> dict[str, dict[str, Array]]:
+    """What is known of the films of a clip: surprise by film and baseline. Nothing where it cannot be read."""
+    document = cached(read_sealed_json, path, (OSError, ValueError))
+    try:
+        found = {
+            source: {name: np.array(series[name], dtype=np.float64) for name in PIXEL_BASELINES}
+            for source, series in (document or {}).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return found if all(len(each) == windows for series in found.values() for each in series.values()) else {}
+
+
+def _write(path: Path, known: dict[str, dict[str, Array]]) -> None:
+    """Keep what is known; where that cannot be written, it is computed again the next time."""
+    document = {source: {name: each.tolist() for name, each in series.items()} for source, series in known.items()}
+    try:
+        write_sealed_json(path, document)
+    except OSError:
+        return
+
+
+# Films of states: the same events as in pictures, as the states of bodies, for models that answer with states.
+#
+# Windows are those of pictures that begin once nothing is held any more. Surprise is the mean distance of the predicted
+# places of moving bodies from the true ones, in diameters. Nothing is hidden in states: an event begins where they
+# first differ, behind a screen too.
+
+StatePrediction = Callable[[Clip, WindowGrid, int], Array]  # film, windows, number of one -> states (ahead, K, 13)
+
+
+def state_error(film: Clip, grid: WindowGrid, number: int, predicted: Array) -> float:
+    """Mean distance in diameters of predicted states (ahead, K, 13) from those of a film, over its moving bodies."""
+    start, tracked = int(grid.starts[number]), film.tracked
+    moving = [k for k, body in enumerate(film.tracked_bodies) if body.role == "moving"]
+    true = film.states[start + 1 : start + 1 + grid.ahead, list(tracked), PLACE]
+    far = np.linalg.norm(predicted[..., PLACE] - true, axis=-1)  # (ahead, K) m
+    diameters = np.maximum(film.diameters()[film.handover], 1e-9)
+    return float((far / diameters)[:, moving].mean())
+
+
+def frozen_state(film: Clip, grid: WindowGrid, number: int) -> Array:
+    """The last state shown, repeated."""
+    last = film.states[int(grid.starts[number]), list(film.tracked)]
+    return np.repeat(last[None], grid.ahead, axis=0)
+
+
+def straight_motion(film: Clip, grid: WindowGrid, number: int) -> Array:
+    """Every body goes on with its velocity, through everything."""
+    found = frozen_state(film, grid, number)
+    seconds = np.arange(1, grid.ahead + 1) / film.spec.fps
+    found[..., PLACE] += found[..., SPEED] * seconds[:, None, None]
+    return found
+
+
+STATE_BASELINES: Mapping[str, StatePrediction] = {
+    "frozen state": frozen_state,
+    "constant velocity": straight_motion,
+}
+
+
+def state_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]) -> ClipFilms:
+    """In a worker: the films of a clip as states, and what baselines that know no physics make of them.
+
+    Args:
+        row: The clip.
+        spec: Rate of the states, and size of the pictures of a report.
+        context: States that the model is shown before what it predicts.
+        sources: Names of films.
+    """
+    begun = time.monotonic()
+    clip = clip_store().get(row, spec)
+    grid, alone = (_after_release(window_grid(clip, shown), clip) for shown in (context, 1))
+    made = ClipFilms(clip, grid, alone, {}, {}, {name: {} for name in STATE_BASELINES})
+    for source in dict.fromkeys((POSSIBLE, *sources)):
+        try:
+            states, event = film_states(clip, source)
+        except PhysbenchError as reason:
+            made.absent[source] = str(reason)
+            continue
+        made.before[source] = nearest_film(source, states, made.films)
+        made.films[source] = states
+        if source != POSSIBLE:
+            made.events[source] = event
+        film = made.film(source)
+        for name, predict in STATE_BASELINES.items():
+            errors = [state_error(film, alone, k, predict(film, alone, k)) for k in range(len(alone.starts))]
+            made.baselines[name][source] = np.array(errors)
+    return replace(made, seconds=time.monotonic() - begun)
+
+
+def _after_release(grid: WindowGrid, clip: Clip) -> WindowGrid:
+    """The windows that begin once nothing is held any more: what holds a body is no state of it."""
+    last = max((body.release for body in clip.scene.bodies if body.release is not None), default=-np.inf)
+    free = clip.times[grid.starts] >= last - 1e-9
+    return replace(grid, starts=grid.starts[free], times=grid.times[free])

@@ -1,0 +1,474 @@
+"""One evaluation on the suite `expectation`: films, surprise, readings, result, report; or what it would take."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physbench.clips.clip import Row
+from physbench.clips.suite import EXPECTATION_SUITE, Suite, find_suite
+from physbench.models.http.connection import NO_ANSWER
+from physbench.models.load_model import check_target, live_sha256, model_sha256, preflight, what_is_handed
+from physbench.models.protocol import Model, ModelCard, StateCard, SurpriseCard
+from physbench.result.formats import counted
+from physbench.result.read import read_manifest
+from physbench.rollout.device_names import device_kind
+from physbench.rollout.engine import RolloutEngine
+from physbench.run.evaluate import Plan
+from physbench.run.manifest import asked_document, card_document, card_from, other_settings, refuse_other_settings
+from physbench.run.model import engine_of, live_engine
+from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
+from physbench.run.process import PeakMemory, explained, interruptible
+from physbench.run.state import claimed_folder, default_folder, opened
+from physbench.run.versions import versions
+from physbench.support.errors import ModelError, UsageError
+from physbench.support.files import read_sealed_json, write_sealed_json
+from physbench.support.fingerprint import fingerprint
+from physbench.support.processes import WorkerPool, worker_count
+from physbench.support.progress import Progress, duration
+from physbench.support.run_folder import RunFolder
+from physbench.surprise.ask import ClipSurprise, asked_pairs, prediction_errors, probed_batch_size, surprise_at_films
+from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films, state_films
+from physbench.surprise.films import POSSIBLE
+from physbench.surprise.pairs import FilmPair, find_pairs, pairs_hash
+from physbench.world.scene import PLAIN
+
+# What a run of the suite `expectation` would take, from a few films of two clips. No run folder is made.
+
+FILMS_TRIED = 2  # beside the possible one, of each of two clips
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmsDryRun(Plan):
+    """A plan of a run that shows films. Workers make the films and show them to pixel baselines."""
+
+    pairs: int
+    controls: int
+    clips: int
+    films: int
+    render_spec: str  # "64x64@15"
+    context_frames: int
+    batch_size: int  # windows, or films
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the possible film of a clip took, and each of the others, in s."""
+
+    model: tuple[float, float]
+    making: tuple[float, float]
+    failure: str
+
+
+def films_dry_run(options: Options, say: Say, out: str | None = None) -> FilmsDryRun:
+    """Load the model, make and show a few films of two clips, and say what all would take.
+
+    Raises:
+        UsageError: As `evaluate_expectation`.
+        ModelError: The model cannot be loaded.
+    """
+    pairs, asked = asked_films(options, say)
+    folder = default_folder(options.short_name, EXPECTATION_SUITE, False)
+    run = ExpectationRun(RunFolder(folder), options, pairs, asked, say, worker_count(options.workers))
+    say(f"Loading {options.model} ...")
+    with PeakMemory() as peak, engine_of(options, "") as engine:
+        agree_on_model(run, engine)
+        say("Making films and showing them ...")
+        rows = (run.rows[0], run.rows[len(run.rows) // 2])  # the first one imports and compiles
+        both = [_try_films(run, engine, row) for row in rows]
+        info, card = engine.info, engine.card
+    films = sum(len(run.sources(row)) for row in run.rows)
+    clips, controls = len(run.rows), sum(pair.control for pair in run.pairs)
+    times = (both[-1].model, both[-1].making)
+    times_shown = 1 + options.untrained_copy
+    model, making = (times_shown * (one * clips + other * (films - clips)) for one, other in times)
+    return FilmsDryRun(
+        model=card.name,
+        device=f"{info.device} ({info.device_name})",
+        dtype=info.dtype,
+        pairs=len(run.pairs) - controls,
+        controls=controls,
+        clips=clips,
+        films=films,
+        render_spec=str(card.spec),
+        context_frames=card.scored_context,
+        batch_size=run.manifest["batch"],
+        model_seconds=model,
+        worker_seconds=making,
+        workers=run.workers,
+        peak_memory=peak.bytes,
+        device_memory=engine.peak_accelerator,
+        out=out or str(folder),
+        failure=next((tried.failure for tried in both if tried.failure), ""),
+    )
+
+
+def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
+    """Make the first films of a clip and show them to the model.
+
+    Windows before an event are those of the possible film and are not shown again, so that it takes longer.
+    """
+    few = run.sources(row)[: 1 + FILMS_TRIED]
+    alone, all_films = (films_for(engine.card, row, names, known=False) for names in ((POSSIBLE,), few))
+    run.manifest.setdefault(
+        "batch", run.options.batch_size or probed_batch_size(engine, all_films, run.options.samples)
+    )
+    one, more = ask_model(run, engine, alone), ask_model(run, engine, all_films)
+    others = max(1, len(all_films.films) - 1)
+    return Tried(
+        model=(one.seconds, max(0.0, more.seconds - one.seconds) / others),
+        making=(alone.seconds, max(0.0, all_films.seconds - alone.seconds) / others),
+        failure=next(iter((one.failures | more.failures).values()), ""),
+    )
+
+
+AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
+UNTRAINED = "untrained"  # of a part: what the untrained copy makes of the films
+IN_TRACKS = "tracks"  # of a part: what the model makes of them in tracks
+Say = Callable[[str], None]
+
+
+@dataclass
+class ExpectationRun:
+    """A run at work."""
+
+    folder: RunFolder
+    options: Options
+    pairs: tuple[FilmPair, ...]
+    manifest: dict[str, Any]
+    say: Say
+    workers: int
+    debug: bool = False
+    model: Model | None = None  # one that lives in this process; None: it is loaded from options.model
+    report: bool = True  # write the report, not only the result
+    seconds: float = 0.0  # of the model
+    frames: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The clips whose films are shown."""
+        return tuple(dict.fromkeys(pair.row for pair in self.pairs))
+
+    def sources(self, row: Row) -> tuple[str, ...]:
+        """The films of a clip, the clip itself first."""
+        names = [name for pair in self.pairs if pair.row == row for name in (pair.possible, pair.impossible)]
+        return tuple(dict.fromkeys((POSSIBLE, *names)))
+
+    def part(self, row: Row) -> Path:
+        return self.folder.part(row.id)
+
+    def missing(self, untrained: bool = False) -> list[Row]:
+        """Clips that a model, or its untrained copy, was not asked about, or on which its server did not answer."""
+        parts = {row: read_part(self.part(row)) for row in self.rows}
+        if untrained:
+            return [row for row, part in parts.items() if part is None or UNTRAINED not in part]
+        return [row for row, part in parts.items() if part is None or _unanswered(part)]
+
+    def kept(self) -> str:
+        done = len(self.rows) - len(self.missing())
+        return f"{done} of {counted(len(self.rows), 'clip')} are done and kept in {self.folder.path}"
+
+
+def read_part(path: Path) -> dict[str, Any] | None:
+    """What a model and the pixel baselines made of the films of a clip; None where that is not there or damaged."""
+    try:
+        document = read_sealed_json(path)
+        document["times"], document["films"], document["baselines"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _unanswered(part: Mapping[str, Any]) -> bool:
+    """Whether a film failed because the model's server did not answer: the model is not to blame."""
+    return any(NO_ANSWER in str(reason) for reason in part.get("failures", {}).values())
+
+
+def evaluate_expectation(
+    options: Options,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    fresh: bool = False,
+    debug: bool = False,
+    say: Say,
+    settings: Mapping[str, object] | None = None,
+    model: Model | None = None,
+    report: bool = True,
+) -> RunFolder:
+    """Show a model the films of the suite, and write result and report into the run folder.
+
+    `model` is one that lives in this process; `options.model` is then only its name.
+    Raises UsageError or ModelError for what was asked wrongly, Interrupted for Ctrl-C; what is done is kept.
+    """
+    pairs, asked = asked_films(options, say, live=model is not None)
+    if model is not None:
+        asked["model"]["sha256"] = live_sha256(model)
+        if resume and asked["model"]["sha256"] is None:
+            raise UsageError(LIVE_NOT_RESUMED)
+    path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
+    made: tuple[Path, ...] = ()
+    if path is None:
+        path, made = claimed_folder(options.short_name, EXPECTATION_SUITE)
+    with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
+        if folder.manifest.exists():
+            stored = read_manifest(folder)
+            refuse_other_settings(stored, asked, path)
+            asked = {**stored, "options": asked["options"]}
+        if settings:
+            asked["settings_file"] = dict(settings)
+        run = ExpectationRun(folder, options, pairs, asked, say, worker_count(options.workers), debug, model, report)
+        sha256 = asked["model"]["sha256"]
+        again = options.resume_command(path) if model is None else live_again(path, sha256)
+        with explained(again, run.kept, folder.path):
+            _work(run)
+    return folder
+
+
+def asked_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[FilmPair, ...], dict[str, Any]]:
+    """The pairs that are asked for, and the manifest of a run that begins. Raises UsageError and ModelError.
+
+    live: the model lives in this process, and nothing is to be loaded.
+    """
+    options.check()
+    _refuse_options(options, live)
+    pairs = find_pairs(options.limit, options.tasks)
+    suite = suite_of(pairs)
+    if not live:
+        check_target(options.model, trust_code=options.trust_code)
+        for line in preflight(options.model, suite, options.samples, options.model_arg):
+            say(line)
+    known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}
+    asked = asked_document(options, suite, None if live else model_sha256(options.model), known)
+    asked["suite"] |= {"hash": pairs_hash(pairs), "pairs": len(pairs)}
+    asked["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return pairs, asked
+
+
+def suite_of(pairs: Sequence[FilmPair]) -> Suite:
+    """The clips of some pairs as a suite."""
+    whole = find_suite(EXPECTATION_SUITE)
+    rows = tuple(dict.fromkeys(pair.row for pair in pairs))
+    partial = len(pairs) < len(find_pairs())
+    return Suite(whole.name, whole.version, rows, partial=partial, golden=whole.golden)
+
+
+def _refuse_options(options: Options, live: bool) -> None:
+    """Options that mean something else, or nothing, where films are shown."""
+    if options.scorers is not None:
+        raise UsageError("--scorers: the suite expectation reads surprise and has no scorers. Leave it out.")
+    if options.keep_rollouts == "all":
+        raise UsageError("--keep-rollouts all: of the suite expectation surprise is kept, and no frames. Leave it out.")
+    if options.fresh_seeds is not None:
+        raise UsageError("--fresh-seeds: the films of the suite expectation are fixed. Leave it out.")
+    if live and options.untrained_copy:
+        raise UsageError("untrained_copy: its weights can be drawn anew of a MODEL to load, not of an object.")
+    if not live and what_is_handed(options.model) == "id":
+        raise UsageError(
+            f"{options.model} holds answers to clips, and the films of the suite expectation are others. It asks "
+            "models that can be run."
+        )
+
+
+def _work(run: ExpectationRun) -> None:
+    from physbench.surprise.document import write_expectation
+
+    wanted = run.pairs
+    if card := run.manifest["model"].get("card"):  # of a run that goes on
+        run.pairs = asked_pairs(run.pairs, card_from(card))
+    missing = run.missing()
+    if missing:
+        if len(missing) < len(run.rows):
+            run.say(f"Resuming: {run.kept()}.")
+        run.say(f"Loading {run.options.model} ...")
+        with _engine(run) as engine:
+            agree_on_model(run, engine)
+            _show(run, engine, run.missing())
+        if lost := run.missing():
+            run.say(f"The server did not answer on {counted(len(lost), 'clip')}: --resume asks for them again.")
+    else:
+        run.say("All films were shown already: only result and report are made again.")
+    if run.options.untrained_copy:
+        _ask_untrained(run)
+    write_expectation(run.folder, wanted, run.manifest, report=run.report)
+    run.say(f"Done in {duration(time.monotonic() - run.started)}.")
+
+
+def _engine(run: ExpectationRun) -> RolloutEngine:
+    if run.model is not None:
+        return live_engine(run.model, run.options, "")
+    return engine_of(run.options, "", debug=run.debug)
+
+
+def _ask_untrained(run: ExpectationRun) -> None:
+    """Show the films to the untrained copy of the model. Where there is none, the result says why."""
+    run.manifest.pop(UNTRAINED, None)
+    missing = run.missing(untrained=True)
+    if missing:
+        run.say("Drawing the weights anew for the untrained copy ...")
+        try:
+            with engine_of(run.options, "", debug=run.debug, untrained=True) as engine:
+                _show_untrained(run, engine, missing)
+        except ModelError as reason:
+            run.manifest[UNTRAINED] = str(reason)
+            run.say(str(reason))
+    write_sealed_json(run.folder.manifest, run.manifest)
+
+
+def _show_untrained(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) -> None:
+    """Show the films of all clips that are missing to the untrained copy, and keep its surprise beside the model's."""
+    card = engine.card
+    failed: list[str] = []
+    with WorkerPool(run.workers, FILM_PRELOAD) as pool, Progress("clips, untrained", len(missing)) as progress:
+        for films in _films(run, pool, card, missing):
+            found = ask_model(run, engine, films)
+            path = run.part(films.clip.row)
+            values = {name: listed(series) for name, series in found.films.items()}
+            write_sealed_json(path, {**(read_part(path) or {}), UNTRAINED: values})
+            failed += found.failures.values()
+            progress.advance()
+    if failed:
+        run.say(f"The untrained copy failed on {counted(len(failed), 'film')}: {failed[0]}")
+
+
+def agree_on_model(run: ExpectationRun, engine: RolloutEngine) -> None:
+    """Complete the manifest with the model, or see that it is the one of the stored manifest."""
+    info = engine.info
+    card = info.card
+    if info.privileged or info.recorded:
+        raise UsageError(
+            f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks models that "
+            "see frames, or the states of a context."
+        )
+    asked = asked_pairs(run.pairs, card)
+    if not asked:
+        raise UsageError(
+            f"{card.name} answers with states of bodies, which show none of these pairs. Ask for other "
+            "kinds (--tasks), or for more pairs (--limit)."
+        )
+    run.pairs = asked
+    if card.look != PLAIN:
+        raise UsageError(
+            f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.look}."
+        )
+    model = {"name": card.name, "card": card_document(card), "device": info.device, "dtype": info.dtype}
+    if info.settings:
+        model["settings"] = dict(info.settings)
+    before = {name: run.manifest["model"].get(name) for name in model}
+    same_kind = device_kind(str(before["device"])) == device_kind(info.device)
+    if "batch" in run.manifest and before | {"device": info.device if same_kind else before["device"]} != model:
+        raise other_settings(run.folder.path, f"The model was {before['name']}, now its card or device is another one")
+    for note in info.notes:
+        run.say(note)
+    run.manifest["model"] |= model
+    run.manifest |= {
+        "render_spec": str(card.spec),
+        "context": card.scored_context,
+        "device": f"{info.device} ({info.device_name})",
+        "notes": list(info.notes),
+    }
+
+
+def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) -> None:
+    """Show the films of all clips that are missing, and keep what the model makes of them."""
+    card = engine.card
+    noted = 0
+    with WorkerPool(run.workers, FILM_PRELOAD) as pool, Progress("clips with their films", len(missing)) as progress:
+        for number, films in enumerate(_films(run, pool, card, missing)):
+            if "batch" not in run.manifest:
+                size = run.options.batch_size or probed_batch_size(engine, films, run.options.samples)
+                run.manifest["batch"] = size
+                write_sealed_json(run.folder.manifest, run.manifest)
+                what = counted(size, "film" if isinstance(card, SurpriseCard) else "window")
+                controls = sum(pair.control for pair in run.pairs)
+                run.say(
+                    f"{card.name} on {EXPECTATION_SUITE}: {counted(len(run.pairs) - controls, 'pair')} and "
+                    f"{counted(controls, 'control')} of {counted(len(run.rows), 'clip')} at {card.spec}, {what} at a "
+                    f"time on {engine.info.device}, into {run.folder.path}"
+                )
+            _mark_local(run, films)
+            found = ask_model(run, engine, films)
+            _keep(run, films, found)
+            for note in engine.notes[noted:]:
+                run.say(note)
+            noted = len(engine.notes)
+            run.manifest["notes"] = list(dict.fromkeys((*run.manifest.get("notes", ()), *engine.notes)))
+            progress.advance()
+            if number == min(3, len(missing) - 1) and len(missing) > 8:
+                left = (time.monotonic() - run.started) / (number + 1) * (len(missing) - number - 1)
+                run.say(f"Films: about {duration(left)} left.")
+    speed = run.manifest.setdefault("speed", {})
+    speed["model_seconds"] = round(speed.get("model_seconds", 0.0) + run.seconds, 3)
+    speed["total_seconds"] = round(speed.get("total_seconds", 0.0) + time.monotonic() - run.started, 3)
+    speed["model_frames_per_s"] = round(run.frames / run.seconds, 1) if run.seconds > 0 else None
+    write_sealed_json(run.folder.manifest, run.manifest)
+
+
+def _mark_local(run: ExpectationRun, films: ClipFilms) -> None:
+    """Mark the run as local where this machine does not reproduce the states of a clip: its films are others, too."""
+    row, suite = films.clip.row, run.manifest["suite"]
+    golden = find_suite(EXPECTATION_SUITE).golden
+    if row in golden and golden[row].state_hash != films.clip.state_hash and not suite.get("local"):
+        suite["local"] = True
+        run.say(f"Warning: this machine simulates {row.id} differently from the suite: the result is marked local.")
+
+
+def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequence[Row]) -> Iterator[ClipFilms]:
+    """The films of clips in order, made by the workers while the model is at the ones before."""
+    waiting: deque[Future[ClipFilms]] = deque()
+    left = deque(rows)
+    while left or waiting:
+        while left and len(waiting) < run.workers + AHEAD_OF_MODEL:
+            row = left.popleft()
+            waiting.append(pool.submit(films_for, card, row, run.sources(row)))
+        yield waiting.popleft().result()
+
+
+def films_for(card: ModelCard, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
+    """The films of a clip as a model of this card is shown them. known: what the cache holds of them is used."""
+    if isinstance(card, StateCard):
+        return state_films(row, card.spec, min(card.context_frames, card.history_frames), sources)
+    shown = 1 if isinstance(card, SurpriseCard) else min(card.context_frames, card.history_frames)
+    return clip_films(row, card.spec, shown, sources, known=known)
+
+
+def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:
+    """What a model, or its untrained copy, makes of the films of a clip."""
+    ask = surprise_at_films if isinstance(engine.card, SurpriseCard) else prediction_errors
+    found = ask(engine, films, run.manifest["batch"], run.options.samples)
+    return replace(found, seconds=found.seconds / engine.devices)  # which work at the same time
+
+
+def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
+    """Numbers for JSON: None where one is not finite."""
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
+    """Write down what the model and the pixel baselines make of the films of a clip."""
+    run.seconds += found.seconds
+    run.frames += found.frames
+    write_sealed_json(
+        run.part(films.clip.row),
+        {
+            "times": listed(found.times),
+            "films": {name: listed(values) for name, values in found.films.items()},
+            "baseline_times": listed(films.pixel_grid.times),
+            "baselines": {
+                name: {film: listed(values) for film, values in each.items()} for name, each in films.baselines.items()
+            },
+            "absent": films.absent,
+            "failures": found.failures,
+            **({IN_TRACKS: {name: listed(values) for name, values in found.tracks.items()}} if found.tracks else {}),
+            **({"events": films.events} if films.events else {}),
+        },
+    )

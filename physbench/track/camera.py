@@ -1,0 +1,408 @@
+"""Motion of a camera that should stand still: shift, turn, zoom.
+
+A shift, a zoom and a turn of the whole picture. Pieces of outlines tell how far they lie from where they should, each
+across itself; what most of them agree on is the camera's. A motion that stays below a px is read from all frames at
+once, a larger one is followed from frame to frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.track.fixed_edges import EdgeReading, FixedEdges, read_edges, unexplained
+from physbench.track.visibility import FULL_VIEW
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# How much a camera zooms, from the sizes of all bodies together.
+#
+# A floor, a lone wall or a star shows no zoom by itself: what moves its edge may be a shift. Bodies do: a camera that
+# moves in makes all of them larger by one factor, and takes what stands still away from the middle of the picture.
+# Where bodies disagree, or scenery stays where it is, it is the bodies that grow.
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+WHOLE_SIZE = (0.5, 2.0)  # of an object's area; sizes of others tell no zoom
+SMOOTH_TIME = 0.5  # s over which a zoom is even
+LEAST_FRAMES = 4  # with the size of a body, that tell its own
+LATEST = 1.0  # s after the hand-over by which a body must be seen, to tell its own size
+OUTLIER = 0.01  # of a size; sizes that are further off count in proportion less
+LEAST_ZOOM = 0.02  # largest zoom of a clip, where bodies are seen, below which there is none
+MOST_APART = 0.4  # of a zoom by which bodies may differ from each other, on average
+APART_ANYWAY = 0.008  # the same, however small the zoom is
+TELLING = 0.3  # px; what a zoom moves by less does not tell it
+EXPLAINED = 0.5  # of the way that scenery is off, that a zoom must leave at most
+
+
+def growth(clip: Clip, area: Float, cut: Mask) -> Float:
+    """How much larger (N, K) bodies are seen than they are, in length; NaN where they are not seen whole.
+
+    area (N, K) px of the predicted frames; cut (N, K): by the border of the picture.
+    """
+    window = slice(clip.handover + 1, clip.handover + 1 + len(area))
+    whole = np.maximum(clip.full_area[window][:, list(clip.tracked)].astype(np.float64), 1.0)
+    ratio = area / whole
+    known = (clip.visible_share()[window] > FULL_VIEW) & (ratio > WHOLE_SIZE[0]) & (ratio < WHOLE_SIZE[1]) & ~cut
+    return np.where(known, np.sqrt(np.where(known, ratio, 1.0)), np.nan)
+
+
+def common_growth(grown: Float, fps: float) -> tuple[Float, int]:
+    """Zoom (N,) that all bodies (N, K) share, smooth in time, and how many of them show it.
+
+    0 where they disagree, or too little shows one. How large a style draws a body is its own from the start, and no
+    zoom.
+    """
+    none = np.zeros(len(grown)), 0
+    told = [
+        own - _smooth(own, fps)[0]
+        for own in np.log(grown).T
+        if np.isfinite(own).sum() >= LEAST_FRAMES and np.argmax(np.isfinite(own)) < LATEST * fps
+    ]
+    if not told:
+        return none
+    bodies = np.array(told)
+    known, shared = np.isfinite(bodies), np.full(len(grown), np.nan)
+    some = known.any(axis=0)
+    shared[some] = np.nanmedian(bodies[:, some], axis=0)
+    smooth = _smooth(shared, fps)
+    smooth = smooth - smooth[0]
+    if np.abs(smooth[some]).max() < LEAST_ZOOM:
+        return none
+    for own, at in zip(bodies, known, strict=True):
+        apart = np.abs(_smooth(own, fps) - smooth)[at].mean()
+        if apart > max(APART_ANYWAY, MOST_APART * np.abs(smooth[at]).mean()):
+            return none
+    return np.expm1(smooth), int((known[:, np.abs(smooth) >= LEAST_ZOOM].sum(axis=1) >= LEAST_FRAMES).sum())
+
+
+def _smooth(values: Float, fps: float) -> Float:
+    """Values (N,) along a curve that bends little (Whittaker 1923), straight where nothing is known."""
+    known = np.isfinite(values)
+    shown, weight = np.where(known, values, 0.0), known.astype(np.float64)
+    bend = np.diff(np.eye(len(values)), 2, axis=0)
+    stiff = (SMOOTH_TIME * fps) ** 4 * bend.T @ bend + 1e-9 * np.eye(len(values))
+    found = shown
+    for _ in range(3):
+        found = np.linalg.solve(np.diag(weight) + stiff, weight * shown)
+        weight = known * OUTLIER / np.maximum(np.abs(shown - found), OUTLIER)
+    return found
+
+
+def is_shown(off: Float, expected: Float, otherwise: bool) -> bool:
+    """Whether what stands still tells a zoom: it is off (M,) px as the zoom expects (M,), and not where it was.
+
+    NaN in `off`: not seen. otherwise: the answer where nothing that stands still could tell.
+    """
+    telling = np.isfinite(off) & (np.abs(expected) > TELLING)
+    if not telling.any():
+        return otherwise
+    return bool(np.abs(off - expected)[telling].sum() < EXPLAINED * np.abs(off)[telling].sum())
+
+
+FOLLOWED = 0.8  # px by which pieces must be off for the camera to be followed from frame to frame
+STEP_RANGE = (0.35, 2.5)  # of the step of an edge that is there
+SHIFT_RANGE = 0.75  # of the half width of an edge's weights, within which its shift is told
+EVEN_RANGE = 0.5  # of the same, within which it reads as large as it is
+PRIOR = (30.0, 30.0, 3.0, 3.0)  # px, of shift in x and y, of zoom and turn at the picture's border
+NARROW = 0.6  # of the picture's side; scenery that spans less shows no zoom and no turn
+PRECISION = 0.1  # px, of a piece at best
+ROBUST = 0.2  # px; a piece that is further off what most say counts less, by the square
+PASSES = 8
+LEAST_SEEN_SHARE = 0.3  # of what the pieces tell that must be seen in a frame
+AGREED = 0.9  # of what pieces show that must lie where a motion takes it; else it is looked for elsewhere, too
+AROUND = np.array([[x, y] for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]) * 1.5  # times the way that is told
+LOOKS = 4  # at most, each from where the one before it finds the pieces: a short one soon slides along itself
+DRIFT_FRAMES, LEAST_DRIFT_FRAMES = 8, 3  # over which a drift is told: it goes on where nothing shows it
+DRIFT_SDS = 4.0  # standard deviations of a drift, that tell it from a camera that trembles
+LEAST_GAIN = 0.2  # of what differs from the scenery that a motion below FOLLOWED must explain
+LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
+ROUNDING2 = 0.1  # levels^2 of it that rounding makes
+ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
+BETTER = 1.25  # times as much that must agree with another motion than the expected one
+STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
+NO_MOTION = 0.002  # px below which a motion is none
+SHOWN = 0.15  # px, sd along a direction from which on a frame does not show the shift along it
+LEAST_SHOWN = 0.25  # of the frames that must show the shift in all directions, to tell it in those that do not
+
+
+@dataclass(frozen=True, eq=False)
+class CameraMotion:
+    """The camera in N frames against that of ground truth, in px of the edges."""
+
+    values: Float  # (N, 4) shift in x and y, zoom and turn in px at the picture's border
+    known: Mask  # (N,) where enough scenery is seen
+    sd: Float  # (N,) px of its shift, where it trembles and a frame does not show it in all directions; 0 elsewhere
+    reading: EdgeReading  # of the pieces, with shifts from where the moved camera should show them
+
+    def camera(self, edges: FixedEdges) -> Float:
+        """The same (N, 4) in px of the frames, a share and rad."""
+        reach = min(edges.size) / 2
+        return np.asarray(self.values * np.array([edges.factor, edges.factor, 1 / reach, 1 / reach]))
+
+
+def camera_motion(
+    frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float, zoom: Float, bodies: int
+) -> CameraMotion:
+    """The motion of the camera in predicted frames.
+
+    Args:
+        frames: (N, H, W, 3) u8.
+        edges: Of ground truth.
+        hidden: (N, P) pieces that a body covers.
+        sizes: (N,) how much larger bodies are seen than they are, a factor; NaN where none tells.
+        zoom: (N,) that these show in common; it counts where scenery agrees.
+        bodies: How many show it.
+    """
+    design = Design(edges)
+    seen, grey = read_edges(frames, edges)
+    told = np.zeros((len(sizes), 4))
+    told[:, 2] = zoom * design.reach
+    if told.any() and not design.shows(seen, hidden, told, bodies):
+        told[:] = 0.0
+    values, known = design.fit(seen, hidden, sizes, told)
+    moved = np.flatnonzero(known & (np.abs(values @ design.columns.T).max(axis=1) > FOLLOWED))
+    # What is off by more than can be told before that is where a motion begins.
+    first = int(np.argmax(~known | (np.arange(len(known)) == moved[0]))) if len(moved) else len(values)
+    parts = [part.copy() for part in (seen.step, seen.shift, seen.colour)]
+    for t in range(first, len(values)):
+        past = _continued(values[:t], told[: t + 1])
+        look = design.followed(frames[t : t + 1], hidden[t : t + 1], sizes[t : t + 1], past, told[t])
+        values[t], known[t] = look.values if look.sure else past, look.sure
+        for part, new in zip(parts, (look.reading.step, look.reading.shift, look.reading.colour), strict=True):
+            part[t] = new[0]
+    small = np.arange(len(values)) < first
+    small &= ~_explains(grey, edges, seen, hidden, small, values @ design.columns.T)
+    values[small] = told[small]
+    values = told + _filled(values - told, known | (np.arange(len(values)) >= first))
+    reading = EdgeReading(parts[0], parts[1] - values @ design.columns.T, parts[2])
+    values, sd = design.between(values, reading, hidden)
+    return CameraMotion(values, known, sd, reading)
+
+
+def _continued(values: Float, told: Float) -> Float:
+    """Where a camera would be (4,) that goes on as it went in its motions (T, 4) so far; told (T + 1, 4): its zoom."""
+    if not len(values):
+        return np.asarray(told[0])
+    own = values - told[:-1]
+    some = min(len(own) // 2, DRIFT_FRAMES)
+    place, drift = own[-max(some, 1) :].mean(axis=0), np.zeros(4)
+    if some >= LEAST_DRIFT_FRAMES:
+        late, early = own[-some:, :2], own[-2 * some : -some, :2]
+        step = (late.mean(axis=0) - early.mean(axis=0)) / some
+        trend = np.arange(some)[:, None] * step
+        error = np.sqrt(((late - trend).var(axis=0) + (early - trend).var(axis=0)) / some) / some
+        drift[:2] = np.where(np.abs(step) > DRIFT_SDS * error, step, 0.0)
+        place[:2] = np.where(drift[:2] != 0, own[-1, :2], place[:2])
+    return np.asarray(place + drift + told[-1])
+
+
+def _explains(
+    grey: NDArray[np.float32], edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Float
+) -> Mask:
+    """Whether a small motion explains some of what differs from the scenery (N,); grey (N, Q) of the pieces' pixels."""
+    found = np.zeros(len(shift), dtype=bool)
+    at = np.flatnonzero(asked & (np.abs(shift).max(axis=1) > NO_MOTION))
+    if len(at):
+        free = (~hidden & _there(seen))[at]
+        before, after = unexplained(grey[at], edges, shift[at], seen.step[at], free)
+        gain = 1 - (after - ROUNDING2) / np.maximum(before - ROUNDING2, 1e-9)
+        found[at] = (gain > LEAST_GAIN) & (before > LEAST_REST2)
+    return found
+
+
+def _filled(values: Float, known: Mask) -> Float:
+    """Motions (N, 4) with the last known one where none is known, and the first before that."""
+    at = np.flatnonzero(known)
+    if not len(at):
+        return values
+    return np.asarray(values[at[(np.searchsorted(at, np.arange(len(values)), side="right") - 1).clip(0)]])
+
+
+def _there(seen: EdgeReading) -> Mask:
+    with np.errstate(invalid="ignore"):
+        return np.asarray((seen.step > STEP_RANGE[0]) & (seen.step < STEP_RANGE[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one frame shows of the camera."""
+
+    values: Float  # (4,)
+    sure: bool
+    reading: EdgeReading  # of 1 frame, with shifts from where pieces lie in ground truth
+    agreed: float  # share of what is shown that lies where this motion takes it
+
+
+class Design:
+    """What a motion of the camera does to each piece."""
+
+    def __init__(self, edges: FixedEdges) -> None:
+        self.size = np.array(edges.size[::-1], dtype=np.float64)
+        self.reach = float(self.size.min()) / 2
+        self.away = (edges.middle - self.size / 2) / self.reach
+        turned = np.stack([-self.away[:, 1], self.away[:, 0]], axis=-1)
+        normal = edges.normal
+        self.columns = np.stack(
+            [normal[:, 0], normal[:, 1], (normal * self.away).sum(1), (normal * turned).sum(1)], axis=-1
+        )
+        self.turned = turned
+        self.half = edges.half * SHIFT_RANGE
+        self.edges = edges
+        self.weight = 1 / (PRECISION**2 + edges.noise**2)
+        self.wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
+        self.prior = np.array(PRIOR) if self.wide else np.array([*PRIOR[:2], NO_MOTION, NO_MOTION])
+
+    def displacement(self, values: Float) -> Float:
+        """By how many px (P, 2) a camera's motion (4,) moves each piece."""
+        return np.asarray(values[:2] + values[2] * self.away + values[3] * self.turned)
+
+    def shows(self, seen: EdgeReading, hidden: Mask, told: Float, bodies: int) -> bool:
+        """Whether scenery shows the zoom told (N, 4) by some bodies, where it is read at its place."""
+        with np.errstate(invalid="ignore"):
+            free = ~hidden & _there(seen) & (np.abs(seen.shift) < self.half)
+        expected = told @ self.columns.T
+        free &= np.abs(expected) < self.edges.half * EVEN_RANGE  # what is off by more reads as less
+        return is_shown(np.where(free, seen.shift, np.nan), expected, bodies > 1 and not self.wide)
+
+    def followed(self, frame: Tensor, hidden: Mask, sizes: Float, past: Float, told: Float) -> Look:
+        """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""
+        best = self._look(frame, hidden, sizes, past, past, told)
+        if best.agreed >= AGREED or self.weight[~hidden[0]].sum() < LEAST_SEEN_SHARE * self.weight.sum():
+            return best
+        for start in (told, *(past + np.append(away, [0.0, 0.0]) for away in AROUND * self.half)):
+            other = self._look(frame, hidden, sizes, start, past, told)
+            best = other if other.agreed > BETTER * best.agreed else best
+        return best
+
+    def _look(self, frame: Tensor, hidden: Mask, sizes: Float, start: Float, past: Float, told: Float) -> Look:
+        """What pieces show of a frame (1, H, W, 3) about where a motion (4,) would have moved them."""
+        before, past, off = past, start, None
+        for _ in range(LOOKS):
+            looked, off = off, np.round(self.displacement(past)).astype(np.int64)
+            if looked is not None and (off == looked).all():
+                break
+            found, _ = read_edges(frame, self.edges, off)
+            total = found.shift + (off * self.edges.normal).sum(axis=1)
+            whole = replace(found, shift=total)
+            now, sure = self.fit(whole, hidden, sizes, told[None], near=found.shift, past=before)
+            if sure[0]:
+                past = now[0]
+        with np.errstate(invalid="ignore"):
+            agree = ~hidden & _there(found) & (np.abs(total - past @ self.columns.T) < ROBUST + self.edges.noise)
+        shown = self.weight[~hidden[0]].sum()
+        return Look(past, bool(sure[0]), whole, float(self.weight[agree[0]].sum() / max(shown, 1e-9)))
+
+    def fit(
+        self,
+        seen: EdgeReading,
+        hidden: Mask,
+        sizes: Float,
+        told: Float,
+        near: Float | None = None,
+        past: Float | None = None,
+    ) -> tuple[Float, Mask]:
+        """Motions (N, 4), and where enough is seen to tell them (N,).
+
+        told (N, 4): the zoom that bodies tell, which stays where scenery does not tell one. near: shifts from where it
+        was looked. past (4,): the motion before; its shift stays in directions that nothing shows, as while a body
+        hides the only edge across one.
+        """
+        near = seen.shift if near is None else near
+        with np.errstate(invalid="ignore"):
+            free = ~hidden & _there(seen) & (np.abs(near) < self.half)
+        weight = np.where(free, self.weight, 0.0)
+        known = weight.sum(axis=1) > LEAST_SEEN_SHARE * self.weight.sum()
+        before = told + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
+        shift = seen.shift - before @ self.columns.T
+        values = before + self._solve(shift, weight, self.prior)
+        with np.errstate(invalid="ignore"):
+            other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)
+        if other.any():  # bodies are as large as before: something grows, and the camera does not move in
+            prior = np.where([0, 0, 1, 0], NO_MOTION, self.prior)
+            values[other] = before[other] + self._solve(shift[other], weight[other], prior)
+        values[~known] = told[~known]
+        return values, known
+
+    def between(self, values: Float, off: EdgeReading, hidden: Mask) -> tuple[Float, Float]:
+        """Motions (N, 4) in which a shift that a frame does not show lies between those of frames that do; its sd (N,).
+
+        A body may hide the only edge across a direction for a while. An even pan goes on behind it. A camera that
+        trembles is anywhere: as far away as it is from the mean of two neighbours elsewhere. off: of the pieces, from
+        where these motions (N, 4) take them. Where few frames show all directions nothing is known of the others.
+        """
+        sd = np.zeros(len(values))
+        if not values.any():
+            return values, sd
+        with np.errstate(invalid="ignore"):
+            free = ~hidden & _there(off) & (np.abs(off.shift) < self.half)
+        weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / ROBUST) ** 2), 0.0)
+        matrix = np.einsum("np,pi,pj->nij", weight, self.columns, self.columns) + np.diag(1 / self.prior**2)
+        variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])  # ascending
+        shown = variance[:, 1] < SHOWN**2
+        if shown.all() or shown.mean() < LEAST_SHOWN:
+            return values, sd
+        at, found = np.arange(len(values)), values.copy()
+        known = np.append(-1, at[shown])  # context frames are given
+        between = np.stack([np.interp(at, known, np.append(0.0, values[shown, axis])) for axis in (0, 1)], axis=-1)
+        between[known[-1] + 1 :] = values[known[-1] + 1 :, :2]
+        middle = shown[:-2] & shown[1:-1] & shown[2:]
+        apart = (values[1:-1] - (values[:-2] + values[2:]) / 2)[middle, :2]
+        for n in np.flatnonzero(~shown):
+            for own, way in zip(variance[n], directions[n].T, strict=True):
+                trembles = float(((apart @ way) ** 2).mean()) if len(apart) else 0.0
+                if own >= SHOWN**2:
+                    found[n, :2] += way * (way @ (between[n] - values[n, :2])) * own / (own + trembles)
+                    sd[n] = np.hypot(sd[n], np.sqrt(own * trembles / (own + trembles)))
+        return found, sd
+
+    def _solve(self, shift: Float, weight: Float, prior: Float) -> Float:
+        """Motions (N, 4) for shifts (N, P): what most pieces say, from the motion that is expected, or from all.
+
+        Pieces that are off count less, by the square, so that no compromise is found between some that moved and others
+        that did not. Of two such motions the one that more pieces agree with is taken.
+        """
+        shift, found, agreed = np.where(weight > 0, shift, 0.0), np.zeros((len(shift), 4)), np.full(len(shift), -1.0)
+        for robust in (weight / (1 + (shift / ROBUST) ** 2), weight):
+            for _ in range(PASSES):
+                matrix = np.einsum("np,pi,pj->nij", robust, self.columns, self.columns) + np.diag(1 / prior**2)
+                right = np.einsum("np,pi->ni", robust * shift, self.columns)
+                values = np.linalg.solve(matrix, right[..., None])[..., 0]
+                robust = weight / (1 + ((shift - values @ self.columns.T) / ROBUST) ** 2)
+            better = robust.sum(axis=1) > agreed * BETTER
+            found[better], agreed[better] = values[better], robust.sum(axis=1)[better]
+        return found
+
+
+def steadied(
+    pooled: NDArray[np.integer[Any]], bodies: NDArray[np.bool_], camera: Float
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_]]:
+    """Maps (N, h, w, 3) and masks (N, h, w) as a camera shows them that stands still.
+
+    camera: (N, 4), shift in x and y in px of the maps, zoom and turn. What the moved camera does not show is masked.
+    Frames in which no corner moves by STEADY px are as they were.
+    """
+    height, width = pooled.shape[1:3]
+    middle = np.array([height - 1, width - 1]) / 2
+    reach = np.abs(camera[:, :2]).max(axis=1, initial=0.0) + np.abs(camera[:, 2:]).sum(axis=1) * middle.max()
+    moved = np.flatnonzero(reach > STEADY)
+    if not len(moved):
+        return pooled, bodies
+    from scipy.ndimage import affine_transform
+
+    pooled, bodies = pooled.copy(), bodies.copy()
+    for n in moved:
+        x, y, zoom, turn = camera[n]
+        matrix = np.array([[1 + zoom, turn], [-turn, 1 + zoom]])  # rows and columns: y before x
+        offset = middle + np.array([y, x]) - matrix @ middle
+        for colour in range(3):
+            pooled[n, ..., colour] = affine_transform(pooled[n, ..., colour], matrix, offset, order=1, mode="nearest")
+        covered = affine_transform(bodies[n].astype(np.float32), matrix, offset, order=1, cval=1.0)
+        bodies[n] = covered > 1e-3
+    return pooled, bodies

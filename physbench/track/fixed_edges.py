@@ -1,0 +1,414 @@
+"""Where ground truth shows the outlines of fixed bodies, and how a picture there differs from it.
+
+Floors, walls, ramps, screens and pillars have no hue; they are known by their outlines. These are cut into pieces of a
+few px. Two weighted sums over the pixels around a piece tell how strong its edge is (1 in ground truth, 0 where it is
+gone) and how far it has moved across itself. The weights are wide and flat across the edge, so that blur and sharpening
+change neither sum, and their own sums are 0, so that brightness and colour casts do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.track.colour import mean_planes
+from physbench.world.camera import px_from_world
+from physbench.world.drawing import body_mesh
+from physbench.world.geometry import rotate
+from physbench.world.scene import PLAIN, Body
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Float = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+EDGE_SIDE = 128  # px that the shorter side is pooled to
+STILL_FRAMES = (4, 9)  # of ground truth, before and after the hand-over, that tell what stands still
+LEAST_SEEN = 3  # of these that must show a place without a body
+SAME_LEVEL = 3.0  # levels by which these may differ
+GREYEST = 30  # levels between the colours of a pixel; more is a body with a hue
+HALF_WIDTH = (2.0, 1 / 64)  # px on either side of an edge, and more of the picture's side: 3 px at 64, 4 px at 128
+LEAST_BESIDE = (0.7, 2.0)  # px on either side that there must be, to the middles of pixels: to be read, and alone
+PIECE = (4.0, 1 / 16)  # px along an edge, likewise: 8 px at 64, 12 px at 128
+SHORTEST_SIDE = (2.0, 3.0)  # px; a shorter side shows no place, or none alone
+SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a little from above
+NEAREST = 0.7  # px from it at which it must be for a piece that tells no place alone, else it is another side's
+LEAST_STEP = 5.0  # levels between the two sides of an edge
+MIXED = 0.35  # of this step that may vary along a piece; more is a corner
+MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
+LOST_LEVEL, MOST_WHITE = 254.0, 0.6  # level, and share of pixels of a piece that may have it: more is lost in white
+OVEREXPOSED = 240.0  # levels that such a piece would have on average, in a picture as bright as this one
+LEAST_UNSATURATED = 0.05  # share of a picture below LOST_LEVEL that tells how bright it is
+BLUR = 2.0  # px, sd of a blur under which a piece is still read as it is
+MOST_BLURRED_SHIFT, LEAST_BLURRED_STEP = 0.2, 0.5  # px, and share of its step, that such a blur may make of it
+MOST_PIECES = 12  # of a side; others are left out evenly
+LEVEL_SAMPLE = 11  # px between those that tell a picture's brightness
+
+
+@dataclass(frozen=True, eq=False)
+class FixedEdges:
+    """P pieces of the outlines of fixed bodies with Q pixels in all, in px at the working size."""
+
+    factor: int  # px of the frames per px
+    size: tuple[int, int]  # height and width
+    bodies: tuple[int, ...]  # F indices of bodies in the scene
+    body: Index  # (P,) index in `bodies`
+    side: Index  # (P,) number of a side of one body
+    normal: Float  # (P, 2) across the edge
+    middle: Float  # (P, 2)
+    length: Float  # (P,)
+    row: Index  # (Q,)
+    column: Index  # (Q,)
+    start: Index  # (P,) first pixel of each piece
+    weight: NDArray[np.float32]  # (2, Q) of the step and of the shift
+    invert: Float  # (P, 2, 2) from both sums to step, and step times shift
+    contrast: Float  # (P,) levels, of the step
+    noise: Float  # (P,) px by which one level of noise a pixel moves an edge
+    sure: NDArray[np.bool_]  # (P,) which tell a place alone; short ones and those at the border only that of a picture
+    half: float  # px on either side of an edge that are read
+    value: Float  # (2, Q) levels of ground truth, and how they change in px across the edge
+    level: Float  # (S,) levels of ground truth at some pixels
+    level_at: Index  # (S,) of a flat picture
+
+    @property
+    def sides(self) -> int:
+        return int(self.side.max()) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeReading:
+    """What N pictures show of P pieces; NaN where a piece lies outside, or is overexposed."""
+
+    step: Float  # (N, P) of that in ground truth
+    shift: Float  # (N, P) px across the edge
+    colour: Float  # (N, P) levels by which the colours of the step differ
+
+
+_KNOWN: WeakKeyDictionary[Clip, FixedEdges | None] = WeakKeyDictionary()
+
+
+def fixed_edges(clip: Clip) -> FixedEdges | None:
+    """Outlines of the fixed bodies of a clip, kept as long as the clip; None where it shows none."""
+    if clip not in _KNOWN:
+        _KNOWN[clip] = _find(clip)
+    return _KNOWN[clip]
+
+
+def _find(clip: Clip) -> FixedEdges | None:
+    from scipy.ndimage import gaussian_filter
+
+    bodies = [
+        i
+        for i, body in enumerate(clip.scene.bodies)
+        if body.role == "fixed" and body.hue is None and body.drawn and body.until is None
+    ]
+    if not bodies:
+        return None
+    factor = max(1, min(clip.spec.height, clip.spec.width) // EDGE_SIDE)
+    grey, known = _still(clip, factor)
+    # Between two plain greys blur moves no edge. One that has a band or joints beside it is moved by it.
+    field = _Field(grey, known, blurred=None if clip.spec.look == PLAIN else gaussian_filter(grey, BLUR))
+    outlines = [list(_outline(clip, i, factor)) for i in bodies]
+    hulls = [sides for i, sides in zip(bodies, outlines, strict=True) if clip.scene.bodies[i].shape != "plane"]
+    found = [
+        (number, index, piece)
+        for index, (i, sides) in enumerate(zip(bodies, outlines, strict=True))
+        for number, side in enumerate(sides)
+        for piece in field.pieces(*side)
+        # What stands on a floor shows its own foot there, and nothing of the floor.
+        if clip.scene.bodies[i].shape != "plane" or not any(_within(piece, hull, field.half) for hull in hulls)
+    ]
+    if not found:
+        return None
+    seen = sorted({index for _, index, _ in found})
+    keys = {key: n for n, key in enumerate(dict.fromkeys((index, number) for number, index, _ in found))}
+    pieces = [piece for _, _, piece in found]
+    level_at = np.flatnonzero(known)[::LEVEL_SAMPLE]
+    return FixedEdges(
+        factor=factor,
+        size=(grey.shape[0], grey.shape[1]),
+        bodies=tuple(bodies[index] for index in seen),
+        body=np.array([seen.index(index) for _, index, _ in found]),
+        side=np.array([keys[index, number] for number, index, _ in found]),
+        normal=np.array([piece.normal for piece in pieces]),
+        middle=np.array([piece.middle for piece in pieces]),
+        length=np.array([piece.length for piece in pieces]),
+        row=np.concatenate([piece.row for piece in pieces]),
+        column=np.concatenate([piece.column for piece in pieces]),
+        start=np.cumsum([0, *(len(piece.row) for piece in pieces[:-1])]),
+        weight=np.concatenate([piece.weight for piece in pieces], axis=1).astype(np.float32),
+        invert=np.array([piece.invert for piece in pieces]),
+        contrast=np.array([piece.contrast for piece in pieces]),
+        noise=np.array([piece.noise for piece in pieces]),
+        sure=np.array([piece.sure for piece in pieces]),
+        half=field.half,
+        value=np.concatenate([piece.value for piece in pieces], axis=1),
+        level=grey.ravel()[level_at],
+        level_at=level_at,
+    )
+
+
+def _still(clip: Clip, factor: int) -> tuple[Float, NDArray[np.bool_]]:
+    """Grey levels (h, w) of what stands still, and where most frames show it. Holders are gone in most of them."""
+    past, ahead = STILL_FRAMES  # a body may come to lie before an edge that it did not hide before
+    index = np.concatenate(
+        [
+            np.linspace(0, clip.handover, past, endpoint=False),
+            np.linspace(clip.handover, len(clip.frames) - 1, ahead),
+        ]
+    ).astype(int)
+    red, green, blue = mean_planes(clip.frames[index], factor)
+    hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > GREYEST
+    grey = (red + green + blue) / 3
+    many = (~hued).sum(0)
+    ordered = np.sort(np.where(hued, np.inf, grey), axis=0)  # those without a hue first
+    usual = np.take_along_axis(ordered, (many // 2).clip(max=len(index) - 1)[None], axis=0)[0]
+    usual = np.where(np.isfinite(usual), usual, 0.0)
+    same = (np.abs(grey - usual) <= SAME_LEVEL) & ~hued
+    return usual.astype(np.float64), (same.sum(0) > many // 2) & (many >= LEAST_SEEN)
+
+
+def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Float, Float]]:
+    """Sides of the outline of a body as (from, to), px (2,) each, with its inside on the left in the image."""
+    body, camera = clip.scene.bodies[i], clip.scene.camera
+    if body.shape == "plane":
+        if camera.view == "front":
+            level = px_from_world(camera, clip.spec, np.asarray(body.position, dtype=np.float64))[1] / factor
+            yield np.array([0.0, level]), np.array([clip.spec.width / factor, level])
+        return
+    from scipy.spatial import ConvexHull
+
+    corners = px_from_world(camera, clip.spec, _vertices(body, clip)) / factor
+    around = corners[ConvexHull(corners).vertices]
+    around = around[np.linalg.norm(around - np.roll(around, 1, axis=0), axis=1) > 1e-6]
+    yield from zip(around, np.roll(around, -1, axis=0), strict=True)
+
+
+def _within(piece: _Piece, sides: list[tuple[Float, Float]], reach: float) -> bool:
+    """Whether the middle of a piece lies within a convex outline, or up to `reach` px from it."""
+    for begin, end in sides:
+        along = (end - begin) / np.linalg.norm(end - begin)
+        if (piece.middle - begin) @ (along[1], -along[0]) > reach:
+            return False
+    return True
+
+
+def _vertices(body: Body, clip: Clip) -> Float:
+    """Vertices (V, 3) m of a body's mesh as it lies in the scene."""
+    mesh = body_mesh(body, clip.scene.camera)
+    turned = rotate(np.asarray(body.orientation, dtype=np.float64), mesh.vertices)
+    return np.asarray(np.asarray(body.position) + turned)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A stretch of one side with its q pixels."""
+
+    row: Index
+    column: Index
+    weight: Float  # (2, q)
+    value: Float  # (2, q)
+    invert: Float  # (2, 2)
+    normal: Float
+    middle: Float
+    length: float
+    contrast: float
+    noise: float
+    sure: bool
+
+
+class _Field:
+    """A still picture in which pieces of sides are looked for."""
+
+    def __init__(self, grey: Float, known: NDArray[np.bool_], blurred: Float | None = None) -> None:
+        """blurred: the same picture blurred, where pieces must be read as they are in it."""
+        self.grey, self.known, self.blurred = grey, known, blurred
+        side = min(grey.shape)
+        self.half = HALF_WIDTH[0] + HALF_WIDTH[1] * side
+        self.long = PIECE[0] + PIECE[1] * side
+        self.slopes = np.stack([np.gradient(grey, axis=1), np.gradient(grey, axis=0)], axis=-1)
+
+    def pieces(self, begin: Float, end: Float) -> Iterator[_Piece]:
+        """Pieces of a side from one point to another, px: those that show an edge and nothing else."""
+        along = end - begin
+        whole = float(np.linalg.norm(along))
+        if whole < SHORTEST_SIDE[0]:
+            return
+        along = along / whole
+        normal = np.array([-along[1], along[0]])
+        reach = self.half + SEARCH + 1
+        size = np.array(self.grey.shape[::-1])
+        low = np.floor(np.minimum(begin, end) - reach).astype(int).clip(0, size)
+        high = np.ceil(np.maximum(begin, end) + reach).astype(int).clip(0, size)
+        rows, columns = np.mgrid[low[1] : high[1], low[0] : high[0]]
+        rows, columns = rows.ravel(), columns.ravel()
+        place = np.stack([columns + 0.5, rows + 0.5], axis=-1) - begin
+        across, down = place @ normal, place @ along
+        near = (np.abs(across) <= reach) & (down >= 0) & (down < whole)
+        rows, columns, across, down = rows[near], columns[near], across[near], down[near]
+        if not len(rows):
+            return
+        slope = self.slopes[rows, columns] @ normal
+        off = self._edge(across, slope)
+        across = across - off
+        count = max(1, round(whole / self.long))
+        number = np.minimum((down * count / whole).astype(int), count - 1)
+        number[np.abs(across) > self.half] = -1
+        chosen = np.arange(count)
+        if count > MOST_PIECES:
+            chosen = np.unique(np.linspace(0, count - 1, MOST_PIECES).round().astype(int))
+        for n in chosen:
+            here = number == n
+            made = self._piece(rows[here], columns[here], across[here], slope[here], normal, whole / count)
+            if made is not None and (made.sure or abs(off) <= NEAREST):
+                yield made
+
+    @staticmethod
+    def _edge(across: Float, slope: Float) -> float:
+        """Where across a side the picture has its edge, px; within SEARCH of the outline."""
+        near = np.abs(across) <= SEARCH
+        weight = np.abs(slope[near])
+        total = float(weight.sum())
+        return float((weight * across[near]).sum() / total) if total > 0 else 0.0
+
+    def _piece(
+        self, row: Index, column: Index, across: Float, slope: Float, normal: Float, length: float
+    ) -> _Piece | None:
+        edge = np.abs(across) <= SEARCH
+        if len(row) < 2 * self.half or not edge.any() or not self.known[row, column].all():
+            return None
+        value = self.grey[row, column]
+        layer = np.round(across - across.min()).astype(int)
+        count = np.bincount(layer)
+        beside = min(-across.min(), across.max())
+        if (count == 0).any() or beside < LEAST_BESIDE[0]:
+            return None  # the border of the picture is too near
+        profile = np.bincount(layer, value) / count
+        contrast = float(np.ptp(profile))
+        if contrast < LEAST_STEP or np.sqrt(((value - profile[layer]) ** 2).mean()) > MIXED * contrast:
+            return None
+        # Even and odd about the edge: blur, which is odd there, is no shift. The even one ends in 0.
+        weight = np.stack([np.clip(across, -1.0, 1.0), np.cos(np.pi / 2 * across / (self.half + 0.5)) ** 2])
+        weight -= weight.mean(axis=1, keepdims=True)
+        # A picture that is off by d falls short by its slope times d.
+        matrix = weight @ np.stack([value, -slope], axis=-1)
+        if np.linalg.cond(matrix / np.abs(matrix).max(axis=0)) > 1e3:
+            return None
+        invert = np.linalg.inv(matrix)
+        clean = np.linalg.norm(weight[0]) / (np.abs(weight[0]).sum() / 2 * contrast)  # of a step between two greys
+        if np.linalg.norm(invert[0] @ weight) > MOST_AMPLIFIED * clean:
+            return None
+        if self.blurred is not None:
+            step, moved = invert @ (weight @ self.blurred[row, column])
+            if step < LEAST_BLURRED_STEP or abs(moved) > MOST_BLURRED_SHIFT * step:
+                return None
+        middle = np.array([(column + 0.5)[edge].mean(), (row + 0.5)[edge].mean()])
+        noise = float(np.linalg.norm(invert[1] @ weight))
+        values, sure = np.stack([value, slope]), bool(length >= SHORTEST_SIDE[1] and beside >= LEAST_BESIDE[1])
+        return _Piece(row, column, weight, values, invert, normal, middle, length, contrast, noise, sure)
+
+
+def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> tuple[EdgeReading, NDArray[np.float32]]:
+    """What frames (N, H, W, 3) u8 show of the pieces, and the levels (N, Q) of their pixels.
+
+    off (P, 2) px: whole px to look further right and down.
+    """
+    row, column = edges.row, edges.column
+    unread = np.zeros(len(edges.start), dtype=bool)
+    many = np.diff(np.append(edges.start, len(row)))
+    if off is not None:
+        column, row = column + np.repeat(off[:, 0], many), row + np.repeat(off[:, 1], many)
+        gone = (row < 0) | (row >= edges.size[0]) | (column < 0) | (column >= edges.size[1])
+        unread = np.logical_or.reduceat(gone, edges.start)
+        row, column = row.clip(0, edges.size[0] - 1), column.clip(0, edges.size[1] - 1)
+    red, green, blue = pooled_pixels(frames, row, column, edges.factor)
+
+    def sums(values: NDArray[np.float32], which: int) -> Float:
+        return np.add.reduceat(values * edges.weight[which], edges.start, axis=1).astype(np.float64)
+
+    grey = (red + green + blue) / np.float32(3)
+    both = np.stack([sums(grey, 0), sums(grey, 1)], axis=-1)
+    unread = unread | _overexposed(frames, edges, grey)
+    found = np.einsum("pij,npj->npi", edges.invert, both)
+    step = found[..., 0]
+    # An edge that is off by d shows less of its step between the weights' two halves: 1 - d / half of it, about.
+    moved = found[..., 1] / np.where(np.abs(step) < 1e-3, 1e-3, step)
+    share = 1 + np.abs(moved) / edges.half
+    one = edges.invert[:, 0, 0] * edges.contrast  # a colour's step alone, its edge taken to lie where it should
+    colour = np.maximum(np.abs(sums(red - green, 0)), np.abs(sums(green - blue, 0))) * np.abs(one)
+    parts = (step * share, moved / share, colour)
+    return EdgeReading(*(np.where(unread, np.nan, part) for part in parts)), grey
+
+
+def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pieces (N, P) with pixels (N, Q) that are lost in white, as frames are so bright; not what is painted white.
+
+    How bright is told by pixels that are not white themselves. Where hardly any is left, all may be painted.
+    """
+    many = np.diff(np.append(edges.start, len(edges.row)))
+    white = np.add.reduceat(grey >= LOST_LEVEL, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many
+    if white.any():
+        seen = _levels(frames, edges)
+        ratio = np.where(seen < LOST_LEVEL, seen / np.maximum(edges.level, 1.0), np.nan)
+        told = np.isfinite(ratio).mean(axis=1) >= LEAST_UNSATURATED
+        bright = np.zeros(len(seen))
+        bright[told] = np.nanmedian(ratio[told], axis=1)
+        level = np.add.reduceat(edges.value[0], edges.start) / many
+        white &= bright[:, None] * level >= OVEREXPOSED
+    return white
+
+
+def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDArray[np.float32]:
+    """Pixels (3, N, Q) of frames (N, H, W, 3) u8 as float32, means over squares of `factor` px."""
+    import torch
+
+    count, width = frames.shape[0], frames.shape[2]
+    first = (row * width + column) * factor * 3
+    square = np.arange(factor)[:, None] * width + np.arange(factor)
+    at = (np.arange(3)[:, None] + 3 * square.ravel())[..., None] + first  # (3, factor^2, Q) of the bytes of a frame
+    index = torch.from_numpy(at.ravel()).to(frames.device)
+    chosen = frames.new_empty((count, len(index)))
+    for frame, out in zip(frames.flatten(1), chosen, strict=True):  # twice as fast as from all frames at once
+        torch.index_select(frame, 0, index, out=out)
+    total = chosen.view(count, 3, factor * factor, len(row)).sum(2, dtype=torch.float32)  # of whole numbers: exact
+    found: NDArray[np.float32] = total.transpose(0, 1).contiguous().cpu().numpy()
+    found /= factor * factor
+    return found
+
+
+def brightness(frames: Tensor, edges: FixedEdges) -> Float:
+    """Brightness (N,) of frames over that of ground truth, median of some pixels."""
+    return np.asarray(np.median(_levels(frames, edges) / np.maximum(edges.level, 1.0), axis=1), dtype=np.float64)
+
+
+def _levels(frames: Tensor, edges: FixedEdges) -> NDArray[np.float32]:
+    """Grey levels (N, S) of frames where `edges.level` holds those of ground truth."""
+    row, column = np.divmod(edges.level_at, edges.size[1])
+    return np.asarray(pooled_pixels(frames, row, column, edges.factor).mean(0))
+
+
+def unexplained(
+    grey: NDArray[np.float32], edges: FixedEdges, shift: Float, step: Float, free: NDArray[np.bool_]
+) -> tuple[Float, Float]:
+    """Mean squares (N,) of levels by which pieces differ from ground truth, without and with shifts (N, P) px.
+
+    Brightness and strength of each piece are as they are seen. grey (N, Q): levels of the pixels of pieces. free
+    (N, P): pieces that count.
+    """
+    many = np.diff(np.append(edges.start, len(edges.row)))
+    strength, moved = np.repeat(np.nan_to_num(step), many, axis=1), np.repeat(shift, many, axis=1)
+    counted = np.repeat(free, many, axis=1)
+    total = np.maximum(counted.sum(axis=1), 1)
+    found = []
+    for model in (strength * edges.value[0], strength * (edges.value[0] - moved * edges.value[1])):
+        rest = grey - model
+        rest -= np.repeat(np.add.reduceat(rest, edges.start, axis=1) / many, many, axis=1)
+        found.append(np.where(counted, rest * rest, 0.0).sum(axis=1) / total)
+    return found[0], found[1]

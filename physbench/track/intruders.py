@@ -1,0 +1,332 @@
+"""Blobs that neither the scene nor its bodies explain, and what the context shows at rest in a hue.
+
+Ground truth shows, at each place of the small maps, which greys scenery has there. A frame may draw each of these greys
+in its own way: the median over the places of one grey is what the frame makes of it. What is still different, away from
+the blobs of the bodies, is a candidate. It is an intruder if it is as large as a third of the smallest body, stands out
+from the frame's own noise, and is followed for MIN_DURATION. All of it runs on the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
+from skimage import measure
+
+from physbench.track.colour import UNKNOWN_HUE, dilated
+
+# What the context shows at rest in a hue and nobody tracks: pebbles, leaves and toys on a photographed ground.
+#
+# It is background, as greys are: a prediction may keep it where it is, and need not. What moves, or appears elsewhere,
+# is no background any more. Labels are bits, see physbench.track.colour.
+
+"""What the context shows at rest in a hue and nobody tracks: pebbles, leaves and toys on a photographed ground.
+
+It is background, as greys are: a prediction may keep it where it is, and need not. What moves, or appears elsewhere, is
+no background any more. Labels are bits, see physbench.track.colour.
+"""
+
+
+Labels = NDArray[np.uint8]
+Float = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+ALWAYS = 0.9  # share of the context frames in which what is at rest has its label
+STILL_SHARE = 0.5  # of a blob's area that never moves; less is a body on its way
+BODY_SHARE = 0.3  # of what should be seen of an object; a further blob of its hue that is as large may be it
+MOST_PIECES = 1.1  # of what should be seen of an object, that its pieces have together
+REACH = 1  # px of the small maps by which a picture may blur or shake it
+
+
+def background(labels: Labels, visible: Float, factor: int) -> Labels:
+    """Bits (h, w) of the labels that are background there, of label maps (C, h, w) of the context frames.
+
+    visible (C, K): px of the frames that should be seen of each object. Of its hue the blob that moves is the object,
+    else the one whose area is nearest to what should be seen, with what touches it; all others are background.
+    """
+    found = np.zeros(labels.shape[1:], dtype=np.uint8)
+    if not len(labels):
+        return found
+    for k in range(visible.shape[1] + 1):
+        bit = np.uint8(1 << k) if k < visible.shape[1] else np.uint8(UNKNOWN_HUE)
+        shown = (labels & bit) > 0
+        still = shown.mean(axis=0) >= ALWAYS
+        if not still.any():
+            continue
+        own = np.zeros_like(still) if bit == UNKNOWN_HUE else _own(shown, still, visible[:, k] / factor**2)
+        found[dilated((still & ~own)[None], REACH)[0] & ~own] |= bit
+    return found
+
+
+def _own(shown: Mask, still: Mask, visible: Float) -> Mask:
+    """Where (h, w) a hue at rest is the object's, of places (C, h, w) with that hue; visible (C,) px of the maps."""
+    if not visible.any():
+        return np.zeros_like(still)
+    numbers = _numbered(still)
+    if numbers.max() == 1 and all(_numbered(frame).max() <= 1 for frame in shown):
+        return still
+    blobs = [_numbered(frame) for frame in shown]
+    wanted = float(np.median(visible[visible > 0]))
+    at_rest = []
+    for number in range(1, numbers.max() + 1):
+        part = numbers == number
+        # Least, as a body of the same hue may pass over it.
+        area = float(min(np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs))
+        if part.sum() < STILL_SHARE * area:
+            return np.asarray(part)  # it moves slowly: this is the object
+        at_rest.append((abs(area - wanted), number, area))
+    elsewhere = (shown & ~dilated(still[None], REACH)[0]).sum(axis=(1, 2))
+    if (elsewhere >= BODY_SHARE * np.maximum(visible, 1.0)).mean() >= 0.5:
+        return np.zeros_like(still)  # it moves
+    _, main, total = min(at_rest)
+    own, middle = [main], np.argwhere(numbers == main).mean(axis=0)
+    away = {number: np.linalg.norm(np.argwhere(numbers == number).mean(axis=0) - middle) for _, number, _ in at_rest}
+    for _, number, area in sorted(at_rest, key=lambda each: away[each[1]])[1:]:
+        if total + area > MOST_PIECES * wanted:
+            break
+        own.append(number)  # a further piece of it, where something stands before it and parts it
+        total += area
+    return np.isin(numbers, own)
+
+
+def _numbered(mask: Mask) -> NDArray[np.int64]:
+    """Numbers from 1 on of connected places of a mask (h, w), 0 elsewhere."""
+    found: NDArray[np.int64] = measure.label(mask, connectivity=2)  # type: ignore[no-untyped-call]
+    return found
+
+
+Image = NDArray[np.uint8]
+Int = NDArray[np.integer]
+
+RIM_REACH = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off
+RIM_SHARE = 0.5  # of the step between two greys, by which sharpening of 100 % oversteps both at a straight edge
+HALO_REACH = 2  # the same of bodies: blurred edges, the rims of sharpening, ringing
+NO_GREY = 999  # above every level
+SAME_GREY = 2  # levels; greys of scenery that differ by less are one
+LEAST_OF_GREY = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
+GREY_SAMPLES = 75  # px of a grey that its median is taken of
+LEAST_OFF = 22.0  # levels, mean over 3 x 3 px of a small map
+# Codecs keep colours less well than brightness: of one colour alone this share of the difference counts.
+SHARE_OF_COLOUR = 0.63
+OVER_NOISE = 6.0  # times the noise of a frame in such means
+MOST_OFF = 3 * LEAST_OFF  # levels; more noise than that hides no blob
+BLOB_FOOT = 0.5  # of these limits; a blob is what stands out by so much around a place that does by all of it
+MEDIAN_STRENGTH = 0.67  # of differences of sd 1 that all colours share, as those of texture do; of others it is more
+LEAST_SIZE = 1 / 3  # diameters of the smallest body
+SIZE_MARGIN = 0.6  # of the area, by which a size may be measured too small
+LEAST_AREA = 5.0  # px of the small maps; less is no blob, however small the bodies are
+MOST_WAY = 1.0  # diameters of the smallest body that a blob moves from frame to frame, its own size aside
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What ground truth shows beside its bodies, on small maps of h x w px, flat."""
+
+    ends: Int  # (R, 2) indices of the darkest and of the brightest grey of ranges that scenery has somewhere
+    range: Int  # (h * w,) index of the range that it has at or near a place
+    known: Mask  # (h * w,) where a body does not always hide it
+    greys: Int  # (G,) levels, from dark to bright
+    of_one_grey: Mask  # (h * w,) away from edges: there noise is seen as it is
+    samples: tuple[Int, ...]  # places of each grey that never changes; none of one that moves or vanishes
+    shape: tuple[int, int]
+
+
+def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surroundings:
+    """Of pooled true frames (T, h, w, 3), sums over `area` px; hued_spread: levels between the colours of a body."""
+    values = pooled.astype(np.int32) // area
+    height, width = values.shape[1:3]
+    hued = dilated(values.max(-1) - values.min(-1) > hued_spread, 1)
+    grey = values[..., 1]
+    darkest, brightest = np.where(hued, NO_GREY, grey).min(0), np.where(hued, -1, grey).max(0)
+    known = brightest >= 0
+    darkest, brightest = np.where(known, darkest, NO_GREY), np.where(known, brightest, -1)
+    hidden = hued.any(0)
+    still = ~hidden & (brightest - darkest <= SAME_GREY)
+    if hidden.any() and still.any():  # what a body hides, and shows where it is missing: mostly what is next to it
+        y, x = distance_transform_edt(~still, return_distances=False, return_indices=True)
+        beside = grey[-1][y, x]
+        darkest = np.where(hidden & known, np.minimum(darkest, beside), darkest)
+        brightest = np.where(hidden & known, np.maximum(brightest, beside), brightest)
+    greys = _greys(np.concatenate([darkest[known], brightest[known]]))
+    reach = 2 * RIM_REACH + 1
+    low = _nearest(minimum_filter(darkest, reach), greys)
+    high = _nearest(maximum_filter(brightest, reach), greys)
+    samples = []
+    for level in greys:
+        places = np.flatnonzero(still & (np.abs(darkest - level) <= SAME_GREY))
+        places = places if len(places) >= LEAST_OF_GREY else places[:0]
+        samples.append(places[:: max(1, len(places) // GREY_SAMPLES)])
+    ends, number = np.unique(low.ravel() * max(len(greys), 1) + high.ravel(), return_inverse=True)
+    ends = np.stack(np.divmod(ends, max(len(greys), 1)), axis=-1)
+    one = (ends[:, 0] == ends[:, 1])[number]
+    return Surroundings(ends, number, known.ravel(), greys, one, tuple(samples), (height, width))
+
+
+def _greys(levels: Int) -> Int:
+    """Levels that enough places have, in order."""
+    found: list[int] = []
+    count = np.bincount(levels, minlength=256)
+    while count.max(initial=0) > 0:
+        most = int(count.argmax())
+        near = slice(max(0, most - SAME_GREY), most + SAME_GREY + 1)
+        if count[near].sum() < LEAST_OF_GREY and found:
+            break
+        found.append(most)
+        count[near] = 0
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _nearest(values: Int, greys: Int) -> Int:
+    """Index of the grey that is nearest to each of some levels from -1 to NO_GREY."""
+    if not len(greys):
+        return np.zeros(values.shape, dtype=np.int64)
+    levels = np.arange(-1, NO_GREY + 1)
+    return np.asarray(np.abs(levels[:, None] - greys).argmin(-1)[values + 1])
+
+
+def intruders(
+    pooled: Image | Int, area: int, bodies: Mask, truth: Surroundings, smallest: float, least: int, shadow: float = 0.0
+) -> NDArray[np.int64]:
+    """Number of intruders in each frame (N,).
+
+    pooled (N, h, w, 3): frames as sums over `area` px. bodies (N, h, w): the blobs that bodies are. smallest: diameter
+    of the smallest body in px of these maps. least: frames in a row that a blob must be seen in. shadow: px of these
+    maps from a body up to which it may cast a shadow: what is darker there, in all colours alike, is none.
+    """
+    frames = len(pooled)
+    if not frames or not any(len(at) for at in truth.samples):
+        return np.zeros(frames, dtype=np.int64)
+    off = _differences(pooled, area, truth)  # (3, N, h * w)
+    if shadow:
+        off -= np.where(_within(bodies, shadow), np.minimum(off.max(axis=0), 0), 0).astype(np.int16)
+    free = ~_near(bodies).reshape(frames, -1) & truth.known
+    most = np.abs(off[0])
+    for plane in off[1:]:
+        np.maximum(most, np.abs(plane), out=most)
+    wanted = max(LEAST_AREA, SIZE_MARGIN * np.pi / 4 * (LEAST_SIZE * smallest) ** 2)
+    stand_out = (most > int(LEAST_OFF * area / 2)) & free
+    chosen = np.flatnonzero(np.count_nonzero(stand_out, axis=1) > wanted / 2)
+    count = np.zeros(frames, dtype=np.int64)
+    if len(chosen) < least:
+        return count
+    found = _blobs(off[:, chosen] * free[chosen], free[chosen] & truth.of_one_grey, area, truth.shape, wanted)
+    kept = _followed(chosen[found.frame], found, MOST_WAY * smallest, least)
+    np.add.at(count, chosen[found.frame[kept]], 1)
+    return count
+
+
+def _within(bodies: Mask, reach: float) -> Mask:
+    """Places (N, h * w) up to `reach` px from a body (N, h, w)."""
+    near = [distance_transform_edt(~here) <= reach if here.any() else here for here in bodies]
+    return np.asarray(near).reshape(len(bodies), -1)
+
+
+def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray[np.int16]:
+    """How far each pixel (3, N, h * w) is outside of what scenery may look like there, in summed levels."""
+    flat = pooled.reshape(len(pooled), -1, 3)
+    tones = _tones(flat, truth)
+    # Greys are in the order of truth: a frame may have turned it round.
+    ends = tones[:, truth.ends]  # (N, R, 2, 3)
+    low, high = ends.min(axis=2), ends.max(axis=2)
+    rim = ((high - low) * RIM_SHARE).astype(np.int16)
+    low, high = low - rim, high + rim
+    off = np.empty((3, *flat.shape[:2]), dtype=np.int16)
+    nearest, limit = np.empty_like(off[0]), np.empty_like(off[0])  # fresh memory costs more than what is done in it
+    for colour, plane in enumerate(off):
+        plane[:] = flat[..., colour]
+        np.take(low[..., colour], truth.range, axis=1, out=limit, mode="clip")
+        np.maximum(plane, limit, out=nearest)
+        np.take(high[..., colour], truth.range, axis=1, out=limit, mode="clip")
+        plane -= np.minimum(nearest, limit, out=nearest)
+    return off
+
+
+def _tones(values: Image | Int, truth: Surroundings) -> NDArray[np.int16]:
+    """What frames (N, h * w, 3) make of each grey (N, G, 3), in summed levels."""
+    shown = [g for g, at in enumerate(truth.samples) if len(at)]
+    tones = np.zeros((len(values), len(truth.greys), 3))
+    for g in shown:
+        tones[:, g] = np.median(values[:, truth.samples[g]], axis=1)
+    for g in set(range(len(truth.greys))) - set(shown):  # in proportion to the next one
+        other = min(shown, key=lambda k: abs(truth.greys[k] - truth.greys[g]))
+        tones[:, g] = tones[:, other] * truth.greys[g] / max(truth.greys[other], 1)
+    return np.rint(tones).astype(np.int16)
+
+
+def _strength(off: Int) -> Int:
+    """How much pixels (3, ...) differ: their brightness, or a share of the colour that differs most."""
+    most = np.abs(off).max(0)
+    return np.asarray(np.maximum(np.abs(off.sum(0, dtype=np.int32) // 3), (SHARE_OF_COLOUR * most).astype(np.int32)))
+
+
+def _near(bodies: Mask) -> Mask:
+    """What lies near bodies (N, h, w), in a frame or in the ones before and after it."""
+    wide = bodies.copy()
+    wide[1:] |= bodies[:-1]
+    wide[:-1] |= bodies[1:]
+    return dilated(wide, HALO_REACH)
+
+
+@dataclass(frozen=True, eq=False)
+class _Blobs:
+    frame: Int  # (M,)
+    centre: Float  # (M, 2) px of the small maps
+    reach: Float  # (M,) px, radius
+
+
+def _blobs(off: NDArray[np.int16], plain: Mask, area: int, shape: tuple[int, int], wanted: float) -> _Blobs:
+    """Connected places that stand out, as large as `wanted` px of the small maps; plain (N, h * w): they tell noise."""
+    frames, (height, width) = off.shape[1], shape
+    off = off.reshape(3, frames, height, width)
+    stands = _strength(_boxes(off))  # (N, h, w), summed over 9 px
+    sample = np.where(plain.reshape(frames, height, width), stands, -1)[:, 1::3, 1::3].reshape(frames, -1)
+    noise = np.array([np.median(row[row >= 0]) if (row >= 0).any() else 0.0 for row in sample])
+    limit = 9 * area * np.clip(OVER_NOISE / MEDIAN_STRENGTH * noise / (9 * area), LEAST_OFF, MOST_OFF)
+    tall = np.zeros((frames, height + 1, width), dtype=bool)
+    tall[:, :height] = stands > BLOB_FOOT * limit[:, None, None]
+    numbers: Int = measure.label(tall.reshape(-1, width), connectivity=2)  # type: ignore[no-untyped-call]
+    numbers = numbers.reshape(tall.shape)[:, :height]
+    t, y, x = np.nonzero(numbers)
+    if not len(t):
+        return _Blobs(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0))
+    number = numbers[t, y, x] - 1
+    strength = _strength(off[:, t, y, x]).astype(np.float64) / area
+    pixels, total = np.bincount(number), np.bincount(number, strength)
+    peak, top = np.zeros((2, len(pixels)))
+    np.maximum.at(peak, number, strength)
+    np.maximum.at(top, number, stands[t, y, x] / limit[t])
+    frame = np.zeros(len(pixels), dtype=np.int64)
+    frame[number] = t
+    centre = np.stack([np.bincount(number, x), np.bincount(number, y)], axis=-1) / pixels[:, None]
+    large = (top > 1) & (total >= wanted * LEAST_OFF) & (total >= wanted * peak)
+    return _Blobs(frame[large], centre[large], np.sqrt(pixels[large] / np.pi))
+
+
+def _boxes(values: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Sums over 3 x 3 px of maps (..., h, w)."""
+    down = values.astype(np.int32)
+    down[..., 1:, :] += values[..., :-1, :]
+    down[..., :-1, :] += values[..., 1:, :]
+    total = down.copy()
+    total[..., 1:] += down[..., :-1]
+    total[..., :-1] += down[..., 1:]
+    return np.asarray(total)
+
+
+def _followed(frame: Int, blobs: _Blobs, step: float, least: int) -> Mask:
+    """Blobs (M,) that are parts of chains of at least `least` frames in a row."""
+    forward, backward = np.ones(len(frame), dtype=int), np.ones(len(frame), dtype=int)
+    pairs = []
+    for t in np.unique(frame):
+        now, before = np.flatnonzero(frame == t), np.flatnonzero(frame == t - 1)
+        if len(before):
+            away = np.linalg.norm(blobs.centre[now][:, None] - blobs.centre[before], axis=-1)
+            near = away <= step + blobs.reach[now][:, None] + blobs.reach[before]
+            pairs += [(int(now[i]), int(before[j])) for i, j in zip(*np.nonzero(near), strict=True)]
+    for now_, before_ in pairs:
+        forward[now_] = max(forward[now_], forward[before_] + 1)
+    for now_, before_ in reversed(pairs):
+        backward[before_] = max(backward[before_], backward[now_] + 1)
+    return np.asarray(forward + backward - 1 >= least)

@@ -1,0 +1,276 @@
+"""Whether what stands still stays: fixed bodies and the camera, frame by frame.
+
+Bodies with a hue, such as stars, are placed as all others are; those without are known by their outlines. The frame of
+reference is what most of the scenery shows: a picture that shifts, zooms or turns as a whole moves no body. A fixed
+body is off by as much as that of its sides which is off most, and lost where one of them is not there, or has another
+colour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.track.camera import STEP_RANGE, CameraMotion, camera_motion, common_growth, growth, is_shown
+from physbench.track.finite_differences import last_known
+from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges
+from physbench.world.camera import PLANE_AXES
+from physbench.world.drawing import boxes, shown
+from physbench.world.scene import PLAIN
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+FLICKER_TIME = 0.3  # s; what is so for less than half of it is a flicker
+COVER_REACH = 2.0  # px around a body that are not read
+SHADED_EDGES = 1.0  # radii of a body beyond its own that are not read where it casts a shadow
+PIECE_STEP = 0.2  # of its step that a single piece must show; less than a whole side, as noise of one does not average
+STYLE_STEP = (0.4, 1.8)  # by which a picture may weaken or strengthen all edges: brightness, contrast
+EDGE_COLOUR = (30.0, 0.5)  # levels, and share of its step, between the colours of a grey body's edge that has a hue
+EDGE_ERROR = 5.0  # px x levels: over an edge's contrast, by how much a codec may move it
+SIZE_CHANGE = 0.15  # of the width between two sides, by which a body grows or shrinks that is not the same any more
+FACING = -0.95  # cosine between the normals of two sides that face away from each other
+STAR_ERROR, STAR_SDS = 0.15, 2.0  # px, and sds of its position, by which a star may be off and shows no shift
+
+
+@dataclass(frozen=True, eq=False)
+class SceneryTracks:
+    """F fixed bodies and the camera in the N predicted frames, in px of the frames."""
+
+    bodies: tuple[int, ...]  # indices in the scene
+    camera: Float  # (N, 4) shift in x and y px, zoom (0: none) and turn in rad, about the middle of the picture
+    camera_sd: Float  # (N,) px of its shift where a frame does not show it, see `CameraMotion`
+    off: Float  # (N, F) px from where the body should be seen; 0 where it is not read
+    lost: Mask  # (N, F) where it is not there, or not itself
+
+
+@dataclass(frozen=True, eq=False)
+class SeenBodies:
+    """What was tracked of the K bodies with a hue in the N predicted frames, in px of the frames."""
+
+    position: Float  # (N, K, 2), NaN where not known
+    position_sd: Float  # (N, K)
+    centre: Float  # (N, K, 2) of the blobs, NaN where there is none
+    area: Float  # (N, K)
+    cut: Mask  # (N, K) by the border
+    chroma: Float  # (N, K) over that in the context frames
+
+
+def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTracks:
+    """Read fixed bodies and the camera in predicted frames (N, H, W, 3) u8."""
+    count, edges = len(frames), fixed_edges(clip)
+    grown = growth(clip, seen.area, seen.cut)
+    sizes = _median(grown)
+    zoom, bodies = common_growth(grown, clip.spec.fps)
+    if edges is None or not count:
+        camera, none = _star_camera(clip, seen, zoom, bodies), np.zeros((count, 0))
+        return SceneryTracks((), camera, np.zeros(count), none, none.astype(bool))
+    hidden = _hidden(clip, edges, seen.centre)
+    moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
+    camera = moved.camera(edges)
+    if camera.any():  # bodies cover other pieces than it seemed
+        hidden = _hidden(clip, edges, without_camera(clip, camera, seen.centre))
+        moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
+        camera = moved.camera(edges)
+    off, lost = _bodies(
+        edges, moved, hidden, _style(frames, edges, seen.chroma), 1 + 2 * round(FLICKER_TIME / 2 * clip.spec.fps)
+    )
+    return SceneryTracks(edges.bodies, camera, moved.sd * edges.factor, off * edges.factor, lost)
+
+
+def shown_directions(clip: Clip) -> Float:
+    """How much scenery shows of a shift in any direction (2, 2): a matrix whose eigenvectors are directions in px."""
+    if any(body.role == "fixed" for body in clip.tracked_bodies):
+        return np.eye(2)
+    edges = fixed_edges(clip)
+    if edges is None:
+        return np.zeros((2, 2))
+    return np.asarray(np.einsum("p,pi,pj->ij", edges.length, edges.normal, edges.normal))
+
+
+def _star_camera(clip: Clip, seen: SeenBodies, zoom: Float, bodies: int) -> Float:
+    """The camera (N, 4), see `SceneryTracks`, where no other scenery shows it: by a fixed body with a hue, if any.
+
+    Its shift is how far such a star is off. What its own position is uncertain by is left out, and where it is not seen
+    it is as before. The zoom is what all bodies share, if the star is where that takes it.
+    """
+    camera = np.zeros((len(seen.position), 4))
+    fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
+    place = clip.px_positions()[clip.handover, fixed]  # (S, 2)
+    out = (place - np.array([clip.spec.width, clip.spec.height]) / 2) * zoom[:, None, None]  # (N, S, 2)
+    if zoom.any() and is_shown((seen.position[:, fixed] - place).ravel(), out.ravel(), bodies > 1):
+        camera[:, 2] = zoom
+    if not fixed:
+        return camera
+    off = seen.position[:, fixed[0]] - place[0] - (out[:, 0] if camera.any() else 0.0)
+    far = np.linalg.norm(off, axis=-1)
+    least = np.maximum(STAR_ERROR, STAR_SDS * seen.position_sd[:, fixed[0]])
+    with np.errstate(invalid="ignore"):
+        off = off * np.maximum(0.0, 1 - least / np.maximum(far, 1e-9))[:, None]
+    camera[:, :2] = np.nan_to_num(last_known(off))
+    return camera
+
+
+def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
+    """Pieces (N, P) that a moving body covers where it is seen, or that one on a path has covered since the hand-over.
+
+    In a look with shadows also those around it: a shadow beside a wall is darker than the wall's own edge.
+    """
+    factor = edges.factor
+    hidden = np.zeros((len(centre), len(edges.start)), dtype=bool)
+    half = edges.length / 2 + COVER_REACH + edges.half
+    wide = 1.0 if clip.spec.look == PLAIN else 1.0 + SHADED_EDGES
+    for k, body in enumerate(clip.tracked_bodies):
+        if body.role == "fixed":
+            continue
+        axes = PLANE_AXES[clip.scene.camera.view]
+        radius = body.size[0] if body.shape == "sphere" else _half_diagonal(body.size, axes)
+        away = edges.middle[None] - centre[:, k, None] / factor
+        # Along the piece by its half length, across it by what is read there.
+        across = np.abs((away * edges.normal).sum(-1))
+        along = np.abs(away[..., 0] * edges.normal[:, 1] - away[..., 1] * edges.normal[:, 0])
+        reach = wide * radius * clip.pixels_per_metre / factor + COVER_REACH
+        gap = np.hypot(np.maximum(across - edges.half, 0), np.maximum(along - edges.length / 2, 0))
+        with np.errstate(invalid="ignore"):
+            hidden |= gap < reach
+    window = slice(clip.handover, clip.handover + 1 + len(centre))
+    for i, body in enumerate(clip.scene.bodies):
+        if body.path and body.drawn:
+            states, times = clip.states[window, i], clip.times[window]
+            box = boxes(clip.scene, i, states, clip.spec) / factor  # (1 + N, 4)
+            there = np.array([shown(body, float(time)) for time in times])
+            x, y = edges.middle[:, 0], edges.middle[:, 1]
+            within = (x > box[:, :1] - half) & (x < box[:, 2:3] + half)
+            within &= (y > box[:, 1:2] - half) & (y < box[:, 3:] + half) & there[:, None]
+            # No law says when it moves on: where it stays, or follows late, it hides what it hid before.
+            hidden |= np.logical_or.accumulate(within)[1:]
+    return hidden
+
+
+def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:
+    """Half of the longest way across a box (x, y, z half extents) or a cylinder (radius, length), m."""
+    if len(size) == 2:
+        return math.hypot(size[0], size[1] / 2)
+    return math.hypot(size[axes[0]], size[axes[1]])
+
+
+def _median(grown: Float) -> Float:
+    """Median (N,) of what is known of values (N, K); NaN where nothing is."""
+    found, some = np.full(len(grown), np.nan), np.isfinite(grown).any(axis=1)
+    found[some] = np.nanmedian(grown[some], axis=1)
+    return found
+
+
+def _style(frames: Tensor, edges: FixedEdges, chroma: Float) -> Float:
+    """Factors (3, N) on all edges that the picture as a whole may have: none, its brightness, its colours."""
+    bright = brightness(frames, edges)
+    change = np.where(np.isfinite(chroma) & (chroma > 0), np.abs(np.log(np.where(chroma > 0, chroma, 1.0))), np.inf)
+    colours = np.ones(len(frames))
+    if change.shape[1]:
+        least = change.argmin(axis=1)
+        at = np.arange(len(frames))
+        colours = np.where(np.isfinite(change[at, least]), chroma[at, least], 1.0)
+    return np.clip(np.stack([np.ones(len(frames)), bright, colours]), *STYLE_STEP)
+
+
+def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, frames: int) -> tuple[Float, Mask]:
+    """How far (N, F) px bodies are off, and where they are lost."""
+    seen = moved.reading
+    count, bodies = len(hidden), len(edges.bodies)
+    off, lost = np.zeros((count, bodies)), np.zeros((count, bodies), dtype=bool)
+    known = ~hidden & np.isfinite(seen.step) & edges.sure
+    outwards = np.zeros((count, edges.sides))
+    for side in range(edges.sides):
+        mine = edges.side == side
+        if not mine.any():
+            continue
+        body = int(edges.body[mine][0])
+        weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
+        contrast = float(edges.contrast[mine].mean())
+        slack, most_colour = EDGE_ERROR / contrast, max(EDGE_COLOUR[0], EDGE_COLOUR[1] * contrast)
+        means: list[Float] = []
+        for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
+            total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
+            mean = (weight * np.nan_to_num(part[:, mine])).sum(axis=1) / np.maximum(total, 1e-9)
+            means.append(np.where(total > 0, mean, np.nan))
+        if not _bad(means[0], means[1], means[2] / most_colour, style, slack).any():
+            continue
+        step, shift, colour = (_lasting(mean[:, None], frames)[:, 0] for mean in means)
+        bad = _bad(step, shift, colour / most_colour, style, edges.half)
+        lost[:, body] |= bad
+        shift = np.where(bad, 0.0, np.nan_to_num(shift))
+        shift = np.sign(shift) * np.maximum(np.abs(shift) - slack, 0.0)
+        off[:, body] = np.maximum(off[:, body], np.abs(shift))
+        outwards[:, side] = shift
+    gone = _gone(np.where(known, seen.step, np.nan), style, frames)
+    for body in range(bodies):
+        lost[:, body] |= gone[:, edges.body == body].any(axis=1)
+    for one, other, body, span in _opposite(edges):
+        lost[:, body] |= np.abs(outwards[:, one] + outwards[:, other]) > SIZE_CHANGE * span
+    return off, lost
+
+
+def _gone(step: Float, style: Float, frames: int) -> Mask:
+    """Pieces (N, P) that are not there: all of an outline must be, not most of it."""
+    gone, least = np.zeros(step.shape, dtype=bool), PIECE_STEP * style.min(axis=0)[:, None]
+    with np.errstate(invalid="ignore"):
+        some = np.flatnonzero((step < least).sum(axis=0) > frames // 2)
+        gone[:, some] = _lasting(step[:, some], frames) < least
+    return gone
+
+
+def _bad(step: Float, shift: Float, colour: Float, style: Float, far: float) -> Mask:
+    """Frames (N,) in which a side is not as it was: too weak, too strong, coloured, or more than `far` px off.
+
+    colour: as a share of what it may be. A strong edge whose colours lie half a px apart, as a lens leaves them, looks
+    painted otherwise.
+    """
+    with np.errstate(invalid="ignore"):
+        wrong = (step < STEP_RANGE[0] * style) | (step > STEP_RANGE[1] * style)
+        hued = colour > np.minimum(style[1], 1.0)  # a darker picture has weaker colours
+        return np.asarray(wrong.all(axis=0) | hued | (np.abs(shift) > far))
+
+
+def _opposite(edges: FixedEdges) -> Iterator[tuple[int, int, int, float]]:
+    """Pairs of sides of one body that face away from each other, its number, and the px between them.
+
+    Normals of all sides of a body point inwards, or all outwards.
+    """
+    sides = [np.flatnonzero(edges.side == side) for side in range(edges.sides)]
+    for one, other in combinations([side for side, mine in enumerate(sides) if len(mine)], 2):
+        i, j = sides[one][0], sides[other][0]
+        if edges.body[i] == edges.body[j] and edges.normal[i] @ edges.normal[j] < FACING:
+            yield one, other, int(edges.body[i]), float(abs((edges.middle[i] - edges.middle[j]) @ edges.normal[i]))
+
+
+def _lasting(values: Float, frames: int) -> Float:
+    """Medians (N, V) over an odd number of frames around each; where none is known, the last that was."""
+    half = frames // 2
+    padded = np.pad(values, ((half, half), (0, 0)), constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, frames, axis=0)
+    known = np.isfinite(around).any(axis=-1)
+    found = np.full(values.shape, np.nan)
+    found[known] = np.nanmedian(around[known], axis=-1)
+    return last_known(found)
+
+
+def without_camera(clip: Clip, camera: Float, position: Float) -> Float:
+    """Positions (N, K, 2) px as a camera sees them that stands still; camera: (N, 4), see `SceneryTracks`."""
+    middle = np.array([clip.spec.width, clip.spec.height]) / 2
+    away = position - middle - camera[:, None, :2]
+    turn = camera[:, None, 3]
+    # The inverse of x -> (1 + zoom) x + turn x', x' being x turned by a quarter.
+    grow = 1 + camera[:, None, 2]
+    x = (grow * away[..., 0] + turn * away[..., 1]) / (grow**2 + turn**2)
+    y = (grow * away[..., 1] - turn * away[..., 0]) / (grow**2 + turn**2)
+    return middle + np.stack([x, y], axis=-1)

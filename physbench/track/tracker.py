@@ -1,0 +1,665 @@
+"""From frames to tracks. Ground truth, baselines and models go through the same steps, with the same numbers.
+
+1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (label_maps.py).
+2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
+   What the context shows at rest and nobody tracks is left out (background.py).
+3. Patches: mass, centre, hue and shape of each blob at full resolution (patches.py, outline.py).
+4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
+5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
+6. Scenery: where fixed bodies are, and what they show of the camera is taken off (scenery.py, on the host).
+7. What neither bodies nor scenery explain, in small maps as a camera shows them that stands still (intruders.py, host).
+
+Frames stay on their device. Transfers to the host, per batch of frames: the small maps (1), the patches'
+numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1), "any other hue in a patch" (3), which fits
+still move and how balls are lit (5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from torch import Tensor
+
+from physbench.clips.clip import Clip
+from physbench.support.errors import PhysbenchError
+from physbench.track import blobs, disc_fit, intruders, patches
+from physbench.track.blobs import Choice, lasting_frames, long_runs
+from physbench.track.camera import steadied
+from physbench.track.colour import DIFFUSE_SHARE, Colours, colours_of, hue_shift_deg
+from physbench.track.disc_fit import STILL
+from physbench.track.intruders import background
+from physbench.track.patches import STATS, patch_area
+from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
+from physbench.track.tracks import Tracks, Visibility
+from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
+from physbench.world.camera import PLANE_AXES
+from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
+
+# Positions that can be trusted, their uncertainty and states, from blobs, masses and fits.
+#
+# A wrong position is worse than a missing one. Whether something is hidden is read from the frames (mass against the
+# object's own area, image border, screens and other hues beside the blob), since a prediction need not agree with
+# ground truth; ground truth only decides what should be visible.
+
+Float = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, PLATEAU, FOOTPRINT, TOUCH, BORDER, NOISE = range(15)
+OUTLINE = slice(15, len(STATS))
+WHOLE_SHARE = 0.95  # share of an object's area from which on it is taken as entirely visible
+# Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
+# mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
+WHOLE_BOX = (0.88, 1.2)
+LEAST_BOX = 0.75  # of its area, that still tells where a box is: a codec draws that much into its neighbour's hue
+ABSENT_RATIO = 0.35  # of the area that should be visible
+FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
+TOGETHER = 1.5  # times the effect of white noise
+LEAST_TOUCH = 3  # px; fewer are noise
+MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
+OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
+MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
+MOST_BLUR, MOST_RMS, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.10, 0.30  # of an accepted fit
+BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
+WHOLE_FIT, PART_FIT = 0.85, 0.6  # shares of a disc
+MORE_BLUR, MORE_BLUR_SHARE = 1.0, 0.07  # px, at least, and share of the radius by which a part may be more blurred
+NEAR_FITS = 5  # whole discs, nearest in time, that tell how blurred a frame is
+FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
+AMPLITUDES = (0.5, 1.5)
+PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
+# What is fainter has no outline of its own: it counts by how much of the object's chroma is there.
+LEAST_CHROMA = 0.35  # of that in the context frames
+CLEAR_OF_NOISE = 5.0  # times the noise around it
+MOST_RESCALED = 1.25  # of an area, by what the context frames show
+ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
+EDGE_TIME, LEAST_EDGE_FRAMES = 2.0, 5  # s around a frame, with whose areas its own is compared, and frames that tell
+LEAST_MOVED = 0.1  # px from frame to frame; what rests has the same error in many frames
+CLEAN_EDGES = 0.04  # px of it that pictures without noise have, as pixels are counted
+MOST_EDGE_NOISE = 0.02  # diameters, up to which it raises the sd of a moving body: it takes no place away
+DECIMALS = 4  # decimals of a px or degree
+
+
+@dataclass(frozen=True, eq=False)
+class TrueAreas:
+    """What the tracker knows of ground truth in the window: areas only."""
+
+    names: tuple[str, ...]
+    times: Float  # (T,)
+    context: int
+    bodies: tuple[Body, ...]
+    full: Float  # (T, K) px
+    visible: Float  # (T, K) px
+    middle: Float  # (2,) px, where the camera's axis meets the image
+    distance: float  # m from the camera to the plane of motion
+    axes: tuple[int, int]  # of the world, that span it
+    fps: float
+
+
+@dataclass(eq=False)
+class BlobMeasurements:
+    """What was measured in the N frames that exist, in px of the frames at the size at which they are tracked."""
+
+    choice: Choice
+    stats: Float  # (N, K, S), see patches.STATS
+    fits: Float  # (N, K, F), see disc_fit.FIT; NaN where no disc was fitted
+    area: Float  # (N, K) px
+    hue: Float  # (N, K) degrees
+    chroma: Float  # (N, K) of the inside, over that in the context frames
+    reference: Float  # (N, K) levels of chroma of a pixel, as the frame draws the object
+    light: Float  # (K, 3) on balls, see disc_fit.find_light; NaN where all of it comes from the camera
+
+    def calibrate(self, k: int, context: int, visible: Float, full: float, colours: Colours) -> None:
+        """Set what a pixel of object k looks like from its context frames, and with it area, chroma and hue.
+
+        The area is that of the outline at half of the frame's own chroma, so that pale, dark and strong colours are as
+        large. visible (N,) px of ground truth. Used are the frames that show the whole object and nothing that touches
+        it; else those that show half of it; else the palette.
+        """
+        stats, visible = self.stats[:, k], visible[:context]
+        first = stats[:context]
+        reference, plateau, scale = colours.chroma[k], PLATEAU_SHARE * colours.chroma[k], 1.0
+        for good in ((visible > WHOLE_SHARE * full) & ~touched(first), visible > 0.5 * full):
+            shown = visible[good].sum() if good.any() else 0.0
+            value = first[good, MASS].sum() / shown if shown else 0.0
+            if 0.5 < value / colours.chroma[k] < 1.5:
+                reference, plateau = value, first[good, PLATEAU].mean()
+                scale = np.clip(shown / max(first[good, FOOTPRINT].sum(), 1.0), 1 / MOST_RESCALED, MOST_RESCALED)
+                break
+        self.chroma[:, k] = stats[:, PLATEAU] / plateau
+        self.reference[:, k] = np.maximum(reference * self.chroma[:, k], 1.0)
+        faint = (self.chroma[:, k] < LEAST_CHROMA) | (stats[:, PLATEAU] < CLEAR_OF_NOISE * stats[:, NOISE])
+        self.area[:, k] = np.where(faint, stats[:, MASS] / reference, stats[:, FOOTPRINT] * scale)
+        self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
+
+    def wants_fit(self, k: int, full: float) -> Flags:
+        """Frames (N,) in which object k is touched or no whole disc, and enough of it is left."""
+        stats, ratio = self.stats[:, k], self.area[:, k] / full
+        partly = (ratio < WHOLE_SHARE) & (_axes_ratio(stats) > ROUND)
+        return (ratio > 0.8 * FIT_SHARE) & (ratio < MAX_FIT_RATIO) & (touched(stats) | partly)
+
+
+def touched(stats: Float) -> Flags:
+    """Frames (N,) in which another hue, a screen or the image border is within reach of the blob (stats (N, S))."""
+    beside: Flags = (stats[:, TOUCH] >= LEAST_TOUCH) | (stats[:, BORDER] > 0)
+    return beside
+
+
+def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Float | None = None) -> Tracks:
+    """Tracks from what is known of the objects and what was measured.
+
+    zoom: px of the frames per px at the size at which they were tracked. grown (N,): how much larger a camera that
+    moves in shows everything, in length; its tracks are those that it sees.
+    """
+    total, objects, count = len(shown.times), len(shown.names), len(seen.area)
+    position = np.full((total, objects, 2), np.nan)
+    position_sd = np.full((total, objects), np.nan)
+    area, hue, chroma, shape = np.zeros((total, objects)), *np.full((3, total, objects), np.nan)
+    state = np.full((total, objects), Visibility.ABSENT, dtype=np.uint8)
+    duplicates = np.zeros((total, objects), dtype=np.uint8)
+    hallucinations = np.zeros(total, dtype=np.uint8)
+    least = lasting_frames(shown.fps)
+    larger = np.ones(count) if grown is None else grown**2  # of areas
+    edges = edge_noise(seen, shown, larger, zoom)
+    for k in range(objects):
+        full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
+        place, sd = _positions(seen, k, full / zoom**2, larger, shown, zoom)
+        # What the motion of others is judged by may be as uncertain as it is.
+        fixed = shown.bodies[k].role == "fixed"
+        most = np.inf if fixed else MOST_EDGE_NOISE * 2 * np.sqrt(full / np.pi) / zoom
+        ahead = sd[shown.context :]
+        sd[shown.context :] = np.maximum(ahead, np.minimum(np.hypot(ahead, edges), most))
+        shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
+        shown_area = np.maximum(shown_area, 0.0) * zoom**2
+        state[:count, k], known = _states(shown_area / larger, shown.visible[:count, k], full, seen.stats[:, k], least)
+        place[~known] = np.nan
+        sd = np.where(np.isnan(place[:, 0]), np.nan, sd)
+        position[:count, k], position_sd[:count, k] = place * zoom, sd * zoom
+        area[:count, k] = shown_area
+        hue[:count, k] = np.where(shown_area > 0, seen.hue[:, k], np.nan)
+        chroma[:count, k] = np.where(shown_area > 0, seen.chroma[:, k], np.nan)
+        shape[:count, k] = _shape(seen, k, full / zoom**2, larger, shown, zoom)
+        duplicates[:count, k] = seen.choice.duplicates[:, k]
+    hallucinations[:count] = seen.choice.hallucinations
+    return Tracks(
+        names=shown.names,
+        times=shown.times,
+        context=shown.context,
+        position=position.round(DECIMALS),
+        position_sd=position_sd.round(DECIMALS),
+        area=area.round(DECIMALS),
+        hue=hue.round(DECIMALS),
+        state=state,
+        duplicates=duplicates,
+        hallucinations=hallucinations,
+        chroma=chroma.round(DECIMALS),
+        shape=shape.round(DECIMALS),
+    )
+
+
+def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Float, zoom: float) -> float:
+    """Standard deviation per coordinate in px of places, as the outlines in the predicted frames tremble.
+
+    Codecs draw outlines elsewhere, and around a body they leave no noise that would tell. An outline that is off by
+    e(a) at the angle a changes the area of a disc of radius R by R times the integral of e, and moves its centre by the
+    integral of e(a) (cos a, sin a) over pi. Where e at one angle tells nothing of e at others, the sd of a centre is
+    sqrt(2) times that of the mean of e, which is R / 2 times the relative change of area. All bodies of a video tell it
+    together. Blur and slow changes are taken off with the local median, and a still picture tells nothing.
+    """
+    off: list[Float] = []
+    window = 1 + 2 * max(1, round(EDGE_TIME / 2 * shown.fps))
+    for k in range(len(shown.names)):
+        full = shown.full[shown.full[:, k] > 0, k]
+        if not len(full):
+            continue
+        area = np.median(full) / zoom**2
+        ratio = (seen.area[:, k] / (area * larger))[shown.context :]
+        stats = seen.stats[shown.context :, k]
+        whole = (ratio > patches.WHOLE_ALONE[0]) & (ratio < patches.WHOLE_ALONE[1]) & ~touched(stats)
+        ratio, place = ratio[whole], stats[whole][:, [X, Y]]
+        if len(ratio) < LEAST_EDGE_FRAMES:
+            continue
+        away = ratio - median_filter(ratio[:, None], (window, 1), mode="nearest")[:, 0]
+        moves = np.linalg.norm(np.diff(place, axis=0, prepend=place[:1]), axis=1) > LEAST_MOVED
+        off.append(np.sqrt(area / np.pi) / 2 * away[moves])
+    found = np.concatenate([np.zeros(0), *off])
+    if len(found) < LEAST_EDGE_FRAMES:
+        return 0.0
+    return TOGETHER * float(np.sqrt(max(0.0, 2 * np.mean(found**2) - CLEAN_EDGES**2)))
+
+
+def _shape(seen: BlobMeasurements, k: int, full: float, larger: Float, shown: TrueAreas, zoom: float) -> Float:
+    """How far the shape of object k is from its own (N,), see outline.shape_change."""
+    stats, ratio = seen.stats[:, k], seen.area[:, k] / (full * larger)
+    radius, count = float(np.sqrt(full / np.pi)), len(stats)
+    alone = ~touched(stats) & (ratio > patches.WHOLE_ALONE[0]) & (ratio < patches.WHOLE_ALONE[1])
+    beside = (stats[:, BORDER] == 0) & (ratio > patches.WHOLE_BESIDE[0]) & (ratio < patches.WHOLE_BESIDE[1])
+    whole = (alone | beside) & (stats[:, MASS] > 0) & (seen.chroma[:, k] >= LEAST_CHROMA)
+    learnt = whole & (shown.visible[:count, k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(count) < shown.context)
+    sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius)
+    sphere, window = shown.bodies[k].shape == "sphere", 2 * lasting_frames(shown.fps) - 1
+    scaled = stats[:, OUTLINE] / larger[:, None] ** (np.array([2, 2, 3, 4]) / 2)  # moments of that order of a length
+    return patches.shape_change(scaled, sd, stats[:, [X, Y]], whole, learnt, sphere, radius, window)
+
+
+def _grown(seen: BlobMeasurements, k: int, full: float) -> Flags:
+    """Frames (N,) in which the blob is larger than its patch, so that only the small maps tell its size."""
+    return seen.choice.area[:, k] > OVERFLOW * patch_area(float(np.sqrt(full / np.pi)))
+
+
+def _positions(
+    seen: BlobMeasurements, k: int, full: float, larger: Float, shown: TrueAreas, zoom: float
+) -> tuple[Float, Float]:
+    """Centres (N, 2) and their standard deviations (N,) px; NaN where what is seen does not determine them."""
+    stats, fits, body = seen.stats[:, k], seen.fits[:, k], shown.bodies[k]
+    radius, middle = np.sqrt(full / np.pi), shown.middle / zoom
+    ratio = seen.area[:, k] / (full * larger)
+    mass = np.maximum(stats[:, MASS], 1e-9)
+    beside = touched(stats)
+    round_blob = _axes_ratio(stats) < ROUND
+    sphere = body.shape == "sphere"
+    # Nothing near it: the centroid, unless a ball shows a part of its disc only, as if something unseen hid the rest.
+    free = ~beside & (stats[:, MASS] > 0)
+    if sphere:
+        free &= (ratio >= WHOLE_SHARE) | round_blob
+    else:  # the hue of a neighbour is taken out of the weights, and as much as all of it is there
+        least = np.where(stats[:, BORDER] > 0, WHOLE_SHARE, LEAST_BOX)
+        free |= (ratio >= least) & (ratio <= WHOLE_BOX[1])
+    grown = _grown(seen, k, full)
+    place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
+    angle = body.size[0] / shown.distance
+    whole = (shown.visible[: len(stats), k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(len(stats)) < shown.context)
+    if np.isfinite(seen.light[k]).all():
+        # The centroid of a disc whose shade changes evenly by g over a radius lies g / 4 radii towards the lit side.
+        # What is taken off below for light along the axis is a part of g, as it was where g was found.
+        at = stats[whole & (mass > 1e-9)][:, [X, Y]].mean(axis=0) - middle
+        place -= seen.light[k, :2] * radius / 4 - at * DIFFUSE_SHARE / 4 * angle
+    large = grown & ~beside & (seen.choice.area[:, k] < MAX_OBJECT_RATIO * full)
+    place[large] = seen.choice.centre[large, k]
+
+    # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass;
+    # noise of neighbours that go together, as a filter or a video codec leaves it, by more.
+    jitter = TOGETHER * stats[:, NOISE] * stats[:, REGION] / np.sqrt(4 * np.pi) / mass
+    blur2 = (stats[:, XX] + stats[:, YY]) / 2 - seen.area[:, k] * _own_spread(body, shown.axes)
+    sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
+    sd = np.where(large, 0.3, sd)
+    if not sphere:  # as much as is cut off one side of it moves its middle by half of that
+        cut = beside & (ratio < WHOLE_BOX[0])
+        sd = np.where(cut, np.maximum(sd, np.sqrt(full) * (1 - ratio) / 2), sd)
+
+    good = accepted(fits, radius) & ~grown
+    if np.isfinite(seen.light[k]).all():
+        good &= ~_too_blurred_parts(fits, good, radius, shown.context)
+    place[good] = fits[good, :2]
+    if sphere:
+        place -= (place - middle) * _outward(angle, good)[:, None]
+    sd = np.where(good, np.clip(np.hypot(sd, FIT_SDS * fits[:, 7]) + 0.03, 0.05, 0.50), sd)
+    return place, sd * (1.5 if radius < 4 else 1.0)
+
+
+def _own_spread(body: Body, axes: tuple[int, int]) -> float:
+    """Second moment of a body's sharp outline, mean of the two axes, over its area; as it lies in the plane `axes`."""
+    if body.shape != "box":
+        return 1 / (4 * np.pi)  # of a disc
+    ratio = body.size[axes[0]] / body.size[axes[1]]
+    return (ratio + 1 / ratio) / 24
+
+
+def _outward(angle: float, fitted: Flags) -> Float:
+    """By what share of its distance from the axis the picture of a ball of `angle` radians lies too far out (N,).
+
+    The middle of its outline by angle^2: one is seen of the side that faces the camera. The centroid, weighted by
+    chroma, also by the light: it comes along the axis, and with shade = ambient + diffuse n.l a ball that is seen at
+    angle a from the axis is tilted by a, which moves its centroid by diffuse / 4 a radii.
+    """
+    return angle**2 + np.where(fitted, 0.0, DIFFUSE_SHARE / 4 * angle)
+
+
+def accepted(fits: Float, radius: float) -> Flags:
+    """Which fits (N, F) determine a centre."""
+    x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
+    least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
+    with np.errstate(invalid="ignore"):
+        good: Flags = (
+            np.isfinite(x)
+            & np.isfinite(y)
+            & (blur < max(MOST_BLUR, BLUR_SHARE * radius))
+            & (amplitude > AMPLITUDES[0])
+            & (amplitude < AMPLITUDES[1])
+            & (rms < MOST_RMS)
+            & (step < STILL)
+            & (share > 0.8 * least)
+            & (sd < MOST_SD)
+            & (stray < MOST_STRAY)
+        )
+    return good
+
+
+def _too_blurred_parts(fits: Float, good: Flags, radius: float, context: int) -> Flags:
+    """Fits (N, F) to a part of a disc that are more blurred than those to whole discs: a wrong centre can look like it.
+
+    Light that changes along a disc leaves less of a part that determines its centre. Compared are the whole discs that
+    are nearest in time and on the same side of the hand-over, as a prediction may be blurred as a whole, or more and
+    more. Where there is none, nothing is refused.
+    """
+    blur, share, frame = fits[:, 2], fits[:, 6], np.arange(len(fits))
+    most = max(MORE_BLUR, MORE_BLUR_SHARE * radius)
+    with np.errstate(invalid="ignore"):
+        whole, part = good & (share > WHOLE_FIT), good & (share < PART_FIT)
+    refused = np.zeros(len(fits), dtype=bool)
+    for n in np.flatnonzero(part):
+        beside = np.flatnonzero(whole & ((frame < context) == (n < context)))
+        near = beside[np.argsort(np.abs(beside - n), kind="stable")[:NEAR_FITS]]
+        refused[n] = len(near) > 0 and blur[n] > np.median(blur[near]) + most
+    return refused
+
+
+def _axes_ratio(stats: Float) -> Float:
+    """Larger over smaller second moment (N,) of the blob."""
+    half_sum, half_difference = (stats[:, XX] + stats[:, YY]) / 2, (stats[:, XX] - stats[:, YY]) / 2
+    root = np.hypot(half_difference, stats[:, XY])
+    return (half_sum + root) / np.maximum(half_sum - root, 1e-6)
+
+
+def _states(area: Float, visible: Float, full: float, stats: Float, least: int) -> tuple[NDArray[np.uint8], Flags]:
+    """States (N,), and where the object was seen well enough for a position.
+
+    least: frames in a row in which something must be missing to be absent.
+    """
+    expected = visible >= VISIBLE_SHARE * full
+    low = expected & (area < ABSENT_RATIO * visible)
+    seen = np.where(expected, ~low, area >= MIN_DETECTED_SHARE * full)
+    state = np.full(len(area), Visibility.VISIBLE, dtype=np.uint8)
+    state[seen & (stats[:, BORDER] > 0)] = Visibility.CLIPPED
+    state[~expected & ~seen] = Visibility.OCCLUDED
+    state[_lasting(low, least)] = Visibility.ABSENT
+    return state, seen
+
+
+def _lasting(low: Flags, least: int) -> Flags:
+    """Runs of at least `least` frames; one that lasts to the end of the frames counts in any case."""
+    return long_runs(np.concatenate([low, np.ones(least, dtype=bool)]), least)[: len(low)]
+
+
+CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
+TRUE_FRAMES = 5  # of ground truth in which screens are looked for
+SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
+HUED = 30  # levels between the colours of a pixel of a body
+CAMERA_DECIMALS = 6  # of a px, a share and a rad
+SHADOW_REACH = 2.0  # radii of the largest body up to which a cast shadow is seen beside a body, in looks that have any
+LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
+LEAST_LIT_RADIUS = 5.0  # px; of smaller balls it is not asked from where they are lit
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """What is known of the objects from the scene and from ground truth's areas, none of it a position."""
+
+    shapes: tuple[str, ...]
+    full_area: Float  # (K,) px
+    visible_area: Float  # (N, K) px, of the frames that there are
+
+    @property
+    def radius(self) -> Float:
+        return np.sqrt(self.full_area / np.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """Small maps of N frames."""
+
+    pooled: NDArray[np.integer[Any]]  # (N, h, w, 3) sums over factor x factor px
+    bodies: NDArray[np.bool_]  # (N, h, w) blobs of bodies
+    factor: int
+
+
+@dataclass(frozen=True, eq=False)
+class _TrueScenery:
+    """What ground truth shows of all that is no body."""
+
+    screens: Tensor  # (H, W) u8, see _screens
+    beside: intruders.Surroundings
+
+
+_KNOWN: WeakKeyDictionary[Clip, dict[int, _TrueScenery]] = WeakKeyDictionary()
+
+
+def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tracks:
+    """Track the objects of `clip` in `frames`.
+
+    frames (context + T, H, W, 3) u8: the clip's last `context` true frames, then a prediction. Frames that are missing
+    at the end count as absent. Ground truth itself is `clip.frames[clip.window(context)]`.
+    """
+    video = _video(clip, context, frames)
+    window = clip.window(context)
+    times = clip.times[window]
+    names = tuple(body.name for body in clip.tracked_bodies)
+    small, factor = blobs.shrink(video)
+    zoom = float(factor)
+    keep = list(clip.tracked)
+    full = clip.full_area[window, :][:, keep].astype(np.float64)
+    visible = clip.visible_area[window, :][:, keep].astype(np.float64)
+    target = _Target(
+        tuple(body.shape for body in clip.tracked_bodies),
+        np.maximum(_typical(full), 1.0) / zoom**2,
+        visible[: len(small)] / zoom**2,
+    )
+    middle, fps, camera = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps, clip.scene.camera
+    axes = PLANE_AXES[camera.view]
+    shown = TrueAreas(names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps)
+    if not names or not len(small):
+        return tracks_from(shown, _nothing(0, len(names)), 1.0)
+    hues = _distinct_hues(clip)
+    colours = colours_of(hues, small.device)
+    truth = _true_scenery(clip, context)
+    lit = clip.spec.look != PLAIN  # in the plain look all light comes from the camera
+    seen, maps = _see(small, target, colours, context, truth.screens.to(small.device), fps, lit)
+    found = tracks_from(shown, seen, zoom)
+    scenery = _scenery(clip, found, video, seen.choice.centre * zoom)
+    if scenery.camera[:, 2].any():
+        grown = np.ones(len(video))
+        grown[context:] += scenery.camera[:, 2]
+        found = tracks_from(shown, seen, zoom, grown)
+    found = _without_camera(clip, found, scenery)
+    smallest = 2 * float(target.radius.min()) / maps.factor
+    shadow = 0.0 if clip.spec.look == PLAIN else SHADOW_REACH * float(target.radius.max()) / maps.factor
+    return _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
+
+
+def _with_intruders(
+    found: Tracks, maps: _Maps, known: intruders.Surroundings, smallest: float, shadow: float, scale: float
+) -> Tracks:
+    """Tracks with what neither bodies nor scenery explain.
+
+    smallest, shadow: diameter of the smallest body and reach of shadows in px of the maps, which are `scale` px.
+    """
+    assert found.camera is not None
+    count = len(maps.pooled)
+    pooled, bodies = steadied(maps.pooled, maps.bodies, found.camera[:count] / (scale, scale, 1.0, 1.0))
+    least = blobs.lasting_frames(1 / float(found.times[1] - found.times[0])) if len(found.times) > 1 else 1
+    more = np.zeros(len(found.times), dtype=np.int64)
+    more[:count] = intruders.intruders(pooled, maps.factor**2, bodies, known, smallest, least, shadow)
+    more[: found.context] = 0  # true frames: what `known` lacks, such as thin holders, is scenery too
+    return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
+
+
+def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> SceneryTracks:
+    """What fixed bodies and the camera do; centre (N, K, 2) px of blobs."""
+    context = found.context
+    part = slice(context, len(video))
+    assert found.chroma is not None
+    bodies = SeenBodies(
+        found.position[part],
+        found.position_sd[part],
+        centre[context:],
+        found.area[part],
+        found.state[part] == Visibility.CLIPPED,
+        found.chroma[part],
+    )
+    return observe_scenery(clip, video[context:], bodies)
+
+
+def _without_camera(clip: Clip, found: Tracks, scenery: SceneryTracks) -> Tracks:
+    """Tracks as a camera that stands still would have them, with what fixed bodies do."""
+    total = len(found.times)
+    part = slice(found.context, found.context + len(scenery.camera))
+    position, area, camera = found.position.copy(), found.area.copy(), np.zeros((total, 4))
+    camera[part] = scenery.camera
+    position[part] = without_camera(clip, scenery.camera, position[part])
+    position_sd = found.position_sd.copy()
+    position_sd[part] = np.hypot(position_sd[part], scenery.camera_sd[:, None])
+    area[part] /= (1 + scenery.camera[:, 2:3]) ** 2
+    off, lost = np.zeros((total, len(scenery.bodies))), np.zeros((total, len(scenery.bodies)), dtype=bool)
+    off[part], lost[part] = scenery.off, scenery.lost  # objects are absent where frames are missing: that counts once
+    return replace(
+        found,
+        position=position.round(DECIMALS),
+        position_sd=position_sd.round(DECIMALS),
+        area=area.round(DECIMALS),
+        camera=camera.round(CAMERA_DECIMALS),
+        scenery=np.array(scenery.bodies, dtype=np.int64),
+        scenery_off=off.round(DECIMALS),
+        scenery_lost=lost,
+    )
+
+
+def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tensor:
+    video = torch.from_numpy(np.require(frames, requirements=["C", "W"])) if isinstance(frames, np.ndarray) else frames
+    expected = (clip.spec.height, clip.spec.width, 3)
+    if video.dtype != torch.uint8 or video.ndim != 4 or tuple(video.shape[1:]) != expected:
+        raise PhysbenchError(
+            f"Tracking {clip.id}: expected frames (N, {expected[0]}, {expected[1]}, 3) of uint8 but got "
+            f"{tuple(video.shape)} of {video.dtype}. Render the clip and the prediction at one size."
+        )
+    return video[: clip.times[clip.window(context)].shape[0]].contiguous()
+
+
+def _distinct_hues(clip: Clip) -> tuple[int, ...]:
+    hues = tuple(body.hue for body in clip.tracked_bodies if body.hue is not None)
+    if len(set(hues)) < len(hues):
+        raise PhysbenchError(
+            f"Tracking {clip.id}: objects are told apart by hue, but two have the same. Give each its own."
+        )
+    return hues
+
+
+def _typical(full: Float) -> Float:
+    """Median over time of the areas (T, K) where the object exists."""
+    return np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in full.T])
+
+
+def _true_frames(clip: Clip) -> Tensor:
+    """Some frames of ground truth (TRUE_FRAMES, H, W, 3), from the hand-over on: holders are gone by then."""
+    index = np.linspace(clip.handover, len(clip.frames) - 1, TRUE_FRAMES).astype(int)
+    return blobs.shrink(torch.from_numpy(clip.frames[index]))[0]
+
+
+def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
+    """What depends on the clip and the length of the context alone, kept as long as the clip."""
+    known = _KNOWN.setdefault(clip, {})
+    if context not in known:
+        known[context] = _TrueScenery(_screens(clip, _true_frames(clip)), _surroundings(clip, context))
+    return known[context]
+
+
+def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
+    """What some frames of ground truth in the window show beside the bodies."""
+    index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, SURROUNDING_FRAMES).astype(int)
+    frames = blobs.shrink(torch.from_numpy(clip.frames[index]))[0]
+    factor = blobs.coarse_factor(frames)
+    return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED)
+
+
+def _screens(clip: Clip, true: Tensor) -> Tensor:
+    """Where ground truth shows a screen (H, W) u8.
+
+    Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
+    """
+    red, green, blue = true.unbind(-1)  # an axis of 3 is slow to reduce
+    dark = torch.maximum(torch.maximum(red, green), blue) < patches.SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
+    moves = any(body.path and body.drawn and body.until is None for body in clip.scene.bodies)
+    return (dark.all(0) if moves else dark.any(0)).to(torch.uint8)
+
+
+def _chunks(video: Tensor) -> Iterator[slice]:
+    size = CHUNK_BYTES.get(video.device.type, CHUNK_BYTES["cuda"])
+    step = max(1, size // (video.shape[1] * video.shape[2] * 3))
+    return (slice(i, i + step) for i in range(0, len(video), step))
+
+
+def _nothing(frames: int, objects: int) -> BlobMeasurements:
+    return BlobMeasurements(
+        choice=blobs.Choice(
+            np.zeros((frames, objects)),
+            np.full((frames, objects, 2), np.nan),
+            np.full((frames, objects, 2), np.nan),
+            np.zeros((frames, objects), dtype=np.uint8),
+            np.zeros(frames, dtype=np.uint8),
+            np.zeros(0, dtype=bool),
+        ),
+        stats=np.zeros((frames, objects, len(patches.STATS))),
+        fits=np.full((frames, objects, len(disc_fit.FIT)), np.nan),
+        area=np.zeros((frames, objects)),
+        hue=np.full((frames, objects), np.nan),
+        chroma=np.full((frames, objects), np.nan),
+        reference=np.ones((frames, objects)),
+        light=np.full((objects, 3), np.nan),
+    )
+
+
+def _see(
+    frames: Tensor,
+    target: _Target,
+    colours: Colours,
+    context: int,
+    screens: Tensor,
+    fps: float,
+    lit: bool,
+) -> tuple[BlobMeasurements, _Maps]:
+    """Measure the objects in frames (N, H, W, 3). lit: balls may be lit from one side, as the context frames show."""
+    count, objects = len(frames), colours.count
+    parts = [blobs.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
+    factor = parts[0].factor
+    labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
+    labels &= ~background(labels[:context], target.visible_area[:context], factor)
+    found_blobs = blobs.components(labels, factor)
+    choice = blobs.choose(found_blobs, count, target.full_area, factor, fps)
+    pooled = np.concatenate([part.pooled.cpu().numpy() for part in parts])
+    maps = _Maps(pooled, blobs.known_places(found_blobs, choice, labels.shape), factor)
+    smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
+    cast, grey = torch.cat([part.cast for part in parts]), torch.cat([part.grey for part in parts])
+    video = patches.Video(smooth, cast, grey, screens, colours)
+
+    seen = _nothing(count, objects)
+    seen.choice = choice
+    jobs: list[disc_fit.DiscFitJob] = []
+    places: list[tuple[NDArray[np.int64], int]] = []
+    for k in range(objects):
+        here = np.flatnonzero(choice.area[:, k] > 0)
+        if not len(here):
+            continue
+        radius = float(target.radius[k])
+        found = patches.measure(video, here, choice.centre[here, k], choice.rival[here, k], k, radius, target.shapes[k])
+        seen.stats[here, k] = found.stats.cpu().numpy()
+        seen.calibrate(k, context, target.visible_area[:, k], target.full_area[k], colours)
+        if target.shapes[k] != "sphere" or radius < LEAST_FIT_RADIUS:
+            continue
+
+        job = disc_fit.DiscFitJob(found, torch.from_numpy(seen.reference[here, k]).to(frames.device), radius)
+        whole = (here < context) & (target.visible_area[here, k] > WHOLE_SHARE * target.full_area[k])
+        if lit and radius >= LEAST_LIT_RADIUS and whole.any():
+            seen.light[k] = np.median(disc_fit.find_light(job.select(whole)).cpu().numpy(), axis=0)
+            job = replace(job, light=tuple(seen.light[k].tolist()))
+        fitting = seen.wants_fit(k, target.full_area[k])[here]
+        if fitting.any():
+            jobs.append(job.select(fitting))
+            places.append((here[fitting], k))
+    if jobs:
+        for (at, k), fitted in zip(places, disc_fit.fit(jobs), strict=True):
+            seen.fits[at, k] = fitted.cpu().numpy()
+    return seen, maps

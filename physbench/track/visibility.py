@@ -1,0 +1,143 @@
+"""When each object should be visible, from ground truth, and when the tracker saw it.
+
+Masks have the axes (C + T, K): C context frames, T predicted ones, K objects with a hue.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.track.finite_differences import runs
+from physbench.track.tracks import Tracks, Visibility
+
+# Shares of the area of the whole object.
+VISIBLE_SHARE = 0.25  # ground truth shows an object from here on
+HIDDEN_SHARE = 0.05  # below, ground truth hides it
+FULL_VIEW = 0.95  # from here on nothing of it counts as hidden
+POSITION_SHARE = 0.5  # from here on the visible part gives a position
+MIN_DETECTED_SHARE = 0.1  # a smaller blob is no detection
+MAX_AREA_RATIO = 1.25  # a larger blob is not this object, or not only it
+MOST_CAMERA = (0.02, 0.05)  # of the picture's sides, and more in every second: shift, zoom or turn that only frames
+MAX_GAP = 0.5  # s; an object that is detected without a position for longer counts as absent
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def inside_view(clip: Clip, context: int) -> Mask:
+    """Where the true centre of an object lies in the image (C + T, K)."""
+    centre = clip.px_positions()[clip.window(context)]
+    size = (clip.spec.width, clip.spec.height)
+    return np.asarray(np.all((centre >= 0) & (centre <= size), axis=-1))
+
+
+def truth_visible(clip: Clip, context: int) -> Mask:
+    """Where ground truth shows an object in a predicted frame: at least a quarter of it, its centre in the image.
+
+    Args:
+        clip: ground truth.
+        context: C, the number of context frames.
+
+    Returns:
+        (C + T, K); False in the context frames.
+    """
+    mask = (clip.visible_share()[clip.window(context)] >= VISIBLE_SHARE) & inside_view(clip, context)
+    mask[:context] = False
+    return np.asarray(mask)
+
+
+def in_frame(clip: Clip, tracks: Tracks, position: Array) -> Mask:
+    """Where places (C + T, ...) px, 2 on the last axis, lie in the picture that the camera of a prediction shows.
+
+    A camera that should stand still and moves slowly takes out of the view what it does not show: that is framing. One
+    that moves faster than MOST_CAMERA excuses nothing.
+    """
+    if tracks.camera is None:
+        return np.ones(position.shape[:-1], dtype=bool)
+    size = np.array([clip.spec.width, clip.spec.height], dtype=np.float64)
+    x, y, zoom, turn = tracks.camera.T.reshape(4, len(tracks.camera), *[1] * (position.ndim - 2))
+    away = position - size / 2
+    shown = np.stack(
+        [
+            size[0] / 2 + x + (1 + zoom) * away[..., 0] - turn * away[..., 1],
+            size[1] / 2 + y + (1 + zoom) * away[..., 1] + turn * away[..., 0],
+        ],
+        axis=-1,
+    )
+    most = MOST_CAMERA[0] + MOST_CAMERA[1] * np.maximum(tracks.times, 0.0)
+    slow = np.abs(tracks.camera / [*size, 1.0, 1.0]).max(axis=1) <= most
+    with np.errstate(invalid="ignore"):
+        inside = np.all((shown >= 0) & (shown <= size), axis=-1)
+    return np.asarray(inside | ~slow.reshape(x.shape) | np.isnan(position[..., 0]))
+
+
+def truth_framed(clip: Clip, tracks: Tracks) -> Mask:
+    """`truth_visible`, where the camera of a prediction frames it (C + T, K)."""
+    here = clip.px_positions()[clip.window(tracks.context)]
+    return truth_visible(clip, tracks.context) & in_frame(clip, tracks, here)
+
+
+def shown_whole(clip: Clip, context: int) -> Mask:
+    """Where ground truth shows an object whole, its centre in the image (C + T, K): its position can be asked there.
+
+    Of what is partly hidden or cut by the border a tracker may give no position, of ground truth out of a video
+    neither.
+    """
+    share = clip.visible_share()[clip.window(context)]
+    return np.asarray((share >= FULL_VIEW) & inside_view(clip, context))
+
+
+def whole_area(clip: Clip, context: int) -> Array:
+    """Area of each object without occlusion and border (C + T, K) px."""
+    return clip.full_area[clip.window(context)][:, list(clip.tracked)].astype(np.float64)
+
+
+def moving(clip: Clip) -> Mask:
+    """Which tracked objects move by themselves (K,). Only permanence reads the others."""
+    return np.array([body.role == "moving" for body in clip.tracked_bodies], dtype=bool)
+
+
+def detected(clip: Clip, tracks: Tracks) -> Mask:
+    """Where the tracker saw at least a tenth of an object (C + T, K), with or without a position."""
+    return np.asarray(_present(tracks) & (tracks.area >= MIN_DETECTED_SHARE * whole_area(clip, tracks.context)))
+
+
+def _present(tracks: Tracks) -> Mask:
+    """Where the tracker takes an object for present (C + T, K): also in single frames that do not show it."""
+    return np.asarray((tracks.state == Visibility.VISIBLE) | (tracks.state == Visibility.CLIPPED))
+
+
+def has_position(tracks: Tracks) -> Mask:
+    """Where an object has a position (C + T, K)."""
+    return np.asarray(np.isfinite(tracks.position).all(axis=-1))
+
+
+def tracked_with_gaps(clip: Clip, tracks: Tracks) -> Mask:
+    """Where an object that ground truth shows has a position, or is present in a short gap without one.
+
+    In a gap the silhouette gives no position: the object is partly hidden, or cut by the border, or lost for a frame or
+    two. An object in a gap of more than MAX_GAP in which ground truth shows it whole, or one that is far too large,
+    such as a picture all of its hue, counts as absent.
+
+    Args:
+        clip: ground truth.
+        tracks: of a prediction for the clip.
+
+    Returns:
+        (C + T, K); False where ground truth does not show the object.
+    """
+    expected, placed = truth_visible(clip, tracks.context), has_position(tracks)
+    small_enough = tracks.area <= MAX_AREA_RATIO * whole_area(clip, tracks.context)
+    gap = expected & _present(tracks) & ~placed & small_enough
+    return np.asarray(expected & (placed | short_gaps(gap, shown_whole(clip, tracks.context), 1 / clip.spec.fps)))
+
+
+def short_gaps(gap: Mask, whole: Mask, dt: float) -> Mask:
+    """Gaps (T, K) of which at most MAX_GAP, in frames dt s apart, are frames with the object shown whole (T, K)."""
+    found = gap.copy()
+    for column, plain in zip(found.T, whole.T, strict=True):
+        for run in runs(column):
+            column[run] = plain[run].sum() * dt <= MAX_GAP + 1e-9
+    return found

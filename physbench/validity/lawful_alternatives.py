@@ -1,0 +1,475 @@
+"""Lawful alternatives: futures and styles of a picture that break no law.
+
+Near ones are members of the clip's predictability ensemble: they start from states that the context frames allow. Far
+ones start at the shown positions with the velocities of another draw of the task, in which the same bodies take part.
+What lies on something moves along it and rolls if it rolled. So everything is lawful but the one declared jump at the
+hand-over, in velocity and spin.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates, shift, zoom
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_scene
+from physbench.clips.video import Codec, h264, round_trip
+from physbench.laws.motion_law import two_bodies
+from physbench.score.predictability import ensemble_states
+from physbench.shadowing.context import possible_scenes
+from physbench.track.visibility import inside_view, moving, truth_visible
+from physbench.validity.altered_pictures import filmed
+from physbench.validity.violations import Inapplicable
+from physbench.world.camera import PLANE_AXES, plane_from_world
+from physbench.world.geometry import gap
+from physbench.world.scene import Scene
+from physbench.world.styles.catalogue import draw
+
+# Styles of a picture: codecs, blur, colour, brightness, grain and wobble that change no motion of a lawful world.
+#
+# A style takes the predicted frames of a clip (T, H, W, 3) u8 and gives as many. Its noise comes from a generator, so
+# that each clip has its own. `physbench.validity.violations.lawful_effects` holds the few that validity tables show.
+
+"""Styles of a picture: codecs, blur, colour, brightness, grain and wobble that change no motion of a lawful world.
+
+A style takes the predicted frames of a clip (T, H, W, 3) u8 and gives as many. Its noise comes from a generator, so
+that each clip has its own. `physbench.validity.violations.lawful_effects` holds the few that validity tables show.
+"""
+
+
+Image = NDArray[np.uint8]
+Array = NDArray[np.float64]
+Style = Callable[[Image, float, np.random.Generator], Image]  # frames, frames/s, noise -> frames
+
+MOST_LEVEL = 255.0
+LUMA = np.array([0.299, 0.587, 0.114])  # luma of red, green and blue
+MIDDLE = 128.0  # level that contrast shrinks to
+REDUCED_AT = 256  # px at which a picture is reduced by the stated factor
+WOBBLE_SCALE = 2.0  # px, length over which the displacement of edges varies, at 128 px
+TEXTURE_SCALE = 1.5  # px, grain size of a texture
+CRAWL_SPEED = 2.0  # px a frame at which a texture moves over the picture
+
+
+def _rounded(frames: Array) -> Image:
+    return np.clip(np.rint(frames), 0, MOST_LEVEL).astype(np.uint8)
+
+
+def coded(frames: Image, fps: float, rng: np.random.Generator, *, codec: Codec) -> Image:
+    """Through a video codec and back."""
+    return round_trip(frames, fps, codec)
+
+
+def jpeg(frames: Image, fps: float, rng: np.random.Generator, *, quality: int) -> Image:
+    """Each frame as a JPEG file and back."""
+    from PIL import Image as Pillow
+
+    found = []
+    for frame in frames:
+        file = io.BytesIO()
+        Pillow.fromarray(frame).save(file, "JPEG", quality=quality)
+        found.append(np.asarray(Pillow.open(file)))
+    return np.stack(found)
+
+
+def blur(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """Gaussian blur of `sd` px."""
+    return _rounded(gaussian_filter(frames.astype(np.float64), (0, sd, sd, 0)))
+
+
+def reduction(frames: Image, fps: float, rng: np.random.Generator, *, factor: float) -> Image:
+    """Means of squares of `factor` px at 256 px, in proportion at other sizes, and cubic splines through them."""
+    step = max(1, round(factor * min(frames.shape[1:3]) / REDUCED_AT))
+    height, width = (side // step * step for side in frames.shape[1:3])
+    small = frames[:, :height, :width].reshape(len(frames), height // step, step, width // step, step, 3).mean((2, 4))
+    large = zoom(small, (1, step, step, 1), order=3, mode="nearest", grid_mode=True)
+    found = frames.astype(np.float64)
+    found[:, :height, :width] = large
+    return _rounded(found)
+
+
+def sharpening(frames: Image, fps: float, rng: np.random.Generator, *, amount: float, sd: float) -> Image:
+    """Unsharp mask: what a blur of `sd` px takes away is added `amount` times."""
+    values = frames.astype(np.float64)
+    return _rounded(values + amount * (values - gaussian_filter(values, (0, sd, sd, 0))))
+
+
+def jitter(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """Every frame as a whole is off by a random `sd` px in x and in y."""
+    off = rng.normal(0, sd, (len(frames), 2))
+    moved = [
+        shift(frame.astype(np.float64), (*each, 0), order=1, mode="nearest")
+        for frame, each in zip(frames, off, strict=True)
+    ]
+    return _rounded(np.stack(moved))
+
+
+def offset(frames: Image, fps: float, rng: np.random.Generator, *, by: float) -> Image:
+    """All frames are off by `by` px in one random direction."""
+    angle = rng.uniform(0, 2 * np.pi)
+    return _rounded(
+        shift(frames.astype(np.float64), (0, by * np.sin(angle), by * np.cos(angle), 0), order=1, mode="nearest")
+    )
+
+
+def wobble(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """Every pixel of every frame is off by `sd` px, alike over a few px only: outlines tremble."""
+    height, width = frames.shape[1:3]
+    scale = WOBBLE_SCALE * height / 128
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    found = np.empty_like(frames)
+    for t, frame in enumerate(frames):
+        off = gaussian_filter(rng.normal(size=(2, height, width)), (0, scale, scale))
+        off *= sd / off.std()
+        for channel in range(3):
+            moved = map_coordinates(
+                frame[..., channel].astype(np.float64), [rows + off[0], columns + off[1]], order=1, mode="nearest"
+            )
+            found[t, ..., channel] = _rounded(moved)
+    return found
+
+
+def brightness(frames: Image, fps: float, rng: np.random.Generator, *, factor: float) -> Image:
+    """All values times a factor."""
+    return _rounded(frames.astype(np.float64) * factor)
+
+
+def saturation(frames: Image, fps: float, rng: np.random.Generator, *, factor: float) -> Image:
+    """The distance of all colours from grey times a factor."""
+    grey = np.asarray(frames @ LUMA, dtype=np.float64)[..., None]
+    return _rounded(grey + factor * (frames.astype(np.float64) - grey))
+
+
+def contrast_loss(frames: Image, fps: float, rng: np.random.Generator, *, rate: float) -> Image:
+    """The distance of all values from the middle grey shrinks by `rate` a second."""
+    left = (1 - rate) ** (np.arange(1, len(frames) + 1) / fps)
+    return _rounded(MIDDLE + (frames.astype(np.float64) - MIDDLE) * left[:, None, None, None])
+
+
+def crawl(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """A texture of `sd` levels, the same in all colours, slides over the picture."""
+    texture = gaussian_filter(rng.normal(size=frames.shape[1:3]), TEXTURE_SCALE, mode="wrap")
+    texture *= sd / texture.std()
+    moved = [np.roll(texture, round(CRAWL_SPEED * t), axis=1) for t in range(len(frames))]
+    return _rounded(frames + np.stack(moved)[..., None])
+
+
+def grain(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """Noise of `sd` levels, independent from pixel to pixel, colour to colour and frame to frame."""
+    return _rounded(frames + rng.normal(0, sd, frames.shape))
+
+
+def cast(frames: Image, fps: float, rng: np.random.Generator, *, levels: tuple[float, float, float]) -> Image:
+    """Levels that are added to red, green and blue."""
+    return _rounded(frames + np.asarray(levels))
+
+
+def flicker(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """The brightness of every frame is off by a random share `sd`."""
+    return _rounded(frames * (1 + rng.normal(0, sd, len(frames)))[:, None, None, None])
+
+
+def hue_turn(frames: Image, fps: float, rng: np.random.Generator, *, degrees: float) -> Image:
+    """All hues of the picture are turned, about the axis of greys."""
+    axis, angle = np.full(3, 1 / np.sqrt(3)), np.radians(degrees)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * np.outer(axis, axis)
+    return _rounded(frames @ turn.T)
+
+
+def zooming(frames: Image, fps: float, rng: np.random.Generator, *, rate: float) -> Image:
+    """The whole picture grows by a share `rate` a second from the hand-over on."""
+    return filmed(frames, np.arange(1, len(frames) + 1) / fps, zoom=rate)
+
+
+def panning(frames: Image, fps: float, rng: np.random.Generator, *, rate: float) -> Image:
+    """The whole picture moves to the left by a share `rate` of its width a second from the hand-over on."""
+    return filmed(frames, np.arange(1, len(frames) + 1) / fps, pan=rate * frames.shape[2])
+
+
+def shaking(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
+    """Every frame as a whole is off by a random share `sd` of the width in x and in y."""
+    return jitter(frames, fps, rng, sd=sd * frames.shape[2])
+
+
+def ghost(frames: Image, fps: float, rng: np.random.Generator, *, share: float) -> Image:
+    """Every frame holds a share of the one before it."""
+    before = np.concatenate([frames[:1], frames[:-1]]).astype(np.float64)
+    return _rounded((1 - share) * frames + share * before)
+
+
+def _vp9(crf: int) -> Codec:
+    return Codec(".webm", "webm", "libvpx-vp9", "yuv420p", {"crf": str(crf), "b": "0", "cpu-used": "4"})
+
+
+def _av1(crf: int) -> Codec:
+    os.environ.setdefault("SVT_LOG", "1")  # errors only: this encoder prints its settings for every video
+    return Codec(".mkv", "matroska", "libsvtav1", "yuv420p", {"crf": str(crf), "preset": "8"})
+
+
+def in_turn(frames: Image, fps: float, rng: np.random.Generator, *, styles: tuple[str, ...]) -> Image:
+    """One style of `STYLES` after another."""
+    for name in styles:
+        frames = STYLES[name](frames, fps, rng)
+    return frames
+
+
+STYLES: dict[str, Style] = {
+    "h264-28": partial(coded, codec=h264(28)),
+    "h264-30": partial(coded, codec=h264(30)),
+    "vp9-35": partial(coded, codec=_vp9(35)),
+    "av1-35": partial(coded, codec=_av1(35)),
+    "jpeg-30": partial(jpeg, quality=30),
+    "blur-1.5": partial(blur, sd=1.5),
+    "reduce-8": partial(reduction, factor=8),
+    "unsharp-1": partial(sharpening, amount=1.0, sd=1.0),
+    "unsharp-2": partial(sharpening, amount=1.0, sd=2.0),
+    "reduce-16": partial(reduction, factor=16),
+    "jitter-.3": partial(jitter, sd=0.3),
+    "offset-1": partial(offset, by=1.0),
+    "wobble-.3": partial(wobble, sd=0.3),
+    "bright-.6": partial(brightness, factor=0.6),
+    "bright-1.4": partial(brightness, factor=1.4),
+    "saturate-.6": partial(saturation, factor=0.6),
+    "saturate-1.4": partial(saturation, factor=1.4),
+    "contrast-10": partial(contrast_loss, rate=0.10),
+    "crawl-8": partial(crawl, sd=8.0),
+    "grain-8": partial(grain, sd=8.0),
+    "cast-20": partial(cast, levels=(20.0, 0.0, -20.0)),
+    "flicker-10": partial(flicker, sd=0.1),
+    "hue-turn-20": partial(hue_turn, degrees=20.0),
+    "zoom-3": partial(zooming, rate=0.03),
+    "zoom-out-3": partial(zooming, rate=-0.03),
+    "pan-3": partial(panning, rate=0.03),
+    "shake-1": partial(shaking, sd=0.01),
+    "ghost-30": partial(ghost, share=0.3),
+    # What a video generator does: a decoder of eight pixels a latent, its colours and edges, and a file
+    "generator": partial(in_turn, styles=("reduce-8", "cast-20", "unsharp-1", "jitter-.3", "h264-28")),
+}
+
+
+def styled(frames: Image, name: str, fps: float, seed: int) -> Image:
+    """Frames (T, H, W, 3) in a style of `STYLES`; the seed decides its noise."""
+    return STYLES[name](frames, fps, np.random.default_rng(seed))
+
+
+OTHER_DRAWS = 2_000_000  # seeds of the draws that give far alternatives their velocities
+DRAWS = 60  # that are looked at for one with the same bodies
+IN_VIEW = 6  # of those that are simulated for one in which nothing leaves the view that truly stays
+SAME = 1e-6  # m/s
+CLEARANCE = 0.05  # m that stay free between bodies on orbits
+TOUCHING = 0.02  # of a body's own size: it lies on what is nearer
+SLIPPING = 0.05  # of its speed: more, and it does not roll
+STEEPEST = 0.5  # cosine of the angle between a support's normal and the vertical
+
+
+@dataclass(frozen=True, eq=False)
+class LawfulAlternative:
+    """A lawful future that is not the recorded one."""
+
+    scene: Scene  # the clip's own, or with other free parameters
+    states: Array  # (T, N, 13) in the predicted frames
+    jumps: Array  # (N, 6): declared jumps at the hand-over, of velocities m/s and spins rad/s; zero for a near one
+    distance: float  # diameters from ground truth, the most of a moving object while it should be visible
+
+
+def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
+    """A member (from 0 on) of the clip's predictability ensemble: what the context allows, to a tracker's noise.
+
+    It goes on under the clip's own constants, also where the ensemble has others for parameters that are not shown.
+    """
+    from physbench.world.bullet import simulate_ensemble
+
+    ensemble = ensemble_states(clip, context)
+    start = ensemble[member % len(ensemble)]
+    states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
+    return LawfulAlternative(clip.scene, states, np.zeros((states.shape[1], 6)), _distance(clip, context, states))
+
+
+def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
+    """Every object goes on from where it is with the velocity of another draw of the task, and free parameters of one.
+
+    draw: which one; the same number gives other draws to clips of other seeds. Raises Inapplicable where all draws
+    begin alike, or none has the same bodies.
+    """
+    from physbench.world.bullet import simulate_ensemble
+
+    now, scene = clip.states[clip.handover], clip.scene
+    possible = possible_scenes(clip, context)
+    if possible:
+        scene = possible[draw % len(possible)]
+    stays = inside_view(clip, context)[context:].all(axis=0)  # (K,)
+    alike = kept = 0
+    for number in range(DRAWS):
+        row = Row(clip.row.task, clip.row.split, OTHER_DRAWS + clip.row.seed + 7919 * (draw + 101 * number))
+        other = make_scene(row)
+        if not _same_bodies(scene, other):
+            continue
+        alike += 1
+        start = _carried_over(scene, now, other, _start(row))
+        if np.abs(start[:, 7:10] - now[:, 7:10]).max() < SAME:
+            continue
+        kept += 1
+        states = simulate_ensemble(scene, 0.0, start[None], ahead(clip))[0]
+        found = LawfulAlternative(scene, states, start[:, 7:] - now[:, 7:], _distance(clip, context, states))
+        usual = (_inside(clip, states) | ~stays).all()
+        if scene.fields:  # what is on an orbit never meets anything there: it would not be the task any more
+            if usual and _apart(scene, states) > CLEARANCE:
+                return found
+        elif usual or kept >= IN_VIEW:
+            return found
+    if kept and not scene.fields:
+        return found
+    if kept:
+        raise Inapplicable("with the velocities of every other draw the bodies meet or leave the view")
+    raise Inapplicable(
+        "every draw of the task begins with the same velocities" if alike else "no other draw has the same bodies"
+    )
+
+
+def _same_bodies(scene: Scene, other: Scene) -> bool:
+    """Whether two scenes hold the same bodies, whatever their positions and sizes."""
+    ours, theirs = ([(b.name, b.role, b.shape, b.flat) for b in each.bodies] for each in (scene, other))
+    return ours == theirs and len(scene.fields) == len(other.fields)
+
+
+def _carried_over(scene: Scene, here: Array, other: Scene, there: Array) -> Array:
+    """The states (N, 13) of one scene with velocities and spins that correspond to those in another one."""
+    start = here.copy()
+    for i in scene.tracked:
+        body = scene.bodies[i]
+        if body.role != "moving":
+            continue
+        up = _support(scene, here, i)
+        velocity = _on_orbit(scene, here, i, other, there)
+        if up is not None:
+            velocity = _along(velocity, up, _support(other, there, i), scene)
+            if body.shape in ("sphere", "cylinder") and _rolls(scene, here, i, up):
+                start[i, 10:] = np.cross(up, velocity) / body.size[0]
+        start[i, 7:10] = velocity
+    return start
+
+
+def _on_orbit(scene: Scene, here: Array, index: int, other_scene: Scene, there: Array) -> Array:
+    """The velocity (3,) m/s that body `index` has in another draw, or what corresponds to it on an orbit.
+
+    Around a star the velocity is turned with the position and scaled by Kepler's third law, so that ellipses keep their
+    shape. Two that attract each other share that velocity by their masses: their barycentre moves on as it did.
+    """
+    fields = zip(scene.fields, other_scene.fields, strict=True)
+    sources = [(field.mu, theirs.mu, scene.index(field.source)) for field, theirs in fields]
+    if two_bodies(scene) and two_bodies(other_scene):
+        (first, _, a), (second, _, b) = sources
+        mu, their_mu = (sum(each[k] for each in sources) for k in (0, 1))
+        between = _turned(scene, here[a] - here[b], there[a] - there[b], mu / their_mu)
+        drift = (first * here[a, 7:10] + second * here[b, 7:10]) / mu
+        return np.asarray(drift + between * (second if index == a else -first) / mu)
+    for mu, their_mu, source in sources:
+        if source != index:
+            return _turned(scene, here[index] - here[source], there[index] - there[source], mu / their_mu)
+    return there[index, 7:10].copy()
+
+
+def _turned(scene: Scene, here: Array, there: Array, ratio: float) -> Array:
+    """The velocity (3,) of a state (13,) seen from a star, turned and scaled to the position of another state (13,).
+
+    ratio: of the strengths of the fields here and there.
+    """
+    axes = list(PLANE_AXES[scene.camera.view])
+    own, other, velocity = here[:3], there[:3], there[7:10].copy()
+    turn = np.arctan2(*own[axes][::-1]) - np.arctan2(*other[axes][::-1])
+    scale = np.sqrt(np.linalg.norm(other) / np.linalg.norm(own) * ratio)
+    x, y = velocity[axes]
+    velocity[axes] = scale * (np.cos(turn) * x - np.sin(turn) * y), scale * (np.sin(turn) * x + np.cos(turn) * y)
+    return np.asarray(velocity)
+
+
+def _support(scene: Scene, states: Array, index: int) -> Array | None:
+    """Unit vector (3,) away from what a body lies on, or None where it lies on nothing."""
+    body, size = scene.bodies[index], float(np.linalg.norm(scene.gravity))
+    if not size or not body.collides:
+        return None
+    position, up = states[index, :3], -np.asarray(scene.gravity, dtype=np.float64) / size
+    step = 1e-4 * np.eye(3)
+    for i, other in enumerate(scene.bodies):
+        if i == index or not other.collides or other.role == "moving":
+            continue
+        if float(gap(body, position, other, states[i, :3])) > TOUCHING * body.size[0]:
+            continue
+        slope = gap(body, position + step, other, states[i, :3]) - gap(body, position - step, other, states[i, :3])
+        length = float(np.linalg.norm(slope))
+        if length and float(slope @ up) / length > STEEPEST:
+            return np.asarray(slope / length)
+    return None
+
+
+def _along(velocity: Array, up: Array, other_up: Array | None, scene: Scene) -> Array:
+    """A velocity (3,) turned with the support, uphill where it was uphill, and without a part off the support."""
+    if other_up is not None:
+        across = PLANE_AXES[scene.camera.view][0]
+        along = velocity - (velocity @ other_up) * other_up
+        if up[across] * other_up[across] < 0:  # one rises to the left, the other to the right
+            along, other_up = along.copy(), other_up.copy()
+            along[across], other_up[across] = -along[across], -other_up[across]
+        axis, cosine = np.cross(other_up, up), float(other_up @ up)
+        velocity = along * cosine + np.cross(axis, along) + axis * (axis @ along) / (1 + cosine)  # Rodrigues
+    return np.asarray(velocity - (velocity @ up) * up)
+
+
+def _rolls(scene: Scene, states: Array, index: int, up: Array) -> bool:
+    """Whether a body rolls on what it lies on, or could: one at rest does where it is rough."""
+    state, body = states[index], scene.bodies[index]
+    slip = state[7:10] - np.cross(state[10:], body.size[0] * up)
+    speed = float(np.linalg.norm(state[7:10]))
+    rough = any(other.friction * body.friction > 0 for other in scene.bodies if other.role != "moving")
+    return rough and (bool(np.any(state[10:])) or float(np.linalg.norm(slip)) <= SLIPPING * speed + SAME)
+
+
+def frames_of(clip: Clip, states: Array, scene: Scene | None = None) -> Image:
+    """Frames (T, H, W, 3) of states (T, N, 13) in the predicted frames."""
+    return draw(scene or clip.scene, ahead(clip)[: len(states)], states, clip.spec).frames
+
+
+def ahead(clip: Clip) -> Array:
+    """Times (T,) s of the frames to predict."""
+    return clip.times[clip.handover + 1 :]
+
+
+def _inside(clip: Clip, states: Array) -> NDArray[np.bool_]:
+    """Which tracked bodies (K,) have their centres in view in all predicted frames."""
+    camera = clip.scene.camera
+    flat = plane_from_world(camera, states[:, list(clip.tracked), :3])
+    middle = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
+    return np.asarray((np.abs(flat - middle) < camera.width / 2).all(axis=(0, 2)))
+
+
+def _apart(scene: Scene, states: Array) -> float:
+    """The least distance in m between surfaces of bodies that collide."""
+    pairs = combinations([i for i, body in enumerate(scene.bodies) if body.collides and body.shape != "plane"], 2)
+    gaps = [gap(scene.bodies[i], states[:, i, :3], scene.bodies[j], states[:, j, :3]).min() for i, j in pairs]
+    return float(min(gaps, default=np.inf))
+
+
+def _distance(clip: Clip, context: int, states: Array) -> float:
+    """Largest distance in diameters of a moving object from ground truth while it should be visible."""
+    flat = plane_from_world(clip.scene.camera, states[:, list(clip.tracked), :3])
+    off = np.linalg.norm(flat - clip.plane_positions()[clip.handover + 1 :], axis=-1)
+    expected = truth_visible(clip, context)[context:] & moving(clip)
+    diameters = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)
+    return float((off / diameters)[expected].max(initial=0.0))
+
+
+@lru_cache(maxsize=256)
+def _start(row: Row) -> Array:
+    """States (N, 13) at the hand-over of another draw of a task."""
+    from physbench.world.bullet import simulate
+
+    states: Array = simulate(make_scene(row), [0.0]).states[0]
+    return states

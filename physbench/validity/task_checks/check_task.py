@@ -1,0 +1,397 @@
+"""All checks of one task, in the order in which they depend on each other, and of many tasks in processes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from physbench.clips.clip import Clip, Row, Split
+from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
+from physbench.clips.task import SPLITS, NothingAccepted, Task, find_task
+from physbench.support.errors import PhysbenchError
+from physbench.support.plugins import describe_error_in_file
+from physbench.support.progress import Progress
+from physbench.validity.task_checks.declaration import check_declaration, check_scene
+from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark
+from physbench.world.scene import PLAIN, RenderSpec
+
+if TYPE_CHECKING:
+    from physbench.validity.task_checks.task_readings import Measured
+
+# Whether a clip is the same in another process.
+#
+# `python -m physbench.validity.task_checks.check_task SIZE FPS TASK:SPLIT:SEED ...` prints fingerprints of clips.
+
+"""Whether a clip is the same in another process.
+
+`python -m physbench.validity.task_checks.check_task SIZE FPS TASK:SPLIT:SEED ...` prints fingerprints of clips.
+"""
+
+
+REMEDIES = {
+    "parameters": "sample() draws other parameters: use the generator that it is given and nothing else that varies "
+    "(random, time, the order of a set, the hash of a text, a file).",
+    "scene": "scene() describes another scene for the same parameters: it must follow from them alone.",
+    "states": "The same scene is simulated differently. Report this: the task cannot cause it.",
+    "frames": "The same states are drawn differently. Report this: the task cannot cause it.",
+}
+FINGERPRINT_PARTS = tuple(REMEDIES)
+
+
+def fingerprint(row: Row, spec: RenderSpec, clip: Clip | None = None) -> dict[str, str]:
+    """Hashes of parameters, scene, states and frames of a clip, and its frame at the hand-over to be shown."""
+    made = make_clip(row, spec) if clip is None else clip
+    frames = hashlib.sha256(np.ascontiguousarray(made.frames).data).hexdigest()
+    parameters = hashlib.sha256(repr(dict(make_params(row))).encode()).hexdigest()
+    scene = hashlib.sha256(repr(made.scene).encode()).hexdigest()
+    now = made.frames[made.handover]
+    shown = base64.b64encode(zlib.compress(np.ascontiguousarray(now).data)).decode()
+    return {"parameters": parameters, "scene": scene, "states": made.state_hash, "frames": frames, "shown": shown}
+
+
+class FreshProcess:
+    """A fresh process, with another order of sets, that makes clips again in the background."""
+
+    def __init__(self, rows: Sequence[Row], spec: RenderSpec) -> None:
+        self.rows, self.spec = rows, spec
+        names = [f"{row.task}:{row.split}:{row.seed}" for row in rows]
+        seed = "1" if os.environ.get("PYTHONHASHSEED", "") != "1" else "2"
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "physbench.validity.task_checks.check_task",
+                str(spec.height),
+                f"{spec.fps:g}",
+                *names,
+            ],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def findings(self, clips: Sequence[Clip]) -> Iterator[Finding]:
+        """Compare the clips made here with those made there."""
+        out, err = self._process.communicate()
+        if self._process.returncode:
+            last = (err.strip().splitlines() or ["no message"])[-1]
+            yield failed("determinism", f"a fresh process cannot make the clips: {last}", "See what differs there.")
+            return
+        for row, clip, there in zip(self.rows, clips, json.loads(out), strict=True):
+            if make_scene(row) != clip.scene:
+                part = "parameters" if make_params(row) != make_params(row) else "scene"
+            else:
+                here = fingerprint(row, self.spec, clip)
+                part = next((name for name in FINGERPRINT_PARTS if here[name] != there[name]), "")
+            if part:
+                now = clip.frames[clip.handover]
+                other = np.frombuffer(zlib.decompress(base64.b64decode(there["shown"])), np.uint8).reshape(now.shape)
+                shot = Shot(clip, (0.0, 0.0), None, (now, other), ("once", "once again"))
+                yield failed("determinism", f"made twice, a clip differs in its {part}", REMEDIES[part], clip, shot)
+                return
+        yield fine("determinism", f"{len(clips)} clips are the same in a fresh process, states and frames")
+
+    def close(self) -> None:
+        """End the process if it is still there."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """SIZE FPS and rows: print their fingerprints as JSON."""
+    spec = render_spec(int(arguments[0]), float(arguments[1]))
+    rows = [name.split(":") for name in arguments[2:]]
+    print(json.dumps([fingerprint(Row(task, split, int(seed)), spec) for task, split, seed in rows]))  # type: ignore[arg-type]
+
+
+# The splits: parameters in their ranges, ood outside them, and no clip in two of them.
+
+SEEDS = range(500, 530)
+SLOW_DRAW = 0.2  # s to draw one clip
+
+
+def check_splits(task: Task) -> Iterator[Finding]:
+    """Draw clips of every split, without simulating them."""
+    drawn: dict[tuple[float, ...], str] = {}
+    started = time.perf_counter()
+    found: list[Finding] = []
+    for split in SPLITS:
+        for seed in SEEDS:
+            params = make_params(Row(task.id, split, seed))
+            if list(params) != list(task.parameters):
+                yield failed(
+                    "splits",
+                    f"sample() gives {', '.join(params)}, declared are {', '.join(task.parameters)}",
+                    "Derive the class from physbench.Task, or return draw(self.parameters, rng, split, self.accepts).",
+                )
+                return
+            for name, parameter in task.parameters.items():
+                if not parameter.contains(params[name], split):
+                    found.append(
+                        failed(
+                            "splits",
+                            f"{name} = {params[name]:g} in {split}, whose range is {parameter.span(split)}",
+                            "Draw with draw(self.parameters, ...), and change no value afterwards.",
+                        )
+                    )
+            key = tuple(params.values())
+            if key in drawn:
+                found.append(
+                    failed(
+                        "splits",
+                        f"{split} {seed} and {drawn[key]} have the same parameters",
+                        "Use the generator that sample() is given, and more than one parameter that varies.",
+                    )
+                )
+            drawn[key] = f"{split} {seed}"
+    seconds = (time.perf_counter() - started) / len(SEEDS) / len(SPLITS)
+    if found:
+        yield found[0]
+        return
+    yield fine("splits", f"{len(drawn)} draws, all different and in the ranges of their splits")
+    if seconds > SLOW_DRAW:
+        yield remark("splits", f"a draw takes {seconds:.2f} s", "Let `accepts` allow more, or narrow the ranges.")
+
+
+SPEC = RenderSpec(64, 64, 15.0)
+CHECK_CONTEXT = 8  # frames
+CHECK_SEED = 900  # apart from those of any suite
+TEST_CLIPS = 6  # of test; a third as many of ood, and one of train
+STAGES = 4  # of progress: declaration, other process, protocol, result
+LOOK_SIDE = 128  # px of pictures in another look
+
+
+@dataclass
+class _Work:
+    """A task and the findings so far."""
+
+    task: Task
+    file: Path
+    look: str = PLAIN  # another one is checked besides
+    findings: list[Finding] = field(default_factory=list)
+    axes: dict[str, AxisReading] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> bool:
+        return any(finding.state == "failed" for finding in self.findings)
+
+    def add(self, found: Iterable[Finding]) -> None:
+        self.findings += found
+
+    def add_once(self, found: Iterable[Finding]) -> None:
+        """Add one finding per check, of many clips: the first failure, or else the one with the largest value."""
+        best: dict[str, Finding] = {}
+        for finding in found:
+            old = best.get(finding.check)
+            better = finding.size > old.size if old and old.state == finding.state else finding.state == "failed"
+            if old is None or better:
+                best[finding.check] = finding
+        self.findings += best.values()
+
+
+def check_task(name: str, clips: int = TEST_CLIPS, pictures: Path | None = None, look: str = PLAIN) -> Report:
+    """Check a task by id, short name or FILE.py:Class. `clips` of test are measured, and a third as many of ood.
+
+    In a look other than the plain one a clip of test and one of ood are drawn and tracked besides. PNGs of what failed
+    are written into the folder `pictures`. Raises UsageError where there is no such task, or the look cannot be drawn;
+    whatever the task itself does wrong is in the report.
+    """
+    task = find_task(name)
+    source = inspect.getsourcefile(type(task)) or "?"
+    work = _Work(task, Path(source), look)
+    rows = rows_of(task.id, clips)
+    with Progress(f"checking {task.id}", len(rows) + STAGES + 2) as progress:
+        _stages(work, rows, progress.advance)
+    findings = tuple(_drawn(finding, pictures) for finding in work.findings)
+    return Report(task.id, source, Counter(row.split for row in rows), findings, work.axes, work.seconds)
+
+
+def rows_of(task_id: str, clips: int) -> tuple[Row, ...]:
+    """The clips that are checked: of test, of ood, one of train."""
+    counts: tuple[tuple[Split, int], ...] = (("test", clips), ("ood", max(1, clips // 3)), ("train", 1))
+    return tuple(Row(task_id, split, CHECK_SEED + k) for split, count in counts for k in range(count))
+
+
+def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> None:
+    task, static = work.task, bool(getattr(work.task, "static_history", False))
+    if not _guarded(work, "declaration", lambda: check_declaration(task)) or work.refused:
+        return
+    if not _guarded(work, "splits", lambda: check_splits(task)):
+        return
+    if not _guarded(work, "scene", lambda: (f for row in rows for f in check_scene(make_scene(row))), once=True):
+        return
+    advance()
+    if any(finding.check == "scene" for finding in work.findings if finding.state == "failed"):
+        return
+
+    repeated = {"test": rows[0], "ood": next(row for row in rows if row.split == "ood")}
+    fresh_process = FreshProcess(tuple(repeated.values()), SPEC)
+    try:
+        made: dict[Row, Clip] = {}
+        started = time.process_time()
+        for row in rows:
+            try:
+                made[row] = make_clip(row, SPEC)
+            except Exception as error:
+                work.add([failed("simulation", f"{row.id}: {_words(error, work.file)}", "Mend the scene.")])
+                return
+            advance()
+        work.seconds["clip"] = (time.process_time() - started) / len(rows)
+        work.add(fresh_process.findings([made[row] for row in repeated.values()]))
+        advance()
+    finally:
+        fresh_process.close()
+    if not work.refused:
+        _check_states(work, list(made.values()), static)
+    advance()
+    if not work.refused:
+        _check_readings(work, [clip for clip in made.values() if clip.row.split != "train"], static)
+    if not work.refused and work.look != PLAIN:
+        _check_look(work, list(repeated.values()))
+    advance()
+
+
+def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
+    """Checks of states and frames, without tracking or scoring."""
+    from physbench.validity.task_checks.clip_protocol import (
+        check_event,
+        check_hidden,
+        check_history,
+        check_seen,
+        check_view,
+        events,
+    )
+    from physbench.validity.task_checks.physics import check_energy, check_overlap, check_sane
+
+    for check in (check_overlap, check_sane, check_energy):  # one follows from the other
+        work.add_once(f for clip in clips for f in check(clip))
+        if work.refused:
+            return
+    before = len(work.findings)
+    work.add_once(f for clip in clips for f in (*check_history(clip, static), *check_view(clip)))
+    work.add_once(f for clip in clips for f in check_event(clip, static))
+    if len(work.findings) == before:
+        seen = sorted({kind for clip in clips for kind in events(clip)})
+        work.add([fine("protocol", f"history, view and deciding event are in order ({', '.join(seen) or 'at rest'})")])
+    work.add_once(f for clip in clips for f in check_seen(clip))
+    work.add_once(f for clip in clips for f in check_hidden(clip, PLAIN))
+
+
+def _check_look(work: _Work, rows: Sequence[Row]) -> None:
+    """Checks of pictures in another look: hidden bodies are not betrayed, and the others are found."""
+    from physbench.validity.task_checks.clip_protocol import check_hidden
+    from physbench.validity.task_checks.task_readings import check_tracks
+
+    clips = [make_clip(row, RenderSpec(LOOK_SIDE, LOOK_SIDE, SPEC.fps, work.look)) for row in rows]
+    hidden = [finding for clip in clips for finding in check_hidden(clip, work.look)]
+    tracked = check_tracks(_measured(clips))
+    work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))
+
+
+def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
+    """Checks that track and score, and that simulate with a smaller step."""
+    from physbench.validity.task_checks import task_readings as m
+    from physbench.validity.task_checks.physics import check_shadowing, check_step
+
+    measured = _measured(clips)
+    work.add_once(f for one in (measured[0], measured[-1]) for f in check_step(one.clip, one.known_for))
+    work.add_once(m.check_tracks(measured))
+    work.add(m.check_known(measured))
+    work.add(check_shadowing(clips, CHECK_CONTEXT))
+    work.axes = m.axis_readings(measured)
+    work.add(m.check_axes(measured, work.axes))
+    work.seconds["score"] = sum(one.seconds for one in measured) / len(measured)
+    work.add(m.check_cost(work.seconds))
+
+
+def _measured(clips: Sequence[Clip]) -> list[Measured]:
+    """Ground truth and baselines on clips of one size, tracked and read by the headline scorers."""
+    from physbench.models.protocol import ModelCard
+    from physbench.score.score_clip import find_scorers
+    from physbench.validity.task_checks.task_readings import measure
+
+    spec = clips[0].spec
+    card = ModelCard("check", (spec.height, spec.width), spec.fps, CHECK_CONTEXT)
+    scorers = tuple(each for each in find_scorers() if each.headline)
+    return [measure(clip, card, scorers) for clip in clips]
+
+
+def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once: bool = False) -> bool:
+    """Run a check of the task's own code; False where that code raises, which becomes a finding."""
+    try:
+        found = list(run())
+    except NothingAccepted as error:
+        work.add([failed(check, str(error).removesuffix(f" {error.remedy}"), error.remedy)])
+        return False
+    except PhysbenchError:
+        raise
+    except Exception as error:
+        if not _from(error, work.file):
+            raise
+        work.add([failed(check, _words(error, work.file), "Mend that line.")])
+        return False
+    (work.add_once if once else work.add)(found)
+    return True
+
+
+def _from(error: Exception, file: Path) -> bool:
+    """Whether an error went through the task's own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).resolve() == file.resolve() for frame in frames)
+
+
+def _words(error: Exception, file: Path) -> str:
+    return str(error) if isinstance(error, PhysbenchError) else describe_error_in_file(error, file)
+
+
+def _drawn(finding: Finding, pictures: Path | None) -> Finding:
+    """Write the picture of a failure and drop the clip that it shows."""
+    if finding.shot is None or pictures is None:
+        return replace(finding, shot=None)
+    from physbench.validity.task_checks.finding import save
+
+    name = f"{finding.clip or 'task'}-{finding.check.replace(' ', '-')}.png"
+    save(finding, pictures / name)
+    return replace(finding, shot=None, picture=str(pictures / name))
+
+
+def check_all(
+    names: Sequence[str], clips: int, pictures: Path | None, workers: int, look: str = PLAIN
+) -> Iterator[Report]:
+    """Check tasks in processes, in order."""
+    from physbench.run.jobs import SCORING_PRELOAD
+    from physbench.support.processes import ordered, worker_pool
+
+    with worker_pool(workers, 3 * len(names), SCORING_PRELOAD) as pool:
+        yield from ordered(pool, partial(_one, clips, pictures, look), names)
+
+
+def _one(clips: int, pictures: Path | None, look: str, name: str) -> Report:
+    import torch
+
+    torch.set_num_threads(1)
+    return check_task(name, clips, pictures, look)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,330 @@
+"""The protocol of a clip: motion before the hand-over, the deciding event, what stays in view and can be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.clips.task import EVENT_FROM, EVENT_UNTIL, RELEASE
+from physbench.laws.motion_law import supports
+from physbench.track.visibility import HIDDEN_SHARE
+from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
+from physbench.world.camera import plane_from_world
+from physbench.world.drawing import apparent_radius, render
+from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, WINDOW, Body, RenderSpec, Scene
+from physbench.world.styles.catalogue import draw
+
+Array = NDArray[np.float64]
+
+RELEASES = RELEASE.train  # s
+LEAST_VIEW_TIME = 0.4  # s of motion before the hand-over
+LEAST_TRAVEL = 0.25  # m, of the body that moves most before it
+TURNING_SPEED = 0.05  # m/s on both sides of a turning point
+EVENT_SLACK = 0.02  # s, less than a frame
+
+
+def moving(clip: Clip) -> list[tuple[int, Body]]:
+    """Bodies that move by themselves, with their index."""
+    return [(i, body) for i, body in enumerate(clip.scene.bodies) if body.role == "moving"]
+
+
+def outside(clip: Clip, index: int) -> Array:
+    """By how many radii a body is over the border of the window, (T,): <= 0 in full view, 2 gone."""
+    center = plane_from_world(clip.scene.camera, np.array(clip.scene.camera.center))
+    offset = np.abs(plane_from_world(clip.scene.camera, clip.states[:, index, :3]) - center).max(axis=-1)
+    return np.asarray((offset - WINDOW / 2) / apparent_radius(clip.scene.bodies[index], clip.scene.camera) + 1)
+
+
+def visible_share(clip: Clip, index: int) -> Array:
+    """Visible share of a body, (T,)."""
+    return np.asarray(clip.visible_area[:, index] / np.maximum(clip.full_area[:, index], 1e-9), dtype=np.float64)
+
+
+def check_history(clip: Clip, static: bool) -> Iterator[Finding]:
+    """Release, motion before the hand-over and full view until then; `static`: at rest by nature."""
+    travels = []
+    for i, body in moving(clip):
+        start = -HISTORY if body.release is None else body.release
+        if body.release is not None and not static and not RELEASES[0] <= body.release <= RELEASES[1]:
+            yield failed(
+                "history",
+                f"{body.name} is released at {body.release:g} s",
+                f"Release it in [{RELEASES[0]:g}, {RELEASES[1]:g}] s: its motion is then seen before 0 by any model.",
+                clip,
+            )
+        before = (clip.times >= start - 1e-9) & (clip.times <= 0)
+        over = outside(clip, i)
+        if over[clip.times <= 0].max() > 0:
+            when = float(clip.times[np.argmax(over > 0)])
+            yield failed(
+                "view",
+                f"{body.name} is not wholly in the window at {when:.2f} s, before the hand-over",
+                "Keep all of it inside until 0, by narrower ranges or in `accepts`.",
+                clip,
+                Shot(clip, _around(clip, when), body.name),
+            )
+        seen = before & (visible_share(clip, i) > 0.95) & (over <= 0)
+        if not static and (not seen.any() or np.ptp(clip.times[seen]) < LEAST_VIEW_TIME - 1.5 / clip.spec.fps):
+            yield failed(
+                "history",
+                f"{body.name} is seen in full for less than {LEAST_VIEW_TIME:g} s between its release and 0",
+                "Release it earlier, or move what hides it.",
+                clip,
+                Shot(clip, (start, start / 2, 0.0), body.name),
+            )
+        steps = np.linalg.norm(np.diff(clip.states[before, i, :3], axis=0), axis=-1)
+        travels.append(float(steps.sum()))
+    if not static and travels and max(travels) < LEAST_TRAVEL:
+        yield failed(
+            "history",
+            f"nothing moves by more than {max(travels):.2f} m before the hand-over: its velocity cannot be seen",
+            "Release it earlier or faster; a task at rest by nature says static_history = True.",
+            clip,
+            Shot(clip, (-1.0, -0.5, 0.0)),
+        )
+
+
+def check_view(clip: Clip) -> Iterator[Finding]:
+    """What leaves the window after the hand-over does not come back, and is in it for a second."""
+    ahead = clip.times > 0
+    for i, body in moving(clip):
+        gone = outside(clip, i)[ahead] > 0
+        times = clip.times[ahead]
+        if gone.any() and not gone[np.argmax(gone) :].all():
+            back = float(times[np.argmax(gone) + np.argmin(gone[np.argmax(gone) :])])
+            yield failed(
+                "view",
+                f"{body.name} leaves the window and is back at {back:.2f} s",
+                "Nothing enters the window after 0: keep it inside throughout, or let it leave for good.",
+                clip,
+                Shot(clip, (float(times[np.argmax(gone)]), back), body.name),
+            )
+        elif (~gone).sum() / clip.spec.fps < 1.0:
+            left = float(times[np.argmax(gone)])
+            yield failed(
+                "view",
+                f"{body.name} is out of the window from {left:.2f} s on: there is too little to predict",
+                "Keep it in view for a second or more after 0, by narrower ranges or in `accepts`.",
+                clip,
+                Shot(clip, _around(clip, left), body.name),
+            )
+
+
+def events(clip: Clip) -> dict[str, list[float]]:
+    """Times in s after the hand-over of events that decide what follows, by kind."""
+    found: dict[str, list[float]] = {"contact": [], "turning point": [], "hiding": [], "push": [], "screen": []}
+    bodies = {body.name: i for i, body in moving(clip)}
+    rests = {name: {clip.scene.bodies[j].name for j in supports(clip, i)} for name, i in bodies.items()}
+    for contact in clip.contacts:
+        a, b = contact.a, contact.b
+        if contact.time > 0 and b not in rests.get(a, ()) and a not in rests.get(b, ()):
+            found["contact"].append(contact.time)
+    ahead = clip.times > 0
+    times = clip.times[ahead]
+    for _, i in bodies.items():
+        flat = plane_from_world(clip.scene.camera, clip.states[ahead, i, 7:10])
+        curves = [*flat.T, np.linalg.norm(flat, axis=-1) - TURNING_SPEED]
+        for field in clip.scene.fields:
+            away = clip.states[ahead, i, :3] - clip.states[ahead, clip.scene.index(field.source), :3]
+            curves.append(np.gradient(np.linalg.norm(away, axis=-1), times))
+        for curve in curves:
+            found["turning point"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(np.sign(curve)))]
+        hidden = (visible_share(clip, i)[ahead] < HIDDEN_SHARE) & (outside(clip, i)[ahead] < 1)
+        found["hiding"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(hidden.astype(int)) > 0)]
+    found["push"] = [action.time for action in clip.scene.impulses if action.time > 0]
+    found["screen"] = [point.time for body in clip.scene.bodies for point in body.path if point.time > 0]
+    return {kind: sorted(times) for kind, times in found.items() if times}
+
+
+def check_event(clip: Clip, static: bool) -> Iterator[Finding]:
+    """An event lies between 0.2 s and 0.6 of the horizon. `static`: none is needed."""
+    found = sorted(time for times in events(clip).values() for time in times)
+    last = EVENT_UNTIL * clip.scene.horizon
+    if static or any(EVENT_FROM - EVENT_SLACK <= time <= last + EVENT_SLACK for time in found):
+        return
+    pictures = Shot(clip, tuple(clip.scene.horizon * k / 4 for k in range(5)))
+    if not found:
+        yield failed(
+            "nothing to predict",
+            "after the hand-over nothing happens: no contact, turning point, hiding or push",
+            f"Let something decide the clip in [{EVENT_FROM:g}, {last:g}] s.",
+            clip,
+            pictures,
+        )
+    else:
+        yield failed(
+            "event",
+            f"the deciding event lies at {', '.join(f'{time:.2f}' for time in found[:3])} s",
+            f"Let it happen in [{EVENT_FROM:g}, {last:g}] s (contact, turning point, hiding): late enough to "
+            "be predicted, and early enough to show what follows.",
+            clip,
+            pictures,
+        )
+
+
+def _around(clip: Clip, time: float) -> tuple[float, ...]:
+    return tuple(float(np.clip(time + shift, clip.times[0], clip.times[-1])) for shift in (-0.4, 0.0, 0.4))
+
+
+# Whether what objects touch can be seen. The future cannot be known near a wall as grey as the background.
+
+Image = NDArray[np.uint8]
+
+LEAST_CONTRAST = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
+LEAST_VISIBLE_AREA = 4.0  # px, of a body that has to be seen at all
+MARK_COLOUR = (200, 69, 27)  # where an unseen body is, in the picture of the failure
+
+
+def check_seen(clip: Clip) -> Iterator[Finding]:
+    """Every fixed or kinematic body without hue that objects touch stands out from what is around it at time 0.
+
+    Where it is hidden then, the earlier frame counts in which most of it is visible. Contacts out of view do not count.
+    """
+    least, which = np.inf, ""
+    for index, when in touched(clip).items():
+        body = clip.scene.bodies[index]
+        before = clip.visible_area[: clip.handover + 1, index]
+        frame = clip.handover if before[-1] >= LEAST_VISIBLE_AREA else int(np.argmax(before))
+        if not body.drawn or before[frame] < LEAST_VISIBLE_AREA:
+            yield failed(
+                "visible",
+                f"{body.name} is touched at {when:.2f} s and is not seen at any time before 0",
+                "Let it be drawn and in the window before 0, or let it not collide: a model that was not shown it "
+                "cannot know.",
+                clip,
+                Shot(clip, (0.0, when)),
+            )
+            continue
+        levels = contrast(clip, index, frame)
+        least, which = min((least, which), (levels, body.name))
+        if levels < LEAST_CONTRAST:
+            time = float(clip.times[frame])
+            yield failed(
+                "visible",
+                f"{body.name} is touched at {when:.2f} s and cannot be seen: at {time:.2f} s it differs from what is "
+                f"behind it by {levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
+                f"Its `grey` is {body.grey:g}. Against the background use at most 0.48 or at least 0.6: floors of the "
+                f"built-in tasks have {FLOOR_GREY:g}, their walls and screens {SCREEN_GREY:g}.",
+                clip,
+                Shot(
+                    clip,
+                    (time, time),
+                    None,
+                    (clip.frames[frame], _marked(clip, index, frame)),
+                    (f"{time:.2f} s", f"where {body.name} is"),
+                ),
+            )
+    if np.isfinite(least):
+        level = f"{which} stands out by {least:.0f} of 255 grey levels (least {LEAST_CONTRAST:g})"
+        yield fine("visible", f"what objects touch is seen: {level}", 255 - least)
+
+
+def touched(clip: Clip) -> dict[int, float]:
+    """Bodies without hue that are no objects and that an object in view touches, with the time of it in s."""
+    scene, found = clip.scene, dict[int, float]()
+    objects = {body.name: i for i, body in moving(clip)}
+    for contact in sorted(clip.contacts, key=lambda contact: contact.time):
+        for name, other in ((contact.a, contact.b), (contact.b, contact.a)):
+            if name in objects and other not in objects:
+                k = int(np.argmin(np.abs(clip.times - contact.time)))
+                if outside(clip, objects[name])[k] <= 1:  # at least half of it is in the window
+                    found.setdefault(scene.index(other), contact.time)
+    for i in objects.values():
+        for j in supports(clip, i):
+            found.setdefault(j, scene.bodies[i].release or 0.0)
+    return {j: when for j, when in sorted(found.items()) if scene.bodies[j].hue is None}
+
+
+def contrast(clip: Clip, index: int, frame: int) -> float:
+    """Grey levels by which a body differs from the same frame without it: the median over its visible pixels."""
+    without = _frame(clip, _changed(clip.scene, index, drawn=False), frame)
+    apart = np.abs(clip.frames[frame].astype(np.int16) - without).max(axis=-1).ravel()
+    seen = np.sort(apart)[::-1][: max(1, round(float(clip.visible_area[frame, index])))]
+    return float(np.median(seen))
+
+
+def _marked(clip: Clip, index: int, frame: int) -> Image:
+    """The frame with the pixels of a body painted."""
+    black, white = (_frame(clip, _changed(clip.scene, index, grey=grey), frame).max(axis=-1) for grey in (0.0, 1.0))
+    picture: Image = clip.frames[frame].copy()
+    picture[white.astype(np.int16) - black > 64] = MARK_COLOUR
+    return picture
+
+
+def _changed(scene: Scene, index: int, **changes: object) -> Scene:
+    bodies = list(scene.bodies)
+    bodies[index] = replace(bodies[index], **changes)  # type: ignore[arg-type]
+    return replace(scene, bodies=tuple(bodies))
+
+
+def _frame(clip: Clip, scene: Scene, frame: int) -> Image:
+    at: Sequence[float] = clip.times[frame : frame + 1].tolist()
+    picture: Image = render(scene, at, clip.states[frame : frame + 1], clip.spec).frames[0]
+    return picture
+
+
+# Whether a picture betrays a body that it does not show, by its shadow or by light from it.
+#
+# A model that sees a shadow beside a screen has no need to remember what went behind it. So pictures are drawn with
+# each hidden body and without it, and compared.
+
+DRAWN_SIDE = 128  # px
+HIDDEN_MOMENTS = 4  # of each body and clip that are drawn
+BETRAYING_LEVELS = 4.0  # of 255, by which a pixel may differ: less is lost in noise
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenDifference:
+    """How two pictures differ, with a hidden body and without it."""
+
+    body: str
+    time: float  # s
+    levels: float  # of 255, largest over pixels and channels
+    pictures: tuple[Image, Image]  # (H, W, 3) with and without
+
+
+def hidden_differences(clip: Clip, look: str) -> Iterator[HiddenDifference]:
+    """Draw moments of a clip at which a body is wholly hidden in the window, with and without it.
+
+    Raises UsageError where the look cannot be drawn.
+    """
+    spec = RenderSpec(DRAWN_SIDE, DRAWN_SIDE, clip.spec.fps, look)
+    for index, body in moving(clip):
+        inside = outside(clip, index) <= 0
+        hidden = inside & (clip.visible_area[:, index] == 0) & (clip.full_area[:, index] > 0)
+        frames = np.flatnonzero(hidden)
+        if not len(frames):
+            continue
+        chosen = frames[np.unique(np.linspace(0, len(frames) - 1, HIDDEN_MOMENTS).round().astype(int))]
+        times, states = clip.times[chosen], clip.states[chosen]
+        bodies = tuple(replace(each, drawn=False) if each is body else each for each in clip.scene.bodies)
+        shown = draw(clip.scene, times, states, spec)
+        left_out = draw(replace(clip.scene, bodies=bodies), times, states, spec).frames
+        for k in np.flatnonzero(shown.visible_area[:, index] == 0):  # in larger pictures a rim of it may be seen
+            pair, time = (shown.frames[k], left_out[k]), float(times[k])
+            levels = float(np.abs(pair[0].astype(int) - pair[1]).max())
+            yield HiddenDifference(body.name, time, levels, pair)
+
+
+def check_hidden(clip: Clip, look: str) -> Iterator[Finding]:
+    """Nothing in the picture tells that a hidden body is there."""
+    worst = max(hidden_differences(clip, look), key=lambda each: each.levels, default=None)
+    if worst is None:
+        return
+    measured = f"by {worst.levels:.0f} of 255 levels (at most {BETRAYING_LEVELS:g})"
+    if worst.levels <= BETRAYING_LEVELS:
+        yield fine(
+            "hidden", f"pictures with {worst.body} and without it, while it is hidden, differ {measured}", worst.levels
+        )
+        return
+    yield failed(
+        "hidden",
+        f"at {worst.time:.2f} s {worst.body} is hidden, and the picture without it differs {measured}",
+        "Its shadow or its light tells where it is. Let a screen hide it, and no other object.",
+        clip,
+        Shot(clip, (worst.time,) * 2, None, worst.pictures, (f"{worst.time:.2f} s", f"without {worst.body}")),
+    )

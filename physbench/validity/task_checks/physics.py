@@ -1,0 +1,306 @@
+"""Trust in a simulation: overlap, energy, dependence on the time step, where the forward model leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from physbench.clips.clip import Clip
+from physbench.shadowing import Shadowing, shadow_states, why_not
+from physbench.validity.task_checks.clip_protocol import moving
+from physbench.validity.task_checks.finding import Finding, Shot, failed, fine, remark
+from physbench.world.bullet import simulate
+from physbench.world.geometry import gap, unrotate
+from physbench.world.scene import PHYSICS_HZ, Body, Scene
+
+# Where the forward model leaves ground truth, and what happens there.
+
+LEAST_FIT = 0.95  # quality of exact states of ground truth, mean over clips
+NEAR = 0.1  # radii or half extents within which bodies touch at a break
+AROUND = (0.2, 0.1)  # s before and after a break in which they do
+
+
+@dataclass(frozen=True, eq=False)
+class Misfit:
+    """The first moment of a clip that its forward model does not follow."""
+
+    clip: Clip
+    quality: float
+    time: float  # s; NaN where no break is dated
+    body: str
+    touched: str  # "an edge of block", "the ball b", "" for nothing
+
+
+def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
+    """Whether each scene has a forward model, and whether exact states of ground truth obey it."""
+    reasons = [why_not(clip) for clip in clips]
+    without = [clip for clip, reason in zip(clips, reasons, strict=True) if reason is not None]
+    if without:
+        yield remark(
+            "shadowing",
+            f"not valid in {len(without)} of {len(clips)} clips: {'; '.join(sorted(set(filter(None, reasons))))}",
+            "Consistency is read by the outcomes that the scene declares."
+            if without[0].scene.outcomes
+            else "Consistency is not read there. Give the scene `outcomes`, or bodies that a forward model follows.",
+        )
+        return
+    found = [misfit(clip, context) for clip in clips]
+    mean, worst = float(np.mean([each.quality for each in found])), min(found, key=lambda each: each.quality)
+    if mean >= LEAST_FIT:
+        yield fine("shadowing", "valid: the scene has a forward model, which ground truth follows")
+        return
+    leaves = f"leaves it at {worst.time:.2f} s, where {worst.body} touches {worst.touched or 'nothing'}"
+    leaves = leaves if worst.body else "breaks nowhere"
+    moment = 0.0 if np.isnan(worst.time) else worst.time
+    yield failed(
+        "shadowing",
+        f"the forward model follows {mean:.2f} of ground truth (at least {LEAST_FIT:g}) and {leaves}",
+        "A body that turns about an edge has no closed form: let it meet faces alone, or fly over the edge without "
+        "touching it. Or declare `outcomes`."
+        if "edge" in worst.touched
+        else "Leave out what has no closed form, such as several bodies that touch at once, or declare `outcomes`.",
+        worst.clip,
+        Shot(worst.clip, (max(moment - 0.2, 0.0), moment, moment + 0.2), worst.body or None),
+    )
+
+
+def misfit(clip: Clip, context: int) -> Misfit:
+    """How well the forward model follows exact states of a clip that has one, and where it leaves them first.
+
+    context: frames from which it starts.
+    """
+    window = clip.window(context)
+    found = shadow_states(clip, clip.times[window], clip.states[window])
+    assert found is not None, "the clip has a forward model"
+    breaks = found.levels[0].breaks
+    if not breaks:
+        return Misfit(clip, found.quality, float("nan"), "", "")
+    first = min(breaks, key=lambda each: each.time)
+    body = _body(clip, found, first.disc)
+    return Misfit(clip, found.quality, first.time, body.name, _touched(clip, body, first.time))
+
+
+def _body(clip: Clip, found: Shadowing, disc: int) -> Body:
+    return clip.scene.bodies[int(found.problem.forward.index[disc])]
+
+
+def _touched(clip: Clip, body: Body, when: float) -> str:
+    """What a body is nearest to around a moment: "an edge of block", "floor"; "" where nothing is near."""
+    frames = np.flatnonzero((clip.times >= when - AROUND[0]) & (clip.times <= when + AROUND[1]))
+    number, reach = clip.scene.bodies.index(body), NEAR * max(body.size)
+    nearest, name = reach, ""
+    for other, each in enumerate(clip.scene.bodies):
+        if each is body or not each.collides or (each.until is not None and each.until < when):
+            continue
+        places, theirs = clip.states[frames, number, :3], clip.states[frames, other, :3]
+        apart = np.abs(gap(body, places, each, theirs))
+        if apart.min() < nearest:
+            nearest, name = float(apart.min()), each.name
+            if each.shape == "box":
+                local = np.abs(unrotate(each.orientation, places[apart.argmin()] - theirs[apart.argmin()]))
+                if np.count_nonzero(local > np.array(each.size) + 1e-6) >= 2:
+                    name = f"an edge of {each.name}"
+    return name
+
+
+Array = NDArray[np.float64]
+
+MAX_CLIP_OVERLAP = 0.02  # m
+MAX_SPEED = 30.0  # m/s
+MAX_ENERGY_GAIN = 0.005  # of the largest energy
+TOLD_ENERGY_GAIN = 1e-4  # of it; the report gives no number for less
+MAX_STEP_EFFECT = 0.1  # diameters by which half the step may move a body before the predictability time
+
+
+def check_sane(clip: Clip) -> Iterator[Finding]:
+    """Nothing is infinitely far or absurdly fast."""
+    for i, body in moving(clip):
+        state = clip.states[:, i]
+        speed = np.linalg.norm(state[:, 7:10], axis=-1)
+        wild = ~np.isfinite(state).all(axis=-1) | (speed > MAX_SPEED)
+        if wild.any():
+            when = float(clip.times[np.argmax(wild)])
+            yield failed(
+                "explosion",
+                f"{body.name} reaches {speed[np.argmax(wild)]:.0f} m/s at {when:.2f} s",
+                "Bodies that start inside each other, restitution above 1 or a body in the centre of a force do that.",
+                clip,
+                Shot(
+                    clip,
+                    (max(when - 0.3, float(clip.times[0])), when, min(when + 0.3, float(clip.times[-1]))),
+                    body.name,
+                ),
+            )
+
+
+def check_overlap(clip: Clip) -> Iterator[Finding]:
+    """Bodies that collide do not overlap, from the first frame on."""
+    deepest = 0.0
+    for (i, a), (j, b) in combinations(enumerate(clip.scene.bodies), 2):
+        if "moving" not in (a.role, b.role) or not (a.collides and b.collides):
+            continue
+        there = np.ones(len(clip.times), dtype=bool)
+        for body in (a, b):
+            there &= clip.times < np.inf if body.until is None else clip.times < body.until - 1e-9
+        depth = np.where(there, -_gaps(a, clip.states[:, i], b, clip.states[:, j]), 0.0)
+        deepest = max(deepest, float(depth.max()))
+        if depth.max() > MAX_CLIP_OVERLAP:
+            when = float(clip.times[np.argmax(depth > MAX_CLIP_OVERLAP)])
+            yield failed(
+                "overlap",
+                f"{a.name} and {b.name} are {depth.max():.2f} m inside each other (first at {when:.2f} s)",
+                "Place them apart: the solver throws out what starts inside another body.",
+                clip,
+                Shot(clip, (when, min(when + 0.2, float(clip.times[-1])), 0.0)),
+            )
+    yield fine("overlap", f"bodies are at most {1000 * deepest:.1f} mm inside each other", deepest)
+
+
+def check_energy(clip: Clip) -> Iterator[Finding]:
+    """Mechanical energy never rises, except by a push."""
+    pushers = [body for body in clip.scene.bodies if body.role == "kinematic" and body.path and body.collides]
+    pushes = [action.time for action in clip.scene.impulses]
+    # At its release a body has its new velocity already; at a push it still has the old one.
+    releases = [body.release - 1e-6 for body in clip.scene.bodies if body.release is not None]
+    if pushers:
+        return
+    edges = [float(clip.times[0]), *sorted({*pushes, *releases}), float(clip.times[-1])]
+    energy = energy_of(clip.scene, clip.states)
+    scale = float(np.ptp(energy) + np.abs(energy).max())
+    worst = 0.0
+    for first, end in pairwise(edges):
+        part = (clip.times > first + 1e-9) & (clip.times <= end + 1e-9)
+        if part.sum() < 2 or scale == 0:
+            continue
+        gains = energy[part] - np.minimum.accumulate(energy[part])
+        worst = max(worst, float(gains.max()) / scale)
+        if gains.max() > MAX_ENERGY_GAIN * scale:
+            when = float(clip.times[part][np.argmax(gains > MAX_ENERGY_GAIN * scale)])
+            yield failed(
+                "energy",
+                f"the bodies gain {gains.max():,.1f} J of about {scale:,.0f} J from nowhere (first at {when:.2f} s)",
+                _where_energy_may_come_from(clip.scene),
+                clip,
+                Shot(clip, (max(when - 0.3, -2.0), when, min(when + 0.3, float(clip.times[-1])))),
+            )
+            return
+    size = (
+        f"by at most {100 * worst:.2g} %" if worst >= TOLD_ENERGY_GAIN else f"by less than {100 * TOLD_ENERGY_GAIN:g} %"
+    )
+    yield fine("energy", f"energy rises {size} of its size (allowed: {100 * MAX_ENERGY_GAIN:g} %)", worst)
+
+
+def _where_energy_may_come_from(scene: Scene) -> str:
+    """What to mend where energy is gained: restitutions by their names if they can be it."""
+    lively = [
+        f"{a.name} {a.restitution:g} x {b.name} {b.restitution:g}"
+        for a, b in combinations(scene.bodies, 2)
+        if a.collides and b.collides and "moving" in (a.role, b.role) and a.restitution * b.restitution > 1
+    ]
+    if lively:
+        return f"A bounce has the product of two restitutions, here above 1: {', '.join(lively[:3])}. Lower them."
+    return (
+        "Bodies that begin inside each other (restitution throws them out), a body through the centre of a force, or a "
+        "force that is not declared as a field of the scene do that."
+    )
+
+
+def energy_of(scene: Scene, states: Array) -> Array:
+    """Mechanical energy in J of the moving bodies, (T,), from states (T, N, 13).
+
+    The integrator's velocity is that of half a step ago: it is brought forward by the known accelerations.
+    """
+    total = np.zeros(len(states))
+    gravity = np.array(scene.gravity)
+    sources = {scene.index(field.source): field.mu for field in scene.fields}
+    for i, body in enumerate(scene.bodies):
+        if body.role != "moving":
+            continue
+        position, velocity = states[:, i, :3], states[:, i, 7:10].copy()
+        moves = np.linalg.norm(velocity, axis=-1, keepdims=True) > 1e-3
+        velocity += moves * gravity / (2 * PHYSICS_HZ)
+        for j, mu in sources.items():
+            if j == i:
+                continue
+            away = position - states[:, j, :3]
+            distance = np.linalg.norm(away, axis=-1)
+            velocity -= mu * away / distance[:, None] ** 3 / (2 * PHYSICS_HZ)
+            both = scene.bodies[j].role == "moving" and i in sources  # each of the two is counted once
+            total -= body.mass * mu / distance * (0.5 if both else 1.0)
+        total += body.mass * ((velocity**2).sum(-1) / 2 - position @ gravity) + _spin_energy(body, states[:, i])
+    return total
+
+
+def _spin_energy(body: Body, states: Array) -> Array:
+    size = body.size
+    if body.shape == "sphere":
+        inertia = np.full(3, 0.4 * size[0] ** 2)
+    elif body.shape == "cylinder":
+        across = size[0] ** 2 / 4 + size[1] ** 2 / 12
+        inertia = np.array([across, across, size[0] ** 2 / 2])
+    else:
+        squares = np.array(size) ** 2
+        inertia = (squares.sum() - squares) / 3
+    turned = Rotation.from_quat(states[:, 3:7]).inv().apply(states[:, 10:])
+    return np.asarray(body.mass * (inertia * turned**2).sum(-1) / 2)
+
+
+def check_step(clip: Clip, known_for: float) -> Iterator[Finding]:
+    """Half the step moves no body by a tenth of its diameter or more before `known_for` s, the predictability time."""
+    fine_states = simulate(_same_start(clip.scene), clip.times, refine=2).states
+    keep = (clip.times > 0) & (clip.times <= known_for)
+    moved = np.linalg.norm(fine_states[..., :3] - clip.states[..., :3], axis=-1)[:, list(clip.tracked)]
+    apart = np.where(keep[:, None], moved / np.maximum(clip.diameters(), 1e-9), 0.0)
+    worst = float(apart.max())
+    if worst <= MAX_STEP_EFFECT:
+        yield fine("step", f"half the step moves a body by {worst:.3f} diameters (at most {MAX_STEP_EFFECT:g})", worst)
+        return
+    when = float(clip.times[np.argmax(apart.max(axis=1) > MAX_STEP_EFFECT)])
+    name = clip.tracked_bodies[int(apart.max(axis=0).argmax())].name
+    yield failed(
+        "step",
+        f"half the step moves {name} by {worst:.2f} diameters, from {when:.2f} s on by more than {MAX_STEP_EFFECT:g}",
+        "A result that depends on the time step cannot be predicted. Use weaker forces near their centre, fewer "
+        "contacts on edges or slower bodies.",
+        clip,
+        Shot(clip, (0.0, when, float(clip.times[keep][-1])), name),
+    )
+
+
+def _same_start(scene: Scene) -> Scene:
+    """The scene whose bodies start, with half the step, on the same orbits in central fields.
+
+    A velocity is that of half a step ago. With half the step that is later by a quarter of a step, in which a body near
+    the centre gains speed; the same number would be another orbit.
+    """
+    by_name = {body.name: body for body in scene.bodies}
+    bodies = []
+    for body in scene.bodies:
+        velocity = np.array(body.velocity)
+        for field in scene.fields if body.role == "moving" else ():
+            if field.source != body.name:
+                away = np.subtract(body.position, by_name[field.source].position)
+                velocity -= field.mu * away / np.linalg.norm(away) ** 3 / (4 * PHYSICS_HZ)
+        bodies.append(replace(body, velocity=(float(velocity[0]), float(velocity[1]), float(velocity[2]))))
+    return replace(scene, bodies=tuple(bodies))
+
+
+def _gaps(a: Body, sa: Array, b: Body, sb: Array) -> Array:
+    """Distance of surfaces, (T,), of bodies whose states are (T, 13), as they are turned in each frame."""
+
+    def turns(body: Body, states: Array) -> bool:
+        return body.shape in ("box", "cylinder") and bool(np.ptp(states[:, 3:7], axis=0).max() > 1e-6)
+
+    if not turns(a, sa) and not turns(b, sb):
+        return gap(_as(a, sa[0]), sa[:, :3], _as(b, sb[0]), sb[:, :3])
+    return np.array([float(gap(_as(a, x), x[:3], _as(b, y), y[:3])) for x, y in zip(sa, sb, strict=True)])
+
+
+def _as(body: Body, state: Array) -> Body:
+    x, y, z, w = (float(value) for value in state[3:7])
+    return replace(body, orientation=(x, y, z, w))

@@ -1,0 +1,48 @@
+"""Worlds in which one thing is wrong, by a stated amount: what scorers are tested with.
+
+    acts = find_acts("teleport:0.25")
+    wrong = violate(clip.scene, acts, clip.id)
+    wrong.events                       # when, and with which body
+    wrong.frames(clip.times, clip.spec)
+
+Until the event, states and frames are bit-identical to the clip's. See docs/design/violations.md.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from physbench.validity.violations.candidate_events import CandidateEvents, candidate_events
+from physbench.validity.violations.violation_apply import LEAST_EFFECT, Violated, find_acts, violate
+from physbench.validity.violations.violation_plan import (
+    REGISTRY,
+    Act,
+    Inapplicable,
+    Unseen,
+    Violation,
+    ViolationEvent,
+    ViolationPlan,
+    violation,
+)
+
+for _catalogue in ("time", "contacts", "forces", "looks", "motion"):  # the order in which they are listed
+    import_module(f"{__name__}.violation_{_catalogue}")
+import_module(f"{__name__}.lawful_effects")
+import_module(f"{__name__}.violation_reappearance")
+
+__all__ = [
+    "LEAST_EFFECT",
+    "REGISTRY",
+    "Act",
+    "CandidateEvents",
+    "Inapplicable",
+    "Unseen",
+    "Violated",
+    "Violation",
+    "ViolationEvent",
+    "ViolationPlan",
+    "candidate_events",
+    "find_acts",
+    "violate",
+    "violation",
+]

@@ -1,0 +1,324 @@
+"""Simulations with hooks that act between their steps, and the hooks of violations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.validity.violations.violation_plan import StepHook
+from physbench.world.bullet import World, step_of
+from physbench.world.scene import PHYSICS_HZ, Contact, Scene, Vector
+
+# A simulation with hooks: the same steps as `World`, and hooks that act between them.
+
+Array = NDArray[np.float64]
+
+
+class HookedWorld(World):
+    """A `World` from the start of the history with hooks. Until the first one acts, states are bit-identical to it."""
+
+    def __init__(self, scene: Scene, hooks: Sequence[StepHook]) -> None:
+        self.pull = 1.0  # factor on all central fields
+        self.bend: tuple[float, Array] | None = None  # (exponent, (N,) m: where bodies feel what they felt before)
+        self.gone: set[int] = set()  # bodies that hooks took away: they neither attract nor are attracted
+        super().__init__(scene)
+        self._hooks = tuple(hooks)
+        self._first = min((step_of(hook.start) for hook in hooks), default=None)
+
+    def advance(self, time: float) -> None:
+        """As `World.advance`, with hooks before and after each step."""
+        last = step_of(time)
+        if self._first is None or self.step < self._first:
+            super().advance(min(last, last if self._first is None else self._first) / PHYSICS_HZ)
+        while self.step < last:
+            busy = [hook for hook in self._hooks if step_of(hook.start) <= self.step]
+            for hook in busy:
+                hook.before(self)
+            super().advance((self.step + 1) / PHYSICS_HZ)
+            for hook in busy:
+                hook.after(self)
+
+    # What hooks may do
+
+    def state(self, index: int) -> Array:
+        """State (13,) of a body now."""
+        self._read(index)
+        state: Array = self._states[0, index].copy()
+        return state
+
+    def put(self, index: int, state: Array) -> None:
+        """Put a moving body into a state (13,)."""
+        number, api, client = self._ids[0][index], self._client.api, self._client.id
+        values = state.tolist()
+        before = self.state(index)
+        if not np.array_equal(before[:7], state[:7]):
+            api.resetBasePositionAndOrientation(number, values[:3], values[3:7], physicsClientId=client)
+        api.resetBaseVelocity(number, values[7:10], values[10:], physicsClientId=client)
+
+    def tune(self, index: int, **dynamics: float) -> None:
+        """Change mass (kg), restitution or lateralFriction of a body."""
+        if self._ids[0][index] >= 0:
+            self._client.api.changeDynamics(self._ids[0][index], -1, **dynamics, physicsClientId=self._client.id)
+
+    def ignore(self, a: int, b: int) -> None:
+        """Two bodies do not collide with each other any more."""
+        ids = self._ids[0]
+        self._client.api.setCollisionFilterPair(ids[a], ids[b], -1, -1, 0, physicsClientId=self._client.id)
+
+    def set_gravity(self, gravity: Sequence[float]) -> None:
+        """Another uniform gravity (3,) m/s2."""
+        self._client.api.setGravity(*gravity, physicsClientId=self._client.id)
+
+    def remove(self, index: int) -> None:
+        """Take a body away; it keeps its last pose at rest."""
+        self._remove(index)
+        self.gone.add(index)
+        self._pulls = self._find_pulls()
+
+    def pull_by(self, factor: float) -> None:
+        """All central fields become `factor` times as strong."""
+        self.pull *= factor
+        self._pulls = self._find_pulls()
+
+    def touching(self, a: int, b: int) -> bool:
+        """Whether two bodies are in contact now."""
+        return ((a, b) if a < b else (b, a)) in self._touching
+
+    def met(self, pair: frozenset[str], since: float) -> Contact | None:
+        """The first contact of a pair of bodies from `since` s on."""
+        return next((c for c in self.contacts if c.time >= since - 1e-9 and {c.a, c.b} == pair), None)
+
+    # Fields
+
+    def _find_pulls(self) -> list[tuple[int, list[tuple[int, float]]]]:
+        pulls = super()._find_pulls()
+        if self.pull == 1.0 and not self.gone:
+            return pulls
+        return [
+            (c, [(i, s * self.pull) for i, s in drawn if i not in self.gone])
+            for c, drawn in pulls
+            if c not in self.gone
+        ]
+
+    def _attract(self) -> None:
+        """With an exponent p other than 2: the field times (r / r0)^(2 - p), r0 the distance when that set in."""
+        if self.bend is None:
+            super()._attract()
+            return
+        exponent, reference = self.bend
+        pulls = self._pulls
+        places = {i: self.state(i)[:3] for c, drawn in pulls for i in (c, *(j for j, _ in drawn))}
+        self._pulls = [
+            (
+                c,
+                [
+                    (i, s * float(np.linalg.norm(places[c] - places[i]) / reference[i]) ** (2 - exponent))
+                    for i, s in drawn
+                ],
+            )
+            for c, drawn in pulls
+        ]
+        try:
+            super()._attract()
+        finally:
+            self._pulls = pulls
+
+
+def simulate_hooked(scene: Scene, hooks: Sequence[StepHook], steps: NDArray[np.int64]) -> Array:
+    """States (T, N, 13) of a simulation with hooks at physics steps (T,), in any order, from -2400 on."""
+    order: Any = np.unique(steps)
+    with HookedWorld(scene, hooks) as world:
+        states = []
+        for step in order.tolist():
+            world.advance(step / PHYSICS_HZ)
+            states.append(world.states()[0])
+    return np.stack(states)[np.searchsorted(order, steps)]
+
+
+FRAME = 1 / 30  # s; "a frame" in severities
+SETTLE = 6  # steps after a contact until its impulse is over, at most
+
+
+@dataclass
+class StepHookBase:
+    """A hook that does nothing: what the others share."""
+
+    start: float  # s
+
+    def before(self, world: HookedWorld) -> None:
+        pass
+
+    def after(self, world: HookedWorld) -> None:
+        pass
+
+
+@dataclass
+class OneStepHook(StepHookBase):
+    """A hook that acts in one step and never again."""
+
+    done: bool = field(default=False, init=False)
+
+    def before(self, world: HookedWorld) -> None:
+        if not self.done:
+            self.done = True
+            self.act(world)
+
+    def act(self, world: HookedWorld) -> None:
+        raise NotImplementedError
+
+
+@dataclass
+class SetGravity(OneStepHook):
+    """Another uniform gravity."""
+
+    gravity: Vector  # m/s2
+
+    def act(self, world: HookedWorld) -> None:
+        world.set_gravity(self.gravity)
+
+
+@dataclass
+class ScaleFields(OneStepHook):
+    """All central fields times a factor."""
+
+    factor: float
+
+    def act(self, world: HookedWorld) -> None:
+        world.pull_by(self.factor)
+
+
+@dataclass
+class SetFieldExponent(OneStepHook):
+    """Central fields fall with another power of the distance; every body feels at first what it felt before."""
+
+    exponent: float  # positive: 2 is Newton's
+
+    def act(self, world: HookedWorld) -> None:
+        scene = world.scene
+        sources = [scene.index(field.source) for field in scene.fields]
+        distance = np.ones(len(scene.bodies))
+        for i in range(len(scene.bodies)):
+            others = [s for s in sources if s != i]
+            if others:
+                distance[i] = float(np.linalg.norm(world.state(i)[:3] - world.state(others[0])[:3]))
+        world.bend = (self.exponent, distance)
+
+
+@dataclass
+class ShiftState(OneStepHook):
+    """Adds to the place, the velocity and the spin of a body."""
+
+    body: int
+    place: Array  # (3,) m
+    velocity: Array  # (3,) m/s
+    spin: Array  # (3,) rad/s
+
+    def act(self, world: HookedWorld) -> None:
+        state = world.state(self.body)
+        state[:3] += self.place
+        state[7:10] += self.velocity
+        state[10:] += self.spin
+        world.put(self.body, state)
+
+
+@dataclass
+class GrowVelocity(StepHookBase):
+    """Velocity and spin of bodies grow by a share in every thirtieth of a second."""
+
+    bodies: tuple[int, ...]
+    share: float
+
+    def before(self, world: HookedWorld) -> None:
+        factor = (1 + self.share) ** (1 / (FRAME * PHYSICS_HZ))
+        for body in self.bodies:
+            state = world.state(body)
+            state[7:] *= factor
+            world.put(body, state)
+
+
+@dataclass
+class HoldStill(StepHookBase):
+    """A body stands still until `end` and then goes on with the motion that it had."""
+
+    body: int
+    end: float  # s; infinity: for good
+    kept: Array | None = field(default=None, init=False)
+    over: bool = field(default=False, init=False)
+
+    def before(self, world: HookedWorld) -> None:
+        if self.kept is None:
+            self.kept = world.state(self.body)
+        if not self.over and world.time >= self.end - 1e-9:
+            self.over = True
+            world.put(self.body, self.kept)
+        self.after(world)
+
+    def after(self, world: HookedWorld) -> None:
+        if self.kept is not None and not self.over:
+            world.put(self.body, np.concatenate([self.kept[:7], np.zeros(6)]))
+
+
+@dataclass
+class SetMaterial(OneStepHook):
+    """Other material constants of bodies, by name as `changeDynamics` has them."""
+
+    bodies: dict[int, dict[str, float]]
+
+    def act(self, world: HookedWorld) -> None:
+        for index, dynamics in self.bodies.items():
+            world.tune(index, **dynamics)
+
+
+@dataclass
+class IgnoreContact(OneStepHook):
+    """Two bodies go through each other."""
+
+    a: int
+    b: int
+
+    def act(self, world: HookedWorld) -> None:
+        world.ignore(self.a, self.b)
+
+
+@dataclass
+class RemoveBody(OneStepHook):
+    """A body is gone."""
+
+    body: int
+
+    def act(self, world: HookedWorld) -> None:
+        world.remove(self.body)
+
+
+@dataclass
+class ExtraImpulse(StepHookBase):
+    """At the first contact of two bodies the second one gets `share` more of the impulse than the first one gives."""
+
+    a: int
+    b: int
+    share: float
+    past: list[Array] = field(default_factory=list, init=False)  # velocities (3,) of b before the last steps
+    met_at: int | None = field(default=None, init=False)
+    given: bool = field(default=False, init=False)
+
+    def before(self, world: HookedWorld) -> None:
+        if self.met_at is None:
+            self.past = [*self.past[-2:], world.state(self.b)[7:10]]
+
+    def after(self, world: HookedWorld) -> None:
+        if self.given:
+            return
+        if self.met_at is None:
+            if not world.touching(min(self.a, self.b), max(self.a, self.b)):
+                return
+            self.met_at = world.step
+        if world.touching(min(self.a, self.b), max(self.a, self.b)) and world.step - self.met_at < SETTLE:
+            return
+        state = world.state(self.b)
+        state[7:10] += self.share * (state[7:10] - self.past[0])
+        world.put(self.b, state)
+        self.given = True

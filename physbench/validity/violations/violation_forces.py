@@ -1,0 +1,91 @@
+"""Violations of the forces: gravity and central fields."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from physbench.validity.violations.candidate_events import CandidateEvents
+from physbench.validity.violations.hooks import ScaleFields, SetFieldExponent, SetGravity
+from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
+
+
+def _gravity(candidates: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    gravity = np.asarray(candidates.scene.gravity, dtype=np.float64)
+    if not gravity.any():
+        raise Inapplicable("there is no gravity")
+    return gravity
+
+
+@violation(
+    "gravity",
+    group="forces",
+    unit="",
+    meaning="gravity is s times as strong from the hand-over on",
+    severities=(0.8, 0.9, 0.95, 0.98, 1.1),
+    main=0.9,
+    allowed=(-10.0, 10.0),
+)
+def gravity(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Uniform gravity times a factor, direction kept. It sets in at 0: it is everywhere by nature."""
+    if candidates.scene.camera.view == "top":
+        _gravity(candidates)
+        raise Inapplicable("gravity lies along the view")
+    x, y, z = _gravity(candidates) * severity
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetGravity(0.0, (float(x), float(y), float(z))),))
+
+
+@violation(
+    "gravity-tilt",
+    group="forces",
+    unit="deg",
+    meaning="gravity is turned by s from the hand-over on, its size kept",
+    severities=(2.0, 5.0, 15.0),
+    main=5.0,
+    allowed=(-180.0, 180.0),
+)
+def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Gravity turned within the plane of motion, or out of the line of sight towards a drawn side of the plane."""
+    gravity = _gravity(candidates)
+    size = float(np.linalg.norm(gravity))
+    down = gravity / size
+    sign = 1.0 if rng.random() < 0.5 else -1.0
+    side = np.zeros(3)
+    side[candidates.axes[0]] = sign
+    angle = np.radians(severity)
+    x, y, z = size * (np.cos(angle) * down + np.sin(angle) * side)
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetGravity(0.0, (float(x), float(y), float(z))),))
+
+
+def _fields(candidates: CandidateEvents) -> None:
+    if not candidates.scene.fields:
+        raise Inapplicable("there is no central field")
+
+
+@violation(
+    "central-mass",
+    group="forces",
+    unit="",
+    meaning="every central mass is s times as large from the hand-over on",
+    severities=(0.8, 0.9, 0.95, 1.1),
+    main=0.95,
+    allowed=(0.0, 10.0),
+)
+def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """The strength of all central fields times a factor. It sets in at 0."""
+    _fields(candidates)
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleFields(0.0, severity),))
+
+
+@violation(
+    "force-exponent",
+    group="forces",
+    unit="",
+    meaning="central forces fall with the distance to the power -s from the hand-over on",
+    severities=(1.0, 1.5, 1.8, 1.9, 2.2),
+    main=1.8,
+    allowed=(-2.0, 6.0),
+)
+def force_exponent(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Another power of the distance; at the hand-over every body feels the force that it felt before."""
+    _fields(candidates)
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetFieldExponent(0.0, severity),))

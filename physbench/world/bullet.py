@@ -1,0 +1,523 @@
+"""A scene in PyBullet at 1200 Hz, and its states over time. The only module that imports PyBullet."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.support.errors import PhysbenchError
+from physbench.world.ballistic import flies, fly
+from physbench.world.camera import depth_axis
+from physbench.world.geometry import rotate
+from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Impulse, Scene
+
+# The only module that imports PyBullet: late, without its messages, and with a remedy where it is missing.
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Discard what native code prints: PyBullet prints its build time, and standard output holds data."""
+    saved = {}
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        if stream is not None:
+            stream.flush()
+        with suppress(OSError):  # already closed
+            saved[descriptor] = os.dup(descriptor)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor in saved:
+            os.dup2(nowhere, descriptor)
+        yield
+    finally:
+        os.close(nowhere)
+        for descriptor, copy in saved.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+@cache
+def bullet() -> Any:
+    """Return the module `pybullet`, or raise PhysbenchError with the way to install it."""
+    try:
+        with _silence():
+            import pybullet
+    except ImportError as error:
+        raise PhysbenchError(
+            f"PyBullet cannot be imported ({error}): pip install 'pybullet>=3.2.6'. Its wheel is for CPython 3.11 on "
+            "Linux; other Pythons compile it for minutes and need a C++ compiler."
+        ) from error
+    return pybullet
+
+
+class Client:
+    """A DIRECT physics client, as a context manager."""
+
+    def __init__(self) -> None:
+        self.api = bullet()
+        self.id: int = self.api.connect(self.api.DIRECT)
+        if self.id < 0:
+            raise PhysbenchError("PyBullet gave no physics client: more than 1,000 are open in this process.")
+
+    def close(self) -> None:
+        """Disconnect; a second call does nothing."""
+        if self.id >= 0:
+            self.api.disconnect(physicsClientId=self.id)
+            self.id = -1
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def collision_shape(client: Client, body: Body) -> int:
+    """Create the collision shape of a body and return its number."""
+    api = client.api
+    if body.shape == "sphere":
+        options = {"shapeType": api.GEOM_SPHERE, "radius": body.size[0]}
+    elif body.shape == "box":
+        options = {"shapeType": api.GEOM_BOX, "halfExtents": body.size}
+    elif body.shape == "cylinder":
+        options = {"shapeType": api.GEOM_CYLINDER, "radius": body.size[0], "height": body.size[1]}
+    else:
+        options = {"shapeType": api.GEOM_PLANE, "planeNormal": (0, 0, 1)}
+    return int(api.createCollisionShape(**options, physicsClientId=client.id))
+
+
+# A scene in PyBullet at 1200 Hz with the settings that make it ground truth.
+#
+# PyBullet's defaults lose or gain energy at every bounce. Two settings prevent it: no position correction (contactERP
+# 0) and no speculative contacts (contactProcessingThreshold 0). Restitution and friction of a pair are the product of
+# both.
+
+Array = NDArray[np.float64]
+
+ACTION_HZ = 20
+SEPARATION = 1e-3  # m; bodies closer than this after a touch are still in the same contact
+SPACING = 100.0  # m between copies that share a client
+
+
+def initial_states(scene: Scene) -> Array:
+    """States (N, 13) that the scene declares; a held body stands still until its release."""
+    states = np.zeros((len(scene.bodies), 13))
+    for row, body in zip(states, scene.bodies, strict=True):
+        row[:3], row[3:7] = body.position, body.orientation
+        if body.role == "moving" and body.release is None:
+            row[7:10], row[10:] = body.velocity, body.spin
+    return states
+
+
+class WaypointPath:
+    """Motion of a kinematic body: straight from waypoint to waypoint, else at rest."""
+
+    def __init__(self, body: Body) -> None:
+        points = [point.position for point in body.path] or [body.position]
+        self._times = [point.time for point in body.path]
+        self._points = [points[0], *points]  # where each part begins: before, between and after the waypoints
+        steps = zip(pairwise(points), pairwise(self._times), strict=False)
+        velocities = [
+            [(q - p) / ((end - start) or 1.0) for p, q in zip(a, b, strict=True)] for (a, b), (start, end) in steps
+        ]
+        self._velocities = [[0.0] * 3, *velocities, [0.0] * 3]
+
+    def at(self, time: float) -> tuple[list[float], list[float]]:
+        """Position m and velocity m/s at `time` s."""
+        part = bisect_right(self._times, time)
+        point, velocity = self._points[part], self._velocities[part]
+        if 0 < part < len(self._times):
+            ahead = time - self._times[part - 1]
+            return [x + v * ahead for x, v in zip(point, velocity, strict=True)], velocity
+        return list(point), velocity
+
+
+def step_of(time: float) -> int:
+    """Number of the physics step at `time` s, which lies on the grid of 1/1200 s."""
+    step = round(time * PHYSICS_HZ)
+    if abs(step - time * PHYSICS_HZ) > 1e-6:
+        raise PhysbenchError(
+            f"Expected times that are multiples of 1/{PHYSICS_HZ} s, got {time!r}. A parameter with grid=0.05 is "
+            "drawn on such times; what follows from parameters is rounded: round(20 * t) / 20."
+        )
+    return step
+
+
+def _checked(scene: Scene, action: Impulse) -> int:
+    """The step of an impulse, which must lie on the grid of 1/20 s and act on a body that is free to move."""
+    step, body = step_of(action.time), scene.bodies[scene.index(action.body)]
+    since = -HISTORY if body.release is None else body.release
+    until = np.inf if body.until is None else body.until
+    if step % (PHYSICS_HZ // ACTION_HZ) or body.role != "moving" or not since <= action.time < until:
+        raise PhysbenchError(
+            f"Expected an impulse on the grid of 1/{ACTION_HZ} s (a parameter with grid={1 / ACTION_HZ:g}) that meets "
+            f"a free body, but got one at {action.time:g} s on {body.name!r}."
+        )
+    return step
+
+
+class World:
+    """A scene in a PyBullet client of its own, with one or more copies of its bodies.
+
+    Copies stand far apart along an axis in which nothing moves or collides. At time t: bodies with `release` <= t move,
+    those with `until` <= t are gone, kinematic ones stand on their path, and an impulse at t is about to act.
+
+    scene: what is simulated. start: s. states: (copies, N, 13) at `start`; None: one copy of the declared states.
+    log: whether contacts are recorded (of the first copy), which takes a query at every step.
+    refine: into how many smaller steps each step is divided, to see how results depend on the step.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        start: float = -HISTORY,
+        states: Array | None = None,
+        *,
+        log: bool = True,
+        refine: int = 1,
+    ) -> None:
+        self.scene = scene
+        self._refine = refine
+        self.step = step_of(start)
+        self.contacts: list[Contact] = []
+        touch = sum(body.collides for body in scene.bodies) > 1
+        self._log = log and touch
+        self._client = Client()
+        given = states is not None
+        self._states = np.array(initial_states(scene)[None] if states is None else states, dtype=np.float64)
+        self._offset = np.zeros((len(self._states), 3))
+        if len(self._states) > 1:
+            axis = free_axis(scene)
+            if axis is None:
+                raise ValueError("The planes of this scene leave no axis on which copies can stand apart.")
+            self._offset[:, axis] = SPACING * np.arange(len(self._states))
+        self._ids: list[list[int]] = [[-1] * len(scene.bodies) for _ in self._states]
+        self._names: dict[int, int] = {}
+        self._touching: set[tuple[int, int]] = set()
+        self._impulses = [(_checked(scene, action), scene.index(action.body), action) for action in scene.impulses]
+        self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
+        self._motions = {i: WaypointPath(scene.bodies[i]) for i in self._paths}
+        for i, motion in self._motions.items():
+            self._states[:, i, :3], self._states[:, i, 7:10] = motion.at(self.time)
+        self._changes = sorted(
+            {step_of(time) for body in scene.bodies for time in (body.release, body.until) if time is not None}
+            | {step for step, _, _ in self._impulses}
+        )
+        self._shared: dict[tuple[str, tuple[float, ...]], int] = {}
+        try:
+            self._configure()
+            for i in range(len(scene.bodies)):
+                self._place_all(i, keep=given)
+            self._pulls = self._find_pulls()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+    @property
+    def time(self) -> float:
+        """Time in s of the current step."""
+        return self.step / PHYSICS_HZ
+
+    # Building
+
+    def _configure(self) -> None:
+        api, client = self._client.api, self._client.id
+        api.setPhysicsEngineParameter(
+            fixedTimeStep=PHYSICS_STEP / self._refine,
+            contactERP=0,
+            restitutionVelocityThreshold=0.01,
+            deterministicOverlappingPairs=1,
+            physicsClientId=client,
+        )
+        api.setGravity(*self.scene.gravity, physicsClientId=client)
+
+    def _held(self, body: Body) -> bool:
+        return body.release is not None and step_of(body.release) > self.step
+
+    def _gone(self, body: Body) -> bool:
+        return body.until is not None and step_of(body.until) <= self.step
+
+    def _place_all(self, index: int, keep: bool = False) -> None:
+        """Put body `index` into every copy; keep=False: a body that is released now gets its declared motion."""
+        body = self.scene.bodies[index]
+        if body.role == "moving" and not keep and not self._held(body):
+            self._states[:, index, 7:10], self._states[:, index, 10:] = body.velocity, body.spin
+        if self._gone(body) or (not body.collides and body.role != "moving"):
+            return
+        # A plane is endless along the axis on which copies stand apart: one serves all.
+        for copy in range(1 if body.shape == "plane" else len(self._states)):
+            self._place(copy, index)
+
+    def _place(self, copy: int, index: int) -> None:
+        api, client, body = self._client.api, self._client.id, self.scene.bodies[index]
+        state = self._states[copy, index]
+        key = (body.shape, body.size)
+        if key not in self._shared:
+            self._shared[key] = collision_shape(self._client, body)
+        moves = body.role == "moving" and not self._held(body)
+        number = api.createMultiBody(
+            baseMass=body.mass if moves else 0,
+            baseCollisionShapeIndex=self._shared[key],
+            basePosition=(state[:3] + self._offset[copy]).tolist(),
+            baseOrientation=state[3:7].tolist(),
+            physicsClientId=client,
+        )
+        api.changeDynamics(
+            number,
+            -1,
+            restitution=body.restitution,
+            lateralFriction=body.friction,
+            contactProcessingThreshold=0,
+            linearDamping=0,
+            angularDamping=0,
+            physicsClientId=client,
+        )
+        if not body.collides:
+            api.setCollisionFilterGroupMask(number, -1, 0, 0, physicsClientId=client)
+        if moves:
+            api.resetBaseVelocity(number, state[7:10].tolist(), state[10:].tolist(), physicsClientId=client)
+        self._ids[copy][index] = number
+        self._names[number] = index
+
+    def _remove(self, index: int) -> None:
+        self._read(index)
+        for ids in self._ids:
+            if ids[index] >= 0:
+                self._client.api.removeBody(ids[index], physicsClientId=self._client.id)
+                ids[index] = -1
+        self._states[:, index, 7:] = 0.0
+
+    # Stepping
+
+    def advance(self, time: float) -> None:
+        """Simulate up to `time` s, a multiple of 1/1200 s that is not in the past."""
+        last = step_of(time)
+        while self.step < last:
+            self._push()
+            if self._log or self.scene.fields or self._paths:
+                self._single()
+            else:
+                self._several(min([last, *(step for step in self._changes if step > self.step)]) - self.step)
+            if self.step in self._changes:
+                self._change()
+
+    def _single(self) -> None:
+        for part in range(self._refine):
+            for index in self._paths:
+                self._move(index, part / self._refine)
+            if self._pulls:
+                self._attract()
+            self._client.api.stepSimulation(physicsClientId=self._client.id)
+            if self._log:
+                self._record()
+        self.step += 1
+
+    def _several(self, count: int) -> None:
+        """Bit-identical to `count` single steps and cheaper; forces would be held, so only where there are none."""
+        api, client, parts = self._client.api, self._client.id, count * self._refine
+        api.setPhysicsEngineParameter(fixedTimeStep=PHYSICS_STEP * count, numSubSteps=parts, physicsClientId=client)
+        api.stepSimulation(physicsClientId=client)
+        api.setPhysicsEngineParameter(fixedTimeStep=PHYSICS_STEP / self._refine, numSubSteps=0, physicsClientId=client)
+        self.step += count
+
+    def _push(self) -> None:
+        """Apply the impulses of this step: velocity changes by impulse / mass."""
+        api, client = self._client.api, self._client.id
+        for step, index, action in self._impulses:
+            body = self.scene.bodies[index]
+            if step != self.step:
+                continue
+            for ids in self._ids:
+                velocity, spin = api.getBaseVelocity(ids[index], physicsClientId=client)
+                pushed = [v + j / body.mass for v, j in zip(velocity, action.impulse, strict=True)]
+                api.resetBaseVelocity(ids[index], pushed, spin, physicsClientId=client)
+
+    def _find_pulls(self) -> list[tuple[int, list[tuple[int, float]]]]:
+        """Until the next change: the source of each field, and the bodies that it draws with mass x mu in N m2."""
+        free = [
+            index
+            for index, body in enumerate(self.scene.bodies)
+            if body.role == "moving" and not self._held(body) and not self._gone(body)
+        ]
+        centres = [(self.scene.index(field.source), field.mu) for field in self.scene.fields]
+        return [(c, [(i, self.scene.bodies[i].mass * mu) for i in free if i != c]) for c, mu in centres]
+
+    def _attract(self) -> None:
+        api, client = self._client.api, self._client.id
+        for copy, ids in enumerate(self._ids):
+            positions: dict[int, tuple[float, float, float]] = {}
+            for index in {index for centre, drawn in self._pulls for index in (centre, *(i for i, _ in drawn))}:
+                if ids[index] >= 0:
+                    positions[index] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
+                else:
+                    positions[index] = tuple((self._states[copy, index, :3] + self._offset[copy]).tolist())
+            for centre, drawn in self._pulls:
+                a, b, c = positions[centre]
+                for index, strength in drawn:
+                    x, y, z = position = positions[index]
+                    d = (a - x, b - y, c - z)
+                    square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+                    scale = strength / (square * square**0.5)
+                    force = (scale * d[0], scale * d[1], scale * d[2])
+                    api.applyExternalForce(ids[index], -1, force, position, api.WORLD_FRAME, physicsClientId=client)
+
+    def _move(self, index: int, part: float) -> None:
+        """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there."""
+        body, api, client = self.scene.bodies[index], self._client.api, self._client.id
+        if self._gone(body):
+            return
+        here, velocity = self._motions[index].at(self.time + part * PHYSICS_STEP)
+        for offset, ids in zip(self._offset.tolist(), self._ids, strict=True):
+            if ids[index] >= 0:
+                position = [x + shift for x, shift in zip(here, offset, strict=True)]
+                api.resetBasePositionAndOrientation(ids[index], position, body.orientation, physicsClientId=client)
+                api.resetBaseVelocity(ids[index], velocity, (0, 0, 0), physicsClientId=client)
+
+    def _change(self) -> None:
+        """Release what is released and take away what vanishes at this step."""
+        for index, body in enumerate(self.scene.bodies):
+            if body.until is not None and step_of(body.until) == self.step:
+                self._remove(index)
+            elif body.release is not None and step_of(body.release) == self.step and body.role == "moving":
+                self._remove(index)
+                self._place_all(index)
+        self._pulls = self._find_pulls()
+
+    def _record(self) -> None:
+        points = self._client.api.getContactPoints(physicsClientId=self._client.id)
+        if not points and not self._touching:
+            return
+        names, touching = self._names, self._touching
+        nearest: dict[tuple[int, int], float] = {}
+        for point in points:
+            a, b, distance = names[point[1]], names[point[2]], point[8]
+            pair = (a, b) if a < b else (b, a)
+            if distance < nearest.get(pair, np.inf):
+                nearest[pair] = distance
+        for pair in sorted([pair for pair, gap in nearest.items() if gap <= 0.0 and pair not in touching]):
+            touching.add(pair)
+            self.contacts.append(Contact(self.time, *(self.scene.bodies[index].name for index in pair)))
+        if touching:
+            self._touching = {pair for pair in touching if nearest.get(pair, np.inf) <= SEPARATION}
+
+    # Reading
+
+    def _read(self, index: int) -> None:
+        api, client, body = self._client.api, self._client.id, self.scene.bodies[index]
+        if body.role != "moving" or self._held(body):
+            return
+        for copy, ids in enumerate(self._ids):
+            if ids[index] >= 0:
+                state = self._states[copy, index]
+                state[:3], state[3:7] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
+                state[:3] -= self._offset[copy]
+                state[7:10], state[10:] = api.getBaseVelocity(ids[index], physicsClientId=client)
+
+    def states(self) -> Array:
+        """States of every copy now (copies, N, 13). A body that is gone keeps its last pose at rest."""
+        for index, body in enumerate(self.scene.bodies):
+            self._read(index)
+            if index in self._paths and not self._gone(body):
+                self._states[:, index, :3], self._states[:, index, 7:10] = self._motions[index].at(self.time)
+        return self._states.copy()
+
+
+def free_axis(scene: Scene) -> int | None:
+    """Axis along which copies can stand apart, best the one across the plane of motion; None if planes cut them all."""
+    across = depth_axis(scene.camera)
+    planes = [body for body in scene.bodies if body.shape == "plane" and body.collides]
+    normals = [rotate(body.orientation, (0.0, 0.0, 1.0)) for body in planes]
+    for axis in (across, 1, 0, 2):
+        if all(abs(normal[axis]) < 1e-12 for normal in normals):
+            return axis
+    return None
+
+
+SETTLED_TIME = 0.5  # s at rest, after which an ensemble is not stepped any more
+SETTLED_SPEED = 5e-3  # m/s and rad/s; slower is rest
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """States at the requested times and every contact up to the last of them."""
+
+    states: Array  # (T, N, 13) position m, quaternion xyzw, velocity m/s, spin rad/s
+    contacts: tuple[Contact, ...]
+
+
+def simulate(scene: Scene, times: Sequence[float] | Array, *, refine: int = 1) -> Simulation:
+    """Simulate a scene from -HISTORY.
+
+    times: ascending, in s, multiples of 1/1200. refine: into how many smaller steps each is divided.
+    Returns states (T, N, 13) at these times and the contacts in between.
+    """
+    with World(scene, refine=refine) as world:
+        states = []
+        for time in times:
+            world.advance(float(time))
+            states.append(world.states()[0])
+        return Simulation(np.stack(states), tuple(world.contacts))
+
+
+def simulate_ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] | Array) -> Array:
+    """Simulate copies of a scene from given states.
+
+    start: s. states: (M, N, 13) at `start`. times: ascending, s. Returns (M, T, N, 13).
+    A central field without contacts is computed in numpy, everything else in Bullet.
+    """
+    states = np.asarray(states, dtype=np.float64)
+    if not scene.fields or not flies(scene, start):
+        return _ensemble(scene, start, states, times)
+    steps = np.array([step_of(float(time)) for time in times]) - step_of(start)
+    result, touched = fly(scene, states, steps)
+    if touched.any():
+        result[touched] = _ensemble(scene, start, states[touched], times)
+    return result
+
+
+def _ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] | Array) -> Array:
+    """The members in one client, where its planes leave room for them."""
+    if len(states) > 1 and free_axis(scene) is None:
+        return np.concatenate([_ensemble(scene, start, member[None], times) for member in states])
+    moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving"]
+    settled, since = max(_last_change(scene), start) + SETTLED_TIME, None
+    with World(scene, start, states, log=False) as world:
+        result: list[Array] = []
+        for time in times:
+            if since is not None and time - since >= SETTLED_TIME and time >= settled:
+                result.append(result[-1])  # all rests, and nothing is left that could move it
+                continue
+            world.advance(float(time))
+            result.append(world.states())
+            rests = bool((np.abs(result[-1][:, moving, 7:]) < SETTLED_SPEED).all())
+            since = (time if since is None else since) if rests else None
+        return np.stack(result, axis=1)
+
+
+def _last_change(scene: Scene) -> float:
+    """Time in s of the last event that is not due to the motion of bodies; infinity where forces never end."""
+    if scene.fields:
+        return math.inf
+    times = [time for body in scene.bodies for time in (body.release, body.until) if time is not None]
+    times += [action.time for action in scene.impulses] + [point.time for body in scene.bodies for point in body.path]
+    return max(times, default=-math.inf)

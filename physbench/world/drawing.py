@@ -1,0 +1,631 @@
+"""The plain look: meshes, outlines, PyBullet's TinyRenderer, and pictures of a scene with 2x supersampling.
+
+What never moves is drawn once per clip. What moves is drawn several frames at a time (see `render_batching`), and the
+nearer of the two is taken pixel by pixel. The pixels are those of a picture of everything; visible areas cost nothing
+more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.world.bullet import Client
+from physbench.world.camera import PLANE_AXES, depth_axis, eye, looking, pixels_per_metre, px_from_world
+from physbench.world.geometry import rotate, unrotate
+from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
+
+# Triangle meshes that the renderer draws. PyBullet's own sphere is so coarse that its outline has 0.93 of the area.
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Vertices (V, 3) m with outward normals (V, 3) and triangles (F, 3) counter-clockwise from outside."""
+
+    vertices: Array
+    normals: Array
+    triangles: NDArray[np.int64]
+
+
+@cache
+def unit_sphere(axis: int = 1, visible: float = math.pi, around: int = 64, down: int = 32) -> Mesh:
+    """A sphere of radius 1 m of `around` meridians and `down` rings with smooth normals.
+
+    axis: 1 has the first pole on -y (towards a camera in front), 2 on +z (towards one above), so that the outline is
+    a ring of all meridians. visible: rad from that pole; rings wholly behind it are left out.
+    """
+    polar, azimuth = np.meshgrid(np.linspace(0, np.pi, down + 1), np.linspace(0, 2 * np.pi, around + 1), indexing="ij")
+    x, y, z = np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)
+    points = np.stack([x, y, z] if axis == 2 else [x, -z, y], axis=-1)
+    triangles = []
+    for i in range(down):
+        if np.pi * i / down > visible:
+            break
+        for j in range(around):
+            a = i * (around + 1) + j
+            c = a + around + 1
+            if i > 0:
+                triangles.append((a, c, a + 1))
+            if i < down - 1:
+                triangles.append((a + 1, c, c + 1))
+    used = np.array(triangles)
+    flat = points.reshape(-1, 3)[: used.max() + 1]
+    return Mesh(flat, flat.copy(), used)
+
+
+@cache
+def unit_cylinder(around: int = 64) -> Mesh:
+    """A cylinder of radius 1 m and length 1 m along z with smooth sides and flat ends."""
+    azimuth = np.linspace(0, 2 * np.pi, around + 1)
+    ring = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros_like(azimuth)], axis=-1)
+    up = np.array([0.0, 0.0, 0.5])
+    j = np.arange(around)
+    n = around + 1
+    vertices = [ring - up, ring + up, ring - up, ring + up, -up[None], up[None]]
+    normals = [ring, ring, np.tile(-2 * up, (n, 1)), np.tile(2 * up, (n, 1)), -2 * up[None], 2 * up[None]]
+    triangles = [
+        np.stack([j, j + 1, n + j], axis=-1),
+        np.stack([j + 1, n + j + 1, n + j], axis=-1),
+        np.stack([2 * n + j + 1, 2 * n + j, np.full(around, 4 * n)], axis=-1),
+        np.stack([3 * n + j, 3 * n + j + 1, np.full(around, 4 * n + 1)], axis=-1),
+    ]
+    return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(triangles))
+
+
+@cache
+def unit_box() -> Mesh:
+    """A box of half extents 1 m."""
+    vertices: list[Array] = []
+    normals: list[Array] = []
+    triangles: list[tuple[int, int, int]] = []
+    for axis in range(3):
+        for sign in (-1.0, 1.0):
+            normal = np.zeros(3)
+            normal[axis] = sign
+            u, v = np.roll(np.eye(3), axis, axis=1)[1:] if sign > 0 else np.roll(np.eye(3), axis, axis=1)[:0:-1]
+            base = len(vertices)
+            corners = [normal - u - v, normal + u - v, normal + u + v, normal - u + v]
+            vertices += corners
+            normals += [normal] * 4
+            triangles += [(base, base + 1, base + 2), (base, base + 2, base + 3)]
+    return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
+
+
+NEAR_PLANE = 10.0  # m from the camera; nothing is drawn before it
+PLATE_HALF_DEPTH = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
+FLAT_HALF_DEPTH = 0.012  # m, of a flat one
+ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
+
+
+def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mesh:
+    """What is drawn of a body, in its own axes.
+
+    spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
+    In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
+    of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it. So are `flat`
+    bodies in any view, a little thicker, so that they are drawn before what they touch.
+    """
+    if body.shape == "sphere":
+        visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
+        return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
+    across = _axis_across(body, camera) if body.flat else None
+    if body.shape == "cylinder":
+        length = min(body.size[1], 2 * FLAT_HALF_DEPTH) if across == 2 else body.size[1]
+        return _scaled(unit_cylinder(), (body.size[0], body.size[0], length))
+    if body.shape == "box":
+        x, y, z = (min(half, FLAT_HALF_DEPTH) if axis == across else half for axis, half in enumerate(body.size))
+        thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
+        return _scaled(unit_box(), (x, min(y, PLATE_HALF_DEPTH) if thin else y, z))
+    if camera.view == "front":
+        slab = _scaled(unit_box(), (ENDLESS, PLATE_HALF_DEPTH, ENDLESS / 2))
+        return Mesh(slab.vertices - np.array([0.0, 0.0, ENDLESS / 2]), slab.normals, slab.triangles)
+    slab = _scaled(unit_box(), (ENDLESS, ENDLESS, PLATE_HALF_DEPTH))
+    return Mesh(slab.vertices - np.array([0.0, 0.0, PLATE_HALF_DEPTH]), slab.normals, slab.triangles)
+
+
+def _axis_across(body: Body, camera: Camera) -> int:
+    """The body's own axis (0, 1, 2) that lies nearest to the camera's."""
+    return int(np.abs(unrotate(body.orientation, looking(camera))).argmax())
+
+
+def _widest_angle(body: Body, camera: Camera, spec: RenderSpec) -> float:
+    """Angle in rad between the camera's axis and the ray to the centre of a ball that is just seen, rounded up."""
+    corner = math.hypot(spec.width, spec.height) / 2 / pixels_per_metre(camera, spec) + 2 * body.size[0]
+    return math.ceil(50 * math.atan(corner / camera.distance)) / 50
+
+
+def _scaled(mesh: Mesh, factors: tuple[float, ...]) -> Mesh:
+    normals = mesh.normals / np.array(factors)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return Mesh(mesh.vertices * np.array(factors), normals, mesh.triangles)
+
+
+# Where bodies appear in the picture and how large, by geometry alone.
+
+PADDING = 2.0  # px around a box in which a body is surely drawn
+
+
+def shown(body: Body, time: float) -> bool:
+    """Whether a body is drawn at `time` s."""
+    return body.drawn and (body.until is None or time < body.until - 1e-9)
+
+
+def apparent_radius(body: Body, camera: Camera) -> float:
+    """Radius in m of the circle with the area of a body's silhouette, as it lies in the scene, in the plane of motion.
+
+    Raises ValueError for a plane, which has no silhouette.
+    """
+    if body.shape == "plane":
+        raise ValueError("A plane has no silhouette.")
+    if body.shape == "sphere":
+        return body.size[0]
+    along = np.abs(unrotate(body.orientation, looking(camera)))
+    if body.shape == "box":
+        x, y, z = body.size
+        area = 4 * float(along @ np.array([y * z, x * z, x * y]))
+    else:
+        radius, length = body.size
+        area = float(np.pi * radius**2 * along[2] + 2 * radius * length * np.hypot(along[0], along[1]))
+    return float(np.sqrt(area / np.pi))
+
+
+def full_area(scene: Scene, index: int, times: Array, states: Array, spec: RenderSpec) -> Array:
+    """Area (T,) px of the whole outline of body `index`, as the camera sees it alone in an endless image.
+
+    states: (T, 13) of this body. 0 while it is not shown; a plane has no outline and gets NaN.
+    """
+    body = scene.bodies[index]
+    if body.shape == "plane":
+        return np.full(len(times), np.nan)
+    there = np.array([shown(body, float(time)) for time in times], dtype=np.float64)
+    area = _ball_area(scene, body, states) if body.shape == "sphere" else _mesh_area(scene, body, states)
+    return np.asarray(area * pixels_per_metre(scene.camera, spec) ** 2 * there)
+
+
+def _ball_area(scene: Scene, body: Body, states: Array) -> Array:
+    """Square metres (T,) in the plane of motion: the cone that touches a ball cuts the plane in an ellipse."""
+    camera = scene.camera
+    offset = states[:, :3] - eye(camera)
+    square = (offset**2).sum(axis=1)
+    sine2 = body.size[0] ** 2 / square
+    cosine2 = (offset @ looking(camera)) ** 2 / square
+    return np.asarray(np.pi * camera.distance**2 * sine2 * np.sqrt(1 - sine2) / (cosine2 - sine2) ** 1.5)
+
+
+def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
+    """Square metres (T,) in the plane of motion of a convex mesh.
+
+    Each ray that meets it enters and leaves through one face each: the outline is half the sum of all projected faces.
+    """
+    camera, mesh = scene.camera, body_mesh(body, scene.camera)
+    still = bool((states[:, :7] == states[:1, :7]).all())
+    poses = states[:1] if still else states
+    points = poses[:, None, :3] + rotate(poses[:, None, 3:7], mesh.vertices[None]) - eye(camera)  # (T, V, 3)
+    flat = points[..., list(PLANE_AXES[camera.view])] * (camera.distance / (points @ looking(camera)))[..., None]
+    a, b, c = (flat[:, mesh.triangles[:, i]] for i in range(3))
+    cross = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
+    return np.asarray(np.broadcast_to(np.abs(cross).sum(axis=1) / 4, len(states)))
+
+
+def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[np.int64]:
+    """Boxes (T, 4) px left, top, right, bottom (exclusive) that surely hold the body's picture.
+
+    states: (T, 13) of this body. A box is empty where the body is out of view.
+    """
+    body, camera = scene.bodies[index], scene.camera
+    size = np.array([spec.width, spec.height])
+    if body.shape == "plane":
+        return np.tile(np.array([0, 0, *size]), (len(states), 1))
+    reach = body.size[0] if body.shape == "sphere" else float(np.linalg.norm(body_mesh(body, camera).vertices[-1]))
+    if body.shape == "cylinder":
+        reach = float(np.hypot(body.size[0], body.size[1] / 2))
+    depth = (states[:, :3] - eye(camera)) @ looking(camera)
+    nearest = np.maximum(depth - reach, NEAR_PLANE / 2)
+    center = px_from_world(camera, spec, states[:, :3])
+    # Seen obliquely a ball is stretched along the ray from the middle of the image by the cosine of the angle.
+    oblique = np.linalg.norm(center - size / 2, axis=1) / pixels_per_metre(camera, spec) / camera.distance
+    radius = reach * camera.distance / nearest * np.hypot(1.0, oblique) * pixels_per_metre(camera, spec) + PADDING
+    low = np.floor(center - radius[:, None]).clip(0, size)
+    high = np.ceil(center + radius[:, None]).clip(0, size)
+    result = np.concatenate([low, high], axis=1).astype(np.int64)
+    result[(high <= low).any(axis=1)] = 0
+    return result
+
+
+# Which parts of which frames can share one picture.
+#
+# A picture costs the renderer more for its size than for what is in it. Moving bodies of several frames that lie in
+# different parts of the image are therefore drawn in one go, each as its own copy, and cut apart again: the pixels of a
+# body do not depend on what is drawn elsewhere.
+
+BATCH_GRID = 64  # cells across the image in which bodies are kept apart
+MAX_COPIES = 8  # of one body in a picture, at most
+
+Box = tuple[int, int, int, int]  # px left, top, right, bottom (exclusive)
+
+
+@dataclass(frozen=True)
+class RenderItem:
+    """A part of frame `frame` that holds `bodies`, which may touch or hide each other, and none of the others."""
+
+    frame: int
+    box: Box
+    bodies: tuple[int, ...]
+
+
+def items(frame: int, boxes: NDArray[np.int64], bodies: Iterable[int]) -> list[RenderItem]:
+    """Join the boxes (N, 4) of a frame's bodies that overlap until none do; empty ones are dropped."""
+    left = [((a, b, c, d), (body,)) for (a, b, c, d), body in zip(boxes.tolist(), bodies, strict=True) if c > a]
+    todo: list[tuple[Box, tuple[int, ...]]] = list(left)
+    done: list[tuple[Box, tuple[int, ...]]] = []
+    while todo:
+        (a, b, c, d), held = todo.pop()
+        for other, others in done:
+            if a < other[2] and other[0] < c and b < other[3] and other[1] < d:
+                done.remove((other, others))
+                around = (min(a, other[0]), min(b, other[1]), max(c, other[2]), max(d, other[3]))
+                todo.append((around, tuple(sorted(held + others))))
+                break
+        else:
+            done.append(((a, b, c, d), held))
+    return [RenderItem(frame, box, held) for box, held in done]
+
+
+def batch(parts: Iterable[RenderItem], spec: RenderSpec) -> list[list[RenderItem]]:
+    """Put items into pictures in which no two have a cell in common, each into the first that has room.
+
+    Pictures with more copies come first.
+    """
+    height, width = max(1, -(-spec.height // BATCH_GRID)), max(1, -(-spec.width // BATCH_GRID))  # px of a cell
+    pictures: list[list[RenderItem]] = []
+    taken: list[int] = []
+    copies: list[dict[int, int]] = []
+    for item in parts:
+        left, top, right, bottom = item.box
+        row = (1 << -(-right // width)) - (1 << left // width)
+        cells = 0
+        for i in range(top // height, -(-bottom // height)):
+            cells |= row << i * BATCH_GRID
+        for p, used in enumerate(copies):
+            if not taken[p] & cells and all(used.get(body, 0) < MAX_COPIES for body in item.bodies):
+                break
+        else:
+            p = len(pictures)
+            pictures.append([])
+            taken.append(0)
+            copies.append({})
+        pictures[p].append(item)
+        taken[p] |= cells
+        for body in item.bodies:
+            copies[p][body] = copies[p].get(body, 0) + 1
+    return sorted(pictures, key=lambda picture: -sum(len(item.bodies) for item in picture))
+
+
+def copies_needed(pictures: list[list[RenderItem]]) -> list[dict[int, int]]:
+    """How many copies of each body the pictures from each one on need at most."""
+    needed: dict[int, int] = {}
+    result = []
+    for picture in reversed(pictures):
+        here: dict[int, int] = {}
+        for item in picture:
+            for body in item.bodies:
+                here[body] = here.get(body, 0) + 1
+        needed = {body: max(needed.get(body, 0), here.get(body, 0)) for body in needed | here}
+        result.append(needed)
+    return result[::-1]
+
+
+# Bodies before the camera of PyBullet's TinyRenderer, in a client of their own.
+
+Image = NDArray[np.uint8]
+
+SUPERSAMPLING = 2
+AMBIENT, DIFFUSE = 0.75, 0.20
+FAR_PLANE = 40.0  # m from the camera
+NOWHERE = (0.0, 0.0, -1e4)  # m; where a copy waits that is not shown
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One picture at the supersampled size (h, w)."""
+
+    rgb: Image  # (h, w, 4), the last one without meaning
+    depth: NDArray[np.float32]  # (h, w), 0 near .. 1 far or nothing
+    number: NDArray[np.int32]  # (h, w) of the copy of a body, -1 where there is none
+
+
+class TinyRenderer:
+    """Copies of some bodies of a scene, drawn at the supersampled size of `spec`.
+
+    copies: how many there are of each body, by its index.
+    whole: draw meshes whole, also what is never seen (the pictures are the same).
+    """
+
+    def __init__(self, scene: Scene, copies: Mapping[int, int], spec: RenderSpec, *, whole: bool = False) -> None:
+        self.scene, self.spec = scene, spec
+        self._client = Client()
+        self._arguments = self._camera_arguments()
+        self._shapes = {i: self._shape(scene.bodies[i], whole) for i in copies}
+        self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in copies.items()}  # [body][copy]
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+    def __enter__(self) -> TinyRenderer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _shape(self, body: Body, whole: bool) -> int:
+        api = self._client.api
+        mesh = body_mesh(body, self.scene.camera, None if whole else self.spec)
+        colour = (body.grey,) * 3 if body.hue is None else PALETTE[body.hue]
+        number = api.createVisualShape(
+            api.GEOM_MESH,
+            vertices=_rows("vertices", mesh.vertices),
+            indices=_indices(mesh.triangles.tobytes()),
+            normals=_rows("normals", mesh.normals),
+            uvs=_buffer("uvs", len(mesh.vertices), 2),
+            rgbaColor=(*colour, 1.0),
+            specularColor=(0, 0, 0),
+            physicsClientId=self._client.id,
+        )
+        return int(number)
+
+    def _create(self, index: int) -> int:
+        body = self.scene.bodies[index]
+        number = self._client.api.createMultiBody(
+            baseVisualShapeIndex=self._shapes[index],
+            basePosition=body.position,
+            baseOrientation=drawn_orientation(body, body.orientation),
+            physicsClientId=self._client.id,
+        )
+        return int(number)
+
+    def _camera_arguments(self) -> dict[str, object]:
+        api, camera = self._client.api, self.scene.camera
+        front = camera.view == "front"
+        width, height = self.spec.width * SUPERSAMPLING, self.spec.height * SUPERSAMPLING
+        pixel = camera.width / min(width, height) * NEAR_PLANE / camera.distance  # m on the near plane
+        right, top = width / 2 * pixel, height / 2 * pixel
+        d = pixel / 2  # the renderer's pictures lie half a pixel off; this takes it back
+        return {
+            "width": width,
+            "height": height,
+            "viewMatrix": api.computeViewMatrix(eye(camera).tolist(), camera.center, (0, 0, 1) if front else (0, 1, 0)),
+            "projectionMatrix": api.computeProjectionMatrix(
+                -right + d, right + d, -top + d, top + d, NEAR_PLANE, FAR_PLANE
+            ),
+            "lightDirection": (0, -1, 0) if front else (0, 0, 1),  # from the camera: shades are round
+            "lightColor": (1, 1, 1),
+            "lightAmbientCoeff": AMBIENT,
+            "lightDiffuseCoeff": DIFFUSE,
+            "lightSpecularCoeff": 0.0,
+            "shadow": 0,
+            "renderer": api.ER_TINY_RENDERER,
+            "physicsClientId": self._client.id,
+        }
+
+    def keep(self, copies: Mapping[int, int]) -> None:
+        """Take away all but the first `copies` of each body: even out of sight they cost time."""
+        for index, numbers in self.numbers.items():
+            while len(numbers) > copies.get(index, 0):
+                self._client.api.removeBody(numbers.pop(), physicsClientId=self._client.id)
+
+    def show(self, index: int, copy: int, state: Array) -> None:
+        """Put a copy of a body where its `state` (13,) says."""
+        x, y, z, *turn = state[:7].tolist()
+        turn = drawn_orientation(self.scene.bodies[index], turn)
+        self._client.api.resetBasePositionAndOrientation(
+            self.numbers[index][copy], (x, y, z), turn, physicsClientId=self._client.id
+        )
+
+    def hide(self, index: int, copy: int) -> None:
+        """Put a copy of a body out of sight."""
+        self._client.api.resetBasePositionAndOrientation(
+            self.numbers[index][copy], NOWHERE, (0, 0, 0, 1), physicsClientId=self._client.id
+        )
+
+    def picture(self) -> Layer:
+        """Draw the copies as they are placed now."""
+        width, height, rgba, depth, number = self._client.api.getCameraImage(**self._arguments)
+        return Layer(
+            np.asarray(rgba, dtype=np.uint8).reshape(height, width, 4),
+            np.asarray(depth, dtype=np.float32).reshape(height, width),
+            np.asarray(number, dtype=np.int32).reshape(height, width),
+        )
+
+
+def drawn_orientation(body: Body, orientation: Sequence[float]) -> Sequence[float]:
+    """A uniform ball looks the same however it is turned: its mesh is not turned, so that its facets do not flicker."""
+    return (0.0, 0.0, 0.0, 1.0) if body.shape == "sphere" else orientation
+
+
+# PyBullet never frees the lists that it is given for a mesh, nor their content: 0.4 MB a ball. So all meshes of one
+# size use the same lists.
+
+
+def _rows(use: str, values: Array) -> list[list[float]]:
+    """Values (V, 3) as lists, which the next call for the same use and V fills anew."""
+    rows = _buffer(use, *values.shape)
+    for row, new in zip(rows, values.tolist(), strict=True):
+        row[:] = new
+    return rows
+
+
+@cache
+def _buffer(use: str, rows: int, columns: int) -> list[list[float]]:
+    return [[0.0] * columns for _ in range(rows)]
+
+
+@cache
+def _indices(triangles: bytes) -> list[int]:
+    """Numbers of the corners of triangles, one list for each of the few shapes that there are."""
+    indices: list[int] = np.frombuffer(triangles, dtype=np.int64).tolist()
+    return indices
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """Frames with what is seen of each body, and what would be seen of it alone in an endless image."""
+
+    frames: Image  # (T, H, W, 3)
+    visible_area: NDArray[np.float32]  # (T, N) px
+    full_area: NDArray[np.float32]  # (T, N) px
+
+
+def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: RenderSpec) -> Rendered:
+    """Draw a simulated scene.
+
+    times: (T,) s; states: (T, N, 13). Visible areas are counted in the supersampled masks, full ones are geometry; that
+    of a plane is its visible one.
+    """
+    times = np.asarray(times, dtype=np.float64)
+    moving = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
+    behind = _static_picture(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)], spec)
+    frames, area = _compose_all(scene, times, states, spec, behind, moving)
+    full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(len(scene.bodies))], axis=1)
+    full = np.where(np.isnan(full), area, full)
+    return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
+
+
+def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
+    """The known background (H, W, 3): what never moves; bodies with a hue only if hueless=False."""
+    keep = [
+        i
+        for i, body in enumerate(scene.bodies)
+        if _is_static(body) and body.drawn and not (hueless and body.hue is not None)
+    ]
+    return downsample(_static_picture(scene, keep, spec).rgb)
+
+
+def _static_picture(scene: Scene, bodies: Sequence[int], spec: RenderSpec) -> Layer:
+    """The picture of bodies where the scene puts them, its numbers the indices of the bodies."""
+    with TinyRenderer(scene, dict.fromkeys(bodies, 1), spec) as renderer:
+        layer = renderer.picture()
+        number = np.full_like(layer.number, -1)
+        for index, (name,) in renderer.numbers.items():
+            number[layer.number == name] = index
+    return Layer(paint_background(layer), layer.depth, number)
+
+
+def paint_background(layer: Layer) -> Image:
+    """The picture of a layer (h, w, 3) with the background grey where there is no body."""
+    rgb = layer.rgb[..., :3].copy()
+    rgb[layer.number < 0] = round(BACKGROUND_GREY * 255)
+    return rgb
+
+
+def downsample(rgb: Image) -> Image:
+    """Average 2 x 2 pixels (2 h, 2 w, 3) -> (h, w, 3), rounded to nearest."""
+    total = rgb[0::2, 0::2].astype(np.uint16)
+    total += rgb[0::2, 1::2]
+    total += rgb[1::2, 0::2]
+    total += rgb[1::2, 1::2]
+    total += 2
+    total >>= 2
+    return total.astype(np.uint8)
+
+
+def _is_static(body: Body) -> bool:
+    return body.role == "fixed" and body.until is None
+
+
+def _compose_all(
+    scene: Scene, times: Array, states: Array, spec: RenderSpec, behind: Layer, moving: list[int]
+) -> tuple[Image, Array]:
+    """Frames (T, H, W, 3) and visible areas (T, N) px. behind: its numbers are indices of bodies."""
+    count = len(scene.bodies)
+    frames = np.empty((len(times), spec.height, spec.width, 3), dtype=np.uint8)
+    frames[:] = downsample(behind.rgb)
+    area = np.empty((len(times), count))
+    area[:] = np.bincount(behind.number.ravel() + 1, minlength=count + 1)[1:]
+    where = np.zeros((len(times), len(moving), 4), dtype=np.int64)
+    for m, i in enumerate(moving):
+        there = [shown(scene.bodies[i], float(time)) for time in times]
+        where[there, m] = boxes(scene, i, states[there, i], spec)
+    first = _first_alike(scene, states, where, moving)
+    fresh = np.flatnonzero(first == np.arange(len(times)))
+    alike = _alike(scene, states, (item for t in fresh.tolist() for item in items(t, where[t], moving)))
+    pictures = batch(alike, spec)
+    needed = copies_needed(pictures)
+    if pictures:
+        with TinyRenderer(scene, needed[0], spec) as renderer:
+            for picture, copies in zip(pictures, needed, strict=True):
+                renderer.keep(copies)
+                cast = _cast(renderer, picture, states)
+                layer = renderer.picture()
+                for item, numbers in zip(picture, cast, strict=True):
+                    _compose(numbers, item.box, layer, behind, frames, area, alike[item])
+    area /= SUPERSAMPLING**2
+    return frames[first], area[first]
+
+
+def _first_alike(scene: Scene, states: Array, where: NDArray[np.int64], moving: list[int]) -> NDArray[np.int64]:
+    """For each frame (T,) the first of the run of frames in which everything stands still in view."""
+    seen = where[..., 2] > where[..., 0]  # (T, M)
+    turning = [m for m, i in enumerate(moving) if scene.bodies[i].shape != "sphere"]
+    pose = states[:, moving, :7].copy()
+    pose[:, [m for m in range(len(moving)) if m not in turning], 3:] = 0.0
+    pose[~seen] = 0.0
+    change = (pose[1:] != pose[:-1]).any(axis=(1, 2)) | (seen[1:] != seen[:-1]).any(axis=1)
+    start = np.concatenate([[True], change])
+    return np.asarray(np.maximum.accumulate(np.where(start, np.arange(len(start)), 0)))
+
+
+def _alike(scene: Scene, states: Array, parts: Iterable[RenderItem]) -> dict[RenderItem, list[int]]:
+    """The first of all items that look the same, each with the frames in which one of them is.
+
+    What stands still while something else moves is drawn once: a screen that will be lifted, say.
+    """
+    first: dict[tuple[object, ...], RenderItem] = {}
+    found: dict[RenderItem, list[int]] = {}
+    for item in parts:
+        poses = (states[item.frame, i, : 3 if scene.bodies[i].shape == "sphere" else 7].tobytes() for i in item.bodies)
+        like = first.setdefault((item.box, item.bodies, *poses), item)
+        found.setdefault(like, []).append(item.frame)
+    return found
+
+
+def _cast(renderer: TinyRenderer, picture: list[RenderItem], states: Array) -> list[dict[int, int]]:
+    """Give each item its copies and show them as its frame has them; return their numbers by body, item by item."""
+    used = dict.fromkeys(renderer.numbers, 0)
+    cast = []
+    for item in picture:
+        for body in item.bodies:
+            renderer.show(body, used[body], states[item.frame, body])
+            used[body] += 1
+        cast.append({body: renderer.numbers[body][used[body] - 1] for body in item.bodies})
+    for body, count in used.items():
+        for copy in range(count, len(renderer.numbers[body])):
+            renderer.hide(body, copy)
+    return cast
+
+
+def _compose(
+    numbers: dict[int, int], box: Box, layer: Layer, behind: Layer, frames: Image, area: Array, where: list[int]
+) -> None:
+    """Put what a layer holds of one item's copies inside a box (px) over what stands in the frames where it is."""
+    left, top, right, bottom = box
+    fine = np.s_[SUPERSAMPLING * top : SUPERSAMPLING * bottom, SUPERSAMPLING * left : SUPERSAMPLING * right]
+    number, nearer = layer.number[fine], layer.depth[fine] < behind.depth[fine]
+    count, own = np.zeros(area.shape[1]), np.zeros(number.shape, dtype=bool)
+    for i, name in numbers.items():
+        mask = (number == name) & nearer
+        count[i] = np.count_nonzero(mask)
+        if count[i]:
+            own |= mask
+    if not count.any():
+        return
+    patch = np.where(own[..., None], layer.rgb[fine][..., :3], behind.rgb[fine])
+    frames[where, top:bottom, left:right] = downsample(patch)
+    area[where] += count - np.bincount(behind.number[fine][own] + 1, minlength=len(count) + 1)[1:]

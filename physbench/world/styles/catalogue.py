@@ -1,0 +1,108 @@
+"""How a scene is drawn: `plain`, on which everything is calibrated, or `natural`, with ground, light and shadows.
+
+Physics, camera and hues are the same in every look, and so are the places and areas of bodies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from physbench.support.errors import UsageError, nearest
+from physbench.world.scene import PLAIN, RenderSpec, Scene, Vector
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from physbench.world.drawing import Rendered
+
+NATURAL_LOOK = "natural"
+LOOKS = (PLAIN, NATURAL_LOOK)
+
+
+def known_look(look: str) -> str:
+    """The look, or UsageError: there is none of this name."""
+    if look not in LOOKS:
+        raise UsageError(f"--look: there is no '{look}'.{nearest(look, LOOKS)}")
+    return look
+
+
+def check_look(look: str) -> str:
+    """The look, or UsageError: there is none of this name, or this machine cannot draw it."""
+    if known_look(look) == NATURAL_LOOK:
+        from physbench.world.styles.natural import frames as natural_frames
+
+        natural_frames.check_mitsuba()
+    return look
+
+
+def look_key(look: str) -> str:
+    """What pictures of a look depend on beside the scene and the code of the plain look: "" for that one."""
+    if look == PLAIN:
+        return ""
+    from physbench.support.fingerprint import fingerprint
+    from physbench.world.styles.natural import frames as natural_frames
+
+    return f"{fingerprint(look)} {natural_frames.variant_names()}"
+
+
+def look_hash(look: str) -> str:
+    """A short hash of `look_key`, for manifests: frames of two hashes are of two makes."""
+    return hashlib.sha256(look_key(look).encode()).hexdigest()[:16]
+
+
+def draw(
+    scene: Scene,
+    times: Sequence[float] | NDArray[np.float64],
+    states: NDArray[np.float64],
+    spec: RenderSpec,
+    colours: Mapping[int, Vector] | None = None,
+) -> Rendered:
+    """Frames and areas of a simulated scene in the look of the spec; arguments as of `rendering.render`.
+
+    colours: RGB (0..1) of bodies by their index, where it is not that of their hue. The natural look takes those of
+    bodies that move alone.
+    """
+    if spec.look == PLAIN:
+        return _draw_plain(scene, times, states, spec, colours or {})
+    from physbench.world.styles.natural import frames as natural_frames
+
+    return natural_frames.render_natural(scene, times, states, spec, colours or {})
+
+
+def _draw_plain(
+    scene: Scene,
+    times: Sequence[float] | NDArray[np.float64],
+    states: NDArray[np.float64],
+    spec: RenderSpec,
+    colours: Mapping[int, Vector],
+) -> Rendered:
+    import numpy as np
+
+    from physbench.world.drawing import render
+
+    if not colours:
+        return render(scene, times, states, spec)
+    # Channels do not mix: the red one of a red picture is that of a picture in which the body is as grey as red.
+    pictures = []
+    for channel in range(3):
+        greys = list(scene.bodies)
+        for index, colour in colours.items():
+            greys[index] = replace(greys[index], hue=None, grey=colour[channel])
+        pictures.append(render(replace(scene, bodies=tuple(greys)), times, states, spec))
+    frames = np.stack([picture.frames[..., channel] for channel, picture in enumerate(pictures)], axis=-1)
+    return replace(pictures[0], frames=frames)
+
+
+def draw_still(scene: Scene, spec: RenderSpec, hueless: bool = True) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) of what never moves; bodies with a hue only if hueless=False."""
+    if spec.look == PLAIN:
+        from physbench.world.drawing import static_layer
+
+        return static_layer(scene, spec, hueless)
+    from physbench.world.styles.natural import frames as natural_frames
+
+    return natural_frames.still_picture(scene, spec, hueless)

@@ -1,0 +1,388 @@
+"""Frames in the natural look: what moves, put on the static light of its stage.
+
+A pixel of the stage is albedo x (key light x (1 - k) + sky light x (1 - s) + what bodies send there), with k the share
+of the lamp and s the share of the sky that bodies hide. Bodies are drawn over it by their share of the pixel.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.world.camera import eye, looking, px_from_world
+from physbench.world.drawing import NEAR_PLANE, Rendered, boxes, full_area
+from physbench.world.geometry import rotate
+from physbench.world.scene import Camera, RenderSpec, Scene, Vector
+from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
+from physbench.world.styles.natural.materials import starry_sky, with_door
+from physbench.world.styles.natural.mitsuba_scene import Layers, light_layers
+from physbench.world.styles.natural.mitsuba_scene import check_mitsuba as check_mitsuba
+from physbench.world.styles.natural.mitsuba_scene import variant_names as variant_names
+from physbench.world.styles.natural.movers import (
+    BoxBlocker,
+    Mover,
+    ball_points,
+    bevelled,
+    drawable,
+    hit_mover,
+    lamp_share_hidden,
+    movers_at,
+    poses,
+    sky_share_hidden,
+)
+from physbench.world.styles.natural.path_tracing import path_traced, render_path_traced, still_path_traced
+from physbench.world.styles.natural.rays import (
+    EDGE_FINE,
+    NOTHING_MET,
+    Seen,
+    length,
+    near_edges,
+    planes,
+    rays_within,
+    see,
+    spread_rays,
+    textured_albedo,
+    view_directions,
+)
+from physbench.world.styles.natural.stage import Stage, bodies_of_parts, displayed, floor_out_of_sight, stays
+from physbench.world.styles.natural.stage import is_holder as is_holder
+from physbench.world.styles.natural.stage import stage_of as stage_of
+
+Array = NDArray[np.floating]
+Image = NDArray[np.uint8]
+LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
+STRIP_RAYS = 1 << 15  # that are looked along at a time: their arrays stay in the processor's cache
+LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
+
+
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """The static part of a clip."""
+
+    stage: Stage
+    fine: int  # a pixel is split into fine x fine
+    origin: Array  # (3,) m
+    rays: Array  # (h, w, 3) through the middles of pixels
+    fine_depth: NDArray[np.float32]  # (fine h, fine w)
+    fine_body: NDArray[np.int16]  # (fine h, fine w): index of the fixed body that is seen there, -1 for none
+    fixed_rays: NDArray[np.int64]  # (N,): how many of these rays meet each body
+    points: NDArray[np.float32] | None  # (h, w, 3) m, what pixels show; None without ground
+    normals: NDArray[np.float32] | None
+    albedo: NDArray[np.float32]  # (h, w, 3) textured
+    layers: Layers | None
+    still: NDArray[np.float32]  # (h, w, 3) linear, without bodies
+    blocks: tuple[BoxBlocker, ...]
+    sky_light: dict[int, float]
+
+
+def render_natural(
+    scene: Scene,
+    times: Sequence[float] | Array,
+    states: Array,
+    spec: RenderSpec,
+    colours: Mapping[int, Vector] = MappingProxyType({}),
+) -> Rendered:
+    """Draw a simulated scene as `rendering.render` does, in the natural look.
+
+    times: (T,) s; states: (T, N, 13); colours: RGB (0..1) of moving bodies by index, where not that of their hue.
+    Raises UsageError where Mitsuba is missing or a body cannot be drawn.
+    """
+    moments: NDArray[np.float64] = np.asarray(times, dtype=np.float64)
+    exact: NDArray[np.float64] = np.asarray(states, dtype=np.float64)
+    if path_traced(scene):
+        return render_path_traced(scene, moments, exact, spec, colours)
+    indices = drawable(scene)
+    backdrop = backdrop_of(scene, spec)
+    count = len(scene.bodies)
+    frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
+    area = np.zeros((len(moments), count))
+    before: object = None
+    for k, time in enumerate(moments):
+        movers = movers_at(scene, backdrop.stage, indices, float(time), states[k], colours)
+        now = poses(movers)
+        if now == before:
+            frames[k], area[k] = frames[k - 1], area[k - 1]
+            continue
+        linear, covered = compose(scene, backdrop, movers, states[k], spec)
+        frames[k], area[k], before = displayed(linear), covered, now
+    full = np.stack([full_area(scene, i, moments, exact[:, i], spec) for i in range(count)], axis=1)
+    full = np.where(np.isnan(full), area, full)
+    boxes_of_stage = [i for i in bodies_of_parts(scene, backdrop.stage) if i >= 0 and scene.bodies[i].shape == "box"]
+    # They may be drawn deeper than they are, and show more of their sides.
+    full[:, boxes_of_stage] = np.maximum(full, area.max(axis=0))[:, boxes_of_stage]
+    area[full == 0] = 0.0  # of a holder that has let go, on its way out of the picture
+    return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
+
+
+def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
+    """The picture (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
+    if path_traced(scene):
+        return still_path_traced(scene, spec, hueless)
+    backdrop = backdrop_of(scene, spec)
+    keep = [i for i in drawable(scene) if stays(scene.bodies[i]) and not (hueless and scene.bodies[i].hue is not None)]
+    states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])
+    return displayed(compose(scene, backdrop, movers_at(scene, backdrop.stage, keep, 0.0, states), states, spec)[0])
+
+
+def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
+    """All that does not change along a clip."""
+    camera = scene.camera
+    stage = with_door(floor_out_of_sight(stage_of(scene), scene, spec), camera, spec)
+    fine = 2 if min(spec.height, spec.width) >= LARGE_SIDE else 3
+    rays, origin = view_directions(camera, spec), eye(camera)
+    depth, albedo, part = _fine_stage(stage, camera, spec, fine)
+    body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
+    fixed = _rays_on(body, len(scene.bodies))
+    if stage.kind == "sky":
+        still = starry_sky(stage.seed, spec)
+        return Backdrop(stage, fine, origin, rays, depth, body, fixed, None, None, still, None, still, (), {})
+    seen = see(stage, camera, rays)
+    layers = light_layers(stage, camera, spec)
+    sky_light = _sky_light(stage, seen, layers)
+    albedo, layers = _in_planes(albedo), Layers(_in_planes(layers.key), _in_planes(layers.sky))
+    points = _in_planes((origin + rays * seen.depth[..., None]).astype(np.float32))
+    still = albedo * (layers.key + layers.sky)
+    return Backdrop(
+        stage, fine, origin, rays, depth, body, fixed, points, _in_planes(seen.normal.astype(np.float32)), albedo,
+        layers, still, block_ways(stage), sky_light,
+    )  # fmt: skip
+
+
+def _in_planes(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same vectors (h, w, 3), each coordinate in a row of its own."""
+    return np.asarray(planes(vectors).T.reshape(vectors.shape), dtype=np.float32)
+
+
+def _fine_stage(
+    stage: Stage, camera: Camera, spec: RenderSpec, fine: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16]]:
+    """Depth (fine h, fine w) m and part, as of `Seen`, of what rays meet, and albedo (h, w, 3) with texture, means over
+    the rays of a pixel."""
+    depth = np.empty((fine * spec.height, fine * spec.width), dtype=np.float32)
+    part = np.empty(depth.shape, dtype=np.int16)
+    step = max(1, STRIP_RAYS // (fine * fine * spec.width))
+    for top in range(0, spec.height, step):
+        rows = slice(fine * top, fine * min(top + step, spec.height))
+        seen = see(stage, camera, view_directions(camera, spec, fine, (rows, slice(None))))
+        depth[rows], part[rows] = seen.depth, seen.part
+    return depth, _fine_albedo(stage, camera, spec, fine, part), part
+
+
+def _fine_albedo(
+    stage: Stage, camera: Camera, spec: RenderSpec, fine: int, part: NDArray[np.int16]
+) -> NDArray[np.float32]:
+    """Albedo (h, w, 3) with texture, means over rays of each pixel: more of them where materials mix."""
+    albedo = np.empty((spec.height, spec.width, 3), dtype=np.float32)
+    edges = near_edges(part).reshape(spec.height, fine, spec.width, fine).any(axis=(1, 3))
+    for where, rays, many in ((~edges, spread_rays, fine), (edges, rays_within, EDGE_FINE)):
+        rows, columns = np.nonzero(where)
+        step = max(1, STRIP_RAYS // many**2)
+        for first in range(0, len(rows), step):
+            here = rows[first : first + step], columns[first : first + step]
+            seen = see(stage, camera, rays(camera, spec, many, *here))
+            albedo[here] = textured_albedo(stage, camera, seen).mean(axis=1)
+    return albedo
+
+
+def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:
+    """Mean light of the sky on each part that is in view."""
+    parts = range(len(stage.surfaces) + len(stage.blocks))
+    here = {number: seen.part == number for number in parts}
+    return {n: float(layers.sky[mask].mean()) if mask.any() else 0.7 * stage.sky for n, mask in here.items()}
+
+
+def compose(
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
+) -> tuple[NDArray[np.float32], Array]:
+    """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies."""
+    views, movers, fixed_area = _views(scene, backdrop, movers, states, spec)
+    light = {m.index: _light_on(m, movers, backdrop) for m in movers if m.body.shape == "sphere" and not m.shines}
+    picture = _shaded_stage(backdrop, movers, light)
+    covered = fixed_area
+    total = np.zeros(picture.shape[:2], dtype=np.float32)
+    for view in views:
+        total[view.where] += view.share
+        covered[view.mover.index] = view.share.sum()
+    picture *= 1 - total[..., None]
+    for view in views:
+        if len(view.rays):
+            colour = _body_colour(view, movers, light, backdrop)
+            picture[view.where][view.on] += (view.share[view.on][:, None] * colour).astype(np.float32)
+    return picture, covered
+
+
+def _light_on(ball: Mover, movers: list[Mover], backdrop: Backdrop) -> Array:
+    others = [mover for mover in movers if mover is not ball and mover.casts]
+    return np.asarray(gathered(ball, others, backdrop.stage, backdrop.sky_light, backdrop.blocks))
+
+
+def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Array]) -> NDArray[np.float32]:
+    """The stage (h, w, 3) with the shadows of bodies and the light that they send back."""
+    if backdrop.points is None or backdrop.layers is None or backdrop.normals is None:
+        return backdrop.still.copy()
+    points, normals = backdrop.points, backdrop.normals
+    lamp = np.ones(points.shape[:2], dtype=np.float32)
+    hidden = np.zeros(points.shape[:2], dtype=np.float32)
+    places, sent = planes(points), np.zeros((3, lamp.size), dtype=np.float32)
+    for mover in movers:
+        for blocker in mover.blockers:
+            lamp *= 1 - lamp_share_hidden(blocker, points, backdrop.stage.key).astype(np.float32)
+            share = sky_share_hidden(blocker, points, normals).astype(np.float32)
+            hidden += share
+            near = np.flatnonzero(share > LEAST_HIDDEN)
+            here = share.ravel()[near]
+            radiance = sent_out(mover, light.get(mover.index), places.take(near, axis=1).T, backdrop.stage)
+            for channel in range(3):
+                sent[channel, near] += here * radiance[:, channel]
+    sky = 1 - np.minimum(hidden, 1.0)
+    layers, back = backdrop.layers, sent.T.reshape(points.shape)
+    return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + back))
+
+
+@dataclass(frozen=True, eq=False)
+class BodyView:
+    """What pixels show of one body."""
+
+    mover: Mover
+    where: tuple[slice, slice]  # of the picture
+    share: NDArray[np.float32]  # (h, w) of each pixel
+    on: NDArray[np.bool_]  # (h, w), where that is above 0: P pixels
+    rays: Array  # (P, 3), mean of those that meet it
+    points: Array  # (P, 3), mean
+    normals: Array  # (P, 3), mean, not of length 1
+
+
+def _views(
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
+) -> tuple[list[BodyView], list[Mover], Array]:
+    """What is seen of each body, the nearest of all along each of fine x fine rays a pixel; the bodies again; and the
+    areas (N,) px that are seen of those of the stage.
+
+    What screens cover of a body is taken off its shadow, so that no picture betrays what it does not show.
+    """
+    fine, depth = backdrop.fine, backdrop.fine_depth.copy()
+    owner = np.full(depth.shape, -1, dtype=np.int16)
+    met = []
+    for number, mover in enumerate(movers):
+        left, top, right, bottom = _window(scene, mover, states, spec)
+        if right <= left or bottom <= top:
+            continue
+        close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
+        t, normals = _hits(scene.camera, backdrop.origin, fine, mover, close, spec)
+        nearer = t < depth[close]
+        if mover.behind:
+            nearer &= owner[close] < 0
+        depth[close][nearer], owner[close][nearer] = t[nearer], number
+        met.append((number, np.s_[top:bottom, left:right], close, t, normals))
+    views, casting = [], list(movers)
+    rays_on = backdrop.fixed_rays.copy()
+    front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
+    for number, where, close, t, normals in met:
+        if movers[number].body.hue is not None:
+            hit = t < NOTHING_MET
+            if hit.any():
+                screened = (depth[close][hit] < t[hit]) & front[owner[close][hit]]
+                casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
+        mine = owner[close] == number
+        rays_on -= _rays_on(backdrop.fine_body[close][mine], len(scene.bodies))
+        share = _mean_share(mine, fine)
+        on = share > 0
+        rows, columns = np.nonzero(on)
+        rays = rays_within(scene.camera, spec, fine, rows + where[0].start, columns + where[1].start)
+        points = backdrop.origin + rays * _of_pixels(t, fine, rows, columns)[..., None]
+        several = np.concatenate([rays, points, _of_pixels(normals, fine, rows, columns)], axis=-1)
+        mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)
+        mean /= share[on][:, None]
+        views.append(
+            BodyView(casting[number], where, share.astype(np.float32), on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
+        )
+    return views, casting, rays_on / fine**2
+
+
+def _rays_on(bodies: NDArray[np.int16], count: int) -> NDArray[np.int64]:
+    """How many rays meet each of so many bodies, from the index of that which each meets, -1 for none."""
+    return np.bincount(bodies.ravel() + 1, minlength=count + 1)[1:]
+
+
+def _hits(
+    camera: Camera, origin: Array, fine: int, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
+) -> tuple[Array, Array]:
+    """Distances (h, w) and normals (h, w, 3) as of `hit_mover`, of the fine rays `close` to a body."""
+    rows, columns = close
+    t = np.full((rows.stop - rows.start, columns.stop - columns.start), NOTHING_MET)
+    normals = np.empty((*t.shape, 3))  # is only read where the body is met
+    if mover.body.shape != "sphere" and _in_front(camera, mover):  # a box fills little of what is close to it
+        left, top, right, bottom = _outline(camera, mover, spec)
+        rows = slice(max(rows.start, fine * (top - 1)), min(rows.stop, fine * (bottom + 1)))
+        columns = slice(max(columns.start, fine * (left - 1)), min(columns.stop, fine * (right + 1)))
+    step = max(1, STRIP_RAYS // max(1, columns.stop - columns.start))
+    for top in range(rows.start, rows.stop, step):
+        part = slice(top, min(top + step, rows.stop)), columns
+        rays = view_directions(camera, spec, fine, part)
+        here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, close, strict=True))
+        t[here], normals[here] = hit_mover(mover, origin, rays)
+    return t, normals
+
+
+def _mean_share(there: NDArray[np.bool_], fine: int) -> Array:
+    """Share (h, w) of the fine rays (fine h, fine w) of a pixel that are there."""
+    counts = sum(there[row::fine, column::fine].astype(np.uint8) for row in range(fine) for column in range(fine))
+    return np.asarray(counts / (fine * fine))
+
+
+def _of_pixels(values: Array, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
+    """Values (P, fine * fine, ...) of the fine rays of pixels (P,), from those (fine h, fine w, ...) of all rays."""
+    tall, wide, *rest = values.shape
+    blocks = values.reshape(tall // fine, fine, wide // fine, fine, *rest)
+    return blocks[rows, :, columns].reshape(len(rows), fine * fine, *rest)
+
+
+def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tuple[int, int, int, int]:
+    """A box px left, top, right, bottom (exclusive) that surely holds the picture of a body; empty out of view."""
+    if not is_holder(mover.body):
+        left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
+        return int(left), int(top), int(right), int(bottom)
+    return _outline(scene.camera, mover, spec)
+
+
+def _corners(mover: Mover) -> NDArray[np.float64]:
+    """Corners (8, 3) m of the box around a body that is none but a box or a cylinder."""
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * mover.half
+    return np.asarray(mover.centre + rotate(mover.turn, corners))
+
+
+def _in_front(camera: Camera, mover: Mover) -> bool:
+    return bool(((_corners(mover) - eye(camera)) @ looking(camera)).min() > NEAR_PLANE)
+
+
+def _outline(camera: Camera, mover: Mover, spec: RenderSpec) -> tuple[int, int, int, int]:
+    """A box px left, top, right, bottom (exclusive) around the corners of a body, as far as it is in the picture."""
+    seen = px_from_world(camera, spec, _corners(mover))
+    size = (spec.width, spec.height)
+    left, top = np.floor(seen.min(axis=0)).clip(0, size).astype(int)
+    right, bottom = np.ceil(seen.max(axis=0)).clip(0, size).astype(int)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _body_colour(view: BodyView, movers: list[Mover], light: dict[int, Array], backdrop: Backdrop) -> Array:
+    """Linear RGB (P, 3) of a body in the pixels where it is."""
+    mover, stage = view.mover, backdrop.stage
+    others = [blocker for other in movers if other is not mover for blocker in other.blockers]
+    if mover.body.shape == "sphere":
+        points, normals = ball_points(mover, backdrop.origin, view.rays)
+        to_eye = backdrop.origin - points
+        to_eye /= length(to_eye)[:, None]
+        around = light.get(mover.index, np.zeros((16, 3)))
+        return ball_light(mover, points, normals, to_eye, around, stage, [*backdrop.blocks, *others])
+    points = view.points
+    normals = view.normals / length(view.normals)[:, None]
+    floor = stage.floor
+    glow = np.full(3, stage.sky)
+    if floor is not None:
+        glow = np.asarray(floor.material.albedo) * (0.8 * stage.lamp_light + stage.sky)
+    return flat_light(mover, points, bevelled(mover, points, normals), stage, [*backdrop.blocks, *others], glow)

@@ -1,0 +1,363 @@
+"""Surfaces of the natural look: textures, a night sky, a door.
+
+It stands beside the square that all pictures of a task show, so that only wide ones have it. It is grey, since what has
+a hue is taken for a body, and nowhere dark, since what is dark is taken for a screen.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.world.camera import eye, pixels_per_metre
+from physbench.world.geometry import rotate
+from physbench.world.scene import WINDOW, Camera, RenderSpec
+from physbench.world.styles.natural.stage import Door, Material, Stage, linear
+
+# Albedo of surfaces as factors around 1, by noise that needs no tables: the same on every machine up to rounding.
+
+Float = NDArray[np.floating]
+
+BOARD_WIDTH = 0.16  # m, width of a board
+BOARD_LENGTH = 2.2  # m
+BRICK = (0.24, 0.075)  # m, with its mortar
+MORTAR = 0.011  # m
+PANEL = 1.2  # m, of panels
+JOINT = 3.0  # m, between slabs of concrete
+MEAN_PLACES, MEAN_REACH = 1 << 14, 12.0  # m; over which a texture is averaged
+
+
+def texture(material: Material, u: Float, v: Float) -> Float:
+    """Factors (..., 3) on the mean albedo at places u to the right and v up or away (...) m of a surface."""
+    make = {
+        "boards": _boards,
+        "concrete": _concrete,
+        "terrazzo": _terrazzo,
+        "bricks": _bricks,
+        "plaster": _plaster,
+        "panels": _panels,
+        "plain": _plain,
+    }[material.texture]
+    return make(material.seed, u, v) * np.where(v < 0, material.front, 1.0)[..., None]
+
+
+@lru_cache(maxsize=64)
+def mean_texture(material: Material) -> tuple[float, float, float]:
+    """Mean of the factors over a surface behind the plane of motion, which are near 1: joints are dark."""
+    k = np.arange(MEAN_PLACES) + 0.5
+    u, v = MEAN_REACH * (k * 0.7548776662466927 % 1.0), MEAN_REACH * (k * 0.5698402909980532 % 1.0)  # spread evenly
+    red, green, blue = texture(replace(material, front=1.0), u, v).mean(axis=0).tolist()
+    return red, green, blue
+
+
+def hashed(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
+    """Numbers in [0, 1) that look random, for whole numbers i and j of one shape."""
+    table, at, _ = _table(seed, i, j)
+    return _hash(seed, i, j) if table is None else np.asarray(table[at])
+
+
+def _table(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> tuple[Float | None, NDArray[np.int64] | None, int]:
+    """The numbers of all cells from the lowest i and j to one beyond the highest, where many places share a cell.
+
+    Returns:
+        The numbers as one row, or None where each cell would be used about once; the index in it of each place, and
+        by how much that rises with i (by 1 with j).
+    """
+    if not i.size:
+        return None, None, 0
+    first, low = int(i.min()), int(j.min())
+    many, high = int(i.max()) - first + 2, int(j.max()) - low + 2
+    if many * high > i.size:
+        return None, None, 0
+    cells = _hash(seed, first + np.arange(many)[:, None], low + np.arange(high)[None, :])
+    return cells.ravel(), (i - first) * high + (j - low), high
+
+
+def _hash(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
+    with np.errstate(over="ignore"):
+        h = i.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + j.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+        h = h + np.uint64(seed) * np.uint64(0x165667B19E3779F9)
+        h = (h ^ (h >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        h = h ^ (h >> np.uint64(31))
+    return np.asarray((h >> np.uint64(11)).astype(np.float64) / float(1 << 53))
+
+
+def value_noise(seed: int, u: Float, v: Float) -> Float:
+    """Smooth noise in [-1, 1] with cells of 1 m."""
+    i, j = np.floor(u), np.floor(v)
+    x, y = u - i, v - j
+    x, y = x * x * (3 - 2 * x), y * y * (3 - 2 * y)
+    a, b = i.astype(np.int64), j.astype(np.int64)
+    table, at, step = _table(seed, a, b)
+    if table is None or at is None:
+        corners = (_hash(seed, a + k, b + m) for m in (0, 1) for k in (0, 1))
+    else:
+        corners = (table[at + k * step + m] for m in (0, 1) for k in (0, 1))
+    low = next(corners) * (1 - x) + next(corners) * x
+    high = next(corners) * (1 - x) + next(corners) * x
+    return np.asarray(2 * (low * (1 - y) + high * y) - 1)
+
+
+def octaves(seed: int, u: Float, v: Float, cell: float, count: int, keep: float = 0.5) -> Float:
+    """Sum of noises with cells of `cell` m, half, a quarter, ..., each `keep` times as strong."""
+    total, weight, whole = np.zeros_like(u), 1.0, 0.0
+    for k in range(count):
+        scale = 2.0**k / cell
+        total += weight * value_noise(seed + 17 * k, u * scale, v * scale)
+        whole += weight
+        weight *= keep
+    return total / whole
+
+
+def _grey(value: Float) -> Float:
+    return np.repeat(value[..., None], 3, axis=-1)
+
+
+def _plain(seed: int, u: Float, v: Float) -> Float:
+    return _grey(1 + 0.05 * octaves(seed, u, v, 0.5, 4) + 0.03 * octaves(seed + 4, u * 40, v * 3, 1.0, 2))
+
+
+def _joint(distance: Float, width: float) -> Float:
+    """1 in a joint of `width` m, falling to 0 over as much again; distance: m from its middle."""
+    return np.clip(1.5 - np.abs(distance) / width, 0.0, 1.0)
+
+
+def _boards(seed: int, u: Float, v: Float) -> Float:
+    row = np.floor(v / BOARD_WIDTH)
+    shift = hashed(seed, row.astype(np.int64), np.zeros_like(row, dtype=np.int64)) * BOARD_LENGTH
+    along = (u + shift) / BOARD_LENGTH
+    number = np.floor(along)
+    tone = hashed(seed + 1, row.astype(np.int64), number.astype(np.int64)) - 0.5
+    warmth = hashed(seed + 2, row.astype(np.int64), number.astype(np.int64)) - 0.5
+    offset = 37.0 * hashed(seed + 3, row.astype(np.int64), number.astype(np.int64))
+    across = v - row * BOARD_WIDTH
+    wave = 0.012 * value_noise(seed + 5, u * 1.3 + offset, row)
+    grain = octaves(seed + 7, u * 1.2 + offset, (across + wave) * 26 + offset, 1.0, 3, 0.6)
+    fine = octaves(seed + 9, u * 9 + offset, across * 160, 1.0, 2)
+    rings = np.sin(2 * np.pi * (across * 34 + 1.5 * octaves(seed + 11, u * 0.9 + offset, across * 7, 1.0, 2) + offset))
+    value = 1 + 0.13 * tone + 0.065 * grain + 0.025 * fine + 0.03 * rings
+    edge = np.maximum(
+        _joint(np.minimum(across, BOARD_WIDTH - across), 0.0025),
+        _joint(np.minimum(along - number, 1 - along + number) * BOARD_LENGTH, 0.0025),
+    )
+    value = value * (1 - 0.5 * edge)
+    cast = np.stack([1 + 0.03 * warmth, np.ones_like(warmth), 1 - 0.05 * warmth], axis=-1)
+    return np.asarray(value[..., None] * cast)
+
+
+def _concrete(seed: int, u: Float, v: Float) -> Float:
+    cloud = octaves(seed, u, v, 1.7, 5, 0.62)
+    speck = octaves(seed + 3, u, v, 0.03, 2)
+    pit = np.clip(octaves(seed + 5, u, v, 0.05, 2) - 0.62, 0, 1)
+    joints = np.maximum(_grid_joint(u + 0.9, JOINT, 0.005), _grid_joint(v + 0.7, JOINT, 0.005))
+    return _grey((1 + 0.13 * cloud + 0.03 * speck - 0.5 * pit) * (1 - 0.45 * joints))
+
+
+def _grid_joint(x: Float, period: float, width: float) -> Float:
+    return _joint(x - np.round(x / period) * period, width)
+
+
+def _terrazzo(seed: int, u: Float, v: Float) -> Float:
+    cell = 0.022
+    i, j = np.floor(u / cell).astype(np.int64), np.floor(v / cell).astype(np.int64)
+    chip = hashed(seed, i, j)
+    shade = np.where(chip > 0.8, 0.13 * (hashed(seed + 1, i, j) - 0.6), 0.0)
+    joints = np.maximum(_grid_joint(u + 0.3, 1.0, 0.003), _grid_joint(v + 0.3, 1.0, 0.003))
+    return _grey((1 + shade + 0.05 * octaves(seed + 2, u, v, 1.2, 4)) * (1 - 0.3 * joints))
+
+
+def _bricks(seed: int, u: Float, v: Float) -> Float:
+    wide, high = BRICK
+    row = np.floor(v / high)
+    column = np.floor(u / wide + 0.5 * (row % 2))
+    x = (u / wide + 0.5 * (row % 2) - column) * wide
+    y = v - row * high
+    i, j = row.astype(np.int64), column.astype(np.int64)
+    tone = hashed(seed, i, j) - 0.5
+    rough = octaves(seed + 1, u, v, 0.05, 3, 0.6)
+    wobble = 0.0025 * value_noise(seed + 4, u * 30, v * 30)
+    depth = np.minimum(np.minimum(x, wide - x), np.minimum(y, high - y)) + wobble
+    mortar = np.clip((MORTAR - depth) / 0.006, 0.0, 1.0)
+    # Painted bricks: joints lie deeper, the upper edge of a brick catches light, what lies below it is in its shade.
+    lit = np.clip(1 - np.abs(high - y - MORTAR) / 0.007, 0, 1) - np.clip(1 - np.abs(y - MORTAR) / 0.009, 0, 1)
+    paint = octaves(seed + 8, u, v, 1.4, 4)
+    return _grey(1 + 0.09 * tone + 0.05 * rough + 0.05 * paint - 0.17 * mortar + 0.07 * lit * (1 - mortar))
+
+
+def _plaster(seed: int, u: Float, v: Float) -> Float:
+    cloud = octaves(seed, u, v, 1.3, 5, 0.55)
+    trowel = octaves(seed + 3, u * 0.5 + 0.3 * v, v, 0.12, 3)
+    speck = octaves(seed + 5, u, v, 0.015, 2)
+    return _grey(1 + 0.055 * cloud + 0.035 * trowel + 0.03 * speck)
+
+
+def _panels(seed: int, u: Float, v: Float) -> Float:
+    i, j = np.floor(u / PANEL).astype(np.int64), np.floor(v / PANEL).astype(np.int64)
+    tone = hashed(seed, i, j) - 0.5
+    joints = np.maximum(
+        _joint(np.minimum(u - i * PANEL, (i + 1) * PANEL - u), 0.004),
+        _joint(np.minimum(v - j * PANEL, (j + 1) * PANEL - v), 0.004),
+    )
+    du = np.minimum(u - i * PANEL, (i + 1) * PANEL - u) - 0.25
+    dv = np.minimum(v - j * PANEL, (j + 1) * PANEL - v) - 0.25
+    hole = np.clip(1.4 - np.hypot(du, dv) / 0.018, 0, 1)
+    cloud = octaves(seed + 2, u, v, 0.9, 5, 0.6)
+    return _grey((1 + 0.05 * tone + 0.10 * cloud) * (1 - 0.4 * joints) * (1 - 0.35 * hole))
+
+
+# A night sky as a long exposure shows it: a glow of countless stars, and some thousand that stand out.
+#
+# It is no darker than a third of full light: a tracker takes what is darker for a screen.
+
+SKY_LEVEL = (0.312, 0.357, 0.436)  # display RGB of the sky away from the galaxy
+GLOW = 0.34  # how much lighter (linear, relative) the galaxy's band is at its brightest
+STAR_LIGHT = 0.008
+STARS = 2600  # in the square window
+
+
+def starry_sky(seed: int, spec: RenderSpec) -> NDArray[np.float32]:
+    """Linear RGB (h, w, 3). It is far away: the same stars, however many m the square window shows of a scene."""
+    rng = np.random.default_rng(seed)
+    scale = WINDOW / min(spec.height, spec.width)
+    x, y = np.meshgrid(
+        (np.arange(spec.width) + 0.5 - spec.width / 2) * scale, (spec.height / 2 - np.arange(spec.height) - 0.5) * scale
+    )
+    angle, offset = rng.uniform(0, np.pi), rng.uniform(-0.8, 0.8)
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle) - offset
+    bent = across + 0.5 * octaves(seed, along, across, 2.4, 4)
+    band = np.exp(-((bent / 0.9) ** 2))
+    clouds = 0.5 + 0.5 * octaves(seed + 1, x, y, 1.6, 6, 0.6)
+    lanes = np.clip(octaves(seed + 2, along * 0.7, bent * 1.6, 0.9, 5, 0.6), 0, 1)
+    glow = band * (0.55 + 0.9 * clouds) * (1 - 0.9 * lanes * np.exp(-((bent / 0.45) ** 2)))
+    sky = linear(SKY_LEVEL) * (1 + 0.05 * octaves(seed + 3, x, y, 3.0, 3)[..., None])
+    warm = np.array([1.04, 1.0, 0.95])
+    picture = sky * (1 + 2.2 * GLOW * glow[..., None] * warm)
+    return _with_stars(picture, spec, rng, scale).astype(np.float32)
+
+
+def _with_stars(
+    picture: NDArray[np.float64], spec: RenderSpec, rng: np.random.Generator, scale: float
+) -> NDArray[np.float64]:
+    """Stars of all brightnesses, few bright ones, as small spots: the size of the picture changes none."""
+    reach = 4 * WINDOW  # the widest picture shows the stars of the square one, and more
+    count = round(STARS * (reach / WINDOW) ** 2)
+    place = rng.uniform(-reach / 2, reach / 2, (count, 2))
+    strength = 0.00022 * rng.pareto(1.15, count) + 0.0001
+    colour = np.array([1.0, 1.0, 1.0]) + np.outer(rng.normal(0, 0.5, count).clip(-1, 1), [0.10, 0.0, -0.12])
+    sigma = max(0.0045, 0.42 * scale)  # m
+    column, row = place[:, 0] / scale + spec.width / 2, spec.height / 2 - place[:, 1] / scale
+    for k in np.flatnonzero((column > -3) & (column < spec.width + 3) & (row > -3) & (row < spec.height + 3)):
+        spread = sigma / scale * (1.0 + 0.8 * min(strength[k] / 0.02, 1.0))
+        side = int(np.ceil(3.5 * spread))
+        left, top = int(column[k]) - side, int(row[k]) - side
+        rows = np.arange(max(top, 0), min(top + 2 * side + 1, spec.height))
+        columns = np.arange(max(left, 0), min(left + 2 * side + 1, spec.width))
+        if not len(rows) or not len(columns):
+            continue
+        square = (rows[:, None] + 0.5 - row[k]) ** 2 + (columns[None] + 0.5 - column[k]) ** 2
+        light = min(strength[k], 0.02) * STAR_LIGHT * np.exp(-square / (2 * spread**2)) / (2 * np.pi * sigma**2)
+        picture[np.ix_(rows, columns)] += light[..., None] * colour[k]
+    return picture
+
+
+LEAF = (0.90, 2.03)  # m, width and height
+DOOR_FRAME = 0.085  # m, width of what is around the leaf
+FRAME_SHADE = 0.03  # m, reach of the shadow of the frame on the wall
+BESIDE = 0.12  # m of wall at least between the frame and the square, and the edge of the picture
+MOST_FARTHER = 0.7  # m by which it may stand farther out
+LEAF_GAP = 0.006  # m between leaf and frame
+# Levels (0..1, on a display, in full light).
+LEAF_LEVEL, FRAME_LEVEL, GAP_LEVEL, STEEL_LEVEL = 0.71, 0.79, 0.50, 0.62
+PAINT_TINT = (1.005, 1.0, 0.985)
+# Between which heights, and between which ways from the left, panels lie, m.
+PANEL_ROWS = ((0.22, 0.74), (0.94, 1.55), (1.66, 1.92))
+PANEL_COLUMNS = ((0.11, 0.40), (0.50, 0.79))
+PANEL_BEVEL = 0.030  # m, of panels
+RELIEF = 0.17  # share by which bevels are lighter or darker
+HANDLE_HEIGHT = 1.02  # m above the floor
+HANDLE_PLATE = (0.024, 0.11)  # m, half of what the handle is on
+LEVER = (0.13, 0.013)  # m, length, half of its height
+
+
+def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
+    """The stage with a door where a picture shows enough wall beside the square of its shorter side, and its foot."""
+    wall, floor, (x, y, z) = stage.wall, stage.floor, eye(camera).tolist()
+    if wall is None or floor is None:
+        return stage
+    away = (wall.level - y) / camera.distance  # lengths on the wall over those in the plane of motion
+    square = camera.width / 2 * away
+    metres = away / pixels_per_metre(camera, spec)
+    room = spec.width / 2 * metres - square - LEAF[0] - 2 * (DOOR_FRAME + BESIDE)
+    if room < 0 or floor.level < z - spec.height / 2 * metres:
+        return stage
+    rng = np.random.default_rng([stage.seed, 1])
+    near = square + BESIDE + DOOR_FRAME + float(rng.uniform(0, min(room, MOST_FARTHER)))
+    side, handle = (int(way) for way in rng.choice([-1, 1], 2))
+    for left in (x + near, x - near - LEAF[0])[::side]:
+        if not _stands_before(stage, camera, wall.level, left - DOOR_FRAME, left + LEAF[0] + DOOR_FRAME):
+            return replace(stage, door=Door(left, floor.level, handle, int(rng.integers(1 << 30))))
+    return stage
+
+
+def _stands_before(stage: Stage, camera: Camera, wall: float, left: float, right: float) -> bool:
+    """Whether a box of the stage hides some of the wall between two places (m) on it."""
+    x, y, _ = eye(camera)
+    for block in stage.blocks:
+        corners = rotate(block.turn, np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * block.half)
+        corners += np.asarray(block.centre)
+        seen = x + (corners[:, 0] - x) * (wall - y) / (corners[:, 1] - y)
+        if seen.max() > left and seen.min() < right:
+            return True
+    return False
+
+
+def painted(door: Door, wall: Float, u: Float, v: Float) -> Float:
+    """Albedo (P, 3) of a wall with a door. wall: (P, 3) without it; u, v: (P,) m to the right and up."""
+    x, y = u - door.left, v - door.foot
+    wide, high = LEAF
+    outside = np.maximum(np.maximum(-x, x - wide), y - high)  # m from the leaf
+    shade = np.clip(1 - (outside - DOOR_FRAME) / FRAME_SHADE, 0.0, 1.0) ** 2
+    colours = wall * (1 - 0.3 * shade)[:, None]
+    here = (outside < DOOR_FRAME) & (y > 0)
+    if here.any():
+        x, y, outside = x[here], y[here], outside[here]
+        level = np.where(outside > 0, _frame(outside), _leaf(x, y, door.handle))
+        brush = 1 + 0.025 * octaves(door.seed, x * 9, y, 0.4, 4)
+        colours[here] = linear(np.clip((level * brush)[:, None] * np.asarray(PAINT_TINT), 0.0, 0.95))
+    return np.asarray(colours)
+
+
+def _frame(outside: Float) -> Float:
+    """Levels of the frame, `outside` m from the leaf: a round edge, a groove, a flat part."""
+    groove = np.clip(1 - np.abs(outside - 0.6 * DOOR_FRAME) / 0.008, 0.0, 1.0)
+    edge = np.clip(1 - outside / 0.02, 0.0, 1.0)
+    return np.asarray(FRAME_LEVEL * (1 - 0.12 * groove + 0.05 * edge))
+
+
+def _leaf(x: Float, y: Float, handle: int) -> Float:
+    """Levels of a panelled leaf, with the gap round it and its handle."""
+    wide, high = LEAF
+    level = np.full(x.shape, LEAF_LEVEL)
+    for low, top in PANEL_ROWS:
+        for left, right in PANEL_COLUMNS:
+            # Bevels slope inwards: the lower ones face up to the light.
+            sides = np.stack([x - left, right - x, y - low, top - y])
+            inside, side = sides.min(axis=0), sides.argmin(axis=0)
+            sloping = (inside > 0) & (inside < PANEL_BEVEL)
+            lighter = np.array([-0.4, 0.2, 1.0, -1.0])[side] * RELIEF
+            level = np.where(sloping, LEAF_LEVEL * (1 + lighter), level)
+            level = np.where(inside >= PANEL_BEVEL, LEAF_LEVEL * 1.03, level)
+    edge = np.minimum(np.minimum(x, wide - x), np.minimum(y, high - y))
+    level = np.where(edge < LEAF_GAP, GAP_LEVEL, level)
+    away = handle * (x - (wide / 2 + handle * (wide / 2 - 0.065)))  # m from the middle of the plate, to its edge
+    up = y - HANDLE_HEIGHT
+    plate = (np.abs(away) < HANDLE_PLATE[0]) & (np.abs(up) < HANDLE_PLATE[1])
+    level = np.where(plate, STEEL_LEVEL, level)
+    lever = (away < 0.012) & (away > 0.012 - LEVER[0])
+    level = np.where(lever & (np.abs(up + 2.5 * LEVER[1]) < 1.5 * LEVER[1]), 0.84 * level, level)  # its shadow
+    return np.asarray(np.where(lever & (np.abs(up) < LEVER[1]), 0.92 * (1 + 3 * up), level))

@@ -1,0 +1,427 @@
+"""The stage of the natural look: what stands around the bodies of a scene, its lights, and what holds bodies.
+
+Bodies keep their places, sizes and hues. What is grey becomes a material that is lighter for a lighter grey, since
+greys can tell materials apart; dark greys, those of screens, stay darker than the shadows of all others, since a
+tracker tells screens by their darkness.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.world.camera import eye, pixels_per_metre
+from physbench.world.drawing import FLAT_HALF_DEPTH, PLATE_HALF_DEPTH
+from physbench.world.geometry import rotate
+from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector
+
+# The values of a display (sRGB, IEC 61966-2-1) and linear ones.
+
+
+def linear(value: NDArray[np.floating] | float | Sequence[float]) -> NDArray[np.float64]:
+    """Display values 0..1 (sRGB) -> linear ones."""
+    v = np.asarray(value, dtype=np.float64)
+    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+
+
+def displayed(linear: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Linear RGB -> sRGB levels, rounded to nearest."""
+    x = np.clip(linear, 0.0, 1.0)
+    value = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-6), 1 / 2.4) - 0.055)
+    return np.asarray(np.rint(value * 255), dtype=np.uint8)
+
+
+Array = NDArray[np.float64]
+Kind = Literal["hall", "table", "sky"]
+Texture = Literal["boards", "concrete", "terrazzo", "bricks", "plaster", "panels", "plain"]
+
+WALL_BEHIND = 2.0  # m from the plane of motion to the wall of a hall
+SHELF_WALL = 1.0  # m, where nothing but boards on the wall carries things
+BEHIND_BODIES = 0.2  # m from what stands farthest back to the wall, at least
+UNSEEN_FLOOR = 3.4  # m below the middle of a picture that shows no floor
+BELOW_PICTURE = 0.1  # m from the bottom of a taller picture to such a floor
+SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and wall, at least
+# Radiance of a white surface in the light of the sky, and of one that faces the lamp at the middle of the picture.
+# Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
+SKY_LIGHT, KEY_LIGHT = 0.44, 0.62
+SKY_LIGHT_ABOVE, KEY_LIGHT_ABOVE = 0.66, 0.50  # where the lamp hangs above, and leaves walls to the sky
+# The lamp of a sky is so far that bodies are lit from one side all along their orbits: what that shifts stays the same.
+KEY_DISTANCE, SKY_KEY_DISTANCE = 15.0, 240.0  # m
+KEY_RADIUS = 1.7  # m, of the lamp at KEY_DISTANCE: shadows are soft
+DARK_GREY = 0.34  # up to here a box is a screen; holders are not
+SCREEN_LEVEL = 0.26  # of 1, on a display, of a screen in full light
+# The floor ends at the plane of motion in the plain look, and the tracker looks there for its edge: here a darker floor
+# begins.
+FRONT = 0.72
+WALL_LEVEL = 0.86
+LIGHTEST_LEVEL = 0.93
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a surface is made of."""
+
+    albedo: Vector  # linear RGB, mean over the surface
+    texture: Texture = "plain"
+    seed: int = 0
+    front: float = 1.0  # factor on what lies before the plane of motion, on a floor
+
+
+@dataclass(frozen=True)
+class Surface:
+    """An endless plane: the floor or the wall."""
+
+    axis: int  # of its normal: 2 (up) for a floor, 1 (towards -y) for a wall
+    level: float  # m along the axis
+    material: Material
+
+    @property
+    def normal(self) -> Array:
+        return np.array([0.0, 0.0, 1.0]) if self.axis == 2 else np.array([0.0, -1.0, 0.0])
+
+
+@dataclass(frozen=True)
+class StageBox:
+    """A box, as it is seen or as it blocks light."""
+
+    centre: Vector  # m
+    half: Vector  # m
+    turn: tuple[float, float, float, float]
+    material: Material
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a door is on the wall of a hall."""
+
+    left: float  # m, left edge of its leaf
+    foot: float  # m, height of the floor
+    handle: int  # 1: on its right, -1: on its left
+    seed: int
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A ball of light, far away."""
+
+    position: Vector  # m
+    radius: float  # m
+    radiance: float
+
+    @property
+    def direction(self) -> Array:
+        return np.asarray(np.asarray(self.position) / np.linalg.norm(self.position))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that never moves around the bodies of a scene, with its lights."""
+
+    kind: Kind
+    surfaces: tuple[Surface, ...]
+    blocks: tuple[StageBox, ...]
+    key: Lamp
+    sky: float  # radiance
+    middle: Vector  # m, of the picture
+    seed: int
+    door: Door | None = None  # see `materials.with_door`: it depends on the size of pictures
+
+    @property
+    def lamp_light(self) -> float:
+        """Radiance of a white surface that faces the lamp at the middle of the picture."""
+        return self.key.radiance * (self.key.radius / math.dist(self.key.position, self.middle)) ** 2
+
+    @property
+    def floor(self) -> Surface | None:
+        return next((surface for surface in self.surfaces if surface.axis == 2), None)
+
+    @property
+    def wall(self) -> Surface | None:
+        return next((surface for surface in self.surfaces if surface.axis == 1), None)
+
+
+def stage_of(scene: Scene) -> Stage:
+    """The stage of a scene: a hall for a side view, the ground for a view from above, a sky without ground."""
+    rng = _random(scene)
+    kind = _kind(scene)
+    above = kind == "hall" and any(_is_screen(body) for body in scene.bodies)
+    key = _lamp(scene, kind, above, rng)
+    seed = int(rng.integers(1 << 30))
+    surfaces = _surfaces(scene, kind, rng)
+    blocks = () if kind == "sky" else tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
+    return Stage(kind, surfaces, blocks, key, SKY_LIGHT_ABOVE if above else SKY_LIGHT, scene.camera.center, seed)
+
+
+def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
+    """The stage with a floor that is no body of the scene below the picture, where it would hide what falls."""
+    floor, wall = stage.floor, stage.wall
+    if floor is None or wall is None or any(body.shape == "plane" and body.drawn for body in scene.bodies):
+        return stage
+    camera = scene.camera
+    away = (wall.level - eye(camera)[1]) / camera.distance  # lengths on the wall over those in the plane of motion
+    bottom = camera.center[2] - away * spec.height / 2 / pixels_per_metre(camera, spec)
+    return replace(stage, surfaces=(replace(floor, level=float(min(floor.level, bottom - BELOW_PICTURE))), wall))
+
+
+def level_of(grey: float) -> float:
+    """How light (0..1, on a display, in full light) a body of a grey is."""
+    return SCREEN_LEVEL * grey / SCREEN_GREY if grey <= DARK_GREY else min(0.28 + 0.74 * grey, LIGHTEST_LEVEL)
+
+
+def body_albedo(body: Body) -> Vector:
+    """Linear RGB of a body that moves."""
+    if body.hue is not None:
+        return rgb_albedo(PALETTE[body.hue])
+    return _tinted(level_of(body.grey), (1.0, 0.99, 0.97))
+
+
+def rgb_albedo(colour: Vector) -> Vector:
+    """Linear RGB of a colour in sRGB, 0..1."""
+    red, green, blue = linear(colour)
+    return float(red), float(green), float(blue)
+
+
+def stays(body: Body) -> bool:
+    """Whether a body never moves nor vanishes."""
+    return body.role == "fixed" and body.until is None
+
+
+def _stands(body: Body) -> bool:
+    """Whether a body is part of the stage: balls and cylinders are drawn with what moves, wherever they are."""
+    return stays(body) and body.drawn and body.shape == "box" and body.hue is None
+
+
+def bodies_of_parts(scene: Scene, stage: Stage) -> list[int]:
+    """Index in Scene.bodies of what each surface, and then each block, is of; -1 of a wall or floor that is decor."""
+    planes = [i for i, body in enumerate(scene.bodies) if body.shape == "plane" and body.drawn]
+    ground = planes[0] if planes else -1
+    blocks = [i for i, body in enumerate(scene.bodies) if _stands(body)] if stage.kind != "sky" else []
+    return [ground if surface is stage.floor else -1 for surface in stage.surfaces] + blocks
+
+
+def _random(scene: Scene) -> np.random.Generator:
+    digest = hashlib.sha256(f"physbench decor|{scene.decor}".encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
+
+
+def _kind(scene: Scene) -> Kind:
+    if scene.camera.view == "front":
+        return "hall"
+    return "table" if any(body.shape == "plane" and body.drawn for body in scene.bodies) else "sky"
+
+
+def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> Lamp:
+    """The key light; from above where something may hide, since shadows would tell where it is."""
+    side = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.22, 0.42))
+    if kind == "hall":
+        towards = (side * 0.3, -0.16, 1.0) if above else (0.8 * side, -1.6, 0.6)
+    elif kind == "table":
+        towards = (side, float(rng.uniform(0.15, 0.35)), 1.0)
+    else:
+        towards = (side * 0.2, float(rng.uniform(0.02, 0.07)), 1.0)
+    unit = np.asarray(towards) / np.linalg.norm(towards)
+    distance = SKY_KEY_DISTANCE if kind == "sky" else KEY_DISTANCE
+    position = np.asarray(scene.camera.center) + distance * unit
+    radiance = (KEY_LIGHT_ABOVE if above else KEY_LIGHT) / (KEY_RADIUS / KEY_DISTANCE) ** 2
+    return Lamp(tuple(position.tolist()), KEY_RADIUS * distance / KEY_DISTANCE, radiance)
+
+
+def _is_screen(body: Body) -> bool:
+    """Whether a body may hide others: it stands, or follows a path."""
+    dark = body.hue is None and body.grey <= DARK_GREY
+    return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
+
+
+def _tinted(level: float, tint: Vector) -> Vector:
+    """Linear RGB whose display value is `level` with a cast."""
+    red, green, blue = linear(np.clip(level * np.asarray(tint), 0.0, 0.96))
+    return float(red), float(green), float(blue)
+
+
+WOOD, STONE, OFF_WHITE = (1.05, 0.995, 0.925), (1.0, 1.0, 0.985), (1.01, 1.0, 0.98)
+
+
+def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surface, ...]:
+    if kind == "sky":
+        return ()
+    plane = next((body for body in scene.bodies if body.shape == "plane" and body.drawn), None)
+    train = scene.decor.startswith("train")
+    floors: tuple[Texture, ...] = ("terrazzo",) if train else ("boards", "concrete")
+    walls: tuple[Texture, ...] = ("panels",) if train else ("bricks", "plaster")
+    texture, seed = floors[int(rng.integers(len(floors)))], int(rng.integers(1 << 30))
+    grey = FLOOR_GREY if plane is None else plane.grey
+    tint = WOOD if texture == "boards" else STONE
+    ground = Material(_tinted(level_of(grey), tint), texture, seed, FRONT if kind == "hall" else 1.0)
+    if kind == "table":
+        return (Surface(2, _ground_level(scene, plane), ground),)
+    level = scene.camera.center[2] - UNSEEN_FLOOR if plane is None else plane.position[2]
+    wall_texture, wall_seed = walls[int(rng.integers(len(walls)))], int(rng.integers(1 << 30))
+    lightness = float(rng.uniform(-0.03, 0.03))
+    wall = Material(_tinted(WALL_LEVEL + lightness, OFF_WHITE), wall_texture, wall_seed)
+    shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
+    behind = scene.camera.center[1] + (SHELF_WALL if shelves else WALL_BEHIND)
+    return Surface(2, level, ground), Surface(1, _behind_bodies(scene, behind), wall)
+
+
+def _behind_bodies(scene: Scene, wall: float) -> float:
+    """Where (m) the wall stands: moved back from its usual place for bodies that stand in it, or behind it."""
+    middle = scene.camera.center[1]
+    # Whether they are drawn must not matter, as in `_ground_level`.
+    solid = [body for body in scene.bodies if body.shape != "plane"]
+    sizes = [(body.position[1], float(np.linalg.norm(body.size))) for body in solid]
+    deep = [y + size + BEHIND_BODIES for y, size in sizes if y > middle + size and y + size > wall]
+    return max([wall, *deep])
+
+
+def _ground_level(scene: Scene, plane: Body | None) -> float:
+    """Where the ground lies in a view from above: a plane that carries nothing is brought up to the largest ball."""
+    assert plane is not None
+    if plane.collides:
+        return plane.position[2]
+    # Whether a ball is drawn must not matter: pictures with and without one are compared.
+    lowest = [body.position[2] - body.size[0] for body in scene.bodies if body.shape == "sphere"]
+    return max(min(lowest, default=plane.position[2]), plane.position[2])
+
+
+def _hangs(scene: Scene, body: Body) -> bool:
+    """Whether a board of a side view without a floor ends within the picture: it is fixed to the wall."""
+    lowest = body.position[2] - float(np.linalg.norm(np.asarray(body.size)[[0, 2]]))
+    return not any(each.shape == "plane" for each in scene.bodies) and (
+        lowest > scene.camera.center[2] - scene.camera.width / 2 - body.size[0]
+    )
+
+
+def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
+    tint = (1.0, 1.0, 1.0) if _is_screen(body) else OFF_WHITE
+    material = Material(_tinted(level_of(body.grey), tint), "plain", int(rng.integers(1 << 30)))
+    centre, half = body.position, body.size
+    in_plane = abs(body.position[1] - scene.camera.center[1]) < body.size[1]
+    if scene.camera.view == "front" and in_plane:
+        # The front stays where it is drawn in the plain look: a nearer one would hide the feet of what stands on it.
+        front = scene.camera.center[1] - PLATE_HALF_DEPTH
+        back = scene.camera.center[1] + (SHELF_WALL if _hangs(scene, body) else body.size[1])
+        centre = (centre[0], (front + back) / 2, centre[2])
+        half = (half[0], (back - front) / 2, half[2])
+    return StageBox(centre, (half[0], half[1], half[2]), body.orientation, material)
+
+
+def drawn_half(body: Body, scene: Scene) -> Vector:
+    """Half extents (m) of a box that moves, as it is seen: flat ones are thin, as in the plain look."""
+    x, y, z = body.size
+    if not body.flat:
+        return x, y, z
+    looking = np.array([0.0, 1.0, 0.0]) if scene.camera.view == "front" else np.array([0.0, 0.0, -1.0])
+    across = int(np.abs(rotate(np.array(body.orientation) * [-1, -1, -1, 1], looking)).argmax())
+    half = [x, y, z]
+    half[across] = min(half[across], FLAT_HALF_DEPTH)
+    return half[0], half[1], half[2]
+
+
+# What holds bodies until their release: arms out of the wall and posts out of the floor, which withdraw into them.
+#
+# In the plain look a holder vanishes in one frame. Here it reaches back to the wall or down to the floor. Where time is
+# left before the hand-over it gives the body a push, if the body moves off from it, and is drawn in after the release;
+# else it is drawn in before. So pictures from the hand-over on show no holder that is gone by then. One that stays
+# longer is drawn in after it has let go, since until then it may still carry or stop something. Nothing but the picture
+# knows of it.
+
+WITHDRAWAL = 0.3  # s that a holder takes to withdraw
+PUSH_TIME = 0.05  # s for which it moves along with a body that flies or rolls off from it
+STANDS = 0.02  # m above the floor, up to which a holder stands on it
+SQUARE = 0.999  # cosine between a side of a holder and the surface that it comes out of
+
+
+def is_holder(body: Body) -> bool:
+    """Whether a body holds another one in a way that this module draws: a grey box at rest, until it vanishes."""
+    still = body.role != "moving" and not body.path
+    return still and body.until is not None and body.shape == "box" and body.hue is None
+
+
+def holder_at(scene: Scene, stage: Stage, index: int, time: float) -> Body | None:
+    """A holder with the place and size that it has in the picture at `time` s, None where it is gone."""
+    body = scene.bodies[index]
+    assert body.until is not None
+    starts = body.until if _lets_go_first(body) else body.until - WITHDRAWAL
+    since = time - starts
+    if since > WITHDRAWAL - 1e-9:
+        return None
+    share = max(since, 0.0) / WITHDRAWAL
+    if _lets_go_first(body):
+        push = np.asarray(_pushed(scene, body)) * min(max(since, 0.0), PUSH_TIME)
+        body = replace(body, position=_vector(np.asarray(body.position) + push))
+    surface = _root(stage, body)
+    return _receded(body, scene.camera, share) if surface is None else _drawn_in(body, surface, share)
+
+
+def withdraws(body: Body, time: float) -> bool:
+    """Whether a holder is on its way out of the picture at `time` s: it is drawn behind all bodies then."""
+    return body.until is not None and time > body.until - (1e-9 if _lets_go_first(body) else WITHDRAWAL)
+
+
+def _lets_go_first(body: Body) -> bool:
+    """Whether a holder stays for its body's release: unless it must go sooner to be out of the first picture after."""
+    return body.until is not None and not -WITHDRAWAL < body.until <= 0
+
+
+def _pushed(scene: Scene, holder: Body) -> Array:
+    """Velocity (3,) m/s of the body that a holder lets go, 0 where that does not move off from it."""
+    let_go = [body for body in scene.bodies if body.release == holder.until]
+    ways = [np.asarray(body.position) - np.asarray(holder.position) for body in let_go]
+    if not ways:
+        return np.zeros(3)
+    nearest = int(np.argmin([np.linalg.norm(way) for way in ways]))
+    velocity = np.asarray(let_go[nearest].velocity)
+    return velocity if velocity @ ways[nearest] > 0 else np.zeros(3)
+
+
+def _root(stage: Stage, body: Body) -> Surface | None:
+    """What a holder comes out of: the floor if it stands there, else the wall."""
+    floor = stage.floor
+    if floor is not None:
+        lowest = body.position[2] - _reach(body, floor)[1]
+        if stage.kind == "table" or lowest < floor.level + STANDS:
+            return floor
+    return stage.wall
+
+
+def _reach(body: Body, surface: Surface) -> tuple[int, float]:
+    """The axis of a box that points out of a surface best, and how far (m) the box reaches from its middle that way."""
+    along = np.abs(rotate(np.array(body.orientation), np.eye(3)) @ surface.normal)
+    return int(along.argmax()), float(along @ np.asarray(body.size))
+
+
+def _drawn_in(body: Body, surface: Surface, share: float) -> Body | None:
+    """A box that reaches from a surface to where its far side was, less a share of its length; None if nothing is left.
+
+    One that stands obliquely is moved as it is.
+    """
+    axis, reach = _reach(body, surface)
+    normal, centre = surface.normal, np.asarray(body.position)
+    root = surface.level * float(normal.sum())
+    tip = float(centre @ normal) + reach
+    left = (tip - root) * (1 - share)
+    if left <= 0:
+        return None
+    if reach > body.size[axis] / SQUARE:
+        return replace(body, position=_vector(centre + (left + root - tip) * normal))
+    size = list(body.size)
+    size[axis] = left / 2
+    centre = centre + (root + left / 2 - centre @ normal) * normal
+    return replace(body, position=_vector(centre), size=tuple(size))
+
+
+def _receded(body: Body, camera: Camera, share: float) -> Body:
+    """A box that flies off along the line of sight, where there is nothing to go into: its picture shrinks evenly."""
+    from_eye = np.asarray(body.position) - eye(camera)
+    return replace(body, position=_vector(eye(camera) + from_eye / (1 - share)))
+
+
+def _vector(point: Array) -> tuple[float, float, float]:
+    x, y, z = point.tolist()
+    return x, y, z

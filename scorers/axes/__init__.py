@@ -1,0 +1,1 @@
+"""The scorers that count: physical consistency, object permanence, long-horizon drift."""

@@ -1,0 +1,1 @@
+"""The scorers that explain: laws, appearance, identity, timing. None of them enters a skill."""

@@ -1,0 +1,100 @@
+"""How well several samples of one clip say where things may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollout.store import Rollout
+from physbench.score.predictability import ensemble_positions
+from physbench.score.protocol import Reading, scorer
+from physbench.track.tracks import Tracks
+from physbench.track.visibility import has_position, moving, tracked_with_gaps, truth_visible
+from physbench.world.camera import plane_from_px, plane_from_world
+from physbench.world.scene import WINDOW
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> dict[str, Reading]:
+    """The readings of all samples of a clip together; None stands for a sample that failed."""
+    if len(samples) < 2:
+        return {"": Reading(None, "not applicable", "one sample a clip; evaluate with --samples 2 or more")}
+    counted = (truth_visible(clip, context) & moving(clip))[context:]
+    for tracks in samples:
+        if tracks is not None:  # a gap without a position is left out
+            counted = counted & ~(tracked_with_gaps(clip, tracks) & ~has_position(tracks))[context:]
+    if not counted.any():
+        return {"": Reading(None, "not applicable", "no moving object should be visible")}
+    diameter = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)[counted]  # (n,) m
+    members = plane_from_world(clip.scene.camera, ensemble_positions(clip, context)[:, :, list(clip.tracked)])
+    possible = _flat(members[:, counted], diameter)  # (n, M, 2)
+    found = _flat(np.stack([_positions(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
+    absent = ~np.isfinite(found[..., :1])
+    middle = np.median(possible, axis=1, keepdims=True)
+    away = np.where(absent, WINDOW / diameter[:, None, None], 0.0)
+    predicted = np.concatenate([np.where(absent, middle, found), away], axis=-1)  # (n, S, 3)
+    possible = np.concatenate([possible, np.zeros_like(possible[..., :1])], axis=-1)
+    own, theirs = _apart(predicted), _apart(possible)
+    return {
+        "": Reading(float(_energy_score(possible, predicted).mean())),
+        "best": Reading(float(theirs.mean() / 2)),
+        "spread": Reading(float(own.mean() / max(float(theirs.mean()), 1e-9)), unit="1"),
+    }
+
+
+@scorer(
+    id="drift/crps",
+    version=1,
+    axis=None,
+    unit="diameters",
+    better="lower",
+    quality=None,
+    noise_floor="ground truth as each sample reads 0.012 to 0.051, 8 true frames (64 px, 15 frames/s; 10 clips), the "
+    "simulations themselves 0.008 to 0.036",
+    source="energy score, the CRPS of positions; Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
+    together=of_samples,
+)
+def crps(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """CRPS of the predicted positions against all that the context allows, in apparent diameters; needs --samples.
+
+    mean of E|X - Y| - E|X - X'| / 2 over the frames in which ground truth shows moving objects, X, X' samples of the
+    model (all pairs of two) and Y each of the 32 simulations that give the predictability time. 0 upwards, lower is
+    better: samples that spread as far as the context leaves open beat one that is sure of a wrong position, and few or
+    equal samples gain nothing. An absent object is a window's width (5.12 m) away from all positions. All samples of a
+    clip have one value, in the row of the first. Outside every mean.
+
+    Further readings: best, what the simulations themselves would read; spread, E|X - X'| over that of the simulations:
+    1 spreads as far as the context leaves open, 0 not at all.
+    """
+    return of_samples(clip, tracks.context, [tracks])
+
+
+def _flat(positions: Array, diameter: Array) -> Array:
+    """(S, n, 2) m -> (n, S, 2) diameters."""
+    return np.asarray(np.moveaxis(positions / diameter[:, None], 0, 1))
+
+
+def _positions(clip: Clip, context: int, tracks: Tracks | None) -> Array:
+    """Predicted positions (T, K, 2) m, NaN where an object is absent."""
+    if tracks is None:
+        return np.full((clip.horizon, len(clip.tracked), 2), np.nan)
+    return plane_from_px(clip.scene.camera, clip.spec, tracks.position[context:])
+
+
+def _energy_score(outcomes: Array, forecast: Array) -> Array:
+    """Fair energy score of forecasts (n, S, 3), mean over their possible outcomes (n, M, 3) -> (n,)."""
+    apart = _apart(forecast)
+    misses = [np.linalg.norm(forecast - one[:, None], axis=-1).mean(axis=-1) for one in np.moveaxis(outcomes, 1, 0)]
+    return np.asarray(np.mean([miss - 0.5 * apart for miss in misses], axis=0), dtype=np.float64)
+
+
+def _apart(points: Array) -> Array:
+    """Mean distance of the pairs of different points (n, S, 3) -> (n,)."""
+    distance = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
+    pairs = points.shape[1] * (points.shape[1] - 1)
+    return np.asarray(distance.sum(axis=(1, 2)) / pairs, dtype=np.float64)

@@ -1,0 +1,292 @@
+"""Rollouts of diffusers pipelines: what they are given, and what is done with what comes back. Random tiny weights."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tiny_parts import SIZE
+from tiny_pipelines import MAKERS
+
+from physbench.models.huggingface.diffusers_pipeline import (
+    DiffusersModel,
+    fit,
+    frames_of,
+    refuse_repetition,
+    seeded_globals,
+    unfit,
+)
+from physbench.rollout.predict import RolloutRequest, predict
+from physbench.support.errors import ModelError
+
+PROMPT = "a ball falls"
+SEVERAL_FRAMES = (
+    "cosmos1",
+    "cosmos2",
+    "cosmos25",
+    "cosmos3",
+    "ltx2_condition",
+    "ltx_condition",
+    "skyreels_df",
+    "wan_vace",
+)
+
+
+class Recorded:
+    """A pipeline that keeps what it was called with and what it answered."""
+
+    def __init__(self, pipe) -> None:
+        self.pipe = pipe
+        self.calls = []
+        self.outputs = []
+
+    def __call__(self, **arguments):
+        self.calls.append(arguments)
+        self.outputs.append(frames_of(self.pipe(**arguments)))
+        return SimpleNamespace(frames=self.outputs[-1][None])
+
+
+@pytest.fixture
+def recorded(tiny):
+    """recorded(name): the model, with a pipeline that keeps its calls."""
+
+    def make(name, **changed):
+        model = tiny.model(name, **changed)
+        return DiffusersModel(model.plan, Recorded(model.pipe), model.run_settings)
+
+    return make
+
+
+def random_context(frames, seed=0, size=(SIZE, SIZE)):
+    levels = torch.randint(0, 256, (1, frames, 3, *size), generator=torch.Generator().manual_seed(seed))
+    return levels / 255
+
+
+def roll(model, context, horizon=3, seeds=None):
+    seeds = range(len(context)) if seeds is None else seeds
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    with torch.inference_mode():
+        return model.rollout(
+            context, horizon=horizon, actions=None, prompts=[PROMPT] * len(context), generators=generators
+        )
+
+
+def given(call):
+    """The frames that a call was given, (T, H, W, 3) uint8."""
+    if "conditions" in call:
+        (condition,) = call["conditions"]
+        images = condition.frames if hasattr(condition, "frames") else condition.video
+    else:
+        images = call["video"] if "video" in call else [call["image"]]
+    return np.stack([np.asarray(image) for image in images])
+
+
+def levels_of(context):
+    return context[0].mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_pipeline_answers_with_the_frames_after_its_context(recorded, name) -> None:
+    model = recorded(name)
+    context = random_context(model.card.context_frames)
+    answer = roll(model, context, horizon=3)
+    assert answer.shape == (1, 3, 3, SIZE, SIZE)
+    (call,), (output,) = model.pipe.calls, model.pipe.outputs
+    shown = given(call)[: model.card.context_frames]
+    assert np.array_equal(shown, levels_of(context)[-len(shown) :]), "the context is passed as it is"
+    assert call["height"] == call["width"] == SIZE
+    before = len(output) - len(output[model.plan.prefix :])
+    assert before >= model.card.context_frames, "the context comes back first"
+    assert torch.equal(answer[0], output[before : before + 3])
+    assert (call[model.plan.frame_parameter] - 1) % model.plan.ratio == 0
+    assert answer.min() >= 0 and answer.max() <= 1 and answer.std() > 0
+
+
+@pytest.mark.parametrize("name", SEVERAL_FRAMES)
+def test_the_last_frames_are_passed(recorded, name) -> None:
+    model = recorded(name)
+    count = model.card.context_frames
+    assert (count - 1) % model.plan.ratio == 0 and count > 1
+    context = random_context(count + 3)
+    roll(model, context)
+    assert np.array_equal(given(model.pipe.calls[0])[:count], levels_of(context)[3:])
+
+
+def test_frames_are_asked_for_on_the_grid_and_cut(recorded) -> None:
+    model = recorded("cosmos2")
+    lengths = []
+    for horizon in (1, 4, 5):
+        assert roll(model, random_context(5), horizon=horizon).shape[1] == horizon
+        lengths.append(model.pipe.calls[-1]["num_frames"])
+    assert lengths == [9, 9, 13]
+
+
+def test_a_pipeline_of_fixed_length_is_asked_for_all_of_it(recorded) -> None:
+    model = recorded("svd")
+    assert roll(model, random_context(1), horizon=2).shape[1] == 2
+    assert model.pipe.calls[0]["num_frames"] == model.plan.longest == 8
+    assert "prompt" not in model.pipe.calls[0]
+
+
+def test_our_route_gives_what_the_pipeline_gives(tiny) -> None:
+    model = tiny.model("cosmos2")
+    context = random_context(5)
+    answer = roll(model, context, horizon=4, seeds=[7])
+    from PIL import Image
+
+    direct = model.pipe(
+        video=[Image.fromarray(frame) for frame in levels_of(context)],
+        prompt=PROMPT,
+        height=SIZE,
+        width=SIZE,
+        num_frames=9,
+        fps=24,
+        num_inference_steps=1,
+        generator=torch.Generator().manual_seed(7),
+        output_type="pt",
+    ).frames[0]
+    assert torch.equal(answer[0], direct[5:9])
+
+
+def test_rates_are_neutral_or_those_of_the_clips(recorded) -> None:
+    for name, rate in (("cosmos2", 24), ("svd", 8), ("ltx_condition", 25)):
+        model = recorded(name)
+        roll(model, random_context(model.card.context_frames), horizon=1)
+        call = model.pipe.calls[0]
+        assert call.get("fps", call.get("frame_rate")) == rate
+    assert recorded("cosmos2").card.fps == 16
+
+
+def test_arguments_of_one_class(recorded) -> None:
+    skyreels = recorded("skyreels_df")
+    roll(skyreels, random_context(5), horizon=3)
+    call = skyreels.pipe.calls[0]
+    assert call["overlap_history"] == 5 and call["base_num_frames"] == call["num_frames"] == 9
+    assert len(skyreels.pipe.outputs[0]) == 14, "the context as given and, after it, as decoded again"
+
+    vace = recorded("wan_vace")
+    roll(vace, random_context(5), horizon=3)
+    call = vace.pipe.calls[0]
+    assert [np.asarray(image).max() for image in call["mask"]] == [0] * 5 + [255] * 4
+    assert (given(call)[5:] == 128).all()
+
+
+def test_clips_do_not_depend_on_their_batch(tiny) -> None:
+    model = tiny.model("wan_i2v")
+    contexts = torch.cat([random_context(1, seed) for seed in (0, 1)])
+    together = roll(model, contexts, seeds=[5, 6])
+    alone = [roll(model, contexts[index : index + 1], seeds=[5 + index]) for index in (0, 1)]
+    assert torch.equal(together, torch.cat(alone))
+    assert not torch.equal(alone[1], roll(model, contexts[1:], seeds=[5])), "the generator decides"
+
+
+def test_draws_from_the_global_generators_belong_to_the_clip() -> None:
+    def draws(generator):
+        with seeded_globals(generator):
+            return torch.rand(3), np.random.random(3), np.random.get_state()[1][:3]  # noqa: NPY002
+
+    generator = torch.Generator().manual_seed(3)
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    first, again = draws(generator), draws(generator)
+    assert torch.equal(first[0], again[0]) and np.array_equal(first[1], again[1])
+    assert torch.equal(before, torch.get_rng_state()), "the global state is put back"
+    assert not torch.equal(first[0], draws(torch.Generator().manual_seed(4))[0])
+    torch.rand(1, generator=generator)
+    assert not torch.equal(first[0], draws(generator)[0]), "the next call along a clip draws others"
+
+
+def test_a_longer_clip_is_continued_on_its_own_last_frames(recorded) -> None:
+    model = recorded("cosmos2", max_frames="13")
+    context = random_context(5)
+    request = RolloutRequest(
+        horizon=12,
+        stored=12,
+        chain=True,
+        seeds=[3],
+        prompts=[PROMPT],
+        context=context.mul(255).round().byte(),
+        actions=None,
+        clips=None,
+    )
+    out = torch.empty(1, 12, 3, SIZE, SIZE, dtype=torch.uint8)
+    answer = predict(model, request, out, torch.device("cpu"), torch.float32)
+    assert answer.chained == 2 and not answer.failures and not answer.notes
+    assert np.array_equal(given(model.pipe.calls[1]), out[0, 3:8].permute(0, 2, 3, 1).numpy())
+
+
+def test_a_prompt_for_all_clips(recorded) -> None:
+    model = recorded("wan_i2v", prompt="the screen")
+    assert not model.card.uses_prompt
+    roll(model, random_context(1))
+    assert model.pipe.calls[0]["prompt"] == "the screen"
+
+
+def with_answer(model, frames):
+    return DiffusersModel(model.plan, lambda **_: SimpleNamespace(frames=frames[None]), {})
+
+
+def test_an_answer_of_another_shape_is_refused(tiny) -> None:
+    model = tiny.model("wan_i2v")
+    for frames, words in (
+        (torch.rand(4, 3, SIZE, SIZE), "4 frames; expected 5"),
+        (torch.rand(5, 1, SIZE, SIZE), "3 channels"),
+        (torch.rand(5, 3, SIZE, 2 * SIZE), "answered with 64x32 px; expected 32x32"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            roll(with_answer(model, frames), random_context(1))
+
+
+def test_repeated_frames_are_refused() -> None:
+    frames = torch.rand(3, 3, 4, 4).repeat_interleave(4, 0)
+    with pytest.raises(ModelError, match="Only 3 of 12 frames"):
+        refuse_repetition(frames)
+    refuse_repetition(torch.rand(12, 3, 4, 4))
+    refuse_repetition(torch.rand(1, 3, 4, 4).expand(12, 3, 4, 4))  # a frozen answer is one, not a slow one
+
+
+def test_cosmos_25_off_its_grid_repeats_frames_and_is_refused(recorded) -> None:
+    model = recorded("cosmos25")
+    assert roll(model, random_context(5), horizon=11).shape[1] == 11
+    assert model.pipe.calls[0]["num_frames"] == 17 and model.pipe.calls[0]["num_latent_conditional_frames"] == 2
+    model.plan = replace(model.plan, ratio=1)  # 16 frames would be asked for
+    with pytest.raises(ModelError, match="motion would be slower"):
+        roll(model, random_context(5), horizon=11)
+    assert len(model.pipe.outputs[-1]) == 16
+
+
+def test_results_of_every_kind_are_read() -> None:
+    frames = torch.rand(2, 3, 4, 4)
+    arrays = frames.permute(0, 2, 3, 1).numpy()
+    assert torch.equal(frames_of(SimpleNamespace(frames=None, video=frames[None])), frames)
+    assert torch.equal(frames_of(SimpleNamespace(images=arrays[None])), frames)
+    from PIL import Image
+
+    pictures = [Image.fromarray((array * 255).round().astype(np.uint8)) for array in arrays]
+    assert torch.allclose(frames_of(SimpleNamespace(videos=[pictures])), frames, atol=1 / 255)
+    with pytest.raises(ModelError, match="expected one with frames"):
+        frames_of(SimpleNamespace(audio=frames))
+
+
+@pytest.mark.parametrize(("clip", "own"), [((48, 64), (96, 160)), ((96, 64), (32, 64)), ((64, 64), (64, 96))])
+def test_sizes_are_undone_and_the_aspect_is_kept(clip, own) -> None:
+    rows, columns = torch.meshgrid(torch.arange(clip[0]), torch.arange(clip[1]), indexing="ij")
+    frame = torch.stack([rows / clip[0], columns / clip[1], ((rows - 20) ** 2 + (columns - 30) ** 2 < 150).float()])
+    there = fit(frame[None], own)
+    assert there.shape[-2:] == own
+    disc = there[0, 2] > 0.5
+    height, width = disc.any(1).sum(), disc.any(0).sum()
+    assert abs(int(height) - int(width)) <= 1, "a disc stays one"
+    back = unfit(there, clip)
+    assert back.shape[-2:] == clip
+    assert (back[0, :2] - frame[:2]).abs().mean() < 0.02
+    assert torch.equal(fit(frame[None], clip), frame[None])
+
+
+def test_clips_of_another_size_go_through(recorded) -> None:
+    model = recorded("ltx_i2v", clip_width="48", clip_height="48", width="64", height="32")
+    assert model.card.image_size == (48, 48)
+    answer = roll(model, random_context(1, size=(48, 48)))
+    assert answer.shape[-2:] == (48, 48)
+    assert given(model.pipe.calls[0]).shape[1:3] == (32, 64)

@@ -1,0 +1,101 @@
+"""The diagnosis of a run: from its tracks, into its result and its report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from changed_clips import KNOWN
+
+from physbench.cli.main import run
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.result.diagnosis import diagnose_run as module
+from physbench.result.diagnosis.diagnose_run import as_result, chosen_rows, diagnose_run, phrase
+from physbench.result.diagnosis.ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw
+from physbench.result.document import ImpliedWorldResult
+from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
+from physbench.result.read import read_manifest, rows_of
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks, Visibility, save_tracks
+from physbench.validity.violations.hooks import SetGravity, simulate_hooked
+from physbench.world.camera import px_from_world
+from physbench.world.scene import PHYSICS_HZ
+
+
+def with_gravity(clip: Clip, factor: float, tracks: Tracks) -> Tracks:
+    """True tracks up to the hand-over, and from there on those under another gravity, by PyBullet."""
+    x, y, z = clip.scene.gravity
+    steps = np.round(clip.times * PHYSICS_HZ).astype(np.int64)
+    states = simulate_hooked(clip.scene, [SetGravity(0.0, (x, y, factor * z))], steps)
+    px = px_from_world(clip.scene.camera, clip.spec, states[:, list(clip.tracked), :3])[clip.window(tracks.context)]
+    noise = np.random.default_rng(clip.row.seed).normal(0, 0.03, px.shape)
+    return replace(tracks, position=px + noise, state=np.full_like(tracks.state, Visibility.VISIBLE))
+
+
+@pytest.mark.slow
+def test_a_run_under_another_gravity_is_said_to_be_so(make_run, kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run(4, 0, tasks=("falling/projectile-v1",))
+    for row in rows_of(read_manifest(folder)):
+        clip = ClipStore().get(row, kit.SPEC)
+        save_tracks(folder.tracks(row.id), with_gravity(clip, 0.85, kit.true_tracks(clip)))
+    few = [KNOWN[name] for name in ("gravity", "drag", "restitution")]
+    monkeypatch.setattr(module, "find_changed_worlds", lambda: few)
+    before = folder.scores.read_bytes()
+    found = diagnose_run(folder, 1)
+    assert read_diagnosis(folder) == found
+    assert found["falling"].verdict == "named"
+    assert [law.id for law in found["falling"].laws] == ["gravity"]
+    assert found["falling"].laws[0].value == pytest.approx(0.85, abs=3e-3)
+    assert found["falling"].clips == 4
+    assert folder.scores.read_bytes() == before
+
+
+def test_the_command_shows_it_in_words_and_in_the_report(
+    small_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(small_run.path, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    law = ImpliedLaw(KNOWN["gravity"], 0.63, (0.61, 0.65))
+    world = FamilyDiagnosis("falling", 12, 0.6, "named", (law,), 0.81, (0.7, 0.9), ("speed-of-time",), (), 12)
+
+    def found(folder: RunFolder, workers: int) -> dict[str, ImpliedWorldResult]:
+        made = {"falling": as_result(world)}
+        write_diagnosis(folder, made)
+        return made
+
+    monkeypatch.setattr(module, "diagnose_run", found)
+    folder.report.parent.mkdir(exist_ok=True)
+    folder.report.touch()
+    assert run(["diagnose", str(folder.path)]) == 0
+    out = capsys.readouterr().out
+    assert "falling: as if gravity were 0.630 [0.61, 0.65] times as strong (explains 81 % of what" in out
+    assert "explains as much: speed-of-time" in out
+    page = folder.report.read_text(encoding="utf-8")
+    assert "The world that it implies" in page
+    assert "gravity were 0.630" in page
+    assert json.loads(folder.result.read_text(encoding="utf-8"))["implied_worlds"]["falling"]["share"] == 0.81
+
+
+def test_clips_are_taken_of_all_tasks_in_turn(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    rows = [Row(task, split, seed) for task in ("a/b", "a/c") for split in ("ood", "test") for seed in range(8)]
+    (tmp_path / "tracks").mkdir()
+    for row in rows:
+        if row != Row("a/b", "test", 0):
+            folder.tracks(row.id).touch()
+    chosen = chosen_rows(rows, folder)
+    assert len(chosen) == MAX_CLIPS
+    assert [row.task for row in chosen[:4]] == ["a/b", "a/c"] * 2
+    assert all(row.split == "test" for row in chosen)
+    assert chosen[0].seed == 1
+
+
+def test_phrases_have_numbers() -> None:
+    assert phrase(KNOWN["gravity"], 0.9, (0.88, 0.92)) == "gravity were 0.900 [0.88, 0.92] times as strong"
+    assert phrase(KNOWN["gravity"], 0.9, None) == "gravity were 0.900 times as strong"
+    assert phrase(KNOWN["exchange"], None, None) == "two bodies went on as each other where they meet"

@@ -1,0 +1,126 @@
+"""The timing of frames: read from tracks, undone, and put in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.result.diagnosis.run_timing import Part, explained_timing, shared_advance
+from physbench.result.document import TimingResult
+from physbench.rollout.store import Rollout
+from physbench.score.frame_timing import _along_path, _back_to, frame_timing, smear
+from physbench.score.score_clip import observed
+from physbench.shadowing import shadow
+from physbench.validity.sources import show
+
+Clips = Callable[..., Clip]
+TASKS = ("falling/projectile-v1", "collisions/head-on-v1", "collisions/wall-bounce-v1", "orbits/kepler-v1")
+
+
+@pytest.fixture
+def found(clip_of: Clips) -> Callable[[str], TimingResult | None]:
+    """What is said of the timing of a source, shown on one clip of each task."""
+
+    @cache
+    def find(source: str) -> TimingResult | None:
+        parts, quality, smears = [], {}, []
+        for task in TASKS:
+            clip = clip_of(task)
+            frames = show(clip, 8, source).frames
+            tracks = observed(clip, Rollout(clip.id, 0, frames), 8)
+            parts.append(Part(clip, tracks, frame_timing(clip, tracks)))
+            motion = shadow(clip, tracks)
+            assert motion is not None
+            quality[clip.id] = motion.quality
+            smears.append(smear(clip, frames, tracks))
+        told = [each for each in smears if each is not None]
+        drawn_out = float(np.median(told)) if told else 0.0
+        return explained_timing(parts, quality, dict.fromkeys(quality, 1.0), drawn_out, 15.0)
+
+    return find
+
+
+@pytest.mark.parametrize("context", (2, 4, 8))
+def test_frames_that_are_where_they_belong_stay_there(clip_of: Clips, context: int) -> None:
+    """Behind a short video too, whose first place is one of before the context."""
+    clip = clip_of("collisions/head-on-v1")
+    tracks = observed(clip, Rollout(clip.id, 0, clip.future()), context)
+    motion = shadow(clip, tracks, shown=np.arange(1.0, clip.horizon + 1))
+    assert motion is not None and motion.quality == pytest.approx(1.0, abs=0.005)
+
+
+def test_a_lead_is_in_frames_of_the_prediction() -> None:
+    """At half of real time one frame late is half a frame of the true path."""
+    frames = np.arange(-20, 60.0)
+    path = np.stack([3.0 * frames, 40 + 2.0 * frames + 0.05 * frames**2], axis=1)
+    k = np.arange(1.0, 9.0)
+    place = np.stack([np.interp(0.5 * (k - 1), frames, path[:, axis]) for axis in (0, 1)], axis=1)
+    found = _along_path(path, 20, place, k, 0.03)
+    assert found is not None
+    assert [each.value for each in found] == pytest.approx([-1.0, 0.5], abs=0.02)
+
+
+def test_what_is_far_from_an_image_is_no_lead() -> None:
+    k = np.arange(1.0, 8.0)
+    far = np.stack([30.0 + k, np.full(len(k), 15.0)], axis=1)
+    assert _back_to(np.zeros(2), far, k, 0.05) is None
+    near = np.stack([k - 1, np.zeros(len(k))], axis=1)
+    (lead,) = _back_to(np.zeros(2), near, k, 0.05) or [None]
+    assert lead is not None and lead.value == pytest.approx(-1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "value", "words"),
+    [
+        ("late:1", "shift", -1.0, "begin one frame late"),
+        ("early:1", "shift", 1.0, "begin one frame early"),
+        ("hold:2", "repeats", 1 / 2, "every second frame repeats the one before; with these taken as missing"),
+        ("hold:5", "repeats", 1 / 5, "every fifth frame"),
+        ("drop:8", "left-out", 1 / 7, "14 for each 100"),
+        ("stall:1", "repeats", 1 / 60, "frame 17 of every clip repeats the one before; with that undone"),
+        ("skip:2", "left-out", 2 / 60, "left out before frame 17 of every clip"),
+        ("rate:0.95", "rate", 0.95, "runs at 0.95 x real time"),
+        ("blend:0.5", "blend", -0.5, "blend of neighbouring ones"),
+    ],
+)
+def test_a_fault_of_known_size_is_named_and_undone(
+    found: Callable[[str], TimingResult | None], source: str, kind: str, value: float, words: str
+) -> None:
+    result = found(source)
+    assert result is not None and [fault.kind for fault in result.faults] == [kind]
+    assert result.faults[0].value == pytest.approx(value, abs=0.04 if kind in ("blend", "left-out") else 0.01)
+    assert result.named and words in result.sentence
+    assert result.undone > (0.8 if kind == "blend" else 0.97) > result.quality
+
+
+@pytest.mark.parametrize("source", ["truth", "freeze", "slow-time:0.8", "kick:0.5", "cheat-straight", "stranger-far"])
+def test_wrong_laws_and_other_futures_are_no_wrong_timing(
+    found: Callable[[str], TimingResult | None], source: str
+) -> None:
+    result = found(source)
+    assert result is None or not result.named
+
+
+def test_what_all_clips_agree_on_has_a_period() -> None:
+    unknown = np.nan
+    hold = np.array([1, 0, 2, 0, 2, 0, 2, 0, 2, 0.0])
+    some = np.where(np.arange(10) < 6, hold, unknown)
+    sequence, periodic = shared_advance([some, some, np.full(10, unknown)])
+    assert periodic and np.array_equal(sequence, hold)
+    stall = np.ones(10)
+    stall[4] = 0
+    sequence, periodic = shared_advance([stall, stall, stall, stall[:8]])
+    assert not periodic and np.array_equal(sequence[1:], stall[1:])
+    assert np.isnan(shared_advance([np.ones(10)] * 3)[0]).all()
+
+
+def test_smear_is_that_of_a_mean_of_two_frames(clip_of: Clips) -> None:
+    clip = clip_of("collisions/head-on-v1")
+    for source, size in (("truth", 0.0), ("late:1", 0.0), ("blend:0.5", 0.25), ("blend:0.3", 0.21)):
+        frames = show(clip, 8, source).frames
+        read = smear(clip, frames, observed(clip, Rollout(clip.id, 0, frames), 8))
+        assert read == pytest.approx(size, abs=0.05), source

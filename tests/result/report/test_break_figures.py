@@ -1,0 +1,309 @@
+"""Breaks in the report: timelines, close-ups and lawfulness over time, from traces made by hand."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from runs_on_disk import gathered
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.result.build import build_result
+from physbench.result.read import read_run, rows_of, spec_of
+from physbench.result.readings import BINS, BreakCount, SharePool
+from physbench.result.report.charts import share_chart
+from physbench.result.report.page import render
+from physbench.result.report.pictures import CLOSE_UP_LEGEND, clip_breaks
+from physbench.shadowing import Break, shadow
+from physbench.shadowing.trace import MAX_KEPT, Trace, lawful_path, save_trace
+from physbench.shadowing.trace import trace as made_trace
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks
+
+CONTEXT, FPS = 8, 15
+
+
+def make_trace(
+    weight: NDArray[np.float64], breaks: list[tuple[int, int, float]] | None = None, due: float = 1.0
+) -> Trace:
+    """weight (R, G, N) in the predicted frames; breaks: (rung, body, time); due up to this share of the horizon."""
+    many = weight.shape[1]
+    total = CONTEXT + many
+    times = (np.arange(total) - CONTEXT + 1) / FPS
+    owed = np.zeros((total, weight.shape[2]), dtype=bool)
+    owed[CONTEXT : CONTEXT + round(due * many)] = True
+    found = sorted(breaks or [])
+    frames = [round(time * FPS) + CONTEXT - 1 for _, _, time in found]
+    return Trace(
+        rungs=np.array([0.03, 0.08, 0.2], np.float32),
+        columns=np.arange(weight.shape[2], dtype=np.int16),
+        times=times.astype(np.float32),
+        due=owed,
+        weight=np.concatenate([np.zeros((3, CONTEXT, weight.shape[2])), weight], axis=1).astype(np.float16),
+        rung=np.array([r for r, _, _ in found], np.int16),
+        body=np.array([n for _, n, _ in found], np.int16),
+        frame=np.array(frames, np.int16),
+        time=np.array([t for _, _, t in found], np.float32),
+        gross=np.zeros(len(found), bool),
+        jump=np.full(len(found), 0.5, np.float32),
+        kick=np.full(len(found), 1.25, np.float32),
+        lawful=np.full((len(found), 13, 2), 20.0, np.float32),
+    )
+
+
+def test_shares_are_means_over_due_objects_with_a_band_from_eight_clips() -> None:
+    pool = SharePool("falling")
+    for seed in range(8):
+        truth = make_trace(np.ones((3, 30, 2)))
+        model = np.ones((3, 30, 2))
+        model[:, 10 + seed :, 0] = 0.5
+        pool.add({"truth": truth, "model": make_trace(model, [(0, 0, 0.6), (1, 0, 0.6)])})
+    group = pool.result()
+    share = group.shares["model"]
+    assert np.allclose(group.shares["truth"].explained, 1)
+    assert share.explained[0] == 1 and share.explained[-1] == pytest.approx(0.75)
+    assert share.explained[12] == pytest.approx((5 + 3 * 0.75) / 8)
+    assert share.band is not None and group.shares["truth"].band is None
+    assert np.all(share.band[0] <= share.explained + 1e-9) and np.all(share.explained <= share.band[1] + 1e-9)
+    # 2 breaks over 3 tolerances in each clip, all in the same eighth of 2 s with two objects
+    bin_ = int(0.6 / 2 * BINS)
+    assert share.breaks[bin_] == pytest.approx((2 / 3) / (2 * 2 / BINS), rel=0.15)
+    assert np.delete(share.breaks, bin_).sum() == 0
+
+
+def test_a_failed_clip_explains_nothing_and_what_is_not_due_does_not_count() -> None:
+    pool = SharePool("falling")
+    pool.add({"truth": make_trace(np.ones((3, 30, 1)), due=0.5)})
+    pool.add({})  # cannot be shadowed
+    share = pool.result().shares["model"]
+    assert np.all(share.explained[:15] == 0) and np.isnan(share.explained[15:]).all()
+
+
+def test_counts_say_how_many_clips_break() -> None:
+    count = BreakCount()
+    assert count.sentences() == []
+    for breaks in ([(0, 0, 0.1), (1, 0, 0.1)], [(0, 0, 1.0)], []):
+        count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.ones((3, 30, 1)), breaks)})
+    count.add({"truth": make_trace(np.ones((3, 30, 1)))})
+    count.add({})  # cannot be shadowed
+    first, second, third = count.sentences()
+    assert first == "Of 4 clips, 2 at 0.03, 1 at 0.08 and 0 at 0.2 diameters break (ground truth: 0, 0, 0)."
+    assert second == (
+        "At 0.03 the first break comes at 0.6 s (median of the 2 that break); in 1 it is at the hand-over, within "
+        "0.2 s of it."
+    )
+    assert third.startswith("In 1 of 4 clips an object that should be seen is in no lawful motion, or not there")
+
+
+def test_what_breaks_before_the_hand_over_is_not_counted_as_at_it() -> None:
+    count = BreakCount()
+    count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.ones((3, 30, 1)), [(0, 0, 0.0)])})
+    assert "at the hand-over" not in " ".join(count.sentences())
+
+
+def test_a_video_in_which_everything_is_gone_is_not_called_lawful() -> None:
+    count, weight = BreakCount(), np.ones((3, 30, 1))
+    weight[:, 15:] = 0
+    count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(weight)})
+    assert count.sentences()[0] == "No clip of 1 breaks at any tolerance."
+    assert count.sentences()[1].startswith("In 1 of 1 clip an object that should be seen")
+
+
+def test_breaks_are_drawn_when_they_happen_among_clips_of_other_lengths() -> None:
+    """One at 1.9 s of 2 s lies in the fourth eighth of another clip's 4 s."""
+    pool = SharePool("orbits")
+    for many, breaks in ((30, [(0, 0, 1.9)]), (60, [])):
+        pool.add({"truth": make_trace(np.ones((3, many, 1))), "model": make_trace(np.ones((3, many, 1)), breaks)})
+    assert np.flatnonzero(pool.result().shares["model"].breaks).tolist() == [3]
+
+
+def test_the_chart_says_what_it_shows_and_escapes() -> None:
+    pool = SharePool('a"b<script>/c$x$-v1')
+    pool.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.full((3, 30, 1), 0.25), [(0, 0, 1.0)])})
+    chart = share_chart(pool.result())
+    label = ElementTree.fromstring(chart).attrib["aria-label"]
+    assert "model: 25 % explained" in label and "truth: 100 % explained" in label
+    assert "<script" not in chart
+    assert chart == share_chart(pool.result())
+
+
+@pytest.fixture(scope="module")
+def clip(kit: SimpleNamespace) -> Clip:
+    return ClipStore().get(Row("collisions/head-on-v1", "test", 0), kit.SPEC)
+
+
+def test_a_timeline_cuts_the_horizon_where_the_weight_changes(clip: Clip, kit: SimpleNamespace) -> None:
+    weight = np.ones((3, clip.horizon, 2))
+    weight[0, clip.horizon // 2 :, 0] = 0
+    weight[0, 3 * clip.horizon // 4 :, 0] = 0.5
+    half = clip.horizon // 2 / FPS
+    found = clip_breaks(clip, make_trace(weight, [(0, 0, half)]), kit.true_tracks(clip), clip.future())
+    assert found.words.startswith(
+        "Breaks, by tolerance in diameters: 1 at 0.03. At 0.03 no lawful motion is seen for 1."
+    )
+    first, second = found.timelines
+    assert [bar.weight for bar in first.lanes[0].bars] == [1.0, 0.0, 0.5]
+    assert first.lanes[0].bars[0].end == first.lanes[0].bars[1].start == pytest.approx(0.5)
+    assert first.lanes[0].breaks == (pytest.approx(0.5),)
+    assert [bar.weight for bar in second.lanes[0].bars] == [1.0] and second.lanes[0].breaks == ()
+    assert "ball" in first.name or "(" in first.name
+
+
+def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNamespace) -> None:
+    trace = make_trace(np.ones((3, clip.horizon, 2)), [(0, 1, 1.0), (2, 1, 1.0)])
+    trace.lawful[:] = clip.px_positions()[clip.window(CONTEXT)][int(trace.frame[0]), 1]
+    tracks = kit.true_tracks(clip)
+    found = clip_breaks(clip, trace, tracks, clip.future())
+    (close,) = found.close_ups  # once, at the largest tolerance at which it is one
+    assert close.words.endswith(", 1.00 s, ±0.2: 0.50⌀ 1.2 m/s") and len(close.words.split()) <= 10
+    trace.gross[:] = True
+    (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
+    assert close.words.endswith(" m/s gross") and len(close.words.split()) == 10
+    trace.kick[:] = np.nan
+    (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
+    assert close.words.endswith(", ±0.2: nothing lawful follows") and len(close.words.split()) <= 10
+    assert found.left_out == ""
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(close.picture.partition(",")[2]))))
+    assert picture.shape[:2] == (int(close.side),) * 2
+    assert close.here is not None
+    x, y = (int(value) for value in close.here)
+    own, corner = picture[y, x].astype(int), picture[0, 0].astype(int)
+    assert np.abs(own - corner).max() > 60  # the ball is there, and not everywhere
+    assert clip_breaks(clip, trace, tracks, None).close_ups[0].picture == ""
+
+
+def test_a_break_is_drawn_once_at_the_largest_tolerance(clip: Clip, kit: SimpleNamespace) -> None:
+    """Within 0.4 s of one of the same body it is in that one's picture; of another body, or farther off, it is not."""
+    trace = make_trace(
+        np.ones((3, clip.horizon, 2)), [(0, 0, 0.9), (1, 0, 1.2), (2, 0, 1.0), (0, 1, 1.1), (0, 0, 2.0), (0, 0, 2.2)]
+    )
+    words = [close.words for close in clip_breaks(clip, trace, kit.true_tracks(clip), clip.future()).close_ups]
+    assert [(said.split(", ")[1][:-2], said.split("±")[1].split(":")[0]) for said in words] == [
+        ("1.00", "0.2"),
+        ("1.10", "0.03"),
+        ("2.00", "0.03"),
+        ("2.20", "0.03"),
+    ]
+
+
+def test_what_is_not_drawn_is_counted_with_the_reason(clip: Clip, kit: SimpleNamespace) -> None:
+    """Of ten breaks eight are drawn, those of large tolerances first."""
+    times = [0.2 + 0.3 * k for k in range(MAX_KEPT + 1)]
+    trace = make_trace(np.ones((3, clip.horizon, 2)), [*((0, 0, time) for time in times), (2, 1, 3.0)])
+    found = clip_breaks(clip, trace, kit.true_tracks(clip), clip.future())
+    assert len(found.close_ups) == MAX_KEPT and ", 3.00 s, " in found.close_ups[-1].words
+    assert (
+        found.left_out
+        == "8 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most)."
+    )
+    trace.lawful[0] = np.nan
+    found = clip_breaks(clip, trace, kit.true_tracks(clip), clip.future())
+    assert found.left_out == (
+        "7 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most) and 1 with "
+        "no lawful trajectory around them."
+    )
+
+
+@pytest.fixture(scope="module")
+def jumping(clip: Clip, kit: SimpleNamespace) -> Tracks:
+    """The first ball lies 0.4 diameters higher from 0.4 s on."""
+    tracks = kit.true_tracks(clip)
+    position = tracks.position.copy()
+    position[tracks.times > 0.4, 0, 1] -= 0.4 * clip.diameters()[0, 0] * clip.pixels_per_metre
+    return replace(tracks, position=position)
+
+
+def test_a_close_up_lies_around_the_moment_at_which_the_motions_part(clip: Clip, jumping: Tracks) -> None:
+    """That may be more than 0.4 s before the first miss."""
+    found = shadow(clip, jumping)
+    assert found is not None
+    kept = made_trace(clip, jumping, found)
+    assert kept is not None and np.isfinite(kept.lawful[kept.distinct(), kept.lawful.shape[1] // 2]).all()
+    b = kept.distinct()[0]
+    frame, reach = int(kept.frame[b]), kept.lawful.shape[1] // 2
+    breaks = [(level, each) for level in found.levels for each in level.breaks]
+    true = clip.px_positions()[clip.window(CONTEXT)][:, int(kept.columns[kept.body[b]])]
+    for frames in (0, 1, 3, reach + 1):
+        early = replace(kept, time=np.where(np.arange(len(kept.time)) == b, kept.times[frame - frames], kept.time))
+        assert early.moment(b) == frame - frames
+        early.lawful[b] = lawful_path(clip, found, *breaks[b], reach, early.moment(b))
+        way = frame - frames + np.arange(-reach, reach + 1)
+        seen = np.isfinite(early.lawful[b, :, 0]) & np.isfinite(true[way, 0]) & (way <= frame)
+        assert seen[:reach].all()
+        off = np.linalg.norm(early.lawful[b, seen] - true[way[seen]], axis=1)
+        assert off.max() < 0.3 * clip.diameters()[0, 0] * clip.pixels_per_metre
+        when = f"{early.time[b]:.2f}"
+        shows = f"{when}–{kept.times[frame]:.2f}"
+        said = [close.words for close in clip_breaks(clip, early, jumping, None).close_ups]
+        assert any(f", {shows if frames > 1 else when} s, ±" in words for words in said), said
+
+
+def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(clip: Clip, kit: SimpleNamespace) -> None:
+    """As where a video goes on from its image at a speed that the task does not declare."""
+    tracks = kit.true_tracks(clip)
+    found = shadow(clip, tracks)
+    assert found is not None
+    (level,) = (each for each in found.levels if each.tolerance == 0.2)
+    arc = next(arc for arc in level.segments.arcs if arc.disc == 1)
+    way = lawful_path(clip, found, level, Break(1, arc.first, 0.0, False, 0.0, 1.5), 6, arc.first)
+    assert np.isnan(way[:6]).all()
+    true = clip.px_positions()[clip.window(CONTEXT)][arc.first : arc.first + 7, 1]
+    np.testing.assert_allclose(way[6:], true, atol=0.2 * clip.diameters()[0, 1] * clip.pixels_per_metre)
+    assert np.isnan(
+        lawful_path(clip, found, level, Break(1, arc.first + 3, 0.2, False, 0.0, 1.5), 6, arc.first + 3)
+    ).all()
+    trace = make_trace(np.ones((3, clip.horizon, 2)), [(2, 1, 0.0)])
+    trace.jump[:], trace.kick[:] = 0.0, 1.5
+    (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
+    assert close.words.endswith("±0.2: begins 1.5 m/s off") and len(close.words.split()) <= 10
+    assert (
+        close.picture == clip_breaks(clip, trace, tracks, None).close_ups[0].picture != ""
+    )  # it is the last frame of the context
+
+
+def test_no_break_is_said(clip: Clip, kit: SimpleNamespace) -> None:
+    found = clip_breaks(clip, make_trace(np.ones((3, clip.horizon, 2))), kit.true_tracks(clip), None)
+    assert found.words == "No break: lawful within 0.03 diameters from the hand-over on." and not found.close_ups
+    black = clip_breaks(clip, make_trace(np.zeros((3, clip.horizon, 2))), kit.true_tracks(clip), None)
+    assert black.words == "No break, but no lawful motion is seen for 8.0 of 8.0 s of object-time."
+
+
+def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Path) -> None:
+    """With traces of the model, two references and a physicist's run; without them the page has no such section."""
+    folder, physicist = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "physicist")
+    shutil.copytree(small_run.path, folder.path)
+    manifest, tables = read_run(folder)
+    bare = render(build_result(folder, resamples=20), manifest, gathered(folder, manifest, tables))
+    assert 'id="lawful"' not in bare and 'class="lines"' not in bare
+    for row in rows_of(manifest):
+        clip = ClipStore().get(row, spec_of(manifest))
+        shape = (3, clip.horizon, len([body for body in clip.tracked_bodies if body.role == "moving"]))
+        whole = make_trace(np.ones(shape))
+        for place in (folder.reference("truth"), folder.reference("freeze"), physicist):
+            save_trace(place.trace(row.id), whole)
+        if folder.tracks(row.id).is_file():
+            save_trace(folder.trace(row.id), make_trace(np.full(shape, 0.5), [(0, 0, 0.5), (2, 0, 1.0)]))
+    shown = render(build_result(folder, resamples=20), manifest, gathered(folder, manifest, tables, physicist))
+    assert "Of 8 clips, 7 at 0.03, 0 at 0.08 and 7 at 0.2 diameters break (ground truth: 0, 0, 0)." in shown
+    assert "physbench eval baseline:physicist" not in shown
+    alone = render(build_result(folder, resamples=20), manifest, gathered(folder, manifest, tables))
+    assert "<code>physbench eval baseline:physicist --suite smoke --model-arg size=64" in alone
+    assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
+    assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
+    assert shown.count('class="law"') == 2 * shown.count('class="lines"')  # two close-ups a clip
+    for height, lanes in re.findall(r'viewBox="0 0 1000 (\d+)" [^>]*>(.*?)</svg>', shown, re.DOTALL):
+        assert max(int(y) for y in re.findall(r'class="owed" x="[^"]*" y="(\d+)"', lanes)) + 8 < int(height)
+    assert re.search("±0.03: [0-9.]+⌀ [0-9.]+ m/s", shown) and re.search("±0.2: [0-9.]+⌀ [0-9.]+ m/s", shown)
+    assert shown.count(CLOSE_UP_LEGEND) == 1
+    assert "http://" not in shown.replace("http://www.w3.org", "") and shown.count("<script") == 1

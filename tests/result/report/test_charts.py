@@ -1,0 +1,124 @@
+"""Charts: well-formed, escaped, in the page's colours, the same again, with words for those who do not see them."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from physbench.result.report.charts import CurvePool, GroupCurves, axis_chart, error_chart, even_ticks, hidden_spans
+
+PAGE_COLOURS = [f"var(--{name})" for name in ("soft", "line", "model", "freeze", "cv", "truth", "band")]
+
+
+def result(name: str, **changes: object) -> dict:
+    found = {
+        "kind": "informative",
+        "why": "truth 1.00, freeze 0.10: apart by 0.25 or more",
+        "quality": 0.5,
+        "interval": [0.4, 0.6],
+        "references": {"truth": 1.0, "freeze": 0.1, "constant-velocity": 0.3},
+    } | changes
+    return {"tasks": {name: {"drift": found}}}
+
+
+def family(name: str = "orbits") -> GroupCurves:
+    pool = CurvePool(name)
+    times = np.arange(1, 31) / 10
+    error = np.stack([times, times**2, np.where(times > 2, np.inf, 0.1)], axis=1)
+    pool.add(times, {"model": error, "freeze": 2 * error}, 2.5)
+    return pool.result()
+
+
+@pytest.mark.parametrize("name", ["orbits/kepler-v1", 'a"b<script>&/c$x$-v1', "plain"])
+def test_axis_chart(name: str) -> None:
+    chart = axis_chart(result(name), "drift")
+    root = ElementTree.fromstring(chart)
+    label = root.attrib["aria-label"]
+    assert label.startswith("Quality by task, drift.")
+    assert "model 0.50, truth 1.00, freeze 0.10" in label
+    assert "<script" not in chart
+    assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', chart)) <= {"none", *PAGE_COLOURS}
+    assert chart == axis_chart(result(name), "drift")
+
+
+@pytest.mark.parametrize("kind", ["guard", "unscored", "absent"])
+def test_what_is_not_informative_is_marked(kind: str) -> None:
+    changes: dict[str, object] = {"kind": kind, "interval": None}
+    if kind == "absent":
+        changes |= {"quality": None, "references": dict.fromkeys(("truth", "freeze", "constant-velocity"))}
+    word = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}[kind]
+    assert f">{word}</text>" in axis_chart(result("a/b-v1", **changes), "drift")
+
+
+def test_error_chart() -> None:
+    chart = error_chart(family())
+    label = ElementTree.fromstring(chart).attrib["aria-label"]
+    assert "Predictable for 2.5 s." in label
+    assert "model: median off by a diameter at 1.1 s." in label
+    assert "constant velocity" not in label  # it was not given
+    assert "nan" not in chart.lower().replace("nano", "")
+
+
+def bands(chart: str) -> list[str]:
+    """The areas of a chart through which the lines are seen."""
+    return re.findall(r'fill-opacity="0\.2"', chart)
+
+
+def test_a_band_is_drawn_where_there_are_clips_enough() -> None:
+    pool = CurvePool("falling/projectile-v1")
+    times = np.arange(1, 11) / 10
+    for clip in range(9):
+        pool.add(times, {"model": (clip + 1) * times[:, None], "truth": np.full((10, 1), 0.01)}, None)
+    chart = error_chart(pool.result(), small=True)
+    assert bands(chart)
+    assert "truth: median within a diameter" in chart
+    assert not bands(error_chart(family()))
+
+
+def test_ids_of_two_charts_differ() -> None:
+    ids = [set(re.findall(r'id="([^"]+)"', error_chart(family(name)))) for name in ("orbits", "fall<ing")]
+    assert not ids[0] & ids[1]
+    assert all(re.fullmatch(r"[\w.-]+", name) for found in ids for name in found)
+
+
+def test_a_family_without_any_due_object() -> None:
+    pool = CurvePool("empty")
+    pool.add(np.array([0.1, 0.2]), {"model": np.full((2, 1), np.nan)}, None)
+    ElementTree.fromstring(error_chart(pool.result()))
+
+
+def test_a_curve_has_a_gap_where_objects_are_hidden() -> None:
+    """Behind a screen the median is that of the few objects left, and jumps."""
+    pool = CurvePool("occlusion")
+    times = np.arange(1, 31) / 10
+    error = np.full((30, 2), 0.1)
+    error[9:20, 0] = np.nan
+    pool.add(times, {"model": error, "truth": error}, None)
+    group = pool.result()
+    assert hidden_spans(group) == [pytest.approx((0.95, 2.05))]
+    chart = error_chart(group)
+    assert (
+        ">hidden</text>" in chart and "Hidden from 0.9 to 2.0 s." in ElementTree.fromstring(chart).attrib["aria-label"]
+    )
+    seen = CurvePool("occlusion")
+    seen.add(times, {"model": np.full((30, 2), 0.1), "truth": error[:, 1:]}, None)
+    assert hidden_spans(seen.result()) == [] and ">hidden<" not in error_chart(seen.result())
+    assert hidden_spans(GroupCurves("none", times, {}, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "most", "labels"),
+    [
+        (0, 4, 9, ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0"]),
+        (0, 4, 5, ["0", "1", "2", "3", "4"]),
+        (0, 0.55, 2, ["0.0", "0.5"]),
+        (-0.2, 2.2, 5, ["0.0", "0.5", "1.0", "1.5", "2.0"]),
+        (1012.5, 1013.1, 5, ["1012.6", "1012.8", "1013.0"]),
+    ],
+)
+def test_ticks_are_round_and_few(low: float, high: float, most: int, labels: list[str]) -> None:
+    ticks, said = even_ticks(low, high, most)
+    assert said == labels and ticks == pytest.approx([float(label) for label in labels])

@@ -1,0 +1,86 @@
+"""The result in other forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from physbench.cli.main import run
+from physbench.result.build import build_result
+from physbench.result.report.markdown import CSV_COLUMNS, csv_of_clips, csv_of_tasks, markdown
+
+
+@pytest.fixture
+def result(make_run) -> dict:
+    return build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
+
+
+def test_csv_has_a_row_per_task_and_axis(result: dict) -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_of_tasks(result))))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert len(rows) == 4 * 3
+    (row,) = (row for row in rows if row["task"] == "falling/projectile-v1" and row["axis"] == "drift")
+    found = result["tasks"]["falling/projectile-v1"]["drift"]
+    assert float(row["skill"]) == found["skill"]
+    assert [float(row["skill_low"]), float(row["skill_high"])] == list(found["skill_interval"])
+    assert float(row["freeze"]) == found["references"]["freeze"]
+    assert row["model"] == result["model"]["name"]
+
+
+def test_no_text_of_a_model_is_a_formula(make_run, result: dict) -> None:
+    result["model"]["name"] = '=HYPERLINK("http://example.org")'
+    (row, *_) = csv.DictReader(io.StringIO(csv_of_tasks(result)))
+    assert row["model"] == '\'=HYPERLINK("http://example.org")'
+    assert float(row["skill"]) == next(iter(result["tasks"].values()))["consistency"]["skill"]
+    folder = make_run(2, 0)
+    table = pd.read_parquet(folder.scores)
+    table["reason"] = "@SUM(1)"
+    table.to_parquet(folder.scores)
+    rows = list(csv.DictReader(io.StringIO(csv_of_clips(folder))))
+    assert {row["reason"] for row in rows} == {"'@SUM(1)"}
+    assert [row["quality"] for row in rows] == ["" if pd.isna(q) else str(q) for q in table["quality"]]
+
+
+def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
+    text = markdown(result)
+    lines = text.splitlines()
+    assert lines[0].startswith(r"### toy \<script\>alert(1)\</script\>: physbench core 0-dev, 128 clips")
+    places = [text.index(sentence.split(" [")[0]) for sentence in result["sentences"]]
+    assert places == sorted(places) and places[-1] < text.index("| skill |")
+    table = [line for line in lines if line.startswith("|")]
+    assert {line.count("|") for line in table} == {6}
+    assert len(table) == 2 + 2 + 1 + 4  # header; all families and constant velocity; out of range; tasks
+    assert "1 of 128 clips failed and count as 0" in text
+    assert "<b>" not in text
+
+
+def test_markdown_shows_a_name_as_it_is(result: dict) -> None:
+    named = {**result, "model": {**result["model"], "name": "a|b&lt;`c`![d](e)"}}
+    assert markdown(named).startswith(r"### a\|b\&lt;\`c\`\!\[d\](e): physbench")
+
+
+def test_markdown_of_failures_alone_has_no_table(make_run) -> None:
+    clips = frozenset(pd.read_parquet(make_run(2, 0).scores)["clip"])
+    text = markdown(build_result(make_run(2, 0, failed=clips, name="failed"), resamples=100))
+    assert "No clip could be scored" in text and "|" not in text
+
+
+def test_forms_from_the_command_line(make_run, tmp_path, capsys) -> None:
+    folder = make_run(2, 0)
+    path = str(folder.path)
+    assert run(["report", path, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema_version"] == 1 and not folder.result.exists()
+    assert run(["report", path, "--format", "csv", "--clips", "--out", str(tmp_path / "clips.csv")]) == 0
+    assert len(pd.read_csv(tmp_path / "clips.csv")) == len(pd.read_parquet(folder.scores))
+    assert run(["report", path, "--format", "md"]) == 0
+    assert capsys.readouterr().out.startswith("### toy")
+    assert run(["report", path, "--format", "mdd"]) == 2
+    assert "md" in capsys.readouterr().err
+    assert run(["report", path, "--clips"]) == 2
+    assert run(["report", path, "--format", "md", "--out", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert not folder.report.exists()

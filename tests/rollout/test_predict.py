@@ -1,0 +1,176 @@
+import weakref
+from dataclasses import replace
+
+import pytest
+import torch
+
+from physbench.rollout.batches import model_actions, model_context, stored_frames
+from physbench.rollout.frames import AnswerError
+from physbench.rollout.predict import RolloutRequest, predict
+
+CPU = torch.device("cpu")
+
+
+def part_of(clips, card, horizon: int, *, chain: bool = True, seeds=None) -> RolloutRequest:
+    import numpy as np
+
+    context = torch.from_numpy(np.stack([model_context(clip, card) for clip in clips])).permute(0, 1, 4, 2, 3)
+    actions = model_actions(clips, card)
+    return RolloutRequest(
+        horizon=horizon,
+        stored=stored_frames(card, horizon, chain),
+        chain=chain,
+        seeds=seeds or list(range(len(clips))),
+        prompts=[""] * len(clips),
+        context=context.contiguous(),
+        actions=None if actions is None else torch.from_numpy(actions),
+        clips=None,
+    )
+
+
+def roll(model, part: RolloutRequest):
+    place = torch.empty((len(part.seeds), part.stored, 3, *model.card.image_size), dtype=torch.uint8)
+    return predict(model, part, place, CPU, torch.float32), place
+
+
+def test_a_short_model_goes_on_from_its_own_rounded_frames(toys, clip_maker) -> None:
+    model = toys.Short()
+    clip = clip_maker(0, code=10, horizon=10, impulse=True)
+    answer, frames = roll(model, part_of([clip], model.card, 10))
+    assert answer.chained == 3
+    # 1.4 levels a frame, rounded to 1, 3, 4, 6 within a call; the next call starts at the rounded 6.
+    assert (frames[0, :, 0, 0, 0].int() - 10).tolist() == [1, 3, 4, 6, 7, 9, 10, 12, 13, 15]
+    shapes = [(shape, horizon) for shape, horizon, _ in model.calls]
+    assert shapes == [((1, 3, 3, 32, 40), 4), ((1, 3, 3, 32, 40), 4), ((1, 3, 3, 32, 40), 2)]
+
+
+def test_what_a_model_assumes_is_told(toys, clip_maker) -> None:
+    model = toys.Short()
+    part = part_of([clip_maker(0, horizon=4)], model.card, 4)
+    assert roll(model, part)[0].notes == set()
+    model.assumptions = ("The file says no frame rate.",)
+    assert roll(model, part)[0].notes == {"The file says no frame rate."}
+
+
+def test_actions_are_cut_to_each_call(toys, clip_maker) -> None:
+    model = toys.Short()
+    clip = clip_maker(0, horizon=10, impulse=True)
+    roll(model, part_of([clip, clip_maker(1, horizon=10)], model.card, 10))
+    tables = [actions for _, _, actions in model.calls]
+    assert [table.shape for table in tables] == [(2, 7, 6), (2, 7, 6), (2, 5, 6)]
+    # The impulse at 0.5 s shows in predicted frame 6, at 0.6 s: row 2 + 6 of the whole table, row 4 of the second call.
+    assert tables[1][0].any(1).nonzero().flatten().tolist() == [4]
+    assert tables[1][0, 4].tolist() == pytest.approx([0.9, 0.135, 0.135, 1, 0, 2])
+    assert tables[0][0].any(1).nonzero().flatten().tolist() == [1]  # the one at -0.15 s shows at -0.1 s
+    assert not any(table[1].any() for table in tables)
+
+
+def test_what_a_pair_is_given_does_not_depend_on_the_batch(toys, clip_maker) -> None:
+    """Zeros for the clip without its push, beside the one with it and alone; None for other clips without, as ever."""
+    card = toys.Short().card
+    pushed, plain = clip_maker(0, impulse=True), clip_maker(0)
+    quiet = replace(plain, row=replace(plain.row, change="unpushed"))
+    together = model_actions([pushed, quiet], card)
+    for row, clip in zip(together, (pushed, quiet), strict=True):
+        alone = model_actions([clip], card)
+        assert alone.dtype == together.dtype and (alone[0] == row).all()
+    assert together[0].any() and not together[1].any()
+    assert model_actions([plain], card) is None and model_actions([quiet], toys.card()) is None
+
+
+def test_without_chain_the_rest_is_missing(toys, clip_maker) -> None:
+    model = toys.Short()
+    answer, frames = roll(model, part_of([clip_maker(0, horizon=10)], model.card, 10, chain=False))
+    assert answer.chained == 1 and frames.shape[1] == 4
+
+
+def test_the_first_frame_is_repeated_where_the_context_reaches_back_further(toys, clip_maker) -> None:
+    card = toys.card(context_frames=30, repeat_first=True, uses_actions=True)
+    clip = clip_maker(0, impulse=True)
+    context = model_context(clip, card)
+    assert len(context) == 30
+    assert (context[:10] == clip.frames[0]).all() and (context[9:] == clip.context(21)).all()
+    table = model_actions([clip], card)
+    assert table.shape == (1, 30 + 12, 6)
+    assert table[0].any(1).nonzero()[0].tolist() == [28, 35]  # frames at -0.1 s and 0.6 s
+
+
+def test_generators_belong_to_clips_not_to_batches(toys, clip_maker) -> None:
+    model = toys.Noise(stochastic=True)
+    pair = [clip_maker(0), clip_maker(1)]
+    _, together = roll(model, part_of(pair, model.card, 12, seeds=[5, 6]))
+    _, alone = roll(model, part_of(pair[1:], model.card, 12, seeds=[6]))
+    assert torch.equal(together[1], alone[0])
+    assert not torch.equal(together[0], together[1])
+
+
+def test_an_endless_or_short_answer_is_refused(toys, clip_maker) -> None:
+    class Endless(toys.Coded):
+        def rollout(self, context, *, horizon, **_):
+            while True:
+                yield context[:, -1:]
+
+    class TooShort(toys.Coded):
+        def rollout(self, context, *, horizon, **_):
+            return context[:, -1:].expand(-1, horizon - 1, -1, -1, -1)
+
+    with pytest.raises(AnswerError, match="Expected 12 frames, got more"):
+        roll(Endless(), part_of([clip_maker(0)], Endless().card, 12))
+    with pytest.raises(AnswerError, match="Expected 12 frames, got 11"):
+        roll(TooShort(), part_of([clip_maker(0)], TooShort().card, 12))
+
+
+def test_models_run_without_gradients_and_get_a_contiguous_context(toys, clip_maker) -> None:
+    seen = {}
+
+    class Curious(toys.Coded):
+        def rollout(self, context, *, horizon, actions, prompts, generators):
+            seen.update(gradients=torch.is_grad_enabled(), inference=context.is_inference())
+            seen.update(contiguous=context.is_contiguous(), actions=actions, prompts=prompts)
+            seen.update(low=float(context.min()), high=float(context.max()))
+            return context[:, -1:].expand(-1, horizon, -1, -1, -1)
+
+    roll(Curious(), part_of([clip_maker(0)], Curious().card, 12))
+    assert seen == {
+        "gradients": False,
+        "inference": False,
+        "contiguous": True,
+        "actions": None,
+        "prompts": [""],
+        "low": 0.0,
+        "high": pytest.approx(230 / 255),
+    }
+
+
+def test_chunks_are_let_go_when_they_have_arrived(toys, clip_maker) -> None:
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = 0
+
+    class Chunked(toys.Coded):
+        def rollout(self, context, *, horizon, actions, prompts, generators):
+            nonlocal most
+            for _ in range(horizon):
+                chunk = context[:, -1:] * 0.9
+                alive.add(chunk)
+                most = max(most, len(alive))
+                yield chunk
+                del chunk
+
+    roll(Chunked(), part_of([clip_maker(0, horizon=40)], Chunked().card, 40))
+    assert most <= 2
+
+
+def test_a_model_that_writes_to_its_actions_is_shown_the_true_ones_again(toys, clip_maker) -> None:
+    seen = []
+
+    class Doubling(toys.Short):
+        def rollout(self, context, *, actions, **asked):
+            seen.append(actions.clone())
+            return super().rollout(context, actions=actions.mul_(2), **asked)
+
+    model = Doubling()
+    part = part_of([clip_maker(0, horizon=10, impulse=True)], model.card, 10)
+    for _ in range(2):
+        roll(model, part)
+    assert len(seen) == 6
+    assert all(torch.equal(*pair) for pair in zip(seen[:3], seen[3:], strict=True))

@@ -1,0 +1,120 @@
+"""Questions about the end: truth, a frozen picture, and endings of known kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_params
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.outcomes import answer_questions
+from physbench.scorers.axes.consistency import outcome, shadowing
+from physbench.tasks.falling import Stack, support_margins
+from physbench.track.tracks import Tracks, Visibility
+from physbench.world.camera import px_from_plane
+
+C = 8
+Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
+
+
+def seed_of(blocks: int, *, falls: bool) -> int:
+    for seed in range(60):
+        p = make_params(Row(Stack.id, "test", seed))
+        if p["blocks"] == blocks and (min(support_margins(p)) < 0) == falls:
+            return seed
+    raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def falling(clip_of: Clips) -> Clip:
+    return clip_of(Stack.id, seed=seed_of(2, falls=True))
+
+
+@pytest.fixture(scope="module")
+def standing(clip_of: Clips) -> Clip:
+    return clip_of(Stack.id, seed=seed_of(3, falls=False))
+
+
+def read(clip: Clip, tracks: Tracks) -> dict[str, float | None]:
+    readings = outcome.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
+    assert isinstance(readings, dict)
+    return {key: reading.value for key, reading in readings.items()}
+
+
+def moved(clip: Clip, ideal: Ideal, change: Callable[[NDArray[np.float64]], None]) -> Tracks:
+    """Tracks of the true positions (C + T, K, 2) m after `change`, all seen."""
+    plane = clip.plane_positions()[clip.window(C)].copy()
+    change(plane)
+    px = px_from_plane(clip.scene.camera, clip.spec, plane)
+    return ideal(clip, px=px, seen=np.ones(px.shape[:2], bool))
+
+
+def test_truth_agrees_and_a_frozen_picture_says_that_nothing_falls(falling: Clip, standing: Clip, ideal: Ideal) -> None:
+    def freeze(plane: NDArray[np.float64]) -> None:
+        plane[C:] = plane[C - 1]
+
+    for clip in (falling, standing):
+        assert read(clip, ideal(clip))[""] == 1
+    still = read(falling, moved(falling, ideal, freeze))
+    assert still["falls"] == still["falls-left"] == 0 and still["hangs"] == 1 and still[""] == 0
+    assert read(standing, moved(standing, ideal, freeze)) == {
+        "": 1,
+        "falls": 1,
+        "falls-left": None,
+        "hangs": 1,
+        "questions": 3,
+    }
+
+
+def test_falling_to_the_other_side_is_wrong_once(falling: Clip, ideal: Ideal) -> None:
+    def mirror(plane: NDArray[np.float64]) -> None:
+        plane[C:, 1, 0] = 2 * plane[C - 1, 1, 0] - plane[C:, 1, 0]
+
+    reading = read(falling, moved(falling, ideal, mirror))
+    assert reading["falls"] == 1 and reading["falls-left"] == 0 and reading[""] == 1 / 2
+
+
+def test_a_block_that_stays_in_the_air_hangs(falling: Clip, standing: Clip, ideal: Ideal) -> None:
+    def hang(plane: NDArray[np.float64]) -> None:
+        plane[C + 10 :, -1] = plane[C - 1, -1] + (0.0, 0.9)
+
+    for clip in (falling, standing):
+        reading = read(clip, moved(clip, ideal, hang))
+        assert reading["hangs"] == 0 and (reading[""] or 0) < 1
+    only = replace(standing, scene=replace(standing.scene, outcomes=standing.scene.outcomes[-1:]))
+    assert read(only, ideal(only))[""] == 1 and read(only, moved(only, ideal, hang))[""] == 0
+
+
+def test_what_flies_up_at_the_end_does_not_hang(standing: Clip, ideal: Ideal) -> None:
+    def fly(plane: NDArray[np.float64]) -> None:
+        plane[C:, -1, 1] += np.linspace(0, 2, len(plane) - C)
+
+    assert read(standing, moved(standing, ideal, fly))["hangs"] == 1
+
+
+def test_a_block_that_is_not_seen_at_the_end_disagrees(standing: Clip, ideal: Ideal) -> None:
+    tracks = ideal(standing)
+    tracks.position[-6:, 1], tracks.area[-6:, 1], tracks.state[-6:, 1] = np.nan, 0, Visibility.ABSENT
+    reading = read(standing, tracks)
+    assert reading["falls"] == 0.5 and reading["hangs"] == 0
+    blind = ideal(standing)
+    blind.position[-6:, 1] = np.nan  # seen, but cut: where it was last
+    assert read(standing, blind)[""] == 1
+
+
+def test_either_outcome_or_explanation_applies(falling: Clip, clip_of: Clips, ideal: Ideal) -> None:
+    def status(clip: Clip) -> tuple[str, str]:
+        rollout, tracks = Rollout(clip.id, 0, clip.future()), ideal(clip)
+        both = (scorer.read(Observation(clip, rollout, tracks)) for scorer in (shadowing, outcome))
+        return tuple(readings[""].status for readings in both)  # type: ignore[index, return-value]
+
+    assert status(falling) == ("not applicable", "ok")
+    assert status(clip_of("falling/projectile-v1")) == ("ok", "not applicable")
+    silent = replace(falling, scene=replace(falling.scene, outcomes=()))
+    assert not answer_questions(silent, ideal(silent))

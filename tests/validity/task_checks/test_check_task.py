@@ -1,0 +1,138 @@
+"""Broken tasks are refused, each for its own reason; the examples pass; what is printed can be acted upon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import broken_tasks as broken
+import pytest
+
+from physbench.cli.main import run
+from physbench.cli.tasks import clips_of
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip
+from physbench.validity.task_checks.check_task import SPEC, check_task
+from physbench.validity.task_checks.clip_protocol import check_seen, touched
+from physbench.validity.task_checks.finding import Finding, Shot, failed, save
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "my_task.py"
+Write = Callable[[str, str], Path]
+
+
+def failures(path: Path, pictures: Path | None = None) -> list[Finding]:
+    report = check_task(str(path), clips=1, pictures=pictures)
+    return [finding for finding in report.findings if finding.state == "failed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "says"),
+    [
+        ("OVERLAPPING", "overlap", "ball and other are 0.50 m inside each other"),
+        ("OUT_OF_VIEW", "view", "out of the window"),
+        ("NONDETERMINISTIC", "determinism", "differs in its scene"),
+        ("BY_HASH", "determinism", "differs in its scene"),
+        ("NOTHING_LEFT", "nothing to predict", "nothing happens"),
+        ("EXPLODING", "energy", "from nowhere"),
+        ("UNSEEN", "visible", "floor is touched at"),
+        ("UNDRAWN", "visible", "is not seen at any time before 0"),
+    ],
+)
+def test_broken_tasks_are_refused_with_a_picture(
+    written: Write, tmp_path: Path, name: str, check: str, says: str
+) -> None:
+    found = failures(written(name.lower(), getattr(broken, name)), tmp_path / "pictures")
+    assert {finding.check for finding in found} == {check} and says in found[0].text
+    for finding in found:
+        assert finding.remedy and finding.clip and finding.picture
+        assert Path(finding.picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_restitutions_above_1_are_named(written: Write) -> None:
+    [found] = failures(written("exploding", broken.EXPLODING))
+    assert "ball 1.3 x floor" in found.remedy and "product" in found.remedy
+
+
+@pytest.mark.slow
+def test_a_frozen_picture_that_is_as_good_as_the_truth_leaves_nothing_to_predict(written: Write) -> None:
+    found = failures(written("slow", broken.SLOW))
+    assert [finding.check for finding in found] == ["nothing to predict"] and "frozen" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "says"),
+    [
+        ({"law": "    Rule: "}, "declaration", "does not say: Law"),
+        ({"kind": 'radius=Parameter("m", "free",'}, "declaration", "radius is free"),
+        ({"radius": '(0.40, 0.52), "of the ball", ood=(0.50, 0.66)'}, "declaration", "overlaps that of train"),
+        ({"radius": '(0.20, 0.22), "of the ball"'}, "scene", "px at 64 px"),
+        (broken.WRONG_MASS, "scene", "its size says"),
+        ({"accepts": "return p['heigth'] > 0"}, "splits", "KeyError in line 52 (accepts)"),
+        ({"accepts": "return False"}, "splits", "`accepts` refused all of 20,000 draws of the split train"),
+        ({"bodies": "bodies=[thrown, floor()]"}, "scene", "lists or arrays"),
+        ({"place": '(0.0, 0.0, float("nan")),'}, "scene", "not finite"),
+    ],
+)
+def test_declarations_and_code_are_looked_at_before_anything_is_simulated(
+    written: Write, changes: dict[str, str], check: str, says: str
+) -> None:
+    found = failures(written("wrong", broken.source("wrong", **changes)))
+    assert found[0].check == check and says in found[0].text, found
+
+
+def test_the_example_passes_and_is_informative() -> None:
+    report = check_task(str(EXAMPLE), clips=1)
+    assert report.passed, [finding.text for finding in report.findings]
+    assert report.axes["consistency"].kind == report.axes["drift"].kind == "informative"
+    assert report.axes["permanence"].kind == "guard"
+    assert clips_of(report) == "3 clips: 1 of test, 1 of ood, 1 of train" and report.document()["clips"] == 3
+    (seen,) = [finding for finding in report.findings if finding.check == "visible"]
+    assert seen.state == "ok" and "floor stands out by 20 of 255" in seen.text
+    assert all((axis.truth or 0) >= 0.95 for axis in report.axes.values())
+
+
+def test_what_is_hidden_at_the_handover_counts_as_it_was_seen_before() -> None:
+    clip = make_clip(Row("occlusion/screen-stop-v1", "test", 0), SPEC)
+    scene, walls = clip.scene, [body.name for body in clip.scene.bodies if body.name == "wall"]
+    assert walls and {scene.bodies[i].name for i in touched(clip)} <= {"floor", *walls}
+    assert [finding.state for finding in check_seen(clip)] == ["ok"]
+
+
+def test_a_picture_shows_no_frame_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_xlabel", lambda self, label, **_: shown.append(label))
+    clip = make_clip(Row("orbits/kepler-v1", "test", 0), SPEC)
+    save(failed("view", "x", "y", clip, Shot(clip, (-2.0, -2.0, 0.01, -1.6, 0.0))), tmp_path / "a.png")
+    assert shown == ["-2.00 s", "-1.60 s", "0.00 s"]
+
+
+def test_the_command_says_what_failed_in_words_and_as_json(
+    written: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written("nothing_left", broken.NOTHING_LEFT)
+    wanted = ("tasks", "check", str(path), "--clips", "1", "--out", str(tmp_path))
+    assert run(wanted) == 1
+    out = capsys.readouterr().out
+    assert "failed nothing to predict" in out and "Let something decide the clip" in out and ".png" in out
+    assert run((*wanted, "--json")) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["passed"] is False and document["task"] == "own/nothing-left-v1"
+    (failed,) = [each for each in document["findings"] if each["state"] == "failed"]
+    assert Path(failed["picture"]).is_file() and failed["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "Name a task"),
+        (("kepler", "--all"), "Name a task"),
+        (("nowhere.py",), "There is no file 'nowhere.py'"),
+        (("keppler",), "Did you mean orbits/kepler-v1"),
+        (("kepler", "--clips", "0"), "1 to 100"),
+        (("kepler", "--out", __file__), "is a file"),
+    ],
+)
+def test_wrong_use(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str) -> None:
+    assert run(("tasks", "check", *arguments)) == 2
+    assert says in capsys.readouterr().err

@@ -1,0 +1,76 @@
+"""Which bodies are drawn over a stage, and how deep they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene
+from physbench.clips.suite import find_suite
+from physbench.clips.task import builtin_task_ids
+from physbench.support.errors import UsageError
+from physbench.world.bullet import initial_states, simulate
+from physbench.world.scene import Body, Camera, RenderSpec, Scene
+from physbench.world.styles.catalogue import draw
+from physbench.world.styles.natural.movers import drawable, movers_at
+from physbench.world.styles.natural.stage import stage_of
+
+ROWS = [row for row in find_suite("core").rows if row.task in ("falling/incline-v1", "falling/stack-v1")]
+
+
+@pytest.mark.parametrize("shape", ["sphere", "box", "cylinder"])
+def test_flat_bodies_are_drawn_whatever_their_shape(shape: str) -> None:
+    scenes = [make_scene(row) for row in ROWS]
+    flat = [scene for scene in scenes if any(body.flat and body.shape == shape for body in scene.bodies)]
+    assert flat
+    for scene in flat[:4]:
+        for mover in movers_at(scene, stage_of(scene), drawable(scene), 0.0, initial_states(scene)):
+            reaches_back = mover.body.flat and mover.body.shape != "sphere"
+            assert (np.linalg.norm(mover.deep) > 0) == reaches_back
+
+
+@pytest.mark.parametrize("task", builtin_task_ids() + builtin_task_ids(actions=True))
+def test_what_comes_with_physbench_can_be_drawn(task: str) -> None:
+    scene = make_scene(Row(task, "test", 0))
+    assert drawable(scene)
+
+
+BALL = Body("ball", "sphere", (0.3,), "moving", (0.0, 0.0, 1.0), hue=0)
+FLOOR = Body("ground", "plane", (), "fixed", (0.0, 0.0, 0.0))
+FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.0, 0.0, 0.0))
+TILTED = (0.0, float(np.sin(0.2)), 0.0, float(np.cos(0.2)))
+
+
+@pytest.mark.parametrize(
+    ("camera", "bodies", "name", "reason"),
+    [
+        (FRONT, (replace(FLOOR, until=0.5),), "ground", "moves or vanishes"),
+        (FRONT, (replace(FLOOR, orientation=TILTED),), "ground", "not level"),
+        (FRONT, (FLOOR, replace(FLOOR, name="wall", orientation=TILTED)), "wall", "not level"),
+        (FRONT, (FLOOR, replace(FLOOR, name="wall", position=(0.0, 0.0, 1.0))), "wall", "second plane"),
+        (FRONT, (replace(FLOOR, hue=2),), "ground", "plane with a hue"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named_with_the_reason(
+    camera: Camera, bodies: tuple[Body, ...], name: str, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=f"'{name}' cannot be drawn in the look natural: .*{reason}.*--look plain"):
+        drawable(Scene((BALL, *bodies), camera))
+
+
+def test_boxes_that_stand_still_in_a_sky_have_the_areas_of_the_plain_look() -> None:
+    grey = Body("bumper", "box", (0.3, 1.0, 0.3), "fixed", (1.0, 0.0, 0.0), grey=0.6)
+    dark = Body("screen", "box", (0.4, 0.3, 0.3), "fixed", (0.0, 0.0, 1.5), grey=0.2)  # above the ball, which it hides
+    scene = Scene((BALL, grey, dark), TOP)
+    states = simulate(scene, np.array([0.0])).states
+    plain, natural = (draw(scene, [0.0], states, RenderSpec(128, 128, 15.0, look)) for look in ("plain", "natural"))
+    np.testing.assert_allclose(natural.visible_area, plain.visible_area, rtol=0.05, atol=2)
+    assert natural.visible_area[0, 0] == 0 and natural.visible_area[0, 2] > 300
+    rows, columns = (natural.frames[0].max(axis=-1) < 96).nonzero()
+    assert len(rows) > 300 and abs(columns.mean() - 63.5) < 1 and abs(rows.mean() - 63.5) < 1
+
+
+def test_what_is_not_drawn_is_not_refused() -> None:
+    scene = Scene((BALL, FLOOR, replace(FLOOR, name="wall", orientation=TILTED, drawn=False)), FRONT)
+    assert drawable(scene) == [0]
