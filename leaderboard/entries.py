@@ -70,27 +70,6 @@ if TYPE_CHECKING:
 #     index.html, compare.html                  the pages, see physbench.leaderboard.site and compare_page
 #     board.csv, board.json, board.bib          its figures, and what to cite
 
-"""An entry: what a board keeps of a run. Every figure and every page of it is made by the board.
-
-A board is a folder:
-
-    entries/NAME-1a2b3c4d/result.json.gz      the result document, built again when the entry was added
-                          headlines.parquet   quality of every clip, sample and axis, of the model, truth and freeze,
-                                              and the events that each shows behind one image
-                          unseen.parquet      that of consistency with unseen constants free, where there are any
-                          report.html.gz      a report, made from what was checked, with small pictures
-                          about.json          when and on what it was run, what was checked, what its submitter says,
-                                              and the SHA-256 of the other files
-                          report.html, result.json    the same unpacked, for readers; made again with the page
-    history/NAME-1a2b3c4d/001/                the entry that another one of the same model has replaced
-    note.txt                                  what who keeps the board says on its first screen, if anything
-    challenges/HASH.json                      which rollouts were asked for, see physbench.leaderboard.commitment
-               HASH.round.json                whom, and what became of it, see physbench.leaderboard.commitment
-    index.html, compare.html                  the pages, see physbench.leaderboard.site and compare_page
-    board.csv, board.json, board.bib          its figures, and what to cite
-"""
-
-
 CHECK_TEXTS = ("check", "outcome", "detail")  # of a verdict
 PACKED_FILES = ("result.json", "report.html")  # of an entry, that its board unpacks
 PICTURE_QUALITY = 60  # of WebP: a noisy model's report has 0.6 MB instead of 2.2, and nothing else to be seen in it

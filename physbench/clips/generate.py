@@ -24,7 +24,7 @@ CLIP_PRELOAD = ("physbench.world.drawing", "physbench.world.bullet")  # what wor
 
 
 def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN) -> RenderSpec:
-    """Return a checked RenderSpec; `size` is a side in px or (height, width), `look` one of `known_looks.LOOKS`."""
+    """Return a checked RenderSpec; `size` is a side in px or (height, width), `look` one of `catalogue.LOOKS`."""
     height, width = (size, size) if isinstance(size, int) else size
     if not 16 <= min(height, width) <= max(height, width) <= 2048:
         raise UsageError(

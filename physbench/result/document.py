@@ -348,15 +348,6 @@ class ExpectationResult(Record):
     )
 
 
-"""result.json: what one evaluation found. Every field has a description; `result.schema.json` is generated from here.
-
-A new field has a default, so that older files of the same schema version can be read. Removing a field, or changing its
-meaning, raises the version. A file with fields that this program does not know is refused, and both versions are named.
-
-python -m physbench.result.document     writes the published schema again
-"""
-
-
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 

@@ -39,16 +39,6 @@ if TYPE_CHECKING:
 #
 # python -m physbench.result.skill     the tables of docs/design/weights.md, for the published version
 
-"""How far each task can move an axis, and overall.
-
-An informative task moves its axis by its weight between a frozen frame and ground truth. A guard moves it by its weight
-where it loses all that ground truth keeps. A guard weighs at most as much as the lightest informative task, so that
-none moves anything further than an informative task does.
-
-python -m physbench.result.skill     the tables of docs/design/weights.md, for the published version
-"""
-
-
 Array = NDArray[np.float64]
 COUNTED = ("informative", "guard")  # kinds that enter an axis
 

@@ -4,8 +4,8 @@
 
 prints for each kind and size how many pairs it tells apart. Its surprise at a film is its strength: the smallest
 distance in diameters within which the whole motion is lawful. It judges motion and presence, not looks, and takes
-seconds a film, so that it is no part of a run. With --publish its strengths are kept for reports, see
-`physicist_golden`; what is kept already is not computed again.
+seconds a film, so that it is no part of a run. With --publish its strengths are kept for reports; what is kept
+already is not computed again.
 """
 
 from __future__ import annotations
@@ -43,13 +43,6 @@ from physbench.world.scene import RenderSpec
 #
 # It is computed once, as it takes seconds a film: `python -m physbench.surprise.physicist --publish` writes clip
 # after clip into the file of this package, and goes on where it stopped.
-
-"""What the physicist makes of the films of the suite, published for a version of it and a class of picture sizes.
-
-It is computed once, as it takes seconds a film: `python -m physbench.surprise.physicist --publish` writes clip
-after clip into the file of this package, and goes on where it stopped.
-"""
-
 
 PHYSICIST_NAME = "physicist"
 PHYSICIST_FILE = "physicist.json"
@@ -135,17 +128,6 @@ def write_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any], stren
     }
     classes[picture_class(spec)] = {"made": dict(made), "films": rounded}
     write_text(path, json.dumps({"made_by": PHYSICIST_COMMAND, **stored}, indent=1) + "\n")
-
-
-"""The ceiling: what shadowing, which is given the laws, makes of the films of a pair.
-
-    python -m physbench.surprise.physicist --limit 60 --kinds teleport,gravity
-
-prints for each kind and size how many pairs it tells apart. Its surprise at a film is its strength: the smallest
-distance in diameters within which the whole motion is lawful. It judges motion and presence, not looks, and takes
-seconds a film, so that it is no part of a run. With --publish its strengths are kept for reports, see
-`physicist_golden`; what is kept already is not computed again.
-"""
 
 
 Image = NDArray[np.uint8]

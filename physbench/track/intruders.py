@@ -22,13 +22,6 @@ from physbench.track.colour import UNKNOWN_HUE, dilated
 # It is background, as greys are: a prediction may keep it where it is, and need not. What moves, or appears elsewhere,
 # is no background any more. Labels are bits, see physbench.track.colour.
 
-"""What the context shows at rest in a hue and nobody tracks: pebbles, leaves and toys on a photographed ground.
-
-It is background, as greys are: a prediction may keep it where it is, and need not. What moves, or appears elsewhere, is
-no background any more. Labels are bits, see physbench.track.colour.
-"""
-
-
 Labels = NDArray[np.uint8]
 Float = NDArray[np.floating]
 Mask = NDArray[np.bool_]

@@ -38,13 +38,6 @@ from physbench.world.styles.catalogue import draw
 # A style takes the predicted frames of a clip (T, H, W, 3) u8 and gives as many. Its noise comes from a generator, so
 # that each clip has its own. `physbench.validity.violations.lawful_effects` holds the few that validity tables show.
 
-"""Styles of a picture: codecs, blur, colour, brightness, grain and wobble that change no motion of a lawful world.
-
-A style takes the predicted frames of a clip (T, H, W, 3) u8 and gives as many. Its noise comes from a generator, so
-that each clip has its own. `physbench.validity.violations.lawful_effects` holds the few that validity tables show.
-"""
-
-
 Image = NDArray[np.uint8]
 Array = NDArray[np.float64]
 Style = Callable[[Image, float, np.random.Generator], Image]  # frames, frames/s, noise -> frames

@@ -142,7 +142,7 @@ class RenderSpec:
     height: int  # px
     width: int  # px
     fps: float
-    look: str = PLAIN  # one of `known_looks.LOOKS`
+    look: str = PLAIN  # one of `catalogue.LOOKS`
 
     @property
     def steps(self) -> int:

@@ -19,8 +19,7 @@ from physbench.support.errors import UsageError
 from physbench.support.files import write_sealed_json
 from physbench.support.run_folder import RunFolder
 from physbench.surprise import document as documents
-from physbench.surprise import physicist as physicist_golden
-from physbench.surprise import report
+from physbench.surprise import physicist, report
 from physbench.surprise.ask import PairReading
 from physbench.surprise.clip_films import STATE_BASELINES
 from physbench.surprise.document import (
@@ -197,17 +196,17 @@ def test_what_nobody_published_or_asked_is_said_in_words(document: ResultDocumen
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file of strengths in the place of the package's: a jump of s diameters has the strength s."""
-    path = tmp_path / "golden" / physicist_golden.PHYSICIST_FILE
+    path = tmp_path / "golden" / physicist.PHYSICIST_FILE
     path.parent.mkdir()
     strengths: dict[str, dict[str, float | None]] = {}
-    for pair in physicist_golden.judged(find_pairs(None, "teleport")):
+    for pair in physicist.judged(find_pairs(None, "teleport")):
         strengths.setdefault(pair.row.id, {POSSIBLE: 0.01})[pair.impossible] = pair.size
-    physicist_golden.write_strengths(path, SPEC, physicist_golden.made_with(SPEC, 8), strengths)
-    monkeypatch.setattr(physicist_golden, "files", lambda name: tmp_path)
+    physicist.write_strengths(path, SPEC, physicist.made_with(SPEC, 8), strengths)
+    monkeypatch.setattr(physicist, "files", lambda name: tmp_path)
     monkeypatch.setattr(report, "chosen_pairs", lambda *given: [])  # no film need be made
-    physicist_golden._golden.cache_clear()
+    physicist._golden.cache_clear()
     yield path
-    physicist_golden._golden.cache_clear()
+    physicist._golden.cache_clear()
 
 
 def test_the_physicist_and_the_untrained_copy_stand_in_every_row(published: Path, tmp_path: Path) -> None:
@@ -234,22 +233,20 @@ def test_the_physicist_and_the_untrained_copy_stand_in_every_row(published: Path
 
 
 def test_strengths_are_gone_on_with_and_forgotten_where_the_suite_is_another(published: Path) -> None:
-    made = physicist_golden.made_with(SPEC, 8)
-    known = physicist_golden.kept_strengths(published, SPEC, made)
-    assert len(known) == 12 and physicist_golden.kept_strengths(published, SPEC, {**made, "context": 4}) == {}
-    pairs = physicist_golden.judged(find_pairs(None, "teleport"))
+    made = physicist.made_with(SPEC, 8)
+    known = physicist.kept_strengths(published, SPEC, made)
+    assert len(known) == 12 and physicist.kept_strengths(published, SPEC, {**made, "context": 4}) == {}
+    pairs = physicist.judged(find_pairs(None, "teleport"))
     assert list(clip_strengths(pairs, SPEC, 8, 1, known)) == [], "nothing is computed again"
-    assert len(physicist_golden.published_readings(pairs, SPEC)) == len(pairs)
+    assert len(physicist.published_readings(pairs, SPEC)) == len(pairs)
     known[pairs[0].row.id] = {POSSIBLE: None}
-    physicist_golden.write_strengths(published, SPEC, made, known)
-    assert physicist_golden.kept_strengths(published, SPEC, made) == known
-    physicist_golden._golden.cache_clear()
-    assert len(physicist_golden.published_readings(pairs, SPEC)) == len(pairs) - 5, (
-        "a film in which nothing is shadowed"
-    )
-    physicist_golden.write_strengths(published, SPEC, {**made, "pairs": "of another suite"}, known)
-    physicist_golden._golden.cache_clear()
-    assert physicist_golden.published_readings(pairs, SPEC) == []
+    physicist.write_strengths(published, SPEC, made, known)
+    assert physicist.kept_strengths(published, SPEC, made) == known
+    physicist._golden.cache_clear()
+    assert len(physicist.published_readings(pairs, SPEC)) == len(pairs) - 5, "a film in which nothing is shadowed"
+    physicist.write_strengths(published, SPEC, {**made, "pairs": "of another suite"}, known)
+    physicist._golden.cache_clear()
+    assert physicist.published_readings(pairs, SPEC) == []
 
 
 def test_the_document_of_a_run_behind_a_url_is_printed_and_not_written(

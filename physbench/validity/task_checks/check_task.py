@@ -38,12 +38,6 @@ if TYPE_CHECKING:
 #
 # `python -m physbench.validity.task_checks.check_task SIZE FPS TASK:SPLIT:SEED ...` prints fingerprints of clips.
 
-"""Whether a clip is the same in another process.
-
-`python -m physbench.validity.task_checks.check_task SIZE FPS TASK:SPLIT:SEED ...` prints fingerprints of clips.
-"""
-
-
 REMEDIES = {
     "parameters": "sample() draws other parameters: use the generator that it is given and nothing else that varies "
     "(random, time, the order of a set, the hash of a text, a file).",
