@@ -45,6 +45,7 @@ from physbench.run.options import Options
 from physbench.run.parts import SHARD_COLUMNS, rows_document
 from physbench.run.references import reference_rollout
 from physbench.score.score_clip import score_clip
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.processes import ordered, worker_pool
 from physbench.support.progress import Progress
@@ -104,7 +105,6 @@ class SecretDraw:
 # them is fresh is exchangeable. A permutation test of the difference of mean skill is then exact for any number of
 # clips.
 
-Array = NDArray[np.float64]
 REFUSED_BELOW = 0.001  # a gap this improbable for an honest model is refused: one honest model of 1,000
 PERMUTATIONS = 20_000
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.leaderboard.entries import Entry, describe
 from physbench.result.bootstrap import MISS, RESAMPLES, Resampled, resample
@@ -23,12 +22,11 @@ from physbench.result.document import ResultDocument, SkillValue
 from physbench.result.read import key_of_result
 from physbench.result.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
 from physbench.score.protocol import AXES
+from physbench.support.arrays import Array
 from physbench.world.scene import PLAIN
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

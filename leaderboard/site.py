@@ -18,7 +18,6 @@ from physbench.leaderboard.check_tables import BADGES
 from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
 from physbench.leaderboard.entries import Entry, check_entries, describe, entries, present, unpack, unpublished
 from physbench.leaderboard.ranking import (
-    Array,
     LookDifference,
     Rank,
     ResampledSkill,
@@ -37,6 +36,7 @@ from physbench.result.readings import AXIS, strength_text
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import family_factors
 from physbench.result.skill import Kind
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json, write_text
 from physbench.support.run_folder import RunFolder

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues
 from physbench.laws.impacts import Flat, at
 from physbench.laws.kepler import elliptic_state, hyperbolic_states
+from physbench.support.arrays import Array
 from physbench.world.bodies import HOLDER_GAP, ball, holder, turned_from_top
 from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, hue_name
 
@@ -116,8 +116,6 @@ BINARY_GAP = 0.2  # m between the surfaces of a binary at the periapsis: never t
 VIEW_AFTER_PERIAPSIS = 0.5  # s of a fly-by in full view after the periapsis
 VIEW_AFTER_HANDOVER = 1.3  # s of a fly-by in full view after the hand-over
 PATH_STEP = 0.1  # s between the times at which the path of a fly-by is checked
-
-Array = NDArray[np.float64]
 
 
 class Binary(Task):

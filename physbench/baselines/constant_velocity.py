@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from physbench.baselines.baseline_adapter import answer_parts
 from physbench.models.protocol import ModelCard
+from physbench.support.arrays import Mask
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 MIN_TRACKED_CHROMA = 0.06  # of 1; greys have none, noise and blur little
 HUE_BINS = 72

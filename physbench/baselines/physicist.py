@@ -22,6 +22,7 @@ from physbench.models.protocol import ModelCard
 from physbench.shadowing.context import body_signature, middle_scene, open_velocities, other_states
 from physbench.shadowing.fit import FREE, Arc, ArcFit, Hypothesis, initial_guesses
 from physbench.shadowing.observed_motion import MAX_POSITION_SD, MIN_POSITION_SD, PlacedBodies
+from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.world.bullet import initial_states
 from physbench.world.camera import PLANE_AXES, depth_axis, plane_from_px, plane_from_world
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # What the physicist is given of a clip: the frames of its context and the scene, and none of its states.
-
-Array = NDArray[np.float64]
 
 
 def context_view(clip: Clip, context: int) -> Clip:

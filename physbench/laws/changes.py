@@ -16,11 +16,11 @@ from physbench.laws.planar_motion import DAMP, DISC, GRAVITY, KIND, PUSH, STATE,
 from physbench.laws.planar_rollout import PlanarSimulator
 from physbench.laws.planar_scene import PlanarScene
 from physbench.laws.simulator import Simulator, Trajectory
+from physbench.support.arrays import Array, Whole
 from physbench.world.scene import PHYSICS_HZ
 
 # Changed worlds: laws that differ from those of a scene from some time on, and their forward model.
 
-Array = NDArray[np.float64]
 
 KICK_STEPS = 20  # physics steps from one change of a velocity by drag to the next: 1/60 s
 
@@ -194,7 +194,6 @@ def joined_change(changes: Sequence[WorldChange]) -> WorldChange:
     return whole
 
 
-Whole = NDArray[np.int64]
 States = tuple[Array, Array, Array]  # positions m, velocities m/s and spins m/s (K, F, N, 2)
 
 MEETING_STEPS = 10  # physics steps between the times at which it is asked whether two bodies meet

@@ -9,7 +9,6 @@ import math
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.planar_contacts import (
     FACE_END,
@@ -62,11 +61,9 @@ from physbench.laws.planar_motion import (
     record_contacts,
     record_piece,
 )
+from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.compiled import borrowing, kernel
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Whole = NDArray[np.int64]
 Columns = tuple[Array, Array, Array, Whole]  # discs, faces, corners and pairs of a scene
 
 SCENE = "Tuple((float64[:,::1], float64[:,::1], float64[:,::1], int64[:,::1]))"

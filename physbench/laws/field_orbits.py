@@ -14,14 +14,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.kepler import MIN_ORBIT_RADIUS
 from physbench.laws.planar_motion import PUSH, STATE, H
+from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import borrowing, kernel
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 # Constants of a field (6,)
 EXPONENT, SOFTENING, ADVANCE, DRAG, TURN, TREND = range(6)

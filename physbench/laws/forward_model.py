@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.kepler_arcs import KeplerSimulator
 from physbench.laws.planar_rollout import PlanarSimulator
 from physbench.laws.planar_scene import PlanarScene, planar_scene
 from physbench.laws.simulator import Intervention, Simulator
 from physbench.laws.support_check import Unsupported, check_motion
+from physbench.support.arrays import Array
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Scene
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

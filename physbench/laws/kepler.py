@@ -13,11 +13,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.impacts import Flat
-
-Array = NDArray[np.float64]
+from physbench.support.arrays import Array
 
 MAX_HYPERBOLIC = 40.0  # hyperbolic anomaly sqrt(-z): beyond it no body is anywhere near, and cosh stays finite
 MIN_ORBIT_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it

@@ -10,18 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws import kepler_jit
 from physbench.laws.motion_law import two_bodies
 from physbench.laws.planar_motion import H
 from physbench.laws.simulator import Simulator
 from physbench.laws.support_check import Unsupported
+from physbench.support.arrays import Array, Whole
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import Scene
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 
 @dataclass(eq=False)

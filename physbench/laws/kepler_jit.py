@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from physbench.laws.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
 from physbench.laws.planar_motion import DISC, KIND, PUSH, STATE, STEP
+from physbench.support.arrays import Array
 from physbench.world.compiled import compiled, kernel
 
-Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MIN_CURVATURE = 1e-6  # 1/m of alpha; below it the first guess is that of a parabola

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws import kepler
+from physbench.support.arrays import Array
 from physbench.world.camera import depth_axis, plane_from_world
 from physbench.world.drawing import apparent_radius
 from physbench.world.geometry import gap, rotate, unrotate
@@ -31,7 +31,6 @@ from physbench.world.scene import Body, Scene
 # f = k / (1 + k) g sin a with its inertia k m r^2: 2/7 g sin a for a ball, 1/3 g sin a for a cylinder. Where mu g cos a
 # is less, it slips and f = mu g cos a.
 
-Array = NDArray[np.float64]
 
 INERTIA = {"sphere": 2 / 5, "cylinder": 1 / 2}  # over m r^2, about the axis on which it rolls
 MAX_SLIP = 0.02  # of the speed; a body that slips less at its release rolls

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from physbench.laws.planar_motion import (
     AX,
     AY,
@@ -41,6 +38,7 @@ from physbench.laws.planar_motion import (
     X,
     Y,
 )
+from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.compiled import borrowing
 
 # When discs touch faces and each other, in closed form.
@@ -174,9 +172,6 @@ def _monotonic_root(c0: float, c1: float, c2: float, c3: float, c4: float, low: 
 # Those of a disc are (2 + S + C,): the end of its slide, the end of the face on which it rests, then its contacts with
 # faces and corners.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Whole = NDArray[np.int64]
 
 MAX_OVERLAP = 0.1  # m; a face does not stop what lies deeper in it, nor a disc another one
 CLEARANCE_MARGIN = 1e-6  # m; far above the rounding of any distance, far below what matters

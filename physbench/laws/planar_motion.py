@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.laws.planar_scene import PlanarScene
+from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.compiled import borrowing, compiled, kernel
 from physbench.world.scene import PHYSICS_HZ
 
 # Columns of the arrays that the compiled functions take, and how a `PlanarScene` fills them.
 
-Array = NDArray[np.float64]
 
 H = 1.0 / PHYSICS_HZ
 
@@ -84,7 +84,6 @@ def pair_columns(world: PlanarScene) -> NDArray[np.int64]:
 # disc would have if it rolled. On a table it is a vector. Elsewhere its first component counts, along the tangent
 # (normal_y, -normal_x) of the face on which the disc rolls.
 
-Mask = NDArray[np.bool_]
 
 MIN_SLIP = 1e-7  # m/s; with less slip a disc rolls
 
@@ -173,9 +172,6 @@ def end_slide(now: Array, rests: Mask, disc: Array, face: Array, i: int, table: 
         now[i, SX] = now[i, VX] * face[first, NORMAL_Y] - now[i, VY] * face[first, NORMAL_X]
     elif count == 1:
         now[i, VX] = now[i, VY] = 0.0
-
-
-Whole = NDArray[np.int64]
 
 
 @borrowing

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.event_loop import follow, followed_positions
 from physbench.laws.planar_motion import (
@@ -27,9 +26,7 @@ from physbench.laws.planar_motion import (
 )
 from physbench.laws.planar_scene import PlanarScene
 from physbench.laws.simulator import Simulator
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
+from physbench.support.arrays import Array, Whole
 
 
 @dataclass(eq=False)

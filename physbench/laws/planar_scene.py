@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.support_check import (
     ALIGNMENT,
@@ -22,13 +21,13 @@ from physbench.laws.support_check import (
     check_spin,
     check_table,
 )
+from physbench.support.arrays import Array, Mask
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.geometry import rotate
 from physbench.world.scene import Body, Scene
 
 # Faces and corners, in the plane of motion, of boxes that stand square to it.
 
-Array = NDArray[np.float64]
 
 CORNER_DIRECTIONS = 33  # from a corner, in which `reachable` tries a disc
 
@@ -172,8 +171,6 @@ def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> li
                 break
     return found
 
-
-Mask = NDArray[np.bool_]
 
 ROUNDING = 1e-3  # m by which PyBullet rounds the corners of a box: its default margin of collisions
 

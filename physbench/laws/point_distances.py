@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.compiled import kernel
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Whole = NDArray[np.int64]
 
 
 @kernel("(float64[:,:,::1], int64[::1], float64[:,::1], float64[::1], float64[::1], float64)")

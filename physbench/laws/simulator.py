@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.planar_motion import KINDS
+from physbench.support.arrays import Array, Whole
 
 # Interventions: what sets, pushes or removes a body of a forward model at a given step, or changes its forces.
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +30,6 @@ class Intervention:
     value: Array | None = (
         None  # (K, 6) of a state, (2,) m/s of a push or m/s2 of gravity, (2,) factor and rad of "damp"
     )
-
-
-Whole = NDArray[np.int64]
 
 
 class Trajectory(Protocol):

@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate
 from physbench.world.scene import Body, Scene
-
-Array = NDArray[np.float64]
 
 ALIGNMENT = 1e-6  # of a unit vector: components below it count as 0
 TOUCH_GAP = 1e-3  # m; bodies that are nearer touch

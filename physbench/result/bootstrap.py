@@ -27,11 +27,11 @@ from scipy.special import ndtri, stdtrit
 
 from physbench.result.skill import Kind, Qualities, Skills, Stratum, clip_qualities, kinds, skills, task_means
 from physbench.score.protocol import AXES
+from physbench.support.arrays import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 Counts = NDArray[np.unsignedinteger]
 Key = TypeVar("Key", bound=Stratum)
 

@@ -23,8 +23,9 @@ from physbench.result.document import Interval, Record
 from physbench.result.formats import counted, manifest_suite
 from physbench.result.read import context_of, key_of_manifest, read_run, rows_of, same_weights, spec_of
 from physbench.result.readings import strength_of_run
-from physbench.result.skill import Array, Skills
+from physbench.result.skill import Skills
 from physbench.result.task_roles import fixed_kinds
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN

@@ -18,8 +18,9 @@ from physbench.result.document import (
     TaskResult,
 )
 from physbench.result.formats import AXIS_NAMES
-from physbench.result.skill import SKILL_FLOOR, Array, Stratum
+from physbench.result.skill import SKILL_FLOOR, Stratum
 from physbench.result.skill import kind as kind_of
+from physbench.support.arrays import Array
 
 # Generalisation gap: the quality that a model loses where parameters leave the ranges of `test`.
 

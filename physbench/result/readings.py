@@ -42,6 +42,7 @@ from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.levels import HANDOVER_WINDOW
 from physbench.shadowing.trace import Trace
+from physbench.support.arrays import Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,6 @@ def _strength_value(values: pd.Series[float]) -> StrengthValue:
 # A due object is one that should be visible. Values are pooled over the objects of some clips and over the tolerances.
 # The band is the 95 % interval over clips, by resampling them; fewer than 8 clips have none.
 
-Array = NDArray[np.float64]
 
 MOST_TIMES = 64  # of a curve: enough for a chart
 BINS = 8  # of the longest horizon, for breaks per second

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from physbench.result.document import EventFrequencyResult
 from physbench.score.protocol import AXES, EVENT_KINDS
 from physbench.score.score_clip import reading_name, reading_of, scorer_of
+from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 #
 # python -m physbench.result.skill     the tables of docs/design/weights.md, for the published version
 
-Array = NDArray[np.float64]
 COUNTED = ("informative", "guard")  # kinds that enter an axis
 
 

@@ -23,8 +23,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from physbench.result.bootstrap import FEWEST, MISS, POOLED, RESAMPLES, TOO_FEW, Fixed, ends, resample, rounded
-from physbench.result.skill import COUNTED, SCALE, Array, Kind, Stratum, clip_qualities, kinds, skills, task_means
+from physbench.result.skill import COUNTED, SCALE, Kind, Stratum, clip_qualities, kinds, skills, task_means
 from physbench.score.protocol import AXES
+from physbench.support.arrays import Array
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from physbench.clips.clip import Clip
@@ -41,6 +40,7 @@ from physbench.rollout.frames import (
 )
 from physbench.rollout.messages import GLOBAL_RANDOMNESS
 from physbench.rollout.states import StateInputs, completed, from_model, to_model
+from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 
 # Calls a model, under autocast where that is asked for, and takes its time; of CUDA without waiting for it.
@@ -314,8 +314,6 @@ def _receive_chunks(
 
 
 # Asks a model of states for what follows a context, checks its answer, and turns it into states in SI units.
-
-Array = NDArray[np.float64]
 
 
 def predict_states(

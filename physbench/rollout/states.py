@@ -29,14 +29,13 @@ from physbench.models.protocol import (
     StateCard,
 )
 from physbench.rollout.store import Rollout
+from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import atomic_path
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import HISTORY, PALETTE, Body, RenderSpec, Scene, wrong_rate
 
 # States in the columns, units and layout of a model's card, and back to 13 columns in SI units.
-
-Array = NDArray[np.float64]
 
 
 def to_model(states: Array, card: StateCard, given: StateInputs) -> Array:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.video import H264_RGB_FAST, encode, rgb_converter
 from physbench.models.protocol import STATE_COLUMNS
+from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import (
     NOT_ARRAYS,
@@ -68,8 +69,6 @@ class Rollout:
 # - `states` (T, K, 13) float64: x, y, z m; quaternion x, y, z, w; velocity m/s; spin rad/s, in the world. NaN where the
 #   model does not say. T moments after the hand-over, k / fps s after it; K coloured bodies.
 # - `columns` (13,): their names. `fps`: moments a second.
-
-Array = NDArray[np.float64]
 
 
 def write_states(path: Path, states: Array, fps: float) -> None:

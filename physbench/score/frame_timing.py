@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import moving
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 REACH_TIME, LEAST_REACH = 0.13, 3  # s and frames before and after a frame, whose motion it is compared with
 LEAST_STEP = 8.0  # sd of a place: a body that moves by less a frame tells nothing

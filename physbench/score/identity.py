@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.score.visibility import LawfulContinuation
+from physbench.support.arrays import Array, Mask
 from physbench.track.colour import HUE_TOLERANCE_DEG
 from physbench.track.finite_differences import last_known
 from physbench.track.tracks import Tracks, Visibility
@@ -28,8 +29,6 @@ from physbench.track.visibility import FULL_VIEW, MAX_AREA_RATIO, MAX_GAP, whole
 # tracks are, within the same time, and each of them has moved so from where another one was, these bodies have been
 # exchanged. Two bodies of one kind that meet, pass or hide each other never have: none is where it cannot have come to.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 LEAST_LEAP = 0.5  # diameters that a track is away from where its own motion leads
 MOST_MISS = 0.25  # diameters that it is away from where the other body's motion leads

@@ -7,11 +7,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Mask
+
 SAMPLED_FRAMES = 16  # evenly spaced over a prediction
 MIN_COLOUR = 40  # levels between the largest and the smallest channel; greys have none
 
 Frames = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 

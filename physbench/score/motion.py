@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.motion_law import Law, Orbit, law_of, supports
+from physbench.support.arrays import Array
 from physbench.track.finite_differences import known_runs, parabola_fits, smooth_velocity
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import has_position, tracked_with_gaps, truth_framed, truth_visible
@@ -26,7 +27,6 @@ from physbench.world.scene import Body
 # to another body is the larger of the two gaps: it follows both sides of a bounce down to the moment between two frames
 # at which it happened.
 
-Array = NDArray[np.float64]
 
 CONTACT_GAP = 0.1  # diameters: closer is a contact
 MIN_FIT_SPAN = 0.3  # s of a segment that gives an acceleration

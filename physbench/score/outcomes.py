@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.simulator import Intervention, Trajectory
@@ -23,6 +22,7 @@ from physbench.score.protocol import EVENT_KINDS
 from physbench.shadowing.fit import FREE, Hypothesis
 from physbench.shadowing.levels import EXCUSING
 from physbench.shadowing.shadow import Shadowing
+from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import HIDDEN_SHARE, MAX_GAP, POSITION_SHARE, detected, tracked_with_gaps, truth_visible
@@ -33,8 +33,6 @@ from physbench.world.scene import Body, Outcome
 
 # Yes/no questions about how a clip ends, answered by the same code for ground truth and for tracks.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 END_TIME = 0.3  # s at the end of the frames in which ground truth shows an object; questions are answered in them
 FALLEN = 0.3  # diameters away from where it started

@@ -32,14 +32,13 @@ from physbench.shadowing.context import (
     possible_scenes,
     unseen_states,
 )
+from physbench.support.arrays import Array
 from physbench.support.files import cache_dir, cached, read_sealed_json, write_sealed_json
 from physbench.support.fingerprint import fingerprint
 from physbench.track.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Contact, Scene
-
-Array = NDArray[np.float64]
 
 SPREAD_PERCENTILE = 80.0
 SPREAD_DIGITS = 4  # that are kept

@@ -14,14 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.shadowing.levels import HANDOVER_WINDOW
 from physbench.shadowing.search import MIN_SEGMENT_POINTS, Break
 from physbench.shadowing.shadow import Shadowing
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from physbench.support.arrays import Array, Mask
 
 QUARTERS = 4
 FIRST_QUARTER = 1  # that counts, from 0 on: a break at the hand-over is no drift

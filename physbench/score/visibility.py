@@ -22,6 +22,7 @@ from physbench.shadowing.levels import TOLERANCES, at_levels
 from physbench.shadowing.observed_motion import SHARE_MARGIN
 from physbench.shadowing.search import MIN_SEGMENT_POINTS, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.shadowing.shadow import Shadowing
+from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import (
@@ -52,8 +53,6 @@ from physbench.world.scene import PHYSICS_HZ
 # for longer is judged here all the same, so that a ball that lawfully rolls the other way is expected where it rolls.
 # Ground truth decides only where the prediction shows too little for any lawful motion, too.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 # The tolerance level that decides what is lawful: the middle one. At 0.2 diameters a short context constrains the
 # velocity so little that balls which come to rest in front of a screen have no break. At 0.03 every violation reads as

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from physbench.laws.point_distances import cumulative_squares
 from physbench.laws.simulator import Trajectory
 from physbench.shadowing.fit import FREE, Arc, ArcFit, Hypothesis
-
-Array = NDArray[np.float64]
+from physbench.support.arrays import Array
 
 GROSS_JUMP = 0.5  # diameters, or share of the larger speed: a larger jump is gross
 MIN_GROSS_VELOCITY = 0.1  # diameters/s; a smaller velocity jump is not gross

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_params, make_scene, scene_with
 from physbench.clips.task import find_task
 from physbench.laws.motion_law import supports
+from physbench.support.arrays import Array
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.motion_words import told_angles, told_speeds
 from physbench.world.scene import Contact, Scene
@@ -21,7 +21,6 @@ from physbench.world.scene import Contact, Scene
 #
 # It is what their task declares, and what the prompt says in words where it tells the motion.
 
-Array = NDArray[np.float64]
 
 PRIOR_DRAWS = 128  # of the task; one in about 300 further draws lies outside their range, widened by PRIOR_MARGIN
 PRIOR_MARGIN = 0.1  # share of its width by which a range is widened on each side

@@ -13,19 +13,16 @@ from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.forward_model import ForwardModel
 from physbench.laws.planar_motion import STEP
 from physbench.laws.point_distances import distances, first_beyond, largest_share, weighted_distances, weighted_points
 from physbench.laws.simulator import Intervention, Trajectory, intervention_arrays
 from physbench.shadowing.observed_motion import PlacedBodies
+from physbench.support.arrays import Array, Mask, Whole
 
 # How far a lawful motion may be from the track, and where candidates exceed it.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Whole = NDArray[np.int64]
 
 MAX_PRESSURE_RATIO = 3.0  # of the limit; larger errors get no more weight
 

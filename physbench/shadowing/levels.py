@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.shadowing.change_point import GROSS_JUMP
 from physbench.shadowing.fit import Arc, Hypothesis
@@ -25,6 +24,7 @@ from physbench.shadowing.search import (
     SegmentSearch,
     is_long_enough,
 )
+from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
 
 # What lawful time is worth: little until simple motions have parted from the lawful one, or have been left.
@@ -35,8 +35,6 @@ from physbench.track.finite_differences import runs
 # is judged; what is not lawful always counts in full: nothing undecided excuses a break. Where all that is decided is
 # out of sight, time weighs so only for those who show it.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 RIVAL_DISTANCE = 4.0  # tolerances by which every rival is off where something is decided
 UNDECIDED = 0.1  # weight of a lawful frame in which nothing is

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis
 from physbench.shadowing.observed_motion import LIMIT_SDS, MIN_POSITION_SD, PlacedBodies
 from physbench.shadowing.search import LawfulSegments
+from physbench.support.arrays import Array, Mask, Whole
 from physbench.track.visibility import MOST_CAMERA
 
 # What all bodies share, where no scenery tells it from a camera's: a small shift, and a slow even pan.
@@ -31,7 +31,6 @@ from physbench.track.visibility import MOST_CAMERA
 # So is one velocity that two bodies or more have in common from the hand-over on, as a slow pan gives them: no law of
 # one of them against the other changes by it. Of a lone body it would be any push at the hand-over.
 
-Array = NDArray[np.float64]
 
 MOST_FREE = 1.5  # px that bodies may share
 MOST_FREE_ALONE = 0.06  # diameters of a body that is seen alone
@@ -120,9 +119,6 @@ def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> Place
         return None
     return replace(seen, position=seen.position - (common @ free)[:, None])
 
-
-Mask = NDArray[np.bool_]
-Whole = NDArray[np.int64]
 
 MEAN_TIME = 0.8  # s over which distances from a lawful motion are averaged
 MIN_NOISE = 0.006  # diameters, sd per coordinate; LIMIT_SDS of less lie within the smallest tolerance

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.forward_model import ForwardModel
+from physbench.support.arrays import Array, Mask
 from physbench.track.scenery import STAR_SDS, shown_directions
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import (
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 # What a camera would see of bodies at other positions than the true ones: behind a screen, outside the image.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 SHARE_MARGIN = 0.1  # of a disc, by which its visible share may be wrong, since an arc is off by a tolerance
 RINGS = ((0.0, 1), (0.4, 6), (0.7, 10), (0.92, 14))  # radii and numbers of the points that stand for a disc

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.forward_model import ForwardModel
@@ -22,14 +21,13 @@ from physbench.shadowing.change_point import GROSS_JUMP, change_point
 from physbench.shadowing.context import open_velocities
 from physbench.shadowing.fit import FREE, Arc, ArcFit, Hypothesis, Tolerance, initial_guesses
 from physbench.shadowing.observed_motion import CONTEXT_TIME, PlacedBodies, from_tracks
+from physbench.support.arrays import Array, Mask
 from physbench.track.visibility import VISIBLE_SHARE
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ
 
 # Where and how a body's next lawful arc begins: at the start of a track, and after a break.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 MIN_SEGMENT_TIME = 0.3  # s of a segment that counts
 MIN_SEGMENT_POINTS = 4  # of a segment that counts: 8 numbers, 4 more than its start has

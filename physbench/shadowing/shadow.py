@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.forward_model import ForwardModel, forward_model
@@ -27,13 +26,12 @@ from physbench.shadowing.observed_motion import (
     with_history,
 )
 from physbench.shadowing.search import briefly_visible, required_visibility
+from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 from physbench.world.scene import PHYSICS_HZ
 
 # Tracks whose frames show what is so at another time than theirs, put where they belong.
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 HALF = 0.499  # frames by which a frame may lie beside the time for which it stands
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
@@ -14,6 +13,7 @@ from physbench.result.bootstrap import TINY
 from physbench.rollout.batches import Batch, BatchItem, find_batch_size
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.store import Rollout
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.surprise.clip_films import ClipFilms, state_error
 from physbench.surprise.films import SHOWN_BEFORE, WindowGrid, squared_error, targets, window_clip
@@ -22,7 +22,6 @@ from physbench.surprise.pixel_baselines import place_error
 
 # From surprise over time to one number for a film, and from two films to one choice.
 
-Array = NDArray[np.float64]
 Series = Mapping[str, Array]  # surprise (N,) of the films of a clip, by their names
 Solved = Mapping[tuple[str, float], tuple[str, ...]]  # (kind, size) -> the pixel baselines that notice it alone
 

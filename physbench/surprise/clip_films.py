@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import clip_store
 from physbench.models.protocol import PLACE, SPEED
+from physbench.support.arrays import Array, Image
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import cache_dir, cached, read_sealed_json, write_sealed_json
 from physbench.support.fingerprint import fingerprint
@@ -21,7 +22,6 @@ from physbench.surprise.films import (
     OTHER_LOOK,
     POSSIBLE,
     Film,
-    Image,
     WindowGrid,
     film_of,
     film_states,
@@ -30,8 +30,6 @@ from physbench.surprise.films import (
 )
 from physbench.surprise.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES, pixel_series
 from physbench.world.scene import RenderSpec
-
-Array = NDArray[np.float64]
 
 FILM_PRELOAD = ("physbench.surprise.clip_films", "physbench.world.drawing")
 

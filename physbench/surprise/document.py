@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from physbench import __version__
@@ -31,6 +30,7 @@ from physbench.result.document import (
 from physbench.result.formats import AXIS_NAMES, ascii_minus, bracket, fixed
 from physbench.result.read import read_manifest
 from physbench.run.manifest import card_from
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import write_sealed_json
 from physbench.support.run_folder import RunFolder
@@ -194,8 +194,6 @@ def print_skill_and_notice(table: SkillAndNotice, console: Console) -> None:
     note = f"Skill on {table.suite}; shares of impossible films told apart on {EXPECTATION_SUITE}, guessing gives 0.50."
     console.print(Text(note, style="dim"))
 
-
-Array = NDArray[np.float64]
 
 NO_AXES = "the suite expectation asks for surprise and has no axes"
 MODEL_FILMS = "films"  # of a part: what the model makes of the films

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.models.protocol import SPEED
+from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.validity.sources import show
 from physbench.validity.violations import Inapplicable, Violated, find_acts, violate
@@ -31,8 +32,6 @@ from physbench.world.scene import PHYSICS_HZ
 # surprise of a window is the mean squared error of these frames. It is filed under the last of them: what it depends on
 # has all happened then.
 
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 PREDICTED_SPAN = 0.2  # s that are predicted
 WINDOW_STRIDE = 0.1  # s from one prediction to the next

@@ -11,16 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import HASH_ROUNDING, STATE_HZ, grid_states, make_scene, state_hash
 from physbench.clips.suite import SUITE_VERSION, find_suite
+from physbench.support.arrays import Array
 from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, PAIRS_FILE, FilmPair, ImpossibleKind
 from physbench.validity.violations import Inapplicable, Violated, candidate_events, find_acts, violate
 from physbench.world.scene import HISTORY, PHYSICS_HZ, Scene
-
-Array = NDArray[np.float64]
 
 PAIRS_COMMAND = "python -m physbench.surprise.pair_golden"
 CLIPS_A_KIND = 12

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import clip_store
@@ -30,6 +29,7 @@ from physbench.result.formats import ascii_minus, fixed
 from physbench.result.task_roles import picture_class
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import reading_of, score_clip, scorer_of
+from physbench.support.arrays import Image
 from physbench.support.files import write_text
 from physbench.support.processes import ordered, worker_pool
 from physbench.support.progress import Progress
@@ -129,8 +129,6 @@ def write_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any], stren
     classes[picture_class(spec)] = {"made": dict(made), "films": rounded}
     write_text(path, json.dumps({"made_by": PHYSICIST_COMMAND, **stored}, indent=1) + "\n")
 
-
-Image = NDArray[np.uint8]
 
 GOLDEN = Path(__file__).parent / "golden" / PHYSICIST_FILE
 SEEN_FROM = 0.08  # diameters; a track that leaves every lawful path by that much shows the violation

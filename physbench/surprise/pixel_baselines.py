@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from physbench.baselines.constant_velocity import decompose_context, draw_frames
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Array, Image
 from physbench.surprise.films import WindowGrid, squared_error, targets
 from physbench.track.blobs import coarse, shrink
 from physbench.track.colour import Colours, colours_of
@@ -26,8 +26,6 @@ from physbench.world.drawing import apparent_radius
 # in the predicted frames and in the true ones, so that a film with an impossible event needs no other knowledge than
 # any film.
 
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 LEAST_BODY_SHARE = 0.1  # of the area of a body; what shows less of it is not seen
 MOST_PLACE_ERROR = 1.0  # diameters; so much for a body that is further off, or seen in one of two frames alone

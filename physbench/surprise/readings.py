@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.result.bootstrap import MISS
@@ -21,6 +20,7 @@ from physbench.result.document import (
     SizeResult,
 )
 from physbench.result.formats import number
+from physbench.support.arrays import Array
 from physbench.surprise.ask import AHEAD, PairReading, Solved, auroc, levels
 from physbench.surprise.films import PREDICTED_SPAN, WINDOW_STRIDE
 from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, ImpossibleKind
@@ -32,7 +32,6 @@ from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, ImpossibleKind
 # priors (in the logarithm for the first two), as psignifit does (Schuett, Harmeling, Macke and Wichmann, 2016); the
 # threshold is the median of what is left. A curve through perfect steps, for which no best fit exists, has one, too.
 
-Array = NDArray[np.float64]
 
 NOTICED_LEVEL = 0.75  # of the choices are right at the threshold
 CHANCE = 0.5

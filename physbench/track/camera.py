@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Mask
 from physbench.track.fixed_edges import EdgeReading, FixedEdges, read_edges, unexplained
 from physbench.track.visibility import FULL_VIEW
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 # Where bodies disagree, or scenery stays where it is, it is the bodies that grow.
 
 Float = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 WHOLE_SIZE = (0.5, 2.0)  # of an object's area; sizes of others tell no zoom
 SMOOTH_TIME = 0.5  # s over which a zoom is even

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Mask
 from physbench.world.drawing import AMBIENT, DIFFUSE
 from physbench.world.scene import PALETTE
 
@@ -43,8 +44,6 @@ def mean_planes(frames: NDArray[np.uint8], factor: int) -> NDArray[np.float32]:
 
 
 # Masks of frames.
-
-Mask = NDArray[np.bool_]
 
 
 def dilated(mask: Mask, reach: int) -> Mask:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Image
 from physbench.track.tracks import Tracks, Visibility
 from physbench.world.scene import PALETTE
 
-Image = NDArray[np.uint8]
 Canvas = NDArray[np.float32]
 Colour = tuple[float, float, float]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Array, Mask
+
 KNOTS = 1 / 15  # s between the knots of a smoothing spline
 STILL_TIME = 0.2  # s over which a resting body must not move
 
-Array = NDArray[np.float64]
 Frames = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 
 
 def runs(mask: Mask) -> list[Frames]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from skimage import measure
 
+from physbench.support.arrays import Image, Mask
 from physbench.track.colour import UNKNOWN_HUE, dilated
 
 # What the context shows at rest in a hue and nobody tracks: pebbles, leaves and toys on a photographed ground.
@@ -24,7 +25,6 @@ from physbench.track.colour import UNKNOWN_HUE, dilated
 
 Labels = NDArray[np.uint8]
 Float = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 
 ALWAYS = 0.9  # share of the context frames in which what is at rest has its label
 STILL_SHARE = 0.5  # of a blob's area that never moves; less is a body on its way
@@ -90,7 +90,6 @@ def _numbered(mask: Mask) -> NDArray[np.int64]:
     return found
 
 
-Image = NDArray[np.uint8]
 Int = NDArray[np.integer]
 
 RIM_REACH = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off

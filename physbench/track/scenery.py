@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Mask
 from physbench.track.camera import STEP_RANGE, CameraMotion, camera_motion, common_growth, growth, is_shown
 from physbench.track.finite_differences import last_known
 from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Float = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 FLICKER_TIME = 0.3  # s; what is so for less than half of it is a flicker
 COVER_REACH = 2.0  # px around a body that are not read

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.world.camera import depth_axis, px_from_world
@@ -77,7 +78,6 @@ def load_tracks(path: Path) -> Tracks:
 
 # Tracks of predicted states: exact places, without a camera, a renderer or a tracker.
 
-Array = NDArray[np.float64]
 
 MOST_OUT_OF_PLANE = 0.1  # diameters from the plane of motion; beyond it a body has no place there
 FARTHEST = 100.0  # m from the middle of the window; a body beyond it is gone

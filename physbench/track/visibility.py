@@ -6,9 +6,9 @@ Masks have the axes (C + T, K): C context frames, T predicted ones, K objects wi
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks, Visibility
 
@@ -21,9 +21,6 @@ MIN_DETECTED_SHARE = 0.1  # a smaller blob is no detection
 MAX_AREA_RATIO = 1.25  # a larger blob is not this object, or not only it
 MOST_CAMERA = (0.02, 0.05)  # of the picture's sides, and more in every second: shift, zoom or turn that only frames
 MAX_GAP = 0.5  # s; an object that is detected without a position for longer counts as absent
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 def inside_view(clip: Clip, context: int) -> Mask:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.validity.violations import Inapplicable
 from physbench.validity.violations.violation_apply import Violated
@@ -29,7 +30,6 @@ from physbench.world.styles.catalogue import draw
 # A change takes a clip and gives its future (T, H, W, 3) u8 in which one fixed body, or the camera, is not what it was
 # from `SINCE` on; the motion of all other bodies is that of ground truth. A camera moves from the hand-over on.
 
-Image = NDArray[np.uint8]
 Float = NDArray[np.float64]
 Change = Callable[[Clip], Image]
 
@@ -185,8 +185,6 @@ SCENERY_CHANGES: dict[str, Change] = {
 }
 CAMERA_CHANGES = tuple(name for name in SCENERY_CHANGES if name.partition("-")[0] in ("pan", "zoom", "roll"))
 
-
-Array = NDArray[np.float64]
 
 CHUNK = 16  # frames before a stall or a skip
 

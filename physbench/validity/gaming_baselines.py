@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.simulator import Intervention, Trajectory
@@ -21,6 +20,7 @@ from physbench.score.outcomes import events_of
 from physbench.shadowing.context import PRIOR_DRAWS, body_signature, other_states
 from physbench.shadowing.fit import FREE, Hypothesis
 from physbench.shadowing.observed_motion import Rival, constant_acceleration, constant_turn, motion_at_handover
+from physbench.support.arrays import Array, Image
 from physbench.track.visibility import VISIBLE_SHARE
 from physbench.validity.altered_pictures import filmed
 from physbench.validity.lawful_alternatives import ahead, frames_of
@@ -35,7 +35,6 @@ from physbench.world.styles.catalogue import draw_still
 # An extrapolation is a function of a clip, states (N, 13) from where on and times (T,) s since then to states (T, N,
 # 13).
 
-Array = NDArray[np.float64]
 Extrapolation = Callable[[Clip, Array, Array], Array]
 
 ROLL = 0.15  # m/s
@@ -274,7 +273,6 @@ def dodging_velocities(clip: Clip, problem: Hypothesis, context: int) -> Array:
     return np.asarray(best)
 
 
-Image = NDArray[np.uint8]
 Make = Callable[..., Image]  # of a clip and the number of context frames
 # (clip, frames up to now (h, H, W, 3), how many of them are context, times (T,) s since then) -> frames (T, H, W, 3)
 Picture = Callable[[Clip, Image, int, Array], Image]

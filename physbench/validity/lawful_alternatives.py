@@ -25,6 +25,7 @@ from physbench.clips.video import Codec, h264, round_trip
 from physbench.laws.motion_law import two_bodies
 from physbench.score.predictability import ensemble_states
 from physbench.shadowing.context import possible_scenes
+from physbench.support.arrays import Array, Image
 from physbench.track.visibility import inside_view, moving, truth_visible
 from physbench.validity.altered_pictures import filmed
 from physbench.validity.violations import Inapplicable
@@ -38,8 +39,6 @@ from physbench.world.styles.catalogue import draw
 # A style takes the predicted frames of a clip (T, H, W, 3) u8 and gives as many. Its noise comes from a generator, so
 # that each clip has its own. `physbench.validity.violations.lawful_effects` holds the few that validity tables show.
 
-Image = NDArray[np.uint8]
-Array = NDArray[np.float64]
 Style = Callable[[Image, float, np.random.Generator], Image]  # frames, frames/s, noise -> frames
 
 MOST_LEVEL = 255.0

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Image
 from physbench.support.errors import UsageError, nearest
 from physbench.validity.altered_pictures import FRAME_SHIFTS, find_frame_shift, is_frame_shift, timed_frames
 from physbench.validity.gaming_baselines import GAMING_BASELINES
@@ -19,7 +19,6 @@ from physbench.validity.lawful_alternatives import far, frames_of, near
 from physbench.validity.thresholds import BARS
 from physbench.validity.violations import REGISTRY, Inapplicable, Unseen, ViolationEvent, find_acts, violate
 
-Image = NDArray[np.uint8]
 Kind = Literal["reference", "stranger", "violation", "timing", "picture", "cheat"]
 
 WAIVED = "stranger-far-waived"  # its context is one frame, unlike that of ground truth: only its quality counts

@@ -11,10 +11,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.world.geometry import gap
 from physbench.world.scene import PHYSICS_STEP, CentralGravity, Scene
-
-Array = NDArray[np.float64]
 
 TOUCH_DISTANCE = 0.01  # m; bodies nearer than this may touch
 

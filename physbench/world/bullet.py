@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.world.ballistic import flies, fly
 from physbench.world.camera import depth_axis
@@ -102,7 +102,6 @@ def collision_shape(client: Client, body: Body) -> int:
 # 0) and no speculative contacts (contactProcessingThreshold 0). Restitution and friction of a pair are the product of
 # both.
 
-Array = NDArray[np.float64]
 
 ACTION_HZ = 20
 SEPARATION = 1e-3  # m; bodies closer than this after a touch are still in the same contact

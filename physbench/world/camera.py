@@ -7,11 +7,9 @@ centre is at (j + 0.5, i + 0.5). Plane coordinates (u, v) are (x, z) seen from t
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.world.scene import Camera, RenderSpec
-
-Array = NDArray[np.float64]
 
 PLANE_AXES: dict[str, tuple[int, int]] = {"front": (0, 2), "top": (0, 1)}
 

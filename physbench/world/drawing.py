@@ -15,14 +15,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Array, Image
 from physbench.world.bullet import Client
 from physbench.world.camera import PLANE_AXES, depth_axis, eye, looking, pixels_per_metre, px_from_world
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
 
 # Triangle meshes that the renderer draws. PyBullet's own sphere is so coarse that its outline has 0.93 of the area.
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,7 +323,6 @@ def copies_needed(pictures: list[list[RenderItem]]) -> list[dict[int, int]]:
 
 # Bodies before the camera of PyBullet's TinyRenderer, in a client of their own.
 
-Image = NDArray[np.uint8]
 
 SUPERSAMPLING = 2
 AMBIENT, DIFFUSE = 0.75, 0.20

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from physbench.support.arrays import Array
 from physbench.world.scene import Body
-
-Array = NDArray[np.float64]
 
 
 def rotate(quaternion: ArrayLike, vectors: ArrayLike) -> Array:

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.world.camera import PLANE_AXES
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import Camera, Scene, hue_name
-
-Array = NDArray[np.float64]
 
 BODY_NOUNS = {"sphere": "ball", "box": "box", "cylinder": "disc"}
 # Diameters/s from which on a pace is meant, up to that of the next one.

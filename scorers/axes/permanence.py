@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.identity import exchanged, kept
 from physbench.score.protocol import Reading, scorer
 from physbench.score.visibility import LawfulContinuation, Return
+from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import FULL_VIEW, MAX_AREA_RATIO, truth_visible, whole_area
 
@@ -24,9 +24,6 @@ LEAST_INSIDE = 0.5  # of an object's area; what is left of less is all edge, who
 UNRESOLVED_RADIUS = 3.5  # px; the colours of smaller objects are spread by blur and codecs
 RADIUS_ERROR_PX = 0.5  # by which these may draw such an object larger or smaller
 LAST_TIME = 0.3  # s at the end of the expected frames; an object that is not seen in them is lost
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 def nothing_expected(

@@ -19,14 +19,13 @@ from physbench.score.image_stats import (
     squares_apart,
 )
 from physbench.score.protocol import Reading, scorer
+from physbench.support.arrays import Mask
 from physbench.track.colour import dilated
 from physbench.track.finite_differences import slope
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import FULL_VIEW, detected, truth_visible, whole_area
 
 WORST_HUE = 180.0  # degrees, of an object that should be visible and is absent
-
-Mask = NDArray[np.bool_]
 
 
 @scorer(

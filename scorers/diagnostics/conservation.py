@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
@@ -18,6 +17,7 @@ from physbench.score.motion import (
     states_before_and_after,
 )
 from physbench.score.protocol import Reading, scorer
+from physbench.support.arrays import Array
 from physbench.track.finite_differences import slope
 from physbench.track.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -26,8 +26,6 @@ from physbench.world.camera import plane_from_world
 
 MIN_PREDICTED_FRAMES = 8  # predicted frames
 CONSERVED = 0.01  # of the sum of the sizes of the momenta; a smaller change in ground truth counts as none
-
-Array = NDArray[np.float64]
 
 
 def is_pushed(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.motion_law import Constant, Slope
@@ -20,6 +19,7 @@ from physbench.score.motion import (
     states_before_and_after,
 )
 from physbench.score.protocol import Reading, no_gravity, scorer
+from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import resting
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import truth_visible
@@ -30,8 +30,6 @@ from physbench.world.geometry import gap
 
 MIN_APPROACH = 0.5  # m/s towards each other; slower contacts say nothing
 GRADIENT_STEP = 1e-4  # m, for the slope of the distance
-
-Array = NDArray[np.float64]
 
 
 @scorer(
@@ -272,8 +270,6 @@ HOVER_MOTION = 0.02  # diameters in 0.2 s; a ball at the top of its flight cover
 MAX_SUPPORT_GAP = 0.1  # diameters from what carries it
 LOWERING = 0.1  # diameters, by which a body is lowered to see what is below it
 MIN_APPROACH_SHARE = 0.3  # of the shift by which it then comes nearer to what carries it
-
-Mask = NDArray[np.bool_]
 
 
 @scorer(

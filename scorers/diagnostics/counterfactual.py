@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.predictability import predictability_time
 from physbench.score.protocol import Reading, scorer
+from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 MIN_CHANGE = 0.1  # diameters; frames in which ground truth differs by less are left out
 MIN_CLEAR_CHANGE = 0.5  # diameters; from here on the direction of the difference is read

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.predictability import ensemble_positions
 from physbench.score.protocol import Reading, scorer
+from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px, plane_from_world
 from physbench.world.scene import WINDOW
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> dict[str, Reading]:

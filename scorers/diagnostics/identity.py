@@ -7,19 +7,17 @@ from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.protocol import Reading, scorer
 from physbench.score.visibility import Return
+from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import HIDDEN_SHARE, detected, has_position, tracked_with_gaps, truth_visible
 
 MATCH_OVERLAP = 0.5  # of a match for IDF1
 FIRST_UNKNOWN = 100  # from here on, identities that the scene does not hold
-
-Array = NDArray[np.float64]
 
 
 @scorer(

@@ -10,6 +10,7 @@ from physbench.laws.motion_law import Orbit
 from physbench.rollout.store import Rollout
 from physbench.score.motion import MIN_ORBIT_FRAMES, MIN_RADIUS, MOMENTS_PER_FRAME, BodyMotion
 from physbench.score.protocol import Reading, scorer
+from physbench.support.arrays import Array
 from physbench.track.finite_differences import known_runs, smooth_velocity, upsampled
 from physbench.track.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -23,7 +24,6 @@ MIN_FORCE = 0.05  # of the true acceleration; less is no force
 MIN_SHARE = 0.5  # of the accelerations that a force along one direction explains
 EXPONENTS = (-6.0, 4.0)
 
-Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 

@@ -27,6 +27,7 @@ from physbench.baselines.memory.recorded_motion import (
 )
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import ModelCard
+from physbench.support.arrays import Array, Mask
 from physbench.support.errors import ModelError
 from physbench.support.processes import cores
 from physbench.track.tracker import track
@@ -43,9 +44,7 @@ if TYPE_CHECKING:
 # hue that is found, of the area that is found, as a ball where the outline is round and as a box elsewhere. It has no
 # positions, no laws and no future.
 
-Array = NDArray[np.float64]
 Picture = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 ANY_CAMERA = Camera("front", (0.0, 0.0, 0.0))  # every window is equally wide
 PALETTE_HUES: Array = hue_angle(np.array(PALETTE, dtype=np.float32)).astype(np.float64)

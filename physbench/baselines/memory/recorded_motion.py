@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
+from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.world.camera import pixels_per_metre, px_from_world
 from physbench.world.drawing import full_area
 from physbench.world.scene import HISTORY, RenderSpec, Scene, sphere_mass
 
-Array = NDArray[np.float64]
 Greys = NDArray[np.uint8]
 Steps = NDArray[np.int16]
 

@@ -45,6 +45,7 @@ from physbench.models.videos.start import (
     measure_steps,
     refuse_open,
 )
+from physbench.support.arrays import Image
 from physbench.support.errors import ModelError
 from physbench.support.printable import printable
 from physbench.world.scene import RenderSpec
@@ -52,8 +53,6 @@ from physbench.world.scene import RenderSpec
 # The conditioning image of a clip at the scored size: that of the export where it is there, else drawn again.
 
 MAX_IMAGE_BYTES = 64 * 2**20
-
-Image = NDArray[np.uint8]
 
 
 def conditioning_image(

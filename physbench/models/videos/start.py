@@ -14,6 +14,7 @@ from scipy.optimize import least_squares
 from scipy.special import log_ndtr
 
 from physbench.clips.conditioning import ANSWER
+from physbench.support.arrays import Mask
 from physbench.support.errors import ModelError
 from physbench.world.scene import PALETTE
 
@@ -32,7 +33,6 @@ MEDIAN_STRIDE = 7  # of the pixels, one in so many is enough for the cast of all
 PLACE_NOISE_PX = 0.02  # least standard deviation of a place: that of 8-bit frames without compression
 
 Float = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Chroma = NDArray[np.float32]
 
 

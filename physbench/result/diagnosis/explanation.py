@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.laws.forward_model import ForwardModel
@@ -27,10 +26,8 @@ from physbench.shadowing.nuisances import independent_noise, local_means, with_n
 from physbench.shadowing.observed_motion import CONTEXT_TIME, LIMIT_SDS, PlacedBodies
 from physbench.shadowing.search import SegmentSearch, SegmentStarts
 from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 LIMITS = tuple(each for each in TOLERANCES if each <= EXCUSING)  # diameters; a looser one tells no laws apart
 MIN_MISFIT = 0.5  # mean square in sd; a smaller one is chance

@@ -8,17 +8,16 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from physbench.result.bootstrap import MISS, widening
 from physbench.result.diagnosis.explanation import Evidence, Explanation, Leaning, explain, leaning, with_shared_noise
 from physbench.result.diagnosis.worlds import MAX_VALUES, ChangedWorld
 from physbench.result.implied_worlds import FEWEST_CLIPS
+from physbench.support.arrays import Array
 
 # Theories: changed worlds with values, what they explain of a family of clips, and the values that fit best.
 
-Array = NDArray[np.float64]
 
 EQUAL_SHARE = 0.003  # shares that differ by less are equal; then the misfit decides
 SHORTER = 0.4  # part of a step that is tried where the whole one is too long

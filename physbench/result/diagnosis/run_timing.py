@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.result.bootstrap import median_interval
@@ -25,14 +24,13 @@ from physbench.result.skill import Stratum
 from physbench.score.frame_timing import LEAST_SPEED, LEAST_TOLD, Estimate, FrameTiming, frame_timing, progress
 from physbench.score.score_clip import reading_of
 from physbench.shadowing import shadow
+from physbench.support.arrays import Array, Mask
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, load_tracks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 MAX_CLIPS = 24  # that are read
 UNDONE_CLIPS = 12  # of these that are shadowed again

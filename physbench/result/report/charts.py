@@ -16,6 +16,7 @@ from physbench.result.bootstrap import BAND_RESAMPLES, FEWEST
 from physbench.result.formats import AXIS_NAMES, short, suite_name
 from physbench.result.readings import BINS, MOST_TIMES, GroupShares
 from physbench.result.report.tables import KIND_WORDS
+from physbench.support.arrays import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -223,7 +224,6 @@ def _unbroken(points: np.ndarray) -> list[np.ndarray]:
 #
 # The band of a curve is its 95 % interval over clips, by resampling them; fewer than 8 clips have none.
 
-Array = NDArray[np.float64]
 Band = tuple[Array, Array]  # low, high (G,)
 
 

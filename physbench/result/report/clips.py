@@ -15,12 +15,13 @@ from physbench.clips.clip import Clip
 from physbench.result.coverage import unasked_axes
 from physbench.result.findings import MOST
 from physbench.result.formats import AXIS_NAMES, fixed, joined, plain
-from physbench.result.report.charts import Array, first_off
+from physbench.result.report.charts import first_off
 from physbench.result.skill import clip_qualities, clip_skills, kinds
 from physbench.result.task_roles import fixed_kinds
 from physbench.score.protocol import AXES
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.trace import Trace
+from physbench.support.arrays import Array
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, Visibility
 from physbench.world.scene import hue_name

@@ -16,12 +16,13 @@ from physbench.clips.clip import Clip, Row
 from physbench.result.formats import joined, plain
 from physbench.result.read import rows_of, spec_of
 from physbench.result.readings import SOURCES, BreakCount, GroupShares, SharePool
-from physbench.result.report.charts import Array, CurvePool, GroupCurves
+from physbench.result.report.charts import CurvePool, GroupCurves
 from physbench.result.report.clips import SelectedClip, caption, select
 from physbench.result.report.pictures import BrokenClip, Frames, Player, Strip, clip_breaks, player, strips, times_of
 from physbench.score.protocol import LAWS
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.trace import Trace, load_trace
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.processes import ordered, worker_pool
 from physbench.support.progress import Progress

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.result.formats import joined, number
 from physbench.shadowing.trace import MAX_KEPT, Trace
+from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks, Visibility
 from physbench.world.scene import hue_name
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 # The breaks of one clip: a timeline of what the laws explain, and a close-up of each break.
 
-Array = NDArray[np.float64]
 
 CLOSE_UP_LEGEND = (
     "Below each close-up: the object, the time of the break (after a dash that at which the tolerance is exceeded, if "

@@ -6,19 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.clips.task import EVENT_FROM, EVENT_UNTIL, RELEASE
 from physbench.laws.motion_law import supports
+from physbench.support.arrays import Array, Image
 from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius, render
 from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, WINDOW, Body, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw
-
-Array = NDArray[np.float64]
 
 RELEASES = RELEASE.train  # s
 LEAST_VIEW_TIME = 0.4  # s of motion before the hand-over
@@ -172,7 +170,6 @@ def _around(clip: Clip, time: float) -> tuple[float, ...]:
 
 # Whether what objects touch can be seen. The future cannot be known near a wall as grey as the background.
 
-Image = NDArray[np.uint8]
 
 LEAST_CONTRAST = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
 LEAST_VISIBLE_AREA = 4.0  # px, of a body that has to be seen at all

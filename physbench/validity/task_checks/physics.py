@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import Shadowing, shadow_states, why_not
+from physbench.support.arrays import Array
 from physbench.validity.task_checks.clip_protocol import moving
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine, remark
 from physbench.world.bullet import simulate
@@ -107,8 +107,6 @@ def _touched(clip: Clip, body: Body, when: float) -> str:
                     name = f"an edge of {each.name}"
     return name
 
-
-Array = NDArray[np.float64]
 
 MAX_CLIP_OVERLAP = 0.02  # m
 MAX_SPEED = 30.0  # m/s

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
+from physbench.support.arrays import Array, Mask
 from physbench.validity.violations.violation_plan import Bend, Inapplicable
 from physbench.world.camera import PLANE_AXES, depth_axis, eye, looking, plane_from_world
 from physbench.world.drawing import apparent_radius, shown
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import PHYSICS_HZ, Contact, Scene
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 GRID_HZ = 60
 EARLIEST = 0.2  # s; events lie from here on

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.bullet import World, step_of
 from physbench.world.scene import PHYSICS_HZ, Contact, Scene, Vector
 
 # A simulation with hooks: the same steps as `World`, and hooks that act between them.
-
-Array = NDArray[np.float64]
 
 
 class HookedWorld(World):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from physbench.support.arrays import Array, Image
 from physbench.validity.violations.candidate_events import CandidateEvents, frame_noise, shifted
-from physbench.validity.violations.violation_plan import Array, Image, ViolationEvent, ViolationPlan, violation
+from physbench.validity.violations.violation_plan import ViolationEvent, ViolationPlan, violation
 
 WHITE_LEVEL = 255.0
 

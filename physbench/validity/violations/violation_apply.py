@@ -9,15 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError, nearest
 from physbench.validity.violations.candidate_events import candidate_events
 from physbench.validity.violations.hooks import simulate_hooked
 from physbench.validity.violations.violation_plan import (
     REGISTRY,
     Act,
-    Array,
     Clock,
-    Image,
     Inapplicable,
     Look,
     Unseen,

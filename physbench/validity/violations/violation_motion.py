@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.validity.violations.candidate_events import WANDERING_HZ, CandidateEvents, frame_noise, shifted
 from physbench.validity.violations.hooks import GrowVelocity, HoldStill, ShiftState
 from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
 from physbench.world.scene import PHYSICS_HZ, Body
-
-Array = NDArray[np.float64]
 
 AIRBORNE = 0.2  # m/s; slower is as good as at rest
 AT_REST = 0.01  # m/s

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Array, Image
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.world.scene import Shape, Vector
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from physbench.validity.violations.candidate_events import CandidateEvents
     from physbench.validity.violations.hooks import HookedWorld
 
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 Clock = Callable[[Array], Array]  # shown times (T,) s -> times (T,) s of the simulation that are shown then
 Bend = Callable[[Array, Array], Array]  # times (T,) s and states (T, 13) of a body -> the states that are shown

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from physbench.support.arrays import Array
 from physbench.validity.violations.candidate_events import CandidateEvents
 from physbench.validity.violations.hooks import IgnoreContact, RemoveBody
 from physbench.validity.violations.violation_looks import lift, turned
 from physbench.validity.violations.violation_plan import (
-    Array,
     Bend,
     Clock,
     Inapplicable,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from physbench.support.arrays import Array
 from physbench.validity.violations.candidate_events import CandidateEvents
-from physbench.validity.violations.violation_plan import Array, Clock, ViolationEvent, ViolationPlan, violation
+from physbench.validity.violations.violation_plan import Clock, ViolationEvent, ViolationPlan, violation
 
 LEAST_SPEED = 0.3  # m/s of some body when time goes wrong
 BEAT = 0.5  # s from one stutter to the next

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Image
 from physbench.world.camera import eye, looking, px_from_world
 from physbench.world.drawing import NEAR_PLANE, Rendered, boxes, full_area
 from physbench.world.geometry import rotate
@@ -54,7 +55,6 @@ from physbench.world.styles.natural.stage import is_holder as is_holder
 from physbench.world.styles.natural.stage import stage_of as stage_of
 
 Array = NDArray[np.floating]
-Image = NDArray[np.uint8]
 LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
 STRIP_RAYS = 1 << 15  # that are looked along at a time: their arrays stay in the processor's cache
 LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light

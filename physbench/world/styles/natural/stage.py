@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Array
 from physbench.world.camera import eye, pixels_per_metre
 from physbench.world.drawing import FLAT_HALF_DEPTH, PLATE_HALF_DEPTH
 from physbench.world.geometry import rotate
@@ -37,7 +38,6 @@ def displayed(linear: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.asarray(np.rint(value * 255), dtype=np.uint8)
 
 
-Array = NDArray[np.float64]
 Kind = Literal["hall", "table", "sky"]
 Texture = Literal["boards", "concrete", "terrazzo", "bricks", "plaster", "panels", "plain"]
 
