@@ -72,9 +72,12 @@ def test_digits_are_the_rounded_latents() -> None:
     assert torch.allclose(net.latents_of(digits), latents, atol=1e-5)
 
 
-@pytest.mark.parametrize("net", [SpatialAutoencoder(8), FlatAutoencoder(16, 4)], ids=["spatial", "flat"])
-def test_latents_are_standardised_and_drawn_alike(net) -> None:  # type: ignore[no-untyped-def]
-    torch.manual_seed(0)
+@pytest.mark.parametrize(
+    "make", [lambda: SpatialAutoencoder(8), lambda: FlatAutoencoder(16, 4)], ids=["spatial", "flat"]
+)
+def test_latents_are_standardised_and_drawn_alike(make) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)  # some weights leave a latent all but constant, which is not stretched
+    net = make()
     frames = torch.rand(32, 3, 64, 64)
     raw, _ = net.moments(frames)
     before = net.draw(raw)
