@@ -647,7 +647,8 @@ def main() -> None:
         made["pixels"] = dict(sorted(read_pixels(options.pixels).items()))
     if options.samples:
         made["samples"] = dict(sorted(read_samples(options.samples).items()))
-    READ.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    if options.pixels or options.samples:
+        READ.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     from findings_draw import draw
 
     found = find(options.board)

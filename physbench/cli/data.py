@@ -53,12 +53,12 @@ def verify_suite(name: str, workers: int) -> None:
 
 def verify_train(clips: int | None, workers: int) -> None:
     """Simulate clips to learn from and print their hash; exit 1 where it is not the published one of as many clips."""
-    from physbench.clips.golden import hash_here, published_train_lists
-    from physbench.clips.suite import TRAIN, find_suite
+    from physbench.clips.golden import published_train_lists, state_hashes
+    from physbench.clips.suite import TRAIN, find_suite, suite_hash
     from physbench.result.formats import counted
 
     chosen, published = find_suite(TRAIN, limit=clips), published_train_lists()
-    made, many = hash_here(chosen, workers), len(chosen.rows)
+    made, many = suite_hash(state_hashes(chosen.rows, workers).items()), len(chosen.rows)
     typer.echo(f"{counted(many, 'clip')} of {TRAIN}, suite version {chosen.version}: {made}")
     if many not in published:
         sizes = ", ".join(f"{size:,}" for size in published) or "no number of"

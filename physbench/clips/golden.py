@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -99,14 +99,14 @@ def write_golden(folder: Path, workers: int = 2) -> None:
         (folder / f"{name}.json").write_text(text)
 
 
-def hash_here(suite: Suite, workers: int = 2) -> str:
-    """Hash of a suite from its states as this machine simulates them, with progress."""
-    states = []
-    with worker_pool(workers, len(suite.rows), CLIP_PRELOAD) as pool, Progress(suite.name, len(suite.rows)) as progress:
-        for golden in _compute(pool, suite.rows):
-            states.append(golden.state_hash)
+def state_hashes(rows: Sequence[Row], workers: int = 2) -> dict[Row, str]:
+    """Hashes of the states of clips as this machine simulates them, in their order, with progress."""
+    states = {}
+    with worker_pool(workers, len(rows), CLIP_PRELOAD) as pool, Progress("states", len(rows)) as progress:
+        for row, golden in zip(rows, _compute(pool, rows), strict=True):
+            states[row] = golden.state_hash
             progress.advance()
-    return suite_hash(zip(suite.rows, states, strict=True))
+    return states
 
 
 @cache
@@ -119,12 +119,14 @@ def published_train_lists() -> Mapping[int, str]:
 
 def write_train_lists(folder: Path, workers: int = 2) -> None:
     """Write the hashes of the lists of clips to learn from into `folder`."""
-    lists = {str(clips): hash_here(find_suite(TRAIN, limit=clips), workers) for clips in TRAIN_LISTS}
+    suites = [find_suite(TRAIN, limit=clips) for clips in TRAIN_LISTS]
+    states = state_hashes(suites[-1].rows, workers)  # the largest list holds the others
+    lists = {str(len(suite.rows)): suite_hash((row, states[row]) for row in suite.rows) for suite in suites}
     document = {"suite": TRAIN, "version": SUITE_VERSION, "made_by": f"{GOLDEN_COMMAND} {TRAIN}", "lists": lists}
     (folder / f"{TRAIN}.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _compute(pool: WorkerPool | None, rows: tuple[Row, ...] | list[Row]) -> Iterator[Golden]:
+def _compute(pool: WorkerPool | None, rows: Sequence[Row]) -> Iterator[Golden]:
     return ordered(pool, compute_golden, rows)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.laws.forward_model import ForwardModel, forward_model
 from physbench.laws.support_check import Unsupported
-from physbench.shadowing import levels as tolerance_levels
+from physbench.shadowing import levels
 from physbench.shadowing.context import velocity_prior
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.free_constants import FreeConstants, best_constants
@@ -105,7 +105,7 @@ class Shadowing:
     @property
     def quality(self) -> float:
         """Mean of E and S, of time and tolerances as they weigh (`decided_time`)."""
-        return tolerance_levels.quality(self.levels)
+        return levels.quality(self.levels)
 
     @property
     def explained_after_handover(self) -> float:
@@ -120,7 +120,7 @@ class Shadowing:
         """
         bodies = range(len(self.problem.seen.diameter))
         handover_breaks = [
-            b for b in (tolerance_levels.handover_break(self.levels[0].segments, n) for n in bodies) if b is not None
+            b for b in (levels.handover_break(self.levels[0].segments, n) for n in bodies) if b is not None
         ]
         lasting = [b for b in handover_breaks if np.isfinite(b.position_jump)]
         if handover_breaks and not lasting:
@@ -138,12 +138,12 @@ class Shadowing:
     def jitter(self) -> float:
         """Rms in diameters of the distance that changes from frame to frame; NaN where little is explained."""
         level = next((each for each in reversed(self.levels) if each.tolerance <= EXCUSING), self.levels[-1])
-        return tolerance_levels.jitter(level.segments, self.problem.seen)
+        return levels.jitter(level.segments, self.problem.seen)
 
     @cached_property
     def strength(self) -> float:
         """The smallest tolerance in diameters without a break; costs a few more searches where there are breaks."""
-        return tolerance_levels.strength(self.problem, self.levels)
+        return levels.strength(self.problem, self.levels)
 
 
 def shadow(
@@ -181,7 +181,7 @@ def shadow(
 
     def read(placed: PlacedBodies) -> Shadowing:
         problem = Hypothesis(found.model, placed, None if found.factor == 1.0 else found.factor)
-        return Shadowing(*tolerance_levels.judge(problem, tolerances), found.factor, found.parameters, shift)
+        return Shadowing(*levels.judge(problem, tolerances), found.factor, found.parameters, shift)
 
     shadowing = read(seen)
     if not shadowing.levels[0].breaks:
@@ -219,7 +219,7 @@ def shadow_states(
     seen = with_history(clip, from_states(clip, times, states, model), model)
     if not seen.tells_velocity.all():
         seen = replace(seen, velocity_prior=velocity_prior(clip, model.index))
-    return Shadowing(*tolerance_levels.judge(Hypothesis(model, seen), tolerances), 1.0)
+    return Shadowing(*levels.judge(Hypothesis(model, seen), tolerances), 1.0)
 
 
 def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:

@@ -38,7 +38,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     possible = np.concatenate([possible, np.zeros_like(possible[..., :1])], axis=-1)
     own, theirs = _apart(predicted), _apart(possible)
     return {
-        "": Reading(float(_energy_score(possible, predicted).mean())),
+        "": Reading(float(_energy_score(possible, predicted, own).mean())),
         "best": Reading(float(theirs.mean() / 2)),
         "spread": Reading(float(own.mean() / max(float(theirs.mean()), 1e-9)), unit="1"),
     }
@@ -83,9 +83,8 @@ def _positions(clip: Clip, context: int, tracks: Tracks | None) -> Array:
     return plane_from_px(clip.scene.camera, clip.spec, tracks.position[context:])
 
 
-def _energy_score(outcomes: Array, forecast: Array) -> Array:
-    """Fair energy score of forecasts (n, S, 3), mean over their possible outcomes (n, M, 3) -> (n,)."""
-    apart = _apart(forecast)
+def _energy_score(outcomes: Array, forecast: Array, apart: Array) -> Array:
+    """Fair energy score of forecasts (n, S, 3) that lie `apart` (n,), mean over possible outcomes (n, M, 3) -> (n,)."""
     misses = [np.linalg.norm(forecast - one[:, None], axis=-1).mean(axis=-1) for one in np.moveaxis(outcomes, 1, 0)]
     return np.asarray(np.mean([miss - 0.5 * apart for miss in misses], axis=0), dtype=np.float64)
 
