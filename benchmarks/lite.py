@@ -21,8 +21,8 @@ import argparse
 import itertools
 import zlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,8 @@ from physbench.result.skill import Kind, Stratum, clip_qualities, skills, task_m
 from physbench.result.task_roles import kinds_of
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.score.protocol import AXES
-from physbench.support.processes import WorkerPool
-from physbench.support.progress import Progress
 from physbench.support.run_folder import RunFolder
+from physbench.support.schedule import scheduled
 from physbench.validity.measure import Settings, read_parts, work
 from physbench.world.scene import RenderSpec
 
@@ -62,10 +61,11 @@ def measure(folder: Path, workers: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings((), SABOTEURS, HEADLINES, clips=0, truths=0)
     rows = find_suite("core").rows
-    with Progress("clips", len(rows)) as progress, WorkerPool(workers, SCORING_PRELOAD) as pool:
-        for done in as_completed([pool.submit(work, folder, settings, row, (*REFERENCES, *SABOTEURS)) for row in rows]):
-            done.result()
-            progress.advance()
+    jobs = [(row, (*REFERENCES, *SABOTEURS)) for row in rows]
+    job = partial(work, folder, settings)
+    with scheduled(job, jobs, workers=workers, preload=SCORING_PRELOAD, label="clips", long=True) as outcomes:
+        for _ in outcomes:
+            pass
 
 
 @dataclass(frozen=True, eq=False)

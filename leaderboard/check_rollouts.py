@@ -39,9 +39,8 @@ from physbench.score.observation import Observation
 from physbench.score.protocol import Scorer
 from physbench.score.score_clip import observed, read_observation
 from physbench.support.errors import UsageError
-from physbench.support.processes import ordered, worker_pool
-from physbench.support.progress import Progress
 from physbench.support.run_folder import RunFolder
+from physbench.support.schedule import scheduled
 
 MOST_SIDECAR = 1 << 20  # bytes
 
@@ -198,14 +197,8 @@ def check_rollouts(
     jobs = _jobs(folder, claim, commitment)
     if not jobs:
         return not_possible("rollouts", "no rollout was sent")
-    found: list[Retracked] = []
-    with (
-        worker_pool(workers, len(jobs), SCORING_PRELOAD) as pool,
-        Progress("rollouts again", len(jobs)) as progress,
-    ):
-        for each in ordered(pool, retrack, jobs):
-            found.append(each)
-            progress.advance()
+    with scheduled(retrack, jobs, workers=workers, preload=SCORING_PRELOAD, label="rollouts again") as retracked:
+        found = list(retracked)
     problem = next((each.problem for each in found if each.problem), "")
     if problem:
         return failed("rollouts", problem, wrong=sum(bool(each.problem) for each in found))

@@ -47,8 +47,8 @@ from physbench.run.references import reference_rollout
 from physbench.score.score_clip import score_clip
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
-from physbench.support.processes import ordered, worker_pool
 from physbench.support.progress import Progress
+from physbench.support.schedule import scheduled
 from physbench.world.styles.catalogue import check_look
 
 if TYPE_CHECKING:
@@ -354,11 +354,10 @@ def scored(
         by_row.setdefault(row, []).append(rollout)
     jobs = [ScoreJob(row, claim.card, tuple(each), fresh, claim.archive_path) for row, each in by_row.items()]
     tables: dict[str, list[dict[str, Any]]] = {}
-    with worker_pool(workers, len(jobs), SCORING_PRELOAD) as pool, Progress("scores", len(jobs)) as progress:
-        for found in ordered(pool, score_answers, jobs):
+    with scheduled(score_answers, jobs, workers=workers, preload=SCORING_PRELOAD, label="scores") as answered:
+        for found in answered:
             for name, rows in found.items():
                 tables.setdefault(name, []).extend(rows)
-            progress.advance()
     return {
         name: pd.DataFrame(rows, columns=list(SHARD_COLUMNS)).astype({"value": float, "quality": float})
         for name, rows in tables.items()

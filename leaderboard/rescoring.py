@@ -45,9 +45,8 @@ from physbench.score.score_clip import read_observation, score_clip
 from physbench.shadowing.trace import save_trace, trace
 from physbench.support.errors import UsageError
 from physbench.support.files import NOT_ARRAYS, write_json
-from physbench.support.processes import ordered, worker_pool
-from physbench.support.progress import Progress
 from physbench.support.run_folder import RunFolder
+from physbench.support.schedule import scheduled
 from physbench.track.tracks import Tracks, Visibility, load_tracks, save_tracks
 
 if TYPE_CHECKING:
@@ -317,15 +316,9 @@ def rollout_name(clip_id: str, sample: int) -> str:
 
 
 def _done(jobs: Sequence[RescoreJob], workers: int) -> list[Reread]:
-    with (
-        worker_pool(workers, len(jobs), SCORING_PRELOAD) as pool,
-        Progress("references and tracks again", len(jobs)) as progress,
-    ):
-        found = []
-        for each in ordered(pool, reread, jobs):
-            found.append(each)
-            progress.advance()
-        return found
+    label = "references and tracks again"
+    with scheduled(reread, jobs, workers=workers, preload=SCORING_PRELOAD, label=label) as found:
+        return list(found)
 
 
 def failures_of(table: pd.DataFrame) -> dict[tuple[str, int], str]:

@@ -38,7 +38,7 @@ from physbench.clips.suite import Suite
 from physbench.clips.video import FFV1, H264, encode
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
-from physbench.support.processes import ordered, worker_pool
+from physbench.support.schedule import scheduled
 from physbench.world.scene import HISTORY, PLAIN, RenderSpec, wrong_rate
 from physbench.world.styles.catalogue import check_look
 from physbench.world.styles.prompt import scene_prompt
@@ -161,8 +161,9 @@ def export(
     (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
     _write(key_path(folder), _json(key.model_dump(mode="json")))
     clips = []
-    with worker_pool(workers, len(suite.rows), CLIP_PRELOAD) as pool:
-        for clip in ordered(pool, functools.partial(_export_clip, folder, spec, context, key), suite.rows):
+    export = functools.partial(_export_clip, folder, spec, context, key)
+    with scheduled(export, suite.rows, workers=workers, preload=CLIP_PRELOAD) as exported:
+        for clip in exported:
             clips.append(clip)
             done()
     golden = tuple(

@@ -28,8 +28,7 @@ from physbench.clips.suite import (
     golden_tasks,
     suite_hash,
 )
-from physbench.support.processes import WorkerPool, ordered, worker_pool
-from physbench.support.progress import Progress
+from physbench.support.schedule import scheduled
 
 GOLDEN_COMMAND = "python -m physbench.clips.golden"
 TRAIN_LISTS = (150, 1500, 15000)  # clips of `train`: sizes at which trainings are compared
@@ -57,8 +56,8 @@ def compute_golden(row: Row) -> Golden:
 
 def verify(suite: Suite, workers: int = 2) -> Iterator[GoldenMismatch]:
     """Compare each clip of a suite with its golden states, in order."""
-    with worker_pool(workers, len(suite.rows), CLIP_PRELOAD) as pool:
-        for row, here in zip(suite.rows, _compute(pool, suite.rows), strict=True):
+    with scheduled(compute_golden, suite.rows, workers=workers, preload=CLIP_PRELOAD) as computed:
+        for row, here in zip(suite.rows, computed, strict=True):
             golden = suite.golden[row]
             same_bodies = golden.final.keys() == here.final.keys()
             distance = (
@@ -73,8 +72,8 @@ def write_golden(folder: Path, workers: int = 2) -> None:
     """Write the golden file of every suite into `folder`."""
     suites = {name: golden_rows(name, golden_tasks(name)) for name in GOLDEN_SUITES}
     rows = sorted({row for suite in suites.values() for row in suite})
-    with worker_pool(workers, len(rows), CLIP_PRELOAD) as pool:
-        golden = dict(zip(rows, _compute(pool, rows), strict=True))
+    with scheduled(compute_golden, rows, workers=workers, preload=CLIP_PRELOAD) as computed:
+        golden = dict(zip(rows, computed, strict=True))
     for name, suite in suites.items():
         clips = [(row, golden[row]) for row in suite]
         head = {
@@ -101,12 +100,8 @@ def write_golden(folder: Path, workers: int = 2) -> None:
 
 def state_hashes(rows: Sequence[Row], workers: int = 2) -> dict[Row, str]:
     """Hashes of the states of clips as this machine simulates them, in their order, with progress."""
-    states = {}
-    with worker_pool(workers, len(rows), CLIP_PRELOAD) as pool, Progress("states", len(rows)) as progress:
-        for row, golden in zip(rows, _compute(pool, rows), strict=True):
-            states[row] = golden.state_hash
-            progress.advance()
-    return states
+    with scheduled(compute_golden, rows, workers=workers, preload=CLIP_PRELOAD, label="states") as computed:
+        return {row: golden.state_hash for row, golden in zip(rows, computed, strict=True)}
 
 
 @cache
@@ -124,10 +119,6 @@ def write_train_lists(folder: Path, workers: int = 2) -> None:
     lists = {str(len(suite.rows)): suite_hash((row, states[row]) for row in suite.rows) for suite in suites}
     document = {"suite": TRAIN, "version": SUITE_VERSION, "made_by": f"{GOLDEN_COMMAND} {TRAIN}", "lists": lists}
     (folder / f"{TRAIN}.json").write_text(json.dumps(document, indent=1) + "\n")
-
-
-def _compute(pool: WorkerPool | None, rows: Sequence[Row]) -> Iterator[Golden]:
-    return ordered(pool, compute_golden, rows)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from physbench.clips.generate import CLIP_PRELOAD, known_scene, make_clip
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import DRAFTS, ENVIRONMENT, NOT_ARRAYS, atomic_path, cache_dir, writer_lives
 from physbench.support.fingerprint import fingerprint
-from physbench.support.processes import ordered, worker_pool
 from physbench.support.progress import Progress
+from physbench.support.schedule import scheduled
 from physbench.world.scene import RenderSpec, Scene
 from physbench.world.styles.catalogue import look_key
 
@@ -251,17 +251,13 @@ class ClipStore:
         if not missing or not self._can_write():
             return 0
         made = 0
-        with (
-            worker_pool(workers, len(missing), CLIP_PRELOAD) as pool,
-            Progress(f"clips {spec}", len(missing)) as progress,
-        ):
-            job = functools.partial(_make_and_store, str(self.directory), spec)
-            for problem in ordered(pool, job, missing):
+        job = functools.partial(_make_and_store, str(self.directory), spec)
+        with scheduled(job, missing, workers=workers, preload=CLIP_PRELOAD, label=f"clips {spec}") as problems:
+            for problem in problems:
                 if problem is not None:
                     self._give_up(problem)
                     break
                 made += 1
-                progress.advance()
         return made
 
     def _can_write(self) -> bool:

@@ -34,7 +34,7 @@ from physbench.data.formats import (
 from physbench.data.tables import DatasetPlan, Part, Place, dataset_card
 from physbench.support.errors import UsageError
 from physbench.support.files import add_file, locked_file, write_json, write_text
-from physbench.support.processes import WorkerPool, ordered
+from physbench.support.schedule import scheduled
 
 DATASET_MANIFEST = "dataset.json"
 DATASET_CARD = "README.md"
@@ -120,10 +120,9 @@ def _write_parts(
         else:
             files |= known
             kept(len(part.places))
-    processes = min(workers, len(missing))
     job = functools.partial(_write_part, folder)
-    with WorkerPool(processes, CLIP_PRELOAD) if processes > 1 else contextlib.nullcontext() as pool:
-        for part, written in zip(missing, ordered(pool, job, missing, ahead=2 * processes), strict=True):
+    with scheduled(job, missing, workers=workers, preload=CLIP_PRELOAD, long=True) as parts:
+        for part, written in zip(missing, parts, strict=True):
             files |= written
             done(len(part.places))
     return files, sum(len(part.places) for part in missing)

@@ -65,11 +65,11 @@ def write_shipped(path: Path, workers: int = 2) -> None:
     """Compute all clips of `core`, write the file, and print the hash to set here."""
     from physbench.clips.generate import CLIP_PRELOAD
     from physbench.clips.suite import find_suite
-    from physbench.support.processes import ordered, worker_pool
+    from physbench.support.schedule import scheduled
 
     rows = find_suite("core").rows
-    with worker_pool(workers, len(rows), CLIP_PRELOAD) as pool:
-        clips = dict(ordered(pool, document_of, rows))
+    with scheduled(document_of, rows, workers=workers, preload=CLIP_PRELOAD) as documents:
+        clips = dict(documents)
     said = {"made_by": SHIPPED_COMMAND, "spec": str(SHIPPED_SPEC), "context": SHIPPED_CONTEXT}
     text = json.dumps({**said, "clips": clips}, separators=(",", ":"))
     path.parent.mkdir(exist_ok=True)

@@ -19,14 +19,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
-from itertools import islice
 from multiprocessing import forkserver, util
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -60,7 +58,6 @@ _notice: list[Any] = []  # in a worker: the event of its pool, to be set
 # that systems allow (104 with its end on macOS, 108 on Linux).
 LONGEST_TEMPORARY = 70
 PATIENCE = 1.0  # s that jobs which write files have after Ctrl-C
-FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more than it saves
 # With these a system refuses processes or semaphores altogether: no /dev/shm, no such call, not allowed, too many.
 REFUSALS = (errno.ENOENT, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EAGAIN)
 
@@ -419,42 +416,6 @@ class WorkerPool:
         if isinstance(error, BrokenProcessPool):
             codes = [process.exitcode for process in ended if process.exitcode is not None]
             raise WorkerDiedError(next(filter(None, codes), next(iter(codes), None)), self._kills) from error
-
-
-@contextmanager
-def worker_pool(
-    workers: int, items: int, preload: Sequence[str] = (), *, beside: bool = False
-) -> Iterator[WorkerPool | None]:
-    """Yield a patient pool for so many items, or None where they are too few for two processes.
-
-    beside: the caller has something to do meanwhile, so that one process is worth it where there are two cores.
-    """
-    workers = min(worker_count(workers), items // FEWEST_ITEMS)
-    if workers < (1 if beside and cores() > 1 else 2):
-        yield None
-        return
-    with WorkerPool(workers, preload, patient=True) as pool:
-        yield pool
-
-
-def ordered(
-    pool: WorkerPool | None, function: Callable[[Item], R], items: Iterable[Item], ahead: int = 16
-) -> Iterator[R]:
-    """Map in order, with at most `ahead` results waiting: memory stays flat however many items there are.
-
-    The pool begins at once, not when the first result is asked for.
-    """
-    if pool is None:
-        return map(function, items)
-    rest = iter(items)
-    waiting = deque(pool.submit(function, item) for item in islice(rest, ahead))
-
-    def results() -> Iterator[R]:
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
-
-    return results()
 
 
 # How a process has ended, in words.

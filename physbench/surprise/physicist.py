@@ -31,8 +31,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.score_clip import reading_of, score_clip, scorer_of
 from physbench.support.arrays import Image
 from physbench.support.files import write_text
-from physbench.support.processes import ordered, worker_pool
-from physbench.support.progress import Progress
+from physbench.support.schedule import scheduled
 from physbench.surprise.ask import PairReading
 from physbench.surprise.films import POSSIBLE, film_of
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, all_pairs, find_pairs, of_this_suite, pairs_hash
@@ -162,9 +161,8 @@ def clip_strengths(
     if not jobs:
         return
     work = functools.partial(strengths, spec, context)
-    with worker_pool(workers, len(jobs), ("physbench.run.preload",)) as pool, Progress("clips", len(jobs)) as progress:
-        for (row, _), found in zip(jobs, ordered(pool, work, jobs), strict=True):
-            progress.advance()
+    with scheduled(work, jobs, workers=workers, preload=("physbench.run.preload",), label="clips") as measured:
+        for (row, _), found in zip(jobs, measured, strict=True):
             yield row.id, {**known.get(row.id, {}), **found}
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ from physbench.run.versions import versions
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.files import read_sealed_json, write_sealed_json
 from physbench.support.fingerprint import fingerprint
-from physbench.support.processes import WorkerPool, worker_count
-from physbench.support.progress import Progress, duration
+from physbench.support.processes import worker_count
+from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder
+from physbench.support.schedule import scheduled
 from physbench.surprise.ask import ClipSurprise, asked_pairs, prediction_errors, probed_batch_size, surprise_at_films
 from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films, state_films
 from physbench.surprise.films import POSSIBLE
@@ -117,7 +118,7 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
     Windows before an event are those of the possible film and are not shown again, so that it takes longer.
     """
     few = run.sources(row)[: 1 + FILMS_TRIED]
-    alone, all_films = (films_for(engine.card, row, names, known=False) for names in ((POSSIBLE,), few))
+    alone, all_films = (films_for(engine.card, (row, names), known=False) for names in ((POSSIBLE,), few))
     run.manifest.setdefault(
         "batch", run.options.batch_size or probed_batch_size(engine, all_films, run.options.samples)
     )
@@ -326,16 +327,14 @@ def _ask_untrained(run: ExpectationRun) -> None:
 
 def _show_untrained(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) -> None:
     """Show the films of all clips that are missing to the untrained copy, and keep its surprise beside the model's."""
-    card = engine.card
     failed: list[str] = []
-    with WorkerPool(run.workers, FILM_PRELOAD) as pool, Progress("clips, untrained", len(missing)) as progress:
-        for films in _films(run, pool, card, missing):
+    with _films(run, engine.card, missing, "clips, untrained") as shown:
+        for films in shown:
             found = ask_model(run, engine, films)
             path = run.part(films.clip.row)
             values = {name: listed(series) for name, series in found.films.items()}
             write_sealed_json(path, {**(read_part(path) or {}), UNTRAINED: values})
             failed += found.failures.values()
-            progress.advance()
     if failed:
         run.say(f"The untrained copy failed on {counted(len(failed), 'film')}: {failed[0]}")
 
@@ -382,8 +381,8 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
     """Show the films of all clips that are missing, and keep what the model makes of them."""
     card = engine.card
     noted = 0
-    with WorkerPool(run.workers, FILM_PRELOAD) as pool, Progress("clips with their films", len(missing)) as progress:
-        for number, films in enumerate(_films(run, pool, card, missing)):
+    with _films(run, card, missing, "clips with their films") as shown:
+        for number, films in enumerate(shown):
             if "batch" not in run.manifest:
                 size = run.options.batch_size or probed_batch_size(engine, films, run.options.samples)
                 run.manifest["batch"] = size
@@ -402,7 +401,6 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
                 run.say(note)
             noted = len(engine.notes)
             run.manifest["notes"] = list(dict.fromkeys((*run.manifest.get("notes", ()), *engine.notes)))
-            progress.advance()
             if number == min(3, len(missing) - 1) and len(missing) > 8:
                 left = (time.monotonic() - run.started) / (number + 1) * (len(missing) - number - 1)
                 run.say(f"Films: about {duration(left)} left.")
@@ -422,19 +420,20 @@ def _mark_local(run: ExpectationRun, films: ClipFilms) -> None:
         run.say(f"Warning: this machine simulates {row.id} differently from the suite: the result is marked local.")
 
 
-def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequence[Row]) -> Iterator[ClipFilms]:
+@contextmanager
+def _films(run: ExpectationRun, card: ModelCard, rows: Sequence[Row], label: str) -> Iterator[Iterator[ClipFilms]]:
     """The films of clips in order, made by the workers while the model is at the ones before."""
-    waiting: deque[Future[ClipFilms]] = deque()
-    left = deque(rows)
-    while left or waiting:
-        while left and len(waiting) < run.workers + AHEAD_OF_MODEL:
-            row = left.popleft()
-            waiting.append(pool.submit(films_for, card, row, run.sources(row)))
-        yield waiting.popleft().result()
+    jobs = [(row, run.sources(row)) for row in rows]
+    make, ahead = partial(films_for, card), run.workers + AHEAD_OF_MODEL
+    with scheduled(
+        make, jobs, workers=run.workers, preload=FILM_PRELOAD, label=label, long=True, beside=True, ahead=ahead
+    ) as films:
+        yield films
 
 
-def films_for(card: ModelCard, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
+def films_for(card: ModelCard, job: tuple[Row, Sequence[str]], *, known: bool = True) -> ClipFilms:
     """The films of a clip as a model of this card is shown them. known: what the cache holds of them is used."""
+    row, sources = job
     if isinstance(card, StateCard):
         return state_films(row, card.spec, min(card.context_frames, card.history_frames), sources)
     shown = 1 if isinstance(card, SurpriseCard) else min(card.context_frames, card.history_frames)

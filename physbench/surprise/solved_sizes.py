@@ -7,20 +7,20 @@ shows. `python -m physbench.surprise.solved_sizes --size 64 --fps 15` writes it 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
-from collections import deque
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from physbench.clips.clip import Row
 from physbench.clips.suite import SUITE_VERSION
 from physbench.result.task_roles import picture_class
 from physbench.support.files import write_text
-from physbench.support.processes import WorkerPool, cores
-from physbench.support.progress import Progress
+from physbench.support.processes import cores
+from physbench.support.schedule import scheduled
 from physbench.surprise.ask import PairReading, Solved, read_pair
 from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.surprise.films import POSSIBLE
@@ -56,20 +56,20 @@ def solved_in_suite(spec: RenderSpec, workers: int) -> Solved:
     pairs = [pair for pair in all_pairs() if not pair.control]
     rows = list(dict.fromkeys(pair.row for pair in pairs))
     found: dict[str, list[PairReading]] = {name: [] for name in PIXEL_BASELINES}
-    with WorkerPool(workers, FILM_PRELOAD) as pool, Progress("clips", len(rows)) as progress:
-        jobs: deque[tuple[list[FilmPair], Future[ClipFilms]]] = deque()
-        for row in rows:
-            own = [pair for pair in pairs if pair.row == row]
-            names = (POSSIBLE, *(name for pair in own for name in (pair.possible, pair.impossible)))
-            jobs.append((own, pool.submit(clip_films, row, spec, SPRITE_FRAMES, tuple(dict.fromkeys(names)))))
-        while jobs:  # one after the other, so that films are let go
-            own, job = jobs.popleft()
-            films = job.result()
-            shown = [pair for pair in own if not {pair.possible, pair.impossible} & films.absent.keys()]
+    jobs = [(row, [pair for pair in pairs if pair.row == row]) for row in rows]
+    show = functools.partial(_films, spec)
+    with scheduled(show, jobs, workers=workers, preload=FILM_PRELOAD, label="clips", long=True) as shown:
+        for (_, own), films in zip(jobs, shown, strict=True):
+            there = [pair for pair in own if not {pair.possible, pair.impossible} & films.absent.keys()]
             for name, series in films.baselines.items():
-                found[name] += [read_pair(pair, series, films.pixel_grid.times) for pair in shown]
-            progress.advance()
+                found[name] += [read_pair(pair, series, films.pixel_grid.times) for pair in there]
     return solved_sizes(found)
+
+
+def _films(spec: RenderSpec, job: tuple[Row, Sequence[FilmPair]]) -> ClipFilms:
+    row, own = job
+    names = (POSSIBLE, *(name for pair in own for name in (pair.possible, pair.impossible)))
+    return clip_films(row, spec, SPRITE_FRAMES, tuple(dict.fromkeys(names)))
 
 
 def write_solved(classes: Iterable[tuple[RenderSpec, Solved]], path: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,7 +22,7 @@ from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.versions import library_version, versions
 from physbench.score.protocol import Scorer, ScoreRow
 from physbench.support import user_files
-from physbench.support.progress import Progress
+from physbench.support.schedule import scheduled
 from physbench.validity.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, at_rate, kind, show
 from physbench.validity.violations import Inapplicable
 from physbench.world.scene import PLAIN, RenderSpec
@@ -228,9 +227,9 @@ def _store() -> ClipStore:
     return ClipStore()
 
 
-def work(folder: Path, settings: Settings, row: Row, sources: Iterable[str]) -> dict[str, SourceOutcome]:
+def work(folder: Path, settings: Settings, job: tuple[Row, Sequence[str]]) -> dict[str, SourceOutcome]:
     """In a worker: all sources of one clip that are not there yet. Returns what came of those asked for."""
-    sources = tuple(sources)
+    row, sources = job
     there = read_parts(folder, row)
     for source in sources:
         if source not in there:
@@ -256,9 +255,17 @@ def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str],
         jobs = dict(_round(settings, known))
         if not jobs:
             return
-        open_ = [(settings.row(task, number), sources) for (task, number), sources in jobs.items()]
-        for row, found in _done(folder, settings, open_, workers):
-            known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(found)
+        missing = [(settings.row(task, number), sources) for (task, number), sources in jobs.items()]
+        job = partial(work, folder, settings)
+        with scheduled(
+            job, missing, workers=workers, preload=SCORING_PRELOAD, label="videos", long=True, size=_videos
+        ) as outcomes:
+            for (row, _), found in zip(missing, outcomes, strict=True):
+                known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(found)
+
+
+def _videos(job: tuple[Row, Sequence[str]]) -> int:
+    return len(job[1])
 
 
 def _round(settings: Settings, known: Known) -> Iterator[tuple[tuple[str, int], tuple[str, ...]]]:
@@ -292,25 +299,6 @@ def asked(settings: Settings, task: str, source: str, known: Known) -> int:
             return more.stop
         outcomes += [known[task, number][source] for number in more]
     return len(outcomes)
-
-
-def _done(
-    folder: Path, settings: Settings, jobs: Sequence[tuple[Row, tuple[str, ...]]], workers: int
-) -> Iterator[tuple[Row, dict[str, SourceOutcome]]]:
-    with Progress("videos", sum(len(sources) for _, sources in jobs)) as progress:
-        if workers > 1 and len(jobs) > 1:
-            from physbench.support.processes import WorkerPool
-
-            with WorkerPool(min(workers, len(jobs)), SCORING_PRELOAD) as pool:
-                waiting = {pool.submit(work, folder, settings, row, sources): row for row, sources in jobs}
-                for future in as_completed(waiting):
-                    progress.advance(len(future.result()))
-                    yield waiting[future], future.result()
-        else:
-            for row, sources in jobs:
-                found = work(folder, settings, row, sources)
-                progress.advance(len(found))
-                yield row, found
 
 
 def parts_of(settings: Settings, folder: Path, task: str) -> list[MeasuredPart]:

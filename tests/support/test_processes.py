@@ -167,8 +167,7 @@ def test_jobs_that_write_files_are_waited_for_but_not_for_long_on_ctrl_c(
     end: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "PATIENCE", 0.2)
-    with pytest.raises(end), processes.worker_pool(2, 6) as pool:
-        assert pool is not None
+    with pytest.raises(end), processes.WorkerPool(2, patient=True) as pool:
         short, long = pool.submit(time.sleep, 0.01), pool.submit(time.sleep, 60.0 if end is KeyboardInterrupt else 3.0)
         short.result()
         began = time.monotonic()
@@ -254,9 +253,6 @@ def test_without_workers_each_job_is_done_when_it_is_asked_for() -> None:
         pool.submit(processes.notify)
         assert pool.noticed.is_set()
     assert processes.worker_count(0) == 0 and processes.worker_count(3) == 3
-    with processes.worker_pool(0, 100) as none:
-        assert none is None
-        assert list(processes.ordered(none, abs, [-1, 2])) == [1, 2]
 
 
 def test_handlers_of_the_program_around_are_kept() -> None:

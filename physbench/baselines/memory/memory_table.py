@@ -19,8 +19,7 @@ from physbench.clips.task import builtin_task_ids
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.files import cache_dir, cached
 from physbench.support.fingerprint import fingerprint
-from physbench.support.processes import ordered, worker_pool
-from physbench.support.progress import Progress
+from physbench.support.schedule import scheduled
 
 BLOCK_CLIPS = 20  # clips in a file
 MOST_AT_LOAD = 2000  # clips that are made while a model is loaded, which has a time limit
@@ -87,15 +86,10 @@ class MemoryTable:
     def ensure(self, rows: Sequence[Row], workers: int) -> int:
         """Make the clips that are not stored, with `workers` processes and progress. Returns how many were made."""
         missing = self.missing(blocks_of(rows))
-        total = sum(block.count for block in missing)
         jobs = [(str(self.path(block)), block) for block in missing]
-        with (
-            worker_pool(workers, len(missing), CLIP_PRELOAD) as pool,
-            Progress("clips to remember", total) as progress,
-        ):
-            for count in ordered(pool, _make_block, jobs):
-                progress.advance(count)
-        return total
+        label = "clips to remember"
+        with scheduled(_make_block, jobs, workers=workers, preload=CLIP_PRELOAD, label=label, size=_clips_of) as made:
+            return sum(made)
 
     def read(self, rows: Sequence[Row]) -> Iterator[tuple[Row, RecordedMotion]]:
         """The clips, block by block. Raises where a file is missing or damaged."""
@@ -119,6 +113,10 @@ class MemoryTable:
                 f"first, which can be interrupted: python -m physbench.baselines.memory {arguments}"
             )
         self.ensure(rows, workers)
+
+
+def _clips_of(job: tuple[str, Block]) -> int:
+    return job[1].count
 
 
 def _make_block(job: tuple[str, Block]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from physbench.result.document import ImpliedLawResult, ImpliedWorldResult
 from physbench.result.formats import number
 from physbench.result.implied_worlds import bounds, write_diagnosis
 from physbench.result.read import clips_of, read_manifest, read_run, rows_of, spec_of
-from physbench.support.processes import WorkerPool
-from physbench.support.progress import Progress
 from physbench.support.run_folder import RunFolder
+from physbench.support.schedule import scheduled
 from physbench.track.tracks import load_tracks
 
 PRELOAD = ("physbench.result.diagnosis.ranking",)
@@ -47,25 +47,14 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
     chosen = {family: chosen_rows(own, folder) for family, own in families.items()}
     clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], spec_of(manifest), workers)
     found: dict[str, ImpliedWorldResult] = {}
-    jobs = [(os.fspath(folder.path), family, own) for family, own in chosen.items() if own]
-    with Progress("diagnosis", len(jobs)) as progress:
-        if workers < 2 or len(jobs) < 2:
-            for job in jobs:
-                _keep(found, job[1], diagnose_part(*job))
-                progress.advance()
-        else:
-            with WorkerPool(min(workers, len(jobs)), PRELOAD) as pool:
-                waiting = [(job[1], pool.submit(diagnose_part, *job)) for job in jobs]
-                for family, future in waiting:
-                    _keep(found, family, future.result())
-                    progress.advance()
+    jobs = [(family, own) for family, own in chosen.items() if own]
+    diagnose = partial(diagnose_part, os.fspath(folder.path))
+    with scheduled(diagnose, jobs, workers=workers, preload=PRELOAD, label="diagnosis", long=True) as records:
+        for (family, _), record in zip(jobs, records, strict=True):
+            if record is not None:
+                found[family] = ImpliedWorldResult.model_validate(record)
     write_diagnosis(folder, found, run_timing(folder, _in_turn(chosen)))
     return found
-
-
-def _keep(found: dict[str, ImpliedWorldResult], family: str, record: dict[str, Any] | None) -> None:
-    if record is not None:
-        found[family] = ImpliedWorldResult.model_validate(record)
 
 
 def _in_turn(chosen: Mapping[str, Sequence[Row]]) -> list[Row]:
@@ -85,9 +74,9 @@ def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
     return [row for _, _, row in sorted(order, key=lambda each: each[:2])[:MAX_CLIPS]]
 
 
-def diagnose_part(path: str, family: str, rows: Sequence[Row]) -> dict[str, Any] | None:
+def diagnose_part(path: str, job: tuple[str, Sequence[Row]]) -> dict[str, Any] | None:
     """The diagnosis of one family of a run, as it is written; None where no motion can be judged."""
-    folder = RunFolder(Path(path))
+    folder, (family, rows) = RunFolder(Path(path)), job
     manifest = read_manifest(folder)
     spec, store = spec_of(manifest), clips_of(folder, manifest)
     evidence: list[Evidence] = []

@@ -24,9 +24,9 @@ from physbench.score.score_clip import reading_of
 from physbench.shadowing.trace import Trace, load_trace
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
-from physbench.support.processes import ordered, worker_pool
 from physbench.support.progress import Progress
 from physbench.support.run_folder import RunFolder
+from physbench.support.schedule import scheduled
 from physbench.support.user_files import registered_files
 from physbench.track.tracks import load_tracks
 
@@ -121,8 +121,8 @@ def clips_read(
     jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
     parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
     read = partial(read_clips, folder, manifest, physicist, quality)
-    with worker_pool(workers, len(parts), REPORT_PRELOAD, beside=True) as pool:
-        yield chain.from_iterable(ordered(pool, read, parts, PARTS_AHEAD))
+    with scheduled(read, parts, workers=workers, preload=REPORT_PRELOAD, beside=True, ahead=PARTS_AHEAD) as clips:
+        yield chain.from_iterable(clips)
 
 
 def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:

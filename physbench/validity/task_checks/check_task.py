@@ -374,10 +374,11 @@ def check_all(
 ) -> Iterator[Report]:
     """Check tasks in processes, in order."""
     from physbench.run.jobs import SCORING_PRELOAD
-    from physbench.support.processes import ordered, worker_pool
+    from physbench.support.schedule import scheduled
 
-    with worker_pool(workers, 3 * len(names), SCORING_PRELOAD) as pool:
-        yield from ordered(pool, partial(_one, clips, pictures, look), names)
+    check = partial(_one, clips, pictures, look)
+    with scheduled(check, names, workers=workers, preload=SCORING_PRELOAD, long=True) as reports:
+        yield from reports
 
 
 def _one(clips: int, pictures: Path | None, look: str, name: str) -> Report:
