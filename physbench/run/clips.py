@@ -1,4 +1,4 @@
-"""Clips that a run makes as it goes: before the model sees them, of fresh seeds in no file.
+"""Clips that a run makes as it goes: before the model sees them, of fresh seeds in no file; and those that it is shown.
 
 Scores wait behind what is on its way already. With a few batches in advance the model waits for no clip, and what is
 rolled out is scored soon, however many clips there are: a run that is looked at early, or ended, has scores.
@@ -10,7 +10,7 @@ import io
 import shutil
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,8 +19,9 @@ from typing import Any
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.result.read import REFERENCE_MODELS, ClipSource
+from physbench.rollout.batches import Batch
 from physbench.run import worker
-from physbench.run.jobs import Jobs
+from physbench.run.jobs import ClipsReadAhead, Jobs
 from physbench.run.state import Run
 from physbench.support.processes import WorkerPool
 from physbench.support.run_folder import RunFolder
@@ -185,3 +186,41 @@ class ClipPreparation:
             for row in given_up:
                 if row in futures:
                     self.jobs.give_up(kind, futures[row])
+
+
+class ShownClips:
+    """Clips for the model, each as soon as it is made: those in no file from memory, stored ones read in advance.
+
+    Args:
+        read: Reads what the model needs of a stored clip, in any thread.
+        made: Makes clips before they are read, or those in no file.
+    """
+
+    def __init__(self, read: Callable[[Row], Clip], made: ClipPreparation | UnseenClips) -> None:
+        self.states: dict[Row, str] = {}  # hashes of those of the clips that were shown
+        self._read, self._made = read, made
+        self._ahead: ClipsReadAhead | None = None
+
+    def get(self, row: Row) -> Clip:
+        """A clip, once it is made; the error of what made it is raised here."""
+        if isinstance(self._made, UnseenClips):
+            clip = self._made.get(row)
+        else:
+            self._made.up_to(row)
+            if row in self._made.made:
+                self._made.made[row].result()
+            clip = self._ahead.get(row) if self._ahead else self._read(row)
+        self.states[row] = clip.state_hash
+        return clip
+
+    @contextmanager
+    def read_ahead(self, batches: Sequence[Batch], devices: int) -> Iterator[None]:
+        """Stored clips of the next batches are read while the model works."""
+        if isinstance(self._made, UnseenClips):
+            yield
+            return
+        order = [item.row for batch in batches for item in batch.items]
+        most = max((len(batch.items) for batch in batches), default=0) * devices
+        with ClipsReadAhead(self._read, self._made.is_made, order, most) as self._ahead:
+            yield
+        self._ahead = None

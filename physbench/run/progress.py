@@ -1,4 +1,4 @@
-"""A run at work: lines in a log, overall skill so far, looks at which it may stop."""
+"""A run at work: time left, lines in a log, overall skill so far, looks at which it may stop."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from physbench.result.read import REFERENCE_MODELS
 from physbench.result.skill import SCALE
 from physbench.result.task_roles import fixed_kinds
 from physbench.rollout.batches import Batch
-from physbench.run.jobs import done_after, in_turn
+from physbench.run.jobs import Jobs, done_after, in_turn
 from physbench.run.parts import read_part, rows_document
 from physbench.run.state import Run
 from physbench.score.protocol import ScoreRow
 from physbench.score.score_clip import scorer_of
 from physbench.support import progress
+from physbench.support.progress import Progress, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 EVERY = 60.0  # s
 LOOK_EVERY = 0.5  # s
+LEAST_LEFT = 2.0  # s
 
 
 class Settable(Protocol):
@@ -240,3 +242,74 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
     )
     run.say(f"That is at most {until:g}: {run.ended()}")
     return True
+
+
+# How far a run is, and how long it will take.
+
+
+class Outlook:
+    """Rollouts and scores, which are made at the same time.
+
+    Args:
+        run: Is told.
+        progress: The bar of all that is done.
+        jobs: Of the workers.
+        rollouts: How many this session has to score, or to make where none is scored.
+        rolls, scores: Whether rollouts are made, and scored.
+        clips: How many there are to make.
+        noticed: Is set while workers compile; None: there are no workers.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        progress: Progress,
+        jobs: Jobs,
+        rollouts: int,
+        *,
+        rolls: bool,
+        scores: bool,
+        clips: int = 0,
+        noticed: Settable | None = None,
+    ) -> None:
+        self.run, self.progress, self.jobs, self.rollouts = run, progress, jobs, rollouts
+        self.rolls, self.scores, self.clips, self.noticed = rolls, scores, clips, noticed
+        self.skill = RunningSkill(run)
+        self.rolled = 0  # rollouts made
+        self.rolling = None if rolls else 0.0  # s that the batches still take; None: not known yet
+        self._begun = time.monotonic()
+        self._said = False
+
+    def seconds_left(self) -> float | None:
+        """None where it is not known yet."""
+        left = self.jobs.seconds_left()
+        return None if left is None or self.rolling is None else max(left, self.rolling)
+
+    def estimate(self) -> None:
+        """Say once how long it will take, as soon as enough jobs of each kind were measured."""
+        if self.scores and self.progress.is_shown:
+            self.progress.advance(0, self.skill.words())
+        left = None if self._said else self.seconds_left()
+        if left is not None:
+            self._said = True
+            if left > LEAST_LEFT:
+                what = " and ".join(["rollouts"] * self.rolls + ["scores"] * self.scores)
+                self.run.say(f"{what.capitalize()}: about {duration(left)} left.")
+
+    def status(self) -> str:
+        """How far it is, for a log: "12 of 56 rollouts scored, 0.4 a second, about 2 min left"."""
+        passed, left = time.monotonic() - self._begun, self.seconds_left()
+        done = self.jobs.done("score") if self.scores else self.rolled
+        parts = [f"{done} of {counted(self.rollouts, 'rollout')} {'scored' if self.scores else 'made'}"]
+        if done:
+            rate = done / passed
+            parts.append(f"{rate:.1f} a second" if rate >= 0.95 else f"{rate * 60:.1f} a minute")
+        elif self.clips and (clips := self.jobs.done("clip")) < self.clips:
+            parts.append(f"{clips} of {counted(self.clips, 'clip')} made")
+        elif self.scores and (known := self.jobs.done("references")):
+            parts.append(f"ground truth and baselines scored on {counted(known, 'clip')}")
+        unknown = "time left not known yet"
+        if self.noticed is not None and self.noticed.is_set():
+            unknown = f"compiling (once on this machine), {unknown}"
+        parts.append(unknown if left is None else f"about {duration(left)} left")
+        return f"After {duration(passed)}: {', '.join(parts)}."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from physbench.run.jobs import SCORING_PRELOAD, Jobs
-from physbench.run.pipeline import Middle
-from physbench.run.progress import Announced, StatusLines
+from physbench.run.progress import Announced, Outlook, StatusLines
 from physbench.run.state import Run
 from physbench.support.progress import Progress, silenced
 
@@ -40,21 +40,41 @@ def test_a_terminal_and_a_silent_program_get_none(monkeypatch: pytest.MonkeyPatc
     assert said == []
 
 
-def test_the_line_says_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 0})
-    middle = Middle(SimpleNamespace(stages=("score",)), None, None)  # type: ignore[arg-type]
-    monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 120))
-    assert middle.status(jobs, 56) == "After 2 min: 0 of 56 rollouts scored, time left not known yet."
+def outlook(said: list[str], clock: list[float], **settings: Any) -> tuple[Outlook, Jobs]:
+    """How far a run with 56 rollouts is, and its jobs; `clock` is the time."""
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": settings.pop("references", 0)})
+    chosen = {"rolls": True, "scores": True, **settings}
+    return Outlook(SimpleNamespace(say=said.append), Progress("bar"), jobs, 56, **chosen), jobs  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr("physbench.run.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_the_line_says_what_is_done_and_left(clock: list[float]) -> None:
+    far, jobs = outlook([], clock)
+    clock[0] = 120.0
+    assert far.status() == "After 2 min: 0 of 56 rollouts scored, time left not known yet."
     jobs._done["references"] = 7
-    assert "0 of 56 rollouts scored, ground truth and baselines scored on 7 clips, time left" in middle.status(jobs, 56)
+    assert "0 of 56 rollouts scored, ground truth and baselines scored on 7 clips, time left" in far.status()
     for _ in range(14):
         jobs._done["score"] += 1
         jobs._left["score"] -= 1
         jobs._seconds["score"].append(10.0)
-    middle.rolling = 0.0
-    assert middle.status(jobs, 56) == "After 2 min: 14 of 56 rollouts scored, 7.0 a minute, about 4 min left."
-    middle.rolling = 7200.0  # a slow model
-    assert middle.status(jobs, 56).endswith("about 2.0 h left.")
+    far.rolling = 0.0
+    assert far.status() == "After 2 min: 14 of 56 rollouts scored, 7.0 a minute, about 4 min left."
+    far.rolling = 7200.0  # a slow model
+    assert far.status().endswith("about 2.0 h left.")
+
+
+def test_rollouts_alone_are_counted_as_made(clock: list[float]) -> None:
+    far, jobs = outlook([], clock, scores=False)
+    jobs._left.clear()
+    far.rolled, far.rolling, clock[0] = 28, 60.0, 60.0
+    assert far.status() == "After 60 s: 28 of 56 rollouts made, 28.0 a minute, about 60 s left."
 
 
 def test_what_begins_is_said_once_and_only_then() -> None:
@@ -71,14 +91,13 @@ def test_what_begins_is_said_once_and_only_then() -> None:
     assert said == ["begins"]
 
 
-def test_the_line_says_that_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = SimpleNamespace(noticed=threading.Event())
-    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 56})
-    middle = Middle(SimpleNamespace(stages=("score",)), pool, None)  # type: ignore[arg-type]
-    monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 60))
-    assert "compiling" not in middle.status(jobs, 56)
-    pool.noticed.set()
-    assert middle.status(jobs, 56) == (
+def test_the_line_says_that_it_compiles(clock: list[float]) -> None:
+    noticed = threading.Event()
+    far, _ = outlook([], clock, references=56, noticed=noticed)
+    clock[0] = 60.0
+    assert "compiling" not in far.status()
+    noticed.set()
+    assert far.status() == (
         "After 60 s: 0 of 56 rollouts scored, compiling (once on this machine), time left not known yet."
     )
 
@@ -115,18 +134,17 @@ def test_a_stage_says_its_own_time_and_adds_it_to_that_of_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "stages", "subject"),
-    [(object(), ("rollout", "score"), "Rollouts and scores"), (None, ("score",), "Scores"), (object(), (), "Rollouts")],
+    ("rolls", "scores", "subject"),
+    [(True, True, "Rollouts and scores"), (False, True, "Scores"), (True, False, "Rollouts")],
 )
-def test_an_estimate_says_what_it_is_of(engine: object, stages: tuple[str, ...], subject: str) -> None:
+def test_an_estimate_says_what_it_is_of(rolls: bool, scores: bool, subject: str, clock: list[float]) -> None:
     said: list[str] = []
-    stage = SimpleNamespace(
-        progress=None,
-        estimated=False,
-        engine=engine,
-        seconds_left=lambda jobs: 8.0,
-        run=SimpleNamespace(say=said.append, stages=stages),
-    )
-    Middle.estimate(stage, None)
-    Middle.estimate(stage, None)
-    assert said == [f"{subject}: about 8 s left."] and stage.estimated
+    far, jobs = outlook(said, clock, rolls=rolls, scores=scores)
+    if rolls:
+        far.estimate()
+        assert said == [], "nothing is known of the model yet"
+    jobs._left.clear()
+    far.rolling = 8.0
+    far.estimate()
+    far.estimate()
+    assert said == [f"{subject}: about 8 s left."]
