@@ -3,10 +3,11 @@
 python docs/figures/findings.py [BOARD]                        the page and docs/images/findings-*.svg
 python docs/figures/findings.py [BOARD] --pixels RUN [RUN ...]  first read what follows from frames alone of these runs
 python docs/figures/findings.py [BOARD] --samples RUN [RUN ...] first read runs with several samples a clip
+python docs/figures/findings.py [BOARD] --surprise RUN [RUN ...] first read runs of the suite `expectation`
 
 All figures of the page are those of the entries, and its words follow from them. An entry keeps what follows from
-tracks of one sample; three readings of pixels, of the same rollouts, and what several samples cover lie in
-findings.json beside this file.
+tracks of one sample; three readings of pixels, of the same rollouts, what several samples cover and which impossible
+films surprise lie in findings.json beside this file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from scipy.stats import rankdata
 
 from physbench.clips.clip import Row
-from physbench.clips.store import ClipStore
+from physbench.clips.store import clip_store
 from physbench.leaderboard.entries import Entry, present
 from physbench.leaderboard.ranking import ResampledSkill, entry_skill
 from physbench.result.document import ReadingValue, ResultDocument, read_result
@@ -46,6 +47,7 @@ PIXEL_READINGS = {
 }
 NEAR = 0.03  # of the unexplained motion; a law that explains less is not spoken of
 DRAWS = 2000
+FEWEST_MODELS = 4  # of a rank correlation
 SURE = NormalDist().inv_cdf(0.975)
 
 Interval = tuple[float, float]
@@ -205,7 +207,7 @@ def sign(found: Value) -> int:
 @cache
 def hidden_seconds(row: Row, spec: RenderSpec, context: int) -> float:
     """Time s in which ground truth hides the body of a clip, as the reading of permanence has it."""
-    clip = ClipStore().get(row, spec)
+    clip = clip_store().get(row, spec)
     (interval,) = hidden_intervals(true_trajectory(clip, context, 0), 0, context)
     times = clip.times[clip.window(context)]
     return float(times[interval.last] - times[interval.first] + 1 / spec.fps)
@@ -316,6 +318,46 @@ def read_samples(runs: Sequence[Path]) -> dict[str, dict]:
             "overall": result.overall.skill,
             "best": result.best_of.overall,
             **{name: round(each.value, 4) for name, each in zip(("crps", "open", "spread"), crps, strict=True) if each},
+        }
+    return made
+
+
+VALUES = ("all", "counted", "untrained", "baseline")  # of Surprise
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """Which impossible films a model tells from the possible ones by its own errors of prediction."""
+
+    model: str
+    pairs: int
+    all: Value  # accuracy, mean over kinds of all sizes
+    counted: Value  # the same of what no pixel baseline notices
+    untrained: Value | None  # all of its untrained copy
+    baseline: Value  # all of the best pixel baseline
+
+
+def value_of(stored: Sequence | None) -> Value | None:
+    """A number and its interval as findings.json holds them."""
+    return None if stored is None else Value(stored[0], stored[1] and tuple(stored[1]))
+
+
+def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
+    """What finished runs of the suite `expectation` say, by label. Raises ValueError where a run shows no films."""
+    made = {}
+    for run in runs:
+        result = read_result(run / "result.json")
+        found = result.expectation
+        if found is None or found.everything.accuracy is None or found.counted.accuracy is None:
+            raise ValueError(f"{run}: holds no surprise")
+        seen = {name: [each.all, each.interval] for name, each in found.observers.items() if each.all is not None}
+        others = [seen[name] for name in found.baselines if name in seen]
+        made[label_of(result)] = {
+            "pairs": found.everything.pairs,
+            "all": [found.everything.accuracy, found.everything.interval],
+            "counted": [found.counted.accuracy, found.counted.interval],
+            "untrained": seen.get("untrained copy"),
+            "baseline": max(others, key=lambda each: each[0]),
         }
     return made
 
@@ -542,6 +584,30 @@ def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
     ]
 
 
+def apart(higher: Value, lower: Value) -> bool:
+    """Whether the interval of one number lies above that of another."""
+    return higher.interval is not None and lower.interval is not None and higher.interval[0] > lower.interval[1]
+
+
+def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list[str]:
+    """Sentences on surprise beside skill; `skill` is overall by model."""
+    if not found:
+        return []
+    best = max(found, key=lambda each: each.all.value)
+    above = [f"`{each.model}`" for each in found if apart(each.all, each.baseline)]
+    learned = [f"`{each.model}`" for each in found if each.untrained is not None and apart(each.all, each.untrained)]
+    made = [
+        f"`{best.model}` tells most pairs apart: {best.all}. Guessing gives 0.50, the best of the pixel baselines "
+        f"{best.baseline}: above it for sure {counted(len(above), len(found), above)}.",
+        f"Above its own untrained copy for sure: {counted(len(learned), len(found), learned)}.",
+    ]
+    if len(found) >= FEWEST_MODELS:
+        rho = rank_correlation([each.all.value for each in found], [skill[each.model] for each in found])
+        verdict = {1: "go together", -1: "go against each other", 0: "are not shown to go together"}[sign(rho)]
+        made.append(f"Surprise and overall skill {verdict}: rank correlation {rho} over {len(found)} models.")
+    return made
+
+
 def parameters(model: Model) -> int | None:
     """How many numbers its submitter says that it has."""
     about = model.entry.path / "about.json"
@@ -557,6 +623,7 @@ class Findings:
     hidings: Mapping[Model, Hidings]
     pixels: Mapping[Model, dict[str, Value]]
     samples: tuple[Samples, ...]  # best first
+    surprise: tuple[Surprise, ...]  # most pairs first
 
     def seconds(self, model: Model, reading: str) -> Value | None:
         """A reading of a model, mean over families."""
@@ -569,7 +636,7 @@ class Findings:
         made = {}
         for name in PIXEL_READINGS:
             known = [m for m in self.board.models if name in self.pixels[m]]
-            if len(known) >= 4:
+            if len(known) >= FEWEST_MODELS:
                 rho = rank_correlation([self.pixels[m][name].value for m in known], [m.overall for m in known])
                 made[name] = rho, len(known)
         return made
@@ -583,6 +650,11 @@ def find(folder: Path) -> Findings:
     stored = json.loads(READ.read_text(encoding="utf-8")) if READ.is_file() else {}
     shown = {model.label for model in board.models}
     samples = [Samples(model=name, **values) for name, values in stored.get("samples", {}).items() if name in shown]
+    surprise = [
+        Surprise(**{**values, "model": name, **{part: value_of(values[part]) for part in VALUES}})
+        for name, values in stored.get("surprise", {}).items()
+        if name in shown
+    ]
     back = {m: returns(m) for m in board.shown}
     return Findings(
         board,
@@ -590,6 +662,7 @@ def find(folder: Path) -> Findings:
         {m: hidings(m) for m in board.shown if m in board.models or m.target == MEMORY},
         {m: pixels(m, stored.get("pixels", {})) for m in board.shown},
         tuple(sorted(samples, key=lambda each: -each.overall)),
+        tuple(sorted(surprise, key=lambda each: -each.all.value)),
     )
 
 
@@ -631,6 +704,9 @@ def page(found: Findings) -> str:
         stochastic=[m for m in board.models if m.result.model.card.get("stochastic")],
         samples=found.samples,
         samples_text=samples_text(found.samples, velocity.overall if (velocity := board.baseline(VELOCITY)) else 0.0),
+        surprise=found.surprise,
+        skill={model.label: model.overall for model in board.models},
+        surprise_text=surprise_text(found.surprise, {model.label: model.overall for model in board.models}),
         listed=listed,
     )
     return "\n".join(line.rstrip() for line in made.splitlines()) + "\n"
@@ -641,13 +717,14 @@ def main() -> None:
     parser.add_argument("board", type=Path, nargs="?", default=Path(__file__).parents[2] / "board")
     parser.add_argument("--pixels", type=Path, nargs="+", default=[])
     parser.add_argument("--samples", type=Path, nargs="+", default=[])
+    parser.add_argument("--surprise", type=Path, nargs="+", default=[])
     options = parser.parse_args()
     made = json.loads(READ.read_text(encoding="utf-8")) if READ.is_file() else {}
-    if options.pixels:
-        made["pixels"] = dict(sorted(read_pixels(options.pixels).items()))
-    if options.samples:
-        made["samples"] = dict(sorted(read_samples(options.samples).items()))
-    if options.pixels or options.samples:
+    readers = {"pixels": read_pixels, "samples": read_samples, "surprise": read_surprise}
+    given = {name: runs for name in readers if (runs := getattr(options, name))}
+    for name, runs in given.items():
+        made[name] = dict(sorted(readers[name](runs).items()))
+    if given:
         READ.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     from findings_draw import draw
 

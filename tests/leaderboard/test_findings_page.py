@@ -88,6 +88,25 @@ def test_the_words_on_samples(findings: ModuleType) -> None:
     assert findings.samples_text([], 0.2) == []
 
 
+def test_the_words_on_surprise(findings: ModuleType) -> None:
+    """Above is said where intervals lie apart; one model without an untrained copy is not counted as above it."""
+
+    def value(low: float, high: float) -> object:
+        return findings.Value((low + high) / 2, (low, high))
+
+    films = {"pairs": 350, "counted": value(0.4, 0.6), "baseline": value(0.5, 0.6)}
+    found = [
+        findings.Surprise("a", all=value(0.7, 0.8), untrained=value(0.4, 0.5), **films),
+        findings.Surprise("b", all=value(0.55, 0.7), untrained=None, **films),
+    ]
+    best, learned = findings.surprise_text(found, {"a": 0.3, "b": 0.1})
+    assert best.startswith("`a` tells most pairs apart: 0.75 [0.70, 0.80].") and best.endswith("1 of 2 (`a`).")
+    assert learned == "Above its own untrained copy for sure: 1 of 2 (`a`)."
+    four = [findings.Surprise(name, all=value(k / 9, k / 9), untrained=None, **films) for k, name in enumerate("abcd")]
+    assert "rank correlation 1.00" in findings.surprise_text(four, dict(zip("abcd", range(4), strict=True)))[-1]
+    assert findings.surprise_text([], {}) == []
+
+
 def test_counts_in_words(findings: ModuleType) -> None:
     assert findings.counted(0, 9) == "none of 9"
     assert findings.counted(9, 9) == "all 9"
