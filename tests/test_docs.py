@@ -75,6 +75,16 @@ def test_every_formula_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "<svg" in drawn(formula, 11.5), formula
 
 
+def test_the_examples_of_the_methodology_hold() -> None:
+    """One namespace for all blocks, in the order of the page: each asserts what its formula gives."""
+    page = (ROOT / "docs" / "methodology.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert sum("assert" in block for block in blocks) >= 8
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, f"methodology.md: {block.splitlines()[0]}", "exec"), names)
+
+
 def test_the_page_about_scorers_lists_every_need() -> None:
     page = (ROOT / "docs" / "your-scorer.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"^\| need \| .*\n\| --- .*\n((?:\|.*\n)+)", page, re.MULTILINE)
