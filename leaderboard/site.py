@@ -185,7 +185,7 @@ TRACK_TITLES = {
     ),
     PREVIEW: ("Your run", "It is not on the board."),
 }
-LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/style.md)
+LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md)
 
 
 class RankedTable(NamedTuple):

@@ -10,7 +10,7 @@ Where a model's n values in a stratum are all equal, resamples do not vary and t
 event that was never seen in n clips may still happen in 3 / n of them (the rule of three): one unseen event moves e / n
 of the clips, e ~ Exponential(1), to 0 or to 1. A resample has one such event, in one of the clips that the statistic
 rests on: k strata of n equal values count like one of k n, and where most clips differ the event is rare. Fewer than 8
-clips in a stratum: no interval. docs/design/intervals.md has the evidence.
+clips in a stratum: no interval. docs/design/skill.md has the evidence.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # weight where it loses all that ground truth keeps. A guard weighs at most as much as the lightest informative task, so
 # that none moves anything further than an informative task does.
 #
-# python -m physbench.result.skill     the tables of docs/design/weights.md, for the published version
+# python -m physbench.result.skill     the tables of docs/design/skill.md, for the published version
 
 COUNTED = ("informative", "guard")  # kinds that enter an axis
 

@@ -9,7 +9,7 @@ Turnbull 1989, J. R. Stat. Soc. B 51:305). The chance that one misses is spent o
 Test and ood are pooled by task: it is the task that needs enough clips for an interval, as a fraction of the suite has
 few of each. They are still drawn apart where each has two clips, since a difference between them is no error. The
 references are those of the whole suite and fixed at their means, so that only the model's clips are drawn.
-docs/design/stopping.md has the evidence.
+docs/design/skill.md has the evidence.
 """
 
 from __future__ import annotations

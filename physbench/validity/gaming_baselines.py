@@ -212,7 +212,7 @@ def _fall(clip: Clip, start: Array, index: int) -> float:
 # Futures of an image that break no law and avoid what decides the scene: as slow as the task allows, past all else.
 #
 # They use velocities that the task declares, so that shadowing finds nothing wrong with them. What they do cost is in
-# docs/design/events.md.
+# docs/design/one-image.md.
 
 SETS_TRIED = 96  # sets of velocities that are tried for one without an event
 

@@ -53,7 +53,7 @@ def event_frequency(
 
     Over at least 24 clips of a task the number of events is compared with its distribution; where fewer are shown than
     in one of 1,000 lawful sets of futures, the task loses that share of its consistency (`event_frequency` in
-    result.json, docs/design/events.md). Not applicable behind a video, and where a scene cannot be shadowed.
+    result.json, docs/design/one-image.md). Not applicable behind a video, and where a scene cannot be shadowed.
 
     Further readings, by kind: whether it is seen (1 or 0), and its chance: (k + 1) / (M + 2) for k of M = 32 draws of
     the ensemble of `drift/accuracy`.

@@ -15,7 +15,7 @@ from physbench.clips.suite import PUBLISHED_VERSION
 from physbench.result.skill import Kind, main, overall_weights, skills, task_weights, weight_table
 from physbench.score.protocol import AXES
 
-DOCS = Path(__file__).parents[2] / "docs" / "design" / "weights.md"
+DOCS = Path(__file__).parents[2] / "docs" / "design" / "skill.md"
 GOLDEN = json.loads(files("physbench.clips").joinpath("golden", "kinds.json").read_text(encoding="utf-8"))["versions"]
 PUBLISHED = [(version, size) for version, classes in GOLDEN.items() for size in classes]
 

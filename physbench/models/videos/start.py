@@ -167,7 +167,7 @@ def _centre(weight: NDArray[np.floating]) -> Float:
 # Do videos begin with the one conditioning image, or with the first new frame? Decided from all of them together.
 #
 # The *lead* of a video is how far its first frame is ahead of the image, in units of its objects' motion a frame: 0
-# where the first frame is the image, about 1 where it is the first new frame. Docs: docs/design/alignment.md.
+# where the first frame is the image, about 1 where it is the first new frame. Docs: docs/design/timing.md.
 
 # What either reading expects of the mean lead. A model that draws the image anew may move things by a part of a step;
 # one whose first new frame has moved by less than SLOWEST_LEAD cannot be told from that.
