@@ -85,6 +85,16 @@ def test_the_examples_of_the_methodology_hold() -> None:
         exec(compile(block, f"methodology.md: {block.splitlines()[0]}", "exec"), names)
 
 
+def test_the_first_page_says_what_the_findings_do() -> None:
+    first, findings = (
+        " ".join((ROOT / "docs" / page).read_text(encoding="utf-8").split()) for page in ("index.md", "findings.md")
+    )
+    (seconds,) = re.findall(r"keeps to the laws for ([0-9.]+) of ([0-9.]+) seconds", first)
+    assert "is physical for {} s of {} s".format(*seconds) in findings
+    ahead = re.findall(r"`[a-z-]+`", findings.partition("Ahead of constant velocity for sure:")[2].partition(".")[0])
+    assert "seven of nine are not ahead" in first and "9 small world models" in findings and len(ahead) <= 2
+
+
 def test_the_page_about_scorers_lists_every_need() -> None:
     page = (ROOT / "docs" / "your-scorer.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"^\| need \| .*\n\| --- .*\n((?:\|.*\n)+)", page, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code and from docs/validity: task gallery, scorer reference, validity."""
+"""Write the pages made from the code and from docs/validity: task gallery, scorer reference, violations, validity."""
 
 from __future__ import annotations
 
@@ -20,11 +20,23 @@ from physbench.score.protocol import AXES, Scorer
 from physbench.score.score_clip import find_scorers
 from physbench.shadowing import why_not
 from physbench.support.progress import Progress
+from physbench.validity.altered_pictures import FRAME_SHIFTS, FrameShift
+from physbench.validity.gaming_baselines import GAMING_BASELINES
+from physbench.validity.violations import REGISTRY, Violation
 from physbench.world.bullet import simulate
 from physbench.world.motion_words import told_motions
 from physbench.world.styles.catalogue import LOOKS
 from physbench.world.styles.prompt import scene_prompt
 
+GROUPS = {
+    "forces": "Forces",
+    "motion": "Inertia",
+    "contacts": "Contacts",
+    "time": "Time",
+    "looks": "Permanence and identity in view",
+    "return": "Behind a screen",
+    "picture": "Pictures (no law is broken)",
+}
 CLIPS = 3  # beside each other in an animation
 
 
@@ -42,6 +54,7 @@ def write(app: Sphinx) -> None:
             progress.advance(note=name)
     (folder / "tasks.md").write_text(rendered("tasks.md.j2", tasks=tasks, firsts=firsts), encoding="utf-8")
     (folder / "scorers.md").write_text(scorer_reference(), encoding="utf-8")
+    (folder / "violations.md").write_text(violation_list(), encoding="utf-8")
     tables = published(source / "validity")
     (folder / "validity.md").write_text(validity_page.page(tables), encoding="utf-8")
     if MAIN in tables and (found := curves(tables[MAIN])):
@@ -77,6 +90,18 @@ def scorer_reference() -> str:
     ):
         groups.setdefault("Headline readings" if each.headline else each.id.split("/")[0].capitalize(), []).append(each)
     return rendered("scorers.md.j2", groups=groups)
+
+
+def violation_list() -> str:
+    """Violations by group, frames at wrong times and gaming baselines, each with what it does."""
+    groups = {title: [each for each in REGISTRY.values() if each.group == group] for group, title in GROUPS.items()}
+    assert sum(map(len, groups.values())) == len(REGISTRY), "a violation is of no known group"
+
+    def degrees(each: Violation | FrameShift) -> str:
+        return ", ".join(f"**{s:g}**" if s == each.main else f"{s:g}" for s in each.severities)
+
+    cheats = {name: baseline.doc for name, baseline in GAMING_BASELINES.items()}
+    return rendered("violations.md.j2", groups=groups, shifts=FRAME_SHIFTS.values(), cheats=cheats, degrees=degrees)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
