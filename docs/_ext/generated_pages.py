@@ -8,7 +8,7 @@ from pathlib import Path
 
 import validity_page
 from page_templates import rendered
-from published_tables import MAIN, published
+from published_tables import GROUPS, MAIN, published
 from sphinx.application import Sphinx
 from validity_curves import CURVES, curves, draw
 
@@ -28,15 +28,7 @@ from physbench.world.motion_words import told_motions
 from physbench.world.styles.catalogue import LOOKS
 from physbench.world.styles.prompt import scene_prompt
 
-GROUPS = {
-    "forces": "Forces",
-    "motion": "Inertia",
-    "contacts": "Contacts",
-    "time": "Time",
-    "looks": "Permanence and identity in view",
-    "return": "Behind a screen",
-    "picture": "Pictures (no law is broken)",
-}
+SECTIONS = dict(zip(AXES, ("physical-consistency-shadowing", "object-permanence", "long-horizon-drift"), strict=True))
 CLIPS = 3  # beside each other in an animation
 
 
@@ -83,25 +75,37 @@ def write_task(task_id: str, target: Path, figures: dict[str, dict[str, dict[str
 
 
 def scorer_reference() -> str:
-    """The reference of the installed scorers: headlines by axis, then diagnostics by group."""
+    """The reference of the installed scorers: headlines by axis, then diagnostics by group.
+
+    What a headline is made of is defined in the methodology: its first line and its further readings stand here.
+    """
     groups: dict[str, list[Scorer]] = {}
     for each in sorted(
         find_scorers(costly=True), key=lambda s: (not s.headline, AXES.index(s.axis) if s.axis else 9, s.id)
     ):
         groups.setdefault("Headline readings" if each.headline else each.id.split("/")[0].capitalize(), []).append(each)
-    return rendered("scorers.md.j2", groups=groups)
+    return rendered("scorers.md.j2", groups=groups, text=scorer_text, sections=SECTIONS)
+
+
+def scorer_text(scorer: Scorer) -> str:
+    """What stands of a docstring: of a headline reading all but its definition."""
+    first, *rest = inspect.cleandoc(scorer.doc).split("\n\n")
+    further = [each for each in rest if each.startswith(("Further readings", "Where the context"))]
+    return "\n\n".join((first, *(further if scorer.headline else rest)))
 
 
 def violation_list() -> str:
     """Violations by group, frames at wrong times and gaming baselines, each with what it does."""
-    groups = {title: [each for each in REGISTRY.values() if each.group == group] for group, title in GROUPS.items()}
-    assert sum(map(len, groups.values())) == len(REGISTRY), "a violation is of no known group"
+    groups: dict[str, list[Violation]] = {title: [] for title in GROUPS.values()}
+    for each in REGISTRY.values():
+        groups[GROUPS[each.group]].append(each)
 
     def degrees(each: Violation | FrameShift) -> str:
         return ", ".join(f"**{s:g}**" if s == each.main else f"{s:g}" for s in each.severities)
 
     cheats = {name: baseline.doc for name, baseline in GAMING_BASELINES.items()}
-    return rendered("violations.md.j2", groups=groups, shifts=FRAME_SHIFTS.values(), cheats=cheats, degrees=degrees)
+    known = {title: found for title, found in groups.items() if found}
+    return rendered("violations.md.j2", groups=known, shifts=FRAME_SHIFTS.values(), cheats=cheats, degrees=degrees)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -50,6 +50,7 @@ PORTFOLIO_DOC = "in each task the best of the others, chosen on other clips"
 VERDICTS = ("met", "**not met**", "too few clips")
 SHADOWING, STRENGTH, INTACT = "consistency/shadowing", "consistency/strength", "permanence/intact"
 LOCATED, FREE = f"{SHADOWING}.first-break", f"{SHADOWING}.unseen-constants"
+SPREAD = 0.05  # of the figures of a family's tasks, from which on they are shown
 SCALES = ("gravity", "central-mass")  # violations by a factor that an image cannot show
 SKILLS = {f"{SKILL}{axis}": str(axis) for axis in AXES}
 WITH_OVERALL = {f"{SKILL}{OVERALL}": OVERALL, **SKILLS}
@@ -112,10 +113,11 @@ def told_apart(table: Published, reading: str) -> str:
         return f"{row['bar']:.2f}" if row["family"] == "bar" else auroc(row)
 
     parts = [matrix(both, "family", {**families, "bar": "bar"}, "auroc", cell)]
-    for family, mine in table.rows("task", reading).groupby("family"):
+    for family, every in table.rows("task", reading).groupby("family"):
+        mine = every.groupby("source").filter(lambda each: each["auroc"].max() - each["auroc"].min() >= SPREAD)
         tasks = {task: short(task) for task in sorted(mine["task"].unique())}
         texts = matrix(mine, "task", tasks, "auroc", lambda row: f"{row['auroc']:.3f} ({row['clips']:.0f})")
-        parts.append(_folded(f"By task: {family}", texts))
+        parts.append(_folded(f"By task, where tasks differ by {SPREAD:g} or more: {family}", texts) if texts else "")
     return "\n".join(part for part in parts if part)
 
 
@@ -202,14 +204,15 @@ def gaming(table: Published) -> str:
         doc = GAMING_BASELINES[name].doc if name in GAMING_BASELINES else PORTFOLIO_DOC if source == PORTFOLIO else ""
         line = (f"`{source}`", *(cells.get(reading, "") for reading in columns), doc)
         (weak if group["value"].max() > MOST_SKILL else held).append(line)
-    head, last = ("", *columns.values(), "what it shows"), len(columns) + 1
+    head, last = ("", *columns.values()), len(columns) + 1
     parts = []
     if weak:
         text = f"These have more than {MOST_SKILL:g} on an axis. A model that did the same would have it too."
-        parts += ["### Known weaknesses\n", f"{text}\n", markdown(head, weak, (0, last))]
+        shown = markdown((*head, "what it shows"), weak, (0, last))
+        parts += ["### Known weaknesses\n", f"{text}\n", shown]
     if held:
         title = f"The other {len(held)}: at most {MOST_SKILL:g} on every axis"
-        parts.append(_folded(title, markdown(head, held, (0, last))))
+        parts.append(_folded(title, markdown(head, [line[:last] for line in held])))
     return "\n".join(parts)
 
 
