@@ -15,7 +15,6 @@ import torch
 
 import physbench
 from physbench import ModelCard
-from physbench.api import lightning_callback
 from physbench.api.evaluation import Evaluation
 from physbench.result.build import build_result
 from physbench.support.errors import PhysbenchError, UsageError
@@ -233,7 +232,7 @@ def test_lightning_evaluates_every_so_many_epochs_with_and_without_a_validation(
     validated: bool, fitted: Callable[..., dict[str, float]], result: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr(lightning_callback, "evaluate", lambda model, **options: asked.append(options) or result)
+    monkeypatch.setattr("physbench.api.lightning_callback.evaluate", lambda model, **options: asked.append(options) or result)
     found = fitted(physbench.LightningCallback(every=2, samples=3), epochs=4, validated=validated)
     assert asked == [{"quick": True, "report": False, "samples": 3}] * 2
     assert found == pytest.approx(result.scalars(detail="axes"))
@@ -245,7 +244,7 @@ def test_an_evaluation_that_fails_does_not_end_the_training(
     def fail(model: object, **options: object) -> Evaluation:
         raise PhysbenchError("The disk is full.")
 
-    monkeypatch.setattr(lightning_callback, "evaluate", fail)
+    monkeypatch.setattr("physbench.api.lightning_callback.evaluate", fail)
     with pytest.warns(UserWarning, match="no scores of epoch 0: The disk is full"):
         fitted(physbench.LightningCallback(), epochs=1)
     monkeypatch.undo()

@@ -124,8 +124,9 @@ def test_the_smallest_published_list_is_made_here() -> None:
     assert find_suite("train", limit=150).hash == published[150]
 
 
-def test_verify_for_real(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(capsys, "data", "verify", "--suite", "core")[0] == 0
+@pytest.mark.parametrize("suite", ["smoke", pytest.param("core", marks=pytest.mark.slow)])
+def test_verify_for_real(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "data", "verify", "--suite", suite)[0] == 0
 
 
 def test_interrupted_generation_keeps_what_is_done(tmp_path: Path) -> None:
