@@ -232,7 +232,9 @@ def test_lightning_evaluates_every_so_many_epochs_with_and_without_a_validation(
     validated: bool, fitted: Callable[..., dict[str, float]], result: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("physbench.api.lightning_callback.evaluate", lambda model, **options: asked.append(options) or result)
+    monkeypatch.setattr(
+        "physbench.api.lightning_callback.evaluate", lambda model, **options: asked.append(options) or result
+    )
     found = fitted(physbench.LightningCallback(every=2, samples=3), epochs=4, validated=validated)
     assert asked == [{"quick": True, "report": False, "samples": 3}] * 2
     assert found == pytest.approx(result.scalars(detail="axes"))
