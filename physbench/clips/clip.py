@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.scene_changes import TOLD
+from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.motion_words import ToldMotion, told_motions
 from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
@@ -174,16 +175,14 @@ def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArra
 
 # A stored clip whose frames, nearly all of its bytes, are unpacked when they are first asked for.
 
-Frames = NDArray[np.uint8]
-
 
 class LazyClip(Clip):
     """As a `Clip`. Who needs states alone unpacks no frame, and who asks for a context no frame that follows it."""
 
-    _unpack: Callable[[int], Frames]
+    _unpack: Callable[[int], Image]
 
     @classmethod
-    def of(cls, unpack: Callable[[int], Frames], **known: Any) -> LazyClip:
+    def of(cls, unpack: Callable[[int], Image], **known: Any) -> LazyClip:
         """A clip of all fields but its frames.
 
         Args:
@@ -197,15 +196,15 @@ class LazyClip(Clip):
         return clip
 
     @cached_property
-    def frames(self) -> Frames:
+    def frames(self) -> Image:
         """(T, H, W, 3)."""
         return self._unpack(len(self.times))
 
     @cached_property
-    def _history(self) -> Frames:
+    def _history(self) -> Image:
         return self.frames if "frames" in self.__dict__ else self._unpack(self.handover + 1)
 
-    def context(self, context: int) -> Frames:
+    def context(self, context: int) -> Image:
         """As `Clip.context`; what follows the hand-over is not unpacked."""
         end = self.handover + 1
         return self._history[max(end - context, 0) : end]

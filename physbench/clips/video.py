@@ -13,14 +13,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Image
 from physbench.support.files import atomic_path
 
 # Decoded video frames as RGB arrays.
 
-Frame = NDArray[np.uint8]
 
-
-def rgb_converter(layout: str = "rgb24") -> Callable[[Any], Frame]:
+def rgb_converter(layout: str = "rgb24") -> Callable[[Any], Image]:
     """A function that turns PyAV frames of one video into RGB (H, W, 3), by the colour space and range of their tags.
 
     Transparent pixels keep their colour; the layout "rgba" gives their opacity, too. `frame.to_ndarray(format="rgb24")`
@@ -30,7 +29,7 @@ def rgb_converter(layout: str = "rgb24") -> Callable[[Any], Frame]:
 
     reformatter, name = VideoReformatter(), ""
 
-    def convert(frame: Any) -> Frame:
+    def convert(frame: Any) -> Image:
         nonlocal reformatter, name
         if frame.format.name != name:  # PyAV 16 would keep the range of colours of the format before
             reformatter, name = VideoReformatter(), frame.format.name

@@ -10,14 +10,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.laws.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
 from physbench.laws.planar_motion import DISC, KIND, PUSH, STATE, STEP
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import compiled, kernel
-
-Ints = NDArray[np.int64]
 
 MIN_CURVATURE = 1e-6  # 1/m of alpha; below it the first guess is that of a parabola
 SERIES_BELOW = 0.1  # squared angle below which the universal functions are summed as series
@@ -204,7 +201,7 @@ def _propagate_pair(state: Array, dt: Array, first: float, second: float, reach:
     "float64[::1], float64[::1], float64[::1], boolean, float64, int64)"
 )
 def follow_orbits(
-    intervention: Ints,
+    intervention: Whole,
     value: Array,
     steps: Array,
     h: float,

@@ -65,7 +65,6 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
     figure.savefig(path, dpi=130, facecolor="white", metadata={"Software": None})
 
 
-Frames = NDArray[np.uint8]
 ROUNDING_LEVELS = 2  # grey levels; a batch may change a value by rounding
 ROUNDING_METRES = 1e-4  # the same of states: float32 may grow so far over a clip
 ROUNDING_SURPRISE = 1e-4  # the same of surprise, of the largest one

@@ -153,9 +153,6 @@ def _exchanges(
             yield group[i], group[int(chosen[i])]
 
 
-Float = NDArray[np.float64]
-
-
 @dataclass(frozen=True)
 class ChangeBounds:
     """From where a change costs, and where all is lost."""
@@ -173,7 +170,7 @@ LATEST_START = 1.0  # s by which that begins; of what is first seen later the ot
 MEDIAN_TIME = 0.3  # s
 
 
-def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Float:
+def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Array:
     """Share (C + T, K) of itself that an object has kept in size and hue: 1 to 0; 1 where nothing is measured.
 
     continuations: of the same tracks, by their columns.
@@ -201,7 +198,7 @@ def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
     return grade
 
 
-def _changes(values: Float, times: Float) -> tuple[Float, Float]:
+def _changes(values: Array, times: Array) -> tuple[Array, Array]:
     """Distances of medians over MEDIAN_TIME of values (T, K) from what lies between 0, as in the context, and what each
     object begins with; and the sd (K,) of their noise.
 
@@ -227,7 +224,7 @@ def _changes(values: Float, times: Float) -> tuple[Float, Float]:
     return change, noise
 
 
-def _shared(change: Float) -> Float:
+def _shared(change: Array) -> Array:
     """What a picture as a whole has done (T, 1): as the object does that changed least of those that are seen.
 
     NaN where only one is seen of several; a lone object does what the picture does.

@@ -7,12 +7,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Mask
+from physbench.support.arrays import Image, Mask
 
 SAMPLED_FRAMES = 16  # evenly spaced over a prediction
 MIN_COLOUR = 40  # levels between the largest and the smallest channel; greys have none
 
-Frames = NDArray[np.uint8]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -21,7 +20,7 @@ def frame_indices(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, SAMPLED_FRAMES)).round().astype(np.intp))
 
 
-def colour_mask(frames: Frames) -> Mask:
+def colour_mask(frames: Image) -> Mask:
     """Where frames (..., H, W, 3) have colour (..., H, W)."""
     return np.asarray(over_channels(np.maximum, frames) - over_channels(np.minimum, frames) >= MIN_COLOUR)
 
@@ -37,20 +36,20 @@ def over_channels(combine: np.ufunc, pixels: NDArray[Scalar]) -> NDArray[Scalar]
     return np.asarray(combine(pairs[:-1], flat[2:])[::3]).reshape(pixels.shape[:-1])
 
 
-def levels_apart(one: Frames, other: Frames) -> Frames:
+def levels_apart(one: Image, other: Image) -> Image:
     """|one - other| of levels, without a wider type."""
     apart = np.maximum(one, other)
     apart -= np.minimum(one, other)
     return np.asarray(apart)
 
 
-def squares_apart(one: Frames, other: Frames) -> NDArray[np.float32]:
+def squares_apart(one: Image, other: Image) -> NDArray[np.float32]:
     """(one - other)^2 of levels; as whole numbers below 2^16 they are made in less memory than as floats."""
     apart = levels_apart(one, other)
     return np.multiply(apart, apart, dtype=np.uint16).astype(np.float32)
 
 
-def mean_squared_gradient(frames: Frames, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+def mean_squared_gradient(frames: Image, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
     """Mean squared difference (n,) of neighbouring pixels, over rows, columns and channels.
 
     Of `chosen` (n,) of frames (T, H, W, 3).

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Real = NDArray[np.floating]  # of any precision
 Mask = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 Whole = NDArray[np.int64]

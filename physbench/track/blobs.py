@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage import measure
 from torch import Tensor
 
+from physbench.support.arrays import Array, Whole
 from physbench.track.colour import UNKNOWN_HUE, Colours, labels
 
 # From frames to small label maps: integer pooling, the colour cast of the background, a filter for noisy frames.
@@ -171,29 +172,26 @@ SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than thi
 
 OBJECT_OF = np.array([UNKNOWN_HUE if bits >= UNKNOWN_HUE else int(bits).bit_length() for bits in range(256)])
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-
 
 @dataclass(frozen=True, eq=False)
 class Components:
     """Connected areas of one label, by frame."""
 
-    frame: Int  # (M,)
-    label: Int  # (M,) k + 1 for object k, UNKNOWN_HUE for an unknown hue
-    area: Float  # (M,) px
-    centre: Float  # (M, 2) px
-    where: Int  # (Q,) labelled pixels of the maps, flat over (N, h, w)
-    number: Int  # (Q,) their component
+    frame: Whole  # (M,)
+    label: Whole  # (M,) k + 1 for object k, UNKNOWN_HUE for an unknown hue
+    area: Array  # (M,) px
+    centre: Array  # (M, 2) px
+    where: Whole  # (Q,) labelled pixels of the maps, flat over (N, h, w)
+    number: Whole  # (Q,) their component
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
     """The blob that is the object, per frame and object."""
 
-    area: Float  # (N, K) px, 0 where there is none
-    centre: Float  # (N, K, 2) px, NaN where there is none
-    rival: Float  # (N, K, 2) px, centre of the nearest other blob of its hue, NaN where there is none
+    area: Array  # (N, K) px, 0 where there is none
+    centre: Array  # (N, K, 2) px, NaN where there is none
+    rival: Array  # (N, K, 2) px, centre of the nearest other blob of its hue, NaN where there is none
     duplicates: NDArray[np.uint8]  # (N, K)
     hallucinations: NDArray[np.uint8]  # (N,)
     known: NDArray[np.bool_]  # (M,) components that are objects, or that are counted as duplicates or unknown hues
@@ -231,7 +229,7 @@ def lasting_frames(fps: float) -> int:
     return max(2, math.ceil(MIN_DURATION * fps - 1e-6))
 
 
-def choose(found: Components, frames: int, full_area: Float, factor: int, fps: float) -> Choice:
+def choose(found: Components, frames: int, full_area: Array, factor: int, fps: float) -> Choice:
     """Follow each object: the one nearest to where it was last of the larger blobs of its hue, else the largest.
 
     full_area (K,) px: the objects' own areas.
@@ -251,7 +249,7 @@ def choose(found: Components, frames: int, full_area: Float, factor: int, fps: f
     return choice
 
 
-def _follow(found: Components, mine: Int, full: float, k: int, choice: Choice) -> None:
+def _follow(found: Components, mine: Whole, full: float, k: int, choice: Choice) -> None:
     area, centre = choice.area[:, k], choice.centre[:, k]
     frame = found.frame[mine]
     reach = SAME_REACH * np.sqrt(full / np.pi)
@@ -283,7 +281,7 @@ def _follow(found: Components, mine: Int, full: float, k: int, choice: Choice) -
             choice.rival[t, k] = places[rivals[away[rivals].argmin()]]
 
 
-def _strange(found: Components, full_area: Float) -> NDArray[np.bool_]:
+def _strange(found: Components, full_area: Array) -> NDArray[np.bool_]:
     """Components (M,) of unknown hue that are large enough to count."""
     if not len(full_area):
         return np.zeros(len(found.label), dtype=bool)

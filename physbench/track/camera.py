@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.support.arrays import Mask
+from physbench.support.arrays import Array, Mask
 from physbench.track.fixed_edges import EdgeReading, FixedEdges, read_edges, unexplained
 from physbench.track.visibility import FULL_VIEW
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # moves in makes all of them larger by one factor, and takes what stands still away from the middle of the picture.
 # Where bodies disagree, or scenery stays where it is, it is the bodies that grow.
 
-Float = NDArray[np.float64]
 
 WHOLE_SIZE = (0.5, 2.0)  # of an object's area; sizes of others tell no zoom
 SMOOTH_TIME = 0.5  # s over which a zoom is even
@@ -41,7 +40,7 @@ TELLING = 0.3  # px; what a zoom moves by less does not tell it
 EXPLAINED = 0.5  # of the way that scenery is off, that a zoom must leave at most
 
 
-def growth(clip: Clip, area: Float, cut: Mask) -> Float:
+def growth(clip: Clip, area: Array, cut: Mask) -> Array:
     """How much larger (N, K) bodies are seen than they are, in length; NaN where they are not seen whole.
 
     area (N, K) px of the predicted frames; cut (N, K): by the border of the picture.
@@ -53,7 +52,7 @@ def growth(clip: Clip, area: Float, cut: Mask) -> Float:
     return np.where(known, np.sqrt(np.where(known, ratio, 1.0)), np.nan)
 
 
-def common_growth(grown: Float, fps: float) -> tuple[Float, int]:
+def common_growth(grown: Array, fps: float) -> tuple[Array, int]:
     """Zoom (N,) that all bodies (N, K) share, smooth in time, and how many of them show it.
 
     0 where they disagree, or too little shows one. How large a style draws a body is its own from the start, and no
@@ -82,7 +81,7 @@ def common_growth(grown: Float, fps: float) -> tuple[Float, int]:
     return np.expm1(smooth), int((known[:, np.abs(smooth) >= LEAST_ZOOM].sum(axis=1) >= LEAST_FRAMES).sum())
 
 
-def _smooth(values: Float, fps: float) -> Float:
+def _smooth(values: Array, fps: float) -> Array:
     """Values (N,) along a curve that bends little (Whittaker 1923), straight where nothing is known."""
     known = np.isfinite(values)
     shown, weight = np.where(known, values, 0.0), known.astype(np.float64)
@@ -95,7 +94,7 @@ def _smooth(values: Float, fps: float) -> Float:
     return found
 
 
-def is_shown(off: Float, expected: Float, otherwise: bool) -> bool:
+def is_shown(off: Array, expected: Array, otherwise: bool) -> bool:
     """Whether what stands still tells a zoom: it is off (M,) px as the zoom expects (M,), and not where it was.
 
     NaN in `off`: not seen. otherwise: the answer where nothing that stands still could tell.
@@ -136,19 +135,19 @@ LEAST_SHOWN = 0.25  # of the frames that must show the shift in all directions, 
 class CameraMotion:
     """The camera in N frames against that of ground truth, in px of the edges."""
 
-    values: Float  # (N, 4) shift in x and y, zoom and turn in px at the picture's border
+    values: Array  # (N, 4) shift in x and y, zoom and turn in px at the picture's border
     known: Mask  # (N,) where enough scenery is seen
-    sd: Float  # (N,) px of its shift, where it trembles and a frame does not show it in all directions; 0 elsewhere
+    sd: Array  # (N,) px of its shift, where it trembles and a frame does not show it in all directions; 0 elsewhere
     reading: EdgeReading  # of the pieces, with shifts from where the moved camera should show them
 
-    def camera(self, edges: FixedEdges) -> Float:
+    def camera(self, edges: FixedEdges) -> Array:
         """The same (N, 4) in px of the frames, a share and rad."""
         reach = min(edges.size) / 2
         return np.asarray(self.values * np.array([edges.factor, edges.factor, 1 / reach, 1 / reach]))
 
 
 def camera_motion(
-    frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float, zoom: Float, bodies: int
+    frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Array, zoom: Array, bodies: int
 ) -> CameraMotion:
     """The motion of the camera in predicted frames.
 
@@ -186,7 +185,7 @@ def camera_motion(
     return CameraMotion(values, known, sd, reading)
 
 
-def _continued(values: Float, told: Float) -> Float:
+def _continued(values: Array, told: Array) -> Array:
     """Where a camera would be (4,) that goes on as it went in its motions (T, 4) so far; told (T + 1, 4): its zoom."""
     if not len(values):
         return np.asarray(told[0])
@@ -204,7 +203,7 @@ def _continued(values: Float, told: Float) -> Float:
 
 
 def _explains(
-    grey: NDArray[np.float32], edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Float
+    grey: NDArray[np.float32], edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Array
 ) -> Mask:
     """Whether a small motion explains some of what differs from the scenery (N,); grey (N, Q) of the pieces' pixels."""
     found = np.zeros(len(shift), dtype=bool)
@@ -217,7 +216,7 @@ def _explains(
     return found
 
 
-def _filled(values: Float, known: Mask) -> Float:
+def _filled(values: Array, known: Mask) -> Array:
     """Motions (N, 4) with the last known one where none is known, and the first before that."""
     at = np.flatnonzero(known)
     if not len(at):
@@ -234,7 +233,7 @@ def _there(seen: EdgeReading) -> Mask:
 class Look:
     """What one frame shows of the camera."""
 
-    values: Float  # (4,)
+    values: Array  # (4,)
     sure: bool
     reading: EdgeReading  # of 1 frame, with shifts from where pieces lie in ground truth
     agreed: float  # share of what is shown that lies where this motion takes it
@@ -259,11 +258,11 @@ class Design:
         self.wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
         self.prior = np.array(PRIOR) if self.wide else np.array([*PRIOR[:2], NO_MOTION, NO_MOTION])
 
-    def displacement(self, values: Float) -> Float:
+    def displacement(self, values: Array) -> Array:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""
         return np.asarray(values[:2] + values[2] * self.away + values[3] * self.turned)
 
-    def shows(self, seen: EdgeReading, hidden: Mask, told: Float, bodies: int) -> bool:
+    def shows(self, seen: EdgeReading, hidden: Mask, told: Array, bodies: int) -> bool:
         """Whether scenery shows the zoom told (N, 4) by some bodies, where it is read at its place."""
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(seen.shift) < self.half)
@@ -271,7 +270,7 @@ class Design:
         free &= np.abs(expected) < self.edges.half * EVEN_RANGE  # what is off by more reads as less
         return is_shown(np.where(free, seen.shift, np.nan), expected, bodies > 1 and not self.wide)
 
-    def followed(self, frame: Tensor, hidden: Mask, sizes: Float, past: Float, told: Float) -> Look:
+    def followed(self, frame: Tensor, hidden: Mask, sizes: Array, past: Array, told: Array) -> Look:
         """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""
         best = self._look(frame, hidden, sizes, past, past, told)
         if best.agreed >= AGREED or self.weight[~hidden[0]].sum() < LEAST_SEEN_SHARE * self.weight.sum():
@@ -281,7 +280,7 @@ class Design:
             best = other if other.agreed > BETTER * best.agreed else best
         return best
 
-    def _look(self, frame: Tensor, hidden: Mask, sizes: Float, start: Float, past: Float, told: Float) -> Look:
+    def _look(self, frame: Tensor, hidden: Mask, sizes: Array, start: Array, past: Array, told: Array) -> Look:
         """What pieces show of a frame (1, H, W, 3) about where a motion (4,) would have moved them."""
         before, past, off = past, start, None
         for _ in range(LOOKS):
@@ -303,11 +302,11 @@ class Design:
         self,
         seen: EdgeReading,
         hidden: Mask,
-        sizes: Float,
-        told: Float,
-        near: Float | None = None,
-        past: Float | None = None,
-    ) -> tuple[Float, Mask]:
+        sizes: Array,
+        told: Array,
+        near: Array | None = None,
+        past: Array | None = None,
+    ) -> tuple[Array, Mask]:
         """Motions (N, 4), and where enough is seen to tell them (N,).
 
         told (N, 4): the zoom that bodies tell, which stays where scenery does not tell one. near: shifts from where it
@@ -330,7 +329,7 @@ class Design:
         values[~known] = told[~known]
         return values, known
 
-    def between(self, values: Float, off: EdgeReading, hidden: Mask) -> tuple[Float, Float]:
+    def between(self, values: Array, off: EdgeReading, hidden: Mask) -> tuple[Array, Array]:
         """Motions (N, 4) in which a shift that a frame does not show lies between those of frames that do; its sd (N,).
 
         A body may hide the only edge across a direction for a while. An even pan goes on behind it. A camera that
@@ -362,7 +361,7 @@ class Design:
                     sd[n] = np.hypot(sd[n], np.sqrt(own * trembles / (own + trembles)))
         return found, sd
 
-    def _solve(self, shift: Float, weight: Float, prior: Float) -> Float:
+    def _solve(self, shift: Array, weight: Array, prior: Array) -> Array:
         """Motions (N, 4) for shifts (N, P): what most pieces say, from the motion that is expected, or from all.
 
         Pieces that are off count less, by the square, so that no compromise is found between some that moved and others
@@ -381,7 +380,7 @@ class Design:
 
 
 def steadied(
-    pooled: NDArray[np.integer[Any]], bodies: NDArray[np.bool_], camera: Float
+    pooled: NDArray[np.integer[Any]], bodies: NDArray[np.bool_], camera: Array
 ) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_]]:
     """Maps (N, h, w, 3) and masks (N, h, w) as a camera shows them that stands still.
 

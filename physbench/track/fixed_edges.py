@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Array, Whole
 from physbench.track.colour import mean_planes
 from physbench.world.camera import px_from_world
 from physbench.world.drawing import body_mesh
@@ -26,8 +27,6 @@ from physbench.world.scene import PLAIN, Body
 if TYPE_CHECKING:
     from torch import Tensor
 
-Float = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 EDGE_SIDE = 128  # px that the shorter side is pooled to
 STILL_FRAMES = (4, 9)  # of ground truth, before and after the hand-over, that tell what stands still
@@ -59,23 +58,23 @@ class FixedEdges:
     factor: int  # px of the frames per px
     size: tuple[int, int]  # height and width
     bodies: tuple[int, ...]  # F indices of bodies in the scene
-    body: Index  # (P,) index in `bodies`
-    side: Index  # (P,) number of a side of one body
-    normal: Float  # (P, 2) across the edge
-    middle: Float  # (P, 2)
-    length: Float  # (P,)
-    row: Index  # (Q,)
-    column: Index  # (Q,)
-    start: Index  # (P,) first pixel of each piece
+    body: Whole  # (P,) index in `bodies`
+    side: Whole  # (P,) number of a side of one body
+    normal: Array  # (P, 2) across the edge
+    middle: Array  # (P, 2)
+    length: Array  # (P,)
+    row: Whole  # (Q,)
+    column: Whole  # (Q,)
+    start: Whole  # (P,) first pixel of each piece
     weight: NDArray[np.float32]  # (2, Q) of the step and of the shift
-    invert: Float  # (P, 2, 2) from both sums to step, and step times shift
-    contrast: Float  # (P,) levels, of the step
-    noise: Float  # (P,) px by which one level of noise a pixel moves an edge
+    invert: Array  # (P, 2, 2) from both sums to step, and step times shift
+    contrast: Array  # (P,) levels, of the step
+    noise: Array  # (P,) px by which one level of noise a pixel moves an edge
     sure: NDArray[np.bool_]  # (P,) which tell a place alone; short ones and those at the border only that of a picture
     half: float  # px on either side of an edge that are read
-    value: Float  # (2, Q) levels of ground truth, and how they change in px across the edge
-    level: Float  # (S,) levels of ground truth at some pixels
-    level_at: Index  # (S,) of a flat picture
+    value: Array  # (2, Q) levels of ground truth, and how they change in px across the edge
+    level: Array  # (S,) levels of ground truth at some pixels
+    level_at: Whole  # (S,) of a flat picture
 
     @property
     def sides(self) -> int:
@@ -86,9 +85,9 @@ class FixedEdges:
 class EdgeReading:
     """What N pictures show of P pieces; NaN where a piece lies outside, or is overexposed."""
 
-    step: Float  # (N, P) of that in ground truth
-    shift: Float  # (N, P) px across the edge
-    colour: Float  # (N, P) levels by which the colours of the step differ
+    step: Array  # (N, P) of that in ground truth
+    shift: Array  # (N, P) px across the edge
+    colour: Array  # (N, P) levels by which the colours of the step differ
 
 
 _KNOWN: WeakKeyDictionary[Clip, FixedEdges | None] = WeakKeyDictionary()
@@ -155,7 +154,7 @@ def _find(clip: Clip) -> FixedEdges | None:
     )
 
 
-def _still(clip: Clip, factor: int) -> tuple[Float, NDArray[np.bool_]]:
+def _still(clip: Clip, factor: int) -> tuple[Array, NDArray[np.bool_]]:
     """Grey levels (h, w) of what stands still, and where most frames show it. Holders are gone in most of them."""
     past, ahead = STILL_FRAMES  # a body may come to lie before an edge that it did not hide before
     index = np.concatenate(
@@ -175,7 +174,7 @@ def _still(clip: Clip, factor: int) -> tuple[Float, NDArray[np.bool_]]:
     return usual.astype(np.float64), (same.sum(0) > many // 2) & (many >= LEAST_SEEN)
 
 
-def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Float, Float]]:
+def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:
     """Sides of the outline of a body as (from, to), px (2,) each, with its inside on the left in the image."""
     body, camera = clip.scene.bodies[i], clip.scene.camera
     if body.shape == "plane":
@@ -191,7 +190,7 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Float, Float]]:
     yield from zip(around, np.roll(around, -1, axis=0), strict=True)
 
 
-def _within(piece: _Piece, sides: list[tuple[Float, Float]], reach: float) -> bool:
+def _within(piece: _Piece, sides: list[tuple[Array, Array]], reach: float) -> bool:
     """Whether the middle of a piece lies within a convex outline, or up to `reach` px from it."""
     for begin, end in sides:
         along = (end - begin) / np.linalg.norm(end - begin)
@@ -200,7 +199,7 @@ def _within(piece: _Piece, sides: list[tuple[Float, Float]], reach: float) -> bo
     return True
 
 
-def _vertices(body: Body, clip: Clip) -> Float:
+def _vertices(body: Body, clip: Clip) -> Array:
     """Vertices (V, 3) m of a body's mesh as it lies in the scene."""
     mesh = body_mesh(body, clip.scene.camera)
     turned = rotate(np.asarray(body.orientation, dtype=np.float64), mesh.vertices)
@@ -211,13 +210,13 @@ def _vertices(body: Body, clip: Clip) -> Float:
 class _Piece:
     """A stretch of one side with its q pixels."""
 
-    row: Index
-    column: Index
-    weight: Float  # (2, q)
-    value: Float  # (2, q)
-    invert: Float  # (2, 2)
-    normal: Float
-    middle: Float
+    row: Whole
+    column: Whole
+    weight: Array  # (2, q)
+    value: Array  # (2, q)
+    invert: Array  # (2, 2)
+    normal: Array
+    middle: Array
     length: float
     contrast: float
     noise: float
@@ -227,7 +226,7 @@ class _Piece:
 class _Field:
     """A still picture in which pieces of sides are looked for."""
 
-    def __init__(self, grey: Float, known: NDArray[np.bool_], blurred: Float | None = None) -> None:
+    def __init__(self, grey: Array, known: NDArray[np.bool_], blurred: Array | None = None) -> None:
         """blurred: the same picture blurred, where pieces must be read as they are in it."""
         self.grey, self.known, self.blurred = grey, known, blurred
         side = min(grey.shape)
@@ -235,7 +234,7 @@ class _Field:
         self.long = PIECE[0] + PIECE[1] * side
         self.slopes = np.stack([np.gradient(grey, axis=1), np.gradient(grey, axis=0)], axis=-1)
 
-    def pieces(self, begin: Float, end: Float) -> Iterator[_Piece]:
+    def pieces(self, begin: Array, end: Array) -> Iterator[_Piece]:
         """Pieces of a side from one point to another, px: those that show an edge and nothing else."""
         along = end - begin
         whole = float(np.linalg.norm(along))
@@ -271,7 +270,7 @@ class _Field:
                 yield made
 
     @staticmethod
-    def _edge(across: Float, slope: Float) -> float:
+    def _edge(across: Array, slope: Array) -> float:
         """Where across a side the picture has its edge, px; within SEARCH of the outline."""
         near = np.abs(across) <= SEARCH
         weight = np.abs(slope[near])
@@ -279,7 +278,7 @@ class _Field:
         return float((weight * across[near]).sum() / total) if total > 0 else 0.0
 
     def _piece(
-        self, row: Index, column: Index, across: Float, slope: Float, normal: Float, length: float
+        self, row: Whole, column: Whole, across: Array, slope: Array, normal: Array, length: float
     ) -> _Piece | None:
         edge = np.abs(across) <= SEARCH
         if len(row) < 2 * self.half or not edge.any() or not self.known[row, column].all():
@@ -315,7 +314,7 @@ class _Field:
         return _Piece(row, column, weight, values, invert, normal, middle, length, contrast, noise, sure)
 
 
-def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> tuple[EdgeReading, NDArray[np.float32]]:
+def read_edges(frames: Tensor, edges: FixedEdges, off: Whole | None = None) -> tuple[EdgeReading, NDArray[np.float32]]:
     """What frames (N, H, W, 3) u8 show of the pieces, and the levels (N, Q) of their pixels.
 
     off (P, 2) px: whole px to look further right and down.
@@ -330,7 +329,7 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> t
         row, column = row.clip(0, edges.size[0] - 1), column.clip(0, edges.size[1] - 1)
     red, green, blue = pooled_pixels(frames, row, column, edges.factor)
 
-    def sums(values: NDArray[np.float32], which: int) -> Float:
+    def sums(values: NDArray[np.float32], which: int) -> Array:
         return np.add.reduceat(values * edges.weight[which], edges.start, axis=1).astype(np.float64)
 
     grey = (red + green + blue) / np.float32(3)
@@ -365,7 +364,7 @@ def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -
     return white
 
 
-def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDArray[np.float32]:
+def pooled_pixels(frames: Tensor, row: Whole, column: Whole, factor: int) -> NDArray[np.float32]:
     """Pixels (3, N, Q) of frames (N, H, W, 3) u8 as float32, means over squares of `factor` px."""
     import torch
 
@@ -383,7 +382,7 @@ def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDA
     return found
 
 
-def brightness(frames: Tensor, edges: FixedEdges) -> Float:
+def brightness(frames: Tensor, edges: FixedEdges) -> Array:
     """Brightness (N,) of frames over that of ground truth, median of some pixels."""
     return np.asarray(np.median(_levels(frames, edges) / np.maximum(edges.level, 1.0), axis=1), dtype=np.float64)
 
@@ -395,8 +394,8 @@ def _levels(frames: Tensor, edges: FixedEdges) -> NDArray[np.float32]:
 
 
 def unexplained(
-    grey: NDArray[np.float32], edges: FixedEdges, shift: Float, step: Float, free: NDArray[np.bool_]
-) -> tuple[Float, Float]:
+    grey: NDArray[np.float32], edges: FixedEdges, shift: Array, step: Array, free: NDArray[np.bool_]
+) -> tuple[Array, Array]:
     """Mean squares (N,) of levels by which pieces differ from ground truth, without and with shifts (N, P) px.
 
     Brightness and strength of each piece are as they are seen. grey (N, Q): levels of the pixels of pieces. free

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from skimage import measure
 
-from physbench.support.arrays import Image, Mask
+from physbench.support.arrays import Image, Mask, Real
 from physbench.track.colour import UNKNOWN_HUE, dilated
 
 # What the context shows at rest in a hue and nobody tracks: pebbles, leaves and toys on a photographed ground.
@@ -23,8 +23,6 @@ from physbench.track.colour import UNKNOWN_HUE, dilated
 # It is background, as greys are: a prediction may keep it where it is, and need not. What moves, or appears elsewhere,
 # is no background any more. Labels are bits, see physbench.track.colour.
 
-Labels = NDArray[np.uint8]
-Float = NDArray[np.floating]
 
 ALWAYS = 0.9  # share of the context frames in which what is at rest has its label
 STILL_SHARE = 0.5  # of a blob's area that never moves; less is a body on its way
@@ -33,7 +31,7 @@ MOST_PIECES = 1.1  # of what should be seen of an object, that its pieces have t
 REACH = 1  # px of the small maps by which a picture may blur or shake it
 
 
-def background(labels: Labels, visible: Float, factor: int) -> Labels:
+def background(labels: Image, visible: Real, factor: int) -> Image:
     """Bits (h, w) of the labels that are background there, of label maps (C, h, w) of the context frames.
 
     visible (C, K): px of the frames that should be seen of each object. Of its hue the blob that moves is the object,
@@ -53,7 +51,7 @@ def background(labels: Labels, visible: Float, factor: int) -> Labels:
     return found
 
 
-def _own(shown: Mask, still: Mask, visible: Float) -> Mask:
+def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
     """Where (h, w) a hue at rest is the object's, of places (C, h, w) with that hue; visible (C,) px of the maps."""
     if not visible.any():
         return np.zeros_like(still)
@@ -264,8 +262,8 @@ def _near(bodies: Mask) -> Mask:
 @dataclass(frozen=True, eq=False)
 class _Blobs:
     frame: Int  # (M,)
-    centre: Float  # (M, 2) px of the small maps
-    reach: Float  # (M,) px, radius
+    centre: Real  # (M, 2) px of the small maps
+    reach: Real  # (M,) px, radius
 
 
 def _blobs(off: NDArray[np.int16], plain: Mask, area: int, shape: tuple[int, int], wanted: float) -> _Blobs:

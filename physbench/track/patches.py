@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from torch import Tensor
 
+from physbench.support.arrays import Array, Mask
 from physbench.track.colour import Colours, labels
 from physbench.world.scene import BACKGROUND_GREY, FLOOR_GREY, SCREEN_GREY
 
@@ -32,8 +33,6 @@ from physbench.world.scene import BACKGROUND_GREY, FLOOR_GREY, SCREEN_GREY
 #
 # Their sizes do not change when the body turns.
 
-Float = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 HARMONICS = ("two_x", "two_y", "three", "four")  # columns; the first with its direction, of the others the size
 # What counts as another shape: an ellipse of 1.3 : 1 instead of a disc, half a triangle, a square.
@@ -82,7 +81,7 @@ def _powers(z: Tensor) -> list[Tensor]:
     return [torch.ones_like(z), z, square, square * z, square * square]
 
 
-def deviation(seen: Float, own: Float, moved: Float, radius: float) -> Float:
+def deviation(seen: Array, own: Array, moved: Array, radius: float) -> Array:
     """How far outlines are from a body's own (N,): 1 is another shape, see HARMONIC_UNITS.
 
     seen (N, 4): harmonics; own (3,): sizes of its own. moved (N, 2) px: its motion from one frame to the next, NaN
@@ -102,7 +101,7 @@ def deviation(seen: Float, own: Float, moved: Float, radius: float) -> Float:
     return np.asarray(np.linalg.norm(off / HARMONIC_UNITS, axis=-1).min(axis=0))
 
 
-def noise_sd(noise: Float, mass: Float, region: Float, radius: float) -> Float:
+def noise_sd(noise: Array, mass: Array, region: Array, radius: float) -> Array:
     """Standard deviation (N,) of the deviation that white noise of some levels makes in regions of some px."""
     reach = np.sqrt(region / np.pi) / radius
     of_harmonic = [np.sqrt(2 * np.pi / (2 * n + 2)) * reach ** (n + 1) * radius for n in (2, 3, 4)]
@@ -111,8 +110,8 @@ def noise_sd(noise: Float, mass: Float, region: Float, radius: float) -> Float:
 
 
 def shape_change(
-    seen: Float, sd: Float, place: Float, whole: Flags, learnt: Flags, sphere: bool, radius: float, window: int
-) -> Float:
+    seen: Array, sd: Array, place: Array, whole: Mask, learnt: Mask, sphere: bool, radius: float, window: int
+) -> Array:
     """How far the shape of a body is from its own (N,): above 1 it is another one; NaN where that is not judged.
 
     seen (N, 4): harmonics, with the sd (N,) that noise makes of their deviation; place (N, 2) px. whole (N,): frames

@@ -15,10 +15,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.support.arrays import Mask
+from physbench.support.arrays import Array, Mask
 from physbench.track.camera import STEP_RANGE, CameraMotion, camera_motion, common_growth, growth, is_shown
 from physbench.track.finite_differences import last_known
 from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges
@@ -29,7 +28,6 @@ from physbench.world.scene import PLAIN
 if TYPE_CHECKING:
     from torch import Tensor
 
-Float = NDArray[np.float64]
 
 FLICKER_TIME = 0.3  # s; what is so for less than half of it is a flicker
 COVER_REACH = 2.0  # px around a body that are not read
@@ -48,9 +46,9 @@ class SceneryTracks:
     """F fixed bodies and the camera in the N predicted frames, in px of the frames."""
 
     bodies: tuple[int, ...]  # indices in the scene
-    camera: Float  # (N, 4) shift in x and y px, zoom (0: none) and turn in rad, about the middle of the picture
-    camera_sd: Float  # (N,) px of its shift where a frame does not show it, see `CameraMotion`
-    off: Float  # (N, F) px from where the body should be seen; 0 where it is not read
+    camera: Array  # (N, 4) shift in x and y px, zoom (0: none) and turn in rad, about the middle of the picture
+    camera_sd: Array  # (N,) px of its shift where a frame does not show it, see `CameraMotion`
+    off: Array  # (N, F) px from where the body should be seen; 0 where it is not read
     lost: Mask  # (N, F) where it is not there, or not itself
 
 
@@ -58,12 +56,12 @@ class SceneryTracks:
 class SeenBodies:
     """What was tracked of the K bodies with a hue in the N predicted frames, in px of the frames."""
 
-    position: Float  # (N, K, 2), NaN where not known
-    position_sd: Float  # (N, K)
-    centre: Float  # (N, K, 2) of the blobs, NaN where there is none
-    area: Float  # (N, K)
+    position: Array  # (N, K, 2), NaN where not known
+    position_sd: Array  # (N, K)
+    centre: Array  # (N, K, 2) of the blobs, NaN where there is none
+    area: Array  # (N, K)
     cut: Mask  # (N, K) by the border
-    chroma: Float  # (N, K) over that in the context frames
+    chroma: Array  # (N, K) over that in the context frames
 
 
 def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTracks:
@@ -88,7 +86,7 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTrac
     return SceneryTracks(edges.bodies, camera, moved.sd * edges.factor, off * edges.factor, lost)
 
 
-def shown_directions(clip: Clip) -> Float:
+def shown_directions(clip: Clip) -> Array:
     """How much scenery shows of a shift in any direction (2, 2): a matrix whose eigenvectors are directions in px."""
     if any(body.role == "fixed" for body in clip.tracked_bodies):
         return np.eye(2)
@@ -98,7 +96,7 @@ def shown_directions(clip: Clip) -> Float:
     return np.asarray(np.einsum("p,pi,pj->ij", edges.length, edges.normal, edges.normal))
 
 
-def _star_camera(clip: Clip, seen: SeenBodies, zoom: Float, bodies: int) -> Float:
+def _star_camera(clip: Clip, seen: SeenBodies, zoom: Array, bodies: int) -> Array:
     """The camera (N, 4), see `SceneryTracks`, where no other scenery shows it: by a fixed body with a hue, if any.
 
     Its shift is how far such a star is off. What its own position is uncertain by is left out, and where it is not seen
@@ -121,7 +119,7 @@ def _star_camera(clip: Clip, seen: SeenBodies, zoom: Float, bodies: int) -> Floa
     return camera
 
 
-def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
+def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
     """Pieces (N, P) that a moving body covers where it is seen, or that one on a path has covered since the hand-over.
 
     In a look with shadows also those around it: a shadow beside a wall is darker than the wall's own edge.
@@ -164,14 +162,14 @@ def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:
     return math.hypot(size[axes[0]], size[axes[1]])
 
 
-def _median(grown: Float) -> Float:
+def _median(grown: Array) -> Array:
     """Median (N,) of what is known of values (N, K); NaN where nothing is."""
     found, some = np.full(len(grown), np.nan), np.isfinite(grown).any(axis=1)
     found[some] = np.nanmedian(grown[some], axis=1)
     return found
 
 
-def _style(frames: Tensor, edges: FixedEdges, chroma: Float) -> Float:
+def _style(frames: Tensor, edges: FixedEdges, chroma: Array) -> Array:
     """Factors (3, N) on all edges that the picture as a whole may have: none, its brightness, its colours."""
     bright = brightness(frames, edges)
     change = np.where(np.isfinite(chroma) & (chroma > 0), np.abs(np.log(np.where(chroma > 0, chroma, 1.0))), np.inf)
@@ -183,7 +181,7 @@ def _style(frames: Tensor, edges: FixedEdges, chroma: Float) -> Float:
     return np.clip(np.stack([np.ones(len(frames)), bright, colours]), *STYLE_STEP)
 
 
-def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, frames: int) -> tuple[Float, Mask]:
+def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, frames: int) -> tuple[Array, Mask]:
     """How far (N, F) px bodies are off, and where they are lost."""
     seen = moved.reading
     count, bodies = len(hidden), len(edges.bodies)
@@ -198,7 +196,7 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
         weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
         contrast = float(edges.contrast[mine].mean())
         slack, most_colour = EDGE_ERROR / contrast, max(EDGE_COLOUR[0], EDGE_COLOUR[1] * contrast)
-        means: list[Float] = []
+        means: list[Array] = []
         for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
             total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
             mean = (weight * np.nan_to_num(part[:, mine])).sum(axis=1) / np.maximum(total, 1e-9)
@@ -220,7 +218,7 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
     return off, lost
 
 
-def _gone(step: Float, style: Float, frames: int) -> Mask:
+def _gone(step: Array, style: Array, frames: int) -> Mask:
     """Pieces (N, P) that are not there: all of an outline must be, not most of it."""
     gone, least = np.zeros(step.shape, dtype=bool), PIECE_STEP * style.min(axis=0)[:, None]
     with np.errstate(invalid="ignore"):
@@ -229,7 +227,7 @@ def _gone(step: Float, style: Float, frames: int) -> Mask:
     return gone
 
 
-def _bad(step: Float, shift: Float, colour: Float, style: Float, far: float) -> Mask:
+def _bad(step: Array, shift: Array, colour: Array, style: Array, far: float) -> Mask:
     """Frames (N,) in which a side is not as it was: too weak, too strong, coloured, or more than `far` px off.
 
     colour: as a share of what it may be. A strong edge whose colours lie half a px apart, as a lens leaves them, looks
@@ -253,7 +251,7 @@ def _opposite(edges: FixedEdges) -> Iterator[tuple[int, int, int, float]]:
             yield one, other, int(edges.body[i]), float(abs((edges.middle[i] - edges.middle[j]) @ edges.normal[i]))
 
 
-def _lasting(values: Float, frames: int) -> Float:
+def _lasting(values: Array, frames: int) -> Array:
     """Medians (N, V) over an odd number of frames around each; where none is known, the last that was."""
     half = frames // 2
     padded = np.pad(values, ((half, half), (0, 0)), constant_values=np.nan)
@@ -264,7 +262,7 @@ def _lasting(values: Float, frames: int) -> Float:
     return last_known(found)
 
 
-def without_camera(clip: Clip, camera: Float, position: Float) -> Float:
+def without_camera(clip: Clip, camera: Array, position: Array) -> Array:
     """Positions (N, K, 2) px as a camera sees them that stands still; camera: (N, 4), see `SceneryTracks`."""
     middle = np.array([clip.spec.width, clip.spec.height]) / 2
     away = position - middle - camera[:, None, :2]

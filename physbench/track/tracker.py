@@ -28,6 +28,7 @@ from scipy.ndimage import median_filter
 from torch import Tensor
 
 from physbench.clips.clip import Clip
+from physbench.support.arrays import Array, Mask
 from physbench.support.errors import PhysbenchError
 from physbench.track import blobs, disc_fit, intruders, patches
 from physbench.track.blobs import Choice, lasting_frames, long_runs
@@ -48,8 +49,6 @@ from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
 # object's own area, image border, screens and other hues beside the blob), since a prediction need not agree with
 # ground truth; ground truth only decides what should be visible.
 
-Float = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, PLATEAU, FOOTPRINT, TOUCH, BORDER, NOISE = range(15)
 OUTLINE = slice(15, len(STATS))
@@ -90,12 +89,12 @@ class TrueAreas:
     """What the tracker knows of ground truth in the window: areas only."""
 
     names: tuple[str, ...]
-    times: Float  # (T,)
+    times: Array  # (T,)
     context: int
     bodies: tuple[Body, ...]
-    full: Float  # (T, K) px
-    visible: Float  # (T, K) px
-    middle: Float  # (2,) px, where the camera's axis meets the image
+    full: Array  # (T, K) px
+    visible: Array  # (T, K) px
+    middle: Array  # (2,) px, where the camera's axis meets the image
     distance: float  # m from the camera to the plane of motion
     axes: tuple[int, int]  # of the world, that span it
     fps: float
@@ -106,15 +105,15 @@ class BlobMeasurements:
     """What was measured in the N frames that exist, in px of the frames at the size at which they are tracked."""
 
     choice: Choice
-    stats: Float  # (N, K, S), see patches.STATS
-    fits: Float  # (N, K, F), see disc_fit.FIT; NaN where no disc was fitted
-    area: Float  # (N, K) px
-    hue: Float  # (N, K) degrees
-    chroma: Float  # (N, K) of the inside, over that in the context frames
-    reference: Float  # (N, K) levels of chroma of a pixel, as the frame draws the object
-    light: Float  # (K, 3) on balls, see disc_fit.find_light; NaN where all of it comes from the camera
+    stats: Array  # (N, K, S), see patches.STATS
+    fits: Array  # (N, K, F), see disc_fit.FIT; NaN where no disc was fitted
+    area: Array  # (N, K) px
+    hue: Array  # (N, K) degrees
+    chroma: Array  # (N, K) of the inside, over that in the context frames
+    reference: Array  # (N, K) levels of chroma of a pixel, as the frame draws the object
+    light: Array  # (K, 3) on balls, see disc_fit.find_light; NaN where all of it comes from the camera
 
-    def calibrate(self, k: int, context: int, visible: Float, full: float, colours: Colours) -> None:
+    def calibrate(self, k: int, context: int, visible: Array, full: float, colours: Colours) -> None:
         """Set what a pixel of object k looks like from its context frames, and with it area, chroma and hue.
 
         The area is that of the outline at half of the frame's own chroma, so that pale, dark and strong colours are as
@@ -137,20 +136,20 @@ class BlobMeasurements:
         self.area[:, k] = np.where(faint, stats[:, MASS] / reference, stats[:, FOOTPRINT] * scale)
         self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
 
-    def wants_fit(self, k: int, full: float) -> Flags:
+    def wants_fit(self, k: int, full: float) -> Mask:
         """Frames (N,) in which object k is touched or no whole disc, and enough of it is left."""
         stats, ratio = self.stats[:, k], self.area[:, k] / full
         partly = (ratio < WHOLE_SHARE) & (_axes_ratio(stats) > ROUND)
         return (ratio > 0.8 * FIT_SHARE) & (ratio < MAX_FIT_RATIO) & (touched(stats) | partly)
 
 
-def touched(stats: Float) -> Flags:
+def touched(stats: Array) -> Mask:
     """Frames (N,) in which another hue, a screen or the image border is within reach of the blob (stats (N, S))."""
-    beside: Flags = (stats[:, TOUCH] >= LEAST_TOUCH) | (stats[:, BORDER] > 0)
+    beside: Mask = (stats[:, TOUCH] >= LEAST_TOUCH) | (stats[:, BORDER] > 0)
     return beside
 
 
-def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Float | None = None) -> Tracks:
+def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Array | None = None) -> Tracks:
     """Tracks from what is known of the objects and what was measured.
 
     zoom: px of the frames per px at the size at which they were tracked. grown (N,): how much larger a camera that
@@ -202,7 +201,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Fl
     )
 
 
-def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Float, zoom: float) -> float:
+def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Array, zoom: float) -> float:
     """Standard deviation per coordinate in px of places, as the outlines in the predicted frames tremble.
 
     Codecs draw outlines elsewhere, and around a body they leave no noise that would tell. An outline that is off by
@@ -211,7 +210,7 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Float, zoom: fl
     sqrt(2) times that of the mean of e, which is R / 2 times the relative change of area. All bodies of a video tell it
     together. Blur and slow changes are taken off with the local median, and a still picture tells nothing.
     """
-    off: list[Float] = []
+    off: list[Array] = []
     window = 1 + 2 * max(1, round(EDGE_TIME / 2 * shown.fps))
     for k in range(len(shown.names)):
         full = shown.full[shown.full[:, k] > 0, k]
@@ -233,7 +232,7 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Float, zoom: fl
     return TOGETHER * float(np.sqrt(max(0.0, 2 * np.mean(found**2) - CLEAN_EDGES**2)))
 
 
-def _shape(seen: BlobMeasurements, k: int, full: float, larger: Float, shown: TrueAreas, zoom: float) -> Float:
+def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: TrueAreas, zoom: float) -> Array:
     """How far the shape of object k is from its own (N,), see outline.shape_change."""
     stats, ratio = seen.stats[:, k], seen.area[:, k] / (full * larger)
     radius, count = float(np.sqrt(full / np.pi)), len(stats)
@@ -247,14 +246,14 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Float, shown: Tr
     return patches.shape_change(scaled, sd, stats[:, [X, Y]], whole, learnt, sphere, radius, window)
 
 
-def _grown(seen: BlobMeasurements, k: int, full: float) -> Flags:
+def _grown(seen: BlobMeasurements, k: int, full: float) -> Mask:
     """Frames (N,) in which the blob is larger than its patch, so that only the small maps tell its size."""
     return seen.choice.area[:, k] > OVERFLOW * patch_area(float(np.sqrt(full / np.pi)))
 
 
 def _positions(
-    seen: BlobMeasurements, k: int, full: float, larger: Float, shown: TrueAreas, zoom: float
-) -> tuple[Float, Float]:
+    seen: BlobMeasurements, k: int, full: float, larger: Array, shown: TrueAreas, zoom: float
+) -> tuple[Array, Array]:
     """Centres (N, 2) and their standard deviations (N,) px; NaN where what is seen does not determine them."""
     stats, fits, body = seen.stats[:, k], seen.fits[:, k], shown.bodies[k]
     radius, middle = np.sqrt(full / np.pi), shown.middle / zoom
@@ -310,7 +309,7 @@ def _own_spread(body: Body, axes: tuple[int, int]) -> float:
     return (ratio + 1 / ratio) / 24
 
 
-def _outward(angle: float, fitted: Flags) -> Float:
+def _outward(angle: float, fitted: Mask) -> Array:
     """By what share of its distance from the axis the picture of a ball of `angle` radians lies too far out (N,).
 
     The middle of its outline by angle^2: one is seen of the side that faces the camera. The centroid, weighted by
@@ -320,12 +319,12 @@ def _outward(angle: float, fitted: Flags) -> Float:
     return angle**2 + np.where(fitted, 0.0, DIFFUSE_SHARE / 4 * angle)
 
 
-def accepted(fits: Float, radius: float) -> Flags:
+def accepted(fits: Array, radius: float) -> Mask:
     """Which fits (N, F) determine a centre."""
     x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
     least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
     with np.errstate(invalid="ignore"):
-        good: Flags = (
+        good: Mask = (
             np.isfinite(x)
             & np.isfinite(y)
             & (blur < max(MOST_BLUR, BLUR_SHARE * radius))
@@ -340,7 +339,7 @@ def accepted(fits: Float, radius: float) -> Flags:
     return good
 
 
-def _too_blurred_parts(fits: Float, good: Flags, radius: float, context: int) -> Flags:
+def _too_blurred_parts(fits: Array, good: Mask, radius: float, context: int) -> Mask:
     """Fits (N, F) to a part of a disc that are more blurred than those to whole discs: a wrong centre can look like it.
 
     Light that changes along a disc leaves less of a part that determines its centre. Compared are the whole discs that
@@ -359,14 +358,14 @@ def _too_blurred_parts(fits: Float, good: Flags, radius: float, context: int) ->
     return refused
 
 
-def _axes_ratio(stats: Float) -> Float:
+def _axes_ratio(stats: Array) -> Array:
     """Larger over smaller second moment (N,) of the blob."""
     half_sum, half_difference = (stats[:, XX] + stats[:, YY]) / 2, (stats[:, XX] - stats[:, YY]) / 2
     root = np.hypot(half_difference, stats[:, XY])
     return (half_sum + root) / np.maximum(half_sum - root, 1e-6)
 
 
-def _states(area: Float, visible: Float, full: float, stats: Float, least: int) -> tuple[NDArray[np.uint8], Flags]:
+def _states(area: Array, visible: Array, full: float, stats: Array, least: int) -> tuple[NDArray[np.uint8], Mask]:
     """States (N,), and where the object was seen well enough for a position.
 
     least: frames in a row in which something must be missing to be absent.
@@ -381,7 +380,7 @@ def _states(area: Float, visible: Float, full: float, stats: Float, least: int) 
     return state, seen
 
 
-def _lasting(low: Flags, least: int) -> Flags:
+def _lasting(low: Mask, least: int) -> Mask:
     """Runs of at least `least` frames; one that lasts to the end of the frames counts in any case."""
     return long_runs(np.concatenate([low, np.ones(least, dtype=bool)]), least)[: len(low)]
 
@@ -401,11 +400,11 @@ class _Target:
     """What is known of the objects from the scene and from ground truth's areas, none of it a position."""
 
     shapes: tuple[str, ...]
-    full_area: Float  # (K,) px
-    visible_area: Float  # (N, K) px, of the frames that there are
+    full_area: Array  # (K,) px
+    visible_area: Array  # (N, K) px, of the frames that there are
 
     @property
-    def radius(self) -> Float:
+    def radius(self) -> Array:
         return np.sqrt(self.full_area / np.pi)
 
 
@@ -488,7 +487,7 @@ def _with_intruders(
     return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
 
 
-def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> SceneryTracks:
+def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Array) -> SceneryTracks:
     """What fixed bodies and the camera do; centre (N, K, 2) px of blobs."""
     context = found.context
     part = slice(context, len(video))
@@ -548,7 +547,7 @@ def _distinct_hues(clip: Clip) -> tuple[int, ...]:
     return hues
 
 
-def _typical(full: Float) -> Float:
+def _typical(full: Array) -> Array:
     """Median over time of the areas (T, K) where the object exists."""
     return np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in full.T])
 

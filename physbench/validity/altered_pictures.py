@@ -30,7 +30,6 @@ from physbench.world.styles.catalogue import draw
 # A change takes a clip and gives its future (T, H, W, 3) u8 in which one fixed body, or the camera, is not what it was
 # from `SINCE` on; the motion of all other bodies is that of ground truth. A camera moves from the hand-over on.
 
-Float = NDArray[np.float64]
 Change = Callable[[Clip], Image]
 
 SINCE = 1.0  # s after the hand-over
@@ -55,7 +54,7 @@ def _late(clip: Clip) -> NDArray[np.bool_]:
     return np.asarray(clip.times[clip.handover + 1 :] > SINCE + 1e-9)
 
 
-def _with(clip: Clip, index: int, body: Body, shift: Float) -> Image:
+def _with(clip: Clip, index: int, body: Body, shift: Array) -> Image:
     """The future with another body from SINCE on, shifted by (T, 3) m."""
     times, late = clip.times[clip.handover + 1 :], _late(clip)
     states = clip.states[clip.handover + 1 :].copy()
@@ -81,7 +80,7 @@ def moved(clip: Clip, *, diameters: float, drift: bool = False) -> Image:
     return _with(clip, index, body, size * share[:, None] * _direction(body, PLANE_AXES[clip.scene.camera.view]))
 
 
-def _direction(body: Body, axes: tuple[int, int]) -> Float:
+def _direction(body: Body, axes: tuple[int, int]) -> Array:
     """Unit vector (3,) in which a fixed body is moved, in the plane of motion."""
     way = np.zeros(3)
     if body.shape == "plane":
@@ -146,7 +145,7 @@ def camera(clip: Clip, *, pan: float = 0.0, zoom: float = 0.0, roll: float = 0.0
     return filmed(clip.future(), clip.times[clip.handover + 1 :], pan=pan, zoom=zoom, roll=roll)
 
 
-def filmed(frames: Image, times: Float, *, pan: float = 0.0, zoom: float = 0.0, roll: float = 0.0) -> Image:
+def filmed(frames: Image, times: Array, *, pan: float = 0.0, zoom: float = 0.0, roll: float = 0.0) -> Image:
     """Frames (T, H, W, 3) as a camera shows them that moves since time 0.
 
     Beyond their border it shows what the border mostly showed: no body that is cut there goes on.

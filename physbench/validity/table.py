@@ -16,7 +16,7 @@ from scipy.special import bdtri, expit, logit, stdtrit
 from physbench.result.bootstrap import FEWEST, MISS, TINY, resample
 from physbench.result.skill import Kind, Qualities, clip_qualities, kinds, overall_weights, skills, task_means
 from physbench.score.protocol import AXES, Scorer
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Whole
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
 from physbench.validity.measure import MeasuredPart
@@ -115,7 +115,6 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 # nothing overlaps a jackknife would claim certainty. What was not seen in n clips may happen in 3 / n of them, more
 # exactly in 1 - .05^(1/n): such clips would be on the wrong side of all others. Fewer than 8 clips: no interval.
 
-Indices = NDArray[np.int64]
 
 FEWEST_CLIPS = 8  # clips
 
@@ -161,7 +160,7 @@ class Separation:
         return float(MISS ** (1 / self.clips)) if self.clips else 0.0
 
 
-def separation(positive: Array, seeds: Indices, negative: Array, negative_seeds: Indices) -> Separation:
+def separation(positive: Array, seeds: Whole, negative: Array, negative_seeds: Whole) -> Separation:
     """AUROC of values (P,) of clips `seeds` (P,) against lawful ones (Q,) of clips `negative_seeds` (Q,)."""
     clips = len(np.unique(seeds))
     if not len(positive) or not len(negative):

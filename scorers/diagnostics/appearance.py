@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.image_stats import (
-    Frames,
     colour_mask,
     frame_indices,
     levels_apart,
@@ -19,7 +18,7 @@ from physbench.score.image_stats import (
     squares_apart,
 )
 from physbench.score.protocol import Reading, scorer
-from physbench.support.arrays import Mask
+from physbench.support.arrays import Image, Mask
 from physbench.track.colour import dilated
 from physbench.track.finite_differences import slope
 from physbench.track.tracks import Tracks, Visibility
@@ -144,7 +143,7 @@ def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readin
     return readings
 
 
-def _change(before: Frames, own: Mask, shown: Frames, truth: Frames, objects: float) -> tuple[float, int]:
+def _change(before: Image, own: Mask, shown: Image, truth: Image, objects: float) -> tuple[float, int]:
     """Levels by which static pixels changed, mean over channels, summed; and how many pixels are static.
 
     Of one frame (H, W, 3), so that what is made of it stays in the processor's cache.
@@ -288,7 +287,7 @@ def persistence_skill(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     return Reading((still - own) / (still + own))
 
 
-def _error(shown: Sequence[Frames], truth: Frames) -> float:
+def _error(shown: Sequence[Image], truth: Image) -> float:
     """Root mean square of levels by which frames (T, H, W, 3) differ from ground truth."""
     squares = np.empty(truth.shape, dtype=np.float32)
     for frame, true, out in zip(shown, truth, squares, strict=True):  # one by one, in the processor's cache

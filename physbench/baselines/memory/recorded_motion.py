@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Image
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.world.camera import pixels_per_metre, px_from_world
 from physbench.world.drawing import full_area
 from physbench.world.scene import HISTORY, RenderSpec, Scene, sphere_mass
 
-Greys = NDArray[np.uint8]
 Steps = NDArray[np.int16]
 
 MOTION_HZ = 60
@@ -44,7 +43,7 @@ class RecordedMotion:
     future: Array  # (K, T, 2) m, displacement since the hand-over
     plates: Array  # (M, T, 2) m, the same of the grey bodies
     kicks: Array  # (K, KICK_NUMBERS), see `kicks_of`
-    greys: Greys  # (GREY_SIDE, GREY_SIDE), of 255
+    greys: Image  # (GREY_SIDE, GREY_SIDE), of 255
 
 
 def record_motion(row: Row) -> RecordedMotion:
@@ -97,7 +96,7 @@ def kicks_of(scene: Scene, radius: Array) -> Array:
     return np.stack(rows) if rows else np.zeros((0, KICK_NUMBERS))
 
 
-def greys_of(scene: Scene, states: Array) -> Greys:
+def greys_of(scene: Scene, states: Array) -> Image:
     """The picture (GREY_SIDE, GREY_SIDE) of everything grey; states (1, N, 13) at the hand-over."""
     from physbench.world.drawing import render
 
@@ -105,7 +104,7 @@ def greys_of(scene: Scene, states: Array) -> Greys:
     picture = render(replace(scene, bodies=bodies), [0.0], states, GREY_SPEC).frames[0].mean(-1)
     cell = GREY_SPEC.height // GREY_SIDE
     mean = picture.reshape(GREY_SIDE, cell, GREY_SIDE, cell).mean((1, 3))
-    greys: Greys = np.round(mean).astype(np.uint8)
+    greys: Image = np.round(mean).astype(np.uint8)
     return greys
 
 

@@ -20,7 +20,6 @@ from physbench.models.http.connection import (
 )
 from physbench.models.http.protocol import (
     SURPRISE_PATH,
-    Frames,
     NoJsonError,
     ShortAnswerError,
     pack_request,
@@ -31,6 +30,7 @@ from physbench.models.http.protocol import (
 )
 from physbench.models.http.serve_model import CARD_PATH, MAX_HEAD, MEDIA_TYPE, ROLLOUT_PATH
 from physbench.models.protocol import ModelCard
+from physbench.support.arrays import Image
 from physbench.support.errors import ModelError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class HttpModel:
             values = read_surprise(response, films, frames, url)
         return torch.from_numpy(values).to(video.device, torch.float32)
 
-    def _blocks(self, body: list[bytes | memoryview], batch: int, horizon: int) -> Iterator[Frames]:
+    def _blocks(self, body: list[bytes | memoryview], batch: int, horizon: int) -> Iterator[Image]:
         """The blocks of an answer. A connection whose answer was not read to its end is closed."""
         connection, url, done = self._connection, self._connection.address.url, 0
         with self._answered(ROLLOUT_PATH, body, lambda: f"{done} of {horizon} frames") as response:
@@ -177,7 +177,7 @@ def _has_all(response: HTTPResponse) -> bool:
     return response.chunked or response.length == 0
 
 
-def _levels(frames: Tensor) -> Frames:
+def _levels(frames: Tensor) -> Image:
     """Frames (B, T, 3, H, W) in [0, 1] -> (B, T, H, W, 3) uint8."""
     import torch
 
@@ -191,7 +191,7 @@ def _seeds(generators: Sequence[torch.Generator]) -> list[int]:
     return [int(torch.randint(SEED_BOUND, (), generator=g, device=g.device)) for g in generators]
 
 
-def _planar(frames: Frames) -> Frames:
+def _planar(frames: Image) -> Image:
     """(B, t, H, W, 3) -> (B, t, 3, H, W), contiguous: the steps after this one are then twice as fast."""
     batch, count, height, width, channels = frames.shape
     planes = np.empty((batch, count, channels, height, width), dtype=np.uint8)

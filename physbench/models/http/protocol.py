@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from physbench.models.contract import check_card_types
 from physbench.models.http.serve_model import HEAD_LENGTH, MAX_HEAD, MAX_REQUEST_HEAD, PROTOCOL, pack_head
 from physbench.models.protocol import MAX_CONTEXT_FRAMES, MAX_NAME, ModelCard, SurpriseCard
+from physbench.support.arrays import Image
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 
 CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
@@ -22,8 +23,6 @@ SURPRISE_FIELDS = tuple(item.name for item in dataclasses.fields(SurpriseCard))
 SURPRISE_PATH = "/v1/surprise"
 NUMBER_BYTES = 40  # of a number in an answer, at most
 FLAGS = ("uses_actions", "uses_prompt", "stochastic", "repeat_first")
-
-Frames = NDArray[np.uint8]
 
 
 class BytesSource(Protocol):
@@ -116,7 +115,7 @@ def parse_card(text: bytes, where: str) -> ServedCard:
 
 
 def pack_request(
-    context: Frames,
+    context: Image,
     *,
     horizon: int,
     actions: NDArray[np.float32] | None,
@@ -128,7 +127,7 @@ def pack_request(
 
     Args:
         context: (B, C, H, W, 3); of whole films (B, C + horizon, H, W, 3).
-        horizon: Frames wanted; of films those whose surprise is wanted.
+        horizon: Image wanted; of films those whose surprise is wanted.
         actions: (B, C + horizon, 6).
         prompts: B texts.
         seeds: B numbers below 2**53, which every JSON library holds exactly.
@@ -159,13 +158,13 @@ def pack_request(
 
 def read_blocks(
     source: BytesSource, batch: int, horizon: int, size: tuple[int, int], where: str, say: Callable[[object], str]
-) -> Iterator[Frames]:
+) -> Iterator[Image]:
     """Read the answer to POST /v1/rollout, block by block.
 
     Args:
         source: The answer's body.
         batch: Number of clips.
-        horizon: Frames that were asked for.
+        horizon: Image that were asked for.
         size: (height, width) px.
         where: The server, for messages.
         say: Makes the server's words printable.

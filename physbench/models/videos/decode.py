@@ -13,10 +13,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.video import Frame, rgb_converter
+from physbench.clips.video import rgb_converter
 from physbench.models.video_containers import FIXED_CLOCKS, demuxer
 from physbench.models.videos.files import SourceFile, VideoEntry, VideoSource
 from physbench.models.videos.resample import clock_tick
+from physbench.support.arrays import Image
 from physbench.support.errors import PhysbenchError
 
 # The picture that a player shows of a decoded frame: cropped, turned, over black where it is transparent.
@@ -39,7 +40,7 @@ class View:
     turn: Turn = NOT_TURNED
     pixel_aspect: float = 1.0  # width by height of a stored pixel
 
-    def __call__(self, frame: Frame) -> Frame:
+    def __call__(self, frame: Image) -> Image:
         """Frame (H, W, 3) as it is stored -> as it is shown, with the pixels that it has."""
         top, bottom, left, right = self.crop
         a, b, c, d = self.turn
@@ -139,7 +140,7 @@ class PictureConverter:
         self._to_rgb = rgb_converter()
         self._to_rgba = rgb_converter("rgba")
 
-    def __call__(self, frame: Any) -> Frame:
+    def __call__(self, frame: Any) -> Image:
         rgb = self._to_rgb(frame)
         if has_alpha(frame):
             alpha: NDArray[np.uint8] = self._to_rgba(frame)[..., 3:]
@@ -439,7 +440,7 @@ def _is_still(stream: Any) -> bool:
     return bool(stream.disposition & stream.disposition.attached_pic)
 
 
-def decode_frames(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[int, Frame]]:
+def decode_frames(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[int, Image]]:
     """Decode an entry frame by frame.
 
     A file that is truncated between two frames ends early without an error.
@@ -468,7 +469,7 @@ def decode_frames(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> It
         yield last, frame
 
 
-def _decode_images(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[float | None, Frame]]:
+def _decode_images(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[float | None, Image]]:
     import av
 
     size, convert = None, PictureConverter(info.view)
@@ -486,7 +487,7 @@ def _decode_images(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> I
         yield None, image
 
 
-def _decode_video(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[float | None, Frame]]:
+def _decode_video(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> Iterator[tuple[float | None, Image]]:
     with (
         _open_stream(source, entry.files[0]) as stream,
         _library_errors_explained(entry.name),

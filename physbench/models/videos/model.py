@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import ANSWER, Answer, ClipAsked
 from physbench.clips.generate import make_scene
-from physbench.clips.video import Frame
 from physbench.models.protocol import ModelCard, check_card
 from physbench.models.video_containers import demuxer
 from physbench.models.videos.decode import UnusableError, VideoInfo, decode_frames, probe_video
@@ -325,7 +324,7 @@ class RecordedVideos:
         needed = self._seconds[key[0]]
         return min(self.duration(key), needed) - self._even_duration(key) > LONG_LAST_FRAME
 
-    def _frames(self, key: SampleKey) -> Iterator[tuple[float, float, Frame]]:
+    def _frames(self, key: SampleKey) -> Iterator[tuple[float, float, Image]]:
         """(time in s from the first frame, duration in s, frame (H, W, 3)) of a video: see `frames_at_times`."""
         timing, first = self.timings[key], None
         for number, frame in decode_frames(self.source, self.listing.entries[key], self.infos[key]):
@@ -348,7 +347,7 @@ class RecordedVideos:
             )
         return self._resamplers[*size, aspect]
 
-    def play(self, item: tuple[str, int], *, context: NDArray[np.uint8], horizon: int) -> Iterator[Frame]:
+    def play(self, item: tuple[str, int], *, context: NDArray[np.uint8], horizon: int) -> Iterator[Image]:
         """Play one sample of one clip: see RecordedModel.play."""
         item = (self.names.get(item[0], item[0]), item[1])
         if item in self.unusable:
@@ -360,7 +359,7 @@ class RecordedVideos:
         handover = self._handover(item, context, horizon, rate, resample)
         targets = [handover + (number + 1) / self.card.fps for number in range(horizon)]
         stream = self._frames(item)
-        last: tuple[Frame, Frame] | None = None  # a frame of the video, and the same resampled
+        last: tuple[Image, Image] | None = None  # a frame of the video, and the same resampled
         for frame in frames_at_times(stream, targets, rate):
             if last is None or last[0] is not frame:
                 last = frame, resample(frame)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from physbench.clips.conditioning import Fit
+from physbench.support.arrays import Image
 from physbench.world.scene import whole_rates
 
 # Resamples videos in time: from their time stamps to the frames at the times that are scored.
@@ -19,8 +20,6 @@ RENDERABLE_RATES = whole_rates()
 RATE_TOLERANCE = 0.01  # relative: 23.976 is 24, and 4 s later the two are 4 ms apart
 CHANGED_LEVELS = 24  # grey levels; a smaller difference may come from lossy coding
 STILL_SHARE = 1e-4  # of the pixels; if fewer have changed, nothing moves
-
-Frame = NDArray[np.uint8]
 
 
 def scored_rate(rates: Iterable[float], asked: float) -> float:
@@ -146,8 +145,8 @@ def _rounds_to(meant: float, rate: float, tick: float) -> bool:
 
 
 def frames_at_times(
-    stream: Iterable[tuple[float, float, Frame]], targets: Sequence[float], rate: float
-) -> Iterator[Frame]:
+    stream: Iterable[tuple[float, float, Image]], targets: Sequence[float], rate: float
+) -> Iterator[Image]:
     """The frame that is shown at each target time, as long as the video lasts.
 
     A frame is shown from half an interval before its time stamp until the next frame is shown: at an even rate that is
@@ -174,7 +173,7 @@ def frames_at_times(
         target = next(waiting, None)
 
 
-def begins_with_context(first: Frame, context: NDArray[np.uint8], spare: float, lead: float) -> bool:
+def begins_with_context(first: Image, context: NDArray[np.uint8], spare: float, lead: float) -> bool:
     """Whether a video begins with several conditioning frames: by its first frame, or by its length if nothing moves.
 
     Behind a single image all videos are looked at together: see `videos_start`.
@@ -191,7 +190,7 @@ def begins_with_context(first: Frame, context: NDArray[np.uint8], spare: float, 
     return spare > lead / 2
 
 
-def _changed_share(a: Frame, b: Frame) -> float:
+def _changed_share(a: Image, b: Image) -> float:
     """Share of the pixels that differ by more than CHANGED_LEVELS."""
     difference = np.abs(a.astype(np.int16) - b)
     return float((difference.max(axis=-1) > CHANGED_LEVELS).mean())

@@ -14,7 +14,7 @@ from scipy.optimize import least_squares
 from scipy.special import log_ndtr
 
 from physbench.clips.conditioning import ANSWER
-from physbench.support.arrays import Mask
+from physbench.support.arrays import Array, Mask
 from physbench.support.errors import ModelError
 from physbench.world.scene import PALETTE
 
@@ -32,7 +32,6 @@ FRAMES_MEASURED = (5, 16)  # least and most of the frames in which it is measure
 MEDIAN_STRIDE = 7  # of the pixels, one in so many is enough for the cast of all
 PLACE_NOISE_PX = 0.02  # least standard deviation of a place: that of 8-bit frames without compression
 
-Float = NDArray[np.float64]
 Chroma = NDArray[np.float32]
 
 
@@ -40,11 +39,11 @@ Chroma = NDArray[np.float32]
 class Step:
     """One object at the start of a video. Vectors are (x, y) in px of the scored frames."""
 
-    lead: Float  # (2,) from its place in the image to that in the first frame
-    step: Float  # (2,) in the frame before the first one, extrapolated from the frames after it
+    lead: Array  # (2,) from its place in the image to that in the first frame
+    step: Array  # (2,) in the frame before the first one, extrapolated from the frames after it
     step_error: float  # standard deviation of `step` along either axis for places with a noise of 1 px
     noise: float | None  # standard deviation of a place, from what a parabola leaves; None: too few frames
-    place: Float  # (2,) in the image, from its centre
+    place: Array  # (2,) in the image, from its centre
 
 
 def frames_needed(rate: float) -> int:
@@ -87,7 +86,7 @@ def measure_steps(
     return steps
 
 
-def _step(first: Float, places: Float, times: Float, centre: Float) -> Step:
+def _step(first: Array, places: Array, times: Array, centre: Array) -> Step:
     design = np.stack([np.ones_like(times), times, times**2], axis=1)
     inverse = np.linalg.inv(design.T @ design)
     coefficients = inverse @ design.T @ places  # (3, 2)
@@ -124,7 +123,7 @@ def _chroma(frame: NDArray[np.uint8], inside: Mask) -> Chroma:
     return chroma
 
 
-def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chroma], edge: Mask) -> Float | None:
+def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chroma], edge: Mask) -> Array | None:
     """Places (1 + T, 2) px of the object of one hue, NaN from where it is not seen whole; None: not in the image.
 
     Args:
@@ -156,11 +155,11 @@ def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chro
     return places if np.isfinite(places[0, 0]) else None
 
 
-def _centre(weight: NDArray[np.floating]) -> Float:
+def _centre(weight: NDArray[np.floating]) -> Array:
     """(x, y) px of the centre of weights (H, W)."""
     rows, columns = weight.sum(1, dtype=np.float64), weight.sum(0, dtype=np.float64)
     x, y = columns @ (np.arange(len(columns)) + 0.5), rows @ (np.arange(len(rows)) + 0.5)
-    centre: Float = np.array([x, y]) / rows.sum()
+    centre: Array = np.array([x, y]) / rows.sum()
     return centre
 
 
@@ -200,7 +199,7 @@ class ClipLead:
     lead: float
     own_error: float  # standard deviation, of what differs from video to video
     # What each independent part of the uncertainty of the shared shift does to the lead; the same for other videos.
-    shared: Float = field(default_factory=lambda: np.zeros(SHARED))
+    shared: Array = field(default_factory=lambda: np.zeros(SHARED))
 
     @property
     def error(self) -> float:
@@ -341,7 +340,7 @@ def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
     return leads
 
 
-def _sideways_error(rest: Float, step: Float) -> float:
+def _sideways_error(rest: Array, step: Array) -> float:
     """Standard deviation of a lead in px that no motion explains: across the motion, and of objects without.
 
     What a codec does to a place can stay the same from frame to frame, and then a parabola leaves nothing of it.
@@ -360,13 +359,13 @@ def _sideways_error(rest: Float, step: Float) -> float:
     return NORMAL_MAD * fitted * float(np.median(np.abs(sideways)))
 
 
-def _shifted(numbers: Float, place: Float) -> Float:
+def _shifted(numbers: Array, place: Array) -> Array:
     """(N, 2) px by which a shift and a stretch about the centre (x, y, stretch x, stretch y) move places (N, 2)."""
-    moved: Float = numbers[:2] + numbers[2:] * place
+    moved: Array = numbers[:2] + numbers[2:] * place
     return moved
 
 
-def _shared_shift(lead: Float, step: Float, place: Float, error: Float) -> tuple[Float, Float]:
+def _shared_shift(lead: Array, step: Array, place: Array, error: Array) -> tuple[Array, Array]:
     """The shift and stretch that all objects share, beside a common lead. Robust: one object pulls little.
 
     Args:
@@ -380,14 +379,14 @@ def _shared_shift(lead: Float, step: Float, place: Float, error: Float) -> tuple
     """
     expected = np.array([SHIFT_PX, SHIFT_PX, STRETCH, STRETCH])
 
-    def misfit(numbers: Float) -> Float:
+    def misfit(numbers: Array) -> Array:
         rest = (lead - numbers[SHARED] * step - _shifted(numbers[:SHARED], place)) / error[:, None]
         loose = numbers[SHARED:] / LOOSE_LEAD
         return np.concatenate([rest.ravel(), numbers[:SHARED] / expected, loose])
 
     found = least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1")
     jacobian = np.asarray(found.jac, dtype=np.float64)
-    root: Float = np.linalg.cholesky(np.linalg.inv(jacobian.T @ jacobian)[:SHARED, :SHARED])
+    root: Array = np.linalg.cholesky(np.linalg.inv(jacobian.T @ jacobian)[:SHARED, :SHARED])
     return found.x[:SHARED], root
 
 

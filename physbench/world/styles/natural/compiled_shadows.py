@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Real
 from physbench.world.compiled import compiled, kernel, part
-
-Array = NDArray[np.floating]
 
 STRIP = 512  # points that are looked at together: what is known of their corners stays in the processor's cache
 FACE_GAP = 1e-4  # m before a face of a box, from where on it hides a part of the sky
@@ -36,7 +35,7 @@ def angle_over_sine(cosine: Any) -> Any:
 
 @kernel("(float32[:,::1], float32[:,::1], int64[:,::1], float32[:,::1], float32[:,::1], float32[::1])")
 def sky_behind_solid(
-    corners: Array, planes: Array, edges: NDArray[np.int64], points: Array, normals: Array, hidden: Array
+    corners: Real, planes: Real, edges: NDArray[np.int64], points: Real, normals: Real, hidden: Real
 ) -> None:
     """Write the share (P,) of the light from all directions that a convex solid keeps from points: its form factor.
 
@@ -73,7 +72,7 @@ def sky_behind_solid(
 
 
 @part
-def _see_faces(planes: Array, points: Array, count: int, faces: Array) -> None:
+def _see_faces(planes: Real, points: Real, count: int, faces: Real) -> None:
     """Write to faces (F, P) 1 where `count` points (3, P) lie before a face, else 0."""
     x, y, z = points
     for f in range(len(planes)):
@@ -86,7 +85,13 @@ def _see_faces(planes: Array, points: Array, count: int, faces: Array) -> None:
 
 @part
 def _look_at_corners(
-    corners: Array, points: Array, normals: Array, count: int, to_corners: Array, lowest: Array, highest: Array
+    corners: Real,
+    points: Real,
+    normals: Real,
+    count: int,
+    to_corners: Real,
+    lowest: Real,
+    highest: Real,
 ) -> None:
     """Write directions (K, 3, P) of length 1 from points (3, P) to corners, and the least and largest sine (P,) of
     their heights."""
@@ -111,12 +116,12 @@ def _look_at_corners(
 @part
 def _sum_outline(
     edges: NDArray[np.int64],
-    to_corners: Array,
-    faces: Array,
-    normals: Array,
+    to_corners: Real,
+    faces: Real,
+    normals: Real,
     count: int,
-    weight: Array,
-    total: Array,
+    weight: Real,
+    total: Real,
 ) -> None:
     """Write the sums (P,) over the whole outline; weight: (P,), is written to."""
     nx, ny, nz = normals
@@ -143,7 +148,7 @@ def _sum_outline(
 
 
 @compiled
-def _above_horizon(edges: NDArray[np.int64], to_corners: Array, faces: Array, normal: Array) -> Any:
+def _above_horizon(edges: NDArray[np.int64], to_corners: Real, faces: Real, normal: Real) -> Any:
     """The sum of one point over what of the outline lies above its horizon, and over the arc of the horizon between.
 
     to_corners: (K, 3) of length 1; faces: (F,), as of `_see_faces`; normal: (3,).
@@ -178,7 +183,7 @@ def _above_horizon(edges: NDArray[np.int64], to_corners: Array, faces: Array, no
 
 
 @compiled
-def _edge(a: Array, b: Array, nx: float, ny: float, nz: float) -> Any:
+def _edge(a: Real, b: Real, nx: float, ny: float, nz: float) -> Any:
     """The term of an edge between directions (3,) of length 1."""
     across = (b[1] * a[2] - b[2] * a[1]) * nx + (b[2] * a[0] - b[0] * a[2]) * ny + (b[0] * a[1] - b[1] * a[0]) * nz
     return across * angle_over_sine(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
@@ -186,13 +191,13 @@ def _edge(a: Array, b: Array, nx: float, ny: float, nz: float) -> Any:
 
 @kernel("(float32[:,::1], float32[:,::1], int64[:,::1], float32[::1], float32, float32[:,::1], float32[::1])")
 def lamp_behind_solid(
-    corners: Array,
-    planes: Array,
+    corners: Real,
+    planes: Real,
     edges: NDArray[np.int64],
-    lamp: Array,
+    lamp: Real,
     radius: float,
-    points: Array,
-    hidden: Array,
+    points: Real,
+    hidden: Real,
 ) -> None:
     """Write the share (P,) of a lamp that a convex solid hides: what its outline covers of the lamp's disc.
 
@@ -246,7 +251,7 @@ def lamp_behind_solid(
 
 
 @compiled
-def _covered(edges: NDArray[np.int64], faces: Array, place: Array, outline: Array) -> float:
+def _covered(edges: NDArray[np.int64], faces: Real, place: Real, outline: Real) -> float:
     """Share of the disc of radius 1 around (0, 0) that an outline covers.
 
     faces: (F,), 1 where one is seen; place: (K, 3) of corners: to the right and up, in radii that the disc has at 1 m,

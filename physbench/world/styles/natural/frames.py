@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Image
+from physbench.support.arrays import Image, Real
 from physbench.world.camera import eye, looking, px_from_world
 from physbench.world.drawing import NEAR_PLANE, Rendered, boxes, full_area
 from physbench.world.geometry import rotate
@@ -54,7 +54,6 @@ from physbench.world.styles.natural.stage import Stage, bodies_of_parts, display
 from physbench.world.styles.natural.stage import is_holder as is_holder
 from physbench.world.styles.natural.stage import stage_of as stage_of
 
-Array = NDArray[np.floating]
 LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
 STRIP_RAYS = 1 << 15  # that are looked along at a time: their arrays stay in the processor's cache
 LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
@@ -66,8 +65,8 @@ class Backdrop:
 
     stage: Stage
     fine: int  # a pixel is split into fine x fine
-    origin: Array  # (3,) m
-    rays: Array  # (h, w, 3) through the middles of pixels
+    origin: Real  # (3,) m
+    rays: Real  # (h, w, 3) through the middles of pixels
     fine_depth: NDArray[np.float32]  # (fine h, fine w)
     fine_body: NDArray[np.int16]  # (fine h, fine w): index of the fixed body that is seen there, -1 for none
     fixed_rays: NDArray[np.int64]  # (N,): how many of these rays meet each body
@@ -82,8 +81,8 @@ class Backdrop:
 
 def render_natural(
     scene: Scene,
-    times: Sequence[float] | Array,
-    states: Array,
+    times: Sequence[float] | Real,
+    states: Real,
     spec: RenderSpec,
     colours: Mapping[int, Vector] = MappingProxyType({}),
 ) -> Rendered:
@@ -197,8 +196,8 @@ def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:
 
 
 def compose(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
-) -> tuple[NDArray[np.float32], Array]:
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Real, spec: RenderSpec
+) -> tuple[NDArray[np.float32], Real]:
     """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies."""
     views, movers, fixed_area = _views(scene, backdrop, movers, states, spec)
     light = {m.index: _light_on(m, movers, backdrop) for m in movers if m.body.shape == "sphere" and not m.shines}
@@ -216,12 +215,12 @@ def compose(
     return picture, covered
 
 
-def _light_on(ball: Mover, movers: list[Mover], backdrop: Backdrop) -> Array:
+def _light_on(ball: Mover, movers: list[Mover], backdrop: Backdrop) -> Real:
     others = [mover for mover in movers if mover is not ball and mover.casts]
     return np.asarray(gathered(ball, others, backdrop.stage, backdrop.sky_light, backdrop.blocks))
 
 
-def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Array]) -> NDArray[np.float32]:
+def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Real]) -> NDArray[np.float32]:
     """The stage (h, w, 3) with the shadows of bodies and the light that they send back."""
     if backdrop.points is None or backdrop.layers is None or backdrop.normals is None:
         return backdrop.still.copy()
@@ -252,14 +251,14 @@ class BodyView:
     where: tuple[slice, slice]  # of the picture
     share: NDArray[np.float32]  # (h, w) of each pixel
     on: NDArray[np.bool_]  # (h, w), where that is above 0: P pixels
-    rays: Array  # (P, 3), mean of those that meet it
-    points: Array  # (P, 3), mean
-    normals: Array  # (P, 3), mean, not of length 1
+    rays: Real  # (P, 3), mean of those that meet it
+    points: Real  # (P, 3), mean
+    normals: Real  # (P, 3), mean, not of length 1
 
 
 def _views(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
-) -> tuple[list[BodyView], list[Mover], Array]:
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Real, spec: RenderSpec
+) -> tuple[list[BodyView], list[Mover], Real]:
     """What is seen of each body, the nearest of all along each of fine x fine rays a pixel; the bodies again; and the
     areas (N,) px that are seen of those of the stage.
 
@@ -310,8 +309,8 @@ def _rays_on(bodies: NDArray[np.int16], count: int) -> NDArray[np.int64]:
 
 
 def _hits(
-    camera: Camera, origin: Array, fine: int, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
-) -> tuple[Array, Array]:
+    camera: Camera, origin: Real, fine: int, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
+) -> tuple[Real, Real]:
     """Distances (h, w) and normals (h, w, 3) as of `hit_mover`, of the fine rays `close` to a body."""
     rows, columns = close
     t = np.full((rows.stop - rows.start, columns.stop - columns.start), NOTHING_MET)
@@ -329,20 +328,20 @@ def _hits(
     return t, normals
 
 
-def _mean_share(there: NDArray[np.bool_], fine: int) -> Array:
+def _mean_share(there: NDArray[np.bool_], fine: int) -> Real:
     """Share (h, w) of the fine rays (fine h, fine w) of a pixel that are there."""
     counts = sum(there[row::fine, column::fine].astype(np.uint8) for row in range(fine) for column in range(fine))
     return np.asarray(counts / (fine * fine))
 
 
-def _of_pixels(values: Array, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
+def _of_pixels(values: Real, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Real:
     """Values (P, fine * fine, ...) of the fine rays of pixels (P,), from those (fine h, fine w, ...) of all rays."""
     tall, wide, *rest = values.shape
     blocks = values.reshape(tall // fine, fine, wide // fine, fine, *rest)
     return blocks[rows, :, columns].reshape(len(rows), fine * fine, *rest)
 
 
-def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tuple[int, int, int, int]:
+def _window(scene: Scene, mover: Mover, states: Real, spec: RenderSpec) -> tuple[int, int, int, int]:
     """A box px left, top, right, bottom (exclusive) that surely holds the picture of a body; empty out of view."""
     if not is_holder(mover.body):
         left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
@@ -369,7 +368,7 @@ def _outline(camera: Camera, mover: Mover, spec: RenderSpec) -> tuple[int, int, 
     return int(left), int(top), int(right), int(bottom)
 
 
-def _body_colour(view: BodyView, movers: list[Mover], light: dict[int, Array], backdrop: Backdrop) -> Array:
+def _body_colour(view: BodyView, movers: list[Mover], light: dict[int, Real], backdrop: Backdrop) -> Real:
     """Linear RGB (P, 3) of a body in the pixels where it is."""
     mover, stage = view.mover, backdrop.stage
     others = [blocker for other in movers if other is not mover for blocker in other.blockers]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from physbench.support.arrays import Real
 from physbench.world.geometry import unrotate
 from physbench.world.styles.natural.materials import octaves
 from physbench.world.styles.natural.movers import (
@@ -28,11 +28,10 @@ from physbench.world.styles.natural.stage import Stage
 # of the ball itself too: this is why the lower side of a ball on the ground is dark. The light on the ball is then a
 # polynomial of the third degree in its normal.
 
-Float = NDArray[np.floating]
 NORMALS, RAYS_PER_NORMAL = 48, 36
 
 
-def terms(normals: Float) -> Float:
+def terms(normals: Real) -> Real:
     """The polynomials (..., 16) of unit vectors (..., 3): spherical harmonics up to the third degree, unscaled."""
     x, y, z = normals[..., 0], normals[..., 1], normals[..., 2]
     one = np.ones_like(x)
@@ -48,7 +47,7 @@ def terms(normals: Float) -> Float:
 
 def gathered(
     ball: Mover, others: Sequence[Mover], stage: Stage, sky_light: Mapping[int, float], blocks: Sequence[BoxBlocker]
-) -> Float:
+) -> Real:
     """Coefficients (16, 3) of `terms` of the irradiance over pi on a ball, without what the lamp sends directly.
 
     sky_light: irradiance over pi by the sky on each part of the stage; blocks: those of the stage, in the way of light.
@@ -61,14 +60,14 @@ def gathered(
 
 
 def arriving(
-    origins: Float,
-    rays: Float,
+    origins: Real,
+    rays: Real,
     ball: Mover,
     others: Sequence[Mover],
     stage: Stage,
     sky_light: Mapping[int, float],
     blocks: Sequence[BoxBlocker],
-) -> Float:
+) -> Real:
     """Radiance (R, 3) that comes along rays.
 
     A body whose shadow is drawn in part is met in part: the rest of the light comes from what lies behind it.
@@ -100,9 +99,7 @@ def arriving(
     return np.asarray(sent + left[:, None] * radiance)
 
 
-def light_left(
-    points: Float, normals: Float, stage: Stage, blockers: Sequence[Blocker], fixed: int
-) -> tuple[Float, Float]:
+def light_left(points: Real, normals: Real, stage: Stage, blockers: Sequence[Blocker], fixed: int) -> tuple[Real, Real]:
     """Shares (P,) of the lamp's light and of the sky's that are left; the first `fixed` blockers hide only the lamp."""
     lamp, hidden = np.ones(len(points)), np.zeros(len(points))
     points, normals = planes(points).T, planes(normals).T
@@ -114,7 +111,7 @@ def light_left(
 
 
 @cache
-def _directions() -> tuple[Float, Float, Float]:
+def _directions() -> tuple[Real, Real, Real]:
     """Normals (N, 3), rays (N, R, 3) around each as often as their cosine, and the matrix (16, N) of the fit."""
     normals = fibonacci_sphere(NORMALS)
     k = np.arange(RAYS_PER_NORMAL) + 0.5
@@ -127,7 +124,7 @@ def _directions() -> tuple[Float, Float, Float]:
     return normals, np.einsum("rk,nkc->nrc", disc, frames), np.linalg.pinv(terms(normals))
 
 
-def fibonacci_sphere(count: int) -> Float:
+def fibonacci_sphere(count: int) -> Real:
     """Unit vectors (count, 3), spread evenly."""
     k = np.arange(count) + 0.5
     z = 1 - 2 * k / count
@@ -142,8 +139,14 @@ LIMB = 0.45  # how much darker a star is at its edge
 
 
 def ball_light(
-    ball: Mover, points: Float, normals: Float, to_eye: Float, light: Float, stage: Stage, ways: Sequence[Blocker]
-) -> Float:
+    ball: Mover,
+    points: Real,
+    normals: Real,
+    to_eye: Real,
+    light: Real,
+    stage: Stage,
+    ways: Sequence[Blocker],
+) -> Real:
     """Linear RGB (P, 3) of points of a ball; light: (16, 3) from `gathered`; ways: what is in the lamp's way."""
     facing = np.clip(dot(normals, to_eye), 0.0, 1.0)
     albedo = np.asarray(ball.albedo)
@@ -159,9 +162,7 @@ def ball_light(
     return np.asarray(albedo * (1 - MIRRORED) * ((lamp * left)[:, None] + around) + mirror[:, None] + gloss)
 
 
-def flat_light(
-    mover: Mover, points: Float, normals: Float, stage: Stage, ways: Sequence[Blocker], glow: Float
-) -> Float:
+def flat_light(mover: Mover, points: Real, normals: Real, stage: Stage, ways: Sequence[Blocker], glow: Real) -> Real:
     """Linear RGB (P, 3) of points of a box or cylinder; glow: (3,) what the ground sends up."""
     lamp = lamp_light(points, normals, stage.key)
     left, sky = light_left(points, normals, stage, ways, 0)
@@ -171,7 +172,7 @@ def flat_light(
     return np.asarray(painted_albedo(mover, points, normals) * light)
 
 
-def painted_albedo(mover: Mover, points: Float, normals: Float) -> Float:
+def painted_albedo(mover: Mover, points: Real, normals: Real) -> Real:
     """Albedo (P, 3) with the grain of the paint of points (P, 3) m of a box or cylinder with normals (P, 3)."""
     local = unrotate(mover.turn, points - mover.centre)
     side = np.abs(unrotate(mover.turn, normals)).argmax(axis=-1)
@@ -182,7 +183,7 @@ def painted_albedo(mover: Mover, points: Float, normals: Float) -> Float:
     return np.asarray(np.asarray(mover.albedo) * (1 + GRAIN * grain)[:, None])
 
 
-def _mirror(points: Float, normals: Float, to_eye: Float, stage: Stage) -> Float:
+def _mirror(points: Real, normals: Real, to_eye: Real, stage: Stage) -> Real:
     """The highlight (P,): a lamp in a rough mirror (GGX), whose width adds to the roughness."""
     way = np.asarray(stage.key.position) - points
     distance = length(way)
@@ -201,7 +202,7 @@ def _mirror(points: Float, normals: Float, to_eye: Float, stage: Stage) -> Float
     return np.asarray(np.pi * stage.key.radiance * sine**2 * lit * spread * fresnel * shade)
 
 
-def sent_out(mover: Mover, light: Float | None, points: Float, stage: Stage) -> Float:
+def sent_out(mover: Mover, light: Real | None, points: Real, stage: Stage) -> Real:
     """Mean radiance (P, 3) that a body sends to points around it; what is no ball sends grey light.
 
     A coloured rim around a box has chroma, which moves what is tracked of it by up to .7 px at any size.

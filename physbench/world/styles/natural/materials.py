@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Real
 from physbench.world.camera import eye, pixels_per_metre
 from physbench.world.geometry import rotate
 from physbench.world.scene import WINDOW, Camera, RenderSpec
@@ -20,7 +21,6 @@ from physbench.world.styles.natural.stage import Door, Material, Stage, linear
 
 # Albedo of surfaces as factors around 1, by noise that needs no tables: the same on every machine up to rounding.
 
-Float = NDArray[np.floating]
 
 BOARD_WIDTH = 0.16  # m, width of a board
 BOARD_LENGTH = 2.2  # m
@@ -31,7 +31,7 @@ JOINT = 3.0  # m, between slabs of concrete
 MEAN_PLACES, MEAN_REACH = 1 << 14, 12.0  # m; over which a texture is averaged
 
 
-def texture(material: Material, u: Float, v: Float) -> Float:
+def texture(material: Material, u: Real, v: Real) -> Real:
     """Factors (..., 3) on the mean albedo at places u to the right and v up or away (...) m of a surface."""
     make = {
         "boards": _boards,
@@ -54,13 +54,13 @@ def mean_texture(material: Material) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def hashed(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
+def hashed(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Real:
     """Numbers in [0, 1) that look random, for whole numbers i and j of one shape."""
     table, at, _ = _table(seed, i, j)
     return _hash(seed, i, j) if table is None else np.asarray(table[at])
 
 
-def _table(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> tuple[Float | None, NDArray[np.int64] | None, int]:
+def _table(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> tuple[Real | None, NDArray[np.int64] | None, int]:
     """The numbers of all cells from the lowest i and j to one beyond the highest, where many places share a cell.
 
     Returns:
@@ -77,7 +77,7 @@ def _table(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> tuple[Float
     return cells.ravel(), (i - first) * high + (j - low), high
 
 
-def _hash(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
+def _hash(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Real:
     with np.errstate(over="ignore"):
         h = i.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + j.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
         h = h + np.uint64(seed) * np.uint64(0x165667B19E3779F9)
@@ -87,7 +87,7 @@ def _hash(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
     return np.asarray((h >> np.uint64(11)).astype(np.float64) / float(1 << 53))
 
 
-def value_noise(seed: int, u: Float, v: Float) -> Float:
+def value_noise(seed: int, u: Real, v: Real) -> Real:
     """Smooth noise in [-1, 1] with cells of 1 m."""
     i, j = np.floor(u), np.floor(v)
     x, y = u - i, v - j
@@ -103,7 +103,7 @@ def value_noise(seed: int, u: Float, v: Float) -> Float:
     return np.asarray(2 * (low * (1 - y) + high * y) - 1)
 
 
-def octaves(seed: int, u: Float, v: Float, cell: float, count: int, keep: float = 0.5) -> Float:
+def octaves(seed: int, u: Real, v: Real, cell: float, count: int, keep: float = 0.5) -> Real:
     """Sum of noises with cells of `cell` m, half, a quarter, ..., each `keep` times as strong."""
     total, weight, whole = np.zeros_like(u), 1.0, 0.0
     for k in range(count):
@@ -114,20 +114,20 @@ def octaves(seed: int, u: Float, v: Float, cell: float, count: int, keep: float 
     return total / whole
 
 
-def _grey(value: Float) -> Float:
+def _grey(value: Real) -> Real:
     return np.repeat(value[..., None], 3, axis=-1)
 
 
-def _plain(seed: int, u: Float, v: Float) -> Float:
+def _plain(seed: int, u: Real, v: Real) -> Real:
     return _grey(1 + 0.05 * octaves(seed, u, v, 0.5, 4) + 0.03 * octaves(seed + 4, u * 40, v * 3, 1.0, 2))
 
 
-def _joint(distance: Float, width: float) -> Float:
+def _joint(distance: Real, width: float) -> Real:
     """1 in a joint of `width` m, falling to 0 over as much again; distance: m from its middle."""
     return np.clip(1.5 - np.abs(distance) / width, 0.0, 1.0)
 
 
-def _boards(seed: int, u: Float, v: Float) -> Float:
+def _boards(seed: int, u: Real, v: Real) -> Real:
     row = np.floor(v / BOARD_WIDTH)
     shift = hashed(seed, row.astype(np.int64), np.zeros_like(row, dtype=np.int64)) * BOARD_LENGTH
     along = (u + shift) / BOARD_LENGTH
@@ -150,7 +150,7 @@ def _boards(seed: int, u: Float, v: Float) -> Float:
     return np.asarray(value[..., None] * cast)
 
 
-def _concrete(seed: int, u: Float, v: Float) -> Float:
+def _concrete(seed: int, u: Real, v: Real) -> Real:
     cloud = octaves(seed, u, v, 1.7, 5, 0.62)
     speck = octaves(seed + 3, u, v, 0.03, 2)
     pit = np.clip(octaves(seed + 5, u, v, 0.05, 2) - 0.62, 0, 1)
@@ -158,11 +158,11 @@ def _concrete(seed: int, u: Float, v: Float) -> Float:
     return _grey((1 + 0.13 * cloud + 0.03 * speck - 0.5 * pit) * (1 - 0.45 * joints))
 
 
-def _grid_joint(x: Float, period: float, width: float) -> Float:
+def _grid_joint(x: Real, period: float, width: float) -> Real:
     return _joint(x - np.round(x / period) * period, width)
 
 
-def _terrazzo(seed: int, u: Float, v: Float) -> Float:
+def _terrazzo(seed: int, u: Real, v: Real) -> Real:
     cell = 0.022
     i, j = np.floor(u / cell).astype(np.int64), np.floor(v / cell).astype(np.int64)
     chip = hashed(seed, i, j)
@@ -171,7 +171,7 @@ def _terrazzo(seed: int, u: Float, v: Float) -> Float:
     return _grey((1 + shade + 0.05 * octaves(seed + 2, u, v, 1.2, 4)) * (1 - 0.3 * joints))
 
 
-def _bricks(seed: int, u: Float, v: Float) -> Float:
+def _bricks(seed: int, u: Real, v: Real) -> Real:
     wide, high = BRICK
     row = np.floor(v / high)
     column = np.floor(u / wide + 0.5 * (row % 2))
@@ -189,14 +189,14 @@ def _bricks(seed: int, u: Float, v: Float) -> Float:
     return _grey(1 + 0.09 * tone + 0.05 * rough + 0.05 * paint - 0.17 * mortar + 0.07 * lit * (1 - mortar))
 
 
-def _plaster(seed: int, u: Float, v: Float) -> Float:
+def _plaster(seed: int, u: Real, v: Real) -> Real:
     cloud = octaves(seed, u, v, 1.3, 5, 0.55)
     trowel = octaves(seed + 3, u * 0.5 + 0.3 * v, v, 0.12, 3)
     speck = octaves(seed + 5, u, v, 0.015, 2)
     return _grey(1 + 0.055 * cloud + 0.035 * trowel + 0.03 * speck)
 
 
-def _panels(seed: int, u: Float, v: Float) -> Float:
+def _panels(seed: int, u: Real, v: Real) -> Real:
     i, j = np.floor(u / PANEL).astype(np.int64), np.floor(v / PANEL).astype(np.int64)
     tone = hashed(seed, i, j) - 0.5
     joints = np.maximum(
@@ -316,7 +316,7 @@ def _stands_before(stage: Stage, camera: Camera, wall: float, left: float, right
     return False
 
 
-def painted(door: Door, wall: Float, u: Float, v: Float) -> Float:
+def painted(door: Door, wall: Real, u: Real, v: Real) -> Real:
     """Albedo (P, 3) of a wall with a door. wall: (P, 3) without it; u, v: (P,) m to the right and up."""
     x, y = u - door.left, v - door.foot
     wide, high = LEAF
@@ -332,14 +332,14 @@ def painted(door: Door, wall: Float, u: Float, v: Float) -> Float:
     return np.asarray(colours)
 
 
-def _frame(outside: Float) -> Float:
+def _frame(outside: Real) -> Real:
     """Levels of the frame, `outside` m from the leaf: a round edge, a groove, a flat part."""
     groove = np.clip(1 - np.abs(outside - 0.6 * DOOR_FRAME) / 0.008, 0.0, 1.0)
     edge = np.clip(1 - outside / 0.02, 0.0, 1.0)
     return np.asarray(FRAME_LEVEL * (1 - 0.12 * groove + 0.05 * edge))
 
 
-def _leaf(x: Float, y: Float, handle: int) -> Float:
+def _leaf(x: Real, y: Real, handle: int) -> Real:
     """Levels of a panelled leaf, with the gap round it and its handle."""
     wide, high = LEAF
     level = np.full(x.shape, LEAF_LEVEL)

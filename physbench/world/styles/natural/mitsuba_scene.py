@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
 from physbench.support.files import NOT_ARRAYS, atomic_path, cache_dir
 from physbench.support.fingerprint import fingerprint
@@ -146,7 +147,6 @@ def variant_names() -> dict[str, str]:
     return found
 
 
-Float = NDArray[np.floating]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
@@ -214,7 +214,7 @@ def matte(albedo: Vector | Sequence[float]) -> Description:
     return {"type": "twosided", "inner": {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(albedo)}}}
 
 
-Paint = Callable[[Surface, Float, float, float], Description]
+Paint = Callable[[Surface, Real, float, float], Description]
 
 
 def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
@@ -253,13 +253,13 @@ def _rectangle(
     return {"type": "rectangle", "to_world": place.scale([reach, (end - begin) / 2, 1]), "bsdf": paint}
 
 
-def _mean(surface: Surface, middle: Float, begin: float, end: float) -> Description:
+def _mean(surface: Surface, middle: Real, begin: float, end: float) -> Description:
     material = surface.material
     front = material.front if begin + end < 0 else 1.0
     return matte((front * np.multiply(material.albedo, mean_texture(material))).tolist())
 
 
-def _textured(fine: float, reach: float, surface: Surface, middle: Float, begin: float, end: float) -> Description:
+def _textured(fine: float, reach: float, surface: Surface, middle: Real, begin: float, end: float) -> Description:
     """A picture of what is near the middle of the view, `fine` texels a metre, mirrored beyond."""
     side = min(round(2 * TEXTURE_REACH * fine), MOST_TEXELS)
     low = float(np.clip(middle[1] - TEXTURE_REACH, begin, max(begin, end - 2 * TEXTURE_REACH)))
@@ -277,7 +277,7 @@ def _textured(fine: float, reach: float, surface: Surface, middle: Float, begin:
     return _pictured(picture * np.asarray(surface.material.albedo), "mirror", to_uv=to_uv)
 
 
-def _pictured(albedo: Float, beyond: str, **placed: Any) -> Description:
+def _pictured(albedo: Real, beyond: str, **placed: Any) -> Description:
     """A matt surface with a picture (h, w, 3) on it; beyond: "mirror" or "clamp"."""
     bitmap = renderer().Bitmap(np.clip(albedo, 0, 1).astype(np.float32))
     reflectance = {"type": "bitmap", "bitmap": bitmap, "raw": True, "wrap_mode": beyond, **placed}
@@ -293,7 +293,7 @@ def box(block: StageBox) -> Description:
     }
 
 
-def placed(centre: Sequence[float] | Float, turn: Sequence[float] | Float, half: Sequence[float] | Float) -> Any:
+def placed(centre: Sequence[float] | Real, turn: Sequence[float] | Real, half: Sequence[float] | Real) -> Any:
     """The transform that makes of a unit cube, -1 to 1, a box with a centre (3,) m and half extents (3,) m."""
     matrix = np.eye(4)
     matrix[:3, :3] = rotate(np.asarray(turn), np.diag(np.asarray(half, dtype=np.float64))).T
@@ -333,7 +333,7 @@ def body_parts(mover: Mover, camera: Camera, spec: RenderSpec) -> Description:
     return _faces(name, *_leaning(mover, camera), partial(painted_albedo, mover), fine)
 
 
-def _faces(name: str, centre: Float, edges: Float, albedo: Callable[[Float, Float], Float], fine: float) -> Description:
+def _faces(name: str, centre: Real, edges: Real, albedo: Callable[[Real, Real], Real], fine: float) -> Description:
     """Six painted faces of a box, which may lean.
 
     edges: (3, 3) m, half of each, one a row; albedo: (P, 3) of points (P, 3) m with normals (P, 3) of the upright box;
@@ -359,7 +359,7 @@ def _faces(name: str, centre: Float, edges: Float, albedo: Callable[[Float, Floa
     return found
 
 
-def _leaning(mover: Mover, camera: Camera) -> tuple[Float, Float]:
+def _leaning(mover: Mover, camera: Camera) -> tuple[Real, Real]:
     """Middle (3,) m and halves (3, 3) m of the edges of a box; what is drawn flat leans along the line of sight."""
     edges = box_axes(mover.turn) * np.asarray(mover.body.size)[:, None]
     if not mover.deep.any():

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
 from physbench.world.camera import looking
 from physbench.world.drawing import FLAT_HALF_DEPTH, shown
@@ -35,14 +36,12 @@ from physbench.world.styles.natural.stage import (
 # ball hides the view factor of a sphere. Boxes hide what their outline covers of the lamp's disc, and of the
 # sky Lambert's sum over the edges of their outline. Cylinders are prisms of eight sides.
 
-Float = NDArray[np.floating]
-
 
 @dataclass(frozen=True, eq=False)
 class BallBlocker:
     """A ball in the way of light."""
 
-    centre: Float  # (3,) m
+    centre: Real  # (3,) m
     radius: float  # m
     strength: float = 1.0  # share of the light that it hides in truth
 
@@ -51,9 +50,9 @@ class BallBlocker:
 class BoxBlocker:
     """A box in the way of light."""
 
-    centre: Float  # (3,) m
+    centre: Real  # (3,) m
     half: Sequence[float]  # m
-    turn: Float  # (4,)
+    turn: Real  # (4,)
     strength: float = 1.0  # share of the light that it hides in truth
 
 
@@ -61,17 +60,17 @@ class BoxBlocker:
 class CylinderBlocker:
     """A cylinder in the way of light, its axis that of z."""
 
-    centre: Float  # (3,) m
+    centre: Real  # (3,) m
     radius: float  # m
     half_length: float  # m
-    turn: Float  # (4,)
+    turn: Real  # (4,)
     strength: float = 1.0  # share of the light that it hides in truth
 
 
 Blocker = BallBlocker | BoxBlocker | CylinderBlocker
 
 
-def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
+def lamp_share_hidden(blocker: Blocker, points: Real, lamp: Lamp) -> Real:
     """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
     if not isinstance(blocker, BallBlocker):
         share = np.empty(points.size // 3, dtype=np.float32)
@@ -85,7 +84,7 @@ def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
     return blocker.strength * hidden
 
 
-def _near_shadow(ball: BallBlocker, points: Float, lamp: Lamp) -> NDArray[np.bool_]:
+def _near_shadow(ball: BallBlocker, points: Real, lamp: Lamp) -> NDArray[np.bool_]:
     """Points (...) from which a ball may hide some of the lamp: all of these, and not many more."""
     shape = points.shape[:-1]
     places = planes(points).T
@@ -98,7 +97,7 @@ def _near_shadow(ball: BallBlocker, points: Float, lamp: Lamp) -> NDArray[np.boo
     return np.asarray((body2 - ahead * ahead < reach * reach + slack).reshape(shape))
 
 
-def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
+def sky_share_hidden(blocker: Blocker, points: Real, normals: Real) -> Real:
     """Share (...) of the light from all directions that a body keeps from points (..., 3) with normals (..., 3)."""
     if isinstance(blocker, BallBlocker):
         return blocker.strength * _sky_behind_ball(blocker, points, normals)
@@ -107,7 +106,7 @@ def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
     return blocker.strength * hidden.reshape(points.shape[:-1])
 
 
-def lamp_light(points: Float, normals: Float, lamp: Lamp) -> Float:
+def lamp_light(points: Real, normals: Real, lamp: Lamp) -> Real:
     """Irradiance over pi (...) by the lamp where nothing hides it."""
     to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
     square = dot(to_lamp, to_lamp)
@@ -116,7 +115,7 @@ def lamp_light(points: Float, normals: Float, lamp: Lamp) -> Float:
     return np.asarray(lamp.radiance * sine**2 * risen(cosine, sine))
 
 
-def risen(cosine: Float, sine: Float) -> Float:
+def risen(cosine: Real, sine: Real) -> Real:
     """Mean cosine over a disc of directions that may be cut by the horizon; sine: of its angular radius."""
     x = np.clip(cosine / sine, -1.0, 1.0)
     # Integral of (x + s) over the chords of a unit disc that lie above the horizon.
@@ -124,7 +123,7 @@ def risen(cosine: Float, sine: Float) -> Float:
     return np.asarray(np.where(cosine > sine, cosine, np.maximum(part, 0.0) * sine))
 
 
-def _lamp_behind_ball(ball: BallBlocker, points: Float, lamp: Lamp) -> Float:
+def _lamp_behind_ball(ball: BallBlocker, points: Real, lamp: Lamp) -> Real:
     to_ball = ball.centre.astype(points.dtype) - points
     to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
     ball2, lamp2 = dot(to_ball, to_ball), dot(to_lamp, to_lamp)
@@ -139,7 +138,7 @@ def _lamp_behind_ball(ball: BallBlocker, points: Float, lamp: Lamp) -> Float:
     return hidden
 
 
-def circle_overlap(apart: Float, small: Float, big: Float) -> Float:
+def circle_overlap(apart: Real, small: Real, big: Real) -> Real:
     """Share (...) of the area of circles of radius `small` that circles of radius `big` cover, `apart` between."""
     d = np.maximum(apart, 1e-6)
     a = np.clip((d * d + small * small - big * big) / (2 * d * small), -1.0, 1.0)
@@ -149,7 +148,7 @@ def circle_overlap(apart: Float, small: Float, big: Float) -> Float:
     return np.asarray(np.clip(area / (np.pi * small * small), 0.0, 1.0))
 
 
-def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
+def _sky_behind_ball(ball: BallBlocker, points: Real, normals: Real) -> Real:
     to_ball = ball.centre.astype(points.dtype) - points
     square = dot(to_ball, to_ball)
     cosine = np.clip(dot(to_ball, normals) / np.sqrt(square), -1.0, 1.0)
@@ -157,7 +156,7 @@ def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
     return sphere_form_factor(cosine, sine)
 
 
-def sphere_form_factor(cosine: Float, sine: Float) -> Float:
+def sphere_form_factor(cosine: Real, sine: Real) -> Real:
     """Share (...) of the light from all directions that a sphere keeps from a surface whose horizon may cut it.
 
     cosine: of the angle between normal and centre; sine: of the sphere's angular radius, at most 1. The view factor of
@@ -184,7 +183,7 @@ def _solid(
     return placed(PRISM, (blocker.radius, blocker.radius, blocker.half_length), blocker.centre, blocker.turn)
 
 
-def _in_rows(vectors: Float) -> NDArray[np.float32]:
+def _in_rows(vectors: Real) -> NDArray[np.float32]:
     """Vectors (..., 3) as (3, P) of single precision."""
     return planes(vectors).astype(np.float32, copy=False)
 
@@ -199,12 +198,12 @@ class Mover:
 
     index: int  # in Scene.bodies
     body: Body
-    centre: Float  # (3,) m
-    turn: Float  # (4,)
+    centre: Real  # (3,) m
+    turn: Real  # (4,)
     albedo: Vector  # linear RGB
     half: Vector  # m; a ball's radius thrice, of a cylinder its radius, its radius and half its length; as it is seen
     shines: bool  # by itself: a star
-    deep: Float  # (3,) m from its centre to the middle of what blocks light: flat ones reach backwards from their front
+    deep: Real  # (3,) m from its centre to the middle of what blocks light: flat ones reach backwards from their front
     casts: float = 1.0  # share of its shadow and of the light that it sends back that is drawn
     behind: bool = False  # all other bodies, wherever it is: a holder that withdraws
 
@@ -268,7 +267,7 @@ def movers_at(
     stage: Stage,
     indices: list[int],
     time: float,
-    states: Float,
+    states: Real,
     colours: Mapping[int, Vector] = MappingProxyType({}),
 ) -> list[Mover]:
     """The bodies that are there at `time` s, those that withdraw last; states: (N, 13).
@@ -310,7 +309,7 @@ def poses(movers: Sequence[Mover]) -> tuple[object, ...]:
     )
 
 
-def _seen_turn(mover: Mover) -> Float:
+def _seen_turn(mover: Mover) -> Real:
     """How a body is turned, as far as it is seen."""
     return np.zeros(4) if mover.body.shape == "sphere" else mover.turn
 
@@ -332,7 +331,7 @@ BEVEL = 0.022  # m, of the edges of boxes and cylinders
 BEVEL_TILT = 0.75
 
 
-def hit_mover(mover: Mover, origin: Float, directions: Float) -> tuple[Float, Float]:
+def hit_mover(mover: Mover, origin: Real, directions: Real) -> tuple[Real, Real]:
     """Distances (...) in lengths of `directions` (..., 3), NOTHING_MET where it is missed, and normals (..., 3)."""
     if mover.body.shape == "sphere":
         return hit_ball(mover.centre, mover.body.size[0], origin, directions)
@@ -341,7 +340,7 @@ def hit_mover(mover: Mover, origin: Float, directions: Float) -> tuple[Float, Fl
     return _hit_cylinder(mover, origin, directions)
 
 
-def hit_ball(centre: Float, radius: float, origin: Float, directions: Float) -> tuple[Float, Float]:
+def hit_ball(centre: Real, radius: float, origin: Real, directions: Real) -> tuple[Real, Real]:
     """Distances and normals as of `hit_mover`; origins (..., 3) outside of the ball."""
     to_ball = centre - origin
     square = dot(directions, directions)
@@ -353,7 +352,7 @@ def hit_ball(centre: Float, radius: float, origin: Float, directions: Float) -> 
     return np.where(hit, t, NOTHING_MET), normal
 
 
-def _hit_cylinder(mover: Mover, origin: Float, directions: Float) -> tuple[Float, Float]:
+def _hit_cylinder(mover: Mover, origin: Real, directions: Real) -> tuple[Real, Real]:
     radius, _, half = mover.half
     o = unrotate(mover.turn, np.asarray(origin) - mover.centre)
     d = unrotate(mover.turn, directions)
@@ -376,7 +375,7 @@ def _hit_cylinder(mover: Mover, origin: Float, directions: Float) -> tuple[Float
     return t, rotate(mover.turn, local)
 
 
-def ball_points(mover: Mover, origin: Float, directions: Float) -> tuple[Float, Float]:
+def ball_points(mover: Mover, origin: Real, directions: Real) -> tuple[Real, Real]:
     """Points and normals (P, 3) of a ball that rays (P, 3) meet; of its outline where they just miss it."""
     radius = mover.body.size[0]
     t, normal = hit_ball(mover.centre, radius, origin, directions)
@@ -389,7 +388,7 @@ def ball_points(mover: Mover, origin: Float, directions: Float) -> tuple[Float, 
     return mover.centre + radius * normal, normal
 
 
-def bevelled(mover: Mover, points: Float, normal: Float) -> Float:
+def bevelled(mover: Mover, points: Real, normal: Real) -> Real:
     """Normals (P, 3) of a box or cylinder that lean outwards near its edges."""
     local = unrotate(mover.turn, points - mover.centre)
     lean = unrotate(mover.turn, normal)

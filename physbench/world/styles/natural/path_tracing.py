@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
 from physbench.world.drawing import PLATE_HALF_DEPTH, Rendered, render, shown
 from physbench.world.geometry import rotate
@@ -41,7 +42,6 @@ from physbench.world.styles.natural.stage import (
     stays,
 )
 
-Float = NDArray[np.floating]
 LIGHT_PATHS, LEAST_LIGHT_PATHS = 64, 16  # a pixel, before the denoiser
 TRACED_PIXELS = 512 * 512  # up to which each has LIGHT_PATHS; more share as many
 FEATURES = "albedo:albedo,normal:sh_normal"  # that the denoiser keeps sharp
@@ -109,11 +109,11 @@ class PathTracer:
         path = self.still["integrator"]
         self.still["integrator"] = {"type": "aov", "aovs": FEATURES, "image": path}
 
-    def movers(self, time: float, states: Float, colours: Mapping[int, Vector]) -> list[Mover]:
+    def movers(self, time: float, states: Real, colours: Mapping[int, Vector]) -> list[Mover]:
         """What is drawn on the stage at `time` s beside planes, as of `movers_at`; states: (N, 13)."""
         return movers_at(self.rest, self.stage, self.indices, time, states, colours)
 
-    def planes(self, time: float, states: Float, colours: Mapping[int, Vector]) -> list[Plane]:
+    def planes(self, time: float, states: Real, colours: Mapping[int, Vector]) -> list[Plane]:
         """The planes that are there at `time` s beside the ground of the stage."""
         there = [(i, body) for i, body in enumerate(self.scene.bodies) if i in self.refused and shown(body, time)]
         return [
@@ -147,7 +147,7 @@ def _is_still(body: Body, hueless: bool) -> bool:
     return stays(body) and not (hueless and body.hue is not None)
 
 
-def _pose(state: Float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _pose(state: Real) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(state[:3].tolist()), tuple(state[3:7].tolist())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation
 
+from physbench.support.arrays import Real
 from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Camera, RenderSpec
@@ -18,10 +19,8 @@ from physbench.world.styles.natural.stage import Material, Stage, StageBox, Surf
 
 # Products of many vectors of three numbers: NumPy's own reduce an axis of three slowly.
 
-Float = NDArray[np.floating]
 
-
-def dot(a: Float, b: Float) -> Float:
+def dot(a: Real, b: Real) -> Real:
     """Products (...) of vectors (..., n); both broadcast."""
     total = a[..., 0] * b[..., 0]
     for i in range(1, a.shape[-1]):
@@ -29,12 +28,12 @@ def dot(a: Float, b: Float) -> Float:
     return np.asarray(total)
 
 
-def length(a: Float) -> Float:
+def length(a: Real) -> Real:
     """Lengths (...) of vectors (..., n)."""
     return np.asarray(np.sqrt(dot(a, a)))
 
 
-def planes(vectors: Float) -> Float:
+def planes(vectors: Real) -> Real:
     """Vectors (..., 3) as (3, P), each coordinate in a row of its own: NumPy is faster along rows."""
     return np.ascontiguousarray(np.moveaxis(vectors, -1, 0)).reshape(3, -1)
 
@@ -60,7 +59,7 @@ SIDES = 8  # of the prism that stands for a cylinder
 class Solid:
     """A shape whose sizes are factors."""
 
-    corners: Float  # (K, 3)
+    corners: Real  # (K, 3)
     faces: tuple[tuple[int, ...], ...]  # corners of each, counter-clockwise as they are seen from outside
 
     @cached_property
@@ -95,7 +94,7 @@ CUBE, PRISM = _cube(), _prism(SIDES)
 
 
 def placed(
-    solid: Solid, half: Sequence[float], centre: Float, turn: Float
+    solid: Solid, half: Sequence[float], centre: Real, turn: Real
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """A solid that is `half` (3,) m times as large and turned by a quaternion (4,) around `centre` (3,) m.
 
@@ -119,12 +118,12 @@ EDGE_LIGHTER, EDGE_WIDTH = 0.45, 0.010  # share, m
 class Seen:
     """What a grid of rays meets first; `directions` have length 1 along the camera's axis."""
 
-    directions: Float  # (h, w, 3)
-    depth: Float  # (h, w) m along the camera's axis, NOTHING_MET where there is nothing
+    directions: Real  # (h, w, 3)
+    depth: Real  # (h, w) m along the camera's axis, NOTHING_MET where there is nothing
     part: NDArray[np.int64]  # (h, w): surfaces, then blocks; -1 where there is nothing
-    normal: Float  # (h, w, 3)
+    normal: Real  # (h, w, 3)
 
-    def points(self, camera: Camera) -> Float:
+    def points(self, camera: Camera) -> Real:
         """What is met (h, w, 3), m."""
         return np.asarray(eye(camera) + self.directions * np.minimum(self.depth, 1e3)[..., None])
 
@@ -132,7 +131,7 @@ class Seen:
 ALL_RAYS = (slice(None), slice(None))
 
 
-def view_directions(camera: Camera, spec: RenderSpec, fine: int = 1, part: tuple[slice, slice] = ALL_RAYS) -> Float:
+def view_directions(camera: Camera, spec: RenderSpec, fine: int = 1, part: tuple[slice, slice] = ALL_RAYS) -> Real:
     """Directions (h, w, 3) of the rays through the middles of pixels, `fine` x `fine` of them in each pixel.
 
     part: rows and columns of these rays that are wanted.
@@ -143,7 +142,7 @@ def view_directions(camera: Camera, spec: RenderSpec, fine: int = 1, part: tuple
 
 def rays_within(
     camera: Camera, spec: RenderSpec, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> Float:
+) -> Real:
     """Directions (P, fine * fine, 3) of the rays through pixels (P,), as of `view_directions`."""
     down, right = np.divmod(np.arange(fine * fine), fine)
     return _directions(camera, spec, fine, fine * columns[:, None] + right, fine * rows[:, None] + down)
@@ -151,7 +150,7 @@ def rays_within(
 
 def spread_rays(
     camera: Camera, spec: RenderSpec, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> Float:
+) -> Real:
     """Directions (P, fine * fine, 3) of as many rays through pixels (P,), no two of one pixel at one height.
 
     A pixel shows much more of the depth of a floor than of its width.
@@ -163,21 +162,21 @@ def spread_rays(
 
 def _directions(
     camera: Camera, spec: RenderSpec, fine: int, columns: NDArray[np.number], rows: NDArray[np.number]
-) -> Float:
+) -> Real:
     scale = pixels_per_metre(camera, spec) * fine * camera.distance
     across, up = (columns + 0.5 - spec.width * fine / 2) / scale, (spec.height * fine / 2 - rows - 0.5) / scale
     ahead = np.ones_like(across)
     return np.stack([across, ahead, up] if camera.view == "front" else [across, up, -ahead], axis=-1)
 
 
-def see(stage: Stage, camera: Camera, directions: Float) -> Seen:
+def see(stage: Stage, camera: Camera, directions: Real) -> Seen:
     """What of the stage rays (..., 3) from the camera's eye meet first."""
     depth, part, normal = meet(stage, eye(camera), directions)
     normal[part < 0] = -looking(camera)
     return Seen(directions, depth, part, normal)
 
 
-def meet(stage: Stage, origin: Float, directions: Float) -> tuple[Float, NDArray[np.int64], Float]:
+def meet(stage: Stage, origin: Real, directions: Real) -> tuple[Real, NDArray[np.int64], Real]:
     """What of the stage rays (..., 3) from one point or from as many meet first.
 
     Returns:
@@ -199,7 +198,7 @@ def meet(stage: Stage, origin: Float, directions: Float) -> tuple[Float, NDArray
     return depth, part, normal
 
 
-def hit_surface(surface: Surface, origin: Float, directions: Float) -> Float:
+def hit_surface(surface: Surface, origin: Real, directions: Real) -> Real:
     """Distances (...) in lengths of `directions` to an endless surface, NOTHING_MET where it is missed."""
     along = directions[..., surface.axis]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -209,12 +208,12 @@ def hit_surface(surface: Surface, origin: Float, directions: Float) -> Float:
 
 
 def hit_box(
-    origin: Float,
-    directions: Float,
-    centre: tuple[float, ...] | Float,
+    origin: Real,
+    directions: Real,
+    centre: tuple[float, ...] | Real,
     half: tuple[float, ...],
-    turn: tuple[float, ...] | Float,
-) -> tuple[Float, Float]:
+    turn: tuple[float, ...] | Real,
+) -> tuple[Real, Real]:
     """Distances (...) to a box from outside, NOTHING_MET where it is missed, and normals (..., 3), 0 there."""
     away = np.asarray(centre) - np.asarray(origin)
     close = _passes(away, directions, float(np.linalg.norm(half)))  # few rays come near a box
@@ -236,7 +235,7 @@ def hit_box(
     return t, normal
 
 
-def _passes(away: Float, directions: Float, radius: float) -> NDArray[np.bool_]:
+def _passes(away: Real, directions: Real, radius: float) -> NDArray[np.bool_]:
     """Whether lines of sight (..., 3) pass within `radius` of what lies `away` (..., 3) from their beginnings."""
     along = dot(directions, away)
     beside = dot(away, away) * dot(directions, directions) - along**2  # (distance x length of direction)^2
@@ -255,7 +254,7 @@ def near_edges(values: NDArray[np.number]) -> NDArray[np.bool_]:
     return np.asarray(binary_dilation(near, np.ones((3, 3), dtype=bool)))
 
 
-def mean_albedo(stage: Stage, part: NDArray[np.int64], points: Float) -> Float:
+def mean_albedo(stage: Stage, part: NDArray[np.int64], points: Real) -> Real:
     """Albedo (..., 3), means of the textures, of points (..., 3) m on numbered parts (...), 0 where that is -1."""
     means = [np.multiply(material.albedo, mean_texture(material)) for material in materials(stage)]
     albedo = np.array([*means, np.zeros(3)])[part]
@@ -265,7 +264,7 @@ def mean_albedo(stage: Stage, part: NDArray[np.int64], points: Float) -> Float:
     return np.asarray(albedo)
 
 
-def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Float:
+def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Real:
     """Albedo (h, w, 3) with texture, 0 where there is nothing."""
     albedo = np.zeros((*seen.part.shape, 3))
     points = seen.points(camera)
@@ -284,25 +283,25 @@ def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Float:
     return albedo
 
 
-def block_albedo(block: StageBox, points: Float, normal: Float) -> Float:
+def block_albedo(block: StageBox, points: Real, normal: Real) -> Real:
     """Albedo (P, 3) with texture and worn edges of points (P, 3) m on a box, normals (P, 3)."""
     colours = np.asarray(block.material.albedo) * texture(block.material, *_block_places(block, points, normal))
     return np.asarray(colours * _worn_edges(block, points, normal)[:, None])
 
 
-def _worn_edges(block: StageBox, points: Float, normal: Float) -> Float:
+def _worn_edges(block: StageBox, points: Real, normal: Real) -> Real:
     """Factors (P,) that make the edges of boards lighter, as their paint is thinner there."""
     local = np.abs(unrotate(block.turn, points - np.asarray(block.centre)))
     inside = np.asarray(block.half) - local + 9.0 * (np.abs(unrotate(block.turn, normal)) > 0.5)
     return np.asarray(1 + EDGE_LIGHTER * np.clip(1.5 - inside.min(axis=-1) / EDGE_WIDTH, 0.0, 1.0))
 
 
-def surface_places(stage: Stage, number: int, points: Float) -> tuple[Float, Float]:
+def surface_places(stage: Stage, number: int, points: Real) -> tuple[Real, Real]:
     """Places (u, v) m on surface `number` of points (..., 3)."""
     return points[..., 0], points[..., 1 if stage.surfaces[number].axis == 2 else 2]
 
 
-def _block_places(block: StageBox, points: Float, normal: Float) -> tuple[Float, Float]:
+def _block_places(block: StageBox, points: Real, normal: Real) -> tuple[Real, Real]:
     """Places (u, v) m on a box of points (..., 3) with normals (..., 3)."""
     local = unrotate(block.turn, points - np.asarray(block.centre))
     facing = np.abs(unrotate(block.turn, normal)).argmax(axis=-1)
