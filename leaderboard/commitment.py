@@ -86,7 +86,7 @@ class CommittedRollout(CheckedDocument):
 
 
 class Commitment(CheckedDocument):
-    """What a submitter has fixed."""
+    """Hashes fixed by a submitter."""
 
     schema_version: Literal[1] = 1
     files: dict[str, Hash]  # sha256 of each file that is sent with it
@@ -100,7 +100,7 @@ class Commitment(CheckedDocument):
 
 
 class Challenge(CheckedDocument):
-    """What a board answers."""
+    """Board's answer to a commitment."""
 
     schema_version: Literal[1] = 1
     commitment: Hash
@@ -127,7 +127,7 @@ def chosen_rollouts(commitment: Commitment, seed: str) -> list[str]:
 
 
 def challenge_file(board: Path, commitment: str) -> Path:
-    """Where a board keeps its challenge for a commitment."""
+    """File with a board's challenge for a commitment."""
     return board / "challenges" / f"{commitment}.json"
 
 
@@ -210,7 +210,7 @@ class Round(CheckedDocument):
 
 
 def round_file(board: Path, commitment: str) -> Path:
-    """Where a board keeps what became of a commitment."""
+    """File with the outcome of a commitment."""
     path = challenge_file(board, commitment)
     return path.with_name(f"{path.stem}{ROUND_END}")
 

@@ -43,7 +43,7 @@ class Rank:
 
 @dataclass(frozen=True, eq=False)
 class ResampledSkill:
-    """What an entry is ranked by: its mean skill over some axes."""
+    """Mean skill of an entry over some axes, by which it is ranked."""
 
     skill: float
     rows: Array  # (L,) as in `resampled`
@@ -81,7 +81,7 @@ def entry_skill(tables: dict[str, pd.DataFrame], result: ResultDocument, resampl
 
 
 def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
-    """What each task counted as, by axis."""
+    """Kinds of the tasks, by axis."""
     return {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
 
 

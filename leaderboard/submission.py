@@ -25,7 +25,7 @@ LINKS = ("paper", "code", "weights")
 
 @dataclass(frozen=True)
 class Submission:
-    """Who submits an entry, and where more about its model can be read; "" and None: not said."""
+    """Submitter of an entry, and links to its model; "" and None: not stated."""
 
     submitter: str = ""
     paper: str = ""
@@ -55,7 +55,7 @@ class Submission:
 
 
 def _leads_to_a_page(link: str) -> bool:
-    """Whether a link is one of the web: no script, no file."""
+    """True if a link is one of the web: no script, no file."""
     try:
         parts = urlsplit(link)
         return parts.scheme in ("https", "http") and bool(parts.hostname) and not set(link) & set(" \"'<>\\")
