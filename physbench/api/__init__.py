@@ -1,1 +1,1 @@
-"""What a Python program calls: an evaluation, and what it returns."""
+"""Interface for Python programs: an evaluation, and what it returns."""

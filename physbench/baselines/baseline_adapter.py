@@ -29,7 +29,7 @@ ANSWER_BYTES = 1 << 24  # of the same, of all clips as float32: many clips of 25
 
 
 def answer_parts(card: ModelCard, clips: int, horizon: int) -> Iterator[slice]:
-    """Which of the predicted frames come together, from the first to the last."""
+    """Slices of the predicted frames, from the first to the last."""
     height, width = card.image_size
     length = min(ANSWER_FRAMES, max(1, ANSWER_BYTES // (clips * height * width * 3 * 4)))
     return (slice(start, min(start + length, horizon)) for start in range(0, horizon, length))
@@ -77,7 +77,7 @@ def _constant_velocity(card: ModelCard) -> Model:
 
 
 def _registered(name: str) -> Callable[[ModelCard], Model]:
-    """What makes a baseline that uses packages above the adapters, so that it is found through its entry point."""
+    """Factory of a baseline that uses packages above the adapters, so that it is loaded through its entry point."""
 
     def make(card: ModelCard) -> Model:
         made: Model = plugins.load("physbench.baselines", name)(card)
@@ -87,7 +87,7 @@ def _registered(name: str) -> Callable[[ModelCard], Model]:
 
 
 def _states(kind: str) -> Callable[[ModelCard], Model]:
-    """What makes a baseline that answers with states."""
+    """Factory of a baseline that answers with states."""
 
     def make(card: ModelCard) -> Model:
         from physbench.baselines import state_baselines

@@ -1,4 +1,4 @@
-"""What a shell offers after Tab: suites, tasks, scorers, models and runs by name.
+"""Words that a shell offers after Tab: suites, tasks, scorers, models and runs by name.
 
 `physbench --install-completion` tells bash, zsh or fish to ask. Where nothing is offered, the shell offers files.
 """

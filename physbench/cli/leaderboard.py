@@ -59,7 +59,7 @@ def _how(
     clips: str,
     rescore: bool = True,
 ) -> How:
-    """What is checked, from the options that `verify` and `add` share."""
+    """Settings of a check, from the options that `verify` and `add` share."""
     from physbench.clips.packed import opened_archive
     from physbench.leaderboard.fresh_rollouts import ModelToRun, SecretDraw
     from physbench.leaderboard.verify import How

@@ -187,7 +187,7 @@ def _own_files() -> set[str]:
 
 
 def _of_model(said: str, context: Any) -> str:
-    """How a word is given to the model, where one that the command does not know may be meant for it."""
+    """Hint at --model-arg for a word that the command does not know and the model may; "" for none."""
     if context is None or "model_arg" not in {each.name for each in context.command.params}:
         return ""
     words = re.search(r"unexpected extra argument\S* \((.*)\)", said)
@@ -208,7 +208,7 @@ def _lacking(module: str) -> str:
 
 
 def system_sentence(error: OSError) -> str | None:
-    """What to do about an error of the file system; None for any other."""
+    """Message and remedy for an error of the file system; None for any other."""
     where = f" at {error.filename}" if error.filename else ""
     if error.errno in DISK_FULL:
         return f"The disk is full{where}. Free some space, or write elsewhere (--out, PHYSBENCH_CACHE)."

@@ -99,7 +99,7 @@ def _print(report: Report) -> None:
 
 
 def clips_of(report: Report) -> str:
-    """Which clips were checked: "9 clips: 6 of test, 2 of ood, 1 of train"."""
+    """Clips that were checked: "9 clips: 6 of test, 2 of ood, 1 of train"."""
     return f"{report.clips} clips: " + ", ".join(f"{count} of {split}" for split, count in report.splits.items())
 
 

@@ -83,7 +83,7 @@ def cut_objects(frames: Picture) -> tuple[Picture, Mask, list[Sprite]]:
 
 
 def is_tinted(frames: Picture) -> bool:
-    """Whether most of a context (C, H, W, 3) has a colour, as in the natural look: in the plain one all but objects is
+    """True if most of a context (C, H, W, 3) has a colour, as in the natural look: in the plain one all but objects is
     grey."""
     return bool(np.median(frames.max(-1) - frames.min(-1)) > 0)
 
@@ -130,7 +130,7 @@ def _outline(sprite: Sprite) -> Mask:
 
 
 def is_round(outline: Mask) -> bool:
-    """Whether a mask (h, w) fills most of the disc that is as wide as it is in its widest direction; a square does not.
+    """True if a mask (h, w) fills most of the disc that is as wide as it is in its widest direction; a square does not.
 
     Its area over that of the disc is 1 for a disc, 0.64 for a square and less for other boxes.
     """
@@ -224,7 +224,7 @@ def motion_at_handover(times: Array, position: Array) -> Array:
 
 
 def object_numbers(motion: Array, radius: Array, kicks: Array) -> Array:
-    """What is compared of objects, in m (..., OBJECT_NUMBERS).
+    """Compared numbers of objects, in m (..., OBJECT_NUMBERS).
 
     motion: (..., 6) as `motion_at_handover` has it; radius: (...) m; kicks: (..., KICK_NUMBERS).
     """
@@ -408,7 +408,7 @@ class Memory:
         return np.stack(found)
 
     def drawing(self, frames: Picture, horizon: int, pushes: Array | None = None) -> Drawing:
-        """How a context (C, H, W, 3) in [0, 1] goes on for `horizon` frames."""
+        """Continuation of a context (C, H, W, 3) in [0, 1] by `horizon` frames."""
         background, front, sprites = cut_objects(frames)
         if not sprites:
             return Drawing(background, front, [], [])

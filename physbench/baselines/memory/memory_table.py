@@ -72,7 +72,7 @@ class MemoryTable:
         self.folder = cache_dir() / "memory" / fingerprint("memory")[:16] if folder is None else folder
 
     def path(self, block: Block) -> Path:
-        """Where the clips of a block lie."""
+        """File with the clips of a block."""
         return self.folder / f"{block.task.replace('/', '.')}.{block.first}.npz"
 
     def missing(self, blocks: Sequence[Block]) -> list[Block]:

@@ -1,4 +1,4 @@
-"""What the memory keeps of one clip of the `train` split, and how many clips of it lie in one file.
+"""Record of one clip of the `train` split in the memory, and the number of clips in one file.
 
 Positions are those in the picture, in metres from its middle (to the right, down) in the plane of motion, at 60 Hz, in
 steps of a quarter of a millimetre. No frames are kept: the picture at the hand-over is remembered as 16 x 16 greys
