@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True, order=True)
 class Row:
-    """What names a clip in a suite."""
+    """Identity of a clip in a suite."""
 
     task: str  # "falling/projectile-v1"
     split: Split
@@ -60,7 +60,7 @@ class Row:
 
 
 def told_of(row: Row, scene: Scene, states: NDArray[np.float64]) -> tuple[ToldMotion, ...]:
-    """What the prompt of a row says of the states (N, 13) at the hand-over."""
+    """Motions in the prompt of a row, from the states (N, 13) at the hand-over."""
     return told_motions(scene, states) if row.change == TOLD else ()
 
 
@@ -105,7 +105,7 @@ class Clip:
 
     @property
     def prompt(self) -> str:
-        """What a model that reads words is told, in the words of the look of the frames."""
+        """Prompt of a model that reads words, in the words of the look of the frames."""
         return scene_prompt(self.scene, self.spec.look, self.told or ())
 
     @property
@@ -138,7 +138,7 @@ class Clip:
         return plane_from_world(self.scene.camera, self.states[:, list(self.tracked), :3])
 
     def px_positions(self) -> NDArray[np.float64]:
-        """Where the camera sees the true centres of the tracked bodies in the image (T, K, 2) px."""
+        """Positions of the true centres of the tracked bodies in the camera's image (T, K, 2) px."""
         return px_from_world(self.scene.camera, self.spec, self.states[:, list(self.tracked), :3])
 
     def visible_share(self) -> NDArray[np.float64]:

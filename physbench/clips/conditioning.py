@@ -28,7 +28,7 @@ ID_BYTES = 6
 
 
 class ClipKey(BaseModel):
-    """What an id stands for."""
+    """Clip behind an id."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,7 +58,7 @@ class ExportKey(BaseModel):
 
 
 def key_path(folder: Path) -> Path:
-    """Where the key of an export lies: "cond.key.json" beside "cond"."""
+    """Path of the key of an export: "cond.key.json" beside "cond"."""
     folder = folder.resolve()
     return folder.with_name(f"{folder.name}{KEY_SUFFIX}")
 
@@ -151,7 +151,7 @@ class SuiteAsked(_Strict):
 
     @property
     def options(self) -> str:
-        """What chooses the same clips on the command line."""
+        """Command-line options that choose the same clips."""
         name, told = split_name(self.name)
         words = ["--suite", name]
         words += ["--tasks", self.tasks] if self.tasks is not None else []

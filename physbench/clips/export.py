@@ -209,7 +209,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _ours(readme: Path) -> bool:
-    """Whether it is the README of an export."""
+    """True if it is the README of an export."""
     try:
         return readme.read_bytes().startswith(README_TITLE.encode())
     except OSError:

@@ -36,7 +36,7 @@ TRAIN_LISTS = (150, 1500, 15000)  # clips of `train`: sizes at which trainings a
 
 @dataclass(frozen=True)
 class GoldenMismatch:
-    """How far this machine is from the golden states of one clip."""
+    """Deviation of this machine from the golden states of one clip."""
 
     row: Row
     same: bool  # the state hashes agree

@@ -53,7 +53,7 @@ MOST_SIDE = 1 << 14  # px
 
 @dataclass(frozen=True)
 class PackedClip:
-    """What the index says of a clip."""
+    """Entry of a clip in the index."""
 
     sha256: str  # of its .npz
     scene: str  # hash of the scene
@@ -101,7 +101,7 @@ def _index(suite: Suite, spec: RenderSpec, entries: Mapping[str, PackedClip]) ->
 
 
 def _look_document(look: str) -> dict[str, str]:
-    """What drew the frames: the look, its code, and the hash of these with versions that no reader needs to have."""
+    """Identity of the drawing: the look, its code, and the hash of these with versions that no reader needs to have."""
     return {"name": look, "code": fingerprint(look), "drawn_by": look_hash(look)}
 
 
@@ -290,7 +290,7 @@ class PackedClips:
         return clip
 
     def stored(self, row: Row, spec: RenderSpec) -> StoredClip:
-        """What is known of a clip without unpacking its frames; raises as `get`."""
+        """Hashes of a clip, without unpacking its frames; raises as `get`."""
         entry = self._entry(row)
         content = hashlib.sha256(self._content(row, spec)).hexdigest()
         key = f"{fingerprint('clips')}|{row!r}|{spec!r}|{self._scene(row)!r}|{content}"
@@ -388,7 +388,7 @@ def kept_archive(place: str, sha256: str) -> PackedClips | None:
 
 @contextmanager
 def archive_to_write(out: str, replace: bool) -> Iterator[Path]:
-    """Where to write an archive that is to be at `out`: the file itself, or one that is then sent to the URL.
+    """Path to write an archive to that is to be at `out`: the file itself, or one that is then sent to the URL.
 
     Raises:
         UsageError: There is one already, and it is not to be replaced, or the place cannot be written to.
@@ -445,5 +445,5 @@ def _fetched(place: RemotePlace) -> PackedClips:
 
 
 def _in_cache(sha256: str) -> Path:
-    """Where an archive is kept."""
+    """Path of an archive in the cache."""
     return cache_dir() / ARCHIVE_AREA / f"{sha256}.clips"

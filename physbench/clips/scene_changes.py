@@ -11,7 +11,7 @@ from physbench.world.scene import Scene
 
 @dataclass(frozen=True)
 class SceneChange:
-    """How a scene differs from that of its task; up to the hand-over it does not."""
+    """Difference of a scene from that of its task; none up to the hand-over."""
 
     apply: Callable[[Scene], Scene]  # raises ValueError, saying why, where a scene has nothing to change
     by_actions: bool  # only the actions tell of it: a model without actions cannot know it

@@ -44,7 +44,7 @@ class CorruptError(Exception):
 
 
 class StoredClip(NamedTuple):
-    """What is known of a stored clip without unpacking it."""
+    """Hashes of a stored clip, read without unpacking it."""
 
     content: str  # hash of all that it holds, and of its row, spec and scene
     state_hash: str
@@ -114,7 +114,7 @@ def read_head(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> tuple
 
 
 def describe(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> StoredClip:
-    """What `pack` wrote, in short; raises like `read_head`."""
+    """Hashes of what `pack` wrote; raises like `read_head`."""
     head, parts = read_head(content, row, spec, scene)
     return StoredClip(_checksum(parts).hex(), head["state_hash"])
 
@@ -189,7 +189,7 @@ class ClipStore:
         self._said: set[str] = set()
 
     def path(self, row: Row, spec: RenderSpec) -> Path:
-        """Where a clip lies."""
+        """File of a clip."""
         return self.directory / str(spec) / f"{row.task.replace('/', '.')}.{row.split}" / f"{row.name}.npz"
 
     def get(self, row: Row, spec: RenderSpec) -> Clip:
@@ -208,7 +208,7 @@ class ClipStore:
         return clip
 
     def stored(self, row: Row, spec: RenderSpec) -> StoredClip | None:
-        """What is known of a clip that is stored whole, without unpacking its frames; None where it is not."""
+        """Hashes of a clip that is stored whole, without unpacking its frames; None where it is not."""
         try:
             return describe(self.path(row, spec).read_bytes(), row, spec, known_scene(row))
         except (OSError, CorruptError, StaleError):  # `get` says so and makes it again

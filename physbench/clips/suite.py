@@ -59,12 +59,12 @@ class Suite:
 
     @property
     def local(self) -> bool:
-        """Whether its clips are others than those that come with physbench."""
+        """True if its clips are others than those that come with physbench."""
         return self.name.startswith((OWN, FRESH))
 
     @property
     def in_development(self) -> bool:
-        """Whether its headline scorers may still change: its scores are not for publication."""
+        """True if its headline scorers may still change: its scores are not for publication."""
         return self.version > PUBLISHED_VERSION
 
     @property

@@ -328,7 +328,7 @@ def draw_evenly(
 
 
 def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) -> bool:
-    """Whether a disc lies in the window. centre: m from the middle of the window, any number of coordinates.
+    """True if a disc lies in the window. centre: m from the middle of the window, any number of coordinates.
 
     >>> inside((2.0, -1.0), 0.5), inside((2.0, -2.1), 0.5)
     (True, False)
@@ -337,7 +337,7 @@ def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) 
 
 
 def event_in(time: float, horizon: float = 4.0, spare: float = 0.0) -> bool:
-    """Whether the event that decides a clip lies in [0.2 s, 0.6 horizon], at least `spare` s from both ends.
+    """True if the event that decides a clip lies in [0.2 s, 0.6 horizon], at least `spare` s from both ends.
 
     >>> event_in(0.3), event_in(2.5)
     (True, False)

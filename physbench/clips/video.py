@@ -40,7 +40,7 @@ def rgb_converter(layout: str = "rgb24") -> Callable[[Any], Image]:
 
 @dataclass(frozen=True)
 class Codec:
-    """How frames are written."""
+    """Encoding of frames."""
 
     suffix: str
     container: str

@@ -46,7 +46,7 @@ PartWriter = Callable[[Path, Part], AbstractContextManager[Callable[[Place, Clip
 
 @dataclass(frozen=True)
 class DatasetFormat:
-    """How one format is written: the files of a part, and what is made of all parts at the end."""
+    """Writer of one format: the files of a part, and what is made of all parts at the end."""
 
     write: PartWriter
     files: Callable[[Part], list[str]]
@@ -63,7 +63,7 @@ DATASET_FORMATS = {
 
 @dataclass(frozen=True)
 class Exported:
-    """What a call has done."""
+    """Outcome of a call."""
 
     made: int  # clips that this call wrote; those of an interrupted call before it are kept
     size: int  # bytes of all files
@@ -169,7 +169,7 @@ def _finished(folder: Path) -> dict[str, dict[str, Any]] | None:
 
 
 def _has_all(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether all files lie in the folder with the sizes that were noted; a name that leads out of it is not in it."""
+    """True if all files lie in the folder with the sizes that were noted; a name that leads out of it is not in it."""
     try:
         return all(
             not Path(name).is_absolute()

@@ -393,7 +393,7 @@ def _frame_columns(settings: DatasetSettings, place: Place, clip: Clip) -> dict[
 
 
 def _episode_row(part: Part, place: Place, clip: Clip, columns: dict[str, Any]) -> dict[str, Any]:
-    """What the table of clips says of one."""
+    """Row of one clip in the table of clips."""
     chunk, file = divmod(part.number, FILES_PER_CHUNK)
     before, fps = place.first_frame - part.first_frame, part.settings.spec.fps
     row: dict[str, Any] = {

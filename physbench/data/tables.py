@@ -51,7 +51,7 @@ HELD_OUT = (
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """What every file of an export depends on besides its clips."""
+    """Settings that decide every file of an export, besides its clips."""
 
     format: str  # of DATASET_NEEDS
     video: str  # of DATASET_VIDEOS
@@ -61,7 +61,7 @@ class DatasetSettings:
 
     @property
     def codec(self) -> Codec:
-        """How frames become videos."""
+        """Codec of the videos."""
         return DATASET_VIDEOS[self.video]
 
 
@@ -200,7 +200,7 @@ def plan_dataset(
 
 
 def _span(names: Sequence[str], name: str) -> tuple[int, int]:
-    """Where a name begins and ends among sorted names."""
+    """Range (begin, end) of a name among sorted names."""
     first = names.index(name)
     return first, first + names.count(name)
 
@@ -274,7 +274,7 @@ SMALL_TABLES = ("episodes", "bodies", "contacts", "parameters")  # of every form
 
 
 def table_path(name: str, number: int) -> str:
-    """Where a part of a table lies in the folder of an export."""
+    """Path of a part of a table in the folder of an export."""
     return f"tables/{name}/part-{number:05d}.parquet"
 
 
@@ -335,7 +335,7 @@ def parameters_of(clip: Clip) -> dict[str, tuple[float, str]]:
 
 
 def body_of(clip: Clip, index: int) -> dict[str, Any]:
-    """What a body of the scene is, in the columns of the table `bodies`."""
+    """Properties of a body, in the columns of the table `bodies`."""
     body = clip.scene.bodies[index]
     return {
         "body": index,
@@ -351,7 +351,7 @@ def body_of(clip: Clip, index: int) -> dict[str, Any]:
 
 
 def episode_of(place: Place, clip: Clip) -> dict[str, Any]:
-    """What is known of a clip as a whole, in the columns of the table `episodes` without its files."""
+    """Properties of a clip as a whole, in the columns of the table `episodes` without its files."""
     row, camera = clip.row, clip.scene.camera
     return {
         "episode_index": place.index,
