@@ -25,7 +25,7 @@ def at(position: Flat, velocity: Flat, time: float) -> Flat:
 
 
 def meeting_time(a: Flat, va: Flat, b: Flat, vb: Flat, reach: float) -> float:
-    """When two balls that move on straight lines touch.
+    """Time until two balls that move on straight lines touch.
 
     Args:
         a, b: Positions of their centres, m.
@@ -106,7 +106,7 @@ def rolled(velocity: Flat, roll: Flat) -> Flat:
 
 
 def slid(velocity: Flat, roll: Flat, deceleration: float) -> Flat:
-    """How far in m a ball that slides after an impact gets ahead of one that rolls from the impact on.
+    """Lead, in m, of a ball that slides after an impact over one that rolls from the impact on.
 
     deceleration: m/s2, friction x gravity, against the slip s = velocity - roll. The velocity changes by 2/7 s, evenly,
     in 2/7 |s| / deceleration.

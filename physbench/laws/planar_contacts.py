@@ -284,7 +284,7 @@ def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float,
 
 @borrowing
 def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float) -> float:
-    """When two meet; infinity for those that are too far apart to meet by `until` s."""
+    """Time until two meet, s; infinity for those too far apart to meet by `until` s."""
     speed, acceleration = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
     way, square = (speed + acceleration / 2 * until) * until, x * x + y * y
     if square > (reach + way) * (reach + way) * (1 + SQUARE_MARGIN):  # most are: no root is needed
@@ -335,7 +335,7 @@ def clearances(
 
 @borrowing
 def stays_clear(now: Array, there: Mask, steps: float, clearance: Array) -> bool:
-    """Whether no disc moves by its clearance (N,) m in the next steps; takes from each what it moves at most."""
+    """True if no disc moves by its clearance (N,) m in the next steps; takes from each what it moves at most."""
     clear = True
     for i in range(len(now)):
         if there[i]:

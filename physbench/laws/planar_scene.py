@@ -89,7 +89,7 @@ def box_in_plane(body: Body, axes: list[int], across: int, margin: float) -> tup
 
 
 def is_obstacle(body: Body, moving: list[Body], across: int) -> bool:
-    """Whether a fixed body reaches into the plane of a moving one.
+    """True if a fixed body reaches into the plane of a moving one.
 
     Raises:
         Unsupported: They would meet beside the plane of motion.

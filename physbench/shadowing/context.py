@@ -1,4 +1,4 @@
-"""What a context leaves open: velocities and constants."""
+"""Velocities and constants that a context leaves open."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def open_velocities(clip: Clip, index: int, members: int = MEMBERS) -> Array:
 
 
 def shows_events(clip: Clip, context: int) -> bool:
-    """Whether a context shows what determines `revealed` parameters.
+    """True if a context shows what determines `revealed` parameters.
 
     These are the contacts and pushes of the history, one of which must lie in the context. Where there are none, it is
     the motion itself, which two frames show. Permanent contacts do not count.

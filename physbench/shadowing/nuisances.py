@@ -1,4 +1,4 @@
-"""What is no motion and is taken off before that is judged: independent noise, and a shift that all bodies share.
+"""Nuisances, not motion, taken off before motion is judged: independent noise, and a shift that all bodies share.
 
 A picture may tremble about a lawful motion. Such noise differs from motion in time: one frame tells nothing of the
 next, and a local mean leaves little of it. What has inertia stays, a random walk too, a vibration, and so does what is
@@ -301,7 +301,7 @@ def _noise(away: Array, arc: Whole) -> Array:
 
 
 def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:
-    """What distances (n, 2) in frames (n,) from now say of now (2,), without noise of a sd; its variance over sd^2.
+    """Distance (2,) now without noise of a sd, from distances (n, 2) in frames (n,) from now; its variance over sd^2.
 
     Their mean; where a line or a parabola is nearer to them by more than noise is, its value. A wrong force bends a
     path away from the lawful one, and a mean over as much as an arc would take that for noise.
@@ -321,7 +321,7 @@ def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:
 
 
 def _recurs(away: Array, arc: Whole) -> bool:
-    """Whether distances (T, 2) from the arcs (T,) of a body vibrate: steps three frames apart go together.
+    """True if distances (T, 2) from the arcs (T,) of a body vibrate: steps three frames apart go together.
 
     Products of neighbouring steps of noise are -s^2 in the mean, s^2 its variance, and those of others 0. A vibration
     with a period of three frames has the same of neighbours, but 2 s^2 of steps three frames apart, and 1.2 s^2 or more
