@@ -59,7 +59,7 @@ DINO_WM_MODULES = ("models.vit.ViTPredictor", "models.dino.DinoV2Encoder", "mode
 
 
 def model_type(path: Path) -> str | None:
-    """What the config.json of a folder of transformers says that it is; None without one."""
+    """Model type in the config.json of a folder of transformers; None without one."""
     try:
         with (path / "config.json").open("rb") as file:
             config = json.loads(file.read(MOST_CONFIG_BYTES))
@@ -70,7 +70,7 @@ def model_type(path: Path) -> str | None:
 
 
 def refused_folder(path: Path) -> str | None:
-    """Why the folder of a predictor of latents is not asked, in a line; None: another model."""
+    """Reason that the folder of a predictor of latents is refused, in a line; None: another model."""
     name, reason = OTHERS.get(model_type(path) or "", ("", ""))
     return f"{path} is a checkpoint of {name}. {reason}" if name else None
 
@@ -323,7 +323,7 @@ class Adapter(Protocol):
     summary: str  # one line for `physbench models list`, with the form of its targets
 
     def recognises(self, target: str) -> bool:
-        """Whether the target belongs to this adapter, by its scheme or the first bytes of a file. Runs nothing."""
+        """True if the target belongs to this adapter, by its scheme or the first bytes of a file. Runs nothing."""
         ...
 
     def check(self, target: str) -> None:
@@ -365,7 +365,7 @@ class CodeAdapter(Protocol):
     """An adapter of files that run code when they are loaded: only with --trust-code."""
 
     def code_warning(self, target: str) -> str:
-        """What loading the target would run, for the message without --trust-code."""
+        """Code that loading the target would run, for the message without --trust-code."""
 
 
 @runtime_checkable
@@ -423,11 +423,11 @@ def find_adapter(target: str) -> Adapter:
 
 
 def what_is_handed(target: str, privileged: bool = False) -> Handed:
-    """What a model of this target may be handed: the context it is shown, whole clips, or the ids of clips.
+    """Input of a model of this target: the context it is shown, whole clips, or the ids of clips.
 
     Args:
         target: See `load_model`.
-        privileged: Whether the user allows a model of his own to be handed whole clips.
+        privileged: True if the user allows a model of his own to receive whole clips.
     """
     point = plugins.entries(ADAPTER_GROUP).get(find_adapter(target).name)
     handed: Handed = "context" if point is None else HANDED.get(point.value, "context")
@@ -435,7 +435,7 @@ def what_is_handed(target: str, privileged: bool = False) -> Handed:
 
 
 def is_served(target: str) -> bool:
-    """Whether a model of this target is behind a server, which wants the token of the environment."""
+    """True if a model of this target is behind a server, which wants the token of the environment."""
     return find_adapter(target).name == "http"
 
 
@@ -475,7 +475,7 @@ def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, 
 
 
 def describe_model(target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What a model will do to clips, as (name, text), for the kinds that can say it without loading; else empty."""
+    """Treatment of clips by a model, as (name, text), for the kinds that can say it without loading; else empty."""
     adapter = find_adapter(target)
     return adapter.describe(target, model_args) if isinstance(adapter, DescribedAdapter) else []
 

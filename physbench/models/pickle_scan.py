@@ -145,7 +145,7 @@ def _is_torch_type(name: str) -> bool:
 
 
 def is_old_pickle(data: bytes) -> bool:
-    """Whether bytes that are no program text are a pickle of protocol 0 or 1, which has no signature."""
+    """True if bytes that are no program text are a pickle of protocol 0 or 1, which has no signature."""
     try:
         _globals_of_next(stream := io.BytesIO(data))
     except NotAPickle:
@@ -154,12 +154,12 @@ def is_old_pickle(data: bytes) -> bool:
 
 
 def looks_like_pickle(start: bytes) -> bool:
-    """Whether bytes start a pickle of protocol 2 to 5. Older ones are text without a signature."""
+    """True if bytes start a pickle of protocol 2 to 5. Older ones are text without a signature."""
     return len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file ends like a zip file of one part."""
+    """True if a file ends like a zip file of one part."""
     try:
         return zipfile.is_zipfile(path)
     except DAMAGED_ARCHIVE:  # it says that it is one of several; newer versions of Python return False

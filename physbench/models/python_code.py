@@ -161,7 +161,7 @@ def _proposal(path: Path, tree: ast.Module) -> str:
 
 
 def _can_make(node: ast.FunctionDef | ast.ClassDef) -> bool:
-    """Whether a function takes device and dtype. A class may have its arguments from elsewhere."""
+    """True if a function takes device and dtype. A class may have its arguments from elsewhere."""
     makers = [node] if isinstance(node, ast.FunctionDef) else []
     if isinstance(node, ast.ClassDef):
         makers = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]

@@ -148,7 +148,7 @@ def export_graph(model: FrameModel, networks: Sequence[nn.Module], path: Path, t
 
 
 def _cause(error: Exception) -> str:
-    """What the exporter says, without its own headlines."""
+    """Reason that the exporter gives, without its headlines."""
     if "specialized" in str(error) or "Constraints violated" in str(error):
         return "its code fixes the size of the batch. Write context.shape[0] instead of len(context) or a number."
     if "data-dependent" in str(error):

@@ -59,7 +59,7 @@ class HttpAdapter:
 
 
 def _seconds(model_args: Mapping[str, str]) -> float:
-    """How long to wait for the card."""
+    """Longest wait for the card, s."""
     text = model_args.get(WAIT_ARGUMENT, f"{CARD_SECONDS}")
     try:
         seconds = float(text)

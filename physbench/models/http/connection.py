@@ -49,7 +49,7 @@ class LostConnectionError(PhysbenchError):
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """Where a server listens."""
+    """Address of a server."""
 
     secure: bool
     host: str
@@ -137,7 +137,7 @@ class _TimedReader(io.RawIOBase):
 
 
 class _TimedSocket:
-    """What HTTPResponse asks of a socket."""
+    """Part of a socket that HTTPResponse uses."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._socket, self._deadline = sock, deadline
@@ -159,7 +159,7 @@ class ServerConnection:
 
     @property
     def sends_token_openly(self) -> bool:
-        """Whether others on the network can read the token."""
+        """True if others on the network can read the token."""
         return bool(self._token) and not self.address.secure and not self.address.is_this_machine
 
     def say(self, text: object) -> str:
@@ -194,7 +194,7 @@ class ServerConnection:
         return connection
 
     def _why_not(self, error: Exception, seconds: float) -> str:
-        """Why the connection cannot be opened, and what to do."""
+        """Reason that the connection cannot be opened, with a remedy."""
         match error:
             case ConnectionRefusedError() if self._has_answered:
                 return "nothing listens there any more: it has answered before, and went away. Look at its log."

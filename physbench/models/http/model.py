@@ -169,7 +169,7 @@ class HttpModel:
 
 
 def _has_all(response: HTTPResponse) -> bool:
-    """Whether an answer that was read to its end is as long as the server declared it.
+    """True if an answer that was read to its end is as long as the server declared it.
 
     One in chunks has its last chunk: without it, reading raises IncompleteRead. One without a declared length may have
     lost its end.

@@ -176,7 +176,7 @@ def checked_chunks(answer: Any, context: np.ndarray[Any, Any], horizon: int) -> 
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """What the client is told of an error: one line, and whether it is about memory, the type of frames, or else."""
+    """Error as the client receives it: one line, and its kind: of memory, of the type of frames, or another."""
     if isinstance(error, WrongFrames):
         return {"error": str(error), "kind": "frames"}
     calls = [call for call in traceback.extract_tb(error.__traceback__) if call.filename != __file__]

@@ -85,7 +85,7 @@ class DiffusersAdapter:
         return []
 
     def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
-        """What the pipeline will do, as (name, text), from its configs; see `DescribedAdapter`."""
+        """Treatment of clips, as (name, text), from the configs; see `DescribedAdapter`."""
         from physbench.models.huggingface.diffusers_load import describe_plan
         from physbench.models.huggingface.diffusers_surprise import denoising_plan, describe_denoising
 

@@ -50,7 +50,7 @@ def _overlap_of_skyreels(context: int, frames: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Quirk:
-    """How one pipeline class is called.
+    """Call of one pipeline class.
 
     Attributes:
         condition: Parameter that takes the context: one image, a video, LTX conditions, or a video with a mask.
@@ -62,9 +62,9 @@ class Quirk:
         most_context: Context frames, at most; None: any number.
         ratio: Frames per latent frame where the autoencoder's config does not say it.
         fps_argument: Value for the parameter `fps` or `frame_rate`; None: the rate of the clips.
-        fixed_length: Whether `frames` are asked for at every call, as other lengths change the motion or fail.
-        arguments: Further arguments, from the numbers of context frames and of frames asked for.
-        context_twice: Whether the answer begins with the context as given and, after it, as decoded again.
+        fixed_length: True if every call makes `frames`, as other lengths change the motion or fail.
+        arguments: Further arguments, from the numbers of context frames and of requested frames.
+        context_twice: True if the answer begins with the context as given and, after it, as decoded again.
         note: A sentence for the reader of a run.
     """
 
@@ -178,7 +178,7 @@ GUARDRAIL_PACKAGE = "cosmos_guardrail"
 
 
 def refusal(class_name: str) -> str | None:
-    """Why pipelines of this class cannot be evaluated, in a sentence; None where nothing speaks against it."""
+    """Reason that pipelines of this class cannot be evaluated, in a sentence; None without one."""
     return f"{class_name} {REFUSED[class_name]}." if class_name in REFUSED else None
 
 
@@ -275,12 +275,12 @@ def read_folder(path: Path) -> PipelineFolder:
 
 
 def is_pipeline(path: Path) -> bool:
-    """Whether a folder is that of a diffusers pipeline."""
+    """True if a folder is that of a diffusers pipeline."""
     return (path / INDEX).is_file() or (path / MODULAR_INDEX).is_file()
 
 
 def _modular(path: Path) -> str:
-    """Why a modular pipeline is not rolled out, and what to do."""
+    """Reason that a modular pipeline is not rolled out, with a remedy."""
     document = read_json(path / MODULAR_INDEX)
     name = printable(str(document.get("_class_name") or document.get("_blocks_class_name") or "")[:MAX_NAME])
     elsewhere = {}  # where components come from, by component
@@ -324,7 +324,7 @@ def check_folder(folder: PipelineFolder) -> None:
 
 
 def _is_library(name: str) -> bool:
-    """Whether a component's library is known: diffusers, transformers, or a family of pipelines of diffusers."""
+    """True if a component's library is known: diffusers, transformers, or a family of pipelines of diffusers."""
     if name in PIPELINE_LIBRARIES:
         return True
     spec = importlib.util.find_spec("diffusers")

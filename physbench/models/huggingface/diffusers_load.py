@@ -137,7 +137,7 @@ def guardrail(plan: PipelinePlan) -> DummyGuardrail | None:
 
 
 def guardrail_words(plan: PipelinePlan) -> str:
-    """What checks prompts and frames, for the manifest."""
+    """Checker of prompts and frames, for the manifest."""
     if not plan.kind.__name__.startswith(GUARDED):
         return ""
     if plan.settings.get("guardrail") == "dummy":
@@ -186,7 +186,7 @@ def _px(size: tuple[int, int]) -> str:
 
 
 def describe_plan(plan: PipelinePlan) -> list[tuple[str, str]]:
-    """What will happen to sizes, rates, context, lengths and prompts, as (name, text)."""
+    """Treatment of sizes, rates, context, lengths and prompts, as (name, text)."""
     folder = plan.folder
     weights = sum(file.stat().st_size for file in folder.weights(plan.settings.get("variant")))
     saved = f", saved by diffusers {folder.saved_by}" if folder.saved_by else ""

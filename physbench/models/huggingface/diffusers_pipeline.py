@@ -121,7 +121,7 @@ def condition(plan: PipelinePlan, shown: Tensor, asked: int) -> dict[str, Any]:
 
 
 def ltx_condition(class_name: str, images: list[Any]) -> Any:
-    """What LTX pipelines take as the beginning of a clip."""
+    """Beginning of a clip, as LTX pipelines take it."""
     if class_name.startswith("LTX2"):
         from diffusers.pipelines.ltx2.pipeline_ltx2_condition import LTX2VideoCondition
 

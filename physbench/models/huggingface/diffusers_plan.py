@@ -65,12 +65,12 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class PipelinePlan:
-    """How a pipeline is called.
+    """Call of a pipeline.
 
     Attributes:
         folder: Its folder.
         kind: Its class.
-        quirk: What the table says of the class.
+        quirk: Entry of the class in the table.
         ratio: Frames per latent frame: a call makes ratio * k + 1 frames.
         size: (height, width) in px at which it runs.
         card: For the harness; its size is that of the clips.

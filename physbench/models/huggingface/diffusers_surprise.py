@@ -49,12 +49,12 @@ class DenoisingCall:
 
 @dataclass(frozen=True)
 class DenoisingPlan:
-    """How films are shown.
+    """Plan for showing films.
 
     Attributes:
-        pipeline: How the pipeline is called in its rollouts.
-        card: What the harness must know.
-        objective: What the network predicts.
+        pipeline: Plan for calling the pipeline in its rollouts.
+        card: For the harness.
+        objective: Prediction target of the network.
         stride: Frames whose surprise is read in one call.
     """
 
@@ -88,7 +88,7 @@ class DenoisingPlan:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What a reader of the run should know."""
+        """Notes for a reader of the run."""
         plan, card = self.pipeline, self.card
         levels = ", ".join(f"{level:g}" for level in NOISE_LEVELS)
         shown = "the first frame" if plan.context == 1 else f"the first {plan.context} frames"
@@ -100,7 +100,7 @@ class DenoisingPlan:
 
 
 def denoising_plan(plan: PipelinePlan) -> DenoisingPlan:
-    """How a pipeline is asked for its denoising loss.
+    """Plan for reading the denoising loss of a pipeline.
 
     Raises:
         ModelError: Its class, checkpoint or scheduler is not among those whose loss is known, or an argument cannot
@@ -145,7 +145,7 @@ def denoising_plan(plan: PipelinePlan) -> DenoisingPlan:
 
 
 def _objective(folder: PipelineFolder) -> Objective:
-    """What the network predicts, from the config of the scheduler. Raises ModelError."""
+    """Prediction target of the network, from the config of the scheduler. Raises ModelError."""
     path = folder.path / "scheduler" / "scheduler_config.json"
     config: Mapping[str, Any] = read_json(path)
     name, kind = str(config.get("_class_name")), str(config.get("prediction_type"))
@@ -160,7 +160,7 @@ def _objective(folder: PipelineFolder) -> Objective:
 
 
 def describe_denoising(plan: DenoisingPlan) -> list[tuple[str, str]]:
-    """What is done with films, as (name, text), beside `describe_plan`."""
+    """Treatment of films, as (name, text), beside `describe_plan`."""
     lines = [("surprise", plan.card.unit), ("films", plan.sentences[0])]
     return [*lines, ("ahead", f"a surprise may depend on what comes up to {plan.card.ahead:.2g} s later")]
 
@@ -258,7 +258,7 @@ class DenoisingSurprise:
     def _predicted(
         self, frames: Tensor, clean: Tensor, noised: Tensor, timestep: Tensor, prompt: str, generator: torch.Generator
     ) -> Tensor:
-        """What the network predicts (1, C, G, h, w) for the last G latent frames."""
+        """Prediction of the network (1, C, G, h, w) for the last G latent frames."""
         plan, pipe = self.plan.pipeline, self.pipe
         arguments = call_arguments(plan, frames[: plan.context], len(frames), prompt, generator)
         arguments |= {"latents": given_latents(pipe, clean, noised), "output_type": "latent", "guidance_scale": 1.0}

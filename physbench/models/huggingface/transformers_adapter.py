@@ -40,10 +40,10 @@ WINDOW_ARGUMENTS = ("fps", "window", "hidden")
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """How films are shown.
+    """Plan for showing films in windows.
 
     Attributes:
-        card: What the harness must know.
+        card: For the harness.
         kind: `model_type` of the network.
         window: Frames that are encoded together.
         hidden: The last so many of them must be foreseen from those before.
@@ -61,7 +61,7 @@ class WindowPlan:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What a reader of the run should know."""
+        """Notes for a reader of the run."""
         height, width = self.card.image_size
         return (
             f"{SURPRISED[self.kind]} sees films at {self.card.fps:g} frames/s in {height} x {width} px, in windows of "
@@ -70,7 +70,7 @@ class WindowPlan:
 
 
 def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, str]) -> WindowPlan:
-    """How a network in a folder is asked.
+    """Plan for a network in a folder.
 
     Args:
         path: Its folder.
@@ -218,7 +218,7 @@ class TransformersAdapter:
         return []
 
     def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
-        """How films are shown, as (name, text), from the config; see `DescribedAdapter`."""
+        """Treatment of films, as (name, text), from the config; see `DescribedAdapter`."""
         plan = self._plan(target, model_args)
         height, width = plan.card.image_size
         return [

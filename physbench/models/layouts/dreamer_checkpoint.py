@@ -25,7 +25,7 @@ BLOCK_LAYERS = 3  # convolution, normalisation, activation
 
 @dataclass(frozen=True)
 class DreamerLayout:
-    """How one code base names its world model. All names are without the prefix of the world model."""
+    """Names of one code base for its world model. All names are without the prefix of the world model."""
 
     code: str
     prefixes: tuple[str, ...]  # that the names of the world model may have in the file

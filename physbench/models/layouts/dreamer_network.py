@@ -31,7 +31,7 @@ SPREAD_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class DreamerSizes:
-    """What the shapes of the tensors say."""
+    """Sizes read from the shapes of the tensors."""
 
     encoder: tuple[int, ...]  # channels, from the picture on
     decoder: tuple[int, ...]  # channels, up to the picture
@@ -61,7 +61,7 @@ class DreamerSizes:
 
 @dataclass(frozen=True)
 class DreamerSettings:
-    """What the shapes do not say."""
+    """Settings that the shapes do not give."""
 
     classes: int  # of each categorical variable
     act: str  # activation, by its name in torch.nn
@@ -169,12 +169,12 @@ class StateSpaceModel(nn.Module):
         return update * torch.tanh(torch.sigmoid(reset) * candidate) + (1 - update) * deter
 
     def prior(self, deter: Tensor) -> Tensor:
-        """What the model expects, as parameters of a distribution."""
+        """Expectation of the model, as parameters of a distribution."""
         stats: Tensor = self.prior_stats(self.prior_hidden(deter))
         return stats
 
     def posterior(self, deter: Tensor, embed: Tensor) -> Tensor:
-        """What it believes after it has seen the frame."""
+        """Belief of the model after it has seen the frame."""
         stats: Tensor = self.post_stats(self.post_hidden(torch.cat([deter, embed], -1)))
         return stats
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PickledNames:
-    """What a checkpoint says before it is loaded."""
+    """Names in a checkpoint before it is loaded."""
 
     texts: frozenset[str]  # keys of its tables, names of tensors among them
     plain: bool  # it holds tensors and plain values only
@@ -130,7 +130,7 @@ class LayoutAdapter:
     make: Callable[..., Model]  # (path, *, device, dtype, ...): the other arguments come from --model-arg
 
     def belongs(self, path: Path) -> bool:
-        """Whether the file or folder is in this layout, by the names in it."""
+        """True if the file or folder is in this layout, by the names in it."""
         raise NotImplementedError
 
     def files(self, path: Path) -> list[Path]:

@@ -71,7 +71,7 @@ class WorldModelsModel:
 
 
 def _kind(path: Path) -> str | None:
-    """Which of the two checkpoints a file is, by the names in it."""
+    """Kind of a checkpoint, by the names in it; None: neither of the two."""
     names = names_in(path)
     return next((kind for kind, marks in MARKS.items() if names.plain and marks <= names.texts), None)
 

@@ -20,7 +20,7 @@ END_OUTPUTS = 2  # reward and end of the episode, which the mixture's layer pred
 
 @dataclass(frozen=True)
 class WorldModelsSizes:
-    """What the shapes of the tensors say."""
+    """Sizes read from the shapes of the tensors."""
 
     latent: int
     hidden: int

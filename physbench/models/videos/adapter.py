@@ -34,7 +34,7 @@ def videos_path(target: str) -> Path:
 
 
 def is_export_folder(path: Path) -> bool:
-    """Whether a path is a folder with an answer document or the manifest of an export."""
+    """True if a path is a folder with an answer document or the manifest of an export."""
     for name in ("answer.json", "manifest.json"):
         try:
             with (path / name).open("rb") as file:
@@ -113,7 +113,7 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
 
 
 def key_places(path: Path, model_args: Mapping[str, str]) -> list[Path]:
-    """Where the key of an export may lie: as `key` says, else beside the export, or beside the answers."""
+    """Possible paths of the key of an export: as `key` says, else beside the export, or beside the answers."""
     from physbench.clips.conditioning import key_path
 
     if "key" in model_args:
@@ -125,7 +125,7 @@ def key_places(path: Path, model_args: Mapping[str, str]) -> list[Path]:
 
 
 def export_folders(path: Path, model_args: Mapping[str, str]) -> list[Path]:
-    """Where the conditioning images may lie: in the export that `export` names, else in the folder of the answers."""
+    """Possible folders of the conditioning images: the export that `export` names, else the folder of the answers."""
     if "export" in model_args:
         export = user_path(model_args["export"])
         return [export if export.is_dir() else export.parent]

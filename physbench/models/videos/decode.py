@@ -34,7 +34,7 @@ UNFOLLOWED_SIDE_DATA = {"STEREO3D": "two pictures for two eyes", "SPHERICAL": "a
 
 @dataclass(frozen=True)
 class View:
-    """How a player shows the frames of a video."""
+    """View of a video's frames in a player."""
 
     crop: Crop = (0, 0, 0, 0)
     turn: Turn = NOT_TURNED
@@ -102,7 +102,7 @@ def side_data(frame: Any) -> dict[str, bytes]:
 
 
 def turn_of(frame: Any, beside: dict[str, bytes]) -> tuple[Turn, str]:
-    """How a frame is turned for display, and what of that is not followed, or ""."""
+    """Turn of a frame for display, and what of that is not followed, or ""."""
     if "DISPLAYMATRIX" in beside:
         numbers = np.frombuffer(beside["DISPLAYMATRIX"], dtype=np.int32) / 65536
         a, b, c, d = (float(numbers[place]) for place in (0, 1, 3, 4))
@@ -114,7 +114,7 @@ def turn_of(frame: Any, beside: dict[str, bytes]) -> tuple[Turn, str]:
 
 
 def unfollowed(video: Any, frame: Any, beside: dict[str, bytes]) -> list[str]:
-    """What a file says of its picture that this reader does not follow."""
+    """Features of a file's picture that this reader does not follow."""
     found = [words for kind, words in UNFOLLOWED_SIDE_DATA.items() if kind in beside]
     transfer, primaries = int(video.codec_context.color_trc), int(video.codec_context.color_primaries)
     if transfer in BRIGHT_TRANSFERS:
@@ -161,7 +161,7 @@ NO_CROP: Crop = (0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Headers:
-    """What was found."""
+    """Headers of a file."""
 
     crop: Crop = NO_CROP
     orientation: int = 1  # as EXIF numbers it, 1 to 8

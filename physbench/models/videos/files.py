@@ -319,7 +319,7 @@ def _orders(numbers: Sequence[tuple[int, ...]]) -> list[list[int]]:
 
 
 def _miscounted(numbers: Sequence[tuple[int, ...]]) -> str:
-    """What is wrong with numbers that do not count: said of that which takes most values."""
+    """Fault of numbers that do not count, in the column with most values."""
     columns = [tuple(each[-1] for each in numbers)]
     if len(set(map(len, numbers))) == 1:
         columns = list(zip(*numbers, strict=True))[::-1]

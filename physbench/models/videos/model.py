@@ -171,7 +171,7 @@ class RecordedVideos:
         return self.timings[key].rate
 
     def _read_clocks(self) -> tuple[dict[SampleKey, Timing], list[str]]:
-        """When the frames of each video are shown, with notes where that is not, or may not be, what its file says."""
+        """Display times of the frames of each video; notes where they are not, or may not be, what its file says."""
         asked, stated = self.answer.asked.fps, self.answer.fps
         timings: dict[SampleKey, Timing] = {}
         alike: dict[tuple[float, float, bool], list[SampleKey]] = {}  # by what their clocks say
@@ -237,7 +237,7 @@ class RecordedVideos:
         return []
 
     def is_full(self, frames: int, key: SampleKey, rate: float) -> bool:
-        """Whether a number of frames is what was asked for of a clip at a rate in frames/s."""
+        """True if a number of frames is the requested one of a clip at a rate in frames/s."""
         asked, stated = self.answer.asked, self.answer.includes_context
         context = round((asked.context_frames - 1) / asked.fps * rate) + 1
         leads = {0, 1, context} if stated == "auto" else {context if stated is True else int(stated)}
@@ -320,7 +320,7 @@ class RecordedVideos:
         return float(self.timings[key].stamps[-1]) + 1 / self.rate(key)
 
     def _is_held(self, key: SampleKey) -> bool:
-        """Whether the last frame fills much of the time that is scored."""
+        """True if the last frame fills much of the time that is scored."""
         needed = self._seconds[key[0]]
         return min(self.duration(key), needed) - self._even_duration(key) > LONG_LAST_FRAME
 
@@ -369,11 +369,11 @@ class RecordedVideos:
 
     @property
     def start_is_open(self) -> bool:
-        """Whether the videos have to be looked at to see if they begin with the one image."""
+        """True if only the pictures can tell whether the videos begin with the one image."""
         return self.answer.includes_context == "auto" and self.answer.asked.context_frames == 1 and bool(self.infos)
 
     def begins_with_image(self) -> bool:
-        """Whether the videos begin with the one conditioning image, decided once from all of them.
+        """True if the videos begin with the one conditioning image, decided once from all of them.
 
         Raises:
             ModelError: They do not tell, or are of two kinds.
@@ -487,7 +487,7 @@ def inspect_videos(
 
 
 def _decoding_problem(source: VideoSource, model: RecordedVideos, key: tuple[str, int]) -> str | None:
-    """What is wrong with the frames of one video, or None. All of them are decoded."""
+    """Fault in the frames of one video, or None. All of them are decoded."""
     count = 0
     try:
         for _ in decode_frames(source, model.listing.entries[key], model.infos[key]):

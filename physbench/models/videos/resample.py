@@ -49,7 +49,7 @@ def renderable_rate(rate: float) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class Timing:
-    """When the frames of a video are shown."""
+    """Display times of the frames of a video."""
 
     rate: float  # frames a second
     stamps: NDArray[np.float64]  # (T,) s from the first frame
@@ -66,7 +66,7 @@ class Timing:
 
     @property
     def counts(self) -> set[int]:
-        """How many frames this may be, with those that were left out, and a long last one in two ways."""
+        """Numbers of frames this may be, with those that were left out, and a long last one in two ways."""
         return {len(self.stamps), round(float(self.stamps[-1]) * self.rate) + 1, round(self.end * self.rate)}
 
 
@@ -139,7 +139,7 @@ def meant_rate(
 
 
 def _rounds_to(meant: float, rate: float, tick: float) -> bool:
-    """Whether a rate in frames/s may have become another one by rounding its interval, or the rate itself."""
+    """True if a rate in frames/s may have become another one by rounding its interval, or the rate itself."""
     by_clock = abs(1 / meant - 1 / rate) < tick * (1 - 1e-6)
     return by_clock or (_is_whole(rate) and not _is_whole(meant) and abs(meant - rate) < 1)
 
@@ -174,9 +174,9 @@ def frames_at_times(
 
 
 def begins_with_context(first: Image, context: NDArray[np.uint8], spare: float, lead: float) -> bool:
-    """Whether a video begins with several conditioning frames: by its first frame, or by its length if nothing moves.
+    """True if a video begins with several conditioning frames: by its first frame, or by its length if nothing moves.
 
-    Behind a single image all videos are looked at together: see `videos_start`.
+    Behind a single image all videos are compared together: see `videos_start`.
 
     Args:
         first: First frame (H, W, 3).
@@ -208,7 +208,7 @@ def scored_size(height: int, width: int) -> tuple[int, int]:
 
 
 def same_shape(asked: tuple[int, int], got: tuple[int, int], pixel_aspect: float = 1.0) -> bool:
-    """Whether two sizes (height, width) have the same aspect ratio, up to rounding to whole pixels.
+    """True if two sizes (height, width) have the same aspect ratio, up to rounding to whole pixels.
 
     `pixel_aspect` is the width by the height of the pixels of `got`.
     """

@@ -194,7 +194,7 @@ Reading = Literal["image", "new", "open", "mixed"]
 
 @dataclass(frozen=True, eq=False)
 class ClipLead:
-    """How far the first frame of one video is ahead of the image, in steps."""
+    """Lead of the first frame of one video over the image, in steps."""
 
     lead: float
     own_error: float  # standard deviation, of what differs from video to video
@@ -219,7 +219,7 @@ class ClipLead:
 
 @dataclass(frozen=True)
 class StartDecision:
-    """What all videos say together."""
+    """Decision from all videos together."""
 
     reading: Reading
     lead: float  # mean over the clips that tell, in steps; NaN where none does
@@ -284,7 +284,7 @@ def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
 
 
 def _begins_far_off(objects: Sequence[Step]) -> bool:
-    """Whether an object is seen much farther from its place in the image than it moves in a frame."""
+    """True if an object is seen much farther from its place in the image than it moves in a frame."""
     return any(
         float(np.linalg.norm(each.lead)) > FAR_PX + FAR_STEPS * float(np.linalg.norm(each.step)) for each in objects
     )
@@ -433,7 +433,7 @@ def refuse_open(decision: StartDecision) -> ModelError:
 
 
 def _other_pictures(decision: StartDecision) -> str:
-    """What is wrong with videos that do not begin near the image at all; "" where they do."""
+    """Fault of videos that do not begin near the image at all; "" where they do."""
     clips, unseen = decision.clips, decision.clips - decision.seen
     if 2 * unseen > clips:
         return (
