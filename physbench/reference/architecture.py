@@ -88,7 +88,7 @@ class Architecture(ABC):
         return card.spec
 
     def episodes(self, rows: Sequence[Row], card: ModelCard, store: ClipStore) -> ClipEpisodes:
-        """What it is shown of stored clips in training."""
+        """Training episodes of stored clips."""
         return ClipEpisodes(rows, self.clip_spec(card), card.context_frames, store)
 
     def sample_episode(self, model: Any, episodes: ClipEpisodes, index: int, numbers: torch.Generator) -> Tensor:
@@ -96,7 +96,7 @@ class Architecture(ABC):
         return self.sample(model, episodes.frames(index), episodes.actions(index), numbers)
 
     def sample(self, model: Any, frames: Tensor, actions: Tensor | None, numbers: torch.Generator) -> Tensor:
-        """What a model makes of an episode, to be looked at: frames (T - C, 3, H, W) uint8 that it predicts.
+        """Prediction of a model for an episode, as a preview: frames (T - C, 3, H, W) uint8.
 
         Args:
             model: Made by `wrap`.

@@ -23,7 +23,7 @@ CHROMA = 0.08  # of white; what is more colourful is an object
 
 
 class Autoencoder(nn.Module):
-    """What both kinds have in common: latents of zero mean and unit spread, once `standardise` was called."""
+    """Common part of both kinds: latents of zero mean and unit spread, once `standardise` was called."""
 
     mean: Tensor
     spread: Tensor
@@ -123,7 +123,7 @@ class SpatialAutoencoder(Autoencoder):
         return unshuffle(whole, 2).long()
 
     def latents_of(self, digits: Tensor) -> Tensor:
-        """What `digits` made whole numbers of."""
+        """Latents of the whole numbers of `digits`."""
         raw = unshuffle(functional.pixel_shuffle(digits.float(), 2) / (self.many - 1) * 2 - 1, 2)
         return (raw - self.mean) / self.spread
 

@@ -67,7 +67,7 @@ class Denoiser(Dynamics):
         return int(self.context + FARTHEST)
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
-        """Which frames are seen and drawn, noise levels, noise of the changes, noise of what is seen."""
+        """Indices of frames seen and drawn, noise levels, noise of the changes, noise of what is seen."""
         count, device = len(windows), windows.device
         normal = partial(torch.randn, generator=numbers, device=device)
         last = windows.shape[1] - SEEN - AHEAD

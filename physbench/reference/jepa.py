@@ -44,7 +44,7 @@ def moving_cells(video: Tensor) -> Tensor:
 
 
 def spread_over_time(latents: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
-    """How latents of moving cells differ from their mean over the frames of a clip.
+    """Spread of latents of moving cells about their mean over the frames of a clip.
 
     Args:
         latents: (B, T, D, h, w).

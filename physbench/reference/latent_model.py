@@ -167,7 +167,7 @@ def _batches(episodes: Episodes) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 
 
 def _moves(frames: Tensor, first: Tensor) -> Tensor:
-    """Which frames (F, 3, H, W) uint8 differ from the one before: (F,) bool; those that begin a clip do not."""
+    """Mask (F,) of frames (F, 3, H, W) uint8 that differ from the one before; False where a clip begins."""
     change = (frames[1:].short() - frames[:-1].short()).abs().amax((1, 2, 3)) > MOVED
     return torch.cat([torch.zeros_like(first[:1]), change]) & ~first
 
@@ -201,7 +201,7 @@ class Dynamics(nn.Module):
         raise NotImplementedError
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
-        """What the loss draws at random for windows (B, L, *shape), with a generator on their device."""
+        """Random draws of the loss for windows (B, L, *shape), with a generator on their device."""
         return ()
 
     def forward(self, windows: Tensor, *drawn: Tensor) -> Tensor:
@@ -278,7 +278,7 @@ class FastLoss:
 
 
 def _has_bfloat16() -> bool:
-    """Whether layers are faster in bfloat16 on this processor."""
+    """True if layers are faster in bfloat16 on this processor."""
     there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
@@ -299,7 +299,7 @@ class _Cast(nn.Module):
 
 
 class LatentArchitecture(Architecture):
-    """What the kinds of model have in common as the harness and the training use them."""
+    """Common part of the kinds of model as the harness and the training use them."""
 
     threads = None
     exact = True

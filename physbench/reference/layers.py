@@ -49,7 +49,7 @@ class Attention(nn.Module):
         return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
 
     def join(self, seen: Tensor) -> Tensor:
-        """What was seen by all heads (N, heads, L, width / heads) -> (N, L, width)."""
+        """Values seen by all heads (N, heads, L, width / heads) -> (N, L, width)."""
         out: Tensor = self.output(seen.transpose(1, 2).flatten(2))
         return out
 

@@ -118,7 +118,7 @@ def surface_kinds(contrast: Tensor, depth: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SceneParameters:
-    """What is constant during a rollout. B clips, N objects, P surface points, R regimes."""
+    """Constants of a rollout. B clips, N objects, P surface points, R regimes."""
 
     radius: Tensor  # (B, N) px
     mobile: Tensor  # (B, N) 0 for what never moves

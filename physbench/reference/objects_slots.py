@@ -147,7 +147,7 @@ def reach_and_roundness(masks: Tensor, centre: Tensor, radius: Tensor) -> tuple[
 
 
 def rim_shading(light: Tensor, masks: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
-    """How much darker an object is at its rim than at its centre (B, N): a ball is, the end face of a cylinder is not.
+    """Darkening of an object from centre to rim (B, N): a ball has one, the end face of a cylinder has none.
 
     light: brightness (B, N, H, W). The slope of the relative brightness over the squared distance, 1 at one radius.
     """
@@ -538,7 +538,7 @@ class Slots:
 
 @dataclass(frozen=True)
 class Appearance:
-    """What drawing needs besides the slots."""
+    """Inputs of drawing besides the slots."""
 
     masks: Tensor  # (B, N, H, W) share of each pixel that is the object's
     frame: Tensor  # (B, N) of the masks

@@ -211,7 +211,7 @@ def _packed(latents: Tensor) -> Tensor:
 
 
 def _frames(packed: Tensor) -> Tensor:
-    """What `_packed` made packed latents of."""
+    """Inverse of `_packed`."""
     batch, steps, depth, *grid = packed.shape
     return packed.reshape(batch, PACKED * steps, depth // PACKED, *grid)
 

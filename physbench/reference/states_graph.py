@@ -312,7 +312,7 @@ def find_edges(bodies: Bodies, now: Moment, scene: StateScene, time: float) -> E
 
 
 def touch(bodies: Bodies, now: Moment, edges: Edges) -> Contacts:
-    """Where the points of edges lie above the surfaces."""
+    """Contacts of the points of edges above the surfaces."""
     radius, place, turn = bodies.radius[edges.ends], now.place[edges.ends], now.turn[edges.ends]
     arm = rotate(turn[0], edges.point)
     distance, normal = surface(place[1], turn[1], bodies.extent[edges.ends[1]], place[0] + arm)

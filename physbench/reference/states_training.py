@@ -35,7 +35,7 @@ SAVED_EVERY = 100  # steps
 
 @dataclass(frozen=True)
 class StateScene:
-    """What does not change, of B clips; see `StateModel.rollout_states`."""
+    """Constants of B clips; see `StateModel.rollout_states`."""
 
     bodies: Tensor  # (B, N, len(BODY_COLUMNS))
     statics: Tensor  # (B, M, len(STATIC_COLUMNS))
@@ -300,7 +300,7 @@ class TrainedStateModel:
 
 
 class StateArchitecture(Architecture):
-    """What the kinds of model of states have in common as the harness and the training use them."""
+    """Common part of the kinds of model of states as the harness and the training use them."""
 
     threads = 1
     exact = True
@@ -314,7 +314,7 @@ class StateArchitecture(Architecture):
         )
 
     def episodes(self, rows: Sequence[Row], card: Any, store: ClipStore) -> StateEpisodes:
-        """What it is trained on."""
+        """Training episodes."""
         return StateEpisodes(rows, card, store)
 
     def clip_spec(self, card: Any) -> RenderSpec:

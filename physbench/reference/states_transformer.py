@@ -80,7 +80,7 @@ class StateTransformer(StateNet):
             held = torch.cat([held[:, 1:], torch.zeros_like(held[:, :1])], 1)
 
     def constants(self, scene: StateScene) -> tuple[Tensor, Tensor]:
-        """What tokens say that does not change: of pairs (B, N, N, width), and of bodies themselves (B, N, width)."""
+        """Constant features of tokens: of pairs (B, N, N, width), and of bodies themselves (B, N, width)."""
         many = scene.mask.shape[1]
         about = torch.cat(
             [

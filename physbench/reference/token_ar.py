@@ -139,7 +139,7 @@ class TokenTransformer(Dynamics):
         return flat.transpose(2, 3).index_select(2, self.order)
 
     def pictures(self, tokens: Tensor, height: int) -> Tensor:
-        """What `tokens` made tokens of."""
+        """Inverse of `tokens`."""
         frames = torch.unflatten(tokens.index_select(2, self.back).transpose(2, 3), 2, (PAIR, -1)).flatten(1, 2)
         return torch.unflatten(frames, 3, (height, -1))
 
@@ -156,7 +156,7 @@ class TokenTransformer(Dynamics):
         return torch.stack([both.cos(), both.sin()])
 
     def scene(self, older: Tensor, last: Tensor) -> Tensor:
-        """What slots know of the two pairs before (N, cells, 2 D, as values): (N, cells, width)."""
+        """Features (N, cells, width) of slots, from the two pairs before (N, cells, 2 D, as values)."""
         height = int(self.cells**0.5)
         both = torch.unflatten(torch.cat([older, last], -1)[:, self.back].transpose(1, 2), 2, (height, -1))
         around = self.around(both).flatten(2).transpose(1, 2).index_select(1, self.order)

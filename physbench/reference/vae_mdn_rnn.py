@@ -74,7 +74,7 @@ class MixtureDynamics(Dynamics):
         raise NotImplementedError
 
     def numbers(self, known: Tensor) -> Tensor:
-        """What is known (B, T, ...) -> (B, T, 3 * K, *shape) that make a mixture."""
+        """Known inputs (B, T, ...) -> (B, T, 3 * K, *shape) that make a mixture."""
         raise NotImplementedError
 
     def weights(self, windows: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def patches(latents: Tensor) -> Tensor:
 
 
 def pictures(tokens: Tensor, rows: int) -> Tensor:
-    """What `patches` made tokens of: (B, L, D, h, w), `rows` tokens high."""
+    """Inverse of `patches`: (B, L, D, h, w), `rows` tokens high."""
     cells = torch.unflatten(tokens.transpose(2, 3), 3, (rows, -1))
     return torch.unflatten(functional.pixel_shuffle(cells, PATCH[1]), 2, (PATCH[0], -1)).flatten(1, 2)
 
@@ -100,7 +100,7 @@ class VideoDiT(Dynamics):
         return noise, shifted(torch.rand(len(windows), generator=numbers, device=windows.device))
 
     def clean(self, context: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
-        """What is expected behind the noise.
+        """Expected differences, without the noise.
 
         Args:
             context: Latents (B, C, D, h, w).
