@@ -197,7 +197,7 @@ def median_interval(strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, 
 
 @lru_cache(maxsize=256)
 def _times_drawn(task: str, split: str, n: int, resamples: int, seed: int) -> Counts:
-    """How often each of the n clips of a stratum is drawn in each resample (n, R); the same for all readings."""
+    """Draws of each of the n clips of a stratum in each resample (n, R); the same for all readings."""
     rng = np.random.default_rng([seed, zlib.crc32(f"{task} {split}".encode())])
     cells = rng.integers(0, n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
     counts = np.bincount(cells.ravel(), minlength=resamples * n).reshape(resamples, n)
@@ -258,7 +258,7 @@ class Estimate:
         return int(sum(self._counts(axis, tasks, split)))
 
     def too_few(self, axis: int, tasks: Sequence[str], split: str | None = None) -> str:
-        """Why these clips give no interval; "" where they do. A stratum in which no clip counts is no obstacle."""
+        """Reason that these clips give no interval, or "". A stratum in which no clip counts is no obstacle."""
         counts = [count for count in self._counts(axis, tasks, split) if count]
         if not counts:
             return "no clip counts"
@@ -318,7 +318,7 @@ def pooled(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def one_model(a: Estimate, b: Estimate, other: int = 0) -> bool:
-    """Whether the model of `a` and a model of `b` have the same qualities, not all of them alike, on the same clips."""
+    """True if the model of `a` and one of `b` have the same qualities, not all of them alike, on the same clips."""
     pairs = [(block[0], b.qualities.values[key][other]) for key, block in a.qualities.values.items()]
     return all(np.array_equal(x, y, equal_nan=True) for x, y in pairs) and any(
         np.ptp(row[np.isfinite(row)]) > 0 for x, _ in pairs for row in x if np.isfinite(row).any()

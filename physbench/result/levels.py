@@ -80,7 +80,7 @@ def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
 
 
 def family_skill(e: Estimate, family: str) -> SkillValue:
-    """What a family adds to overall: of the model."""
+    """Skill that a family adds to overall: of the model."""
     point, draws = (found.family.get(family) for found in (e.point[0], e.draws[0]))
     if point is None or draws is None or not np.isfinite(point):
         return SkillValue(skill=None, interval=None, reason="no informative task")

@@ -150,7 +150,7 @@ MIN_CLIPS = 24  # of a task that may show a kind of event
 
 @dataclass(frozen=True)
 class EventFrequency:
-    """How often one kind of event happens in the clips of a task."""
+    """Frequency of one kind of event in the clips of a task."""
 
     clips: int  # in which a lawful future may show it
     seen: float  # clips that show it, each the mean of its samples
@@ -506,7 +506,7 @@ def clip_skills(
 def _cost(
     raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], weights: Mapping[str, Array], family: str
 ) -> Array:
-    """What the guards of a family take from each axis (..., A), together at most 0; NaN where it has none."""
+    """Cost of the guards of a family on each axis (..., A), together at most 0; NaN where it has none."""
     guards = [task for task in raw if task.split("/")[0] == family]
     has = np.any([_is(kinds[task], "guard") for task in guards], axis=0)
     losses = (np.nan_to_num(np.where(_is(kinds[t], "guard"), raw[t], 0.0), nan=0.0) * weights[t] for t in guards)
@@ -516,7 +516,7 @@ def _cost(
 def _by_family(
     raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], asked: Sequence[int] | None
 ) -> dict[str, Array]:
-    """What each family that has an informative task adds (...): its gain, less the share of it that guards take."""
+    """Gain of each family that has an informative task (...), less the share of it that guards take."""
     weights = overall_weights(kinds, asked)
     gains: dict[str, list[Array]] = {}
     losses: dict[str, list[Array]] = {}

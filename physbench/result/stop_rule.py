@@ -1,4 +1,4 @@
-"""When a run with `--until` may stop: the rule, as pure functions.
+"""Stopping rule of a run with `--until`, as pure functions.
 
 The overall skill is looked at after fixed fractions of the suite. At each look its interval is one of a level of its
 own, so that all of them together contain the known skill 95 % of the time (repeated confidence intervals: Jennison and
@@ -40,12 +40,12 @@ FARTHEST_BOUND = 12.0  # standard errors; no boundary lies beyond
 
 
 def spent(fraction: float) -> float:
-    """How much of MISS may be spent up to a fraction (0..1) of the clips."""
+    """Part of MISS that may be spent up to a fraction (0..1) of the clips."""
     return float(MISS * fraction**POWER)
 
 
 def misses(fractions: Sequence[float]) -> tuple[float, ...]:
-    """How often the interval of each look alone may miss, so that all of them together keep to `spent`.
+    """Miss probability of the interval of each look alone, such that all of them together keep to `spent`.
 
     The estimates at the looks are a Brownian motion in the fraction t of the clips, W(t) / sqrt(t) in standard errors.
     Boundaries +-z_k are found one after the other, by integrating over the paths that stayed inside the ones before

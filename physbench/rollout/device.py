@@ -65,14 +65,14 @@ def device_name(device: torch.device) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory is full, on the device or in main memory."""
+    """True if an error means that memory is full, on the device or in main memory."""
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Whether the device can no longer be used in this process, as after a failed assertion in a CUDA kernel."""
+    """True if the device can no longer be used in this process, as after a failed assertion in a CUDA kernel."""
     return isinstance(error, RuntimeError) and "CUDA error" in str(error) and not is_out_of_memory(error)
 
 
@@ -124,7 +124,7 @@ def _control_group_left() -> int | None:
 
 
 def is_queued(device: torch.device) -> bool:
-    """Whether what is asked of a device is queued, so that the host goes on before it is done, and can tell when."""
+    """True if work on a device is queued, so that the host goes on before it is done, and can tell when."""
     return device.type == "cuda"
 
 
@@ -200,7 +200,7 @@ def with_forward(networks: Iterable[nn.Module]) -> Iterator[nn.Module]:
 
 
 def _is_of_compiler(error: Exception) -> bool:
-    """Whether an error says that something cannot be compiled; one of the model itself, or of full memory, does not."""
+    """True if an error says that something cannot be compiled; one of the model itself, or of full memory, does not."""
     return type(error).__module__.startswith(COMPILERS) and not is_out_of_memory(error)
 
 

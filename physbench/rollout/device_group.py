@@ -72,7 +72,7 @@ class DeviceGroup(RolloutEngine):
     def _round(
         self, plan: Sequence[Batch], load: ClipLoader, waiting: deque[int]
     ) -> Generator[BatchResult, None, None]:
-        """What is waiting, but for batches that an engine leaves to others, which are waiting after it."""
+        """Results of waiting batches, but for those that an engine leaves to others, which wait after it."""
         answers: queue.Queue[Answer] = queue.Queue(maxsize=len(self._engines))  # no engine runs far ahead of the caller
         ended = threading.Event()
         for engine in self._engines:
@@ -114,7 +114,7 @@ class DeviceGroup(RolloutEngine):
         answers: queue.Queue[Answer],
         ended: threading.Event,
     ) -> None:
-        """What the thread of one engine does."""
+        """Loop of the thread of one engine."""
         try:
             with contextlib.closing(engine.run(plan, load, only=self._share(engine, waiting))) as results:
                 for result in results:
@@ -136,7 +136,7 @@ class DeviceGroup(RolloutEngine):
         return any(not engine.cannot_restart for engine in self._engines)
 
     def _is_left(self, engine: RolloutEngine, result: BatchResult) -> bool:
-        """Whether a batch failed as its engine's model could not be loaded again, and another engine can do it."""
+        """True if a batch failed as its engine's model could not be loaded again, and another engine can do it."""
         lost = bool(engine.cannot_restart) and any(one.failure == engine.cannot_restart for one in result.rollouts)
         return lost and self._others_work()
 

@@ -8,7 +8,7 @@ from physbench.support.errors import UsageError
 
 
 def device_kind(names: str) -> str:
-    """What kind of device one or several names are of: "cuda" of "cuda:0,cuda:1". Answers are those of a kind."""
+    """Kind of device of one or several names: "cuda" of "cuda:0,cuda:1". Answers are those of a kind."""
     return re.split("[:,]", names)[0]
 
 

@@ -274,11 +274,11 @@ def round_levels(frames: Tensor) -> Tensor:
 
 
 def frame_statistics(frames: Tensor) -> Tensor:
-    """What of the values of frames (..., 3, H, W) decides whether they are right.
+    """Statistics of frames (..., 3, H, W) that decide whether their values are right.
 
     Returns:
-        (..., 4) float64 on the device of the frames: least and largest value, how many values are not finite, and how
-        many of these are NaN.
+        (..., 4) float64 on the device of the frames: least and largest value, number of values that are not finite, and
+        number of NaN.
     """
     within = (-3, -2, -1)
     counts = (frames.isfinite().logical_not().sum(within), frames.isnan().sum(within))
@@ -287,13 +287,13 @@ def frame_statistics(frames: Tensor) -> Tensor:
 
 
 def is_wrong(statistics: Tensor) -> Tensor:
-    """Whether frames hold NaN, Inf or values outside of [0, 1] by more than rounding hides; (...) of (..., 4)."""
+    """True where frames hold NaN, Inf or values outside of [0, 1] by more than rounding hides; (...) of (..., 4)."""
     low, high, not_finite, _ = statistics.unbind(-1)
     return (not_finite > 0) | (low < -RANGE_TOLERANCE) | (high > 1 + RANGE_TOLERANCE)
 
 
 def value_problem(statistics: Tensor, size: int, first: int, horizon: int) -> str | None:
-    """What is wrong with the values of one clip's chunk, or None.
+    """Fault of the values of one clip's chunk, or None.
 
     Args:
         statistics: Of its frames (t, 4), see `frame_statistics`, on the CPU.

@@ -130,7 +130,7 @@ def _outside(text: str, place: Path) -> str:
 
 
 class ModelOutput:
-    """What the model's process prints, passed on to stderr line by line, without control characters.
+    """Output of the model's process, passed on to stderr line by line, without control characters.
 
     A line that is written anew, as a progress bar does, is shown as it is left, and on its way every few seconds.
     """

@@ -80,7 +80,7 @@ class CloseUp:
 
 @dataclass(frozen=True)
 class BrokenClip:
-    """What the report shows of one clip's breaks."""
+    """Breaks of one clip as the report shows them."""
 
     words: str
     seconds: float  # the horizon
@@ -111,7 +111,7 @@ def clip_breaks(
 
 
 def _left_out(apart: int, drawn: int) -> str:
-    """How many of the different breaks have no close-up, and why."""
+    """Number of different breaks without a close-up, and why."""
     beyond = max(apart - MAX_KEPT, 0)
     unknown = apart - beyond - drawn
     parts = [
@@ -182,7 +182,7 @@ def _close_up(
 
 
 def _when(found: Trace, b: int) -> str:
-    """When a break is, and when it is seen: the trajectories part before the tolerance is exceeded."""
+    """Time of a break, and that at which it is seen: the trajectories part before the tolerance is exceeded."""
     time, shows, dt = float(found.time[b]), float(found.times[found.frame[b]]), float(found.times[1] - found.times[0])
     if abs(shows - time) <= 1.5 * dt:  # one frame, and what rounding adds
         return f"{time:.2f} s"
@@ -391,7 +391,7 @@ class Player:
 
     @property
     def moments(self) -> int:
-        """How many moments there are."""
+        """Number of moments."""
         return len(self.times)
 
     @property
