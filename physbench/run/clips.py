@@ -135,7 +135,7 @@ class ClipPreparation:
                 self.jobs.add("references", self.brought[row])
 
     def is_made(self, row: Row) -> bool:
-        """Whether a clip can be read now."""
+        """True if a clip can be read now."""
         if row not in self.absent:
             return True
         made = self.made.get(row)

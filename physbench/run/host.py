@@ -1,4 +1,4 @@
-"""What works on this machine and what is missing, each with its remedy. For `physbench doctor`."""
+"""Working and missing parts of this machine, each with its remedy. For `physbench doctor`."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def _ray() -> HostFinding:
 
 
 def _object_stores() -> HostFinding:
-    """Whether s3:// is read. Nothing is asked of a store: it may need credentials, and a network."""
+    """Finding on s3://. No store is contacted: it may need credentials, and a network."""
     found = {name: library_version(name) for name in ("fsspec", "s3fs")}
     if lacking := [name for name, known in found.items() if known is None]:
         text = f"{' and '.join(lacking)} not installed"

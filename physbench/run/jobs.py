@@ -86,7 +86,7 @@ SCORING_PRELOAD = ("physbench.run.preload",)  # what worker processes import bef
 
 
 class Result(Protocol):
-    """What every job returns."""
+    """Result of a job."""
 
     @property
     def seconds(self) -> float: ...

@@ -87,13 +87,13 @@ def interruptible() -> Iterator[None]:
 
 
 def _may_be_replaced(handler: object) -> bool:
-    """Whether a handler is Python's or one of this program, and not the host's."""
+    """True if a handler is Python's or one of this program, and not the host's."""
     own = str(getattr(handler, "__module__", None)).startswith("physbench.")
     return own or handler in (signal.SIG_DFL, signal.default_int_handler)
 
 
 def _lies_in(name: object, folder: Path) -> bool:
-    """Whether the file that an error names lies in a folder."""
+    """True if the file that an error names lies in a folder."""
     return isinstance(name, str | os.PathLike) and Path(name).resolve().is_relative_to(folder.resolve())
 
 

@@ -50,7 +50,7 @@ class ClusterLossError(WorkerDiedError):
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a cluster had when it was joined."""
+    """Resources of a cluster as it was joined."""
 
     nodes: int
     cpus: int
@@ -151,7 +151,7 @@ def _await_answer(address: str, source: str) -> None:
 
 
 class _NoClusterError(Exception):
-    """What answers at an address is another program."""
+    """Another program answers at the address."""
 
 
 def _await_greeting(connection: socket.socket) -> None:
@@ -172,7 +172,7 @@ def _await_greeting(connection: socket.socket) -> None:
 
 
 def _refusal(address: str | None, text: str) -> str:
-    """Why a cluster could not be joined."""
+    """Reason that a cluster could not be joined."""
     name = f"--address {address}" if address else "--executor ray"
     pairs = re.findall(r"Ray: (\S+)\s+Python: (\S+)", text)
     if "ersion mismatch" in text and len(pairs) == 2:
@@ -214,7 +214,7 @@ def gpus_of(ray: Any) -> int:
 
 
 def cause_of(ray: Any, error: Exception) -> Exception:
-    """What to raise where Ray raised an error: what a job raised, or what became of its process, in words."""
+    """Error to raise where Ray raised one: that of a job, or the fate of its process, in words."""
     kinds = ray.exceptions
     if isinstance(error, kinds.RayTaskError):
         cause = error.cause

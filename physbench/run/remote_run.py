@@ -31,7 +31,7 @@ FETCHED: dict[Use, Callable[[str], bool]] = {
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where a run is worked on. `path` is None where the user names no place, `url` where it is a folder."""
+    """Place of a run. `path` is None where the user names no place, `url` where it is a folder."""
 
     path: Path | None
     url: str | None
@@ -54,7 +54,7 @@ class RunPlace:
 
 
 def use_of_out(resume: bool, fresh: bool) -> Use:
-    """What is done with the run in --out."""
+    """Use of the run in --out."""
     return "start over" if fresh else "go on" if resume else "begin"
 
 
@@ -140,7 +140,7 @@ def _at_work(remote: RemoteFolder, use: Use, say: Say) -> Iterator[None]:
 
 
 class _Session:
-    """What is brought to a URL while a run is at work, and at its end."""
+    """Uploads to a URL while a run is at work, and at its end."""
 
     def __init__(self, remote: RemoteFolder, lock: RemoteLock, say: Say) -> None:
         self.remote, self.lock, self.say = remote, lock, say

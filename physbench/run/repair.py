@@ -1,4 +1,4 @@
-"""What is damaged or lost, or whose server had gone: dropped before a run goes on, so that it is made again."""
+"""Damaged or lost results, and those whose server had gone: dropped before a run goes on, and made again."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _drop(place: RunFolder, rows: Sequence[Row], row: Row, sample: int) -> None:
 
 
 def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:
-    """Whether a sample is scored and a file of it is damaged, or its tracks are gone though it did not fail."""
+    """True if a sample is scored and a file of it is damaged, or its tracks are gone though it did not fail."""
     from physbench.shadowing.trace import load_trace
 
     shared = (place.pair(row.id, sample), *([place.together(row.id)] if sample == 0 else []))
@@ -123,7 +123,7 @@ def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:
 
 
 def _failed(part: Sequence[ScoreRow]) -> bool:
-    """Whether these are the rows of a rollout that failed, which has no tracks and no readings."""
+    """True if these are the rows of a rollout that failed, which has no tracks and no readings."""
     states = {row.status for row in part}
     return "failed" in states and "ok" not in states
 

@@ -1,4 +1,4 @@
-"""What decides scores beside the settings: the code and the libraries. A hash of them keys caches and guards resume."""
+"""Versions that decide scores beside the settings: code and libraries. A hash of them keys caches and guards resume."""
 
 from __future__ import annotations
 

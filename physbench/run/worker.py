@@ -1,4 +1,4 @@
-"""What a worker process does: make a clip, score a rollout, all samples of a clip, a pair.
+"""Jobs of a worker process: make a clip, score a rollout, all samples of a clip, a pair.
 
 The main process imports this file too, for the names of the functions: what is heavy is imported inside them.
 """
@@ -71,7 +71,7 @@ class Referenced:
 
 
 def seconds_of(results: Iterable[Made | Scored | Referenced]) -> dict[str, float]:
-    """What jobs spent on what, in s."""
+    """Time of jobs by kind of work, s."""
     spent = {"clips": 0.0, "references": 0.0, "tracking": 0.0, "shadowing": 0.0, "scoring": 0.0}
     for done in results:
         if isinstance(done, Scored):
@@ -87,7 +87,7 @@ _kinds_begun: set[str] = set()
 
 
 def _first(kind: str) -> bool:
-    """Whether this process has not done a job of this kind before."""
+    """True if this process has not done a job of this kind before."""
     first = kind not in _kinds_begun
     _kinds_begun.add(kind)
     return first
@@ -199,7 +199,7 @@ def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | N
 
 
 def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
-    """What was seen of one sample of a clip; None where it failed: lost files were made again, see `drop_damaged`."""
+    """Tracks of one sample of a clip; None where it failed: lost files were made again, see `drop_damaged`."""
     path = run.tracks(row.id, sample)
     return load_tracks(path) if path.is_file() else None
 
@@ -232,7 +232,7 @@ READS: Mapping[Callable[..., Any], tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What a process on another machine needs before its first job, of the program that sends the jobs."""
+    """Setting of the program that sends jobs, for a process on another machine before its first one."""
 
     versions: tuple[tuple[str, str | None], ...]
     task_files: str  # as of `user_files.environment_for_workers`
@@ -316,7 +316,7 @@ def _remover() -> ThreadPoolExecutor:
 
 
 def clip_file(row: Row, spec: RenderSpec) -> str:
-    """Where a clip lies in the folder of a job."""
+    """Path of a clip in the folder of a job."""
     return RunFolder(Path()).clips.joinpath(ClipStore("").path(row, spec)).as_posix()
 
 
@@ -328,7 +328,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def files_read(function: Callable[..., Any], folder: Path, rows: Iterable[Row]) -> dict[str, bytes]:
-    """What a job reads of the folder of a run, about these clips."""
+    """Files of the folder of a run that a job reads, about these clips."""
     names = (f"{place}/{row.id}.*" for place in READS[function] for row in rows)
     paths = (path for name in names for path in sorted(folder.glob(name)))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

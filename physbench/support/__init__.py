@@ -1,4 +1,4 @@
-"""What every package uses: files, processes, plug-ins, errors, progress.
+"""Support of every package: files, processes, plug-ins, errors, progress.
 
 - `errors`: one error tree, each error with its remedy. `printable`: texts of models and users as they are shown.
 - `files`: written whole or not at all, with a hash of their content, locked, in the cache folder. `cache`: what that

@@ -1,4 +1,4 @@
-"""What the cache holds, and its removal.
+"""Content of the cache, and its removal.
 
 Everything in it is made or fetched again where it is missing, but for what is new in the copy of a run behind a URL. So
 a copy is removed as a whole, once nothing in it is new and all of it is known to be at the URL, and never in parts:
@@ -151,7 +151,7 @@ def _files(area: str, below: Path | None = None) -> Iterator[_File]:
 
 
 def _is_at_work(folder: Path) -> bool:
-    """Whether a process works in the copy of a run."""
+    """True if a process works in the copy of a run."""
     lock = folder / COPY_LOCK
     if not lock.is_file():
         return False

@@ -53,7 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def writer_lives(draft: Path) -> bool:
-    """Whether the process that has begun a draft of `atomic_path` may still be at it, whatever the clocks say.
+    """True if the process that has begun a draft of `atomic_path` may still be at it, whatever the clocks say.
 
     One that was killed and that nobody has waited for, as in containers without an init process, is over.
     """
@@ -181,7 +181,7 @@ def locked_file(path: Path, *, wait: bool = False) -> int:
 
 
 def _is_at(path: Path, handle: int) -> bool:
-    """Whether the file that is open is still the one of that name."""
+    """True if the file that is open is still the one of that name."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -372,7 +372,7 @@ Content = TypeVar("Content")
 
 
 def cached(read: Callable[[Path], Content], path: Path, damage: tuple[type[Exception], ...]) -> Content | None:
-    """What `read` makes of an entry; None where there is none, and where it is damaged, which is said on stderr.
+    """Content of an entry, by `read`; None where it is missing, and where it is damaged, which is said on stderr.
 
     Args:
         read: Reads a file and raises one of `damage` where it is not what was written.

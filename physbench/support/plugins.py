@@ -154,7 +154,7 @@ def _module_files(base: Path, name: str, *, relative: bool = False) -> Iterator[
 
 
 def _is_not_local(name: str, folder: Path) -> bool:
-    """Whether a module of that name is found outside the folder, such as in the standard library."""
+    """True if a module of that name is found outside the folder, such as in the standard library."""
     if name in sys.builtin_module_names or name in sys.stdlib_module_names:
         return True
     try:

@@ -88,7 +88,7 @@ def worker_count(asked: int | None) -> int:
 
 
 def no_processes() -> str:
-    """Why this process may start no others, or "" where it may."""
+    """Reason that this process may start no others, or ""."""
     if multiprocessing.current_process().daemon:
         return "it is a daemonic one, as those of a multiprocessing.Pool and a data loader are"
     try:
@@ -101,7 +101,7 @@ def no_processes() -> str:
 
 
 def _is_refused(error: BaseException) -> bool:
-    """Whether an error means that this system starts no processes, or has no semaphores for them."""
+    """True if an error means that this system starts no processes, or has no semaphores for them."""
     return isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in REFUSALS)
 
 
@@ -120,7 +120,7 @@ def notify() -> None:
 
 @contextmanager
 def _noticed_by(event: Any) -> Iterator[None]:
-    """What `notify` sets while this process does a job itself."""
+    """Event of `notify` while this process does a job itself."""
     before = list(_notice)
     _notice[:] = [event]
     try:
@@ -431,12 +431,12 @@ def out_of_memory_kills() -> int | None:
 
 
 def may_lack_memory(code: int | None, kills: int | None, kills_now: int | None) -> bool:
-    """Whether a process may have been ended because memory was full. Arguments: see `how_it_ended`."""
+    """True if a process may have been ended because memory was full. Arguments: see `how_it_ended`."""
     return code in (None, -signal.SIGKILL) and (kills is None or kills_now != kills)
 
 
 def how_it_ended(code: int | None, kills: int | None, kills_now: int | None) -> str:
-    """What follows "the process ...".
+    """Text after "the process ...".
 
     Args:
         code: With which it has ended, if that is known; of a signal its number, negative.

@@ -26,12 +26,12 @@ def silenced() -> Iterator[None]:
 
 
 def is_silenced() -> bool:
-    """Whether nothing is to be shown now."""
+    """True if nothing is to be shown now."""
     return _silenced > 0
 
 
 def on_terminal() -> bool:
-    """Whether stderr is a terminal. A host may have replaced it by anything, or have none."""
+    """True if stderr is a terminal. A host may have replaced it by anything, or have none."""
     isatty = getattr(sys.stderr, "isatty", None)
     return bool(isatty and not getattr(sys.stderr, "closed", False) and isatty())
 
@@ -84,7 +84,7 @@ class Progress:
             wait = NEXT_LINES
 
     def line(self) -> str:
-        """How far it is, for a log: "clips 64x64@15: 12 of 1,260 after 5 s, about 9 min left"."""
+        """Progress, for a log: "clips 64x64@15: 12 of 1,260 after 5 s, about 9 min left"."""
         passed = time.monotonic() - self._started
         of = "" if self.total is None else f" of {self.total:,}"
         left = "time left not known yet"
@@ -107,7 +107,7 @@ class Progress:
 
     @property
     def is_shown(self) -> bool:
-        """Whether somebody sees it now."""
+        """True if it is on the screen now."""
         return self._bar is not None and not self._end.is_set()
 
     def _start(self) -> None:
