@@ -1,4 +1,4 @@
-"""What is read from tracks: the analysis of a prediction's motion, and the protocol of the scorers that read it.
+"""Readings of tracks: the analysis of a prediction's motion, and the protocol of the scorers that read it.
 
 - `protocol`: `@scorer` declares a scorer, a pure function that returns a `Reading`.
 - `observation`: `Observation`, a tracked prediction with its analyses, each made once and only on demand.

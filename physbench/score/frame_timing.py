@@ -1,4 +1,4 @@
-"""What time predicted frames show: whether a prediction begins early or late, repeats or skips frames, runs slowly.
+"""Timing of predicted frames: whether a prediction begins early or late, repeats or skips frames, runs slowly.
 
 All is read from places over time, in units of the motion that the prediction itself shows, so that wrong laws are no
 wrong timing: a body that falls too slowly moves on in every frame, and begins where it was. A body at rest tells
@@ -247,7 +247,7 @@ def _joint(found: list[Estimate]) -> Estimate | None:
 
 
 def progress(clip: Clip, tracks: Tracks, advance: Array) -> Array:
-    """How far on the true path a prediction is (T,), in frames; NaN where it is off that.
+    """Progress on the true path (T,), in frames; NaN where a prediction is off it.
 
     advance: (T,) frames by which each predicted frame goes on, about. Of several bodies the mean, weighted by the
     square of their steps.
@@ -277,7 +277,7 @@ def progress(clip: Clip, tracks: Tracks, advance: Array) -> Array:
 
 
 def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None:
-    """How far bodies are drawn out along their motion: variance along it over the square of the step.
+    """Smear of bodies along their motion: variance along it over the square of the step.
 
     A frame that is the mean of two neighbours with weights w and 1 - w has w (1 - w), at most 1/4; one that is exposed
     for all of its time 1/12; one without blur 0. None where no ball in full view moves by MIN_SMEARED diameters.

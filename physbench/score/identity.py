@@ -46,7 +46,7 @@ class _Jump:
 
 
 def exchanged(clip: Clip, tracks: Tracks) -> Mask:
-    """Where a track shows another body than the one whose hue it has (C + T, K), since these were exchanged in view."""
+    """Mask (C + T, K) of tracks that show another body than that of their hue, after an identity swap in view."""
     frames, objects = tracks.position.shape[:2]
     owner = np.tile(np.arange(objects), (frames, 1))
     diameter = np.nan_to_num(clip.diameters()[clip.window(tracks.context)].max(axis=0)) * clip.pixels_per_metre
@@ -77,7 +77,7 @@ def _jumps(tracks: Tracks, column: int, known: NDArray[np.intp], least: float) -
 def _miss(
     tracks: Tracks, old: tuple[int, int], new: tuple[int, int], seen_old: NDArray[np.intp], seen_new: NDArray[np.intp]
 ) -> float:
-    """How far in px the place of one track at a frame is from where the motion of one at an earlier frame leads.
+    """Distance in px of the place of one track at a frame from where the motion of one at an earlier frame leads.
 
     old, new: column and frame. NaN where neither velocity is known.
     """
@@ -225,7 +225,7 @@ def _changes(values: Array, times: Array) -> tuple[Array, Array]:
 
 
 def _shared(change: Array) -> Array:
-    """What a picture as a whole has done (T, 1): as the object does that changed least of those that are seen.
+    """Change of the picture as a whole (T, 1): that of the object which changed least, of those that are seen.
 
     NaN where only one is seen of several; a lone object does what the picture does.
     """

@@ -21,12 +21,12 @@ def frame_indices(count: int) -> NDArray[np.intp]:
 
 
 def colour_mask(frames: Image) -> Mask:
-    """Where frames (..., H, W, 3) have colour (..., H, W)."""
+    """Mask (..., H, W) of coloured pixels of frames (..., H, W, 3)."""
     return np.asarray(over_channels(np.maximum, frames) - over_channels(np.minimum, frames) >= MIN_COLOUR)
 
 
 def over_channels(combine: np.ufunc, pixels: NDArray[Scalar]) -> NDArray[Scalar]:
-    """What `combine` makes of the channels (..., H, W) of pixels (..., H, W, 3), in their type.
+    """Channels of pixels (..., H, W, 3), reduced by `combine` to (..., H, W), in their type.
 
     All neighbours in memory are combined, of which every third is kept: an axis of 3 is slow to reduce, and bytes that
     lie apart are slow to read.

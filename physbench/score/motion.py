@@ -368,7 +368,7 @@ def _energies_of(
 
 
 def _can_roll(clip: Clip, motion: BodyMotion, body: Body) -> bool:
-    """Whether friction with another body can turn spin into motion."""
+    """True if friction with another body can turn spin into motion."""
     return body.collides and any(
         body.friction * other.friction > 0 and other.collides
         for index, other in enumerate(clip.scene.bodies)

@@ -125,7 +125,7 @@ class Scorer:
 
     @property
     def needs_picture(self) -> bool:
-        """Whether it reads what only a picture shows, so that it does not apply to states."""
+        """True if it reads what only a picture shows, so that it does not apply to states."""
         return self.axis == "permanence" or any(need in PICTURE for need in self.needs)
 
     @property
@@ -133,7 +133,7 @@ class Scorer:
         return self.function.__doc__ or ""
 
     def read(self, observation: Observation) -> Reading | dict[str, Reading]:
-        """What the scorer reads from a prediction: its function or, where it gives readings, its precheck.
+        """Readings of a prediction: of the scorer's function or, where it gives readings, its precheck.
 
         Each is given the analyses that it takes. Those of the function are not made where the precheck gives readings.
         """
@@ -265,7 +265,7 @@ def _by_key(id: str, what: str, value: Mapping[str, Text]) -> dict[str, Text]:
 
 
 def _sights(id: str, seen: object, phrases: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """What one would see, by key of a phrase."""
+    """Visible signs, by key of a phrase."""
     by_key: dict[str, Any] = dict(seen) if isinstance(seen, Mapping) else {"": seen} if seen else {}
     for key, pair in by_key.items():
         if key not in phrases or not (isinstance(pair, tuple | list) and [type(text) for text in pair] == [str, str]):

@@ -51,7 +51,7 @@ def _documents() -> Mapping[str, tuple[float, list[list[int]]]]:
 
 
 def document_of(row: Row) -> tuple[str, tuple[float, list[list[int]]]]:
-    """What is shipped of a clip, computed: its key, T_p and the spread in steps."""
+    """Shipped record of a clip, computed: its key, T_p and the spread in steps."""
     from physbench.clips.store import ClipStore
     from physbench.score.predictability import compute, content_key
 
