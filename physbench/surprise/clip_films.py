@@ -106,7 +106,7 @@ def _cache_path(row: Row, spec: RenderSpec) -> Path:
 
 
 def _read(path: Path, windows: int) -> dict[str, dict[str, Array]]:
-    """What is known of the films of a clip: surprise by film and baseline. Nothing where it cannot be read."""
+    """Stored surprise of the films of a clip, by film and baseline. Nothing where it cannot be read."""
     document = cached(read_sealed_json, path, (OSError, ValueError))
     try:
         found = {

@@ -53,7 +53,7 @@ class WindowGrid:
         return self.starts + self.ahead
 
     def unaffected(self, first: int) -> NDArray[np.bool_]:
-        """Which windows (N,) show and predict nothing of the frames from index `first` on."""
+        """Mask (N,) of windows that show and predict nothing from frame index `first` on."""
         return np.asarray(self.ends < first)
 
 

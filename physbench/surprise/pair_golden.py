@@ -57,7 +57,7 @@ def _lawful(row: Row) -> Array:
 
 
 def _last_seen(world: Violated, body: str | None, hidden_since: float | None) -> float | None:
-    """When (s) a body that changes out of sight was last to be seen; None where nothing is out of sight."""
+    """Time (s) when a body that changes out of sight was last visible; None where nothing is out of sight."""
     if body is None or hidden_since is None:
         return None
     candidates = candidate_events(world.scene)

@@ -42,7 +42,7 @@ class ImpossibleKind:
         return len(self.sizes) > 1
 
     def amount(self, size: float) -> float:
-        """How much is wrong, above 0."""
+        """Size of the fault, above 0."""
         match self.scale:
             case "below 1":
                 return 1.0 - size
@@ -147,7 +147,7 @@ class FilmPair:
 
     @property
     def control(self) -> bool:
-        """Whether the second film is lawful too."""
+        """True if the second film is lawful too."""
         return self.kind in CONTROLS
 
     @property
@@ -258,6 +258,6 @@ def pairs_hash(pairs: Iterable[FilmPair]) -> str:
 
 
 def of_this_suite(versions: Mapping[str, Mapping[str, Published]]) -> Mapping[str, Published]:
-    """What is published, by class, for the suite's version; while that is in development, for the newest before it."""
+    """Published results, by class, for the suite's version; while that is in development, for the newest before it."""
     known = [version for version in versions if int(version) <= SUITE_VERSION]
     return versions[max(known, key=int)] if known else {}

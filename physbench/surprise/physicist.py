@@ -66,7 +66,7 @@ class PublishedStrengths:
 
 
 def made_with(spec: RenderSpec, context: int) -> dict[str, Any]:
-    """What strengths of the suite as it is are made with."""
+    """Inputs of the strengths of the present suite."""
     return {"pairs": pairs_hash(all_pairs()), "films_of": str(spec), "context": context}
 
 
@@ -76,7 +76,7 @@ def judged(pairs: Sequence[FilmPair]) -> list[FilmPair]:
 
 
 def read_pairs(pairs: Sequence[FilmPair], strengths: Mapping[str, Strengths]) -> list[PairReading]:
-    """What shadowing makes of pairs, as far as both films are shadowed; `strengths` by id of the clip."""
+    """Readings of pairs by shadowing, as far as both films are shadowed; `strengths` by id of the clip."""
     found = []
     for pair in judged(pairs):
         known = strengths.get(pair.row.id, {})
@@ -87,7 +87,7 @@ def read_pairs(pairs: Sequence[FilmPair], strengths: Mapping[str, Strengths]) ->
 
 
 def published_readings(pairs: Sequence[FilmPair], spec: RenderSpec) -> list[PairReading]:
-    """What the physicist makes of pairs in pictures of this class; empty where that is not published."""
+    """Readings of pairs by the physicist in pictures of this class; empty where they are not published."""
     published = of_this_suite(_golden()).get(picture_class(spec))
     if published is None or published.made["pairs"] != pairs_hash(all_pairs()):
         return []
@@ -110,7 +110,7 @@ def parsed(document: Mapping[str, Any]) -> dict[str, dict[str, PublishedStrength
 
 
 def kept_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any]) -> dict[str, Strengths]:
-    """What a file has of the films of this version and class, made in the same way; by id of the clip."""
+    """Strengths in a file, of films of this version and class, made in the same way; by id of the clip."""
     if not path.exists():
         return {}
     known = parsed(json.loads(path.read_text(encoding="utf-8"))).get(str(SUITE_VERSION), {}).get(picture_class(spec))

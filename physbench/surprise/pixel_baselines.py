@@ -81,7 +81,7 @@ def frozen_frame(frames: Image, grid: WindowGrid, number: int) -> float:
 
 
 def frame_difference(frames: Image, grid: WindowGrid, number: int) -> float:
-    """How much each frame differs from the one before it."""
+    """Difference of each frame from the one before it."""
     start = int(grid.starts[number])
     return squared_error(frames[start : start + grid.ahead], targets(frames, grid, number))
 

@@ -284,7 +284,7 @@ def expectation_result(
 
 
 def _observer(readings: Readings, controls: Readings, counting: set[tuple[str, float]]) -> ObserverResult:
-    """What somebody else makes of pairs; the AUROC where controls are among the films that it judges."""
+    """Result of another observer on pairs; the AUROC where controls are among the films that it judges."""
     every = over_kinds(readings)
     return ObserverResult(
         counted=over_kinds([r for r in readings if (r.pair.kind, r.pair.size) in counting]).accuracy,

@@ -1,7 +1,7 @@
-"""Which kinds and sizes a pixel baseline solves, fixed for a version of the suite and a class of picture sizes.
+"""Kinds and sizes that a pixel baseline solves, fixed for a version of the suite and a class of picture sizes.
 
-It is decided once, from all pairs of the suite, so that the mean of a run does not depend on the few clips that it
-shows. `python -m physbench.surprise.solved_sizes --size 64 --fps 15` writes it into the file of this package.
+They are decided once, from all pairs of the suite, so that the mean of a run does not depend on the few clips that it
+shows. `python -m physbench.surprise.solved_sizes --size 64 --fps 15` writes them into the file of this package.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SOLVED_COMMAND = "python -m physbench.surprise.solved_sizes --size SIDE --fps RA
 
 
 def fixed_solved(spec: RenderSpec) -> Solved | None:
-    """What pixel baselines solve in pictures of this class; None where that is not fixed, so that a run decides."""
+    """Solved kinds and sizes in pictures of this class; None where they are not fixed, so that a run decides."""
     return of_this_suite(_golden()).get(picture_class(spec))
 
 
