@@ -295,7 +295,7 @@ def _hallucinations(found: Components, frames: int, strange: NDArray[np.bool_], 
 
 
 def known_places(found: Components, choice: Choice, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """Where the small maps (N, h, w) show what is known."""
+    """Mask of known pixels on the small maps (N, h, w)."""
     places = np.zeros(shape, dtype=bool)
     places.ravel()[found.where[choice.known[found.number]]] = True
     return places

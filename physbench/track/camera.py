@@ -41,7 +41,7 @@ EXPLAINED = 0.5  # of the way that scenery is off, that a zoom must leave at mos
 
 
 def growth(clip: Clip, area: Array, cut: Mask) -> Array:
-    """How much larger (N, K) bodies are seen than they are, in length; NaN where they are not seen whole.
+    """Apparent over true size (N, K) of bodies, in length; NaN where they are not seen whole.
 
     area (N, K) px of the predicted frames; cut (N, K): by the border of the picture.
     """
@@ -95,7 +95,7 @@ def _smooth(values: Array, fps: float) -> Array:
 
 
 def is_shown(off: Array, expected: Array, otherwise: bool) -> bool:
-    """Whether what stands still tells a zoom: it is off (M,) px as the zoom expects (M,), and not where it was.
+    """True if bodies at rest show a zoom: they are off (M,) px as the zoom expects (M,), and not where they were.
 
     NaN in `off`: not seen. otherwise: the answer where nothing that stands still could tell.
     """
@@ -186,7 +186,7 @@ def camera_motion(
 
 
 def _continued(values: Array, told: Array) -> Array:
-    """Where a camera would be (4,) that goes on as it went in its motions (T, 4) so far; told (T + 1, 4): its zoom."""
+    """Motion (4,) of a camera that goes on as in its motions (T, 4) so far; told (T + 1, 4): its zoom."""
     if not len(values):
         return np.asarray(told[0])
     own = values - told[:-1]
@@ -205,7 +205,7 @@ def _continued(values: Array, told: Array) -> Array:
 def _explains(
     grey: NDArray[np.float32], edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Array
 ) -> Mask:
-    """Whether a small motion explains some of what differs from the scenery (N,); grey (N, Q) of the pieces' pixels."""
+    """Mask (N,): a small motion explains some of what differs from the scenery; grey (N, Q) of the pieces' pixels."""
     found = np.zeros(len(shift), dtype=bool)
     at = np.flatnonzero(asked & (np.abs(shift).max(axis=1) > NO_MOTION))
     if len(at):
@@ -231,7 +231,7 @@ def _there(seen: EdgeReading) -> Mask:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What one frame shows of the camera."""
+    """Reading of the camera in one frame."""
 
     values: Array  # (4,)
     sure: bool
@@ -240,7 +240,7 @@ class Look:
 
 
 class Design:
-    """What a motion of the camera does to each piece."""
+    """Effect of a camera's motion on each piece."""
 
     def __init__(self, edges: FixedEdges) -> None:
         self.size = np.array(edges.size[::-1], dtype=np.float64)
@@ -263,7 +263,7 @@ class Design:
         return np.asarray(values[:2] + values[2] * self.away + values[3] * self.turned)
 
     def shows(self, seen: EdgeReading, hidden: Mask, told: Array, bodies: int) -> bool:
-        """Whether scenery shows the zoom told (N, 4) by some bodies, where it is read at its place."""
+        """True if scenery shows the zoom told (N, 4) by some bodies, where it is read at its place."""
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(seen.shift) < self.half)
         expected = told @ self.columns.T
@@ -281,7 +281,7 @@ class Design:
         return best
 
     def _look(self, frame: Tensor, hidden: Mask, sizes: Array, start: Array, past: Array, told: Array) -> Look:
-        """What pieces show of a frame (1, H, W, 3) about where a motion (4,) would have moved them."""
+        """Camera in a frame (1, H, W, 3), by its pieces near where a motion (4,) would have moved them."""
         before, past, off = past, start, None
         for _ in range(LOOKS):
             looked, off = off, np.round(self.displacement(past)).astype(np.int64)

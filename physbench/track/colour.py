@@ -89,7 +89,7 @@ UNKNOWN_HUE = 128  # label of a hue that the scene does not hold; object k has t
 
 @dataclass(frozen=True, eq=False)
 class Colours:
-    """What the tracker knows of the colours of K objects."""
+    """Colours of K objects as the tracker knows them."""
 
     hue: NDArray[np.float64]  # (K, 2) unit vectors in the opponent plane
     chroma: NDArray[np.float64]  # (K,) levels, of a shaded ball of the palette's colour

@@ -1,4 +1,4 @@
-"""Where the centre of a partly hidden ball is: a shaded disc of known radius fitted to the pixels that show it."""
+"""Centre of a partly hidden ball: a shaded disc of known radius fitted to the pixels that show it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _light(job: DiscFitJob) -> Tensor:
 
 
 def find_light(job: DiscFitJob) -> Tensor:
-    """How a ball is lit in each of its patches, which show all of it: (M, 3) float64.
+    """Light on a ball, from each of its patches, which show all of it: (M, 3) float64.
 
     The first two are by how much its shade grows over a radius, to the right and down, the third by how much it falls
     from the middle to the outline, all of the mean. A surface is as bright as the cosine of the angle between its

@@ -91,7 +91,7 @@ def slope(times: Array, values: Array) -> float:
 
 
 def resting(times: Array, position: Array, diameter: float, bound: float) -> Mask:
-    """Where a path (T, 2) m, NaN allowed, moves less than `bound` diameters in STILL_TIME."""
+    """Mask (T,) of a path (T, 2) m, NaN allowed, that moves less than `bound` diameters in STILL_TIME."""
     dt = float(times[1] - times[0]) if len(times) > 1 else STILL_TIME
     half = max(1, round(STILL_TIME / 2 / dt))
     at = np.arange(len(times))

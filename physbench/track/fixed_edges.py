@@ -1,4 +1,4 @@
-"""Where ground truth shows the outlines of fixed bodies, and how a picture there differs from it.
+"""Outlines of fixed bodies in ground truth, and how a picture there differs from it.
 
 Floors, walls, ramps, screens and pillars have no hue; they are known by their outlines. These are cut into pieces of a
 few px. Two weighted sums over the pixels around a piece tell how strong its edge is (1 in ground truth, 0 where it is
@@ -83,7 +83,7 @@ class FixedEdges:
 
 @dataclass(frozen=True, eq=False)
 class EdgeReading:
-    """What N pictures show of P pieces; NaN where a piece lies outside, or is overexposed."""
+    """Readings of P pieces in N pictures; NaN where a piece lies outside, or is overexposed."""
 
     step: Array  # (N, P) of that in ground truth
     shift: Array  # (N, P) px across the edge
@@ -191,7 +191,7 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:
 
 
 def _within(piece: _Piece, sides: list[tuple[Array, Array]], reach: float) -> bool:
-    """Whether the middle of a piece lies within a convex outline, or up to `reach` px from it."""
+    """True if the middle of a piece lies within a convex outline, or up to `reach` px from it."""
     for begin, end in sides:
         along = (end - begin) / np.linalg.norm(end - begin)
         if (piece.middle - begin) @ (along[1], -along[0]) > reach:
@@ -271,7 +271,7 @@ class _Field:
 
     @staticmethod
     def _edge(across: Array, slope: Array) -> float:
-        """Where across a side the picture has its edge, px; within SEARCH of the outline."""
+        """Place of the edge in the picture across a side, px; within SEARCH of the outline."""
         near = np.abs(across) <= SEARCH
         weight = np.abs(slope[near])
         total = float(weight.sum())
@@ -315,7 +315,7 @@ class _Field:
 
 
 def read_edges(frames: Tensor, edges: FixedEdges, off: Whole | None = None) -> tuple[EdgeReading, NDArray[np.float32]]:
-    """What frames (N, H, W, 3) u8 show of the pieces, and the levels (N, Q) of their pixels.
+    """Readings of the pieces in frames (N, H, W, 3) u8, and the levels (N, Q) of their pixels.
 
     off (P, 2) px: whole px to look further right and down.
     """

@@ -52,7 +52,7 @@ def background(labels: Image, visible: Real, factor: int) -> Image:
 
 
 def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
-    """Where (h, w) a hue at rest is the object's, of places (C, h, w) with that hue; visible (C,) px of the maps."""
+    """Mask (h, w) of the object's hue at rest, of places (C, h, w) with that hue; visible (C,) px of the maps."""
     if not visible.any():
         return np.zeros_like(still)
     numbers = _numbered(still)
@@ -112,7 +112,7 @@ MOST_WAY = 1.0  # diameters of the smallest body that a blob moves from frame to
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What ground truth shows beside its bodies, on small maps of h x w px, flat."""
+    """Surroundings of the bodies in ground truth, on small maps of h x w px, flat."""
 
     ends: Int  # (R, 2) indices of the darkest and of the brightest grey of ranges that scenery has somewhere
     range: Int  # (h * w,) index of the range that it has at or near a place
@@ -214,7 +214,7 @@ def _within(bodies: Mask, reach: float) -> Mask:
 
 
 def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray[np.int16]:
-    """How far each pixel (3, N, h * w) is outside of what scenery may look like there, in summed levels."""
+    """Deviation of each pixel (3, N, h * w) from the range that scenery may have there, in summed levels."""
     flat = pooled.reshape(len(pooled), -1, 3)
     tones = _tones(flat, truth)
     # Greys are in the order of truth: a frame may have turned it round.
@@ -234,7 +234,7 @@ def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray
 
 
 def _tones(values: Image | Int, truth: Surroundings) -> NDArray[np.int16]:
-    """What frames (N, h * w, 3) make of each grey (N, G, 3), in summed levels."""
+    """Tones (N, G, 3) of each grey in frames (N, h * w, 3), in summed levels."""
     shown = [g for g, at in enumerate(truth.samples) if len(at)]
     tones = np.zeros((len(values), len(truth.greys), 3))
     for g in shown:
@@ -246,13 +246,13 @@ def _tones(values: Image | Int, truth: Surroundings) -> NDArray[np.int16]:
 
 
 def _strength(off: Int) -> Int:
-    """How much pixels (3, ...) differ: their brightness, or a share of the colour that differs most."""
+    """Difference of pixels (3, ...): of brightness, or a share of the colour that differs most."""
     most = np.abs(off).max(0)
     return np.asarray(np.maximum(np.abs(off.sum(0, dtype=np.int32) // 3), (SHARE_OF_COLOUR * most).astype(np.int32)))
 
 
 def _near(bodies: Mask) -> Mask:
-    """What lies near bodies (N, h, w), in a frame or in the ones before and after it."""
+    """Surroundings of bodies (N, h, w), in a frame or in the ones before and after it."""
     wide = bodies.copy()
     wide[1:] |= bodies[:-1]
     wide[:-1] |= bodies[1:]

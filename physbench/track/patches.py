@@ -82,7 +82,7 @@ def _powers(z: Tensor) -> list[Tensor]:
 
 
 def deviation(seen: Array, own: Array, moved: Array, radius: float) -> Array:
-    """How far outlines are from a body's own (N,): 1 is another shape, see HARMONIC_UNITS.
+    """Distance (N,) of outlines from a body's own: 1 is another shape, see HARMONIC_UNITS.
 
     seen (N, 4): harmonics; own (3,): sizes of its own. moved (N, 2) px: its motion from one frame to the next, NaN
     where it is not known. What a shutter that is open for a part of that time makes of it is no other shape: a streak
@@ -112,7 +112,7 @@ def noise_sd(noise: Array, mass: Array, region: Array, radius: float) -> Array:
 def shape_change(
     seen: Array, sd: Array, place: Array, whole: Mask, learnt: Mask, sphere: bool, radius: float, window: int
 ) -> Array:
-    """How far the shape of a body is from its own (N,): above 1 it is another one; NaN where that is not judged.
+    """Distance (N,) of a body's shape from its own: above 1 it is another one; NaN where that is not judged.
 
     seen (N, 4): harmonics, with the sd (N,) that noise makes of their deviation; place (N, 2) px. whole (N,): frames
     that show all of it. learnt (N,): those of them that show its own shape; without any, a ball is a disc and nothing
@@ -334,7 +334,7 @@ def _measure(
 
 @lru_cache(maxsize=256)
 def _disc(radius: float, half: int) -> Tensor:
-    """What may belong to an object around the middle of a map (6 half + 1)^2 u8: patches at a border are cut off it."""
+    """Disc that may belong to an object around the middle of a map (6 half + 1)^2 u8: patches at a border are cut."""
     x = torch.arange(6 * half + 1) - 3 * half
     limit = HALF_SIDE[0] * radius + HALF_SIDE[1]
     return (x * x + (x * x)[:, None] <= limit * limit).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Whether what stands still stays: fixed bodies and the camera, frame by frame.
+"""Changes of what stands still: fixed bodies and the camera, frame by frame.
 
 Bodies with a hue, such as stars, are placed as all others are; those without are known by their outlines. The frame of
 reference is what most of the scenery shows: a picture that shifts, zooms or turns as a whole moves no body. A fixed
@@ -54,7 +54,7 @@ class SceneryTracks:
 
 @dataclass(frozen=True, eq=False)
 class SeenBodies:
-    """What was tracked of the K bodies with a hue in the N predicted frames, in px of the frames."""
+    """Tracks of the K bodies with a hue in the N predicted frames, in px of the frames."""
 
     position: Array  # (N, K, 2), NaN where not known
     position_sd: Array  # (N, K)
@@ -87,7 +87,7 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTrac
 
 
 def shown_directions(clip: Clip) -> Array:
-    """How much scenery shows of a shift in any direction (2, 2): a matrix whose eigenvectors are directions in px."""
+    """Information of scenery on a shift in any direction (2, 2): a matrix whose eigenvectors are directions in px."""
     if any(body.role == "fixed" for body in clip.tracked_bodies):
         return np.eye(2)
     edges = fixed_edges(clip)
@@ -182,7 +182,7 @@ def _style(frames: Tensor, edges: FixedEdges, chroma: Array) -> Array:
 
 
 def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, frames: int) -> tuple[Array, Mask]:
-    """How far (N, F) px bodies are off, and where they are lost."""
+    """Displacements (N, F) px of bodies, and a mask of the lost ones."""
     seen = moved.reading
     count, bodies = len(hidden), len(edges.bodies)
     off, lost = np.zeros((count, bodies)), np.zeros((count, bodies), dtype=bool)

@@ -86,7 +86,7 @@ DECIMALS = 4  # decimals of a px or degree
 
 @dataclass(frozen=True, eq=False)
 class TrueAreas:
-    """What the tracker knows of ground truth in the window: areas only."""
+    """Ground truth that the tracker knows in the window: areas only."""
 
     names: tuple[str, ...]
     times: Array  # (T,)
@@ -102,7 +102,7 @@ class TrueAreas:
 
 @dataclass(eq=False)
 class BlobMeasurements:
-    """What was measured in the N frames that exist, in px of the frames at the size at which they are tracked."""
+    """Measurements in the N frames that exist, in px of the frames at the size at which they are tracked."""
 
     choice: Choice
     stats: Array  # (N, K, S), see patches.STATS
@@ -233,7 +233,7 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Array, zoom: fl
 
 
 def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: TrueAreas, zoom: float) -> Array:
-    """How far the shape of object k is from its own (N,), see outline.shape_change."""
+    """Distance (N,) of the shape of object k from its own, see patches.shape_change."""
     stats, ratio = seen.stats[:, k], seen.area[:, k] / (full * larger)
     radius, count = float(np.sqrt(full / np.pi)), len(stats)
     alone = ~touched(stats) & (ratio > patches.WHOLE_ALONE[0]) & (ratio < patches.WHOLE_ALONE[1])
@@ -320,7 +320,7 @@ def _outward(angle: float, fitted: Mask) -> Array:
 
 
 def accepted(fits: Array, radius: float) -> Mask:
-    """Which fits (N, F) determine a centre."""
+    """Mask of fits (N, F) that determine a centre."""
     x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
     least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
     with np.errstate(invalid="ignore"):
@@ -397,7 +397,7 @@ LEAST_LIT_RADIUS = 5.0  # px; of smaller balls it is not asked from where they a
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """What is known of the objects from the scene and from ground truth's areas, none of it a position."""
+    """Data of the objects from the scene and from ground truth's areas, none of it a position."""
 
     shapes: tuple[str, ...]
     full_area: Array  # (K,) px
@@ -419,7 +419,7 @@ class _Maps:
 
 @dataclass(frozen=True, eq=False)
 class _TrueScenery:
-    """What ground truth shows of all that is no body."""
+    """Scenery in ground truth: all that is no body."""
 
     screens: Tensor  # (H, W) u8, see _screens
     beside: intruders.Surroundings
@@ -488,7 +488,7 @@ def _with_intruders(
 
 
 def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Array) -> SceneryTracks:
-    """What fixed bodies and the camera do; centre (N, K, 2) px of blobs."""
+    """Motion of fixed bodies and the camera; centre (N, K, 2) px of blobs."""
     context = found.context
     part = slice(context, len(video))
     assert found.chroma is not None
@@ -559,7 +559,7 @@ def _true_frames(clip: Clip) -> Tensor:
 
 
 def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
-    """What depends on the clip and the length of the context alone, kept as long as the clip."""
+    """Scenery of ground truth, by the clip and the length of the context alone, kept as long as the clip."""
     known = _KNOWN.setdefault(clip, {})
     if context not in known:
         known[context] = _TrueScenery(_screens(clip, _true_frames(clip)), _surroundings(clip, context))
@@ -567,7 +567,7 @@ def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
 
 
 def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
-    """What some frames of ground truth in the window show beside the bodies."""
+    """Surroundings of the bodies in some frames of ground truth in the window."""
     index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, SURROUNDING_FRAMES).astype(int)
     frames = blobs.shrink(torch.from_numpy(clip.frames[index]))[0]
     factor = blobs.coarse_factor(frames)
@@ -575,7 +575,7 @@ def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
 
 
 def _screens(clip: Clip, true: Tensor) -> Tensor:
-    """Where ground truth shows a screen (H, W) u8.
+    """Mask (H, W) u8 of the screens in ground truth.
 
     Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
     """

@@ -1,4 +1,4 @@
-"""When each object should be visible, from ground truth, and when the tracker saw it.
+"""Visibility of each object: as expected from ground truth, and as the tracker saw it.
 
 Masks have the axes (C + T, K): C context frames, T predicted ones, K objects with a hue.
 """
@@ -24,14 +24,14 @@ MAX_GAP = 0.5  # s; an object that is detected without a position for longer cou
 
 
 def inside_view(clip: Clip, context: int) -> Mask:
-    """Where the true centre of an object lies in the image (C + T, K)."""
+    """Mask (C + T, K) of objects whose true centre lies in the image."""
     centre = clip.px_positions()[clip.window(context)]
     size = (clip.spec.width, clip.spec.height)
     return np.asarray(np.all((centre >= 0) & (centre <= size), axis=-1))
 
 
 def truth_visible(clip: Clip, context: int) -> Mask:
-    """Where ground truth shows an object in a predicted frame: at least a quarter of it, its centre in the image.
+    """Mask of objects that ground truth shows in a predicted frame: at least a quarter, the centre in the image.
 
     Args:
         clip: ground truth.
@@ -46,7 +46,7 @@ def truth_visible(clip: Clip, context: int) -> Mask:
 
 
 def in_frame(clip: Clip, tracks: Tracks, position: Array) -> Mask:
-    """Where places (C + T, ...) px, 2 on the last axis, lie in the picture that the camera of a prediction shows.
+    """Mask of places (C + T, ...) px, 2 on the last axis, in the picture that the camera of a prediction shows.
 
     A camera that should stand still and moves slowly takes out of the view what it does not show: that is framing. One
     that moves faster than MOST_CAMERA excuses nothing.
@@ -77,7 +77,7 @@ def truth_framed(clip: Clip, tracks: Tracks) -> Mask:
 
 
 def shown_whole(clip: Clip, context: int) -> Mask:
-    """Where ground truth shows an object whole, its centre in the image (C + T, K): its position can be asked there.
+    """Mask (C + T, K) of objects that ground truth shows whole, the centre in the image: a position is expected there.
 
     Of what is partly hidden or cut by the border a tracker may give no position, of ground truth out of a video
     neither.
@@ -92,27 +92,27 @@ def whole_area(clip: Clip, context: int) -> Array:
 
 
 def moving(clip: Clip) -> Mask:
-    """Which tracked objects move by themselves (K,). Only permanence reads the others."""
+    """Mask (K,) of tracked objects that move by themselves. Only permanence reads the others."""
     return np.array([body.role == "moving" for body in clip.tracked_bodies], dtype=bool)
 
 
 def detected(clip: Clip, tracks: Tracks) -> Mask:
-    """Where the tracker saw at least a tenth of an object (C + T, K), with or without a position."""
+    """Mask (C + T, K) of objects of which the tracker saw at least a tenth, with or without a position."""
     return np.asarray(_present(tracks) & (tracks.area >= MIN_DETECTED_SHARE * whole_area(clip, tracks.context)))
 
 
 def _present(tracks: Tracks) -> Mask:
-    """Where the tracker takes an object for present (C + T, K): also in single frames that do not show it."""
+    """Mask (C + T, K) of objects that the tracker takes for present: also in single frames that do not show them."""
     return np.asarray((tracks.state == Visibility.VISIBLE) | (tracks.state == Visibility.CLIPPED))
 
 
 def has_position(tracks: Tracks) -> Mask:
-    """Where an object has a position (C + T, K)."""
+    """Mask (C + T, K) of objects with a position."""
     return np.asarray(np.isfinite(tracks.position).all(axis=-1))
 
 
 def tracked_with_gaps(clip: Clip, tracks: Tracks) -> Mask:
-    """Where an object that ground truth shows has a position, or is present in a short gap without one.
+    """Mask: an object that ground truth shows has a position, or is present in a short gap without one.
 
     In a gap the silhouette gives no position: the object is partly hidden, or cut by the border, or lost for a frame or
     two. An object in a gap of more than MAX_GAP in which ground truth shows it whole, or one that is far too large,
