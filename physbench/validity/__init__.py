@@ -1,4 +1,4 @@
-"""How scorers and tasks are tested: videos with a known fault or with none, and what each reading makes of them.
+"""Tests of scorers and tasks: videos with a known fault or with none, and what each reading makes of them.
 
 - Where videos come from: `violations/` (ground truth with one thing wrong, by a stated amount),
   `lawful_alternatives`, `gaming_baselines`, `altered_pictures`; `sources` names them all, and `saboteur_adapter`

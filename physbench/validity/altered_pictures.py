@@ -253,12 +253,12 @@ FRAME_SHIFTS = {
 
 
 def is_frame_shift(source: str) -> bool:
-    """Whether a source is one of these."""
+    """True if a source is one of these."""
     return source.partition(":")[0] in FRAME_SHIFTS
 
 
 def find_frame_shift(source: str) -> tuple[FrameShift, float]:
-    """What "late:1" means; without a severity the main one. Raises UsageError for one without a meaning."""
+    """Frame shift and severity of "late:1"; without a severity the main one. Raises UsageError where it means none."""
     name, _, text = source.partition(":")
     found = FRAME_SHIFTS[name]
     try:

@@ -37,7 +37,7 @@ SourceOutcome = Literal["shown", "unseen", "refused", "failed"]
 
 
 class Read(NamedTuple):
-    """What one reading made of a video."""
+    """Value of one reading on a video."""
 
     reading: str
     axis: str | None
@@ -49,7 +49,7 @@ class Read(NamedTuple):
 
 @validated.dataclass(frozen=True)
 class MeasuredPart:
-    """What became of one source on one clip."""
+    """Outcome of one source on one clip."""
 
     clip: str
     task: str
@@ -75,7 +75,7 @@ def reads_of(rows: list[ScoreRow]) -> tuple[Read, ...]:
 
 
 def path_of(folder: Path, row: Row) -> Path:
-    """Where the parts of a clip lie."""
+    """File with the parts of a clip."""
     return folder / f"{row.id}.jsonl"
 
 
@@ -96,7 +96,7 @@ def append(folder: Path, row: Row, part: MeasuredPart) -> None:
 
 
 def _lines(path: Path) -> list[bytes] | None:
-    """What follows the head of a file of parts; None where there is no such file or head."""
+    """Lines after the head of a file of parts; None where there is no such file or head."""
     try:
         first, *lines = path.read_bytes().split(b"\n")
         head = json.loads(first)
@@ -125,7 +125,7 @@ Known = dict[tuple[str, int], dict[str, SourceOutcome]]  # (task, number of the 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a validity table is made of."""
+    """Settings of a validity table."""
 
     tasks: tuple[str, ...]
     sources: tuple[str, ...]  # violations, far alternatives and gaming baselines; the references are added
@@ -152,9 +152,9 @@ class Settings:
         return Row(task, "test", FIRST_SEED + number)
 
     def more(self, outcomes: Sequence[SourceOutcome]) -> int:
-        """How many more clips are to be tried with a source, given what came of the first ones.
+        """Number of further clips to try with a source, from the outcomes of the first ones.
 
-        Refused clips are replaced by further ones, up to CAP times as many as are asked for.
+        Refused clips are replaced by further ones, up to CAP times as many as requested.
         """
         tried, shown = len(outcomes), outcomes.count("shown")
         if tried < self.clips:
@@ -291,7 +291,7 @@ def _wanted(settings: Settings, task: str, known: Known) -> list[tuple[int, str]
 
 
 def asked(settings: Settings, task: str, source: str, known: Known) -> int:
-    """How many clips of a task, from 0 on, are asked of a source: as far as can be said with what is known."""
+    """Number of clips of a task, from 0 on, that a source needs, as far as `known` tells."""
     outcomes: list[SourceOutcome] = []
     while (count := settings.more(outcomes)) > 0:
         more = range(len(outcomes), len(outcomes) + count)

@@ -1,4 +1,4 @@
-"""Where frames come from that scorers are tested with: ground truth, lawful alternatives, gaming
+"""Sources of frames that scorers are tested with: ground truth, lawful alternatives, gaming
 baselines, violated worlds and frames at wrong times, by name."""
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def show(clip: Clip, context: int, source: str) -> SourceFrames:
 
 
 def kind(source: str) -> Kind:
-    """What a source is: pictures are violations of no law."""
+    """Kind of a source: pictures are violations of no law."""
     source = source.removesuffix(LOW_RATE)
     if source in REFERENCES:
         return "reference"
@@ -99,7 +99,7 @@ def kind(source: str) -> Kind:
 
 
 def sets_in(source: str) -> bool:
-    """Whether a violation happens at a moment at which a break can be: other forces and surfaces tell later."""
+    """True if a violation happens at a moment at which a break can be: other forces and surfaces tell later."""
     names = [act.partition(":")[0] for act in source.removesuffix(LOW_RATE).split("+")]
     if is_frame_shift(source):
         return False

@@ -45,7 +45,7 @@ TABLE_KEY = b"physbench_validity"
 
 
 class TableHeader(BaseModel):
-    """What a validity table was made of and with."""
+    """Inputs and versions of a validity table."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -427,13 +427,13 @@ def _skill(qualities: Qualities, every: Mapping[str, tuple[Kind, ...]], seed: in
 
 
 def _enough(counts: Mapping[Stratum, NDArray[np.int64]], which: Mapping[str, tuple[Kind, ...]], axis: int) -> bool:
-    """Whether every task that is scored has the clips for an interval, as in a report."""
+    """True if every task that is scored has the clips for an interval, as in a report."""
     scored = [count[axis] for key, count in counts.items() if which[key.task][axis] in ("informative", "guard")]
     return min((n for n in scored if n), default=0) >= FEWEST
 
 
 def _bar(source: str, axis: str, point: Mapping[tuple[str, str], float]) -> dict[str, object]:
-    """What the skill must not exceed: a declared bar, or that of another source and a little more.
+    """Bar on the skill: a declared one, or that of another source and a little more.
 
     That other source is the same at the usual rate, and for gaming baselines overall it is constant velocity.
     """
@@ -579,7 +579,7 @@ def _located(reads: pd.DataFrame, reading: str) -> pd.DataFrame:
 
 
 def _apart(reads: pd.DataFrame, wanted: pd.Index[Any], partly_unseen: set[str]) -> pd.DataFrame:
-    """How well each reading tells each source from lawful videos; `partly_unseen`: sources with unseen clips."""
+    """Separation of each source from lawful videos by each reading; `partly_unseen`: sources with unseen clips."""
     told = reads[reads["told"]]
     columns = {name: told[name].to_numpy() for name in ("worse", "seen", "lawful")}
     columns["seed"] = told["seed"].to_numpy() - reads["seed"].min()
@@ -601,12 +601,12 @@ def _apart(reads: pd.DataFrame, wanted: pd.Index[Any], partly_unseen: set[str]) 
 
 
 def direction_of(reading: str, declared: Mapping[str, str]) -> str | None:
-    """What is better of a reading: as its scorer declares it, or as it is known of a further one."""
+    """Better direction of a reading: as its scorer declares it, or as it is known of a further one."""
     return declared.get(reading) or DIRECTIONS.get(last_part(reading))
 
 
 def suspicion(values: pd.Series[float], middle: pd.Series[float], better: str | None) -> pd.Series[float]:
-    """How wrong a reading finds each value: the larger the worse.
+    """Suspicion of each value of a reading: the larger the worse.
 
     better: "lower" or "higher" as the scorer declares it; else the distance from `middle`, the median of ground truth
     of the other clips, which is all that is known of a reading without a direction.

@@ -1,4 +1,4 @@
-"""What `physbench scorers check` prints."""
+"""Output of `physbench scorers check`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ FIGURES = {
 
 
 def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
-    """What the table says in words: what no headline reading sees, gaming baselines with skill, alternatives, bars."""
+    """Sentences on the table: what no headline reading sees, gaming baselines with skill, alternatives, bars."""
     said = seen(table, readings)
     weak = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
     for row in records(weak.sort_values("value", ascending=False)):
@@ -94,7 +94,7 @@ def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
 
 
 def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
-    """How many violations one of these readings sees, and which none of them does."""
+    """Number of violations that one of these readings sees, and the unseen ones."""
     cells = table[(table["level"] == "all") & (table["kind"] == "violation") & table["reading"].isin(readings)]
     best = cells.groupby("source")["auroc"].max()
     blind = [f"{source} ({value:.2f})" for source, value in best.items() if value < LIKELY]
@@ -199,7 +199,7 @@ def _best(group: pd.DataFrame, readings: list[str]) -> str:
 
 
 def _last(kind: str, source: str, group: pd.DataFrame) -> str:
-    """How far an alternative is from ground truth; of what happens at a moment, how often it is located."""
+    """Distance of an alternative from ground truth; of what happens at a moment, the share located."""
     distance = group["distance"].max()
     if kind != "violation":
         return f"{distance:.1f}{' near only' if distance < 1 else ''}" if np.isfinite(distance) else ""

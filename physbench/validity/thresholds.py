@@ -1,4 +1,4 @@
-"""What readings must reach: declared bars, and what a table says of them.
+"""Thresholds of readings: declared bars, and the verdict of a table on them.
 
 A bar on an AUROC, or on a share of located breaks, is met if the estimate reaches it and the lower end of its interval
 is at most NEAR below. It says nothing where even a perfect result of so few clips would have a lower end below that,
@@ -43,11 +43,11 @@ class Threshold:
     families: tuple[str, ...] = ()
 
     def names(self, source: str) -> bool:
-        """Whether it is a bar of that source anywhere."""
+        """True if it is a bar of that source anywhere."""
         return fnmatchcase(source, self.source)
 
     def concerns(self, source: str, family: str) -> bool:
-        """Whether it is a bar of that source in that family."""
+        """True if it is a bar of that source in that family."""
         return self.names(source) and (not self.families or family in self.families)
 
 
@@ -89,7 +89,7 @@ def last_part(reading: str) -> str:
 
 
 def is_strength(reading: str) -> bool:
-    """Whether a reading is a smallest tolerance: a scorer's own, not one among others that is called so."""
+    """True if a reading is a smallest tolerance: a scorer's own, not one among others that is called so."""
     return reading.endswith(f"/{STRENGTH}")
 
 
@@ -105,7 +105,7 @@ def threshold_of(source: str, family: str, reading: str, axis: str | None) -> Th
 
 
 def measure_of(row: Mapping[str, Any]) -> str:
-    """What the bar of a row of a table is about: a Measure, or "false breaks"."""
+    """Measure of the bar of a row of a table: a Measure, or "false breaks"."""
     if row["level"] in ("skill", "false breaks"):
         return str(row["level"])
     if row["kind"] == "stranger":
@@ -121,7 +121,7 @@ def skill_threshold_of(source: str, axis: str) -> Threshold | None:
 
 
 def is_met(bar: Threshold, value: float, low: float, high: float = 1.0, perfect: float = 1.0) -> bool | None:
-    """Whether an estimate with its interval meets a bar; None where it or its interval is NaN, or clips are too few.
+    """True if an estimate with its interval meets a bar; None where it or its interval is NaN, or clips are too few.
 
     perfect: the lower end that the interval of 1 would have with as many clips.
     """

@@ -1,4 +1,4 @@
-"""Whether a task is fit to be measured with: `physbench tasks check`.
+"""Fitness of a task for measurement: `physbench tasks check`.
 
 - `check_task`: all checks of one task, in order: splits, the same clip in another process. `finding`: what a check
   reports.

@@ -349,7 +349,7 @@ def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once
 
 
 def _from(error: Exception, file: Path) -> bool:
-    """Whether an error went through the task's own code."""
+    """True if an error went through the task's own code."""
     frames = traceback.extract_tb(error.__traceback__)
     return any(Path(frame.filename).resolve() == file.resolve() for frame in frames)
 

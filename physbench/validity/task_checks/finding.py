@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class AxisReading:
-    """How an axis reads a task: mean quality of ground truth and baselines."""
+    """Reading of a task on an axis: mean quality of ground truth and baselines."""
 
     kind: str  # informative, guard, unscored or absent
     truth: float | None

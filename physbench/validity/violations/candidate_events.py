@@ -64,7 +64,7 @@ class CandidateEvents:
         return plane_from_world(self.scene.camera, self.states[..., :3])
 
     def in_view(self, index: int, places: Array | None = None) -> Mask:
-        """Where all of a body lies in the window (...); places (..., 2) m in the plane, or its own."""
+        """Mask (...): all of a body lies in the window; places (..., 2) m in the plane, or its own."""
         camera, radius = self.scene.camera, self.diameter(index) / 2
         middle = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
         flat = self._flat[:, index] if places is None else places
@@ -83,7 +83,7 @@ class CandidateEvents:
         ]
 
     def cover(self, index: int, other: int, places: Array | None = None) -> tuple[Mask, Mask]:
-        """Where (T,) a body's outline is touched by a screen's, and where it lies wholly behind it."""
+        """Masks (T,): a body's outline is touched by a screen's, and it lies wholly behind it."""
         radius = self.diameter(index) / 2
         flat = self._flat[:, index] if places is None else places
         half = np.asarray(self.scene.bodies[other].size)[list(self.axes)]
@@ -92,7 +92,7 @@ class CandidateEvents:
         return (offset < half + radius).all(axis=1) & there, (offset <= half - radius + EDGE).all(axis=1) & there
 
     def seen(self, index: int) -> Mask:
-        """Where (T,) a body is in full view: inside the window and behind nothing."""
+        """Mask (T,): a body is in full view, inside the window and behind nothing."""
         mask = self.in_view(index)
         for other in self.screens(index):
             mask &= ~self.cover(index, other)[0]
@@ -104,7 +104,7 @@ class CandidateEvents:
         return mask
 
     def hidden(self, index: int) -> Mask:
-        """Where (T,) a body lies wholly behind a screen."""
+        """Mask (T,): a body lies wholly behind a screen."""
         mask = np.zeros(len(self.times), dtype=bool)
         for other in self.screens(index):
             mask |= self.cover(index, other)[1]
@@ -183,11 +183,11 @@ class CandidateEvents:
         return room
 
     def lies(self, index: int, at: int) -> bool:
-        """Whether a body lies on something at a grid index."""
+        """True if a body lies on something at a grid index."""
         return bool(self.height(index)[at] < CLEAR)
 
     def reach_down(self, index: int) -> Array:
-        """How far (T,) m a body reaches below its centre."""
+        """Reach (T,) m of a body below its centre."""
         body, turn = self.scene.bodies[index], self.states[:, index, 3:7]
         if body.shape == "sphere":
             return np.full(len(turn), body.size[0])
@@ -208,7 +208,7 @@ class CandidateEvents:
         return np.asarray(directions[[self.fits(index, at, distance * way) for way in directions]])
 
     def fits(self, index: int, at: int, shift: Array) -> bool:
-        """Whether a body, put `shift` (3,) m from where it is, stays in view and clear of all others and of screens."""
+        """True if a body, put `shift` (3,) m from where it is, stays in view and clear of all others and of screens."""
         scene, state = self.scene, self.states[at]
         new = state[index, :3] + shift
         flat = plane_from_world(scene.camera, new)

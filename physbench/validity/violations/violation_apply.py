@@ -55,7 +55,7 @@ class Violated:
 
     @property
     def events(self) -> tuple[ViolationEvent, ...]:
-        """When and on which bodies the acts are seen. Raises Inapplicable where a clock puts one after the end.
+        """Times and bodies at which the acts are seen. Raises Inapplicable where a clock puts one after the end.
 
         What happens in the world happens later where a clock makes it slow: times of hooks, bends and looks are those
         of the world.
@@ -102,7 +102,7 @@ class Violated:
         return result
 
     def _world(self, times: Array) -> Array:
-        """What time it is in the world (T,) when it is shown at `times` (T,) s."""
+        """Time in the world (T,) s when it is shown at `times` (T,) s."""
         return _through([clock for whose, clock in self.plan.clocks if whose is None], times)
 
     def frames(self, times: Sequence[float] | Array, spec: RenderSpec) -> Image:

@@ -45,7 +45,7 @@ def _hits(candidates: CandidateEvents, *, both_move: bool) -> list[Contact]:
 
 
 def _grazes(candidates: CandidateEvents, contact: Contact) -> bool:
-    """Whether two bodies slide past each other rather than hit."""
+    """True if two bodies slide past each other rather than hit."""
     a, b = candidates.scene.index(contact.a), candidates.scene.index(contact.b)
     before = candidates.states[max(int(np.searchsorted(candidates.times, contact.time - 1e-9)) - 1, 0)]
     line = before[b, :3] - before[a, :3]

@@ -267,12 +267,12 @@ def exchange(candidates: CandidateEvents, severity: float, rng: np.random.Genera
 
 
 def lift(candidates: CandidateEvents, index: int, at: int, factor: float) -> float:
-    """How far (m) the middle of a body goes up when it grows by a factor where it lies on something below it."""
+    """Rise (m) of the middle of a body that grows by a factor where it lies on something below it."""
     return (factor - 1) * float(candidates.reach_down(index)[at]) if candidates.lies(index, at) else 0.0
 
 
 def _level(candidates: CandidateEvents, index: int, at: int) -> bool:
-    """Whether nothing that could carry things is turned, nor the body itself if it has faces."""
+    """True if nothing that could carry things is turned, nor the body itself if it has faces."""
     scene, body = candidates.scene, candidates.scene.bodies[index]
     flat = body.shape != "box" or abs(float(candidates.reach_down(index)[at]) - body.size[2]) < LEVEL_WITHIN
     return flat and not any(

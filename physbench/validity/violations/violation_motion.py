@@ -82,7 +82,7 @@ def kick(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     allowed=(0.001, 20.0),
 )
 def start(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """What lies still sets off, level with the ground and in the plane of motion; a ball rolls, so nothing slows it."""
+    """A body at rest sets off, level with the ground and in the plane of motion; a ball rolls, so nothing slows it."""
     for index, at in candidates.choices(rng, most_speed=AT_REST):
         ways = candidates.directions(index, at, KICK_ROOM * candidates.diameter(index), rng)
         level = ways[np.abs(ways @ candidates.scene.gravity) < 1e-9]

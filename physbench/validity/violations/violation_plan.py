@@ -1,4 +1,4 @@
-"""What a violation is made of: its declaration, and the plan of what it does to one scene."""
+"""Parts of a violation: its declaration, and the plan of what it does to one scene."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StepHook(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """How a body is drawn after `since`, up to and with `until`. Its states stay."""
+    """Appearance of a body after `since`, up to and with `until`. Its states stay."""
 
     since: float  # s
     body: str
@@ -61,13 +61,13 @@ class Look:
     shift: Vector | None = None  # m; a second one of it is drawn there, beside the first
 
     def active(self, times: Array) -> NDArray[np.bool_]:
-        """Where (T,) it applies to times (T,) s."""
+        """Mask (T,) of times (T,) s to which it applies."""
         return np.asarray((times > self.since + 1e-9) & (times <= self.until + 1e-9))
 
 
 @dataclass(frozen=True)
 class ViolationEvent:
-    """When a violation is first to be seen, and on which body. Frames up to and at `time` are lawful."""
+    """Time and body at which a violation is first to be seen. Frames up to and at `time` are lawful."""
 
     time: float  # s
     body: str | None  # None: all of the world, or the picture
@@ -82,7 +82,7 @@ class ViolationEvent:
 
 @dataclass(frozen=True)
 class ViolationPlan:
-    """What a violation does to one scene. Simulation, then clocks, then bends, then looks, then treatments."""
+    """Effects of a violation on one scene. Simulation, then clocks, then bends, then looks, then treatments."""
 
     events: tuple[ViolationEvent, ...]
     hooks: tuple[StepHook, ...] = ()

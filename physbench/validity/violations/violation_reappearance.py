@@ -237,6 +237,6 @@ def through_wall(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 
 
 def _edge(candidates: CandidateEvents, index: int, at: int, sign: float) -> float:
-    """How far (m) a box reaches in the direction `sign` of the first axis of the plane."""
+    """Edge (m) of a box in the direction `sign` of the first axis of the plane."""
     axis = candidates.axes[0]
     return float(sign * candidates.states[at, index, axis] + candidates.scene.bodies[index].size[axis])
