@@ -53,7 +53,7 @@ def looking(camera: Camera) -> Array:
 
 
 def eye(camera: Camera) -> Array:
-    """Where the camera is (3,) m."""
+    """Position of the camera (3,) m."""
     return np.asarray(camera.center, dtype=np.float64) - camera.distance * looking(camera)
 
 

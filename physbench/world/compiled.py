@@ -101,7 +101,7 @@ class Kernel(Generic[P, R]):
 
     @property
     def folder(self) -> Path | None:
-        """Where it is kept; None: nowhere."""
+        """Cache folder; None: nowhere."""
         path = self.function.stats.cache_path
         return None if path is None else Path(path)
 

@@ -104,7 +104,7 @@ ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
 
 
 def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mesh:
-    """What is drawn of a body, in its own axes.
+    """Mesh drawn for a body, in its own axes.
 
     spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
     In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
@@ -152,7 +152,7 @@ PADDING = 2.0  # px around a box in which a body is surely drawn
 
 
 def shown(body: Body, time: float) -> bool:
-    """Whether a body is drawn at `time` s."""
+    """True if a body is drawn at `time` s."""
     return body.drawn and (body.until is None or time < body.until - 1e-9)
 
 
@@ -308,7 +308,7 @@ def batch(parts: Iterable[RenderItem], spec: RenderSpec) -> list[list[RenderItem
 
 
 def copies_needed(pictures: list[list[RenderItem]]) -> list[dict[int, int]]:
-    """How many copies of each body the pictures from each one on need at most."""
+    """Most copies of each body that the pictures from each one on need."""
     needed: dict[int, int] = {}
     result = []
     for picture in reversed(pictures):

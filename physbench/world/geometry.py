@@ -44,7 +44,7 @@ def gap(a: Body, pa: ArrayLike, b: Body, pb: ArrayLike) -> Array:
 
 
 def _reach(body: Body, direction: Array) -> Array:
-    """How far (...) m a body reaches from its centre along unit vectors (..., 3) of the world."""
+    """Reach (...) m of a body from its centre along unit vectors (..., 3) of the world."""
     if body.shape == "sphere":
         return np.full(direction.shape[:-1], body.size[0])
     local = unrotate(body.orientation, direction)

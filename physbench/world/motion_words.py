@@ -44,7 +44,7 @@ ROLLING_SLIP = 0.1  # share of the speed by which spin x radius may differ from 
 
 @dataclass(frozen=True)
 class ToldMotion:
-    """What is said of a body's velocity at the hand-over."""
+    """Statement on a body's velocity at the hand-over."""
 
     body: str
     pace: int  # index into PACES; 0 is at rest
@@ -53,7 +53,7 @@ class ToldMotion:
 
 
 def told_motions(scene: Scene, states: Array) -> tuple[ToldMotion, ...]:
-    """What words say of the moving bodies with a hue, from the true states (N, 13) of all bodies at the hand-over."""
+    """Statements on the moving bodies with a hue, from the true states (N, 13) of all bodies at the hand-over."""
     told = []
     for index, body in enumerate(scene.bodies):
         if body.role != "moving" or body.hue is None or not body.drawn:
@@ -68,7 +68,7 @@ def told_motions(scene: Scene, states: Array) -> tuple[ToldMotion, ...]:
 
 
 def _rolls(camera: Camera, state: Array, radius: float) -> bool:
-    """Whether the spin of a body (13,) fits its velocity on a surface below it, seen from the side, or on the table."""
+    """True if the spin of a body (13,) fits its velocity on a surface below it, seen from the side, or on the table."""
     velocity, spin = state[7:10], state[10:13]
     speed = float(np.linalg.norm(velocity))
     normal = np.array([0.0, 0.0, 1.0])
@@ -93,7 +93,7 @@ def told_angles(told: ToldMotion) -> tuple[float, float]:
 
 
 def motion_sentence(scene: Scene, motions: Sequence[ToldMotion]) -> str:
-    """What a prompt says of velocities at the hand-over; "" where nothing is told.
+    """Sentence of a prompt on velocities at the hand-over; "" where none is stated.
 
     Of screens and other bodies that are driven it says nothing: the prompt of the task does.
     """

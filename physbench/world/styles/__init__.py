@@ -1,1 +1,1 @@
-"""How scenes are drawn: `catalogue` has the looks by name, `prompt` their words; `natural/` is the other look."""
+"""Styles of drawing: `catalogue` has the looks by name, `prompt` their words; `natural/` is the other look."""

@@ -1,4 +1,4 @@
-"""How a scene is drawn: `plain`, on which everything is calibrated, or `natural`, with ground, light and shadows.
+"""Looks of a scene: `plain`, on which everything is calibrated, or `natural`, with ground, light and shadows.
 
 Physics, camera and hues are the same in every look, and so are the places and areas of bodies.
 """
@@ -40,7 +40,7 @@ def check_look(look: str) -> str:
 
 
 def look_key(look: str) -> str:
-    """What pictures of a look depend on beside the scene and the code of the plain look: "" for that one."""
+    """Key of a look's pictures beside the scene and the code of the plain look: "" for that one."""
     if look == PLAIN:
         return ""
     from physbench.support.fingerprint import fingerprint

@@ -1,4 +1,4 @@
-"""What a model that reads words is told of a scene: its prompt, in the words of its look."""
+"""Prompt of a scene for a model that reads words, in the words of its look."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _drawn_back(prompt: str, scene: Scene) -> str:
 
 
 def set_words(scene: Scene) -> str:
-    """What stands around the bodies of a scene in the natural look."""
+    """Words on the surroundings in the natural look."""
     from physbench.world.styles.natural import frames
 
     stage = frames.stage_of(scene)
@@ -53,7 +53,7 @@ def set_words(scene: Scene) -> str:
 
 
 def size_words(scene: Scene) -> str:
-    """How large bodies with a hue are, in cm; "" where nothing is near that would give a scale."""
+    """Sizes of bodies with a hue, in cm; "" where nothing is near that would give a scale."""
     from physbench.world.styles.natural import frames
 
     if frames.stage_of(scene).kind == "sky":

@@ -245,7 +245,7 @@ def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Real
 
 @dataclass(frozen=True, eq=False)
 class BodyView:
-    """What pixels show of one body."""
+    """Pixels of one body."""
 
     mover: Mover
     where: tuple[slice, slice]  # of the picture
@@ -259,7 +259,7 @@ class BodyView:
 def _views(
     scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Real, spec: RenderSpec
 ) -> tuple[list[BodyView], list[Mover], Real]:
-    """What is seen of each body, the nearest of all along each of fine x fine rays a pixel; the bodies again; and the
+    """Views of each body, the nearest of all along each of fine x fine rays a pixel; the bodies again; and the
     areas (N,) px that are seen of those of the stage.
 
     What screens cover of a body is taken off its shadow, so that no picture betrays what it does not show.
@@ -304,7 +304,7 @@ def _views(
 
 
 def _rays_on(bodies: NDArray[np.int16], count: int) -> NDArray[np.int64]:
-    """How many rays meet each of so many bodies, from the index of that which each meets, -1 for none."""
+    """Rays that meet each of so many bodies, counted from the index of that which each meets, -1 for none."""
     return np.bincount(bodies.ravel() + 1, minlength=count + 1)[1:]
 
 

@@ -305,7 +305,7 @@ def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
 
 
 def _stands_before(stage: Stage, camera: Camera, wall: float, left: float, right: float) -> bool:
-    """Whether a box of the stage hides some of the wall between two places (m) on it."""
+    """True if a box of the stage hides some of the wall between two places (m) on it."""
     x, y, _ = eye(camera)
     for block in stage.blocks:
         corners = rotate(block.turn, np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * block.half)

@@ -119,7 +119,7 @@ def working_variant() -> str:
 
 @cache
 def probe(variant: str) -> str:
-    """What is wrong with a variant here: "" for nothing."""
+    """Fault of a variant here: "" for none."""
     command = [sys.executable, "-c", PROBE, variant]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
@@ -135,7 +135,7 @@ def probe(variant: str) -> str:
 
 
 def variant_names() -> dict[str, str]:
-    """What a layer depends on beside the stage: the variant and the versions of Mitsuba and of the denoiser."""
+    """Versions on which a layer depends beside the stage: the variant, Mitsuba and the denoiser."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"variant": working_variant()}
@@ -218,7 +218,7 @@ Paint = Callable[[Surface, Real, float, float], Description]
 
 
 def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
-    """How far (m) floor and wall reach from the middle of the picture: compositing takes them to be endless."""
+    """Distance (m) of the ends of floor and wall from the picture's middle: compositing takes them to be endless."""
     corners = slice(None, None, max(spec.height - 1, 1)), slice(None, None, max(spec.width - 1, 1))
     seen = see(replace(stage, blocks=()), camera, view_directions(camera, spec, part=corners))  # behind boxes, too
     away = np.abs(seen.points(camera)[seen.part >= 0] - np.asarray(stage.middle))

@@ -1,4 +1,4 @@
-"""What moves over a stage: the pixels of bodies, and how much of the lamp and of the sky they hide."""
+"""Moving bodies over a stage: their pixels, and how much of the lamp and of the sky they hide."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ class Mover:
 
     @cached_property
     def blockers(self) -> tuple[Blocker, ...]:
-        """What it is to light; nothing where it casts no shadow."""
+        """Blockers of light; none where it casts no shadow."""
         if not self.casts:
             return ()
         if self.body.shape == "sphere":
@@ -232,7 +232,7 @@ def drawable(scene: Scene) -> list[int]:
 
 
 def _moves_or_stands_alone(body: Body, in_sky: bool) -> bool:
-    """Whether a body is no part of a stage."""
+    """True if a body is no part of a stage."""
     return body.shape != "plane" and (in_sky or not stays(body) or body.shape != "box" or body.hue is not None)
 
 
@@ -303,14 +303,14 @@ def movers_at(
 
 
 def poses(movers: Sequence[Mover]) -> tuple[object, ...]:
-    """What decides how bodies look in a frame, in a form that can be compared."""
+    """Poses that decide how bodies look in a frame, in a form that can be compared."""
     return tuple(
         (mover.index, mover.centre.tobytes(), _seen_turn(mover).tobytes(), mover.half, mover.behind) for mover in movers
     )
 
 
 def _seen_turn(mover: Mover) -> Real:
-    """How a body is turned, as far as it is seen."""
+    """Turn of a body, as far as it is seen."""
     return np.zeros(4) if mover.body.shape == "sphere" else mover.turn
 
 

@@ -48,7 +48,7 @@ FEATURES = "albedo:albedo,normal:sh_normal"  # that the denoiser keeps sharp
 
 
 def path_traced(scene: Scene) -> bool:
-    """Whether frames of a scene are path-traced. Raises UsageError where the environment says neither yes nor no."""
+    """True if frames of a scene are path-traced. Raises UsageError where the environment says neither yes nor no."""
     asked = os.environ.get(PATH_TRACE_ENVIRONMENT, "")
     if asked not in ("", "0", "1"):
         raise UsageError(f"${PATH_TRACE_ENVIRONMENT}: expected 0 or 1, got '{asked}'.")
@@ -110,7 +110,7 @@ class PathTracer:
         self.still["integrator"] = {"type": "aov", "aovs": FEATURES, "image": path}
 
     def movers(self, time: float, states: Real, colours: Mapping[int, Vector]) -> list[Mover]:
-        """What is drawn on the stage at `time` s beside planes, as of `movers_at`; states: (N, 13)."""
+        """Bodies drawn on the stage at `time` s beside planes, as of `movers_at`; states: (N, 13)."""
         return movers_at(self.rest, self.stage, self.indices, time, states, colours)
 
     def planes(self, time: float, states: Real, colours: Mapping[int, Vector]) -> list[Plane]:

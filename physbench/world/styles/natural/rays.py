@@ -116,7 +116,7 @@ EDGE_LIGHTER, EDGE_WIDTH = 0.45, 0.010  # share, m
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a grid of rays meets first; `directions` have length 1 along the camera's axis."""
+    """First hits of a grid of rays; `directions` have length 1 along the camera's axis."""
 
     directions: Real  # (h, w, 3)
     depth: Real  # (h, w) m along the camera's axis, NOTHING_MET where there is nothing
@@ -124,7 +124,7 @@ class Seen:
     normal: Real  # (h, w, 3)
 
     def points(self, camera: Camera) -> Real:
-        """What is met (h, w, 3), m."""
+        """Points met (h, w, 3), m."""
         return np.asarray(eye(camera) + self.directions * np.minimum(self.depth, 1e3)[..., None])
 
 
@@ -170,14 +170,14 @@ def _directions(
 
 
 def see(stage: Stage, camera: Camera, directions: Real) -> Seen:
-    """What of the stage rays (..., 3) from the camera's eye meet first."""
+    """First hits of rays (..., 3) from the camera's eye on the stage."""
     depth, part, normal = meet(stage, eye(camera), directions)
     normal[part < 0] = -looking(camera)
     return Seen(directions, depth, part, normal)
 
 
 def meet(stage: Stage, origin: Real, directions: Real) -> tuple[Real, NDArray[np.int64], Real]:
-    """What of the stage rays (..., 3) from one point or from as many meet first.
+    """First hits on the stage of rays (..., 3) from one point or from as many.
 
     Returns:
         Distances (...) in lengths of `directions`, numbers (...) of surfaces and then blocks, -1 for none, and normals
@@ -236,7 +236,7 @@ def hit_box(
 
 
 def _passes(away: Real, directions: Real, radius: float) -> NDArray[np.bool_]:
-    """Whether lines of sight (..., 3) pass within `radius` of what lies `away` (..., 3) from their beginnings."""
+    """True where lines of sight (..., 3) pass within `radius` of what lies `away` (..., 3) from their beginnings."""
     along = dot(directions, away)
     beside = dot(away, away) * dot(directions, directions) - along**2  # (distance x length of direction)^2
     slack = 1 + 1e-6

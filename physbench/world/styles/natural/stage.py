@@ -65,7 +65,7 @@ LIGHTEST_LEVEL = 0.93
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface is made of."""
+    """Material of a surface."""
 
     albedo: Vector  # linear RGB, mean over the surface
     texture: Texture = "plain"
@@ -98,7 +98,7 @@ class StageBox:
 
 @dataclass(frozen=True)
 class Door:
-    """Where a door is on the wall of a hall."""
+    """Door on the wall of a hall."""
 
     left: float  # m, left edge of its leaf
     foot: float  # m, height of the floor
@@ -170,7 +170,7 @@ def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
 
 
 def level_of(grey: float) -> float:
-    """How light (0..1, on a display, in full light) a body of a grey is."""
+    """Lightness (0..1, on a display, in full light) of a body of a grey."""
     return SCREEN_LEVEL * grey / SCREEN_GREY if grey <= DARK_GREY else min(0.28 + 0.74 * grey, LIGHTEST_LEVEL)
 
 
@@ -188,12 +188,12 @@ def rgb_albedo(colour: Vector) -> Vector:
 
 
 def stays(body: Body) -> bool:
-    """Whether a body never moves nor vanishes."""
+    """True if a body never moves nor vanishes."""
     return body.role == "fixed" and body.until is None
 
 
 def _stands(body: Body) -> bool:
-    """Whether a body is part of the stage: balls and cylinders are drawn with what moves, wherever they are."""
+    """True if a body is part of the stage: balls and cylinders are drawn with what moves, wherever they are."""
     return stays(body) and body.drawn and body.shape == "box" and body.hue is None
 
 
@@ -233,7 +233,7 @@ def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> La
 
 
 def _is_screen(body: Body) -> bool:
-    """Whether a body may hide others: it stands, or follows a path."""
+    """True if a body may hide others: it stands, or follows a path."""
     dark = body.hue is None and body.grey <= DARK_GREY
     return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
 
@@ -270,7 +270,7 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
 
 
 def _behind_bodies(scene: Scene, wall: float) -> float:
-    """Where (m) the wall stands: moved back from its usual place for bodies that stand in it, or behind it."""
+    """Depth (m) of the wall: moved back from its usual place for bodies that stand in it, or behind it."""
     middle = scene.camera.center[1]
     # Whether they are drawn must not matter, as in `_ground_level`.
     solid = [body for body in scene.bodies if body.shape != "plane"]
@@ -280,7 +280,7 @@ def _behind_bodies(scene: Scene, wall: float) -> float:
 
 
 def _ground_level(scene: Scene, plane: Body | None) -> float:
-    """Where the ground lies in a view from above: a plane that carries nothing is brought up to the largest ball."""
+    """Height (m) of the ground in a view from above: a plane that carries nothing is brought up to the largest ball."""
     assert plane is not None
     if plane.collides:
         return plane.position[2]
@@ -290,7 +290,7 @@ def _ground_level(scene: Scene, plane: Body | None) -> float:
 
 
 def _hangs(scene: Scene, body: Body) -> bool:
-    """Whether a board of a side view without a floor ends within the picture: it is fixed to the wall."""
+    """True if a board of a side view without a floor ends within the picture: it is fixed to the wall."""
     lowest = body.position[2] - float(np.linalg.norm(np.asarray(body.size)[[0, 2]]))
     return not any(each.shape == "plane" for each in scene.bodies) and (
         lowest > scene.camera.center[2] - scene.camera.width / 2 - body.size[0]
@@ -338,7 +338,7 @@ SQUARE = 0.999  # cosine between a side of a holder and the surface that it come
 
 
 def is_holder(body: Body) -> bool:
-    """Whether a body holds another one in a way that this module draws: a grey box at rest, until it vanishes."""
+    """True if a body holds another one in a way that this module draws: a grey box at rest, until it vanishes."""
     still = body.role != "moving" and not body.path
     return still and body.until is not None and body.shape == "box" and body.hue is None
 
@@ -360,12 +360,12 @@ def holder_at(scene: Scene, stage: Stage, index: int, time: float) -> Body | Non
 
 
 def withdraws(body: Body, time: float) -> bool:
-    """Whether a holder is on its way out of the picture at `time` s: it is drawn behind all bodies then."""
+    """True if a holder is on its way out of the picture at `time` s: it is drawn behind all bodies then."""
     return body.until is not None and time > body.until - (1e-9 if _lets_go_first(body) else WITHDRAWAL)
 
 
 def _lets_go_first(body: Body) -> bool:
-    """Whether a holder stays for its body's release: unless it must go sooner to be out of the first picture after."""
+    """True if a holder stays for its body's release: unless it must go sooner to be out of the first picture after."""
     return body.until is not None and not -WITHDRAWAL < body.until <= 0
 
 
@@ -381,7 +381,7 @@ def _pushed(scene: Scene, holder: Body) -> Array:
 
 
 def _root(stage: Stage, body: Body) -> Surface | None:
-    """What a holder comes out of: the floor if it stands there, else the wall."""
+    """Root of a holder: the floor if it stands there, else the wall."""
     floor = stage.floor
     if floor is not None:
         lowest = body.position[2] - _reach(body, floor)[1]
