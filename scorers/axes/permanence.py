@@ -67,7 +67,7 @@ def intact(
     """Share of the expected object-frames in which an object is intact, less unexpected blobs, times its return.
 
     P = max(0, survival - strange) x scenery x re-emergence. 0 to 1, higher is better; quality = P. Identity
-    is by hue, size, shape and motion.
+    is by hue, size, shape and motion. docs/methodology.md (Object permanence) has the formulas and all bounds.
 
     An object is expected where ground truth shows at least a quarter of it, its centre in the image (fixed objects
     too), or where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is
@@ -78,27 +78,16 @@ def intact(
     little for any lawful motion. Behind one image it may show an object too briefly to judge consistency; a prediction
     that shows it for longer is then still judged here by its own motion, at a velocity that the task declares.
 
-    survival: the share of all expected object-frames with a blob of the object's own hue and size: its area within 25 %
-    of that of the object; at least 0.35 of what should be seen where the border cuts it or a part of it should be
-    hidden within 0.5 s, so that being hidden a little earlier or later is no loss. The area is that of the outline, so
-    that how pale or dark a picture is does not matter. An object that is paler than 0.75 times what the picture as a
-    whole is, or stronger than 1.5 times, is not intact: the object whose chroma changed least since the context says
-    what the whole does, from 0.55 to 1.8 times; asked of what shows half of its area. An object below 3.5 px in radius
-    is told by its area times that chroma, within half a px of radius, since blur spreads it. A blob without a position
-    for more than 0.5 s in which half of the object should be seen is not the object. 1 where no object is expected
-    because its own lawful motion is hidden or outside. Nor is an object itself whose place another one has taken in
-    view, which took its own: the motion of each says so, as no body can have come there. It is intact again once they
-    are changed back.
+    survival: share of all expected object-frames with a blob of the object's own hue, area and colour; partly hidden
+    objects may show less, so that being hidden a little earlier or later is no loss. The area is that of the outline,
+    so that how pale or dark a picture is does not matter. A blob without a position for more than 0.5 s in which half
+    of the object should be seen is not the object. Nor is an object itself after an identity swap in view, as the
+    motion of both shows; it is intact again once they are swapped back. Slow changes of size and hue cost by how far
+    they have gone. 1 where no object is expected because its own lawful motion is hidden or outside.
 
     Another outline is another object: where an object is seen whole, its shape (physbench/track/patches.py) may be off
     by half of what makes an ellipse of 1.3 to 1 of a disc, or a square; where it is too small or too noisy to tell, it
     is not judged.
-
-    An object that grows, shrinks or changes its hue against the others costs by how far it has gone: nothing within 3 %
-    or half a px of a diameter, or 4 degrees, nor within 4 standard deviations of its own noise; all of a frame from
-    25 % of its area, or 27 degrees, on. Compared are medians over 0.3 s with all that lies between the context and its
-    first half second, so that a constant style is free; a hue is compared with that of the object that changed least,
-    so that a picture whose hues turn is free, and so is a lone object.
 
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, with a second one of an
     object's hue, or with any other blob of a third of the smallest object's diameter or more that neither scenery nor
@@ -108,22 +97,14 @@ def intact(
     are there, mean of the bodies: every side that can be seen lies where it lay, as strong as the picture's brightness
     and contrast allow, and grey. 1 where a scene has none. Fixed bodies with a hue are objects like all others.
 
-    re-emergence: mean over the objects that should be hidden (less than 5 % visible) of 1 if the object is unseen in at
-    least 80 % of those frames and returns in time (a tenth of it is seen), with its centre, once half of it is seen,
-    within half a diameter of where it should be up to 0.2 s earlier or later, and within 25 % of its area; else 0. An
-    object without a position is right only where its trajectory shows half of it for less than 0.5 s. In time means an
-    error of at most 0.2 s less half a frame, or of one frame. The frames in which it must be unseen may lie by as much
-    earlier or later. An object that should not return must have its last position within half a diameter of its
-    trajectory into the hidden interval, be unseen in 80 % of the frames that hide it, and not be seen for more than
-    0.1 s in a row after it vanished, or should have vanished.
-
-    The lawful segment in which the hidden interval begins, with or without breaks before it, decides when and where an
-    object should be hidden and return: its motion, fitted to what is shown before the interval (in the first segment
-    with the context or without), and continued; the whole segment where too little is shown before. After a break the
-    interval and return of ground truth are right too. Ground truth decides where a motion with breaks is not hidden
-    while ground truth hides the object, and where no segment is known: within the same bounds, so that a break gains
-    nothing; within 0.5 s and one diameter where it does not show half of the object four times over 0.3 s before. The
-    factor is 1 where nothing should be hidden: from a single frame a ball may lawfully roll away from the screen.
+    re-emergence: share of the objects to be hidden (less than 5 % visible) that are unseen in those frames, and return
+    in time, in place and with their area, or stay away where they should not return. The lawful segment in which the
+    hidden interval begins decides when and where: its motion, fitted to what is shown before the interval (in the first
+    segment with the context or without), and continued; the whole segment where too little is shown before. After a
+    break the interval and return of ground truth are right too. Ground truth decides where a motion with breaks is not
+    hidden while ground truth hides the object, and where no segment is known: within the same bounds, so that a break
+    gains nothing. An object without a position is right only where its trajectory shows half of it for less than 0.5 s.
+    1 where nothing should be hidden: from a single frame a ball may lawfully roll away from the screen.
 
     Further readings: survival, scenery, reemergence (not applicable where nothing is hidden), hallucinations and
     duplicates (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected
@@ -148,7 +129,7 @@ def intact(
 
 
 def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
-    """Where the area of what is seen is that of the object (C + T, K). continuations: of the same tracks, by
+    """Mask (C + T, K) of the blobs whose area is that of the object. continuations: of the same tracks, by
     their columns."""
     from scipy.ndimage import minimum_filter1d
 
@@ -164,7 +145,7 @@ def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
 
 
 def keeps_chroma(clip: Clip, tracks: Tracks) -> Mask:
-    """Where an object is as colourful as the picture allows (C + T, K); also where nothing of it is measured."""
+    """Mask (C + T, K) of objects as colourful as the picture allows; True also where nothing of one is measured."""
     if tracks.chroma is None:
         return np.ones(tracks.area.shape, dtype=bool)
     seen = (tracks.area >= LEAST_INSIDE * whole_area(clip, tracks.context)) & (tracks.chroma > 0)
@@ -174,7 +155,7 @@ def keeps_chroma(clip: Clip, tracks: Tracks) -> Mask:
 
 
 def keeps_colour(clip: Clip, tracks: Tracks) -> Mask:
-    """Where an object too small to be resolved shows as much colour as it should, however spread (C + T, K).
+    """Mask (C + T, K) of objects too small to resolve that show the colour they should, however spread.
 
     Blur and chroma subsampling draw it larger and paler alike; its area times its chroma stays.
     """
@@ -197,7 +178,7 @@ def _style(chroma: Array, seen: Mask) -> Array:
 
 
 def keeps_shape(tracks: Tracks) -> Mask:
-    """Where an object has the outline that it had (C + T, K); also where that is not judged."""
+    """Mask (C + T, K) of objects with their own outline; True also where that is not judged."""
     if tracks.shape is None:
         return np.ones(tracks.area.shape, dtype=bool)
     return np.asarray(~(tracks.shape > 1.0))

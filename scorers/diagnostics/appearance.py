@@ -182,7 +182,7 @@ LEAST_FRAMES = 3  # that tell a speed
     needs=("tracks", "looks"),
 )
 def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
-    """How fast a camera moves that should stand still: its pan in per cent of the picture's shorter side a second.
+    """Speed of a camera that should stand still: its pan in per cent of the picture's shorter side a second.
 
     Fixed bodies show by how much a picture as a whole is shifted, zoomed and turned; a straight line is fitted to each
     over the predicted frames. Lower is better. Positions are read as a camera sees them that stands still, so that a
@@ -270,7 +270,7 @@ STANDSTILL = 1e-3  # levels, root mean square: ground truth stands still
     needs=("frames",),
 )
 def persistence_skill(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
-    """Whether pixels of the first 0.5 s are nearer to ground truth than those of the frozen last frame.
+    """Skill of the pixels of the first 0.5 s over those of the frozen last frame, against ground truth.
 
     (E_freeze - E) / (E_freeze + E) with E the root mean square difference from ground truth over all pixels and frames,
     those that were not predicted taken as frozen: -1 to 1, higher is better; 1 is ground truth, 0 as far away as the

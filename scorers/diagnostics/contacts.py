@@ -219,7 +219,7 @@ def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float
 
 
 def _turns(along: Array) -> bool:
-    """Whether a path goes out and returns by more than a hundredth of its length."""
+    """True if a path goes out and returns by more than a hundredth of its length."""
     far = int(np.argmax(np.abs(along - along[0])))
     return bool(abs(along[-1] - along[far]) > 0.01 * abs(along[far] - along[0]))
 

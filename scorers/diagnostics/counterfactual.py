@@ -68,7 +68,7 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     roles={"": "push-effect", "others": "push-effect-on-others"},
 )
 def counterfactual(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
-    """How much of what a push changes is predicted, from two rollouts of one context: with the push and without.
+    """Share of a push's effect that is predicted, from two rollouts of one context: with the push and without.
 
     With d the difference of the predicted positions of an object in the two, in apparent diameters, and D that of
     ground truth: sum d . D / sum D . D, over the object-frames in which ground truth of both clips shows a moving
@@ -97,7 +97,7 @@ def _positions(clip: Clip, tracks: Tracks) -> Array:
 
 
 def _in_gap(clip: Clip, tracks: Tracks) -> Mask:
-    """Where an object is seen for a short time without a position (C + T, K)."""
+    """Mask (C + T, K) of objects seen for a short time without a position."""
     return np.asarray(tracked_with_gaps(clip, tracks) & ~has_position(tracks))
 
 

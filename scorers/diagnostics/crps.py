@@ -1,4 +1,4 @@
-"""How well several samples of one clip say where things may go."""
+"""Accuracy of several samples of one clip as a forecast of positions."""
 
 from __future__ import annotations
 

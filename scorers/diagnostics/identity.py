@@ -64,7 +64,7 @@ def hota(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
 @cache
 def why_unavailable() -> str:
-    """Why there is no HOTA here, or ""."""
+    """Reason that HOTA is unavailable here, or ""."""
     return "" if find_spec("motrics") else "not installed (pip install 'physbench[tracking]')"
 
 

@@ -68,7 +68,7 @@ def lpips(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
 
 @cache
 def why_unavailable() -> str:
-    """Why LPIPS cannot be computed here, or ""."""
+    """Reason that LPIPS is unavailable here, or ""."""
     if find_spec("lpips") is None:
         return "not installed (pip install 'physbench[lpips]')"
     trunk = trunk_file()
@@ -78,14 +78,14 @@ def why_unavailable() -> str:
 
 
 def is_trunk(path: Path) -> bool:
-    """Whether a file holds the published weights, by the digits of its hash that torchvision's name of it holds."""
+    """True if a file holds the published weights, by the digits of its hash that torchvision's name of it holds."""
     digest = hashlib.sha256()
     add_file(digest, path)
     return digest.hexdigest().startswith(TRUNK.rsplit("-", 1)[1].split(".")[0])
 
 
 def kept_trunk() -> Path:
-    """Where `physbench scorers fetch` keeps the weights."""
+    """File in which `physbench scorers fetch` keeps the weights."""
     return cache_dir() / WEIGHTS_AREA / TRUNK
 
 
