@@ -150,7 +150,7 @@ def wait_for_hit(p: Params) -> float:
 
 
 def seen_elsewhere(hit: float, contact: Flat, after: Flat, centre: Flat, before: Flat, radius: float) -> bool:
-    """Whether a ball is in view after the hit, and gets away from where it was and would be without the push.
+    """True if a ball is in view after the hit, and gets away from where it was and would be without the push.
 
     hit: s; contact, after: its centre then, m, and its velocity, m/s; centre, before: both at the hand-over.
     """
@@ -301,7 +301,7 @@ class KeplerThrust(Kepler):
         return 1 / (2 / r - square / p["mu"]), (excess * x - along * vx / p["mu"], excess * y - along * vy / p["mu"])
 
     def velocity_change(self, p: Params) -> Flat:
-        """What the push adds to the velocity, m/s."""
+        """Velocity that the push adds, m/s."""
         _, (vx, vy) = kepler_state(p, p["push"])
         scale = p["impulse"] / sphere_mass(p["radius"]) / math.hypot(vx, vy)
         return scale * vx, scale * vy

@@ -240,7 +240,7 @@ def held_ball(p: Params, at_release: Flat, velocity: Flat) -> Body:
 
 
 def bounce_path(p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
-    """Where the ball is at its release and at every bounce m, its velocity from there on m/s, and the unit normals
+    """Positions of the ball at its release and at every bounce m, its velocity from there on m/s, and the unit normals
     of the walls, into them."""
     velocity = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
     meet = (p["meet_x"], p["meet_y"])
@@ -266,7 +266,7 @@ def walls_at(bounces: list[Flat], normals: list[Flat], radius: float) -> list[Bo
 
 
 def walls_fit(corners: list[Flat], normals: list[Flat], radius: float) -> bool:
-    """Whether all walls are in the window and each is met in its turn only. corners: m, of the path of the ball."""
+    """True if all walls are in the window and each is met in its turn only. corners: m, of the path of the ball."""
     legs = list(itertools.pairwise(corners))
     for k, normal in enumerate(normals):
         face, back = (at(corners[k + 1], normal, radius + depth) for depth in (0.0, 2 * WALL[1]))
@@ -279,7 +279,7 @@ def walls_fit(corners: list[Flat], normals: list[Flat], radius: float) -> bool:
 
 
 def clear(leg: tuple[Flat, Flat], face: Flat, normal: Flat, room: float) -> bool:
-    """Whether a path from point to point stays `room` m away from a wall that begins at `face` and lies along `normal`.
+    """True if a path from point to point stays `room` m away from a wall that begins at `face` and lies along `normal`.
 
     Looks at points less than 0.1 m apart."""
     (ax, ay), (bx, by) = leg
@@ -456,13 +456,13 @@ def start(p: Params) -> Balls:
 
 
 def gone(p: Params, positions: Sequence[Flat], paths: Sequence[Sequence[Flat]]) -> bool:
-    """Whether every ball gets a diameter away from its position at some time of the paths (times, balls)."""
+    """True if every ball gets a diameter away from its position at some time of the paths (times, balls)."""
     away = [max(math.dist(position, centres[k]) for centres in paths) for k, position in enumerate(positions)]
     return min(away) > 2 * p["radius"] + BALL_CLEARANCE
 
 
 def steady(p: Params, positions: Sequence[Flat], velocities: Sequence[Flat]) -> bool:
-    """Whether a small change of the velocities stays small."""
+    """True if a small change of the velocities stays small."""
     perturbed = [
         (vx + PERTURBATION * (-1) ** k, vy + PERTURBATION * (-1) ** (k // 2)) for k, (vx, vy) in enumerate(velocities)
     ]

@@ -490,7 +490,7 @@ def tower(p: Params) -> tuple[list[Body], float]:
 
 
 def kerbs(friction: float) -> list[Body]:
-    """What keeps fallen blocks in view."""
+    """Kerbs that keep fallen blocks in view."""
     size = (0.06, BLOCK_DEPTH, KERB / 2)
     return [
         wall(f"kerb {side}", size, (x, 0.0, KERB / 2), grey=FLOOR_GREY, friction=friction)
@@ -499,7 +499,7 @@ def kerbs(friction: float) -> list[Body]:
 
 
 def walls_beside(blocks: Sequence[Body], top: float) -> list[Body]:
-    """What holds a tower of height `top` m until the hand-over."""
+    """Walls that hold a tower of height `top` m until the hand-over."""
     left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
     right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
     return [
@@ -548,6 +548,6 @@ def _margin(p: Params, k: int, centres: list[float], masses_at: list[float] | No
 
 
 def _overlap(centres: list[float], widths: list[float], k: int) -> tuple[float, float]:
-    """Where block k + 1 lies on block k, from x to x in m."""
+    """Overlap of block k + 1 with block k, from x to x in m."""
     edges = [(centres[i] - widths[i], centres[i] + widths[i]) for i in (k, k + 1)]
     return max(left for left, _ in edges), min(right for _, right in edges)

@@ -93,7 +93,7 @@ class ScreenPass(Task):
         )
 
     def edges(self, p: Params) -> tuple[float, float]:
-        """Where the screen begins and ends in the plane of motion, m along the ball's path from the middle."""
+        """Ends of the screen in the plane of motion, m along the ball's path from the middle."""
         speed, radius = abs(p["velocity"]), p["radius"]
         hidden = -p["start"] + speed * (p["hidden_at"] - p["release"])
         near = hidden - (1 - SLIVER) * radius
@@ -287,7 +287,7 @@ class ScreenSwap(Task):
         return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and hides_crossing(p)
 
     def passes(self, p: Params, name: str, side: float) -> bool:
-        """Whether a ball is seen long enough before it is hidden in time, and seen again."""
+        """True if a ball is seen long enough before it is hidden in time, and seen again."""
         touch, hidden, _, out = swap_times(p, name, side)
         scale = swap_scale(p, name)
         at_end = scale * (p[f"speed_{name}"] * (out + VIEW_AFTER - p["release"]) - p[f"start_{name}"])
@@ -321,7 +321,7 @@ class ScreenSwap(Task):
 
 
 def swap_scale(p: Params, name: str) -> float:
-    """How large a ball looks on its lane, 1 in the plane of motion."""
+    """Apparent size of a ball on its lane, 1 in the plane of motion."""
     return CAMERA.distance / (CAMERA.distance + swap_lane(p, name))
 
 
@@ -342,7 +342,7 @@ def swap_times(p: Params, name: str, side: float) -> tuple[float, float, float, 
 
 
 def hides_crossing(p: Params) -> bool:
-    """Whether the screen hides both balls from before they touch in the image until after they part."""
+    """True if the screen hides both balls from before they touch in the image until after they part."""
     scale_a, scale_b = swap_scale(p, "a"), swap_scale(p, "b")
     reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + IMAGE_GAP
     distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
@@ -427,7 +427,7 @@ class ScreenStop(Task):
 
 
 def stop_edges(p: Params) -> tuple[float, float]:
-    """Where the screen begins and where the ball's middle stops, m along the ball's path from the middle."""
+    """Near edge of the screen and stop of the ball's middle, m along the ball's path from the middle."""
     hidden = -p["start"] + abs(p["velocity"]) * (p["hidden_at"] - p["release"])
     return hidden - (1 - SLIVER) * p["radius"], hidden + p["hidden_way"]
 
