@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
-from physbench.laws.forward_model import forward_model
+from physbench.laws.scene_law import scene_law
 from physbench.result.diagnosis import ChangedWorld, Evidence, diagnose_family, evidence_of, find_changed_worlds
-from physbench.result.diagnosis.worlds import model_of
+from physbench.result.diagnosis.worlds import altered_by
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.observed_motion import MIN_POSITION_SD, PlacedBodies
 from physbench.shadowing.search import SegmentSearch
@@ -134,16 +134,16 @@ def evidence(
     states = np.concatenate([states, simulate_ensemble(scene, float(times[0]), states, times[1:])[0]])
     released = [body.release for body in scene.bodies if body.role == "moving" and body.release is not None]
     since = max([viewing.start, *released])
-    model = forward_model(scene, since)
+    model = scene_law(scene, since)
     places = states[:, list(model.index)][..., list(PLANE_AXES[scene.camera.view])]
     seen = placed(times, places, model.scene.bodies, since, viewing.sd)
     true = SegmentSearch(Hypothesis(model, seen), 0.03, only_first=True).run().arcs
     arcs = [replace(arc, last=len(times)) for arc in true]
-    world = Hypothesis(model_of(model, since, tuple(worlds), tuple(values)), seen)
+    world = Hypothesis(altered_by(model, tuple(worlds), tuple(values)), seen)
     exact = world.simulate(arcs, len(times) - 1).at(seen.steps)[0][0]
     rng = np.random.default_rng([noise, seed])
     position = exact + rng.normal(0, viewing.sd, exact.shape)
-    return Evidence(f"{task}.{seed}", task, model, replace(seen, position=position), since)
+    return Evidence(f"{task}.{seed}", task, model, replace(seen, position=position))
 
 
 def placed(

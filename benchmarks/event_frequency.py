@@ -33,7 +33,7 @@ from physbench.score.outcomes import event_chances
 from physbench.score.protocol import EVENT_KINDS
 from physbench.shadowing.context import MEMBERS
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.track.tracker import track
 from physbench.validity.gaming_baselines import dodging_velocities, exact_events, motion_with, velocities_of_draws
 from physbench.validity.lawful_alternatives import ahead, frames_of
@@ -46,7 +46,7 @@ IMAGE = 1  # context frames
 
 def image_problem(clip: Clip) -> Hypothesis | None:
     """The clip behind one image, to be simulated; None where it cannot be."""
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     if model is None:
         return None
     problem = Hypothesis(model, place_bodies(clip, track(clip, IMAGE, clip.frames[clip.window(IMAGE)]), model))
@@ -62,7 +62,7 @@ def shown(problem: Hypothesis, motion: Trajectory) -> list[bool]:
 def pictures(clip: Clip, problem: Hypothesis, velocity: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Frames (T, H, W, 3) of the future with velocities (N, 2) m/s at the hand-over, simulated by PyBullet."""
     start, axes = clip.states[clip.handover].copy(), list(PLANE_AXES[clip.scene.camera.view])
-    for n, index in enumerate(problem.forward.index):
+    for n, index in enumerate(problem.law.index):
         before = start[index, 7:10].copy()
         speed = np.linalg.norm(velocity[n]) * np.sign(velocity[n] @ before[axes])
         start[index, 10:] *= speed / max(float(np.linalg.norm(before)), 1e-9)  # it rolls if it rolled
@@ -119,7 +119,7 @@ def read_task(task: str, spec: RenderSpec, sets: int, clips: Mapping[Split, int]
                 return print(f"| {task} | none | | | | | | |", flush=True)
             chances.append([chance.get(kind, 0.0) for kind in EVENT_KINDS])
             drawn = velocities_of_draws(clip, problem)
-            true = clip.states[clip.handover][list(problem.forward.index), 7:10]
+            true = clip.states[clip.handover][list(problem.law.index), 7:10]
             chosen = [plane_from_world(clip.scene.camera, true), dodging_velocities(clip, problem, IMAGE)]
             chosen += [drawn[m] for m in rng.integers(MEMBERS, len(drawn), sets)]  # none of them is in the ensemble
             rows.append([shown(problem, motion_with(clip, problem, IMAGE, velocity)) for velocity in chosen])

@@ -35,14 +35,14 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.suite import find_suite
-from physbench.laws.forward_model import ForwardModel
+from physbench.laws.scene_law import SceneLaw
 from physbench.models.protocol import ModelCard
 from physbench.result.skill import INFORMATIVE_FROM
 from physbench.score.predictability import ensemble_states
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import judge, quality, strength
 from physbench.shadowing.observed_motion import PlacedBodies
-from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.track.tracks import state_tracks
 from physbench.validity.gaming_baselines import EXTRAPOLATIONS, TRUE_LEAD, stay, straight
 from physbench.validity.violations import Inapplicable
@@ -90,7 +90,7 @@ def future(clip: Clip, source: str) -> Array:
     return simulate_ensemble(scene, 0.0, start[None], times)[0]
 
 
-def seen(clip: Clip, model: ForwardModel, states: Array) -> PlacedBodies:
+def seen(clip: Clip, model: SceneLaw, states: Array) -> PlacedBodies:
     """What would be seen of states (T, N, 13): exact places with noise, none where a body is hidden or outside."""
     tracks = state_tracks(clip, CONTEXT, states[:, list(clip.tracked)])
     rng = np.random.default_rng([clip.row.seed, 7])
@@ -104,7 +104,7 @@ def seen(clip: Clip, model: ForwardModel, states: Array) -> PlacedBodies:
     return replace(placed, position=np.where(gone[..., None], np.nan, placed.position), present=placed.present & ~gone)
 
 
-def readings(clip: Clip, model: ForwardModel, source: str) -> dict[str, object]:
+def readings(clip: Clip, model: SceneLaw, source: str) -> dict[str, object]:
     """What is read of one source in one clip."""
     problem = Hypothesis(model, seen(clip, model, future(clip, source)))
     begin = time.process_time()
@@ -137,7 +137,7 @@ def measured(options: argparse.Namespace) -> pd.DataFrame:
             if not todo:
                 continue
             clip = make_clip(Row(task, "test", seed), render_spec(SIZE, FPS))
-            model = forward_model_of(clip)
+            model = scene_law_of(clip)
             for source in todo if model is not None else ():
                 try:
                     rows.append(readings(clip, model, source))

@@ -59,7 +59,7 @@ def fits(task: str, world: ChangedWorld, value: float, clips: int, viewing: View
         return
     others = [each for each in find_changed_worlds() if each.id != world.id]
     for each in (world, *others):
-        if any(each.applies(one.model) for one in shown):
+        if any(each.applies(one.law) for one in shown):
             yield _fit(each, base)
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from shadow_scenes import METRES, NOISE_PX, START, problem
+from shadow_scenes import METRES, NOISE_PX, problem
 
 from physbench.result.diagnosis import ChangedWorld, Evidence, find_changed_worlds
 from physbench.result.diagnosis.explanation import with_own_noise
-from physbench.result.diagnosis.worlds import model_of
+from physbench.result.diagnosis.worlds import altered_by
 from physbench.shadowing.fit import Arc, Hypothesis
 from physbench.shadowing.search import SegmentSearch
 
@@ -37,8 +37,8 @@ def evidence(task: str, seed: int, values: Mapping[str, float], more: tuple[Chan
     """A clip of the true world up to the hand-over, and from there on of one in which values of worlds, by id, hold."""
     found, arcs = true_clip(task, seed)
     known = {**KNOWN, **{world.id: world for world in more}}
-    model = model_of(found.forward, START, tuple(known[name] for name in values), tuple(values.values()))
+    model = altered_by(found.law, tuple(known[name] for name in values), tuple(values.values()))
     total = len(found.seen.times)
     exact = Hypothesis(model, found.seen).simulate(arcs, total - 1).at(found.seen.steps)[0][0]
     noise = np.random.default_rng([7, seed]).normal(0, NOISE_PX * METRES, exact.shape)
-    return Evidence(f"{task}.{seed}", task, found.forward, replace(found.seen, position=exact + noise), START)
+    return Evidence(f"{task}.{seed}", task, found.law, replace(found.seen, position=exact + noise))

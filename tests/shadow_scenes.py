@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.laws.forward_model import forward_model_or_none
+from physbench.laws.scene_law import scene_law_or_none
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.observed_motion import MIN_POSITION_SD, PlacedBodies
 from physbench.world.bullet import simulate, simulate_ensemble
@@ -55,7 +55,7 @@ def problem(
     """The problem of a task's truth, or of an edit of it, seen with noise at `metres` per px, 128 px by default."""
     scene, times, states = truth(task, seed, fps)
     states = states if edit is None else edit(scene, times, states.copy())
-    model = forward_model_or_none(scene, START)
+    model = scene_law_or_none(scene, START)
     assert model is not None
     axes, index = list(PLANE_AXES[scene.camera.view]), list(model.index)
     position = states[:, index][..., axes]

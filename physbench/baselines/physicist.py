@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from physbench.baselines.baseline_adapter import answer_parts
 from physbench.clips.clip import Clip
-from physbench.laws.forward_model import forward_model_or_none
 from physbench.laws.motion_law import face
+from physbench.laws.scene_law import FREE, scene_law_or_none
 from physbench.models.protocol import ModelCard
 from physbench.shadowing.context import body_signature, middle_scene, open_velocities, other_states
-from physbench.shadowing.fit import FREE, Arc, ArcFit, Hypothesis, initial_guesses
+from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, initial_guesses
 from physbench.shadowing.observed_motion import MAX_POSITION_SD, MIN_POSITION_SD, PlacedBodies
 from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
@@ -109,7 +109,7 @@ def plane_positions(clip: Clip, px: Array) -> Array:
     return np.asarray(centre + (plane_from_px(camera, clip.spec, px) - centre) * magnification[:, None])
 
 
-# Fits lawful motion to the tracks of a context, with the forward model and the segment fits of shadowing.
+# Fits lawful motion to the tracks of a context, with the law and the segment fits of shadowing.
 
 FIT_START = -0.5  # s; the part of the context after that is fitted
 MIN_POINTS = 3  # of a track, from which on shadowing finds its initial guesses
@@ -135,23 +135,23 @@ def fit_states(view: Clip, tracks: Tracks, velocities: Mapping[int, Array]) -> d
         velocities: (2,) m/s by index of the body, for bodies that the context shows at one position only.
 
     Returns:
-        States by index of the body; None where a scene has no forward model, or a body was never seen.
+        States by index of the body; None where no law can move a scene, or a body was never seen.
     """
     bodies = [(i, body) for i, body in enumerate(view.scene.bodies) if body.role == "moving"]
     released = [body.release for _, body in bodies if body.release is not None]
-    model = forward_model_or_none(view.scene, max([FIT_START, *released]))
-    if model is None or any(i not in view.tracked for i, _ in bodies):
+    law = scene_law_or_none(view.scene, max([FIT_START, *released]))
+    if law is None or any(i not in view.tracked for i, _ in bodies):
         return None
-    problem = Hypothesis(model, _placed_bodies(view, tracks, model.index))
+    problem = Hypothesis(law, _placed_bodies(view, tracks, law.index))
     seen, total = problem.seen, len(tracks.times)
-    since = [seen.start[n] + np.flatnonzero(seen.known[seen.start[n] :, n]) for n in range(len(model.index))]
+    since = [seen.start[n] + np.flatnonzero(seen.known[seen.start[n] :, n]) for n in range(len(law.index))]
     if not all(len(known) for known in since):
         return None
     first = max(int(known[0]) for known in since)
-    guesses = {n: _initial_arcs(problem, n, first, velocities[i]) for n, i in enumerate(model.index)}
+    guesses = {n: _initial_arcs(problem, n, first, velocities[i]) for n, i in enumerate(law.index)}
     if not all(guesses.values()):
         return None
-    arcs = [guesses[n][-1] for n in range(len(model.index))]
+    arcs = [guesses[n][-1] for n in range(len(law.index))]
     shown = {n for n in guesses if seen.known[first:, n].sum() > 1}
     for n in sorted(shown):
         arcs[n] = _best_arc(problem, arcs, n, guesses[n], total)
@@ -160,9 +160,9 @@ def fit_states(view: Clip, tracks: Tracks, velocities: Mapping[int, Array]) -> d
     position, velocity, rolling_velocity = (
         array[0, 0] for array in problem.simulate(arcs, total - 1).at(seen.steps[-1:])
     )
-    if model.world is None:  # an orbit in closed form; the simulator's velocities are those of half a step before
-        velocity = velocity - model.acceleration(position) / (2 * PHYSICS_HZ)
-    return {i: EstimatedState(position[n], velocity[n], rolling_velocity[n]) for n, i in enumerate(model.index)}
+    if law.continuous:  # the simulator's velocities are those of half a step before
+        velocity = velocity - law.acceleration(position) / (2 * PHYSICS_HZ)
+    return {i: EstimatedState(position[n], velocity[n], rolling_velocity[n]) for n, i in enumerate(law.index)}
 
 
 def _placed_bodies(view: Clip, tracks: Tracks, index: tuple[int, ...]) -> PlacedBodies:
@@ -198,28 +198,19 @@ def _initial_arcs(problem: Hypothesis, disc: int, first: int, velocity: Array) -
     position = seen.position[known[0], disc]
     if len(known) > 1:
         velocity = (seen.position[known[-1], disc] - position) / (seen.times[known[-1]] - seen.times[known[0]])
-    faces = [FREE, *_supporting_faces(problem, disc, position)]
-    return [Arc(disc, first, len(seen.times), face, problem.numbers(face, position, velocity)) for face in faces]
-
-
-def _supporting_faces(problem: Hypothesis, disc: int, position: Array) -> list[int]:
-    """The face that carries a body at a position (2,) m: none or one."""
-    world, model = problem.forward.world, problem.forward
-    if world is None or not len(world.normal) or not model.scene.bodies[model.index[disc]].collides:
-        return []
-    distance = np.abs(world.normal @ position - world.offset - world.radius[disc])
-    along = world.tangent @ position
-    carries = (-(world.normal @ world.gravity) > 1e-9) & (along >= world.low) & (along <= world.high)
-    distance = np.where(carries & (distance < SUPPORT_DISTANCE * problem.seen.diameter[disc]), distance, np.inf)
-    return [int(distance.argmin())] if np.isfinite(distance).any() else []
+    law = problem.law
+    faces = law.charts(disc, position[None], float(seen.diameter[disc]))[1:]
+    nearest = [faces[int(np.abs(law.gaps(disc, faces, position)).argmin())]] if faces else []
+    charts = [FREE, *nearest]
+    return [Arc(disc, first, len(seen.times), chart, law.numbers(chart, position, velocity)) for chart in charts]
 
 
 def _best_arc(problem: Hypothesis, arcs: list[Arc], disc: int, guesses: list[Arc], total: int) -> Arc:
     """The arc that explains the track of a body best, by Schwarz's criterion."""
     found: list[tuple[float, Arc]] = []
-    for support in sorted({guess.face for guess in guesses}):
+    for support in sorted({guess.chart for guess in guesses}):
         candidates: list[tuple[float, Arc]] = []
-        for guess in (guess for guess in guesses if guess.face == support):
+        for guess in (guess for guess in guesses if guess.chart == support):
             fit = ArcFit(problem, [*arcs[:disc], guess, *arcs[disc + 1 :]], [disc], None, total)
             candidates.append((_squared_error(fit, fit.start, disc), guess))
         guess = min(candidates, key=lambda pair: pair[0])[1]

@@ -3,7 +3,7 @@
 Laws of one body between contacts, in closed form:
     `motion_law` (which law a body of a clip follows; ramps), `kepler` (orbits, from states or elements), `impacts`.
 Forward models of whole scenes, for many candidates at once:
-    `forward_model` (entry point), `simulator` (interventions and trajectories), `support_check` (scenes that are not
+    `scene_law` (entry point), `simulator` (interventions and trajectories), `support_check` (scenes that are not
     supported, and why); compiled: `point_distances` (residuals of a fit).
     Planar scenes: `planar_scene`, `planar_rollout`; compiled: `event_loop` (from event to event), `planar_motion`
     (accelerations, pieces of motion), `planar_contacts` (when discs touch, and what a contact does).

@@ -1,16 +1,19 @@
-"""The protocol of simulators: candidates of a scene, interventions, and trajectories."""
+"""Simulators: candidates of a scene, interventions, trajectories; those that a function gives, and combinations."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, Protocol
 
 import numpy as np
 
-from physbench.laws.planar_motion import KINDS
+from physbench.laws.planar_motion import DISC, KIND, KINDS, PUSH, STATE, STEP
 from physbench.support.arrays import Array, Whole
+from physbench.world.scene import PHYSICS_HZ
 
 # Interventions: what sets, pushes or removes a body of a forward model at a given step, or changes its forces.
 
@@ -74,6 +77,10 @@ class Simulator(ABC):
         rows, value, _ = intervention_arrays(changes, end)
         return self.follow(rows, value, end, smooth)
 
+    def followed_by(self, after: Simulator, since: int) -> Simulator:
+        """The simulator that goes on as another one, of the same bodies, from a step on."""
+        return Sequel(self, after, since)
+
 
 def intervention_arrays(changes: Sequence[Intervention], end: int) -> tuple[Whole, Array, list[int]]:
     """Interventions up to a step as arrays.
@@ -91,3 +98,234 @@ def intervention_arrays(changes: Sequence[Intervention], end: int) -> tuple[Whol
         if change.value is not None:
             value[m, :, : change.value.shape[-1]] = change.value
     return rows, value, order
+
+
+# Simulators that a function gives, and combinations of simulators.
+
+
+States = tuple[Array, Array, Array]  # positions m, velocities m/s and spins m/s (K, F, N, 2)
+Simulate = Callable[[Array, Array, Array], Array]  # as `SceneLaw.simulate`
+Touches = Callable[[Array, Array, Array], Sequence[tuple[float, int, int]]]  # as `SceneLaw.contacts`
+
+MEETING_STEPS = 10  # physics steps between the times at which it is asked whether two bodies meet
+MEETING_SHARE = 0.5  # of the sum of their radii; bodies at different depths that come nearer have met
+
+
+@dataclass(frozen=True, eq=False)
+class MadeTrajectory:
+    """A trajectory whose states a function gives."""
+
+    states: Callable[[Array], States]
+    contacts: Sequence[tuple[int, int, int]] = ()
+
+    def at(self, steps: Array) -> States:
+        """Positions, velocities and spins at steps (F,), ascending."""
+        return self.states(np.asarray(steps, dtype=np.float64))
+
+    def positions(self, steps: Array) -> Array:
+        """The positions alone."""
+        return self.at(steps)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Motion from one step on that no intervention changes, up to the begin of the next piece."""
+
+    begin: int
+    states: Array  # (K, N, 4) m and m/s, NaN of a body that is absent
+    spin: Array  # (K, N, 2) m/s, as it was given
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseTrajectory:
+    """Motion of K candidates in pieces, computed where it is asked for."""
+
+    simulator: PiecewiseSimulator
+    pieces: Sequence[Piece]
+    end: int
+
+    @property
+    def contacts(self) -> Sequence[tuple[int, int, int]]:
+        """Contacts of the first candidate: step, body and other body or -1."""
+        ends = [*(piece.begin for piece in self.pieces[1:]), self.end]
+        return [
+            (round(time * PHYSICS_HZ), one, other)
+            for piece, end in zip(self.pieces, ends, strict=True)
+            for time, one, other in self.simulator.touches(
+                piece.states[0], np.array([piece.begin, end]) / PHYSICS_HZ, self.simulator.constants[0]
+            )
+        ]
+
+    def at(self, steps: Array) -> States:
+        """Positions m, velocities m/s and spins m/s (K, F, N, 2) at steps (F,); NaN before the first piece."""
+        size, count = self.pieces[0].states.shape[:2]
+        found = np.full((3, size, len(steps), count, 2), np.nan)
+        cuts = np.searchsorted(steps, [piece.begin for piece in self.pieces]).tolist()
+        for piece, first, end in zip(self.pieces, cuts, [*cuts[1:], len(steps)], strict=True):
+            if first < end:
+                found[:2, :, first:end] = _halves(self.simulator.moved(piece, steps[first:end]))
+                found[2, :, first:end] = piece.spin[:, None]
+        return found[0], found[1], found[2]
+
+    def positions(self, steps: Array) -> Array:
+        """The positions alone."""
+        return self.at(steps)[0]
+
+
+def _halves(states: Array) -> Array:
+    """Positions and velocities (2, ..., 2) of states (..., 4)."""
+    return np.stack([states[..., :2], states[..., 2:]])
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseSimulator(Simulator):
+    """Simulates with a function that moves all bodies of all candidates from one moment to others."""
+
+    simulate: Simulate
+    touches: Touches
+    count: int  # N
+    constants: Array  # (K or 1, C)
+
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> PiecewiseTrajectory:
+        """Simulate from the first intervention; whether `smooth` or not is the same."""
+        size = value.shape[1]
+        now = Piece(end, np.full((size, self.count, 4), np.nan), np.full((size, self.count, 2), np.nan))
+        pieces: list[Piece] = []
+        for step, group in groupby(zip(rows.tolist(), value, strict=True), key=lambda pair: pair[0][STEP]):
+            states = self.moved(now, np.array([float(step)]))[:, 0] if pieces else now.states
+            now = Piece(step, states.copy(), now.spin.copy())
+            for row, each in group:
+                body = row[DISC]
+                if row[KIND] == STATE:
+                    now.states[:, body], now.spin[:, body] = each[:, :4], each[:, 4:]
+                elif row[KIND] == PUSH:
+                    now.states[:, body, 2:] += each[:, :2]
+                else:
+                    now.states[:, body], now.spin[:, body] = np.nan, np.nan
+            pieces.append(now)
+        return PiecewiseTrajectory(self, pieces or [now], end)
+
+    def moved(self, piece: Piece, steps: Array) -> Array:
+        """States (K, F, N, 4) of a piece at steps (F,)."""
+        times = np.concatenate([[piece.begin], steps]) / PHYSICS_HZ
+        return self.simulate(piece.states, times, self.constants)[:, 1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequel(Simulator):
+    """One simulator up to a step, then another one from the states that bodies have there."""
+
+    before: Simulator
+    after: Simulator
+    since: int
+
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
+        """Simulate from the first intervention to step `end`."""
+        split = int(np.searchsorted(rows[:, STEP], self.since))
+        if end <= self.since:
+            return self.before.follow(rows, value, end, smooth)
+        if split == 0:
+            return self.after.follow(rows, value, end, smooth)
+        first = self.before.follow(rows[:split], value[:split], self.since, smooth)
+        rows, value = rows[split:], value[split:]
+        states = np.concatenate([part[:, 0] for part in first.at(np.array([float(self.since)]))], axis=-1)  # (K, N, 6)
+        there = np.isfinite(states).all(axis=-1).any(axis=0)
+        there[rows[(rows[:, STEP] == self.since) & (rows[:, KIND] == STATE), DISC]] = False  # they begin anew
+        carried = np.flatnonzero(there)
+        if not len(carried) and not (rows[:, KIND] == STATE).any():
+            return first
+        begun = np.empty((len(carried), 3), dtype=np.int64)
+        begun[:, STEP], begun[:, DISC], begun[:, KIND] = self.since, carried, STATE
+        rows = np.concatenate([begun, rows])
+        value = np.concatenate([states[:, carried].swapaxes(0, 1), value])
+        second = self.after.follow(rows, np.ascontiguousarray(value), end, smooth)
+
+        def at(steps: Array) -> States:
+            split = int(np.searchsorted(steps, self.since))
+            if split == len(steps):
+                return first.at(steps)
+            if split == 0:
+                return second.at(steps)
+            parts = zip(first.at(steps[:split]), second.at(steps[split:]), strict=True)
+            position, velocity, spin = (np.concatenate(pair, axis=1) for pair in parts)
+            return position, velocity, spin
+
+        met = [contact for contact in first.contacts if contact[0] < self.since]
+        return MadeTrajectory(at, [*met, *second.contacts])
+
+
+@dataclass(frozen=True, eq=False)
+class Hastened(Simulator):
+    """A world in which everything happens `speed` times as fast from a step on.
+
+    States that are given from that step on are those that are seen: in the world's own time they are slower.
+    """
+
+    world: Simulator
+    since: int
+    speed: float
+
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
+        """Simulate from the first intervention, which must not lie before the change, to step `end`."""
+        slowed = value.copy()
+        for row, each in zip(rows.tolist(), slowed, strict=True):
+            if row[STEP] != self.since and row[KIND] in (STATE, PUSH):
+                each[:, 2 if row[KIND] == STATE else 0 :] /= self.speed
+        own = rows.copy()
+        own[:, STEP] = np.round(self._own(rows[:, STEP].astype(np.float64)))
+        run = self.world.follow(own, slowed, math.ceil(self._own(np.array([float(end)]))[0]), smooth)
+
+        def at(steps: Array) -> States:
+            position, velocity, spin = run.at(self._own(steps))
+            return position, self.speed * velocity, self.speed * spin
+
+        met = [(round(self.since + (step - self.since) / self.speed), i, j) for step, i, j in run.contacts]
+        return MadeTrajectory(at, met)
+
+    def _own(self, steps: Array) -> Array:
+        """Steps in the world's own time."""
+        return self.since + self.speed * (steps - self.since)
+
+
+@dataclass(frozen=True, eq=False)
+class Exchanged(Simulator):
+    """A world in which the first two bodies that meet from a step on go on as each other."""
+
+    world: Simulator
+    since: int
+    radius: Array  # (N,) m
+
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> Trajectory:
+        """Simulate from the first intervention to step `end`."""
+        run = self.world.follow(rows, value, end, smooth)
+        meeting = self._meeting(run, end)
+        if meeting is None:
+            return run
+        when, i, j = meeting
+
+        def at(steps: Array) -> States:
+            position, velocity, spin = (part.copy() for part in run.at(steps))
+            later = int(np.searchsorted(steps, when))
+            for part in (position, velocity, spin):
+                part[:, later:, [i, j]] = part[:, later:, [j, i]]
+            return position, velocity, spin
+
+        return MadeTrajectory(at, run.contacts)
+
+    def _meeting(self, run: Trajectory, end: int) -> tuple[float, int, int] | None:
+        """Step and bodies of the first contact, or of the first time that one passes before another."""
+        found = [(float(step), i, j) for step, i, j in run.contacts if j >= 0 and step >= self.since]
+        if end <= self.since or len(self.radius) < 2:
+            return None
+        steps = np.arange(self.since, end + 1, MEETING_STEPS, dtype=np.float64)
+        position = run.positions(steps)[0]
+        for i in range(len(self.radius)):
+            for j in range(i):
+                away = np.linalg.norm(position[:, i] - position[:, j], axis=-1)
+                away = np.where(np.isfinite(away), away, np.inf)
+                near = np.flatnonzero(away < MEETING_SHARE * (self.radius[i] + self.radius[j]))
+                if len(near):
+                    apart = np.flatnonzero(away[near[0] :] >= away[near[0]] + 1e-9)
+                    last = near[0] + (int(apart[0]) if len(apart) else len(away) - near[0])
+                    found.append((float(steps[near[0] + away[near[0] : last].argmin()]), i, j))
+        return min(found, default=None)

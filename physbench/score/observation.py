@@ -130,12 +130,11 @@ class Observation:
         """
         from physbench.shadowing import shadow
         from physbench.shadowing.context import unknown_parameters
-        from physbench.shadowing.free_constants import has_visible_gravity
 
         found = self.shadowing
         if found is None or not found.problem.seen.expected_visible.any():
             return None
-        pulled = has_visible_gravity(found.problem.forward) and not found.problem.seen.tells_forces
+        pulled = found.problem.law.has_free_constant and not found.problem.seen.tells_forces
         if not pulled and not unknown_parameters(self.clip, self.tracks.context):
             return None
         return shadow(self.clip, self.tracks, free=True)

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from physbench.clips.clip import Clip
+from physbench.laws.scene_law import FREE
 from physbench.laws.simulator import Intervention, Trajectory
 from physbench.score.motion import ContactInterval
 from physbench.score.predictability import ensemble_states
 from physbench.score.protocol import EVENT_KINDS
-from physbench.shadowing.fit import FREE, Hypothesis
+from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import EXCUSING
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
@@ -204,18 +205,18 @@ def event_chances(clip: Clip, context: int, problem: Hypothesis) -> dict[str, fl
     That is Laplace's rule of succession, so that no future is taken for certain. Kinds that no draw shows are left out.
     problem: of any prediction for the clip; what it predicts plays no part.
     """
-    seen, model = problem.seen, problem.forward
-    if len(seen.times) <= context or seen.sight is None or (model.world is None and not seen.sight.nearer.any()):
+    seen, law = problem.seen, problem.law
+    if len(seen.times) <= context or seen.sight is None or (not law.has_contacts and not seen.sight.nearer.any()):
         return {}
     axes = list(PLANE_AXES[clip.scene.camera.view])
     start = int(seen.steps[context - 1])
-    pushes = [push for push in model.pushes if push.step > start]
-    drawn = ensemble_states(clip, context)[:, list(model.index)]  # (M, N, 13)
+    pushes = [push for push in law.pushes if push.step > start]
+    drawn = ensemble_states(clip, context)[:, list(law.index)]  # (M, N, 13)
     numbers = np.concatenate([drawn[..., :3][..., axes], drawn[..., 7:10][..., axes]], axis=-1)  # (M, N, 4)
     counts = dict.fromkeys(EVENT_KINDS, 0)
     for member in numbers:
         states = [
-            Intervention(start, n, "state", problem.state(n, FREE, member[n][None])) for n in range(len(model.index))
+            Intervention(start, n, "state", problem.state(n, FREE, member[n][None])) for n in range(len(law.index))
         ]
         trajectory = problem.simulator.run([*pushes, *states], int(seen.steps[-1]))
         for kind in events_of(problem, trajectory, context, None):
@@ -283,7 +284,7 @@ def _otherwise_shown(clip: Clip, shadowing: Shadowing, contacts: Mapping[int, tu
     seen, strictest = shadowing.problem.seen, shadowing.levels[0]
     explained = {arc.disc for arc in strictest.segments.arcs} - {each.disc for each in strictest.breaks}
     found = set()
-    for disc, index in enumerate(shadowing.problem.forward.index):
+    for disc, index in enumerate(shadowing.problem.law.index):
         if disc in explained and seen.judged[disc]:
             continue
         for contact in contacts.get(clip.tracked.index(index), ()):

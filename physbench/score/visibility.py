@@ -136,7 +136,7 @@ class LawfulContinuation:
         problem = self.shadowing.problem
         arcs = [replace(arc, last=min(arc.last, frame)) for arc in self._chain.arcs if arc.first < frame]
         if frame < len(problem.seen.times):
-            before = Hypothesis(problem.forward, problem.seen.until(frame))
+            before = Hypothesis(problem.law, problem.seen.until(frame))
             found = SegmentSearch(before, self._chain.tolerance, only_first=True, arcs=arcs).run()
             arcs = arcs if found.breaks else found.arcs
         return self._with_arcs(arcs, frame)
@@ -153,7 +153,7 @@ class LawfulContinuation:
         seen = replace(seen, position=place, start=np.maximum(seen.start, since))
         if seen.known[:, self.disc].sum() < MIN_SEGMENT_POINTS:
             return None
-        found = SegmentSearch(Hypothesis(problem.forward, seen), self._chain.tolerance, only_first=True).run()
+        found = SegmentSearch(Hypothesis(problem.law, seen), self._chain.tolerance, only_first=True).run()
         if found.breaks or all(arc.disc != self.disc for arc in found.arcs):
             return None
         return self._with_arcs(found.arcs, frame)
@@ -187,7 +187,7 @@ def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, L
     if shadowing is None or shadowing.problem.seen.sight is None:
         return {}
     too_brief = shadowing.problem.seen.too_brief
-    judged = [disc for disc in range(len(shadowing.problem.forward.index)) if disc not in too_brief]
+    judged = [disc for disc in range(len(shadowing.problem.law.index)) if disc not in too_brief]
     found = _continuations(clip, shadowing, judged)
     if too_brief:
         found |= _continuations(clip, _all_judged(shadowing), too_brief)
@@ -200,7 +200,7 @@ def _continuations(clip: Clip, shadowing: Shadowing, discs: Sequence[int]) -> di
     if not discs or not level.weight.any():
         return {}
     trajectories = _image_trajectories(clip, shadowing, level.segments.position)
-    index = shadowing.problem.forward.index
+    index = shadowing.problem.law.index
     found = {
         clip.tracked.index(index[disc]): LawfulContinuation(clip, shadowing, disc, trajectories[disc]) for disc in discs
     }
@@ -213,7 +213,7 @@ def _all_judged(shadowing: Shadowing) -> Shadowing:
     A velocity that the task does not declare is a break, so that a frozen picture decides nothing. No body is expected:
     ground truth gives no time for which it has to be shown.
     """
-    problem = Hypothesis(shadowing.problem.forward, replace(shadowing.problem.seen, too_brief=()))
+    problem = Hypothesis(shadowing.problem.law, replace(shadowing.problem.seen, too_brief=()))
     return replace(shadowing, problem=problem, levels=at_levels(problem, TOLERANCES[: LAWFUL_LEVEL + 1]))
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.laws.point_distances import cumulative_squares
+from physbench.laws.scene_law import FREE
 from physbench.laws.simulator import Trajectory
-from physbench.shadowing.fit import FREE, Arc, ArcFit, Hypothesis
+from physbench.shadowing.fit import Arc, ArcFit, Hypothesis
 from physbench.support.arrays import Array
 
 GROSS_JUMP = 0.5  # diameters, or share of the larger speed: a larger jump is gross
@@ -79,7 +80,7 @@ def change_point(
     tolerances: two pieces explain a slowly wobbling track better than one.
 
     Args:
-        problem: What is seen, and the forward model.
+        problem: What is seen, and the law.
         arcs: All arcs, `old` and `new` among them.
         old: The arc that ends at the break.
         new: The next arc; None where nothing lawful follows, so that the jumps are NaN.
@@ -218,20 +219,23 @@ def _carried_back(
     problem: Hypothesis, arcs: Sequence[Arc], new: Arc, trajectory: Trajectory, first: int, end: int
 ) -> _LinearTrajectory:
     """The new arc from frame `first`, which lies before its start, up to frame `end`."""
-    seen, n, world = problem.seen, new.disc, problem.forward.world
+    seen, n, law = problem.seen, new.disc, problem.law
     fit = ArcFit(problem, arcs, [next(a for a, arc in enumerate(arcs) if arc is new)], trajectory, end)
     simulated = fit.trajectory(new.numbers[None])
     position, velocity, _ = (part[0, :, n] for part in simulated.at(seen.steps[new.first : end]))
     frames = np.arange(first, new.first)
     time = seen.times[first:end] - seen.times[new.first]
-    along = np.eye(2)
-    if new.face == FREE or world is None:
-        position_back, velocity_back = _free_motion_before(problem, n, trajectory, new.numbers, frames, new.first)
+    along = law.directions(new.chart)
+    around = np.zeros((len(frames) + 1, len(seen.diameter), 2))
+    if law.linked.any():
+        around = np.nan_to_num(trajectory.at(seen.steps[first : new.first + 1])[0][0])
+    if new.chart == FREE:
+        position_back, velocity_back = law.before(n, new.numbers, seen.times[first : new.first + 1], around)
     else:
-        along = world.tangent[new.face][:, None]
-        state = problem.state(n, new.face, new.numbers[None])[0]
+        state = problem.state(n, new.chart, new.numbers[None])[0]
         back = time[: len(frames), None]
-        acceleration = _first_acceleration(velocity, seen.times[new.first : end], float(np.linalg.norm(world.gravity)))
+        most = float(np.linalg.norm(law.acceleration(around[-1])[n]))
+        acceleration = _first_acceleration(velocity, seen.times[new.first : end], most)
         position_back = state[:2] + back * state[2:4] + 0.5 * back**2 * acceleration
         velocity_back = state[2:4] + back * acceleration
     positions = np.broadcast_to(along, (len(time), *along.shape))
@@ -243,42 +247,12 @@ def _carried_back(
     return _LinearTrajectory(first, position, velocity, position_slope, velocity_slope)
 
 
-def _free_motion_before(
-    problem: Hypothesis, disc: int, trajectory: Trajectory, start: Array, frames: NDArray[np.intp], frame: int
-) -> tuple[Array, Array]:
-    """Positions and velocities (F, 2) of a free body in frames before its start (4,), by leapfrog steps backwards."""
-    seen = problem.seen
-    if problem.forward.world is not None:
-        acceleration = problem.forward.acceleration(np.zeros((len(seen.diameter), 2)))[disc]
-        back = (seen.times[frames] - seen.times[frame])[:, None]
-        return start[:2] + back * start[2:] + 0.5 * back**2 * acceleration, start[2:] + back * acceleration
-    position, velocity = np.empty((len(frames), 2)), np.empty((len(frames), 2))
-    around = np.nan_to_num(trajectory.at(seen.steps[frame - len(frames) : frame + 1])[0][0])
-    at, old_fit = start[:2], start[2:]
-    acceleration = problem.forward.acceleration(_with_body_at(around[-1], disc, at))[disc]
-    for f in range(len(frames) - 1, -1, -1):
-        dt = float(seen.times[frames[f]] - seen.times[frames[f] + 1])
-        half = old_fit + 0.5 * dt * acceleration
-        at = at + dt * half
-        acceleration = problem.forward.acceleration(_with_body_at(around[f], disc, at))[disc]
-        old_fit = half + 0.5 * dt * acceleration
-        position[f], velocity[f] = at, old_fit
-    return position, velocity
-
-
 def _first_acceleration(velocity: Array, times: Array, most: float) -> Array:
     """Acceleration (2,) m/s2 between the first two frames; 0 where it exceeds `most`: a contact lies between."""
     if len(velocity) < 2:
         return np.zeros(2)
     acceleration = (velocity[1] - velocity[0]) / (times[1] - times[0])
     return np.where(np.linalg.norm(acceleration) <= most, acceleration, 0.0)
-
-
-def _with_body_at(positions: Array, disc: int, position: Array) -> Array:
-    """Positions (N, 2) with one body moved elsewhere."""
-    positions = positions.copy()
-    positions[disc] = position
-    return positions
 
 
 def _parabola(problem: Hypothesis, first: int, middle: int, end: int) -> _LinearTrajectory:

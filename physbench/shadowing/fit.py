@@ -14,9 +14,9 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from physbench.laws.forward_model import ForwardModel
 from physbench.laws.planar_motion import STEP
 from physbench.laws.point_distances import distances, first_beyond, largest_share, weighted_distances, weighted_points
+from physbench.laws.scene_law import FREE, SceneLaw
 from physbench.laws.simulator import Intervention, Trajectory, intervention_arrays
 from physbench.shadowing.observed_motion import PlacedBodies
 from physbench.support.arrays import Array, Mask, Whole
@@ -86,74 +86,40 @@ class Tolerance:
 # What a track is compared with: arcs, one lawful motion of a body each, and their simulation together.
 
 KEPT_SIMULATIONS = 2  # of whole tracks: before and after a fit
-FREE = -1  # `Arc.face` of an arc that begins in free motion
 
 
 @dataclass(frozen=True, eq=False)
 class Arc:
-    """A body's lawful motion from a frame on, given by numbers: x, y m, vx, vy m/s; on a face: m and m/s along it."""
+    """A body's lawful motion from a frame on, given by the numbers of a chart of the law: m, then m/s."""
 
     disc: int
     first: int  # frame at which its numbers hold
     last: int  # first frame that it does not explain
-    face: int  # on which it rests or rolls, or FREE
-    numbers: Array  # (4,) or (2,)
+    chart: int  # FREE, or on which face it rests or rolls
+    numbers: Array  # (p,)
 
 
 class Hypothesis:
-    """The placed bodies of a scene, its forward model, and the simulation of arcs."""
+    """The placed bodies of a scene, its law, and the simulation of arcs."""
 
-    def __init__(self, model: ForwardModel, seen: PlacedBodies, factor: float | None = None) -> None:
-        """factor: multiplies gravity or the strength of the fields; None: 1."""
-        self.forward, self.seen, self.factor = model, seen, factor
-        self.simulator = model.simulator(None if factor is None else np.array([factor]))
+    def __init__(self, law: SceneLaw, seen: PlacedBodies, factor: float | None = None) -> None:
+        """factor: multiplies the first constant of the law, such as gravity; None: 1."""
+        self.law, self.seen, self.factor = law, seen, factor
+        constants = None if factor is None else np.array([[factor, *[1.0] * (len(law.constants) - 1)]])
+        self.simulator = law.simulator(constants)
         self._simulated: deque[tuple[tuple[tuple[Arc, ...], int], int, Trajectory]] = deque(maxlen=KEPT_SIMULATIONS)
         self.guesses: dict[tuple[int, int], tuple[Arc, ...]] = {}  # by body and frame, see `initial_guesses`
         self.work = 0  # bodies x candidates x physics steps simulated so far
-        world = model.world
-        self.table = world is not None and bool(world.slide_deceleration.any())
-        self.floor = -1  # the face whose rolling gives a free body its spin
-        if world is not None and len(world.normal):
-            press = -(world.normal @ world.gravity)
-            self.floor = int(press.argmax()) if press.max() > 1e-9 else -1
-        self._spins = [False] * len(seen.diameter)  # whether that floor makes a body roll
-        if world is not None and self.floor >= 0:
-            self._spins = (world.friction * world.face_friction[self.floor] > 0).tolist()
 
     def with_bodies(self, seen: PlacedBodies) -> Hypothesis:
         """The same laws for bodies that are placed otherwise."""
-        return Hypothesis(self.forward, seen, self.factor)
+        return Hypothesis(self.law, seen, self.factor)
 
-    def state(self, disc: int, face: int, numbers: Array) -> Array:
-        """States (K, 6) from the numbers (K, p) of arcs. With friction a body begins with the spin of rolling."""
+    def state(self, disc: int, chart: int, numbers: Array) -> Array:
+        """States (K, 6) from the numbers (K, p) of arcs."""
         state = np.zeros((len(numbers), 6))
-        self.set_state(state, disc, face, numbers)
+        self.law.set_states(state, disc, chart, numbers)
         return state
-
-    def set_state(self, state: Array, disc: int, face: int, numbers: Array) -> None:
-        """Set in states (K, 6) what depends on the numbers (K, p) of arcs; the rest is 0."""
-        world = self.forward.world
-        if face == FREE:
-            state[:, :4] = numbers
-            if self.table:
-                state[:, 4:] = numbers[:, 2:]
-            elif self._spins[disc]:
-                assert world is not None
-                state[:, 4] = numbers[:, 2:] @ world.tangent[self.floor]
-            return
-        assert world is not None
-        tangent, normal = world.tangent[face], world.normal[face]
-        state[:, :2] = numbers[:, :1] * tangent + (world.offset[face] + world.radius[disc]) * normal
-        state[:, 2:4] = numbers[:, 1:] * tangent
-        state[:, 4] = numbers[:, 1]
-
-    def numbers(self, face: int, position: Array, velocity: Array) -> Array:
-        """Numbers (p,) of an arc from a position (2,) m and a velocity (2,) m/s."""
-        if face == FREE:
-            return np.concatenate([position, velocity])
-        world = self.forward.world
-        assert world is not None
-        return np.array([world.tangent[face] @ position, world.tangent[face] @ velocity])
 
     def simulate(self, arcs: Sequence[Arc], end: int) -> Trajectory:
         """Simulate arcs up to frame `end`. The last simulations are kept, for searches ask for them again.
@@ -201,14 +167,14 @@ class Hypothesis:
             begin = self._step(arc.first)
             if arc.first >= since:
                 first[a] = len(found)
-                state = self.state(arc.disc, arc.face, arc.numbers[None])
+                state = self.state(arc.disc, arc.chart, arc.numbers[None])
                 found.append(Intervention(begin, arc.disc, "state", state))
             if since < arc.last < len(self.seen.times):
                 follows = any(other.disc == arc.disc and other.first >= arc.last for other in every)
-                if not follows and self.forward.world is not None:  # a body that attracts others continues to do so
+                if not follows and self.law.removable:
                     found.append(Intervention(self._step(arc.last), arc.disc, "gone"))
             until = self._step(arc.last) if arc.last < len(self.seen.times) else np.inf
-            for push in self.forward.pushes:
+            for push in self.law.pushes:
                 later = push.step > self._step(since) or (arc.first >= since and push.step >= begin)
                 if push.disc == arc.disc and begin <= push.step < until and later:
                     found.append(push)
@@ -235,7 +201,6 @@ class Hypothesis:
 
 GUESS_SPANS = (0.1, 0.17, 0.3, 0.4)  # s of track, each of which gives a guess
 GUESS_WINDOW = 2.0  # s after its first frame within which the points of a guess lie
-FACE_DISTANCE = 0.12  # diameters; a body that is nearer to a face may lie on it
 MAX_SINK = 0.03  # diameters by which a body may lie in a face
 MIN_GUESS_POINTS = 3  # points
 
@@ -258,72 +223,33 @@ def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
     # Two places of the context tell a velocity, where ground truth too may show no further one.
     if len(known) < MIN_GUESS_POINTS and seen.given[known, disc].sum() < 2:
         return found
-    free_acceleration = _free_acceleration(problem, disc, frame, seen.position[known[0], disc])
+    law, around = problem.law, _positions_around(problem, disc, frame, seen.position[known[0], disc])
     times = seen.moments - seen.moments[frame]
     sizes = sorted({max(MIN_GUESS_POINTS, int((times[known] <= span + 1e-9).sum())) for span in GUESS_SPANS})
-    faces = [FREE, *_faces(problem, disc, seen.position[known[:MIN_GUESS_POINTS], disc])]
+    charts = law.charts(disc, seen.position[known[:MIN_GUESS_POINTS], disc], float(seen.diameter[disc]))
     for size in sizes:
         points = known[:size]
         dt = times[points]
-        design = np.stack([np.ones_like(dt), dt], axis=-1)
-        for face in faces:
-            acceleration = free_acceleration if face == FREE else _face_acceleration(problem, disc, face)
-            target = seen.position[points, disc] - 0.5 * acceleration * dt[:, None] ** 2
-            position, velocity = np.linalg.lstsq(design, target, rcond=None)[0]
-            if face == FREE and _sunk(problem, disc, faces[1:], position):
+        for chart in charts:
+            numbers = law.guess(disc, chart, dt, seen.position[points, disc], around)
+            sunk = law.gaps(disc, charts[1:], numbers[:2]) if chart == FREE and len(charts) > 1 else np.zeros(1)
+            if sunk.min() < -MAX_SINK * seen.diameter[disc]:
                 continue  # it rests: a fall that fits the points would begin below the face
-            found.append(Arc(disc, frame, len(seen.times), face, problem.numbers(face, position, velocity)))
+            found.append(Arc(disc, frame, len(seen.times), chart, numbers))
     if frame == 0 and seen.first_velocity is not None and np.isfinite(seen.first_velocity[disc]).all():
         start = seen.position[0, disc], seen.first_velocity[disc]
-        found += [Arc(disc, frame, len(seen.times), face, problem.numbers(face, *start)) for face in faces]
+        found += [Arc(disc, frame, len(seen.times), chart, law.numbers(chart, *start)) for chart in charts]
     return found
 
 
-def _free_acceleration(problem: Hypothesis, disc: int, frame: int, position: Array) -> Array:
-    """Acceleration (2,) m/s2 of a free body."""
+def _positions_around(problem: Hypothesis, disc: int, frame: int, position: Array) -> Array:
+    """Positions (N, 2) m of all bodies at a frame; of others as they are seen nearest to it, where they matter."""
     positions = np.repeat(position[None], len(problem.seen.diameter), axis=0)
-    if problem.forward.world is None and len(positions) > 1:  # attracted by the other one, where that is seen
-        for other in range(len(positions)):
-            known = np.flatnonzero(problem.seen.known[:, other])
-            if other != disc and len(known):
-                positions[other] = problem.seen.position[known[np.abs(known - frame).argmin()], other]
-    return np.asarray(problem.forward.acceleration(positions)[disc])
-
-
-def _faces(problem: Hypothesis, disc: int, position: Array) -> list[int]:
-    """Faces that carry a body at positions (n, 2) m."""
-    world = problem.forward.world
-    if world is None or not len(world.normal) or not world.collides[disc]:
-        return []
-    gap = position @ world.normal.T - world.offset - world.radius[disc]
-    along = position @ world.tangent.T
-    near = (np.abs(gap).mean(axis=0) < FACE_DISTANCE * problem.seen.diameter[disc]) & (
-        -(world.normal @ world.gravity) > 1e-9
-    )
-    over = ((along >= world.low) & (along <= world.high)).all(axis=0)
-    return [int(s) for s in np.flatnonzero(near & over)]
-
-
-def _sunk(problem: Hypothesis, disc: int, faces: list[int], position: Array) -> bool:
-    """Whether a body at a position (2,) m lies too deep in one of the faces that may carry it."""
-    world = problem.forward.world
-    if world is None or not faces:
-        return False
-    gap = world.normal[faces] @ position - world.offset[faces] - world.radius[disc]
-    return bool(gap.min() < -MAX_SINK * problem.seen.diameter[disc])
-
-
-def _face_acceleration(problem: Hypothesis, disc: int, face: int) -> Array:
-    """Acceleration (2,) m/s2 of a body that rolls on a face, or slides on it without friction."""
-    world = problem.forward.world
-    assert world is not None
-    free_acceleration = float(world.gravity @ world.tangent[face])
-    inverse_inertia = float(world.inverse_inertia[disc])
-    has_friction = world.friction[disc] * world.face_friction[face] > 0
-    return np.asarray(
-        (free_acceleration * inverse_inertia / (1 + inverse_inertia) if has_friction else free_acceleration)
-        * world.tangent[face]
-    )
+    for other in np.flatnonzero(problem.law.linked[disc]):
+        known = np.flatnonzero(problem.seen.known[:, other])
+        if other != disc and len(known):
+            positions[other] = problem.seen.position[known[np.abs(known - frame).argmin()], other]
+    return positions
 
 
 POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
@@ -408,7 +334,7 @@ class ArcFit:
         value = first.repeat(len(numbers), axis=1)
         for c, place, part in zip(self.chosen, places, self._parts, strict=True):
             if place is not None:
-                self.problem.set_state(value[place], self.arcs[c].disc, self.arcs[c].face, numbers[:, part])
+                self.problem.law.set_states(value[place], self.arcs[c].disc, self.arcs[c].chart, numbers[:, part])
         return rows, value
 
     def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:

@@ -17,7 +17,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params, scene_with
 from physbench.clips.task import find_task
-from physbench.laws.forward_model import ForwardModel, forward_model
+from physbench.laws.scene_law import SceneLaw, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.shadowing.context import unknown_parameters
 from physbench.shadowing.fit import Hypothesis
@@ -39,30 +39,23 @@ Duration = tuple[int, float]  # frames up to the first break, minus the rms dist
 class FreeConstants:
     """Values under which a track is lawful for longest."""
 
-    model: ForwardModel
-    factor: float = 1.0  # times gravity or the strength of the fields
+    law: SceneLaw
+    factor: float = 1.0  # times the first constant of the law: gravity, or the strength of the fields
     parameters: Mapping[str, float] = field(default_factory=dict)  # that differ from the clip's own
 
 
-def has_visible_gravity(model: ForwardModel) -> bool:
-    """Whether a factor on gravity or on the fields changes anything that can be seen."""
-    if model.world is None:
-        return bool(model.scene.fields)
-    return bool(np.any(model.world.gravity))  # gravity onto a table acts through friction, which has no scale
-
-
-def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBodies) -> FreeConstants:
+def best_constants(clip: Clip, context: int, law: SceneLaw, seen: PlacedBodies) -> FreeConstants:
     """The free constants under which the first segment lasts longest; the scene's own unless MIN_GAIN s are gained.
 
     Args:
         clip: The clip.
         context: Number of context frames.
-        model: Forward model of the clip's own scene.
+        law: Of the clip's own scene.
         seen: Positions of the bodies.
     """
-    found = FreeConstants(model)
-    if has_visible_gravity(model) and not seen.tells_forces:
-        factor = best_factor(model, seen)
+    found = FreeConstants(law)
+    if law.has_free_constant and not seen.tells_forces:
+        factor = best_factor(law, seen)
         found = replace(found, factor=1.0 if factor is None else factor)
     names = unknown_parameters(clip, context)
     if not names:
@@ -77,8 +70,8 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
         def other(value: float, name: str = name, now: FreeConstants = found) -> FreeConstants | None:
             params = {**own, **now.parameters, name: value}
             try:
-                model = forward_model(scene_with(clip.row, params), since)
-                return FreeConstants(model, now.factor, {**now.parameters, name: value})
+                law = scene_law(scene_with(clip.row, params), since)
+                return FreeConstants(law, now.factor, {**now.parameters, name: value})
             except Unsupported:
                 return None
 
@@ -86,7 +79,7 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
             value: float, seen: PlacedBodies, other: Callable[[float], FreeConstants | None] = other
         ) -> Duration:
             trial = other(value)
-            return (0, -np.inf) if trial is None else _duration(Hypothesis(trial.model, seen, trial.factor), seen)
+            return (0, -np.inf) if trial is None else _duration(Hypothesis(trial.law, seen, trial.factor), seen)
 
         value = _search(duration, seen, own[name], low, high, parameter.grid)
         if value != own[name]:
@@ -94,18 +87,16 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
     return found
 
 
-def best_factor(model: ForwardModel, seen: PlacedBodies) -> float | None:
+def best_factor(law: SceneLaw, seen: PlacedBodies) -> float | None:
     """The factor in FACTOR_RANGE under which first segments last longest, 1 unless MIN_GAIN s are gained.
 
-    None where gravity or fields change nothing that can be seen.
+    None where the law has no constant that can be seen.
     """
-    if not has_visible_gravity(model):
+    if not law.has_free_constant:
         return None
     low, high = np.log(FACTOR_RANGE[0]), np.log(FACTOR_RANGE[1])
     return float(
-        np.exp(
-            _search(lambda x, part: _duration(Hypothesis(model, part, float(np.exp(x))), part), seen, 0.0, low, high)
-        )
+        np.exp(_search(lambda x, part: _duration(Hypothesis(law, part, float(np.exp(x))), part), seen, 0.0, low, high))
     )
 
 

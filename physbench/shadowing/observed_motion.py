@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.laws.forward_model import ForwardModel
+from physbench.laws.scene_law import SceneLaw
 from physbench.support.arrays import Array, Mask
 from physbench.track.scenery import STAR_SDS, shown_directions
 from physbench.track.tracks import Tracks, Visibility
@@ -347,19 +347,19 @@ class PlacedBodies:
         return replace(self, **{name: getattr(self, name)[part] for name in names})
 
 
-def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
+def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     """Place the moving bodies of a clip by its tracks, the last context frames included."""
     camera = clip.scene.camera
-    columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in model.index]
+    columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in law.index]
     if -1 in columns:
         raise ValueError("A body moves that no track follows.")
     plane = plane_from_px(camera, clip.spec, _unshifted(clip, tracks))
     centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
     across = depth_axis(camera)
     # Beyond the plane through the camera's centre things look smaller.
-    depth_scale = 1 + looking(camera)[across] * (model.depth - camera.center[across]) / camera.distance
+    depth_scale = 1 + looking(camera)[across] * (law.depth - camera.center[across]) / camera.distance
     position = centre + (plane[:, columns] - centre) * depth_scale[:, None]
-    diameter = _diameters(clip, model)
+    diameter = _diameters(clip, law)
     scale = clip.pixels_per_metre / depth_scale
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     position = np.where((sd <= MAX_POSITION_SD)[..., None], position, np.nan)
@@ -379,10 +379,10 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
         diameter,
         expected_visible,
         (present & known) | short_gaps(present & ~known, whole, dt),
-        _start(clip, model, tracks.times),
-        _resting(clip, model)[window],
-        sight_model(clip, model.index, model.depth, diameter / 2, frames),
-        rival_distance=distance_of_rivals(clip, model.index, frames),
+        _start(clip, law, tracks.times),
+        _resting(clip, law)[window],
+        sight_model(clip, law.index, law.depth, diameter / 2, frames),
+        rival_distance=distance_of_rivals(clip, law.index, frames),
         shown_whole=whole,
         scenery_off=_scenery_off(clip, tracks, diameter),
         unshown=_unshown_directions(clip),
@@ -397,20 +397,20 @@ def _unshown_directions(clip: Clip) -> Array | None:
     return np.asarray(found * DOWN) if len(found) else None
 
 
-def with_history(clip: Clip, seen: PlacedBodies, model: ForwardModel) -> PlacedBodies:
+def with_history(clip: Clip, seen: PlacedBodies, law: SceneLaw) -> PlacedBodies:
     """The bodies with their first places CONTEXT_TIME before the hand-over, where a shorter context tells the motion.
 
     Two frames of a video tell where a body comes from. What may differ from that is asked over the same time for every
     number of context frames; else the fewer there are, the less freedom a start would have. The first place is that of
     the clip's history, which the context continues. What the first frame shows of forces (`tells_forces`) stays.
     """
-    released = [clip.scene.bodies[i].release for i in model.index]
+    released = [clip.scene.bodies[i].release for i in law.index]
     since = max([-CONTEXT_TIME, *(time for time in released if time is not None)])
     frame = int(np.searchsorted(clip.times, since - 1e-9))
     shown = seen.known[0] & (seen.start == 0)
     if seen.times[0] > -1e-9 or clip.times[frame] >= seen.times[0] - 1e-9 or not shown.any():
         return seen
-    state = clip.states[frame, list(model.index)]
+    state = clip.states[frame, list(law.index)]
     axes = list(PLANE_AXES[clip.scene.camera.view])
     position, steps = seen.position.copy(), seen.steps.copy()
     position[0, shown] = plane_from_world(clip.scene.camera, state[shown, :3])
@@ -468,33 +468,33 @@ def _fixed(clip: Clip) -> list[int]:
     return [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
 
 
-def _diameters(clip: Clip, model: ForwardModel) -> Array:
+def _diameters(clip: Clip, law: SceneLaw) -> Array:
     """Apparent diameters (N,) m."""
-    return np.array([2 * apparent_radius(clip.scene.bodies[i], clip.scene.camera) for i in model.index])
+    return np.array([2 * apparent_radius(clip.scene.bodies[i], clip.scene.camera) for i in law.index])
 
 
-def _start(clip: Clip, model: ForwardModel, times: Array) -> NDArray[np.intp]:
+def _start(clip: Clip, law: SceneLaw, times: Array) -> NDArray[np.intp]:
     """First of the frames at times (T,) s in which each body (N,) moves freely and is used."""
-    released = [clip.scene.bodies[i].release for i in model.index]
+    released = [clip.scene.bodies[i].release for i in law.index]
     since = np.array([-CONTEXT_TIME if time is None else max(time, -CONTEXT_TIME) for time in released])
     return np.asarray(np.searchsorted(times, since - 1e-9))
 
 
-def _resting(clip: Clip, model: ForwardModel) -> Mask:
+def _resting(clip: Clip, law: SceneLaw) -> Mask:
     """Where a body stands still in ground truth (T, N)."""
-    velocity = np.linalg.norm(clip.states[:, list(model.index), 7:10], axis=-1)
-    return np.asarray(velocity < 0.1 * _diameters(clip, model))
+    velocity = np.linalg.norm(clip.states[:, list(law.index), 7:10], axis=-1)
+    return np.asarray(velocity < 0.1 * _diameters(clip, law))
 
 
-def from_states(clip: Clip, times: Array, states: Array, model: ForwardModel) -> PlacedBodies:
+def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> PlacedBodies:
     """Place the moving bodies of a clip by predicted states (T, N, 13) at times (T,) s.
 
     A body that leaves its plane of motion by more than MOST_OFF_PLANE diameters has no position there.
     """
-    camera, index = clip.scene.camera, list(model.index)
-    diameter = _diameters(clip, model)
+    camera, index = clip.scene.camera, list(law.index)
+    diameter = _diameters(clip, law)
     position = plane_from_world(camera, states[:, index, :3])
-    off = np.abs(states[:, index, depth_axis(camera)] - model.depth) / diameter
+    off = np.abs(states[:, index, depth_axis(camera)] - law.depth) / diameter
     position = np.where((off <= MOST_OFF_PLANE)[..., None], position, np.nan)
     true = np.searchsorted(clip.times, times - 1e-9).clip(0, len(clip.times) - 1)
     present = np.isfinite(position[..., 0])
@@ -507,7 +507,7 @@ def from_states(clip: Clip, times: Array, states: Array, model: ForwardModel) ->
         diameter,
         expected_visible,
         present,
-        _start(clip, model, times),
-        _resting(clip, model)[true],
-        rival_distance=distance_of_rivals(clip, model.index, true),
+        _start(clip, law, times),
+        _resting(clip, law)[true],
+        rival_distance=distance_of_rivals(clip, law.index, true),
     )

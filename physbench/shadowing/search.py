@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.forward_model import ForwardModel
+from physbench.laws.scene_law import FREE, SceneLaw
 from physbench.laws.simulator import Intervention, Trajectory
 from physbench.shadowing.change_point import GROSS_JUMP, change_point
 from physbench.shadowing.context import open_velocities
-from physbench.shadowing.fit import FREE, Arc, ArcFit, Hypothesis, Tolerance, initial_guesses
+from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, Tolerance, initial_guesses
 from physbench.shadowing.observed_motion import CONTEXT_TIME, PlacedBodies, from_tracks
 from physbench.support.arrays import Array, Mask
 from physbench.track.visibility import VISIBLE_SHARE
@@ -124,7 +124,7 @@ class SegmentStarts:
         if frame + 1 < len(seen.times) and seen.known[frame + 1, n]:
             dt = float(seen.times[frame + 1] - seen.times[frame])
             positions = np.repeat(position[None], len(seen.diameter), axis=0)
-            acceleration = self.problem.forward.acceleration(positions)[n]
+            acceleration = self.problem.law.acceleration(positions)[n]
             velocities.append((seen.position[frame + 1, n] - position) / dt - acceleration * dt / 2)
         return [
             Arc(n, frame, len(seen.times), FREE, np.concatenate([position, value]))
@@ -154,7 +154,7 @@ class SegmentStarts:
         best: tuple[Value, Arc] = values[ranked[0]], guesses[ranked[0]]
         if best[0][0] >= end or (not first and (best[0][0] < promising or excess > MAX_GUESS_EXCESS)):
             return best
-        others = [g for g in ranked if guesses[g].face != guesses[ranked[0]].face and values[g][0] >= promising]
+        others = [g for g in ranked if guesses[g].chart != guesses[ranked[0]].chart and values[g][0] >= promising]
         for g in [ranked[0], *(ranked[1:2] if first else others[:1])]:
             around[index] = guesses[g]
             fit = ArcFit(self.problem, around, [index], trajectory, end)
@@ -186,8 +186,8 @@ class SegmentStarts:
         values: list[Value] = [(0, -np.inf)] * len(guesses)
         disc, first = guesses[0].disc, guesses[0].first
         excess, until = np.inf, min(first + self.limits.frames(MIN_SEGMENT_TIME) + 1, end)
-        for face in {guess.face for guess in guesses}:
-            some = [g for g, guess in enumerate(guesses) if guess.face == face]
+        for chart in {guess.chart for guess in guesses}:
+            some = [g for g, guess in enumerate(guesses) if guess.chart == chart]
             arcs = [*around[:index], guesses[some[0]], *around[index + 1 :]]
             fit = ArcFit(self.problem, arcs, [index], trajectory, end)
             numbers = np.stack([guesses[g].numbers for g in some])
@@ -231,7 +231,7 @@ def required_visibility(clip: Clip, problem: Hypothesis) -> float:
     Other draws start at the true positions with their own velocities. The result is 0 where there are none. Bodies
     that are not judged do not count.
     """
-    seen, model = problem.seen, problem.forward
+    seen, law = problem.seen, problem.law
     if seen.sight is None:
         return 0.0
     axes = list(PLANE_AXES[clip.scene.camera.view])
@@ -239,8 +239,8 @@ def required_visibility(clip: Clip, problem: Hypothesis) -> float:
     predicted = np.flatnonzero(seen.times > 1e-9)
     first = int(predicted[0]) - 1
     begin = int(seen.steps[first])
-    changes: list[Intervention] = [push for push in model.pushes if push.step > begin]
-    for n, i in enumerate(model.index):
+    changes: list[Intervention] = [push for push in law.pushes if push.step > begin]
+    for n, i in enumerate(law.index):
         drawn = open_velocities(clip, i)
         if not len(drawn):
             return 0.0
@@ -252,14 +252,14 @@ def required_visibility(clip: Clip, problem: Hypothesis) -> float:
     return REQUIRED_SHARE * float(np.percentile((shown & seen.judged).sum(axis=(1, 2)), PERCENTILE))
 
 
-def briefly_visible(clip: Clip, context: int, model: ForwardModel) -> tuple[int, ...]:
-    """Bodies of a model that ground truth shows for less time than a segment needs, the context included.
+def briefly_visible(clip: Clip, context: int, law: SceneLaw) -> tuple[int, ...]:
+    """Bodies that ground truth shows for less time than a segment needs, the context included.
 
     Only bodies whose velocity the context does not show. Tracks of ground truth decide, not those of the prediction.
     """
     from physbench.track.tracker import track
 
-    truth = from_tracks(clip, track(clip, context, clip.frames[clip.window(context)]), model)
+    truth = from_tracks(clip, track(clip, context, clip.frames[clip.window(context)]), law)
     known = truth.known & (truth.expected_visible | truth.given)
     unknown = truth.expected_visible.any(axis=0) & ~truth.tells_velocity
     return tuple(int(n) for n in np.flatnonzero(unknown) if not is_long_enough(truth.times[known[:, n]]))
@@ -283,7 +283,7 @@ CONTACT_TIME = 0.2  # s before a miss in which a contact may have caused it
 class Break:
     """Where a body's motion cannot be lawful."""
 
-    disc: int  #: index of the body in the forward model
+    disc: int  #: index of the body in the law
     frame: int  #: first frame that the arc before misses
     time: float  #: s, first frame that the next lawful motion explains better than the one before
     gross: bool  #: it counts as 4
@@ -464,7 +464,7 @@ class SegmentSearch:
 
         Two frames do not tell a fall from a slide: the velocity into a ramp on which a body lies may be any.
         """
-        found = [self.problem.state(arc.disc, arc.face, arc.numbers[None])[0, 2:4]]
+        found = [self.problem.state(arc.disc, arc.chart, arc.numbers[None])[0, 2:4]]
         begin, end = self.seen.steps[arc.first : arc.first + 3][[0, -1]]
         trajectory = self._simulate()
         touched = (at for at, i, j in trajectory.contacts if arc.disc in (i, j) and begin <= at < end)
@@ -510,11 +510,10 @@ class SegmentSearch:
                 if at >= since:
                     group |= {i, j}
                     grown = True
-        if self.problem.forward.world is None and len(self.seen.diameter) > 1:
-            group |= {
-                n for n, a in self.current.items() if self.segments.arcs[a].first <= frame
-            }  # they attract each other all the time
-        return sorted(group)
+        linked = self.problem.law.linked[:, sorted(group)].any(axis=1)  # they attract each other all the time
+        return sorted(
+            group | {n for n, a in self.current.items() if linked[n] and self.segments.arcs[a].first <= frame}
+        )
 
     def _improve(self, disc: int, frame: int, trajectory: Trajectory, margin: int, hard: bool = False) -> bool:
         """Fit the arcs of bodies that have met so that they last beyond a frame; returns whether they do."""
@@ -582,14 +581,12 @@ class SegmentSearch:
 
     def _touched_unexplained_body(self, disc: int, frame: int) -> bool:
         """Whether a body may just have been hit by one without a lawful motion, which then causes the break."""
-        seen, world = self.seen, self.problem.forward.world
-        if world is None:
-            return False
+        seen = self.seen
         recent = max(frame - self.limits.frames(CONTACT_TIME), 0)
         covered = self._covered()
         for other in range(len(seen.diameter)):
-            reach = world.radius[disc] + world.radius[other]
-            if other == disc or abs(world.depth[disc] - world.depth[other]) >= reach:
+            reach = self.problem.law.reach[disc, other]
+            if reach == 0:
                 continue
             away = np.linalg.norm(seen.position[: frame + 1, disc] - seen.position[: frame + 1, other], axis=-1)
             near = away <= reach + CONTACT_DISTANCE * seen.diameter[disc]

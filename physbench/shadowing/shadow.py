@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.forward_model import ForwardModel, forward_model
+from physbench.laws.scene_law import SceneLaw, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.shadowing import levels
 from physbench.shadowing.context import velocity_prior
@@ -86,7 +86,7 @@ def at_their_times(seen: PlacedBodies, missing: Mask, late: Array) -> PlacedBodi
 class Shadowing:
     """What shadowing finds in one prediction. Shares are 0..1 of counted object-time, means over tolerance levels."""
 
-    problem: Hypothesis  #: the N bodies as judged in T frames (`problem.seen`) and the forward model
+    problem: Hypothesis  #: the N bodies as judged in T frames (`problem.seen`) and the law
     levels: tuple[ToleranceLevel, ...]  #: by rising tolerance, those of TOLERANCES
     factor: float  #: on gravity or the strength of fields; 1 unless it was free
     parameters: Mapping[str, float] = field(default_factory=dict)  #: of the task, that were free; only changed values
@@ -167,20 +167,20 @@ def shadow(
     Returns:
         What was found; None where `why_not` gives a reason.
     """
-    model = forward_model_of(clip)
-    if model is None:
+    law = scene_law_of(clip)
+    if law is None:
         return None
     if shown is None:
-        seen = place_bodies(clip, tracks, model)
+        seen = place_bodies(clip, tracks, law)
     else:
         tracks, missing, late = retimed(tracks, shown)
-        seen = at_their_times(place_bodies(clip, tracks, model), missing, late)
-    found, shift = FreeConstants(model), float(np.linalg.norm(offset(clip, tracks)))
+        seen = at_their_times(place_bodies(clip, tracks, law), missing, late)
+    found, shift = FreeConstants(law), float(np.linalg.norm(offset(clip, tracks)))
     if free:
-        found = best_constants(clip, tracks.context, model, seen)
+        found = best_constants(clip, tracks.context, law, seen)
 
     def read(placed: PlacedBodies) -> Shadowing:
-        problem = Hypothesis(found.model, placed, None if found.factor == 1.0 else found.factor)
+        problem = Hypothesis(found.law, placed, None if found.factor == 1.0 else found.factor)
         return Shadowing(*levels.judge(problem, tolerances), found.factor, found.parameters, shift)
 
     shadowing = read(seen)
@@ -213,48 +213,48 @@ def shadow_states(
     Returns:
         What was found; None where `why_not` gives a reason.
     """
-    model = forward_model_of(clip)
-    if model is None:
+    law = scene_law_of(clip)
+    if law is None:
         return None
-    seen = with_history(clip, from_states(clip, times, states, model), model)
+    seen = with_history(clip, from_states(clip, times, states, law), law)
     if not seen.tells_velocity.all():
-        seen = replace(seen, velocity_prior=velocity_prior(clip, model.index))
-    return Shadowing(*levels.judge(Hypothesis(model, seen), tolerances), 1.0)
+        seen = replace(seen, velocity_prior=velocity_prior(clip, law.index))
+    return Shadowing(*levels.judge(Hypothesis(law, seen), tolerances), 1.0)
 
 
-def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
+def place_bodies(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     """Place bodies by tracks, with what the task declares about velocities that the context does not show."""
-    seen = with_history(clip, from_tracks(clip, tracks, model), model)
+    seen = with_history(clip, from_tracks(clip, tracks, law), law)
     if seen.tells_velocity.all():
         return seen
     seen = replace(
-        seen, too_brief=briefly_visible(clip, tracks.context, model), velocity_prior=velocity_prior(clip, model.index)
+        seen, too_brief=briefly_visible(clip, tracks.context, law), velocity_prior=velocity_prior(clip, law.index)
     )
     seen = replace(seen, expected_visible=seen.expected_visible & seen.judged)
-    return replace(seen, min_visible=required_visibility(clip, Hypothesis(model, seen)))
+    return replace(seen, min_visible=required_visibility(clip, Hypothesis(law, seen)))
 
 
 def why_not(clip: Clip) -> str | None:
     """Why a clip cannot be shadowed, in words for reports; None where it can."""
     try:
-        _model_of(clip)
+        _law_of(clip)
     except Unsupported as error:
         return str(error)
     return None
 
 
-def forward_model_of(clip: Clip) -> ForwardModel | None:
-    """The forward model of a clip's scene from its last context frames on; None where `why_not` gives a reason."""
+def scene_law_of(clip: Clip) -> SceneLaw | None:
+    """The law of a clip's scene from its last context frames on; None where `why_not` gives a reason."""
     try:
-        return _model_of(clip)
+        return _law_of(clip)
     except Unsupported:
         return None
 
 
-def _model_of(clip: Clip) -> ForwardModel:
+def _law_of(clip: Clip) -> SceneLaw:
     moving = [body for body in clip.scene.bodies if body.role == "moving"]
     for body in moving:
         if body.hue is None:
             raise Unsupported(f"{body.name} has no hue by which it could be followed")
     released = [body.release for body in moving if body.release is not None]
-    return forward_model(clip.scene, max([-CONTEXT_TIME, *released]))
+    return scene_law(clip.scene, max([-CONTEXT_TIME, *released]))

@@ -78,7 +78,7 @@ def trace(clip: Clip, tracks: Tracks, found: Shadowing | None) -> Trace | None:
     """The trace of what shadowing found in tracks; None where there is nothing."""
     if found is None:
         return None
-    index = found.problem.forward.index
+    index = found.problem.law.index
     reach = round(KEPT_WINDOW / float(tracks.times[1] - tracks.times[0]))
     breaks = [(r, each) for r, level in enumerate(found.levels) for each in level.breaks]
     made = Trace(
@@ -133,7 +133,7 @@ def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, 
     camera = clip.scene.camera
     points = np.zeros((len(frames), 3))
     points[:, list(PLANE_AXES[camera.view])] = position
-    points[:, depth_axis(camera)] = problem.forward.depth[at.disc]
+    points[:, depth_axis(camera)] = problem.law.depth[at.disc]
     path[frames - middle + reach] = px_from_world(camera, clip.spec, points)
     return path
 

@@ -15,10 +15,11 @@ from functools import partial
 import numpy as np
 
 from physbench.clips.clip import Clip
+from physbench.laws.scene_law import FREE
 from physbench.laws.simulator import Intervention, Trajectory
 from physbench.score.outcomes import events_of
 from physbench.shadowing.context import PRIOR_DRAWS, body_signature, other_states
-from physbench.shadowing.fit import FREE, Hypothesis
+from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.observed_motion import Rival, constant_acceleration, constant_turn, motion_at_handover
 from physbench.support.arrays import Array, Image
 from physbench.track.visibility import VISIBLE_SHARE
@@ -222,21 +223,21 @@ def velocities_of_draws(clip: Clip, problem: Hypothesis) -> Array:
     axes = [7 + axis for axis in PLANE_AXES[clip.scene.camera.view]]
     each = [
         other_states(clip.row.task, clip.row.split, body_signature(clip.scene), index, PRIOR_DRAWS)[:, axes]
-        for index in problem.forward.index
+        for index in problem.law.index
     ]
     return np.stack(each, axis=1)
 
 
 def motion_with(clip: Clip, problem: Hypothesis, context: int, velocity: Array) -> Trajectory:
     """The lawful motion of all bodies from where an image shows them, with velocities (N, 2) m/s."""
-    axes, model = list(PLANE_AXES[clip.scene.camera.view]), problem.forward
+    axes, law = list(PLANE_AXES[clip.scene.camera.view]), problem.law
     start = int(problem.seen.steps[context - 1])
     position = clip.states[clip.handover][:, :3][:, axes]
     states = [
         Intervention(start, n, "state", problem.state(n, FREE, np.concatenate([position[i], velocity[n]])[None]))
-        for n, i in enumerate(model.index)
+        for n, i in enumerate(law.index)
     ]
-    pushes = [push for push in model.pushes if push.step > start]
+    pushes = [push for push in law.pushes if push.step > start]
     return problem.simulator.run([*pushes, *states], int(problem.seen.steps[-1]))
 
 

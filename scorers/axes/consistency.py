@@ -98,7 +98,7 @@ def shadowing(
 
 def _first(clip: Clip, tracks: Tracks, found: Shadowing, horizon: float) -> Reading:
     """When the first break is, and in the reason which body breaks; the horizon where none does."""
-    level, index = found.levels[0], found.problem.forward.index
+    level, index = found.levels[0], found.problem.law.index
     breaks = [(each.time, each.disc, clip.scene.bodies[index[each.disc]].name) for each in level.breaks]
     moved = np.flatnonzero(scenery_broken(found.problem.seen, level.tolerance)[0])
     if len(moved):

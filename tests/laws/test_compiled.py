@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.laws.changes import FieldSimulator
-from physbench.laws.kepler_arcs import KeplerSimulator
+from physbench.laws.central_law import FieldSimulator, KeplerSimulator
 from physbench.laws.kernels import KERNELS
 from physbench.laws.simulator import Intervention
 from physbench.shadowing import shadow

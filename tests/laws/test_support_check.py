@@ -9,7 +9,7 @@ import pytest
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.suite import find_suite
-from physbench.laws.forward_model import forward_model, forward_model_or_none
+from physbench.laws.scene_law import scene_law, scene_law_or_none
 from physbench.laws.support_check import Unsupported
 from physbench.world.scene import Body, Camera, CentralGravity, Impulse, Scene, Waypoint
 
@@ -81,9 +81,9 @@ CASES = {
 
 @pytest.mark.parametrize("reason", CASES)
 def test_a_scene_outside_of_the_model_is_refused_in_words(reason: str) -> None:
-    assert forward_model_or_none(CASES[reason], 0.0) is None
+    assert scene_law_or_none(CASES[reason], 0.0) is None
     with pytest.raises(Unsupported) as caught:
-        forward_model(CASES[reason], 0.0)
+        scene_law(CASES[reason], 0.0)
     assert reason in str(caught.value)
 
 
@@ -99,7 +99,7 @@ def test_a_scene_outside_of_the_model_is_refused_in_words(reason: str) -> None:
     ],
 )
 def test_what_is_next_to_it_is_covered(scene: Scene) -> None:
-    forward_model(scene, 0.0)
+    scene_law(scene, 0.0)
 
 
 def test_of_the_tasks_only_towers_have_no_forward_model() -> None:
@@ -108,7 +108,7 @@ def test_of_the_tasks_only_towers_have_no_forward_model() -> None:
         for split in ("test", "ood"):
             for seed in range(6):
                 try:
-                    forward_model(make_scene(Row(task, split, seed)), -0.4)  # type: ignore[arg-type]
+                    scene_law(make_scene(Row(task, split, seed)), -0.4)  # type: ignore[arg-type]
                 except Unsupported as error:
                     refused[task] = str(error)
     assert refused == {"falling/stack-v1": "boxes that meet others turn and tip"}

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from shadow_scenes import START, truth
 
-from physbench.laws.changes import WorldChange, changed_model, joined_change
-from physbench.laws.forward_model import ForwardModel, forward_model
+from physbench.laws.changes import WorldChange, altered_law, joined_change
+from physbench.laws.planar_law import PlanarLaw
+from physbench.laws.scene_law import SceneLaw, scene_law
 from physbench.laws.simulator import Intervention
 from physbench.validity.violations.hooks import (
     GrowVelocity,
@@ -28,16 +29,16 @@ from physbench.world.scene import PHYSICS_HZ
 Array = NDArray[np.float64]
 
 
-def started(task: str, seed: int = 0) -> tuple[ForwardModel, list[Intervention], Array, Array]:
+def started(task: str, seed: int = 0) -> tuple[SceneLaw, list[Intervention], Array, Array]:
     """A task's model, its true states at the frame before the hand-over, the frames' steps and true positions."""
     scene, times, states = truth(task, seed)
-    model = forward_model(scene, START)
+    model = scene_law(scene, START)
     axes, index = list(PLANE_AXES[scene.camera.view]), list(model.index)
     first = int(np.searchsorted(times, -1e-9)) - 1
     changes = []
     for n, state in enumerate(states[first, index]):
         spin = np.zeros(2)
-        if model.world is not None and model.world.slide_deceleration.any():
+        if isinstance(model, PlanarLaw) and model.world.slide_deceleration.any():
             spin = state[7:10][axes]
         value = np.concatenate([state[axes], state[7:10][axes], spin])[None]
         changes.append(Intervention(round(times[first] * PHYSICS_HZ), n, "state", value))
@@ -47,7 +48,7 @@ def started(task: str, seed: int = 0) -> tuple[ForwardModel, list[Intervention],
 def moved(task: str, change: WorldChange, seed: int = 0) -> Array:
     """Positions (F, N, 2) m of a task's true states under a change from the hand-over on."""
     model, changes, steps, _ = started(task, seed)
-    run = changed_model(model, change).simulator().run(changes, int(steps[-1]))
+    run = altered_law(model, change).simulator().run(changes, int(steps[-1]))
     return run.positions(steps)[0]
 
 
@@ -127,7 +128,7 @@ def thrown(change: WorldChange, seconds: float) -> tuple[Array, Array, Array]:
     """Start (2,), start velocity (2,) and positions (F, 2) of the thrown ball at the hand-over and after it."""
     model, changes, _, _ = started("falling/projectile-v1")
     steps = np.round(np.linspace(0, seconds, 7) * PHYSICS_HZ)
-    run = changed_model(model, change).simulator().run(changes, int(steps[-1]))
+    run = altered_law(model, change).simulator().run(changes, int(steps[-1]))
     position, velocity, _ = run.at(steps)
     return position[0, 0, 0], velocity[0, 0, 0], position[0, :, 0]
 
@@ -153,7 +154,7 @@ def test_a_faster_world_is_the_same_world_sooner() -> None:
     model, changes, _, _ = started("falling/drop-bounce-v1")
     steps = np.arange(0.0, 2400.0, 40.0)
     true = model.simulator().run(changes, 4800).positions(1.25 * steps)
-    fast = changed_model(model, WorldChange(time=1.25)).simulator().run(changes, 2400).positions(steps)
+    fast = altered_law(model, WorldChange(time=1.25)).simulator().run(changes, 2400).positions(steps)
     assert off(fast, true) < 1e-9
 
 
@@ -161,9 +162,9 @@ def first_bounce(change: WorldChange) -> tuple[float, float, float]:
     """Time s, the gap below the ball m there, and the direction rad of the rebound from the floor."""
     model, changes, _, _ = started("falling/projectile-v1")
     steps = np.arange(0.0, 3000.0)
-    position, velocity, _ = changed_model(model, change).simulator().run(changes, 3000).at(steps)
+    position, velocity, _ = altered_law(model, change).simulator().run(changes, 3000).at(steps)
     first = int(np.flatnonzero(np.diff(velocity[0, :, 0, 1]) > 1)[0]) + 1
-    assert model.world is not None
+    assert isinstance(model, PlanarLaw)
     gap = float(position[0, first, 0, 1] - model.world.radius[0])
     return steps[first] / PHYSICS_HZ, gap, math.atan2(velocity[0, first, 0, 1], velocity[0, first, 0, 0])
 
@@ -174,7 +175,7 @@ def test_bounces_come_early_in_time_or_in_place_and_are_turned() -> None:
     for lead in (0.05, -0.02):
         assert first_bounce(WorldChange(lead=lead))[0] == pytest.approx(time - lead, abs=2 / PHYSICS_HZ)
     model, *_ = started("falling/projectile-v1")
-    assert model.world is not None
+    assert isinstance(model, PlanarLaw)
     for share in (0.15, -0.05):
         assert first_bounce(WorldChange(gap=share))[1] == pytest.approx(2 * share * model.world.radius[0], abs=0.01)
     assert first_bounce(WorldChange(twist=0.2))[2] - angle == pytest.approx(0.2, abs=0.01)
@@ -182,11 +183,11 @@ def test_bounces_come_early_in_time_or_in_place_and_are_turned() -> None:
 
 def test_turned_rebounds_of_two_bodies_keep_momentum_and_speed() -> None:
     model, changes, steps, _ = started("collisions/head-on-v1")
-    assert model.world is not None
+    assert isinstance(model, PlanarLaw)
     mass = model.world.mass[:, None]
     totals = []
     for change in (WorldChange(), WorldChange(twist=0.3)):
-        velocity = changed_model(model, change).simulator().run(changes, int(steps[-1])).at(steps[[0, -1]])[1][0]
+        velocity = altered_law(model, change).simulator().run(changes, int(steps[-1])).at(steps[[0, -1]])[1][0]
         totals.append(((mass * velocity[1]).sum(axis=0), float(np.linalg.norm(velocity[1, 0] - velocity[1, 1]))))
     np.testing.assert_allclose(totals[0][0], totals[1][0], atol=1e-9)
     assert totals[0][1] == pytest.approx(totals[1][1])
@@ -195,7 +196,7 @@ def test_turned_rebounds_of_two_bodies_keep_momentum_and_speed() -> None:
 def test_bodies_pass_through_each_other_or_go_on_as_each_other() -> None:
     model, changes, steps, _ = started("collisions/head-on-v1")
     base = model.simulator().run(changes, int(steps[-1]))
-    velocity = changed_model(model, WorldChange(solid=False)).simulator().run(changes, int(steps[-1])).at(steps)[1][0]
+    velocity = altered_law(model, WorldChange(solid=False)).simulator().run(changes, int(steps[-1])).at(steps)[1][0]
     np.testing.assert_allclose(velocity[-1], velocity[0], atol=1e-9)
     start, velocity, fallen = thrown(WorldChange(contacts=False), 2.0)
     time = np.linspace(0, 2.0, 7)[:, None]
@@ -217,7 +218,7 @@ def test_the_axis_of_an_orbit_turns_by_the_precession() -> None:
     star = np.asarray(model.scene.bodies[1].position)[:2]
     angles = []
     for change in (WorldChange(precession=1e-9), WorldChange(precession=0.05)):
-        run = changed_model(model, change).simulator().run(changes, 9600).positions(steps)[0, :, 0] - star
+        run = altered_law(model, change).simulator().run(changes, 9600).positions(steps)[0, :, 0] - star
         away = np.linalg.norm(run, axis=-1)
         lows = 1 + np.flatnonzero((away[1:-1] < away[:-2]) & (away[1:-1] <= away[2:]))[:2]
         angles.append(np.unwrap(np.arctan2(*run.T[::-1]))[lows])
@@ -233,7 +234,7 @@ def test_a_softened_force_is_weaker_near_its_centre() -> None:
     speed = math.sqrt(mu * radius**2 / (radius**2 + soft**2) ** 1.5)
     value = np.array([[star[0] + radius, star[1], 0.0, speed, 0.0, 0.0]])
     steps = np.arange(0.0, 9600.0, 40.0)
-    run = changed_model(model, WorldChange(softening=soft)).simulator()
+    run = altered_law(model, WorldChange(softening=soft)).simulator()
     away = run.run([Intervention(0, 0, "state", value)], 9600).positions(steps)[0, :, 0] - star
     np.testing.assert_allclose(np.linalg.norm(away, axis=-1), radius, atol=1e-3)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.laws.planar_rollout import PlanarTrajectory
+from physbench.laws.planar_law import PlanarLaw, PlanarTrajectory
 from physbench.result.skill import frequency
 from physbench.rollout.store import Rollout
 from physbench.score.observation import Observation
@@ -18,7 +18,7 @@ from physbench.score.score_clip import score_clip
 from physbench.scorers.diagnostics.events import event_frequency
 from physbench.shadowing.context import MEMBERS
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
 from physbench.validity.gaming_baselines import dodging_velocities, exact_events, motion_with, velocities_of_draws
@@ -32,7 +32,7 @@ DECIDED = {HEAD_ON: "meeting", WALL: "bounce", PASS: "hiding"}
 
 
 def behind_an_image(clip: Clip) -> Hypothesis:
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     return Hypothesis(model, place_bodies(clip, track(clip, 1, clip.frames[clip.window(1)]), model))
 
@@ -47,7 +47,7 @@ def read(clip: Clip, frames: np.ndarray, context: int = 1) -> dict[str, float | 
 def pictures(clip: Clip, problem: Hypothesis, velocity: np.ndarray) -> np.ndarray:
     """Frames of the lawful future with velocities (N, 2) m/s at the hand-over, simulated by PyBullet."""
     start, axes = clip.states[clip.handover].copy(), list(PLANE_AXES[clip.scene.camera.view])
-    for n, index in enumerate(problem.forward.index):
+    for n, index in enumerate(problem.law.index):
         ratio = start[index, 10:] / max(float(np.linalg.norm(start[index, 7:10])), 1e-9)
         along = np.sign(velocity[n] @ start[index, 7:10][axes])
         start[index, 10:] = ratio * along * np.linalg.norm(velocity[n])  # it rolls if it rolled
@@ -68,8 +68,8 @@ def test_a_ball_meets_a_wall_as_often_as_its_way_leads_there(clip_of: Clips) -> 
     """By straight lines alone: those whose way reaches a face of a wall in time."""
     clip = clip_of(WALL, seed=0)
     problem = behind_an_image(clip)
-    world = problem.forward.world
-    assert world is not None
+    assert isinstance(problem.law, PlanarLaw)
+    world = problem.law.world
     place, meets = problem.seen.position[0, 0], 0
     for (velocity,) in velocities_of_draws(clip, problem)[:MEMBERS]:
         reached = False

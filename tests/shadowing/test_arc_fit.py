@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.laws.point_distances import weighted_distances
-from physbench.shadowing.fit import ABSENT_RESIDUAL, FREE, Arc, ArcFit, Tolerance
+from physbench.laws.scene_law import FREE
+from physbench.shadowing.fit import ABSENT_RESIDUAL, Arc, ArcFit, Tolerance
 from physbench.shadowing.observed_motion import PlacedBodies
 
 Array = NDArray[np.float64]

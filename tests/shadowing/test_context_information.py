@@ -11,7 +11,7 @@ import pytest
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import find_task, own_ids
-from physbench.laws.forward_model import forward_model
+from physbench.laws.scene_law import scene_law
 from physbench.score import predictability
 from physbench.score.predictability import ensemble_positions, ensemble_states, first_time_beyond, spread
 from physbench.shadowing import context as context_information
@@ -288,7 +288,7 @@ def test_a_law_with_friction_free_is_that_of_the_clip_without_its_push(ideal, mo
     quiet = clip_of("pushed", change="unpushed")
     tried: list[Scene] = []
     monkeypatch.setattr(
-        free_constants, "forward_model", lambda scene, since: tried.append(scene) or forward_model(scene, since)
+        free_constants, "scene_law", lambda scene, since: tried.append(scene) or scene_law(scene, since)
     )
     shadow(quiet, ideal(quiet), free=True)
     assert tried and not any(scene.impulses for scene in tried)

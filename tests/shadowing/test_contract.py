@@ -16,7 +16,7 @@ from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import at_levels, strength
 from physbench.shadowing.observed_motion import from_tracks
 from physbench.shadowing.search import MAX_BREAKS, SegmentSearch
-from physbench.shadowing.shadow import forward_model_of
+from physbench.shadowing.shadow import scene_law_of
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
 from physbench.world.bullet import simulate_ensemble
@@ -111,7 +111,7 @@ def test_noise_in_which_nothing_can_be_placed_explains_nothing(clip_of: ClipOf, 
 
 def test_uncertainty_buys_no_more_than_a_few_hundredths(clip_of: ClipOf, ideal: Ideal) -> None:
     clip = clip_of(WALL)
-    model, tracks = forward_model_of(clip), frozen(clip, 8, ideal)
+    model, tracks = scene_law_of(clip), frozen(clip, 8, ideal)
     assert model is not None
     limits = []
     for sd in (0.002, 0.01, 0.015, 0.025):
@@ -130,7 +130,7 @@ def test_a_glimpse_is_no_lawful_clip() -> None:
 
     trial = problem(THROWN, 0, glimpse)
     present = replace(trial.seen, present=np.ones_like(trial.seen.present))  # as if only its places were unsure
-    assert strength(Hypothesis(trial.forward, present)) == 2.0
+    assert strength(Hypothesis(trial.law, present)) == 2.0
 
 
 # What the context does not show
@@ -306,7 +306,7 @@ def test_a_camera_above_the_table_changes_no_place(clip_of: ClipOf, ideal: Ideal
     clip = clip_of("collisions/billiards-v1")
     camera = replace(clip.scene.camera, center=(0.1, -0.2, 0.5))
     clip = replace(clip, scene=replace(clip.scene, camera=camera))
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     seen = from_tracks(clip, ideal(clip, 6), model)
     true = clip.states[clip.window(6)][:, list(model.index), :2]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.laws.forward_model import forward_model
+from physbench.laws.planar_law import PlanarLaw
+from physbench.laws.scene_law import scene_law
 from physbench.laws.simulator import Intervention
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.scene import Body, Camera, Scene
@@ -40,7 +41,7 @@ def positions(scene: Scene, end: float) -> tuple[Array, Array]:
     times = np.arange(1, round(end * 30) + 1) / 30
     states = states_of(scene)
     true = simulate_ensemble(scene, 0.0, states[None], times)[0]
-    model = forward_model(scene, 0.0)
+    model = scene_law(scene, 0.0)
     changes = []
     for n, i in enumerate(model.index):
         x, _, z, vx, _, vz = states[i, [0, 1, 2, 7, 8, 9]]
@@ -70,7 +71,7 @@ def test_what_rolls_off_the_edge_of_a_box_falls_as_the_simulators() -> None:
 def test_corners_are_met_at_the_same_time_however_far_the_model_looks(obstacle: Body) -> None:
     x = {"peg": 0.15, "box": 0.6}[obstacle.name]
     scene = Scene((ball(x, 3.0), obstacle), CAMERA, gravity=GRAVITY)
-    model = forward_model(scene, 0.0)
+    model = scene_law(scene, 0.0)
     start = [Intervention(0, 0, "state", np.array([[x, 3.0, 0.0, 0.0, 0.0, 0.0]]))]
     touches = [model.simulator().run(start, round(1200 * end)).contacts[0] for end in (0.7, 1.0, 3.0, 9.0)]
     assert len(set(touches)) == 1
@@ -98,11 +99,11 @@ def test_a_cylinder_seen_from_its_end_meets_corners_as_a_ball_does(turn: float) 
 
 def test_corners_that_other_bodies_cover_cost_nothing() -> None:
     """A box on the floor shows two of its four; where the cushions of a table meet, a ball touches none."""
-    table = forward_model(make_scene(Row("collisions/billiards-v1", "test", 0)), -0.4)
-    assert table.world is not None and len(table.world.corner) < 16
+    table = scene_law(make_scene(Row("collisions/billiards-v1", "test", 0)), -0.4)
+    assert isinstance(table, PlanarLaw) and len(table.world.corner) < 16
     ground = replace(FLOOR, position=(0.0, 0.0, 0.0))
-    box = forward_model(Scene((ball(0.6, 3.0), BOX, ground), CAMERA, gravity=GRAVITY), 0.0)
-    assert box.world is not None
+    box = scene_law(Scene((ball(0.6, 3.0), BOX, ground), CAMERA, gravity=GRAVITY), 0.0)
+    assert isinstance(box, PlanarLaw)
     assert np.allclose(np.sort(box.world.corner[:, 0]), [-0.499, 0.499])
     assert np.allclose(box.world.corner[:, 1], 0.999)
 
@@ -111,7 +112,7 @@ def test_a_ball_that_has_bounced_enough_rests() -> None:
     """Bounces of a few steps would go on for ever, one event each: the candidate would be lost, and cost the most."""
     ground = replace(FLOOR, position=(0.0, 0.0, 0.0))
     scene = Scene((ball(0.0, 0.5), ground), CAMERA, gravity=GRAVITY)
-    model = forward_model(scene, 0.0)
+    model = scene_law(scene, 0.0)
     trajectory = model.simulator().run([Intervention(0, 0, "state", np.array([[0.0, 0.5, 0.0, 0.0, 0.0, 0.0]]))], 4800)
     assert len(trajectory.contacts) < 40
     found, true = positions(scene, 4.0)

@@ -14,7 +14,7 @@ from physbench.shadowing import shadow_states
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import UNDECIDED, at_levels, decided, importance, share_of_level
 from physbench.shadowing.observed_motion import from_states
-from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.validity.gaming_baselines import Extrapolation, accelerate, stay, straight, turn
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import plane_from_world
@@ -62,7 +62,7 @@ def test_undecided_lawful_time_counts_a_tenth_and_nothing_unlawful_is_excused() 
 
 def test_a_tolerance_weighs_as_the_time_that_is_decided_there(clip_of: ClipOf) -> None:
     clip = clip_of(PROJECTILE)
-    model, window = forward_model_of(clip), clip.window(CONTEXT)
+    model, window = scene_law_of(clip), clip.window(CONTEXT)
     assert model is not None
     seen = from_states(clip, clip.times[window], clip.states[window], model)
     strict, loose = decided(seen, 0.03), decided(seen, 0.5)
@@ -89,7 +89,7 @@ def test_a_straight_way_stays_lawful_where_nothing_turns_it(clip_of: ClipOf) -> 
 def test_lawful_time_before_a_screen_is_worth_little_to_what_comes_out_where_it_cannot(clip_of: ClipOf) -> None:
     """All that is decided is out of sight in ground truth: who shows it is judged by it, who hides it loses nothing."""
     clip = clip_of(STOP)
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     moved = straight(clip, clip.states[clip.handover], clip.times[clip.handover + 1 :])[:, list(clip.tracked), :3]
     found = []
@@ -121,7 +121,7 @@ def test_simulators_are_in_the_order_of_their_errors(clip_of: ClipOf, task: str)
 def test_states_may_leave_their_plane_by_no_more_than_positions_are_uncertain(clip_of: Callable[..., Clip]) -> None:
     """By 0.01 diameters; at 0.02 a body has no position, whatever noise of pictures is taken for."""
     clip = clip_of("falling/projectile-v1")
-    model, window = forward_model_of(clip), clip.window(8)
+    model, window = scene_law_of(clip), clip.window(8)
     assert model is not None
     (ball,) = model.index
     for off, known in ((0.01, True), (0.02, False)):

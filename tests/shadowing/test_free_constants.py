@@ -20,7 +20,7 @@ from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.free_constants import best_constants, best_factor
 from physbench.shadowing.levels import at_levels, strength
 from physbench.shadowing.observed_motion import PlacedBodies, from_states, from_tracks
-from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.support import user_files
 from physbench.track.tracks import Tracks
 from physbench.world.scene import Scene
@@ -83,26 +83,26 @@ def image(given: Hypothesis) -> PlacedBodies:
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "orbits/kepler-v1"])
 def test_a_wrong_pull_is_found_and_the_right_one_is_kept(task: str) -> None:
     given = problem(task, 0)
-    assert best_factor(given.forward, image(given)) == 1.0
+    assert best_factor(given.law, image(given)) == 1.0
     for factor in (0.7, 0.9, 1.3):
         given = problem(task, 0, pulled(factor))
-        found = best_factor(given.forward, image(given))
+        found = best_factor(given.law, image(given))
         assert found == pytest.approx(factor, rel=0.004)  # 2 % off breaks a clip at 0.03
         assert found is not None
-        assert at_levels(Hypothesis(given.forward, image(given), found))[0].explained == 1.0
+        assert at_levels(Hypothesis(given.law, image(given), found))[0].explained == 1.0
 
 
 def test_a_jump_decides_nothing_about_the_pull() -> None:
     """Before it any factor will do; after it the track is long enough to tell."""
     given = problem("falling/projectile-v1", 0, pulled(1.0, position_jump=0.3))
-    assert best_factor(given.forward, image(given)) == 1.0
+    assert best_factor(given.law, image(given)) == 1.0
     given = problem("falling/projectile-v1", 0, pulled(0.7, position_jump=0.3))
-    assert best_factor(given.forward, image(given)) == pytest.approx(0.7, rel=0.01)
+    assert best_factor(given.law, image(given)) == pytest.approx(0.7, rel=0.01)
 
 
 def test_what_presses_onto_a_table_has_no_factor() -> None:
     given = problem("collisions/billiards-v1", 0)
-    assert best_factor(given.forward, given.seen) is None
+    assert best_factor(given.law, given.seen) is None
 
 
 def states_of(clip: Clip, factor: float, context: int) -> tuple[Array, Array]:
@@ -115,7 +115,7 @@ def states_of(clip: Clip, factor: float, context: int) -> tuple[Array, Array]:
 
 def test_the_pull_is_free_where_the_context_does_not_show_it(clip_of: Callable[..., Clip]) -> None:
     clip = clip_of("falling/drop-bounce-v1")
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     for context, free in ((1, True), (6, False)):
         seen = from_states(clip, *states_of(clip, 0.8, context), model)
@@ -141,7 +141,7 @@ def test_a_revealed_parameter_is_free_where_its_event_is_not_shown(
     """Tracks that leave the second wall with another share of their speed than the scene's."""
     clip, own_share = returned, returned.scene.bodies[0].restitution
     other = 0.45
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     hit = next(contact.time for contact in clip.contacts if contact.time > 0)
     late = clip.times > hit
@@ -198,7 +198,7 @@ def test_who_is_not_judged_is_never_broken_and_spoils_nobody(
 ) -> None:
     """One of two balls jumps by a diameter, 0.4 s after they met."""
     clip = clip_of("collisions/head-on-v1")
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     px = clip.px_positions()[clip.window(1)].copy()
     column = clip.tracked.index(model.index[0])

@@ -11,7 +11,7 @@ import pytest
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow
 from physbench.shadowing.observed_motion import from_tracks
-from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.track.tracks import Tracks
 from physbench.validity.violations import find_acts, violate
 from physbench.world.camera import px_from_world
@@ -45,7 +45,7 @@ def test_the_same_wrong_future_reads_the_same_after_every_video(clip_of: ClipOf,
 
 def test_a_short_context_leaves_a_start_as_much_freedom_as_a_long_one(clip_of: ClipOf, ideal: Ideal) -> None:
     clip = clip_of(WALL)
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     firsts, shares = [], []
     for context in CONTEXTS:
@@ -60,7 +60,7 @@ def test_a_short_context_leaves_a_start_as_much_freedom_as_a_long_one(clip_of: C
 
 def test_an_image_gets_no_history(clip_of: ClipOf, ideal: Ideal) -> None:
     clip = clip_of(WALL)
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     placed = place_bodies(clip, ideal(clip, 1), model)
     assert placed.moments[0] == placed.times[0] == 0.0

@@ -9,7 +9,7 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.shadowing.observed_motion import sight_model
-from physbench.shadowing.shadow import forward_model_of
+from physbench.shadowing.shadow import scene_law_of
 from physbench.world.drawing import apparent_radius
 
 CONTEXT = 8
@@ -21,7 +21,7 @@ CASES += [("falling/projectile-v1", 1), ("orbits/kepler-v1", 1), ("collisions/bi
 @pytest.mark.parametrize(("task", "seed"), CASES)
 def test_visible_share_of_true_places_is_what_was_drawn(clip_of: Callable[..., Clip], task: str, seed: int) -> None:
     clip = clip_of(task, seed=seed)
-    model = forward_model_of(clip)
+    model = scene_law_of(clip)
     assert model is not None
     frames = np.arange(len(clip.times))[clip.window(CONTEXT)]
     radius = np.array([apparent_radius(clip.scene.bodies[i], clip.scene.camera) for i in model.index])

@@ -17,15 +17,15 @@ from functools import cached_property
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.forward_model import ForwardModel
-from physbench.result.diagnosis.worlds import ChangedWorld, laws_of, model_of
+from physbench.laws.scene_law import SceneLaw
+from physbench.result.diagnosis.worlds import ChangedWorld, altered_by, change_of
 from physbench.result.implied_worlds import FEWEST_CLIPS
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, Tolerance
 from physbench.shadowing.levels import EXCUSING, TOLERANCES
 from physbench.shadowing.nuisances import independent_noise, local_means, with_noise
-from physbench.shadowing.observed_motion import CONTEXT_TIME, LIMIT_SDS, PlacedBodies
+from physbench.shadowing.observed_motion import LIMIT_SDS, PlacedBodies
 from physbench.shadowing.search import SegmentSearch, SegmentStarts
-from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 
@@ -47,15 +47,14 @@ class Evidence:
 
     clip: str  # its id
     task: str
-    model: ForwardModel  # of the true scene
+    law: SceneLaw  # of the true scene
     seen: PlacedBodies
-    since: float  # s from which on the model holds
     tremble: float = 0.0  # diameters, sd of independent noise of its positions beyond what their outlines tell
 
     @cached_property
     def starts(self) -> tuple[Arc, ...]:
         """First arcs under the true laws; they begin in the context, where those hold. None: nothing can be judged."""
-        problem = Hypothesis(self.model, self.seen)
+        problem = Hypothesis(self.law, self.seen)
         return tuple(SegmentStarts(problem, Tolerance(self.seen, LIMITS[0]), START_WORK).first_arcs())
 
     @cached_property
@@ -96,20 +95,19 @@ class Explanation:
 
 
 def evidence_of(clip: Clip, tracks: Tracks) -> Evidence | None:
-    """What a prediction shows; None where the scene has no forward model, or no motion is judged."""
-    model = forward_model_of(clip)
-    if model is None:
+    """What a prediction shows; None where no law can move the scene, or no motion is judged."""
+    law = scene_law_of(clip)
+    if law is None:
         return None
-    seen = place_bodies(clip, tracks, model)
-    released = [body.release for body in clip.scene.bodies if body.role == "moving" and body.release is not None]
-    found = Evidence(clip.id, clip.row.task, model, seen, max([-CONTEXT_TIME, *released]))
+    seen = place_bodies(clip, tracks, law)
+    found = Evidence(clip.id, clip.row.task, law, seen)
     return with_own_noise(found) if seen.expected_visible.any() and found.counted.any() else None
 
 
 def with_own_noise(evidence: Evidence) -> Evidence:
     """A prediction with the independent noise of its positions, as it shows about arcs of the true world."""
     seen = evidence.seen
-    noise = independent_noise(seen, SegmentSearch(Hypothesis(evidence.model, seen), TOLERANCES[-1]).run())
+    noise = independent_noise(seen, SegmentSearch(Hypothesis(evidence.law, seen), TOLERANCES[-1]).run())
     if not noise.any():
         return evidence
     tremble = float(np.sqrt(np.maximum(noise**2 - seen.usual_sd**2, 0.0)).max())
@@ -161,8 +159,8 @@ def explain(
 
 def _laws(evidence: Evidence, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]) -> Hashable:
     """What is equal where the laws of a prediction are; worlds that are other scenes are compared by their values."""
-    change, later = laws_of(evidence.model, worlds, values)
-    return change if later is evidence.model.scene else (worlds, values)
+    change, later = change_of(evidence.law, worlds, values)
+    return change if later is evidence.law.scene else (worlds, values)
 
 
 def _explain(
@@ -177,7 +175,7 @@ def _explain(
     shares, counted = np.zeros(len(LIMITS)), evidence.counted
     if not starts:
         return Explanation(shares, np.inf, (), np.zeros_like(counted))
-    problem = Hypothesis(model_of(evidence.model, evidence.since, worlds, values), seen)
+    problem = Hypothesis(altered_by(evidence.law, worlds, values), seen)
     expected = max(int(counted.sum()), 1)
     begun = np.zeros_like(counted)  # where a body has an arc
     for arc in starts:
@@ -255,7 +253,7 @@ def leaning(
     def linearized(trial: tuple[float, ...], slopes: bool) -> tuple[Array, Array]:
         key = (found, _laws(evidence, worlds, trial), slopes)
         if key not in known:
-            problem = Hypothesis(model_of(evidence.model, evidence.since, worlds, trial), seen)
+            problem = Hypothesis(altered_by(evidence.law, worlds, trial), seen)
             known[key] = ArcFit(problem, found.arcs, range(len(found.arcs)), None, end).linearized(mask, slopes)
         return known[key]
 

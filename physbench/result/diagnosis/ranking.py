@@ -91,7 +91,7 @@ def theory_of(
     """
     found = []
     for c, each in enumerate(evidence):
-        if like is not None and not any(world.applies(each.model) for world in worlds):
+        if like is not None and not any(world.applies(each.law) for world in worlds):
             found.append(like.found[c])
         else:
             found.append(
@@ -105,7 +105,7 @@ def leanings(theory: Theory) -> list[Leaning]:
     free = [n for n, world in enumerate(theory.worlds) if world.free]
     found = []
     for evidence, each in zip(theory.evidence, theory.found, strict=True):
-        if not any(theory.worlds[n].applies(evidence.model) for n in free):
+        if not any(theory.worlds[n].applies(evidence.law) for n in free):
             continue
         lean = leaning(evidence, theory.worlds, theory.values, each)
         if lean is not None:
@@ -310,7 +310,7 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
     unexplained = float(weight @ (1 - base.shares) / weight.sum())
     if unexplained < LAWFUL:
         return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), (), 0, tremble)
-    applicable = [world for world in worlds if any(world.applies(each.model) for each in evidence)]
+    applicable = [world for world in worlds if any(world.applies(each.law) for each in evidence)]
     singles = _singles(base, applicable)
     best = _best(singles, base)
     if best is None:

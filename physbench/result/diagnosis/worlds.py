@@ -6,11 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from physbench.laws.changes import ChangedModel, WorldChange, changed_model, joined_change
-from physbench.laws.forward_model import ForwardModel, forward_model
-from physbench.laws.support_check import Unsupported
+from physbench.laws.changes import WorldChange, altered_law, joined_change
+from physbench.laws.scene_law import SceneLaw, scene_law_or_none
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.plugins import entries, load
@@ -34,7 +31,7 @@ class ChangedWorld:
     short: str  # the same for a table, without the value: "gravity"
     unit: str  # of the value, "" for a factor
     change: Callable[[Scene, float], WorldChange | Scene]  # what differs; another scene where that is easier to say
-    applies: Callable[[ForwardModel], bool]  # whether it changes anything in a scene
+    condition: Callable[[SceneLaw], bool]  # on which it applies, beside that the law of the scene can be changed so
     values: tuple[float, ...]  # first ones that are tried, without `neutral`; empty where there is no free number
     neutral: float = 0.0  # the value that changes nothing
     range: tuple[float, float] = (float("-inf"), float("inf"))
@@ -47,6 +44,13 @@ class ChangedWorld:
     def free(self) -> int:
         """Number of free numbers."""
         return 1 if self.values else 0
+
+    def applies(self, law: SceneLaw) -> bool:
+        """Whether it changes anything in a scene."""
+        if not self.condition(law):
+            return False
+        change = self.change(law.scene, self.values[0] if self.values else self.neutral)
+        return isinstance(change, Scene) or law.can_alter(change)
 
     def sight(self, value: float | None) -> str:
         """What one would see at a value: "things fall too slowly"; "" where nothing is declared."""
@@ -64,7 +68,7 @@ def changed_world(
     range: tuple[float, float] = (float("-inf"), float("inf")),
     step: float = 1e-3,
     resolution: float = 0.0,
-    applies: Callable[[ForwardModel], bool] = lambda model: True,
+    applies: Callable[[SceneLaw], bool] = lambda law: True,
     seen: str | tuple[str, str] = "",
 ) -> Callable[[Callable[[Scene, float], WorldChange | Scene]], ChangedWorld]:
     """Declare a changed world by a function of the scene and a value.
@@ -79,7 +83,7 @@ def changed_world(
         range: In which the value may lie.
         step: By which the value is changed for derivatives.
         resolution: Below which the physics steps of the simulator blur the value; intervals are wider by it.
-        applies: Whether the world changes anything in a scene, given its forward model.
+        applies: Whether the world changes anything in a scene, given its law; beside that the law can be changed so.
         seen: What somebody who watches would see, below `neutral` and above it: "things fall too slowly". One text for
             both. Without it a sentence names the law alone.
 
@@ -116,107 +120,43 @@ def _add(found: dict[str, ChangedWorld], world: object, place: str) -> None:
     found[world.id] = world
 
 
-def laws_of(
-    model: ForwardModel, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
+def change_of(
+    law: SceneLaw, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
 ) -> tuple[WorldChange | None, Scene]:
-    """What differs where all of some worlds are so, None: nothing, and the scene then, as `model_of` takes them."""
-    changes, later = [], model.scene
+    """What differs where all of some worlds are so, None: nothing, and the scene then, as `altered_by` takes them."""
+    changes, later = [], law.scene
     for world, value in zip(worlds, values, strict=True):
-        if not world.applies(model):
+        if not world.applies(law):
             continue
         change = world.change(later, value)
         if isinstance(change, Scene):
             later = change
         else:
             changes.append(change)
-    return (None if later is model.scene and not changes else joined_change(changes)), later
+    return (None if later is law.scene and not changes else joined_change(changes)), later
 
 
-def model_of(
-    model: ForwardModel, since: float, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
-) -> ForwardModel:
-    """The forward model of a scene in which all of some worlds are so, from the hand-over on.
+def altered_by(law: SceneLaw, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]) -> SceneLaw:
+    """The law of a scene in which all of some worlds are so, from the hand-over on.
 
     Args:
-        model: Of the true scene.
-        since: s from which on `model` holds.
+        law: Of the true scene.
         worlds: Those that do not apply to the scene change nothing.
         values: One each.
     """
-    change, later = laws_of(model, worlds, values)
-    if change is None:
-        return model
-    return changed_model(model, change, later=_later_model(model, later, since))
+    change, later = change_of(law, worlds, values)
+    return law if change is None else altered_law(law, change, later=_later_law(law, later))
 
 
-def _later_model(model: ForwardModel, later: Scene, since: float) -> ForwardModel | None:
-    """The forward model of a changed scene; None where it is the true one, or where it has none."""
-    if later is model.scene:
+def _later_law(law: SceneLaw, later: Scene) -> SceneLaw | None:
+    """The law of a changed scene; None where it is the true one, or where no law of this kind can move it."""
+    if later is law.scene:
         return None
-    try:
-        found = forward_model(later, since)
-    except Unsupported:
-        return None
-    return found if found.index == model.index and (found.world is None) == (model.world is None) else None
-
-
-__all__ = [
-    "ChangedModel",
-    "ChangedWorld",
-    "WorldChange",
-    "changed_world",
-    "find_changed_worlds",
-    "model_of",
-]
+    found = scene_law_or_none(later, law.since)
+    return found if type(found) is type(law) and found.index == law.index else None
 
 
 FACTORS = (0.0, 0.4, 0.7, 0.9, 1.1, 1.4, 2.0)
-
-
-def has_gravity(model: ForwardModel) -> bool:
-    """Whether gravity acts in the plane of motion."""
-    return model.world is not None and bool(np.any(model.world.gravity))
-
-
-def has_no_gravity(model: ForwardModel) -> bool:
-    """Whether bodies move in a plane in which no gravity acts."""
-    return model.world is not None and not np.any(model.world.gravity)
-
-
-def has_field(model: ForwardModel) -> bool:
-    """Whether central forces act."""
-    return model.world is None
-
-
-def has_contacts(model: ForwardModel) -> bool:
-    """Whether bodies may touch anything."""
-    world = model.world
-    if world is None or not world.collides.any():
-        return False
-    return bool(len(world.normal) or len(world.corner) or world.collides.sum() > 1)
-
-
-def bounces(model: ForwardModel) -> bool:
-    """Whether bodies bounce off anything."""
-    return has_contacts(model) and model.world is not None and bool(np.any(model.world.restitution > 0))
-
-
-def has_friction(model: ForwardModel) -> bool:
-    """Whether anything is rough."""
-    world = model.world
-    if world is None:
-        return False
-    return bool(np.any(world.friction > 0) and (np.any(world.face_friction > 0) or np.any(world.table_friction > 0)))
-
-
-def has_pairs(model: ForwardModel) -> bool:
-    """Whether two moving bodies may touch each other."""
-    return model.world is not None and int(model.world.collides.sum()) > 1
-
-
-def is_company(model: ForwardModel) -> bool:
-    """Whether several bodies move."""
-    return len(model.index) > 1
 
 
 @changed_world(
@@ -227,7 +167,6 @@ def is_company(model: ForwardModel) -> bool:
     values=FACTORS,
     neutral=1.0,
     range=(-1.0, 4.0),
-    applies=has_gravity,
 )
 def gravity(scene: Scene, value: float) -> WorldChange:
     """Uniform gravity times a factor."""
@@ -243,7 +182,6 @@ def gravity(scene: Scene, value: float) -> WorldChange:
     values=(-20.0, -8.0, -3.0, 3.0, 8.0, 20.0),
     range=(-90.0, 90.0),
     step=0.05,
-    applies=has_gravity,
 )
 def gravity_direction(scene: Scene, value: float) -> WorldChange:
     """Gravity turned in the plane of motion, counter-clockwise."""
@@ -258,7 +196,6 @@ def gravity_direction(scene: Scene, value: float) -> WorldChange:
     unit="1/s",
     values=(-0.3, -0.12, -0.04, 0.04, 0.12, 0.3),
     range=(-1.0, 2.0),
-    applies=lambda model: has_gravity(model) or has_field(model),
 )
 def gravity_trend(scene: Scene, value: float) -> WorldChange:
     """Gravity, or a central force, that grows or fades in time."""
@@ -273,7 +210,7 @@ def gravity_trend(scene: Scene, value: float) -> WorldChange:
     unit="m/s2",
     values=(-0.5, -0.15, 0.15, 0.5),
     range=(-10.0, 10.0),
-    applies=has_no_gravity,
+    applies=lambda law: "gravity" not in law.alterable,
 )
 def pull_right(scene: Scene, value: float) -> WorldChange:
     """A uniform acceleration to the right where there is none."""
@@ -288,7 +225,7 @@ def pull_right(scene: Scene, value: float) -> WorldChange:
     unit="m/s2",
     values=(-0.5, -0.15, 0.15, 0.5),
     range=(-10.0, 10.0),
-    applies=has_no_gravity,
+    applies=lambda law: "gravity" not in law.alterable,
 )
 def pull_up(scene: Scene, value: float) -> WorldChange:
     """A uniform acceleration upwards in the picture where there is none."""
@@ -332,7 +269,6 @@ def lateral_force(scene: Scene, value: float) -> WorldChange:
     values=(0.0, 0.4, 0.7, 0.9, 1.1, 1.25),
     neutral=1.0,
     range=(0.0, 2.0),
-    applies=bounces,
 )
 def restitution(scene: Scene, value: float) -> WorldChange:
     """The restitution of every contact times a factor."""
@@ -347,7 +283,6 @@ def restitution(scene: Scene, value: float) -> WorldChange:
     values=(0.0, 0.3, 0.6, 0.85, 1.2, 1.6, 2.5),
     neutral=1.0,
     range=(0.0, 6.0),
-    applies=has_friction,
 )
 def friction(scene: Scene, value: float) -> WorldChange:
     """The friction of every contact times a factor."""
@@ -362,7 +297,6 @@ def friction(scene: Scene, value: float) -> WorldChange:
     values=(0.2, 0.4, 0.7, 1.4, 2.0, 4.0),
     neutral=1.0,
     range=(0.02, 50.0),
-    applies=has_pairs,
 )
 def mass_ratio(scene: Scene, value: float) -> WorldChange:
     """The mass of the heaviest of several bodies times a factor."""
@@ -378,7 +312,6 @@ def mass_ratio(scene: Scene, value: float) -> WorldChange:
     values=(-25.0, -10.0, -4.0, 4.0, 10.0, 25.0),
     range=(-80.0, 80.0),
     step=0.05,
-    applies=bounces,
 )
 def rebound_angle(scene: Scene, value: float) -> WorldChange:
     """Velocities after a bounce turned counter-clockwise."""
@@ -394,7 +327,6 @@ def rebound_angle(scene: Scene, value: float) -> WorldChange:
     values=(-0.12, -0.05, 0.05, 0.15, 0.3, 0.5),
     range=(-0.4, 1.5),
     resolution=0.002,
-    applies=has_contacts,
 )
 def contact_distance(scene: Scene, value: float) -> WorldChange:
     """Contacts at a distance; below 0 things sink in before they bounce."""
@@ -410,7 +342,6 @@ def contact_distance(scene: Scene, value: float) -> WorldChange:
     values=(-0.12, -0.05, 0.05, 0.1, 0.2),
     range=(-0.5, 1.0),
     resolution=1 / PHYSICS_HZ,
-    applies=has_contacts,
 )
 def contact_time(scene: Scene, value: float) -> WorldChange:
     """Bounces before a contact; below 0 after it."""
@@ -421,7 +352,6 @@ def contact_time(scene: Scene, value: float) -> WorldChange:
     id="pass-through",
     phrase="moving bodies went through each other",
     short="bodies go through each other",
-    applies=has_pairs,
 )
 def pass_through(scene: Scene, value: float) -> WorldChange:
     """Moving bodies that do not meet."""
@@ -433,7 +363,6 @@ def pass_through(scene: Scene, value: float) -> WorldChange:
     phrase="nothing touched anything",
     short="no contacts",
     seen="walls, floors and bodies stop nothing",
-    applies=has_contacts,
 )
 def no_contacts(scene: Scene, value: float) -> WorldChange:
     """Bodies that go through everything, floors and walls too."""
@@ -444,7 +373,6 @@ def no_contacts(scene: Scene, value: float) -> WorldChange:
     id="exchange",
     phrase="two bodies went on as each other where they meet",
     short="exchanged identities",
-    applies=is_company,
 )
 def exchange(scene: Scene, value: float) -> WorldChange:
     """The first two that meet, or of which one passes before the other, exchange their identities."""
@@ -459,7 +387,6 @@ def exchange(scene: Scene, value: float) -> WorldChange:
     values=FACTORS,
     neutral=1.0,
     range=(0.0, 4.0),
-    applies=has_field,
 )
 def central_mass(scene: Scene, value: float) -> WorldChange:
     """The strength of central forces times a factor."""
@@ -474,7 +401,6 @@ def central_mass(scene: Scene, value: float) -> WorldChange:
     values=(0.5, 1.2, 1.6, 1.85, 2.15, 2.4, 3.0),
     neutral=2.0,
     range=(-2.0, 5.0),
-    applies=has_field,
 )
 def force_exponent(scene: Scene, value: float) -> WorldChange:
     """Another power of the distance; at the hand-over the force is the true one."""
@@ -489,7 +415,6 @@ def force_exponent(scene: Scene, value: float) -> WorldChange:
     unit="m",
     values=(0.1, 0.2, 0.4, 0.8),
     range=(0.0, 3.0),
-    applies=has_field,
 )
 def softening(scene: Scene, value: float) -> WorldChange:
     """Forces as those of a centre that is spread out."""
@@ -505,7 +430,6 @@ def softening(scene: Scene, value: float) -> WorldChange:
     values=(-40.0, -15.0, -5.0, 5.0, 15.0, 40.0),
     range=(-120.0, 300.0),
     step=0.05,
-    applies=has_field,
 )
 def precession(scene: Scene, value: float) -> WorldChange:
     """Orbits whose axis turns with the motion; below 0 against it."""

@@ -86,7 +86,7 @@ def misfit(clip: Clip, context: int) -> Misfit:
 
 
 def _body(clip: Clip, found: Shadowing, disc: int) -> Body:
-    return clip.scene.bodies[int(found.problem.forward.index[disc])]
+    return clip.scene.bodies[int(found.problem.law.index[disc])]
 
 
 def _touched(clip: Clip, body: Body, when: float) -> str:

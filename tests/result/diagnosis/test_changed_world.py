@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from changed_clips import KNOWN
-from shadow_scenes import START, problem
+from shadow_scenes import problem
 
 from physbench.laws.changes import WorldChange
 from physbench.laws.simulator import Intervention
@@ -18,9 +18,9 @@ from physbench.result.diagnosis.worlds import (
     MAX_VALUES,
     WORLDS,
     ChangedWorld,
+    altered_by,
     changed_world,
     find_changed_worlds,
-    model_of,
 )
 from physbench.support import user_files
 from physbench.support.errors import UsageError
@@ -39,7 +39,7 @@ TASKS = (
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.id)
 def test_a_world_applies_somewhere_and_its_neutral_value_changes_nothing(world: ChangedWorld) -> None:
-    models = [problem(task, 0).forward for task in TASKS]
+    models = [problem(task, 0).law for task in TASKS]
     scenes = [model.scene for model in models if world.applies(model)]
     assert scenes
     if not world.free:
@@ -55,10 +55,11 @@ def test_a_world_applies_somewhere_and_its_neutral_value_changes_nothing(world: 
 
 
 def test_what_does_not_apply_changes_nothing() -> None:
-    model = problem("collisions/head-on-v1", 0).forward
-    assert model_of(model, START, (KNOWN["gravity"], KNOWN["central-mass"]), (0.5, 0.5)) is model
-    both = model_of(model, START, (KNOWN["drag"], KNOWN["gravity"]), (0.5, 0.5))
-    assert both.change == WorldChange(drag=0.5)  # type: ignore[attr-defined]
+    model = problem("collisions/head-on-v1", 0).law
+    assert altered_by(model, (KNOWN["gravity"], KNOWN["central-mass"]), (0.5, 0.5)) is model
+    both = altered_by(model, (KNOWN["drag"], KNOWN["gravity"]), (0.5, 0.5))
+    assert both.alteration is not None
+    assert both.alteration.change == WorldChange(drag=0.5)
 
 
 def test_a_world_may_be_another_scene() -> None:
@@ -70,8 +71,8 @@ def test_a_world_may_be_another_scene() -> None:
     found = problem("falling/projectile-v1", 0)
     arcs = [np.array([[0.0, 2.0, 0.5, 0.0, 0.0, 0.0]])]
     changes, steps = [Intervention(0, 0, "state", arcs[0])], np.arange(0.0, 400.0, 40.0)
-    own = model_of(found.forward, START, (lighter,), (0.5,)).simulator().run(changes, 400).positions(steps)
-    like = model_of(found.forward, START, (KNOWN["gravity"],), (0.5,)).simulator().run(changes, 400).positions(steps)
+    own = altered_by(found.law, (lighter,), (0.5,)).simulator().run(changes, 400).positions(steps)
+    like = altered_by(found.law, (KNOWN["gravity"],), (0.5,)).simulator().run(changes, 400).positions(steps)
     np.testing.assert_allclose(own, like, atol=1e-12)
     assert own[0, -1, 0, 1] < 2.0
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.laws import kepler, kepler_jit
-from physbench.laws.forward_model import ForwardModel, forward_model_or_none
+from physbench.laws.scene_law import SceneLaw, scene_law_or_none
 from physbench.laws.simulator import Intervention
 from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.camera import PLANE_AXES
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 TIMES = np.arange(1, 91) / 30
 
 
-def value(scene: Scene, model: ForwardModel, states: Array, n: int) -> Array:
+def value(scene: Scene, model: SceneLaw, states: Array, n: int) -> Array:
     """State (6,) of moving body n from states (N, 13)."""
     axes = list(PLANE_AXES[scene.camera.view])
     state, radius = states[model.index[n]], scene.bodies[model.index[n]].size[0]
@@ -35,7 +35,7 @@ def value(scene: Scene, model: ForwardModel, states: Array, n: int) -> Array:
 
 def distance(scene: Scene, states: Array, times: Array = TIMES, start: float = 0.0) -> float:
     """Largest distance in m of the forward model from the simulator, from states (N, 13) at `start`."""
-    model = forward_model_or_none(scene, start)
+    model = scene_law_or_none(scene, start)
     assert model is not None
     true = simulate_ensemble(scene, start, states[None], times)[0]
     begin = round(start * PHYSICS_HZ)
@@ -99,10 +99,10 @@ def test_balls_with_spin_rub_against_each_other() -> None:
 
 
 def test_scenes_that_are_no_discs_have_no_forward_model() -> None:
-    assert forward_model_or_none(make_scene(Row("falling/stack-v1", "test", 0)), 0.0) is None
+    assert scene_law_or_none(make_scene(Row("falling/stack-v1", "test", 0)), 0.0) is None
     scene = make_scene(Row("falling/projectile-v1", "test", 0))
     tilted = replace(scene.bodies[1], orientation=(0.3, 0.0, 0.0, 0.954))
-    assert forward_model_or_none(replace(scene, bodies=(scene.bodies[0], tilted)), 0.0) is None
+    assert scene_law_or_none(replace(scene, bodies=(scene.bodies[0], tilted)), 0.0) is None
 
 
 def test_a_factor_is_another_gravity() -> None:
@@ -114,19 +114,19 @@ def test_a_factor_is_another_gravity() -> None:
             fields=tuple(replace(field, mu=0.7 * field.mu) for field in scene.fields),
         )
         start = simulate(scene, [0.0]).states[0]
-        a, b = forward_model_or_none(scene, 0.0), forward_model_or_none(weak, 0.0)
+        a, b = scene_law_or_none(scene, 0.0), scene_law_or_none(weak, 0.0)
         assert a is not None and b is not None
         state = value(scene, a, start, 0)
         changes = [Intervention(0, 0, "state", np.stack([state, state]))]
         steps = np.arange(0, 3600, 40.0)
-        first = a.simulator(np.array([0.7, 1.0])).run(changes, 3600).positions(steps)
+        first = a.simulator(np.array([[0.7], [1.0]])).run(changes, 3600).positions(steps)
         assert np.allclose(first[0], b.simulator().run(changes, 3600).positions(steps)[0], atol=1e-9)
         assert np.allclose(first[1], a.simulator().run(changes, 3600).positions(steps)[0], atol=1e-9)
 
 
 def pair(states: Array, times: Array) -> Array:
     """Places (K, T, 2, 2) m of candidates (K, 2, 4) of two balls of `orbits/binary-v1` that draw each other."""
-    model = forward_model_or_none(make_scene(Row("orbits/binary-v1", "test", 1)), 0.0)
+    model = scene_law_or_none(make_scene(Row("orbits/binary-v1", "test", 1)), 0.0)
     assert model is not None
     changes = [
         Intervention(0, n, "state", np.concatenate([states[:, n], np.zeros((len(states), 2))], 1)) for n in (0, 1)
@@ -137,7 +137,7 @@ def pair(states: Array, times: Array) -> Array:
 
 def test_a_lost_candidate_leaves_the_others_as_they_are() -> None:
     scene = make_scene(Row("orbits/binary-v1", "test", 1))
-    model = forward_model_or_none(scene, 0.0)
+    model = scene_law_or_none(scene, 0.0)
     assert model is not None
     states = simulate(scene, [0.0]).states[0]
     start = np.stack([value(scene, model, states, n)[:4] for n in (0, 1)])
@@ -165,7 +165,7 @@ def test_candidates_do_not_depend_on_their_mates() -> None:
 
 def test_a_body_is_nowhere_before_it_is_there() -> None:
     scene = make_scene(Row("orbits/kepler-v1", "test", 0))
-    model = forward_model_or_none(scene, 0.0)
+    model = scene_law_or_none(scene, 0.0)
     assert model is not None
     state = value(scene, model, simulate(scene, [0.0]).states[0], 0)
     steps = np.arange(0.0, 2400.0, 40.0)
@@ -223,7 +223,7 @@ def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
 @pytest.mark.parametrize("task", ["collisions/billiards-v1", "falling/incline-v1"])
 def test_candidates_do_not_depend_on_each_other(task: str, smooth: bool) -> None:
     scene = make_scene(Row(task, "test", 1))
-    model, start = forward_model_or_none(scene, 0.0), simulate(scene, [0.0]).states[0]
+    model, start = scene_law_or_none(scene, 0.0), simulate(scene, [0.0]).states[0]
     assert model is not None
     rng, steps = np.random.default_rng(0), np.arange(0, 4800, 40.0)
     values = [value(scene, model, start, n) + 0.02 * rng.normal(size=(6, 6)) for n in range(len(model.index))]
@@ -242,7 +242,7 @@ def test_candidates_do_not_depend_on_each_other(task: str, smooth: bool) -> None
 def test_what_is_not_there_is_nowhere_and_meets_nothing() -> None:
     """A disc is taken away before it is met, comes back elsewhere, and is pushed while it is not there."""
     balls = [Body(n, "sphere", (0.3,), "moving", (x, 0.0, 0.0), hue=0) for n, x in (("a", -1.0), ("b", 1.0))]
-    model = forward_model_or_none(Scene(tuple(balls), Camera("front", (0.0, 0.0, 0.0))), 0.0)
+    model = scene_law_or_none(Scene(tuple(balls), Camera("front", (0.0, 0.0, 0.0))), 0.0)
     assert model is not None
     state = np.array([[-1.0, 0.0, 1.0, 0.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
     changes = [Intervention(0, 0, "state", state[0]), Intervention(0, 1, "state", state[1])]

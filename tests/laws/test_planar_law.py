@@ -7,9 +7,10 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.laws.changes import Sequel, WorldChange, planar_simulator
-from physbench.laws.forward_model import forward_model
-from physbench.laws.simulator import Intervention
+from physbench.laws.changes import WorldChange
+from physbench.laws.planar_law import PlanarLaw, planar_simulator
+from physbench.laws.scene_law import scene_law
+from physbench.laws.simulator import Intervention, Sequel
 
 SINCE, END = 600, 2400  # steps
 CHANGES = (
@@ -25,10 +26,10 @@ CHANGES = (
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("task", ["collisions/billiards-v1", "falling/drop-bounce-v1"])
 def test_worlds_that_are_followed_together(task: str, change: WorldChange, smooth: bool) -> None:
-    model = forward_model(make_scene(Row(task, "test", 0)), 0.0)
-    assert model.world is not None
+    model = scene_law(make_scene(Row(task, "test", 0)), 0.0)
+    assert isinstance(model, PlanarLaw)
     before = model.simulator()
-    after = planar_simulator(model.world, change, SINCE, END, None)
+    after = planar_simulator(model.world, change, SINCE, END, 1.0)
     both = before.followed_by(after, SINCE)  # type: ignore[attr-defined]
     rng, count = np.random.default_rng(1), len(model.index)
     place = np.stack([np.arange(count) * 1.0, np.full(count, 1.5)], axis=-1)

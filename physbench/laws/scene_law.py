@@ -1,0 +1,247 @@
+"""The law of a scene: the one protocol by which shadowing, predictability, the physicist and diagnosis move bodies.
+
+`scene_law` gives a scene the first law that can move it: planar discs and central fields come with physbench, others
+are found as tasks are. A law of one's own says which fields it covers and moves states (`simulate`); what else the
+protocol asks has an answer for bodies that touch nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from physbench.laws.simulator import Intervention, PiecewiseSimulator, Simulator
+from physbench.laws.support_check import Unsupported, check_motion
+from physbench.support.arrays import Array, Mask
+from physbench.world.camera import PLANE_AXES, depth_axis
+from physbench.world.scene import PHYSICS_HZ, Scene
+
+if TYPE_CHECKING:
+    from physbench.laws.changes import Alteration, WorldChange
+
+FREE = -1  # the chart of free motion
+
+
+@dataclass(frozen=True)
+class LawConstant:
+    """A number of a law, as a factor on its value in the scene: 1 changes nothing.
+
+    A factor on the first one is free where a context shows no forces. With a phrase it is also a changed world that
+    diagnosis tries (`physbench.result.diagnosis.changed_world` says what each of these is).
+    """
+
+    id: str  # "stiffness"
+    phrase: str = ""  # in the subjunctive, with {value}: "the spring were {value} times as stiff"
+    short: str = ""  # "stiffness"
+    seen: str | tuple[str, str] = ""
+    values: tuple[float, ...] = (0.4, 0.7, 0.9, 1.1, 1.4, 2.0)  # first ones that are tried
+    range: tuple[float, float] = (0.05, 4.0)
+
+
+@dataclass(eq=False)
+class SceneLaw:
+    """How the N moving bodies of a scene move in its plane of motion.
+
+    A state is position m and velocity m/s (4,), in interventions followed by the velocity m/s that a spin stands for.
+    A chart is what a body's motion begins with, as numbers: FREE takes x, y m and vx, vy m/s; on a face there are less.
+    Bodies are numbered from 0 to N - 1, frames and candidates come first in arrays.
+    """
+
+    scene: Scene
+    index: tuple[int, ...]  # (N,) of the moving bodies in the scene
+    depth: Array  # (N,) m along the view
+    pushes: tuple[Intervention, ...]  # impulses of the scene
+    since: float  # s from which on the scene is simulated
+    alteration: Alteration | None = None  # by which the world is another one, see `changes.altered_law`
+
+    name: ClassVar[str] = ""
+    fields: ClassVar[tuple[type, ...]] = ()  # kinds of fields that it covers; scenes with none where it is empty
+    constants: ClassVar[tuple[LawConstant, ...]] = ()  # (C,) what is free in it
+    has_contacts: ClassVar[bool] = False  # whether it lets bodies touch anything
+    continuous: ClassVar[bool] = True  # whether velocities are those of the moment, not of half a physics step before
+    removable: ClassVar[bool] = True  # whether bodies that are no longer followed may be left out
+
+    def check(self) -> None:
+        """Which scenes with these fields it can move: raise `Unsupported`, with the reason, for the others."""
+
+    # Motion
+
+    def simulate(self, states: Array, times: Array, constants: Array) -> Array:
+        """Move all candidates.
+
+        Args:
+            states: (K, N, 4) at the first of the times; NaN of a body that is absent.
+            times: (F,) s, ascending.
+            constants: (K or 1, C) factors.
+
+        Returns:
+            States (K, F, N, 4).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no simulate()")
+
+    def contacts(self, states: Array, times: Array, constants: Array) -> Sequence[tuple[float, int, int]]:
+        """Contacts of one candidate, states (N, 4), between two times: s, body and other body or -1."""
+        return ()
+
+    def own_simulator(self, constants: Array | None) -> Simulator:
+        """The simulator of the scene as it is. constants: (K or 1, C) factors; None: all are 1."""
+        constants = np.ones((1, len(self.constants))) if constants is None else constants
+        return PiecewiseSimulator(self.simulate, self.contacts, len(self.index), constants)
+
+    def altered_simulator(self, change: WorldChange, since: int, end: int, constants: Array | None) -> Simulator:
+        """The simulator of the scene under a change at step `since`, as far as `alterable` says; up to step `end`."""
+        factors = dict(change.constants)
+        own = np.ones((1, len(self.constants))) if constants is None else constants
+        return self.own_simulator(own * np.array([factors.get(each.id, 1.0) for each in self.constants]))
+
+    def simulator(self, constants: Array | None = None) -> Simulator:
+        """The simulator of the scene, or of the altered world. constants: (K or 1, C) factors; None: all are 1."""
+        if self.alteration is None:
+            return self.own_simulator(constants)
+        return self.alteration.simulator(self, constants)
+
+    def acceleration(self, position: Array) -> Array:
+        """Acceleration (N, 2) m/s2 of bodies in free motion at positions (N, 2) m; as `simulate` has it."""
+        step = 1 / PHYSICS_HZ
+        states = np.concatenate([position, np.zeros_like(position)], axis=-1)
+        moved = self.simulate(states[None], np.array([0.0, step]), np.ones((1, len(self.constants))))
+        return np.asarray(moved[0, 1, :, 2:] / step)
+
+    @cached_property
+    def linked(self) -> Mask:
+        """Bodies (N, N) that act on each other at a distance: they are fitted together."""
+        return np.zeros((len(self.index),) * 2, dtype=bool)
+
+    @cached_property
+    def reach(self) -> Array:
+        """Distances (N, N) m of the centres at which two bodies touch; 0 where they cannot."""
+        return np.zeros((len(self.index),) * 2)
+
+    # What may differ
+
+    @cached_property
+    def alterable(self) -> frozenset[str]:
+        """What a change can alter with effect: constants, and fields of a `WorldChange`."""
+        company = {"exchanged"} if len(self.index) > 1 else set()
+        return frozenset({"time", *company, *(each.id for each in self.constants)})
+
+    def can_alter(self, change: WorldChange) -> bool:
+        """Whether a change has a meaning here."""
+        return change.altered <= self.alterable
+
+    @property
+    def has_free_constant(self) -> bool:
+        """Whether a factor on the first constant changes anything that can be seen."""
+        return bool(self.constants) and self.constants[0].id in self.alterable
+
+    # First guesses of initial states
+
+    def set_states(self, state: Array, body: int, chart: int, numbers: Array) -> None:
+        """Set in states (K, 6) what depends on numbers (K, p); the rest is 0."""
+        state[:, :4] = numbers
+
+    def directions(self, chart: int) -> Array:
+        """Unit vectors (2, m) along which a body may move."""
+        return np.eye(2)
+
+    def numbers(self, chart: int, position: Array, velocity: Array) -> Array:
+        """Numbers (p,) of a position (2,) m and a velocity (2,) m/s."""
+        if chart == FREE:
+            return np.concatenate([position, velocity])
+        (along,) = self.directions(chart).T
+        return np.array([along @ position, along @ velocity])
+
+    def charts(self, body: int, position: Array, size: float) -> tuple[int, ...]:
+        """Charts, FREE first, with which a body of diameter `size` m at positions (n, 2) m may begin."""
+        return (FREE,)
+
+    def gaps(self, body: int, charts: Sequence[int], position: Array) -> Array:
+        """Distances (m,) m of a body at a position (2,) m from lying on other charts than FREE; below 0 inside."""
+        return np.zeros(len(charts))
+
+    def first_acceleration(self, body: int, chart: int, positions: Array) -> Array:
+        """Acceleration (2,) m/s2 of a body that begins with a chart while bodies are at positions (N, 2) m."""
+        return np.asarray(self.acceleration(positions)[body])
+
+    def guess(self, body: int, chart: int, dt: Array, position: Array, positions: Array) -> Array:
+        """Numbers (p,) with which a body may begin, by least squares; here under the acceleration at its begin.
+
+        Args:
+            body: Which.
+            chart: With which it begins.
+            dt: (n,) s from its begin.
+            position: (n, 2) m where it is then.
+            positions: (N, 2) m of all bodies at its begin.
+        """
+        target = position - 0.5 * self.first_acceleration(body, chart, positions) * dt[:, None] ** 2
+        at, velocity = np.linalg.lstsq(np.stack([np.ones_like(dt), dt], axis=-1), target, rcond=None)[0]
+        return self.numbers(chart, at, velocity)
+
+    def before(self, body: int, start: Array, times: Array, others: Array) -> tuple[Array, Array]:
+        """Free motion that leads to a state (4,): positions m and velocities m/s (B, 2) at all times but the last.
+
+        By leapfrog steps backwards, as far as `acceleration` knows.
+
+        Args:
+            body: Which.
+            start: Its state at the last time.
+            times: (B + 1,) s, ascending.
+            others: (B + 1, N, 2) m, where the other bodies are.
+        """
+        count = len(times) - 1
+        positions, velocities = np.empty((count, 2)), np.empty((count, 2))
+        at, velocity, around = start[:2], start[2:], others.copy()
+        around[-1, body] = at
+        acceleration = self.acceleration(around[-1])[body]
+        for f in range(count - 1, -1, -1):
+            dt = float(times[f] - times[f + 1])
+            half = velocity + 0.5 * dt * acceleration
+            at = at + dt * half
+            around[f, body] = at
+            acceleration = self.acceleration(around[f])[body]
+            velocity = half + 0.5 * dt * acceleration
+            positions[f], velocities[f] = at, velocity
+        return positions, velocities
+
+
+def scene_law(scene: Scene, since: float) -> SceneLaw:
+    """The law that moves the bodies of a scene.
+
+    Args:
+        scene: The scene; its moving bodies must stay in the camera's plane of motion.
+        since: s from which on it is simulated; bodies must be free by then.
+
+    Raises:
+        Unsupported: Says why no law can move it.
+    """
+    from physbench.laws.central_law import CentralLaw
+    from physbench.laws.planar_law import PlanarLaw
+
+    index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
+    if not index:
+        raise Unsupported("nothing moves")
+    check_motion(scene, [scene.bodies[i] for i in index], since)
+    axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
+    pushes = []
+    for action in scene.impulses:
+        if action.time >= since - 1e-9:
+            body = scene.index(action.body)
+            velocity_change = np.asarray(action.impulse, dtype=np.float64)[axes] / scene.bodies[body].mass
+            pushes.append(Intervention(round(action.time * PHYSICS_HZ), index.index(body), "push", velocity_change))
+    depth = np.array([scene.bodies[i].position[across] for i in index])
+    kind = CentralLaw if scene.fields else PlanarLaw
+    found = kind(scene, index, depth, tuple(pushes), since)
+    found.check()
+    return found
+
+
+def scene_law_or_none(scene: Scene, since: float) -> SceneLaw | None:
+    """As `scene_law`; None where there is none."""
+    try:
+        return scene_law(scene, since)
+    except Unsupported:
+        return None
