@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from physbench.world.scene import Body as Body
     from physbench.world.scene import Camera as Camera
     from physbench.world.scene import CentralGravity as CentralGravity
+    from physbench.world.scene import ForceField as ForceField
     from physbench.world.scene import Impulse as Impulse
     from physbench.world.scene import Outcome as Outcome
     from physbench.world.scene import Scene as Scene
@@ -125,6 +126,7 @@ _NAMES = {
         "Camera",
         "CentralGravity",
         "FLOOR_GREY",
+        "ForceField",
         "Impulse",
         "Outcome",
         "SCREEN_GREY",
@@ -136,6 +138,7 @@ _NAMES = {
         "ramp",
         "sphere_mass",
     ),
+    "physbench.laws.scene_law": ("LawConstant", "SceneLaw"),
     # scorers
     "physbench.clips.clip": ("Clip",),
     "physbench.rollout.store": ("Rollout",),

@@ -346,7 +346,7 @@ def _set_plane_state(view: Clip, states: Array, index: int, known: EstimatedStat
 
 
 def _fit_single_body(view: Clip, states: Array, index: int, positions: Array, times: Array, velocity: Array) -> None:
-    """Fit one body of a scene without a forward model: at rest if its track rests, else in free motion."""
+    """Fit one body of a scene that no law moves: at rest if its track rests, else in free motion."""
     body, camera = view.scene.bodies[index], view.scene.camera
     axes = list(PLANE_AXES[camera.view])
     since = -np.inf if body.release is None or body.release >= 0 else body.release

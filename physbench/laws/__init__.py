@@ -1,17 +1,16 @@
-"""How bodies move: solvers and fast forward models that need no PyBullet. They depend on scenes only.
+"""How bodies move, without PyBullet. Laws depend on scenes only.
 
 Laws of one body between contacts, in closed form:
     `motion_law` (which law a body of a clip follows; ramps), `kepler` (orbits, from states or elements), `impacts`.
-Forward models of whole scenes, for many candidates at once:
-    `scene_law` (entry point), `simulator` (interventions and trajectories), `support_check` (scenes that are not
-    supported, and why); compiled: `point_distances` (residuals of a fit).
-    Planar scenes: `planar_scene`, `planar_rollout`; compiled: `event_loop` (from event to event), `planar_motion`
+Laws of whole scenes, for many candidates at once:
+    `scene_law` (the protocol, and which law a scene gets), `simulator` (interventions, trajectories, combinations),
+    `support_check` (scenes that no law moves, and why); compiled: `point_distances` (residuals of a fit).
+    Planar scenes: `planar_law`, `planar_scene`; compiled: `event_loop` (from event to event), `planar_motion`
     (accelerations, pieces of motion), `planar_contacts` (when discs touch, and what a contact does).
-    Central fields: `kepler_arcs`; compiled: `kepler_jit`.
+    Central fields: `central_law`; compiled: `kepler_jit`, `field_orbits` (fields that are not Newton's).
     `physbench.world.compiled` compiles functions with Numba and keeps them on disk; `kernels` lists those that
     Python calls.
-Altered worlds, whose laws differ from those of the scene from the hand-over on:
-    `changes`; compiled: `field_orbits` (central fields that are not Newton's).
+Altered worlds, whose laws differ from those of the scene from the hand-over on: `changes`.
 
 The names below are imported when they are first used, so that `import physbench.laws` costs nothing.
 """

@@ -67,10 +67,10 @@ class KeplerSimulator(Simulator):
         axes = list(PLANE_AXES[scene.camera.view])
         self.mutual = two_bodies(scene)
         self.index = index
-        sources = [scene.index(field.source) for field in scene.fields]
+        sources = [scene.index(field.source) for field in scene.central]
         self.source = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64)[axes]
         self.order = [index.index(source) for source in sources] if self.mutual else []
-        self.mu = np.array([field.mu for field in scene.fields])  # (1,), or (2,) in the order of the bodies
+        self.mu = np.array([field.mu for field in scene.central])  # (1,), or (2,) in the order of the bodies
         if self.mutual:
             self.mu[self.order] = self.mu.copy()
         self.factor = np.ones(1) if factor is None else np.asarray(factor, dtype=np.float64)
@@ -126,7 +126,7 @@ class CentralLaw(SceneLaw):
     def check(self) -> None:
         """Raises Unsupported where a scene is not of this kind."""
         scene = self.scene
-        sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
+        sources = [scene.bodies[scene.index(field.source)] for field in scene.central]
         bodies = [scene.bodies[i] for i in self.index]
         if np.any(scene.gravity):
             raise Unsupported("bodies are in a field and under gravity at once")

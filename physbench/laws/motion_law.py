@@ -465,14 +465,14 @@ def law_of(clip: Clip, index: int) -> Law | None:
 
 def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
     scene = clip.scene
-    sources = [scene.index(field.source) for field in scene.fields]
-    if np.any(gravity):
+    sources = [scene.index(field.source) for field in scene.central]
+    if np.any(gravity) or scene.own_fields:
         return None
     if len(sources) == 1 and scene.bodies[sources[0]].role == "fixed":
-        centre, mu = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64), scene.fields[0].mu
+        centre, mu = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64), scene.central[0].mu
     elif len(sources) == 2 and index in sources and two_bodies(scene) and not scene.impulses:
         a, b = (clip.states[0, source] for source in sources)
-        first, second = (field.mu for field in scene.fields)
+        first, second = (field.mu for field in scene.central)
         total = first + second
         centre, drift = ((first * a[part] + second * b[part]) / total for part in (np.s_[:3], np.s_[7:10]))
         if np.linalg.norm(drift) > MAX_DRIFT * np.linalg.norm(a[7:10] - b[7:10]):
@@ -486,10 +486,10 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
 
 def two_bodies(scene: Scene) -> bool:
     """Whether a scene's fields are those of two free bodies that attract each other with opposite forces."""
-    sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
+    sources = [scene.bodies[scene.index(field.source)] for field in scene.central]
     if len(sources) != 2 or any(body.role != "moving" or body.release is not None for body in sources):
         return False
-    first, second = (field.mu / body.mass for field, body in zip(scene.fields, sources, strict=True))
+    first, second = (field.mu / body.mass for field, body in zip(scene.central, sources, strict=True))
     return abs(first - second) <= 1e-6 * first and sum(body.role == "moving" for body in scene.bodies) == 2
 
 
@@ -504,9 +504,32 @@ def around_each_other(scene: Scene, states: Array, dt: Array) -> dict[int, Array
     Returns:
         Positions (..., T, 2) m of both bodies by their indices in the scene.
     """
-    (a, first), (b, second) = ((scene.index(field.source), field.mu) for field in scene.fields)
+    (a, first), (b, second) = ((scene.index(field.source), field.mu) for field in scene.central)
     share = second / (first + second)
     middle = (1 - share) * states[..., a, :] + share * states[..., b, :]
     apart = kepler.propagate(states[..., a, :] - states[..., b, :], dt, first + second)[..., :2]
     ahead = middle[..., None, :2] + dt[:, None] * middle[..., None, 2:]
     return {a: ahead + share * apart, b: ahead - (1 - share) * apart}
+
+
+def free_paths(clip: Clip, states: Array, dt: Array) -> dict[int, Array] | None:
+    """Paths of all moving bodies in closed form while nothing but their permanent supports touches them.
+
+    Args:
+        clip: The clip.
+        states: (M, N, 4) m and m/s of all its bodies in the plane of motion, at one time.
+        dt: (T,) s from that time.
+
+    Returns:
+        Positions (M, T, 2) m by index; None where the motion of some body has no closed form.
+    """
+    if two_bodies(clip.scene):  # whose barycentre need not rest
+        return around_each_other(clip.scene, states, dt)
+    found = {}
+    for index, body in enumerate(clip.scene.bodies):
+        if body.role == "moving":
+            law = law_of(clip, index)
+            if law is None:
+                return None
+            found[index] = law.propagate(states[:, index], dt)[..., :2]
+    return found

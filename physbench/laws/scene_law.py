@@ -9,20 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from physbench.laws.simulator import Intervention, PiecewiseSimulator, Simulator
 from physbench.laws.support_check import Unsupported, check_motion
+from physbench.support import user_files
 from physbench.support.arrays import Array, Mask
+from physbench.support.errors import UsageError
+from physbench.support.plugins import entries, load
+from physbench.support.user_files import UserFile
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Scene
 
 if TYPE_CHECKING:
     from physbench.laws.changes import Alteration, WorldChange
 
+LAW_GROUP = "physbench.laws"
 FREE = -1  # the chart of free motion
 
 
@@ -64,6 +69,11 @@ class SceneLaw:
     has_contacts: ClassVar[bool] = False  # whether it lets bodies touch anything
     continuous: ClassVar[bool] = True  # whether velocities are those of the moment, not of half a physics step before
     removable: ClassVar[bool] = True  # whether bodies that are no longer followed may be left out
+
+    @classmethod
+    def covers(cls, scene: Scene) -> bool:
+        """Whether it has all kinds of fields that act in a scene; else it is not asked."""
+        return bool(scene.fields) == bool(cls.fields) and all(isinstance(each, cls.fields) for each in scene.fields)
 
     def check(self) -> None:
         """Which scenes with these fields it can move: raise `Unsupported`, with the reason, for the others."""
@@ -208,8 +218,36 @@ class SceneLaw:
         return positions, velocities
 
 
+def find_laws() -> tuple[type[SceneLaw], ...]:
+    """All laws in the order in which they are asked.
+
+    Those of physbench, of installed packages, and of the files with tasks that the user names.
+    """
+    return _laws(user_files.registered_files())
+
+
+@lru_cache(maxsize=8)
+def _laws(files: tuple[UserFile, ...]) -> tuple[type[SceneLaw], ...]:
+    points = sorted(entries(LAW_GROUP).values(), key=lambda point: not point.value.startswith("physbench."))
+    places = [(load(LAW_GROUP, point.name), f"Entry point '{point.name}' in {LAW_GROUP}") for point in points]
+    for file in files:
+        places += [(law, str(file.path)) for _, law in user_files.public_members(file, _is_law)]
+    found: dict[str, type[SceneLaw]] = {}
+    for law, place in places:
+        if not _is_law(law) or not law.name:
+            raise UsageError(f"{place}: expected a class derived from SceneLaw with a `name`, but got {law!r:.80}.")
+        if law.name in found:
+            raise UsageError(f"{place}: there is a law '{law.name}' already. Give this one another name.")
+        found[law.name] = law
+    return tuple(found.values())
+
+
+def _is_law(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, SceneLaw) and value is not SceneLaw
+
+
 def scene_law(scene: Scene, since: float) -> SceneLaw:
-    """The law that moves the bodies of a scene.
+    """The first law that can move the bodies of a scene.
 
     Args:
         scene: The scene; its moving bodies must stay in the camera's plane of motion.
@@ -218,9 +256,6 @@ def scene_law(scene: Scene, since: float) -> SceneLaw:
     Raises:
         Unsupported: Says why no law can move it.
     """
-    from physbench.laws.central_law import CentralLaw
-    from physbench.laws.planar_law import PlanarLaw
-
     index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
     if not index:
         raise Unsupported("nothing moves")
@@ -233,10 +268,22 @@ def scene_law(scene: Scene, since: float) -> SceneLaw:
             velocity_change = np.asarray(action.impulse, dtype=np.float64)[axes] / scene.bodies[body].mass
             pushes.append(Intervention(round(action.time * PHYSICS_HZ), index.index(body), "push", velocity_change))
     depth = np.array([scene.bodies[i].position[across] for i in index])
-    kind = CentralLaw if scene.fields else PlanarLaw
-    found = kind(scene, index, depth, tuple(pushes), since)
-    found.check()
-    return found
+    reasons: dict[str, str] = {}
+    for kind in find_laws():
+        if kind.covers(scene):
+            law = kind(scene, index, depth, tuple(pushes), since)
+            try:
+                law.check()
+            except Unsupported as error:
+                reasons[kind.name] = str(error)
+            else:
+                return law
+    if not reasons:
+        kinds = sorted({type(each).__name__ for each in scene.fields})
+        raise Unsupported(f"no law covers a scene with {' and '.join(kinds)}")
+    if len(reasons) == 1:
+        raise Unsupported(*reasons.values())
+    raise Unsupported("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
 
 
 def scene_law_or_none(scene: Scene, since: float) -> SceneLaw | None:

@@ -1,4 +1,4 @@
-"""Which scenes have no fast forward model, and why: reports print the reason beside `shadowing: not valid`."""
+"""Which scenes no law can move, and why: reports print the reason beside `shadowing: not valid`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIN_CUSHION_RESTITUTION = 1 / 6  # restitution below which a rolling ball is pre
 
 
 class Unsupported(Exception):
-    """A scene or a part of it that the forward models do not cover; the message says what, for reports."""
+    """A scene or a part of it that a law does not cover; the message says what, for reports."""
 
 
 def check_motion(scene: Scene, moving: Sequence[Body], since: float) -> None:

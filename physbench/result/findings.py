@@ -413,7 +413,7 @@ def _reading(result: ResultDocument, family: str, laws: Laws) -> Finding | None:
     """The reading of a law that is farthest over its threshold in a family; None where none is surely.
 
     A diagnosis that found no law is not contradicted. Where it found its own clips lawful, others are wrong: those of
-    tasks that have no forward model.
+    tasks whose scenes no law moves.
     """
     world = result.implied_worlds.get(family)
     if world is not None and world.verdict != "lawful":

@@ -201,7 +201,7 @@ def known_constants(row: Row, scene: Scene) -> Constants:
 
 def scene_constants(scene: Scene) -> Constants:
     """All constants of a scene; of places only those of what stands still."""
-    pull = {field.source: field.mu for field in scene.fields}
+    pull = {field.source: field.mu for field in scene.central}
     bodies = [_body_row(scene.bodies[index], pull) for index in scene.tracked]
     statics = [
         _static_row(body)

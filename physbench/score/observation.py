@@ -117,7 +117,7 @@ class Observation:
 
     @Analysis
     def shadowing(self) -> Shadowing | None:
-        """Lawful segments and breaks; None where the scene has no forward model that is fast enough."""
+        """Lawful segments and breaks; None where no law moves the scene."""
         from physbench.shadowing import shadow
 
         return shadow(self.clip, self.tracks)

@@ -187,7 +187,7 @@ def deciding_events(
         contacts: Of the prediction, by column of the tracks.
 
     Returns:
-        None where the context is no single image, the scene has no forward model, or its task draws these bodies only
+        None where the context is no single image, no law moves the scene, or its task draws these bodies only
         once.
     """
     if context != 1 or shadowing is None or shadowing.problem.seen.velocity_prior is None:

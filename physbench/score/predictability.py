@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.laws.motion_law import Constant, Law, around_each_other, law_of, supports, two_bodies
+from physbench.laws.motion_law import Constant, Law, free_paths, law_of, supports
 from physbench.score.shipped_predictability import shipped
 from physbench.shadowing.context import (
     MEMBERS,
@@ -248,21 +248,16 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
     fine = np.linspace(0, len(ahead), len(ahead) * 4 + 1)
     moments = np.interp(fine, np.arange(len(ahead) + 1), np.concatenate([[0.0], ahead]))
     truth = clip.states[clip.handover :, :, :3][: len(ahead) + 1]
-    mutual = two_bodies(scene)
+    flat = np.concatenate([states[..., axes], states[..., [7 + axis for axis in axes]]], axis=-1)
+    found = free_paths(clip, flat, moments)
+    if found is None:
+        return None
     paths = np.empty((len(states), len(moments), len(scene.bodies), 3))
-    for index, body in enumerate(scene.bodies):
-        law = law_of(clip, index) if body.role == "moving" and not mutual else None
-        if body.role == "moving" and law is None and not mutual:
-            return None
+    for index in range(len(scene.bodies)):
         for axis in range(3):
             paths[:, :, index, axis] = np.interp(fine, np.arange(len(truth)), truth[:, index, axis])
-        if law is not None:
-            flat = np.concatenate([states[:, index, :3][:, axes], states[:, index, 7:10][:, axes]], axis=1)
-            paths[..., index, axes] = law.propagate(flat, moments)[..., :2]
-    if mutual:  # the barycentre of a member need not rest
-        flat = np.concatenate([states[..., axes], states[..., [7 + axis for axis in axes]]], axis=-1)
-        for index, path in around_each_other(scene, flat, moments).items():
-            paths[..., index, axes] = path
+    for index, path in found.items():
+        paths[..., index, axes] = path
     for index, body in enumerate(scene.bodies):
         apart = supports(clip, index) if body.role == "moving" and body.collides else ()
         for other_index, other in enumerate(scene.bodies):

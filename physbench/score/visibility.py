@@ -86,7 +86,7 @@ class LawfulContinuation:
 
     clip: Clip  #: ground truth
     shadowing: Shadowing  #: of the tracks
-    disc: int  #: of the forward model
+    disc: int  #: of the law
     trajectory: ImageTrajectory  #: on all lawful segments, where they are
 
     @property
@@ -181,7 +181,7 @@ def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
 def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, LawfulContinuation]:
     """Objects with a lawful segment that can be continued, by column of the tracks.
 
-    shadowing: None where the scene has no forward model. No object has such a segment where nothing is explained, as
+    shadowing: None where no law moves the scene. No object has such a segment where nothing is explained, as
     where too little is shown. One that shadowing does not judge is judged here, by the same search.
     """
     if shadowing is None or shadowing.problem.seen.sight is None:

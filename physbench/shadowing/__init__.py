@@ -11,7 +11,7 @@ in one direction, in this order:
   reading.
 - `shadow`: the entry points. `trace`: what is stored of a result.
 
-The forward models are in `physbench.laws`, the scorers in `physbench.scorers`.
+The laws of scenes are in `physbench.laws`, the scorers in `physbench.scorers`.
 """
 
 from physbench.shadowing.levels import TOLERANCES, ToleranceLevel

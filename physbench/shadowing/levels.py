@@ -109,7 +109,7 @@ def judge(
     A track that is unbroken at the smallest has no break at all.
 
     Args:
-        problem: The bodies as they are placed, and the forward model.
+        problem: The bodies as they are placed, and the law.
         tolerances: In diameters, ascending.
         noise: Whether independent noise is taken off.
 

@@ -37,7 +37,7 @@ INIT = "__init__.py"
 NEVER: tuple[str, ...] = ("physbench.run.versions", "physbench.support")
 # Decides nothing in the plain look. Keys of clips in another look name the code of that look themselves.
 NATURAL = "physbench.world.styles.natural.frames"
-FOUND = ("physbench.scorers", "physbench.tasks")  # by entry points
+FOUND = ("physbench.scorers", "physbench.tasks", "physbench.laws")  # by entry points
 VIOLATIONS = "physbench.validity.violations"  # imports its modules by computed names
 BARS_MODULE = "physbench.validity.thresholds"  # which sources are shown depends on them, but not what these read
 
@@ -76,7 +76,8 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         "validity": Purpose(("physbench.validity.measure", VIOLATIONS, *FOUND), (BARS_MODULE, NATURAL)),
         # The films of the suite `expectation`, and what pixel baselines make of them; the clip is in the key.
         "expectation": Purpose(
-            ("physbench.surprise.films", "physbench.surprise.pixel_baselines", VIOLATIONS), (BARS_MODULE, NATURAL)
+            ("physbench.surprise.films", "physbench.surprise.pixel_baselines", "physbench.laws", VIOLATIONS),
+            (BARS_MODULE, NATURAL),
         ),
         # What `baseline:memory` keeps of a clip of the `train` split, whose scene is not in a key.
         "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks"), (NATURAL,)),

@@ -34,6 +34,7 @@ from physbench.support.plugins import (
 
 TASK_FILES_VARIABLE = "PHYSBENCH_TASK_FILES"  # absolute paths, joined by os.pathsep
 IMPORT_TIME = 60.0  # s; what a file of tasks or scorers may take until it is imported
+_LABEL = "physbench_own_"  # before the names of their modules
 _FILE_PATTERN = re.compile(r"(.+?\.py)(?::(\w*))?", re.DOTALL)
 
 
@@ -125,6 +126,17 @@ def public_members(file: UserFile, wanted: Callable[[Any], bool]) -> Iterator[tu
         defined_here = getattr(defined, "__module__", file.module.__name__) == file.module.__name__
         if not name.startswith("_") and defined_here and wanted(value):
             yield name, value
+
+
+def owns(module: str) -> bool:
+    """Whether a module of this name is a file that was named, which no other process can import by its name."""
+    return module.startswith(_LABEL)
+
+
+def made_from_file(path: str, name: str, values: tuple[Any, ...]) -> Any:
+    """An object of a class in a file, from the values of its fields: what is sent to another process."""
+    ((file, _),) = open_files(path)
+    return getattr(file.module, name)(*values)
 
 
 def select_members(file: UserFile, name: str, members: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -227,7 +239,7 @@ def _matching_files(part: str) -> list[tuple[Path, str]]:
 
 @lru_cache(maxsize=64)
 def _import_file(file: UserFile) -> ModuleType:
-    label = f"physbench_own_{file.path.stem}_{file.sha256[:12]}"
+    label = f"{_LABEL}{file.path.stem}_{file.sha256[:12]}"
     folder = str(file.path.parent)
     if folder not in sys.path:
         sys.path.append(folder)  # the file can import what lies beside it, as a script can

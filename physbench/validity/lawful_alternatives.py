@@ -329,7 +329,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
 def _same_bodies(scene: Scene, other: Scene) -> bool:
     """Whether two scenes hold the same bodies, whatever their positions and sizes."""
     ours, theirs = ([(b.name, b.role, b.shape, b.flat) for b in each.bodies] for each in (scene, other))
-    return ours == theirs and len(scene.fields) == len(other.fields)
+    return ours == theirs and [*map(type, scene.fields)] == [*map(type, other.fields)]
 
 
 def _carried_over(scene: Scene, here: Array, other: Scene, there: Array) -> Array:
@@ -355,7 +355,7 @@ def _on_orbit(scene: Scene, here: Array, index: int, other_scene: Scene, there: 
     Around a star the velocity is turned with the position and scaled by Kepler's third law, so that ellipses keep their
     shape. Two that attract each other share that velocity by their masses: their barycentre moves on as it did.
     """
-    fields = zip(scene.fields, other_scene.fields, strict=True)
+    fields = zip(scene.central, other_scene.central, strict=True)
     sources = [(field.mu, theirs.mu, scene.index(field.source)) for field, theirs in fields]
     if two_bodies(scene) and two_bodies(other_scene):
         (first, _, a), (second, _, b) = sources

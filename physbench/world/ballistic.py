@@ -6,14 +6,16 @@ Bullet needs every force body by body and step by step; where nothing touches, v
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array
+from physbench.support.errors import PhysbenchError
 from physbench.world.geometry import gap
-from physbench.world.scene import PHYSICS_STEP, CentralGravity, Scene
+from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Scene
 
 TOUCH_DISTANCE = 0.01  # m; bodies nearer than this may touch
 
@@ -27,11 +29,28 @@ def flies(scene: Scene, start: float) -> bool:
     return balls and not paths and all(time <= start for time in times)
 
 
-def fly(scene: Scene, states: Array, steps: NDArray[np.int64]) -> tuple[Array, NDArray[np.bool_]]:
+def accelerations(scene: Scene, fields: Sequence[ForceField], states: Array, time: float) -> Array:
+    """What fields give bodies with states (..., N, 13) at `time` s: accelerations (..., N, 3) m/s2.
+
+    Raises PhysbenchError where a field gives something else.
+    """
+    total = np.zeros((*states.shape[:-1], 3))
+    for field in fields:
+        found = field.accelerations(scene, states[..., :3], states[..., 7:10], time)
+        if np.shape(found) != total.shape:
+            raise PhysbenchError(
+                f"{type(field).__name__}.accelerations: expected the shape {total.shape}, that of the positions, "
+                f"but got {np.shape(found)}. Begin with zeros of that shape and set the rows of bodies that it moves."
+            )
+        total += found
+    return total
+
+
+def fly(scene: Scene, states: Array, steps: NDArray[np.int64], start: float) -> tuple[Array, NDArray[np.bool_]]:
     """Move copies of a scene by numbers of physics steps.
 
-    states: (M, N, 13); steps: (T,) ascending, from 0. Returns states (M, T, N, 13) and for each copy (M,) whether two
-    bodies that collide came near each other, so that the result does not hold.
+    states: (M, N, 13) at `start` s; steps: (T,) ascending, from 0. Returns states (M, T, N, 13) and for each copy (M,)
+    whether two bodies that collide came near each other, so that the result does not hold.
     """
     moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving"]
     pairs = [
@@ -43,12 +62,17 @@ def fly(scene: Scene, states: Array, steps: NDArray[np.int64]) -> tuple[Array, N
     position = positions[:, moving]
     near = np.zeros(len(states), dtype=bool)
     result = np.repeat(states[:, None], len(steps), axis=1)
-    fields = [_Field(scene, field, positions, moving) for field in scene.fields]
+    fields = [_Field(scene, field, positions, moving) for field in scene.central]
+    own, now = scene.own_fields, states.copy()
     fall = PHYSICS_STEP * np.asarray(scene.gravity, dtype=np.float64)
     done = 0
     for t, step in enumerate(steps.tolist()):
-        for _ in range(step - done):
+        for passed in range(done, step):
             change = sum(field.velocity_change(position) for field in fields)
+            if own:
+                now[:, moving, :3], now[:, moving, 7:10] = position, velocity
+                time = start + passed * PHYSICS_STEP
+                change = change + PHYSICS_STEP * accelerations(scene, own, now, time)[:, moving]
             velocity += change
             velocity += fall
             position += PHYSICS_STEP * velocity

@@ -17,7 +17,7 @@ import numpy as np
 
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
-from physbench.world.ballistic import flies, fly
+from physbench.world.ballistic import accelerations, flies, fly
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate
 from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Impulse, Scene
@@ -176,6 +176,8 @@ class World:
     refine: into how many smaller steps each step is divided, to see how results depend on the step.
     """
 
+    pull = 1.0  # factor on all fields
+
     def __init__(
         self,
         scene: Scene,
@@ -186,6 +188,7 @@ class World:
         refine: int = 1,
     ) -> None:
         self.scene = scene
+        self._own_fields = scene.own_fields
         self._refine = refine
         self.step = step_of(start)
         self.contacts: list[Contact] = []
@@ -326,6 +329,8 @@ class World:
                 self._move(index, part / self._refine)
             if self._pulls:
                 self._attract()
+            if self._own_fields:
+                self._exert(self.time + part / self._refine * PHYSICS_STEP)
             self._client.api.stepSimulation(physicsClientId=self._client.id)
             if self._log:
                 self._record()
@@ -358,7 +363,7 @@ class World:
             for index, body in enumerate(self.scene.bodies)
             if body.role == "moving" and not self._held(body) and not self._gone(body)
         ]
-        centres = [(self.scene.index(field.source), field.mu) for field in self.scene.fields]
+        centres = [(self.scene.index(field.source), field.mu) for field in self.scene.central]
         return [(c, [(i, self.scene.bodies[i].mass * mu) for i in free if i != c]) for c, mu in centres]
 
     def _attract(self) -> None:
@@ -379,6 +384,17 @@ class World:
                     scale = strength / (square * square**0.5)
                     force = (scale * d[0], scale * d[1], scale * d[2])
                     api.applyExternalForce(ids[index], -1, force, position, api.WORLD_FRAME, physicsClientId=client)
+
+    def _exert(self, time: float) -> None:
+        """Apply the forces of the task's own fields at `time` s."""
+        api, client, scene, states = self._client.api, self._client.id, self.scene, self.states()
+        found = self.pull * accelerations(scene, self._own_fields, states, time)
+        for copy, ids in enumerate(self._ids):
+            for index, body in enumerate(scene.bodies):
+                if body.role == "moving" and ids[index] >= 0 and not self._held(body):
+                    force = (body.mass * found[copy, index]).tolist()
+                    place = (states[copy, index, :3] + self._offset[copy]).tolist()
+                    api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
         """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there."""
@@ -482,13 +498,13 @@ def simulate_ensemble(scene: Scene, start: float, states: Array, times: Sequence
     """Simulate copies of a scene from given states.
 
     start: s. states: (M, N, 13) at `start`. times: ascending, s. Returns (M, T, N, 13).
-    A central field without contacts is computed in numpy, everything else in Bullet.
+    Fields without contacts are computed in numpy, everything else in Bullet.
     """
     states = np.asarray(states, dtype=np.float64)
     if not scene.fields or not flies(scene, start):
         return _ensemble(scene, start, states, times)
     steps = np.array([step_of(float(time)) for time in times]) - step_of(start)
-    result, touched = fly(scene, states, steps)
+    result, touched = fly(scene, states, steps, start)
     if touched.any():
         result[touched] = _ensemble(scene, start, states[touched], times)
     return result

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, SupportsIndex
 
+from physbench.support import user_files
 from physbench.support.errors import nearest
+from physbench.support.plugins import sources_hash
+
+if TYPE_CHECKING:
+    from physbench.support.arrays import Array
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]  # x, y, z, w
@@ -37,8 +44,8 @@ SHAPE_SIZES: Mapping[str, tuple[str, ...]] = {  # what the size of each shape sa
 }
 ROLES: tuple[Role, ...] = ("moving", "fixed", "kinematic")
 FORCES = (
-    "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), ...), impulses=(Impulse(...), ...), "
-    "contacts with restitution and friction, and the paths of kinematic bodies."
+    "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), ...) or of a ForceField of your own, "
+    "impulses=(Impulse(...), ...), contacts with restitution and friction, and the paths of kinematic bodies."
 )
 BACKGROUND_GREY = 0.50
 FLOOR_GREY = 0.45
@@ -105,12 +112,70 @@ class Body:
         return self.size[0]
 
 
+class ForceField:
+    """A force that acts on moving bodies at every physics step. Derive a frozen dataclass from it for one of your own.
+
+    Its repr is in the keys of clips; that of a class outside of physbench holds the hash of the file of the class, too.
+    """
+
+    _source: ClassVar[str]  # hash of the file of the class
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if not cls.__module__.startswith("physbench."):
+            file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+            cls._source = sources_hash(Path(file)) if file else ""
+            cls.__repr__ = _field_with_source  # type: ignore[method-assign] # a dataclass keeps the one that is there
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """A field of a user's file travels to other processes as that file and its values."""
+        kind = type(self)
+        if not user_files.owns(kind.__module__):
+            return super().__reduce_ex__(protocol)
+        values = tuple(getattr(self, each.name) for each in fields(self))  # type: ignore[arg-type]
+        return user_files.made_from_file, (sys.modules[kind.__module__].__file__, kind.__qualname__, values)
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        """Accelerations (..., N, 3) m/s2 of all N bodies at `time` s; those of moving ones count.
+
+        position, velocity: (..., N, 3) m and m/s of all bodies of the scene.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no accelerations()")
+
+    def energy(self, scene: Scene, position: Array) -> Array | None:
+        """Potential energy (...) J of bodies at positions (..., N, 3) m; None where it tells none."""
+        return None
+
+
+def _field_with_source(own: Any) -> str:
+    values = "".join(f"{each.name}={getattr(own, each.name)!r}, " for each in fields(own))
+    return f"{type(own).__qualname__}({values}source={own._source[:16]!r})"
+
+
 @dataclass(frozen=True)
-class CentralGravity:
+class CentralGravity(ForceField):
     """Every moving body is drawn towards body `source` with acceleration mu / r^2, at every physics step."""
 
     source: str
     mu: float  # m3/s2
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        source = scene.index(self.source)
+        away = position[..., source : source + 1, :] - position
+        square = (away**2).sum(axis=-1, keepdims=True)
+        square[..., source, :] = math.inf
+        found: Array = self.mu * away / square**1.5
+        return found
+
+    def energy(self, scene: Scene, position: Array) -> Array:
+        source, sources = scene.index(self.source), {each.source for each in scene.central}
+        total = 0.0 * position[..., 0, 0]
+        for i, body in enumerate(scene.bodies):
+            if body.role == "moving" and i != source:
+                both = scene.bodies[source].role == "moving" and body.name in sources  # each of the two is counted once
+                square = ((position[..., i, :] - position[..., source, :]) ** 2).sum(axis=-1)
+                total = total - body.mass * self.mu / square**0.5 * (0.5 if both else 1.0)
+        return total
 
 
 @dataclass(frozen=True)
@@ -173,7 +238,7 @@ class Scene:
     bodies: tuple[Body, ...]
     camera: Camera
     gravity: Vector = (0.0, 0.0, 0.0)  # m/s2
-    fields: tuple[CentralGravity, ...] = ()
+    fields: tuple[ForceField, ...] = ()
     impulses: tuple[Impulse, ...] = ()
     horizon: float = 4.0  # s
     prompt: str = ""
@@ -186,11 +251,15 @@ class Scene:
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError where it holds what the engine does not know, such as another force."""
         names = [body.name for body in self.bodies if isinstance(body, Body)]
-        for kind, held in ((Body, self.bodies), (CentralGravity, self.fields), (Impulse, self.impulses)):
+        for kind, held in ((Body, self.bodies), (ForceField, self.fields), (Impulse, self.impulses)):
             strange = next((each for each in held if not isinstance(each, kind)), None)
             if strange is not None:
                 raise TypeError(f"The scene holds {_described(strange)}, which the engine does not know. {FORCES}")
-        acting = [("CentralGravity", each.source) for each in self.fields]
+        if plain := next((each for each in self.fields if not is_dataclass(each)), None):
+            raise TypeError(
+                f"The scene holds {_described(plain)}, which is no dataclass: write @dataclass(frozen=True)."
+            )
+        acting = [("CentralGravity", each.source) for each in self.central]
         for what, name in (*acting, *(("Impulse", each.body) for each in self.impulses)):
             if name not in names:
                 raise ValueError(f"{what}: there is no body named {name!r}.{nearest(str(name), names)}")
@@ -198,6 +267,16 @@ class Scene:
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""
         return [body.name for body in self.bodies].index(name)
+
+    @property
+    def central(self) -> tuple[CentralGravity, ...]:
+        """Those of its fields that draw bodies to a centre."""
+        return tuple(each for each in self.fields if isinstance(each, CentralGravity))
+
+    @property
+    def own_fields(self) -> tuple[ForceField, ...]:
+        """Those of its fields that a task brings."""
+        return tuple(each for each in self.fields if not isinstance(each, CentralGravity))
 
     @property
     def tracked(self) -> tuple[int, ...]:

@@ -138,6 +138,8 @@ def of_orbits(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
     """Not applicable in scenes with fields."""
     if not clip.scene.fields:
         return None
+    if clip.scene.own_fields:
+        return Reading(None, "not applicable", "the energy of a task's own field is not read")
     return Reading(None, "not applicable", "on orbits laws/orbit-energy reads the energy")
 
 

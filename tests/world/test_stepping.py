@@ -235,7 +235,7 @@ def test_planes_on_all_sides_leave_single_simulations() -> None:
 def test_numpy_flight_equals_bullet() -> None:
     t = times(-2, 8)
     bullet = simulate(planets(), t).states
-    flight, near = fly(planets(), bullet[:1], np.rint((t + HISTORY) * PHYSICS_HZ).astype(np.int64))
+    flight, near = fly(planets(), bullet[:1], np.rint((t + HISTORY) * PHYSICS_HZ).astype(np.int64), -HISTORY)
     assert not near.any()
     np.testing.assert_allclose(flight[0], bullet, atol=1e-10)
 
@@ -244,7 +244,7 @@ def test_numpy_flight_turns_and_falls_as_bullet() -> None:
     scene = Scene((ball("ball", (0, 0, 0), velocity=(1, 0, 5), spin=(1.0, -2.0, 0.5)),), FRONT, DOWN)
     t = times(-2, 0)
     bullet = simulate(scene, t).states
-    flight, _ = fly(scene, bullet[:1], np.rint((t + HISTORY) * PHYSICS_HZ).astype(np.int64))
+    flight, _ = fly(scene, bullet[:1], np.rint((t + HISTORY) * PHYSICS_HZ).astype(np.int64), -HISTORY)
     np.testing.assert_allclose(flight[0, ..., :3], bullet[..., :3], atol=1e-10)
     np.testing.assert_allclose(flight[0, ..., 7:], bullet[..., 7:], atol=1e-10)
     same = np.abs((flight[0, ..., 3:7] * bullet[..., 3:7]).sum(-1))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from physbench.laws.changes import WorldChange, altered_law, joined_change
-from physbench.laws.scene_law import SceneLaw, scene_law_or_none
+from physbench.laws.scene_law import LawConstant, SceneLaw, find_laws, scene_law_or_none
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.plugins import entries, load
@@ -101,15 +101,31 @@ def changed_world(
 
 
 def find_changed_worlds() -> tuple[ChangedWorld, ...]:
-    """All changed worlds: of physbench, of installed packages, and of the files with tasks that the user names."""
-
+    """All changed worlds: of physbench, of installed packages, of the files with tasks that the user names, of laws."""
     found = {world.id: world for world in WORLDS}
+    for law in find_laws():
+        for constant in law.constants:
+            if constant.phrase:
+                _add(found, _world_of(constant), f"The law '{law.name}'")
     for name in entries(WORLD_GROUP):
         _add(found, load(WORLD_GROUP, name), f"Entry point '{name}' in {WORLD_GROUP}")
     for file in user_files.registered_files():
         for _, world in user_files.public_members(file, lambda value: isinstance(value, ChangedWorld)):
             _add(found, world, str(file.path))
     return tuple(found.values())
+
+
+def _world_of(constant: LawConstant) -> ChangedWorld:
+    """The world in which a constant of a law is another one."""
+    return changed_world(
+        id=constant.id,
+        phrase=constant.phrase,
+        short=constant.short,
+        values=constant.values,
+        neutral=1.0,
+        range=constant.range,
+        seen=constant.seen,
+    )(lambda scene, value: WorldChange(constants=((constant.id, value),)))
 
 
 def _add(found: dict[str, ChangedWorld], world: object, place: str) -> None:

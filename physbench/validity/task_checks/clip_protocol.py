@@ -126,7 +126,7 @@ def events(clip: Clip) -> dict[str, list[float]]:
     for _, i in bodies.items():
         flat = plane_from_world(clip.scene.camera, clip.states[ahead, i, 7:10])
         curves = [*flat.T, np.linalg.norm(flat, axis=-1) - TURNING_SPEED]
-        for field in clip.scene.fields:
+        for field in clip.scene.central:
             away = clip.states[ahead, i, :3] - clip.states[ahead, clip.scene.index(field.source), :3]
             curves.append(np.gradient(np.linalg.norm(away, axis=-1), times))
         for curve in curves:

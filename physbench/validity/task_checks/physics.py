@@ -1,4 +1,4 @@
-"""Trust in a simulation: overlap, energy, dependence on the time step, where the forward model leaves it."""
+"""Trust in a simulation: overlap, energy, dependence on the time step, where the law of the scene leaves it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from scipy.spatial.transform import Rotation
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import Shadowing, shadow_states, why_not
+from physbench.shadowing.shadow import scene_law_of
 from physbench.support.arrays import Array
 from physbench.validity.task_checks.clip_protocol import moving
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine, remark
-from physbench.world.bullet import simulate
+from physbench.world.ballistic import accelerations
+from physbench.world.bullet import initial_states, simulate
 from physbench.world.geometry import gap, unrotate
 from physbench.world.scene import PHYSICS_HZ, Body, Scene
 
-# Where the forward model leaves ground truth, and what happens there.
+# Where the law of a scene leaves ground truth, and what happens there.
 
 LEAST_FIT = 0.95  # quality of exact states of ground truth, mean over clips
 NEAR = 0.1  # radii or half extents within which bodies touch at a break
@@ -27,7 +29,7 @@ AROUND = (0.2, 0.1)  # s before and after a break in which they do
 
 @dataclass(frozen=True, eq=False)
 class Misfit:
-    """The first moment of a clip that its forward model does not follow."""
+    """The first moment of a clip that the law of its scene does not follow."""
 
     clip: Clip
     quality: float
@@ -37,7 +39,7 @@ class Misfit:
 
 
 def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
-    """Whether each scene has a forward model, and whether exact states of ground truth obey it."""
+    """Which law moves each scene, if one does, and whether exact states of ground truth obey it."""
     reasons = [why_not(clip) for clip in clips]
     without = [clip for clip, reason in zip(clips, reasons, strict=True) if reason is not None]
     if without:
@@ -46,23 +48,26 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
             f"not valid in {len(without)} of {len(clips)} clips: {'; '.join(sorted(set(filter(None, reasons))))}",
             "Consistency is read by the outcomes that the scene declares."
             if without[0].scene.outcomes
-            else "Consistency is not read there. Give the scene `outcomes`, or bodies that a forward model follows.",
+            else "Consistency is not read there. Give the scene `outcomes`, bodies that a law follows, or a law.",
         )
         return
     found = [misfit(clip, context) for clip in clips]
     mean, worst = float(np.mean([each.quality for each in found])), min(found, key=lambda each: each.quality)
+    names = " or ".join(sorted({law.name for clip in clips if (law := scene_law_of(clip)) is not None}))
     if mean >= LEAST_FIT:
-        yield fine("shadowing", "valid: the scene has a forward model, which ground truth follows")
+        yield fine("shadowing", f"valid: ground truth follows the law {names}, which moves this scene")
         return
     leaves = f"leaves it at {worst.time:.2f} s, where {worst.body} touches {worst.touched or 'nothing'}"
     leaves = leaves if worst.body else "breaks nowhere"
     moment = 0.0 if np.isnan(worst.time) else worst.time
     yield failed(
         "shadowing",
-        f"the forward model follows {mean:.2f} of ground truth (at least {LEAST_FIT:g}) and {leaves}",
+        f"the law {names} follows {mean:.2f} of ground truth (at least {LEAST_FIT:g}) and {leaves}",
         "A body that turns about an edge has no closed form: let it meet faces alone, or fly over the edge without "
         "touching it. Or declare `outcomes`."
         if "edge" in worst.touched
+        else "Let simulate() of the law move bodies as the forces of the scene do."
+        if worst.clip.scene.own_fields
         else "Leave out what has no closed form, such as several bodies that touch at once, or declare `outcomes`.",
         worst.clip,
         Shot(worst.clip, (max(moment - 0.2, 0.0), moment, moment + 0.2), worst.body or None),
@@ -70,13 +75,13 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
 
 
 def misfit(clip: Clip, context: int) -> Misfit:
-    """How well the forward model follows exact states of a clip that has one, and where it leaves them first.
+    """How well the law of a clip's scene, which has one, follows its exact states, and where it leaves them first.
 
     context: frames from which it starts.
     """
     window = clip.window(context)
     found = shadow_states(clip, clip.times[window], clip.states[window])
-    assert found is not None, "the clip has a forward model"
+    assert found is not None, "a law moves the scene"
     breaks = found.levels[0].breaks
     if not breaks:
         return Misfit(clip, found.quality, float("nan"), "", "")
@@ -165,7 +170,8 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
     pushes = [action.time for action in clip.scene.impulses]
     # At its release a body has its new velocity already; at a push it still has the old one.
     releases = [body.release - 1e-6 for body in clip.scene.bodies if body.release is not None]
-    if pushers:
+    untold = any(field.energy(clip.scene, clip.states[..., :3]) is None for field in clip.scene.fields)
+    if pushers or untold:
         return
     edges = [float(clip.times[0]), *sorted({*pushes, *releases}), float(clip.times[-1])]
     energy = energy_of(clip.scene, clip.states)
@@ -213,23 +219,16 @@ def energy_of(scene: Scene, states: Array) -> Array:
 
     The integrator's velocity is that of half a step ago: it is brought forward by the known accelerations.
     """
-    total = np.zeros(len(states))
     gravity = np.array(scene.gravity)
-    sources = {scene.index(field.source): field.mu for field in scene.fields}
+    potentials = [field.energy(scene, states[..., :3]) for field in scene.fields]
+    total = np.sum([each for each in potentials if each is not None], axis=0) + np.zeros(len(states))
+    acceleration = gravity + accelerations(scene, scene.fields, states, 0.0)
     for i, body in enumerate(scene.bodies):
         if body.role != "moving":
             continue
-        position, velocity = states[:, i, :3], states[:, i, 7:10].copy()
+        position, velocity = states[:, i, :3], states[:, i, 7:10]
         moves = np.linalg.norm(velocity, axis=-1, keepdims=True) > 1e-3
-        velocity += moves * gravity / (2 * PHYSICS_HZ)
-        for j, mu in sources.items():
-            if j == i:
-                continue
-            away = position - states[:, j, :3]
-            distance = np.linalg.norm(away, axis=-1)
-            velocity -= mu * away / distance[:, None] ** 3 / (2 * PHYSICS_HZ)
-            both = scene.bodies[j].role == "moving" and i in sources  # each of the two is counted once
-            total -= body.mass * mu / distance * (0.5 if both else 1.0)
+        velocity = velocity + moves * acceleration[:, i] / (2 * PHYSICS_HZ)
         total += body.mass * ((velocity**2).sum(-1) / 2 - position @ gravity) + _spin_energy(body, states[:, i])
     return total
 
@@ -271,19 +270,15 @@ def check_step(clip: Clip, known_for: float) -> Iterator[Finding]:
 
 
 def _same_start(scene: Scene) -> Scene:
-    """The scene whose bodies start, with half the step, on the same orbits in central fields.
+    """The scene whose bodies start, with half the step, on the same paths in fields.
 
     A velocity is that of half a step ago. With half the step that is later by a quarter of a step, in which a body near
     the centre gains speed; the same number would be another orbit.
     """
-    by_name = {body.name: body for body in scene.bodies}
+    shift = accelerations(scene, scene.fields, initial_states(scene), 0.0) / (4 * PHYSICS_HZ)
     bodies = []
-    for body in scene.bodies:
-        velocity = np.array(body.velocity)
-        for field in scene.fields if body.role == "moving" else ():
-            if field.source != body.name:
-                away = np.subtract(body.position, by_name[field.source].position)
-                velocity -= field.mu * away / np.linalg.norm(away) ** 3 / (4 * PHYSICS_HZ)
+    for body, change in zip(scene.bodies, shift, strict=True):
+        velocity = np.array(body.velocity) + (change if body.role == "moving" else 0.0)
         bodies.append(replace(body, velocity=(float(velocity[0]), float(velocity[1]), float(velocity[2]))))
     return replace(scene, bodies=tuple(bodies))
 

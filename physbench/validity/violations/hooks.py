@@ -21,7 +21,6 @@ class HookedWorld(World):
     """A `World` from the start of the history with hooks. Until the first one acts, states are bit-identical to it."""
 
     def __init__(self, scene: Scene, hooks: Sequence[StepHook]) -> None:
-        self.pull = 1.0  # factor on all central fields
         self.bend: tuple[float, Array] | None = None  # (exponent, (N,) m: where bodies feel what they felt before)
         self.gone: set[int] = set()  # bodies that hooks took away: they neither attract nor are attracted
         super().__init__(scene)
@@ -79,7 +78,7 @@ class HookedWorld(World):
         self._pulls = self._find_pulls()
 
     def pull_by(self, factor: float) -> None:
-        """All central fields become `factor` times as strong."""
+        """All fields become `factor` times as strong."""
         self.pull *= factor
         self._pulls = self._find_pulls()
 
@@ -182,7 +181,7 @@ class SetGravity(OneStepHook):
 
 @dataclass
 class ScaleFields(OneStepHook):
-    """All central fields times a factor."""
+    """All fields times a factor."""
 
     factor: float
 
@@ -198,7 +197,7 @@ class SetFieldExponent(OneStepHook):
 
     def act(self, world: HookedWorld) -> None:
         scene = world.scene
-        sources = [scene.index(field.source) for field in scene.fields]
+        sources = [scene.index(field.source) for field in scene.central]
         distance = np.ones(len(scene.bodies))
         for i in range(len(scene.bodies)):
             others = [s for s in sources if s != i]

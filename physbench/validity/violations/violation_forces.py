@@ -56,11 +56,6 @@ def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Ge
     return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetGravity(0.0, (float(x), float(y), float(z))),))
 
 
-def _fields(candidates: CandidateEvents) -> None:
-    if not candidates.scene.fields:
-        raise Inapplicable("there is no central field")
-
-
 @violation(
     "central-mass",
     group="forces",
@@ -71,8 +66,9 @@ def _fields(candidates: CandidateEvents) -> None:
     allowed=(0.0, 10.0),
 )
 def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """The strength of all central fields times a factor. It sets in at 0."""
-    _fields(candidates)
+    """The strength of all fields times a factor. It sets in at 0."""
+    if not candidates.scene.fields:
+        raise Inapplicable("there is no central field")
     return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleFields(0.0, severity),))
 
 
@@ -87,5 +83,6 @@ def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 )
 def force_exponent(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Another power of the distance; at the hand-over every body feels the force that it felt before."""
-    _fields(candidates)
+    if not candidates.scene.central:
+        raise Inapplicable("there is no central field")
     return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetFieldExponent(0.0, severity),))

@@ -1,0 +1,133 @@
+"""A user's file with a force, its law and a task: against the closed form, shadowed, diagnosed, checked."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from shadow_scenes import START, Edit, problem, truth
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene
+from physbench.clips.task import own_ids
+from physbench.laws.scene_law import find_laws, scene_law
+from physbench.laws.support_check import Unsupported
+from physbench.result.diagnosis import Evidence, diagnose_family, find_changed_worlds
+from physbench.shadowing.levels import at_levels
+from physbench.support import user_files
+from physbench.support.errors import UsageError
+from physbench.validity.task_checks.check_task import check_task
+from physbench.validity.violations.hooks import ScaleFields, ShiftState, simulate_hooked
+from physbench.validity.violations.violation_plan import StepHook
+from physbench.world.scene import PHYSICS_HZ, ForceField, Scene
+
+Array = NDArray[np.float64]
+
+FILE = Path(__file__).parents[2] / "examples" / "my_law.py"
+TASK = "own/ball-on-spring-v1"
+
+
+@pytest.fixture(autouse=True)
+def named() -> Iterator[None]:
+    """The file is named in this test alone."""
+    with user_files.temporarily_registered():
+        own_ids(str(FILE))
+        yield
+    truth.cache_clear()
+
+
+def hooked(*hooks: StepHook) -> Edit:
+    """PyBullet's states with hooks."""
+
+    def edit(scene: Scene, times: Array, states: Array) -> Array:
+        return simulate_hooked(scene, hooks, np.round(times * PHYSICS_HZ).astype(np.int64))
+
+    return edit
+
+
+def test_it_swings_as_hooke_says() -> None:
+    scene, times, states = truth(TASK, 3)
+    (ball,) = (body for body in scene.bodies if body.role == "moving")
+    (spring,) = scene.fields
+    rate = spring.rate  # type: ignore[attr-defined]
+    since = times - ball.release
+    free = since >= 0
+    # Euler's velocity at the release is that of half a step ago, where the spring is at rest: it costs nothing.
+    expected = ball.velocity[0] / rate * np.sin(rate * since)
+    assert np.abs(states[free, 0, 0] - expected[free]).max() < 1e-3
+    assert np.ptp(states[free, 0, 0]) > 1.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_truth_is_lawful_and_changes_are_found(seed: int) -> None:
+    assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(TASK, seed)))
+    kick = ShiftState(0.8, 0, np.zeros(3), np.array([0.0, 0.4, 0.0]), np.zeros(3))
+    for change in (ScaleFields(0.0, 0.8), kick):
+        smallest = at_levels(problem(TASK, seed, hooked(change)))[0]
+        assert smallest.breaks
+        assert change.start <= smallest.breaks[0].time < change.start + 1.0
+        assert smallest.shadowed < 0.6
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.3])
+def test_diagnosis_tells_another_stiffness(factor: float) -> None:
+    evidence = []
+    for seed in range(4):
+        found = problem(TASK, seed, hooked(ScaleFields(0.0, factor)))
+        evidence.append(Evidence(f"{TASK}.{seed}", TASK, found.law, found.seen))
+    (law,) = diagnose_family("own", evidence, find_changed_worlds()).laws
+    assert law.world.id == "stiffness"
+    assert law.value == pytest.approx(factor, rel=0.02)
+    assert law.interval is not None
+    assert law.interval[0] < factor < law.interval[1]
+
+
+def test_the_checker_says_which_law() -> None:
+    report = check_task(str(FILE), clips=1)
+    assert report.passed
+    (shadowing,) = (finding for finding in report.findings if finding.check == "shadowing")
+    assert "the law spring" in shadowing.text
+
+
+def test_a_scene_without_a_law_is_refused() -> None:
+    class Wind(ForceField):
+        pass
+
+    scene = make_scene(Row(TASK, "test", 0))
+    with pytest.raises(TypeError, match="no dataclass"):
+        replace(scene, fields=(Wind(),))
+    with user_files.temporarily_registered():
+        user_files.forget_all()
+        assert {law.name for law in find_laws()} == {"planar", "central"}
+        with pytest.raises(Unsupported, match="no law covers a scene with Spring"):
+            scene_law(scene, START)
+
+
+def test_a_field_reaches_other_processes() -> None:
+    scene = make_scene(Row(TASK, "test", 0))
+    arrived = pickle.loads(pickle.dumps(scene))
+    assert arrived == scene
+    assert arrived.fields[0].accelerations(scene, np.zeros((3, 3)), np.zeros((3, 3)), 0.0).shape == (3, 3)
+
+
+def test_names_of_laws_are_their_own(tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(FILE.read_text(encoding="utf-8").replace(TASK, "own/other-v1"), encoding="utf-8")
+    own_ids(str(other))
+    with pytest.raises(UsageError, match="a law 'spring' already"):
+        find_laws()
+
+
+def test_a_force_has_the_text_of_its_file_in_its_name(tmp_path: Path) -> None:
+    """What a force does is not in its numbers: clips that another text has made are others."""
+    other = tmp_path / "other.py"
+    other.write_text(FILE.read_text(encoding="utf-8").replace(TASK, "own/other-v1") + "\n# more\n", encoding="utf-8")
+    own_ids(str(other))
+    here, there = (make_scene(Row(task, "test", 0)) for task in (TASK, "own/other-v1"))
+    assert repr(here.fields) != repr(there.fields)
+    assert repr(here.fields) == repr(make_scene(Row(TASK, "test", 0)).fields)
