@@ -510,7 +510,7 @@ class SegmentSearch:
                 if at >= since:
                     group |= {i, j}
                     grown = True
-        linked = self.problem.law.linked[:, sorted(group)].any(axis=1)  # they attract each other all the time
+        linked = np.any(self.problem.law.linked[:, sorted(group)], axis=1).tolist()  # they act all the time
         return sorted(
             group | {n for n, a in self.current.items() if linked[n] and self.segments.arcs[a].first <= frame}
         )

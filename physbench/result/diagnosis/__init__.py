@@ -8,9 +8,10 @@ values, intervals, order), `diagnose_run` (of a run), `run_timing` (of its frame
 How changed worlds move is in `physbench.laws.changes`.
 """
 
+from physbench.laws.changes import WorldChange
 from physbench.result.diagnosis.explanation import Evidence, evidence_of
 from physbench.result.diagnosis.ranking import FamilyDiagnosis, ImpliedLaw, diagnose_family
-from physbench.result.diagnosis.worlds import ChangedWorld, WorldChange, changed_world, find_changed_worlds
+from physbench.result.diagnosis.worlds import ChangedWorld, changed_world, find_changed_worlds
 
 __all__ = [
     "ChangedWorld",

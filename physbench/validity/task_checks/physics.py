@@ -221,7 +221,7 @@ def energy_of(scene: Scene, states: Array) -> Array:
     """
     gravity = np.array(scene.gravity)
     potentials = [field.energy(scene, states[..., :3]) for field in scene.fields]
-    total = np.sum([each for each in potentials if each is not None], axis=0) + np.zeros(len(states))
+    total = np.zeros(len(states)) + np.sum([each for each in potentials if each is not None], axis=0)
     acceleration = gravity + accelerations(scene, scene.fields, states, 0.0)
     for i, body in enumerate(scene.bodies):
         if body.role != "moving":
@@ -230,7 +230,7 @@ def energy_of(scene: Scene, states: Array) -> Array:
         moves = np.linalg.norm(velocity, axis=-1, keepdims=True) > 1e-3
         velocity = velocity + moves * acceleration[:, i] / (2 * PHYSICS_HZ)
         total += body.mass * ((velocity**2).sum(-1) / 2 - position @ gravity) + _spin_energy(body, states[:, i])
-    return total
+    return np.asarray(total)
 
 
 def _spin_energy(body: Body, states: Array) -> Array:
