@@ -10,7 +10,8 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `CentralGravity`, `Impulse`, `Outcome`, `Waypoint`, the
   bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
-  `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`;
+  `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own
+  `ForceField`, `SceneLaw`, `LawConstant`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
 Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from physbench.clips.task import event_in as event_in
     from physbench.clips.task import hues as hues
     from physbench.clips.task import inside as inside
+    from physbench.laws.scene_law import LawConstant as LawConstant
+    from physbench.laws.scene_law import SceneLaw as SceneLaw
     from physbench.models.protocol import BODY_COLUMNS as BODY_COLUMNS
     from physbench.models.protocol import STATE_COLUMNS as STATE_COLUMNS
     from physbench.models.protocol import STATIC_COLUMNS as STATIC_COLUMNS
