@@ -1,4 +1,4 @@
-"""The fast forward models against the simulator."""
+"""The laws of scenes against the simulator."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def value(scene: Scene, model: SceneLaw, states: Array, n: int) -> Array:
 
 
 def distance(scene: Scene, states: Array, times: Array = TIMES, start: float = 0.0) -> float:
-    """Largest distance in m of the forward model from the simulator, from states (N, 13) at `start`."""
+    """Largest distance in m of the law from the simulator, from states (N, 13) at `start`."""
     model = scene_law_or_none(scene, start)
     assert model is not None
     true = simulate_ensemble(scene, start, states[None], times)[0]
@@ -65,7 +65,7 @@ def distance(scene: Scene, states: Array, times: Array = TIMES, start: float = 0
         ("orbits/flyby-v1", 1e-3),
     ],
 )
-def test_the_forward_model_is_the_simulator(task: str, most: float) -> None:
+def test_a_law_is_the_simulator(task: str, most: float) -> None:
     scene = make_scene(Row(task, "test", 1))
     start = simulate(scene, [0.0]).states[0]
     assert distance(scene, start) < most
@@ -98,7 +98,7 @@ def test_balls_with_spin_rub_against_each_other() -> None:
     assert distance(scene, states) < 5e-3
 
 
-def test_scenes_that_are_no_discs_have_no_forward_model() -> None:
+def test_scenes_that_are_no_discs_have_no_law() -> None:
     assert scene_law_or_none(make_scene(Row("falling/stack-v1", "test", 0)), 0.0) is None
     scene = make_scene(Row("falling/projectile-v1", "test", 0))
     tilted = replace(scene.bodies[1], orientation=(0.3, 0.0, 0.0, 0.954))

@@ -1,4 +1,4 @@
-"""Scenes that the forward models do not cover are refused, with the reason."""
+"""Scenes that no law moves are refused, with the reason."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_what_is_next_to_it_is_covered(scene: Scene) -> None:
     scene_law(scene, 0.0)
 
 
-def test_of_the_tasks_only_towers_have_no_forward_model() -> None:
+def test_of_the_tasks_only_towers_have_no_law() -> None:
     refused = {}
     for task in sorted({row.task for suite in ("core", "actions") for row in find_suite(suite).rows}):
         for split in ("test", "ood"):

@@ -39,7 +39,7 @@ def test_of_truth_what_truth_shows_is_expected(clip_of: Clips, ideal: Ideal, tas
     assert not found[:CONTEXT].any()
 
 
-def test_without_a_forward_model_truth_decides(clip_of: Clips, ideal: Ideal) -> None:
+def test_without_a_law_truth_decides(clip_of: Clips, ideal: Ideal) -> None:
     clip = clip_of("falling/stack-v1")
     np.testing.assert_array_equal(expected(clip, ideal(clip, CONTEXT)), truth_visible(clip, CONTEXT))
 

@@ -1,4 +1,4 @@
-"""Corners, pegs and bodies that meet nothing: the forward model against the simulator, however long it looks ahead."""
+"""Corners, pegs and bodies that meet nothing: the law against the simulator, however long it looks ahead."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def states_of(scene: Scene) -> Array:
 
 
 def positions(scene: Scene, end: float) -> tuple[Array, Array]:
-    """Places (T, 2) m of the first body at 30 frames/s up to `end` s, of the forward model and of the simulator."""
+    """Places (T, 2) m of the first body at 30 frames/s up to `end` s, of the law and of the simulator."""
     times = np.arange(1, round(end * 30) + 1) / 30
     states = states_of(scene)
     true = simulate_ensemble(scene, 0.0, states[None], times)[0]

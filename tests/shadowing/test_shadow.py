@@ -82,7 +82,7 @@ def test_states_are_shadowed_without_the_camera(clip_of: Callable[..., Clip]) ->
     assert off.explained < 0.8
 
 
-def test_towers_have_no_forward_model(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
+def test_no_law_moves_towers(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
     clip = clip_of("falling/stack-v1")
     assert shadow(clip, ideal(clip, CONTEXT)) is None
     assert why_not(clip)

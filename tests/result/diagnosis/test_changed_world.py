@@ -1,4 +1,4 @@
-"""Changed worlds: how they are declared, found and made into forward models."""
+"""Changed worlds: how they are declared, found and made into laws."""
 
 from __future__ import annotations
 

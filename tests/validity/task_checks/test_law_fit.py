@@ -1,4 +1,4 @@
-"""Whether forward models follow ground truth, on scenes that they do and do not cover."""
+"""Laws and ground truth, on scenes that they do and do not move."""
 
 from __future__ import annotations
 
