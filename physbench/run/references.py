@@ -17,6 +17,7 @@ from physbench.baselines.baseline_adapter import OF_STATES
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import StoredClip
 from physbench.clips.task import own_tasks
+from physbench.laws.scene_law import find_laws
 from physbench.models.load_model import load_model
 from physbench.models.protocol import STATE_COLUMNS, Model, ModelCard, PrivilegedModel, StateCard
 from physbench.rollout.batches import item_seed
@@ -58,8 +59,9 @@ def _code_key(scorers: tuple[Scorer, ...], own_files: tuple[str, ...]) -> str:
 
 
 def _own_files(task: str) -> tuple[str, ...]:
-    """Hashes of the files with tasks of the user's, for a task that is in one of them."""
-    return tuple(sorted(file.sha256 for file in user_files.registered_files())) if task in own_tasks() else ()
+    """Hashes of the user's files, for a task that is in one of them, and for all where one brings a law of scenes."""
+    decides = task in own_tasks() or any(user_files.owns(law.__module__) for law in find_laws())
+    return tuple(sorted(file.sha256 for file in user_files.registered_files())) if decides else ()
 
 
 @cache

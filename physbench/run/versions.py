@@ -10,7 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from physbench import __version__
+from physbench.laws.scene_law import find_laws
 from physbench.score.protocol import Scorer
+from physbench.support import user_files
 from physbench.support.fingerprint import fingerprint
 from physbench.support.plugins import local_imports
 
@@ -26,9 +28,16 @@ def library_version(name: str) -> str | None:
 
 
 def code_hash(scorers: Sequence[Scorer] = (), purpose: str | None = "references") -> str:
-    """Hash of the sources that decide `purpose`, if one is given, and of scorers that do not come with physbench."""
+    """Hash of the sources that decide `purpose`, if one is given, and of scorers that do not come with physbench.
+
+    With a purpose, laws of scenes in other installed packages are among them; files of the user's are in the manifest.
+    """
     digest = hashlib.sha256(fingerprint(purpose).encode() if purpose else b"")
     paths: set[Path] = set()
+    for law in find_laws() if purpose else ():
+        source = inspect.getsourcefile(law)
+        if source and not law.__module__.startswith("physbench.") and not user_files.owns(law.__module__):
+            paths |= {Path(source).resolve(), *local_imports(Path(source))}
     for item in sorted(scorers, key=lambda scorer: scorer.id):
         digest.update(f"{item.id} {item.version}".encode())
         source = inspect.getsourcefile(item.function)

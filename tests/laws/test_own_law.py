@@ -18,6 +18,8 @@ from physbench.clips.task import own_ids
 from physbench.laws.scene_law import find_laws, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.result.diagnosis import Evidence, diagnose_family, find_changed_worlds
+from physbench.run.references import _own_files
+from physbench.run.versions import code_hash
 from physbench.shadowing.levels import at_levels
 from physbench.support import user_files
 from physbench.support.errors import UsageError
@@ -121,6 +123,15 @@ def test_names_of_laws_are_their_own(tmp_path: Path) -> None:
     own_ids(str(other))
     with pytest.raises(UsageError, match="a law 'spring' already"):
         find_laws()
+
+
+def test_the_text_of_a_law_is_in_the_keys_of_readings() -> None:
+    """Of all tasks: it may move scenes that no other law moves. The code of physbench stays what it is."""
+    with_law, code = _own_files("falling/stack-v1"), code_hash()
+    assert with_law
+    user_files.forget_all()
+    assert not _own_files("falling/stack-v1")
+    assert code_hash() == code
 
 
 def test_a_force_has_the_text_of_its_file_in_its_name(tmp_path: Path) -> None:
