@@ -1,4 +1,4 @@
-"""How bodies move, without PyBullet. Laws depend on scenes only.
+"""Motion of bodies without PyBullet. Laws depend on scenes only.
 
 Laws of one body between contacts, in closed form:
     `motion_law` (which law a body of a clip follows; ramps), `kepler` (orbits, from states or elements), `impacts`.

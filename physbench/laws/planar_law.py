@@ -223,7 +223,7 @@ class PlanarLaw(SceneLaw):
 
     @cached_property
     def _spins(self) -> list[bool]:
-        """Whether that floor makes a body roll."""
+        """Bodies that this floor makes roll."""
         world = self.world
         if self._floor < 0:
             return [False] * len(world.radius)

@@ -49,7 +49,7 @@ class LawConstant:
 
 @dataclass(eq=False)
 class SceneLaw:
-    """How the N moving bodies of a scene move in its plane of motion.
+    """Motion of the N moving bodies of a scene in its plane of motion.
 
     A state is position m and velocity m/s (4,), in interventions followed by the velocity m/s that a spin stands for.
     A chart is what a body's motion begins with, as numbers: FREE takes x, y m and vx, vy m/s; on a face there are less.
@@ -72,11 +72,11 @@ class SceneLaw:
 
     @classmethod
     def covers(cls, scene: Scene) -> bool:
-        """Whether it has all kinds of fields that act in a scene; else it is not asked."""
+        """True where it has all kinds of fields that act in a scene; else it is not asked."""
         return bool(scene.fields) == bool(cls.fields) and all(isinstance(each, cls.fields) for each in scene.fields)
 
     def check(self) -> None:
-        """Which scenes with these fields it can move: raise `Unsupported`, with the reason, for the others."""
+        """Scenes with these fields that it cannot move: raise `Unsupported`, with the reason."""
 
     # Motion
 
@@ -135,17 +135,17 @@ class SceneLaw:
 
     @cached_property
     def alterable(self) -> frozenset[str]:
-        """What a change can alter with effect: constants, and fields of a `WorldChange`."""
+        """Names of all that a change can alter with effect: constants, and fields of a `WorldChange`."""
         company = {"exchanged"} if len(self.index) > 1 else set()
         return frozenset({"time", *company, *(each.id for each in self.constants)})
 
     def can_alter(self, change: WorldChange) -> bool:
-        """Whether a change has a meaning here."""
+        """True of a change that has a meaning here."""
         return change.altered <= self.alterable
 
     @property
     def has_free_constant(self) -> bool:
-        """Whether a factor on the first constant changes anything that can be seen."""
+        """True where a factor on the first constant changes anything that can be seen."""
         return bool(self.constants) and self.constants[0].id in self.alterable
 
     # First guesses of initial states

@@ -1,4 +1,4 @@
-"""Which scenes no law can move, and why: reports print the reason beside `shadowing: not valid`."""
+"""Scenes that no law can move, with the reason: reports print the reason beside `shadowing: not valid`."""
 
 from __future__ import annotations
 

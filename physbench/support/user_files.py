@@ -129,7 +129,7 @@ def public_members(file: UserFile, wanted: Callable[[Any], bool]) -> Iterator[tu
 
 
 def owns(module: str) -> bool:
-    """Whether a module of this name is a file that was named, which no other process can import by its name."""
+    """True of the name of a module that is a file of the user's, which no other process can import by it."""
     return module.startswith(_LABEL)
 
 

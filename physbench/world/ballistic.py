@@ -30,7 +30,7 @@ def flies(scene: Scene, start: float) -> bool:
 
 
 def accelerations(scene: Scene, fields: Sequence[ForceField], states: Array, time: float) -> Array:
-    """What fields give bodies with states (..., N, 13) at `time` s: accelerations (..., N, 3) m/s2.
+    """Accelerations (..., N, 3) m/s2 that fields give bodies with states (..., N, 13) at `time` s.
 
     Raises PhysbenchError where a field gives something else.
     """

@@ -46,7 +46,7 @@ class ChangedWorld:
         return 1 if self.values else 0
 
     def applies(self, law: SceneLaw) -> bool:
-        """Whether it changes anything in a scene."""
+        """True where it changes anything in a scene."""
         if not self.condition(law):
             return False
         change = self.change(law.scene, self.values[0] if self.values else self.neutral)
