@@ -30,8 +30,9 @@ from physbench.leaderboard.rescoring import (
     rollout_name,
     track_difference,
 )
-from physbench.models.protocol import ModelCard, StateCard
+from physbench.models.protocol import ModelCard
 from physbench.result.formats import counted
+from physbench.rollout.answers import answers_of
 from physbench.rollout.store import STATES, Rollout, frames_hash, link_rollout, read_states
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.parts import SHARD_COLUMNS, rows_document
@@ -54,11 +55,6 @@ def sent_files(folder: RunFolder, claim: Claim) -> dict[str, Path]:
         for sample in range(claim.samples):
             found[f"tracks/{rollout_name(row.id, sample)}.npz"] = folder.tracks(row.id, sample)
     return {name: path for name, path in found.items() if path.is_file()}
-
-
-def rollout_file(folder: RunFolder, card: ModelCard, clip: str, sample: int) -> Path:
-    """The frames of a rollout, or its states."""
-    return folder.states(clip, sample) if isinstance(card, StateCard) else folder.rollout(clip, sample)
 
 
 def stored_rollout(folder: RunFolder, clip: str, sample: int) -> CommittedRollout | None:
@@ -150,15 +146,14 @@ class Retracked:
 
 def retrack(job: RetrackJob) -> Retracked:
     """In a worker: decode a rollout, compare its hash, and track it again."""
-    path = rollout_file(job.sent, job.card, job.row.id, job.sample)
+    path = answers_of(job.card).file(job.sent, job.row.id, job.sample)
     clip = board_clips(job.archive).get(job.row, job.card.spec)
     context = job.card.scored_context
     try:
         if job.promised.steps > clip.horizon:
             raise UsageError(f"{path.name}: {job.promised.steps} steps, and the clip has {clip.horizon}")
         rollout = _decoded(path, job, clip)
-        answer = rollout.frames if rollout.states is None else rollout.states
-        if frames_hash(answer) != job.promised.hash:
+        if frames_hash(rollout.answer) != job.promised.hash:
             return Retracked(f"{path.name} is not the rollout that was committed", ())
         made = observed(clip, rollout, context)
         sent = read_sent_tracks(job.sent.tracks(job.row.id, job.sample), clip, context)
@@ -179,7 +174,7 @@ def _decoded(path: Path, job: RetrackJob, clip: Clip) -> Rollout:
     if not path.is_file():
         raise UsageError(f"{path.name} was asked for and is not there")
     height, width = job.card.image_size
-    if isinstance(job.card, StateCard):
+    if not job.card.sees_pictures:
         if path.stat().st_size > MOST_TRACKS:
             raise UsageError(f"{path.name} is larger than states are")
         try:
@@ -216,7 +211,7 @@ def show_rollouts(sent: RunFolder, made: RunFolder, claim: Claim, commitment: Co
     height, width = claim.card.spec.height, claim.card.spec.width
     for job in _jobs(sent, claim, commitment):
         if job.sample == 0:
-            answer, promised = rollout_file(sent, job.card, job.row.id, 0), job.promised
+            answer, promised = answers_of(job.card).file(sent, job.row.id, 0), job.promised
             link_rollout(made, answer, job.row.id, 0, (promised.steps, height, width, 3), promised.hash)
 
 
@@ -231,7 +226,7 @@ def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> lis
     for row in claim.suite.rows:
         for sample in range(claim.samples):
             name = rollout_name(row.id, sample)
-            there = rollout_file(folder, claim.card, row.id, sample).is_file()
+            there = answers_of(claim.card).file(folder, row.id, sample).is_file()
             promised = commitment.rollouts.get(name) if commitment else stored_rollout(folder, row.id, sample)
             if promised is not None and promised.steps and (there or name in asked):
                 jobs.append(RetrackJob(folder, row, sample, claim.card, promised, claim.archive_path))

@@ -30,7 +30,7 @@ from physbench.clips.suite import (
     split_name,
 )
 from physbench.models.contract import check_card_types
-from physbench.models.protocol import ModelCard, SurpriseCard
+from physbench.models.protocol import ModelCard
 from physbench.result.read import MANIFEST_VERSION
 from physbench.run.manifest import card_document, card_from, suite_document
 from physbench.support import user_files
@@ -225,7 +225,7 @@ def _card(document: Mapping[str, Any]) -> ModelCard:
     try:
         card = card_from(dict(document))
         check_card_types(card, "Model card")
-        if isinstance(card, SurpriseCard):
+        if not card.continues:
             raise UsageError("manifest.json: the model answers with its surprise at films, which no board ranks")
         if json.loads(json.dumps(card_document(card))) != json.loads(json.dumps(dict(document))):
             raise UsageError("manifest.json: the card has fields that a card does not have")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from physbench.clips.suite import FRESH, Suite, find_suite, suite_label
 from physbench.leaderboard.claim import Claim
-from physbench.models.protocol import StateCard
 from physbench.result.build import FINAL_FROM
 from physbench.result.coverage import answers_states
 from physbench.result.document import ResultDocument
@@ -113,7 +112,7 @@ def of_claim(claim: Claim) -> Candidate:
         claim.samples,
     )
     provisional = suite.version < FINAL_FROM or suite.in_development
-    states = isinstance(claim.card, StateCard)
+    states = not claim.card.sees_pictures
     return Candidate(
         name,
         suite.name,

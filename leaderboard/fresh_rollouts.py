@@ -393,10 +393,7 @@ def _same_answers(commitment: Commitment | None, answers: Mapping[tuple[Row, int
     if commitment is None:
         return None
     pairs = ((commitment.rollouts.get(rollout_name(row.id, sample)), each) for (row, sample), each in answers.items())
-    return sum(
-        promised is not None and promised.hash == frames_hash(each.frames if each.states is None else each.states)
-        for promised, each in pairs
-    )
+    return sum(promised is not None and promised.hash == frames_hash(each.answer) for promised, each in pairs)
 
 
 def _fresh_verdict(claim: Claim, tables: Tables, answers: Mapping[tuple[Row, int], Rollout], workers: int) -> Verdict:

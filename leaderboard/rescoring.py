@@ -30,7 +30,7 @@ from physbench.leaderboard.check_tables import (
     passed,
 )
 from physbench.leaderboard.claim import Claim
-from physbench.models.protocol import STATE_COLUMNS, ModelCard, StateCard
+from physbench.models.protocol import STATE_COLUMNS, ModelCard
 from physbench.result.read import REFERENCE_MODELS, ClipSource, read_scores
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import Rollout
@@ -242,7 +242,7 @@ def _rollout(card: ModelCard, clip: Clip, sample: int, failure: str | None, fram
     """A rollout of which only the number of frames is known; they are black, and none of them takes memory."""
     future = clip.future()
     shape = (len(future) if frames is None else frames, *future.shape[1:])
-    if isinstance(card, StateCard):
+    if not card.sees_pictures:
         states = np.empty((0, len(clip.tracked), len(STATE_COLUMNS)))
         return Rollout(clip.id, sample, future[:0], failure, states=states)
     return Rollout(clip.id, sample, np.broadcast_to(np.zeros((), dtype=np.uint8), shape), failure)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from physbench.leaderboard.check_rollouts import rollout_file, sent_files, stored_rollout
+from physbench.leaderboard.check_rollouts import sent_files, stored_rollout
 from physbench.leaderboard.check_tables import check_clips
 from physbench.leaderboard.claim import Claim, read_claim
 from physbench.leaderboard.commitment import (
@@ -23,6 +23,7 @@ from physbench.leaderboard.eligibility import of_claim, refuse_other_suite, refu
 from physbench.leaderboard.rescoring import rollout_name
 from physbench.leaderboard.submission import write_archive
 from physbench.result.read import read_run
+from physbench.rollout.answers import answers_of
 from physbench.rollout.store import load_rollout
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json
@@ -62,7 +63,7 @@ def reveal(run: RunFolder, challenge: Path, out: Path) -> Challenge:
         for row in claim.suite.rows:
             for sample in range(claim.samples):
                 if rollout_name(row.id, sample) in asked.rollouts:
-                    path = rollout_file(run, claim.card, row.id, sample)
+                    path = answers_of(claim.card).file(run, row.id, sample)
                     files[f"rollouts/{path.name}"] = path
         write_archive(out, files)
     return asked

@@ -138,7 +138,7 @@ def check(
         if not engine.info.recorded:  # `_inspect` has said those of videos
             checked.notes += engine.info.notes
     path = None
-    if not any(rollout.surprise is not None for rollout in checked.rollouts):  # of which there is nothing to show
+    if card.continues:  # of surprise there is nothing to show
         path = out or Path("checks", f"{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
         save_comparison(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
     _print(checked, path, verdict)
@@ -186,18 +186,10 @@ def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
 
 
 def describe_card(card: ModelCard) -> str:
-    """ "64x64 px, 15 frames/s, 8 context frames"; "all columns in m, 15 states/s, 8 context states"."""
-    from physbench.models.protocol import StateCard
-
-    height, width = card.image_size
-    first, thing = f"{width}x{height} px", "frame"
-    if isinstance(card, StateCard):
-        first, thing = f"{card.columns} columns in {card.units}".replace("s columns", "s"), "state"
-        first += ", flat" if card.layout == "flat" else ""
-    context = f"{card.context_frames} context {thing}{'' if card.context_frames == 1 else 's'}"
-    words = [first, f"{card.fps:g} {thing}s/s", context]
+    """ "64x64 px, 15 frames/s, 8 context frames, at most 16 frames, stochastic"."""
+    words = [card.words]
     if card.max_horizon is not None:
-        words.append(f"at most {card.max_horizon} {thing}s")
+        words.append(f"at most {card.max_horizon} {card.moment}s")
     words += [name for name in ("actions", "prompt") if getattr(card, f"uses_{name}")]
     words += ["stochastic"] if card.stochastic else []
     words += [card.track] if card.track != "zero-shot" else []
@@ -221,7 +213,7 @@ def summed_up(problems: int, notes: int, failed: bool) -> str:
 
 def _print(checked: CheckedModel, picture: Path | None, verdict: str) -> None:
     info = checked.info
-    thing = "frame" if not checked.rollouts or checked.rollouts[0].states is None else "state"
+    thing = info.card.moment
     lines = [
         ("model", f"{info.card.name}: {describe_card(info.card)}"),
         ("device", f"{info.device} ({info.device_name}), {info.dtype}"),

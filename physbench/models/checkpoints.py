@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.contract import check_card_types
-from physbench.models.protocol import Model, ModelCard, StateCard, SurpriseCard
+from physbench.models.protocol import CARDS, Model, ModelCard, card_fields
 from physbench.support import plugins
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 from physbench.support.plugins import describe_error
@@ -36,8 +36,6 @@ INDEX_END = ".safetensors.index.json"  # of the name of an index
 COPY_AGAIN = "Download or copy it again."
 MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
 MAX_TENSORS = 100_000
-CARD_KINDS: Mapping[str, type[ModelCard]] = {"frames": ModelCard, "surprise": SurpriseCard}  # what is answered
-CHECKPOINT_CARDS: Mapping[str, type[ModelCard]] = {**CARD_KINDS, "states": StateCard}  # no exported graph has states
 # All others take one byte.
 DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
@@ -206,13 +204,7 @@ def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoin
         raise ModelError(f"{path}: its metadata lacks {error}; expected architecture, config and card.") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: its metadata cannot be read ({error}).") from None
-    answers = str(card.pop("answers", "frames"))  # written by cards of models that draw none
-    if answers not in CHECKPOINT_CARDS:
-        raise ModelError(f"{path}: its card has answers={answers!a:.60}. Expected {' or '.join(CHECKPOINT_CARDS)}.")
-    for field in fields(CHECKPOINT_CARDS[answers]):
-        if not field.init:  # not a choice of the card, and written all the same
-            card.pop(field.name, None)
-    known = read_card(card, str(path), CHECKPOINT_CARDS[answers])
+    known = read_card(card, str(path))
     return Checkpoint(architecture, config, _with_clips(known, training), training)
 
 
@@ -224,15 +216,16 @@ def _with_clips(card: ModelCard, training: Any) -> ModelCard:
     return replace(card, training_clips=clips)
 
 
-def read_card(document: Mapping[str, Any], where: str, kind: type[ModelCard] = ModelCard) -> ModelCard:
-    """A card of some kind from JSON."""
+def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
+    """A card of any kind from JSON."""
+    try:
+        kind, values = card_fields(document)
+    except KeyError as error:
+        raise ModelError(f"{where}: its card has answers={error!s:.60}. Expected {' or '.join(CARDS)}.") from None
     known = [field.name for field in fields(kind) if field.init]
-    for key in document:
+    for key in values:
         if key not in known:
             raise ModelError(f"{where}: its card has an unknown field {key!a:.60}.{nearest(key, known)}")
-    values = dict(document)
-    if isinstance(values.get("image_size"), list):
-        values["image_size"] = tuple(values["image_size"])
     try:
         card = kind(**values)
     except TypeError as error:

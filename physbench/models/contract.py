@@ -5,16 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.protocol import (
-    LONGEST_SIGHT,
-    MAX_UNIT,
-    Model,
-    ModelCard,
-    StateCard,
-    SurpriseCard,
-    check_card,
-    check_state_card,
-)
+from physbench.models.protocol import CARDS, Model, ModelCard, check_card
 from physbench.support.errors import ModelError
 
 if TYPE_CHECKING:
@@ -90,10 +81,9 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
         wraps = f"It wraps a model that has one: give its `.{inner}`." if inner else ""
         expected = "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states"
         raise ModelError(f"{target}: the {kind} has no method `rollout`. {wraps or f'Expected {expected}.'}")
-    answers_states = isinstance(getattr(model, "card", None), StateCard)
-    answers_surprise = isinstance(getattr(model, "card", None), SurpriseCard)
-    name = "rollout_states" if answers_states and "rollout_states" in methods else methods[0]
-    name = "surprise" if answers_surprise and "surprise" in methods else name
+    stated = getattr(model, "card", None)
+    wanted = stated.methods if isinstance(stated, ModelCard) else ()
+    name = next((each for each in methods if each in wanted), methods[0])
     needed, remedy = NEEDS.get(name, ("context", ""))
     if needed not in ("context", handed):
         raise ModelError(f"{target}: {kind}.{name} {remedy}.")
@@ -112,14 +102,11 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
             f"{target}: models with `rollout_clips`, and no others, have a card with track='privileged'; got "
             f"`{name}` and track='{card.track}'."
         )
-    if name == "rollout_states" and not answers_states:
-        raise ModelError(f"{target}: a model with `rollout_states` needs a physbench.StateCard, got a ModelCard.")
-    if answers_states and name not in ("rollout_states", "rollout_clips"):
-        raise ModelError(f"{target}: a model with a StateCard needs a method `rollout_states`, got `{name}`.")
-    if (name == "surprise") != answers_surprise:
+    if name not in card.methods:
+        got, needs = type(card).__name__, next(each.__name__ for each in CARDS.values() if name in each.methods)
         raise ModelError(
-            f"{target}: models with a physbench.SurpriseCard, and no others, are asked for `surprise`; got `{name}` "
-            f"and a {type(card).__name__}."
+            f"{target}: a model with `{name}` needs a physbench.{needs}, got a {got}; one with a {got} needs a method "
+            f"`{card.methods[0]}`."
         )
     checked: Model = model
     return checked
@@ -145,26 +132,7 @@ def check_card_types(card: Any, where: str) -> ModelCard:
             raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")
     if card.track not in TRACKS:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
-    if isinstance(card, StateCard):
-        check_state_card(card, where)
-    if isinstance(card, SurpriseCard):
-        _check_surprise_card(card, where)
+    card.check_kind(where)
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))
     return check_card(card)
-
-
-def _check_surprise_card(card: SurpriseCard, where: str) -> None:
-    """Raise ModelError where a card says of surprise what cannot be."""
-    longest = f"{LONGEST_SIGHT:,} s"
-    if card.sees is not None and not (type(card.sees) in (int, float) and 0 < card.sees <= LONGEST_SIGHT):
-        raise ModelError(
-            f"{where}: expected sees to be seconds above 0, at most {longest}, or None for all of a film, got "
-            f"{card.sees!r:.100}."
-        )
-    if not (type(card.ahead) in (int, float) and 0 <= card.ahead <= LONGEST_SIGHT):
-        raise ModelError(
-            f"{where}: expected ahead to be seconds, 0 or more, at most {longest}, got {card.ahead!r:.100}."
-        )
-    if not (isinstance(card.unit, str) and 0 < len(card.unit) <= MAX_UNIT and card.unit.isprintable()):
-        raise ModelError(f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {card.unit!a:.100}.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 from physbench.support.errors import ModelError
 from physbench.world.scene import HISTORY, PLAIN, RenderSpec, wrong_rate
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from physbench.clips.clip import Clip
-
-# The protocols of models, through which alone the harness knows them, and their card.
 
 MAX_NAME = 200  # characters
 MAX_CONTEXT_FRAMES = 1000  # also where the first one is repeated
@@ -64,6 +62,16 @@ class ModelCard:
     training_clips: int | None = None
     look: str = PLAIN
 
+    methods: ClassVar[tuple[str, ...]] = ("rollout", "rollout_clips", "play")  # of which its model has one
+    moment: ClassVar[str] = "frame"  # the noun for one moment of context and answer
+    sees_pictures: ClassVar[bool] = True  # else it is given states
+    continues: ClassVar[bool] = True  # else it is shown whole films, on the suite `expectation` alone
+
+    @property
+    def answers(self) -> str:
+        """The kind of answer, as documents name it: "frames", "states" or "surprise"."""
+        return "frames"
+
     @property
     def spec(self) -> RenderSpec:
         """Size and rate of the clips for this model; a rate of 15 equals one of 15.0."""
@@ -78,6 +86,25 @@ class ModelCard:
     def scored_context(self) -> int:
         """Context frames that are tracked and scored: without the repetitions that `repeat_first` pads with."""
         return min(self.context_frames, self.history_frames)
+
+    @property
+    def sight(self) -> float:
+        """How far back (s) the model sees from the moment of a prediction."""
+        return self.scored_context / self.fps
+
+    @property
+    def words(self) -> str:
+        """What the model is given, such as "64x64 px, 15 frames/s, 8 context frames"."""
+        height, width = self.image_size
+        return f"{width}x{height} px, {self._rate}"
+
+    @property
+    def _rate(self) -> str:
+        context = f"{self.context_frames} context {self.moment}{'' if self.context_frames == 1 else 's'}"
+        return f"{self.fps:g} {self.moment}s/s, {context}"
+
+    def check_kind(self, where: str) -> None:
+        """Raise ModelError where a field that only this kind of card has cannot be used."""
 
 
 def check_card(card: ModelCard) -> ModelCard:
@@ -349,6 +376,10 @@ class StateCard(ModelCard):
     bodies: int | None = None
     answers: Literal["states"] = field(default="states", init=False)
 
+    methods = ("rollout_states", "rollout_clips")
+    moment = "state"
+    sees_pictures = False
+
     @property
     def axes(self) -> int:
         """Coordinates of a position: 3, or 2 in the plane of motion."""
@@ -365,24 +396,32 @@ class StateCard(ModelCard):
         """Columns S of a row."""
         return {"all": len(STATE_COLUMNS), "positions+velocities": 2 * self.axes, "positions": self.axes}[self.columns]
 
+    @property
+    def sight(self) -> float:
+        """Without an end: nothing is hidden from it."""
+        return math.inf
 
-def check_state_card(card: StateCard, where: str) -> None:
-    """Raise ModelError where a field that only a StateCard has cannot be used."""
-    for name, known in (("columns", Columns), ("space", Space), ("units", Units), ("layout", Layout)):
-        if getattr(card, name) not in get_args(known):
+    @property
+    def words(self) -> str:
+        columns = f"{self.columns} columns in {self.units}".replace("s columns", "s")
+        return f"{columns}{', flat' if self.layout == 'flat' else ''}, {self._rate}"
+
+    def check_kind(self, where: str) -> None:
+        for name, known in (("columns", Columns), ("space", Space), ("units", Units), ("layout", Layout)):
+            if getattr(self, name) not in get_args(known):
+                raise ModelError(
+                    f"{where}: expected {name} to be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}."
+                )
+        if self.columns == "all" and self.space == "plane":
+            raise ModelError(f"{where}: all columns are those of the world: set columns='positions+velocities'.")
+        if self.units == "px" and self.space == "world":
+            raise ModelError(f"{where}: units='px' are those of the plane of motion: set space='plane'.")
+        if type(self.window_px) not in (int, float) or not 0 < self.window_px < 1e6:
+            raise ModelError(f"{where}: expected window_px above 0 and below a million, got {self.window_px!r}.")
+        if self.bodies is not None and (type(self.bodies) is not int or not 1 <= self.bodies <= MAX_BODIES):
             raise ModelError(
-                f"{where}: expected {name} to be one of {', '.join(get_args(known))}, got {getattr(card, name)!r}."
+                f"{where}: expected bodies to be a whole number from 1 to {MAX_BODIES} or None, got {self.bodies!r}."
             )
-    if card.columns == "all" and card.space == "plane":
-        raise ModelError(f"{where}: all columns are those of the world: set columns='positions+velocities'.")
-    if card.units == "px" and card.space == "world":
-        raise ModelError(f"{where}: units='px' are those of the plane of motion: set space='plane'.")
-    if isinstance(card.window_px, bool) or not isinstance(card.window_px, int | float) or not 0 < card.window_px < 1e6:
-        raise ModelError(f"{where}: expected window_px above 0 and below a million, got {card.window_px!r}.")
-    if card.bodies is not None and (type(card.bodies) is not int or not 1 <= card.bodies <= MAX_BODIES):
-        raise ModelError(
-            f"{where}: expected bodies to be a whole number from 1 to {MAX_BODIES} or None, got {card.bodies!r}."
-        )
 
 
 # The card of a model that is shown whole films and answers with its surprise.
@@ -406,6 +445,45 @@ class SurpriseCard(ModelCard):
     sees: float | None = None
     ahead: float = 0.0
     answers: Literal["surprise"] = field(default="surprise", init=False)
+
+    methods = ("surprise",)
+    continues = False
+
+    @property
+    def sight(self) -> float:
+        return math.inf if self.sees is None else self.sees
+
+    def check_kind(self, where: str) -> None:
+        longest = f"{LONGEST_SIGHT:,} s"
+        if self.sees is not None and not (type(self.sees) in (int, float) and 0 < self.sees <= LONGEST_SIGHT):
+            raise ModelError(
+                f"{where}: expected sees to be seconds above 0, at most {longest}, or None for all of a film, got "
+                f"{self.sees!r:.100}."
+            )
+        if not (type(self.ahead) in (int, float) and 0 <= self.ahead <= LONGEST_SIGHT):
+            raise ModelError(
+                f"{where}: expected ahead to be seconds, 0 or more, at most {longest}, got {self.ahead!r:.100}."
+            )
+        if not (isinstance(self.unit, str) and 0 < len(self.unit) <= MAX_UNIT and self.unit.isprintable()):
+            raise ModelError(
+                f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {self.unit!a:.100}."
+            )
+
+
+CARDS: Mapping[str, type[ModelCard]] = {"frames": ModelCard, "states": StateCard, "surprise": SurpriseCard}
+
+
+def card_fields(document: Mapping[str, Any]) -> tuple[type[ModelCard], dict[str, Any]]:
+    """The kind of a card in a document, and the values that it is made from. Raises KeyError where there is none."""
+    kind = CARDS[str(document.get("answers", "frames"))]
+    values = dict(document)
+    for each in fields(kind):
+        if not each.init:  # not a choice of the card, and written all the same
+            values.pop(each.name, None)
+    values.pop("answers", None)
+    if isinstance(values.get("image_size"), list):
+        values["image_size"] = tuple(values["image_size"])
+    return kind, values
 
 
 State = TypeVar("State")

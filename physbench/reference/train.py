@@ -21,7 +21,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.data.episodes import ClipEpisodes, training_hash, training_rows
 from physbench.models.checkpoints import save_checkpoint
-from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.models.protocol import ModelCard
 from physbench.reference.architecture import ReferenceModel, continued
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
 from physbench.support import plugins
@@ -107,17 +107,12 @@ def training_card(
     seconds = training.get("seconds", {})
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
     reach = f"{card.max_horizon} frames at a time" if card.max_horizon else "any horizon"
-    if isinstance(card, StateCard):
-        shown = f"states ({card.columns}), {card.fps:g} a second, {card.context_frames} of context"
-    else:
-        size = f"{card.image_size[1]} x {card.image_size[0]} px"
-        shown = f"{size}, {card.fps:g} frames/s, {card.context_frames} context frames"
     asked = f"{training['minutes']:g} minutes" if training.get("minutes") else f"{training.get('steps')} steps"
     listed = f" (list {training['clips_hash'][:12]})" if training.get("clips_hash") else ""
     lines = [
         f"# `{name}`",
         "",
-        f"{summary[:1].upper()}{summary[1:]}. {numbers:,} numbers; {shown}, {reach}.",
+        f"{summary[:1].upper()}{summary[1:]}. {numbers:,} numbers; {card.words}, {reach}.",
         "",
         "| | |",
         "| --- | --- |",
@@ -257,7 +252,7 @@ def train(
     numbers = sum(each.numel() for each in net.parameters())
     words = training_card(name, architecture.summary, card, numbers, training, out, picture.name)
     (out / f"{name}.md").write_text(words, encoding="utf-8")
-    options = f" --suite {EXPECTATION_SUITE if isinstance(card, SurpriseCard) else 'smoke'}"
+    options = f" --suite {'smoke' if card.continues else EXPECTATION_SUITE}"
     return TrainingResult(checkpoint, picture, seconds, options)
 
 

@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from physbench.clips.clip import ACTION_WIDTH, Clip, Row
-from physbench.clips.scene_changes import CHANGES
-from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.clips.clip import Clip, Row
+from physbench.models.protocol import ModelCard
+from physbench.rollout.answers import answers_of
 from physbench.rollout.device_names import device_kind
 from physbench.rollout.messages import (
     DeviceFailure,
@@ -25,8 +22,6 @@ from physbench.rollout.messages import (
     RolloutJob,
 )
 from physbench.rollout.process import SharedMemory
-from physbench.rollout.shared_memory import answer_bytes, answer_view, fill_frames, fill_planes
-from physbench.rollout.states import state_inputs
 from physbench.rollout.store import Rollout
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.processes import thread_map
@@ -181,33 +176,30 @@ class BatchInFlight:
         """Whether a result has as many frames as were asked for: fewer only of a video, none of a clip that failed."""
         if one.failure is not None:
             return one.frames == 0
-        return one.frames <= self.job.stored if self.job.items else one.frames == self.job.stored
+        return one.frames <= self.job.stored if self.job.inputs.items else one.frames == self.job.stored
 
     def result(self, memory: SharedMemory, card: ModelCard, keep: bool = False) -> BatchResult:
         """Move the answers from the shared memory to rollouts, clip by clip; frames have their channels last.
 
         keep: the shared memory is not given back: to take it again costs as long as the copy itself.
         """
-        job, size = self.job, card.image_size
-        answers = answer_view(memory.view, job.offset, card, job.batch_size, job.stored)
-        share = answer_bytes(card, 1, job.stored)
+        job, kind = self.job, answers_of(card)
+        answers = kind.view(memory.view, job.offset, job.batch_size, job.stored)
+        share = kind.bytes_of(1, job.stored)
 
         def rollout_of(position: int) -> Rollout:
             item, outcome = self.batch.items[position], self.results[position]
-            states = surprise = None
-            if isinstance(card, SurpriseCard):
-                frames = np.empty((0, *size, 3), dtype=np.uint8)
-                surprise = answers[position, : outcome.frames, 0].copy()
-            elif isinstance(card, StateCard):
-                frames = np.empty((0, *size, 3), dtype=np.uint8)
-                states = answers[position, : outcome.frames, : job.rows[position]].copy()
-            else:
-                frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
-                fill_frames(frames, answers[position])
+            predicted = kind.predicted(answers[position, : outcome.frames], job.bodies[position])
             if not keep:
                 memory.release(job.offset + position * share, share)
-            shown = item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds
-            return Rollout(*shown, states, surprise)
+            return Rollout(
+                item.row.id,
+                item.sample,
+                failure=outcome.failure,
+                chained=outcome.chained,
+                seconds=outcome.seconds,
+                **predicted,
+            )
 
         rollouts = tuple(thread_map(rollout_of, range(len(self.batch.items))))
         seconds = sum(rollout.seconds for rollout in rollouts)
@@ -225,53 +217,6 @@ def _distinct(positions: Sequence[int]) -> bool:
 def stored_frames(card: ModelCard, horizon: int, chain: bool) -> int:
     """Number of frames that are kept: less than the horizon only if the model is shorter and not chained."""
     return horizon if chain or card.max_horizon is None else min(horizon, card.max_horizon)
-
-
-def model_context(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
-    """The context (C, H, W, 3) of a clip; its first frame is repeated where C reaches further back than the history."""
-    frames = clip.context(card.scored_context)
-    missing = card.context_frames - len(frames)
-    return np.concatenate([np.repeat(frames[:1], missing, axis=0), frames]) if missing else frames
-
-
-def _shown(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
-    """What a model is shown of a clip: its context, or all of it where the answer is surprise at it."""
-    return clip.frames if isinstance(card, SurpriseCard) else model_context(clip, card)
-
-
-def _planar(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """B of (C, H, W, 3) -> (B, C, 3, H, W)."""
-    count, height, width, channels = clips[0].shape
-    planar = np.empty((len(clips), count, channels, height, width), dtype=np.uint8)
-    for _ in thread_map(lambda each: fill_planes(*each), [*zip(planar, clips, strict=True)]):
-        pass
-    return planar
-
-
-def needed_of(clip: Clip, card: ModelCard, privileged: bool) -> Clip:
-    """A clip for a job. Where the model is not handed clips or films, it is without its future frames."""
-    past = clip.handover + 1
-    without_future = "frames" in vars(clip) and len(clip.frames) == past  # of a lazy clip they need not be unpacked
-    if privileged or isinstance(card, SurpriseCard) or without_future:
-        return clip
-    return replace(clip, frames=clip.context(past).copy())
-
-
-def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
-    """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none.
-
-    A clip whose pushes were removed has actions that are all zero, so that what a model is given of a pair does not
-    depend on whether both clips share a batch.
-    """
-    tables = [clip.actions(card.scored_context) for clip in clips] if card.uses_actions else []
-    pushes_removed = any(clip.row.change and CHANGES[clip.row.change].by_actions for clip in clips)
-    if all(table is None for table in tables) and not (card.uses_actions and pushes_removed):
-        return None
-    batch = np.zeros((len(clips), card.context_frames + clips[0].horizon, ACTION_WIDTH), dtype=np.float32)
-    for row, table in zip(batch, tables, strict=True):
-        if table is not None:
-            row[len(row) - len(table) :] = table
-    return batch
 
 
 def make_job(
@@ -297,46 +242,28 @@ def make_job(
                 f"{clip.spec}. The clip cache may be stale: remove it and try again."
             )
     size = len(batch.items)
-    states = state_inputs(clips, card) if isinstance(card, StateCard) else None
-    frames = states is None and not privileged
     return RolloutJob(
         index=index,
         positions=tuple(range(size)),
         part_size=min(part_size or size, size),
         batch_size=size,
-        horizon=batch.horizon,
         stored=stored_frames(card, batch.horizon, chain),
-        chain=chain,
-        seeds=tuple(item_seed(item.row, item.sample, seed, salt) for item in batch.items),
-        prompts=tuple(clip.prompt if card.uses_prompt else "" for clip in clips),
-        context=_planar([_shown(clip, card) for clip in clips]) if frames else None,
-        actions=model_actions(clips, card) if frames else None,
-        clips=tuple(clips) if privileged else None,
+        inputs=answers_of(card).inputs(
+            clips,
+            seeds=[item_seed(item.row, item.sample, seed, salt) for item in batch.items],
+            privileged=privileged,
+            items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
+        ),
+        bodies=tuple(len(clip.tracked) for clip in clips),
         memory=memory,
         offset=offset,
-        items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
-        states=states,
-        rows=tuple(len(clip.tracked) for clip in clips) if states else (),
     )
 
 
 def remaining_job(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
     """The same job for some of its positions."""
-    rows = [job.positions.index(position) for position in positions]
-    return RolloutJob(
-        **{
-            **vars(job),
-            "positions": tuple(positions),
-            "part_size": part_size,
-            "seeds": tuple(job.seeds[row] for row in rows),
-            "prompts": tuple(job.prompts[row] for row in rows),
-            "context": None if job.context is None else job.context[rows],
-            "actions": None if job.actions is None else job.actions[rows],
-            "clips": None if job.clips is None else tuple(job.clips[row] for row in rows),
-            "items": tuple(job.items[row] for row in rows) if job.items else (),
-            "states": None if job.states is None else job.states.select(rows),
-        }
-    )
+    inputs = job.inputs.select([job.positions.index(position) for position in positions])
+    return replace(job, positions=tuple(positions), part_size=part_size, inputs=inputs)
 
 
 MAX_BATCH = {"cpu": 16}
@@ -366,7 +293,7 @@ def find_batch_size(
     most = MAX_BATCH.get(kind, MAX_BATCH_ON_ACCELERATOR)
     row = max(rows, key=horizon)
     frames = horizon(row)
-    size = answer_bytes(engine.card, 1, frames)
+    size = answers_of(engine.card).bytes_of(1, frames)
     most_bytes = MAX_FRAME_BYTES.get(kind, MAX_FRAME_BYTES_ON_ACCELERATOR)
     most = min(most, -(-len(rows) * samples // 4), max(1, most_bytes // size))
     floor = size * 4 * 2  # the answer in float32, twice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
+from physbench.rollout.answers import Answers, answers_of
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.messages import GLOBAL_RANDOMNESS, LoadedModel
@@ -65,9 +66,7 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
     figure.savefig(path, dpi=130, facecolor="white", metadata={"Software": None})
 
 
-ROUNDING_LEVELS = 2  # grey levels; a batch may change a value by rounding
-ROUNDING_METRES = 1e-4  # the same of states: float32 may grow so far over a clip
-ROUNDING_SURPRISE = 1e-4  # the same of surprise, of the largest one
+RollOut = Callable[[Sequence[Clip]], list[Rollout]]  # the model's answers to other versions of the two clips
 MAX_FIRST_MOVE = 1.0  # m, from the last state of the context to the first predicted one
 RED_GREEN_BLUE = "RGB"
 SHOWS_ORDER = 40  # grey levels between the channels of a pixel that shows their order
@@ -86,6 +85,10 @@ class CheckedModel:
     seconds: float | None = None  # a clip
     rss: int = 0  # bytes
     accelerator: int = 0  # bytes
+
+    @property
+    def kind(self) -> Answers:
+        return answers_of(self.info.card)
 
     @property
     def failed(self) -> bool:
@@ -109,11 +112,11 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
         clips: Two clips of one horizon.
     """
     checked = CheckedModel(engine.info, tuple(clips))
-    by_row = {clip.row: clip for clip in clips}
     rows = [clip.row for clip in clips]
     horizon = clips[0].horizon
 
-    def roll_out(*batches: Sequence[tuple[Row, int]]) -> list[Rollout]:
+    def roll_out(*batches: Sequence[tuple[Row, int]], shown: Sequence[Clip] = clips) -> list[Rollout]:
+        by_row = {clip.row: clip for clip in shown}
         plan = [Batch(tuple(BatchItem(row, sample) for row, sample in batch), horizon) for batch in batches]
         return [rollout for result in engine.run(plan, by_row.__getitem__) for rollout in result]
 
@@ -133,14 +136,7 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
         _compare_calls(checked, again)
         _compare_batches(checked, roll_out(*([item] for item in together)), engine.notes)
         _compare_samples(checked, roll_out([(rows[0], 0), (rows[0], 1)]))
-        if checked.rollouts[0].surprise is not None:
-            ended = [frozen_end(clip) for clip in clips]
-            by_row.update((clip.row, clip) for clip in ended)
-            _check_surprise(checked, roll_out(together))
-        elif checked.rollouts[0].states is not None:
-            _check_first_states(checked)
-        else:
-            _check_first_frames(checked)
+        SIGNS[checked.info.card.answers](checked, lambda shown: roll_out(together, shown=shown))
     checked.notes += engine.notes
     checked.rss, checked.accelerator = engine.peak_rss, engine.peak_accelerator
     return checked
@@ -156,39 +152,15 @@ class AnswerDifference:
     words: str  # "3 grey levels in 1.0% of the values"
 
 
-def _difference(first: Sequence[Rollout], second: Sequence[Rollout]) -> AnswerDifference:
-    """Compare answers. Of states places are compared, as nothing else is judged."""
-    pairs = [(a, b) for a, b in zip(first, second, strict=True) if not b.failure]
-    if pairs and pairs[0][0].states is not None:
-        apart = [np.abs(_places(a) - _places(b)) for a, b in pairs]
-        bound, unit = ROUNDING_METRES, "m"
-    elif pairs and pairs[0][0].surprise is not None:
-        apart = [_apart(_surprise(a), _surprise(b)) for a, b in pairs]
-        bound, unit = ROUNDING_SURPRISE, "of the largest surprise"
-    else:
-        apart = [np.abs(a.frames.astype(np.int16) - b.frames) for a, b in pairs]
-        bound, unit = ROUNDING_LEVELS, "grey levels"
+def _difference(kind: Answers, first: Sequence[Rollout], second: Sequence[Rollout]) -> AnswerDifference:
+    """Compare answers to the same clips."""
+    apart = [kind.apart(a, b) for a, b in zip(first, second, strict=True) if not b.failure]
     largest = max((float(each.max()) for each in apart), default=0.0)
     share = float(np.mean([(each > 0).mean() for each in apart])) if apart else 0.0
-    words = f"{largest:.0f} {unit}" if bound == ROUNDING_LEVELS else f"{largest:.2g} {unit}"
-    return AnswerDifference(largest, share, largest <= bound, f"{words} in {share:.1%} of the values")
-
-
-def _places(rollout: Rollout) -> NDArray[np.float64]:
-    """Places (T, K, 3) m of a rollout of states."""
-    assert rollout.states is not None
-    return rollout.states[..., :3]
-
-
-def _surprise(rollout: Rollout) -> NDArray[np.float64]:
-    """Surprise (T,)."""
-    assert rollout.surprise is not None
-    return rollout.surprise
-
-
-def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far two series of surprise (T,) are apart, of the largest one."""
-    return np.abs(one - other) / max(float(np.abs(one).max()), np.finfo(float).tiny)
+    words = f"{largest:.0f}" if kind.rounding >= 1 else f"{largest:.2g}"
+    return AnswerDifference(
+        largest, share, largest <= kind.rounding, f"{words} {kind.unit} in {share:.1%} of the values"
+    )
 
 
 def frozen_end(clip: Clip) -> Clip:
@@ -199,7 +171,7 @@ def frozen_end(clip: Clip) -> Clip:
 
 
 def _compare_calls(checked: CheckedModel, again: Sequence[Rollout]) -> None:
-    found = _difference(checked.rollouts, again)
+    found = _difference(checked.kind, checked.rollouts, again)
     if found.largest:
         checked.problems.append(
             f"Two calls with the same context and the same generators differ, by up to {found.words}. Draw random "
@@ -211,7 +183,7 @@ def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], engine_not
     failures = [rollout.failure for rollout in alone if rollout.failure]
     if failures:
         checked.problems.append(f"A clip that works together with another fails alone: {failures[0]}")
-    found = _difference(checked.rollouts, alone)
+    found = _difference(checked.kind, checked.rollouts, alone)
     if found.largest and not checked.problems:
         cause = "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
         if found.rounding:
@@ -224,7 +196,7 @@ def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], engine_not
 def _compare_samples(checked: CheckedModel, samples: Sequence[Rollout]) -> None:
     if any(sample.failure for sample in samples) or checked.problems:
         return
-    found = _difference(samples[:1], samples[1:])
+    found = _difference(checked.kind, samples[:1], samples[1:])
     stochastic = checked.info.card.stochastic
     if stochastic and not found.largest:
         checked.notes.append("The card says stochastic=True, but two samples of one clip are the same.")
@@ -232,7 +204,7 @@ def _compare_samples(checked: CheckedModel, samples: Sequence[Rollout]) -> None:
         checked.notes.append("Two samples of one clip differ: the card should say stochastic=True.")
 
 
-def _check_first_frames(checked: CheckedModel) -> None:
+def _check_first_frames(checked: CheckedModel, again: RollOut) -> None:
     """Look for signs of channels in another order, a wrong range or a frozen answer."""
     first = np.stack([rollout.frames[0] for rollout in checked.rollouts]).astype(np.float64)
     last = np.stack([clip.context(1)[0] for clip in checked.clips])
@@ -263,10 +235,12 @@ def channel_order(first: NDArray[np.float64], last: NDArray[np.uint8]) -> str:
     return "".join(RED_GREEN_BLUE[best.index(channel)] for channel in range(3))
 
 
-def _check_first_states(checked: CheckedModel) -> None:
+def _check_first_states(checked: CheckedModel, again: RollOut) -> None:
     """Look for signs of other units or axes, or a frozen answer."""
     moves = [
-        np.linalg.norm(_places(rollout)[0] - clip.states[clip.handover, list(clip.tracked), :3], axis=-1).max()
+        np.linalg.norm(
+            checked.kind.compared(rollout)[0] - clip.states[clip.handover, list(clip.tracked), :3], axis=-1
+        ).max()
         for rollout, clip in zip(checked.rollouts, checked.clips, strict=True)
     ]
     if max(moves) > MAX_FIRST_MOVE:
@@ -274,20 +248,18 @@ def _check_first_states(checked: CheckedModel) -> None:
             f"The first predicted state lies {max(moves):.2g} m away from the last one of the context: are both in the "
             "units, the axes and the order of columns of the card?"
         )
-    if all(not np.diff(_places(rollout), axis=0).any() for rollout in checked.rollouts):
+    if all(not np.diff(checked.kind.compared(rollout), axis=0).any() for rollout in checked.rollouts):
         checked.notes.append("All predicted states are the same.")
 
 
-def _check_surprise(checked: CheckedModel, ended: Sequence[Rollout]) -> None:
-    """Look for surprise that depends on later frames, or never changes.
-
-    ended: Surprise at the clips of `frozen_end`.
-    """
+def _check_surprise(checked: CheckedModel, again: RollOut) -> None:
+    """Look for surprise that depends on later frames, or never changes."""
     half = checked.clips[0].horizon // 2
+    ended = again([frozen_end(clip) for clip in checked.clips])
     seen = [
-        float(_apart(_surprise(a), _surprise(b))[:half].max())
+        float(checked.kind.apart(a, b)[:half].max())
         for a, b in zip(checked.rollouts, ended, strict=True)
-        if b.surprise is not None
+        if not b.failure
     ]
     ahead = getattr(checked.info.card, "ahead", 0.0)
     if ahead > 0:
@@ -295,10 +267,18 @@ def _check_surprise(checked: CheckedModel, ended: Sequence[Rollout]) -> None:
             f"Surprise may depend on what comes up to {ahead:.2g} s later, as its card says: whole films can be "
             "compared with it, moments of them cannot."
         )
-    elif seen and max(seen) > ROUNDING_SURPRISE:
+    elif seen and max(seen) > checked.kind.rounding:
         checked.problems.append(
             f"Surprise depends on later frames, by up to {max(seen):.2g} of the largest: where the second half of the "
             "films is frozen, that at the first half is another one."
         )
-    if all(np.ptp(_surprise(rollout)) == 0 for rollout in checked.rollouts):
+    if all(np.ptp(rollout.answer) == 0 for rollout in checked.rollouts):
         checked.notes.append("Surprise is the same at all frames.")
+
+
+# What an answer of each kind may show to be wrong.
+SIGNS: Mapping[str, Callable[[CheckedModel, RollOut], None]] = {
+    "frames": _check_first_frames,
+    "states": _check_first_states,
+    "surprise": _check_surprise,
+}

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frames_ahead
 from physbench.clips.store import clip_store
 from physbench.models.load_model import Handed, is_served, what_is_handed
 from physbench.models.protocol import ModelCard
+from physbench.rollout.answers import answers_of
 from physbench.rollout.batches import (
     Batch,
     BatchInFlight,
     BatchResult,
     find_batch_size,
     make_job,
-    needed_of,
     plan_batches,
     remaining_job,
     stored_frames,
@@ -45,7 +46,6 @@ from physbench.rollout.messages import (
     shown_in,
 )
 from physbench.rollout.process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
-from physbench.rollout.shared_memory import answer_bytes
 from physbench.support.errors import ModelError
 
 __all__ = ["BatchResult", "RolloutEngine"]
@@ -62,40 +62,29 @@ class RolloutEngine:
         self,
         target: str,
         *,
-        device: str = "auto",
-        dtype: str = "float32",
-        model_args: Mapping[str, str] | None = None,
         timeout: float = 600.0,
         chain: bool = True,
         seed: int = 0,
         salt: str = "",
         look: str | None = None,
-        trust_code: bool = False,
-        privileged: bool = False,
-        untrained: bool = False,
-        autocast: str | None = None,
-        compile: bool = False,
-        threads: int | None = None,
         part_size: int | None = None,
         debug: bool = False,
+        **loading: Any,
     ) -> None:
         """Describe the model; `start` loads it.
 
         Args:
             target: See `load_model`.
-            device, dtype: "auto", "cpu", "cuda", "cuda:1" or "mps"; "float32", "float16", "bfloat16" or "float64".
-            model_args: Values of --model-arg, by name.
             timeout: Seconds for what the model is given at once.
             chain: Whether a model of a shorter horizon is continued on its own last frames.
             seed: From which the generators of samples are seeded, with the id of the clip.
             salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
             look: How clips are drawn; None: as the model's card says.
-            trust_code, privileged, untrained: See `load_model`; autocast, compile, threads: see `LoadRequest`.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
+            loading: How it is loaded: fields of `LoadRequest`.
         """
-        granted = trust_code, threads, privileged, untrained
-        self._load = LoadRequest(target, device, dtype, dict(model_args or {}), *granted, autocast, compile)
+        self._load = LoadRequest(target, **loading)
         self.timeout, self.chain, self.look = timeout, chain, look
         self.seed, self.salt, self.part_size, self.debug = seed, salt, part_size, debug
         self.devices = 1  # that compute batches at the same time
@@ -223,6 +212,10 @@ class RolloutEngine:
         """Frames to predict, from the scene."""
         return frames_ahead(row, self.card.spec)
 
+    def needed(self, clip: Clip) -> Clip:
+        """A clip with no more than the model is given of it."""
+        return answers_of(self.card).needed(clip, self.info.privileged)
+
     def _from_store(self, row: Row) -> Clip:
         return clip_store().get(row, self.card.spec)
 
@@ -240,7 +233,8 @@ class RolloutEngine:
             The result of each batch, in order.
         """
         load, card, waiting = load or self._from_store, self.card, iter(range(len(plan)) if only is None else only)
-        sizes = [answer_bytes(card, len(each.items), stored_frames(card, each.horizon, self.chain)) for each in plan]
+        bytes_of = answers_of(card).bytes_of
+        sizes = [bytes_of(len(each.items), stored_frames(card, each.horizon, self.chain)) for each in plan]
         slot = max(sizes, default=0)
         self._memory.grow(MAX_IN_FLIGHT * slot)
         in_flight = deque[BatchInFlight]()
@@ -268,7 +262,7 @@ class RolloutEngine:
 
     def _submit(self, index: int, plan: Sequence[Batch], load: ClipLoader, offset: int) -> BatchInFlight:
         batch = plan[index]
-        clips = {row: needed_of(load(row), self.card, self.info.privileged) for row in batch.rows}
+        clips = {row: self.needed(load(row)) for row in batch.rows}
         job = make_job(
             index,
             batch,

@@ -18,7 +18,7 @@ from physbench.models.graphs.program_model import ProgramClip, ProgramSteps
 from physbench.models.load_model import load_model
 from physbench.models.networks import find_networks
 from physbench.models.protocol import FrameModel
-from physbench.rollout.batches import model_context
+from physbench.rollout.answers import model_context
 from physbench.rollout.frames import iterate_chunks, normalized_frames
 from physbench.rollout.in_process import evaluation_mode
 from physbench.rollout.predict import make_generators

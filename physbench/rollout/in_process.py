@@ -107,27 +107,13 @@ class InProcessEngine(RolloutEngine):
         self,
         model: Model,
         *,
-        chain: bool = True,
-        seed: int = 0,
-        salt: str = "",
-        look: str | None = None,
-        part_size: int | None = None,
-        timeout: float = 600.0,
         privileged: bool = False,
+        **arguments: Any,
     ) -> None:
-        """Raises ModelError where the object does not keep the protocol of models."""
+        """Other arguments as of `RolloutEngine`. Raises ModelError where the object keeps no protocol of models."""
         name = type(model).__name__
         self._model = check_contract(model, name, "clip" if privileged else "context")
-        super().__init__(
-            name,
-            chain=chain,
-            seed=seed,
-            salt=salt,
-            look=look,
-            part_size=part_size,
-            timeout=timeout,
-            privileged=privileged,
-        )
+        super().__init__(name, privileged=privileged, **arguments)
 
     def _handed(self) -> Handed:
         return "clip" if self._load.privileged else "context"

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
-import numpy as np
 from annotated_types import Ge, Le, MaxLen, Predicate
-from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip
 from physbench.models.contract import check_card_types
 from physbench.models.load_model import Handed
 from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
-from physbench.rollout.states import StateInputs
+from physbench.rollout.answers import Inputs
 from physbench.support.errors import ModelError
 
 if TYPE_CHECKING:
@@ -55,23 +52,30 @@ Positions = Annotated[tuple[Whole, ...], MaxLen(MAX_POSITIONS)]
 class LoadRequest:
     """Load this model: the first message to the process."""
 
-    target: str
-    device: str  # "auto", "cpu", "cuda", "cuda:1", "mps"
-    dtype: str
-    model_args: Mapping[str, str]
-    trust_code: bool
-    threads: int | None  # of torch; None: its own choice
+    target: str  # this, model_args, trust_code, privileged and untrained: see `load_model`
+    device: str = "auto"  # "cpu", "cuda", "cuda:1", "mps"
+    dtype: str = "float32"  # "float16", "bfloat16", "float64"
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    trust_code: bool = False
+    threads: int | None = None  # of torch; None: its own choice
     privileged: bool = False  # a model of the user's may be handed the clips themselves
     untrained: bool = False  # its weights are drawn anew
     autocast: str | None = None  # type of torch.autocast around its calls
     compile: bool = False  # its networks go through torch.compile
 
 
+class _FirstThatFits:
+    """Of several types the first that takes all fields: each kind of card has others than the kinds before it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {**handler(source), "mode": "left_to_right"}
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """The model is loaded: its card, and where it runs."""
 
-    card: ModelCard
+    card: Annotated[ModelCard | StateCard | SurpriseCard, _FirstThatFits()]
     privileged: bool  # it is handed the clips themselves
     device: Text
     dtype: Text
@@ -82,20 +86,6 @@ class LoadedModel:
     notes: Notes = ()  # of a recorded model, or of one behind a server
     reported_sha256: Text | None = None  # of a model behind a server, as the server says
     settings: Settings = field(default_factory=dict)  # that decided its frames, for the manifest
-
-
-@dataclass(frozen=True)
-class LoadedStateModel(LoadedModel):
-    """The same of a model that answers with states."""
-
-    card: StateCard
-
-
-@dataclass(frozen=True)
-class LoadedSurpriseModel(LoadedModel):
-    """The same of a model that answers with surprise."""
-
-    card: SurpriseCard
 
 
 @dataclass(frozen=True)
@@ -110,27 +100,19 @@ class LoadFailure:
 class RolloutJob:
     """Some positions of one batch, to be rolled out in parts of at most `part_size`.
 
-    B positions, C context frames, T = horizon. The shared memory holds, at `offset`, an array
-    (batch_size, stored, 3, H, W) uint8; the frames of position p go to its element p. Of states see `answer_memory`.
+    The shared memory holds, at `offset`, an array (batch_size, stored, *step), see `Answers.step`; the answer to
+    position p goes to its element p.
     """
 
     index: int  # of the batch in the plan
     positions: tuple[int, ...]  # B of range(batch_size)
     part_size: int
     batch_size: int
-    horizon: int
-    stored: int  # frames kept: less than horizon only where a short model is not chained
-    chain: bool
-    seeds: tuple[int, ...]  # (B,)
-    prompts: tuple[str, ...]  # (B,)
-    context: NDArray[np.uint8] | None  # (B, C, 3, H, W), whole films for surprise; None for a privileged model
-    actions: NDArray[np.float32] | None  # (B, C + T, 6)
-    clips: tuple[Clip, ...] | None  # (B,) for a privileged model only
+    stored: int  # moments kept: less than the horizon only where a short model is not chained
+    inputs: Inputs  # of B clips
+    bodies: tuple[int, ...]  # of each clip of range(batch_size)
     memory: int  # bytes of the shared memory
     offset: int
-    items: tuple[tuple[str, int], ...] = ()  # (B,) clip id and sample, for a recorded model only
-    states: StateInputs | None = None  # for a model of states only
-    rows: tuple[int, ...] = ()  # of range(batch_size): bodies of each clip, for a model of states only
 
 
 @dataclass(frozen=True)
@@ -202,17 +184,7 @@ class JobDone:
 
 
 # What the model's process may send.
-Report = (
-    LoadedModel
-    | LoadedStateModel
-    | LoadedSurpriseModel
-    | LoadFailure
-    | PartStarted
-    | PartFinished
-    | RolloutEvent
-    | DeviceFailure
-    | JobDone
-)
+Report = LoadedModel | LoadFailure | PartStarted | PartFinished | RolloutEvent | DeviceFailure | JobDone
 
 
 # What the model's process sends, as bytes: the name of a message and its fields as JSON.
@@ -326,7 +298,7 @@ def shown_in(info: LoadedModel, look: str | None) -> LoadedModel:
     """The model as it is asked in a look; None: that of its card. Raises ModelError where it cannot be asked in it."""
     if look is None or look == info.card.look:
         return info
-    if isinstance(info.card, StateCard):
+    if not info.card.sees_pictures:
         raise ModelError(f"--look {look}: {info.card.name} is given states and sees no pictures. Leave --look out.")
     if info.recorded:
         raise ModelError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,22 +12,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from physbench.clips.clip import Clip
-from physbench.models.protocol import (
-    SPEED,
-    STATE_COLUMNS,
-    AssumingModel,
-    FrameModel,
-    Model,
-    PrivilegedModel,
-    RecordedModel,
-    StateCard,
-    StateModel,
-    SurpriseCard,
-    SurpriseModel,
-)
+from physbench.models.protocol import SPEED, STATE_COLUMNS, AssumingModel, Model, StateCard
+from physbench.rollout.answers import Inputs
 from physbench.rollout.device import is_queued, synchronize
 from physbench.rollout.frames import (
     AnswerError,
@@ -91,22 +80,6 @@ def _timed_event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
 
 
-@dataclass(frozen=True, eq=False)
-class RolloutRequest:
-    """What a model is given at once: B clips of one horizon."""
-
-    horizon: int
-    stored: int  # frames kept
-    chain: bool
-    seeds: Sequence[int]  # (B,)
-    prompts: Sequence[str]  # (B,)
-    context: Tensor | None  # (B, C, 3, H, W) uint8 on the CPU
-    actions: Tensor | None  # (B, C + horizon, 6)
-    clips: Sequence[Clip] | None
-    items: Sequence[tuple[str, int]] = ()  # (B,) clip id and sample, for a recorded model
-    states: StateInputs | None = None  # for a model of states
-
-
 @dataclass
 class PartResult:
     """The result of a request. Its frames are in the tensor that was given."""
@@ -144,165 +117,171 @@ def make_generators(seeds: Sequence[int], device: torch.device) -> list[torch.Ge
     return made
 
 
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A request to a model: what it is given, and where its answer goes."""
+
+    model: Any  # of the kind that its card says, or one that is handed clips
+    inputs: Inputs
+    out: Tensor  # on the CPU
+    generators: Sequence[torch.Generator]  # (B,)
+    calls: ModelCalls
+    dtype: torch.dtype  # of what the model is given
+    result: PartResult
+
+    @property
+    def stored(self) -> int:
+        """Moments that are wanted: fewer than the horizon where a short model is not chained."""
+        return self.out.shape[1]
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """(first, number) of the moments of each call along time. Raises AnswerError where clips would be given twice.
+
+        A model whose `max_horizon` is shorter than what is wanted is called again.
+        """
+        most, done = self.model.card.max_horizon or self.stored, 0
+        while done < self.stored:
+            if done and self.inputs.clips is not None:
+                raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
+            span = min(most, self.stored - done)
+            self.result.chained += 1
+            yield done, span
+            done += span
+
+    def on_device(self, values: NDArray[Any]) -> Tensor:
+        """Numbers for the model: a copy, as a model may write to what it is given, and be asked again."""
+        own = torch.from_numpy(np.ascontiguousarray(values)).to(self.dtype, copy=True)
+        return to_device(own, self.calls.device)
+
+    def privileged(self, span: int) -> Any:
+        """The answer of a model that is handed the clips."""
+        return self.model.rollout_clips(self.inputs.clips, horizon=span, generators=self.generators)
+
+    def note_place(self, answer: Tensor) -> None:
+        """Tell where an answer does not lie where the model is given its context."""
+        kinds = answer.device.type, self.calls.device.type
+        if kinds[0] != kinds[1] and self.inputs.clips is None:
+            moment = self.model.card.moment
+            self.result.notes.add(f"The {moment}s are returned on {kinds[0]}, but the context is on {kinds[1]}.")
+
+
 @torch.no_grad()  # not inference mode: a model may keep tensors for its training, or ask for gradients within
 def predict(
     model: Model,
-    request: RolloutRequest,
+    inputs: Inputs,
     out: Tensor,
     device: torch.device,
     dtype: torch.dtype,
     autocast: torch.dtype | None = None,
 ) -> PartResult:
-    """Roll out a request.
-
-    A model whose `max_horizon` is shorter than the horizon is called again on the last C frames of context and
-    prediction, the predicted ones rounded to uint8.
+    """Ask a model, and check and store its answer.
 
     Args:
         model: The model.
-        request: B clips.
-        out: Where the answers are written, on the CPU: (B, stored, 3, H, W) uint8; states (B, stored, rows, 13);
-            surprise (B, stored, 1).
+        inputs: What it is given of B clips.
+        out: Where the answers are written, on the CPU: (B, stored, *step), see `Answers.step`.
         device: Where the model runs.
-        dtype: Type of the frames that it is given.
+        dtype: Type of the numbers that it is given.
         autocast: Type of torch.autocast around the model's calls; None: without.
 
     Raises:
         AnswerError: The answer breaks the protocol.
         Exception: Whatever the model raises.
     """
-    if request.items:  # only what is told the ids of clips plays: other models may have a `play` of their own
-        assert isinstance(model, RecordedModel)
-        return _play_recording(model, request, out)
-    answer = PartResult()
-    generators = make_generators(request.seeds, device)
-    seed_everything(request.seeds[0])
+    if inputs.items:  # only what is told the ids of clips plays: other models may have a `play` of their own
+        return _play_recording(model, inputs, out)
+    generators = make_generators(inputs.seeds, device)
+    seed_everything(inputs.seeds[0])
     states_before = global_random_states(device)
-    calls = ModelCalls(device, autocast)
-    if isinstance(model.card, SurpriseCard):
-        predict_surprise(model, request, out, answer, generators, calls, dtype)
-    elif request.states is None:
-        _predict_frames(model, request, out, answer, generators, calls, dtype)
-    else:
-        predict_states(model, request, out, answer, generators, calls, dtype)
-    answer.seconds = calls.seconds()
+    calls, result = ModelCalls(device, autocast), PartResult()
+    ANSWERED[model.card.answers](Request(model, inputs, out, generators, calls, dtype, result))
+    result.seconds = calls.seconds()
     if global_random_states(device) != states_before:
-        answer.notes.add(GLOBAL_RANDOMNESS)
-    if isinstance(model, PrivilegedModel):
-        answer.notes |= set(getattr(model, "notes", ()))
+        result.notes.add(GLOBAL_RANDOMNESS)
+    if inputs.clips is not None:
+        result.notes |= set(getattr(model, "notes", ()))
     if isinstance(model, AssumingModel):
         assumed = model.assumptions  # an object of the user's may have an attribute of that name
-        answer.notes |= {str(each) for each in assumed} if isinstance(assumed, tuple | list) else set()
-    return answer
+        result.notes |= {str(each) for each in assumed} if isinstance(assumed, tuple | list) else set()
+    return result
 
 
-def _predict_frames(
-    model: Model,
-    request: RolloutRequest,
-    out: Tensor,
-    answer: PartResult,
-    generators: Sequence[torch.Generator],
-    calls: ModelCalls,
-    dtype: torch.dtype,
-) -> None:
-    """Fill `out` with frames, call by call along time."""
-    done = 0
-    received = FrameReceiver(request.stored)
-    context = None if request.context is None else to_device(request.context, calls.device)
-    while done < request.stored:
-        span = min(model.card.max_horizon or request.horizon, request.stored - done)
-        if done and request.clips is not None:
-            raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
-        call = _prepare_call(model, request, context, done, span, generators, calls.device, dtype)
-        again = done + span < request.stored and context is not None
-        shown = context.shape[1] if again and context is not None else 0
-        last = _receive_chunks(call, answer, model, request, out[:, done : done + span], done, shown, calls, received)
-        answer.chained += 1
-        done += span
-        if received.is_checked and len(received.failures) == len(out):
-            break
-        if again and context is not None:
-            context = torch.cat([context, *(to_device(each, calls.device) for each in last)], 1)[:, -shown:]
-    received.wait()
-    answer.failures = received.failures
-
-
-def _play_recording(model: RecordedModel, request: RolloutRequest, out: Tensor) -> PartResult:
+def _play_recording(model: Any, inputs: Inputs, out: Tensor) -> PartResult:
     """Copy the frames of videos to `out`. They are not computed, so that no time is counted."""
-    answer = PartResult(chained=1)
-    assert request.context is not None
-    contexts = request.context.permute(0, 1, 3, 4, 2).numpy()
-    for position, item in enumerate(request.items):
+    answer, wanted = PartResult(chained=1), out.shape[1]
+    assert inputs.context is not None
+    contexts = inputs.context.transpose(0, 1, 3, 4, 2)
+    for position, item in enumerate(inputs.items):
         count = 0
         try:
-            for frame in model.play(item, context=contexts[position], horizon=request.stored):
+            for frame in model.play(item, context=contexts[position], horizon=wanted):
                 out[position, count].copy_(torch.from_numpy(frame).permute(2, 0, 1))
                 count += 1
         except PhysbenchError as error:
             answer.failures[position] = str(error)
-        if count < request.stored:
+        if count < wanted:
             out[position, count:].zero_()
             answer.frames[position] = count
     answer.notes |= set(model.notes)
     return answer
 
 
-def _prepare_call(
-    model: Model,
-    request: RolloutRequest,
-    context: Tensor | None,
-    done: int,
-    span: int,
-    generators: Sequence[torch.Generator],
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Callable[[], object]:
+def predict_frames(request: Request) -> None:
+    """Ask for frames (B, stored, 3, H, W), call by call along time.
+
+    A model that is called again is given the last C frames of context and prediction, the predicted ones rounded to
+    uint8.
+    """
+    calls, received = request.calls, FrameReceiver(request.stored)
+    given = request.inputs.context
+    context = None if given is None else to_device(torch.from_numpy(given), calls.device)
+    for done, span in request.spans():
+        shown = 0 if context is None or done + span == request.stored else context.shape[1]
+        last = _receive_chunks(request, _frames_call(request, context, done, span), done, span, shown, received)
+        if received.is_checked and len(received.failures) == len(request.out):
+            break
+        if shown and context is not None:
+            context = torch.cat([context, *(to_device(each, calls.device) for each in last)], 1)[:, -shown:]
+    received.wait()
+    request.result.failures = received.failures
+
+
+def _frames_call(request: Request, context: Tensor | None, done: int, span: int) -> Callable[[], object]:
     """The call for the `span` frames after the first `done` ones, with its inputs on the device."""
-    if request.clips is not None:
-        assert isinstance(model, PrivilegedModel)
-        return partial(model.rollout_clips, request.clips, horizon=span, generators=generators)
-    assert isinstance(model, FrameModel) and context is not None
-    actions = None
-    if request.actions is not None:
-        window = request.actions[:, done : done + context.shape[1] + span]
-        actions = to_device(window, device).to(dtype, copy=True)  # a model may write to it, and be asked again
-    given = normalized_frames(context, device, dtype)
+    if context is None:
+        return partial(request.privileged, span)
+    actions = request.inputs.actions
     return partial(
-        model.rollout, given, horizon=span, actions=actions, prompts=list(request.prompts), generators=generators
+        request.model.rollout,
+        normalized_frames(context, request.calls.device, request.dtype),
+        horizon=span,
+        actions=None if actions is None else request.on_device(actions[:, done : done + context.shape[1] + span]),
+        prompts=list(request.inputs.prompts),
+        generators=request.generators,
     )
 
 
 def _receive_chunks(
-    call: Callable[[], object],
-    answer: PartResult,
-    model: Model,
-    request: RolloutRequest,
-    out: Tensor,
-    done: int,
-    shown: int,
-    calls: ModelCalls,
-    received: FrameReceiver,
+    request: Request, call: Callable[[], object], done: int, span: int, shown: int, received: FrameReceiver
 ) -> list[Tensor]:
-    """Call the model once and store its chunks until `out` (B, span, 3, H, W) is full.
+    """Call the model once and store its chunks until `span` frames are there.
 
     Returns:
         The last chunks (B, t, 3, H, W) as uint8, where they lie: at least `shown` frames, if there are so many.
     """
-    batch, span = out.shape[:2]
-    context = 0 if request.context is None else request.context.shape[1]
+    out, size = request.out[:, done : done + span], request.model.card.image_size
+    context = 0 if request.inputs.context is None else request.inputs.context.shape[1]
     filled = 0
     last: list[Tensor] = []
-    with ended(iterate_chunks(calls.run(call))) as stream:
+    with ended(iterate_chunks(request.calls.run(call))) as stream:
         while True:
-            chunk = calls.run(lambda: next(stream, None))
+            chunk = request.calls.run(lambda: next(stream, None))
             if chunk is None:
                 break
             if filled == span:
                 raise AnswerError(f"Expected {span} frames, got more: stop after `horizon` frames.")
-            frames = check_chunk(chunk, batch, span - filled, model.card.image_size, context)
-            if frames.device.type != calls.device.type and request.clips is None:
-                kinds = frames.device.type, calls.device.type
-                answer.notes.add(f"The frames are returned on {kinds[0]}, but the context is on {kinds[1]}.")
+            frames = check_chunk(chunk, len(out), span - filled, size, context)
+            request.note_place(frames)
             length = frames.shape[1]
             last.append(received.store(frames, out[:, filled : filled + length], done + filled))
             while last and sum(each.shape[1] for each in last[1:]) >= shown:
@@ -313,91 +292,56 @@ def _receive_chunks(
     return last
 
 
-# Asks a model of states for what follows a context, checks its answer, and turns it into states in SI units.
+def predict_states(request: Request) -> None:
+    """Ask for states (B, stored, rows, 13) in SI units, call by call along time.
 
-
-def predict_states(
-    model: Model,
-    request: RolloutRequest,
-    out: Tensor,
-    answer: PartResult,
-    generators: Sequence[torch.Generator],
-    calls: ModelCalls,
-    dtype: torch.dtype,
-) -> None:
-    """Fill `out` (B, stored, rows, 13) with states, call by call along time.
-
-    A model whose `max_horizon` is shorter than the horizon is called again on the last C states of context and
-    prediction. What it does not say of turns and spins stays as it was.
-
-    Raises:
-        AnswerError: The answer breaks the protocol.
-        Exception: Whatever the model raises.
+    A model that is called again is given the last C states of context and prediction. What it does not say of turns and
+    spins stays as it was.
     """
-    card, given = model.card, request.states
-    assert isinstance(card, StateCard) and given is not None
-    states, done = given.states, 0
-    written = out.numpy()
+    card, given, result = request.model.card, request.inputs.states, request.result
+    assert given is not None
+    states, written = given.states, request.out.numpy()
     rows = min(states.shape[2], written.shape[2])  # a card may ask for more than any clip has
     for position, many in enumerate(given.many):
         if many > states.shape[2]:
-            answer.failures[position] = f"The clip has {many} bodies, and the card says bodies={states.shape[2]}."
-    while done < request.stored:
-        span = min(card.max_horizon or request.horizon, request.stored - done)
-        if done and request.clips is not None:
-            raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
-        raw = calls.run(partial(_call, model, request, states, done, span, generators, calls.device, dtype))
-        if isinstance(raw, Tensor) and raw.device.type != calls.device.type and request.clips is None:
-            kinds = raw.device.type, calls.device.type
-            answer.notes.add(f"The states are returned on {kinds[0]}, but the context is on {kinds[1]}.")
-        values = check_answer(raw, card, given, span, whole=request.clips is not None)
-        reasons = value_problems(values, given, done, request.stored)
-        answer.failures = {**reasons, **answer.failures}
+            result.failures[position] = f"The clip has {many} bodies, and the card says bodies={states.shape[2]}."
+    whole = request.inputs.clips is not None
+    for done, span in request.spans():
+        raw = request.calls.run(partial(request.privileged if whole else _states_call(request, states, done), span))
+        if isinstance(raw, Tensor):
+            request.note_place(raw)
+        values = check_answer(raw, card, given, span, whole=whole)
+        result.failures = {**value_problems(values, given, done, request.stored), **result.failures}
         predicted = from_model(values, card, given, states[:, -1])
         for position in range(len(predicted)):
-            kept = np.nan if position in answer.failures else predicted[position][:, :rows]
+            kept = np.nan if position in result.failures else predicted[position][:, :rows]
             written[position, done : done + span, :rows] = kept
-        answer.chained += 1
-        done += span
-        if len(answer.failures) == len(out):
+        if len(result.failures) == len(request.out):
             return
-        if done < request.stored:
+        if done + span < request.stored:
             states = _next_context(states, predicted, card)
 
 
-def _call(
-    model: Model,
-    request: RolloutRequest,
-    states: Array,
-    done: int,
-    span: int,
-    generators: Sequence[torch.Generator],
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Any:
-    """The model's answer for the `span` states after the first `done` ones."""
-    if request.clips is not None:
-        assert isinstance(model, PrivilegedModel)
-        return model.rollout_clips(request.clips, horizon=span, generators=generators)
-    assert isinstance(model, StateModel) and request.states is not None
-    given = request.states
+def _states_call(request: Request, states: Array, done: int) -> Callable[[int], Any]:
+    """The call for a number of states after the first `done` ones."""
+    given, tensor = request.inputs.states, request.on_device
+    assert given is not None
 
-    def tensor(values: Array) -> Tensor:
-        # A copy: a model of double precision may change what it is given.
-        return torch.from_numpy(np.ascontiguousarray(values)).to(device, dtype, copy=True)
+    def call(span: int) -> Any:
+        actions = None if given.actions is None else given.actions[:, done : done + states.shape[1] + span]
+        return request.model.rollout_states(
+            tensor(to_model(states, request.model.card, given)),
+            bodies=tensor(given.bodies),
+            statics=tensor(given.statics),
+            mask=torch.from_numpy(given.mask.copy()).to(request.calls.device),
+            gravity=tensor(given.gravity),
+            horizon=span,
+            actions=None if actions is None else tensor(actions),
+            prompts=list(request.inputs.prompts),
+            generators=request.generators,
+        )
 
-    actions = None if given.actions is None else given.actions[:, done : done + states.shape[1] + span]
-    return model.rollout_states(
-        tensor(to_model(states, model.card, given)),
-        bodies=tensor(given.bodies),
-        statics=tensor(given.statics),
-        mask=torch.from_numpy(given.mask.copy()).to(device),
-        gravity=tensor(given.gravity),
-        horizon=span,
-        actions=None if actions is None else tensor(actions),
-        prompts=list(request.prompts),
-        generators=generators,
-    )
+    return call
 
 
 def check_answer(raw: Any, card: StateCard, given: StateInputs, span: int, whole: bool) -> Array:
@@ -469,48 +413,31 @@ def _next_context(states: Array, predicted: Array, card: StateCard) -> Array:
     return np.concatenate([states, filled], axis=1)[:, -states.shape[1] :]
 
 
-# Asks a model how surprised it is by whole films, and checks its answer.
-
-
-def predict_surprise(
-    model: Model,
-    request: RolloutRequest,
-    out: Tensor,
-    answer: PartResult,
-    generators: Sequence[torch.Generator],
-    calls: ModelCalls,
-    dtype: torch.dtype,
-) -> None:
-    """Fill `out` (B, T - C, 1) with the surprise at the frames after the first C of B films (B, T, 3, H, W).
-
-    Raises:
-        AnswerError: The answer breaks the protocol.
-        Exception: Whatever the model raises.
-    """
-    assert isinstance(model, SurpriseModel) and request.context is not None
-    device = calls.device
-    video = normalized_frames(request.context, device, dtype)
-    context = video.shape[1] - request.horizon
+def predict_surprise(request: Request) -> None:
+    """Ask for the surprise (B, T - C, 1) at the frames after the first C of B films (B, T, 3, H, W)."""
+    inputs, result = request.inputs, request.result
+    assert inputs.context is not None
+    video = normalized_frames(torch.from_numpy(inputs.context), request.calls.device, request.dtype)
+    context = video.shape[1] - inputs.horizon
     ask = partial(
-        model.surprise,
+        request.model.surprise,
         video,
         context=context,
-        actions=None if request.actions is None else to_device(request.actions, device).to(dtype),
-        prompts=list(request.prompts),
-        generators=generators,
+        actions=None if inputs.actions is None else request.on_device(inputs.actions),
+        prompts=list(inputs.prompts),
+        generators=request.generators,
     )
-    raw = calls.run(ask)
+    raw = request.calls.run(ask)
     values = check_surprise(raw, len(video), video.shape[1])[:, context:].to("cpu", torch.float64)
     for position, row in enumerate(values):
         wrong = (~torch.isfinite(row)).nonzero()
         if len(wrong):
             at = int(wrong[0])
-            answer.failures[position] = (
-                f"The surprise at frame {context + at + 1} of {video.shape[1]} is {float(row[at])}."
-            )
+            found = float(row[at])
+            result.failures[position] = f"The surprise at frame {context + at + 1} of {video.shape[1]} is {found}."
         else:
-            out[position, :, 0] = row
-    answer.chained = 1
+            request.out[position, :, 0] = row
+    result.chained = 1
 
 
 def check_surprise(raw: Any, films: int, frames: int) -> Tensor:
@@ -527,3 +454,10 @@ def check_surprise(raw: Any, films: int, frames: int) -> Tensor:
     if not raw.is_floating_point():
         raise AnswerError(f"Expected floating-point surprise, got {str(raw.dtype)[6:]}.")
     return raw
+
+
+ANSWERED: Mapping[str, Callable[[Request], None]] = {
+    "frames": predict_frames,
+    "states": predict_states,
+    "surprise": predict_surprise,
+}

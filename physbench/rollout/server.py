@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from physbench.models.http.model import HttpModel
 from physbench.models.load_model import Handed, load_model, what_is_handed
-from physbench.models.protocol import ConfiguredModel, Model, RecordedModel, StateCard, SurpriseCard
+from physbench.models.protocol import ConfiguredModel, Model, RecordedModel
+from physbench.rollout.answers import answers_of
 from physbench.rollout.device import (
     NOT_CALLED,
     CompiledNetworks,
@@ -48,8 +49,6 @@ from physbench.rollout.messages import (
     DeviceFailure,
     JobDone,
     LoadedModel,
-    LoadedStateModel,
-    LoadedSurpriseModel,
     LoadFailure,
     LoadRequest,
     PartFinished,
@@ -60,9 +59,8 @@ from physbench.rollout.messages import (
     RolloutJob,
     encode,
 )
-from physbench.rollout.predict import RolloutRequest, predict
+from physbench.rollout.predict import predict
 from physbench.rollout.process import CONNECTION_LOST
-from physbench.rollout.shared_memory import answer_view
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.plugins import describe_error
 from physbench.support.processes import FAMILY_VARIABLE, end_family, give_back
@@ -170,11 +168,8 @@ class RolloutWorker:
         dtype = str(self.dtype).removeprefix("torch.")
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
-        card = self.model.card
-        kind: Any = LoadedStateModel if isinstance(card, StateCard) else LoadedModel
-        kind = LoadedSurpriseModel if isinstance(card, SurpriseCard) else kind
-        info: LoadedModel = kind(
-            card,
+        info = LoadedModel(
+            self.model.card,
             privileged,
             str(self.device),
             dtype,
@@ -195,7 +190,7 @@ class RolloutWorker:
             if self.pins and is_queued(self.device):
                 self.views.append(self.view)  # what is pinned must not be unmapped
                 pin(torch.from_numpy(self.view), self.device)
-        return torch.from_numpy(answer_view(self.view, job.offset, self.model.card, job.batch_size, job.stored))
+        return torch.from_numpy(answers_of(self.model.card).view(self.view, job.offset, job.batch_size, job.stored))
 
     def run(self, job: RolloutJob) -> None:
         """Roll out all positions of a job and report each part as soon as it is done."""
@@ -251,28 +246,11 @@ class RolloutWorker:
     def _roll_out(
         self, job: RolloutJob, slots: list[int], memory_answers: torch.Tensor, notes: set[str]
     ) -> tuple[PositionResult, ...]:
-        whole = slots == list(range(len(job.positions)))
-
-        def of_slots(values: NDArray[Any]) -> NDArray[Any]:
-            return values if whole else values[slots]  # without a copy
-
-        part = RolloutRequest(
-            horizon=job.horizon,
-            stored=job.stored,
-            chain=job.chain,
-            seeds=[job.seeds[slot] for slot in slots],
-            prompts=[job.prompts[slot] for slot in slots],
-            context=None if job.context is None else torch.from_numpy(of_slots(job.context)),
-            actions=None if job.actions is None else torch.from_numpy(of_slots(job.actions)),
-            clips=None if job.clips is None else [job.clips[slot] for slot in slots],
-            items=[job.items[slot] for slot in slots] if job.items else (),
-            states=None if job.states is None else job.states.select(slots),
-        )
         positions = [job.positions[slot] for slot in slots]
         first, last = positions[0], positions[-1] + 1
         contiguous = positions == list(range(first, last))
         out = memory_answers[first:last] if contiguous else torch.empty_like(memory_answers[positions])
-        answer = predict(self.model, part, out, self.device, self.dtype, self.autocast)
+        answer = predict(self.model, job.inputs.select(slots), out, self.device, self.dtype, self.autocast)
         if not contiguous:
             memory_answers[positions] = out
         notes |= answer.notes

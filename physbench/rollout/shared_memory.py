@@ -1,4 +1,4 @@
-"""Frames and states in memory that several processes of this machine share."""
+"""Frames in memory that several processes of this machine share."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from physbench.models.protocol import STATE_COLUMNS, ModelCard, StateCard, SurpriseCard
-from physbench.rollout.states import MOST_ROWS
 from physbench.rollout.store import Rollout
 from physbench.support.arrays import Image
 
@@ -42,30 +38,6 @@ def fill_frames(frames: Image, planes: Image) -> None:
 def _blocks(frames: Image) -> Iterator[slice]:
     step = max(1, MOVED_TOGETHER // max(1, frames[:1].nbytes))
     return (slice(start, min(start + step, len(frames))) for start in range(0, len(frames), step))
-
-
-# Answers in the memory that both processes share: frames as bytes, states as numbers.
-
-
-def answer_step(card: ModelCard) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of one moment: a frame (3, H, W) uint8, states (MOST_ROWS, 13) or a surprise (1,) float64."""
-    if isinstance(card, SurpriseCard):
-        return (1,), np.dtype(np.float64)
-    if isinstance(card, StateCard):
-        return (MOST_ROWS, len(STATE_COLUMNS)), np.dtype(np.float64)
-    return (3, *card.image_size), np.dtype(np.uint8)
-
-
-def answer_bytes(card: ModelCard, clips: int, stored: int) -> int:
-    """Bytes of the answers to a batch."""
-    shape, kind = answer_step(card)
-    return clips * stored * int(np.prod(shape)) * kind.itemsize
-
-
-def answer_view(memory: NDArray[np.uint8], offset: int, card: ModelCard, clips: int, stored: int) -> NDArray[Any]:
-    """The answers to a batch (clips, stored, ...) that lie in a memory from `offset` bytes on."""
-    shape, kind = answer_step(card)
-    return memory[offset : offset + answer_bytes(card, clips, stored)].view(kind).reshape(clips, stored, *shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,9 +59,12 @@ class Rollout:
     @property
     def steps(self) -> int:
         """Number of predicted moments."""
-        if self.surprise is not None:
-            return len(self.surprise)
-        return len(self.frames) if self.states is None else len(self.states)
+        return len(self.answer)
+
+    @property
+    def answer(self) -> NDArray[Any]:
+        """What was predicted: surprise (T,), states (T, K, 13) or frames (T, H, W, 3)."""
+        return next(each for each in (self.surprise, self.states, self.frames) if each is not None)
 
 
 # Predicted states on disk: arrays in .npz without pickle, the same bytes each time.

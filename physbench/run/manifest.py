@@ -21,7 +21,7 @@ from physbench.clips.packed import PackedClips
 from physbench.clips.suite import FRESH, TOLD_SUFFIX, Suite, find_suite, fresh_suite, spread, told_suite, untold_rows
 from physbench.models.http.connection import TOKEN_ARGUMENT
 from physbench.models.load_model import what_is_handed
-from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.models.protocol import ModelCard, card_fields
 from physbench.result import findings
 from physbench.result.formats import counted, manifest_suite
 from physbench.result.read import MANIFEST_VERSION, read_manifest, rows_of
@@ -48,12 +48,8 @@ def card_document(card: ModelCard) -> Document:
 
 
 def card_from(document: Document) -> ModelCard:
-    if document.get("answers") == "surprise":
-        known = {name: value for name, value in document.items() if name != "answers"}
-        return SurpriseCard(**{**known, "image_size": tuple(document["image_size"])})
-    if document.get("answers") == "states":
-        return StateCard(**{name: value for name, value in document.items() if name not in ("answers", "image_size")})
-    return ModelCard(**{**document, "image_size": tuple(document["image_size"])})
+    kind, values = card_fields(document)
+    return kind(**values)
 
 
 def file_hashes(model_args: Mapping[str, str]) -> Document:

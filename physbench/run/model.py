@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from physbench.clips.suite import TOLD_OPTION
-from physbench.models.protocol import Model, ModelCard, StateCard, SurpriseCard
+from physbench.models.protocol import Model, ModelCard
 from physbench.result.formats import counted
 from physbench.rollout.device_group import DeviceGroup
 from physbench.rollout.device_names import device_kind, split_devices
@@ -76,25 +76,23 @@ def engine_of(
     return RolloutEngine(**arguments) if len(devices) == 1 else DeviceGroup(devices, **arguments)
 
 
+# Settings that reach the engine under their own names.
+OF_ENGINE = (
+    *("device", "dtype", "autocast", "compile", "trust_code", "privileged"),
+    *("timeout", "chain", "seed", "look"),
+)
+
+
 def engine_arguments(
     options: Options, salt: str, *, part_size: int | None = None, debug: bool = False, untrained: bool = False
 ) -> dict[str, Any]:
     """The arguments of a `RolloutEngine` for the settings of a run."""
     return {
         "target": options.model,
-        "device": options.device,
-        "dtype": options.dtype,
-        "autocast": options.autocast,
-        "compile": options.compile,
         "model_args": dict(options.model_arg),
-        "trust_code": options.trust_code,
-        "privileged": options.privileged,
+        **{name: getattr(options, name) for name in OF_ENGINE},
         "untrained": untrained,
-        "timeout": options.timeout,
-        "chain": options.chain,
-        "seed": options.seed,
         "salt": salt,
-        "look": options.look,
         "part_size": part_size,
         "debug": debug,
     }
@@ -103,7 +101,7 @@ def engine_arguments(
 def agree(run: Run, engine: RolloutEngine) -> None:
     """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
     info = engine.info
-    if isinstance(info.card, SurpriseCard):
+    if not info.card.continues:
         raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
     check_told_model(run.options, info.card)
     run.options.check_board_look(info.card.look)
@@ -138,7 +136,7 @@ def check_told_model(options: Options, card: ModelCard) -> None:
     """Raise UsageError where words for motion are asked for and the model is shown it."""
     if not options.prompt_motion:
         return
-    if isinstance(card, StateCard):
+    if not card.sees_pictures:
         raise UsageError(f"{TOLD_OPTION}: {card.name} is given states, velocities among them. Leave it out.")
     if card.scored_context > 1:
         raise UsageError(

@@ -12,7 +12,7 @@ from typing import Any
 from physbench.clips.clip import Clip, Row
 from physbench.result.formats import counted
 from physbench.result.read import ClipSource, clips_of
-from physbench.rollout.batches import BatchItem, needed_of
+from physbench.rollout.batches import BatchItem
 from physbench.rollout.engine import BatchResult, RolloutEngine
 from physbench.rollout.shared_memory import SharedRollout
 from physbench.rollout.store import drop_rollout
@@ -139,7 +139,7 @@ def roll_unseen(run: Run, pool: WorkerPool | None, engine: RolloutEngine, clips:
 def _needed(run: Run, engine: RolloutEngine | None, source: ClipSource | None, row: Row) -> Clip:
     """What the model needs of a stored clip."""
     assert engine is not None and source is not None
-    return needed_of(source.get(row, run.card.spec), run.card, engine.info.privileged)
+    return engine.needed(source.get(row, run.card.spec))
 
 
 def plan(run: Run, engine: RolloutEngine, clip: Callable[[Row], Clip]) -> None:

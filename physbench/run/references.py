@@ -19,10 +19,10 @@ from physbench.clips.store import StoredClip
 from physbench.clips.task import own_tasks
 from physbench.laws.scene_law import find_laws
 from physbench.models.load_model import load_model
-from physbench.models.protocol import STATE_COLUMNS, Model, ModelCard, PrivilegedModel, StateCard
+from physbench.models.protocol import Model, ModelCard
+from physbench.rollout.answers import answers_of
 from physbench.rollout.batches import item_seed
-from physbench.rollout.predict import RolloutRequest, predict
-from physbench.rollout.states import state_inputs
+from physbench.rollout.predict import predict
 from physbench.rollout.store import Rollout
 from physbench.run.parts import NOT_ROWS, checked_part, read_part, write_part
 from physbench.run.versions import versions
@@ -69,41 +69,32 @@ def _baseline(name: str, card: ModelCard) -> Model:
     """The baseline under the size, rate and context that the model's scores are read with; of states for states."""
     height, width = card.image_size
     arguments = {"fps": repr(card.fps), "context": str(card.scored_context)}
-    target = f"baseline:{REFERENCE_BASELINES[name]}"
-    if isinstance(card, StateCard):
-        target = f"baseline:{OF_STATES}{REFERENCE_BASELINES[name]}"
-    else:
+    if card.sees_pictures:
         arguments["size"] = f"{width}x{height}"
+    target = f"baseline:{_kind(card)}{REFERENCE_BASELINES[name]}"
     device, dtype = torch.device("cpu"), torch.float32
     return load_model(target, device=device, dtype=dtype, model_args=arguments)
+
+
+def _kind(card: ModelCard) -> str:
+    """Before the names of references of a model's kind."""
+    return "" if card.sees_pictures else OF_STATES
 
 
 def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
     """Roll a reference out on one clip."""
     model = _baseline(name, card)
-    context = card.scored_context
-    privileged = isinstance(model, PrivilegedModel)
-    states = state_inputs((clip,), model.card) if isinstance(model.card, StateCard) else None
-    part = RolloutRequest(
-        horizon=clip.horizon,
-        stored=clip.horizon,
-        chain=True,
-        seeds=(item_seed(clip.row, 0, 0),),
-        prompts=(clip.prompt,),
-        context=None if privileged or states else torch.from_numpy(clip.context(context)).permute(0, 3, 1, 2)[None],
-        actions=None,
-        clips=(clip,) if privileged else None,
-        states=states,
+    kind = answers_of(model.card)
+    privileged = model.card.track == "privileged"
+    inputs = kind.inputs((clip,), seeds=(item_seed(clip.row, 0, 0),), privileged=privileged)
+    shape, number = kind.step
+    place = torch.from_numpy(np.empty((1, clip.horizon, *shape), dtype=number))
+    dtype = place.dtype if place.is_floating_point() else torch.float32
+    answer = predict(model, inputs, place, torch.device("cpu"), dtype)
+    predicted = kind.predicted(place[0].numpy(), len(clip.tracked))
+    return Rollout(
+        clip.id, 0, failure=answer.failures.get(0), chained=answer.chained, seconds=answer.seconds, **predicted
     )
-    if states is not None:
-        known = torch.empty((1, clip.horizon, len(clip.tracked), len(STATE_COLUMNS)), dtype=torch.float64)
-        answer = predict(model, part, known, torch.device("cpu"), torch.float64)
-        nothing = clip.future()[:0]
-        return Rollout(clip.id, 0, nothing, answer.failures.get(0), answer.chained, answer.seconds, known[0].numpy())
-    place = torch.empty((1, clip.horizon, 3, *card.image_size), dtype=torch.uint8)
-    answer = predict(model, part, place, torch.device("cpu"), torch.float32)
-    frames = np.ascontiguousarray(place[0].permute(0, 2, 3, 1).numpy())
-    return Rollout(clip.id, 0, frames, answer.failures.get(0), answer.chained, answer.seconds)
 
 
 def bring_references(
@@ -128,10 +119,9 @@ def bring_references(
         clip = load()
         stored = clips.stored(row, spec) or StoredClip(clip_hash(clip), clip.state_hash)
     code = _code_key(tuple(scorers), _own_files(row.task))
-    kind = OF_STATES if isinstance(card, StateCard) else ""
     for name in REFERENCE_BASELINES:
         folder = run.reference(name)
-        place = cache_dir() / "references" / code / f"{stored.content}.{card.scored_context}.{kind}{name}"
+        place = cache_dir() / "references" / code / f"{stored.content}.{card.scored_context}.{_kind(card)}{name}"
         if read_part(folder.part(row.id)) is None and not (cached and _copy(place, folder, row.id)):
             _make_reference(folder, name, load(), card, scorers, place if keep else None)
     return stored.state_hash

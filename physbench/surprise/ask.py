@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from physbench.clips.clip import Clip, Row
-from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.models.protocol import ModelCard, SurpriseCard
 from physbench.result.bootstrap import TINY
 from physbench.rollout.batches import Batch, BatchItem, find_batch_size
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.store import Rollout
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
-from physbench.surprise.clip_films import ClipFilms, state_error
+from physbench.surprise.clip_films import STATE_BASELINES, ClipFilms, clip_films, state_error, state_films
 from physbench.surprise.films import SHOWN_BEFORE, WindowGrid, squared_error, targets, window_clip
 from physbench.surprise.pairs import FilmPair, shown_in_states
-from physbench.surprise.pixel_baselines import place_error
+from physbench.surprise.pixel_baselines import PIXEL_BASELINES, place_error
 
 # From surprise over time to one number for a film, and from two films to one choice.
 
@@ -128,44 +129,6 @@ class ClipSurprise:
     frames: int = 0  # that it predicted
 
 
-def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
-    """Surprise of a model of frames or of states: how wrong it predicts what comes next, mean over samples.
-
-    A window that shows and predicts what one of another film does has its surprise: nothing is predicted twice.
-    """
-    grid, asked = films.grid, _asked(films)
-    items = tuple(BatchItem(row, sample) for row in asked for sample in range(samples))
-    plan = [Batch(items[start : start + batch_size], grid.ahead) for start in range(0, len(items), batch_size)]
-    errors = {name: np.full((2, samples, len(grid.starts)), np.nan) for name in films.films}
-    failures: dict[str, str] = {}
-    seconds, frames = 0.0, 0
-    for result in engine.run(plan, _loader(films)):
-        seconds += result.seconds
-        for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
-            name, number = item.row.change, item.row.seed % MOST_WINDOWS
-            reason = rollout.failure
-            if reason is None and rollout.steps < grid.ahead:
-                reason = f"{rollout.steps} of {grid.ahead} frames were predicted: leave out --no-chain."
-            if reason is not None:
-                failures.setdefault(name, reason)
-                continue
-            frames += rollout.steps
-            errors[name][:, item.sample, number] = window_errors(films.film(name), grid, number, rollout)
-    found: dict[str, Array] = {}
-    for name in films.films:
-        values = errors[name].mean(axis=1)
-        like, first = films.before[name]
-        if like != name:
-            same = grid.unaffected(first)
-            values[:, same] = found[like][:, same]
-            if np.isnan(values[0, same]).any() and like in failures:
-                failures.setdefault(name, failures[like])
-        found[name] = values
-    surprise, tracks = ({name: values[part] for name, values in found.items()} for part in range(2))
-    tracks = {} if isinstance(engine.card, StateCard) else tracks
-    return ClipSurprise(grid.times, surprise, tracks, failures, seconds, frames)
-
-
 def window_errors(film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
     """How wrong a rollout is about a window of a film: in pixels and in tracks of frames; in diameters of states."""
     if rollout.states is not None:
@@ -174,27 +137,32 @@ def window_errors(film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -
     return squared_error(rollout.frames, true), place_error(film, rollout.frames, true)
 
 
-def surprise_at_films(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
-    """Surprise as a model itself states it at whole films, mean over samples. Nothing is shared between films."""
-    card, clip = engine.card, films.clip
-    start = _film_start(clip, card)
-    horizon = len(clip.times) - start - card.context_frames
-    rows = [Row(clip.row.task, clip.row.split, clip.row.seed, name) for name in films.films]
-    items = tuple(BatchItem(row, sample) for row in rows for sample in range(samples))
-    plan = [Batch(items[at : at + batch_size], horizon) for at in range(0, len(items), batch_size)]
-    values = {name: np.full((samples, horizon), np.nan) for name in films.films}
-    failures: dict[str, str] = {}
-    seconds, frames = 0.0, 0
-    for result in engine.run(plan, _film_loader(films, card)):
-        seconds += result.seconds
-        for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
-            if rollout.failure is not None or rollout.surprise is None:
-                failures.setdefault(item.row.change, rollout.failure or "The model gave no surprise.")
-                continue
-            frames += len(rollout.surprise)
-            values[item.row.change][item.sample] = rollout.surprise
-    found = {name: each.mean(axis=0) for name, each in values.items()}
-    return ClipSurprise(clip.times[start + card.context_frames :], found, {}, failures, seconds, frames)
+def _asked(films: ClipFilms) -> list[Row]:
+    """The windows that are predicted, as rows: the seed has the number of the window, the change the film.
+
+    The generators of a stochastic model are seeded from the row without its change, so that a window of the possible
+    film and that of the impossible one get the same random numbers.
+    """
+    row, grid = films.clip.row, films.grid
+    rows = []
+    for name in films.films:
+        like, first = films.before[name]
+        same = grid.unaffected(first) if like != name else np.zeros(len(grid.starts), dtype=bool)
+        rows += [
+            Row(row.task, row.split, row.seed * MOST_WINDOWS + number, name)
+            for number in np.flatnonzero(~same).tolist()
+        ]
+    return rows
+
+
+def _loader(films: ClipFilms) -> Callable[[Row], Clip]:
+    return lambda row: window_clip(films.film(row.change), films.grid, row.seed % MOST_WINDOWS)
+
+
+def _whole(films: ClipFilms) -> list[Row]:
+    """Whole films as rows: the change has the film."""
+    row = films.clip.row
+    return [Row(row.task, row.split, row.seed, name) for name in films.films]
 
 
 def _film_start(clip: Clip, card: ModelCard) -> int:
@@ -229,50 +197,146 @@ def _film_loader(films: ClipFilms, card: ModelCard) -> Callable[[Row], Clip]:
     return load
 
 
-def probed_batch_size(engine: RolloutEngine, films: ClipFilms, samples: int) -> int:
-    """How many windows, or films, are given together."""
-    if isinstance(engine.card, SurpriseCard):
-        row, card = films.clip.row, engine.card
-        rows = [Row(row.task, row.split, row.seed, name) for name in films.films]
-        frames = len(films.clip.times) - _film_start(films.clip, card) - card.context_frames
-        return find_batch_size(engine, rows, _film_loader(films, card), lambda row: frames, samples)
-    return find_batch_size(engine, _asked(films), _loader(films), lambda row: films.grid.ahead, samples)
+# The kinds of observers: of what films a model is shown, and what its surprise is.
+
+PIXELS = "squared error of pixels, white = 1"
+DIAMETERS = "diameters"
 
 
-def _asked(films: ClipFilms) -> list[Row]:
-    """The windows that are predicted, as rows: the seed has the number of the window, the change the film.
+@dataclass(frozen=True)
+class FrameObserver:
+    """A model of frames: its surprise is how wrong it predicts windows of a film."""
 
-    The generators of a stochastic model are seeded from the row without its change, so that a window of the possible
-    film and that of the impossible one get the same random numbers.
-    """
-    row, grid = films.clip.row, films.grid
-    rows = []
-    for name in films.films:
-        like, first = films.before[name]
-        same = grid.unaffected(first) if like != name else np.zeros(len(grid.starts), dtype=bool)
-        rows += [
-            Row(row.task, row.split, row.seed * MOST_WINDOWS + number, name)
-            for number in np.flatnonzero(~same).tolist()
-        ]
-    return rows
+    card: ModelCard
+
+    noun = "window"  # what is given to it together
+    baselines: ClassVar[tuple[str, ...]] = tuple(PIXEL_BASELINES)
+
+    @property
+    def _seen(self) -> int:
+        """Moments of a film before what is predicted."""
+        return min(self.card.context_frames, self.card.history_frames)
+
+    def pairs(self, pairs: Sequence[FilmPair]) -> tuple[FilmPair, ...]:
+        """The pairs that the model is asked about."""
+        return tuple(pairs)
+
+    def films(self, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
+        """The films of a clip as the model is shown them. known: what the cache holds of them is used."""
+        return clip_films(
+            row, self.card.spec, min(self.card.context_frames, self.card.history_frames), sources, known=known
+        )
+
+    def batch_size(self, engine: RolloutEngine, films: ClipFilms, samples: int) -> int:
+        """How many windows, or films, are given together, from a probe."""
+        return find_batch_size(engine, _asked(films), _loader(films), lambda row: films.grid.ahead, samples)
+
+    def manner(self, notes: Sequence[str]) -> dict[str, Any]:
+        """How the model sees films and its surprise is read, for `expectation_result`. notes: of its run."""
+        return {"sees": self.card.sight, "unit": PIXELS, "way": "error of the predicted frames"}
+
+    def ask(self, engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
+        """How wrong the model predicts what comes next, mean over samples.
+
+        A window that shows and predicts what one of another film does has its surprise: nothing is predicted twice.
+        """
+        grid, asked = films.grid, _asked(films)
+        items = tuple(BatchItem(row, sample) for row in asked for sample in range(samples))
+        plan = [Batch(items[start : start + batch_size], grid.ahead) for start in range(0, len(items), batch_size)]
+        errors = {name: np.full((2, samples, len(grid.starts)), np.nan) for name in films.films}
+        failures: dict[str, str] = {}
+        seconds, frames = 0.0, 0
+        for result in engine.run(plan, _loader(films)):
+            seconds += result.seconds
+            for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+                name, number = item.row.change, item.row.seed % MOST_WINDOWS
+                reason = rollout.failure
+                if reason is None and rollout.steps < grid.ahead:
+                    reason = f"{rollout.steps} of {grid.ahead} frames were predicted: leave out --no-chain."
+                if reason is not None:
+                    failures.setdefault(name, reason)
+                    continue
+                frames += rollout.steps
+                errors[name][:, item.sample, number] = window_errors(films.film(name), grid, number, rollout)
+        found: dict[str, Array] = {}
+        for name in films.films:
+            values = errors[name].mean(axis=1)
+            like, first = films.before[name]
+            if like != name:
+                same = grid.unaffected(first)
+                values[:, same] = found[like][:, same]
+                if np.isnan(values[0, same]).any() and like in failures:
+                    failures.setdefault(name, failures[like])
+            found[name] = values
+        surprise, tracks = ({name: values[part] for name, values in found.items()} for part in range(2))
+        tracks = tracks if self.card.sees_pictures else {}
+        return ClipSurprise(grid.times, surprise, tracks, failures, seconds, frames)
 
 
-def _loader(films: ClipFilms) -> Callable[[Row], Clip]:
-    return lambda row: window_clip(films.film(row.change), films.grid, row.seed % MOST_WINDOWS)
+class StateObserver(FrameObserver):
+    """A model of states: the same of windows of states, with an error in diameters."""
+
+    baselines = tuple(STATE_BASELINES)
+
+    def pairs(self, pairs: Sequence[FilmPair]) -> tuple[FilmPair, ...]:
+        """Those that states show."""
+        return shown_in_states(pairs)
+
+    def films(self, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
+        return state_films(row, self.card.spec, self._seen, sources)
+
+    def manner(self, notes: Sequence[str]) -> dict[str, Any]:
+        how = {"unit": DIAMETERS, "way": "error of the predicted states", "baseline": "state baseline"}
+        return {"sees": self.card.sight, **how}
 
 
-def asked_pairs(pairs: Sequence[FilmPair], card: ModelCard) -> tuple[FilmPair, ...]:
-    """The pairs that a model is asked about: a model of states about those that states show."""
-    return shown_in_states(pairs) if isinstance(card, StateCard) else tuple(pairs)
+class FilmObserver(FrameObserver):
+    """A model that is shown whole films, and states its surprise itself."""
+
+    card: SurpriseCard
+
+    noun = "film"
+
+    def films(self, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
+        return clip_films(row, self.card.spec, 1, sources, known=known)
+
+    def batch_size(self, engine: RolloutEngine, films: ClipFilms, samples: int) -> int:
+        frames = len(films.clip.times) - _film_start(films.clip, self.card) - self.card.context_frames
+        return find_batch_size(engine, _whole(films), _film_loader(films, self.card), lambda row: frames, samples)
+
+    def manner(self, notes: Sequence[str]) -> dict[str, Any]:
+        how = {"ahead": self.card.ahead, "unit": self.card.unit, "way": "surprise as the model states it"}
+        return {"sees": self.card.sight, **how, "shown": " ".join(notes) or "whole films"}
+
+    def ask(self, engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
+        """Surprise as a model itself states it at whole films, mean over samples. Nothing is shared between films."""
+        card, clip = self.card, films.clip
+        start = _film_start(clip, card)
+        horizon = len(clip.times) - start - card.context_frames
+        items = tuple(BatchItem(row, sample) for row in _whole(films) for sample in range(samples))
+        plan = [Batch(items[at : at + batch_size], horizon) for at in range(0, len(items), batch_size)]
+        values = {name: np.full((samples, horizon), np.nan) for name in films.films}
+        failures: dict[str, str] = {}
+        seconds, frames = 0.0, 0
+        for result in engine.run(plan, _film_loader(films, card)):
+            seconds += result.seconds
+            for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+                if rollout.failure is not None or rollout.surprise is None:
+                    failures.setdefault(item.row.change, rollout.failure or "The model gave no surprise.")
+                    continue
+                frames += len(rollout.surprise)
+                values[item.row.change][item.sample] = rollout.surprise
+        found = {name: each.mean(axis=0) for name, each in values.items()}
+        return ClipSurprise(clip.times[start + card.context_frames :], found, {}, failures, seconds, frames)
 
 
-def sight(card: ModelCard) -> float:
-    """How far back (s) a model sees from the moment of a prediction; one that is shown whole films as its card says.
+OBSERVERS: Mapping[str, type[FrameObserver]] = {
+    "frames": FrameObserver,
+    "states": StateObserver,
+    "surprise": FilmObserver,
+}
 
-    From a model of states nothing is hidden.
-    """
-    if isinstance(card, StateCard):
-        return float("inf")
-    if isinstance(card, SurpriseCard):
-        return float("inf") if card.sees is None else card.sees
-    return card.scored_context / card.fps
+
+def observer_of(card: ModelCard) -> FrameObserver:
+    """A model as an observer of films."""
+    return OBSERVERS[card.answers](card)

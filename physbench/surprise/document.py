@@ -13,7 +13,6 @@ from pydantic import Field
 from physbench import __version__
 from physbench.clips.clip import Row
 from physbench.clips.suite import EXPECTATION_SUITE
-from physbench.models.protocol import StateCard, SurpriseCard
 from physbench.result.compare import require_alike
 from physbench.result.document import (
     Counts,
@@ -34,16 +33,13 @@ from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import write_sealed_json
 from physbench.support.run_folder import RunFolder
-from physbench.surprise.ask import PairReading, asked_pairs, read_pair, sight
-from physbench.surprise.clip_films import STATE_BASELINES
+from physbench.surprise.ask import FrameObserver, PairReading, observer_of, read_pair
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, find_pairs, pairs_hash
 from physbench.surprise.physicist import NOT_PUBLISHED, PHYSICIST_NAME, published_readings
-from physbench.surprise.pixel_baselines import PIXEL_BASELINES
 from physbench.surprise.readings import expectation_result
 from physbench.surprise.report import ThresholdColumn, expectation_sentences, shows_films, threshold_table
 from physbench.surprise.run import IN_TRACKS, UNTRAINED, read_part
 from physbench.surprise.solved_sizes import fixed_solved
-from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -199,8 +195,6 @@ NO_AXES = "the suite expectation asks for surprise and has no axes"
 MODEL_FILMS = "films"  # of a part: what the model makes of the films
 UNTRAINED_COPY = "untrained copy"
 MODEL_IN_TRACKS = "in tracks"
-PIXELS = "squared error of pixels, white = 1"
-DIAMETERS = "diameters"
 
 
 def write_expectation(
@@ -251,7 +245,8 @@ def expectation_document(
     """The result document of a run, what the model makes of each pair, and what the parts hold, by clip."""
     card = card_from(manifest["model"]["card"])
     unasked = {pair.kind for pair in pairs if not pair.control}
-    pairs = asked_pairs(pairs, card)
+    observer = observer_of(card)
+    pairs = observer.pairs(pairs)
     unasked -= {pair.kind for pair in pairs}
     parts: dict[Row, dict[str, Any]] = {}
     for row in dict.fromkeys(pair.row for pair in pairs):
@@ -261,22 +256,14 @@ def expectation_document(
         parts[row] = part
     pairs = [pair for pair in pairs if not {pair.possible, pair.impossible} & parts[pair.row]["absent"].keys()]
     model = readings(pairs, parts)
-    states, stated = isinstance(card, StateCard), isinstance(card, SurpriseCard)
-    asked = {"shown": " ".join(manifest.get("notes") or ()) or "whole films"} if stated else {}
-    beside, missing = _beside(manifest, pairs, parts, None if states else card.spec)
-    unit, way = (DIAMETERS, "error of the predicted states") if states else (PIXELS, "error of the predicted frames")
+    beside, missing = _beside(manifest, pairs, parts, observer)
     result = expectation_result(
         model,
-        {name: readings(pairs, parts, name) for name in (STATE_BASELINES if states else PIXEL_BASELINES)},
-        **asked,
-        sees=sight(card),
-        ahead=card.ahead if isinstance(card, SurpriseCard) else 0.0,
+        {name: readings(pairs, parts, name) for name in observer.baselines},
+        **observer.manner(manifest.get("notes") or ()),
         beside=beside,
         absent=missing,
-        solved=None if states else fixed_solved(card.spec),
-        unit=card.unit if isinstance(card, SurpriseCard) else unit,
-        way="surprise as the model states it" if stated else way,
-        baseline="state baseline" if states else "pixel baseline",
+        solved=fixed_solved(card.spec) if card.sees_pictures else None,
         not_shown=sorted({IMPOSSIBLE_KINDS[kind].noun for kind in unasked}),
     )
     failures = [
@@ -292,15 +279,13 @@ def _beside(
     manifest: Mapping[str, Any],
     pairs: Sequence[FilmPair],
     parts: Mapping[Row, Mapping[str, Any]],
-    spec: RenderSpec | None,
+    observer: FrameObserver,
 ) -> tuple[dict[str, list[PairReading]], dict[str, str]]:
-    """What physicist, model in tracks and untrained copy make of pairs, and why one of them makes nothing of any.
-
-    spec: of the pictures; None of films of states.
-    """
+    """What physicist, model in tracks and untrained copy make of pairs, and why one of them makes nothing of any."""
     found: dict[str, list[PairReading]] = {}
     reasons: dict[str, str] = {}
-    published = published_readings(pairs, spec) if spec else []
+    card = observer.card
+    published = published_readings(pairs, card.spec) if card.sees_pictures else []
     if published:
         found[PHYSICIST_NAME] = published
     else:

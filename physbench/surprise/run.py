@@ -17,7 +17,7 @@ from physbench.clips.clip import Row
 from physbench.clips.suite import EXPECTATION_SUITE, Suite, find_suite
 from physbench.models.http.connection import NO_ANSWER
 from physbench.models.load_model import check_target, live_sha256, model_sha256, preflight, what_is_handed
-from physbench.models.protocol import Model, ModelCard, StateCard, SurpriseCard
+from physbench.models.protocol import Model, ModelCard
 from physbench.result.formats import counted
 from physbench.result.read import read_manifest
 from physbench.rollout.device_names import device_kind
@@ -36,8 +36,8 @@ from physbench.support.processes import worker_count
 from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder
 from physbench.support.schedule import scheduled
-from physbench.surprise.ask import ClipSurprise, asked_pairs, prediction_errors, probed_batch_size, surprise_at_films
-from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films, state_films
+from physbench.surprise.ask import ClipSurprise, FrameObserver, observer_of
+from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms
 from physbench.surprise.films import POSSIBLE
 from physbench.surprise.pairs import FilmPair, find_pairs, pairs_hash
 from physbench.world.scene import PLAIN
@@ -118,10 +118,9 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
     Windows before an event are those of the possible film and are not shown again, so that it takes longer.
     """
     few = run.sources(row)[: 1 + FILMS_TRIED]
-    alone, all_films = (films_for(engine.card, (row, names), known=False) for names in ((POSSIBLE,), few))
-    run.manifest.setdefault(
-        "batch", run.options.batch_size or probed_batch_size(engine, all_films, run.options.samples)
-    )
+    observer, o = observer_of(engine.card), run.options
+    alone, all_films = (observer.films(row, names, known=False) for names in ((POSSIBLE,), few))
+    run.manifest.setdefault("batch", o.batch_size or observer.batch_size(engine, all_films, o.samples))
     one, more = ask_model(run, engine, alone), ask_model(run, engine, all_films)
     others = max(1, len(all_films.films) - 1)
     return Tried(
@@ -285,7 +284,7 @@ def _work(run: ExpectationRun) -> None:
 
     wanted = run.pairs
     if card := run.manifest["model"].get("card"):  # of a run that goes on
-        run.pairs = asked_pairs(run.pairs, card_from(card))
+        run.pairs = observer_of(card_from(card)).pairs(run.pairs)
     missing = run.missing()
     if missing:
         if len(missing) < len(run.rows):
@@ -348,7 +347,7 @@ def agree_on_model(run: ExpectationRun, engine: RolloutEngine) -> None:
             f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks models that "
             "see frames, or the states of a context."
         )
-    asked = asked_pairs(run.pairs, card)
+    asked = observer_of(card).pairs(run.pairs)
     if not asked:
         raise UsageError(
             f"{card.name} answers with states of bodies, which show none of these pairs. Ask for other "
@@ -384,10 +383,10 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
     with _films(run, card, missing, "clips with their films") as shown:
         for number, films in enumerate(shown):
             if "batch" not in run.manifest:
-                size = run.options.batch_size or probed_batch_size(engine, films, run.options.samples)
+                size = run.options.batch_size or observer_of(card).batch_size(engine, films, run.options.samples)
                 run.manifest["batch"] = size
                 write_sealed_json(run.folder.manifest, run.manifest)
-                what = counted(size, "film" if isinstance(card, SurpriseCard) else "window")
+                what = counted(size, observer_of(card).noun)
                 controls = sum(pair.control for pair in run.pairs)
                 run.say(
                     f"{card.name} on {EXPECTATION_SUITE}: {counted(len(run.pairs) - controls, 'pair')} and "
@@ -424,26 +423,21 @@ def _mark_local(run: ExpectationRun, films: ClipFilms) -> None:
 def _films(run: ExpectationRun, card: ModelCard, rows: Sequence[Row], label: str) -> Iterator[Iterator[ClipFilms]]:
     """The films of clips in order, made by the workers while the model is at the ones before."""
     jobs = [(row, run.sources(row)) for row in rows]
-    make, ahead = partial(films_for, card), run.workers + AHEAD_OF_MODEL
+    make, ahead = partial(_made, observer_of(card)), run.workers + AHEAD_OF_MODEL
     with scheduled(
         make, jobs, workers=run.workers, preload=FILM_PRELOAD, label=label, long=True, beside=True, ahead=ahead
     ) as films:
         yield films
 
 
-def films_for(card: ModelCard, job: tuple[Row, Sequence[str]], *, known: bool = True) -> ClipFilms:
-    """The films of a clip as a model of this card is shown them. known: what the cache holds of them is used."""
-    row, sources = job
-    if isinstance(card, StateCard):
-        return state_films(row, card.spec, min(card.context_frames, card.history_frames), sources)
-    shown = 1 if isinstance(card, SurpriseCard) else min(card.context_frames, card.history_frames)
-    return clip_films(row, card.spec, shown, sources, known=known)
+def _made(observer: FrameObserver, job: tuple[Row, Sequence[str]]) -> ClipFilms:
+    """In a worker: the films of a clip, as an observer is shown them."""
+    return observer.films(*job)
 
 
 def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:
     """What a model, or its untrained copy, makes of the films of a clip."""
-    ask = surprise_at_films if isinstance(engine.card, SurpriseCard) else prediction_errors
-    found = ask(engine, films, run.manifest["batch"], run.options.samples)
+    found = observer_of(engine.card).ask(engine, films, run.manifest["batch"], run.options.samples)
     return replace(found, seconds=found.seconds / engine.devices)  # which work at the same time
 
 

@@ -17,7 +17,8 @@ from physbench.models.huggingface.diffusers_pipeline import (
     seeded_globals,
     unfit,
 )
-from physbench.rollout.predict import RolloutRequest, predict
+from physbench.rollout.answers import Inputs
+from physbench.rollout.predict import predict
 from physbench.support.errors import ModelError
 
 PROMPT = "a ball falls"
@@ -200,18 +201,10 @@ def test_draws_from_the_global_generators_belong_to_the_clip() -> None:
 def test_a_longer_clip_is_continued_on_its_own_last_frames(recorded) -> None:
     model = recorded("cosmos2", max_frames="13")
     context = random_context(5)
-    request = RolloutRequest(
-        horizon=12,
-        stored=12,
-        chain=True,
-        seeds=[3],
-        prompts=[PROMPT],
-        context=context.mul(255).round().byte(),
-        actions=None,
-        clips=None,
-    )
+    levels = context.mul(255).round().byte().numpy()
+    inputs = Inputs(12, [3], [PROMPT], levels)
     out = torch.empty(1, 12, 3, SIZE, SIZE, dtype=torch.uint8)
-    answer = predict(model, request, out, torch.device("cpu"), torch.float32)
+    answer = predict(model, inputs, out, torch.device("cpu"), torch.float32)
     assert answer.chained == 2 and not answer.failures and not answer.notes
     assert np.array_equal(given(model.pipe.calls[1]), out[0, 3:8].permute(0, 2, 3, 1).numpy())
 

@@ -62,7 +62,7 @@ def test_the_card_and_the_method_are_of_one_kind() -> None:
 
         def rollout(self, context, *, horizon, actions, prompts, generators): ...
 
-    with pytest.raises(ModelError, match="needs a method `rollout_states`, got `rollout`"):
+    with pytest.raises(ModelError, match=r"`rollout` needs .* one with a StateCard needs a method `rollout_states`"):
         check_contract(Frames(), "mine.py:make")
 
     class Short:

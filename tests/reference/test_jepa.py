@@ -170,5 +170,5 @@ def test_a_card_that_answers_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     document = {"architecture": "jepa", "config": {}, "card": {"name": "x", "answers": "poems"}}
     save_file({"a": torch.zeros(1)}, str(path), metadata={"physbench": json.dumps(document)})
-    with pytest.raises(ModelError, match=r"answers='poems'.*frames or surprise"):
+    with pytest.raises(ModelError, match=r"answers='poems'.*frames or states or surprise"):
         read_checkpoint(path)

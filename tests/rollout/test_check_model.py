@@ -8,7 +8,7 @@ from physbench.rollout.batches import make_job
 from physbench.rollout.check_model import channel_order, check_model, save_comparison, two_comparable_rows
 from physbench.rollout.engine import BatchResult, RolloutEngine
 from physbench.rollout.messages import LoadedModel
-from physbench.rollout.predict import RolloutRequest, predict
+from physbench.rollout.predict import predict
 from physbench.rollout.store import Rollout
 
 
@@ -39,10 +39,8 @@ class InThisProcess:
                 memory=0,
                 offset=0,
             )
-            context = torch.from_numpy(job.context)
-            part = RolloutRequest(job.horizon, job.stored, True, job.seeds, job.prompts, context, None, None)
             place = torch.empty((len(clips), job.stored, 3, *self.model.card.image_size), dtype=torch.uint8)
-            answer = predict(self.model, part, place, torch.device("cpu"), torch.float32)
+            answer = predict(self.model, job.inputs, place, torch.device("cpu"), torch.float32)
             frames = place.permute(0, 1, 3, 4, 2).numpy()
             self.notes += sorted(answer.notes)
             rollouts = tuple(

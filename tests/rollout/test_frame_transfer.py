@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from physbench.models.protocol import ModelCard
 from physbench.rollout import frames as frame_transfer
 from physbench.rollout import predict as model_calls
+from physbench.rollout.answers import Inputs
 from physbench.rollout.frames import FrameReceiver, store_chunk, to_device
-from physbench.rollout.predict import ModelCalls, RolloutRequest, predict
+from physbench.rollout.predict import ModelCalls, predict
 
 SHAPE = (3, 5, 3, 32, 40)
 CPU = torch.device("cpu")
@@ -158,9 +159,7 @@ class Streaming:
     """Answers with chunks of three frames, at most nine a call; the second clip is wrong from some frame on."""
 
     def __init__(self, wrong: float) -> None:
-        self.card: Any = SimpleNamespace(
-            max_horizon=9, image_size=SHAPE[-2:], scored_context=4, context_frames=4, track="zero-shot"
-        )
+        self.card = ModelCard("streaming", (32, 40), 10, 4, max_horizon=9)
         self.wrong = wrong
         self.contexts: list[torch.Tensor] = []
 
@@ -179,11 +178,11 @@ def test_a_rollout_is_the_same_and_the_host_waits_once_all_is_queued(
     monkeypatch: pytest.MonkeyPatch, wrong: float
 ) -> None:
     context = torch.randint(0, 256, (2, 4, 3, 32, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    request = RolloutRequest(24, 24, True, [1, 2], ["", ""], context, None, None)
+    inputs = Inputs(24, [1, 2], ["", ""], context.numpy())
 
     def roll() -> tuple[Any, torch.Tensor, Streaming]:
         model, out = Streaming(wrong), torch.full((2, 24, 3, 32, 40), 9, dtype=torch.uint8)
-        return predict(model, request, out, CPU, torch.float32), out, model
+        return predict(model, inputs, out, CPU, torch.float32), out, model
 
     plain, frames, before = roll()
     queue = Queue()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from physbench.models.protocol import ModelCard
-from physbench.rollout.batches import Batch, BatchInFlight, BatchItem, make_job, needed_of
+from physbench.rollout.answers import answers_of
+from physbench.rollout.batches import Batch, BatchInFlight, BatchItem, make_job
 from physbench.rollout.messages import (
     DeviceFailure,
     JobDone,
@@ -82,7 +83,7 @@ def test_a_clip_has_all_its_frames_or_none(in_flight, result, words) -> None:
 
 
 def test_a_video_may_end_early(in_flight) -> None:
-    in_flight.job = replace(in_flight.job, items=(("a", 0),) * 3)
+    in_flight.job = replace(in_flight.job, inputs=replace(in_flight.job.inputs, items=(("a", 0),) * 3))
     assert in_flight.contradiction(PartFinished(4, (replace(GOOD[0], frames=3), GOOD[1]))) == ""
 
 
@@ -104,10 +105,11 @@ def test_a_job_is_the_same_without_future_frames(clip_maker) -> None:
     made = [clip_maker(seed) for seed in range(2)]
     batch = Batch(tuple(BatchItem(clip.row) for clip in made), 12)
     card = ModelCard("toy", (32, 40), 10, 3)
-    cut = [needed_of(clip, card, False) for clip in made]
+    cut = [answers_of(card).needed(clip, False) for clip in made]
     assert all(len(clip.frames) == clip.handover + 1 and clip.frames.base is None for clip in cut)
     settings = {"privileged": False, "chain": True, "seed": 0, "part_size": None, "memory": 10**7, "offset": 0}
     whole, short = (vars(make_job(0, batch, clips, card, **settings)) for clips in (made, cut))
-    assert np.array_equal(whole.pop("context"), short.pop("context"))
-    assert whole == short
-    assert needed_of(made[0], card, True) is made[0]
+    inputs = [vars(job.pop("inputs")) for job in (whole, short)]
+    assert np.array_equal(*(each.pop("context") for each in inputs))
+    assert whole == short and inputs[0] == inputs[1]
+    assert answers_of(card).needed(made[0], True) is made[0]

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from physbench.models.protocol import ModelCard, StateCard
-from physbench.rollout.messages import LoadedModel, LoadedStateModel, PartFinished, checked_info, decode, encode
+from physbench.rollout.messages import LoadedModel, PartFinished, checked_info, decode, encode
 from physbench.support.errors import ModelError
 
 FRAMES = LoadedModel(ModelCard("made", (64, 64), 15.0, 4), False, "cpu", "float32", "", 0, 0)
-STATES = LoadedStateModel(StateCard("made", fps=15.0, context_frames=4), False, "cpu", "float32", "", 0, 0)
+STATES = LoadedModel(StateCard("made", fps=15.0, context_frames=4), False, "cpu", "float32", "", 0, 0)
 
 
 @pytest.mark.parametrize("info", [FRAMES, STATES], ids=["frames", "states"])

@@ -102,7 +102,7 @@ def test_anything_else_is_refused_in_one_plain_line(content, words) -> None:
 def test_a_card_has_the_types_of_a_card(card) -> None:
     document = json.loads(encode(LoadedModel(CARD, False, "cpu", "float32", "", 0, 0)).partition(b" ")[2])
     document[0]["card"] |= card
-    with pytest.raises(MessageError, match=f"card.{next(iter(card))}"):
+    with pytest.raises(MessageError, match=rf"card\..*{next(iter(card))}"):
         decode(b"LoadedModel " + json.dumps(document).encode())
 
 

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from physbench import ModelCard
 from physbench.rollout import frames as frame_transfer
+from physbench.rollout.answers import Inputs
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.frames import FrameReceiver, pin
-from physbench.rollout.predict import ModelCalls, PartResult, RolloutRequest, predict
+from physbench.rollout.predict import ModelCalls, PartResult, predict
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
@@ -47,18 +48,9 @@ class Levels:
 
 
 def answer(model: Levels, device: torch.device) -> tuple[Tensor, PartResult]:
-    request = RolloutRequest(
-        horizon=HORIZON,
-        stored=HORIZON,
-        chain=True,
-        seeds=[1, 2, 3, 4],
-        prompts=[""] * 4,
-        context=torch.zeros(4, CONTEXT, 3, *SIZE, dtype=torch.uint8),
-        actions=None,
-        clips=None,
-    )
+    inputs = Inputs(HORIZON, [1, 2, 3, 4], [""] * 4, np.zeros((4, CONTEXT, 3, *SIZE), dtype=np.uint8))
     out = torch.empty(4, HORIZON, 3, *SIZE, dtype=torch.uint8)
-    return out, predict(model, request, out, device, torch.float32)
+    return out, predict(model, inputs, out, device, torch.float32)
 
 
 @pytest.mark.parametrize("max_horizon", [None, 4])

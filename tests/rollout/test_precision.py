@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from physbench.models.protocol import ModelCard
+from physbench.rollout.answers import Inputs
 from physbench.rollout.device import CompiledNetworks, find_autocast, networks_for, with_forward
 from physbench.rollout.engine import RolloutEngine
-from physbench.rollout.predict import RolloutRequest, predict
+from physbench.rollout.predict import predict
 from physbench.support.errors import ModelError, UsageError
 
 CPU = torch.device("cpu")
@@ -54,8 +55,8 @@ class Streamed:
 def roll(model: Streamed, autocast: torch.dtype | None = None) -> torch.Tensor:
     context = torch.randint(0, 256, (1, 2, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     out = torch.zeros(1, 3, 3, 8, 8, dtype=torch.uint8)
-    request = RolloutRequest(3, 3, True, [1], [""], context, None, None)
-    answer = predict(model, request, out, CPU, torch.float32, autocast)
+    inputs = Inputs(3, [1], [""], context.numpy())
+    answer = predict(model, inputs, out, CPU, torch.float32, autocast)
     assert not answer.failures
     return out
 

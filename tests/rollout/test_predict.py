@@ -4,39 +4,26 @@ from dataclasses import replace
 import pytest
 import torch
 
-from physbench.rollout.batches import model_actions, model_context, stored_frames
+from physbench.rollout.answers import answers_of, model_actions, model_context
+from physbench.rollout.batches import stored_frames
 from physbench.rollout.frames import AnswerError
-from physbench.rollout.predict import RolloutRequest, predict
+from physbench.rollout.predict import predict
 
 CPU = torch.device("cpu")
 
 
-def part_of(clips, card, horizon: int, *, chain: bool = True, seeds=None) -> RolloutRequest:
-    import numpy as np
-
-    context = torch.from_numpy(np.stack([model_context(clip, card) for clip in clips])).permute(0, 1, 4, 2, 3)
-    actions = model_actions(clips, card)
-    return RolloutRequest(
-        horizon=horizon,
-        stored=stored_frames(card, horizon, chain),
-        chain=chain,
-        seeds=seeds or list(range(len(clips))),
-        prompts=[""] * len(clips),
-        context=context.contiguous(),
-        actions=None if actions is None else torch.from_numpy(actions),
-        clips=None,
-    )
-
-
-def roll(model, part: RolloutRequest):
-    place = torch.empty((len(part.seeds), part.stored, 3, *model.card.image_size), dtype=torch.uint8)
-    return predict(model, part, place, CPU, torch.float32), place
+def roll(model, clips, *, chain: bool = True, seeds=None):
+    """Its answer to clips and the frames (B, T, 3, H, W)."""
+    inputs = answers_of(model.card).inputs(clips, seeds=seeds or range(len(clips)))
+    stored = stored_frames(model.card, inputs.horizon, chain)
+    place = torch.empty((len(clips), stored, 3, *model.card.image_size), dtype=torch.uint8)
+    return predict(model, inputs, place, CPU, torch.float32), place
 
 
 def test_a_short_model_goes_on_from_its_own_rounded_frames(toys, clip_maker) -> None:
     model = toys.Short()
     clip = clip_maker(0, code=10, horizon=10, impulse=True)
-    answer, frames = roll(model, part_of([clip], model.card, 10))
+    answer, frames = roll(model, [clip])
     assert answer.chained == 3
     # 1.4 levels a frame, rounded to 1, 3, 4, 6 within a call; the next call starts at the rounded 6.
     assert (frames[0, :, 0, 0, 0].int() - 10).tolist() == [1, 3, 4, 6, 7, 9, 10, 12, 13, 15]
@@ -46,7 +33,7 @@ def test_a_short_model_goes_on_from_its_own_rounded_frames(toys, clip_maker) -> 
 
 def test_what_a_model_assumes_is_told(toys, clip_maker) -> None:
     model = toys.Short()
-    part = part_of([clip_maker(0, horizon=4)], model.card, 4)
+    part = [clip_maker(0, horizon=4)]
     assert roll(model, part)[0].notes == set()
     model.assumptions = ("The file says no frame rate.",)
     assert roll(model, part)[0].notes == {"The file says no frame rate."}
@@ -55,7 +42,7 @@ def test_what_a_model_assumes_is_told(toys, clip_maker) -> None:
 def test_actions_are_cut_to_each_call(toys, clip_maker) -> None:
     model = toys.Short()
     clip = clip_maker(0, horizon=10, impulse=True)
-    roll(model, part_of([clip, clip_maker(1, horizon=10)], model.card, 10))
+    roll(model, [clip, clip_maker(1, horizon=10)])
     tables = [actions for _, _, actions in model.calls]
     assert [table.shape for table in tables] == [(2, 7, 6), (2, 7, 6), (2, 5, 6)]
     # The impulse at 0.5 s shows in predicted frame 6, at 0.6 s: row 2 + 6 of the whole table, row 4 of the second call.
@@ -80,7 +67,7 @@ def test_what_a_pair_is_given_does_not_depend_on_the_batch(toys, clip_maker) -> 
 
 def test_without_chain_the_rest_is_missing(toys, clip_maker) -> None:
     model = toys.Short()
-    answer, frames = roll(model, part_of([clip_maker(0, horizon=10)], model.card, 10, chain=False))
+    answer, frames = roll(model, [clip_maker(0, horizon=10)], chain=False)
     assert answer.chained == 1 and frames.shape[1] == 4
 
 
@@ -98,8 +85,8 @@ def test_the_first_frame_is_repeated_where_the_context_reaches_back_further(toys
 def test_generators_belong_to_clips_not_to_batches(toys, clip_maker) -> None:
     model = toys.Noise(stochastic=True)
     pair = [clip_maker(0), clip_maker(1)]
-    _, together = roll(model, part_of(pair, model.card, 12, seeds=[5, 6]))
-    _, alone = roll(model, part_of(pair[1:], model.card, 12, seeds=[6]))
+    _, together = roll(model, pair, seeds=[5, 6])
+    _, alone = roll(model, pair[1:], seeds=[6])
     assert torch.equal(together[1], alone[0])
     assert not torch.equal(together[0], together[1])
 
@@ -115,9 +102,9 @@ def test_an_endless_or_short_answer_is_refused(toys, clip_maker) -> None:
             return context[:, -1:].expand(-1, horizon - 1, -1, -1, -1)
 
     with pytest.raises(AnswerError, match="Expected 12 frames, got more"):
-        roll(Endless(), part_of([clip_maker(0)], Endless().card, 12))
+        roll(Endless(), [clip_maker(0)])
     with pytest.raises(AnswerError, match="Expected 12 frames, got 11"):
-        roll(TooShort(), part_of([clip_maker(0)], TooShort().card, 12))
+        roll(TooShort(), [clip_maker(0)])
 
 
 def test_models_run_without_gradients_and_get_a_contiguous_context(toys, clip_maker) -> None:
@@ -130,7 +117,7 @@ def test_models_run_without_gradients_and_get_a_contiguous_context(toys, clip_ma
             seen.update(low=float(context.min()), high=float(context.max()))
             return context[:, -1:].expand(-1, horizon, -1, -1, -1)
 
-    roll(Curious(), part_of([clip_maker(0)], Curious().card, 12))
+    roll(Curious(), [clip_maker(0)])
     assert seen == {
         "gradients": False,
         "inference": False,
@@ -156,7 +143,7 @@ def test_chunks_are_let_go_when_they_have_arrived(toys, clip_maker) -> None:
                 yield chunk
                 del chunk
 
-    roll(Chunked(), part_of([clip_maker(0, horizon=40)], Chunked().card, 40))
+    roll(Chunked(), [clip_maker(0, horizon=40)])
     assert most <= 2
 
 
@@ -169,7 +156,7 @@ def test_a_model_that_writes_to_its_actions_is_shown_the_true_ones_again(toys, c
             return super().rollout(context, actions=actions.mul_(2), **asked)
 
     model = Doubling()
-    part = part_of([clip_maker(0, horizon=10, impulse=True)], model.card, 10)
+    part = [clip_maker(0, horizon=10, impulse=True)]
     for _ in range(2):
         roll(model, part)
     assert len(seen) == 6

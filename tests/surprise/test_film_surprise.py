@@ -16,7 +16,7 @@ from physbench.models.contract import check_contract
 from physbench.models.protocol import ModelCard, SurpriseCard
 from physbench.rollout.in_process import InProcessEngine
 from physbench.support.errors import ModelError, UsageError
-from physbench.surprise.ask import ClipSurprise, prediction_errors, read_pair, sight, surprise_at_films
+from physbench.surprise.ask import ClipSurprise, observer_of, read_pair
 from physbench.surprise.clip_films import ClipFilms
 from physbench.surprise.films import POSSIBLE, first_difference, window_clip, window_grid
 from physbench.surprise.pairs import FilmPair
@@ -70,7 +70,7 @@ def films_of(clip: Clip, at: int) -> ClipFilms:
 
 def surprise(model: Repeats, films: ClipFilms, samples: int = 1, batch: int = 7) -> ClipSurprise:
     with InProcessEngine(model) as engine:
-        return prediction_errors(engine, films, batch, samples)
+        return observer_of(engine.card).ask(engine, films, batch, samples)
 
 
 def test_the_error_of_a_frozen_frame_is_what_the_pixel_baseline_has(clip: Clip) -> None:
@@ -167,8 +167,8 @@ def test_a_context_longer_than_the_film_is_refused_in_a_line(clip: Clip) -> None
 
 
 def test_a_model_sees_back_as_far_as_its_context() -> None:
-    assert sight(ModelCard("one", (32, 32), 10, 5)) == pytest.approx(0.5)
-    assert sight(ModelCard("padded", (32, 32), 10, 50, repeat_first=True)) == pytest.approx(2.1)
+    assert ModelCard("one", (32, 32), 10, 5).sight == pytest.approx(0.5)
+    assert ModelCard("padded", (32, 32), 10, 50, repeat_first=True).sight == pytest.approx(2.1)
 
 
 def test_films_that_differ_are_found(clip: Clip) -> None:
@@ -210,7 +210,7 @@ class Differences:
 
 def stated(answer: str, films: ClipFilms) -> ClipSurprise:
     with InProcessEngine(Differences(answer)) as engine:
-        return surprise_at_films(engine, films, 2, 1)
+        return observer_of(engine.card).ask(engine, films, 2, 1)
 
 
 def test_surprise_that_a_model_states_is_that_of_each_frame(clip: Clip) -> None:
@@ -246,13 +246,13 @@ def test_a_film_too_short_for_a_context_of_surprise_is_refused_in_a_line(clip: C
     model = Differences()
     model.card = replace(model.card, context_frames=len(clip.times), repeat_first=True)
     with pytest.raises(UsageError, match="shorter context"), InProcessEngine(model) as engine:
-        surprise_at_films(engine, films_of(clip, 40), 2, 1)
+        observer_of(engine.card).ask(engine, films_of(clip, 40), 2, 1)
 
 
 def test_a_card_and_a_method_of_surprise_belong_together() -> None:
     model = Repeats()
     model.card = SurpriseCard("repeats", (32, 32), 10, CONTEXT)
-    with pytest.raises(ModelError, match="asked for `surprise`"):
+    with pytest.raises(ModelError, match="needs a method `surprise`"):
         check_contract(model, "mine.py:make")
     other = Differences()
     other.card = ModelCard("differences", (32, 32), 10, CONTEXT)  # type: ignore[assignment]
@@ -265,4 +265,4 @@ def test_a_card_and_a_method_of_surprise_belong_together() -> None:
 
 
 def test_a_model_of_surprise_sees_the_whole_film() -> None:
-    assert sight(Differences().card) == np.inf
+    assert Differences().card.sight == np.inf

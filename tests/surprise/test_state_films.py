@@ -15,7 +15,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.models.protocol import PLACE, SPEED, StateCard
 from physbench.rollout.in_process import InProcessEngine
-from physbench.surprise.ask import ClipSurprise, asked_pairs, prediction_errors, read_pair, sight
+from physbench.surprise.ask import ClipSurprise, observer_of, read_pair
 from physbench.surprise.clip_films import STATE_BASELINES, ClipFilms, state_films
 from physbench.surprise.films import POSSIBLE, film_states
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, all_pairs, find_pairs
@@ -51,7 +51,7 @@ def films() -> ClipFilms:
 
 def surprise(model: StateConstantVelocity, films: ClipFilms) -> ClipSurprise:
     with InProcessEngine(model) as engine:
-        return prediction_errors(engine, films, 7, 1)
+        return observer_of(engine.card).ask(engine, films, 7, 1)
 
 
 def test_no_window_begins_while_a_body_is_held(clip: Clip, films: ClipFilms) -> None:
@@ -135,10 +135,10 @@ def test_no_baseline_knows_what_comes(clip: Clip, films: ClipFilms) -> None:
 
 def test_pairs_of_looks_and_controls_are_not_asked_of_states() -> None:
     every = find_pairs()
-    asked = asked_pairs(every, CARD)
+    asked = observer_of(CARD).pairs(every)
     assert 0 < len(asked) < len(every) and not any(pair.control for pair in asked)
     assert {"vanish", "hue", "blink", "size"}.isdisjoint(pair.kind for pair in asked)
-    assert sight(CARD) == np.inf
+    assert CARD.sight == np.inf
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from physbench.models.graphs.graph_card import GraphDocument, read_graph_document, state_names
-from physbench.models.protocol import Model, ModelCard, SurpriseCard
+from physbench.models.protocol import Model, ModelCard
 from physbench.support.errors import ModelError
 from physbench.support.files import DAMAGED_ARCHIVE
 
@@ -52,7 +52,7 @@ def read_program_document(path: Path) -> GraphDocument:
 
 def _check_inputs(document: GraphDocument, path: Path) -> None:
     card, inputs = document.card, document.inputs
-    if isinstance(card, SurpriseCard):
+    if not card.continues:
         raise ModelError(f"{path}: a .pt2 predicts frames. Export surprise as an .onnx of the kind 'surprise'.")
     if inputs and (inputs[0] != "context" or not state_names(inputs) or len(set(inputs)) < len(inputs)):
         raise ModelError(f"{path}: expected its inputs to be context and at least one state, got {', '.join(inputs)}.")

@@ -13,11 +13,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from physbench.models.checkpoints import CARD_KINDS, METADATA_KEY, read_card
+from physbench.models.checkpoints import METADATA_KEY, read_card
 from physbench.models.protocol import ModelCard
 from physbench.support.errors import ModelError, nearest
 
-FRAMES_KIND = "frames"
+GRAPH_KINDS = ("frames", "surprise")  # of answers: no graph has states
 OPTIONAL_INPUTS = ("context_actions", "action", "noise")
 INIT_PREFIX, NEXT_PREFIX = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
 
@@ -44,7 +44,7 @@ class GraphDocument:
 def graph_document(card: ModelCard, inputs: Sequence[str] = ()) -> str:
     """The document of a card, as text."""
     order = {"inputs": list(inputs)} if inputs else {}
-    return json.dumps({"kind": FRAMES_KIND, "card": asdict(card), **order}, sort_keys=True)
+    return json.dumps({"kind": card.answers, "card": asdict(card), **order}, sort_keys=True)
 
 
 def read_graph_document(text: str | None, where: str, place: str) -> GraphDocument:
@@ -69,10 +69,10 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
             raise ValueError("expected a table with a table 'card' in it")
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{where}: {place} cannot be read ({error}).") from None
-    kind = document.get("kind", FRAMES_KIND)
-    if kind not in CARD_KINDS:
-        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), CARD_KINDS)}")
-    card = read_card(document["card"], where, CARD_KINDS[kind])
+    kind = document.get("kind", "frames")
+    if kind not in GRAPH_KINDS:
+        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), GRAPH_KINDS)}")
+    card = read_card({**document["card"], "answers": kind}, where)
     if card.track == "privileged":
         raise ModelError(f"{where}: a graph is given no clips, so that its card cannot say track='privileged'.")
     inputs = document.get("inputs", [])

@@ -20,7 +20,7 @@ from physbench.models.graphs.graph_card import (
     read_graph_document,
     state_names,
 )
-from physbench.models.protocol import ACTION_VALUES, Model, ModelCard, SurpriseCard
+from physbench.models.protocol import ACTION_VALUES, Model, ModelCard
 from physbench.support.errors import ModelError, nearest
 from physbench.support.files import add_file
 
@@ -159,7 +159,7 @@ class GraphLayout:
     @property
     def first_outputs(self) -> list[str]:
         """Outputs of the first part: the first states, or all frames, or surprise."""
-        if isinstance(self.card, SurpriseCard):
+        if not self.card.continues:
             return ["surprise"]
         return [INIT_PREFIX + name for name in self.states] or ["frames"]
 
@@ -329,7 +329,7 @@ def read_layout(model: ModelProto, where: str) -> GraphLayout:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
     outputs = {value.name: value for value in model.graph.output}
-    if isinstance(card, SurpriseCard):
+    if not card.continues:
         layout = _surprise_layout(card, inputs, outputs, where)
         _refuse_more(card, layout, where)
         return layout
@@ -370,7 +370,7 @@ def _refuse_more(card: ModelCard, layout: GraphLayout, where: str) -> None:
 
 
 def _surprise_layout(
-    card: SurpriseCard, inputs: dict[str, ValueInfoProto], outputs: dict[str, ValueInfoProto], where: str
+    card: ModelCard, inputs: dict[str, ValueInfoProto], outputs: dict[str, ValueInfoProto], where: str
 ) -> GraphLayout:
     if set(inputs) != {"video"} or "surprise" not in outputs:
         raise ModelError(

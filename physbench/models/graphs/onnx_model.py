@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from physbench.models.graphs.onnx_file import GraphLayout, part_of, read_onnx, weights_folder
-from physbench.models.protocol import SteppedModel, SurpriseCard
+from physbench.models.protocol import SteppedModel
 from physbench.support.errors import ModelError
 from physbench.support.plugins import first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from physbench.models.protocol import FrameModel, SurpriseModel
+    from physbench.models.protocol import FrameModel, SurpriseCard, SurpriseModel
 
 Values = dict[str, Any]  # values of the runtime, by name
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -151,8 +151,8 @@ def load_graph(path: Path, device: torch.device) -> FrameModel | SurpriseModel:
     """Load the model in an ONNX file. Raises ModelError that says what to do."""
     model, layout = read_onnx(path)
     first = GraphSession(part_of(model, layout.first_outputs), path, device)
-    if isinstance(layout.card, SurpriseCard):
-        return OnnxSurprise(layout.card, first)
+    if not layout.card.continues:
+        return OnnxSurprise(cast("SurpriseCard", layout.card), first)
     if not layout.stepped:
         return OnnxClip(layout, first)
     return OnnxSteps(layout, first, GraphSession(part_of(model, layout.next_outputs), path, device))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from physbench.models.contract import check_card_types
 from physbench.models.http.serve_model import HEAD_LENGTH, MAX_HEAD, MAX_REQUEST_HEAD, PROTOCOL, pack_head
-from physbench.models.protocol import MAX_CONTEXT_FRAMES, MAX_NAME, ModelCard, SurpriseCard
+from physbench.models.protocol import MAX_CONTEXT_FRAMES, MAX_NAME, ModelCard, SurpriseCard, card_fields
 from physbench.support.arrays import Image
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 
@@ -100,8 +100,8 @@ def parse_card(text: bytes, where: str) -> ServedCard:
     if isinstance(fields["name"], str) and len(fields["name"]) > MAX_NAME:
         raise ModelError(f"{where}: the card's name is longer than {MAX_NAME} characters.")
     try:
-        given = {name: value for name, value in fields.items() if name != "answers"}
-        card = check_card_types(SurpriseCard(**given) if stated else ModelCard(**given), where)
+        kind, given = card_fields(fields)
+        card = check_card_types(kind(**given), where)
     except (ModelError, TypeError, OverflowError) as error:
         raise ModelError(f"{error!s:.400}") from None
     if card.context_frames > MAX_CONTEXT_FRAMES:
