@@ -16,7 +16,7 @@ from physbench.clips.suite import EXPECTATION_SUITE, find_suite
 from physbench.models.protocol import Model
 from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.evaluate import say_on_stderr
-from physbench.run.options import Keep, Options
+from physbench.run.options import OPTIONS, Keep, Options
 from physbench.run.process import Interrupted
 from physbench.run.remote_run import run_at, use_of_out
 from physbench.run.state import default_folder
@@ -287,6 +287,9 @@ def _without_version(task: str) -> str:
 # `physbench.evaluate`: an evaluation from Python, of a MODEL of the command line or of an object in this process.
 
 
+OF_LOADING = ("device", "dtype", "model_arg", "autocast", "compile")  # settings that an object has already
+
+
 def evaluate(
     model: str | os.PathLike[str] | Model,
     suite: str = "smoke",
@@ -363,6 +366,7 @@ def evaluate(
     how the run goes on; where the program has its own answer to these, that one is given. A rollout that raises, or
     whose frames break the contract, is no error: its clips count as 0, see `result["failures"]`.
     """
+    asked = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
     if keep is None:
         keep = not quick or out is not None
     if not keep and (out is not None or resume):
@@ -371,44 +375,14 @@ def evaluate(
     if isinstance(model, str | os.PathLike):
         target = os.fspath(model)
     else:
-        foreign = {"device": device != "auto", "dtype": dtype != "float32", "model_arg": bool(model_arg)}
-        foreign |= {"autocast": autocast is not None, "compile": compile}
-        if wrong := [name for name, given in foreign.items() if given]:
-            raise UsageError(f"{wrong[0]} is for a MODEL to load; an object stays as it is: move it before.")
+        usual = Options("").document()
+        if wrong := next((name for name in OF_LOADING if asked.get(name, usual[name]) != usual[name]), None):
+            raise UsageError(f"{wrong} is for a MODEL to load; an object stays as it is: move it before.")
         from physbench.models.contract import check_contract
 
         live = check_contract(model, type(model).__name__, "clip" if privileged else "context")
         target = f"live:{live.card.name}"
-    options = Options(
-        model=target,
-        suite=suite,
-        model_arg={key: str(value) for key, value in (model_arg or {}).items()},
-        tasks=tasks,
-        scorers=scorers,
-        limit=limit,
-        device=device,
-        batch_size=batch_size,
-        samples=samples,
-        seed=seed,
-        dtype=dtype,
-        autocast=autocast,
-        compile=compile,
-        timeout=timeout,
-        chain=chain,
-        keep_rollouts=keep_rollouts,
-        diagnosis=diagnosis,
-        untrained_copy=untrained_copy,
-        workers=workers,
-        trust_code=trust_code,
-        privileged=privileged,
-        look=look,
-        prompt_motion=prompt_motion,
-        budget=budget,
-        until=until,
-        note=note,
-        tags=tuple(tags),
-        fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),
-    )
+    options = Options(target, **asked)
     if quick:
         options = quick_options(options)
     temporary = None if keep else Path(tempfile.mkdtemp(prefix="physbench-"))

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
-ADVANCED = "Advanced"  # heading of options in --help
 READABLE = 110  # columns; text is wrapped there, also where stdout is not a terminal
 
 
@@ -34,6 +33,8 @@ class GroupedHelp(TyperCommand):
     """A command whose --help lists options under headings, their `rich_help_panel`, the advanced ones last."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
+        from physbench.run.options import ADVANCED
+
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             if (record := parameter.get_help_record(ctx)) is not None:

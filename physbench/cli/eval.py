@@ -9,74 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli import eval_options as o
+from physbench.run.options import WHAT, Options
 from physbench.support.errors import UsageError
 
 if TYPE_CHECKING:
     from physbench.run.evaluate import Plan
-    from physbench.run.options import Options
     from physbench.run.remote_run import RunPlace
 
 
+@o.run_command()
 def command(
     context: typer.Context,
-    model: o.ModelName,
-    suite: o.SuiteName = "core",
-    model_arg: o.ModelArguments = None,
-    tasks: o.TaskNames = None,
-    scorers: o.ScorerNames = None,
-    device: o.Device = "auto",
-    batch_size: o.BatchSize = "auto",
-    look: o.Look = None,
-    prompt_motion: o.PromptMotion = False,
-    samples: o.Samples = 1,
-    seed: o.Seed = 0,
-    limit: o.Limit = None,
-    fresh_seeds: o.FreshSeeds = None,
-    dtype: o.Dtype = "float32",
-    autocast: o.Autocast = None,
-    compile: o.Compile = False,
-    timeout: o.Timeout = 600.0,
-    chain: o.Chain = True,
-    clips: o.Clips = None,
-    shard: o.ShardOf = None,
-    budget: o.Budget = None,
-    until: o.Until = None,
+    options: Options,
     out: o.Out = None,
-    keep_rollouts: o.KeepRollouts = "shown",
-    for_board: Annotated[
-        bool,
-        typer.Option(
-            "--for-board",
-            rich_help_panel=o.WHERE,
-            help="Keep all that `leaderboard submit` sends: every rollout of all of core.",
-        ),
-    ] = False,
-    diagnosis: o.Diagnosis = True,
-    untrained_copy: Annotated[
-        bool,
-        typer.Option(
-            "--untrained-copy",
-            rich_help_panel=o.ADVANCED,
-            help="With --suite expectation: ask the network with its weights drawn anew, too.",
-        ),
-    ] = False,
-    executor: o.ExecutorName = "local",
-    address: o.Address = None,
-    workers: o.Workers = None,
     resume: o.Resume = False,
+    fresh: o.Fresh = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            rich_help_panel=o.WHAT,
+            rich_help_panel=WHAT,
             help="Try a batch, and say what would be made and how long it would take.",
         ),
     ] = False,
-    fresh: o.Fresh = False,
-    trust_code: o.TrustCode = False,
-    privileged: o.Privileged = False,
-    note: o.Note = "",
-    tag: o.Tags = None,
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
@@ -84,18 +39,18 @@ def command(
 
     Example: physbench eval reference:objects --suite smoke
     """
-    options = o.asked_options(context.params)
-    if shard is not None and (suite == "expectation" or dry_run or as_json):
+    films = options.suite == "expectation"
+    if options.shard is not None and (films or dry_run or as_json):
         raise UsageError(
             "--shard: a shard is a part of a run on clips and has no result: leave out --suite expectation, --dry-run "
             "and --json."
         )
-    if (budget is not None or until is not None) and (suite == "expectation" or dry_run):
-        name = "--budget" if until is None else "--until"
+    if (options.budget is not None or options.until is not None) and (films or dry_run):
+        name = "--budget" if options.until is None else "--until"
         raise UsageError(f"{name}: films and --dry-run have no part that could be a result. Leave it out.")
-    if executor == "ray" and (suite == "expectation" or dry_run):
+    if options.executor == "ray" and (films or dry_run):
         raise UsageError("--executor ray: films and --dry-run are for one machine. Leave it out.")
-    if clips is not None and (suite == "expectation" or dry_run):
+    if options.clips is not None and (films or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
     from physbench.cli.console import note as note_line
@@ -103,21 +58,21 @@ def command(
 
     if dry_run:
         said_settings(context)
-        (_say_films_plan if suite == "expectation" else _say_plan)(options, out, as_json)
+        (_say_films_plan if films else _say_plan)(options, out, as_json)
         return
-    if suite == "expectation":
+    if films:
         _expectation(context, options, as_json)
         return
 
-    if executor == "local" and workers != 0 and not resume:  # a run that is resumed may be done already
+    if options.executor == "local" and options.workers != 0 and not resume:  # a run that is resumed may be done already
         begin_workers()
     from physbench.run.evaluate import evaluate
 
     with asked_run(context, options, evaluate) as place:
-        if shard is None:
+        if options.shard is None:
             print_result(place, as_json)
-    if shard is not None:
-        note_line(f"Shard {shard} is done. Once all are: physbench merge SHARD SHARD [...] --out DIR")
+    if options.shard is not None:
+        note_line(f"Shard {options.shard} is done. Once all are: physbench merge SHARD SHARD [...] --out DIR")
         typer.echo(place.named(place.folder.path))
 
 

@@ -7,52 +7,25 @@ import shlex
 import typer
 
 from physbench.cli import eval_options as o
+from physbench.run.options import Options
 from physbench.support.errors import UsageError
 
 
+@o.run_command(stage=True)
 def command(
     context: typer.Context,
-    model: o.ModelName,
-    suite: o.SuiteName = "core",
-    model_arg: o.ModelArguments = None,
-    tasks: o.TaskNames = None,
-    scorers: o.ScorerNames = None,
-    device: o.Device = "auto",
-    batch_size: o.BatchSize = "auto",
-    look: o.Look = None,
-    prompt_motion: o.PromptMotion = False,
-    samples: o.Samples = 1,
-    seed: o.Seed = 0,
-    limit: o.Limit = None,
-    fresh_seeds: o.FreshSeeds = None,
-    dtype: o.Dtype = "float32",
-    autocast: o.Autocast = None,
-    compile: o.Compile = False,
-    timeout: o.Timeout = 600.0,
-    chain: o.Chain = True,
-    clips: o.Clips = None,
-    shard: o.ShardOf = None,
+    options: Options,
     out: o.Out = None,
-    keep_rollouts: o.KeepRollouts = "shown",
-    diagnosis: o.Diagnosis = True,
-    executor: o.ExecutorName = "local",
-    address: o.Address = None,
-    workers: o.Workers = None,
     resume: o.Resume = False,
     fresh: o.Fresh = False,
-    trust_code: o.TrustCode = False,
-    privileged: o.Privileged = False,
-    note: o.Note = "",
-    tag: o.Tags = None,
     debug: o.Debug = False,
 ) -> None:
     """Roll a model out into a run folder, and nothing else. `score` and `finish` go on, here or on another machine.
 
     Example: physbench rollout reference:objects --suite smoke --out runs/a
     """
-    if suite == "expectation":
+    if options.suite == "expectation":
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
-    options = o.asked_options(context.params)
 
     from physbench.cli.console import note as note_line
     from physbench.cli.eval_options import asked_run

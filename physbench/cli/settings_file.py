@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,6 @@ OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
 MOST_SETTINGS_BYTES = 1 << 20
 FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
 Typed = Callable[[str], Mapping[str, str] | None]
-SWITCHES = ("chain", "diagnosis", "compile", "prompt_motion")
-PATTERNS = ("tasks", "scorers")  # which may name files on the command line, and may not here
-OF_RUNS = (
-    *("suite", "limit", "samples", "seed", "device", "dtype", "batch_size", "timeout", "workers", "keep_rollouts"),
-    *(*SWITCHES, "look", "autocast", "note", "tag", *PATTERNS),
-)
-ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "eval": OF_RUNS,
-    "rollout": OF_RUNS,
-    "score": ("workers",),
-    "finish": ("workers",),
-    "merge": ("workers",),
-    "diagnose": ("workers",),
-    "data.generate": ("suite", "size", "fps", "look", "limit", "workers", "tasks"),
-    "data.export": ("suite", "size", "fps", "look", "context", "prompt_motion", "limit", "workers", "tasks"),
-    "tasks.check": ("workers",),
-    "scorers.check": ("workers",),
-}
 
 
 @dataclass(frozen=True)
@@ -56,6 +39,22 @@ class FileSettings:
                 place = place.setdefault(word, {})
             place.update(values)
         return nested
+
+
+@cache
+def _allowed() -> Mapping[str, tuple[str, ...]]:
+    """The options that a file may set, by command."""
+    from physbench.run.options import OPTIONS
+
+    of_runs = tuple(said.flag for said in OPTIONS.values() if said.in_file)
+    return {
+        "eval": of_runs,
+        "rollout": of_runs,
+        **dict.fromkeys(("score", "finish", "merge", "diagnose"), ("workers",)),
+        "data.generate": ("suite", "size", "fps", "look", "limit", "workers", "tasks"),
+        "data.export": ("suite", "size", "fps", "look", "context", "prompt_motion", "limit", "workers", "tasks"),
+        **dict.fromkeys(("tasks.check", "scorers.check"), ("workers",)),
+    }
 
 
 def settings_used(context: Context) -> dict[str, Any]:
@@ -118,7 +117,7 @@ def _checked(where: str, document: Mapping[str, Any], typed: Typed) -> dict[str,
         options = found.setdefault(command, {})
         for key, value in table.items():
             name = key.replace("-", "_")
-            if name not in ALLOWED[command]:
+            if name not in _allowed()[command]:
                 raise UsageError(f"{where}: {key!r} cannot be set for {command}.{_why_not(command, name, typed)}")
             options[name] = _value(f"{where}: {command}.{key}", name, value)
     return found
@@ -127,33 +126,33 @@ def _checked(where: str, document: Mapping[str, Any], typed: Typed) -> dict[str,
 def _why_not(command: str, name: str, typed: Typed) -> str:
     """Why an option cannot be set: it has to be typed, belongs to other commands, or there is none of this name."""
     options = typed(command) or {}
-    others = [other for other, names in ALLOWED.items() if name in names]
+    others = [other for other, names in _allowed().items() if name in names]
     if name in options:
         return f" Give it on the command line: {options[name]}. (A folder may come from somebody else.)"
     if others:
         return f" It can be set for {', '.join(others)}."
-    return nearest(name, ALLOWED[command])
+    return nearest(name, _allowed()[command])
 
 
 def _no_settings(word: str, typed: Typed) -> str:
     """Why there is no table of this name: it is an option, a command without settings, or nothing."""
-    tables = [command for command, names in ALLOWED.items() if word.replace("-", "_") in names]
+    tables = [command for command, names in _allowed().items() if word.replace("-", "_") in names]
     if tables:
         return f" It is an option: write it below [{tables[0]}]."
     if typed(word) is not None:
-        return f" Give its options on the command line. Commands with settings: {', '.join(ALLOWED)}."
-    return nearest(word, ALLOWED)
+        return f" Give its options on the command line. Commands with settings: {', '.join(_allowed())}."
+    return nearest(word, _allowed())
 
 
 def _commands(where: str, document: Mapping[str, Any], typed: Typed) -> list[tuple[str, Mapping[str, Any]]]:
     """Pairs of a command and its table: [eval], [data.generate]."""
-    groups = {command.partition(".")[0] for command in ALLOWED if "." in command}
+    groups = {command.partition(".")[0] for command in _allowed() if "." in command}
     found: list[tuple[str, Mapping[str, Any]]] = []
     for word, table in document.items():
         inner = table.items() if word in groups and isinstance(table, dict) else [("", table)]
         for rest, options in inner:
             command = f"{word}.{rest}" if rest else word
-            if command not in ALLOWED:
+            if command not in _allowed():
                 raise UsageError(f"{where}: there are no settings for {command!r}.{_no_settings(command, typed)}")
             if not isinstance(options, dict):
                 raise UsageError(f"{where}: expected a table [{command}].")
@@ -163,6 +162,8 @@ def _commands(where: str, document: Mapping[str, Any], typed: Typed) -> list[tup
 
 def _value(where: str, name: str, value: Any) -> Any:
     """A value as the command line would give it."""
+    from physbench.run.options import PATTERNS, Options
+
     if name == "tag":
         value = [value] if isinstance(value, str) else value
         if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
@@ -170,7 +171,7 @@ def _value(where: str, name: str, value: Any) -> Any:
         return value
     if not isinstance(value, str | int | float):
         raise UsageError(f"{where}: expected a text, a number, true or false.")
-    if name in SWITCHES:
+    if isinstance(getattr(Options, name, None), bool):  # the default of a switch
         if not isinstance(value, bool):
             raise UsageError(f"{where}: expected true or false.")
         return value

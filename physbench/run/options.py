@@ -1,23 +1,21 @@
-"""What a run was asked to do, its budget of time, and the command line that asks for it again."""
+"""What a run was asked to do: each setting declared once, its checks, and the command line that asks for it again.
+
+`physbench eval --help` reads this file: what costs time to import is imported where it is used.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, SUITE_CHANGES, TOLD_SUFFIX, check_told
 from physbench.rollout.device_names import split_devices
-from physbench.support import user_files
 from physbench.support.errors import UsageError, nearest
-from physbench.support.files import user_path
-from physbench.support.remote import is_url
-from physbench.world.scene import PLAIN
-from physbench.world.styles.catalogue import check_look, known_look
 
 # How long a run with `--budget` may go on beginning rollouts.
 
@@ -53,11 +51,8 @@ def is_spent(budget: str | None, started: float) -> bool:
 
 Keep = Literal["shown", "all", "none"]
 Executor = Literal["local", "ray"]
-EXECUTORS = ("local", "ray")
+PATTERNS = ("tasks", "scorers")  # which may name files with code
 RAY_DEVICES = ("auto", "cpu", "cuda")
-DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
-AUTOCAST_NAMES = ("float16", "bfloat16")
-KEEPS = ("shown", "all", "none")
 LIVE_NOT_RESUMED = (
     "The run of an object cannot be resumed where it holds no networks, whose weights would tell that it is the same. "
     "Leave out resume: it begins anew in a folder of its own."
@@ -66,99 +61,423 @@ MOST_FRESH_SEEDS = 10_000  # of a task
 MOST_NOTED = 500  # characters of a note
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
 FEWEST_FOR_LOOKS = 16  # clips of a task: half of them have an interval
-UNTIL_SUITES = tuple(
-    name
-    for name, splits in GOLDEN_SUITES.items()
-    if sum(splits.values()) >= FEWEST_FOR_LOOKS and name not in SUITE_CHANGES  # pairs are read once all is rolled out
-)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """ "2/4" -> (2, 4)."""
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"--shard: expected I/N with I from 1 to N, such as 2/4, got '{text}'.")
+    return int(found[1]), int(found[2])
+
+
+def check_timeout(seconds: float) -> None:
+    """Refuse a time-out that is none, NaN and infinity included."""
+    if not 0 < seconds <= LONGEST_WAIT:
+        raise UsageError(f"--timeout: expected seconds above 0 and at most {LONGEST_WAIT:g}, got {seconds:g}.")
+
+
+def check_executor(executor: str, address: str | None) -> None:
+    """Refuse an executor that there is not, and the address of a cluster for a run that uses none."""
+    OPTIONS["executor"].check_value(executor)
+    if executor == "local" and address is not None:
+        raise UsageError("--address: it is that of a Ray cluster. Add --executor ray.")
+
+
+def _check_fresh_seeds(value: int | str) -> None:
+    if isinstance(value, int) and not 1 <= value <= MOST_FRESH_SEEDS:
+        raise UsageError(f"--fresh-seeds: expected 1 to {MOST_FRESH_SEEDS}, got {value}.")
+
+
+def _check_until(width: float) -> None:
+    if not 0 < width < 1:
+        raise UsageError(f"--until: expected half the width of an interval, above 0 and below 1, got {width:g}.")
+
+
+def _check_note(note: str) -> None:
+    if len(note) > MOST_NOTED or not note.isprintable():
+        raise UsageError(f"--note: expected one line of at most {MOST_NOTED} characters.")
+
+
+def _check_tags(tags: tuple[str, ...]) -> None:
+    if wrong := next((tag for tag in tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
+        raise UsageError(f"--tag: expected letters, digits and . : = _ - without spaces, got '{wrong}'.")
+
+
+def parse_model_args(pairs: Sequence[str] | None) -> dict[str, str]:
+    """["size=64", "fps=15"] -> {"size": "64", "fps": "15"}."""
+    parsed: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            example = f"{pair or 'size'}=VALUE" if not equals else "size=64"
+            raise UsageError(f"--model-arg: expected key=value, got '{pair}'. Write --model-arg {example}.")
+        if key in parsed:
+            raise UsageError(f"--model-arg: '{key}' is given twice.")
+        parsed[key] = value
+    return parsed
+
+
+def _parse_batch_size(text: str) -> int | None:
+    if text != "auto" and not text.isdecimal():
+        raise UsageError(f"--batch-size: expected a number or auto, got '{text}'.")
+    return None if text == "auto" else int(text)
+
+
+def _parse_fresh_seeds(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+# Headings of --help.
+WHAT, HOW, WHERE, ADVANCED = "What to run", "How to run it", "Where, and what is kept", "Advanced"
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is said of a setting once, for the command line, files with settings and checks.
+
+    Attributes:
+        heading: In --help.
+        help: In --help.
+        metavar: What stands for its value there.
+        flag: Its name on the command line; "": that of the field.
+        typed: Its type there, and `usual` its value there, where these are not those of the field.
+        parse: Makes the value of the field of the one that was typed.
+        offers: Function of `cli.completion` that offers values.
+        granted: Whether it is given with the word alone, and has no --no- form.
+        in_file: Whether a file with settings may set it.
+        eval_alone: Whether only `eval` has it, and no stage of it.
+        least, known, check: What its value must be.
+    """
+
+    heading: str
+    help: str
+    metavar: str | None = None
+    flag: str = ""
+    typed: Any = None
+    usual: Any = ...
+    parse: Callable[[Any], Any] | None = None
+    offers: str = ""
+    granted: bool = False
+    in_file: bool = False
+    eval_alone: bool = False
+    least: int | None = None
+    known: tuple[str, ...] = ()
+    check: Callable[[Any], object] | None = None
+
+    @property
+    def word(self) -> str:
+        """As it is typed: "--batch-size"."""
+        return f"--{self.flag.replace('_', '-')}"
+
+    def check_value(self, value: Any) -> None:
+        """Raise UsageError where the value cannot be used, whatever the others are."""
+        if self.least is not None and value < self.least:
+            raise UsageError(f"{self.word}: expected at least {self.least}, got {value}.")
+        if self.known and value not in self.known:
+            raise UsageError(f"{self.word}: there is no '{value}'.{nearest(value, self.known)}")
+        if self.check is not None:
+            self.check(value)
+
+    def words(self, value: Any) -> list[str]:
+        """The words that ask for a value."""
+        if isinstance(value, bool):
+            return [self.word if value else f"--no-{self.word[2:]}"]
+        if isinstance(value, Mapping):
+            return [part for key, text in value.items() for part in (self.word, f"{key}={text}")]
+        if isinstance(value, list):
+            return [part for text in value for part in (self.word, text)]
+        return [self.word, f"{value:g}" if isinstance(value, float) else str(value)]
+
+
+def option(default: Any, heading: str, help: str, **said: Any) -> Any:
+    """A field of Options with its Option."""
+    metadata = {"option": Option(heading, help, **said)}
+    return (
+        field(default_factory=dict, metadata=metadata) if default is dict else field(default=default, metadata=metadata)
+    )
 
 
 @dataclass(frozen=True)
 class Options:
-    """The settings of one evaluation. The names are those of the command line."""
+    """The settings of one evaluation, as the command line names them. None: not asked for, or as it is usual."""
 
     model: str  # path or scheme:rest
-    suite: str = "core"
-    model_arg: Mapping[str, str] = field(default_factory=dict)
-    tasks: str | None = None  # names, globs, files
-    scorers: str | None = None  # names, globs, files
-    limit: int | None = None  # clips, taken evenly from the suite
-    device: str = "auto"
-    batch_size: int | None = None  # None: found from a probe
-    samples: int = 1
-    seed: int = 0
-    dtype: str = "float32"
-    autocast: str | None = None  # type of torch.autocast around the model's calls
-    compile: bool = False  # its networks go through torch.compile
-    timeout: float = 600.0  # s a batch
-    chain: bool = True
-    keep_rollouts: Keep = "shown"  # for a board: all
-    for_board: bool = False  # all of a suite, with all that `leaderboard submit` sends
-    diagnosis: bool = True  # find which other laws would explain the motion
-    workers: int | None = None  # None: one per core; 0: none, and the run's own process does their jobs
-    trust_code: bool = False
-    privileged: bool = False  # a model of the user's may be handed the clips themselves
-    fresh_seeds: int | str | None = None  # seeds of each task to draw now, or a run whose seeds are used again
-    look: str | None = None  # how clips are drawn; None: as the model's card says
-    clips: str | None = None  # an archive of clips, instead of those that this machine makes
-    executor: Executor = "local"
-    address: str | None = None  # of a Ray cluster; None: as the environment says, or this machine alone
-    shard: str | None = None  # "2/4": the second of four parts of the run
-    prompt_motion: bool = False  # the prompt says in words how things move at the hand-over
-    untrained_copy: bool = False  # on the suite expectation: ask the same network without its training, too
-    budget: str | None = None  # "1h30m": after it no rollout begins
-    until: float | None = None  # half width of the interval of overall at which the run may stop
-    note: str = ""  # what the user says of the run
-    tags: tuple[str, ...] = ()  # names under which `physbench runs` finds it
+    suite: str = option(
+        "core",
+        WHAT,
+        "smoke: a look in a minute; core: the leaderboard's clips; lite: a quarter of them, for slow models; "
+        "actions: pushes; counterfactuals: pushes and the same without; expectation: surprise at impossible films "
+        "(--limit: pairs, --tasks: their kinds).",
+        offers="suite_names",
+        in_file=True,
+    )
+    model_arg: Mapping[str, str] = option(
+        dict,
+        WHAT,
+        "Passed to the model's factory; repeatable.",
+        metavar="K=V",
+        typed=list[str] | None,
+        usual=None,
+        parse=parse_model_args,
+    )
+    tasks: str | None = option(
+        None,
+        WHAT,
+        "Only these tasks of the suite, or your own from a file.",
+        metavar="GLOB|FILE.py",
+        offers="task_names",
+        in_file=True,
+    )
+    scorers: str | None = option(
+        None,
+        WHAT,
+        "Only these scorers; those from a file are added to all others.",
+        metavar="GLOB|FILE.py",
+        offers="scorer_names",
+        in_file=True,
+    )
+    device: str = option(
+        "auto",
+        HOW,
+        "auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.",
+        metavar="DEVICE,...",
+        offers="devices",
+        in_file=True,
+        check=split_devices,
+    )
+    batch_size: int | None = option(
+        None,
+        HOW,
+        "Clips in one batch; auto measures how many fit.",
+        metavar="N|auto",
+        typed=str,
+        usual="auto",
+        parse=_parse_batch_size,
+        in_file=True,
+        least=1,
+    )
+    look: str | None = option(
+        None,
+        WHAT,
+        "How clips are drawn; natural has ground, light and shadows, and needs Mitsuba. [default: the card's, "
+        "else plain]",
+        metavar="plain|natural",
+        offers="looks",
+        in_file=True,
+    )
+    prompt_motion: bool = option(
+        False,
+        WHAT,
+        "For models that see one image: the prompt says how things move (slowly, to the left); a track of its own.",
+        in_file=True,
+    )
+    samples: int = option(1, WHAT, "Rollouts of each clip, for stochastic models.", in_file=True, least=1)
+    seed: int = option(0, WHAT, "Seed of the model's generators.", in_file=True, least=0)
+    limit: int | None = option(
+        None,
+        WHAT,
+        "At most N clips in all, not of each task: spread over the tasks (after --tasks) and splits, lowest "
+        "seeds first.",
+        metavar="N",
+        in_file=True,
+        least=1,
+    )
+    fresh_seeds: int | str | None = option(
+        None,
+        WHAT,
+        "Clips that no suite holds: N seeds of each task, drawn now, or those of a run on such seeds.",
+        metavar="N|RUN",
+        typed=str | None,
+        parse=_parse_fresh_seeds,
+        check=_check_fresh_seeds,
+    )
+    dtype: str = option(
+        "float32",
+        HOW,
+        "float32, float16, bfloat16.",
+        offers="dtypes",
+        in_file=True,
+        known=("float32", "float16", "bfloat16", "float64"),
+    )
+    autocast: str | None = option(
+        None,
+        HOW,
+        "torch.autocast around the model's calls; on the CPU bfloat16.",
+        metavar="float16|bfloat16",
+        offers="autocast_types",
+        in_file=True,
+        known=("float16", "bfloat16"),
+    )
+    compile: bool = option(False, HOW, "torch.compile of the model's networks.", in_file=True)
+    timeout: float = option(
+        600.0,
+        HOW,
+        "Time limit of one batch; then its clips fail.",
+        metavar="SECONDS",
+        in_file=True,
+        check=check_timeout,
+    )
+    chain: bool = option(True, HOW, "Continue a model with a short horizon on its own last frames.", in_file=True)
+    clips: str | None = option(
+        None,
+        WHAT,
+        "Clips of `data pack`, instead of making them; needs no PyBullet to roll out.",
+        metavar="FILE|URL",
+    )
+    shard: str | None = option(
+        None,
+        ADVANCED,
+        "Only the I-th of N parts of the run, with --batch-size; `merge` joins them.",
+        metavar="I/N",
+        check=parse_shard,
+    )
+    budget: str | None = option(
+        None,
+        HOW,
+        "No rollout begins after so long (90s, 30m, 1h30m); the result of what is made is partial, and --resume "
+        "goes on.",
+        metavar="TIME",
+        eval_alone=True,
+        check=parse_budget,
+    )
+    until: float | None = option(
+        None,
+        HOW,
+        "End once half the interval of overall is at most this, looked at after fixed fractions of the suite.",
+        metavar="WIDTH",
+        eval_alone=True,
+        check=_check_until,
+    )
+    keep_rollouts: Keep = option(  # noqa: RUF009
+        "shown",
+        WHERE,
+        "Videos to keep; shown: those in the report. New scorers need all.",
+        metavar="shown|all|none",
+        typed=str,
+        offers="kept_rollouts",
+        in_file=True,
+        known=get_args(Keep),
+    )
+    for_board: bool = option(
+        False,
+        WHERE,
+        "Keep all that `leaderboard submit` sends: every rollout of all of core.",
+        granted=True,
+        eval_alone=True,
+    )
+    diagnosis: bool = option(True, HOW, "Seek the laws that the model follows instead.", in_file=True)
+    untrained_copy: bool = option(
+        False,
+        ADVANCED,
+        "With --suite expectation: ask the network with its weights drawn anew, too.",
+        granted=True,
+        eval_alone=True,
+    )
+    executor: Executor = option(  # noqa: RUF009
+        "local",
+        ADVANCED,
+        "Where it runs: processes of this machine, or a Ray cluster (pip install 'physbench[ray]').",
+        metavar="local|ray",
+        typed=str,
+        offers="executors",
+        known=get_args(Executor),
+    )
+    address: str | None = option(
+        None,
+        ADVANCED,
+        "Head of the Ray cluster; auto: one that runs here. [default: $RAY_ADDRESS, or this machine alone]",
+        metavar="HOST:PORT|auto",
+    )
+    workers: int | None = option(
+        None,
+        HOW,
+        "Processes that track and score; 0: this one does. [default: cores]",
+        metavar="N",
+        in_file=True,
+        least=0,
+    )
+    trust_code: bool = option(False, ADVANCED, "Load files that can run code: .pt2.", granted=True)
+    privileged: bool = option(
+        False, ADVANCED, "Hand the clips themselves to a model of yours that has rollout_clips.", granted=True
+    )
+    note: str = option(
+        "",
+        WHERE,
+        "A line that `physbench runs` and the report show.",
+        metavar="TEXT",
+        in_file=True,
+        check=_check_note,
+    )
+    tags: tuple[str, ...] = option(
+        (),
+        WHERE,
+        "A name to find the run by with `physbench runs`; repeatable.",
+        metavar="TAG",
+        flag="tag",
+        typed=list[str] | None,
+        usual=None,
+        in_file=True,
+        check=_check_tags,
+    )
+
+    @classmethod
+    def typed(cls, model: str, given: Mapping[str, Any]) -> Options:
+        """The settings of a command line, checked; `given`: what was typed, by the names of options there."""
+        values = {
+            name: said.parse(given[said.flag]) if said.parse else given[said.flag]
+            for name, said in OPTIONS.items()
+            if said.flag in given
+        }
+        options = cls(model, **values)
+        options.check()
+        return options
 
     def __post_init__(self) -> None:
         """Files mean the same from any folder."""
-        for name in ("tasks", "scorers"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, user_files.absolute_pattern(getattr(self, name)))
-        if isinstance(self.fresh_seeds, str):
-            object.__setattr__(self, "fresh_seeds", str(user_path(self.fresh_seeds).absolute()))
+        from physbench.support.files import user_path
+        from physbench.support.remote import is_url
+        from physbench.support.user_files import absolute_pattern
+
+        given = {name: getattr(self, name) for name in PATTERNS}
+        values: dict[str, Any] = {name: absolute_pattern(text) for name, text in given.items() if text is not None}
+        if isinstance(self.fresh_seeds, str | os.PathLike):
+            values["fresh_seeds"] = str(user_path(os.fspath(self.fresh_seeds)).absolute())
         if self.for_board:
-            object.__setattr__(self, "keep_rollouts", "all")
+            values["keep_rollouts"] = "all"
         if self.clips is not None and not is_url(self.clips):
-            object.__setattr__(self, "clips", str(user_path(self.clips).absolute()))
+            values["clips"] = str(user_path(self.clips).absolute())
+        values["model_arg"] = {key: str(value) for key, value in self.model_arg.items()}
+        values["tags"] = tuple(self.tags or ())
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
-        for name, least in (("limit", 1), ("batch_size", 1), ("samples", 1), ("workers", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
-        if isinstance(self.fresh_seeds, int) and not 1 <= self.fresh_seeds <= MOST_FRESH_SEEDS:
-            raise UsageError(f"--fresh-seeds: expected 1 to {MOST_FRESH_SEEDS}, got {self.fresh_seeds}.")
-        check_timeout(self.timeout)
+        from physbench.clips.suite import EXPECTATION_SUITE, check_told
+
+        for name, said in OPTIONS.items():
+            if (value := getattr(self, name)) is not None:
+                said.check_value(value)
         if self.prompt_motion:
             check_told(self.suite)
         self._check_board()
         self._check_shard()
         self._check_early_end()
         self._check_executor()
-        split_devices(self.device)
         if self.untrained_copy and self.suite != EXPECTATION_SUITE:
             raise UsageError("--untrained-copy: it stands beside a model on --suite expectation alone. Leave it out.")
-        if self.dtype not in DTYPE_NAMES:
-            raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
-        if self.autocast is not None and self.autocast not in AUTOCAST_NAMES:
-            raise UsageError(f"--autocast: there is no '{self.autocast}'.{nearest(self.autocast, AUTOCAST_NAMES)}")
         if self.look is not None:
+            from physbench.world.styles.catalogue import check_look, known_look
+
             draws = self.clips is None or self.model.startswith("saboteur:")  # packed clips are drawn already
             (check_look if draws else known_look)(self.look)
-        if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
-            raise UsageError(f"--tag: expected letters, digits and . : = _ - without spaces, got '{wrong}'.")
-        if len(self.note) > MOST_NOTED or not self.note.isprintable():
-            raise UsageError(f"--note: expected one line of at most {MOST_NOTED} characters.")
-        if self.keep_rollouts not in KEEPS:
-            raise UsageError(
-                f"--keep-rollouts: there is no '{self.keep_rollouts}'.{nearest(self.keep_rollouts, KEEPS)}"
-            )
 
     def _check_board(self) -> None:
         """Refuse what no board ranks."""
+        from physbench.clips.suite import EXPECTATION_SUITE
+        from physbench.world.scene import PLAIN
+
         if not self.for_board:
             return
         if self.suite == EXPECTATION_SUITE:
@@ -173,6 +492,8 @@ class Options:
 
     def check_board_look(self, look: str) -> None:
         """Refuse a run for a board whose pictures are drawn here, in a look that machines draw differently."""
+        from physbench.world.scene import PLAIN
+
         if self.for_board and look != PLAIN and self.clips is None:
             raise UsageError(
                 f"--for-board: boards take runs in the look {look} only on the archive of clips that they publish, as "
@@ -183,7 +504,6 @@ class Options:
         """Refuse what shards of one run could not agree on."""
         if self.shard is None:
             return
-        parse_shard(self.shard)
         if self.batch_size is None and not self.model.startswith("videos:"):
             raise UsageError(
                 "--shard: say --batch-size N, the same for all shards: which clips share a batch is planned for the "
@@ -196,6 +516,8 @@ class Options:
 
     def _check_executor(self) -> None:
         """Refuse what cannot be done on a cluster."""
+        from physbench.world.scene import PLAIN
+
         check_executor(self.executor, self.address)
         if self.executor == "local":
             return
@@ -215,12 +537,6 @@ class Options:
         name = "--budget" if self.until is None else "--until"
         if self.budget is None and self.until is None:
             return
-        if self.budget is not None:
-            parse_budget(self.budget)
-        if self.until is not None and not 0 < self.until < 1:
-            raise UsageError(
-                f"--until: expected half the width of an interval, above 0 and below 1, got {self.until:g}."
-            )
         if self.budget is not None and self.until is not None:
             raise UsageError("Give --budget or --until, not both.")
         if self.shard is not None:
@@ -235,9 +551,9 @@ class Options:
             raise UsageError(
                 f"--until: looks at fixed fractions of a whole suite, read by all scorers. Leave out --{wrong}."
             )
-        if self.suite not in UNTIL_SUITES:
+        if self.suite not in (known := until_suites()):
             raise UsageError(
-                f"--until: expected --suite {' or '.join(UNTIL_SUITES)}, got {self.suite}: a fraction of "
+                f"--until: expected --suite {' or '.join(known)}, got {self.suite}: a fraction of "
                 "it has too few clips a task for an interval, or holds pairs of clips."
             )
 
@@ -248,6 +564,8 @@ class Options:
         Of a saboteur all of it: "gravity:0.9", since the severity is what tells two of them apart. Of a server
         "localhost-8800".
         """
+        from physbench.support.files import user_path
+
         place, _, rest = self.model.partition(":")
         if place == "saboteur":
             return rest
@@ -264,6 +582,8 @@ class Options:
     @property
     def suite_name(self) -> str:
         """Name of the suite for folders."""
+        from physbench.clips.suite import FRESH, TOLD_SUFFIX
+
         name = self.suite if self.fresh_seeds is None else f"{FRESH}{self.suite}"
         name += TOLD_SUFFIX if self.prompt_motion else ""
         return f"{name}-shard-{self.shard.replace('/', '-of-')}" if self.shard else name
@@ -284,30 +604,35 @@ class Options:
 
     def resume_command(self, out: Path, verb: str = "eval") -> str:
         """The exact command that goes on with the run in `out`; `verb`: eval or rollout."""
-        words = ["physbench", verb, self.model]
-        usual = {item.name: item.default for item in fields(self)} | {"tags": []}
-        for name, value in self.document().items():
-            option = f"--{name.replace('_', '-')}"
-            if name == "model" or (value == usual[name] and name != "suite"):
-                continue
-            if name == "model_arg":
-                for key, text in value.items():
-                    words += [option, f"{key}={text}"]
-            elif name == "tags":
-                for tag in value:
-                    words += ["--tag", tag]
-            elif name in ("chain", "diagnosis"):
-                words.append(f"--no-{name}")
-            elif name in ("compile", "trust_code", "privileged", "prompt_motion", "untrained_copy", "for_board"):
-                words.append(option)
-            else:
-                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+        words = ["physbench", verb, self.model, *OPTIONS["suite"].words(self.suite)]
+        usual, asked = Options(self.model, suite=self.suite).document(), self.document()
+        for name, said in OPTIONS.items():
+            if asked[name] != usual[name]:
+                words += said.words(asked[name])
         return shlex.join([*words, "--out", str(out), "--resume"])
 
     def rollout_command(self, out: Path) -> str:
         """The command that makes rollouts that `out` lacks, wherever that is done."""
         anywhere = replace(self, workers=None, executor="local", address=None, budget=None, until=None)
         return anywhere.resume_command(out, "rollout")
+
+
+OPTIONS: Mapping[str, Option] = {  # by the name of their field
+    each.name: replace(each.metadata["option"], flag=each.metadata["option"].flag or each.name)
+    for each in fields(Options)
+    if "option" in each.metadata
+}
+
+
+def until_suites() -> tuple[str, ...]:
+    """The suites on which a run may end before all of it is made."""
+    from physbench.clips.suite import GOLDEN_SUITES, SUITE_CHANGES
+
+    return tuple(
+        name
+        for name, splits in GOLDEN_SUITES.items()
+        if sum(splits.values()) >= FEWEST_FOR_LOOKS and name not in SUITE_CHANGES  # pairs: read once all is rolled out
+    )
 
 
 def live_again(path: Path, sha256: str | None) -> str:
@@ -324,44 +649,8 @@ def options_of(document: Mapping[str, Any]) -> Options:
     known = {item.name for item in fields(Options)}
     values = {name: value for name, value in document.items() if name in known}
     try:
-        options = Options(**{**values, "tags": tuple(values.get("tags") or ())})
+        options = Options(**values)
         options.check()
     except (TypeError, AttributeError, ValueError) as error:
         raise UsageError(f"The options in the manifest cannot be read ({error}).") from error
     return options
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """ "2/4" -> (2, 4)."""
-    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise UsageError(f"--shard: expected I/N with I from 1 to N, such as 2/4, got '{text}'.")
-    return int(found[1]), int(found[2])
-
-
-def check_executor(executor: str, address: str | None) -> None:
-    """Refuse an executor that there is not, and the address of a cluster for a run that uses none."""
-    if executor not in EXECUTORS:
-        raise UsageError(f"--executor: there is no '{executor}'.{nearest(executor, EXECUTORS)}")
-    if executor == "local" and address is not None:
-        raise UsageError("--address: it is that of a Ray cluster. Add --executor ray.")
-
-
-def check_timeout(seconds: float) -> None:
-    """Refuse a time-out that is none, NaN and infinity included."""
-    if not 0 < seconds <= LONGEST_WAIT:
-        raise UsageError(f"--timeout: expected seconds above 0 and at most {LONGEST_WAIT:g}, got {seconds:g}.")
-
-
-def parse_model_args(pairs: list[str]) -> dict[str, str]:
-    """["size=64", "fps=15"] -> {"size": "64", "fps": "15"}."""
-    parsed: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            example = f"{pair or 'size'}=VALUE" if not equals else "size=64"
-            raise UsageError(f"--model-arg: expected key=value, got '{pair}'. Write --model-arg {example}.")
-        if key in parsed:
-            raise UsageError(f"--model-arg: '{key}' is given twice.")
-        parsed[key] = value
-    return parsed

@@ -12,8 +12,7 @@ import typer
 
 from physbench import __version__
 from physbench.cli import main
-from physbench.cli.console import ADVANCED
-from physbench.cli.eval_options import HOW, WHAT, WHERE
+from physbench.run.options import ADVANCED, HOW, WHAT, WHERE
 from physbench.support.errors import ModelError, PhysbenchError, UsageError
 from physbench.support.user_files import temporarily_registered
 
