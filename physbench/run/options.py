@@ -192,234 +192,79 @@ class Option:
 
 def option(default: Any, heading: str, help: str, **said: Any) -> Any:
     """A field of Options with its Option."""
-    metadata = {"option": Option(heading, help, **said)}
-    return (
-        field(default_factory=dict, metadata=metadata) if default is dict else field(default=default, metadata=metadata)
-    )
+    usual = {"default_factory": dict} if default is dict else {"default": default}
+    return field(**usual, metadata={"option": Option(heading, help, **said)})
 
 
 @dataclass(frozen=True)
 class Options:
     """The settings of one evaluation, as the command line names them. None: not asked for, or as it is usual."""
 
+    # fmt: off
     model: str  # path or scheme:rest
-    suite: str = option(
-        "core",
-        WHAT,
-        "smoke: a look in a minute; core: the leaderboard's clips; lite: a quarter of them, for slow models; "
-        "actions: pushes; counterfactuals: pushes and the same without; expectation: surprise at impossible films "
-        "(--limit: pairs, --tasks: their kinds).",
-        offers="suite_names",
-        in_file=True,
-    )
-    model_arg: Mapping[str, str] = option(
-        dict,
-        WHAT,
-        "Passed to the model's factory; repeatable.",
-        metavar="K=V",
-        typed=list[str] | None,
-        usual=None,
-        parse=parse_model_args,
-    )
-    tasks: str | None = option(
-        None,
-        WHAT,
-        "Only these tasks of the suite, or your own from a file.",
-        metavar="GLOB|FILE.py",
-        offers="task_names",
-        in_file=True,
-    )
-    scorers: str | None = option(
-        None,
-        WHAT,
-        "Only these scorers; those from a file are added to all others.",
-        metavar="GLOB|FILE.py",
-        offers="scorer_names",
-        in_file=True,
-    )
-    device: str = option(
-        "auto",
-        HOW,
-        "auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.",
-        metavar="DEVICE,...",
-        offers="devices",
-        in_file=True,
-        check=split_devices,
-    )
-    batch_size: int | None = option(
-        None,
-        HOW,
-        "Clips in one batch; auto measures how many fit.",
-        metavar="N|auto",
-        typed=str,
-        usual="auto",
-        parse=_parse_batch_size,
-        in_file=True,
-        least=1,
-    )
-    look: str | None = option(
-        None,
-        WHAT,
-        "How clips are drawn; natural has ground, light and shadows, and needs Mitsuba. [default: the card's, "
-        "else plain]",
-        metavar="plain|natural",
-        offers="looks",
-        in_file=True,
-    )
-    prompt_motion: bool = option(
-        False,
-        WHAT,
-        "For models that see one image: the prompt says how things move (slowly, to the left); a track of its own.",
-        in_file=True,
-    )
+    suite: str = option("core", WHAT, "smoke: a look in a minute; core: the leaderboard's clips; lite: a quarter of "
+        "them, for slow models; actions: pushes; counterfactuals: pushes and the same without; expectation: surprise "
+        "at impossible films (--limit: pairs, --tasks: their kinds).", in_file=True, offers="suite_names")
+    model_arg: Mapping[str, str] = option(dict, WHAT, "Passed to the model's factory; repeatable.",
+        metavar="K=V", typed=list[str] | None, usual=None, parse=parse_model_args)
+    tasks: str | None = option(None, WHAT, "Only these tasks of the suite, or your own from a file.",
+        in_file=True, metavar="GLOB|FILE.py", offers="task_names")
+    scorers: str | None = option(None, WHAT, "Only these scorers; those from a file are added to all others.",
+        in_file=True, metavar="GLOB|FILE.py", offers="scorer_names")
+    device: str = option("auto", HOW, "auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.",
+        in_file=True, metavar="DEVICE,...", offers="devices", check=split_devices)
+    batch_size: int | None = option(None, HOW, "Clips in one batch; auto measures how many fit.",
+        in_file=True, metavar="N|auto", typed=str, usual="auto", parse=_parse_batch_size, least=1)
+    look: str | None = option(None, WHAT, "How clips are drawn; natural has ground, light and shadows, and needs "
+        "Mitsuba. [default: the card's, else plain]", in_file=True, metavar="plain|natural", offers="looks")
+    prompt_motion: bool = option(False, WHAT, "For models that see one image: the prompt says how things move "
+        "(slowly, to the left); a track of its own.", in_file=True)
     samples: int = option(1, WHAT, "Rollouts of each clip, for stochastic models.", in_file=True, least=1)
     seed: int = option(0, WHAT, "Seed of the model's generators.", in_file=True, least=0)
-    limit: int | None = option(
-        None,
-        WHAT,
-        "At most N clips in all, not of each task: spread over the tasks (after --tasks) and splits, lowest "
-        "seeds first.",
-        metavar="N",
-        in_file=True,
-        least=1,
-    )
-    fresh_seeds: int | str | None = option(
-        None,
-        WHAT,
-        "Clips that no suite holds: N seeds of each task, drawn now, or those of a run on such seeds.",
-        metavar="N|RUN",
-        typed=str | None,
-        parse=_parse_fresh_seeds,
-        check=_check_fresh_seeds,
-    )
-    dtype: str = option(
-        "float32",
-        HOW,
-        "float32, float16, bfloat16.",
-        offers="dtypes",
-        in_file=True,
-        known=("float32", "float16", "bfloat16", "float64"),
-    )
-    autocast: str | None = option(
-        None,
-        HOW,
-        "torch.autocast around the model's calls; on the CPU bfloat16.",
-        metavar="float16|bfloat16",
-        offers="autocast_types",
-        in_file=True,
-        known=("float16", "bfloat16"),
-    )
+    limit: int | None = option(None, WHAT, "At most N clips in all, not of each task: spread over the tasks (after "
+        "--tasks) and splits, lowest seeds first.", in_file=True, metavar="N", least=1)
+    fresh_seeds: int | str | None = option(None, WHAT, "Clips that no suite holds: N seeds of each task, drawn now, or "
+        "those of a run on such seeds.", metavar="N|RUN", typed=str | None, parse=_parse_fresh_seeds,
+        check=_check_fresh_seeds)
+    dtype: str = option("float32", HOW, "float32, float16, bfloat16.",
+        in_file=True, offers="dtypes", known=("float32", "float16", "bfloat16", "float64"))
+    autocast: str | None = option(None, HOW, "torch.autocast around the model's calls; on the CPU bfloat16.",
+        in_file=True, metavar="float16|bfloat16", offers="autocast_types", known=("float16", "bfloat16"))
     compile: bool = option(False, HOW, "torch.compile of the model's networks.", in_file=True)
-    timeout: float = option(
-        600.0,
-        HOW,
-        "Time limit of one batch; then its clips fail.",
-        metavar="SECONDS",
-        in_file=True,
-        check=check_timeout,
-    )
+    timeout: float = option(600.0, HOW, "Time limit of one batch; then its clips fail.",
+        in_file=True, metavar="SECONDS", check=check_timeout)
     chain: bool = option(True, HOW, "Continue a model with a short horizon on its own last frames.", in_file=True)
-    clips: str | None = option(
-        None,
-        WHAT,
-        "Clips of `data pack`, instead of making them; needs no PyBullet to roll out.",
-        metavar="FILE|URL",
-    )
-    shard: str | None = option(
-        None,
-        ADVANCED,
-        "Only the I-th of N parts of the run, with --batch-size; `merge` joins them.",
-        metavar="I/N",
-        check=parse_shard,
-    )
-    budget: str | None = option(
-        None,
-        HOW,
-        "No rollout begins after so long (90s, 30m, 1h30m); the result of what is made is partial, and --resume "
-        "goes on.",
-        metavar="TIME",
-        eval_alone=True,
-        check=parse_budget,
-    )
-    until: float | None = option(
-        None,
-        HOW,
-        "End once half the interval of overall is at most this, looked at after fixed fractions of the suite.",
-        metavar="WIDTH",
-        eval_alone=True,
-        check=_check_until,
-    )
-    keep_rollouts: Keep = option(  # noqa: RUF009
-        "shown",
-        WHERE,
+    clips: str | None = option(None, WHAT, "Clips of `data pack`, instead of making them; needs no PyBullet to roll "
+        "out.", metavar="FILE|URL")
+    shard: str | None = option(None, ADVANCED, "Only the I-th of N parts of the run, with --batch-size; `merge` joins "
+        "them.", metavar="I/N", check=parse_shard)
+    budget: str | None = option(None, HOW, "No rollout begins after so long (90s, 30m, 1h30m); the result of what is "
+        "made is partial, and --resume goes on.", eval_alone=True, metavar="TIME", check=parse_budget)
+    until: float | None = option(None, HOW, "End once half the interval of overall is at most this, looked at after "
+        "fixed fractions of the suite.", eval_alone=True, metavar="WIDTH", check=_check_until)
+    keep_rollouts: Keep = option("shown", WHERE,  # noqa: RUF009
         "Videos to keep; shown: those in the report. New scorers need all.",
-        metavar="shown|all|none",
-        typed=str,
-        offers="kept_rollouts",
-        in_file=True,
-        known=get_args(Keep),
-    )
-    for_board: bool = option(
-        False,
-        WHERE,
-        "Keep all that `leaderboard submit` sends: every rollout of all of core.",
-        granted=True,
-        eval_alone=True,
-    )
+        in_file=True, metavar="shown|all|none", typed=str, offers="kept_rollouts", known=get_args(Keep))
+    for_board: bool = option(False, WHERE, "Keep all that `leaderboard submit` sends: every rollout of all of core.",
+        eval_alone=True, granted=True)
     diagnosis: bool = option(True, HOW, "Seek the laws that the model follows instead.", in_file=True)
-    untrained_copy: bool = option(
-        False,
-        ADVANCED,
-        "With --suite expectation: ask the network with its weights drawn anew, too.",
-        granted=True,
-        eval_alone=True,
-    )
-    executor: Executor = option(  # noqa: RUF009
-        "local",
-        ADVANCED,
+    untrained_copy: bool = option(False, ADVANCED, "With --suite expectation: ask the network with its weights drawn "
+        "anew, too.", eval_alone=True, granted=True)
+    executor: Executor = option("local", ADVANCED,  # noqa: RUF009
         "Where it runs: processes of this machine, or a Ray cluster (pip install 'physbench[ray]').",
-        metavar="local|ray",
-        typed=str,
-        offers="executors",
-        known=get_args(Executor),
-    )
-    address: str | None = option(
-        None,
-        ADVANCED,
-        "Head of the Ray cluster; auto: one that runs here. [default: $RAY_ADDRESS, or this machine alone]",
-        metavar="HOST:PORT|auto",
-    )
-    workers: int | None = option(
-        None,
-        HOW,
-        "Processes that track and score; 0: this one does. [default: cores]",
-        metavar="N",
-        in_file=True,
-        least=0,
-    )
+        metavar="local|ray", typed=str, offers="executors", known=get_args(Executor))
+    address: str | None = option(None, ADVANCED, "Head of the Ray cluster; auto: one that runs here. [default: "
+        "$RAY_ADDRESS, or this machine alone]", metavar="HOST:PORT|auto")
+    workers: int | None = option(None, HOW, "Processes that track and score; 0: this one does. [default: cores]",
+        in_file=True, metavar="N", least=0)
     trust_code: bool = option(False, ADVANCED, "Load files that can run code: .pt2.", granted=True)
-    privileged: bool = option(
-        False, ADVANCED, "Hand the clips themselves to a model of yours that has rollout_clips.", granted=True
-    )
-    note: str = option(
-        "",
-        WHERE,
-        "A line that `physbench runs` and the report show.",
-        metavar="TEXT",
-        in_file=True,
-        check=_check_note,
-    )
-    tags: tuple[str, ...] = option(
-        (),
-        WHERE,
-        "A name to find the run by with `physbench runs`; repeatable.",
-        metavar="TAG",
-        flag="tag",
-        typed=list[str] | None,
-        usual=None,
-        in_file=True,
-        check=_check_tags,
-    )
+    privileged: bool = option(False, ADVANCED, "Hand the clips themselves to a model of yours that has rollout_clips.",
+        granted=True)
+    note: str = option("", WHERE, "A line that `physbench runs` and the report show.",
+        in_file=True, metavar="TEXT", check=_check_note)
+    tags: tuple[str, ...] = option((), WHERE, "A name to find the run by with `physbench runs`; repeatable.",
+        in_file=True, metavar="TAG", flag="tag", typed=list[str] | None, usual=None, check=_check_tags)
+    # fmt: on
 
     @classmethod
     def typed(cls, model: str, given: Mapping[str, Any]) -> Options:

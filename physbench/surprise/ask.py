@@ -129,15 +129,7 @@ class ClipSurprise:
     frames: int = 0  # that it predicted
 
 
-def window_errors(film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
-    """How wrong a rollout is about a window of a film: in pixels and in tracks of frames; in diameters of states."""
-    if rollout.states is not None:
-        return state_error(film, grid, number, rollout.states), np.nan
-    true = targets(film.frames, grid, number)
-    return squared_error(rollout.frames, true), place_error(film, rollout.frames, true)
-
-
-def _asked(films: ClipFilms) -> list[Row]:
+def _windows(films: ClipFilms) -> list[Row]:
     """The windows that are predicted, as rows: the seed has the number of the window, the change the film.
 
     The generators of a stochastic model are seeded from the row without its change, so that a window of the possible
@@ -223,25 +215,28 @@ class FrameObserver:
 
     def films(self, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
         """The films of a clip as the model is shown them. known: what the cache holds of them is used."""
-        return clip_films(
-            row, self.card.spec, min(self.card.context_frames, self.card.history_frames), sources, known=known
-        )
+        return clip_films(row, self.card.spec, self._seen, sources, known=known)
 
     def batch_size(self, engine: RolloutEngine, films: ClipFilms, samples: int) -> int:
         """How many windows, or films, are given together, from a probe."""
-        return find_batch_size(engine, _asked(films), _loader(films), lambda row: films.grid.ahead, samples)
+        return find_batch_size(engine, _windows(films), _loader(films), lambda row: films.grid.ahead, samples)
 
     def manner(self, notes: Sequence[str]) -> dict[str, Any]:
         """How the model sees films and its surprise is read, for `expectation_result`. notes: of its run."""
         return {"sees": self.card.sight, "unit": PIXELS, "way": "error of the predicted frames"}
+
+    def _errors(self, film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
+        """How wrong a rollout is about a window of a film, in `unit` and in tracks; NaN where it has none."""
+        true = targets(film.frames, grid, number)
+        return squared_error(rollout.frames, true), place_error(film, rollout.frames, true)
 
     def ask(self, engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
         """How wrong the model predicts what comes next, mean over samples.
 
         A window that shows and predicts what one of another film does has its surprise: nothing is predicted twice.
         """
-        grid, asked = films.grid, _asked(films)
-        items = tuple(BatchItem(row, sample) for row in asked for sample in range(samples))
+        grid = films.grid
+        items = tuple(BatchItem(row, sample) for row in _windows(films) for sample in range(samples))
         plan = [Batch(items[start : start + batch_size], grid.ahead) for start in range(0, len(items), batch_size)]
         errors = {name: np.full((2, samples, len(grid.starts)), np.nan) for name in films.films}
         failures: dict[str, str] = {}
@@ -257,7 +252,7 @@ class FrameObserver:
                     failures.setdefault(name, reason)
                     continue
                 frames += rollout.steps
-                errors[name][:, item.sample, number] = window_errors(films.film(name), grid, number, rollout)
+                errors[name][:, item.sample, number] = self._errors(films.film(name), grid, number, rollout)
         found: dict[str, Array] = {}
         for name in films.films:
             values = errors[name].mean(axis=1)
@@ -284,6 +279,9 @@ class StateObserver(FrameObserver):
 
     def films(self, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
         return state_films(row, self.card.spec, self._seen, sources)
+
+    def _errors(self, film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
+        return state_error(film, grid, number, rollout.answer), np.nan
 
     def manner(self, notes: Sequence[str]) -> dict[str, Any]:
         how = {"unit": DIAMETERS, "way": "error of the predicted states", "baseline": "state baseline"}
