@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from physbench.run.options import Options, parse_model_args
+from physbench import evaluate
+from physbench.run.options import OPTIONS, Options, parse_model_args
 from physbench.support.errors import UsageError
 
 
@@ -57,6 +59,24 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
     assert asked == [
         (options, {"out": Path("out dir"), "resume": True, "fresh": False, "debug": False, "settings": {}})
     ]
+
+
+def test_python_has_the_settings_of_the_command_line_with_the_same_defaults() -> None:
+    taken, usual = signature(evaluate).parameters, Options("m").document()
+    assert OPTIONS.keys() - taken.keys() == {"clips", "shard", "executor", "address", "for_board"}
+    for name in (OPTIONS.keys() & taken.keys()) - {"suite"}:
+        default = taken[name].default
+        assert (default or None) == (usual[name] or None), name
+
+
+def test_a_command_line_without_options_asks_for_the_defaults() -> None:
+    typed = {
+        said.flag: usual if said.usual is ... else said.usual
+        for said, usual in (
+            (OPTIONS[name], usual) for name, usual in Options("m").document().items() if name in OPTIONS
+        )
+    }
+    assert Options.typed("m", typed) == Options("m")
 
 
 @pytest.mark.parametrize(
