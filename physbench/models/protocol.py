@@ -89,12 +89,12 @@ class ModelCard:
 
     @property
     def sight(self) -> float:
-        """How far back (s) the model sees from the moment of a prediction."""
+        """Time (s) that the model sees back from the moment of a prediction."""
         return self.scored_context / self.fps
 
     @property
     def words(self) -> str:
-        """What the model is given, such as "64x64 px, 15 frames/s, 8 context frames"."""
+        """Size, rate and context in words: "64x64 px, 15 frames/s, 8 context frames"."""
         height, width = self.image_size
         return f"{width}x{height} px, {self._rate}"
 

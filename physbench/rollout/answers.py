@@ -29,7 +29,7 @@ from physbench.support.run_folder import RunFolder
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a model is given of B clips at once. C context frames, T = horizon."""
+    """Inputs of a model for B clips at once. C context frames, T = horizon."""
 
     horizon: int
     seeds: Sequence[int]  # (B,)
@@ -96,7 +96,7 @@ class Answers(ABC):
         privileged: bool = False,
         items: Sequence[tuple[str, int]] = (),
     ) -> Inputs:
-        """What the model is given of clips of one horizon.
+        """Inputs for clips of one horizon.
 
         Args:
             clips: B clips.
@@ -127,7 +127,7 @@ class Answers(ABC):
         return memory[offset : offset + self.bytes_of(clips, moments)].view(kind).reshape(clips, moments, *shape)
 
     def file(self, folder: RunFolder, clip_id: str, sample: int) -> Path:
-        """Where a rollout is kept."""
+        """File of a rollout."""
         return folder.rollout(clip_id, sample)
 
     def _no_frames(self) -> Image:

@@ -63,7 +63,7 @@ class Rollout:
 
     @property
     def answer(self) -> NDArray[Any]:
-        """What was predicted: surprise (T,), states (T, K, 13) or frames (T, H, W, 3)."""
+        """The prediction: surprise (T,), states (T, K, 13) or frames (T, H, W, 3)."""
         return next(each for each in (self.surprise, self.states, self.frames) if each is not None)
 
 

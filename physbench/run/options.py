@@ -1,4 +1,4 @@
-"""What a run was asked to do: each setting declared once, its checks, and the command line that asks for it again.
+"""Settings of a run: each declared once, with its check, and the command line that asks for them again.
 
 `physbench eval --help` reads this file: what costs time to import is imported where it is used.
 """
@@ -134,7 +134,7 @@ WHAT, HOW, WHERE, ADVANCED = "What to run", "How to run it", "Where, and what is
 
 @dataclass(frozen=True)
 class Option:
-    """What is said of a setting once, for the command line, files with settings and checks.
+    """A setting as the command line, files with settings and checks see it.
 
     Attributes:
         heading: In --help.

@@ -218,20 +218,20 @@ class FrameObserver:
         return clip_films(row, self.card.spec, self._seen, sources, known=known)
 
     def batch_size(self, engine: RolloutEngine, films: ClipFilms, samples: int) -> int:
-        """How many windows, or films, are given together, from a probe."""
+        """Number of windows, or films, that are given together, from a probe."""
         return find_batch_size(engine, _windows(films), _loader(films), lambda row: films.grid.ahead, samples)
 
     def manner(self, notes: Sequence[str]) -> dict[str, Any]:
-        """How the model sees films and its surprise is read, for `expectation_result`. notes: of its run."""
+        """Sight, unit and way of reading, for `expectation_result`. notes: of the run."""
         return {"sees": self.card.sight, "unit": PIXELS, "way": "error of the predicted frames"}
 
     def _errors(self, film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
-        """How wrong a rollout is about a window of a film, in `unit` and in tracks; NaN where it has none."""
+        """Errors of a rollout about a window of a film: in the unit of the observer, and in tracks, NaN without."""
         true = targets(film.frames, grid, number)
         return squared_error(rollout.frames, true), place_error(film, rollout.frames, true)
 
     def ask(self, engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
-        """How wrong the model predicts what comes next, mean over samples.
+        """Errors of the model about what comes next, mean over samples.
 
         A window that shows and predicts what one of another film does has its surprise: nothing is predicted twice.
         """
@@ -274,7 +274,7 @@ class StateObserver(FrameObserver):
     baselines = tuple(STATE_BASELINES)
 
     def pairs(self, pairs: Sequence[FilmPair]) -> tuple[FilmPair, ...]:
-        """Those that states show."""
+        """The pairs that states show."""
         return shown_in_states(pairs)
 
     def films(self, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:

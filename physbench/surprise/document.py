@@ -281,7 +281,7 @@ def _beside(
     parts: Mapping[Row, Mapping[str, Any]],
     observer: FrameObserver,
 ) -> tuple[dict[str, list[PairReading]], dict[str, str]]:
-    """What physicist, model in tracks and untrained copy make of pairs, and why one of them makes nothing of any."""
+    """Readings of pairs by physicist, model in tracks and untrained copy, and why one of them has none."""
     found: dict[str, list[PairReading]] = {}
     reasons: dict[str, str] = {}
     card = observer.card
