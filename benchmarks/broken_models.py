@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.models.protocol import ModelCard
 from physbench.result.build import build_result
-from physbench.result.document import ImpliedWorldResult
 from physbench.result.implied_worlds import implied_sentence
 from physbench.support.run_folder import RunFolder
 
@@ -112,10 +111,10 @@ def main() -> None:
         folder = options.out / name.replace(":", "-")
         run(name, folder, options.limit)
         result = build_result(RunFolder(folder))
-        print(f"\n{name}: overall {result['overall']['skill']}")
-        print("\n".join(f"  {sentence}" for sentence in result["sentences"]))
-        for family, world in result["implied_worlds"].items():
-            print(f"    {family}: {implied_sentence(ImpliedWorldResult.model_validate(world))}", flush=True)
+        print(f"\n{name}: overall {result.overall.skill}")
+        print("\n".join(f"  {sentence}" for sentence in result.sentences))
+        for family, world in result.implied_worlds.items():
+            print(f"    {family}: {implied_sentence(world)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from physbench.clips.suite import suite_label
 from physbench.leaderboard.claim import Claim
 from physbench.result.build import build_result
 from physbench.result.coverage import asked_axes
-from physbench.result.document import read_result
+from physbench.result.document import ResultDocument, read_result
 from physbench.result.formats import joined
 from physbench.result.read import REFERENCE_MODELS, ROW_KEY, read_scores
 from physbench.run.manifest import card_document
@@ -422,7 +422,7 @@ def _quality(scorer: Scorer, row: Any) -> float | None:
 MOST_RESULT = 64 << 20  # bytes; that of core has 1 MB
 RESULT_ROUNDING = 2e-6  # results are rounded to 1e-6
 # Words, which the board makes itself from checked figures, and the search for other laws, which it makes again.
-OWN_WORDS = ("physbench_version", "sentences", "findings", "implied_worlds")
+OWN_WORDS = {"physbench_version", "sentences", "findings", "implied_worlds"}
 
 
 def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
@@ -439,7 +439,7 @@ def check_aggregates(sent: RunFolder, checked: RunFolder, resamples: int) -> Ver
     try:
         if sent.result.stat().st_size > MOST_RESULT:
             return failed("aggregates", f"result.json is larger than {MOST_RESULT >> 20} MB")
-        said = read_result(sent.result).model_dump(mode="json")
+        said = read_result(sent.result)
     except FileNotFoundError:
         return not_possible("aggregates", "no result.json was sent; the board computes its own")
     except UsageError as error:
@@ -447,18 +447,20 @@ def check_aggregates(sent: RunFolder, checked: RunFolder, resamples: int) -> Ver
     right = build_result(checked, resamples=resamples, own_laws=False)
     count, first = first_difference(_comparable(said), _comparable(right))
     if first:
-        other = said["physbench_version"]
+        other = said.physbench_version
         hint = f" It was written by physbench {other}, this is {__version__}." if other != __version__ else ""
         return failed("aggregates", f"{first}{hint}")
     return passed("aggregates", f"{count} figures of result.json from the rows", figures=count)
 
 
-def _comparable(result: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(result: ResultDocument) -> dict[str, Any]:
     """A result without words, and without readings of scorers that do not come with physbench."""
-    kept = {name: value for name, value in result.items() if name not in OWN_WORDS}
-    for part in ("readings", "unavailable"):
-        kept[part] = {name: value for name, value in result[part].items() if name.partition(".")[0] in own_scorers()}
-    return kept
+
+    def shipped(found: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in found.items() if name.partition(".")[0] in own_scorers()}
+
+    kept = {"readings": shipped(result.readings), "unavailable": shipped(result.unavailable)}
+    return result.model_copy(update=kept).model_dump(mode="json", exclude=OWN_WORDS)
 
 
 def first_difference(said: Any, right: Any, place: str = "") -> tuple[int, str]:

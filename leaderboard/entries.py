@@ -209,7 +209,7 @@ def add(
         if submission is None and (path / "about.json").is_file():
             about = with_fields(about, submission=Entry(path).about.submission)
         report = new / "report.html"
-        write_report(run, report, result.model_dump(mode="json"), quality=PICTURE_QUALITY)
+        write_report(run, report, result, quality=PICTURE_QUALITY)
         write_packed(new / f"report.html{PACKED}", report.read_text(encoding="utf-8"))
         report.unlink()
         _write_about(new, about)
@@ -255,8 +255,7 @@ def _made(
     manifest, tables = read_run(run)
     if place is None:
         refuse_other_suite(source, str(manifest["suite"]["name"]))  # before what takes seconds
-    document = build_result(run, resamples=resamples, own_laws=False)
-    result = ResultDocument.model_validate(document)
+    result = build_result(run, resamples=resamples, own_laws=False)
     archive = archive_of(manifest)
     problem = ""
     try:
@@ -283,7 +282,7 @@ def _made(
         for name, parts in kept.items():
             table = pd.concat([part[list(SCORE_COLUMNS)].assign(source=source) for source, part in parts.items()])
             table.to_parquet(new / name, index=False)
-        write_packed(new / f"result.json{PACKED}", json.dumps(document, allow_nan=False))
+        write_packed(new / f"result.json{PACKED}", json.dumps(result.model_dump(mode="json"), allow_nan=False))
         _write_about(new, about)
         yield new, result, problem
 

@@ -265,7 +265,7 @@ class BoardRow:
     @property
     def factors(self) -> dict[str, str]:
         """By family: the median factor on what the context does not show."""
-        return family_factors(self.result.model_dump(mode="json"))
+        return family_factors(self.result)
 
 
 Report = Callable[[Entry], str]
@@ -425,7 +425,7 @@ def _page(
         fixed=formats.fixed,
         bracket=formats.bracket,
         count=short_count,
-        strength=lambda median: strength_text({"median": median}),
+        strength=strength_text,
     )
     return environment.get_template("board.html.j2").render(
         tables=tables,

@@ -270,7 +270,7 @@ def made_run(place: Path) -> RunFolder:
     run, rows, rng = RunFolder(place / "run"), make_rows(2, 1), np.random.default_rng(1)
     write_tables(run, {source: make_table(rows, source, rng) for source in SOURCES})
     write_json(run.manifest, make_manifest(rows))
-    write_json(run.result, build_result(run, resamples=20))
+    write_json(run.result, build_result(run, resamples=20).model_dump(mode="json"))
     return run
 
 

@@ -21,6 +21,7 @@ from physbench.leaderboard.rescoring import all_scorers
 from physbench.leaderboard.verify import How
 from physbench.models.protocol import ModelCard
 from physbench.result.build import build_result
+from physbench.result.document import ResultDocument
 from physbench.result.read import REFERENCE_MODELS
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import store_rollout
@@ -90,7 +91,7 @@ def make_tiny_run(
     for place in (folder, *(folder.reference(name) for name in REFERENCE_MODELS)):
         compile_scores(place, [BatchItem(row) for row in suite.rows])
     write_json(folder.manifest, document)
-    write_json(folder.result, build_result(folder, resamples=FEW_DRAWS))
+    write_json(folder.result, build_result(folder, resamples=FEW_DRAWS).model_dump(mode="json"))
 
 
 @pytest.fixture(scope="session")
@@ -174,8 +175,8 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
 def without_reports(patch: pytest.MonkeyPatch) -> None:
     """A report takes seconds and has tests of its own: entries get one of a line."""
 
-    def write_report(folder: RunFolder, place: Path, result: dict, quality: int) -> None:
-        place.write_text(f"<!doctype html> a report of {escape(result['model']['name'])}")
+    def write_report(folder: RunFolder, place: Path, result: ResultDocument, quality: int) -> None:
+        place.write_text(f"<!doctype html> a report of {escape(result.model.name)}")
 
     patch.setattr("physbench.leaderboard.entries.write_report", write_report)
 

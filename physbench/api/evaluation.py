@@ -9,6 +9,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -22,7 +23,6 @@ from physbench.run.remote_run import run_at, use_of_out
 from physbench.run.state import default_folder
 from physbench.support import user_files
 from physbench.support.errors import ModelError, UsageError
-from physbench.support.files import read_sealed_json
 from physbench.support.progress import silenced
 from physbench.surprise.run import evaluate_expectation
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from physbench.result.compare import Comparison
-    from physbench.result.document import ResultDocument
+    from physbench.result.document import FamilyResult, ResultDocument, TaskResult
     from physbench.support.run_folder import RunFolder
 
 Detail = Literal["axes", "all"]
@@ -44,12 +44,16 @@ class Evaluation(Mapping[str, Any]):
     `str(result)` is the summary that the command line prints.
     """
 
-    def __init__(self, document: Mapping[str, Any], folder: RunFolder, temporary: Path | None = None) -> None:
+    def __init__(self, result: ResultDocument, folder: RunFolder, temporary: Path | None = None) -> None:
         """temporary: a folder that is removed with this result, or at the end of the program."""
-        self._document = dict(document)
+        self._result = result
         self._folder = folder
         if temporary is not None:
             weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return self._result.model_dump(mode="json")
 
     def __getitem__(self, name: str) -> Any:
         return self._document[name]
@@ -63,45 +67,38 @@ class Evaluation(Mapping[str, Any]):
     @property
     def overall(self) -> float | None:
         """Overall skill: 1 is ground truth, 0 the frozen last frame; None where an axis has none."""
-        skill: float | None = self["overall"]["skill"]
-        return skill
+        return self._result.overall.skill
 
     @property
     def axes(self) -> dict[str, float | None]:
         """Skill by axis: consistency, permanence, drift (shown as long-horizon drift; higher is better)."""
-        return {name: found["skill"] for name, found in self["axes"].items()}
+        return {name: found.skill for name, found in self._result.axes.items()}
 
     @property
     def tasks(self) -> dict[str, dict[str, float | None]]:
         """Skill by task, then axis; for a guard its cost, at most 0."""
-        return {task: {name: found["skill"] for name, found in axes.items()} for task, axes in self["tasks"].items()}
+        return {task: {a: found.skill for a, found in axes.items()} for task, axes in self._result.tasks.items()}
 
     @property
     def told_apart(self) -> float | None:
         """Share told apart of the pairs of films that no pixel baseline solves; None but on `expectation`."""
-        found = self["expectation"]
-        return None if found is None else found["counted"]["accuracy"]
+        found = self._result.expectation
+        return None if found is None else found.counted.accuracy
 
     @property
     def lawful_seconds(self) -> float | None:
         """How long a prediction stays physical, s."""
-        return None if self["lawful"] is None else self["lawful"]["seconds"]
+        return None if self._result.lawful is None else self._result.lawful.seconds
 
     @property
     def failed(self) -> int:
         """Clips in which a sample failed; they count as 0."""
-        return int(self["counts"]["failed"])
-
-    @property
-    def _result(self) -> ResultDocument:
-        from physbench.result.document import ResultDocument
-
-        return ResultDocument.model_validate(self._document)
+        return self._result.counts.failed
 
     @property
     def sentences(self) -> list[str]:
         """The answer in words."""
-        return list(self["sentences"])
+        return list(self._result.sentences)
 
     @property
     def folder(self) -> Path:
@@ -121,7 +118,7 @@ class Evaluation(Mapping[str, Any]):
         """
         from physbench.result.coverage import early_sign
 
-        return early_sign(self["readings"])
+        return early_sign(self._result.readings)
 
     def scalars(self, prefix: str = "physbench/", *, detail: Detail = "all") -> dict[str, float]:
         """Figures that exist, for a logger: {"physbench/overall": 0.41, "physbench/falling/consistency": 0.3, ...}.
@@ -149,24 +146,26 @@ class Evaluation(Mapping[str, Any]):
         """Quality of axes, skill and quality of families and tasks, and laws."""
         from physbench.score.protocol import LAWS
 
-        for axis, found in self["axes"].items():
-            yield f"{axis}/quality", found["quality"]
-        for level, short in ((self["families"], str), (self["tasks"], _without_version)):
-            for name, axes in level.items():
-                for axis, found in axes.items():
-                    yield f"{short(name)}/{axis}", found["skill"]
-                    yield f"{short(name)}/{axis}/quality", found["quality"]
-        for reading, found in self["readings"].items():
-            if reading.startswith(f"{LAWS}/"):
-                for task, row in found["tasks"].items():
-                    yield f"{_without_version(task)}/{reading}", row["value"]
+        result = self._result
+        for axis, whole in result.axes.items():
+            yield f"{axis}/quality", whole.quality
+        levels: dict[str, Mapping[str, FamilyResult | TaskResult]] = {**result.families}
+        levels |= {_without_version(task): axes for task, axes in result.tasks.items()}
+        for level, axes in levels.items():
+            for axis, found in axes.items():
+                yield f"{level}/{axis}", found.skill
+                yield f"{level}/{axis}/quality", found.quality
+        for name, reading in result.readings.items():
+            if name.startswith(f"{LAWS}/"):
+                for task, row in reading.tasks.items():
+                    yield f"{_without_version(task)}/{name}", row.value
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per task and axis: kind, skill and quality with the ends of their intervals, references, clips.
 
         On the suite `expectation` one row a kind.
         """
-        if self["expectation"] is not None:
+        if self._result.expectation is not None:
             from physbench.surprise.report import kinds_frame
 
             return kinds_frame(self._result)
@@ -176,20 +175,20 @@ class Evaluation(Mapping[str, Any]):
 
         from physbench.result.report.markdown import csv_of_tasks
 
-        return pd.read_csv(io.StringIO(csv_of_tasks(self._document)))
+        return pd.read_csv(io.StringIO(csv_of_tasks(self._result)))
 
     def plot(self) -> Figure:
         """Skill of each family and of all on each axis with 95 % intervals, as a figure of matplotlib.
 
         On the suite `expectation` what is told apart of each kind.
         """
-        if self["expectation"] is not None:
+        if self._result.expectation is not None:
             from physbench.surprise.report import kinds_figure
 
             return kinds_figure(self._result)
         from physbench.result.report.charts import skill_plot
 
-        return skill_plot(self._document)
+        return skill_plot(self._result)
 
     def compare(self, *others: Evaluation) -> EvaluationComparison:
         """This run beside others on the same clips, with paired differences. Raises UsageError where clips differ."""
@@ -200,27 +199,27 @@ class Evaluation(Mapping[str, Any]):
         return EvaluationComparison(compare(self._folder, *(other._folder for other in others)))
 
     def __str__(self) -> str:
-        if self["expectation"] is not None:
+        if self._result.expectation is not None:
             from physbench.surprise.report import print_expectation
 
             return _printed(lambda console: print_expectation(self._result, console))
         from physbench.result.report.terminal import print_summary
 
-        return _printed(lambda console: print_summary(self._document, console))
+        return _printed(lambda console: print_summary(self._result, console))
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{name}={value:.3f}" for name, value in self.scalars("", detail="axes").items())
-        return f"<Evaluation of {self['model']['name']} on {self['suite']['name']}: {figures}>"
+        return f"<Evaluation of {self._result.model.name} on {self._result.suite.name}: {figures}>"
 
     def _repr_html_(self) -> str:
         """What Jupyter shows: the answer in words, and the table of skills or of kinds."""
-        if self["expectation"] is not None:
+        if self._result.expectation is not None:
             from html import escape
 
             return f"<pre>{escape(str(self))}</pre>"
         from physbench.result.report.markdown import notebook_html
 
-        return notebook_html(self._document, self.report)
+        return notebook_html(self._result, self.report)
 
 
 def load(run: str | os.PathLike[str]) -> Evaluation:
@@ -238,7 +237,7 @@ def load(run: str | os.PathLike[str]) -> Evaluation:
                 f"{at.name}: the run is not finished: it holds no result.json. `physbench status {at.name}` says how "
                 "far it is; what has begun it goes on with --resume, or resume=True."
             )
-        return Evaluation(read_result(at.folder.result).model_dump(mode="json"), at.folder)
+        return Evaluation(read_result(at.folder.result), at.folder)
 
 
 class EvaluationComparison:
@@ -405,7 +404,9 @@ def evaluate(
         if isinstance(error, Interrupted):  # after an Exception programs may go on
             raise KeyboardInterrupt(said) from None
         raise
-    return Evaluation(read_sealed_json(folder.result), folder, temporary)
+    from physbench.result.document import read_result
+
+    return Evaluation(read_result(folder.result), folder, temporary)
 
 
 def quick_options(options: Options) -> Options:

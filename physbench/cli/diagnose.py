@@ -65,8 +65,8 @@ def command(
     if as_json:
         typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in found.items()}, indent=1))
         return
-    if result["timing"] is not None and result["timing"]["named"]:
-        typer.echo(result["timing"]["sentence"])
+    if result.timing is not None and result.timing.named:
+        typer.echo(result.timing.sentence)
     for family, world in found.items():
         typer.echo(f"{family}: {implied_sentence(world)}")
         if world.alike:

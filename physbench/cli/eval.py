@@ -78,22 +78,22 @@ def command(
 
 def print_result(place: RunPlace, as_json: bool) -> None:
     """Print what a finished run found; exit 1 where nothing could be scored."""
-    from physbench.support.files import read_sealed_json
+    from physbench.result.document import read_result
 
     folder = place.folder
-    result = read_sealed_json(folder.result)
+    result = read_result(folder.result)
     if as_json:
-        typer.echo(json.dumps(result, indent=1))
+        typer.echo(json.dumps(result.model_dump(mode="json"), indent=1))
     else:
         from physbench.cli.console import stdout_console
         from physbench.result.report.terminal import print_summary
 
         print_summary(result, stdout_console())
         typer.echo(place.named(f"Report: {folder.report}"))
-    if result["counts"]["scored"] == 0:
+    if result.counts.scored == 0:
         from physbench.cli.console import complain
 
-        first = next((f" {each['clip']}: {each['reason'].rstrip('.')}." for each in result["failures"]), "")
+        first = next((f" {each.clip}: {each.reason.rstrip('.')}." for each in result.failures), "")
         complain(f"No clip could be scored.{first} All reasons are in the report; `physbench models check` may help.")
         raise typer.Exit(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from physbench.cli import completion
 from physbench.support.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from physbench.result.document import ResultDocument
     from physbench.run.remote_run import RunPlace
     from physbench.support.run_folder import RunFolder
 
@@ -102,7 +103,7 @@ def _report(
     from physbench.result.report.markdown import csv_of_clips, csv_of_tasks, markdown
 
     if wanted == "json":
-        text = json.dumps(result, indent=1) + "\n"
+        text = json.dumps(result.model_dump(mode="json"), indent=1) + "\n"
     elif wanted == "md":
         text = markdown(result)
     else:
@@ -132,7 +133,7 @@ def _expectation(place: RunPlace, wanted: str, out: Path | None) -> None:
     typer.echo(place.named(f"Report: {folder.report}"))
 
 
-def _page(place: RunPlace, result: dict[str, Any], out: Path | None, physicist: RunFolder | None) -> None:
+def _page(place: RunPlace, result: ResultDocument, out: Path | None, physicist: RunFolder | None) -> None:
     from physbench.cli.console import stdout_console
     from physbench.result.report.page import write_report
     from physbench.result.report.terminal import print_summary

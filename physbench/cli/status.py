@@ -26,7 +26,8 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
         found = run_so_far(place.folder)
     shard = f", shard {found.shard}" if found.shard else ""
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1))
+        shown = None if found.result is None else found.result.model_dump(mode="json")
+        typer.echo(json.dumps({**asdict(found), "result": shown}, indent=1))
         return
     if found.finished and not found.ended:
         note(

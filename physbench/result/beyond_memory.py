@@ -19,12 +19,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from physbench.result.document import AxisResult, BeyondMemory, SkillValue
+from physbench.result.document import AxisResult, BeyondMemory, SkillValue, read_result
 from physbench.result.formats import manifest_suite
-from physbench.result.read import context_of, spec_of
+from physbench.result.read import context_of, read_manifest, spec_of
 from physbench.result.task_roles import render_class
 from physbench.support.errors import UsageError
-from physbench.support.files import read_sealed_json, write_json
+from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
 
 MEMORY_TARGET = "baseline:memory"
@@ -127,21 +127,23 @@ def measured_memory(run: RunFolder) -> tuple[tuple[str, str, str, str], dict[str
     Raises:
         UsageError: It is none, or not of a whole suite.
     """
-    result = read_sealed_json(run.result, required=False)
-    manifest = read_sealed_json(run.manifest, required=False)
-    suite, model = result["suite"], result["model"]
-    if model["target"] != MEMORY_TARGET or not suite["complete"] or suite["local"] or result["counts"]["failed"]:
+    result = read_result(run.result)
+    manifest = read_manifest(run)
+    suite, model = result.suite, result.model
+    if model.target != MEMORY_TARGET or not suite.complete or suite.local or result.counts.failed:
         raise UsageError(f"{run.path}: is not a run of {MEMORY_TARGET} on a whole suite in which no clip failed.")
     place = (
-        str(suite["version"]),
-        str(suite["name"]),
+        str(suite.version),
+        suite.name,
         render_class(spec_of(manifest), context_of(manifest)),
-        str(model["card"]["training_clips"]),
+        str(model.card["training_clips"]),
     )
-    keep = SkillValue.model_fields
-    axes = {axis: {name: found[name] for name in keep} for axis, found in result["axes"].items()}
-    measured = {"render_spec": result["render_spec"], "context": result["context"]}
-    return place, {**measured, "overall": result["overall"], "axes": axes}
+    keep = set(SkillValue.model_fields)
+    skills = {
+        "overall": result.overall.model_dump(mode="json"),
+        "axes": {axis: found.model_dump(mode="json", include=keep) for axis, found in result.axes.items()},
+    }
+    return place, {"render_spec": result.render_spec, "context": result.context, **skills}
 
 
 def write_memory(runs: Sequence[RunFolder], path: Path) -> None:

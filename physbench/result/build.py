@@ -10,7 +10,17 @@ from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
 from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
 from physbench.result.coverage import at_look, axis_counts, partial_run, unasked_axes, unasked_reasons
-from physbench.result.document import BestOf, Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
+from physbench.result.document import (
+    BestOf,
+    Counts,
+    Failure,
+    ModelInfo,
+    ResultDocument,
+    Speed,
+    SuiteInfo,
+    read_result,
+    write_document,
+)
 from physbench.result.findings import findings, law_phrases
 from physbench.result.implied_worlds import read_diagnosis, read_timing
 from physbench.result.levels import (
@@ -36,7 +46,6 @@ from physbench.result.sentences import note, sentences
 from physbench.result.skill import clip_qualities, event_results, kinds, skills, task_means
 from physbench.result.task_roles import fixed_kinds
 from physbench.support.errors import PhysbenchError
-from physbench.support.files import read_sealed_json, write_sealed_json
 from physbench.support.run_folder import RunFolder, renew
 
 if TYPE_CHECKING:
@@ -80,8 +89,8 @@ def best_of(
 FINAL_FROM = 2  # version of a suite whose headline scorers are no longer provisional
 
 
-def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: bool = True) -> dict[str, Any]:
-    """Return the result document of a finished run.
+def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: bool = True) -> ResultDocument:
+    """The result of a finished run.
 
     Args:
         folder: The run.
@@ -147,22 +156,21 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     )
     found = findings(document, law_phrases(manifest if own_laws else {}))
     document = document.model_copy(update={"findings": found})
-    document = document.model_copy(update={"sentences": sentences(document)})
-    return document.model_dump(mode="json")
+    return document.model_copy(update={"sentences": sentences(document)})
 
 
-def write_result(folder: RunFolder) -> dict[str, Any]:
+def write_result(folder: RunFolder) -> ResultDocument:
     """Build the result and write result.json."""
     result = build_result(folder)
-    write_sealed_json(folder.result, result)
+    write_document(folder.result, result)
     renew(folder, folder.result)
     return result
 
 
-def write_speed(folder: RunFolder) -> dict[str, Any]:
+def write_speed(folder: RunFolder) -> Speed:
     """Write into result.json what the manifest says of times and memory now, and return it; all else stays."""
-    speed = _speed(read_manifest(folder).get("speed") or {}).model_dump(mode="json")
-    write_sealed_json(folder.result, {**read_sealed_json(folder.result), "speed": speed})
+    speed = _speed(read_manifest(folder).get("speed") or {})
+    write_document(folder.result, read_result(folder.result).model_copy(update={"speed": speed}))
     renew(folder, folder.result)
     return speed
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physbench.result.document import AxisCounts, LeftOut, PartialRun, ReadingCounts, SkillValue, Undetermined
+from physbench.result.document import (
+    AxisCounts,
+    LeftOut,
+    PartialRun,
+    ReadingCounts,
+    ReadingResult,
+    SkillValue,
+    Undetermined,
+)
 from physbench.result.formats import AXIS_NAMES, joined
 from physbench.result.read import STOPPED, asked_rows, rows_of
 from physbench.score.protocol import AXES
@@ -170,10 +178,11 @@ def partial_words(ended: PartialRun) -> str:
     return text
 
 
-def early_sign(readings: Mapping[str, Any]) -> float | None:
+def early_sign(readings: Mapping[str, ReadingResult]) -> float | None:
     """Mean over families of the mean over tasks, from the readings of a result document; None where no task has it."""
     families: dict[str, list[float]] = {}
-    for task, row in readings.get(reading_of("early-sign"), {}).get("tasks", {}).items():
-        if row["value"] is not None:
-            families.setdefault(task.split("/")[0], []).append(row["value"])
+    found = readings.get(reading_of("early-sign"))
+    for task, row in found.tasks.items() if found else ():
+        if row.value is not None:
+            families.setdefault(task.split("/")[0], []).append(row.value)
     return float(np.mean([np.mean(values) for values in families.values()])) if families else None

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from physbench import __version__
 from physbench.clips.suite import suite_label
 from physbench.support.errors import UsageError
-from physbench.support.files import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json
+from physbench.support.files import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json, write_sealed_json
 from physbench.world.scene import PLAIN
 
 # Parts of result.json that stand for themselves: what all records share, and the diagnosis of a run.
@@ -711,7 +711,9 @@ def read_result(path: Path) -> ResultDocument:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
     except DamagedFileError as error:
-        raise UsageError(f"{path} is damaged: {error}. In a run, `physbench report` writes it again.") from error
+        raise UsageError(
+            f"{path} is damaged: {error}. In a run, `physbench report {path.parent}` writes it again."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is not JSON ({error}).") from error
     check_version(document, str(path))
@@ -727,6 +729,11 @@ def read_result(path: Path) -> ResultDocument:
                 "Read it with that version, or a later one."
             ) from error
         raise UsageError(f"{path}: {place}: {first['msg']} (and {error.error_count() - 1} more).") from error
+
+
+def write_document(path: Path, result: ResultDocument) -> None:
+    """Write a result.json that `read_result` reads."""
+    write_sealed_json(path, result.model_dump(mode="json"))
 
 
 def write_schema(path: Path = SCHEMA_FILE) -> None:

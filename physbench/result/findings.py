@@ -140,7 +140,7 @@ def _frozen(result: ResultDocument) -> Finding | None:
     same = [abs(a.skill or 0) < SAME_SKILL if a.interval is None else a.interval[0] <= 0 <= a.interval[1] for a in axes]
     if not all(same):
         return None
-    early = early_sign(result.model_dump(include={"readings"})["readings"])
+    early = early_sign(result.readings)
     told = "" if early is None else formats.fixed(early)
     pixels = f" Pixels of the first 0.5 s read {told}: 0 is frozen, 1 is ground truth." if told else ""
     words = f"Cannot be told from a frozen last frame: no axis differs from it.{pixels}"
@@ -470,7 +470,7 @@ def _unnamed(result: ResultDocument, family: str) -> Finding:
         size = None if result.strength is None else result.strength.families.get(family)
         far = ""
         if size is not None and size.median:
-            far = f", {strength_text(size.model_dump())} diameters off the nearest lawful path"
+            far = f", {strength_text(size.median)} diameters off the nearest lawful path"
         clips = f"in {first.broken} of {counted(first.clips, 'clip')}"
         words = f"motion is unlawful from {max(first.median, 0.1):.1f} s on {clips}{far} (medians)"
         value, unit, number_of = first.median, "s", first.clips

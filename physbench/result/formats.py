@@ -40,26 +40,10 @@ def short(task: str) -> str:
     return stem if version.isdigit() and stem else name
 
 
-def suite_name(result: Mapping[str, Any]) -> str:
-    """The suite of a result document with its version."""
-    return suite_label(result["suite"]["name"], result["suite"]["version"], result["provisional"])
-
-
 def manifest_suite(manifest: Mapping[str, Any]) -> str:
     """The suite of a manifest with its version."""
     suite = manifest["suite"]
     return suite_label(suite["name"], suite["version"], bool(suite.get("in_development")))
-
-
-def failures_by_reason(failures: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """Reasons with the number of their clips, the most frequent first; those that differ in the clip's name are one."""
-    first: dict[str, str] = {}
-    clips: dict[str, set[str]] = {}
-    for failure in failures:
-        kind = failure["reason"].replace(failure["clip"], "")
-        first.setdefault(kind, failure["reason"])
-        clips.setdefault(kind, set()).add(failure["clip"])
-    return sorted(((first[kind], len(found)) for kind, found in clips.items()), key=lambda item: -item[1])
 
 
 def plain(reading: str) -> str:

@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from physbench.clips.clip import Row
 from physbench.clips.packed import PackedClips, kept_archive
 from physbench.clips.store import ClipStore
-from physbench.result.document import ResultDocument
-from physbench.result.formats import counted, manifest_suite, suite_name
+from physbench.result.document import ResultDocument, read_result
+from physbench.result.formats import counted, manifest_suite
 from physbench.result.manifest import ManifestDocument
 from physbench.score.protocol import AXES, ScoreRow
 from physbench.support.errors import UsageError
-from physbench.support.files import DamagedFileError, read_sealed, read_sealed_json
+from physbench.support.files import read_sealed, read_sealed_json
 from physbench.support.remote import is_url
 from physbench.support.run_folder import RunFolder, is_other
 from physbench.world.scene import PLAIN, RenderSpec
@@ -354,8 +354,6 @@ def summary(folder: RunFolder) -> RunSummary:
         return _of_manifest(folder, manifest, changed)
     except (UsageError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, DamagedFileError):
-            reason = f"result.json is damaged ({error}); `physbench report {folder.path}` writes it again"
         return RunSummary(
             str(folder.path), "damaged", "", "", None, None, "", {}, changed, 0, 0, reason.splitlines()[0], ()
         )
@@ -372,19 +370,13 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     reason = ""
     state: State = "unfinished"
     if folder.result.is_file():
-        result = read_sealed_json(folder.result, required=False)
-        skill, bounds = result["overall"]["skill"], result["overall"]["interval"]
-        overall = None if skill is None else float(skill)
-        reason = "" if skill is not None else str(result["overall"].get("reason") or "")
-        axes = {
-            str(axis): None if found["skill"] is None else float(found["skill"])
-            for axis, found in (result.get("axes") or {}).items()
-        }
-        ended = result.get("partial")
-        state, done = ("partial", int(ended["clips"]) * int(options.get("samples", 1))) if ended else ("finished", of)
-        interval = (float(bounds[0]), float(bounds[1])) if bounds else None
-        asked = ended["of"] if ended else result["suite"]["clips"]
-        name = f"{suite_name(result)}, {counted(asked, 'clip')}"
+        result = read_result(folder.result)
+        overall, interval = result.overall.skill, result.overall.interval
+        reason = result.overall.reason if overall is None else ""
+        axes = {axis: found.skill for axis, found in result.axes.items()}
+        ended = result.partial
+        state, done = ("partial", ended.clips * int(options.get("samples", 1))) if ended else ("finished", of)
+        name = f"{result.suite_label}, {counted(ended.of if ended else result.suite.clips, 'clip')}"
     else:
         parts = folder.path / "parts"
         done = sum(not path.stem.endswith(".samples") for path in parts.glob("*.json")) if parts.is_dir() else 0

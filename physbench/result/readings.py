@@ -72,10 +72,9 @@ def strength_of_run(tables: Mapping[str, pd.DataFrame]) -> StrengthResult | None
     )
 
 
-def strength_text(found: Mapping[str, object] | None) -> str:
-    """ "0.23": a median; a dash for none, and "2 or more" where most clips break at every tolerance."""
-    median = None if found is None else found["median"]
-    if not isinstance(median, float | int):
+def strength_text(median: float | None) -> str:
+    """ "0.23"; a dash for none, and "2 or more" where most clips break at every tolerance."""
+    if median is None:
         return "–"
     return "2 or more" if median >= LARGEST else f"{median:.2f}"
 

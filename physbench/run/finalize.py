@@ -16,6 +16,7 @@ from typing import Any
 
 from physbench.clips.clip import Row
 from physbench.result.build import build_result
+from physbench.result.document import ResultDocument, Speed, read_result
 from physbench.result.implied_worlds import is_diagnosed
 from physbench.result.read import REFERENCE_MODELS, STOPPED, asked_rows, planned_for, read_manifest, rows_of
 from physbench.rollout.batches import BatchItem
@@ -26,7 +27,7 @@ from physbench.run.state import Run
 from physbench.score.protocol import ScoreRow
 from physbench.score.score_clip import find_scorers
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.support.files import DamagedFileError, read_sealed_json, write_sealed_json
+from physbench.support.files import write_sealed_json
 from physbench.support.progress import duration
 from physbench.support.run_folder import CONTENTS, RunFolder, contents_of
 
@@ -88,7 +89,7 @@ def finish(run: Run) -> None:
             _diagnose(run)
     run.close()
 
-    def spent() -> dict[str, Any]:
+    def spent() -> Speed:
         """Times of the run for result.json, page and terminal: the last moment at which the page can hold them."""
         run.close()
         return write_speed(run.folder)
@@ -159,7 +160,7 @@ class RunSoFar:
     clips: int  # that are scored with all samples and references
     of_clips: int
     finished: bool
-    result: dict[str, Any] | None  # of these clips, as in result.json; None where there are none
+    result: ResultDocument | None  # of these clips; None where there are none
     shard: str = ""  # "2/4": of a run of which this is a part
     partial: bool = False  # it has ended early, with a result of a part of its clips
     before_diagnosis: bool = False  # it may yet find another law than the result names
@@ -185,7 +186,11 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     scored = {item for item in items if folder.part(item.row.id, item.sample).is_file()}
     rolled = sum(item in scored or has_rollout(folder, item.row.id, item.sample) for item in items)
     if folder.result.is_file():
-        result = _read_result(folder)
+        try:
+            result = read_result(folder.result)
+        except UsageError as error:
+            again = f"physbench finish {shlex.quote(str(folder.path))}"
+            raise UsageError(f"{error} Write it again: {again}") from error
         if manifest.get(STOPPED):
             clips = len(rows_of(manifest))
             return RunSoFar(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
@@ -194,7 +199,7 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     referenced = [row for row in rows if _has_references(folder, row)]
     whole = [row for row in referenced if _has_samples(folder, row, samples)]
     found = _result_of(folder, manifest, whole, len(whole) < of_suite) if whole else None
-    judged = found is not None and DIAGNOSED_AXIS in found["axes"]
+    judged = found is not None and DIAGNOSED_AXIS in found.axes
     awaited = judged and bool(manifest["options"].get("diagnosis", True))
     return RunSoFar(
         rolled,
@@ -210,17 +215,6 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     )
 
 
-def _read_result(folder: RunFolder) -> dict[str, Any]:
-    """The result of a finished run. Raises UsageError where its file is damaged."""
-    try:
-        result: dict[str, Any] = read_sealed_json(folder.result, required=False)
-        result["overall"]["skill"]
-    except (DamagedFileError, ValueError, LookupError, TypeError) as error:
-        again = f"physbench finish {shlex.quote(str(folder.path))}"
-        raise UsageError(f"{folder.result} is damaged. Write it again: {again}") from error
-    return result
-
-
 def _has_samples(folder: RunFolder, row: Row, samples: int) -> bool:
     """Whether the scores of all samples of a clip can be read."""
     return all(read_part(folder.part(row.id, sample)) is not None for sample in range(samples))
@@ -231,7 +225,7 @@ def _has_references(folder: RunFolder, row: Row) -> bool:
     return all(read_part(folder.reference(name).part(row.id)) is not None for name in REFERENCE_MODELS)
 
 
-def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], is_part: bool) -> dict[str, Any]:
+def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], is_part: bool) -> ResultDocument:
     """The result of a run that has these clips, built in a folder beside it. is_part: they are not all of the run."""
     samples = int(manifest["options"].get("samples", 1))
     with tempfile.TemporaryDirectory() as place:

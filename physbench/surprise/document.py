@@ -25,13 +25,13 @@ from physbench.result.document import (
     Speed,
     SuiteInfo,
     read_result,
+    write_document,
 )
 from physbench.result.formats import AXIS_NAMES, ascii_minus, bracket, fixed
 from physbench.result.read import read_manifest
 from physbench.run.manifest import card_from
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
-from physbench.support.files import write_sealed_json
 from physbench.support.run_folder import RunFolder
 from physbench.surprise.ask import FrameObserver, PairReading, observer_of, read_pair
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, find_pairs, pairs_hash
@@ -204,7 +204,7 @@ def write_expectation(
     from physbench.surprise.report import write_expectation_page
 
     document, model, parts = expectation_document(folder, pairs, manifest)
-    write_sealed_json(folder.result, document.model_dump(mode="json"))
+    write_document(folder.result, document)
     if report:
         write_expectation_page(folder, document, model, parts, card_from(manifest["model"]["card"]).spec)
     return document

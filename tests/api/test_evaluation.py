@@ -17,8 +17,8 @@ import physbench
 from physbench import ModelCard
 from physbench.api.evaluation import Evaluation
 from physbench.result.build import build_result
+from physbench.result.document import write_document
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.support.files import write_sealed_json
 from physbench.support.run_folder import RunFolder
 
 TASK = "orbits/kepler"
@@ -56,11 +56,12 @@ def test_scalars_hold_every_axis_family_task_quality_and_law(result: Evaluation)
 
 def test_a_notebook_shows_words_and_skills_and_escapes_names(make_run: MakeRun) -> None:
     folder = make_run()
-    document = build_result(folder, resamples=200)
-    document["model"]["name"] = "<script>alert(1)</script>"
+    built = build_result(folder, resamples=200)
+    named = built.model.model_copy(update={"name": "<script>alert(1)</script>"})
+    document = built.model_copy(update={"model": named})
     shown = Evaluation(document, folder)._repr_html_()
     assert "&lt;script&gt;" in shown and "<script>" not in shown
-    assert document["sentences"][0].split(".")[0] in shown and "kepler" in shown and "report</a>" not in shown
+    assert document.sentences[0].split(".")[0] in shown and "kepler" in shown and "report</a>" not in shown
     folder.report.parent.mkdir(parents=True)
     folder.report.write_text("")
     assert folder.report.as_uri() in Evaluation(document, folder)._repr_html_()
@@ -267,7 +268,7 @@ def test_a_result_is_loaded_from_its_run(make_run: MakeRun, tmp_path: Path) -> N
     folder = make_run()
     with pytest.raises(UsageError, match=r"not finished: it holds no result.json. `physbench status"):
         physbench.load(folder.path)
-    write_sealed_json(folder.result, build_result(folder, resamples=200))
+    write_document(folder.result, build_result(folder, resamples=200))
     loaded = physbench.load(str(folder.path))
     assert loaded.scalars() == evaluation(folder).scalars() and loaded.folder == folder.path
     assert "kepler" in str(loaded)

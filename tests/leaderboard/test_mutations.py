@@ -223,7 +223,7 @@ class Counts:
             mutate(mutant, draw)
             if mutate is change_table and draw(st.booleans()):
                 with suppress(Exception):  # whatever a forger's tool does with it
-                    write_json(mutant.result, build_result(mutant, resamples=FEW_DRAWS))
+                    write_json(mutant.result, build_result(mutant, resamples=FEW_DRAWS).model_dump(mode="json"))
             try:
                 with verified(mutant.path, QUICK) as found:
                     problems = found.verification.problems

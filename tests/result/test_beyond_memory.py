@@ -21,10 +21,10 @@ from physbench.result.beyond_memory import (
     stated_clips,
     write_memory,
 )
-from physbench.result.document import AxisResult, SkillValue
+from physbench.result.build import build_result
+from physbench.result.document import AxisResult, SkillValue, write_document
 from physbench.score.protocol import AXES
 from physbench.support.errors import UsageError
-from physbench.support.run_folder import RunFolder
 
 CARD = {
     "name": "m",
@@ -112,33 +112,27 @@ def test_a_difference_needs_both() -> None:
     assert few.skill == pytest.approx(0.2) and few.interval is None and few.reason == "too few clips"
 
 
-def test_numbers_are_written_from_whole_runs_of_the_memory_alone(tmp_path: Path) -> None:
-    card = {**CARD, "training_clips": 150}
-    result = {
-        "model": {"target": "baseline:memory", "card": card},
-        "suite": {"name": "smoke", "version": 2, "complete": True, "local": False},
-        "counts": {"failed": 0},
-        "render_spec": "64x64@15",
-        "context": 8,
-        "overall": skill(0.42).model_dump(),
-        "axes": {name: axis(0.3, 0.1).model_dump() for name in AXES},
-    }
-    run, path = RunFolder(tmp_path), tmp_path / "memory.json"
-    run.manifest.write_text(json.dumps({"model": {"card": card}}))
-    run.result.write_text(json.dumps(result))
+def test_numbers_are_written_from_whole_runs_of_the_memory_alone(make_run, tmp_path: Path) -> None:
+    run, path = make_run(2, 0, suite="smoke"), tmp_path / "memory.json"
+    built = build_result(run, resamples=20)
+    model = built.model.model_copy(
+        update={"target": "baseline:memory", "card": {**built.model.card, "training_clips": 150}}
+    )
+    suite = built.suite.model_copy(update={"complete": True, "version": 2})
+    result = built.model_copy(update={"model": model, "suite": suite, "overall": skill(0.42)})
+    write_document(run.result, result)
     write_memory([run], path)
-    run.result.write_text(json.dumps({**result, "suite": {**result["suite"], "name": "core"}}))
+    core = result.model_copy(update={"suite": suite.model_copy(update={"name": "core"})})
+    write_document(run.result, core)
     write_memory([run], path)
     versions = json.loads(path.read_text())["versions"]
     assert set(versions["2"]) == {"smoke", "core"}
     kept = versions["2"]["smoke"]["64"]["150"]
     assert kept["overall"]["skill"] == 0.42 and set(kept["axes"]["drift"]) == {"skill", "interval", "reason"}
-    for wrong in (
-        {"suite": {**result["suite"], "complete": False}},
-        {"model": {**result["model"], "target": "baseline:freeze"}},
-        {"counts": {"failed": 1}},
-    ):
-        run.result.write_text(json.dumps({**result, **wrong}))
+    wrongs = {"suite": {"complete": False}, "model": {"target": "baseline:freeze"}, "counts": {"failed": 1}}
+    for part, wrong in wrongs.items():
+        changed = getattr(result, part).model_copy(update=wrong)
+        write_document(run.result, result.model_copy(update={part: changed}))
         with pytest.raises(UsageError, match="in which no clip failed"):
             measured_memory(run)
 

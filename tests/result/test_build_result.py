@@ -8,7 +8,8 @@ import scipy.stats
 
 from physbench.clips.suite import PUBLISHED_VERSION, find_suite
 from physbench.result.build import FINAL_FROM, build_result
-from physbench.result.formats import manifest_suite, suite_name
+from physbench.result.document import SkillValue
+from physbench.result.formats import manifest_suite
 from physbench.result.read import read_manifest
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json
@@ -40,49 +41,49 @@ def test_values_are_those_of_the_scores(make_run) -> None:
     skills = []
     for task in tasks:
         q, t, f = (mean(of, task, "consistency") for of in (table, truth, freeze))
-        found = result["tasks"][task]["consistency"]
-        assert found["quality"] == pytest.approx(q, abs=1e-6)
-        assert found["references"]["truth"] == pytest.approx(t, abs=1e-6)
-        assert found["kind"] == "informative"
-        assert found["skill"] == pytest.approx((q - f) / (t - f), abs=1e-5)
-        assert found["interval"][0] < q < found["interval"][1]
+        found = result.tasks[task]["consistency"]
+        assert found.quality == pytest.approx(q, abs=1e-6)
+        assert found.references["truth"] == pytest.approx(t, abs=1e-6)
+        assert found.kind == "informative"
+        assert found.skill == pytest.approx((q - f) / (t - f), abs=1e-5)
+        assert found.interval[0] < q < found.interval[1]
         skills.append((q - f) / (t - f))
-    axis = result["axes"]["consistency"]
-    assert axis["skill"] == pytest.approx(sum(skills) / 4, abs=1e-5)
-    assert axis["informative"] == 4
-    adds = [result["by_family"][family]["skill"] for family in result["families"]]
-    assert result["overall"]["skill"] == pytest.approx(sum(adds) / len(adds), abs=1e-5)
+    axis = result.axes["consistency"]
+    assert axis.skill == pytest.approx(sum(skills) / 4, abs=1e-5)
+    assert axis.informative == 4
+    adds = [result.by_family[family].skill for family in result.families]
+    assert result.overall.skill == pytest.approx(sum(adds) / len(adds), abs=1e-5)
     # orbits: one task, informative on two axes; its one guard, permanence, has the weight of one of them, a half.
-    kepler = {a: found["skill"] for a, found in result["tasks"]["orbits/kepler-v1"].items()}
+    kepler = {a: found.skill for a, found in result.tasks["orbits/kepler-v1"].items()}
     gain = (kepler["consistency"] + kepler["drift"]) / 2
-    assert result["by_family"]["orbits"]["skill"] == pytest.approx(gain * (1 + kepler["permanence"] / 2), abs=1e-5)
-    for a, found in result["axes"].items():  # what a reader sees adds up
-        own = [family[a] for family in result["families"].values()]
-        gains = [each["skill"] for each in own if each["skill"] is not None]
-        lost = sum(each["guard"] for each in own if each["guard"] is not None)
-        assert found["skill"] == pytest.approx(sum(gains) / len(gains) + lost, abs=1e-5)
-    assert result["axes"]["permanence"]["informative"] == 1
-    assert result["axes"]["permanence"]["guards"] == 3
-    assert result["tasks"]["orbits/kepler-v1"]["permanence"]["kind"] == "guard"
-    assert result["tasks"]["orbits/kepler-v1"]["permanence"]["skill"] < 0
-    assert set(result["splits"]) == {"test", "ood"}
-    assert result["splits"]["ood"]["drift"]["clips"] == 32
-    assert result["provisional"] is True
-    assert result["note"] == ""
-    assert result["unavailable"] == {"appearance/lpips": "weights"}
+    assert result.by_family["orbits"].skill == pytest.approx(gain * (1 + kepler["permanence"] / 2), abs=1e-5)
+    for a, found in result.axes.items():  # what a reader sees adds up
+        own = [family[a] for family in result.families.values()]
+        gains = [each.skill for each in own if each.skill is not None]
+        lost = sum(each.guard for each in own if each.guard is not None)
+        assert found.skill == pytest.approx(sum(gains) / len(gains) + lost, abs=1e-5)
+    assert result.axes["permanence"].informative == 1
+    assert result.axes["permanence"].guards == 3
+    assert result.tasks["orbits/kepler-v1"]["permanence"].kind == "guard"
+    assert result.tasks["orbits/kepler-v1"]["permanence"].skill < 0
+    assert set(result.splits) == {"test", "ood"}
+    assert result.splits["ood"]["drift"].clips == 32
+    assert result.provisional is True
+    assert result.note == ""
+    assert result.unavailable == {"appearance/lpips": "weights"}
 
 
 def test_truth_scores_one_and_freeze_nothing(make_run) -> None:
     folder = make_run()
     replace_scores(folder, "truth")
     best = build_result(folder, **FEW)
-    assert best["overall"]["skill"] == pytest.approx(1.0, abs=1e-6)
-    assert best["references"]["constant-velocity"]["ahead"]["interval"][0] > 0.5
+    assert best.overall.skill == pytest.approx(1.0, abs=1e-6)
+    assert best.references["constant-velocity"].ahead.interval[0] > 0.5
     replace_scores(folder, "freeze")
     frozen = build_result(folder, **FEW)
-    assert frozen["overall"]["skill"] == pytest.approx(0.0, abs=1e-6)
-    assert frozen["overall"]["interval"][0] <= 0 <= frozen["overall"]["interval"][1]
-    assert frozen["references"]["constant-velocity"]["ahead"]["interval"][1] < 0
+    assert frozen.overall.skill == pytest.approx(0.0, abs=1e-6)
+    assert frozen.overall.interval[0] <= 0 <= frozen.overall.interval[1]
+    assert frozen.references["constant-velocity"].ahead.interval[1] < 0
 
 
 @pytest.mark.parametrize("source", ["model", "truth", "freeze", "constant-velocity"])
@@ -91,13 +92,12 @@ def test_every_interval_holds_its_estimate(make_run, source: str) -> None:
     if source != "model":
         replace_scores(folder, source)
     result = build_result(folder, resamples=1000)
-    found = [(result["overall"]["skill"], result["overall"]["interval"])]
-    for axis in result["axes"].values():
-        found += [(axis["skill"], axis["interval"]), (axis["quality"], axis["quality_interval"])]
-    for level in ("tasks", "families"):
-        for axes in result[level].values():
-            for value in axes.values():
-                found += [(value["quality"], value["interval"]), (value["skill"], value["skill_interval"])]
+    found = [(result.overall.skill, result.overall.interval)]
+    for axis in result.axes.values():
+        found += [(axis.skill, axis.interval), (axis.quality, axis.quality_interval)]
+    for axes in (*result.tasks.values(), *result.families.values()):
+        for value in axes.values():
+            found += [(value.quality, value.interval), (value.skill, value.skill_interval)]
     found = [(value, interval) for value, interval in found if interval is not None]
     assert len(found) > 40
     for value, (low, high) in found:
@@ -115,45 +115,45 @@ def test_the_order_of_rows_does_not_matter(make_run) -> None:
 def test_a_family_of_three_tasks_has_an_interval_over_tasks(make_run) -> None:
     falling = tuple(f"falling/{name}-v1" for name in ("projectile", "drop", "wall-bounce"))
     result = build_result(make_run(8, 0, tasks=(*falling, "orbits/kepler-v1", "orbits/binary-v1")), **FEW)
-    found = result["families"]["falling"]["consistency"]
-    skills = [result["tasks"][task]["consistency"]["skill"] for task in falling]
-    low, high = scipy.stats.t.interval(0.95, 2, loc=found["skill"], scale=scipy.stats.sem(skills))
-    assert found["tasks_interval"] == pytest.approx((low, high), abs=1e-5)
-    assert result["families"]["orbits"]["consistency"]["tasks_interval"] is None
+    found = result.families["falling"]["consistency"]
+    skills = [result.tasks[task]["consistency"].skill for task in falling]
+    low, high = scipy.stats.t.interval(0.95, 2, loc=found.skill, scale=scipy.stats.sem(skills))
+    assert found.tasks_interval == pytest.approx((low, high), abs=1e-5)
+    assert result.families["orbits"]["consistency"].tasks_interval is None
 
 
 def test_the_difference_to_constant_velocity_is_that_of_the_skills(make_run) -> None:
     result = build_result(make_run(), **FEW)
-    beside = result["references"]["constant-velocity"]
-    assert beside["ahead"]["skill"] == pytest.approx(result["overall"]["skill"] - beside["overall"]["skill"], abs=2e-6)
-    low, high = beside["ahead"]["interval"]
-    assert low < beside["ahead"]["skill"] < high
+    beside = result.references["constant-velocity"]
+    assert beside.ahead.skill == pytest.approx(result.overall.skill - beside.overall.skill, abs=2e-6)
+    low, high = beside.ahead.interval
+    assert low < beside.ahead.skill < high
 
 
 def test_a_look_has_values_without_intervals_and_says_why(make_run) -> None:
     result = build_result(make_run(4, 0, suite="smoke"), **FEW)
-    assert result["note"] == "a look, not a score: 4 clips a task"
-    assert result["overall"]["skill"] is not None
-    assert result["overall"]["interval"] is None
-    assert result["overall"]["reason"].startswith("too few clips: 4")
-    for axes in result["tasks"].values():
+    assert result.note == "a look, not a score: 4 clips a task"
+    assert result.overall.skill is not None
+    assert result.overall.interval is None
+    assert result.overall.reason.startswith("too few clips: 4")
+    for axes in result.tasks.values():
         for found in axes.values():
-            assert found["quality"] is not None
-            assert found["interval"] is None
-            assert found["reason"].startswith("too few clips")
+            assert found.quality is not None
+            assert found.interval is None
+            assert found.reason.startswith("too few clips")
 
 
 def test_failed_clips_count_as_zero_and_are_listed(make_run) -> None:
     failed = frozenset({"falling.projectile-v1.test.0", "falling.projectile-v1.ood.7"})
     good, bad = build_result(make_run(), **FEW), build_result(make_run(failed=failed, name="bad"), **FEW)
-    assert bad["counts"] == {"clips": 128, "samples": 1, "scored": 126, "failed": 2}
-    assert {found["counted"] for found in bad["axis_counts"].values()} == {128}  # what failed counts
-    assert {item["clip"] for item in bad["failures"]} == failed
-    assert bad["failures"][0]["reason"].startswith("ValueError")
-    before, after = (r["tasks"]["falling/projectile-v1"]["consistency"] for r in (good, bad))
-    assert after["clips"] == before["clips"] == 32
-    assert after["quality"] < before["quality"] * 31 / 32
-    assert bad["lawful"]["seconds"] < good["lawful"]["seconds"]
+    assert bad.counts.model_dump() == {"clips": 128, "samples": 1, "scored": 126, "failed": 2}
+    assert {found.counted for found in bad.axis_counts.values()} == {128}  # what failed counts
+    assert {item.clip for item in bad.failures} == failed
+    assert bad.failures[0].reason.startswith("ValueError")
+    before, after = (r.tasks["falling/projectile-v1"]["consistency"] for r in (good, bad))
+    assert after.clips == before.clips == 32
+    assert after.quality < before.quality * 31 / 32
+    assert bad.lawful.seconds < good.lawful.seconds
 
 
 def test_overall_needs_every_task_of_the_suite(make_run) -> None:
@@ -161,16 +161,17 @@ def test_overall_needs_every_task_of_the_suite(make_run) -> None:
     options = {**read_manifest(folder)["options"], "tasks": "[fo]*"}
     change_manifest(folder, options=options)
     result = build_result(folder, **FEW)
-    assert result["suite"]["complete"] is False
-    assert result["overall"] == {"skill": None, "interval": None, "reason": "not every task of the suite was run"}
-    assert result["axes"]["drift"]["skill"] is not None
+    assert result.suite.complete is False
+    why = "not every task of the suite was run"
+    assert result.overall == SkillValue(skill=None, interval=None, reason=why)
+    assert result.axes["drift"].skill is not None
 
 
 def test_an_axis_without_informative_task_is_null_with_the_reason(make_run) -> None:
     result = build_result(make_run(tasks=("falling/projectile-v1",)), **FEW)
-    assert result["axes"]["permanence"]["skill"] is None
-    assert result["axes"]["permanence"]["reason"] == "no informative task"
-    assert result["overall"]["reason"] == "no skill on object permanence"
+    assert result.axes["permanence"].skill is None
+    assert result.axes["permanence"].reason == "no informative task"
+    assert result.overall.reason == "no skill on object permanence"
 
 
 def test_an_axis_that_was_not_scored_is_null_with_the_reason(make_run) -> None:
@@ -178,19 +179,19 @@ def test_an_axis_that_was_not_scored_is_null_with_the_reason(make_run) -> None:
     table = pd.read_parquet(folder.scores)
     table[table["axis"] != "drift"].to_parquet(folder.scores)
     result = build_result(folder, **FEW)
-    assert result["axes"]["drift"]["reason"] == "not measured"
-    assert result["tasks"]["orbits/kepler-v1"]["drift"]["kind"] == "absent"
+    assert result.axes["drift"].reason == "not measured"
+    assert result.tasks["orbits/kepler-v1"]["drift"].kind == "absent"
 
 
 def test_readings_stand_beside_those_of_truth(make_run) -> None:
-    reading = build_result(make_run(), **FEW)["readings"]["laws/gravity"]
-    assert reading["unit"] == "m/s2"
-    assert reading["statistic"] == "median"
-    value = reading["tasks"]["falling/projectile-v1"]
-    assert value["value"] == pytest.approx(6.2, abs=0.1)
-    assert value["interval"][0] < value["value"] < value["interval"][1]
-    assert value["references"]["truth"] == 9.81
-    assert value["departs"] is True
+    reading = build_result(make_run(), **FEW).readings["laws/gravity"]
+    assert reading.unit == "m/s2"
+    assert reading.statistic == "median"
+    value = reading.tasks["falling/projectile-v1"]
+    assert value.value == pytest.approx(6.2, abs=0.1)
+    assert value.interval[0] < value.value < value.interval[1]
+    assert value.references["truth"] == 9.81
+    assert value.departs is True
 
 
 def test_lawful_time_is_the_mean_over_families(make_run) -> None:
@@ -198,10 +199,10 @@ def test_lawful_time_is_the_mean_over_families(make_run) -> None:
     table = pd.read_parquet(folder.scores)
     rows = table[table["reading"] == "consistency/shadowing.shadowing-time"]
     expected = rows.groupby("task")["value"].mean().mean()
-    lawful = build_result(folder, **FEW)["lawful"]
-    assert lawful["seconds"] == pytest.approx(expected, abs=1e-6)
-    assert lawful["horizon"] == pytest.approx(0.99 * 5)
-    assert lawful["interval"][0] < expected < lawful["interval"][1]
+    lawful = build_result(folder, **FEW).lawful
+    assert lawful.seconds == pytest.approx(expected, abs=1e-6)
+    assert lawful.horizon == pytest.approx(0.99 * 5)
+    assert lawful.interval[0] < expected < lawful.interval[1]
 
 
 def test_the_same_scores_give_the_same_result(make_run) -> None:
@@ -260,5 +261,5 @@ def test_a_suite_is_final_once_its_validity_tables_are_published(make_run) -> No
     for extra, name in (({}, "core 2"), ({"in_development": True}, "core 2-dev")):
         change_manifest(folder, suite={**suite, "name": "core", "version": 2, **extra})
         result = build_result(folder, **FEW)
-        assert result["provisional"] == bool(extra)
-        assert suite_name(result) == name == manifest_suite(read_manifest(folder))
+        assert result.provisional == bool(extra)
+        assert result.suite_label == name == manifest_suite(read_manifest(folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from physbench.result.build import build_result
 from physbench.result.coverage import axis_counts, together
-from physbench.result.document import ResultDocument
+from physbench.result.document import AxisCounts, LeftOut, ResultDocument
 from physbench.result.read import read_manifest, read_run
 from physbench.result.readings import GroupShares
 from physbench.result.report.data import ReportData
@@ -71,33 +70,31 @@ def folder(make_run) -> RunFolder:
 
 def test_counts_are_those_of_the_scores(folder: RunFolder) -> None:
     result = build_result(folder, resamples=50)
-    axes = result["axis_counts"]
-    assert {axis: found["counted"] for axis, found in axes.items()} == {
+    axes = result.axis_counts
+    assert {axis: found.counted for axis, found in axes.items()} == {
         "consistency": 32,
         "permanence": 32,
         "drift": 30,
     }
-    assert axes["drift"]["left_out"] == [{"reason": BRIEF, "clips": 2, "tasks": {ORBIT: 2}}]
-    assert axes["consistency"]["left_out"] == axes["permanence"]["left_out"] == []
-    readings = axes["consistency"]["readings"]
+    assert axes["drift"].left_out == [LeftOut(reason=BRIEF, clips=2, tasks={ORBIT: 2})]
+    assert axes["consistency"].left_out == axes["permanence"].left_out == []
+    readings = axes["consistency"].readings
     assert list(readings) == ["consistency/shadowing", "consistency/outcome"]  # the most valid first
-    assert readings["consistency/shadowing"] == {
+    assert readings["consistency/shadowing"].model_dump() == {
         "valid": 24,
         "not_valid": [{"reason": TIPS, "clips": 8, "tasks": {TOWER: 8}}],
     }
-    assert (
-        readings["consistency/outcome"]["valid"] == 8 and readings["consistency/outcome"]["not_valid"][0]["clips"] == 24
-    )
-    assert axes["consistency"]["undetermined"] == {
+    assert readings["consistency/outcome"].valid == 8 and readings["consistency/outcome"].not_valid[0].clips == 24
+    assert axes["consistency"].undetermined.model_dump() == {
         "clips": 1,
         "of": 32,
         "share": pytest.approx(1 / 32),
         "tasks": {FALL: 1},
     }
-    assert axes["drift"]["undetermined"] is None
+    assert axes["drift"].undetermined is None
     for axis, found in axes.items():
-        counted = sum(result["tasks"][task][axis]["clips"] for task in result["tasks"])
-        assert counted == found["counted"] == result["counts"]["clips"] - sum(row["clips"] for row in found["left_out"])
+        counted = sum(result.tasks[task][axis].clips for task in result.tasks)
+        assert counted == found.counted == result.counts.clips - sum(row.clips for row in found.left_out)
 
 
 def test_the_order_of_rows_does_not_matter(folder: RunFolder) -> None:
@@ -159,7 +156,9 @@ def test_a_task_without_a_curve_of_lawfulness_says_why(folder: RunFolder) -> Non
 def test_where_all_counts_that_is_all_that_is_said(make_run) -> None:
     result = build_result(make_run(4, 0), resamples=50)
     assert counting(result) == ["All 16 clips count on every axis."] and partly(result) == []
-    one = {"counts": {"clips": 1}, "axis_counts": {"consistency": {"counted": 1, "left_out": [], "undetermined": {}}}}
+    single = AxisCounts(counted=1, left_out=[], readings={}, undetermined=None)
+    counts = result.counts.model_copy(update={"clips": 1})
+    one = result.model_copy(update={"counts": counts, "axis_counts": {"consistency": single}})
     assert counting(one) == ["The clip counts on every axis."]
 
 
@@ -174,9 +173,9 @@ def test_report_and_markdown_say_it(folder: RunFolder) -> None:
 
 
 def test_a_result_of_an_older_version_says_nothing(folder: RunFolder) -> None:
-    result = build_result(folder, resamples=50)
+    result = build_result(folder, resamples=50).model_dump(mode="json")
     del result["axis_counts"]
-    older = ResultDocument.model_validate(json.loads(json.dumps(result))).model_dump(mode="json")
+    older = ResultDocument.model_validate(result)
     assert counting(older) == partly(older) == []
     page = render(older, read_manifest(folder), ReportData((), {}, ()))
     assert "not valid in" not in page and "By reading" not in page

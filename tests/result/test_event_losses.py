@@ -109,15 +109,15 @@ def test_the_share_is_taken_off_what_lies_above_a_frozen_frame(make_run) -> None
     """Of that task on consistency alone; other tasks, axes, ground truth and the frozen frame stay."""
     honest = build_result(run_with(make_run, lambda n: n % 2, name="honest"), **FEW)
     dodges = build_result(run_with(make_run, lambda n: float(n < 4), name="dodges"), **FEW)
-    found = dodges["event_frequency"][TASK]["hiding"]
-    assert found["clips"] == 32 and found["seen"] == 4 and found["expected"] == 16 and found["lost"] == 0.75
-    assert honest["event_frequency"][TASK]["hiding"]["lost"] == 0
-    before, after = (each["tasks"][TASK]["consistency"] for each in (honest, dodges))
-    assert after["skill"] == pytest.approx(0.25 * before["skill"], abs=1e-5)
-    assert after["references"] == before["references"]
-    assert dodges["tasks"][OTHER] == honest["tasks"][OTHER]
-    assert dodges["axes"]["permanence"] == honest["axes"]["permanence"]
-    assert dodges["axes"]["consistency"]["skill"] < honest["axes"]["consistency"]["skill"] - 0.05
+    found = dodges.event_frequency[TASK]["hiding"]
+    assert found.clips == 32 and found.seen == 4 and found.expected == 16 and found.lost == 0.75
+    assert honest.event_frequency[TASK]["hiding"].lost == 0
+    before, after = (each.tasks[TASK]["consistency"] for each in (honest, dodges))
+    assert after.skill == pytest.approx(0.25 * before.skill, abs=1e-5)
+    assert after.references == before.references
+    assert dodges.tasks[OTHER] == honest.tasks[OTHER]
+    assert dodges.axes["permanence"] == honest.axes["permanence"]
+    assert dodges.axes["consistency"].skill < honest.axes["consistency"].skill - 0.05
 
 
 def test_the_best_of_several_samples_pays_for_all_of_them(make_run) -> None:
@@ -125,8 +125,8 @@ def test_the_best_of_several_samples_pays_for_all_of_them(make_run) -> None:
     table = pd.read_parquet(folder.scores)
     pd.concat([table, table.assign(sample=1)]).to_parquet(folder.scores)
     result = build_result(folder, **FEW)
-    assert result["best_of"]["axes"]["consistency"] == pytest.approx(result["axes"]["consistency"]["skill"], abs=1e-5)
-    assert result["event_frequency"][TASK]["hiding"]["lost"] == 1
+    assert result.best_of.axes["consistency"] == pytest.approx(result.axes["consistency"].skill, abs=1e-5)
+    assert result.event_frequency[TASK]["hiding"].lost == 1
 
 
 def test_the_largest_loss_of_all_kinds_counts(make_run) -> None:
@@ -154,4 +154,4 @@ def test_it_is_said_on_the_terminal_in_the_report_and_in_markdown(make_run) -> N
 
 def test_behind_a_video_there_is_nothing_to_say(make_run) -> None:
     result = build_result(make_run(), **FEW)
-    assert result["event_frequency"] == {} and event_sentences(result) == []
+    assert result.event_frequency == {} and event_sentences(result) == []

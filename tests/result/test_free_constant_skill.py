@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import StringIO
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from physbench.cli.main import run as cli
 from physbench.result.build import build_result
-from physbench.result.document import read_result
+from physbench.result.document import ResultDocument, TaskResult, read_result
 from physbench.result.read import read_manifest
 from physbench.result.report.markdown import markdown
 from physbench.result.report.page import write_report
@@ -56,30 +55,31 @@ def test_skill_is_that_of_the_axis_with_the_other_reading_where_it_applies(make_
     before = build_result(make_run(name="before"), **FEW)
     folder = free(make_run())
     result = build_result(folder, **FEW)
-    found = result["unseen_constants"]
-    assert found["clips"] == 64 and result["counts"]["clips"] == 128
+    found = result.unseen_constants
+    assert found.clips == 64 and result.counts.clips == 128
     skills = []
-    for task, own in found["tasks"].items():
+    for task, own in found.tasks.items():
         q, t, f = (
             float(table.loc[(table["task"] == task) & (table["reading"] == HEADLINE), "value"].mean())
             for table in (pd.read_parquet(place(folder, source).scores) for source in ("model", "truth", "freeze"))
         )
         q += GAIN * (task in PULLED)
-        assert own["applies"] == 32 * (task in PULLED)
-        assert own["quality"] == pytest.approx(q, abs=1e-6) and own["kind"] == "informative"
-        assert own["skill"] == pytest.approx((q - f) / (t - f), abs=1e-5)
-        assert own["interval"][0] < q < own["interval"][1]
-        family = found["families"][task.split("/")[0]]
-        assert (family["skill"], family["applies"], family["factor"]) == (own["skill"], own["applies"], own["factor"])
-        skills.append(own["skill"])
-        unchanged = {name: own[name] for name in before["tasks"][task]["consistency"]}
-        assert (unchanged == before["tasks"][task]["consistency"]) == (task not in PULLED)
-    assert found["consistency"]["skill"] == pytest.approx(np.mean(skills), abs=1e-5)
-    low, high = found["consistency"]["interval"]
-    assert low < found["consistency"]["skill"] < high
+        assert own.applies == 32 * (task in PULLED)
+        assert own.quality == pytest.approx(q, abs=1e-6) and own.kind == "informative"
+        assert own.skill == pytest.approx((q - f) / (t - f), abs=1e-5)
+        assert own.interval[0] < q < own.interval[1]
+        family = found.families[task.split("/")[0]]
+        assert (family.skill, family.applies, family.factor) == (own.skill, own.applies, own.factor)
+        skills.append(own.skill)
+        scored = before.tasks[task]["consistency"]
+        unchanged = TaskResult(**own.model_dump(include=set(TaskResult.model_fields))) == scored
+        assert unchanged == (task not in PULLED)
+    assert found.consistency.skill == pytest.approx(np.mean(skills), abs=1e-5)
+    low, high = found.consistency.interval
+    assert low < found.consistency.skill < high
     for level in ("overall", "axes", "families", "tasks"):
-        assert result[level] == before[level], "no part of the score"
-    assert before["unseen_constants"] is None
+        assert getattr(result, level) == getattr(before, level), "no part of the score"
+    assert before.unseen_constants is None
 
 
 def test_the_factor_is_a_median_over_clips(make_run) -> None:
@@ -88,57 +88,57 @@ def test_the_factor_is_a_median_over_clips(make_run) -> None:
     read = (table["reading"] == FACTOR) & (table["task"] == PULLED[0])
     table.loc[read, "value"] = np.linspace(0.7, 0.9, 32)
     table.to_parquet(folder.scores)
-    found = build_result(folder, **FEW)["unseen_constants"]
-    falling = found["tasks"][PULLED[0]]["factor"]
-    assert falling["value"] == pytest.approx(0.8) and falling["clips"] == 32
-    assert 0.7 < falling["interval"][0] < 0.8 < falling["interval"][1] < 0.9
-    assert found["factor"]["value"] == pytest.approx(0.9) and found["factor"]["clips"] == 64
-    assert found["tasks"]["collisions/head-on-v1"]["factor"]["value"] is None
+    found = build_result(folder, **FEW).unseen_constants
+    falling = found.tasks[PULLED[0]].factor
+    assert falling.value == pytest.approx(0.8) and falling.clips == 32
+    assert 0.7 < falling.interval[0] < 0.8 < falling.interval[1] < 0.9
+    assert found.factor.value == pytest.approx(0.9) and found.factor.clips == 64
+    assert found.tasks["collisions/head-on-v1"].factor.value is None
 
 
 def test_truth_reads_one_and_freeze_nothing(make_run) -> None:
     folder = free(make_run())
     for source, skill in (("truth", 1.0), ("freeze", 0.0)):
         folder.scores.write_bytes(folder.reference(source).scores.read_bytes())
-        found = build_result(folder, **FEW)["unseen_constants"]
-        assert found["consistency"]["skill"] == pytest.approx(skill, abs=1e-6)
-        assert found["factor"]["value"] == 1.0
+        found = build_result(folder, **FEW).unseen_constants
+        assert found.consistency.skill == pytest.approx(skill, abs=1e-6)
+        assert found.factor.value == 1.0
 
 
 def test_failed_clips_stay_at_zero_and_few_clips_give_no_interval(make_run) -> None:
     failed = frozenset({"falling.projectile-v1.test.0"})
     folder = free(make_run(4, 0, failed=failed))
     result = build_result(folder, **FEW)
-    found = result["unseen_constants"]
+    found = result.unseen_constants
     table = pd.read_parquet(folder.scores)
     of_task = table[(table["task"] == PULLED[0]) & (table["reading"] == HEADLINE)]
-    assert found["clips"] == 8 and found["factor"]["clips"] == 7
+    assert found.clips == 8 and found.factor.clips == 7
     quality = (of_task["value"].fillna(0).sum() + 3 * GAIN) / 4
-    assert found["tasks"][PULLED[0]]["quality"] == pytest.approx(quality, abs=1e-6)
-    assert found["consistency"]["interval"] is None is found["factor"]["interval"]
-    assert found["consistency"]["reason"].startswith("too few clips: 4")
-    assert found["factor"]["reason"].startswith("too few clips: 3")
+    assert found.tasks[PULLED[0]].quality == pytest.approx(quality, abs=1e-6)
+    assert found.consistency.interval is None is found.factor.interval
+    assert found.consistency.reason.startswith("too few clips: 4")
+    assert found.factor.reason.startswith("too few clips: 3")
 
 
 def test_it_is_null_where_every_constant_is_shown_or_consistency_was_not_read(make_run) -> None:
-    assert build_result(free(make_run(4, 0), tasks=()), **FEW)["unseen_constants"] is None
+    assert build_result(free(make_run(4, 0), tasks=()), **FEW).unseen_constants is None
     folder = free(make_run(4, 0, name="unread"))
     table = pd.read_parquet(folder.scores)
     table[~table["reading"].str.startswith("consistency/")].to_parquet(folder.scores)
-    assert build_result(folder, **FEW)["unseen_constants"] is None
+    assert build_result(folder, **FEW).unseen_constants is None
 
 
 def test_a_result_from_before_it_reads(make_run, tmp_path: Path) -> None:
-    result = json.loads(json.dumps(build_result(free(make_run(4, 0)), **FEW)))
+    result = build_result(free(make_run(4, 0)), **FEW).model_dump(mode="json")
     write_json(tmp_path / "new.json", result)
     assert read_result(tmp_path / "new.json").model_dump(mode="json") == result
     del result["unseen_constants"]
     write_json(tmp_path / "old.json", result)
-    assert read_result(tmp_path / "old.json").unseen_constants is None
-    assert unseen_sentences(result) == []
+    older = read_result(tmp_path / "old.json")
+    assert older.unseen_constants is None and unseen_sentences(older) == []
 
 
-def summary(result: dict) -> str:
+def summary(result: ResultDocument) -> str:
     out = StringIO()
     print_summary(result, Console(file=out, width=72))
     return " ".join(out.getvalue().split())
@@ -147,13 +147,15 @@ def summary(result: dict) -> str:
 def test_words_say_what_is_free_and_what_it_is_instead_of(make_run) -> None:
     result = build_result(free(make_run()), **FEW)
     first, second = unseen_sentences(result)
-    own, axis = result["unseen_constants"]["consistency"], result["axes"]["consistency"]
+    own, axis = result.unseen_constants.consistency, result.axes["consistency"]
     assert first.startswith("With gravity and central masses left free (an image cannot show them): consistency 0.")
-    assert first.endswith(f"instead of {axis['skill']:.2f}.") and f"{own['skill']:.2f} [" in first
+    assert first.endswith(f"instead of {axis.skill:.2f}.") and f"{own.skill:.2f} [" in first
     factors = "0.90 [0.90, 0.90] in falling and 0.90 [0.90, 0.90] in orbits"
     assert second == f"The best factor on them is {factors} (medians; 1 where none is better)."
     assert first in summary(result) and "consistency 0." in markdown(result)
-    assert unseen_sentences(result | {"context": 2})[0].startswith("With gravity and central masses left free (the con")
+    assert unseen_sentences(result.model_copy(update={"context": 2}))[0].startswith(
+        "With gravity and central masses left free (the con"
+    )
     without = build_result(free(make_run(name="shown"), tasks=()), **FEW)
     assert "left free" not in summary(without) + markdown(without)
 

@@ -100,11 +100,11 @@ def with_own(folder: RunFolder, law: dict[str, object]) -> RunFolder:
 def test_what_is_farthest_over_its_threshold_is_named(make_run) -> None:
     law = {"phrase": "swirl s^{} here", "breaks_at": 0.01, "needs_constants": False}
     folder = with_own(make_run(tasks=(FALL,)), law)
-    said = build_result(folder, resamples=50)["sentences"][1]
+    said = build_result(folder, resamples=50).sentences[1]
     assert said == "Worst in falling: swirl s^3.0 1/s [3.0, 3.0] here where the truth has s^1.0."
-    assert "gravity" in build_result(folder, resamples=50, own_laws=False)["sentences"][1]
+    assert "gravity" in build_result(folder, resamples=50, own_laws=False).sentences[1]
     folder = with_own(make_run(tasks=(FALL,), name="less"), {**law, "breaks_at": 100.0})
-    assert "gravity" in build_result(folder, resamples=50)["sentences"][1]
+    assert "gravity" in build_result(folder, resamples=50).sentences[1]
 
 
 def test_a_run_cannot_rename_what_comes_with_physbench() -> None:

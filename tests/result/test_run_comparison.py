@@ -42,7 +42,7 @@ def test_the_difference_is_that_of_the_two_results(make_run) -> None:
     better, worse = be(make_run(name="a"), "truth"), make_run(name="b")
     (found,) = compare(better, worse, **FEW).against
     results = [build_result(folder, resamples=200) for folder in (better, worse)]
-    skills = [result["overall"]["skill"] for result in results]
+    skills = [result.overall.skill for result in results]
     assert found.overall.ahead == pytest.approx(skills[0] - skills[1], abs=2e-6)
     assert found.overall.other == pytest.approx(skills[1], abs=2e-6)
     assert found.overall.interval is not None
@@ -51,15 +51,13 @@ def test_the_difference_is_that_of_the_two_results(make_run) -> None:
     assert back.overall.ahead == pytest.approx(-found.overall.ahead)
     assert back.overall.sign == -found.overall.sign == -1
     for axis, difference in found.axes.items():
-        ours, theirs = (result["axes"][axis]["skill"] for result in results)
+        ours, theirs = (result.axes[axis].skill for result in results)
         assert difference.ahead == pytest.approx(ours - theirs, abs=2e-6)
     orbits = found.families["orbits"]
-    ours, theirs = (result["families"]["orbits"]["drift"]["skill"] for result in results)
+    ours, theirs = (result.families["orbits"]["drift"].skill for result in results)
     assert orbits["drift"].ahead == pytest.approx(ours - theirs, abs=2e-6)
-    assert orbits["permanence"].other == pytest.approx(
-        results[1]["families"]["orbits"]["permanence"]["guard"], abs=2e-6
-    )
-    adds = [result["by_family"]["orbits"]["skill"] for result in results]
+    assert orbits["permanence"].other == pytest.approx(results[1].families["orbits"]["permanence"].guard, abs=2e-6)
+    adds = [result.by_family["orbits"].skill for result in results]
     assert orbits["overall"].ahead == pytest.approx(adds[0] - adds[1], abs=2e-6)
     assert orbits["overall"].first == pytest.approx(1.0)
 
@@ -76,7 +74,7 @@ def test_pairing_makes_the_interval_narrow(make_run) -> None:
             quality=table["quality"].where(~chosen, values), value=table["value"].where(~chosen, values)
         ).to_parquet(folder.scores)
     (found,) = compare(first, second, **FEW).against
-    alone = build_result(first, resamples=400)["axes"]["drift"]["interval"]
+    alone = build_result(first, resamples=400).axes["drift"].interval
     assert found.axes["drift"].interval is not None
     low, high = found.axes["drift"].interval
     assert high - low < 0.25 * (alone[1] - alone[0])
@@ -207,12 +205,10 @@ def test_one_model_in_two_looks_says_what_the_look_changes(make_run) -> None:
         assert comparison.differs == "look" and comparison.first.look == "natural" and found.other.look == "plain"
         assert comparison.first.path == str(lit.path), "the order in which they are given does not turn the sign"
     results = [build_result(folder, resamples=200) for folder in (lit, plain)]
-    assert found.overall.ahead == pytest.approx(
-        results[0]["overall"]["skill"] - results[1]["overall"]["skill"], abs=2e-6
-    )
+    assert found.overall.ahead == pytest.approx(results[0].overall.skill - results[1].overall.skill, abs=2e-6)
     assert found.overall.interval is not None and found.overall.interval[1] < 0
     for axis, change in found.axes.items():
-        lower, higher = (result["axes"][axis]["skill"] for result in results)
+        lower, higher = (result.axes[axis].skill for result in results)
         assert change.ahead == pytest.approx(lower - higher, abs=2e-6)
     target = io.StringIO()
     print_comparison(comparison, Console(file=target, width=100))

@@ -60,7 +60,7 @@ def test_runs_say_how_far_they_are(runs: Path) -> None:
         "deep": "damaged",
     }
     result = json.loads((runs / "done" / "result.json").read_text())
-    assert found["done"].overall == result["overall"]["skill"]
+    assert found["done"].overall == result.overall.skill
     assert (found["done"].note, found["done"].tags) == ("with dropout", ("ablation",))
     assert (found["half"].done, found["half"].overall) == (1, None)
     assert found["half"].of == found["done"].of
@@ -87,7 +87,7 @@ def test_a_wide_terminal_shows_axes_and_why_there_is_no_overall(
     head, first, *rest = capsys.readouterr().out.splitlines()
     axes = json.loads((runs / "done" / "result.json").read_text())["axes"]
     assert "consistency  permanence  drift" in head and "finished" in first
-    assert ascii_minus(fixed(axes["consistency"]["skill"])) in first
+    assert ascii_minus(fixed(axes["consistency"].skill)) in first
     assert any("–" in line and "1 of " in line for line in rest)
 
 

@@ -45,11 +45,11 @@ def printed(result: dict) -> str:
 def test_medians_by_family_and_what_failed_counts_with_the_most(make_run) -> None:
     failed = frozenset(f"falling.projectile-v1.test.{seed}" for seed in range(20))
     result = build_result(with_strength(make_run(failed=failed)), resamples=50)
-    found = result["strength"]
-    assert found["all"]["median"] == 0.37 and found["all"]["clips"] == result["counts"]["clips"]
-    assert found["families"]["orbits"]["median"] == pytest.approx(0.74)
-    assert found["tasks"]["falling/projectile-v1"]["quartiles"][1] == LARGEST
-    assert found["references"] == {"truth": 0.01, "freeze": LARGEST, "constant-velocity": 1.5}
+    found = result.strength
+    assert found.all.median == 0.37 and found.all.clips == result.counts.clips
+    assert found.families["orbits"].median == pytest.approx(0.74)
+    assert found.tasks["falling/projectile-v1"].quartiles[1] == LARGEST
+    assert found.references == {"truth": 0.01, "freeze": LARGEST, "constant-velocity": 1.5}
 
 
 def test_it_stands_beside_skill_on_the_terminal_and_in_the_report(make_run) -> None:
@@ -71,11 +71,11 @@ def test_a_comparison_shows_both_and_a_run_without_it_says_nothing(make_run) -> 
     print_comparison(found, Console(file=target, width=80))
     assert "diameters, median" in target.getvalue()
     plain = build_result(make_run(), resamples=50)
-    assert plain["strength"] is None and "strength" not in printed(plain).lower()
+    assert plain.strength is None and "strength" not in printed(plain).lower()
     empty = pd.DataFrame(columns=["reading", "value", "status", "task", "clip"])
     assert strength_of_run({"truth": empty, "model": empty}) is None
 
 
 def test_words_for_a_size() -> None:
-    assert strength_text(None) == "–" and strength_text({"median": None}) == "–"
-    assert strength_text({"median": 0.234}) == "0.23" and strength_text({"median": 2.0}) == "2 or more"
+    assert strength_text(None) == "–"
+    assert strength_text(0.234) == "0.23" and strength_text(2.0) == "2 or more"

@@ -107,16 +107,16 @@ def test_what_is_fixed_holds_where_the_clips_tell_anything(freeze: float, wanted
 
 def test_a_result_says_where_its_kinds_come_from(make_run, tmp_path: Path) -> None:
     run = make_run()
-    assert build_result(run, resamples=100)["suite"]["kinds"] == "run"
+    assert build_result(run, resamples=100).suite.kinds == "run"
     document = json.loads(run.manifest.read_text())
     document["suite"]["version"] = SUITE_VERSION
     write_json(run.manifest, document)
     found = build_result(run, resamples=100)
-    assert found["suite"]["kinds"] == "suite"
+    assert found.suite.kinds == "suite"
     fixed = fixed_kinds(document)
     assert fixed is not None
-    assert {task: {axis: one["kind"] for axis, one in axes.items()} for task, axes in found["tasks"].items()} == {
-        task: fixed[task] for task in found["tasks"]
+    assert {task: {axis: one.kind for axis, one in axes.items()} for task, axes in found.tasks.items()} == {
+        task: fixed[task] for task in found.tasks
     }
 
 

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from physbench.result.bootstrap import BAND_RESAMPLES, FEWEST
-from physbench.result.formats import AXIS_NAMES, short, suite_name
+from physbench.result.document import ResultDocument
+from physbench.result.formats import AXIS_NAMES, short
 from physbench.result.readings import BINS, MOST_TIMES, GroupShares
 from physbench.result.report.tables import KIND_WORDS
 from physbench.support.arrays import Array
@@ -361,21 +362,21 @@ MOST_STEPS, FEW_STEPS = 9, 5  # of an axis of time, in a large and in a small ch
 LINE_WIDTH = {True: 1.8, False: 1.1}  # of a line: that of the model, others
 
 
-def axis_chart(result: dict[str, Any], axis: str) -> str:
+def axis_chart(result: ResultDocument, axis: str) -> str:
     """Quality of every task on one axis: the model with its interval between freeze and truth."""
-    tasks = list(result["tasks"])
+    tasks = list(result.tasks)
     words = [f"Quality by task, {axis}."]
     width, height, margin = 3.3, 0.42 + 0.38 * len(tasks), 0.22
     panel = Plot((0, 0.03 * INCH, (width - 0.02) * INCH, (height - margin - 0.03) * INCH), (-0.02, 1.02),
                   (-0.45, len(tasks) - 0.35))  # fmt: skip
     for y, task in enumerate(reversed(tasks)):
-        found = result["tasks"][task][axis]
-        opacity = 0.4 if found["kind"] in ("unscored", "absent") else 1.0
-        references = found["references"]
+        found = result.tasks[task][axis]
+        opacity = 0.4 if found.kind in ("unscored", "absent") else 1.0
+        references = found.references
         truth, freeze, constant = (references[name] for name in ("truth", "freeze", "constant-velocity"))
         panel.text(0, y + 0.24, short(task))
-        if found["kind"] != "informative":
-            panel.text(1, y + 0.24, KIND_WORDS[found["kind"]], size=7, anchor="end", italic=True)
+        if found.kind != "informative":
+            panel.text(1, y + 0.24, KIND_WORDS[found.kind], size=7, anchor="end", italic=True)
         panel.line([0, 1], [y, y], LINE, 0.8)
         if truth is not None and freeze is not None:
             panel.line([freeze, truth], [y, y], BAND, 5, cap="butt")
@@ -383,11 +384,11 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
             panel.mark(freeze, y, "|", 9, FREEZE)
         if constant is not None:
             panel.mark(constant, y, "D", 4.6, CONSTANT_VELOCITY)
-        if found["quality"] is not None:
-            if found["interval"]:
-                panel.line(found["interval"], [y, y], MODEL, 1.8, opacity=opacity)
-            panel.mark(found["quality"], y, "o", 7, MODEL, opacity)
-            words.append(f"{short(task)}: model {found['quality']:.2f}, {found['why']}.")
+        if found.quality is not None:
+            if found.interval:
+                panel.line(found.interval, [y, y], MODEL, 1.8, opacity=opacity)
+            panel.mark(found.quality, y, "o", 7, MODEL, opacity)
+            words.append(f"{short(task)}: model {found.quality:.2f}, {found.why}.")
     panel.axis_x([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     return inline(width, height, [panel], f"axis-{axis}", " ".join(words))
 
@@ -519,7 +520,7 @@ PANEL_WIDTH, ROW_HEIGHT = 3.0, 0.36  # inches of a panel, of a row in it
 BLUE, ORANGE = "#1f57b0", "#a8630a"
 
 
-def skill_plot(result: Mapping[str, Any]) -> Figure:
+def skill_plot(result: ResultDocument) -> Figure:
     """One panel an axis, one row a family and one for all of them: skill with its 95 % interval, and constant velocity.
 
     A diamond is what a family takes from the axis by what it loses where a frozen frame does nearly as well as ground
@@ -528,7 +529,7 @@ def skill_plot(result: Mapping[str, Any]) -> Figure:
     """
     import matplotlib.pyplot as plt
 
-    axes, families = list(result["axes"]), list(result["families"])
+    axes, families = list(result.axes), list(result.families)
     rows = ["all families", *families]
     figure, panels = plt.subplots(
         1,
@@ -541,24 +542,24 @@ def skill_plot(result: Mapping[str, Any]) -> Figure:
     plt.close(figure)
     guarded = False
     for panel, axis in zip(panels[0], axes, strict=True):
-        found = [result["axes"][axis] | {"skill_interval": result["axes"][axis]["interval"]}]
-        found += [result["families"][family][axis] for family in families]
-        for row, each in enumerate(found):
-            if each["skill"] is not None:
-                low, high = each["skill_interval"] or (each["skill"], each["skill"])
-                panel.plot([low, high], [row, row], color=BLUE, linewidth=4, alpha=0.35, solid_capstyle="butt")
-                panel.plot(each["skill"], row, "o", color=BLUE, markersize=6)
-            if (loss := each.get("guard")) is not None:
+        whole, parts = result.axes[axis], [result.families[family][axis] for family in families]
+        skills = [(whole.skill, whole.interval), *((each.skill, each.skill_interval) for each in parts)]
+        losses = [None, *(each.guard for each in parts)]
+        for row, ((skill, interval), loss) in enumerate(zip(skills, losses, strict=True)):
+            if skill is not None:
+                panel.plot(interval or (skill, skill), [row, row], color=BLUE, linewidth=4, alpha=0.35,
+                           solid_capstyle="butt")  # fmt: skip
+                panel.plot(skill, row, "o", color=BLUE, markersize=6)
+            if loss is not None:
                 panel.plot(loss, row, "D", color=BLUE, markerfacecolor="white", markersize=5)
                 guarded = True
-        for name, reference in result["references"].items():
-            if (skill := reference["axes"][axis]["skill"]) is not None:
+        for name, reference in result.references.items():
+            if (skill := reference.axes[axis].skill) is not None:
                 panel.axvline(skill, color=ORANGE, linewidth=1, linestyle="--")
                 panel.text(skill, -0.6, name.replace("-", " "), color=ORANGE, fontsize=8, ha="center", va="bottom")
         panel.axvline(0, color="0.6", linewidth=0.8)
         panel.axvline(1, color="0.6", linewidth=0.8)
-        drawn = [each[name] for each in found for name in ("skill", "guard") if each.get(name) is not None]
-        lowest = min(drawn, default=0.0)
+        lowest = min((value for value in (*losses, *(skill for skill, _ in skills)) if value is not None), default=0.0)
         panel.set_xlim(min(-0.3, lowest - 0.05), 1.05)
         panel.set_title(AXIS_NAMES[axis], fontsize=10, pad=16)
         panel.spines[["top", "right", "left"]].set_visible(False)
@@ -567,6 +568,6 @@ def skill_plot(result: Mapping[str, Any]) -> Figure:
     panels[0][0].set_ylim(len(rows) - 0.4, -0.6)
     meaning = "skill: 0 is the frozen last frame, 1 is ground truth"
     figure.supxlabel(f"{meaning}\n◇ what is lost where a frozen frame does as well" if guarded else meaning, fontsize=9)
-    name = str(result["model"]["name"]).replace("$", r"\$")  # which begins a formula
-    figure.suptitle(f"{name}, {suite_name(result)}", fontsize=11)
+    name = result.model.name.replace("$", r"\$")  # which begins a formula
+    figure.suptitle(f"{name}, {result.suite_label}", fontsize=11)
     return figure

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, bracket, cell_text, csv_text, fixed, suite_name
+from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, bracket, cell_text, csv_text, fixed
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import summary_view
 from physbench.result.report.tables import Cell, skill_rows
 from physbench.support.printable import printable
 
 if TYPE_CHECKING:
+    from physbench.result.document import ResultDocument
     from physbench.support.run_folder import RunFolder
 
 # A result as Markdown for a model card or a comment, and as CSV for a spreadsheet.
@@ -42,10 +43,10 @@ CSV_COLUMNS = (
 )
 
 
-def markdown(result: Mapping[str, Any]) -> str:
+def markdown(result: ResultDocument) -> str:
     """The answer in words, the table of skills and notes on it."""
     view = summary_view(result)
-    lines = [f"### {_plain(view.model)}: physbench {', '.join((*view.run, result['model']['track']))}", ""]
+    lines = [f"### {_plain(view.model)}: physbench {', '.join((*view.run, result.model.track))}", ""]
     lines += [*(f"**{_plain(sentence)}**  " for sentence in view.sentences), ""]
     if view.limits:
         lines += [f"> {view.limits}", ""]
@@ -66,9 +67,9 @@ def markdown(result: Mapping[str, Any]) -> str:
         notes.append(f"{view.failed}: {'; '.join(said)}{more}")
     for text in notes:
         lines += [_plain(text), ""] if text else []
-    suite, model = result["suite"], result["model"]
-    hashes = f"suite `{suite['hash'][:12]}`" + (f", model `{model['sha256'][:12]}`" if model["sha256"] else "")
-    lines.append(f"{hashes}, physbench {result['physbench_version']}")
+    suite, model = result.suite, result.model
+    hashes = f"suite `{suite.hash[:12]}`" + (f", model `{model.sha256[:12]}`" if model.sha256 else "")
+    lines.append(f"{hashes}, physbench {result.physbench_version}")
     return "\n".join(lines) + "\n"
 
 
@@ -81,20 +82,20 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#~&!])", r"\\\1", printable(" ".join(text.split())))
 
 
-def csv_of_tasks(result: Mapping[str, Any]) -> str:
+def csv_of_tasks(result: ResultDocument) -> str:
     """One row per task and axis, columns CSV_COLUMNS; empty where there is no value."""
     return csv_text(CSV_COLUMNS, _task_rows(result))
 
 
-def _task_rows(result: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
-    suite = result["suite"]
-    head = (result["model"]["name"], suite["name"], suite["version"], result["render_spec"])
-    for task, axes in result["tasks"].items():
+def _task_rows(result: ResultDocument) -> Iterator[tuple[object, ...]]:
+    suite = result.suite
+    head = (result.model.name, suite.name, suite.version, result.render_spec)
+    for task, axes in result.tasks.items():
         for axis, found in axes.items():
-            skill, quality = found["skill_interval"] or (None, None), found["interval"] or (None, None)
-            references = [found["references"].get(name) for name in ("truth", "freeze", "constant-velocity")]
-            values = (found["skill"], *skill, found["quality"], *quality, *references, found["clips"])
-            yield (*head, task, axis, found["kind"], *values)
+            skill, quality = found.skill_interval or (None, None), found.interval or (None, None)
+            references = [found.references.get(name) for name in ("truth", "freeze", "constant-velocity")]
+            values = (found.skill, *skill, found.quality, *quality, *references, found.clips)
+            yield (*head, task, axis, found.kind, *values)
 
 
 def csv_of_clips(folder: RunFolder) -> str:
@@ -108,13 +109,13 @@ def csv_of_clips(folder: RunFolder) -> str:
     return text
 
 
-def notebook_html(result: Mapping[str, Any], report: Path | None) -> str:
+def notebook_html(result: ResultDocument, report: Path | None) -> str:
     """The answer in words and the table of skills, with a link to the report where there is one."""
     environment = page_environment("physbench.result.report", fixed=fixed, bracket=bracket)
     return environment.get_template("notebook.html.j2").render(
         result=result,
-        suite=suite_name(result),
-        columns=["overall", *(AXIS_NAMES[axis] for axis in result["axes"])],
+        suite=result.suite_label,
+        columns=["overall", *(AXIS_NAMES[axis] for axis in result.axes)],
         rows=skill_rows(result),
         guards=GUARD_MEANING,
         report=None if report is None else report.absolute().as_uri(),

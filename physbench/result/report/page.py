@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from physbench.clips.suite import TOLD_OPTION
 from physbench.result.compare import PHYSICIST_TARGET
 from physbench.result.coverage import answers_states
-from physbench.result.document import ImpliedWorldResult, ReadingValue
+from physbench.result.document import ImpliedWorldResult, ReadingResult, ReadingValue, ResultDocument, Speed
 from physbench.result.findings import apart, departs
 from physbench.result.formats import (
     AXIS_NAMES,
@@ -23,7 +23,6 @@ from physbench.result.formats import (
     fixed,
     joined,
     short,
-    suite_name,
 )
 from physbench.result.implied_worlds import FEWEST_CLIPS, implied_sentence
 from physbench.result.read import context_of, spec_of
@@ -110,7 +109,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
 OPEN_TASKS = 6  # up to which all parts of the page are open
 STRIKING = 12  # readings that are shown first
 Document = Mapping[str, Any]
-Item = tuple[str, str, Document, str]  # reading, task, value, unit
+Item = tuple[str, str, ReadingValue, str]  # reading, task, value, unit
 
 
 @dataclass(frozen=True)
@@ -163,12 +162,12 @@ class PageView:
     settings: tuple[tuple[str, str], ...]
 
 
-def page_view(result: Document, manifest: Document, gathered: ReportData) -> PageView:
+def page_view(result: ResultDocument, manifest: Document, gathered: ReportData) -> PageView:
     """The page from a result document, the manifest of its run, and what was gathered of its clips."""
-    scored = result["counts"]["scored"] > 0
+    scored = result.counts.scored > 0
     first = first_family(result)
     summary = summary_view(result)
-    few = len(result["tasks"]) <= OPEN_TASKS
+    few = len(result.tasks) <= OPEN_TASKS
     errors = _errors(gathered, first) if scored else ()
     lawful = _lawful(result, gathered, first) if scored else ()
     clips = by_family(gathered.figures, first, few)
@@ -177,7 +176,7 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
         ("axes", "Skill", scored),
         ("time", "Error", errors),
         ("lawful", "Lawfulness", lawful),
-        ("implied", "Implied world", result["implied_worlds"]),
+        ("implied", "Implied world", result.implied_worlds),
         ("clips", "Clips", clips),
         ("readings", "Readings", groups),
         ("failed", "What counts", True),
@@ -192,15 +191,15 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
         few=few,
         heat=_heat(result) if scored else None,
         charts=tuple(
-            ChartView(AXIS_NAMES.get(axis, axis), AXIS_QUESTIONS.get(axis, ""), axis_chart(dict(result), axis))
-            for axis in result["axes"]
+            ChartView(AXIS_NAMES.get(axis, axis), AXIS_QUESTIONS.get(axis, ""), axis_chart(result, axis))
+            for axis in result.axes
         ) if scored else (),
         errors=errors,
         lawful=lawful,
         breaks=" ".join(gathered.breaks),
         physicist=any("physicist" in group.shares for group in gathered.shares),
         physicist_command=physicist_command(manifest),
-        implied_words=implied_words(result["implied_worlds"]),
+        implied_words=implied_words(result.implied_worlds),
         close_up_legend=CLOSE_UP_LEGEND if any(f.broken and f.broken.close_ups for f in gathered.figures) else "",
         clips=clips,
         striking=_striking(result) if scored else None,
@@ -210,15 +209,15 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
     )  # fmt: skip
 
 
-def first_family(result: Document) -> str:
+def first_family(result: ResultDocument) -> str:
     """The family of the first finding that has one; "" for none."""
-    return next((found["family"] for found in result.get("findings", ()) if found["family"]), "")
+    return next((found.family for found in result.findings if found.family), "")
 
 
-def _heat(result: Document) -> Table:
+def _heat(result: ResultDocument) -> Table:
     """Skill by family, task and axis, with the strength of what is unlawful where it is known."""
-    sized = bool(result["strength"])
-    axes = tuple(AXIS_NAMES.get(axis, axis) for axis in result["axes"])
+    sized = bool(result.strength)
+    axes = tuple(AXIS_NAMES.get(axis, axis) for axis in result.axes)
     rows = tuple(
         table_view.TableRow(line.name, (*line.cells, *([table_view.Cell(line.strength)] if sized else [])), line.level)
         for line in skill_rows(result)
@@ -240,7 +239,7 @@ def _errors(gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
     )  # fmt: skip
 
 
-def _lawful(result: Document, gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
+def _lawful(result: ResultDocument, gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
     found = []
     for group in _worst_first(gathered.shares, first):
         drawn = gathered.task_shares.get(group.name, ())
@@ -260,10 +259,10 @@ def _worst_first(groups: Sequence[Any], first: str) -> list[Any]:
     return sorted(groups, key=lambda group: group.name != first)
 
 
-def without_chart(result: Document, family: str, drawn: Sequence[GroupShares]) -> dict[str, list[str]]:
+def without_chart(result: ResultDocument, family: str, drawn: Sequence[GroupShares]) -> dict[str, list[str]]:
     """Tasks of a family in which nothing is shadowed, with what is not valid there."""
     names = {group.name for group in drawn}
-    tasks = [task for task in result["tasks"] if task.split("/")[0] == family and task not in names]
+    tasks = [task for task in result.tasks if task.split("/")[0] == family and task not in names]
     return {task: not_valid(result, task).get("consistency", []) for task in tasks}
 
 
@@ -284,49 +283,46 @@ def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = Fals
     )
 
 
-def implied_words(worlds: Mapping[str, Document]) -> tuple[str, ...]:
+def implied_words(worlds: Mapping[str, ImpliedWorldResult]) -> tuple[str, ...]:
     """What explains each family's motion, and what explains as much; families that nothing explains in one sentence."""
     named: list[str] = []
     unexplained: list[str] = []
     lawful: list[str] = []
     for family, world in worlds.items():
-        if world["verdict"] in ("named", "unsure"):
-            alike = world["alike"]
+        if world.verdict in ("named", "unsure"):
+            alike = world.alike
             also = f"; {', '.join(alike)} explain{'s' if len(alike) == 1 else ''} as much" if alike else ""
-            named.append(f"{family.capitalize()}: {implied_sentence(ImpliedWorldResult.model_validate(world))}{also}.")
+            named.append(f"{family.capitalize()}: {implied_sentence(world)}{also}.")
         else:
-            (lawful if world["verdict"] == "lawful" else unexplained).append(family)
+            (lawful if world.verdict == "lawful" else unexplained).append(family)
     parts = [f"no single changed law explains {joined(unexplained)}"] if unexplained else []
     parts += [f"the true laws explain {joined(lawful)}"] if lawful else []
     rest = "; ".join(parts)
     return (*named, *([f"{rest[0].upper()}{rest[1:]}."] if rest else []))
 
 
-def _striking(result: Document) -> Table | None:
+def _striking(result: ResultDocument) -> Table | None:
     """Diagnostics that differ from ground truth: laws first, the farthest first."""
     found: list[tuple[bool, float, str, str, Item]] = []
-    for name, reading in result["readings"].items():
-        for task, values in {} if reading["axis"] else reading["tasks"].items():
-            value = ReadingValue.model_validate(values)
+    for name, reading in result.readings.items():
+        for task, value in () if reading.axis else reading.tasks.items():
             if departs(value) and value.clips >= FEWEST_CLIPS:
-                item = (name, task, values, reading["unit"])
+                item = (name, task, value, reading.unit)
                 found.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, item))
     found.sort(key=lambda item: item[:4])
     items = [item for *_, item in found[:STRIKING]]
     return table_view.readings("Readings that are farthest from ground truth", items) if items else None
 
 
-def reading_groups(result: Document) -> tuple[tuple[str, Table], ...]:
+def reading_groups(result: ResultDocument) -> tuple[tuple[str, Table], ...]:
     """All diagnostics by what stands before their slash: laws first."""
-    groups: dict[str, dict[str, Document]] = {LAWS: {}}
-    for name, reading in result["readings"].items():
-        if not reading["axis"]:
+    groups: dict[str, dict[str, ReadingResult]] = {LAWS: {}}
+    for name, reading in result.readings.items():
+        if not reading.axis:
             groups.setdefault(name.split("/")[0], {})[name] = reading
     tables = []
     for group, found in groups.items():
-        items = [
-            (name, task, value, own["unit"]) for name, own in found.items() for task, value in own["tasks"].items()
-        ]
+        items = [(name, task, value, own.unit) for name, own in found.items() for task, value in own.tasks.items()]
         if items:
             title = f"All of {group}/: {counted(len(found), 'reading')}"
             tables.append((title, table_view.readings(f"All readings of {group}", items)))
@@ -356,30 +352,30 @@ def physicist_command(manifest: Document) -> str:
     return f"{own} && physbench report RUN --physicist PHYSICIST"
 
 
-def settings(result: Document, manifest: Document) -> list[tuple[str, str]]:
+def settings(result: ResultDocument, manifest: Document) -> list[tuple[str, str]]:
     """The settings that decided the run, as (name, value)."""
-    model, suite, card = result["model"], result["suite"], result["model"]["card"]
+    model, suite, card = result.model, result.suite, result.model.card
     options = manifest.get("options") or {}
     versions = manifest.get("versions") or {}
     batches = manifest.get("batches") or []  # a model's answer may depend on who shares its batch
     horizon = card.get("max_horizon")
     found = [
-        ("model", f"{model['name']} ({model['target']})"),
-        ("sha256", model["sha256"] or "none: nothing to hash"),
+        ("model", f"{model.name} ({model.target})"),
+        ("sha256", model.sha256 or "none: nothing to hash"),
         ("sha256 as reported", (manifest.get("model") or {}).get("reported_sha256", "")),
-        ("model arguments", ", ".join(f"{key}={value}" for key, value in model["args"].items())),
+        ("model arguments", ", ".join(f"{key}={value}" for key, value in model.args.items())),
         *manifest["model"].get("settings", {}).items(),
-        ("track", model["track"]),
+        ("track", model.track),
         seen(result),
-        ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),
-        ("suite", f"{suite_name(result)}, {counted(suite['clips'], 'clip')}"),
-        ("suite hash", suite["hash"]),
-        ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
+        ("longest call", f"{horizon} frames; up to {model.chained} calls a clip" if horizon else ""),
+        ("suite", f"{result.suite_label}, {counted(suite.clips, 'clip')}"),
+        ("suite hash", suite.hash),
+        ("clips", "made here, not those of the suite" if suite.local else "states as published with the suite"),
         ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),
         ("autocast", options.get("autocast") or ""),
         ("compiled", "networks, with torch.compile" if options.get("compile") else ""),
         ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
-        ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
+        ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result.counts.samples} a clip"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
         *(("note", note) for note in manifest.get("notes", [])),
         ("note of the run", options.get("note", "")),
@@ -388,11 +384,11 @@ def settings(result: Document, manifest: Document) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value]
 
 
-def seen(result: Document) -> tuple[str, str]:
+def seen(result: ResultDocument) -> tuple[str, str]:
     """What the model was given and answered with, as (name, value)."""
-    card, context = result["model"]["card"], result["context"]
+    card, context = result.model.card, result.context
     if not answers_states(card):
-        return "frames", f"{result['render_spec']}, {context} context frames scored"
+        return "frames", f"{result.render_spec}, {context} context frames scored"
     how = f"{card['columns']}, {card['space']}, {card['units']}, {card['layout']}"
     return "states", f"{card['fps']:g} a second, {context} context states scored; {how}; pictures are drawn from them"
 
@@ -406,11 +402,11 @@ INLINE_ONLY = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; sc
 def write_report(
     folder: RunFolder,
     place: Path | None = None,
-    result: Mapping[str, Any] | None = None,
+    result: ResultDocument | None = None,
     physicist: RunFolder | None = None,
     workers: int = 1,
     anew: bool = False,
-    spent: Callable[[], Mapping[str, Any]] | None = None,
+    spent: Callable[[], Speed] | None = None,
     quality: int | None = None,
 ) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
@@ -418,7 +414,7 @@ def write_report(
     result.json is built if it is not there yet, or `anew`. With a `place` for the report nothing is written into the
     folder. physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
     where that run is not finished or had other conditions. workers: processes that read clips at the same time, and
-    while the result is built. spent: of a run that ends with this page, gives its `speed` (`document.Speed`) once
+    while the result is built. spent: of a run that ends with this page, gives its speed once
     all else is done. quality: of pictures, 0 to 100 as of WebP, where the page must be small; None: lossless.
     """
     from physbench.result.build import build_result, write_result
@@ -436,11 +432,11 @@ def write_report(
         clips_of(folder, manifest).ensure(rows_of(manifest), spec_of(manifest))
     with clips_read(folder, manifest, tables, physicist, workers, quality) as clips:
         if result is None and folder.result.is_file() and not anew:
-            result = read_result(folder.result).model_dump(mode="json")
+            result = read_result(folder.result)
         elif result is None:
             result = write_result(folder) if place is None else build_result(folder)
         found = gather(manifest, tables, clips)
-        text = render(result if spent is None else {**result, "speed": spent()}, manifest, found)
+        text = render(result if spent is None else result.model_copy(update={"speed": spent()}), manifest, found)
     place = place or folder.report
     write_text(place, text)
     if place == folder.report:
@@ -448,7 +444,7 @@ def write_report(
     return place
 
 
-def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: ReportData) -> str:
+def render(result: ResultDocument, manifest: Mapping[str, Any], gathered: ReportData) -> str:
     """The page. Everything that comes from models and users is escaped by the template engine."""
     from markupsafe import Markup
 

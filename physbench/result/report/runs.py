@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from physbench.result.compare import compare
+from physbench.result.document import read_result
 from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, fixed
 from physbench.result.read import SORTED_BY, RunSummary, find_runs, sorted_runs
 from physbench.result.report.page import page_environment
 from physbench.result.report.tables import skill_rows
 from physbench.score.protocol import AXES
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.support.files import read_sealed_json
 from physbench.support.printable import printable
 from physbench.support.run_folder import RunFolder
 
@@ -95,9 +95,9 @@ def runs_page(folder: Path, runs: Sequence[RunSummary], by: str = "changed") -> 
 
 def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
     """HTML of two runs side by side: skills of all levels, and in a sentence which one is ahead."""
-    results = [read_sealed_json(RunFolder(Path(run.path)).result, required=False) for run in pair]
+    results = [read_result(RunFolder(Path(run.path)).result) for run in pair]
     levels = [{(line.level, line.name): line.cells for line in skill_rows(result)} for result in results]
-    axes = [axis for axis in AXES if any(axis in result["axes"] for result in results)]
+    axes = [axis for axis in AXES if any(axis in result.axes for result in results)]
     rows = []
     for level, name in dict.fromkeys(key for each in levels for key in each):
         cells = [

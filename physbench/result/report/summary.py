@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from physbench.result.coverage import overall_meaning
+from physbench.result.document import AxisResult, Counts, Failure, ResultDocument, SkillValue, Speed
 from physbench.result.formats import (
     AXIS_NAMES,
     DRIFT_IS_BETTER_HIGH,
@@ -19,12 +19,10 @@ from physbench.result.formats import (
     ahead,
     bracket,
     counted,
-    failures_by_reason,
     fixed,
     joined,
     number,
     plain,
-    suite_name,
     unit,
 )
 from physbench.result.report.tables import BEYOND_MEMORY, counting, event_sentences, memory_note, partly
@@ -34,36 +32,35 @@ from physbench.support.progress import duration
 # Consistency with unseen constants in words, for the summary, Markdown and the report.
 
 
-def unseen_sentences(result: Mapping[str, Any]) -> list[str]:
+def unseen_sentences(result: ResultDocument) -> list[str]:
     """Consistency with unseen constants free, and the factors found for them; [] where the context shows them all."""
-    found = result.get("unseen_constants")
+    found = result.unseen_constants
     if not found:
         return []
-    who = "an image cannot" if result["context"] == 1 else "the context does not"
-    own, axis = found["consistency"], result["axes"]["consistency"]
+    who = "an image cannot" if result.context == 1 else "the context does not"
+    own, axis = found.consistency, result.axes["consistency"]
     free = f"With gravity and central masses left free ({who} show them):"
-    if own["skill"] is None:
-        return [f"{free} no skill in consistency ({own['reason']})."]
-    if _with(own["skill"], own["interval"]) == _with(axis["skill"], axis["interval"]):
-        return [f"{free} consistency {fixed(own['skill'])} as well."]
-    sentences = [f"{free} consistency {_with(own['skill'], own['interval'])} instead of {fixed(axis['skill'])}."]
+    if own.skill is None:
+        return [f"{free} no skill in consistency ({own.reason})."]
+    if _with(own.skill, own.interval) == _with(axis.skill, axis.interval):
+        return [f"{free} consistency {fixed(own.skill)} as well."]
+    sentences = [f"{free} consistency {_with(own.skill, own.interval)} instead of {fixed(axis.skill)}."]
     if factors := family_factors(result):
         said = joined([f"{text} in {family}" for family, text in factors.items()])
         sentences.append(f"The best factor on them is {said} (medians; 1 where none is better).")
     return sentences
 
 
-def family_factors(result: Mapping[str, Any]) -> dict[str, str]:
+def family_factors(result: ResultDocument) -> dict[str, str]:
     """The median factor of each family that has one, with its interval."""
-    found = {family: each["factor"] for family, each in result["unseen_constants"]["families"].items()}
+    freed = result.unseen_constants
+    found = {} if freed is None else {family: each.factor for family, each in freed.families.items()}
     return {
-        family: _with(factor["value"], factor["interval"])
-        for family, factor in found.items()
-        if factor["value"] is not None
+        family: _with(factor.value, factor.interval) for family, factor in found.items() if factor.value is not None
     }
 
 
-def _with(value: float, interval: tuple[float, float] | None) -> str:
+def _with(value: float | None, interval: tuple[float, float] | None) -> str:
     return f"{fixed(value)} {bracket(interval)}".rstrip()
 
 
@@ -72,21 +69,19 @@ def _with(value: float, interval: tuple[float, float] | None) -> str:
 BASIS = ("truth", "freeze")  # references that stand beside
 
 
-def own_readings(result: Mapping[str, Any]) -> list[str]:
+def own_readings(result: ResultDocument) -> list[str]:
     """ "own/speed-error 0.42 m/s (truth 0.01, freeze 1.1; median of 14 tasks)"; [] without such scorers."""
     shipped = {each.id for each in builtin_scorers()}
     found = []
-    for name, reading in sorted(result["readings"].items()):
+    for name, reading in sorted(result.readings.items()):
         if name.split(".")[0] in shipped:
             continue
-        rows = [row for row in reading["tasks"].values() if row["value"] is not None]
+        rows = [(row.value, row.references) for row in reading.tasks.values() if row.value is not None]
         if not rows:
             continue
-        beside = [
-            [row["references"][base] for row in rows if row["references"].get(base) is not None] for base in BASIS
-        ]
+        beside = [[other for _, known in rows if (other := known.get(base)) is not None] for base in BASIS]
         words = [f"{base} {number(float(np.median(each)))}" for base, each in zip(BASIS, beside, strict=True) if each]
-        value = f"{number(float(np.median([row['value'] for row in rows])))} {unit(reading['unit'])}".strip()
+        value = f"{number(float(np.median([value for value, _ in rows])))} {unit(reading.unit)}".strip()
         tasks = counted(len(rows), "task")
         found.append(f"{name} {value} ({', '.join(words)}; median of {tasks})")
     return found
@@ -151,87 +146,96 @@ class SummaryView:
     speed: str  # the same in a line
 
 
-def summary_view(result: Mapping[str, Any]) -> SummaryView:
+def summary_view(result: ResultDocument) -> SummaryView:
     """The words for a result document."""
-    model, suite, counts = result["model"], result["suite"], result["counts"]
-    some = f" of {suite['of']}" if suite["of"] not in (None, suite["clips"]) else ""
-    limits = "; ".join(each for each in (result["note"], MAY_CHANGE if result["provisional"] else "") if each)
-    overall = result["overall"]
-    reasons = failures_by_reason(result["failures"])
+    model, suite, counts = result.model, result.suite, result.counts
+    some = f" of {suite.of}" if suite.of not in (None, suite.clips) else ""
+    limits = "; ".join(each for each in (result.note, MAY_CHANGE if result.provisional else "") if each)
+    overall = result.overall
+    reasons = failures_by_reason(result.failures)
     return SummaryView(
-        model=model["name"],
+        model=model.name,
         run=_known(
-            suite_name(result),
-            f"{suite['clips']}{some} clips" if some else counted(suite["clips"], "clip"),
-            f"{counts['samples']} samples a clip" if counts["samples"] > 1 else "",
-            result["render_spec"],
+            result.suite_label,
+            f"{suite.clips}{some} clips" if some else counted(suite.clips, "clip"),
+            f"{counts.samples} samples a clip" if counts.samples > 1 else "",
+            result.render_spec,
         ),
         further=_known(
-            model["track"] if model["track"] != "zero-shot" else "",
-            f"chained: {model['chained']}" if model["chained"] > 1 else "",
-            "local clips" if suite["local"] else "",
+            model.track if model.track != "zero-shot" else "",
+            f"chained: {model.chained}" if model.chained > 1 else "",
+            "local clips" if suite.local else "",
         ),
         limits=f"{limits[0].upper()}{limits[1:]}." if limits else "",
-        sentences=tuple(result["sentences"]),
-        scored=counts["scored"] > 0,
-        overall=_figure(
-            "overall", overall, "" if result["note"] and overall["skill"] is not None else overall["reason"]
-        ),
-        meaning=overall_meaning(model["card"]),
-        axes={axis: _figure(AXIS_NAMES.get(axis, axis), own, _rests_on(own)) for axis, own in result["axes"].items()},
+        sentences=tuple(result.sentences),
+        scored=counts.scored > 0,
+        overall=_figure("overall", overall, "" if result.note and overall.skill is not None else overall.reason),
+        meaning=overall_meaning(model.card),
+        axes={axis: _figure(AXIS_NAMES.get(axis, axis), own, _rests_on(own)) for axis, own in result.axes.items()},
         beside=_beside(result),
         best_of=_best_of(result),
         unseen=" ".join(unseen_sentences(result)),
         events=" ".join(event_sentences(result)),
         memory=memory_note(result),
         counting=" ".join(counting(result) + partly(result)),
-        legend=(LEGEND, GUARD_MEANING, *([STRENGTH_LEGEND] if result.get("strength") else [])),
+        legend=(LEGEND, GUARD_MEANING, *([STRENGTH_LEGEND] if result.strength else [])),
         failed=_failed(counts),
         reasons=tuple(reasons[:SHOWN_REASONS]),
         more_reasons=max(len(reasons) - SHOWN_REASONS, 0),
-        unavailable=_unavailable(result["unavailable"]),
-        took=took(result["speed"]),
-        speed=_speed(result["speed"]),
+        unavailable=_unavailable(result.unavailable),
+        took=took(result.speed),
+        speed=_speed(result.speed),
     )
+
+
+def failures_by_reason(failures: Sequence[Failure]) -> list[tuple[str, int]]:
+    """Reasons with the number of their clips, the most frequent first; those that differ in the clip's name are one."""
+    first: dict[str, str] = {}
+    clips: dict[str, set[str]] = {}
+    for failure in failures:
+        kind = failure.reason.replace(failure.clip, "")
+        first.setdefault(kind, failure.reason)
+        clips.setdefault(kind, set()).add(failure.clip)
+    return sorted(((first[kind], len(found)) for kind, found in clips.items()), key=lambda item: -item[1])
 
 
 def _known(*parts: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def _figure(name: str, found: Mapping[str, Any], reason: str) -> Figure:
-    return Figure(name, fixed(found["skill"]), bracket(found["interval"]), reason)
+def _figure(name: str, found: SkillValue, reason: str) -> Figure:
+    return Figure(name, fixed(found.skill), bracket(found.interval), reason)
 
 
-def _rests_on(axis: Mapping[str, Any]) -> str:
+def _rests_on(axis: AxisResult) -> str:
     """How many tasks an axis rests on, or why it has no skill."""
-    return axis["reason"] if axis["skill"] is None else counted(axis["informative"], "informative task")
+    return axis.reason if axis.skill is None else counted(axis.informative, "informative task")
 
 
-def _beside(result: Mapping[str, Any]) -> tuple[str, ...]:
+def _beside(result: ResultDocument) -> tuple[str, ...]:
     """Overall skill of the references, and what memory does not explain."""
     said = []
-    for name, reference in result["references"].items():
-        own, lead = reference["overall"]["skill"], reference["ahead"]
+    for name, reference in result.references.items():
+        own, lead = reference.overall.skill, reference.ahead
         if own is not None:
-            far = f"; the model is {ahead(lead['skill'], lead['interval'])}" if lead["interval"] else ""
+            far = (
+                f"; the model is {ahead(lead.skill, lead.interval)}" if lead.skill is not None and lead.interval else ""
+            )
             said.append(f"{plain(name)} {fixed(own)}{far}")
-    beyond = result.get("beyond_memory")
-    if beyond and beyond["overall"] and beyond["overall"]["skill"] is not None:
-        said.append(
-            f"{BEYOND_MEMORY} {fixed(beyond['overall']['skill'])} {bracket(beyond['overall']['interval'])}".rstrip()
-        )
+    beyond = result.beyond_memory
+    if beyond and beyond.overall and beyond.overall.skill is not None:
+        said.append(f"{BEYOND_MEMORY} {fixed(beyond.overall.skill)} {bracket(beyond.overall.interval)}".rstrip())
     return tuple(said)
 
 
-def _best_of(result: Mapping[str, Any]) -> str:
+def _best_of(result: ResultDocument) -> str:
     """The best of several samples; "" for one."""
-    best = result.get("best_of")
+    best = result.best_of
     if not best:
         return ""
-    axes = ", ".join(f"{AXIS_NAMES.get(axis, axis)} {fixed(value)}" for axis, value in best["axes"].items())
-    chosen = f"Best of {best['samples']} samples, chosen after the fact and not the score"
-    return f"{chosen}: overall {fixed(best['overall'])}, {axes}."
+    axes = ", ".join(f"{AXIS_NAMES.get(axis, axis)} {fixed(value)}" for axis, value in best.axes.items())
+    chosen = f"Best of {best.samples} samples, chosen after the fact and not the score"
+    return f"{chosen}: overall {fixed(best.overall)}, {axes}."
 
 
 def _unavailable(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -249,35 +253,35 @@ def _unavailable(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return (*lines, (joined(list(extras)), f"unavailable: not installed (pip install 'physbench[{wanted}]')"))
 
 
-def _failed(counts: Mapping[str, Any]) -> str:
-    share = f"{counts['failed']} of {counted(counts['clips'], 'clip')}"
-    if not counts["failed"]:
+def _failed(counts: Counts) -> str:
+    share = f"{counts.failed} of {counted(counts.clips, 'clip')}"
+    if not counts.failed:
         return ""
-    return f"{share} failed and count as 0" if counts["samples"] == 1 else f"In {share} a sample failed and counts as 0"
+    return f"{share} failed and count as 0" if counts.samples == 1 else f"In {share} a sample failed and counts as 0"
 
 
-def _speed(speed: Mapping[str, Any]) -> str:
+def _speed(speed: Speed) -> str:
     found = [
-        (speed["model_frames_per_s"], "{:.0f} model frames/s"),
-        (speed["total_seconds"] and duration(speed["total_seconds"]), "whole run {}"),
-        (speed["peak_memory_gb"], "{:.1f} GB"),
+        (speed.model_frames_per_s, "{:.0f} model frames/s"),
+        (speed.total_seconds and duration(speed.total_seconds), "whole run {}"),
+        (speed.peak_memory_gb, "{:.1f} GB"),
     ]
     return ", ".join(text.format(value) for value, text in found if value)
 
 
-def took(speed: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def took(speed: Speed) -> tuple[tuple[str, str], ...]:
     """Speed and memory as (name, value), as far as they are known."""
 
     def known(seconds: float | None) -> str | None:
         return None if seconds is None else duration(seconds)
 
-    share = speed["harness_share"]
+    share = speed.harness_share
     found = [
-        ("model", speed["model_frames_per_s"], "{:.0f} frames/s"),
-        ("time inside the model", known(speed["model_seconds"]), "{}"),
-        ("whole run", known(speed["total_seconds"]), "{}"),
+        ("model", speed.model_frames_per_s, "{:.0f} frames/s"),
+        ("time inside the model", known(speed.model_seconds), "{}"),
+        ("whole run", known(speed.total_seconds), "{}"),
         ("of it outside the model", None if share is None else 100 * share, "{:.0f} %"),
-        ("memory of all processes", speed["peak_memory_gb"], "{:.2f} GB at most"),
-        ("memory of the device", speed["device_memory_gb"], "{:.2f} GB at most"),
+        ("memory of all processes", speed.peak_memory_gb, "{:.2f} GB at most"),
+        ("memory of the device", speed.device_memory_gb, "{:.2f} GB at most"),
     ]
     return tuple((name, text.format(value)) for name, value, text in found if value is not None)

@@ -7,9 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from physbench.result import formats
+from physbench.result.document import (
+    EventFrequencyResult,
+    FamilyResult,
+    GapValue,
+    Interval,
+    LeftOut,
+    ReadingValue,
+    ResultDocument,
+    SkillValue,
+    TaskResult,
+    Undetermined,
+)
 from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined, number, plain, short, unit
 from physbench.result.implied_worlds import bounds
 from physbench.result.readings import strength_text
@@ -18,51 +30,50 @@ from physbench.score.score_clip import reading_of
 # Sentences on which clips count and which do not, for the report and for Markdown.
 
 MOST_NAMED = 3  # that are named
-Document = Mapping[str, Any]
 
 
-def counting(result: Document) -> list[str]:
+def counting(result: ResultDocument) -> list[str]:
     """Sentences: how many clips count on each axis, which are left out and why, and which show too little."""
-    clips, axes = result["counts"]["clips"], result["axis_counts"]
+    clips, axes = result.counts.clips, result.axis_counts
     if not axes:
         return []
-    counted = {AXIS_NAMES.get(axis, axis): found["counted"] for axis, found in axes.items()}
+    counted = {AXIS_NAMES.get(axis, axis): found.counted for axis, found in axes.items()}
     if set(counted.values()) == {clips}:
         found = [f"All {clips} clips count on every axis." if clips > 1 else "The clip counts on every axis."]
     else:
         each = joined([f"{many} on {name}" for name, many in counted.items()])
         found = [f"Of {formats.counted(clips, 'clip')} count {each}."]
     for axis, own in axes.items():
-        if own["left_out"]:
-            found.append(f"Left out of {AXIS_NAMES.get(axis, axis)}: {'; '.join(map(left_out, own['left_out']))}.")
-    return found + [_too_little(axes[axis]["undetermined"], axis) for axis in axes if axes[axis]["undetermined"]]
+        if own.left_out:
+            found.append(f"Left out of {AXIS_NAMES.get(axis, axis)}: {'; '.join(map(left_out, own.left_out))}.")
+    return found + [_too_little(own.undetermined, axis) for axis, own in axes.items() if own.undetermined]
 
 
-def partly(result: Document) -> list[str]:
+def partly(result: ResultDocument) -> list[str]:
     """Sentences: which readings of an axis are not valid in clips that others of the axis read."""
     return [
-        f"{reading} is not valid in {'; '.join(map(left_out, own['not_valid']))}."
-        for found in result["axis_counts"].values()
-        for reading, own in found["readings"].items()
-        if own["not_valid"] and own["valid"] and reading != reading_of("stand-in")
+        f"{reading} is not valid in {'; '.join(map(left_out, own.not_valid))}."
+        for found in result.axis_counts.values()
+        for reading, own in found.readings.items()
+        if own.not_valid and own.valid and reading != reading_of("stand-in")
     ]
 
 
-def not_valid(result: Document, task: str) -> dict[str, list[str]]:
+def not_valid(result: ResultDocument, task: str) -> dict[str, list[str]]:
     """By axis: which of its readings are not valid in clips of a task, with the reason and what is read instead."""
     found = {}
-    for axis, own in result["axis_counts"].items():
-        clips = result["tasks"][task][axis]["clips"] + sum(each["tasks"].get(task, 0) for each in own["left_out"])
+    for axis, own in result.axis_counts.items():
+        clips = result.tasks[task][axis].clips + sum(each.tasks.get(task, 0) for each in own.left_out)
         missing = {
-            reading: [each for each in readings["not_valid"] if task in each["tasks"]]
-            for reading, readings in own["readings"].items()
+            reading: [each for each in readings.not_valid if task in each.tasks]
+            for reading, readings in own.readings.items()
         }
         others = joined([plain(reading) for reading, each in missing.items() if not each])
         found[axis] = [
             f"{plain(reading)}: not valid"
-            + (f" in {one['tasks'][task]} of {formats.counted(clips, 'clip')}" if one["tasks"][task] < clips else "")
-            + f" ({one['reason']})"
-            + (f"; {others} alone counts" if others and one["tasks"][task] >= clips else "")
+            + (f" in {one.tasks[task]} of {formats.counted(clips, 'clip')}" if one.tasks[task] < clips else "")
+            + f" ({one.reason})"
+            + (f"; {others} alone counts" if others and one.tasks[task] >= clips else "")
             for reading, each in missing.items()
             for one in each
             if reading != reading_of("stand-in")
@@ -70,34 +81,34 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
     return found
 
 
-def left_out(found: Mapping[str, Any]) -> str:
+def left_out(found: LeftOut) -> str:
     """ "32 clips of stack (cannot be shadowed)"."""
-    tasks = [short(task) for task in found["tasks"]]
+    tasks = [short(task) for task in found.tasks]
     of = joined(tasks) if len(tasks) <= MOST_NAMED else f"{len(tasks)} tasks"
-    return f"{formats.counted(found['clips'], 'clip')} of {of} ({found['reason']})"
+    return f"{formats.counted(found.clips, 'clip')} of {of} ({found.reason})"
 
 
-def _too_little(found: Mapping[str, Any], axis: str) -> str:
-    share = f"{100 * found['share']:.1f} % of the time in which objects should be visible is undetermined on average"
-    if not found["clips"]:
-        return f"No clip of {found['of']} that are shadowed shows too little to be judged; {share}."
-    tasks = joined([f"{short(task)} {many}" for task, many in found["tasks"].items()])
+def _too_little(found: Undetermined, axis: str) -> str:
+    share = f"{100 * found.share:.1f} % of the time in which objects should be visible is undetermined on average"
+    if not found.clips:
+        return f"No clip of {found.of} that are shadowed shows too little to be judged; {share}."
+    tasks = joined([f"{short(task)} {many}" for task, many in found.tasks.items()])
     return (
-        f"{found['clips']} of {found['of']} shadowed clips show{'s' if found['clips'] == 1 else ''} too little to be "
-        f"judged and count{'s' if found['clips'] == 1 else ''} 0 on {AXIS_NAMES.get(axis, axis)} ({tasks}); {share}."
+        f"{found.clips} of {found.of} shadowed clips show{'s' if found.clips == 1 else ''} too little to be "
+        f"judged and count{'s' if found.clips == 1 else ''} 0 on {AXIS_NAMES.get(axis, axis)} ({tasks}); {share}."
     )
 
 
 # Deciding events behind one image in words: what happens too seldom, and what that costs.
 
 
-def event_sentences(result: Mapping[str, Any]) -> list[str]:
+def event_sentences(result: ResultDocument) -> list[str]:
     """What a model shows too seldom behind one image, task by task, and what it loses by that; [] where nothing is."""
     said = [
-        f"{kind} in {each['seen']:.3g} of {each['clips']} clips of {task.split('/')[-1]}, where lawful futures have "
-        f"{each['expected']:.1f} (costs {100 * each['lost']:.0f} %)"
+        f"{kind} in {each.seen:.3g} of {each.clips} clips of {task.split('/')[-1]}, where lawful futures have "
+        f"{each.expected:.1f} (costs {100 * each.lost:.0f} %)"
         for task, kind, each in event_counts(result)
-        if each["lost"] > 0
+        if each.lost > 0
     ]
     if not said:
         return []
@@ -107,9 +118,9 @@ def event_sentences(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def event_counts(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def event_counts(result: ResultDocument) -> Iterator[tuple[str, str, EventFrequencyResult]]:
     """Task, kind and figures of all events that were counted."""
-    for task, kinds in (result.get("event_frequency") or {}).items():
+    for task, kinds in result.event_frequency.items():
         for kind, each in kinds.items():
             yield task, kind, each
 
@@ -156,9 +167,9 @@ class Table:
 EMPTY_CELLS = (Cell(""),) * 6
 
 
-def cell(value: Any, key: str = "skill", interval: str = "interval", **more: str) -> Cell:
+def cell(value: float | None, interval: Interval | None, title: str = "", tone: str = "") -> Cell:
     """A figure of a result with its interval."""
-    return Cell(fixed(value[key]), bracket(value[interval]), more.get("title", ""), more.get("tone", ""))
+    return Cell(fixed(value), bracket(interval), title, tone)
 
 
 def once(rows: Sequence[tuple[str, tuple[Cell, ...], str]]) -> tuple[TableRow, ...]:
@@ -170,70 +181,73 @@ def once(rows: Sequence[tuple[str, tuple[Cell, ...], str]]) -> tuple[TableRow, .
     )
 
 
-def qualities(result: Document) -> Table:
+def qualities(result: ResultDocument) -> Table:
     """Skill and quality of every task on every axis, beside those of the references."""
     groups = []
-    for axis, found in result["axes"].items():
+    for axis, found in result.axes.items():
         name = AXIS_NAMES.get(axis, axis)
         rows = [TableRow(name[0].upper() + name[1:], level="head")]
-        for task, axes in result["tasks"].items():
+        for task, axes in result.tasks.items():
             own = axes[axis]
-            kept = own["kind"] == "guard" and own["skill"] is not None and own["skill"] > KEPT_FROM
-            skill = Cell("kept") if kept else cell(own, "skill", "skill_interval")
-            bases = tuple(Cell(fixed(own["references"][base])) for base in BASES)
-            kind = Cell(KIND_WORDS[own["kind"]], title=own["why"])
-            rows.append(TableRow(task, (skill, cell(own, "quality"), *bases, Cell(str(own["clips"])), kind)))
+            kept = own.kind == "guard" and own.skill is not None and own.skill > KEPT_FROM
+            skill = Cell("kept") if kept else cell(own.skill, own.skill_interval)
+            bases = tuple(Cell(fixed(own.references[base])) for base in BASES)
+            kind = Cell(KIND_WORDS[own.kind], title=own.why)
+            rows.append(TableRow(task, (skill, cell(own.quality, own.interval), *bases, Cell(str(own.clips)), kind)))
             rows += [TableRow("", (Cell(words),), "note") for words in not_valid(result, task).get(axis, ())]
-        whole = (cell(found), cell(found, "quality", "quality_interval"), *EMPTY_CELLS[:5])
+        whole = (cell(found.skill, found.interval), cell(found.quality, found.quality_interval), *EMPTY_CELLS[:5])
         rows.append(TableRow("all families", whole, "sum"))
-        for reference, other in result["references"].items():
-            rows.append(TableRow(plain(reference), (cell(other["axes"][axis]), *EMPTY_CELLS), "beside"))
+        for reference, other in result.references.items():
+            skill = cell(other.axes[axis].skill, other.axes[axis].interval)
+            rows.append(TableRow(plain(reference), (skill, *EMPTY_CELLS), "beside"))
         groups.append(tuple(rows))
     columns = ("axis and task", "skill", "quality", *BASES.values(), "clips", "kind")
     return Table("Skill and quality by axis and task", columns, tuple(groups), style="group")
 
 
-def over_tasks(result: Document) -> Table | None:
+def over_tasks(result: ResultDocument) -> Table | None:
     """Intervals for other clips and for other tasks; None where no family has the second, and for few clips."""
     rows = [
-        (family, (Cell(AXIS_NAMES.get(axis, axis)), Cell(fixed(found["skill"])),
-                  Cell(bracket(found["skill_interval"]) or "–"), Cell(bracket(found["tasks_interval"]))), "")
-        for family, axes in result["families"].items()
+        (family, (Cell(AXIS_NAMES.get(axis, axis)), Cell(fixed(found.skill)),
+                  Cell(bracket(found.skill_interval) or "–"), Cell(bracket(found.tasks_interval))), "")
+        for family, axes in result.families.items()
         for axis, found in axes.items()
-        if found["tasks_interval"]
+        if found.tasks_interval
     ]  # fmt: skip
-    if not rows or result["note"]:
+    if not rows or result.note:
         return None
     columns = ("family", "axis", "skill", "other clips", "other tasks")
     return Table("Intervals over clips and over tasks by family", columns, (once(rows),), (1,))
 
 
-def unseen_constants(result: Document) -> Table | None:
+def unseen_constants(result: ResultDocument) -> Table | None:
     """Consistency with unseen constants free, by task; None where the context shows them all."""
-    freed = result["unseen_constants"]
+    freed = result.unseen_constants
     if not freed:
         return None
-    whole = (cell(freed["consistency"]), cell(result["axes"]["consistency"]), Cell(""), Cell(str(freed["clips"])))
+    axes = [cell(found.skill, found.interval) for found in (freed.consistency, result.axes["consistency"])]
+    whole = (*axes, Cell(""), Cell(str(freed.clips)))
     rows = [TableRow("all families", whole)]
-    for task, own in freed["tasks"].items():
-        if own["applies"]:
-            scored = cell(result["tasks"][task]["consistency"], "skill", "skill_interval")
-            factor = cell(own["factor"], "value", title=own["factor"]["reason"])
-            free = cell(own, "skill", "skill_interval", title=own["reason"])
-            rows.append(TableRow(short(task), (free, scored, factor, Cell(str(own["applies"])))))
+    for task, own in freed.tasks.items():
+        if own.applies:
+            given = result.tasks[task]["consistency"]
+            scored = cell(given.skill, given.skill_interval)
+            factor = cell(own.factor.value, own.factor.interval, own.factor.reason)
+            free = cell(own.skill, own.skill_interval, own.reason)
+            rows.append(TableRow(short(task), (free, scored, factor, Cell(str(own.applies)))))
     columns = (AXIS_NAMES["consistency"], "left free", "as scored", "factor", "clips")
     return Table("Physical consistency with unseen constants left free", columns, (tuple(rows),))
 
 
-def events(result: Document) -> Table | None:
+def events(result: ResultDocument) -> Table | None:
     """How often what decides a scene happens behind one image; None where nothing was counted."""
     rows = tuple(
         TableRow(
             short(task),
             (
-                Cell(kind), Cell(f"{each['seen']:.3g}"), Cell(f"{each['expected']:.1f}"), Cell(str(each["fewest"])),
-                Cell(str(each["clips"])),
-                Cell("–" if each["reason"] else f"{100 * each['lost']:.0f} %", title=each["reason"]),
+                Cell(kind), Cell(f"{each.seen:.3g}"), Cell(f"{each.expected:.1f}"), Cell(str(each.fewest)),
+                Cell(str(each.clips)),
+                Cell("–" if each.reason else f"{100 * each.lost:.0f} %", title=each.reason),
             ),
         )
         for task, kind, each in event_counts(result)
@@ -242,36 +256,36 @@ def events(result: Document) -> Table | None:
     return Table("Events behind one image", columns, (rows,)) if rows else None
 
 
-def gaps(result: Document) -> tuple[Table, Table] | None:
+def gaps(result: ResultDocument) -> tuple[Table, Table] | None:
     """Quality on `test` minus that on `ood`: by family, and by task with both; None where there is no second split."""
-    if not result["gaps"]:
+    if not result.gaps:
         return None
 
-    def tone(gap: Document) -> str:
-        ends = gap["interval"]
+    def tone(gap: GapValue) -> str:
+        ends = gap.interval
         return "off" if ends and (ends[0] > 0 or ends[1] < 0) else ""
 
-    def about(gap: Document) -> str:
-        known = f"test {fixed(gap['test'])}, ood {fixed(gap['ood'])}; truth itself {fixed(gap['truth'])}"
-        return gap["reason"] if gap["gap"] is None else known
+    def about(gap: GapValue) -> str:
+        known = f"test {fixed(gap.test)}, ood {fixed(gap.ood)}; truth itself {fixed(gap.truth)}"
+        return gap.reason if gap.gap is None else known
 
-    names = tuple(AXIS_NAMES.get(axis, axis) for axis in result["axes"])
+    names = tuple(AXIS_NAMES.get(axis, axis) for axis in result.axes)
     levels = tuple(
         TableRow(
             "all families" if level == "all" else level,
-            tuple(cell(axes[axis], "gap", title=about(axes[axis]), tone=tone(axes[axis])) for axis in result["axes"]),
+            tuple(cell(axes[a].gap, axes[a].interval, about(axes[a]), tone(axes[a])) for a in result.axes),
             "all" if level == "all" else "task",
         )
-        for level, axes in result["gaps"].items()
+        for level, axes in result.gaps.items()
         if "/" not in level
     )
     rows = [
-        (short(level), (Cell(AXIS_NAMES.get(axis, axis)), Cell(fixed(gap["test"])), Cell(fixed(gap["ood"])),
-                        cell(gap, "gap", tone=tone(gap)), Cell(fixed(gap["truth"]))), "")
-        for level, axes in result["gaps"].items()
+        (short(level), (Cell(AXIS_NAMES.get(axis, axis)), Cell(fixed(gap.test)), Cell(fixed(gap.ood)),
+                        cell(gap.gap, gap.interval, tone=tone(gap)), Cell(fixed(gap.truth))), "")
+        for level, axes in result.gaps.items()
         if "/" in level
         for axis, gap in axes.items()
-        if gap["gap"] is not None
+        if gap.gap is not None
     ]  # fmt: skip
     columns = ("task", "axis", "test", "ood", "test − ood", "of truth")
     return (
@@ -280,33 +294,33 @@ def gaps(result: Document) -> tuple[Table, Table] | None:
     )
 
 
-def implied_worlds(result: Document) -> Table | None:
+def implied_worlds(result: ResultDocument) -> Table | None:
     """Which changed world explains each family, with its values; None where nothing was diagnosed."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []
-    for family, world in result["implied_worlds"].items():
-        ends = world["interval"]
+    for family, world in result.implied_worlds.items():
+        ends = world.interval
         share = bracket([100 * end for end in ends], 0) if ends else ""
-        rest = f"{100 * world['unexplained']:.0f} %, {world['clips']} clips"
-        told = (Cell(f"{100 * world['share']:.0f} %", share), Cell(rest))
-        level = "off" if world["verdict"] == "named" else ""
-        for first, law in enumerate(world["laws"] or [None]):
+        rest = f"{100 * world.unexplained:.0f} %, {world.clips} clips"
+        told = (Cell(f"{100 * world.share:.0f} %", share), Cell(rest))
+        level = "off" if world.verdict == "named" else ""
+        for first, law in enumerate(world.laws or [None]):
             name, value, true = Cell("–"), Cell("–"), Cell("–")
             if law is not None:
-                size = f"{number(law['value'])} {unit(law['unit'])}".strip()
-                name, value, true = Cell(law["short"]), Cell(size, bounds(law["interval"])), Cell(number(law["true"]))
+                size = f"{number(law.value)} {unit(law.unit)}".strip()
+                name, value, true = Cell(law.short), Cell(size, bounds(law.interval)), Cell(number(law.true))
             rows.append((family, (name, value, true, *(told if not first else (Cell(""), Cell("")))), level))
     columns = ("family", "law", "implied", "true", "explains", "unexplained")
     return Table("Changed worlds by family", columns, (once(rows),), (1,)) if rows else None
 
 
-def readings(label: str, found: Iterable[tuple[str, str, Document, str]]) -> Table:
+def readings(label: str, found: Iterable[tuple[str, str, ReadingValue, str]]) -> Table:
     """Diagnostics (reading, task, value, unit) beside those of the references."""
     rows = [
         (name, (
             Cell(short(task)),
-            Cell(number(value["value"]), _ends(value["interval"]), value["reason"], "off" if value["departs"] else ""),
-            *(Cell(number(value["references"][base])) for base in BASES),
-            Cell(unit(of)), Cell(f"{value['clips']} of {value['applicable']}"),
+            Cell(number(value.value), _ends(value.interval), value.reason, "off" if value.departs else ""),
+            *(Cell(number(value.references[base])) for base in BASES),
+            Cell(unit(of)), Cell(f"{value.clips} of {value.applicable}"),
         ), "")
         for name, task, value, of in found
     ]  # fmt: skip
@@ -318,36 +332,32 @@ def _ends(interval: Sequence[float] | None) -> str:
     return f"[{number(interval[0])}, {number(interval[1])}]" if interval else ""
 
 
-def valid_counts(result: Document) -> Table | None:
+def valid_counts(result: ResultDocument) -> Table | None:
     """In how many clips each reading of an axis is valid; None for results of older programs."""
     rows = [
         (AXIS_NAMES.get(axis, axis), (
-            Cell(reading), Cell(f"{own['valid']} of {result['counts']['clips']}"),
-            Cell("; ".join(map(left_out, own["not_valid"])) or "–", tone="words"),
+            Cell(reading), Cell(f"{own.valid} of {result.counts.clips}"),
+            Cell("; ".join(map(left_out, own.not_valid)) or "–", tone="words"),
         ), "")
-        for axis, found in result["axis_counts"].items()
-        for reading, own in found["readings"].items()
+        for axis, found in result.axis_counts.items()
+        for reading, own in found.readings.items()
     ]  # fmt: skip
     columns = ("axis", "reading", "valid in", "not valid in")
     return Table("Clips that count by reading", columns, (once(rows),), (1, 3)) if rows else None
 
 
-def failures(result: Document) -> Table | None:
+def failures(result: ResultDocument) -> Table | None:
     """The first clips that failed; None where none did."""
-    several = result["counts"]["samples"] > 1
+    several = result.counts.samples > 1
     rows = tuple(
-        TableRow(
-            each["clip"] + (f" sample {each['sample']}" if several else ""), (Cell(each["reason"], tone="words bad"),)
-        )
-        for each in result["failures"][:LISTED_FAILURES]
+        TableRow(each.clip + (f" sample {each.sample}" if several else ""), (Cell(each.reason, tone="words bad"),))
+        for each in result.failures[:LISTED_FAILURES]
     )
     return Table("Failed clips", ("clip", "reason"), (rows,), (1,)) if rows else None
 
 
 BEYOND_MEMORY = "beyond memory"
 OUT_OF_RANGE = "lost out of range"
-MEMORY = ("memory", "memory_axes")
-NO_STRENGTH: Mapping[str, Any] = {"all": None, "families": {}, "tasks": {}, "references": {}}
 
 
 @dataclass(frozen=True)
@@ -360,94 +370,101 @@ class SkillRow:
     strength: str = "–"  # diameters, median
 
 
-def skill_rows(result: Mapping[str, Any]) -> list[SkillRow]:
+def skill_rows(result: ResultDocument) -> list[SkillRow]:
     """Rows in the order in which they are shown."""
-    axes, sizes = list(result["axes"]), result.get("strength") or NO_STRENGTH
-    whole = (_axis(result["overall"]), *(_axis(result["axes"][axis]) for axis in axes))
-    lines = [SkillRow("all", "all families", whole, strength_text(sizes["all"]))]
-    for name, reference in result["references"].items():
-        cells = (_axis(reference["overall"]), *(_axis(reference["axes"][axis]) for axis in axes))
-        size = strength_text({"median": sizes["references"].get(name)})
-        lines.append(SkillRow("reference", name.replace("-", " "), cells, size))
-    lines += _memory_rows(result, axes)
-    if result.get("gaps"):
-        gaps = result["gaps"]["all"]
+    axes = list(result.axes)
+    whole, references, families, sizes = _strengths(result)
+    lines = [SkillRow("all", "all families", _skills(result.overall, result.axes, axes), whole)]
+    for name, reference in result.references.items():
+        cells = _skills(reference.overall, reference.axes, axes)
+        lines.append(SkillRow("reference", name.replace("-", " "), cells, references.get(name, "–")))
+    lines += _memory_rows(result)
+    if result.gaps:
+        gaps = result.gaps["all"]
         lines.append(SkillRow("reference", OUT_OF_RANGE, (Cell("–"), *(_gap(gaps[axis]) for axis in axes))))
-    for family, found in result["families"].items():
-        tasks = [task for task in result["tasks"] if task.split("/")[0] == family]
+    for family, found in result.families.items():
+        tasks = [task for task in result.tasks if task.split("/")[0] == family]
         if len(tasks) > 1:
             cells = (_adds(result, family, tasks), *(_family(found[axis]) for axis in axes))
-            size = sizes["families"].get(family)
-            lines.append(SkillRow("family", family, cells, strength_text(size)))
+            lines.append(SkillRow("family", family, cells, families.get(family, "–")))
         for task in tasks:
             name = short(task) if len(tasks) > 1 else f"{family}: {short(task)}"
-            own = result["tasks"][task]
+            own = result.tasks[task]
             cells = (_gain(own) if len(tasks) > 1 else _adds(result, family, tasks), *(_task(own[a]) for a in axes))
-            lines.append(SkillRow("task", name, cells, strength_text(sizes["tasks"].get(task))))
+            lines.append(SkillRow("task", name, cells, sizes.get(task, "–")))
     return lines
 
 
-def _memory_rows(result: Mapping[str, Any], axes: list[str]) -> list[SkillRow]:
+def _strengths(result: ResultDocument) -> tuple[str, dict[str, str], dict[str, str], dict[str, str]]:
+    """Strength of all clips, and by reference, family and task; nothing where it was not read."""
+    sizes = result.strength
+    if sizes is None:
+        return "–", {}, {}, {}
+    references = {name: strength_text(size) for name, size in sizes.references.items()}
+    families, tasks = ({n: strength_text(size.median) for n, size in e.items()} for e in (sizes.families, sizes.tasks))
+    return strength_text(sizes.all.median), references, families, tasks
+
+
+def _skills(overall: SkillValue, axes: Mapping[str, SkillValue], names: Iterable[str]) -> tuple[Cell, ...]:
+    found = (overall, *(axes[name] for name in names))
+    return tuple(_skill(each.skill, each.interval, each.reason) for each in found)
+
+
+def _memory_rows(result: ResultDocument) -> list[SkillRow]:
     """The memory of as many training clips, and the model minus it; nothing where none is published."""
-    found = result.get("beyond_memory")
-    if not found or found["clips"] is None:
+    found = result.beyond_memory
+    if found is None or found.clips is None or found.memory is None or found.overall is None:
         return []
-    own, beyond = ((_axis(found[o]), *(_axis(found[by][a]) for a in axes)) for o, by in (MEMORY, ("overall", "axes")))
+    own, beyond = _skills(found.memory, found.memory_axes, result.axes), _skills(found.overall, found.axes, result.axes)
     return [
-        SkillRow("reference", f"memory, {found['clips']:,} clips", own),
+        SkillRow("reference", f"memory, {found.clips:,} clips", own),
         SkillRow("reference", BEYOND_MEMORY, beyond),
     ]
 
 
-def memory_note(result: Mapping[str, Any]) -> str:
+def memory_note(result: ResultDocument) -> str:
     """Why a result says nothing of memory; "" where it does, and for results of older programs."""
-    found = result.get("beyond_memory")
-    return f"{BEYOND_MEMORY.capitalize()} is not known: {found['reason']}." if found and found["clips"] is None else ""
+    found = result.beyond_memory
+    return f"{BEYOND_MEMORY.capitalize()} is not known: {found.reason}." if found and found.clips is None else ""
 
 
-def _gap(found: Mapping[str, Any]) -> Cell:
+def _gap(found: GapValue) -> Cell:
     """Quality on `test` minus that on `ood`: no skill, so that it has no colour."""
-    if found["gap"] is None:
-        return Cell("–", title=found["reason"])
-    title = (
-        f"quality: test {fixed(found['test'])}, ood {fixed(found['ood'])}; truth itself loses {fixed(found['truth'])}"
-    )
-    return Cell(fixed(found["gap"]), bracket(found["interval"]), title)
+    if found.gap is None:
+        return Cell("–", title=found.reason)
+    title = f"quality: test {fixed(found.test)}, ood {fixed(found.ood)}; truth itself loses {fixed(found.truth)}"
+    return Cell(fixed(found.gap), bracket(found.interval), title)
 
 
-def _axis(found: Mapping[str, Any]) -> Cell:
-    return _skill(found["skill"], found["interval"], found["reason"])
+def _gains(task: Mapping[str, TaskResult]) -> list[float]:
+    return [found.skill for found in task.values() if found.kind == "informative" and found.skill is not None]
 
 
-def _gains(task: Mapping[str, Any]) -> list[float]:
-    return [found["skill"] for found in task.values() if found["kind"] == "informative" and found["skill"] is not None]
-
-
-def _gain(task: Mapping[str, Any]) -> Cell:
+def _gain(task: Mapping[str, TaskResult]) -> Cell:
     """What a task gains: its mean over the axes on which it is informative."""
     gains = _gains(task)
     return _skill(sum(gains) / len(gains), None, "mean of the axes on which it is informative") if gains else Cell("–")
 
 
-def _adds(result: Mapping[str, Any], family: str, tasks: list[str]) -> Cell:
+def _adds(result: ResultDocument, family: str, tasks: list[str]) -> Cell:
     """What a family adds to overall."""
-    found = (result.get("by_family") or {}).get(family)
-    if found is None or found["skill"] is None:
-        return Cell("–", title="" if found is None else found["reason"])
-    means = [sum(gains) / len(gains) for task in tasks if (gains := _gains(result["tasks"][task]))]
-    share = 1 - found["skill"] / gain if means and (gain := sum(means) / len(means)) > 0 else 0.0
+    found = result.by_family.get(family)
+    if found is None or found.skill is None:
+        return Cell("–", title="" if found is None else found.reason)
+    means = [sum(gains) / len(gains) for task in tasks if (gains := _gains(result.tasks[task]))]
+    share = 1 - found.skill / gain if means and (gain := sum(means) / len(means)) > 0 else 0.0
     lost = f", less {share:.0%} of it that its guards take" if share >= -KEPT_FROM else ""
-    return _skill(found["skill"], found["interval"], f"mean of its tasks{lost}")
+    return _skill(found.skill, found.interval, f"mean of its tasks{lost}")
 
 
-def _family(found: Mapping[str, Any]) -> Cell:
-    lost = found["guard"]
-    if found["skill"] is None:
-        return _guard(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=found["reason"])
-    own = _skill(found["skill"], found["skill_interval"], "mean of its informative tasks")
+def _family(found: FamilyResult) -> Cell:
+    lost = found.guard
+    if found.skill is None:
+        return _guard(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=found.reason)
+    own = _skill(found.skill, found.skill_interval, "mean of its informative tasks")
     if lost is None or lost >= KEPT_FROM:
         return own
-    return replace(own, text=gained_and_lost(found["skill"], lost), title=f"{own.title}; it loses {fixed(-lost)} more")
+    return replace(own, text=gained_and_lost(found.skill, lost), title=f"{own.title}; it loses {fixed(-lost)} more")
 
 
 def gained_and_lost(gained: float | None, lost: float | None) -> str:
@@ -458,15 +475,15 @@ def gained_and_lost(gained: float | None, lost: float | None) -> str:
     return fixed(gained) if lost is None or lost >= KEPT_FROM else f"{fixed(gained)} {fixed(lost)}"
 
 
-def _task(found: Mapping[str, Any]) -> Cell:
-    if found["kind"] == "informative":
-        return _skill(found["skill"], found["skill_interval"], found["why"])
-    if found["kind"] == "guard":
-        return _guard(found["skill"], found["why"])
-    return Cell("–", "not scored" if found["kind"] == "unscored" else "not asked", found["why"])
+def _task(found: TaskResult) -> Cell:
+    if found.kind == "informative":
+        return _skill(found.skill, found.skill_interval, found.why)
+    if found.kind == "guard":
+        return _guard(found.skill, found.why)
+    return Cell("–", "not scored" if found.kind == "unscored" else "not asked", found.why)
 
 
-def _skill(value: float | None, interval: Any, title: str) -> Cell:
+def _skill(value: float | None, interval: Interval | None, title: str) -> Cell:
     if value is None:
         return Cell("–", title=title)
     strength = round(min(abs(value), 1.0), 3)

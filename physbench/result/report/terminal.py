@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from physbench.clips.suite import suite_label
 from physbench.result.bootstrap import FEWEST
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from physbench.result.compare import Against, Comparison, SkillDifference
+    from physbench.result.document import ResultDocument
 
 # A comparison on a terminal.
 
@@ -87,7 +87,7 @@ def _table(comparison: Comparison, against: Against) -> object:
     sizes = (against.strength.first, against.strength.other)
     if None not in sizes:
         table.add_section()
-        texts = [Text(strength_text({"median": size}), style="dim") for size in sizes]
+        texts = [Text(strength_text(size), style="dim") for size in sizes]
         table.add_row(Text("strength", style="bold"), *texts, Text(""), Text("diameters, median", style="dim"))
     for family, axes in against.families.items():
         table.add_section()
@@ -114,10 +114,7 @@ def _cells(found: SkillDifference) -> list[Text]:
     ]
 
 
-Document = Mapping[str, Any]
-
-
-def print_summary(result: Document, console: Console) -> None:
+def print_summary(result: ResultDocument, console: Console) -> None:
     """Print a result document. Needs 72 columns and no colours."""
     from rich.text import Text
 
@@ -164,7 +161,7 @@ def print_summary(result: Document, console: Console) -> None:
     say(view.speed, "dim")
 
 
-def _summary_table(result: Document) -> Table:
+def _summary_table(result: ResultDocument) -> Table:
     """Skill by family, task and axis; then that of all families with its interval, and of the references."""
     from rich.table import Table
     from rich.text import Text
@@ -172,10 +169,10 @@ def _summary_table(result: Document) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
     table.add_column("over-\nall", justify="right", no_wrap=True)
-    for axis in result["axes"]:
+    for axis in result.axes:
         name = AXIS_NAMES.get(axis, axis)
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)  # two short lines
-    sized = result.get("strength") is not None
+    sized = result.strength is not None
     if sized:
         table.add_column("strength", justify="right", no_wrap=True, style="dim")
     styles = {"all": "bold", "reference": "dim"}

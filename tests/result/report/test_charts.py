@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from typing import Any
 
 import numpy as np
 import pytest
 
+from physbench.result.document import ResultDocument, TaskResult
 from physbench.result.report.charts import CurvePool, GroupCurves, axis_chart, error_chart, even_ticks, hidden_spans
 
 PAGE_COLOURS = [f"var(--{name})" for name in ("soft", "line", "model", "freeze", "cv", "truth", "band")]
 
 
-def result(name: str, **changes: object) -> dict:
-    found = {
-        "kind": "informative",
-        "why": "truth 1.00, freeze 0.10: apart by 0.25 or more",
-        "quality": 0.5,
-        "interval": [0.4, 0.6],
-        "references": {"truth": 1.0, "freeze": 0.1, "constant-velocity": 0.3},
-    } | changes
-    return {"tasks": {name: {"drift": found}}}
+def result(name: str, **changes: Any) -> ResultDocument:
+    found = TaskResult(
+        kind="informative",
+        why="truth 1.00, freeze 0.10: apart by 0.25 or more",
+        quality=0.5,
+        interval=(0.4, 0.6),
+        clips=8,
+        skill=0.4,
+        skill_interval=None,
+        references={"truth": 1.0, "freeze": 0.1, "constant-velocity": 0.3},
+        splits={},
+    ).model_copy(update=changes)
+    return ResultDocument.model_construct(tasks={name: {"drift": found}})
 
 
 def family(name: str = "orbits") -> GroupCurves:

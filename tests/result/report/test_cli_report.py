@@ -36,7 +36,7 @@ def test_it_rebuilds_result_and_report_from_what_is_stored(small_run: RunFolder,
 def test_json_is_the_result_document(make_run, capsys) -> None:
     folder = make_run(2, 0)
     assert run(["report", str(folder.path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == write_result(folder)
+    assert json.loads(capsys.readouterr().out) == write_result(folder).model_dump(mode="json")
 
 
 def test_what_is_only_asked_for_changes_nothing_in_the_run(small_run: RunFolder, tmp_path: Path, capsys) -> None:

@@ -45,10 +45,10 @@ def test_the_mean_over_clips_is_what_the_table_says_of_a_task_less_what_guards_t
     found = kinds(qualities)
     own = [skill for clip, skill in clip_skills(qualities, found).items() if "projectile" in clip]
     task, guard = "falling/projectile-v1", AXES.index("permanence")
-    cells = build_result(folder, resamples=100)["tasks"][task]
+    cells = build_result(folder, resamples=100).tasks[task]
     weights = overall_weights(found)[task]
-    gained = np.mean([cells[axis]["skill"] for axis in ("consistency", "drift")])
-    lost = cells["permanence"]["skill"] * weights[guard] / (weights.sum() - weights[guard])
+    gained = np.mean([cells[axis].skill for axis in ("consistency", "drift")])
+    lost = cells["permanence"].skill * weights[guard] / (weights.sum() - weights[guard])
     assert found[task][guard] == "guard" and lost < -0.005
     assert np.mean(own) == pytest.approx(gained + lost, abs=1e-6)
 

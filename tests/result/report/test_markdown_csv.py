@@ -11,31 +11,36 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.result.build import build_result
+from physbench.result.document import ResultDocument
 from physbench.result.report.markdown import CSV_COLUMNS, csv_of_clips, csv_of_tasks, markdown
 
 
 @pytest.fixture
-def result(make_run) -> dict:
+def result(make_run) -> ResultDocument:
     return build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
 
 
-def test_csv_has_a_row_per_task_and_axis(result: dict) -> None:
+def named(result: ResultDocument, name: str) -> ResultDocument:
+    """The same of a model of another name."""
+    return result.model_copy(update={"model": result.model.model_copy(update={"name": name})})
+
+
+def test_csv_has_a_row_per_task_and_axis(result: ResultDocument) -> None:
     rows = list(csv.DictReader(io.StringIO(csv_of_tasks(result))))
     assert tuple(rows[0]) == CSV_COLUMNS
     assert len(rows) == 4 * 3
     (row,) = (row for row in rows if row["task"] == "falling/projectile-v1" and row["axis"] == "drift")
-    found = result["tasks"]["falling/projectile-v1"]["drift"]
-    assert float(row["skill"]) == found["skill"]
-    assert [float(row["skill_low"]), float(row["skill_high"])] == list(found["skill_interval"])
-    assert float(row["freeze"]) == found["references"]["freeze"]
-    assert row["model"] == result["model"]["name"]
+    found = result.tasks["falling/projectile-v1"]["drift"]
+    assert float(row["skill"]) == found.skill
+    assert [float(row["skill_low"]), float(row["skill_high"])] == list(found.skill_interval)
+    assert float(row["freeze"]) == found.references["freeze"]
+    assert row["model"] == result.model.name
 
 
-def test_no_text_of_a_model_is_a_formula(make_run, result: dict) -> None:
-    result["model"]["name"] = '=HYPERLINK("http://example.org")'
-    (row, *_) = csv.DictReader(io.StringIO(csv_of_tasks(result)))
+def test_no_text_of_a_model_is_a_formula(make_run, result: ResultDocument) -> None:
+    (row, *_) = csv.DictReader(io.StringIO(csv_of_tasks(named(result, '=HYPERLINK("http://example.org")'))))
     assert row["model"] == '\'=HYPERLINK("http://example.org")'
-    assert float(row["skill"]) == next(iter(result["tasks"].values()))["consistency"]["skill"]
+    assert float(row["skill"]) == next(iter(result.tasks.values()))["consistency"].skill
     folder = make_run(2, 0)
     table = pd.read_parquet(folder.scores)
     table["reason"] = "@SUM(1)"
@@ -45,11 +50,11 @@ def test_no_text_of_a_model_is_a_formula(make_run, result: dict) -> None:
     assert [row["quality"] for row in rows] == ["" if pd.isna(q) else str(q) for q in table["quality"]]
 
 
-def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
+def test_markdown_answers_first_and_escapes_names(result: ResultDocument) -> None:
     text = markdown(result)
     lines = text.splitlines()
     assert lines[0].startswith(r"### toy \<script\>alert(1)\</script\>: physbench core 0-dev, 128 clips")
-    places = [text.index(sentence.split(" [")[0]) for sentence in result["sentences"]]
+    places = [text.index(sentence.split(" [")[0]) for sentence in result.sentences]
     assert places == sorted(places) and places[-1] < text.index("| skill |")
     table = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in table} == {6}
@@ -58,9 +63,9 @@ def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
     assert "<b>" not in text
 
 
-def test_markdown_shows_a_name_as_it_is(result: dict) -> None:
-    named = {**result, "model": {**result["model"], "name": "a|b&lt;`c`![d](e)"}}
-    assert markdown(named).startswith(r"### a\|b\&lt;\`c\`\!\[d\](e): physbench")
+def test_markdown_shows_a_name_as_it_is(result: ResultDocument) -> None:
+    words = markdown(named(result, "a|b&lt;`c`![d](e)"))
+    assert words.startswith(r"### a\|b\&lt;\`c\`\!\[d\](e): physbench")
 
 
 def test_markdown_of_failures_alone_has_no_table(make_run) -> None:

@@ -21,6 +21,7 @@ from runs_on_disk import gathered
 import physbench.result.report
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.result.build import build_result
+from physbench.result.document import ImpliedWorldResult
 from physbench.result.formats import AXIS_NAMES, bracket, fixed
 from physbench.result.read import read_manifest, read_run
 from physbench.result.report import data as report_data
@@ -197,8 +198,9 @@ def test_the_worst_family_comes_first_and_is_open(small_run: RunFolder) -> None:
     for family in ("falling", "orbits"):
         first = by_family(shown.figures, family)
         assert first[0].name == family and [each.open for each in first] == [True] + [False] * (len(first) - 1)
-    assert result["findings"][0]["kind"] == "too few clips" and not result["findings"][0]["family"]
-    worst = result["findings"][0]["family"] = "orbits"
+    assert result.findings[0].kind == "too few clips" and not result.findings[0].family
+    worst = "orbits"
+    result = result.model_copy(update={"findings": [result.findings[0].model_copy(update={"family": worst})]})
     assert first_family(result) == worst
     page = render(result, manifest, shown)
     clips, charts = page.index('id="clips"'), page.index('id="time"')
@@ -263,7 +265,7 @@ def test_what_is_kept_does_not_read_as_a_failure(make_run) -> None:
     assert (lines["falling: projectile"].text, lines["falling: projectile"].tone) == ("kept", "kept")
     assert (lines["orbits: kepler"].text, lines["orbits: kepler"].note) == ("−0.29", "lost")  # 0.7 of the 0.99 of truth
     assert lines["occlusion: screen-pass"].tone == "good"
-    assert lines["all families"].text == fixed(build_result(folder, resamples=100)["axes"]["permanence"]["skill"])
+    assert lines["all families"].text == fixed(build_result(folder, resamples=100).axes["permanence"].skill)
 
 
 def test_what_a_family_gains_and_loses_is_written_one_way() -> None:
@@ -286,8 +288,8 @@ def test_the_interval_over_tasks_stands_beside_that_over_clips(make_run) -> None
     table = page[page.index("Other clips, other tasks") :]
     table = table[: table.index("</table>")]
     for axis in ("consistency", "drift"):
-        found = result["families"]["falling"][axis]
-        assert bracket(found["skill_interval"]) in table and bracket(found["tasks_interval"]) in table
+        found = result.families["falling"][axis]
+        assert bracket(found.skill_interval) in table and bracket(found.tasks_interval) in table
     assert table.count("<tr>") == 1 + 2 and "orbits" not in table
     few = render(build_result(make_run(8, 0, name="few"), resamples=100), manifest, ReportData((), {}, ()))
     assert "Other clips, other tasks" not in few
@@ -300,16 +302,16 @@ def test_the_gap_between_splits_is_shown(make_run) -> None:
     scores.loc[worse, ["value", "quality"]] -= 0.3
     scores.to_parquet(folder.scores)
     result = build_result(folder, resamples=400)
-    gap = result["gaps"]["orbits"]["drift"]
-    test, ood = (result["tasks"]["orbits/kepler-v1"]["drift"]["splits"][s]["quality"] for s in ("test", "ood"))
-    assert gap["gap"] == pytest.approx(test - ood, abs=2e-6)
-    assert gap["interval"][0] > 0.15
-    assert gap["truth"] == pytest.approx(0, abs=1e-6)
-    assert result["gaps"]["falling"]["drift"]["interval"][0] < 0.1
-    assert result["gaps"]["all"]["drift"]["gap"] == pytest.approx(
-        np.mean([result["gaps"][family]["drift"]["gap"] for family in result["families"]]), abs=2e-6
+    gap = result.gaps["orbits"]["drift"]
+    test, ood = (result.tasks["orbits/kepler-v1"]["drift"].splits[s].quality for s in ("test", "ood"))
+    assert gap.gap == pytest.approx(test - ood, abs=2e-6)
+    assert gap.interval[0] > 0.15
+    assert gap.truth == pytest.approx(0, abs=1e-6)
+    assert result.gaps["falling"]["drift"].interval[0] < 0.1
+    assert result.gaps["all"]["drift"].gap == pytest.approx(
+        np.mean([result.gaps[family]["drift"].gap for family in result.families]), abs=2e-6
     )
-    assert build_result(make_run(9, 0, name="one"), resamples=100)["gaps"] == {}
+    assert build_result(make_run(9, 0, name="one"), resamples=100).gaps == {}
 
 
 def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
@@ -319,10 +321,10 @@ def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
     pd.concat([one, worse]).sort_values(["task", "seed", "sample"]).to_parquet(folder.scores)
     result = build_result(folder, resamples=100)
     alone = build_result(make_run(9, 0, name="alone"), resamples=100)
-    assert result["best_of"]["samples"] == 2
-    assert result["best_of"]["overall"] == pytest.approx(alone["overall"]["skill"], abs=1e-6)
-    assert result["overall"]["skill"] < result["best_of"]["overall"]
-    assert alone["best_of"] is None
+    assert result.best_of.samples == 2
+    assert result.best_of.overall == pytest.approx(alone.overall.skill, abs=1e-6)
+    assert result.overall.skill < result.best_of.overall
+    assert alone.best_of is None
 
 
 def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_run(make_run) -> None:
@@ -400,12 +402,12 @@ def test_no_rule_of_the_style_sheet_stands_twice() -> None:
     assert ".clip details" in selectors and "details" in selectors
 
 
-def world(verdict: str) -> dict:
+def world(verdict: str) -> ImpliedWorldResult:
     """What the diagnosis of a family says."""
     law = {"id": "gravity", "short": "gravity", "phrase": "gravity were 0.90 times as strong", "unit": "", "seen": ""}
     law |= {"value": 0.9, "interval": None, "true": 1.0}
     found = {"clips": 12, "unexplained": 0.4, "verdict": verdict, "laws": [law] if verdict == "named" else []}
-    return found | {"share": 0.8, "interval": None, "alike": [], "ranking": {}}
+    return ImpliedWorldResult(**found, share=0.8, interval=None, alike=[], ranking={})
 
 
 def test_families_that_nothing_explains_are_said_in_one_sentence() -> None:

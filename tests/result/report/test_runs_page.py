@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 from runs_on_disk import Texts, unfinished
 
 from physbench.result.build import write_result
+from physbench.result.document import read_result
 from physbench.result.read import find_runs, sorted_runs, summary
 from physbench.result.report.runs import overall_words, report_link, runs_page, two_runs_page
 
@@ -63,10 +63,10 @@ def test_runs_are_shown_with_axes_and_why_overall_is_blank(make_run, tmp_path: P
     unfinished(whole.path.parent, "half")
     runs = find_runs(whole.path.parent)
     found = {Path(each.path).name: each for each in runs}
-    result = json.loads(whole.result.read_text())
-    assert found["whole"].axes == {axis: each["skill"] for axis, each in result["axes"].items()}
-    assert overall_words(found["whole"]) == f"{result['overall']['skill']:.2f}"
-    reason = json.loads(part.result.read_text())["overall"]["reason"]
+    result = read_result(whole.result)
+    assert found["whole"].axes == {axis: each.skill for axis, each in result.axes.items()}
+    assert overall_words(found["whole"]) == f"{result.overall.skill:.2f}"
+    reason = read_result(part.result).overall.reason
     assert reason and overall_words(found["part"]) == f"– {reason}"
     assert overall_words(found["half"]) == "–" and found["half"].axes == {}
     text = " ".join(Texts(runs_page(whole.path.parent, runs)).text.split())

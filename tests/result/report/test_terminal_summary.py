@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from physbench.result.build import build_result
-from physbench.result.document import ResultDocument
+from physbench.result.document import BeyondMemory, ReadingResult, ReadingValue, ResultDocument, SkillValue
 from physbench.result.formats import number
 from physbench.result.read import read_manifest
 from physbench.result.report.data import ReportData
@@ -21,59 +21,65 @@ from physbench.result.report.terminal import print_summary
 EMPTY = ReportData((), {}, ())
 
 
-def printed(result: dict, width: int = 80, **options: object) -> str:
+def printed(result: ResultDocument, width: int = 80, **options: object) -> str:
     target = io.StringIO()
     print_summary(result, Console(file=target, width=width, **options))  # type: ignore[arg-type]
     return target.getvalue()
 
 
 @pytest.fixture
-def core(make_run) -> dict:
+def core(make_run) -> ResultDocument:
     return build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
 
 
-def test_scorers_of_ones_own_are_said_with_their_references(core: dict) -> None:
+def test_scorers_of_ones_own_are_said_with_their_references(core: ResultDocument) -> None:
     """The median over tasks; further readings stand below, and a reading of physbench is not among them."""
-    rows = [{"value": v, "references": {"truth": 0.01, "freeze": 2.0}} for v in (0.1, 0.4, 0.5)]
-    tasks = dict(zip(core["tasks"], rows, strict=False)) | {"nothing": {"value": None, "references": {}}}
+
+    def value(of: float | None, **references: float) -> ReadingValue:
+        return ReadingValue(value=of, interval=None, clips=8, applicable=8, references=references, departs=False)
+
+    values = (0.1, 0.4, 0.5)
+    rows = [value(of, truth=0.01, freeze=2.0) for of in values]
+    tasks = dict(zip(core.tasks, rows, strict=False)) | {"nothing": value(None)}
     for name in ("own/speed", "own/speed.last"):
-        core["readings"][name] = {"unit": "m/s2", "axis": None, "statistic": "median", "tasks": tasks}
+        core.readings[name] = ReadingResult(unit="m/s2", axis=None, statistic="median", tasks=tasks)
     lines = [line.rstrip() for line in printed(core).splitlines() if line.startswith("own/")]
-    middle = float(np.median([row["value"] for row in rows[: len(core["tasks"])]]))
+    middle = float(np.median(values[: len(core.tasks)]))
     assert len(lines) == 2
     beside = f"truth {number(0.01)}, freeze {number(2.0)}; median of {len(tasks) - 1} tasks"
     assert lines[0] == f"own/speed {number(middle)} m/s² ({beside})"
     assert not [line for line in printed(core).splitlines() if line.startswith("laws/")]
 
 
-def test_it_fits_80_columns_and_has_no_codes_off_a_terminal(core: dict) -> None:
+def test_it_fits_80_columns_and_has_no_codes_off_a_terminal(core: ResultDocument) -> None:
     text = printed(core)
     assert "\x1b" not in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
     assert "…" not in text
 
 
-def test_it_says_what_counts(core: dict) -> None:
+def test_it_says_what_counts(core: ResultDocument) -> None:
     text = printed(core, width=120)
-    for sentence in core["sentences"]:
+    for sentence in core.sentences:
         assert sentence in text
     assert "orbits: kepler" in text
-    assert f"{core['overall']['skill']:.2f}" in text
+    assert f"{core.overall.skill:.2f}" in text
     assert "1 of 128 clips failed and count as 0: ValueError: <b>NaN</b> in frame 3" in text
     assert "appearance/lpips is unavailable: weights" in text
     assert "ahead by" in text
 
 
-def test_extras_that_are_missing_are_named_in_one_line(core: dict) -> None:
+def test_extras_that_are_missing_are_named_in_one_line(core: ResultDocument) -> None:
     absent = {
         f"{group}/{name}": f"not installed (pip install 'physbench[{extra}]')"
         for group, name, extra in (("appearance", "lpips", "lpips"), ("permanence", "hota", "tracking"))
     }
-    text = printed({**core, "unavailable": absent}, width=120)
+    text = printed(core.model_copy(update={"unavailable": absent}), width=120)
     (line,) = [line for line in text.splitlines() if "unavailable" in line]
     assert line.startswith("appearance/lpips and permanence/hota are unavailable: not installed ")
     assert line.endswith("(pip install 'physbench[lpips,tracking]')")
-    one = printed({**core, "unavailable": {"permanence/hota": absent["permanence/hota"]}}, width=120)
+    only = {"permanence/hota": absent["permanence/hota"]}
+    one = printed(core.model_copy(update={"unavailable": only}), width=120)
     assert "permanence/hota is unavailable: not installed (pip install 'physbench[tracking]')" in one
 
 
@@ -87,10 +93,10 @@ def test_a_scorer_that_broke_is_said_and_one_of_a_failed_clip_is_not(make_run) -
     pd.concat([table, own]).to_parquet(folder.scores)
     result = build_result(folder, resamples=200)
     said = "failed on 127 of 128 clips: raised ValueError in line 5 (f): odd"
-    assert result["unavailable"] == {"appearance/lpips": "weights", "own/height-error": said}
+    assert result.unavailable == {"appearance/lpips": "weights", "own/height-error": said}
     assert f"unavailable: own/height-error {said}" in printed(result, width=120)
     assert said in render(result, read_manifest(folder), ReportData((), {}, ()))
-    assert result["counts"]["failed"] == 1
+    assert result.counts.failed == 1
 
 
 def test_every_reason_is_said_with_its_count(make_run) -> None:
@@ -110,16 +116,16 @@ def test_every_reason_is_said_with_its_count(make_run) -> None:
     assert "orbits.kepler-v1.test.0' (3); too late (1)" in markdown(result)
 
 
-def test_memory_and_the_gap_stand_in_the_table(make_run, core: dict) -> None:
+def test_memory_and_the_gap_stand_in_the_table(make_run, core: ResultDocument) -> None:
     assert "lost out of range" in printed(core)
     assert "Beyond memory is not known: the card of this trained model" in " ".join(printed(core, width=200).split())
-    value = {"skill": 0.1, "interval": [0.05, 0.15], "reason": ""}
-    axes = dict.fromkeys(core["axes"], value)
-    known = {"stated": 900, "clips": 1500, "memory": value, "memory_axes": axes, "overall": value, "axes": axes}
-    result = {**core, "beyond_memory": {**known, "reason": ""}}
+    value = SkillValue(skill=0.1, interval=(0.05, 0.15))
+    axes = dict.fromkeys(core.axes, value)
+    known = BeyondMemory(stated=900, clips=1500, memory=value, memory_axes=axes, overall=value, axes=axes)
+    result = core.model_copy(update={"beyond_memory": known})
     text = " ".join(printed(result, width=120).split())
     assert "memory, 1,500 clips" in text and "beyond memory 0.10 [0.05, 0.15]" in text and "not known" not in text
-    page = render(ResultDocument.model_validate(result).model_dump(mode="json"), read_manifest(make_run()), EMPTY)
+    page = render(result, read_manifest(make_run()), EMPTY)
     assert "not below the 900 on the model" in page and "Quality lost out of range" in page
 
 
@@ -151,9 +157,9 @@ def test_a_run_of_failures_alone_has_no_table(make_run) -> None:
     assert "skill" not in text and "overall" not in text
 
 
-def test_markup_in_names_is_not_read(core: dict) -> None:
-    core["model"]["name"] = "[red]net[/red]"
-    assert "[red]net[/red]" in printed(core)
+def test_markup_in_names_is_not_read(core: ResultDocument) -> None:
+    model = core.model.model_copy(update={"name": "[red]net[/red]"})
+    assert "[red]net[/red]" in printed(core.model_copy(update={"model": model}))
 
 
 def test_what_does_not_exist_is_a_dash(make_run) -> None:
@@ -162,5 +168,5 @@ def test_what_does_not_exist_is_a_dash(make_run) -> None:
     assert "no skill on object permanence" in text
 
 
-def test_in_colour_on_a_terminal(core: dict) -> None:
+def test_in_colour_on_a_terminal(core: ResultDocument) -> None:
     assert "\x1b[" in printed(core, force_terminal=True, color_system="truecolor")
