@@ -95,7 +95,7 @@ def row_of(run: Path, **names: Any) -> dict[str, Any]:
     """What the table says of a finished run."""
     folder, result = RunFolder(run), read_result(run / "result.json")
     spec, store = (
-        render_spec(tuple(result.model.card.get("image_size", (64, 64))), result.model.card["fps"]),
+        render_spec(result.model.card.image_size, result.model.card.fps),
         ClipStore(),
     )
     errors: dict[str, dict[str, list[float]]] = {split: defaultdict(list) for split in SPLITS}

@@ -117,7 +117,7 @@ def _qualities(reads: Sequence[Any]) -> Array:
 def run_answers(path: Path) -> Answers:
     """Those of a finished run of core."""
     manifest, tables = read_run(RunFolder(path))
-    if manifest["suite"]["hash"] != find_suite("core").hash:
+    if manifest.suite.hash != find_suite("core").hash:
         raise SystemExit(f"{path}: is not a run of all of core.")
     found = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"])
     seeds = {key: tuple(int(clip.rsplit(".", 1)[1]) for clip in clips) for key, clips in found.clips.items()}

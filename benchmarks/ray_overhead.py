@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.support.run_folder import RunFolder
 
 BOUND = 1.2
@@ -74,7 +74,7 @@ def one_run(executor: str, suite: str, limit: int, workers: int) -> tuple[float,
         digest = hashlib.sha256()
         for path in sorted([*out.glob("parts/*"), *out.glob("references/*/parts/*")]):
             digest.update(path.read_bytes())
-        return read_manifest(RunFolder(out))["speed"]["total_seconds"], spent, digest.hexdigest()
+        return read_manifest(RunFolder(out)).speed["total_seconds"], spent, digest.hexdigest()
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ from physbench.result.coverage import asked_axes
 from physbench.result.document import ResultDocument, read_result
 from physbench.result.formats import joined
 from physbench.result.read import REFERENCE_MODELS, ROW_KEY, read_scores
-from physbench.run.manifest import card_document
 from physbench.score.protocol import EVENT_KINDS, Reading, Scorer, Status
 from physbench.score.score_clip import builtin_scorers, quality_of, reading_name
 from physbench.support.errors import UsageError
@@ -338,7 +337,7 @@ def check_rows(tables: Tables, claim: Claim) -> Verdict:
         problem = _wrong_rows(table, known, range(claim.samples if name == MODEL_SOURCE else 1), wanted)
         if problem:
             return failed("rows", f"{name}: {problem}")
-    problem = _withheld(tables, asked_axes(card_document(claim.card)))
+    problem = _withheld(tables, asked_axes(claim.card))
     if problem:
         return failed("rows", problem)
     total = {name: len(table) for name, table in tables.items()}
@@ -427,7 +426,7 @@ OWN_WORDS = {"physbench_version", "sentences", "findings", "implied_worlds"}
 
 def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
     """A run folder that holds nothing but what was checked: the manifest made again, and the tables."""
-    write_json(checked.manifest, claim.document())
+    write_json(checked.manifest, claim.checked_manifest().document())
     for name in (MODEL_SOURCE, *REFERENCE_MODELS):
         place = checked if name == MODEL_SOURCE else checked.reference(name)
         with atomic_path(place.scores) as draft:

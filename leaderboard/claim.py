@@ -30,9 +30,9 @@ from physbench.clips.suite import (
     split_name,
 )
 from physbench.models.contract import check_card_types
-from physbench.models.protocol import ModelCard
-from physbench.result.read import MANIFEST_VERSION
-from physbench.run.manifest import card_document, card_from, suite_document
+from physbench.models.protocol import ModelCard, card_document, card_from
+from physbench.result.manifest import MANIFEST_VERSION, Manifest
+from physbench.run.manifest import manifest_suite
 from physbench.support import user_files
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.run_folder import RunFolder
@@ -167,31 +167,33 @@ class Claim:
         """The clips that it says were run."""
         return tuple(Row(row.task, row.split, row.seed, row.change) for row in self.manifest.suite.rows)  # type: ignore[arg-type]
 
-    def document(self) -> dict[str, Any]:
+    def checked_manifest(self) -> Manifest:
         """A manifest of what was checked, and of nothing else."""
-        said, suite = self.manifest, self.suite
+        said, suite, model = self.manifest, self.suite, self.manifest.model
         named = {"file": "", "sha256": self.archive_hash} if self.archive is None else self.archive.document()
-        return {
-            "schema_version": MANIFEST_VERSION,
-            "physbench_version": __version__,
-            "suite": suite_document(suite),
-            "model": {
-                "target": said.model.target,
-                "name": self.card.name,
-                "sha256": said.model.sha256,
-                "args": dict(said.model.args),
-                "card": card_document(self.card),
-            },
-            "options": {"suite": suite.name, **said.options.model_dump()},
-            **({"clips": named} if self.archive_hash else {}),
-            "render_spec": str(self.card.spec),
-            "context": self.card.scored_context,
-            "seed": said.seed,
-            "started": said.started,
-            "device": said.device,
-            "versions": dict(said.versions),
-            "speed": dict(said.speed),
-        }
+        return Manifest.model_validate(
+            {
+                "schema_version": MANIFEST_VERSION,
+                "physbench_version": __version__,
+                "suite": manifest_suite(suite),
+                "model": {
+                    "target": model.target,
+                    "name": self.card.name,
+                    "sha256": model.sha256,
+                    "args": dict(model.args),
+                    "card": self.card,
+                },
+                "options": {"suite": suite.name, **said.options.model_dump()},
+                **({"clips": named} if self.archive_hash else {}),
+                "render_spec": str(self.card.spec),
+                "context": self.card.scored_context,
+                "seed": said.seed,
+                "started": said.started,
+                "device": said.device,
+                "versions": dict(said.versions),
+                "speed": dict(said.speed),
+            }
+        )
 
 
 def read_claim(folder: RunFolder) -> Claim:

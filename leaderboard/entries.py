@@ -34,11 +34,13 @@ from physbench.leaderboard.eligibility import (
     refuse_unmeasurable,
 )
 from physbench.leaderboard.submission import Submission
+from physbench.models.protocol import StateCard
 from physbench.result.bootstrap import RESAMPLES
 from physbench.result.build import build_result
-from physbench.result.coverage import answers_states, asked_axes
+from physbench.result.coverage import asked_axes
 from physbench.result.document import ResultDocument, read_result
-from physbench.result.read import read_run, spec_of
+from physbench.result.manifest import Manifest
+from physbench.result.read import read_run
 from physbench.result.readings import with_free_constants
 from physbench.result.report.page import write_report
 from physbench.result.skill import Kind, Qualities, clip_qualities, event_rows, kinds, skills, task_means
@@ -254,7 +256,7 @@ def _made(
     submission.check()
     manifest, tables = read_run(run)
     if place is None:
-        refuse_other_suite(source, str(manifest["suite"]["name"]))  # before what takes seconds
+        refuse_other_suite(source, manifest.suite.name)  # before what takes seconds
     result = build_result(run, resamples=resamples, own_laws=False)
     archive = archive_of(manifest)
     problem = ""
@@ -271,8 +273,8 @@ def _made(
     if result.unseen_constants is not None:
         kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in KEPT_SOURCES}
     about = About(
-        str(manifest.get("started", ""))[:10],
-        str(manifest.get("device", "")),
+        manifest.started[:10],
+        manifest.device,
         submission,
         "self-reported" if verification is None else verification.badge or "self-reported",
         () if verification is None else tuple(each.document() for each in verification.verdicts),
@@ -352,9 +354,9 @@ def candidates(board: Path) -> tuple[Candidate, ...]:
     return tuple(each.candidate for each in found)
 
 
-def archive_of(manifest: Mapping[str, Any]) -> str:
+def archive_of(manifest: Manifest) -> str:
     """SHA-256 of the archive that pictures of another look than the plain one came from; "" where there is none."""
-    return "" if spec_of(dict(manifest)).look == PLAIN else str((manifest.get("clips") or {}).get("sha256", ""))
+    return "" if manifest.spec.look == PLAIN or manifest.clips is None else manifest.clips.sha256
 
 
 def entry_place(board: Path, name: str) -> Path:
@@ -365,12 +367,14 @@ def entry_place(board: Path, name: str) -> Path:
 def describe(result: ResultDocument) -> Mapping[str, str]:
     """What a reader needs in order to compare two entries."""
     card = result.model.card
-    states = answers_states(card)
-    thing, context = ("state", int(card["context_frames"])) if states else ("frame", result.context)
+    seen, thing, context = result.render_spec, "frame", result.context
+    if isinstance(card, StateCard):
+        seen, thing, context = f"{card.columns} in {card.units}, {card.fps:g}/s", "state", card.context_frames
+    uses = [word for word, used in (("actions", card.uses_actions), ("prompt", card.uses_prompt)) if used]
     return {
-        "frames": f"{card['columns']} in {card['units']}, {card['fps']:g}/s" if states else result.render_spec,
+        "frames": seen,
         "context": f"{context} {thing}{'s' if context > 1 else ''}",
-        "uses": ", ".join(word for word in ("actions", "prompt") if card.get(f"uses_{word}")) or f"{thing}s only",
+        "uses": ", ".join(uses) or f"{thing}s only",
         "samples": str(result.counts.samples),
         "chained": str(result.model.chained),
     }

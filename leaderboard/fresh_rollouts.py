@@ -32,14 +32,13 @@ from physbench.leaderboard.commitment import Commitment
 from physbench.leaderboard.eligibility import A_MODEL, rules_for
 from physbench.leaderboard.rescoring import board_clips, rollout_name, track_scorers
 from physbench.models.load_model import check_target, what_is_handed
-from physbench.models.protocol import ModelCard
+from physbench.models.protocol import ModelCard, card_document
 from physbench.result.bootstrap import MISS
 from physbench.result.formats import bracket, fixed
 from physbench.result.skill import INFORMATIVE_FROM, clip_qualities, task_means
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.store import Rollout, frames_hash
 from physbench.run.jobs import SCORING_PRELOAD
-from physbench.run.manifest import card_document
 from physbench.run.model import engine_of
 from physbench.run.options import Options
 from physbench.run.parts import SHARD_COLUMNS, rows_document

@@ -288,7 +288,7 @@ def make_again(
     if other:
         why = f"this machine simulates {len(other)} clips otherwise than the suite has them, the first {other[0]}"
         return not_possible("references", why), not_possible("tracks", why)
-    write_json(made.manifest, claim.document())
+    write_json(made.manifest, claim.checked_manifest().document())
     problem = next((each for each in found if each.problem), None)
     if with_tracks and problem is None:
         _read_jointly(made, claim)

@@ -279,7 +279,7 @@ def compares(result: ResultDocument) -> bool:
 
 def small_videos(result: ResultDocument) -> bool:
     """Whether an entry is of videos that are too small to be ranked: compression costs a part of their skill."""
-    side = min(int(length) for length in result.model.card["image_size"])
+    side = min(result.model.card.image_size)
     return result.model.target.startswith(VIDEOS) and side < LEAST_VIDEO_SIDE
 
 

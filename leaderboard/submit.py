@@ -72,7 +72,7 @@ def reveal(run: RunFolder, challenge: Path, out: Path) -> Challenge:
 def _claim(run: RunFolder) -> Claim:
     """What the run says of itself. Raises UsageError where it is not finished, or no board of this version takes it."""
     manifest, tables = read_run(run)
-    refuse_other_suite(run.path, str(manifest["suite"]["name"]))
+    refuse_other_suite(run.path, manifest.suite.name)
     try:
         claim = read_claim(run)
         clips = check_clips(claim)
@@ -94,7 +94,7 @@ def _committed(run: RunFolder, claim: Claim, place: Path) -> tuple[dict[str, Pat
     }
     files = sent_files(run, claim)
     files["manifest.json"] = place / "manifest.json"  # without paths, notes and tags of the submitter
-    write_json(files["manifest.json"], claim.document())
+    write_json(files["manifest.json"], claim.checked_manifest().document())
     commitment = Commitment(files={name: file_sha256(path) for name, path in sorted(files.items())}, rollouts=rollouts)
     files[COMMITMENT] = place / COMMITMENT
     files[COMMITMENT].write_text(json.dumps(commitment.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")

@@ -53,7 +53,8 @@ from physbench.leaderboard.fresh_rollouts import ModelToRun, check_model, check_
 from physbench.leaderboard.rescoring import make_again, rollout_name
 from physbench.leaderboard.submission import Submission, opened_submission
 from physbench.result.bootstrap import RESAMPLES
-from physbench.result.read import read_manifest, refuse_unfinished
+from physbench.result.manifest import read_manifest
+from physbench.result.read import refuse_unfinished
 from physbench.run.versions import versions
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.run_folder import RunFolder

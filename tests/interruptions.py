@@ -26,7 +26,7 @@ import pandas as pd
 from quick_runs import write_result_alone
 
 from physbench.cli.main import run
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.result.report import page
 from physbench.rollout import process
 from physbench.run import evaluate, preload
@@ -261,5 +261,5 @@ def is_whole(out: RunFolder, whole: RunFolder) -> None:
     for files in ("parts/*", "tracks/*", "rollouts/*.mkv"):  # what stands beside a rollout says how long it took
         expected = {path.name: path.read_bytes() for path in whole.path.glob(files)}
         assert expected and {path.name: path.read_bytes() for path in out.path.glob(files)} == expected, files
-    assert other_contents(out, read_manifest(out)) == []
+    assert other_contents(out, read_manifest(out).contents) == []
     assert not list(out.path.rglob(DRAFTS)), "drafts of processes that were killed"

@@ -51,15 +51,16 @@ from physbench.models.checkpoints import save_checkpoint
 from physbench.models.graphs.graph_card import graph_document
 from physbench.models.http.protocol import HEAD_LENGTH, PROTOCOL, ShortAnswerError, parse_card, read_blocks
 from physbench.models.load_model import check_target
-from physbench.models.protocol import ModelCard
+from physbench.models.protocol import ModelCard, card_document
 from physbench.models.videos.decode import decode_frames, probe_video
 from physbench.models.videos.files import VideoSource, list_answers
 from physbench.result.build import build_result
 from physbench.result.document import read_result
-from physbench.result.read import read_manifest, read_scores
+from physbench.result.manifest import read_manifest
+from physbench.result.read import read_scores
 from physbench.rollout.messages import LoadedModel, MessageError, decode, encode
 from physbench.rollout.store import write_video
-from physbench.run.manifest import card_document, suite_document
+from physbench.run.manifest import suite_document
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import EMPTY_SEAL, SEAL_MARK, sealed, write_json
 from physbench.support.run_folder import RunFolder

@@ -26,7 +26,8 @@ from physbench.models.huggingface.diffusers_folder import read_json
 from physbench.models.load_model import model_type
 from physbench.result.document import read_result
 from physbench.result.implied_worlds import is_diagnosed
-from physbench.result.read import read_manifest, summary
+from physbench.result.manifest import read_manifest
+from physbench.result.read import summary
 from physbench.rollout.store import load_rollout, read_states
 from physbench.run.parts import read_part
 from physbench.support.errors import PhysbenchError

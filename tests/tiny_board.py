@@ -26,7 +26,7 @@ from physbench.result.read import REFERENCE_MODELS
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import store_rollout
 from physbench.run.finalize import compile_scores
-from physbench.run.manifest import asked_document, card_document
+from physbench.run.manifest import asked_manifest
 from physbench.run.options import Options
 from physbench.run.parts import write_part
 from physbench.run.references import bring_references, reference_rollout
@@ -68,14 +68,11 @@ def make_tiny_run(
 ) -> None:
     """A finished run of a baseline with all its rollouts, as `eval --for-board` leaves it."""
     options = Options(TINY_TARGET, "core", TINY_ARGS, keep_rollouts="all")
-    document = asked_document(options, suite, None, {"code": "x"}) | {
-        "context": card.scored_context,
-        "render_spec": str(card.spec),
-        "device": "cpu (a test)",
-        "started": "2026-11-22T04:00:00+00:00",
-        "speed": {"chained": 1, "model_frames_per_s": 900.0},
-    }
-    document["model"] |= {"name": card.name, "card": card_document(card)}
+    manifest = asked_manifest(options, suite, None, {"code": "x"})
+    manifest.context, manifest.render_spec = card.scored_context, str(card.spec)
+    manifest.device, manifest.started = "cpu (a test)", "2026-11-22T04:00:00+00:00"
+    manifest.speed = {"chained": 1, "model_frames_per_s": 900.0}
+    manifest.model.name, manifest.model.card = card.name, card
     for row in suite.rows:
         clip = ClipStore().get(row, card.spec)
         bring_references(folder, row, ClipStore(), card, all_scorers())
@@ -90,7 +87,7 @@ def make_tiny_run(
         write_part(folder.part(row.id), rows)
     for place in (folder, *(folder.reference(name) for name in REFERENCE_MODELS)):
         compile_scores(place, [BatchItem(row) for row in suite.rows])
-    write_json(folder.manifest, document)
+    write_json(folder.manifest, manifest.document())
     write_json(folder.result, build_result(folder, resamples=FEW_DRAWS).model_dump(mode="json"))
 
 

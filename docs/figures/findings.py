@@ -244,7 +244,7 @@ def hidings(model: Model) -> Hidings:
     from physbench.clips.generate import render_spec
 
     card, table = model.result.model.card, model.entry.tables()["model"]
-    spec, context = render_spec(tuple(card["image_size"]), card["fps"]), model.result.context
+    spec, context = render_spec(card.image_size, card.fps), model.result.context
     seconds, right = {}, {}
     for task in ONE_HIDDEN:
         rows = table[(table["task"] == task) & (table["reading"] == "permanence/intact") & (table["sample"] == 0)]
@@ -672,7 +672,7 @@ def page(found: Findings) -> str:
     results = [model.result for model in board.models]
     trained: dict[int | None, list[Model]] = {}
     for model in board.models:
-        trained.setdefault(model.result.model.card.get("training_clips"), []).append(model)
+        trained.setdefault(model.result.model.card.training_clips, []).append(model)
     most_first = sorted(trained.items(), key=lambda item: -len(item[1]))
     numbers = [n for m in board.models if (n := parameters(m)) is not None]
     environment = Environment(
@@ -701,7 +701,7 @@ def page(found: Findings) -> str:
         gaps=gaps_text(board),
         pixels=pixels_text(found.correlations),
         has_pixels=bool(found.correlations),
-        stochastic=[m for m in board.models if m.result.model.card.get("stochastic")],
+        stochastic=[m for m in board.models if m.result.model.card.stochastic],
         samples=found.samples,
         samples_text=samples_text(found.samples, velocity.overall if (velocity := board.baseline(VELOCITY)) else 0.0),
         surprise=found.surprise,

@@ -228,7 +228,7 @@ def load(run: str | os.PathLike[str]) -> Evaluation:
     Raises UsageError where that holds no run, or one that is not finished.
     """
     from physbench.result.document import read_result
-    from physbench.result.read import read_manifest
+    from physbench.result.manifest import read_manifest
 
     with run_at(os.fspath(run), "glance", say_on_stderr) as at:
         read_manifest(at.folder)

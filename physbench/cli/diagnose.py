@@ -43,7 +43,7 @@ def command(
     from physbench.result.build import write_result
     from physbench.result.diagnosis.diagnose_run import diagnose_run
     from physbench.result.implied_worlds import implied_sentence
-    from physbench.result.read import read_manifest
+    from physbench.result.manifest import read_manifest
     from physbench.result.report.data import require_tasks
     from physbench.result.report.page import write_report
     from physbench.run.remote_run import run_at

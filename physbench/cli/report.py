@@ -81,11 +81,11 @@ def _report(
     """Build and print what is wanted of a run."""
     from physbench.clips.suite import EXPECTATION_SUITE
     from physbench.result.build import build_result, write_result
-    from physbench.result.read import read_manifest
+    from physbench.result.manifest import read_manifest
     from physbench.support.run_folder import RunFolder
 
     folder = place.folder
-    if read_manifest(folder)["suite"]["name"] == EXPECTATION_SUITE:
+    if read_manifest(folder).suite.name == EXPECTATION_SUITE:
         if tasks is not None or physicist is not None:
             raise UsageError(
                 "--tasks and --physicist are for runs with axes, which the suite expectation does not have."

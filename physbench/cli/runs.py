@@ -85,8 +85,8 @@ def command(
 
 def _check(found: list[RunSummary]) -> None:
     """Say of each run whether it consists of what it was finished with. Exits with 1 where one does not."""
-    from physbench.result.read import read_manifest
-    from physbench.support.run_folder import CONTENTS, RunFolder, other_contents
+    from physbench.result.manifest import read_manifest
+    from physbench.support.run_folder import RunFolder, other_contents
 
     others = 0
     for each in found:
@@ -94,11 +94,11 @@ def _check(found: list[RunSummary]) -> None:
         if each.state == "damaged":
             others, said = others + 1, f"damaged: {each.note}"
         else:
-            manifest = read_manifest(folder)
-            names = other_contents(folder, manifest)
+            contents = read_manifest(folder).contents
+            names = other_contents(folder, contents)
             if names:
                 others, said = others + 1, f"changed since: {', '.join(names)}. Repeat its command with --resume."
-            elif CONTENTS not in manifest:
+            elif contents is None:
                 said = "not finished" if each.state == "unfinished" else "finished, but holds no hashes of its files"
         stdout_console().print(f"{each.path}: {said}", markup=False, soft_wrap=True)
     if others:

@@ -40,7 +40,7 @@ def command(
 
     if executor == "local" and workers != 0:
         begin_workers()
-    from physbench.result.read import read_manifest
+    from physbench.result.manifest import read_manifest
     from physbench.run.evaluate import say_on_stderr
     from physbench.run.remote_run import run_at
     from physbench.run.stages import score_run
@@ -56,7 +56,7 @@ def command(
             debug=debugging(),
             say=place.say,
         )
-        shard = read_manifest(folder)["options"].get("shard")
+        shard = read_manifest(folder).options.shard
     then = "physbench merge SHARD SHARD [...] --out DIR" if shard else f"physbench finish {shlex.quote(place.name)}"
     note(f"{'Once all shards are scored' if shard else 'Then'}: {then}")
     typer.echo(place.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 from physbench.support.errors import ModelError
@@ -484,6 +484,20 @@ def card_fields(document: Mapping[str, Any]) -> tuple[type[ModelCard], dict[str,
     if isinstance(values.get("image_size"), list):
         values["image_size"] = tuple(values["image_size"])
     return kind, values
+
+
+def card_document(card: ModelCard) -> dict[str, Any]:
+    """A card for manifest.json and result.json; the plain look is not named."""
+    document = {**asdict(card), "image_size": list(card.image_size)}
+    if card.look == PLAIN:
+        del document["look"]
+    return document
+
+
+def card_from(document: Mapping[str, Any]) -> ModelCard:
+    """The card of `card_document`, unchecked."""
+    kind, values = card_fields(document)
+    return kind(**values)
 
 
 State = TypeVar("State")

@@ -19,9 +19,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from physbench.models.protocol import ModelCard
+from physbench.result.coverage import answers_states
 from physbench.result.document import AxisResult, BeyondMemory, SkillValue, read_result
-from physbench.result.formats import manifest_suite
-from physbench.result.read import context_of, read_manifest, spec_of
+from physbench.result.manifest import Manifest, read_manifest
 from physbench.result.task_roles import render_class
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json
@@ -35,10 +36,10 @@ MEMORY_COMMAND = "python -m physbench.result.beyond_memory RUN ..."
 Skills = Mapping[str, SkillValue]  # by axis
 
 
-def beyond_memory(manifest: Mapping[str, Any], overall: SkillValue, axes: Mapping[str, AxisResult]) -> BeyondMemory:
+def beyond_memory(manifest: Manifest, overall: SkillValue, axes: Mapping[str, AxisResult]) -> BeyondMemory:
     """The skills of a run minus those of the memory; without published numbers, the reason alone."""
     published = _published_for(manifest)
-    stated, reason = stated_clips(manifest["model"])
+    stated, reason = stated_clips(manifest.card)
     if stated is None:
         return BeyondMemory(stated=None, reason=reason)
     clips = memory_size(stated, published)
@@ -57,15 +58,14 @@ def beyond_memory(manifest: Mapping[str, Any], overall: SkillValue, axes: Mappin
     )
 
 
-def stated_clips(model: Mapping[str, Any]) -> tuple[int | None, str]:
+def stated_clips(card: ModelCard) -> tuple[int | None, str]:
     """With how many training clips of the memory a model is compared, or None and why with none."""
-    card = model["card"]
-    if card.get("answers") == "states":
+    if answers_states(card):
         return None, "the memory answers with frames, this model with states"
-    if card["track"] == "privileged":
+    if card.track == "privileged":
         return None, "a privileged model is given more than its context"
-    if card["track"] == "trained":
-        clips = card.get("training_clips")
+    if card.track == "trained":
+        clips = card.training_clips
         return (
             (None, "the card of this trained model does not state its training_clips") if clips is None else (clips, "")
         )
@@ -89,9 +89,8 @@ def difference(own: SkillValue, other: SkillValue) -> SkillValue:
     return SkillValue(skill=round(value, 6), interval=(round(value - low, 6), round(value + high, 6)))
 
 
-def _nothing_published(manifest: Mapping[str, Any], stated: int, published: Mapping[int, Any]) -> str:
-    spec, context = spec_of(dict(manifest)), context_of(manifest)
-    where = f"{manifest_suite(manifest)} in the class {render_class(spec, context)}"
+def _nothing_published(manifest: Manifest, stated: int, published: Mapping[int, Any]) -> str:
+    where = f"{manifest.suite.label} in the class {render_class(manifest.spec, manifest.scored_context)}"
     if _is_part(manifest):
         return "numbers of the memory are those of whole suites, and these are not the clips of one"
     if published:
@@ -99,20 +98,19 @@ def _nothing_published(manifest: Mapping[str, Any], stated: int, published: Mapp
     return f"no memory is published for {where}"
 
 
-def _published_for(manifest: Mapping[str, Any]) -> dict[int, Any]:
+def _published_for(manifest: Manifest) -> dict[int, Any]:
     """What is published for the suite, version and class of a whole run, by number of clips."""
-    suite = manifest["suite"]
+    suite = manifest.suite
     if _is_part(manifest):
         return {}
-    found = _golden_memory().get(str(suite["version"]), {}).get(suite["name"], {})
-    by_clips = found.get(render_class(spec_of(dict(manifest)), context_of(manifest)), {})
+    found = _golden_memory().get(str(suite.version), {}).get(suite.name, {})
+    by_clips = found.get(render_class(manifest.spec, manifest.scored_context), {})
     return {int(clips): skills for clips, skills in by_clips.items()}
 
 
-def _is_part(manifest: Mapping[str, Any]) -> bool:
+def _is_part(manifest: Manifest) -> bool:
     """Whether a run has not exactly the clips of its suite."""
-    options = manifest.get("options") or {}
-    return options.get("tasks") is not None or options.get("limit") is not None or bool(manifest["suite"].get("local"))
+    return manifest.options.tasks is not None or manifest.options.limit is not None or manifest.suite.local
 
 
 @cache
@@ -135,8 +133,8 @@ def measured_memory(run: RunFolder) -> tuple[tuple[str, str, str, str], dict[str
     place = (
         str(suite.version),
         suite.name,
-        render_class(spec_of(manifest), context_of(manifest)),
-        str(model.card["training_clips"]),
+        render_class(manifest.spec, manifest.scored_context),
+        str(model.card.training_clips),
     )
     keep = set(SkillValue.model_fields)
     skills = {

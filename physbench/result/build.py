@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from physbench import __version__
 from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
@@ -33,7 +33,8 @@ from physbench.result.levels import (
     split_result,
     task_result,
 )
-from physbench.result.read import STOPPED, asked_rows, context_of, read_manifest, read_run, rows_of, spec_of
+from physbench.result.manifest import Manifest, read_manifest, renew
+from physbench.result.read import read_run
 from physbench.result.readings import (
     first_breaks,
     lawful_time,
@@ -46,7 +47,7 @@ from physbench.result.sentences import note, sentences
 from physbench.result.skill import clip_qualities, event_results, kinds, skills, task_means
 from physbench.result.task_roles import fixed_kinds
 from physbench.support.errors import PhysbenchError
-from physbench.support.run_folder import RunFolder, renew
+from physbench.support.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,11 +102,11 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         UsageError: The folder is no finished run.
     """
     manifest, tables = read_run(folder)
-    rows = rows_of(manifest)
+    rows = manifest.rows
     wanted = {row.id for row in rows}
     tables = {name: table[table["clip"].isin(wanted)] for name, table in tables.items()}
     fixed = fixed_kinds(manifest)
-    unasked = unasked_axes(manifest["model"]["card"])
+    unasked = unasked_axes(manifest.card)
     e = estimate(tables, resamples=resamples, fixed=fixed, unasked=unasked)
     ended = partial_run(manifest)
     p = e if ended is None else estimate(pooled(tables), resamples=resamples, fixed=fixed, unasked=unasked)
@@ -119,13 +120,13 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     document = ResultDocument(
         schema_version=1,
         physbench_version=__version__,
-        provisional=suite.version < FINAL_FROM or bool(manifest["suite"].get("in_development")),
-        note=note(rows, spec_of(manifest), fixed is not None, _is_fresh(manifest), ended, _older(suite)),
+        provisional=suite.version < FINAL_FROM or manifest.suite.in_development,
+        note=note(rows, manifest.spec, fixed is not None, _is_fresh(manifest), ended, _older(suite)),
         partial=ended,
-        model=_model(manifest),
+        model=model_info(manifest, int(manifest.speed.get("chained") or 1)),
         suite=suite,
-        render_spec=str(spec_of(manifest)),
-        context=context_of(manifest),
+        render_spec=str(manifest.spec),
+        context=manifest.scored_context,
         sentences=[],
         overall=whole,
         by_family={family: family_skill(p, family) for family in families},
@@ -151,10 +152,10 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),
         failures=failures,
-        unavailable={**unavailable(tables["model"]), **unasked_reasons(manifest["model"]["card"])},
-        speed=_speed(manifest.get("speed") or {}),
+        unavailable={**unavailable(tables["model"]), **unasked_reasons(manifest.card)},
+        speed=_speed(manifest),
     )
-    found = findings(document, law_phrases(manifest if own_laws else {}))
+    found = findings(document, law_phrases(manifest.own_laws if own_laws else {}))
     document = document.model_copy(update={"findings": found})
     return document.model_copy(update={"sentences": sentences(document)})
 
@@ -169,33 +170,34 @@ def write_result(folder: RunFolder) -> ResultDocument:
 
 def write_speed(folder: RunFolder) -> Speed:
     """Write into result.json what the manifest says of times and memory now, and return it; all else stays."""
-    speed = _speed(read_manifest(folder).get("speed") or {})
+    speed = _speed(read_manifest(folder))
     write_document(folder.result, read_result(folder.result).model_copy(update={"speed": speed}))
     renew(folder, folder.result)
     return speed
 
 
-def _model(manifest: Mapping[str, Any]) -> ModelInfo:
-    model = manifest["model"]
+def model_info(manifest: Manifest, chained: int) -> ModelInfo:
+    """The model of a run. chained: most calls along time that a clip needed."""
+    model, card = manifest.model, manifest.card
     return ModelInfo(
-        name=str(model["name"]),
-        target=str(model["target"]),
-        sha256=model.get("sha256"),
-        track=model["card"]["track"],
-        chained=int((manifest.get("speed") or {}).get("chained", 1) or 1),
-        card=model["card"],
-        args={str(key): str(value) for key, value in (model.get("args") or {}).items()},
+        name=model.name or card.name,
+        target=model.target,
+        sha256=model.sha256,
+        track=card.track,
+        chained=chained,
+        card=card,
+        args={key: str(value) for key, value in (model.args or {}).items()},
     )
 
 
-def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["suite", "run"]) -> SuiteInfo:
-    suite = manifest["suite"]
+def _suite(manifest: Manifest, rows: tuple[Row, ...], kinds: Literal["suite", "run"]) -> SuiteInfo:
+    suite = manifest.suite
     whole = _whole(manifest, rows)
     return SuiteInfo(
-        name=str(suite["name"]),
-        version=int(suite["version"]),
-        hash=str((manifest.get(STOPPED) or suite)["hash"]),
-        local=bool(suite.get("local", False)),
+        name=suite.name,
+        version=suite.version,
+        hash=(manifest.stopped or suite).hash,
+        local=suite.local,
         clips=len(rows),
         of=None if whole is None or _is_fresh(manifest) else len(whole),
         tasks=sorted({row.task for row in rows}),
@@ -209,27 +211,26 @@ def _older(suite: SuiteInfo) -> int | None:
     return suite.version if FINAL_FROM <= suite.version < SUITE_VERSION else None
 
 
-def _is_fresh(manifest: Mapping[str, Any]) -> bool:
+def _is_fresh(manifest: Manifest) -> bool:
     """Whether the seeds of a run were drawn for it."""
-    return str(manifest["suite"]["name"]).startswith(FRESH)
+    return manifest.suite.name.startswith(FRESH)
 
 
-def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
+def _whole(manifest: Manifest, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
     """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
-    options = manifest.get("options") or {}
-    if options.get("tasks") is None and options.get("limit") is None:
-        return asked_rows(manifest)
+    if manifest.options.tasks is None and manifest.options.limit is None:
+        return manifest.asked_rows
     from physbench.clips.suite import chosen_suite, split_name
 
-    name, told = split_name(str(manifest["suite"]["name"]).removeprefix(FRESH))
+    name, told = split_name(manifest.suite.name.removeprefix(FRESH))
     try:
         whole = chosen_suite(name, None, None, told)
     except PhysbenchError:
         return None  # a suite with the user's own tasks
-    return whole.rows if whole.version == manifest["suite"]["version"] else None
+    return whole.rows if whole.version == manifest.suite.version else None
 
 
-def _incomplete(suite: SuiteInfo, manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> str:
+def _incomplete(suite: SuiteInfo, manifest: Manifest, rows: tuple[Row, ...]) -> str:
     """Why there is no overall skill: it needs every task of the suite, though not every clip."""
     whole = _whole(manifest, rows)
     if whole is None and suite.name.removeprefix(FRESH).startswith(OWN):
@@ -245,16 +246,16 @@ def _failures(table: pd.DataFrame) -> list[Failure]:
     return [Failure(clip=str(r.clip), sample=int(str(r.sample)), reason=str(r.reason)) for r in rows.itertuples()]
 
 
-def _counts(table: pd.DataFrame, rows: tuple[Row, ...], failures: list[Failure], manifest: Mapping[str, Any]) -> Counts:
+def _counts(table: pd.DataFrame, rows: tuple[Row, ...], failures: list[Failure], manifest: Manifest) -> Counts:
     failed = {(item.clip, item.sample) for item in failures}
     samples = {(str(r.clip), int(str(r.sample))) for r in table[["clip", "sample"]].drop_duplicates().itertuples()}
     return Counts(
         clips=len(rows),
-        samples=int((manifest.get("options") or {}).get("samples", 1)),
+        samples=manifest.options.samples,
         scored=len({clip for clip, _ in samples - failed}),
         failed=len({clip for clip, _ in failed}),
     )
 
 
-def _speed(found: Mapping[str, Any]) -> Speed:
-    return Speed(**{name: found.get(name) for name in Speed.model_fields})
+def _speed(manifest: Manifest) -> Speed:
+    return Speed(**{name: manifest.speed.get(name) for name in Speed.model_fields})

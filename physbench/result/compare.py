@@ -7,9 +7,9 @@ Two runs of one model in two looks say what the look changes: skill is never mix
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,8 +20,9 @@ from physbench.clips.suite import FRESH, GOLDEN_SUITES, TOLD_OPTION, split_name,
 from physbench.result.bootstrap import MISS, RESAMPLES, Estimate, ends, estimate, one_model, rounded
 from physbench.result.coverage import answers_states, unasked_axes
 from physbench.result.document import Interval, Record
-from physbench.result.formats import counted, manifest_suite
-from physbench.result.read import context_of, key_of_manifest, read_run, rows_of, same_weights, spec_of
+from physbench.result.formats import counted
+from physbench.result.manifest import Manifest
+from physbench.result.read import key_of_manifest, read_run, same_weights
 from physbench.result.readings import strength_of_run
 from physbench.result.skill import Skills
 from physbench.result.task_roles import fixed_kinds
@@ -126,7 +127,7 @@ class Comparison(Record):
 class ComparedRun:
     """One run, read and estimated."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     info: RunInfo
     estimate: Estimate
     strength: float | None = None  # diameters, median over clips
@@ -145,17 +146,17 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         raise UsageError("Expected at least two runs to compare.")
     folders = [first, *others]
     found = [read_run(folder) for folder in folders]
-    looks = [_look(manifest) for manifest, _ in found]
+    looks = [manifest.spec.look for manifest, _ in found]
     two_looks = len(folders) == 2 and looks[0] != looks[1]
     if looks[0] == PLAIN and two_looks:
         for each in (folders, found, looks):
             each.reverse()
     for folder, (manifest, _) in zip(folders[1:], found[1:], strict=True):
         require_alike(folders[0], found[0][0], folder, manifest, two_looks=two_looks, shared=True)
-    shared = set.intersection(*(set(rows_of(manifest)) for manifest, _ in found))
+    shared = set.intersection(*(set(manifest.rows) for manifest, _ in found))
     if not shared:
         raise UsageError(f"{', '.join(str(each.path) for each in folders)}: no clip is held by all of them.")
-    models = [str(manifest["model"]["name"]) for manifest, _ in found]
+    models = [str(manifest.model.name) for manifest, _ in found]
     if two_looks:
         names = [f"{model} ({look})" for model, look in zip(models, looks, strict=True)]
     else:
@@ -167,12 +168,12 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         info = RunInfo(
             path=str(folder.path),
             name=name,
-            track=manifest["model"]["card"]["track"],
-            render_spec=str(spec_of(manifest)),
-            context=context_of(manifest),
-            look=_look(manifest),
+            track=manifest.card.track,
+            render_spec=str(manifest.spec),
+            context=manifest.scored_context,
+            look=manifest.spec.look,
         )
-        unasked = unasked_axes(manifest["model"]["card"])
+        unasked = unasked_axes(manifest.card)
         found_here = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
         size = strength_of_run(kept)
         sides.append(ComparedRun(manifest, info, found_here, None if size is None else size.all.median))
@@ -181,13 +182,13 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     for right in sides[1:]:
         part = _against(left, right)
         against.append(part.model_copy(update={"sentence": sentence(left.info.name, part)}))
-    suite = left.manifest["suite"]
+    suite = left.manifest.suite
     return Comparison(
-        suite=str(suite["name"]),
-        version=int(suite["version"]),
-        provisional=any(each.manifest["suite"].get("in_development", False) for each in sides),
+        suite=suite.name,
+        version=suite.version,
+        provisional=any(each.manifest.suite.in_development for each in sides),
         clips=len(shared),
-        held=[len(rows_of(each.manifest)) for each in sides],
+        held=[len(each.manifest.rows) for each in sides],
         differs="look" if two_looks else "model",
         first=left.info,
         against=against,
@@ -196,9 +197,9 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
 
 def require_alike(
     first: RunFolder,
-    a: Mapping[str, Any],
+    a: Manifest,
     second: RunFolder,
-    b: Mapping[str, Any],
+    b: Manifest,
     *,
     two_looks: bool = False,
     shared: bool = False,
@@ -208,7 +209,7 @@ def require_alike(
     two_looks: What is asked is what a look changes, so that the model must be the same and the looks may differ.
     shared: Only the clips that both hold are compared.
     """
-    ours, theirs = rows_of(a), rows_of(b)
+    ours, theirs = a.rows, b.rows
     start = f"{first.path} and {second.path} cannot be compared clip by clip"
     if set(ours) != set(theirs) and not (shared and _share_states(a, b)):
         same = len(set(ours) & set(theirs))
@@ -223,52 +224,51 @@ def require_alike(
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
             f"{remedy}"
         )
-    if _look(a) != _look(b):
+    if a.spec.look != b.spec.look:
         _require_one_model(start, a, b, two_looks)
-    elif a["model"].get("drawn_by") != b["model"].get("drawn_by"):
+    elif a.model.drawn_by != b.model.drawn_by:
         raise UsageError(
             f"{start}: what drew the look (its code, the variant and version of Mitsuba) was not the same. Run both "
             "anew on one machine."
         )
-    if answers_states(a["model"]["card"]) != answers_states(b["model"]["card"]):
+    if answers_states(a.card) != answers_states(b.card):
         raise UsageError(
             f"{start}: one model answers with states, the other with frames. Compare models of one kind: their overall "
             "skills are means of other axes."
         )
-    if set(ours) == set(theirs) and a["suite"]["hash"] != b["suite"]["hash"]:
+    if set(ours) == set(theirs) and a.suite.hash != b.suite.hash:
         raise UsageError(
             f"{start}: their clips were simulated to other states. Run both on one machine; "
             "`physbench data verify` says which one reproduces the suite."
         )
-    codes = [dict(manifest.get("versions") or {}).get("code") for manifest in (a, b)]
+    codes = [manifest.versions.get("code") for manifest in (a, b)]
     if codes[0] != codes[1]:
         raise UsageError(
             f"{start}: they were scored by other code ({codes[0]}, {codes[1]}). Run the older one again with --fresh."
         )
 
 
-def _share_states(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def _share_states(a: Manifest, b: Manifest) -> bool:
     """Whether two runs on parts of a published suite hold some clips with the same states.
 
     Both say that their machine reproduces the states of the suite, in one version.
     """
-    suites = [manifest["suite"] for manifest in (a, b)]
-    published = all(split_name(str(each["name"]))[0] in GOLDEN_SUITES for each in suites)
-    alike = {int(each["version"]) for each in suites}
+    suites = [manifest.suite for manifest in (a, b)]
+    published = all(split_name(each.name)[0] in GOLDEN_SUITES for each in suites)
     return (
         published
-        and len(alike) == 1
-        and not any(each.get("local") for each in suites)
-        and bool(set(rows_of(a)) & set(rows_of(b)))
+        and suites[0].version == suites[1].version
+        and not any(each.local for each in suites)
+        and bool(set(a.rows) & set(b.rows))
     )
 
 
-def _require_one_model(start: str, a: Mapping[str, Any], b: Mapping[str, Any], two_looks: bool) -> None:
+def _require_one_model(start: str, a: Manifest, b: Manifest, two_looks: bool) -> None:
     """Raise UsageError where more than the look tells two runs apart."""
     keys = [key_of_manifest(manifest) for manifest in (a, b)] if two_looks else []
     if not keys or not same_weights(*keys):
         raise UsageError(
-            f"{start}: the first was shown the look {_look(a)}, the second the look {_look(b)}, off which other "
+            f"{start}: the first was shown the look {a.spec.look}, the second the look {b.spec.look}, off which other "
             "things are read. Run both with the same --look. What a look changes is told by two runs of one model, "
             "with the same arguments."
         )
@@ -282,35 +282,31 @@ def _require_one_model(start: str, a: Mapping[str, Any], b: Mapping[str, Any], t
 def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
     """Raise UsageError where `physicist` is no finished run of PHYSICIST_TARGET under the conditions of `run`."""
     (ours, _), (theirs, _) = read_run(run), read_run(physicist)
-    told = f" and {TOLD_OPTION}" if (ours.get("options") or {}).get("prompt_motion") else ""
+    told = f" and {TOLD_OPTION}" if ours.options.prompt_motion else ""
     again = f"Run physbench eval {PHYSICIST_TARGET} with the --suite, --tasks, --limit{told} of {run.path}."
-    target = theirs["model"]["target"]
+    target = theirs.model.target
     if target != PHYSICIST_TARGET:
         raise UsageError(f"{physicist.path} is a run of {target}. {again}")
     require_alike(run, ours, physicist, theirs)
     for words, a, b in (
-        ("size and rate", str(spec_of(ours)), str(spec_of(theirs))),
-        ("context frames", context_of(ours), context_of(theirs)),
+        ("size and rate", str(ours.spec), str(theirs.spec)),
+        ("context frames", ours.scored_context, theirs.scored_context),
     ):
         if a != b:
             raise UsageError(f"{physicist.path} has other {words} than {run.path} ({b}, {a}). {again}")
 
 
-def _shown(manifest: Mapping[str, Any]) -> str:
-    spec, samples = spec_of(dict(manifest)), int((manifest.get("options") or {}).get("samples", 1))
-    return f"{spec}, {counted(context_of(manifest), 'context frame')} and {counted(samples, 'sample')} a clip"
+def _shown(manifest: Manifest) -> str:
+    context, samples = counted(manifest.scored_context, "context frame"), counted(manifest.options.samples, "sample")
+    return f"{manifest.spec}, {context} and {samples} a clip"
 
 
-def _look(manifest: Mapping[str, Any]) -> str:
-    return spec_of(dict(manifest)).look
+def _is_drawn(manifest: Manifest) -> bool:
+    return manifest.suite.name.startswith(FRESH)
 
 
-def _is_drawn(manifest: Mapping[str, Any]) -> bool:
-    return str(manifest["suite"]["name"]).startswith(FRESH)
-
-
-def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    return f"{len(rows)} clips of {manifest_suite(manifest)}"
+def _held(manifest: Manifest, rows: Sequence[Row]) -> str:
+    return f"{len(rows)} clips of {manifest.suite.label}"
 
 
 def _against(left: ComparedRun, right: ComparedRun) -> Against:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from physbench.models.protocol import ModelCard, StateCard
 from physbench.result.document import (
     AxisCounts,
     LeftOut,
@@ -19,7 +20,7 @@ from physbench.result.document import (
     Undetermined,
 )
 from physbench.result.formats import AXIS_NAMES, joined
-from physbench.result.read import STOPPED, asked_rows, rows_of
+from physbench.result.manifest import Manifest
 from physbench.score.protocol import AXES
 from physbench.score.score_clip import reading_of, scorer_of
 
@@ -101,66 +102,66 @@ UNASKED_OF_STATES = ("permanence",)  # axes that only a picture has
 NOT_ASKED = "not asked: states show no picture"
 
 
-def answers_states(card: Mapping[str, Any]) -> bool:
-    """Whether a model answers with states, from its card in a manifest or a result."""
-    return card.get("answers") == "states"
+def answers_states(card: ModelCard) -> bool:
+    """Whether a model answers with states."""
+    return isinstance(card, StateCard)
 
 
-def unasked_axes(card: Mapping[str, Any]) -> tuple[str, ...]:
+def unasked_axes(card: ModelCard) -> tuple[str, ...]:
     """Axes that a model is not asked about."""
     return UNASKED_OF_STATES if answers_states(card) else ()
 
 
-def asked_axes(card: Mapping[str, Any]) -> tuple[str, ...]:
+def asked_axes(card: ModelCard) -> tuple[str, ...]:
     """Axes that overall skill is made of."""
     return tuple(axis for axis in AXES if axis not in unasked_axes(card))
 
 
-def unasked_reasons(card: Mapping[str, Any]) -> dict[str, str]:
+def unasked_reasons(card: ModelCard) -> dict[str, str]:
     """By axis that a model is not asked about, the reason and what overall skill is then; for result.json."""
     return {axis: f"{NOT_ASKED}; overall is {_made_of(card)}" for axis in unasked_axes(card)}
 
 
-def overall_meaning(card: Mapping[str, Any]) -> str:
+def overall_meaning(card: ModelCard) -> str:
     """What overall skill is made of, where these are not all axes; else ""."""
     if not unasked_axes(card):
         return ""
     return f"{_made_of(card)}: the model answers with states"
 
 
-def _made_of(card: Mapping[str, Any]) -> str:
+def _made_of(card: ModelCard) -> str:
     return f"made of {joined([AXIS_NAMES[axis] for axis in asked_axes(card)])}"
 
 
 # What a result says of a run that has ended before its suite did, from its manifest.
 
 
-def partial_run(manifest: Mapping[str, Any]) -> PartialRun | None:
+def partial_run(manifest: Manifest) -> PartialRun | None:
     """Why the run has ended early and which clips it lacks; None where it has all that it was asked for."""
-    stopped = manifest.get(STOPPED)
+    stopped = manifest.stopped
     if stopped is None:
         return None
-    rows = rows_of(manifest)
+    rows, asked = manifest.rows, manifest.asked_rows
     known = set(rows)
     return PartialRun(
-        by=stopped["by"],
-        asked=stopped.get("asked", ""),
+        by=stopped.by,
+        asked=stopped.asked,
         clips=len(rows),
-        of=len(asked_rows(manifest)),
-        missing=[row.id for row in asked_rows(manifest) if row not in known],
-        look=stopped.get("looks"),
-        looks=stopped.get("of_looks"),
-        level=stopped.get("level"),
+        of=len(asked),
+        missing=[row.id for row in asked if row not in known],
+        look=stopped.looks,
+        looks=stopped.of_looks,
+        level=stopped.level,
     )
 
 
-def at_look(overall: SkillValue, manifest: Mapping[str, Any]) -> SkillValue:
+def at_look(overall: SkillValue, manifest: Manifest) -> SkillValue:
     """Overall as it was when `--until` ended the run, the references being those of the whole suite; else as it is."""
-    stopped = manifest.get(STOPPED) or {}
-    if stopped.get("interval") is None:
+    stopped = manifest.stopped
+    if stopped is None or stopped.interval is None:
         return overall
-    low, high = stopped["interval"]
-    return SkillValue(skill=stopped["skill"], interval=(float(low), float(high)))
+    low, high = stopped.interval
+    return SkillValue(skill=stopped.skill, interval=(float(low), float(high)))
 
 
 def partial_words(ended: PartialRun) -> str:

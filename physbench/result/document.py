@@ -10,15 +10,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 from physbench import __version__
 from physbench.clips.suite import suite_label
-from physbench.support.errors import UsageError
+from physbench.models.contract import check_card_types
+from physbench.models.protocol import ModelCard, card_document, card_from
+from physbench.support.errors import ModelError, UsageError
 from physbench.support.files import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json, write_sealed_json
-from physbench.world.scene import PLAIN
+from physbench.support.plugins import first_line
+
+MOST_SAID = 300  # characters of what is wrong with a card
+
+
+def _card(value: Any) -> ModelCard:
+    """A card, or the one that its document holds. Raises ValueError where that is none."""
+    if isinstance(value, ModelCard):
+        return value
+    try:
+        return check_card_types(card_from(value), "the card")
+    except (ModelError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"expected the card of a model ({first_line(str(error))[:MOST_SAID]})") from error
+
+
+Card = Annotated[ModelCard, PlainValidator(_card), PlainSerializer(card_document, return_type=dict[str, Any])]
 
 # Parts of result.json that stand for themselves: what all records share, and the diagnosis of a run.
 
@@ -196,7 +213,7 @@ class ModelInfo(Record):
         description="zero-shot; trained: on the `train` split; privileged: it sees the clips' hidden states."
     )
     chained: int = Field(description="Most calls along time that a clip needed; above 1 the model's horizon is short.")
-    card: dict[str, Any] = Field(description="The model card: size, rate, context and what it uses.")
+    card: Card = Field(description="The model card: size, rate, context and what it uses.")
     args: dict[str, str] = Field(description="Arguments given with --model-arg.")
 
 
@@ -683,7 +700,7 @@ class ResultDocument(Record):
     @property
     def look(self) -> str:
         """In which the clips were shown."""
-        return str(self.model.card.get("look", PLAIN))
+        return self.model.card.look
 
 
 def json_schema() -> dict[str, Any]:

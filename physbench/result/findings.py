@@ -31,8 +31,6 @@ from physbench.support.errors import UsageError
 # The manifest of a run holds those of scorers that do not come with physbench: where a result is built, the file or the
 # package with the scorer may be missing.
 
-OWN_LAWS = "own_laws"  # of the manifest
-
 
 @dataclass(frozen=True)
 class LawPhrase:
@@ -83,15 +81,15 @@ def own_laws_document(scorers: Iterable[Scorer]) -> dict[str, Any]:
     return {name: asdict(law) for name, law in found.items()}
 
 
-def law_phrases(manifest: Mapping[str, Any]) -> dict[str, LawPhrase]:
-    """Those of a run. Manifests of older versions hold none of their own.
+def law_phrases(own_laws: Mapping[str, Mapping[str, Any]]) -> dict[str, LawPhrase]:
+    """Those of a run, whose manifest holds those of its own.
 
     Raises UsageError where the manifest is damaged.
     """
     try:
-        own = {name: LawPhrase(**law) for name, law in (manifest.get(OWN_LAWS) or {}).items()}
+        own = {name: LawPhrase(**law) for name, law in own_laws.items()}
     except (TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"manifest.json: {OWN_LAWS} cannot be read ({error}). Run it again with --fresh.") from error
+        raise UsageError(f"manifest.json: own_laws cannot be read ({error}). Run it again with --fresh.") from error
     return {**own, **builtin_phrases()}
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-from physbench.clips.suite import suite_label
+from collections.abc import Iterable, Sequence
 
 # How names, numbers and units are written for people.
 
@@ -38,12 +35,6 @@ def short(task: str) -> str:
     name = task.split("/")[-1]
     stem, _, version = name.rpartition("-v")
     return stem if version.isdigit() and stem else name
-
-
-def manifest_suite(manifest: Mapping[str, Any]) -> str:
-    """The suite of a manifest with its version."""
-    suite = manifest["suite"]
-    return suite_label(suite["name"], suite["version"], bool(suite.get("in_development")))
 
 
 def plain(reading: str) -> str:

@@ -6,10 +6,11 @@ import hashlib
 
 from physbench.result.document import ImpliedLawResult, ImpliedWorldResult, TimingResult
 from physbench.result.formats import bracket, counted, joined
+from physbench.result.manifest import renew
 from physbench.support.errors import UsageError
 from physbench.support.files import add_file, read_sealed_json, write_sealed_json
 from physbench.support.plugins import first_line
-from physbench.support.run_folder import RunFolder, renew
+from physbench.support.run_folder import RunFolder
 
 _Found = tuple[dict[str, ImpliedWorldResult], TimingResult | None]
 

@@ -5,25 +5,21 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
-
-from physbench.clips.clip import Row
 from physbench.clips.packed import PackedClips, kept_archive
 from physbench.clips.store import ClipStore
-from physbench.result.document import ResultDocument, read_result
-from physbench.result.formats import counted, manifest_suite
-from physbench.result.manifest import ManifestDocument
+from physbench.result.document import ModelInfo, ResultDocument, read_result
+from physbench.result.formats import counted
+from physbench.result.manifest import Manifest, ManifestModel, NamedArchive, read_manifest
 from physbench.score.protocol import AXES, ScoreRow
 from physbench.support.errors import UsageError
-from physbench.support.files import read_sealed, read_sealed_json
+from physbench.support.files import read_sealed
 from physbench.support.remote import is_url
 from physbench.support.run_folder import RunFolder, is_other
-from physbench.world.scene import PLAIN, RenderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,32 +31,32 @@ if TYPE_CHECKING:
 ClipSource = ClipStore | PackedClips
 
 
-def clips_of(folder: RunFolder, manifest: Mapping[str, Any]) -> ClipSource:
+def clips_of(folder: RunFolder, manifest: Manifest) -> ClipSource:
     """The clips that a run was rolled out on.
 
     Raises:
         UsageError: They are those of an archive that is not where it was, or is another one.
     """
-    named = manifest.get("clips")
-    if not named:
-        return ClipStore(folder.clips if manifest["suite"].get("fresh") else None)
-    packed = kept_archive(named["file"], named["sha256"])
+    named = manifest.clips
+    if named is None:
+        return ClipStore(folder.clips if manifest.suite.fresh else None)
+    packed = kept_archive(named.file, named.sha256)
     if packed is None:
-        where, place = ("in the cache", "URL") if is_url(named["file"]) else ("there", "FILE")
+        where, place = ("in the cache", "URL") if is_url(named.file) else ("there", "FILE")
         raise UsageError(
-            f"The run was rolled out on the clips of {named['file']}, which is not {where}. Say where it is now: "
+            f"The run was rolled out on the clips of {named.file}, which is not {where}. Say where it is now: "
             f"physbench score RUN --clips {place}"
         )
     refuse_other_archive(packed, named)
     return packed
 
 
-def refuse_other_archive(packed: PackedClips, named: Mapping[str, Any]) -> None:
+def refuse_other_archive(packed: PackedClips, named: NamedArchive) -> None:
     """Raise UsageError where an archive is not the one that a manifest names under `clips`."""
-    if packed.sha256 != named["sha256"]:
+    if packed.sha256 != named.sha256:
         raise UsageError(
-            f"--clips: {packed.name} is not the archive that the run was rolled out on ({Path(named['file']).name}, "
-            f"index {named['sha256'][:12]}): its index is {packed.sha256[:12]}. Give that one."
+            f"--clips: {packed.name} is not the archive that the run was rolled out on ({Path(named.file).name}, "
+            f"index {named.sha256[:12]}): its index is {packed.sha256[:12]}. Give that one."
         )
 
 
@@ -78,13 +74,12 @@ ModelKey = tuple[object, ...]
 
 def key_of_result(result: ResultDocument) -> ModelKey:
     """The model, its arguments, size, rate, context and samples: all but the look that tells runs apart."""
-    return _key(result.model.model_dump(), result.context, result.counts.samples)
+    return _key(result.model, result.context, result.counts.samples)
 
 
-def key_of_manifest(manifest: Mapping[str, Any]) -> ModelKey:
+def key_of_manifest(manifest: Manifest) -> ModelKey:
     """The same from the manifest of a run."""
-    options = manifest.get("options") or {}
-    return _key(manifest["model"], context_of(manifest), int(options.get("samples", 1)))
+    return _key(manifest.model, manifest.scored_context, manifest.options.samples)
 
 
 def same_weights(a: ModelKey, b: ModelKey) -> bool:
@@ -92,78 +87,19 @@ def same_weights(a: ModelKey, b: ModelKey) -> bool:
     return a[:3] == b[:3]
 
 
-def _key(model: Mapping[str, Any], context: int, samples: int) -> ModelKey:
-    args = tuple(sorted((str(name), str(value)) for name, value in (model.get("args") or {}).items()))
-    card = model["card"]
-    shown = (*card["image_size"], float(card["fps"]), context, samples)
-    return str(model["name"]), model.get("sha256") or str(model["target"]), args, *shown
+def _key(model: ManifestModel | ModelInfo, context: int, samples: int) -> ModelKey:
+    args = tuple(sorted((name, str(value)) for name, value in (model.args or {}).items()))
+    shown = () if model.card is None else (*model.card.image_size, float(model.card.fps))
+    return str(model.name), model.sha256 or model.target, args, *shown, context, samples
 
 
 # Reads a run folder, and refuses one that is damaged or not finished.
 
-MANIFEST_VERSION = 1
 MOST_SCORE_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
 MOST_TABLE_BYTES = 1 << 30  # of a table in memory
 NUMBERS = {"seed": "int64", "sample": "int64", "value": "float64", "quality": "float64"}  # types of columns
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
-STOPPED = "stopped"  # in a manifest: why the run has ended before its suite, and with which clips
 REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
-
-
-def read_manifest(folder: RunFolder) -> dict[str, Any]:
-    """Return manifest.json. Raises UsageError where the folder is no run, or a newer physbench wrote it."""
-    if not folder.path.is_dir():
-        what = "it is a file" if folder.path.exists() else "there is no such folder"
-        raise UsageError(f"{folder.path}: {what}. Expected the folder of a run (--out of eval).")
-    if not folder.manifest.is_file():
-        raise UsageError(
-            f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval or rollout."
-        )
-    try:
-        manifest = read_sealed_json(folder.manifest, required=False)
-        version = int(manifest["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise UsageError(f"{folder.manifest}: cannot be read ({error}). Run it again with --fresh.") from error
-    if version > MANIFEST_VERSION:
-        raise UsageError(
-            f"{folder.manifest} has schema version {version}; this physbench reads up to {MANIFEST_VERSION}. "
-            "Update physbench."
-        )
-    try:
-        ManifestDocument.model_validate(manifest)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{folder.manifest}: {place}: {first['msg']}. Run it again with --fresh.") from error
-    return dict(manifest)
-
-
-def rows_of(manifest: Mapping[str, Any]) -> tuple[Row, ...]:
-    """The clips of a run in the suite's order; of one that has ended early those that it was ended with."""
-    rows, stopped = asked_rows(manifest), manifest.get(STOPPED)
-    if stopped is None:
-        return rows
-    known = set(stopped["clips"])
-    return tuple(row for row in rows if row.id in known)
-
-
-def asked_rows(manifest: Mapping[str, Any]) -> tuple[Row, ...]:
-    """The clips that a run was asked for, in the suite's order."""
-    return tuple(
-        Row(row["task"], row["split"], int(row["seed"]), row.get("change", "")) for row in manifest["suite"]["rows"]
-    )
-
-
-def spec_of(manifest: dict[str, Any]) -> RenderSpec:
-    """Size and rate of a run, from the model's card."""
-    card = manifest["model"]["card"]
-    height, width = card["image_size"]
-    return RenderSpec(int(height), int(width), float(card["fps"]), str(card.get("look", PLAIN)))
-
-
-def context_of(manifest: Mapping[str, Any]) -> int:
-    """Number of context frames that count as seen by the model."""
-    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
 
 
 def read_scores(folder: RunFolder) -> pd.DataFrame:
@@ -215,53 +151,51 @@ def refuse_huge_table(content: bytes) -> None:
             raise ValueError(f"its texts in column {name} take more than {MOST_TABLE_BYTES >> 30} GB")
 
 
-def planned_for(manifest: Mapping[str, Any]) -> list[list[str]]:
+def planned_for(manifest: Manifest) -> list[list[str]]:
     """Ids of the rollouts in each batch that a run does: of a shard its own, of any other run all."""
-    batches: list[list[str]] = manifest.get("batches") or []
-    shard = manifest["options"].get("shard")
+    batches, shard = manifest.batches or [], manifest.options.shard
     if not shard:
         return batches
-    index, of = (int(part) for part in str(shard).split("/"))
+    index, of = (int(part) for part in shard.split("/"))
     return batches[index - 1 :: of]
 
 
-def refuse_other_tables(folder: RunFolder, manifest: Mapping[str, Any], again: str) -> None:
+def refuse_other_tables(folder: RunFolder, manifest: Manifest, again: str) -> None:
     """Raise UsageError where a table is not the one with which the run was finished."""
     for path in (folder.scores, *(folder.reference(name).scores for name in REFERENCE_MODELS)):
-        if path.is_file() and is_other(folder, manifest, path):
+        if path.is_file() and is_other(folder, manifest.contents, path):
             raise UsageError(f"{path}: is not the table with which this run was finished, or is damaged. {again}")
 
 
-def refuse_unfinished(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+def refuse_unfinished(folder: RunFolder, manifest: Manifest) -> None:
     """Raise UsageError where a run was not finished, with the command that finishes it."""
     again = _finish_again(manifest)
-    if not manifest["model"].get("card"):
+    if manifest.model.card is None:
         raise UsageError(f"{folder.path}: the run is not finished: its model was not loaded yet. {again}")
     if not folder.scores.is_file():
         parts = folder.path / "parts"
         done = len(list(parts.glob("*.json"))) if parts.is_dir() else 0
-        total = len(rows_of(manifest)) * int(manifest.get("options", {}).get("samples", 1))
+        total = len(manifest.rows) * manifest.options.samples
         raise UsageError(f"{folder.path}: the run is not finished: {done} of {total} samples are scored. {again}")
     for name in REFERENCE_MODELS:
         if not folder.reference(name).scores.is_file():
             raise UsageError(f"{folder.path}: the run is not finished: it lacks the scores of {name}. {again}")
 
 
-def _finish_again(manifest: Mapping[str, Any]) -> str:
-    shard = manifest.get("options", {}).get("shard")
-    if shard:
+def _finish_again(manifest: Manifest) -> str:
+    if shard := manifest.options.shard:
         return f"It is shard {shard} of one: join all shards with physbench merge."
     return "Finish it with the same eval command and --resume."
 
 
-def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+def read_run(folder: RunFolder) -> tuple[Manifest, dict[str, pd.DataFrame]]:
     """Return the manifest of a finished run and its score tables: "model" and each of REFERENCE_MODELS.
 
     Raises UsageError where the folder is no run or the run is not finished.
     """
     manifest = read_manifest(folder)
     refuse_unfinished(folder, manifest)
-    rows, again = rows_of(manifest), _finish_again(manifest)
+    rows, again = manifest.rows, _finish_again(manifest)
     refuse_other_tables(folder, manifest, again)
     places = {"model": folder, **{name: folder.reference(name) for name in REFERENCE_MODELS}}
     tables = {name: read_scores(place) for name, place in places.items()}
@@ -359,11 +293,10 @@ def summary(folder: RunFolder) -> RunSummary:
         )
 
 
-def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) -> RunSummary:
-    options, model, suite = manifest["options"], manifest["model"], manifest["suite"]
-    of, shard = len(suite["rows"]) * int(options.get("samples", 1)), options.get("shard")
-    if shard and manifest.get("batches"):
-        of = sum(map(len, planned_for(manifest)))
+def _of_manifest(folder: RunFolder, manifest: Manifest, changed: float) -> RunSummary:
+    options = manifest.options
+    clips, shard = len(manifest.suite.rows), options.shard
+    of = sum(map(len, planned_for(manifest))) if shard and manifest.batches else clips * options.samples
     overall: float | None = None
     interval: tuple[float, float] | None = None
     axes: dict[str, float | None] = {}
@@ -375,17 +308,17 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
         reason = result.overall.reason if overall is None else ""
         axes = {axis: found.skill for axis, found in result.axes.items()}
         ended = result.partial
-        state, done = ("partial", ended.clips * int(options.get("samples", 1))) if ended else ("finished", of)
+        state, done = ("partial", ended.clips * options.samples) if ended else ("finished", of)
         name = f"{result.suite_label}, {counted(ended.of if ended else result.suite.clips, 'clip')}"
     else:
         parts = folder.path / "parts"
         done = sum(not path.stem.endswith(".samples") for path in parts.glob("*.json")) if parts.is_dir() else 0
-        name = f"{manifest_suite(manifest)}, {counted(len(suite['rows']), 'clip')}"
+        name = f"{manifest.suite.label}, {counted(clips, 'clip')}"
         name += f", shard {shard}" if shard else ""
     return RunSummary(
         str(folder.path),
         state,
-        str(model.get("name") or model["target"]),
+        manifest.model.name or manifest.model.target,
         name,
         overall,
         interval,
@@ -394,6 +327,6 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
         changed,
         done,
         of,
-        str(options.get("note") or ""),
-        tuple(map(str, options.get("tags") or ())),
+        options.note or "",
+        tuple(options.tags or ()),
     )

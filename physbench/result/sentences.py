@@ -255,7 +255,7 @@ def _changed(result: ResultDocument) -> str | None:
 def _untold(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
     pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(TOLD_SUFFIX) in PUSHED_SUITES
-    if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
+    if not pushed or result.model.card.uses_actions or result.model.track == "privileged":
         return None
     return "The model takes no actions: it was not told of the pushes, nor asked what one changes."
 

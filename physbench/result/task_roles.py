@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.suite import FRESH, GOLDEN_SUITES, PUBLISHED_VERSION, find_suite
-from physbench.result.read import context_of, read_run, rows_of, spec_of
+from physbench.result.manifest import Manifest
+from physbench.result.read import read_run
 from physbench.result.skill import Kind, clip_qualities, kinds
 from physbench.score.protocol import AXES
 from physbench.support.errors import UsageError
@@ -43,15 +44,14 @@ def render_class(spec: RenderSpec, context: int) -> str:
     return picture_class(spec) + (" image" if context == 1 else "") + (f" {spec.look}" if spec.look != PLAIN else "")
 
 
-def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
+def fixed_kinds(manifest: Manifest) -> Kinds | None:
     """The kinds for the suite and class of a run; None where they are not fixed and its own clips decide.
 
     They are not fixed for a suite with other tasks or of another version, nor for a class that was not measured.
     """
-    suite = manifest["suite"]
-    if suite["name"].removeprefix(FRESH) not in GOLDEN_SUITES:
+    if manifest.suite.name.removeprefix(FRESH) not in GOLDEN_SUITES:
         return None
-    return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context_of(manifest))
+    return kinds_of(manifest.suite.version, manifest.spec, manifest.scored_context)
 
 
 def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
@@ -59,10 +59,6 @@ def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
     published = min(version, PUBLISHED_VERSION)  # one in development keeps the kinds of the version before it
     found: Kinds | None = _golden().get(str(published), {}).get(render_class(spec, context))
     return found
-
-
-def _class_of(manifest: Mapping[str, Any]) -> str:
-    return render_class(spec_of(dict(manifest)), context_of(manifest))
 
 
 @cache
@@ -74,15 +70,15 @@ def _golden() -> dict[str, Any]:
 def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
     """Version of the suite, render class and kinds of a run of core. Raises UsageError where it is not whole."""
     manifest, tables = read_run(run)
-    core, suite = find_suite("core"), manifest["suite"]
-    alike = (suite["name"], suite["version"], suite["hash"]) == (core.name, core.version, core.hash)
-    if not alike or rows_of(manifest) != core.rows or suite.get("local"):
+    core, suite = find_suite("core"), manifest.suite
+    alike = (suite.name, suite.version, suite.hash) == (core.name, core.version, core.hash)
+    if not alike or manifest.rows != core.rows or suite.local:
         raise UsageError(f"{run.path}: is not a run of all of {core.label} with its golden states.")
     qualities = clip_qualities({"truth": tables["truth"]}, tables["truth"], tables["freeze"], AXES)
     found: Kinds = {
         task: {str(axis): kind for axis, kind in zip(AXES, row, strict=True)} for task, row in kinds(qualities).items()
     }
-    return str(core.version), _class_of(manifest), found
+    return str(core.version), render_class(manifest.spec, manifest.scored_context), found
 
 
 def write_kinds(runs: list[RunFolder], path: Path) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
@@ -25,12 +24,12 @@ from physbench.models.load_model import check_target, live_sha256, model_sha256,
 from physbench.models.protocol import Model, ModelCard
 from physbench.result.findings import own_laws_document
 from physbench.result.formats import counted
-from physbench.result.read import STOPPED, read_manifest
+from physbench.result.manifest import Manifest, NamedArchive, Stopped, read_manifest
 from physbench.rollout.batches import Batch
 from physbench.rollout.engine import ClipLoader, RolloutEngine
 from physbench.rollout.store import Rollout, store_rollout
 from physbench.run.finalize import drop_results
-from physbench.run.manifest import asked_document, asked_suite, left_out, refuse_other_scoring, refuse_other_settings
+from physbench.run.manifest import asked_manifest, asked_suite, left_out, refuse_other_scoring, refuse_other_settings
 from physbench.run.model import calls_along_time, check_told_model, engine_of
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.process import PeakMemory, explained, interruptible
@@ -44,7 +43,7 @@ from physbench.score.score_clip import find_scorers, score_clip
 from physbench.support.errors import UsageError
 from physbench.support.printable import printable
 from physbench.support.processes import worker_count
-from physbench.support.run_folder import CONTENTS, RunFolder, other_contents
+from physbench.support.run_folder import RunFolder, other_contents
 
 # What an evaluation would do, from one batch that is rolled out and two clips that are scored. Nothing is written but
 # clips in the cache, and these only of a suite.
@@ -258,7 +257,7 @@ def evaluate(
     sha256 = model_sha256(options.model) if model is None else live_sha256(model)
     if model is not None and resume and sha256 is None:
         raise UsageError(LIVE_NOT_RESUMED)
-    asked = asked_document(
+    asked = asked_manifest(
         options,
         suite,
         sha256,
@@ -267,9 +266,10 @@ def evaluate(
         own_laws_document(scorers),
         salt=salt,
         clips=clips,
-    ) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    )
+    asked.started = datetime.now(UTC).isoformat(timespec="seconds")
     made: tuple[Path, ...] = ()
-    stopped: object = None
+    stopped: Stopped | None = None
     served = options.model.startswith(("http://", "https://"))
     if path is None:
         path, made = claimed_folder(options.short_name, options.suite_name)
@@ -283,13 +283,13 @@ def evaluate(
             if resume and report and "finish" in stages and not waiting and is_done(folder, stored, asked, settings):
                 say("Nothing is left to do: the run is finished, and nothing of it has changed.")
                 return folder
-            asked = {**stored, "options": asked["options"]}
-            asked.pop(CONTENTS, None)  # of the run as it was finished before
-            stopped = asked.pop(STOPPED, None)
+            stopped, stored.options = stored.stopped, asked.options
+            stored.stopped = stored.contents = None  # of the run as it was finished before
+            asked = stored
         if clips:
-            asked["clips"] = clips.document()  # the same archive may lie elsewhere now
+            asked.clips = NamedArchive.model_validate(clips.document())  # the same archive may lie elsewhere now
         if settings:
-            asked["settings_file"] = dict(settings)
+            asked.settings_file = dict(settings)
         if not resume and (few := left_out(suite, options)):
             say(few)
         workers = worker_count(options.workers)
@@ -318,11 +318,14 @@ def evaluate(
     return folder
 
 
-def is_done(
-    folder: RunFolder, stored: Mapping[str, Any], asked: Mapping[str, Any], settings: Mapping[str, object] | None
-) -> bool:
+def is_done(folder: RunFolder, stored: Manifest, asked: Manifest, settings: Mapping[str, object] | None) -> bool:
     """Whether a run is finished just as it is asked for now, and its files are those with which it was finished."""
-    now = json.loads(json.dumps({**asked, "settings_file": dict(settings) if settings else None}))
-    before, after = ({**each, "options": {**each["options"], **dict.fromkeys(SPEED_OPTIONS)}} for each in (stored, now))
-    same = all(before.get(name) == after.get(name) for name in ("options", "versions", "clips", "settings_file"))
-    return same and bool(stored.get(CONTENTS)) and STOPPED not in stored and not other_contents(folder, stored)
+    alike = _decided(stored, stored.settings_file) == _decided(asked, settings)
+    return alike and bool(stored.contents) and stored.stopped is None and not other_contents(folder, stored.contents)
+
+
+def _decided(manifest: Manifest, settings: Mapping[str, object] | None) -> object:
+    """What of a manifest decides more than speed, as JSON values."""
+    options = {**manifest.options.model_dump(mode="json"), **dict.fromkeys(SPEED_OPTIONS)}
+    clips = manifest.clips and manifest.clips.model_dump(mode="json", exclude_unset=True)
+    return json.loads(json.dumps([options, manifest.versions, clips, dict(settings) if settings else None]))

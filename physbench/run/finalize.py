@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from physbench.clips.clip import Row
 from physbench.result.build import build_result
 from physbench.result.document import ResultDocument, Speed, read_result
 from physbench.result.implied_worlds import is_diagnosed
-from physbench.result.read import REFERENCE_MODELS, STOPPED, asked_rows, planned_for, read_manifest, rows_of
+from physbench.result.manifest import Manifest, Stopped, read_manifest, write_manifest
+from physbench.result.read import REFERENCE_MODELS, planned_for
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import drop_rollout, has_rollout
 from physbench.run.parts import read_part, write_scores
@@ -27,9 +27,8 @@ from physbench.run.state import Run
 from physbench.score.protocol import ScoreRow
 from physbench.score.score_clip import find_scorers
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.support.files import write_sealed_json
 from physbench.support.progress import duration
-from physbench.support.run_folder import CONTENTS, RunFolder, contents_of
+from physbench.support.run_folder import RunFolder, contents_of
 
 FINISHED_FILES = ("scores.parquet", "result.json", "diagnosis.json")
 DIAGNOSED_AXIS = "consistency"  # a run that does not read it is not diagnosed
@@ -101,9 +100,9 @@ def finish(run: Run) -> None:
     else:
         write_result(run.folder)
         spent()
-    if STOPPED not in run.manifest:  # which are shown is chosen among all clips
+    if run.manifest.stopped is None:  # which are shown is chosen among all clips
         prune(run)
-    run.manifest[CONTENTS] = contents_of(run.folder)
+    run.manifest.contents = contents_of(run.folder)
     run.save_manifest()
 
 
@@ -175,11 +174,11 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         UsageError: The folder is no run.
     """
     manifest = read_manifest(folder)
-    rows, samples = asked_rows(manifest), int(manifest["options"].get("samples", 1))
+    rows, samples = manifest.asked_rows, manifest.options.samples
     of_suite = len(rows)
-    shard = str(manifest["options"].get("shard") or "")
+    shard = manifest.options.shard or ""
     items = [BatchItem(row, sample) for row in rows for sample in range(samples)]
-    if shard and manifest.get("batches"):
+    if shard and manifest.batches:
         own = {name for batch in planned_for(manifest) for name in batch}
         items = [item for item in items if item.id in own]
         rows = tuple(dict.fromkeys(item.row for item in items))
@@ -191,16 +190,16 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         except UsageError as error:
             again = f"physbench finish {shlex.quote(str(folder.path))}"
             raise UsageError(f"{error} Write it again: {again}") from error
-        if manifest.get(STOPPED):
-            clips = len(rows_of(manifest))
+        if manifest.stopped:
+            clips = len(manifest.rows)
             return RunSoFar(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
-        ended = bool(manifest.get(CONTENTS))
+        ended = bool(manifest.contents)
         return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
     referenced = [row for row in rows if _has_references(folder, row)]
     whole = [row for row in referenced if _has_samples(folder, row, samples)]
     found = _result_of(folder, manifest, whole, len(whole) < of_suite) if whole else None
     judged = found is not None and DIAGNOSED_AXIS in found.axes
-    awaited = judged and bool(manifest["options"].get("diagnosis", True))
+    awaited = judged and manifest.options.diagnosis
     return RunSoFar(
         rolled,
         len(scored),
@@ -225,9 +224,9 @@ def _has_references(folder: RunFolder, row: Row) -> bool:
     return all(read_part(folder.reference(name).part(row.id)) is not None for name in REFERENCE_MODELS)
 
 
-def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], is_part: bool) -> ResultDocument:
+def _result_of(folder: RunFolder, manifest: Manifest, rows: Sequence[Row], is_part: bool) -> ResultDocument:
     """The result of a run that has these clips, built in a folder beside it. is_part: they are not all of the run."""
-    samples = int(manifest["options"].get("samples", 1))
+    samples = manifest.options.samples
     with tempfile.TemporaryDirectory() as place:
         part = RunFolder(Path(place))
         for source, target in ((folder, part), *((folder.reference(n), part.reference(n)) for n in REFERENCE_MODELS)):
@@ -235,10 +234,8 @@ def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row],
             for name in LINKED:
                 if (source.path / name).is_dir():
                     (target.path / name).symlink_to((source.path / name).absolute())
-        document = {key: value for key, value in manifest.items() if key not in (CONTENTS, STOPPED)}
-        if is_part:
-            document[STOPPED] = {"by": "now", "clips": [row.id for row in rows], "hash": ""}
-        write_sealed_json(part.manifest, document)
+        ended = Stopped(by="now", clips=[row.id for row in rows]) if is_part else None
+        write_manifest(part, manifest.model_copy(update={"contents": None, "stopped": ended}))
         compile_scores(part, (BatchItem(row, sample) for row in rows for sample in range(samples)))
         for name in REFERENCE_MODELS:
             compile_scores(part.reference(name), (BatchItem(row) for row in rows))

@@ -1,4 +1,4 @@
-"""manifest.json: everything that a run was decided by, written before its first batch, its clips included.
+"""The manifest of a run that begins, what of it a run must agree with that goes on, and the clips that it draws.
 
 The manifest keeps what was drawn, so that a run on fresh seeds goes on and can be repeated with another model.
 """
@@ -10,49 +10,42 @@ import dataclasses
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from physbench import __version__
-from physbench.clips.clip import Row
 from physbench.clips.packed import PackedClips
 from physbench.clips.suite import FRESH, TOLD_SUFFIX, Suite, find_suite, fresh_suite, spread, told_suite, untold_rows
 from physbench.models.http.connection import TOKEN_ARGUMENT
 from physbench.models.load_model import what_is_handed
-from physbench.models.protocol import ModelCard, card_fields
-from physbench.result import findings
-from physbench.result.formats import counted, manifest_suite
-from physbench.result.read import MANIFEST_VERSION, read_manifest, rows_of
+from physbench.result.formats import counted
+from physbench.result.manifest import (
+    MANIFEST_VERSION,
+    Manifest,
+    ManifestModel,
+    ManifestOptions,
+    ManifestSuite,
+    NamedArchive,
+    NamedFile,
+    NamedFiles,
+    read_manifest,
+)
 from physbench.rollout.device_names import device_kind
 from physbench.run.options import Options
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
-from physbench.world.scene import PLAIN
-
-# manifest.json: everything that a run was decided by, written before its first batch.
-
-Document = dict[str, Any]
 
 MOST_READ = 1 << 30  # bytes of a folder given by --model-arg that are hashed
 MOST_FILES = 10_000
+# Labels of settings that are compared in their own way.
+OF_TASKS, OF_SCORERS = "The content of the files of --tasks", "The content of the files of --scorers"
+DEVICE = "--device"
 
 
-def card_document(card: ModelCard) -> Document:
-    document = {**dataclasses.asdict(card), "image_size": list(card.image_size)}
-    if card.look == PLAIN:
-        del document["look"]
-    return document
-
-
-def card_from(document: Document) -> ModelCard:
-    kind, values = card_fields(document)
-    return kind(**values)
-
-
-def file_hashes(model_args: Mapping[str, str]) -> Document:
+def file_hashes(model_args: Mapping[str, str]) -> dict[str, str]:
     """Hash of each file and folder that is handed to a factory: a model's weights are part of the model."""
     hashes = {}
     for key, value in model_args.items():
@@ -89,96 +82,88 @@ def _folder_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def row_document(row: Row) -> Document:
-    """What names a clip; its change where there is one."""
-    return {name: value for name, value in dataclasses.asdict(row).items() if value != ""}
-
-
-def suite_document(suite: Suite) -> Document:
-    """What names a suite and its clips."""
-    return {
+def manifest_suite(suite: Suite, **more: Any) -> ManifestSuite:
+    """What names a suite and its clips. more: further fields."""
+    rows = [{name: value for name, value in dataclasses.asdict(row).items() if value != ""} for row in suite.rows]
+    found = {
         "name": suite.name,
         "version": suite.version,
         **({"in_development": True} if suite.in_development else {}),
         "hash": suite.hash,
         "local": suite.local,
         "partial": suite.partial,
-        "rows": [row_document(row) for row in suite.rows],
+        "rows": rows,
     }
+    return ManifestSuite.model_validate(found | more)
 
 
-def asked_document(
+def asked_manifest(
     options: Options,
     suite: Suite,
     sha256: str | None,
-    versions: Document,
+    versions: Mapping[str, str | None],
     foreign_code: str | None = None,
-    own_laws: Document | None = None,
+    own_laws: Mapping[str, dict[str, Any]] | None = None,
     salt: str = "",
     clips: PackedClips | None = None,
-) -> Document:
+) -> Manifest:
     """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
     if clips:  # they were made with that one, which this machine may lack
         versions = {**versions, "pybullet": clips.pybullet}
-    return {
-        "schema_version": MANIFEST_VERSION,
-        "physbench_version": __version__,
+    return Manifest(
+        schema_version=MANIFEST_VERSION,
+        physbench_version=__version__,
         # Where seeds were drawn for this run, also a secret that its generators depend on.
-        "suite": suite_document(suite) | ({"fresh": {"salt": salt}} if salt else {}),
-        "model": {
-            "target": options.model,
-            "sha256": sha256,
-            "args": dict(options.model_arg),
-            "files": file_hashes(options.model_arg),
-        },
-        "files": {
-            "tasks": user_files.manifest_documents(options.tasks),
-            "scorers": user_files.manifest_documents(options.scorers),
-        },
-        "options": options.document(),
-        **({"clips": clips.document()} if clips else {}),
-        "seed": options.seed,
-        "versions": versions,
-        "foreign_code": foreign_code,  # of scorers that do not come with physbench: their readings, and no skill
-        findings.OWN_LAWS: own_laws or {},  # what a sentence may name as broken of these
-    }
+        suite=manifest_suite(suite, **({"fresh": {"salt": salt}} if salt else {})),
+        model=ManifestModel(
+            target=options.model,
+            sha256=sha256,
+            args=dict(options.model_arg),
+            files=file_hashes(options.model_arg),
+        ),
+        files=NamedFiles.model_validate(
+            {
+                "tasks": user_files.manifest_documents(options.tasks),
+                "scorers": user_files.manifest_documents(options.scorers),
+            }
+        ),
+        options=ManifestOptions.model_validate(options.document()),
+        clips=NamedArchive.model_validate(clips.document()) if clips else None,
+        seed=options.seed,
+        versions=dict(versions),
+        foreign_code=foreign_code,
+        own_laws=dict(own_laws or {}),
+    )
 
 
 # What decides rollouts and scores, with the names that a user knows. Speed, workers and time-outs do not.
-_DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("MODEL", ("model", "target")),
-    ("The content of MODEL (sha256)", ("model", "sha256")),
-    ("--model-arg", ("model", "args")),
-    ("The content of the files given by --model-arg", ("model", "files")),
-    ("--fresh-seeds", ("options", "fresh_seeds")),
-    ("--prompt-motion", ("options", "prompt_motion")),
-    ("--suite", ("suite", "name")),
-    ("The version of the suite", ("suite", "version")),
-    ("The content of the files of --tasks", ("files", "tasks")),
-    ("The content of the files of --scorers", ("files", "scorers")),
-    ("The source code of scorers that are not physbench's", ("foreign_code",)),
-    ("The choice of clips (--tasks, --limit)", ("suite", "rows")),
-    ("The hash of the suite", ("suite", "hash")),
-    ("--scorers", ("options", "scorers")),
-    ("--look", ("options", "look")),
-    ("--samples", ("options", "samples")),
-    ("--seed", ("options", "seed")),
-    ("--dtype", ("options", "dtype")),
-    ("--autocast", ("options", "autocast")),
-    ("--compile", ("options", "compile")),
-    ("--device", ("options", "device")),
-    ("--batch-size", ("options", "batch_size")),
-    ("--chain", ("options", "chain")),
-    ("--shard", ("options", "shard")),
-    ("The archive of --clips (its index)", ("clips", "sha256")),
+_DECIDING: tuple[tuple[str, Callable[[Manifest], Any]], ...] = (
+    ("MODEL", lambda of: of.model.target),
+    ("The content of MODEL (sha256)", lambda of: of.model.sha256),
+    ("--model-arg", lambda of: of.model.args),
+    ("The content of the files given by --model-arg", lambda of: of.model.files),
+    ("--fresh-seeds", lambda of: of.options.fresh_seeds),
+    ("--prompt-motion", lambda of: of.options.prompt_motion),
+    ("--suite", lambda of: of.suite.name),
+    ("The version of the suite", lambda of: of.suite.version),
+    (OF_TASKS, lambda of: of.files.tasks),
+    (OF_SCORERS, lambda of: of.files.scorers),
+    ("The source code of scorers that are not physbench's", lambda of: of.foreign_code),
+    ("The choice of clips (--tasks, --limit)", lambda of: of.suite.rows),
+    ("The hash of the suite", lambda of: of.suite.hash),
+    ("--scorers", lambda of: of.options.scorers),
+    ("--look", lambda of: of.options.look),
+    ("--samples", lambda of: of.options.samples),
+    ("--seed", lambda of: of.options.seed),
+    ("--dtype", lambda of: of.options.dtype),
+    ("--autocast", lambda of: of.options.autocast),
+    ("--compile", lambda of: of.options.compile),
+    (DEVICE, lambda of: of.options.device),
+    ("--batch-size", lambda of: of.options.batch_size),
+    ("--chain", lambda of: of.options.chain),
+    ("--shard", lambda of: of.options.shard),
+    ("The archive of --clips (its index)", lambda of: of.clips and of.clips.sha256),
 )
-
-
-def _at(document: Document, keys: Sequence[str]) -> Any:
-    value: Any = document
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def _short(value: Any) -> str:
@@ -187,58 +172,58 @@ def _short(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else f"{value}"
 
 
-def first_difference(stored: Document, asked: Document, words: str = "was {}, now it is {}") -> str | None:
+def first_difference(stored: Manifest, asked: Manifest, words: str = "was {}, now it is {}") -> str | None:
     """Name the first deciding setting in which the run in the folder differs from the one asked for.
 
     words: what is said of the two values.
     """
-    versions = {**stored.get("versions", {}), **asked.get("versions", {})}
-    deciding = (
-        *_DECIDING,
-        *(
-            ("The source code of physbench" if name == "code" else f"The version of {name}", ("versions", name))
-            for name in versions
-        ),
-    )
-    for label, keys in deciding:
-        before, now = _at(stored, keys), _at(asked, keys)
-        if before == now or (before is None and now is False):  # an option that the manifest's version did not have
+    for label, read in _DECIDING:
+        before, now = read(stored), read(asked)
+        if before == now or (label == DEVICE and device_kind(str(before)) == device_kind(str(now))):
             continue
-        if keys[-1] == "device" and device_kind(str(before)) == device_kind(str(now)):
-            continue
-        if keys[0] == "files":
-            return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"
-        others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
-        was, is_now = ("not given" if x is None and label.startswith("--") else _short(x) for x in (before, now))
-        return f"{label} {words.format(was, others + is_now)}"
+        if label in (OF_TASKS, OF_SCORERS):
+            return f"{label} ({', '.join(_changed(before, now))}) has changed"
+        return _said(label, before, now, words)
+    for name in {**stored.versions, **asked.versions}:
+        before, now = stored.versions.get(name), asked.versions.get(name)
+        if before != now:
+            return _said(
+                "The source code of physbench" if name == "code" else f"The version of {name}", before, now, words
+            )
     return None
 
 
-def _changed(before: Sequence[Document], now: Sequence[Document]) -> list[str]:
-    """Paths of files, and of what they import, that only one of two lists of `user_files.manifest_documents` holds."""
+def _said(label: str, before: Any, now: Any, words: str) -> str:
+    others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
+    was, is_now = ("not given" if x is None and label.startswith("--") else _short(x) for x in (before, now))
+    return f"{label} {words.format(was, others + is_now)}"
+
+
+def _changed(before: Sequence[NamedFile], now: Sequence[NamedFile]) -> list[str]:
+    """Paths of files, and of what they import, that only one of two lists holds."""
     found = set()
     for file in (*before, *now):
         if file in before and file in now:
             continue
-        others = [other.get("imports", {}) for other in (*before, *now) if other["path"] == file["path"]]
+        others = [other.imports for other in (*before, *now) if other.path == file.path]
         edited = {path for each in others for path in each if any(other.get(path) != each[path] for other in others)}
-        found |= edited or {file["path"]}
+        found |= edited or {file.path}
     return sorted(found)
 
 
-def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> None:
+def refuse_other_settings(stored: Manifest, asked: Manifest, folder: Path) -> None:
     """Resume goes on with the same run only: scores of two settings never mix in one folder."""
     difference = first_difference(stored, asked)
     if difference:
         raise other_settings(folder, difference)
 
 
-def refuse_other_scoring(stored: Document, asked: Document, folder: Path) -> None:
+def refuse_other_scoring(stored: Manifest, asked: Manifest, folder: Path) -> None:
     """A run that was scored on another machine is scored to its end there: scores of two environments never mix."""
-    scored = stored.get("scored_with") or {}
-    name = next((name for name in scored if name != "pybullet" and scored[name] != asked["versions"].get(name)), None)
+    scored, here = stored.scored_with or {}, asked.versions
+    name = next((name for name in scored if name != "pybullet" and scored[name] != here.get(name)), None)
     if name is not None:
-        raise other_settings(folder, f"It was scored with {name} {scored[name]}, here is {asked['versions'].get(name)}")
+        raise other_settings(folder, f"It was scored with {name} {scored[name]}, here is {here.get(name)}")
 
 
 class OtherSettingsError(UsageError):
@@ -282,9 +267,9 @@ def untold_suite(options: Options, resumed: Path | None, live: bool) -> tuple[Su
     whole = find_suite(options.suite, None, options.tasks)
     if resumed is not None and RunFolder(resumed).manifest.is_file():
         manifest = read_manifest(RunFolder(resumed))
-        if drawn_salt(manifest):  # otherwise the comparison of manifests says what differs
+        if manifest.salt:  # otherwise the comparison of manifests says what differs
             _refuse_other_choice(options, whole, manifest, resumed)
-            return _as_drawn(whole, manifest), drawn_salt(manifest)
+            return _as_drawn(whole, manifest), manifest.salt
     if isinstance(options.fresh_seeds, str):
         return _repeated(options, whole, RunFolder(Path(options.fresh_seeds)))
     return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(RUN_SALT_BYTES)
@@ -304,10 +289,9 @@ def left_out(suite: Suite, options: Options) -> str:
     )
 
 
-def _refuse_other_choice(options: Options, whole: Suite, manifest: dict[str, Any], folder: Path) -> None:
+def _refuse_other_choice(options: Options, whole: Suite, manifest: Manifest, folder: Path) -> None:
     """A run on fresh seeds goes on with the clips that it drew: another --tasks or --limit would choose others."""
-    stored = manifest.get("options", {})
-    tasks, limit = stored.get("tasks"), stored.get("limit")
+    tasks, limit = manifest.options.tasks, manifest.options.limit
     differs = ""
     if options.tasks != tasks and find_suite(options.suite, None, tasks).tasks != whole.tasks:
         differs = f"--tasks was {tasks or 'not given'}, now it is {options.tasks or 'not given'}"
@@ -317,32 +301,27 @@ def _refuse_other_choice(options: Options, whole: Suite, manifest: dict[str, Any
         raise other_settings(folder, differs)
 
 
-def drawn_salt(manifest: dict[str, Any]) -> str:
-    """The salt of a run on fresh seeds; "" for any other run."""
-    return str((manifest["suite"].get("fresh") or {}).get("salt", ""))
-
-
 def _repeated(options: Options, whole: Suite, other: RunFolder) -> tuple[Suite, str]:
     """The clips and the salt of another run on fresh seeds."""
     manifest = read_manifest(other)
-    drawn = manifest["suite"]
-    if not drawn_salt(manifest):
+    drawn = manifest.suite
+    if not manifest.salt:
         raise UsageError(
-            f"--fresh-seeds: {other.path} is a run of {drawn['name']}, not one on fresh seeds. Say how many of each "
+            f"--fresh-seeds: {other.path} is a run of {drawn.name}, not one on fresh seeds. Say how many of each "
             "task are to be drawn, such as --fresh-seeds 4."
         )
     suite = _as_drawn(whole, manifest)
-    name = drawn["name"].removesuffix(TOLD_SUFFIX)
-    if (suite.name, suite.version) != (name, drawn["version"]) or not set(suite.tasks) <= set(whole.tasks):
+    name = drawn.name.removesuffix(TOLD_SUFFIX)
+    if (suite.name, suite.version) != (name, drawn.version) or not set(suite.tasks) <= set(whole.tasks):
         raise UsageError(
-            f"--fresh-seeds: {other.path} holds clips of {manifest_suite(manifest)}, and {whole.label} was asked for. "
+            f"--fresh-seeds: {other.path} holds clips of {drawn.label}, and {whole.label} was asked for. "
             "Give the --suite and --tasks of that run."
         )
-    return _limited(suite, options.limit), drawn_salt(manifest)
+    return _limited(suite, options.limit), manifest.salt
 
 
-def _as_drawn(whole: Suite, manifest: dict[str, Any]) -> Suite:
-    return replace(whole, name=f"{FRESH}{whole.name}", rows=untold_rows(rows_of(manifest)), golden={})
+def _as_drawn(whole: Suite, manifest: Manifest) -> Suite:
+    return replace(whole, name=f"{FRESH}{whole.name}", rows=untold_rows(manifest.rows), golden={})
 
 
 def _limited(suite: Suite, limit: int | None) -> Suite:

@@ -12,7 +12,7 @@ from physbench.result.formats import counted
 from physbench.rollout.device_group import DeviceGroup
 from physbench.rollout.device_names import device_kind, split_devices
 from physbench.rollout.engine import RolloutEngine
-from physbench.run.manifest import card_document, other_settings
+from physbench.run.manifest import other_settings
 from physbench.run.options import Options
 from physbench.run.ray_cluster import RayPool
 from physbench.run.repair import drop_unanswered
@@ -31,7 +31,7 @@ def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine
         return
     o = run.options
     run.say(f"Loading {o.model} ...")
-    sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
+    sizes = [event.part_size for event in run.manifest.events if event.part_size]
     if run.model is not None:
         with live_engine(run.model, o, run.salt) as live:
             agree(run, live)
@@ -42,7 +42,7 @@ def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine
         from physbench.run.ray_engine import RayEngine
 
         arguments = engine_arguments(o, run.salt, part_size=part_size, debug=run.debug)
-        started: RolloutEngine = RayEngine(pool, arguments, run.manifest["model"])
+        started: RolloutEngine = RayEngine(pool, arguments, run.manifest.model)
     else:
         started = engine_of(o, run.salt, part_size=part_size, debug=run.debug)
     with started as engine:
@@ -105,16 +105,20 @@ def agree(run: Run, engine: RolloutEngine) -> None:
         raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
     check_told_model(run.options, info.card)
     run.options.check_board_look(info.card.look)
-    model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
-    if info.reported_sha256:
-        model["reported_sha256"] = info.reported_sha256
+    model: dict[str, Any] = {
+        "name": info.card.name,
+        "card": info.card,
+        "device": info.device,
+        "dtype": info.dtype,
+        "reported_sha256": info.reported_sha256 or None,
+        "drawn_by": None,
+        "settings": dict(info.settings),
+    }
     if info.card.look != PLAIN:
-        model["drawn_by"] = (run.manifest.get("clips") or {}).get("drawn_by") or look_hash(info.card.look)
-    if info.settings:
-        model["settings"] = dict(info.settings)
+        model["drawn_by"] = (run.manifest.clips and run.manifest.clips.drawn_by) or look_hash(info.card.look)
     if run.planned:
-        for name in (*model, *({"reported_sha256", "settings", "drawn_by"} - model.keys())):
-            before, value = run.manifest["model"].get(name), model.get(name)
+        for name, value in model.items():
+            before = getattr(run.manifest.model, name)
             if name == "device" and device_kind(str(before)) == device_kind(info.device):
                 continue
             if before != value:
@@ -124,12 +128,12 @@ def agree(run: Run, engine: RolloutEngine) -> None:
         run.note(note)
     if run.planned:
         return
-    run.manifest["model"] |= model
-    run.manifest |= {
-        "render_spec": str(info.card.spec),
-        "context": info.card.scored_context,
-        "device": f"{info.device} ({info.device_name})",
-    }
+    for name, value in model.items():
+        if value or name in ("name", "device", "dtype"):
+            setattr(run.manifest.model, name, value)
+    run.manifest.render_spec = str(info.card.spec)
+    run.manifest.context = info.card.scored_context
+    run.manifest.device = f"{info.device} ({info.device_name})"
 
 
 def check_told_model(options: Options, card: ModelCard) -> None:

@@ -486,7 +486,7 @@ def live_again(path: Path, sha256: str | None) -> str:
 
 
 def options_of(document: Mapping[str, Any]) -> Options:
-    """The settings that `Options.document` wrote; what an older manifest lacks is as by default.
+    """The settings that a manifest holds; what an older manifest lacks is as by default.
 
     Raises:
         UsageError: A setting has another kind of value than it can have.

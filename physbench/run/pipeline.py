@@ -150,14 +150,15 @@ def plan(run: Run, engine: RolloutEngine, clip: Callable[[Row], Clip]) -> None:
     if run.shard is not None:
         batches_of_shard(len(batches), *run.shard)  # refused before anything is written
     chained = calls_along_time(run.card, max(batch.horizon for batch in batches)) if o.chain else 1
-    run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
+    run.manifest.batches = [list(batch.ids) for batch in batches]
+    run.manifest.events, run.manifest.speed = [], {"chained": chained}
     run.save_manifest()
-    model, many = run.manifest["model"], counted(len(batches), "batch")
+    model, many = run.manifest.model, counted(len(batches), "batch")
     if run.shard:
         many += f", of which shard {o.shard} makes {len(run.own_batches())}"
     run.say(
-        f"{model['name']} on {run.suite.name}: {counted(len(rows), 'clip')} of {run.manifest['render_spec']} in "
-        f"{many} on {model['device']}, into {run.folder.path}"
+        f"{model.name} on {run.suite.name}: {counted(len(rows), 'clip')} of {run.manifest.render_spec} in "
+        f"{many} on {model.device}, into {run.folder.path}"
     )
 
 

@@ -149,7 +149,7 @@ class RunningSkill:
         tables, manifest = self.tables(rows, *names), self.run.manifest
         if tables is None:
             return ""
-        unasked = unasked_axes(manifest["model"]["card"])
+        unasked = unasked_axes(manifest.card)
         found = overall(
             estimate(pooled(tables), resamples=FEW_DRAWS, fixed=fixed_kinds(manifest), unasked=unasked), 0, ""
         )
@@ -220,7 +220,7 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
     references = running.tables(run.suite.rows, *SCALE)
     if tables is None or references is None:
         return True
-    unasked = unasked_axes(run.manifest["model"]["card"])
+    unasked = unasked_axes(run.manifest.card)
     found = look_at_tables(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), unasked=unasked)
     level = 1 - leg.miss
     shown = (

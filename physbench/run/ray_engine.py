@@ -17,6 +17,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.store import unpack
 from physbench.models.load_model import model_sha256
+from physbench.result.manifest import ManifestModel
 from physbench.rollout.batches import Batch, BatchResult
 from physbench.rollout.engine import LOAD_TIMEOUT, MAX_IN_FLIGHT, ClipLoader, RolloutEngine
 from physbench.rollout.messages import LoadedModel, checked_info
@@ -48,7 +49,7 @@ class RolloutActor:
     While one call rolls out, others unpack their clips or encode their rollouts, so that the model is kept busy.
     """
 
-    def __init__(self, setting: Setting, arguments: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    def __init__(self, setting: Setting, arguments: Mapping[str, Any], model: ManifestModel) -> None:
         """Args: what this process is told, the arguments of `RolloutEngine`, and the model as in the manifest."""
         self._setting, self._arguments, self._model = setting, arguments, model
         self._lock = threading.Lock()
@@ -86,7 +87,7 @@ class RolloutActor:
         with suppress(OSError):
             os.chdir(self._setting.folder)
         target, files = self._arguments["target"], file_hashes(self._arguments["model_args"])
-        if (model_sha256(target), files) != (self._model["sha256"], self._model["files"]):
+        if (model_sha256(target), files) != (self._model.sha256, self._model.files):
             raise UsageError(
                 f"The node {platform.node()} has no {target}, or another one, or other files of --model-arg. Put them "
                 "on a file system that all nodes see, or at the same place on each."
@@ -99,7 +100,7 @@ class RolloutActor:
 class RayEngine(RolloutEngine):
     """A RolloutEngine whose batches are computed by actors: one for each GPU, or one on a CPU where there is none."""
 
-    def __init__(self, pool: RayPool, arguments: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    def __init__(self, pool: RayPool, arguments: Mapping[str, Any], model: ManifestModel) -> None:
         """Describe the model; other arguments as of `RolloutActor`."""
         super().__init__(**arguments)
         self._pool, self._ray = pool, pool.ray

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.clip import Row
+from physbench.result.manifest import Event
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.engine import BatchResult, RolloutEngine
 from physbench.rollout.shared_memory import SharedRollout, can_share, share
@@ -225,22 +226,22 @@ class RolloutNotes:
 
         `regrouped` holds by rollout with how many clips together it was computed, where that are not those of the plan.
         """
-        speed = self.run.manifest["speed"]
-        before = dict(self.run.manifest.get("regrouped") or {})
+        manifest = self.run.manifest
+        before = manifest.regrouped
         after = {name: number for name, number in before.items() if name not in {item.id for item in new}}
         for item, number in zip(result.batch.items, result.together, strict=False):
             if item in new and number not in (0, len(result.batch.items)):
                 after[item.id] = number
-        known = self.run.manifest.setdefault("states", {})
         states_here = {item.row.id: states[item.row] for item in result.batch.items if item.row in states}
-        if after != before or not states_here.items() <= known.items():
-            self.run.manifest["regrouped"] = after
-            known |= states_here
+        if after != before or not states_here.items() <= manifest.states.items():
+            manifest.states = {**manifest.states, **states_here}
+            manifest.regrouped = after
             self.run.save_manifest()
         self.run.count_time("model_seconds", result.seconds / self.engine.devices)
-        speed["model_frames"] = speed.get("model_frames", 0) + sum(one.steps for one in result.rollouts)
+        frames = sum(one.steps for one in result.rollouts)
+        manifest.speed["model_frames"] = (manifest.speed.get("model_frames") or 0) + frames
         if result.events:
-            self.run.manifest["events"] += [event.document() for event in result.events]
+            manifest.events = [*manifest.events, *(Event.model_validate(event.document()) for event in result.events)]
             self.run.save_manifest()
             for event in result.events:
                 self.say_once(f"Batch {event.batch + 1}: {event.detail}")

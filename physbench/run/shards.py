@@ -6,15 +6,14 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from physbench.result.formats import counted
-from physbench.result.read import read_manifest
+from physbench.result.manifest import Manifest, read_manifest, write_manifest
 from physbench.rollout.device_names import device_kind
-from physbench.run.manifest import Document, first_difference
+from physbench.run.manifest import first_difference
 from physbench.run.process import explained, interruptible
 from physbench.run.repair import find_damaged, unanswered
 from physbench.run.stages import (
@@ -29,9 +28,8 @@ from physbench.run.stages import (
 )
 from physbench.run.state import IN_WORKERS, MERGE_DRAFT, PARTS, Run, Say, contents, missing_shards, opened
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
-from physbench.support.files import write_sealed_json
 from physbench.support.processes import worker_count
-from physbench.support.run_folder import CONTENTS, RunFolder
+from physbench.support.run_folder import RunFolder
 
 ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
 LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
@@ -95,7 +93,7 @@ def merge_runs(
             _refuse_other_environment(scored[0], run)
         folder = stack.enter_context(opened(out, resume=False, fresh=fresh))
         _copy(shards, folder)
-        write_sealed_json(folder.manifest, joined_manifest([run.manifest for run in runs], scored))
+        write_manifest(folder, joined_manifest([run.manifest for run in runs], scored))
         shutil.rmtree(folder.path / MERGE_DRAFT)
         say(f"Joined {counted(len(runs), 'shard')} into {out}.")
         whole = stored_run(folder, ("finish",), say, debug=debug)
@@ -109,22 +107,22 @@ def merge_runs(
     return folder
 
 
-def _refuse_finished(folder: RunFolder, manifest: Document) -> None:
+def _refuse_finished(folder: RunFolder, manifest: Manifest) -> None:
     """Raise UsageError where a run is finished, even the one of the shards: only --fresh discards it."""
-    if CONTENTS in manifest:
+    if manifest.contents is not None:
         where = f": its report is {folder.report}" if folder.report.exists() else ""
         raise UsageError(f"{folder.path} holds a finished run{where}. {OTHER_PLACE}")
 
 
-def _in_order(paths: Sequence[Path], manifests: dict[Path, Document]) -> list[Path]:
+def _in_order(paths: Sequence[Path], manifests: dict[Path, Manifest]) -> list[Path]:
     """The folders in the order of their shards. Raises UsageError where these are not all of one run, each once."""
     found: dict[int, Path] = {}
     first, of = paths[0], 0
     for path in paths:
-        shard = manifests[path]["options"].get("shard")
+        shard = manifests[path].options.shard
         if not shard:
             raise UsageError(f"{path} is a whole run, and no shard of one: `physbench eval --shard I/N` makes shards.")
-        index, many = (int(part) for part in str(shard).split("/"))
+        index, many = (int(part) for part in shard.split("/"))
         of = of or many
         if many != of:
             raise UsageError(
@@ -147,28 +145,29 @@ def _in_order(paths: Sequence[Path], manifests: dict[Path, Document]) -> list[Pa
     return [found[index] for index in sorted(found)]
 
 
-def _difference(one: Document, other: Document) -> str | None:
+def _difference(one: Manifest, other: Manifest) -> str | None:
     """What makes two manifests those of different runs; None where they may be shards of one."""
     words = "is {} there, here it is {}"
     if difference := first_difference(_comparable(one), _comparable(other), words):
         return difference
     for name in OF_MODEL:
-        before, now = one["model"].get(name), other["model"].get(name)
+        before, now = getattr(one.model, name), getattr(other.model, name)
         if before != now:
             return f"The {name} of the model {words.format(before, now)}"
-    if one.get("batches") and other.get("batches") and one["batches"] != other["batches"]:
+    if one.batches and other.batches and one.batches != other.batches:
         return "Its batches are planned in another way"
     return None
 
 
-def _comparable(manifest: Document) -> Document:
+def _comparable(manifest: Manifest) -> Manifest:
     """A manifest without what may differ between shards: which one it is, and which of several devices it ran on."""
-    device = device_kind(str(manifest["model"].get("device") or ""))
-    return {**manifest, "options": {**manifest["options"], "shard": None, "device": device}}
+    device = device_kind(manifest.model.device or "")
+    options = manifest.options.model_copy(update={"shard": None, "device": device})
+    return manifest.model_copy(update={"options": options})
 
 
-def _scored_with(manifest: Document) -> dict[str, Any]:
-    return dict(manifest.get("scored_with") or manifest.get("versions") or {})
+def _scored_with(manifest: Manifest) -> dict[str, str | None]:
+    return manifest.scored_with or manifest.versions
 
 
 def _refuse_other_environment(first: Run, other: Run) -> None:
@@ -237,32 +236,29 @@ def _first_error() -> Iterator[None]:
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
 
 
-def joined_manifest(manifests: Sequence[Document], scored: Sequence[Run]) -> Document:
+def joined_manifest(manifests: Sequence[Manifest], scored: Sequence[Run]) -> Manifest:
     """The manifest of a run from those of its shards, in their order; `scored`: those of which anything is scored."""
-    whole = {name: value for name, value in manifests[0].items() if name != "scored_with"}
-    if scored and "scored_with" in scored[0].manifest:
-        whole["scored_with"] = scored[0].manifest["scored_with"]
-    whole["options"] = {**whole["options"], "shard": None}
-    whole["started"] = min(str(each.get("started", "")) for each in manifests)
-    whole["suite"] = {**whole["suite"], "local": any(each["suite"].get("local") for each in manifests)}
-    whole["device"] = ", ".join(dict.fromkeys(str(each.get("device", "")) for each in manifests))
-    whole["events"] = [event for each in manifests for event in each.get("events") or ()]
-    if notes := list(dict.fromkeys(note for each in manifests for note in each.get("notes") or ())):
-        whole["notes"] = notes
-    for name in ("regrouped", "states"):
-        if found := {key: value for each in manifests for key, value in (each.get(name) or {}).items()}:
-            whole[name] = found
-    whole["speed"] = _joined_speed([each.get("speed") or {} for each in manifests])
+    whole = manifests[0].model_copy(deep=True)
+    whole.scored_with = scored[0].manifest.scored_with if scored else None
+    whole.options.shard = None
+    whole.started = min(each.started for each in manifests)
+    whole.suite.local = any(each.suite.local for each in manifests)
+    whole.device = ", ".join(dict.fromkeys(each.device for each in manifests))
+    whole.events = [event for each in manifests for event in each.events]
+    if notes := list(dict.fromkeys(note for each in manifests for note in each.notes)):
+        whole.notes = notes
+    if regrouped := {key: value for each in manifests for key, value in each.regrouped.items()}:
+        whole.regrouped = regrouped
+    if states := {key: value for each in manifests for key, value in each.states.items()}:
+        whole.states = states
+    whole.speed = _joined_speed([each.speed for each in manifests])
     return whole
 
 
-def _joined_speed(found: Sequence[Document]) -> Document:
+def _joined_speed(found: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
     """Times of all shards added up, as if one machine had made them; memory of the one that took most."""
     speed = dict(found[0])
-    for name in ADDED_OVER_SHARDS:
-        if values := [each[name] for each in found if each.get(name) is not None]:
-            speed[name] = round(sum(values), 3)
-    for name in LARGEST_OF_SHARDS:
-        if values := [each[name] for each in found if each.get(name) is not None]:
-            speed[name] = max(values)
+    for name in (*ADDED_OVER_SHARDS, *LARGEST_OF_SHARDS):
+        if values := [value for each in found if (value := each.get(name)) is not None]:
+            speed[name] = max(values) if name in LARGEST_OF_SHARDS else round(sum(values), 3)
     return speed

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import CLIP_PRELOAD
@@ -20,12 +19,13 @@ from physbench.clips.packed import PackedClips, opened_archive
 from physbench.clips.suite import Suite
 from physbench.result.findings import own_laws_document
 from physbench.result.formats import counted
-from physbench.result.read import REFERENCE_MODELS, clips_of, read_manifest, refuse_other_archive, spec_of
+from physbench.result.manifest import Manifest, NamedArchive, read_manifest
+from physbench.result.read import REFERENCE_MODELS, clips_of, refuse_other_archive
 from physbench.rollout.store import stored_failure
 from physbench.run import worker
 from physbench.run.finalize import FINISHED_FILES, finish
 from physbench.run.jobs import SCORING_PRELOAD
-from physbench.run.manifest import Document, OtherSettingsError, asked_document, asked_suite, first_difference
+from physbench.run.manifest import OtherSettingsError, asked_manifest, asked_suite, first_difference
 from physbench.run.options import Executor, Options, check_executor, options_of
 from physbench.run.parts import read_part
 from physbench.run.pipeline import roll_and_score
@@ -38,7 +38,7 @@ from physbench.score.score_clip import find_scorers
 from physbench.support.errors import UsageError
 from physbench.support.processes import WorkerPool, worker_count
 from physbench.support.progress import Progress, duration
-from physbench.support.run_folder import CONTENTS, RunFolder
+from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 from physbench.world.styles.catalogue import look_hash
 
@@ -199,7 +199,7 @@ def score_run(
         _refuse_unrolled(run)
         if unscored(run) or unread_together(run):
             note_environment(run)
-            run.manifest.pop(CONTENTS, None)
+            run.manifest.contents = None
             run.save_manifest()
             say(run.standing())
             work(run)
@@ -287,14 +287,15 @@ def stored_run(
     """
     manifest = read_manifest(folder)
     # It goes on here or on another cluster, wherever it was rolled out.
-    options = replace(options_of(manifest["options"]), workers=workers, executor=executor, address=address)
-    if not manifest.get("batches"):
+    options = options_of(manifest.options.model_dump(mode="json", exclude_unset=True))
+    options = replace(options, workers=workers, executor=executor, address=address)
+    if not manifest.batches:
         raise UsageError(f"{folder.path}: was not rolled out yet. First: {options.rollout_command(folder.path)}")
-    if manifest.get("clips"):
+    if manifest.clips:
         if clips is not None:
             packed = opened_archive(clips)
-            refuse_other_archive(packed, manifest["clips"])
-            manifest["clips"] = packed.document()
+            refuse_other_archive(packed, manifest.clips)
+            manifest.clips = NamedArchive.model_validate(packed.document())
     elif clips is not None:
         raise UsageError(f"--clips: {folder.path} was not rolled out on an archive of clips. Leave it out.")
     source = clips_of(folder, manifest)
@@ -302,26 +303,24 @@ def stored_run(
     suite = source.known(suite) if isinstance(source, PackedClips) else suite
     _refuse_other_code(manifest, options, suite, salt, folder)
     _refuse_other_look(manifest, folder)
-    if executor == "ray" and spec_of(manifest).look != PLAIN:
+    if executor == "ray" and manifest.spec.look != PLAIN:
         raise UsageError(
-            f"{folder.path} is drawn in the look {spec_of(manifest).look}, which nodes of a cluster may draw in other "
+            f"{folder.path} is drawn in the look {manifest.spec.look}, which nodes of a cluster may draw in other "
             "ways. Leave out --executor ray."
         )
     return Run(folder, options, suite, manifest, say, worker_count(workers), debug, stages=stages)
 
 
-def _refuse_other_code(manifest: Document, options: Options, suite: Suite, salt: str, folder: RunFolder) -> None:
+def _refuse_other_code(manifest: Manifest, options: Options, suite: Suite, salt: str, folder: RunFolder) -> None:
     """Raise UsageError where physbench, tasks or scorers here are not those of the run. Libraries may be others."""
     scorers = find_scorers(options.scorers)
     here = versions(purpose="runs")
-    asked = asked_document(
+    asked = asked_manifest(
         options, suite, None, here, foreign_code_hash(scorers), own_laws_document(scorers), salt=salt
     )
-    asked |= {name: manifest.get(name) for name in ("model", "clips")}
-    stored_versions = manifest.get("versions") or {}
-    asked["versions"] = {**stored_versions, **{name: here[name] for name in SAME_SOURCE}}
-    if not manifest.get("clips"):  # clips are made here as they were made there
-        asked["versions"]["pybullet"] = here["pybullet"]
+    asked.model, asked.clips = manifest.model, manifest.clips
+    same = SAME_SOURCE if manifest.clips else (*SAME_SOURCE, "pybullet")  # clips are made here as they were made there
+    asked.versions = {**manifest.versions, **{name: here[name] for name in same}}
     difference = first_difference(manifest, asked, "is {} in the run, here it is {}")
     if difference:
         raise UsageError(
@@ -329,10 +328,10 @@ def _refuse_other_code(manifest: Document, options: Options, suite: Suite, salt:
         )
 
 
-def _refuse_other_look(manifest: Document, folder: RunFolder) -> None:
+def _refuse_other_look(manifest: Manifest, folder: RunFolder) -> None:
     """Raise UsageError where what draws the look is not what drew the clips that the model was shown."""
-    drawn = None if manifest.get("clips") else manifest["model"].get("drawn_by")
-    if drawn is not None and drawn != look_hash(spec_of(manifest).look):
+    drawn = None if manifest.clips else manifest.model.drawn_by
+    if drawn is not None and drawn != look_hash(manifest.spec.look):
         raise UsageError(
             f"{folder.path} cannot go on here: what draws its look (its code, the variant and version of Mitsuba) is "
             "another one.\nUse what the run was rolled out with, or roll out anew."
@@ -355,9 +354,9 @@ def note_environment(run: Run) -> None:
     Raises:
         UsageError: A part of the scores was made with others.
     """
-    here: Mapping[str, Any] = versions(purpose="runs")
-    rolled, begun = run.manifest.get("versions") or {}, scoring_begun(run)
-    before = (run.manifest.get("scored_with") if begun else None) or rolled
+    here = versions(purpose="runs")
+    rolled, begun = run.manifest.versions, scoring_begun(run)
+    before = (run.manifest.scored_with if begun else None) or rolled
     other = [name for name in here if here[name] != before.get(name) and not (name == "pybullet" and _packed(run))]
     if begun and other:
         name = other[0]
@@ -366,9 +365,7 @@ def note_environment(run: Run) -> None:
             "scores of two environments never mix. Go on there, or score all of it here with --fresh."
         )
     if not begun:
-        run.manifest.pop("scored_with", None)
-        if other:
-            run.manifest["scored_with"] = dict(here)
+        run.manifest.scored_with = here if other else None
 
 
 def scoring_begun(run: Run) -> bool:
@@ -379,7 +376,7 @@ def scoring_begun(run: Run) -> bool:
 
 
 def _packed(run: Run) -> bool:
-    return bool(run.manifest.get("clips"))
+    return run.manifest.clips is not None
 
 
 def _discard_scores(run: Run) -> None:

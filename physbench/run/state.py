@@ -20,14 +20,13 @@ from physbench.clips.generate import frame_times, known_scene
 from physbench.clips.suite import Suite
 from physbench.models.protocol import Model, ModelCard
 from physbench.result.formats import counted
-from physbench.result.read import STOPPED
+from physbench.result.manifest import Manifest, Stopped, write_manifest
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.store import has_rollout
-from physbench.run.manifest import card_from, drawn_salt
 from physbench.run.options import Options, is_spent, live_again, parse_shard
 from physbench.run.parts import read_part
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
-from physbench.support.files import locked_file, write_sealed_json
+from physbench.support.files import locked_file
 from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder
 
@@ -182,7 +181,7 @@ class Run:
     folder: RunFolder
     options: Options
     suite: Suite
-    manifest: dict[str, Any]
+    manifest: Manifest
     say: Say
     workers: int
     debug: bool = False  # show the tracebacks of what the model raises
@@ -196,7 +195,7 @@ class Run:
     def __post_init__(self) -> None:
         self._horizons: dict[Row, int] = {}
         self._counted = self.started  # until when the total holds the time of this session
-        self._before = dict(self.manifest.get("speed") or {})  # times of the sessions, or stages, before this one
+        self._before = dict(self.manifest.speed)  # times of the sessions, or stages, before this one
         lock = self.folder.path / LOCK if self.folder else None
         self._lock = lock if lock and lock.exists() else None
 
@@ -208,12 +207,12 @@ class Run:
     @property
     def items(self) -> tuple[BatchItem, ...]:
         """What of these is to be done here: in a shard its part, of a run that has ended early what it has."""
-        if stopped := self.manifest.get(STOPPED):
-            known = set(stopped["clips"])
+        if stopped := self.manifest.stopped:
+            known = set(stopped.clips)
             return tuple(item for item in self.whole if item.row.id in known)
         if self.shard is None or not self.planned:
             return self.whole
-        names = {name for index in self.own_batches() for name in self.manifest["batches"][index]}
+        names = {name for index in self.own_batches() for name in self.plan[index]}
         return tuple(item for item in self.whole if item.id in names)
 
     @property
@@ -228,21 +227,26 @@ class Run:
 
     def own_batches(self) -> Collection[int]:
         """Batches of the plan that are to be done here."""
-        batches = len(self.manifest["batches"])
+        batches = len(self.plan)
         return range(batches) if self.shard is None else batches_of_shard(batches, *self.shard)
 
     @property
+    def plan(self) -> list[list[str]]:
+        """Ids of the rollouts in each batch; [] before they are planned."""
+        return self.manifest.batches or []
+
+    @property
     def planned(self) -> bool:
-        return "batches" in self.manifest
+        return self.manifest.batches is not None
 
     @property
     def card(self) -> ModelCard:
-        return card_from(self.manifest["model"]["card"])
+        return self.manifest.card
 
     @property
     def salt(self) -> str:
         """Secret of the generators' seeds; "" where the clips are those of a suite."""
-        return drawn_salt(self.manifest)
+        return self.manifest.salt
 
     def horizon(self, row: Row) -> int:
         """Number of frames to predict."""
@@ -253,7 +257,7 @@ class Run:
     def batches(self) -> list[Batch]:
         """The plan in the manifest."""
         by_id = {item.id: item for item in self.whole}
-        batches = [tuple(by_id[name] for name in names) for names in self.manifest["batches"]]
+        batches = [tuple(by_id[name] for name in names) for names in self.plan]
         return [Batch(items, self.horizon(items[0].row)) for items in batches]
 
     def scored(self, item: BatchItem) -> bool:
@@ -308,7 +312,7 @@ class Run:
 
         states: hash of the states of each clip here.
         """
-        known = self.manifest.get("states") or {}
+        known = self.manifest.states
         other = [row.id for row, state in states.items() if known.get(row.id, state) != state]
         if other:
             shutil.rmtree(self.folder.path / "references", ignore_errors=True)  # they are of the clips here
@@ -323,27 +327,27 @@ class Run:
 
         states: hash of the states of each clip here.
         """
-        known = self.manifest.get("states") or {}
+        known = self.manifest.states
         states = {row: known[row.id] for row in self.suite.rows if row.id in known} | dict(states)
         golden = self.suite.golden
         other = [row for row, state in states.items() if row in golden and golden[row].state_hash != state]
-        self.manifest["suite"]["local"] = bool(other) or self.suite.local
+        self.manifest.suite.local = bool(other) or self.suite.local
         if other:
             self.say(
                 f"Warning: this machine simulates {len(other)} clips differently from the suite's golden states (the "
                 f"first is {other[0].id}): the result is marked local. See `physbench data verify`."
             )
 
-    def stop(self, by: str, asked: str, rows: Sequence[Row], **found: Any) -> None:
+    def stop(self, by: Literal["budget", "until"], asked: str, rows: Sequence[Row], **found: Any) -> None:
         """End the run with these clips, and write that down: its result is one of a part of the suite.
 
-        by: "budget" or "until". found: further fields of `manifest_document.Stopped`.
+        found: further fields of `Stopped`.
         """
         known = set(rows)
         kept = tuple(row for row in self.suite.rows if row in known)
         part = replace(self.suite, rows=kept)
-        stamp = {"by": by, "asked": asked, "clips": [row.id for row in kept], "hash": part.hash}
-        self.manifest[STOPPED] = stamp | found
+        clips = [row.id for row in kept]
+        self.manifest.stopped = Stopped(by=by, asked=asked, clips=clips, hash=part.hash, **found)
         self.save_manifest()
 
     def ended(self) -> str:
@@ -354,7 +358,7 @@ class Run:
         """The command that goes on to the whole suite; "" for a live model whose run cannot be resumed."""
         again = replace(self.options, budget=None, until=None).resume_command(self.folder.path)
         if self.model is not None:
-            sha256 = self.manifest["model"].get("sha256")
+            sha256 = self.manifest.model.sha256
             if sha256 is None:
                 return ""
             again = live_again(self.folder.path, sha256)
@@ -372,30 +376,29 @@ class Run:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
     def save_manifest(self) -> None:
-        write_sealed_json(self.folder.manifest, self.manifest)
+        write_manifest(self.folder, self.manifest)
 
     def note(self, text: str) -> None:
         """Add what a model assumes, or what was remarked of it, to the manifest; each sentence once."""
-        notes = self.manifest.setdefault("notes", [])
-        if text not in notes:
-            notes.append(text)
+        if text not in self.manifest.notes:
+            self.manifest.notes = [*self.manifest.notes, text]
 
     def count_time(self, name: str, seconds: float) -> None:
         """Add to a time in the manifest's `speed`, over all sessions of the run."""
-        speed = self.manifest["speed"]
-        speed[name] = round(speed.get(name, 0.0) + seconds, 3)
+        speed = self.manifest.speed
+        speed[name] = round((speed.get(name) or 0.0) + seconds, 3)
 
     @property
     def session_seconds(self) -> float:
         """Time of this session, up to when it was last written down."""
-        total = float((self.manifest.get("speed") or {}).get("total_seconds", 0.0))
-        return total - float(self._before.get("total_seconds", 0.0))
+        total = float(self.manifest.speed.get("total_seconds") or 0.0)
+        return total - float(self._before.get("total_seconds") or 0.0)
 
     def times(self) -> str:
         """Where the time of this session went: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
-        speed, names = self.manifest.get("speed") or {}, (*IN_WORKERS, *AFTER_THEM, "model")
+        speed, names = self.manifest.speed, (*IN_WORKERS, *AFTER_THEM, "model")
         keys = {name: f"{name}_seconds" for name in names}
-        spent = {name: speed.get(key, 0.0) - self._before.get(key, 0.0) for name, key in keys.items()}
+        spent = {name: (speed.get(key) or 0.0) - (self._before.get(key) or 0.0) for name, key in keys.items()}
         inside = ", ".join(f"{name} {duration(spent[name])}" for name in IN_WORKERS if spent[name] >= LEAST_SAID)
         parts = [f"model {duration(spent['model'])}"] if spent["model"] >= LEAST_SAID else []
         parts += [f"in {counted(self.workers, 'worker')} {inside}" if self.workers else inside] if inside else []
@@ -410,10 +413,10 @@ class Run:
         now = time.monotonic()
         self.count_time("total_seconds", now - self._counted)
         self._counted = now
-        speed = self.manifest["speed"]
-        total, model = speed["total_seconds"], speed.get("model_seconds", 0.0)
+        speed = self.manifest.speed
+        total, model = speed["total_seconds"] or 0.0, speed.get("model_seconds") or 0.0
         speed["harness_share"] = round(1 - model / total, 4) if total > 0 else None
-        speed["model_frames_per_s"] = round(speed.get("model_frames", 0) / model, 1) if model > 0 else None
+        speed["model_frames_per_s"] = round((speed.get("model_frames") or 0) / model, 1) if model > 0 else None
         for name, size in (("peak_memory_gb", peak_memory), ("device_memory_gb", model_memory)):
             if size:
                 speed[name] = round(max(speed.get(name) or 0.0, size / 1e9), 3)

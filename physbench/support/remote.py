@@ -24,7 +24,7 @@ from typing import Any
 
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
 from physbench.support.files import COPY_LOCK, cache_dir, locked_file, write_json, write_sealed_json
-from physbench.support.run_folder import CONTENTS, RunFolder
+from physbench.support.run_folder import RunFolder
 
 # Places behind URLs: in object stores (`s3://bucket/name`) and whatever else fsspec reaches.
 #
@@ -279,10 +279,10 @@ class RemoteFolder:
     def _unfinished(self, content: bytes) -> bytes:
         """The manifest without the hashes of what the run consists of, which only a finished one has."""
         document = json.loads(content)
-        if CONTENTS not in document:
+        if "contents" not in document:
             return content
         path = self.base / BEGUN_FILE
-        write_sealed_json(path, {key: value for key, value in document.items() if key != CONTENTS})
+        write_sealed_json(path, {key: value for key, value in document.items() if key != "contents"})
         return path.read_bytes()
 
     def _remove(self, names: Iterable[str]) -> None:

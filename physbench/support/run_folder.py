@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from physbench.support.files import add_file, read_sealed_json, write_sealed_json
+from physbench.support.files import add_file
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,6 @@ class RunFolder:
 # Of a file it is its SHA-256, as `sha256sum FILE` prints it. Of a folder it is that of the lines which
 # `cd FOLDER && LC_ALL=C sha256sum *` prints.
 
-CONTENTS = "contents"
 RUN_FILES = ("scores.parquet", "result.json", "diagnosis.json", "report/index.html")
 RUN_FOLDERS = ("parts", "pairs", "tracks", "traces", "rollouts")
 
@@ -110,29 +108,17 @@ def hash_of(path: Path) -> str | None:
     return whole.hexdigest() if names else None
 
 
-def other_contents(folder: RunFolder, manifest: Mapping[str, Any]) -> list[str]:
+def other_contents(folder: RunFolder, known: Mapping[str, str] | None) -> list[str]:
     """Paths of what is not as it was when the run was finished: changed, lost or added. None is left out.
 
-    A manifest without `contents` is that of an unfinished run, of which nothing is said here.
+    known: `contents` of the manifest; None of an unfinished run, of which nothing is said here.
     """
-    known = manifest.get(CONTENTS)
     if not known:
         return []
     found = contents_of(folder)
     return sorted(name for name in {*known, *found} if known.get(name) != found.get(name))
 
 
-def is_other(folder: RunFolder, manifest: Mapping[str, Any], path: Path) -> bool:
-    """Whether one file is not the one that was there when the run was finished."""
-    known = manifest.get(CONTENTS) or {}
-    return bool(known) and known.get(path.relative_to(folder.path).as_posix()) != hash_of(path)
-
-
-def renew(folder: RunFolder, path: Path) -> None:
-    """Note in the manifest of a finished run that one of its files was made again."""
-    manifest = read_sealed_json(folder.manifest, required=False)
-    known = manifest.get(CONTENTS)
-    found = hash_of(path)
-    if known and found is not None:
-        name = path.relative_to(folder.path).as_posix()
-        write_sealed_json(folder.manifest, {**manifest, CONTENTS: {**known, name: found}})
+def is_other(folder: RunFolder, known: Mapping[str, str] | None, path: Path) -> bool:
+    """Whether one file is not the one that was there when the run was finished; known: as of `other_contents`."""
+    return known is not None and bool(known) and known.get(path.relative_to(folder.path).as_posix()) != hash_of(path)

@@ -13,12 +13,12 @@ from pydantic import Field
 from physbench import __version__
 from physbench.clips.clip import Row
 from physbench.clips.suite import EXPECTATION_SUITE
+from physbench.result.build import model_info
 from physbench.result.compare import require_alike
 from physbench.result.document import (
     Counts,
     ExpectationResult,
     Failure,
-    ModelInfo,
     Record,
     ResultDocument,
     SkillValue,
@@ -28,8 +28,7 @@ from physbench.result.document import (
     write_document,
 )
 from physbench.result.formats import AXIS_NAMES, ascii_minus, bracket, fixed
-from physbench.result.read import read_manifest
-from physbench.run.manifest import card_from
+from physbench.result.manifest import Manifest, read_manifest
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
@@ -104,7 +103,7 @@ def skill_and_notice(folders: Sequence[RunFolder]) -> SkillAndNotice:
         for key, (rolled_out, document) in results.items()
     ]
     models.sort(key=lambda each: -_value(each.axes["consistency"]))
-    return SkillAndNotice(suite=str(manifests[0]["suite"]["name"]), models=models, said=agreement(models))
+    return SkillAndNotice(suite=manifests[0].suite.name, models=models, said=agreement(models))
 
 
 def agreement(models: Sequence[SkillBesideNotice]) -> str:
@@ -198,7 +197,7 @@ MODEL_IN_TRACKS = "in tracks"
 
 
 def write_expectation(
-    folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any], *, report: bool = True
+    folder: RunFolder, pairs: Sequence[FilmPair], manifest: Manifest, *, report: bool = True
 ) -> ResultDocument:
     """Write result.json and the report of a run all of whose films were shown; the result alone with report=False."""
     from physbench.surprise.report import write_expectation_page
@@ -206,14 +205,13 @@ def write_expectation(
     document, model, parts = expectation_document(folder, pairs, manifest)
     write_document(folder.result, document)
     if report:
-        write_expectation_page(folder, document, model, parts, card_from(manifest["model"]["card"]).spec)
+        write_expectation_page(folder, document, model, parts, manifest.spec)
     return document
 
 
-def pairs_of(manifest: Mapping[str, Any]) -> tuple[FilmPair, ...]:
+def pairs_of(manifest: Manifest) -> tuple[FilmPair, ...]:
     """The pairs of a stored run."""
-    options = manifest.get("options") or {}
-    return find_pairs(options.get("limit"), options.get("tasks"))
+    return find_pairs(manifest.options.limit, manifest.options.tasks)
 
 
 def rewrite_expectation(folder: RunFolder) -> None:
@@ -226,13 +224,13 @@ def expectation_of(folder: RunFolder) -> ResultDocument:
     return expectation_document(folder, *_stored_run(folder))[0]
 
 
-def _stored_run(folder: RunFolder) -> tuple[tuple[FilmPair, ...], dict[str, Any]]:
+def _stored_run(folder: RunFolder) -> tuple[tuple[FilmPair, ...], Manifest]:
     """Pairs and manifest of a run of this suite, as this version has it."""
     manifest = read_manifest(folder)
-    if manifest["suite"]["name"] != EXPECTATION_SUITE:
+    if manifest.suite.name != EXPECTATION_SUITE:
         raise UsageError(f"{folder.path} is no run of the suite {EXPECTATION_SUITE}.")
     pairs = pairs_of(manifest)
-    if manifest["suite"]["hash"] != pairs_hash(pairs):
+    if manifest.suite.hash != pairs_hash(pairs):
         raise UsageError(
             f"{folder.path} shows other pairs than this version of the suite has. Run it again with --fresh."
         )
@@ -240,10 +238,10 @@ def _stored_run(folder: RunFolder) -> tuple[tuple[FilmPair, ...], dict[str, Any]
 
 
 def expectation_document(
-    folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any]
+    folder: RunFolder, pairs: Sequence[FilmPair], manifest: Manifest
 ) -> tuple[ResultDocument, list[PairReading], dict[Row, dict[str, Any]]]:
     """The result document of a run, what the model makes of each pair, and what the parts hold, by clip."""
-    card = card_from(manifest["model"]["card"])
+    card = manifest.card
     unasked = {pair.kind for pair in pairs if not pair.control}
     observer = observer_of(card)
     pairs = observer.pairs(pairs)
@@ -260,7 +258,7 @@ def expectation_document(
     result = expectation_result(
         model,
         {name: readings(pairs, parts, name) for name in observer.baselines},
-        **observer.manner(manifest.get("notes") or ()),
+        **observer.manner(manifest.notes),
         beside=beside,
         absent=missing,
         solved=fixed_solved(card.spec) if card.sees_pictures else None,
@@ -276,7 +274,7 @@ def expectation_document(
 
 
 def _beside(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     pairs: Sequence[FilmPair],
     parts: Mapping[Row, Mapping[str, Any]],
     observer: FrameObserver,
@@ -295,7 +293,7 @@ def _beside(
     if all(UNTRAINED in part for part in parts.values()):
         found[UNTRAINED_COPY] = readings(pairs, parts, UNTRAINED)
     else:
-        reasons[UNTRAINED_COPY] = str(manifest.get(UNTRAINED) or "not asked: --untrained-copy")
+        reasons[UNTRAINED_COPY] = str(manifest.untrained or "not asked: --untrained-copy")
     return found, reasons
 
 
@@ -324,40 +322,32 @@ def _series(part: Mapping[str, Any], observer: str) -> tuple[Array, dict[str, Ar
 
 
 def _document(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     parts: Mapping[Row, Mapping[str, Any]],
     result: ExpectationResult,
     failures: list[Failure],
     absent: dict[str, str],
 ) -> ResultDocument:
-    suite, model, speed = manifest["suite"], manifest["model"], manifest.get("speed") or {}
+    suite = manifest.suite
     failed = {failure.clip.partition("|")[0] for failure in failures}
     return ResultDocument(
         schema_version=1,
         physbench_version=__version__,
-        provisional=bool(suite.get("in_development")),
-        note=f"a look, not a score: {result.everything.pairs} pairs" if suite["partial"] else "",
-        model=ModelInfo(
-            name=str(model["name"]),
-            target=str(model["target"]),
-            sha256=model.get("sha256"),
-            track=model["card"]["track"],
-            chained=1,
-            card=model["card"],
-            args={str(key): str(value) for key, value in (model.get("args") or {}).items()},
-        ),
+        provisional=suite.in_development,
+        note=f"a look, not a score: {result.everything.pairs} pairs" if suite.partial else "",
+        model=model_info(manifest, chained=1),
         suite=SuiteInfo(
-            name=str(suite["name"]),
-            version=int(suite["version"]),
-            hash=str(suite["hash"]),
-            local=bool(suite.get("local", False)),
+            name=suite.name,
+            version=suite.version,
+            hash=suite.hash,
+            local=suite.local,
             clips=len(parts),
             of=len({pair.row for pair in find_pairs()}),
             tasks=sorted({row.task for row in parts}),
-            complete=not suite["partial"],
+            complete=not suite.partial,
         ),
-        render_spec=str(manifest["render_spec"]),
-        context=int(manifest["context"]),
+        render_spec=manifest.render_spec,
+        context=manifest.scored_context,
         sentences=expectation_sentences(result),
         overall=SkillValue(skill=None, interval=None, reason=NO_AXES),
         axes={},
@@ -370,12 +360,12 @@ def _document(
         readings={},
         counts=Counts(
             clips=len(parts),
-            samples=int((manifest.get("options") or {}).get("samples", 1)),
+            samples=manifest.options.samples,
             scored=len(parts) - len(failed),
             failed=len(failed),
         ),
         failures=failures,
         unavailable=absent,  # films that could not be made
         expectation=result,
-        speed=Speed(**{name: speed.get(name) for name in Speed.model_fields}),
+        speed=Speed(**{name: manifest.speed.get(name) for name in Speed.model_fields}),
     )

@@ -23,7 +23,7 @@ from physbench.result.document import (
     read_result,
 )
 from physbench.result.formats import ascii_minus, bracket, counted, fixed, joined, number
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.result.report.charts import (
     CONSTANT_VELOCITY,
     FREEZE,
@@ -561,35 +561,34 @@ class ThresholdTable(Record):
 
 def shows_films(folder: RunFolder) -> bool:
     """Whether a folder holds a run of this suite. Raises UsageError where it holds no run."""
-    return bool(read_manifest(folder)["suite"]["name"] == EXPECTATION_SUITE)
+    return read_manifest(folder).suite.name == EXPECTATION_SUITE
 
 
 def threshold_table(folders: Sequence[RunFolder]) -> ThresholdTable:
     """What some runs notice. Raises UsageError where one is of another suite, is not finished, or shows other pairs."""
-    manifests: list[dict[str, Any]] = [read_manifest(folder) for folder in folders]
+    manifests = [read_manifest(folder) for folder in folders]
     for folder, manifest in zip(folders, manifests, strict=True):
-        if manifest["suite"]["name"] != EXPECTATION_SUITE:
+        if manifest.suite.name != EXPECTATION_SUITE:
             raise UsageError(
-                f"{folder.path} is a run of {manifest['suite']['name']}, and {folders[0].path} of {EXPECTATION_SUITE}: "
+                f"{folder.path} is a run of {manifest.suite.name}, and {folders[0].path} of {EXPECTATION_SUITE}: "
                 "compare runs of one suite."
             )
         if not folder.result.is_file():
             raise UsageError(f"{folder.path} is not finished. Repeat its command with --resume.")
-        if manifest["suite"]["hash"] != manifests[0]["suite"]["hash"]:
+        if manifest.suite.hash != manifests[0].suite.hash:
             raise UsageError(
                 f"{folder.path} shows other pairs than {folders[0].path}: give both the same --limit and --tasks, and "
                 "the same version of the suite."
             )
-    names = told_apart([(str(m["model"]["name"]), str(f.path)) for f, m in zip(folders, manifests, strict=True)])
+    names = told_apart([(str(m.model.name), str(f.path)) for f, m in zip(folders, manifests, strict=True)])
     results = [read_result(folder.result).expectation for folder in folders]
     columns = [
         _column(folder, name, result)
         for folder, name, result in zip(folders, names, results, strict=True)
         if result is not None
     ]
-    suite = manifests[0]["suite"]
-    provisional = bool(suite.get("in_development"))
-    return ThresholdTable(version=int(suite["version"]), provisional=provisional, runs=columns)
+    suite = manifests[0].suite
+    return ThresholdTable(version=suite.version, provisional=suite.in_development, runs=columns)
 
 
 def _column(folder: RunFolder, name: str, result: ExpectationResult) -> ThresholdColumn:

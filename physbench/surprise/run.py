@@ -19,11 +19,11 @@ from physbench.models.http.connection import NO_ANSWER
 from physbench.models.load_model import check_target, live_sha256, model_sha256, preflight, what_is_handed
 from physbench.models.protocol import Model, ModelCard
 from physbench.result.formats import counted
-from physbench.result.read import read_manifest
+from physbench.result.manifest import Manifest, read_manifest, write_manifest
 from physbench.rollout.device_names import device_kind
 from physbench.rollout.engine import RolloutEngine
 from physbench.run.evaluate import Plan
-from physbench.run.manifest import asked_document, card_document, card_from, other_settings, refuse_other_settings
+from physbench.run.manifest import asked_manifest, other_settings, refuse_other_settings
 from physbench.run.model import engine_of, live_engine
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.process import PeakMemory, explained, interruptible
@@ -101,7 +101,7 @@ def films_dry_run(options: Options, say: Say, out: str | None = None) -> FilmsDr
         films=films,
         render_spec=str(card.spec),
         context_frames=card.scored_context,
-        batch_size=run.manifest["batch"],
+        batch_size=run.batch_size,
         model_seconds=model,
         worker_seconds=making,
         workers=run.workers,
@@ -120,7 +120,8 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
     few = run.sources(row)[: 1 + FILMS_TRIED]
     observer, o = observer_of(engine.card), run.options
     alone, all_films = (observer.films(row, names, known=False) for names in ((POSSIBLE,), few))
-    run.manifest.setdefault("batch", o.batch_size or observer.batch_size(engine, all_films, o.samples))
+    if run.manifest.batch is None:
+        run.manifest.batch = o.batch_size or observer.batch_size(engine, all_films, o.samples)
     one, more = ask_model(run, engine, alone), ask_model(run, engine, all_films)
     others = max(1, len(all_films.films) - 1)
     return Tried(
@@ -143,7 +144,7 @@ class ExpectationRun:
     folder: RunFolder
     options: Options
     pairs: tuple[FilmPair, ...]
-    manifest: dict[str, Any]
+    manifest: Manifest
     say: Say
     workers: int
     debug: bool = False
@@ -162,6 +163,12 @@ class ExpectationRun:
         """The films of a clip, the clip itself first."""
         names = [name for pair in self.pairs if pair.row == row for name in (pair.possible, pair.impossible)]
         return tuple(dict.fromkeys((POSSIBLE, *names)))
+
+    @property
+    def batch_size(self) -> int:
+        """Films, or windows, that the model is shown at a time."""
+        assert self.manifest.batch is not None, "the model was not probed yet"
+        return self.manifest.batch
 
     def part(self, row: Row) -> Path:
         return self.folder.part(row.id)
@@ -212,8 +219,8 @@ def evaluate_expectation(
     """
     pairs, asked = asked_films(options, say, live=model is not None)
     if model is not None:
-        asked["model"]["sha256"] = live_sha256(model)
-        if resume and asked["model"]["sha256"] is None:
+        asked.model.sha256 = live_sha256(model)
+        if resume and asked.model.sha256 is None:
             raise UsageError(LIVE_NOT_RESUMED)
     path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
     made: tuple[Path, ...] = ()
@@ -223,18 +230,19 @@ def evaluate_expectation(
         if folder.manifest.exists():
             stored = read_manifest(folder)
             refuse_other_settings(stored, asked, path)
-            asked = {**stored, "options": asked["options"]}
+            stored.options = asked.options
+            asked = stored
         if settings:
-            asked["settings_file"] = dict(settings)
+            asked.settings_file = dict(settings)
         run = ExpectationRun(folder, options, pairs, asked, say, worker_count(options.workers), debug, model, report)
-        sha256 = asked["model"]["sha256"]
+        sha256 = asked.model.sha256
         again = options.resume_command(path) if model is None else live_again(path, sha256)
         with explained(again, run.kept, folder.path):
             _work(run)
     return folder
 
 
-def asked_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[FilmPair, ...], dict[str, Any]]:
+def asked_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[FilmPair, ...], Manifest]:
     """The pairs that are asked for, and the manifest of a run that begins. Raises UsageError and ModelError.
 
     live: the model lives in this process, and nothing is to be loaded.
@@ -248,9 +256,9 @@ def asked_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[F
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)
     known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}
-    asked = asked_document(options, suite, None if live else model_sha256(options.model), known)
-    asked["suite"] |= {"hash": pairs_hash(pairs), "pairs": len(pairs)}
-    asked["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+    asked = asked_manifest(options, suite, None if live else model_sha256(options.model), known)
+    asked.suite.hash, asked.suite.pairs = pairs_hash(pairs), len(pairs)
+    asked.started = datetime.now(UTC).isoformat(timespec="seconds")
     return pairs, asked
 
 
@@ -283,8 +291,8 @@ def _work(run: ExpectationRun) -> None:
     from physbench.surprise.document import write_expectation
 
     wanted = run.pairs
-    if card := run.manifest["model"].get("card"):  # of a run that goes on
-        run.pairs = observer_of(card_from(card)).pairs(run.pairs)
+    if card := run.manifest.model.card:  # of a run that goes on
+        run.pairs = observer_of(card).pairs(run.pairs)
     missing = run.missing()
     if missing:
         if len(missing) < len(run.rows):
@@ -311,7 +319,7 @@ def _engine(run: ExpectationRun) -> RolloutEngine:
 
 def _ask_untrained(run: ExpectationRun) -> None:
     """Show the films to the untrained copy of the model. Where there is none, the result says why."""
-    run.manifest.pop(UNTRAINED, None)
+    run.manifest.untrained = None
     missing = run.missing(untrained=True)
     if missing:
         run.say("Drawing the weights anew for the untrained copy ...")
@@ -319,9 +327,9 @@ def _ask_untrained(run: ExpectationRun) -> None:
             with engine_of(run.options, "", debug=run.debug, untrained=True) as engine:
                 _show_untrained(run, engine, missing)
         except ModelError as reason:
-            run.manifest[UNTRAINED] = str(reason)
+            run.manifest.untrained = str(reason)
             run.say(str(reason))
-    write_sealed_json(run.folder.manifest, run.manifest)
+    write_manifest(run.folder, run.manifest)
 
 
 def _show_untrained(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) -> None:
@@ -358,22 +366,19 @@ def agree_on_model(run: ExpectationRun, engine: RolloutEngine) -> None:
         raise UsageError(
             f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.look}."
         )
-    model = {"name": card.name, "card": card_document(card), "device": info.device, "dtype": info.dtype}
-    if info.settings:
-        model["settings"] = dict(info.settings)
-    before = {name: run.manifest["model"].get(name) for name in model}
-    same_kind = device_kind(str(before["device"])) == device_kind(info.device)
-    if "batch" in run.manifest and before | {"device": info.device if same_kind else before["device"]} != model:
-        raise other_settings(run.folder.path, f"The model was {before['name']}, now its card or device is another one")
+    model, kind = run.manifest.model, device_kind(info.device)
+    known = (model.name, model.card, device_kind(str(model.device)), model.dtype, model.settings)
+    if run.manifest.batch and known != (card.name, card, kind, info.dtype, info.settings or model.settings):
+        raise other_settings(run.folder.path, f"The model was {model.name}, now its card or device is another one")
     for note in info.notes:
         run.say(note)
-    run.manifest["model"] |= model
-    run.manifest |= {
-        "render_spec": str(card.spec),
-        "context": card.scored_context,
-        "device": f"{info.device} ({info.device_name})",
-        "notes": list(info.notes),
-    }
+    model.name, model.card, model.device, model.dtype = card.name, card, info.device, info.dtype
+    if info.settings:
+        model.settings = dict(info.settings)
+    run.manifest.render_spec = str(card.spec)
+    run.manifest.context = card.scored_context
+    run.manifest.device = f"{info.device} ({info.device_name})"
+    run.manifest.notes = list(info.notes)
 
 
 def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) -> None:
@@ -382,10 +387,10 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
     noted = 0
     with _films(run, card, missing, "clips with their films") as shown:
         for number, films in enumerate(shown):
-            if "batch" not in run.manifest:
+            if run.manifest.batch is None:
                 size = run.options.batch_size or observer_of(card).batch_size(engine, films, run.options.samples)
-                run.manifest["batch"] = size
-                write_sealed_json(run.folder.manifest, run.manifest)
+                run.manifest.batch = size
+                write_manifest(run.folder, run.manifest)
                 what = counted(size, observer_of(card).noun)
                 controls = sum(pair.control for pair in run.pairs)
                 run.say(
@@ -399,23 +404,24 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
             for note in engine.notes[noted:]:
                 run.say(note)
             noted = len(engine.notes)
-            run.manifest["notes"] = list(dict.fromkeys((*run.manifest.get("notes", ()), *engine.notes)))
+            run.manifest.notes = list(dict.fromkeys((*run.manifest.notes, *engine.notes)))
             if number == min(3, len(missing) - 1) and len(missing) > 8:
                 left = (time.monotonic() - run.started) / (number + 1) * (len(missing) - number - 1)
                 run.say(f"Films: about {duration(left)} left.")
-    speed = run.manifest.setdefault("speed", {})
-    speed["model_seconds"] = round(speed.get("model_seconds", 0.0) + run.seconds, 3)
-    speed["total_seconds"] = round(speed.get("total_seconds", 0.0) + time.monotonic() - run.started, 3)
+    speed = dict(run.manifest.speed)
+    speed["model_seconds"] = round((speed.get("model_seconds") or 0.0) + run.seconds, 3)
+    speed["total_seconds"] = round((speed.get("total_seconds") or 0.0) + time.monotonic() - run.started, 3)
     speed["model_frames_per_s"] = round(run.frames / run.seconds, 1) if run.seconds > 0 else None
-    write_sealed_json(run.folder.manifest, run.manifest)
+    run.manifest.speed = speed
+    write_manifest(run.folder, run.manifest)
 
 
 def _mark_local(run: ExpectationRun, films: ClipFilms) -> None:
     """Mark the run as local where this machine does not reproduce the states of a clip: its films are others, too."""
-    row, suite = films.clip.row, run.manifest["suite"]
+    row, suite = films.clip.row, run.manifest.suite
     golden = find_suite(EXPECTATION_SUITE).golden
-    if row in golden and golden[row].state_hash != films.clip.state_hash and not suite.get("local"):
-        suite["local"] = True
+    if row in golden and golden[row].state_hash != films.clip.state_hash and not suite.local:
+        suite.local = True
         run.say(f"Warning: this machine simulates {row.id} differently from the suite: the result is marked local.")
 
 
@@ -437,7 +443,7 @@ def _made(observer: FrameObserver, job: tuple[Row, Sequence[str]]) -> ClipFilms:
 
 def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:
     """What a model, or its untrained copy, makes of the films of a clip."""
-    found = observer_of(engine.card).ask(engine, films, run.manifest["batch"], run.options.samples)
+    found = observer_of(engine.card).ask(engine, films, run.batch_size, run.options.samples)
     return replace(found, seconds=found.seconds / engine.devices)  # which work at the same time
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.result.build import write_result
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.support.files import write_sealed_json
-from physbench.support.run_folder import CONTENTS, RunFolder, contents_of
+from physbench.support.run_folder import RunFolder, contents_of
 
 
 def test_what_was_changed_since_a_run_was_finished_is_named(
@@ -20,7 +20,7 @@ def test_what_was_changed_since_a_run_was_finished_is_named(
     first, second, third = (make_run(2, 0, suite="smoke", name=name) for name in ("a", "b", "c"))
     for each in (first, second):
         write_result(each)
-        write_sealed_json(each.manifest, {**read_manifest(each), CONTENTS: contents_of(each)})
+        write_sealed_json(each.manifest, {**read_manifest(each).document(), "contents": contents_of(each)})
     assert run(["runs", str(first.path), "--check"]) == 0
     assert "a: as it was finished" in capsys.readouterr().out
     second.reference("truth").scores.write_bytes(b"other")

@@ -17,8 +17,7 @@ from physbench.clips.scene_changes import CHANGES, changed
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids
-from physbench.result.read import rows_of
-from physbench.run.manifest import asked_document
+from physbench.run.manifest import asked_manifest
 from physbench.run.options import Options
 from physbench.support.errors import UsageError
 from physbench.world.scene import Impulse
@@ -71,12 +70,12 @@ def test_what_cannot_be_changed_is_said() -> None:
 
 def test_a_run_and_an_export_name_both(tmp_path: Path) -> None:
     suite = find_suite("counterfactuals", limit=2, tasks="kepler-thrust")
-    document = asked_document(Options("baseline:freeze"), suite, None, {})
-    assert document["suite"]["rows"] == [
+    manifest = asked_manifest(Options("baseline:freeze"), suite, None, {})
+    assert manifest.document()["suite"]["rows"] == [
         {"task": "orbits/kepler-thrust-v1", "split": "test", "seed": 0},
         {"task": "orbits/kepler-thrust-v1", "split": "test", "seed": 0, "change": "unpushed"},
     ]
-    assert rows_of(document) == suite.rows
+    assert manifest.rows == suite.rows
     asked = export(suite, render_spec(64, 10), 4, tmp_path / "out", limit=2, tasks="kepler-thrust")
     assert {clip.row for clip in Asked.model_validate(asked.model_dump()).clips} == set(suite.rows)
     pushed, quiet = sorted(asked.clips, key=lambda clip: suite.rows.index(clip.row))  # they stand in order of their ids

@@ -19,9 +19,9 @@ from physbench.clips.suite import find_suite
 from physbench.leaderboard.submission import write_archive
 from physbench.leaderboard.verify import NotAdmittedError, admit, verified
 from physbench.result.build import build_result
+from physbench.result.document import write_document
 from physbench.rollout.store import has_rollout, load_rollout
 from physbench.support.errors import UsageError
-from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import load_tracks, save_tracks
 
@@ -39,7 +39,7 @@ def rewrite(run: RunFolder, change: Callable[[pd.DataFrame], pd.DataFrame], sour
     place = run if source == "model" else run.reference(source)
     change(pd.read_parquet(place.scores)).to_parquet(place.scores, index=False)
     with suppress(UsageError):  # a run that lacks a clip has no aggregates
-        write_json(run.result, build_result(run, resamples=FEW_DRAWS))
+        write_document(run.result, build_result(run, resamples=FEW_DRAWS))
 
 
 def test_an_honest_run_passes_all_checks(tiny_copy: RunFolder) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from made_manifests import CARD as MADE_CARD
+from made_manifests import made_manifest
 
 from physbench.clips.suite import SUITE_VERSION
 from physbench.models.checkpoints import read_checkpoint
@@ -23,17 +26,12 @@ from physbench.result.beyond_memory import (
 )
 from physbench.result.build import build_result
 from physbench.result.document import AxisResult, SkillValue, write_document
+from physbench.result.manifest import Manifest
 from physbench.score.protocol import AXES
 from physbench.support.errors import UsageError
 
-CARD = {
-    "name": "m",
-    "image_size": [64, 64],
-    "fps": 15.0,
-    "context_frames": 8,
-    "track": "trained",
-    "training_clips": 900,
-}
+CARD = {**MADE_CARD, "track": "trained", "training_clips": 900}
+STATES = {"image_size": [128, 128], "answers": "states"}
 
 
 def skill(value: float | None, half: float | None = None, reason: str = "") -> SkillValue:
@@ -46,9 +44,9 @@ def axis(value: float, half: float) -> AxisResult:
     return AxisResult(**skill(value, half).model_dump(), **fields)
 
 
-def manifest(**card: object) -> dict:
+def manifest(options: dict | None = None, **card: object) -> Manifest:
     suite = {"name": "core", "version": SUITE_VERSION, "local": False}
-    return {"suite": suite, "model": {"card": {**CARD, **card}}, "options": {}}
+    return made_manifest({"card": {**CARD, **card}}, suite, options=options or {})
 
 
 @pytest.fixture
@@ -88,7 +86,7 @@ def test_skill_minus_that_of_the_memory(published: None) -> None:
     [
         ({"training_clips": None}, "does not state its training_clips"),
         ({"track": "privileged"}, "more than its context"),
-        ({"answers": "states"}, "answers with frames"),
+        (STATES, "answers with frames"),
         ({"training_clips": 15_000}, r"no memory of 15,000 clips or more .* core \d in the class 64, .* holds 1,500"),
         ({"image_size": [256, 256]}, r"no memory is published for core \d in the class 256"),
         ({"context_frames": 1}, r"no memory is published for core \d in the class 64 image"),
@@ -101,8 +99,7 @@ def test_where_there_is_no_number_the_reason_is_said(published: None, card: dict
 
 
 def test_a_part_of_a_suite_is_not_compared(published: None) -> None:
-    part = {**manifest(), "options": {"limit": 14}}
-    found = beyond_memory(part, skill(0.7), {})
+    found = beyond_memory(manifest({"limit": 14}), skill(0.7), {})
     assert found.clips is None and "whole suites" in found.reason
 
 
@@ -115,9 +112,8 @@ def test_a_difference_needs_both() -> None:
 def test_numbers_are_written_from_whole_runs_of_the_memory_alone(make_run, tmp_path: Path) -> None:
     run, path = make_run(2, 0, suite="smoke"), tmp_path / "memory.json"
     built = build_result(run, resamples=20)
-    model = built.model.model_copy(
-        update={"target": "baseline:memory", "card": {**built.model.card, "training_clips": 150}}
-    )
+    card = replace(built.model.card, training_clips=150)
+    model = built.model.model_copy(update={"target": "baseline:memory", "card": card})
     suite = built.suite.model_copy(update={"complete": True, "version": 2})
     result = built.model_copy(update={"model": model, "suite": suite, "overall": skill(0.42)})
     write_document(run.result, result)
@@ -149,4 +145,4 @@ def test_what_is_published_can_be_read() -> None:
 def test_the_shipped_reference_states_its_clips() -> None:
     path = Path(str(files("physbench.reference").joinpath("checkpoints", "objects.safetensors")))
     card = read_checkpoint(path).card
-    assert stated_clips({"card": {"track": card.track, "training_clips": card.training_clips}})[0] == 1260
+    assert stated_clips(card)[0] == 1260

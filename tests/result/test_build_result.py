@@ -9,8 +9,7 @@ import scipy.stats
 from physbench.clips.suite import PUBLISHED_VERSION, find_suite
 from physbench.result.build import FINAL_FROM, build_result
 from physbench.result.document import SkillValue
-from physbench.result.formats import manifest_suite
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
@@ -24,7 +23,7 @@ def replace_scores(folder: RunFolder, other: str) -> None:
 
 
 def change_manifest(folder: RunFolder, **changes: object) -> None:
-    write_json(folder.manifest, {**read_manifest(folder), **changes})
+    write_json(folder.manifest, {**read_manifest(folder).document(), **changes})
 
 
 def test_values_are_those_of_the_scores(make_run) -> None:
@@ -158,7 +157,7 @@ def test_failed_clips_count_as_zero_and_are_listed(make_run) -> None:
 
 def test_overall_needs_every_task_of_the_suite(make_run) -> None:
     folder = make_run(tasks=("falling/projectile-v1", "occlusion/screen-pass-v1"))
-    options = {**read_manifest(folder)["options"], "tasks": "[fo]*"}
+    options = {**read_manifest(folder).document()["options"], "tasks": "[fo]*"}
     change_manifest(folder, options=options)
     result = build_result(folder, **FEW)
     assert result.suite.complete is False
@@ -257,9 +256,9 @@ def test_a_suite_is_final_once_its_validity_tables_are_published(make_run) -> No
     assert core.version in (PUBLISHED_VERSION, PUBLISHED_VERSION + 1) and FINAL_FROM <= PUBLISHED_VERSION
     assert core.in_development == (core.version > PUBLISHED_VERSION)
     folder = make_run(2, 0)
-    suite = read_manifest(folder)["suite"]
+    suite = read_manifest(folder).document()["suite"]
     for extra, name in (({}, "core 2"), ({"in_development": True}, "core 2-dev")):
         change_manifest(folder, suite={**suite, "name": "core", "version": 2, **extra})
         result = build_result(folder, **FEW)
         assert result.provisional == bool(extra)
-        assert result.suite_label == name == manifest_suite(read_manifest(folder))
+        assert result.suite_label == name == read_manifest(folder).suite.label

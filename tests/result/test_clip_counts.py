@@ -11,7 +11,8 @@ import pytest
 from physbench.result.build import build_result
 from physbench.result.coverage import axis_counts, together
 from physbench.result.document import AxisCounts, LeftOut, ResultDocument
-from physbench.result.read import read_manifest, read_run
+from physbench.result.manifest import read_manifest
+from physbench.result.read import read_run
 from physbench.result.readings import GroupShares
 from physbench.result.report.data import ReportData
 from physbench.result.report.markdown import markdown

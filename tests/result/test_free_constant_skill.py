@@ -13,7 +13,7 @@ from rich.console import Console
 from physbench.cli.main import run as cli
 from physbench.result.build import build_result
 from physbench.result.document import ResultDocument, TaskResult, read_result
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.result.report.markdown import markdown
 from physbench.result.report.page import write_report
 from physbench.result.report.summary import unseen_sentences
@@ -47,7 +47,7 @@ def free(folder: RunFolder, tasks: tuple[str, ...] = PULLED) -> RunFolder:
         unseen.loc[own["status"] == "failed", "value"] = None
         factor.loc[own["status"] == "failed", "value"] = None
         pd.concat([table, unseen, factor[~shown]]).to_parquet(place(folder, source).scores)
-    write_json(folder.manifest, {**read_manifest(folder), "context": 1})
+    write_json(folder.manifest, {**read_manifest(folder).document(), "context": 1})
     return folder
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.result.build import build_result
-from physbench.result.findings import OWN_LAWS, builtin_phrases, law_phrases, own_laws_document
-from physbench.result.read import read_manifest
+from physbench.result.findings import builtin_phrases, law_phrases, own_laws_document
+from physbench.result.manifest import read_manifest
 from physbench.score.protocol import Reading, ReadingRole, Scorer, scorer
 from physbench.score.score_clip import builtin_scorers, find_scorers, reading_of
 from physbench.support import user_files
@@ -80,9 +80,9 @@ def test_a_scorer_of_ones_own_is_named_though_its_file_is_gone(tmp_path: Path) -
         )
 
     assert first_to_break().startswith("Worst in falling: height ")
-    manifest = read_manifest(RunFolder(folder))
-    assert list(manifest[OWN_LAWS]) == ["own/height", "own/height.last"]
-    del manifest[OWN_LAWS]  # a run of an older version
+    manifest = read_manifest(RunFolder(folder)).document()
+    assert list(manifest["own_laws"]) == ["own/height", "own/height.last"]
+    del manifest["own_laws"]  # a run of an older version
     write_json(RunFolder(folder).manifest, manifest)
     assert first_to_break().startswith("Worst in falling: gravity ")
 
@@ -93,7 +93,7 @@ def with_own(folder: RunFolder, law: dict[str, object]) -> RunFolder:
         table = pd.read_parquet(place.scores)
         rows = table[table["reading"] == "laws/gravity"].assign(reading="own/swirl", value=value, unit="1/s")
         pd.concat([table, rows], ignore_index=True).to_parquet(place.scores)
-    write_json(folder.manifest, {**read_manifest(folder), OWN_LAWS: {"own/swirl": law}})
+    write_json(folder.manifest, {**read_manifest(folder).document(), "own_laws": {"own/swirl": law}})
     return folder
 
 
@@ -109,11 +109,14 @@ def test_what_is_farthest_over_its_threshold_is_named(make_run) -> None:
 
 def test_a_run_cannot_rename_what_comes_with_physbench() -> None:
     other = {"phrase": "all is well {}", "breaks_at": 1e-9, "needs_constants": False}
-    assert law_phrases({OWN_LAWS: {"laws/gravity": other}}) == dict(builtin_phrases())
+    assert law_phrases({"laws/gravity": other}) == dict(builtin_phrases())
     assert law_phrases({}) == dict(builtin_phrases())
-    for damaged in ([1], {"own/x": 3}, {"own/x": {"phrase": "x", "breaks_at": 1, "needs_constants": False}}):
+    for damaged in (
+        {"own/x": {"phrase": "x {}"}},
+        {"own/x": {"phrase": "x", "breaks_at": 1, "needs_constants": False}},
+    ):
         with pytest.raises(UsageError, match="own_laws cannot be read"):
-            law_phrases({OWN_LAWS: damaged})
+            law_phrases(damaged)
 
 
 def test_only_what_does_not_come_with_physbench_travels() -> None:

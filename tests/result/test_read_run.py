@@ -15,7 +15,7 @@ from physbench.result.document import read_result
 from physbench.result.read import read_run, read_scores, summary
 from physbench.support.errors import UsageError
 from physbench.support.files import write_sealed_json
-from physbench.support.run_folder import CONTENTS, RunFolder, contents_of
+from physbench.support.run_folder import RunFolder, contents_of
 
 
 def repeated(column: pa.ChunkedArray, times: int) -> pa.Array:
@@ -71,7 +71,7 @@ def test_columns_of_numbers_have_one_type(
 def test_a_whole_table_of_another_run_is_refused_in_a_finished_one(make_run: Callable[..., RunFolder]) -> None:
     run = make_run(4, 0)
     manifest, _ = read_run(run)
-    write_sealed_json(run.manifest, {**manifest, CONTENTS: contents_of(run)})
+    write_sealed_json(run.manifest, {**manifest.document(), "contents": contents_of(run)})
     read_run(run)
     truth = run.reference("truth").scores
     whole = truth.read_bytes()

@@ -13,7 +13,7 @@ from rich.console import Console
 from physbench.cli.main import run
 from physbench.result.build import build_result
 from physbench.result.compare import Comparison, compare, sign_test
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.result.report.terminal import print_comparison
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json
@@ -33,8 +33,8 @@ def be(folder: RunFolder, source: str, family: str = "") -> RunFolder:
 
 def rename(folder: RunFolder, name: str, **changes: object) -> RunFolder:
     manifest = read_manifest(folder)
-    manifest["model"]["name"] = name
-    write_json(folder.manifest, {**manifest, **changes})
+    manifest.model.name = name
+    write_json(folder.manifest, {**manifest.document(), **changes})
     return folder
 
 
@@ -117,8 +117,8 @@ def test_a_look_tells_no_difference(make_run) -> None:
 
 def test_runs_of_other_sizes_are_compared_by_skill(make_run) -> None:
     small = make_run(name="a")
-    card = {**read_manifest(small)["model"]["card"], "image_size": [128, 128]}
-    model = {**read_manifest(small)["model"], "card": card}
+    card = {**read_manifest(small).document()["model"]["card"], "image_size": [128, 128]}
+    model = {**read_manifest(small).document()["model"], "card": card}
     large = rename(be(make_run(name="b"), "truth"), "large", model=model)
     comparison = compare(large, small, **FEW)
     assert comparison.against[0].overall.sign == 1
@@ -133,8 +133,8 @@ def test_runs_that_cannot_be_compared_are_refused_with_the_remedy(make_run) -> N
         UsageError, match=r"128 clips of core 0, the second 16 clips of own-core 0, 16 of them.*same --suite"
     ):
         other = make_run(4, 0, name="b")
-        compare(first, rename(other, "b", suite={**read_manifest(other)["suite"], "name": "own-core"}))
-    suite = {**read_manifest(first)["suite"], "hash": "other"}
+        compare(first, rename(other, "b", suite={**read_manifest(other).document()["suite"], "name": "own-core"}))
+    suite = {**read_manifest(first).document()["suite"], "hash": "other"}
     with pytest.raises(UsageError, match="simulated to other states"):
         compare(first, rename(make_run(name="c"), "c", suite=suite))
     with pytest.raises(UsageError, match=r"scored by other code.*--fresh"):
@@ -185,14 +185,14 @@ def test_runs_are_compared_on_the_clips_that_they_share(make_run) -> None:
 @pytest.mark.parametrize("change", [{"local": True}, {"version": 1}])
 def test_parts_are_not_paired_where_states_may_differ(make_run, change) -> None:
     many, few = make_run(name="a"), make_run(4, 0, name="b")
-    suite = {**read_manifest(few)["suite"], **change}
+    suite = {**read_manifest(few).document()["suite"], **change}
     with pytest.raises(UsageError, match="cannot be compared clip by clip"):
         compare(many, rename(few, "b", suite=suite))
 
 
 def in_look(folder: RunFolder, look: str, **changes: object) -> RunFolder:
     """Let a run have been shown a look; `changes` overwrite fields of its card."""
-    model = read_manifest(folder)["model"]
+    model = read_manifest(folder).document()["model"]
     card = {**model["card"], "look": look, **changes}
     return rename(folder, str(model["name"]), model={**model, "card": card})
 

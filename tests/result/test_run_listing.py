@@ -12,6 +12,7 @@ from runs_on_disk import unfinished
 
 from physbench.cli.main import run
 from physbench.result.build import write_result
+from physbench.result.document import read_result
 from physbench.result.formats import ascii_minus, fixed
 from physbench.result.read import find_runs
 from physbench.support.run_folder import RunFolder
@@ -59,7 +60,7 @@ def test_runs_say_how_far_they_are(runs: Path) -> None:
         "words": "damaged",
         "deep": "damaged",
     }
-    result = json.loads((runs / "done" / "result.json").read_text())
+    result = read_result(runs / "done" / "result.json")
     assert found["done"].overall == result.overall.skill
     assert (found["done"].note, found["done"].tags) == ("with dropout", ("ablation",))
     assert (found["half"].done, found["half"].overall) == (1, None)
@@ -85,7 +86,7 @@ def test_a_wide_terminal_shows_axes_and_why_there_is_no_overall(
     monkeypatch.setattr("physbench.cli.runs.stdout_console", lambda: Console(width=180, highlight=False))
     assert run(["runs", str(runs), "--sort", "overall"]) == 0
     head, first, *rest = capsys.readouterr().out.splitlines()
-    axes = json.loads((runs / "done" / "result.json").read_text())["axes"]
+    axes = read_result(runs / "done" / "result.json").axes
     assert "consistency  permanence  drift" in head and "finished" in first
     assert ascii_minus(fixed(axes["consistency"].skill)) in first
     assert any("–" in line and "1 of " in line for line in rest)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from physbench.result.build import build_result
-from physbench.result.document import ResultDocument
 from physbench.result.findings import builtin_phrases, findings
 from physbench.result.sentences import sentences
 from physbench.score.score_clip import find_scorers
@@ -254,11 +254,11 @@ def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
 def test_what_was_not_shown_is_not_held_against_a_model(make_run) -> None:
     """How strongly things are pulled, behind one image; and pushes, of which it was not told."""
     folder = make_run(tasks=("falling/projectile-v1",))
-    document = ResultDocument.model_validate(build_result(folder, **FEW))
+    document = build_result(folder, **FEW)
     assert "gravity" in sentences(document)[1]
     image = document.model_copy(update={"unseen_constants": True})
     assert "gravity" not in " ".join(each.sentence for each in findings(image, builtin_phrases()))
     pushed = document.model_copy(update={"suite": document.suite.model_copy(update={"name": "own-actions"})})
     assert sentences(pushed)[-1].startswith("The model takes no actions")
-    told = document.model.model_copy(update={"card": {**document.model.card, "uses_actions": True}})
+    told = document.model.model_copy(update={"card": replace(document.model.card, uses_actions=True)})
     assert sentences(pushed.model_copy(update={"model": told})) == sentences(document)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from physbench.result.build import build_result
 from physbench.result.compare import compare
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.result.readings import LARGEST, strength_of_run, strength_text
 from physbench.result.report.data import ReportData
 from physbench.result.report.page import render

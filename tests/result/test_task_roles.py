@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_manifests import CARD, made_manifest
 
 from physbench.clips.suite import SUITE_VERSION, find_suite
 from physbench.result.build import build_result
+from physbench.result.manifest import Manifest, read_manifest
 from physbench.result.skill import clip_qualities, kinds
 from physbench.result.task_roles import fixed_kinds, measured_kinds, render_class, write_kinds
 from physbench.score.protocol import AXES
@@ -23,9 +25,9 @@ TASK = "falling/stack-v1"
 
 def manifest(
     suite: str = "core", version: int = SUITE_VERSION, size: int = 64, context: int = 8, look: str = "plain"
-) -> dict[str, object]:
-    card = {"image_size": [size, size], "fps": 15.0, "context_frames": context, "look": look}
-    return {"suite": {"name": suite, "version": version}, "model": {"card": card}}
+) -> Manifest:
+    card = {**CARD, "image_size": [size, size], "context_frames": context, "look": look}
+    return made_manifest({"card": card}, {"name": suite, "version": version})
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_a_result_says_where_its_kinds_come_from(make_run, tmp_path: Path) -> No
     write_json(run.manifest, document)
     found = build_result(run, resamples=100)
     assert found.suite.kinds == "suite"
-    fixed = fixed_kinds(document)
+    fixed = fixed_kinds(read_manifest(run))
     assert fixed is not None
     assert {task: {axis: one.kind for axis, one in axes.items()} for task, axes in found.tasks.items()} == {
         task: fixed[task] for task in found.tasks

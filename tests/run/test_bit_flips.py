@@ -26,14 +26,15 @@ from physbench.clips.generate import make_scene
 from physbench.clips.store import ClipStore, CorruptError, StaleError, unpack
 from physbench.result.document import ImpliedWorldResult, read_result
 from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
-from physbench.result.read import read_manifest, read_scores, rows_of, spec_of
+from physbench.result.manifest import read_manifest
+from physbench.result.read import read_scores
 from physbench.rollout.store import Rollout, load_rollout, store_rollout
 from physbench.run.parts import read_part
 from physbench.score.predictability import _stored
 from physbench.shadowing.trace import load_trace
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import DamagedFileError, cached, read_sealed, write_sealed_json
-from physbench.support.run_folder import CONTENTS, RunFolder, contents_of, other_contents
+from physbench.support.run_folder import RunFolder, contents_of, other_contents
 from physbench.track.tracks import load_tracks
 
 SAID = object()  # the damage is named, or the file is made again, which is said
@@ -95,14 +96,14 @@ def finished(toy_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Ru
         ranking={"a": 0.1},
     )
     write_diagnosis(folder, {"falling": world})
-    row = rows_of(read_manifest(folder))[0]
+    row = read_manifest(folder).rows[0]
     shutil.copy(folder.part(row.id), folder.path / "pairs.json")
     folder.pair(row.id).parent.mkdir()
     (folder.path / "pairs.json").rename(folder.pair(row.id))
     states = np.linspace(0, 1, 10 * 2 * 13).reshape(10, 2, 13)
     nothing = np.empty((0, 64, 64, 3), dtype=np.uint8)
     store_rollout(folder, Rollout("states", 0, nothing, None, 1, 0.1, states), 15)
-    write_sealed_json(folder.manifest, {**read_manifest(folder), CONTENTS: contents_of(folder)})
+    write_sealed_json(folder.manifest, {**read_manifest(folder).document(), "contents": contents_of(folder)})
     return folder
 
 
@@ -110,7 +111,7 @@ def finished(toy_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Ru
 def kinds(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kind]:
     """Every kind of file with its reader."""
     manifest = read_manifest(finished)
-    rows, spec, cache = rows_of(manifest), spec_of(manifest), Path(os.environ["PHYSBENCH_CACHE"])
+    rows, spec, cache = manifest.rows, manifest.spec, Path(os.environ["PHYSBENCH_CACHE"])
     own = tmp_path_factory.mktemp("cache")
     store = ClipStore(own / "clips")
     for row in rows:
@@ -122,7 +123,7 @@ def kinds(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> dict
         return {name: getattr(found, name) for name in ("frames", "states", "visible_area", "full_area", "contacts")}
 
     def page(path: Path) -> Any:
-        return SAID if other_contents(finished, manifest) else path.read_bytes()
+        return SAID if other_contents(finished, manifest.contents) else path.read_bytes()
 
     def rollout(path: Path) -> Any:
         clip_id, _, sample = path.stem.rpartition(".")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from interruptions import Ask, Fault, can_mount, goes_on, in_own_mounts, is_whole, read_only, session
 
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.rollout.store import load_rollout
 from physbench.support.run_folder import RunFolder
 
@@ -100,7 +100,7 @@ def test_a_clock_that_jumps_changes_nothing(ask: Ask, whole: RunFolder, tmp_path
     assert ended.code == 1 and "A worker process died" in ended.said, ended
     ended = session(ask(out.path, "--resume"), [], tmp_path / "second", jumping_clock)
     assert ended.code == 0 and not re.search(r"-\d+(\.\d+)? (s|min|h)\b|\d{3,} h", ended.said), ended.said
-    speed = read_manifest(out)["speed"]
+    speed = read_manifest(out).document()["speed"]
     seconds = {name: value for name, value in speed.items() if name.endswith("_seconds")}
     assert seconds and all(0 <= value < 3600 for value in seconds.values()), speed
     is_whole(out, whole)
@@ -115,8 +115,8 @@ def test_full_memory_halves_batches_and_the_manifest_names_what_that_changed(
     ended = session(ask(out.path), [fault], tmp_path / "session")
     assert ended.code == 0 and ended.struck == ("full",), ended
     manifest = read_manifest(out)
-    named = set(manifest.get("regrouped") or {})
-    for row in {tuple(sorted(each.items())) for each in manifest["suite"]["rows"]}:
+    named = set(manifest.regrouped)
+    for row in {tuple(sorted(each.items())) for each in manifest.document()["suite"]["rows"]}:
         about = dict(row)
         clip = f"{about['task'].replace('/', '.')}.{about['split']}.{about['seed']}"
         for sample in range(2):
@@ -124,4 +124,4 @@ def test_full_memory_halves_batches_and_the_manifest_names_what_that_changed(
             assert found is not None and expected is not None and found.failure is None
             same = (found.frames == expected.frames).all()
             assert same or any(name.startswith(clip) for name in named), (clip, named)
-    assert named and manifest["events"], "a batch was interrupted"
+    assert named and manifest.events, "a batch was interrupted"

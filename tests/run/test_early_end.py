@@ -21,7 +21,8 @@ from physbench.leaderboard.eligibility import of_result, refuse_ineligible
 from physbench.result import stop_rule
 from physbench.result.compare import compare
 from physbench.result.document import read_result
-from physbench.result.read import find_runs, read_manifest
+from physbench.result.manifest import read_manifest
+from physbench.result.read import find_runs
 from physbench.result.stop_rule import SkillAtLook
 from physbench.run import manifest, rollouts, state
 from physbench.run.options import Options, parse_budget
@@ -114,7 +115,7 @@ def test_a_budget_ends_a_run_with_what_is_rolled_out(
     result = read_result(ended.result)
     partial = result.partial
     assert partial is not None and (partial.by, partial.asked, partial.clips, partial.of) == ("budget", "2h", 1, 4)
-    rows = [row["task"] for row in read_manifest(ended)["suite"]["rows"]]
+    rows = [row["task"] for row in read_manifest(ended).document()["suite"]["rows"]]
     assert len(partial.missing) == 3 and len(rows) == 4 and result.counts.clips == 1
     assert not result.suite.complete and result.suite.hash != read_result(staged_run.result).suite.hash
     assert "Partial, ended by --budget 2h: 3 of 4 clips are missing" in ended_run.out
@@ -143,7 +144,7 @@ def test_a_resume_goes_on_to_the_same_bytes(
     for document in (ours, theirs):
         document.pop("speed"), document.pop("sealed", None)
     assert {k: v for k, v in ours.items() if "seal" not in k} == {k: v for k, v in theirs.items() if "seal" not in k}
-    assert "stopped" not in read_manifest(ended)
+    assert read_manifest(ended).stopped is None
 
 
 def test_no_board_takes_a_part(ended: RunFolder, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from quick_runs import quick_finish
 
 from physbench.cli.main import run
 from physbench.clips.store import ClipStore
-from physbench.result.read import read_manifest, rows_of
+from physbench.result.manifest import read_manifest
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import drop_rollout, load_rollout
 from physbench.run.process import processes_of
@@ -120,11 +120,11 @@ def kill_one(process: subprocess.Popen[str], victim: str, rng: random.Random) ->
 def same_rollouts(out: RunFolder, whole: RunFolder) -> bool:
     """Whether all rollouts are those of a whole run; the manifest names those that are not."""
     manifest = read_manifest(out)
-    named = set(manifest.get("regrouped") or {})
-    for event in manifest["events"]:
-        named |= set(event["clips"]) if event["kind"] == "died" else set()
+    named = set(manifest.regrouped)
+    for event in manifest.events:
+        named |= set(event.clips) if event.kind == "died" else set()
     other = set()
-    for row in rows_of(manifest):
+    for row in manifest.rows:
         for item in (BatchItem(row, 0), BatchItem(row, 1)):
             found, expected = (load_rollout(each, row.id, item.sample) for each in (out, whole))
             assert found is not None and expected is not None
@@ -172,7 +172,7 @@ def test_kills_at_random_times_lose_and_change_nothing(
             assert out.scores.read_bytes() == whole
         else:
             others += 1
-        assert other_contents(out, read_manifest(out)) == []
+        assert other_contents(out, read_manifest(out).contents) == []
         shutil.rmtree(out.path)
         finished, left = finished + 1, rng.randint(1, MOST_KILLS)
         print(f"{kills} kills, {finished} runs finished in between, {others} with other batches", flush=True)
@@ -207,7 +207,7 @@ def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
     shutil.copytree(whole.path, out.path)
     for table in (out.scores, out.reference("truth").scores):
         table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
-    rows, spec = rows_of(read_manifest(whole)), RenderSpec(64, 64, 5)
+    rows, spec = read_manifest(whole).rows, RenderSpec(64, 64, 5)
     clips = [ClipStore(cache / "clips").path(row, spec) for row in rows]
     references = [path for path in (cache / "references").rglob("*") if path.is_file()]
     assert all(path.is_file() for path in clips) and references
@@ -224,7 +224,7 @@ def test_lost_tracks_are_made_again(
     """Truncated and gone, with the rollout and without it, and one of a reference; all samples are read again."""
     out = RunFolder(tmp_path / "lost")
     shutil.copytree(whole.path, out.path)
-    first, second, third, fourth = (row.id for row in rows_of(read_manifest(whole)))
+    first, second, third, fourth = (row.id for row in read_manifest(whole).rows)
     content = out.tracks(first, 1).read_bytes()
     out.tracks(first, 1).write_bytes(content[: len(content) // 2])
     out.tracks(second).unlink()
@@ -273,4 +273,4 @@ def test_a_disk_that_fails_at_any_write_of_the_program_loses_nothing(
         assert "disk is full" in said or os.strerror(number).lower() in said.lower(), said
     assert code == 0 and session > 0
     assert out.scores.read_bytes() == long_run.scores.read_bytes()
-    assert other_contents(out, read_manifest(out)) == []
+    assert other_contents(out, read_manifest(out).contents) == []

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from made_manifests import made_manifest
 from quick_runs import write_result_alone
 
 from physbench.cli.main import run
@@ -75,7 +76,7 @@ def test_what_takes_minutes_at_the_end_says_so_in_a_log(monkeypatch: pytest.Monk
         enough.set()
 
     monkeypatch.setattr(finalize, "StatusLines", partial(StatusLines, every=0.01))
-    with timed(Run(None, None, None, {"speed": {}}, say, 2), "report", "writing the report"):  # type: ignore[arg-type]
+    with timed(Run(None, None, None, made_manifest(speed={}), say, 2), "report", "writing the report"):  # type: ignore[arg-type]
         assert enough.wait(60)
     assert said[0] == "Still writing the report, for 1 s."
 

@@ -16,7 +16,7 @@ from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH_SEEDS, SUITE_VERSION, find_suite
 from physbench.leaderboard.entries import add
 from physbench.result.compare import compare
-from physbench.run.manifest import asked_suite, drawn_salt, left_out
+from physbench.run.manifest import asked_suite, left_out
 from physbench.run.options import Options
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
@@ -60,7 +60,7 @@ def test_the_run_says_that_its_clips_are_in_no_suite(fresh_run: Path) -> None:
     assert "fresh seeds" in result["note"], "the first lines of terminal and report"
     [row] = manifest_of(fresh_run)["suite"]["rows"]
     assert row["seed"] in FRESH_SEEDS
-    assert len(drawn_salt(manifest_of(fresh_run))) == 32
+    assert len(manifest_of(fresh_run)["suite"]["fresh"]["salt"]) == 32
 
 
 def test_no_board_takes_it_and_an_ordinary_run_is_not_compared(

@@ -12,7 +12,7 @@ import pytest
 from full_counts import SEED, asked, repeatable
 from interruptions import Ask, Fault, Session, goes_on, is_whole, session
 
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.support.run_folder import RunFolder
 
 INTERRUPTIONS = asked("INTERRUPTIONS", 300)
@@ -77,7 +77,7 @@ def interrupted_run(seed: int, ask: Ask, whole: RunFolder, place: Path) -> tuple
             assert part.read_bytes() == (whole.path / "parts" / part.name).read_bytes(), "whole or not there"
         told = "A worker process died" in ended.said or "was killed" in ended.said
         assert ended.code in (0, -9) or told, ended
-    regrouped = bool(read_manifest(out).get("regrouped"))  # the model's process was killed twice on the same clips
+    regrouped = bool(read_manifest(out).regrouped)  # the model's process was killed twice on the same clips
     if not regrouped:
         is_whole(out, whole)
     return seen, sessions, regrouped

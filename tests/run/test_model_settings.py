@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from made_manifests import made_manifest
 
 from physbench.models.protocol import ModelCard
 from physbench.rollout.messages import LoadedModel
@@ -22,15 +23,15 @@ def engine(settings, notes=()):
 
 
 def run_of(model, planned, folder="runs/x", say=print):
-    manifest = {"model": model, **({"batches": []} if planned else {})}
+    manifest = made_manifest(model, **({"batches": []} if planned else {}))
     return Run(RunFolder(Path(folder)), Options("m.py"), None, manifest, say, workers=1)
 
 
 def test_settings_are_written_down_and_other_ones_are_refused() -> None:
     run = run_of({}, planned=False)
     agree(run, engine({"calls": "steps=4"}))
-    assert run.manifest["model"]["settings"] == {"calls": "steps=4"}
-    again = run_of(run.manifest["model"], planned=True)
+    assert run.manifest.model.settings == {"calls": "steps=4"}
+    again = run_of(run.manifest.document()["model"], planned=True)
     agree(again, engine({"calls": "steps=4"}))
     with pytest.raises(UsageError, match=r"settings of the model was .*steps=4.* now it is .*steps=8"):
         agree(again, engine({"calls": "steps=8"}))
@@ -39,7 +40,7 @@ def test_settings_are_written_down_and_other_ones_are_refused() -> None:
 def test_models_without_settings_have_none_in_the_manifest() -> None:
     run = run_of({}, planned=False)
     agree(run, engine({}))
-    assert "settings" not in run.manifest["model"]
+    assert "settings" not in run.manifest.document()["model"]
 
 
 def test_notes_are_kept_once_also_those_that_are_not_printed(tmp_path) -> None:
@@ -57,4 +58,4 @@ def test_notes_are_kept_once_also_those_that_are_not_printed(tmp_path) -> None:
     assert kept == ["The token is sent in the open.", *live.notes]
     assert said[1:] == [*live.notes[:MOST_SAID], f"Further events and notes are in {tmp_path / 'manifest.json'}."]
     RolloutNotes(run, live).note_down()
-    assert run.manifest["notes"] == kept, "a run that goes on says them again and keeps them once"
+    assert run.manifest.notes == kept, "a run that goes on says them again and keeps them once"

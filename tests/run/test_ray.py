@@ -18,7 +18,7 @@ from ray_stand_in import EXCEPTIONS, RayStandIn, RayTaskError
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.run import ray_cluster, worker
 from physbench.run.options import Options
 from physbench.run.ray_cluster import cause_of, import_ray, joined
@@ -83,7 +83,7 @@ def test_scores_alone(ray: RayStandIn, staged_run: RunFolder, tmp_path: Path) ->
     assert not (out / "scores.parquet").exists() and (out / "references").is_dir()
     assert run(("finish", out.as_uri())) == 0
     same_tables(out, staged_run)
-    assert read_manifest(RunFolder(out))["options"] == read_manifest(staged_run)["options"]
+    assert read_manifest(RunFolder(out)).document()["options"] == read_manifest(staged_run).document()["options"]
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_clips_and_run_behind_urls(ray: RayStandIn, staged_run: RunFolder, stage
         store.get(f"{BUCKET}/runs/ray/", str(tmp_path / "run"), recursive=True)
     same_tables(tmp_path / "run", staged_run)
     manifest = read_manifest(RunFolder(tmp_path / "run"))
-    assert manifest["clips"]["file"] == clips and not (tmp_path / "run" / ".lock").exists()
+    assert manifest.clips.file == clips and not (tmp_path / "run" / ".lock").exists()
     assert any("max_restarts" in how for how in ray.asked), "an actor held the model"
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from physbench.clips.suite import find_suite
-from physbench.run.manifest import Document, asked_document, first_difference, refuse_other_settings
+from physbench.result.manifest import Manifest
+from physbench.run.manifest import asked_manifest, first_difference, refuse_other_settings
 from physbench.run.options import Options
 from physbench.run.versions import code_hash, foreign_code_hash, versions
 from physbench.score.score_clip import find_scorers
@@ -18,9 +19,9 @@ from physbench.support.errors import UsageError
 OPTIONS = Options("baseline:freeze", suite="smoke")
 
 
-def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c") -> Document:
+def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c") -> Manifest:
     suite = find_suite(options.suite, options.limit, options.tasks)
-    return asked_document(options, suite, sha256, {"physbench": "0", "code": code})
+    return asked_manifest(options, suite, sha256, {"physbench": "0", "code": code})
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c")
         (asked(code="d"), "source code"),
     ],
 )
-def test_the_first_other_setting_is_named(other: Document, words: str) -> None:
+def test_the_first_other_setting_is_named(other: Manifest, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
         refuse_other_settings(asked(), other, Path("runs/x"))
     assert "--fresh" in str(caught.value) and len(str(caught.value).splitlines()) <= 2
@@ -64,7 +65,7 @@ def test_devices_of_a_kind_give_the_same_answers() -> None:
 def test_other_weights_behind_a_model_arg_are_another_run(tmp_path: Path) -> None:
     weights = tmp_path / "net.pt"
     options = replace(OPTIONS, model="my_model.py:make", model_arg={"weights": str(weights), "folder": str(tmp_path)})
-    assert asked(options)["model"]["files"] == {}
+    assert asked(options).model.files == {}
     weights.write_bytes(b"one")
     before = asked(options)
     assert first_difference(before, asked(options)) is None
@@ -101,5 +102,5 @@ def test_scorers_that_are_not_physbenchs_are_told_apart_from_its_own_code(tmp_pa
     assert before is not None and before == foreign_code_hash(find_scorers(f"gravity,{mine}"))
     mine.write_text(mine.read_text() + "# edited\n")
     assert foreign_code_hash(find_scorers(str(mine))) != before
-    stored = asked() | {"foreign_code": before}
+    stored = asked().model_copy(update={"foreign_code": before})
     assert "not physbench's" in str(first_difference(stored, asked()))

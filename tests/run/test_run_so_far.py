@@ -16,7 +16,7 @@ from physbench.result.document import read_result
 from physbench.run.finalize import run_so_far
 from physbench.run.state import Run
 from physbench.support.files import read_sealed_json
-from physbench.support.run_folder import CONTENTS, RunFolder
+from physbench.support.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_run_whose_report_is_not_written_is_not_finished(
     folder = RunFolder(shutil.copytree(staged_run.path, tmp_path / "run"))
     assert run(("status", str(folder.path))) == 0
     assert "is finished." in capsys.readouterr().err
-    with_changed_document(folder.manifest, lambda document: document.pop(CONTENTS))
+    with_changed_document(folder.manifest, lambda document: document.pop("contents"))
     assert run(("status", str(folder.path))) == 0
     assert (
         f"its report is not written. If nothing is at work in it, go on with: physbench finish {folder.path}"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from made_manifests import made_manifest
 
 from physbench.run.jobs import SCORING_PRELOAD, Jobs
 from physbench.run.progress import Announced, Outlook, StatusLines
@@ -119,18 +120,19 @@ def test_a_worker_of_a_run_tells_that_it_compiles(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_last_line_says_where_the_time_went() -> None:
-    run = Run(None, None, None, {}, print, 2)  # type: ignore[arg-type]
+    run = Run(None, None, None, made_manifest(), print, 2)  # type: ignore[arg-type]
     assert run.times() == ""
-    run.manifest["speed"] = {"model_seconds": 17.2, "clips_seconds": 12.0, "shadowing_seconds": 31, "report_seconds": 5}
+    run.manifest.speed = {"model_seconds": 17.2, "clips_seconds": 12.0, "shadowing_seconds": 31, "report_seconds": 5}
     assert run.times() == "Model 17 s; in 2 workers clips 12 s, shadowing 31 s; report 5 s."
 
 
 def test_a_stage_says_its_own_time_and_adds_it_to_that_of_the_others() -> None:
-    run = Run(None, None, None, {"speed": {"model_seconds": 17.2, "clips_seconds": 12.0}}, print, 2)  # type: ignore[arg-type]
+    speed = {"model_seconds": 17.2, "clips_seconds": 12.0}
+    run = Run(None, None, None, made_manifest(speed=speed), print, 2)  # type: ignore[arg-type]
     run.count_time("scoring_seconds", 31.0)
     run.count_time("clips_seconds", 2.0)
     assert run.times() == "In 2 workers clips 2 s, scoring 31 s."
-    assert run.manifest["speed"] == {"model_seconds": 17.2, "clips_seconds": 14.0, "scoring_seconds": 31.0}
+    assert run.manifest.speed == {"model_seconds": 17.2, "clips_seconds": 14.0, "scoring_seconds": 31.0}
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,6 @@ def test_what_scored_a_run_is_remembered_over_sessions(copy: Path) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     part.write_bytes(b"")
     assert scoring_begun(run)
-    edited(copy, scored_with={**run.manifest["scored_with"], "numpy": "0.1"})
+    edited(copy, scored_with={**run.manifest.scored_with, "numpy": "0.1"})
     with pytest.raises(UsageError, match=r"scored with numpy 0\.1"):
         note_environment(stored_run(RunFolder(copy), ("score",), print))

@@ -16,7 +16,7 @@ from truth_readers import STORE_READER
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
-from physbench.result.read import read_manifest, rows_of
+from physbench.result.manifest import read_manifest
 from physbench.rollout.store import load_rollout
 from physbench.run.clips import UnseenClips, unseen
 from physbench.support.errors import UsageError
@@ -71,7 +71,7 @@ def test_a_model_that_opens_the_store_finds_nothing_of_fresh_clips(
     # A program of its own: workers of this one may have been begun with another cache.
     program = [sys.executable, "-c", "from physbench.cli.main import main; main()", *ask]
     subprocess.run(program, check=True, capture_output=True)
-    rows = rows_of(read_manifest(other))
+    rows = read_manifest(other).rows
     assert all(ClipStore(other.clips).path(row, SPEC).is_file() for row in rows), "clips are stored in the end"
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in other.path.rglob("*") if path.is_file()}
     program[-3:] = [str(other.path), "--out", str(out.path)]

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from made_manifests import made_manifest
 
 from physbench.clips.clip import Row
 from physbench.rollout.batches import BatchItem
@@ -199,7 +200,7 @@ def test_a_folder_that_was_deleted_is_noticed_though_it_is_there_again(tmp_path:
     place = tmp_path / "run"
     place.mkdir()
     (place / LOCK).touch()
-    run = Run(RunFolder(place), Options("m.py"), None, {}, print, 1)  # type: ignore[arg-type]
+    run = Run(RunFolder(place), Options("m.py"), None, made_manifest(), print, 1)  # type: ignore[arg-type]
     run.refuse_deleted()
     shutil.rmtree(place)
     place.mkdir()
@@ -216,7 +217,7 @@ def test_what_is_gone_at_the_end_was_deleted(tmp_path: Path, monkeypatch: pytest
     (tmp_path / LOCK).touch()
     folder.part(item.row.id, 0).parent.mkdir(parents=True)
     folder.part(item.row.id, 0).touch()
-    run = Run(folder, Options("m.py"), None, {}, print, 1)  # type: ignore[arg-type]
+    run = Run(folder, Options("m.py"), None, made_manifest(), print, 1)  # type: ignore[arg-type]
     run.refuse_deleted(parts=True)
     shutil.rmtree(tmp_path / gone) if gone == "parts" else (tmp_path / gone).unlink()
     with pytest.raises(PhysbenchError, match="were deleted"), explained("again", lambda: "kept", tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from physbench.support.files import read_sealed_json, write_sealed_json
-from physbench.support.run_folder import CONTENTS, RunFolder, contents_of, is_other, other_contents, renew
+from physbench.support.run_folder import RunFolder, contents_of, is_other, other_contents
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def run(tmp_path: Path) -> RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     (folder.path / "tracks" / ".draft").touch()
-    write_sealed_json(folder.manifest, {CONTENTS: contents_of(folder)})
+    write_sealed_json(folder.manifest, {"contents": contents_of(folder)})
     return folder
 
 
-def manifest(run: RunFolder) -> dict[str, object]:
-    document: dict[str, object] = read_sealed_json(run.manifest)
-    return document
+def contents(run: RunFolder) -> dict[str, str]:
+    found: dict[str, str] = read_sealed_json(run.manifest)["contents"]
+    return found
 
 
 def test_the_hashes_are_those_of_other_programs(run: RunFolder) -> None:
@@ -41,21 +41,11 @@ def test_the_hashes_are_those_of_other_programs(run: RunFolder) -> None:
 
 
 def test_what_was_changed_exchanged_lost_or_added_is_named(run: RunFolder) -> None:
-    assert other_contents(run, manifest(run)) == []
+    assert other_contents(run, contents(run)) == []
     a, b = run.path / "tracks" / "a.npz", run.path / "tracks" / "b.npz"
     a.rename(run.path / "tracks" / "c"), b.rename(a), (run.path / "tracks" / "c").rename(b)
     run.result.unlink()
     run.scores.write_text("other")
     run.diagnosis.write_text("{}")
-    assert other_contents(run, manifest(run)) == ["diagnosis.json", "result.json", "scores.parquet", "tracks"]
-    assert is_other(run, manifest(run), run.scores) and other_contents(run, {}) == []
-
-
-def test_what_is_made_again_is_noted_in_a_finished_run_alone(run: RunFolder) -> None:
-    run.result.write_text("new")
-    assert is_other(run, manifest(run), run.result)
-    renew(run, run.result)
-    assert other_contents(run, manifest(run)) == []
-    write_sealed_json(run.manifest, {"schema_version": 1})
-    renew(run, run.result)
-    assert manifest(run) == {"schema_version": 1}
+    assert other_contents(run, contents(run)) == ["diagnosis.json", "result.json", "scores.parquet", "tracks"]
+    assert is_other(run, contents(run), run.scores) and other_contents(run, None) == []

@@ -11,10 +11,9 @@ from rich.console import Console
 
 from physbench.cli import main
 from physbench.leaderboard.claim import read_claim
-from physbench.models.protocol import StateCard
+from physbench.models.protocol import StateCard, card_document
 from physbench.result.document import AxisResult, PairShare, ResultDocument, SkillValue, read_result
-from physbench.result.read import read_manifest
-from physbench.run.manifest import card_document
+from physbench.result.manifest import read_manifest
 from physbench.support.errors import UsageError
 from physbench.support.files import write_sealed_json
 from physbench.support.run_folder import RunFolder
@@ -318,7 +317,10 @@ def with_axes(run: RunFolder, folder: Path, consistency: float, target: str = ""
     made = RunFolder(folder)
     folder.mkdir()
     write_sealed_json(made.result, whole.model_dump(mode="json"))
-    write_sealed_json(made.manifest, {**read_manifest(run), "suite": {**read_manifest(run)["suite"], "name": "core"}})
+    write_sealed_json(
+        made.manifest,
+        {**read_manifest(run).document(), "suite": {**read_manifest(run).document()["suite"], "name": "core"}},
+    )
     return made
 
 
@@ -364,7 +366,7 @@ def test_runs_that_cannot_stand_side_by_side_say_why(run: RunFolder, tmp_path: P
         threshold_table([run, made_run(tmp_path / "half")])
     for changed, words in (({"hash": "0"}, "shows other pairs"), ({"name": "core"}, "is a run of core")):
         other = made_run(tmp_path / words)
-        manifest = read_manifest(other)
+        manifest = read_manifest(other).document()
         manifest["suite"] |= changed
         write_sealed_json(other.manifest, manifest)
         other.result.write_bytes(run.result.read_bytes())

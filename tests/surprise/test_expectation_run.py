@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from made_manifests import made_manifest
+
 from physbench.models.http.connection import NO_ANSWER
 from physbench.run.options import Options
 from physbench.support.files import write_sealed_json
@@ -14,7 +16,7 @@ from physbench.surprise.run import ExpectationRun
 
 def test_clips_whose_server_had_gone_are_asked_again(tmp_path: Path) -> None:
     """A failure of the model stays: it would fail again."""
-    run = ExpectationRun(RunFolder(tmp_path), Options("baseline:freeze"), find_pairs(12), {}, print, 1)
+    run = ExpectationRun(RunFolder(tmp_path), Options("baseline:freeze"), find_pairs(12), made_manifest(), print, 1)
     gone, failed, *rest = run.rows
     assert run.missing() == list(run.rows) and rest
     part = {"times": [], "films": {}, "baselines": {}, "absent": {}, "failures": {}}

@@ -18,7 +18,8 @@ from physbench.result.diagnosis.worlds import ChangedWorld, find_changed_worlds
 from physbench.result.document import ImpliedLawResult, ImpliedWorldResult
 from physbench.result.formats import number
 from physbench.result.implied_worlds import bounds, write_diagnosis
-from physbench.result.read import clips_of, read_manifest, read_run, rows_of, spec_of
+from physbench.result.manifest import read_manifest
+from physbench.result.read import clips_of, read_run
 from physbench.support.run_folder import RunFolder
 from physbench.support.schedule import scheduled
 from physbench.track.tracks import load_tracks
@@ -42,10 +43,10 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
     """
     manifest, _ = read_run(folder)
     families: dict[str, list[Row]] = {}
-    for row in rows_of(manifest):
+    for row in manifest.rows:
         families.setdefault(row.family, []).append(row)
     chosen = {family: chosen_rows(own, folder) for family, own in families.items()}
-    clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], spec_of(manifest), workers)
+    clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], manifest.spec, workers)
     found: dict[str, ImpliedWorldResult] = {}
     jobs = [(family, own) for family, own in chosen.items() if own]
     diagnose = partial(diagnose_part, os.fspath(folder.path))
@@ -78,7 +79,7 @@ def diagnose_part(path: str, job: tuple[str, Sequence[Row]]) -> dict[str, Any] |
     """The diagnosis of one family of a run, as it is written; None where no motion can be judged."""
     folder, (family, rows) = RunFolder(Path(path)), job
     manifest = read_manifest(folder)
-    spec, store = spec_of(manifest), clips_of(folder, manifest)
+    spec, store = manifest.spec, clips_of(folder, manifest)
     evidence: list[Evidence] = []
     for row in rows:
         found = evidence_of(store.get(row, spec), load_tracks(folder.tracks(row.id)))

@@ -18,7 +18,7 @@ from physbench.result.bootstrap import median_interval
 from physbench.result.diagnosis.ranking import share_interval
 from physbench.result.document import Interval, TimingFault, TimingResult
 from physbench.result.implied_worlds import FEWEST_CLIPS
-from physbench.result.read import clips_of, read_run, rows_of, spec_of
+from physbench.result.read import clips_of, read_run
 from physbench.result.sentences import told_timing
 from physbench.result.skill import Stratum
 from physbench.score.frame_timing import LEAST_SPEED, LEAST_TOLD, Estimate, FrameTiming, frame_timing, progress
@@ -88,12 +88,12 @@ def run_timing(folder: RunFolder, chosen: Sequence[Row]) -> TimingResult | None:
         chosen: Clips that may be read, those that go first in front; their tracks are sample 0.
     """
     manifest, tables = read_run(folder)
-    known = {row.id for row in rows_of(manifest)}
+    known = {row.id for row in manifest.rows}
     quality, truth = (_qualities(tables[name]) for name in ("model", "truth"))
     rows = [row for row in chosen if row.id in known and row.id in quality and row.id in truth]
     if not rows or np.mean([truth[row.id] - quality[row.id] for row in rows]) < LEAST_LOST:
         return None
-    spec, store = spec_of(manifest), clips_of(folder, manifest)
+    spec, store = manifest.spec, clips_of(folder, manifest)
     parts = []
     for row in rows[:MAX_CLIPS]:
         clip, tracks = store.get(row, spec), load_tracks(folder.tracks(row.id))

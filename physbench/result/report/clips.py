@@ -15,6 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.result.coverage import unasked_axes
 from physbench.result.findings import MOST
 from physbench.result.formats import AXIS_NAMES, fixed, joined, plain
+from physbench.result.manifest import Manifest
 from physbench.result.report.charts import first_off
 from physbench.result.skill import clip_qualities, clip_skills, kinds
 from physbench.result.task_roles import fixed_kinds
@@ -42,7 +43,7 @@ class SelectedClip:
     skill: float  # what it adds to overall, 1 as ground truth; NaN where nothing of it counts
 
 
-def select(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> tuple[SelectedClip, ...]:
+def select(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tuple[SelectedClip, ...]:
     """Worst and median clip of each task, by what they add to overall (`physbench.result.skill.clip_skills`).
 
     manifest and tables: as `read_run` gives them. Failed clips have no picture and are left out (the report lists
@@ -51,7 +52,7 @@ def select(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> t
     first = tables["model"][tables["model"]["sample"] == 0]
     failed = set(first.loc[first["axis"].notna() & (first["status"] == "failed"), "clip"])
     qualities = clip_qualities({"model": first}, tables["truth"], tables["freeze"], events=False)
-    unasked = unasked_axes(manifest["model"]["card"])
+    unasked = unasked_axes(manifest.card)
     asked = [a for a, axis in enumerate(AXES) if axis not in unasked]
     skills = clip_skills(qualities, kinds(qualities, fixed_kinds(manifest)), asked)
     tasks: dict[str, list[tuple[float, str]]] = {}

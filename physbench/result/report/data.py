@@ -14,7 +14,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip, Row
 from physbench.result.formats import joined, plain
-from physbench.result.read import rows_of, spec_of
+from physbench.result.manifest import Manifest
 from physbench.result.readings import SOURCES, BreakCount, GroupShares, SharePool
 from physbench.result.report.charts import CurvePool, GroupCurves
 from physbench.result.report.clips import SelectedClip, caption, select
@@ -105,7 +105,7 @@ class ClipData:
 @contextmanager
 def clips_read(
     folder: RunFolder,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     tables: Mapping[str, pd.DataFrame],
     physicist: RunFolder | None = None,
     workers: int = 1,
@@ -117,7 +117,7 @@ def clips_read(
     workers: processes that read clips at the same time. quality: of pictures; None: lossless.
     """
     chosen = {item.clip: item for item in select(manifest, tables)}
-    rows = rows_of(manifest)
+    rows = manifest.rows
     jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
     parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
     read = partial(read_clips, folder, manifest, physicist, quality)
@@ -125,7 +125,7 @@ def clips_read(
         yield chain.from_iterable(clips)
 
 
-def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:
+def gather(manifest: Manifest, tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:
     """What the report shows of the clips of a run, which `clips_read` gives."""
     limits = predictability(tables["truth"])
     families: dict[str, CurvePool] = {}
@@ -134,7 +134,7 @@ def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clip
     task_shares: dict[str, SharePool] = {}
     breaks = BreakCount()
     figures: list[ClipFigure] = []
-    with Progress("report", len(rows_of(manifest))) as progress:
+    with Progress("report", len(manifest.rows)) as progress:
         for found in clips:
             row = found.row
             for pools, name in ((families, row.family), (tasks, row.task)):
@@ -163,7 +163,7 @@ def gather(manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], clip
 
 def read_clips(
     folder: RunFolder,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     physicist: RunFolder | None,
     quality: int | None,
     jobs: Sequence[ClipJob],
@@ -171,7 +171,7 @@ def read_clips(
     """Read some clips of a run, in a worker process or in this one."""
     from physbench.result.read import clips_of
 
-    spec, store = spec_of(dict(manifest)), clips_of(folder, manifest)
+    spec, store = manifest.spec, clips_of(folder, manifest)
     found = []
     for job in jobs:
         clip = store.get(job.row, spec)
@@ -200,17 +200,17 @@ def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None
     return {source: trace for source, trace in found.items() if trace is not None}
 
 
-def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+def require_tasks(folder: RunFolder, manifest: Manifest) -> None:
     """Raise UsageError where tasks of the run are in files that were not named here: no file is run implicitly."""
     known = {str(file.path): file.sha256 for file in registered_files()}
-    for file in (manifest.get("files") or {}).get("tasks", []):
-        if file["path"] not in known:
+    for file in manifest.files.tasks:
+        if file.path not in known:
             raise UsageError(
-                f"{folder.path}: tasks of this run are in {file['path']}. To allow it to run: "
-                f"physbench report {folder.path} --tasks {file['path']}"
+                f"{folder.path}: tasks of this run are in {file.path}. To allow it to run: "
+                f"physbench report {folder.path} --tasks {file.path}"
             )
-        if known[file["path"]] != file["sha256"]:
-            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Restore it, or run eval again.")
+        if known[file.path] != file.sha256:
+            raise UsageError(f"{folder.path}: {file.path} has changed since the run. Restore it, or run eval again.")
 
 
 def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from physbench.clips.suite import TOLD_OPTION
+from physbench.models.protocol import StateCard
 from physbench.result.compare import PHYSICIST_TARGET
 from physbench.result.coverage import answers_states
 from physbench.result.document import ImpliedWorldResult, ReadingResult, ReadingValue, ResultDocument, Speed
@@ -25,7 +26,7 @@ from physbench.result.formats import (
     short,
 )
 from physbench.result.implied_worlds import FEWEST_CLIPS, implied_sentence
-from physbench.result.read import context_of, spec_of
+from physbench.result.manifest import Manifest, renew
 from physbench.result.report import tables as table_view
 from physbench.result.report.charts import axis_chart, error_chart, share_chart
 from physbench.result.report.pictures import CLOSE_UP_LEGEND
@@ -34,7 +35,7 @@ from physbench.result.report.tables import Table, not_valid, skill_rows
 from physbench.score.protocol import LAWS
 from physbench.support.files import write_text
 from physbench.support.printable import printable
-from physbench.support.run_folder import RunFolder, renew
+from physbench.support.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -108,7 +109,6 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
 
 OPEN_TASKS = 6  # up to which all parts of the page are open
 STRIKING = 12  # readings that are shown first
-Document = Mapping[str, Any]
 Item = tuple[str, str, ReadingValue, str]  # reading, task, value, unit
 
 
@@ -162,7 +162,7 @@ class PageView:
     settings: tuple[tuple[str, str], ...]
 
 
-def page_view(result: ResultDocument, manifest: Document, gathered: ReportData) -> PageView:
+def page_view(result: ResultDocument, manifest: Manifest, gathered: ReportData) -> PageView:
     """The page from a result document, the manifest of its run, and what was gathered of its clips."""
     scored = result.counts.scored > 0
     first = first_family(result)
@@ -204,7 +204,7 @@ def page_view(result: ResultDocument, manifest: Document, gathered: ReportData) 
         clips=clips,
         striking=_striking(result) if scored else None,
         readings=groups,
-        run_events=len(manifest.get("events") or ()),
+        run_events=len(manifest.events),
         settings=tuple(settings(result, manifest)),
     )  # fmt: skip
 
@@ -329,57 +329,52 @@ def reading_groups(result: ResultDocument) -> tuple[tuple[str, Table], ...]:
     return tuple(tables)
 
 
-def physicist_command(manifest: Document) -> str:
+def physicist_command(manifest: Manifest) -> str:
     """Commands that run the physicist under the conditions of a run and add it to the report; "" for its own run."""
-    if manifest["model"]["target"] == PHYSICIST_TARGET or answers_states(manifest["model"]["card"]):
+    if manifest.model.target == PHYSICIST_TARGET or answers_states(manifest.card):
         return ""  # it sees pictures
-    options = manifest.get("options") or {}
-    spec = spec_of(dict(manifest))
+    options, spec = manifest.options, manifest.spec
     size = f"{spec.height}" if spec.height == spec.width else f"{spec.width}x{spec.height}"
-    suite = options.get("suite") or manifest["suite"]["name"]
-    drawn = "RUN" if manifest["suite"].get("fresh") else None  # the seeds of this run, as nobody else has them
     chosen = {
-        "--suite": suite,
-        "--tasks": options.get("tasks"),
-        "--limit": options.get("limit"),
-        "--fresh-seeds": drawn,
+        "--suite": options.suite or manifest.suite.name,
+        "--tasks": options.tasks,
+        "--limit": options.limit,
+        "--fresh-seeds": "RUN" if manifest.suite.fresh else None,  # the seeds of this run, as nobody else has them
     }
     parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
     parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
-    parts.append(f"--model-arg context={context_of(manifest)}")
-    parts += [TOLD_OPTION] if options.get("prompt_motion") else []
+    parts.append(f"--model-arg context={manifest.scored_context}")
+    parts += [TOLD_OPTION] if options.prompt_motion else []
     own = f"physbench eval {PHYSICIST_TARGET} {' '.join(parts)} --out PHYSICIST"
     return f"{own} && physbench report RUN --physicist PHYSICIST"
 
 
-def settings(result: ResultDocument, manifest: Document) -> list[tuple[str, str]]:
+def settings(result: ResultDocument, manifest: Manifest) -> list[tuple[str, str]]:
     """The settings that decided the run, as (name, value)."""
-    model, suite, card = result.model, result.suite, result.model.card
-    options = manifest.get("options") or {}
-    versions = manifest.get("versions") or {}
-    batches = manifest.get("batches") or []  # a model's answer may depend on who shares its batch
-    horizon = card.get("max_horizon")
+    model, suite, options = result.model, result.suite, manifest.options
+    batches = manifest.batches or []  # a model's answer may depend on who shares its batch
+    horizon = model.card.max_horizon
     found = [
         ("model", f"{model.name} ({model.target})"),
         ("sha256", model.sha256 or "none: nothing to hash"),
-        ("sha256 as reported", (manifest.get("model") or {}).get("reported_sha256", "")),
+        ("sha256 as reported", manifest.model.reported_sha256),
         ("model arguments", ", ".join(f"{key}={value}" for key, value in model.args.items())),
-        *manifest["model"].get("settings", {}).items(),
+        *manifest.model.settings.items(),
         ("track", model.track),
         seen(result),
         ("longest call", f"{horizon} frames; up to {model.chained} calls a clip" if horizon else ""),
         ("suite", f"{result.suite_label}, {counted(suite.clips, 'clip')}"),
         ("suite hash", suite.hash),
         ("clips", "made here, not those of the suite" if suite.local else "states as published with the suite"),
-        ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),
-        ("autocast", options.get("autocast") or ""),
-        ("compiled", "networks, with torch.compile" if options.get("compile") else ""),
+        ("device", f"{manifest.device} {options.dtype}".strip()),
+        ("autocast", options.autocast),
+        ("compiled", "networks, with torch.compile" if options.compile else ""),
         ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
-        ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result.counts.samples} a clip"),
-        ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
-        *(("note", note) for note in manifest.get("notes", [])),
-        ("note of the run", options.get("note", "")),
-        ("tags", ", ".join(options.get("tags") or ())),
+        ("seed, samples", f"{manifest.seed}, {result.counts.samples} a clip"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items() if version)),
+        *(("note", note) for note in manifest.notes),
+        ("note of the run", options.note),
+        ("tags", ", ".join(options.tags or ())),
     ]
     return [(name, value) for name, value in found if value]
 
@@ -387,10 +382,10 @@ def settings(result: ResultDocument, manifest: Document) -> list[tuple[str, str]
 def seen(result: ResultDocument) -> tuple[str, str]:
     """What the model was given and answered with, as (name, value)."""
     card, context = result.model.card, result.context
-    if not answers_states(card):
+    if not isinstance(card, StateCard):
         return "frames", f"{result.render_spec}, {context} context frames scored"
-    how = f"{card['columns']}, {card['space']}, {card['units']}, {card['layout']}"
-    return "states", f"{card['fps']:g} a second, {context} context states scored; {how}; pictures are drawn from them"
+    how = f"{card.columns}, {card.space}, {card.units}, {card.layout}"
+    return "states", f"{card.fps:g} a second, {context} context states scored; {how}; pictures are drawn from them"
 
 
 SCRIPT = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
@@ -419,7 +414,7 @@ def write_report(
     """
     from physbench.result.build import build_result, write_result
     from physbench.result.document import read_result
-    from physbench.result.read import clips_of, read_run, rows_of
+    from physbench.result.read import clips_of, read_run
     from physbench.result.report.data import clips_read, gather, require_tasks
 
     manifest, tables = read_run(folder)
@@ -429,7 +424,7 @@ def write_report(
         require_physicist(folder, physicist)
     require_tasks(folder, manifest)
     if not anew:  # else the run has just read them
-        clips_of(folder, manifest).ensure(rows_of(manifest), spec_of(manifest))
+        clips_of(folder, manifest).ensure(manifest.rows, manifest.spec)
     with clips_read(folder, manifest, tables, physicist, workers, quality) as clips:
         if result is None and folder.result.is_file() and not anew:
             result = read_result(folder.result)
@@ -444,7 +439,7 @@ def write_report(
     return place
 
 
-def render(result: ResultDocument, manifest: Mapping[str, Any], gathered: ReportData) -> str:
+def render(result: ResultDocument, manifest: Manifest, gathered: ReportData) -> str:
     """The page. Everything that comes from models and users is escaped by the template engine."""
     from markupsafe import Markup
 

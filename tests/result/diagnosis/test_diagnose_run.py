@@ -19,7 +19,7 @@ from physbench.result.diagnosis.diagnose_run import as_result, chosen_rows, diag
 from physbench.result.diagnosis.ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw
 from physbench.result.document import ImpliedWorldResult
 from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
-from physbench.result.read import read_manifest, rows_of
+from physbench.result.manifest import read_manifest
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, Visibility, save_tracks
 from physbench.validity.violations.hooks import SetGravity, simulate_hooked
@@ -40,7 +40,7 @@ def with_gravity(clip: Clip, factor: float, tracks: Tracks) -> Tracks:
 @pytest.mark.slow
 def test_a_run_under_another_gravity_is_said_to_be_so(make_run, kit, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_run(4, 0, tasks=("falling/projectile-v1",))
-    for row in rows_of(read_manifest(folder)):
+    for row in read_manifest(folder).rows:
         clip = ClipStore().get(row, kit.SPEC)
         save_tracks(folder.tracks(row.id), with_gravity(clip, 0.85, kit.true_tracks(clip)))
     few = [KNOWN[name] for name in ("gravity", "drag", "restitution")]

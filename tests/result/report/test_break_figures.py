@@ -20,7 +20,7 @@ from runs_on_disk import gathered
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.result.build import build_result
-from physbench.result.read import read_run, rows_of, spec_of
+from physbench.result.read import read_run
 from physbench.result.readings import BINS, BreakCount, SharePool
 from physbench.result.report.charts import share_chart
 from physbench.result.report.page import render
@@ -286,8 +286,8 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
     manifest, tables = read_run(folder)
     bare = render(build_result(folder, resamples=20), manifest, gathered(folder, manifest, tables))
     assert 'id="lawful"' not in bare and 'class="lines"' not in bare
-    for row in rows_of(manifest):
-        clip = ClipStore().get(row, spec_of(manifest))
+    for row in manifest.rows:
+        clip = ClipStore().get(row, manifest.spec)
         shape = (3, clip.horizon, len([body for body in clip.tracked_bodies if body.role == "moving"]))
         whole = make_trace(np.ones(shape))
         for place in (folder.reference("truth"), folder.reference("freeze"), physicist):

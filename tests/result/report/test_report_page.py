@@ -9,6 +9,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -23,7 +24,8 @@ from physbench.baselines.baseline_adapter import baseline_card
 from physbench.result.build import build_result
 from physbench.result.document import ImpliedWorldResult
 from physbench.result.formats import AXIS_NAMES, bracket, fixed
-from physbench.result.read import read_manifest, read_run
+from physbench.result.manifest import FreshSeeds, read_manifest
+from physbench.result.read import read_run
 from physbench.result.report import data as report_data
 from physbench.result.report.data import ReportData
 from physbench.result.report.page import (
@@ -333,25 +335,26 @@ def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_
         "physbench eval baseline:physicist --suite core --model-arg size=64 --model-arg fps=15 --model-arg context=8 "
         "--out PHYSICIST && physbench report RUN --physicist PHYSICIST"
     )
-    card = {**manifest["model"]["card"], "image_size": [64, 96], "fps": 7.5}
-    options = {**manifest["options"], "tasks": "[fo]*", "limit": 8}
-    other = {**manifest, "model": {**manifest["model"], "card": card}, "options": options, "context": 1}
+    other = manifest.model_copy(deep=True)
+    other.model.card = replace(manifest.card, image_size=(64, 96), fps=7.5)
+    other.options.tasks, other.options.limit, other.context = "[fo]*", 8, 1
     own, _, adds = physicist_command(other).partition(" && ")
     assert "--tasks '[fo]*' --limit 8 --model-arg size=96x64 --model-arg fps=7.5 --model-arg context=1" in own
     arguments = dict(re.findall(r"--model-arg (\w+)=(\S+)", own))
     asked = baseline_card("physicist", arguments)
     assert (list(asked.image_size), asked.fps, asked.context_frames) == ([64, 96], 7.5, 1)
     assert adds == "physbench report RUN --physicist PHYSICIST"
-    assert physicist_command({**manifest, "model": {**manifest["model"], "target": "baseline:physicist"}}) == ""
-    fresh = {**manifest, "suite": {**manifest["suite"], "fresh": {"salt": "secret"}}}
-    assert "--suite core --fresh-seeds RUN --model-arg" in physicist_command(fresh), "on the same clips"
+    manifest.suite.fresh = FreshSeeds(salt="secret")
+    assert "--suite core --fresh-seeds RUN --model-arg" in physicist_command(manifest), "on the same clips"
+    manifest.model.target = "baseline:physicist"
+    assert physicist_command(manifest) == ""
 
 
 def test_what_an_adapter_says_of_its_model_is_among_the_settings(small_run: RunFolder) -> None:
     manifest = read_manifest(small_run)
     result = build_result(small_run)
     plain = settings(result, manifest)
-    manifest["model"]["settings"] = {"scheduler": "Euler", "calls": "steps=4"}
+    manifest.model.settings = {"scheduler": "Euler", "calls": "steps=4"}
     assert [pair for pair in settings(result, manifest) if pair not in plain] == [
         ("scheduler", "Euler"),
         ("calls", "steps=4"),

@@ -12,7 +12,7 @@ from rich.console import Console
 from physbench.result.build import build_result
 from physbench.result.document import BeyondMemory, ReadingResult, ReadingValue, ResultDocument, SkillValue
 from physbench.result.formats import number
-from physbench.result.read import read_manifest
+from physbench.result.manifest import read_manifest
 from physbench.result.report.data import ReportData
 from physbench.result.report.markdown import markdown
 from physbench.result.report.page import render

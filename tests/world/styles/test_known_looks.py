@@ -6,16 +6,15 @@ import dataclasses
 import importlib.util
 
 import pytest
+from made_manifests import made_manifest
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene, render_spec
 from physbench.clips.store import clip_key
-from physbench.models.protocol import ModelCard, StateCard, check_card
+from physbench.models.protocol import ModelCard, StateCard, card_document, card_from, check_card
 from physbench.result.compare import require_alike
-from physbench.result.read import spec_of
 from physbench.result.task_roles import fixed_kinds
 from physbench.rollout.messages import LoadedModel, shown_in
-from physbench.run.manifest import card_document, card_from
 from physbench.run.options import Options
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.run_folder import RunFolder
@@ -100,8 +99,8 @@ def test_a_run_remembers_its_look_and_is_not_compared_with_another_one() -> None
     assert "look" not in documents[0]
     assert [card_from(document) for document in documents] == cards
     suite = {"name": "core", "version": 2, "hash": "0", "rows": [{"task": ROW.task, "split": "test", "seed": 0}]}
-    manifests = [{"model": {"card": document}, "suite": suite, "context": 8} for document in documents]
-    assert [spec_of(manifest).look for manifest in manifests] == ["plain", "natural"]
+    manifests = [made_manifest({"card": document}, suite, context=8) for document in documents]
+    assert [manifest.spec.look for manifest in manifests] == ["plain", "natural"]
     assert fixed_kinds(manifests[0]) is not None and fixed_kinds(manifests[1]) is None  # in it at 256 px alone
     with pytest.raises(UsageError, match="same --look"):
-        require_alike(RunFolder("a"), manifests[0], RunFolder("b"), manifests[1])  # type: ignore[arg-type]
+        require_alike(RunFolder("a"), manifests[0], RunFolder("b"), manifests[1])
