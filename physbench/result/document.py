@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from physbench import __version__
 from physbench.clips.suite import suite_label
@@ -26,13 +27,14 @@ MOST_SAID = 300  # characters of what is wrong with a card
 
 
 def _card(value: Any) -> ModelCard:
-    """A card, or the one that its document holds. Raises ValueError where that is none."""
+    """A card, or the one that its document holds."""
     if isinstance(value, ModelCard):
         return value
     try:
         return check_card_types(card_from(value), "the card")
     except (ModelError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ValueError(f"expected the card of a model ({first_line(str(error))[:MOST_SAID]})") from error
+        said = first_line(str(error))[:MOST_SAID]
+        raise PydanticCustomError("card", "expected the card of a model ({said})", {"said": said}) from error
 
 
 Card = Annotated[ModelCard, PlainValidator(_card), PlainSerializer(card_document, return_type=dict[str, Any])]

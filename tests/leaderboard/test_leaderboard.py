@@ -619,7 +619,7 @@ def test_a_preview_takes_any_finished_run(
 
 def test_a_preview_of_states_beside_frames(make_run: MakeRun, tmp_path: Path) -> None:
     add(make_run("theirs", 0.6), tmp_path / "board", resamples=FEW)
-    states = {"answers": "states", "columns": "x, y", "units": "m", "space": "plane", "layout": "flat"}
+    states = {"answers": "states", "columns": "positions", "units": "m", "space": "plane", "layout": "flat"}
     written = preview(make_run("mine", 0.7, **states), tmp_path / "board", tmp_path / "page.html", resamples=FEW)
     assert "answers with states" in written.problem and "ranks models that answer with frames" in written.problem
 

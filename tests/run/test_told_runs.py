@@ -9,6 +9,7 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.leaderboard.claim import read_claim
+from physbench.result.manifest import read_manifest
 from physbench.result.report.page import physicist_command
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
@@ -27,8 +28,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_it_has_a_suite_of_its_own_and_says_what_was_told(told: RunFolder) -> None:
     result = json.loads(told.result.read_text())
     assert result["suite"]["name"] == "smoke-prompt-motion" and "told in words" in result["note"]
-    manifest = json.loads(told.manifest.read_text())
-    assert any("the words for motion do not reach it" in note for note in manifest["notes"])
+    manifest = read_manifest(told)
+    assert any("the words for motion do not reach it" in note for note in manifest.notes)
     assert "--suite smoke --tasks projectile --limit 1" in physicist_command(manifest)
     assert "--prompt-motion" in physicist_command(manifest), "the physicist is told, too"
 

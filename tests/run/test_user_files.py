@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_manifests import made_manifest
 
 from physbench.cli.main import run
 from physbench.clips.generate import make_scene
@@ -88,8 +89,7 @@ def test_what_a_file_imports_from_its_folder_is_a_part_of_it(tmp_path: Path, sco
     assert user_files.open_files(str(scorer_file))[0][0].module.word == "two"
     assert code_hash(find_scorers(str(scorer_file))) != key
     stored, now = (
-        {"files": {"scorers": found}, "versions": {}}
-        for found in (before, user_files.manifest_documents(str(scorer_file)))
+        made_manifest(files={"scorers": found}) for found in (before, user_files.manifest_documents(str(scorer_file)))
     )
     assert first_difference(stored, now) == f"The content of the files of --scorers ({helper}) has changed"
     user_files.adopt_in_worker("", hashes)
