@@ -60,7 +60,7 @@ from physbench.result.manifest import read_manifest
 from physbench.result.read import read_scores
 from physbench.rollout.messages import LoadedModel, MessageError, decode, encode
 from physbench.rollout.store import write_video
-from physbench.run.manifest import suite_document
+from physbench.run.manifest import manifest_suite
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import EMPTY_SEAL, SEAL_MARK, sealed, write_json
 from physbench.support.run_folder import RunFolder
@@ -194,7 +194,7 @@ def blocks(path: Path) -> None:
 def claim(run: RunFolder) -> None:
     """What is read of a submission's manifest before anything is computed."""
     claimed = read_claim(run)
-    claimed.suite, claimed.rows, claimed.document()  # each may refuse
+    claimed.suite, claimed.rows, claimed.checked_manifest()  # each may refuse
 
 
 def submission(path: Path) -> None:
@@ -278,7 +278,7 @@ def made_run(place: Path) -> RunFolder:
 def claimed(place: Path) -> Path:
     """A manifest as a board takes it."""
     model = {"target": "toy.py:make", "name": CARD.name, "sha256": None, "args": {}, "card": card_document(CARD)}
-    suite = {"suite": suite_document(find_suite("smoke"))}
+    suite = {"suite": manifest_suite(find_suite("smoke")).model_dump(mode="json", exclude_unset=True)}
     write_json(place, make_manifest([], model=model) | suite)
     return place
 
