@@ -104,7 +104,7 @@ class RayEngine(RolloutEngine):
         """Describe the model; other arguments as of `RolloutActor`."""
         super().__init__(**arguments)
         self._pool, self._ray = pool, pool.ray
-        self._arguments, self._named = dict(arguments), dict(model)
+        self._arguments, self._named = dict(arguments), model
         self._actors: list[Any] = []
 
     @property
