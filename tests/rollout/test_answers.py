@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from physbench.models.protocol import CARDS, ModelCard, StateCard, SurpriseCard, card_fields
+from physbench.models.protocol import CARDS, ModelCard, StateCard, SurpriseCard, card_document, card_fields
 from physbench.rollout.answers import KINDS, Answers, answers_of
 from physbench.rollout.predict import ANSWERED
 from physbench.rollout.store import Rollout
-from physbench.run.manifest import card_document
 from physbench.support.run_folder import RunFolder
 from physbench.surprise.ask import OBSERVERS
 
