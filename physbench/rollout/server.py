@@ -107,6 +107,9 @@ class JobReceiver:
                 self.queue.put(self.connection.recv())
             except (EOFError, OSError):
                 end_with_parent()
+            except Exception:  # a message that this process cannot read: nobody would wait for the next one
+                traceback.print_exc()
+                os._exit(1)
 
     def get(self) -> Any:
         return self.queue.get()

@@ -1,6 +1,7 @@
 """No process stays behind, however the parent ends."""
 
 import mmap
+import multiprocessing
 import os
 import pickle
 import queue
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from physbench.rollout import process as model_process
+from physbench.rollout import server
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.messages import MAX_MESSAGE_BYTES, JobDone, encode
 from physbench.rollout.process import ModelOutput, ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
@@ -57,6 +59,27 @@ def test_the_process_ends_when_its_parent_is_killed() -> None:
     parent.kill()
     parent.wait()
     assert gone(child)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_message_that_cannot_be_read_ends_the_process_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A thread that died of it would leave the parent waiting."""
+    codes: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def end(code: int) -> None:
+        codes.put(code)
+        raise SystemExit
+
+    monkeypatch.setattr(server.os, "_exit", end)
+    ours, theirs = multiprocessing.Pipe()
+    receiver = server.JobReceiver(theirs)
+    ours.send("a job")
+    assert receiver.get() == "a job"
+    ours.send_bytes(b"no pickle")
+    assert codes.get(timeout=60) == 1
+    assert "UnpicklingError" in capfd.readouterr().err
 
 
 STRAYS = """

@@ -75,7 +75,7 @@ def test_without_mitsuba_the_error_says_how_to_install_it(monkeypatch: pytest.Mo
 
 
 def test_all_that_sees_pictures_takes_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("physbench.run.options.check_look", lambda look: look)
+    monkeypatch.setattr("physbench.world.styles.catalogue.check_look", lambda look: look)
     for model in ("baseline:freeze", "baseline:memory", "saboteur:gravity:0.9"):
         Options(model, look="natural").check()
 
