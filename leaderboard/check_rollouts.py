@@ -81,9 +81,9 @@ def check_commitment(
     *,
     board: bool,
 ) -> Verdict:
-    """Whether files and rollouts are those that were committed, and those that the board asked for are there.
+    """Check that files and rollouts are those that were committed, with those that the board asked for among them.
 
-    issued: the board's own copy of the challenge; None where it has none. board: whether a board is asked.
+    issued: the board's own copy of the challenge; None where it has none. board: True on a board.
     """
     if commitment is None:
         return not_possible("commitment", "nothing was committed: the rollouts behind the tracks were never fixed")
@@ -138,7 +138,7 @@ class RetrackJob:
 
 @dataclass(frozen=True)
 class Retracked:
-    """What became of it."""
+    """Outcome of tracking a rollout again."""
 
     problem: str  # "" where the tracks are those of the rollout
     rows: tuple[Mapping[str, Any], ...]  # readings of the frames: all others follow from the tracks
@@ -188,7 +188,7 @@ def _decoded(path: Path, job: RetrackJob, clip: Clip) -> Rollout:
 def check_rollouts(
     folder: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, workers: int
 ) -> Verdict:
-    """Whether the enclosed rollouts are the committed ones, and tracks and readings of the frames are theirs."""
+    """Check that the enclosed rollouts are the committed ones, and tracks and readings of the frames theirs."""
     jobs = _jobs(folder, claim, commitment)
     if not jobs:
         return not_possible("rollouts", "no rollout was sent")
@@ -234,7 +234,7 @@ def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> lis
 
 
 def _check_frame_readings(jobs: Sequence[RetrackJob], found: Sequence[Retracked], tables: Tables, seen: int) -> Verdict:
-    """Whether readings of frames are those of the rollouts; seen: of how many the submitter did not make the choice."""
+    """Check readings of frames against the rollouts; seen: number of rollouts that the submitter did not choose."""
     import pandas as pd
 
     made = pd.DataFrame([row for each in found for row in each.rows], columns=list(SHARD_COLUMNS))

@@ -44,7 +44,7 @@ BADGES: dict[Badge, str] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one check found."""
+    """Result of one check."""
 
     check: str  # "rows", "qualities"
     outcome: Outcome
@@ -86,7 +86,7 @@ class Verification:
 
     @property
     def badge(self) -> Badge | None:
-        """What a board may say of an entry; None where something failed."""
+        """Badge that a board may give an entry; None where a check failed."""
         return None if self.problems else earned([each.check for each in self.verdicts if each.outcome == "passed"])
 
     def document(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ COMPARED_NUMBERS = ("value", "quality")
 
 @dataclass(frozen=True)
 class TableDifference:
-    """What is not the same in two tables of the same clips."""
+    """Difference between two tables of the same clips."""
 
     rows: int  # that are compared
     different: int  # rows that one of them lacks, or that differ
@@ -237,9 +237,9 @@ def _refuse_large(path: Path, rows: int) -> None:
 
 
 def check_pictures(claim: Claim, opened: bool) -> Verdict:
-    """Whether pictures of another look than the plain one are those of the board's archive.
+    """Check that pictures of another look than the plain one are those of the board's archive.
 
-    opened: whether the archive is needed. Raises UsageError where it is, and none was given.
+    opened: True if the archive is needed. Raises UsageError where it is, and none was given.
     """
     look, said = claim.card.look, claim.archive_hash
     if not said:
@@ -259,7 +259,7 @@ def check_pictures(claim: Claim, opened: bool) -> Verdict:
 
 
 def needs_archive(claim: Claim) -> str:
-    """What to say where the archive of a claim's pictures was not given."""
+    """Message where the archive of a claim's pictures was not given."""
     return (
         f"The run was shown pictures of the look {claim.card.look}, of the archive {claim.archive_hash[:12]}. Give the "
         "one that the board publishes: --clips FILE."
@@ -267,7 +267,7 @@ def needs_archive(claim: Claim) -> str:
 
 
 def check_clips(claim: Claim) -> Verdict:
-    """Whether the clips are exactly those of the suite, in this version."""
+    """Check that the clips are exactly those of the suite, in this version."""
     try:
         suite = claim.suite
     except UsageError as error:
@@ -292,7 +292,7 @@ def check_clips(claim: Claim) -> Verdict:
 
 
 def check_ranges(tables: Tables) -> Verdict:
-    """Whether every number and every word of the tables is one that a scorer can give."""
+    """Check that every number and every word of the tables is one that a scorer can give."""
     for name, table in tables.items():
         value, quality = (table[column].to_numpy(dtype=np.float64) for column in ("value", "quality"))
         ok = table["status"].to_numpy() == "ok"
@@ -330,7 +330,7 @@ def further_names(scorer: str) -> frozenset[str]:
 
 
 def check_rows(tables: Tables, claim: Claim) -> Verdict:
-    """Whether each sample of each clip has exactly one own reading of every scorer, and nothing else is there."""
+    """Check that each sample of each clip has exactly one own reading of every scorer, and nothing else is there."""
     wanted = [scorer.id for scorer in own_scorers().values() if not scorer.costly]
     known = {row.id: (row.task, row.split, row.seed) for row in claim.suite.rows}
     for name, table in tables.items():
@@ -386,7 +386,7 @@ def _withheld(tables: Tables, axes: Sequence[str]) -> str:
 
 
 def check_qualities(tables: Tables) -> Verdict:
-    """Whether every quality and every axis is what the scorer makes of the value."""
+    """Check that every quality and every axis is what the scorer makes of the value."""
     count = 0
     for name, table in tables.items():
         for row, base in zip(table.itertuples(), base_of(table), strict=True):
@@ -434,7 +434,7 @@ def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
 
 
 def check_aggregates(sent: RunFolder, checked: RunFolder, resamples: int) -> Verdict:
-    """Whether result.json is what the rows make, from a folder of `write_checked`."""
+    """Check that result.json is what the rows make, from a folder of `write_checked`."""
     try:
         if sent.result.stat().st_size > MOST_RESULT:
             return failed("aggregates", f"result.json is larger than {MOST_RESULT >> 20} MB")

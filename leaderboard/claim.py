@@ -1,4 +1,4 @@
-"""What a submission says of its run, read narrowly: only fields that decide figures, each in a range that is checked.
+"""Claim of a submission on its run, read narrowly: only fields that decide figures, each in a range that is checked.
 
 Nothing in a manifest from elsewhere is trusted. The suite is made here from its name, and the rows must be those of it.
 Files with tasks that a manifest names are never opened.
@@ -122,7 +122,7 @@ class ClaimedManifest(_Part):
 
 @dataclass(frozen=True)
 class Claim:
-    """What a submission says that it is."""
+    """Manifest and card that a submission claims, with the board's archive of clips."""
 
     manifest: ClaimedManifest
     card: ModelCard
@@ -136,7 +136,7 @@ class Claim:
 
     @property
     def archive_path(self) -> Path | None:
-        """Where the board's archive lies, for `board_clips`."""
+        """Path of the board's archive, for `board_clips`."""
         return None if self.archive is None else self.archive.path
 
     @property

@@ -1,6 +1,6 @@
-"""What a board takes: suites, versions, sizes and rates that are measured well enough.
+"""Conditions of a board: suites, versions, sizes and rates that are measured well enough.
 
-It takes milliseconds, and is asked before the checks that take minutes.
+They are tested in milliseconds, before the checks that take minutes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def refuse_unmeasurable(source: Path, spec: object, context: int, truth: pd.Data
 
 
 def why_not_ranked(truth: pd.DataFrame) -> str | None:
-    """Why no model is ranked at the size, rate and context of these scores of ground truth; None where models are.
+    """Reason that no model is ranked at size, rate and context of these scores of ground truth; None where models are.
 
     A clip of ground truth that could not be read counts as unexplained and as broken.
     """
@@ -71,7 +71,7 @@ A_MODEL = "a model of its own"
 
 @dataclass(frozen=True)
 class Candidate:
-    """What decides whether a board takes an entry, and what it is called there."""
+    """Properties by which a board takes an entry, and its name there."""
 
     name: str  # of the entry
     suite: str

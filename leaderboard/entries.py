@@ -81,7 +81,7 @@ SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "reading", "axis", "
 
 @dataclass(frozen=True)
 class About:
-    """What an entry shows beside its scores."""
+    """Details that an entry shows beside its scores."""
 
     date: str  # on which the run started, "2026-11-22"; "" where its manifest does not say
     hardware: str  # that the model ran on
@@ -92,13 +92,13 @@ class About:
     files: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of the other files
 
     def checked(self, check: str) -> str:
-        """What one check has found, in words; "" where it did not pass."""
+        """Finding of one check, in words; "" where it did not pass."""
         passed = (str(each["detail"]) for each in self.checks if (each["check"], each["outcome"]) == (check, "passed"))
         return next(passed, "")
 
     @property
     def rollouts(self) -> int:
-        """How many rollouts the board has tracked again."""
+        """Number of rollouts that the board has tracked again."""
         return next((int(each.get("rollouts", 0)) for each in self.checks if each["check"] == "rollouts"), 0)
 
 
@@ -122,12 +122,12 @@ class Entry:
 
     @property
     def candidate(self) -> Candidate:
-        """What it is: others of its board must be alike."""
+        """Properties of the entry in which others of its board must be alike."""
         return of_result(self.result, "" if self.result.look == PLAIN else self.about.archive)
 
     @cached_property
     def about(self) -> About:
-        """When and on what it was run, and by whom. Raises UsageError where the file is damaged."""
+        """Date, hardware, submitter and checks of the run. Raises UsageError where the file is damaged."""
         path = self.path / "about.json"
         try:
             document = read_sealed_json(path)
@@ -308,7 +308,7 @@ def unpack(entry: Entry) -> None:
 
 
 def _ranked_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """What ranks are made of: headline rows, and those of events, of which too few cost a share of consistency."""
+    """Rows that make ranks: headline rows, and those of events, of which too few cost a share of consistency."""
     import pandas as pd
 
     return pd.concat([table[table["axis"].notna()], event_rows(table)])
@@ -349,7 +349,7 @@ def present(board: Path) -> tuple[Entry, ...]:
 
 
 def candidates(board: Path) -> tuple[Candidate, ...]:
-    """What the entries of a board are: others must be alike."""
+    """Properties of the entries of a board, in which others must be alike."""
     found = present(board)
     return tuple(each.candidate for each in found)
 
@@ -360,12 +360,12 @@ def archive_of(manifest: Manifest) -> str:
 
 
 def entry_place(board: Path, name: str) -> Path:
-    """Where the entry of a name lies."""
+    """Folder of the entry of a name."""
     return board / "entries" / name
 
 
 def describe(result: ResultDocument) -> Mapping[str, str]:
-    """What a reader needs in order to compare two entries."""
+    """Properties that a reader needs to compare two entries."""
     card = result.model.card
     seen, thing, context = result.render_spec, "frame", result.context
     if isinstance(card, StateCard):
@@ -438,7 +438,7 @@ def _refuse_other_files(entry: Entry) -> None:
 
 
 def _problems(result: ResultDocument, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
-    """What of a result does not follow from the clips, in words."""
+    """Parts of a result that do not follow from the clips, in words."""
     if not result.model.name.isprintable():
         yield "the name of its model is not printable"
     clips = {row.id for row in board_suite().rows}
@@ -459,7 +459,7 @@ def _problems(result: ResultDocument, tables: Mapping[str, pd.DataFrame]) -> Ite
 
 
 def _suite_kinds(qualities: Qualities, result: ResultDocument) -> dict[str, tuple[Kind, ...]]:
-    """What each task counts as by axis, as the suite says."""
+    """Kinds of each task by axis, as the suite says."""
     size, _, rest = result.render_spec.partition("@")
     height, width = (int(side) for side in size.split("x"))
     spec = RenderSpec(height, width, float(rest.partition("-")[0]), result.look)
@@ -501,7 +501,7 @@ def _other_references(
     tables: Mapping[str, pd.DataFrame],
     known: dict[tuple[str, int, str], tuple[Entry, Mapping[str, pd.DataFrame]]],
 ) -> str:
-    """How ground truth or the frozen frame differ from those of another entry that was shown the same; "" if not."""
+    """Difference of ground truth or frozen frame from another entry that was shown the same, in words; "" if none."""
     result = entry.result
     first, theirs = known.setdefault((result.render_spec, result.context, result.look), (entry, tables))
     for source in KEPT_SOURCES[1:]:

@@ -110,7 +110,7 @@ PERMUTATIONS = 20_000
 
 @dataclass(frozen=True)
 class Gap:
-    """How much better a model is on clips that it may know."""
+    """Advantage of a model on clips that it may know."""
 
     value: float  # mean skill of the one set less that of the other
     interval: tuple[float, float]  # 95 %
@@ -370,7 +370,7 @@ def _stored_verdict(
     answers: Mapping[tuple[Row, int], Rollout],
     workers: int,
 ) -> Verdict:
-    """Whether the model makes on stored clips what was sent of it."""
+    """Check that the model does as well on stored clips as what was sent of it."""
     same = _same_answers(commitment, answers)
     clips = {row.id for row, _ in answers}
     again = scored(claim, answers, workers, fresh=False)[MODEL_SOURCE]
@@ -396,7 +396,7 @@ def _same_answers(commitment: Commitment | None, answers: Mapping[tuple[Row, int
 
 
 def _fresh_verdict(claim: Claim, tables: Tables, answers: Mapping[tuple[Row, int], Rollout], workers: int) -> Verdict:
-    """Whether the model is as good on clips that nobody has seen as on those of the suite."""
+    """Check that the model is as good on clips that nobody has seen as on those of the suite."""
     import pandas as pd
 
     new = scored(claim, answers, workers, fresh=True)

@@ -94,7 +94,7 @@ def read_sent_tracks(path: Path, clip: Clip, context: int) -> Tracks:
 
 
 def _misfit(tracks: Tracks, clip: Clip, context: int) -> str:
-    """What in tracks does not belong to a clip; "" where nothing."""
+    """Part of the tracks that does not belong to a clip, in words; "" where all does."""
     times, names = clip.times[clip.window(context)], tuple(body.name for body in clip.tracked_bodies)
     if tracks.names != names:
         return f"tracks of {', '.join(tracks.names)[:200]}, and the clip has {', '.join(names)}"
@@ -181,7 +181,7 @@ class RescoreJob:
 
 @dataclass(frozen=True)
 class Reread:
-    """What became of it."""
+    """Outcome of reading the tracks of a clip again."""
 
     row: Row
     state_hash: str
@@ -322,7 +322,7 @@ def _done(jobs: Sequence[RescoreJob], workers: int) -> list[Reread]:
 
 
 def failures_of(table: pd.DataFrame) -> dict[tuple[str, int], str]:
-    """Why rollouts failed, by clip and sample: those in which no reading is ok."""
+    """Reasons of failed rollouts, by clip and sample: of those in which no reading is ok."""
     well = set(table.loc[table["status"] == "ok", ["clip", "sample"]].itertuples(index=False, name=None))
     rows = table.loc[(table["status"] == "failed") & table["axis"].notna(), ["clip", "sample", "reason"]]
     return {(c, int(s)): str(r) for c, s, r in rows.itertuples(index=False, name=None) if (c, s) not in well}
@@ -341,7 +341,7 @@ def _check_references(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
 
 
 def _read_jointly(made: RunFolder, claim: Claim) -> None:
-    """What one rollout alone does not tell: all samples of a clip, and clips with a change beside those without."""
+    """Read jointly what takes several rollouts: samples of a clip, and clips with a change beside those without."""
     known = set(claim.suite.rows)
     for row in claim.suite.rows:
         if claim.samples > 1:

@@ -56,7 +56,7 @@ SPECIAL = {
 
 
 def bibtex(found: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
-    """What to cite of each entry: model, submitter, year, suite, overall skill with its interval, rank and link.
+    """Citation of each entry: model, submitter, year, suite, overall skill with its interval, rank and link.
 
     ranks: By the name of the entry; None where it has none.
     """
@@ -189,7 +189,7 @@ LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking
 
 
 class RankedTable(NamedTuple):
-    """Which entries stand in one table, and are ranked with each other."""
+    """Table of entries that are ranked with each other."""
 
     look: str
     track: str
@@ -221,12 +221,12 @@ class BoardRow:
 
     @property
     def about(self) -> dict[str, str]:
-        """What it was given."""
+        """Properties to compare the entry by, see `describe`."""
         return dict(describe(self.result))
 
     @property
     def unranked(self) -> str:
-        """Why it has no rank, where that does not show by itself."""
+        """Reason that it has no rank, where that does not show by itself."""
         if self.problem:
             return "not rankable"
         if not small_videos(self.result):
@@ -273,12 +273,12 @@ Tables = dict[RankedTable, list[BoardRow]]
 
 
 def compares(result: ResultDocument) -> bool:
-    """Whether an entry is there to compare with, and takes no rank."""
+    """True if an entry is there to compare with, and takes no rank."""
     return result.model.target.startswith(COMPARISON) or result.model.track == "privileged" or small_videos(result)
 
 
 def small_videos(result: ResultDocument) -> bool:
-    """Whether an entry is of videos that are too small to be ranked: compression costs a part of their skill."""
+    """True if an entry is of videos that are too small to be ranked: compression costs a part of their skill."""
     side = min(result.model.card.image_size)
     return result.model.target.startswith(VIDEOS) and side < LEAST_VIDEO_SIDE
 
@@ -361,7 +361,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
 
 
 def note_of(board: Path) -> str:
-    """What who keeps a board says on its first screen: BOARD/note.txt, plain text. Raises UsageError."""
+    """Note of a board's keeper for its first screen: BOARD/note.txt, plain text. Raises UsageError."""
     path = board / NOTE
     try:
         return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
@@ -512,5 +512,5 @@ def _unseen_skill(result: ResultDocument) -> float | None:
 
 
 def percent(skill: float) -> float:
-    """Where a skill from -0.25 to 1 lies on its bar, in percent of the bar's width."""
+    """Place of a skill from -0.25 to 1 on its bar, in percent of the bar's width."""
     return round(100 * (min(max(skill, -0.25), 1.0) + 0.25) / 1.25, 2)

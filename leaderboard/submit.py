@@ -1,4 +1,4 @@
-"""What a submitter sends: first a commitment, then the rollouts that the board asks for."""
+"""Submission of a run: first a commitment, then the rollouts that the board asks for."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def reveal(run: RunFolder, challenge: Path, out: Path) -> Challenge:
 
 
 def _claim(run: RunFolder) -> Claim:
-    """What the run says of itself. Raises UsageError where it is not finished, or no board of this version takes it."""
+    """Claim of the run. Raises UsageError where it is not finished, or no board of this version takes it."""
     manifest, tables = read_run(run)
     refuse_other_suite(run.path, manifest.suite.name)
     try:

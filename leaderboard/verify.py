@@ -68,7 +68,7 @@ Ready = Callable[[Claim, Tables], None]
 
 @dataclass(frozen=True)
 class How:
-    """What is checked, and with what."""
+    """Options of a verification: what to check, and with what."""
 
     workers: int = 1
     rescore: bool = True  # make references again, and read tracks and rollouts again
@@ -82,7 +82,7 @@ class How:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the checks found, and what an entry may be made of."""
+    """Outcome of a verification, and the run of which an entry may be made."""
 
     verification: Verification
     claim: Claim | None
@@ -164,7 +164,7 @@ def _problems(verdicts: list[Verdict]) -> bool:
 
 
 def _of_commitment(sent: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How) -> Verdict:
-    """Whether all is as committed, and which other commitments of this model the board has answered in vain."""
+    """Check against the commitment, with others of this model that the board has answered in vain."""
     issued = _issued(commitment, how)
     found = check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None)
     others = unmet(how.board, commitment.id, claim) if commitment and how.board else ()
@@ -225,7 +225,7 @@ def _with_versions(verdict: Verdict, claim: Claim) -> Verdict:
 
 
 def _model_problem(model: ModelToRun, claim: Claim) -> list[Verdict]:
-    """Why the model cannot be run, or is not the one that was sent: found by loading it, before what takes minutes."""
+    """Failed verdict where the model cannot be run, or is not the one sent: loads it, before what takes minutes."""
     try:
         check_ready(model, claim)
     except PhysbenchError as error:
@@ -328,7 +328,7 @@ def _diagnose(folder: Path, workers: int) -> None:
 
 @dataclass(frozen=True)
 class ChallengeAnswer:
-    """What a board answers to a commitment."""
+    """Answer of a board to a commitment."""
 
     challenge: Challenge
     remark: str  # for who keeps the board: earlier commitments of this model that were not met; "" where there is none
