@@ -87,7 +87,7 @@ class Evaluation(Mapping[str, Any]):
 
     @property
     def lawful_seconds(self) -> float | None:
-        """How long a prediction stays physical, s."""
+        """Time for which a prediction stays physical, s."""
         return None if self._result.lawful is None else self._result.lawful.seconds
 
     @property
@@ -112,7 +112,7 @@ class Evaluation(Mapping[str, Any]):
 
     @property
     def early(self) -> float | None:
-        """How much nearer than a frozen frame the first 0.5 s are to ground truth, -1 to 1, mean over families.
+        """Pixel progress of the first 0.5 s from a frozen frame (0) to ground truth (1), -1 to 1, mean over families.
 
         It moves from the first steps of a training on, and is no physics.
         """
@@ -212,7 +212,7 @@ class Evaluation(Mapping[str, Any]):
         return f"<Evaluation of {self._result.model.name} on {self._result.suite.name}: {figures}>"
 
     def _repr_html_(self) -> str:
-        """What Jupyter shows: the answer in words, and the table of skills or of kinds."""
+        """HTML for Jupyter: the answer in words, and the table of skills or of kinds."""
         if self._result.expectation is not None:
             from html import escape
 
@@ -266,7 +266,7 @@ class EvaluationComparison:
 
 
 def _printed(say: Callable[[Console], None]) -> str:
-    """What a terminal of 80 columns would show."""
+    """Text that a terminal of 80 columns would show."""
     import io
 
     from rich.console import Console

@@ -400,7 +400,7 @@ def _supporting_face(view: Clip, states: Array, index: int) -> tuple[Array, floa
 
 
 class Physicist:
-    """What a model that knows the laws can predict from a context."""
+    """Model that knows the laws, and predicts what they allow from a context."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card

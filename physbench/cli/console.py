@@ -1,4 +1,4 @@
-"""How every command prints: data to stdout, progress and notes to stderr."""
+"""Output of every command: data to stdout, progress and notes to stderr."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READABLE = 110  # columns; text is wrapped there, also where stdout is not a ter
 
 
 def debugging() -> bool:
-    """Whether --debug stands anywhere in the command line."""
+    """True if --debug stands anywhere in the command line."""
     return "--debug" in sys.argv
 
 

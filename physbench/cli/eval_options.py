@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def said_settings(context: typer.Context) -> dict[str, Any]:
-    """What a command takes from a file with settings, after saying so."""
+    """Settings that a command takes from a file, after a note of them."""
     from physbench.cli.console import note
     from physbench.cli.settings_file import settings_used
 

@@ -24,7 +24,7 @@ Typed = Callable[[str], Mapping[str, str] | None]
 
 @dataclass(frozen=True)
 class FileSettings:
-    """What a file says, by command ("eval", "data.generate") and option."""
+    """Settings of a file, by command ("eval", "data.generate") and option."""
 
     file: str = ""
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ def _allowed() -> Mapping[str, tuple[str, ...]]:
 
 
 def settings_used(context: Context) -> dict[str, Any]:
-    """What a command takes from the file, as it stands in a manifest; {} where that is nothing."""
+    """Settings that a command takes from the file, as they stand in a manifest; {} where there are none."""
     settings = context.find_root().obj
     command = ".".join(context.command_path.split()[1:])
     given = settings.values.get(command, {}) if isinstance(settings, FileSettings) else {}
@@ -124,7 +124,7 @@ def _checked(where: str, document: Mapping[str, Any], typed: Typed) -> dict[str,
 
 
 def _why_not(command: str, name: str, typed: Typed) -> str:
-    """Why an option cannot be set: it has to be typed, belongs to other commands, or there is none of this name."""
+    """Reason that an option cannot be set: it has to be typed, belongs to other commands, or does not exist."""
     options = typed(command) or {}
     others = [other for other, names in _allowed().items() if name in names]
     if name in options:
@@ -135,7 +135,7 @@ def _why_not(command: str, name: str, typed: Typed) -> str:
 
 
 def _no_settings(word: str, typed: Typed) -> str:
-    """Why there is no table of this name: it is an option, a command without settings, or nothing."""
+    """Reason that there is no table of this name: it is an option, a command without settings, or nothing."""
     tables = [command for command, names in _allowed().items() if word.replace("-", "_") in names]
     if tables:
         return f" It is an option: write it below [{tables[0]}]."

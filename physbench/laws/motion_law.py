@@ -51,7 +51,7 @@ class Slope:
 
     @property
     def stays(self) -> bool:
-        """Whether a body that has stopped does not start again."""
+        """True if a body that has stopped does not start again."""
         return self.sinking <= 0
 
     def _motion(self, distance: Array, velocity: Array, dt: Array) -> tuple[Array, Array, Array]:
@@ -165,7 +165,7 @@ def slope_law(scene: Scene, index: int, support: int, position: Array) -> Slope 
 
 
 def straight_on(scene: Scene, index: int, support: int, position: Array, fastest: float) -> bool:
-    """Whether body `index` keeps its speed on the level fixed body `support`, which it never leaves.
+    """True if body `index` keeps its speed on the level fixed body `support`, which it never leaves.
 
     It does without friction. With friction it does where it rests or rolls from its release on, unless a push or a
     rebound makes it slip for longer than MAX_SLIP_TIME. fastest: m/s, the highest speed of all bodies.
@@ -200,7 +200,7 @@ def face(board: Body, position: Array) -> Array | None:
 
 
 def _rolls(body: Body, normal: Array) -> bool:
-    """Whether a ball or cylinder rolls from its release on; from rest it does."""
+    """True if a ball or cylinder rolls from its release on; from rest it does."""
     axis = rotate(body.orientation, (0.0, 0.0, 1.0))
     if body.shape == "cylinder" and abs(axis @ normal) > 1e-9:
         return False  # it stands on an end
@@ -282,7 +282,7 @@ SUPPORT_GAP = 0.02  # diameters; a support is permanent if the true body never l
 
 
 class Law(Protocol):
-    """How a body moves while nothing but its permanent supports touches it."""
+    """Motion of a body while nothing but its permanent supports touches it."""
 
     def propagate(self, state: Array, dt: Array) -> Array:
         """States (..., 4) at their epoch moved by dt (T,) s: (..., T, 4)."""
@@ -485,7 +485,7 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
 
 
 def two_bodies(scene: Scene) -> bool:
-    """Whether a scene's fields are those of two free bodies that attract each other with opposite forces."""
+    """True if a scene's fields are those of two free bodies that attract each other with opposite forces."""
     sources = [scene.bodies[scene.index(field.source)] for field in scene.central]
     if len(sources) != 2 or any(body.role != "moving" or body.release is not None for body in sources):
         return False
