@@ -70,7 +70,7 @@ class Checkpoint:
 
 
 def looks_like_safetensors(path: Path) -> bool:
-    """Whether the file starts like a .safetensors file."""
+    """True if the file starts like a .safetensors file."""
     try:
         with path.open("rb") as file:
             start = file.read(10)
@@ -344,7 +344,7 @@ def _behind(prefixes: Sequence[str]) -> str:
 
 
 def _by(prefix: str) -> str:
-    """Where a prefix comes from, if that is known: "module._orig_mod." from both."""
+    """Origin of a prefix, if that is known: "module._orig_mod." from both."""
     known = [by for word, by in WRAPPERS.items() if word in prefix.split(".")]
     return f", which comes from {' and '.join(known)}" if known else ""
 

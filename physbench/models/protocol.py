@@ -29,7 +29,7 @@ Track = Literal["zero-shot", "trained", "privileged"]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the harness must know of a model before it makes clips for it.
+    """Properties of a model that the harness must know before it makes clips for it.
 
     Attributes:
         name: For tables and folders.
@@ -248,7 +248,7 @@ class SurpriseModel(Protocol):
         prompts: Sequence[str],
         generators: Sequence[torch.Generator],
     ) -> Tensor:
-        """How surprised the model is by each frame of B films.
+        """Surprise of the model at each frame of B films.
 
         Args:
             video: Frames (B, T, 3, H, W) in [0, 1] on the model's device.
@@ -355,10 +355,10 @@ Layout = Literal["objects", "flat"]
 
 @dataclass(frozen=True)
 class StateCard(ModelCard):
-    """What the harness must know of a model that answers with states. It has no image size.
+    """Properties of a model that answers with states. It has no image size.
 
     Attributes:
-        columns: What a row holds: "all" 13 columns (STATE_COLUMNS), "positions+velocities", or "positions".
+        columns: Content of a row: "all" 13 columns (STATE_COLUMNS), "positions+velocities", or "positions".
         space: "world": three axes; "plane": the two of the plane of motion, x to the right and y up.
         units: "m": m and m/s; "px": px and px/s in an image, x to the right and y down, from its top left corner.
         window_px: Side of that image, which shows 5.12 m.
@@ -432,12 +432,12 @@ LONGEST_SIGHT = 1_000_000  # s
 
 @dataclass(frozen=True)
 class SurpriseCard(ModelCard):
-    """What the harness must know of a model that answers with surprise.
+    """Properties of a model that answers with surprise.
 
     Attributes:
-        unit: What its surprise is measured in, for the report: "L1 in latent space", "nats a frame".
-        sees: How far back (s) the surprise at a frame can reach; None: to the beginning of the film.
-        ahead: How far ahead (s) it can reach: above 0 for networks that see all frames of a call at once. Whole films
+        unit: Unit of its surprise, for the report: "L1 in latent space", "nats a frame".
+        sees: Reach of the surprise at a frame into the past, s; None: to the beginning of the film.
+        ahead: Reach into the future, s: above 0 for networks that see all frames of a call at once. Whole films
             can be compared then, and no moments of them.
     """
 
@@ -525,7 +525,7 @@ class SteppedModel(Generic[State]):
     step: Callable[..., tuple[State, Tensor]]
 
     def optional_inputs(self) -> frozenset[str]:
-        """Which of `context_actions`, `action` and `noise` the two functions take."""
+        """Inputs among `context_actions`, `action` and `noise` that the two functions take."""
         return optional_inputs(self)
 
     def rollout(
@@ -552,7 +552,7 @@ class SteppedModel(Generic[State]):
 
 
 def optional_inputs(model: Any) -> frozenset[str]:
-    """Which of `context_actions`, `action` and `noise` the methods `init` and `step` of an object take, by name."""
+    """Inputs among `context_actions`, `action` and `noise` that `init` and `step` of an object take, by name."""
     of_init = set(inspect.signature(model.init).parameters) & {"context_actions"}
     of_step = set(inspect.signature(model.step).parameters) & {"action", "noise"}
     return frozenset(of_init | of_step)

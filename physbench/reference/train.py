@@ -285,7 +285,7 @@ def learn(
 
 
 def training_key(architecture: str, config: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """What a training that is continued must have in common with its beginning, as JSON."""
+    """Settings that a continued training must have in common with its beginning, as JSON."""
     return json.dumps({"architecture": architecture, "config": dict(config), **settings}, sort_keys=True)
 
 

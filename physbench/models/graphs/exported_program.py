@@ -22,7 +22,7 @@ MAX_CARD_BYTES = 1_000_000
 
 
 def looks_like_program(path: Path) -> bool:
-    """Whether the file is an archive of torch.export. Nothing in it is run."""
+    """True if the file is an archive of torch.export. Nothing in it is run."""
     try:
         with path.open("rb") as file:
             if file.read(2) != b"PK":

@@ -1,4 +1,4 @@
-"""What files with graphs agree on: the names of inputs and outputs, and a document with the kind of model and its card.
+"""Common form of files with graphs: names of inputs and outputs, and a document with the kind of model and its card.
 
 {"kind": "frames", "card": {"name": ..., "image_size": [64, 64], "fps": 15, "context_frames": 8}}
 
@@ -82,5 +82,5 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
 
 
 def metadata_place() -> str:
-    """Where an ONNX file has its document, in words."""
+    """Place of the document in an ONNX file, in words."""
     return f"the metadata key '{METADATA_KEY}'"

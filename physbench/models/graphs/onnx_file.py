@@ -138,7 +138,7 @@ FLOAT_TYPE = 1  # TensorProto.FLOAT
 
 @dataclass(frozen=True)
 class GraphLayout:
-    """What a checked graph holds.
+    """Layout of a checked graph.
 
     Attributes:
         card: The card of its model; of the clip form with max_horizon.
@@ -170,7 +170,7 @@ class GraphLayout:
 
 
 def looks_like_onnx(path: Path) -> bool:
-    """Whether the file starts like an ONNX model."""
+    """True if the file starts like an ONNX model."""
     try:
         with path.open("rb") as file:
             start = file.read(3)

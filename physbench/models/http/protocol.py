@@ -51,7 +51,7 @@ class ServedMemoryError(PhysbenchError, MemoryError):
 
 @dataclass(frozen=True)
 class ServedCard:
-    """What a server says of its model."""
+    """Model card and hash that a server states."""
 
     card: ModelCard
     sha256: str | None  # as the server says; nobody has checked it
