@@ -1,4 +1,4 @@
-"""How far a model is beyond memory: its skill minus that of `baseline:memory` with as many training clips.
+"""Skill beyond memory: that of a model minus that of `baseline:memory` with as many training clips.
 
 The skills of `baseline:memory` are published with the suites, from whole runs. They are compared with runs of the same
 suite and version, of the same class of sizes and context. `python -m physbench.result.beyond_memory RUN ...` writes
@@ -99,7 +99,7 @@ def _nothing_published(manifest: Manifest, stated: int, published: Mapping[int, 
 
 
 def _published_for(manifest: Manifest) -> dict[int, Any]:
-    """What is published for the suite, version and class of a whole run, by number of clips."""
+    """Published skills for the suite, version and class of a whole run, by number of clips."""
     suite = manifest.suite
     if _is_part(manifest):
         return {}
@@ -109,7 +109,7 @@ def _published_for(manifest: Manifest) -> dict[int, Any]:
 
 
 def _is_part(manifest: Manifest) -> bool:
-    """Whether a run has not exactly the clips of its suite."""
+    """True if a run has not exactly the clips of its suite."""
     return manifest.options.tasks is not None or manifest.options.limit is not None or manifest.suite.local
 
 

@@ -212,7 +212,7 @@ def _older(suite: SuiteInfo) -> int | None:
 
 
 def _is_fresh(manifest: Manifest) -> bool:
-    """Whether the seeds of a run were drawn for it."""
+    """True if the seeds of a run were drawn for it."""
     return manifest.suite.name.startswith(FRESH)
 
 
@@ -231,7 +231,7 @@ def _whole(manifest: Manifest, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
 
 
 def _incomplete(suite: SuiteInfo, manifest: Manifest, rows: tuple[Row, ...]) -> str:
-    """Why there is no overall skill: it needs every task of the suite, though not every clip."""
+    """Reason for no overall skill, or "": it needs every task of the suite, though not every clip."""
     whole = _whole(manifest, rows)
     if whole is None and suite.name.removeprefix(FRESH).startswith(OWN):
         return "tasks outside the suite were run"

@@ -35,7 +35,7 @@ PHYSICIST_TARGET = "baseline:physicist"  # sees what a model sees and knows the 
 
 
 class SkillParts(Record):
-    """What a skill of a family on an axis is made of."""
+    """Parts of a skill of a family on an axis."""
 
     gained: float | None = Field(description="Mean skill of its informative tasks; null where there is none.")
     lost: float | None = Field(description="What its guards take from the axis, at most 0; null where there is none.")
@@ -134,7 +134,7 @@ class ComparedRun:
 
 
 def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) -> Comparison:
-    """How far `first` is ahead of each of `others`: paired differences of skill with intervals.
+    """Lead of `first` over each of `others`: paired differences of skill with intervals.
 
     They are compared on the clips of the suite that all of them hold, which must be simulated to the same states and
     read by the same code, else UsageError says what differs and what to do. Of two runs of one model in two looks the
@@ -249,7 +249,7 @@ def require_alike(
 
 
 def _share_states(a: Manifest, b: Manifest) -> bool:
-    """Whether two runs on parts of a published suite hold some clips with the same states.
+    """True if two runs on parts of a published suite hold some clips with the same states.
 
     Both say that their machine reproduces the states of the suite, in one version.
     """

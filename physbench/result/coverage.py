@@ -1,4 +1,4 @@
-"""What a result covers: clips that count, axes that are asked, partial runs, pixel progress."""
+"""Coverage of a result: clips that count, applicable axes, partial runs, pixel progress."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ NOT_ASKED = "not asked: states show no picture"
 
 
 def answers_states(card: ModelCard) -> bool:
-    """Whether a model answers with states."""
+    """True if a model answers with states."""
     return isinstance(card, StateCard)
 
 
@@ -123,7 +123,7 @@ def unasked_reasons(card: ModelCard) -> dict[str, str]:
 
 
 def overall_meaning(card: ModelCard) -> str:
-    """What overall skill is made of, where these are not all axes; else ""."""
+    """Composition of overall skill, where it is not made of all axes; else ""."""
     if not unasked_axes(card):
         return ""
     return f"{_made_of(card)}: the model answers with states"
@@ -137,7 +137,7 @@ def _made_of(card: ModelCard) -> str:
 
 
 def partial_run(manifest: Manifest) -> PartialRun | None:
-    """Why the run has ended early and which clips it lacks; None where it has all that it was asked for."""
+    """Reason that the run has ended early, and the clips that it lacks; None where it has all that were requested."""
     stopped = manifest.stopped
     if stopped is None:
         return None

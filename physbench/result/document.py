@@ -46,7 +46,7 @@ INTERVAL_MEANING = "95 % interval [low, high]; null with the reason beside it."
 
 
 class Record(BaseModel):
-    """What all parts share: no unknown fields, frozen, no NaN."""
+    """Common base of all parts: no unknown fields, frozen, no NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -143,7 +143,7 @@ class TimingFault(Record):
 
 
 class TimingResult(Record):
-    """What is wrong with the timing of frames, and how much of what physical consistency loses that explains."""
+    """Faults in the timing of frames, and the share of what physical consistency loses that they explain."""
 
     clips: int = Field(description="Clips whose tracks were read again with the timing undone, at most 12.")
     faults: list[TimingFault] = Field(description="What all clips agree on.")
@@ -157,7 +157,7 @@ class TimingResult(Record):
 
 
 class StrengthValue(Record):
-    """How strongly some clips break the laws, in diameters: the smallest tolerance without a break; lower is better."""
+    """Violation size of some clips, in diameters: the smallest tolerance without a break; lower is better."""
 
     median: float | None = Field(description="Over clips, each the mean over its samples; null where none has a value.")
     quartiles: Interval | None = Field(description="A quarter of the clips lies below the first, one above the second.")
@@ -176,7 +176,7 @@ class StrengthResult(Record):
 
 
 class EventFrequencyResult(Record):
-    """How often a kind of event happens in the clips of a task behind one image, beside lawful futures."""
+    """Frequency of a kind of event in the clips of a task behind one image, beside lawful futures."""
 
     clips: int = Field(description="Clips in which a lawful future may show it.")
     seen: float = Field(description="How many of them show it; of several samples of a clip, the mean.")
@@ -220,7 +220,7 @@ class ModelInfo(Record):
 
 
 class PartialRun(Record):
-    """Why a run has ended before its suite, and what is missing."""
+    """Reason that a run has ended before its suite, and what is missing."""
 
     by: Literal["budget", "until", "now"] = Field(
         description="budget: the time of `--budget` was spent; until: the interval was as narrow as `--until` asked; "
@@ -242,7 +242,7 @@ class PartialRun(Record):
 
 
 class PairShare(Record):
-    """How many of some pairs are told apart: the impossible film has the higher surprise; a tie counts half."""
+    """Share of some pairs that are told apart: the impossible film has the higher surprise; a tie counts half."""
 
     accuracy: float | None = Field(description="Share of the pairs, 0..1; chance is 0.5; null where there is no pair.")
     interval: Interval | None = Field(description=INTERVAL_MEANING)
@@ -451,7 +451,7 @@ class TaskResult(QualityValue):
 
 
 class GapValue(Record):
-    """How much of a quality is lost outside the ranges of training: that of `test` minus that of `ood`."""
+    """Quality lost outside the ranges of training: that of `test` minus that of `ood`."""
 
     test: float | None = Field(description="Mean quality of the test clips, 0..1.")
     ood: float | None = Field(description="Mean quality of the ood clips of the same tasks, 0..1.")
@@ -470,7 +470,7 @@ class BestOf(Record):
 
 
 class FreedFactor(Record):
-    """What was found for gravity or central masses where the context does not show them, over that of the scene."""
+    """Fitted gravity or central masses where the context does not show them, over those of the scene."""
 
     value: float | None = Field(description="Median over the clips that have one; null where there is none.")
     interval: Interval | None = Field(description=INTERVAL_MEANING)
@@ -541,7 +541,7 @@ class ReadingCounts(Record):
 
 
 class Undetermined(Record):
-    """What the model shows too little of to be called lawful or not: it counts as unexplained."""
+    """Motion of which the model shows too little to be called lawful or not: it counts as unexplained."""
 
     clips: int = Field(description="Clips in which no segment is long enough to count: consistency 0.")
     of: int = Field(description="Clips that are shadowed.")
@@ -553,7 +553,7 @@ class Undetermined(Record):
 
 
 class AxisCounts(Record):
-    """How many clips count on one axis, and why others do not."""
+    """Number of clips that count on one axis, and reasons that others do not."""
 
     counted: int = Field(description="Clips that count: ground truth has a quality in a reading of the axis.")
     left_out: list[LeftOut] = Field(description="Clips that do not count, by reason.")
@@ -562,7 +562,7 @@ class AxisCounts(Record):
 
 
 class Counts(Record):
-    """How many clips; a failed one has quality 0 and stays in every mean."""
+    """Number of clips; a failed one has quality 0 and stays in every mean."""
 
     clips: int = Field(description="Clips asked for.")
     samples: int = Field(description="Samples a clip.")
@@ -579,7 +579,7 @@ class Failure(Record):
 
 
 class Lawful(Record):
-    """How long a prediction stays physical, in seconds from the hand-over."""
+    """Time for which a prediction stays physical, in seconds from the hand-over."""
 
     seconds: float | None = Field(description="Mean over families of the mean over clips.")
     interval: Interval | None = Field(description=INTERVAL_MEANING)
@@ -589,7 +589,7 @@ class Lawful(Record):
 
 
 class FirstBreaks(Record):
-    """When the clips of a family first break, at the smallest tolerance."""
+    """First breaks of the clips of a family, at the smallest tolerance."""
 
     clips: int = Field(description="Clips that are shadowed.")
     broken: int = Field(description="How many of them break.")
@@ -621,7 +621,7 @@ class BeyondMemory(Record):
 
 
 class ResultDocument(Record):
-    """What one evaluation found."""
+    """Result of one evaluation."""
 
     schema_version: Literal[1] = Field(description="Version of this document's layout.")
     physbench_version: str = Field(description="Version of the program that wrote it.")

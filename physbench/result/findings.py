@@ -1,4 +1,4 @@
-"""What a run does wrong, most explaining first, with the phrases that scorers declare.
+"""Faults of a run, most explaining first, with the phrases that scorers declare.
 
 One threshold of evidence holds for all: several clips show it, it explains most of what is lost where a law is named,
 and the objects are there to be read. Absent objects follow no law. So where most of them are lost, that is the first
@@ -34,7 +34,7 @@ from physbench.support.errors import UsageError
 
 @dataclass(frozen=True)
 class LawPhrase:
-    """How a sentence names a reading that is off, and when it is."""
+    """Phrase for a reading that is off, and the difference from which it is."""
 
     phrase: str  # "gravity {}": {} is the value with its unit
     breaks_at: float  # difference from ground truth, in the reading's unit
@@ -52,12 +52,12 @@ class LawPhrase:
 
     @property
     def prefix(self) -> str:
-        """What stands before a value without a space, as in "r^-2", and belongs to that of ground truth too."""
+        """Text before a value without a space, as in "r^-2", that belongs to that of ground truth too."""
         return self.phrase[: self.phrase.index("{}")].rpartition(" ")[2]
 
 
 def phrases_of(scorers: Iterable[Scorer]) -> dict[str, LawPhrase]:
-    """What scorers declare, by reading."""
+    """Phrases that scorers declare, by reading."""
     return {
         reading_name(each.id, key): LawPhrase(
             phrase, each.breaks_at, key in each.needs_constants, dict(each.seen).get(key, ("", ""))
@@ -106,7 +106,7 @@ Laws = Mapping[str, LawPhrase]
 
 
 def findings(result: ResultDocument, laws: Laws) -> list[Finding]:
-    """What a run does wrong, most explaining first.
+    """Faults of a run, most explaining first.
 
     Each function below decides one finding. Absent objects come before the laws where most of them are absent, else
     after them.
@@ -131,7 +131,7 @@ def _finding(kind: str, sentence: str, clips: int, **more: object) -> Finding:
 
 
 def _frozen(result: ResultDocument) -> Finding | None:
-    """Where no axis differs from the frozen last frame: what differs first in a training; None where one does."""
+    """Finding that no axis differs from the frozen last frame, with pixel progress; None where one does."""
     axes = [result.axes[axis] for axis in asked_axes(result.model.card)]
     if any(axis.skill is None for axis in axes):
         return None
@@ -149,7 +149,7 @@ def _frozen(result: ResultDocument) -> Finding | None:
 
 
 def _is_first(lost: Finding | None, motion: Finding | None, result: ResultDocument) -> bool:
-    """Whether absent objects say more than how the others move."""
+    """True if absent objects say more than the motion of the others."""
     if lost is None:
         return False
     if (lost_share(result, "survival") or 0.0) > MOST:
@@ -160,7 +160,7 @@ def _is_first(lost: Finding | None, motion: Finding | None, result: ResultDocume
 
 
 def _is_absence(result: ResultDocument, family: str = "") -> bool:
-    """Whether most of the time that the laws do not explain, in a family or all, is that of absent objects."""
+    """True if most of the time that the laws do not explain, in a family or all, is that of absent objects."""
     absent, unexplained = (lost_share(result, role, family) for role in ("survival", "explained-share"))
     if absent is None or unexplained is None or unexplained < 1 - BREAKS_BELOW:
         return False
@@ -226,7 +226,7 @@ def lost_share(result: ResultDocument, role: ReadingRole, family: str = "") -> f
 
 
 def _kept_values(result: ResultDocument, role: ReadingRole, family: str = "") -> list[ReadingValue]:
-    """What is kept, by task, where most clips tell; nothing where too few clips do in all."""
+    """Values of a reading by task, where most clips have one; none where too few clips do in all."""
     reading = result.readings.get(reading_of(role))
     found = [
         value
@@ -238,7 +238,7 @@ def _kept_values(result: ResultDocument, role: ReadingRole, family: str = "") ->
 
 
 def _spurious(result: ResultDocument) -> Finding | None:
-    """What appears that the scene does not hold, objects in other colours among it; None where little does."""
+    """Finding on spurious and doubled objects, those in other colours included; None where there are few."""
     shown: dict[ReadingRole, str] = {
         "unknown-objects": "objects that the scene does not hold, or holds in other colours",
         "doubled-objects": "an object twice",
@@ -274,7 +274,7 @@ def _timing(result: ResultDocument) -> Finding | None:
 
 
 def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
-    """How the motion breaks the laws: the law where that is sure, else the family, the time and the size."""
+    """Finding on broken laws: the law where that is sure, else the family, the time and the size."""
     kept = kept_lawful(result)
     ranked = sorted(kept, key=lambda family: (kept[family], family))
     if not ranked:
@@ -330,20 +330,20 @@ def _tremble(result: ResultDocument) -> Finding | None:
 
 
 def _there(result: ResultDocument, family: str) -> bool:
-    """Whether most objects of a family are there, in view and after they were hidden."""
+    """True if most objects of a family are there, in view and after they were hidden."""
     shares = [lost_share(result, role, family) for role in ("survival", "reemergence")]
     return all(share is None or share <= MOST for share in shares)
 
 
 def _is_lawful(result: ResultDocument, family: str) -> bool:
-    """Whether a diagnosis of all tasks of a family finds it lawful: what counts as unexplained has no place."""
+    """True if a diagnosis of all tasks of a family finds it lawful: what counts as unexplained has no place."""
     world, reading = result.implied_worlds.get(family), result.readings.get(reading_of("lawful-time"))
     tasks = {task for task in result.tasks if _family(task) == family}
     return world is not None and world.verdict == "lawful" and reading is not None and tasks <= set(reading.tasks)
 
 
 def _avoided(result: ResultDocument) -> Finding | None:
-    """Where no law breaks since what decides a scene does not happen: the task that loses most by that."""
+    """Finding that no law breaks since decisive events do not happen, on the task that loses most; None without one."""
     lost = [
         (each.lost, task, kind, each)
         for task, kinds in result.event_frequency.items()
@@ -447,7 +447,7 @@ def _reading(result: ResultDocument, family: str, laws: Laws) -> Finding | None:
 
 
 def _off(law: LawPhrase, value: ReadingValue) -> float:
-    """How far a law's reading is off, over what counts as broken; 0 where that is not sure."""
+    """Deviation of a law's reading, over what counts as broken; 0 where that is not sure."""
     truth = value.references["truth"]
     if value.value is None or truth is None or not _tells(value):
         return 0.0
@@ -461,7 +461,7 @@ def _so(seen: list[str]) -> str:
 
 
 def _unnamed(result: ResultDocument, family: str) -> Finding:
-    """How much and how soon a family stops being lawful, where no single law says why."""
+    """Finding on the size and onset of unlawful motion in a family, where no single law explains it."""
     first, world = result.first_breaks.get(family), result.implied_worlds.get(family)
     why = " No single changed law explains it." if world is not None and world.verdict == "no simple law" else ""
     if first is not None and first.median is not None and 2 * first.broken >= first.clips:
@@ -486,12 +486,12 @@ def _unnamed(result: ResultDocument, family: str) -> Finding:
 
 
 def _tells(value: ReadingValue) -> bool:
-    """Whether a reading was taken in several clips, and in half of those in which ground truth has one."""
+    """True if a reading was taken in several clips, and in half of those in which ground truth has one."""
     return value.clips >= FEWEST_CLIPS and 2 * value.clips >= value.applicable
 
 
 def departs(value: ReadingValue) -> bool:
-    """Whether a reading differs from ground truth: by its interval, without one by more than LOOK_APART."""
+    """True if a reading differs from ground truth: by its interval, without one by more than LOOK_APART."""
     if value.value is None or 2 * value.clips < value.applicable:
         return False
     return value.departs if value.interval else apart(value) > LOOK_APART

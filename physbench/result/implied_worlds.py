@@ -31,7 +31,7 @@ def write_diagnosis(
 
 
 def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
-    """What was found by family; {} where nothing was, or where the run has other scores since.
+    """Diagnosis by family; {} where there is none, or where the run has other scores since.
 
     Raises UsageError where the file is damaged.
     """
@@ -39,7 +39,7 @@ def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
 
 
 def read_timing(folder: RunFolder) -> TimingResult | None:
-    """What was found of the timing of frames, as `read_diagnosis`; None where nothing is wrong with it."""
+    """Diagnosis of the timing of frames, as `read_diagnosis`; None where nothing is wrong with it."""
     return _read(folder)[1]
 
 
@@ -54,7 +54,7 @@ def _read(folder: RunFolder) -> _Found:
 
 
 def _found(folder: RunFolder) -> _Found | None:
-    """What was found; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
+    """Stored diagnosis; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
     document = read_sealed_json(folder.diagnosis, required=False)
     if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
         return None
@@ -66,7 +66,7 @@ def _found(folder: RunFolder) -> _Found | None:
 
 
 def is_diagnosed(folder: RunFolder) -> bool:
-    """Whether a diagnosis stands beside the scores that the run has now."""
+    """True if a diagnosis stands beside the scores that the run has now."""
     try:
         return _found(folder) is not None
     except (OSError, *NOT_A_DIAGNOSIS):
@@ -80,7 +80,7 @@ def _hash_of_scores(folder: RunFolder) -> str:
 
 
 def implied_sentence(world: ImpliedWorldResult) -> str:
-    """What explains the motion of a family: "as if gravity were 0.90 [0.89, 0.91] times as strong ..."."""
+    """Explanation of a family's motion: "as if gravity were 0.90 [0.89, 0.91] times as strong ..."."""
     if world.verdict == "lawful":
         return f"the true laws explain {100 * (1 - world.unexplained):.0f} % of the time; there is nothing to name"
     if world.verdict == "unsure":
@@ -95,7 +95,7 @@ def implied_sentence(world: ImpliedWorldResult) -> str:
 
 
 def _too_little(world: ImpliedWorldResult) -> str:
-    """Why what explains most is not sure."""
+    """Reason that the best explanation is not sure."""
     if world.explained_clips is not None and world.explained_clips < FEWEST_CLIPS:
         return f"told by {counted(world.explained_clips, 'clip')}"
     return "but its value is not sure"

@@ -77,7 +77,7 @@ class ManifestRow(_Item):
 
 
 class FreshSeeds(_Part):
-    """Where seeds were drawn for the run."""
+    """Salt of the seeds that were drawn for the run."""
 
     salt: Text
 
@@ -165,7 +165,7 @@ class NamedArchive(_Part):
 
 
 class Event(_Item):
-    """What happened to a batch."""
+    """Event in the course of a batch."""
 
     kind: Text = ""
     batch: int | None = None
@@ -175,7 +175,7 @@ class Event(_Item):
 
 
 class Stopped(_Part):
-    """How a run has ended before its suite did."""
+    """End of a run before that of its suite."""
 
     by: Literal["budget", "until", "now"]  # now: it has not ended, this is what there is
     asked: Text = ""

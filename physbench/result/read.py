@@ -83,7 +83,7 @@ def key_of_manifest(manifest: Manifest) -> ModelKey:
 
 
 def same_weights(a: ModelKey, b: ModelKey) -> bool:
-    """Whether two keys are of one model, whatever it was shown."""
+    """True if two keys are of one model, whatever it was shown."""
     return a[:3] == b[:3]
 
 
@@ -272,7 +272,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _is_of_another_kind(manifest: Path) -> bool:
-    """Whether a manifest is that of an export: it names no model. One that cannot be read may be that of a run."""
+    """True if a manifest is that of an export: it names no model. One that cannot be read may be that of a run."""
     try:
         document = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -281,7 +281,7 @@ def _is_of_another_kind(manifest: Path) -> bool:
 
 
 def summary(folder: RunFolder) -> RunSummary:
-    """What the documents of one run say. Damage is a state, not an error."""
+    """Summary of one run, from its documents. Damage is a state, not an error."""
     changed = max((path.stat().st_mtime for path in (folder.manifest, folder.result) if path.exists()), default=0.0)
     try:
         manifest = read_manifest(folder)

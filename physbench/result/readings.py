@@ -212,7 +212,7 @@ def _quantile(values: Array, share: float) -> Array:
 
 @dataclass
 class BreakCount:
-    """How many clips break, when first, and in how many an object is lost: of the model, beside ground truth."""
+    """Number of clips that break, when first, and in how many an object is lost: of the model, beside ground truth."""
 
     tolerances: tuple[float, ...] = ()  # diameters
     clips: int = 0
@@ -310,7 +310,7 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
 
 
 def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
-    """When the clips of each family first break. A clip without a break has the value of ground truth."""
+    """First breaks of the clips of each family. A clip without a break has the value of ground truth."""
     model, truth = (
         table[(table["reading"] == reading_of("first-break")) & table["value"].notna()]
         .groupby(["task", "clip"])["value"]
@@ -451,7 +451,7 @@ class Panel:
     resampled: Resampled[Stratum]  # means (L, averaged x BOUNDED)
 
     def statistic(self, reading: str) -> Statistic:
-        """What is told of a reading: its mean or its median."""
+        """Statistic of a reading: its mean or its median."""
         return "mean" if reading in self.averaged else "median"
 
     def of(self, reading: str, task: str, source: str) -> dict[Stratum, Array]:

@@ -133,7 +133,7 @@ def _mended_apart(faults: Sequence[TimingFault]) -> list[TimingFault]:
 
 
 def phrase(fault: TimingFault) -> str:
-    """What is wrong with the timing: "predictions begin one frame late"."""
+    """Timing fault in words: "predictions begin one frame late"."""
     if fault.frame is not None and fault.kind == "repeats":
         return f"frame {fault.frame} of every clip repeats the one before"
     if fault.frame is not None:
@@ -192,7 +192,7 @@ def note(
     ended: PartialRun | None = None,
     older: int | None = None,
 ) -> str:
-    """Why the figures are limited: an older suite, a part of it, one this small, fresh seeds, another look, words for
+    """Limits of the figures: an older suite, a part of it, one this small, fresh seeds, another look, words for
     motion; "" where nothing limits them. fixed: whether it is fixed which tasks count."""
     found = (
         "" if older is None else f"read as in suite version {older}, weighed as in a newer one: beside no other run",
@@ -211,7 +211,7 @@ def note(
 
 
 def _few(rows: Sequence[Row], by_split: bool) -> str:
-    """Why the figures of few clips are limited; "" where every stratum gives intervals."""
+    """Limits of the figures of few clips; "" where every stratum gives intervals."""
     strata = Counter((row.task, row.split if by_split else "") for row in rows)
     if min(strata.values()) >= FEWEST:
         return ""

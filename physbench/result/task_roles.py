@@ -1,4 +1,4 @@
-"""Which tasks are informative and which are guards, fixed for a suite's version and a render class.
+"""Informative tasks and guards, fixed for a suite's version and a render class.
 
 This is decided once, from the references on all clips of `core`, so that it does not depend on the few clips of a run.
 `python -m physbench.result.task_roles RUN` writes what a whole run of core found into the golden file of this package.

@@ -121,7 +121,7 @@ def _law(law: ImpliedLaw) -> ImpliedLawResult:
 
 
 def phrase(world: ChangedWorld, value: float | None, interval: tuple[float, float] | None) -> str:
-    """What is so in a changed world, with its number: "gravity were 0.90 [0.89, 0.91] times as strong"."""
+    """Statement of a changed world with its number: "gravity were 0.90 [0.89, 0.91] times as strong"."""
     if value is None:
         return world.phrase
     return world.phrase.format(value=f"{number(value)} {bounds(interval)}".strip())

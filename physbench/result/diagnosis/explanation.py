@@ -1,9 +1,9 @@
-"""How much of a predicted motion a changed world explains, clip by clip.
+"""Share of a predicted motion that a changed world explains, clip by clip.
 
 The search is that of shadowing: one trajectory is fitted to the track, context included, and extended for as long as it
 stays within the tolerance. Only the time before the first break of each body counts.
 
-Positions that tremble stay where they are: noise is told once, about lawful segments, and each world then has the
+Positions that tremble stay where they are: noise is estimated once, about lawful segments, and each world then has the
 same. A fit by least squares takes it as it is. A world explains a point that lies within what noise allows, and about
 which distances from its own trajectory have a local mean as small as without noise.
 """
@@ -59,7 +59,7 @@ class Evidence:
 
     @cached_property
     def explained(self) -> dict[Hashable, Explanation]:
-        """What has been found so far, by laws, first guess and thoroughness.
+        """Explanations computed so far, by laws, first guess and thoroughness.
 
         Theories often agree in one prediction: all with values that change nothing, and those of worlds that do not
         apply.
@@ -95,7 +95,7 @@ class Explanation:
 
 
 def evidence_of(clip: Clip, tracks: Tracks) -> Evidence | None:
-    """What a prediction shows; None where no law can move the scene, or no motion is judged."""
+    """Evidence of a prediction; None where no law can move the scene, or no motion is judged."""
     law = scene_law_of(clip)
     if law is None:
         return None
@@ -158,7 +158,7 @@ def explain(
 
 
 def _laws(evidence: Evidence, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]) -> Hashable:
-    """What is equal where the laws of a prediction are; worlds that are other scenes are compared by their values."""
+    """Key that is equal where the laws of a prediction are; worlds that are other scenes are compared by values."""
     change, later = change_of(evidence.law, worlds, values)
     return change if later is evidence.law.scene else (worlds, values)
 
@@ -224,7 +224,7 @@ def _whole(arcs: tuple[Arc, ...], total: int) -> tuple[Arc, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Leaning:
-    """How the distances of one prediction would change with k values, the arcs being fitted to them again.
+    """Distances of one prediction as a quadratic form of k values, the arcs being fitted to them again.
 
     Near the values v the sum of squares is that of (x - v)' information (x - v) - 2 (x - v)' pull + a constant.
     """
@@ -237,7 +237,7 @@ class Leaning:
 def leaning(
     evidence: Evidence, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...], found: Explanation
 ) -> Leaning | None:
-    """How a prediction would change the values of some worlds that have one; None where it says nothing of them."""
+    """Quadratic form of a prediction in the values of some worlds that have one; None where it says nothing of them."""
     if not found.arcs or not found.used.any():
         return None
     seen = evidence.seen

@@ -1,4 +1,4 @@
-"""Which changed world explains what the true laws leave unexplained in a family: theories, intervals, ranking."""
+"""Changed worlds that explain what the true laws leave unexplained in a family: theories, intervals, ranking."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Theory:
         return explained_share(self.shares, base.shares, weights(self.evidence))
 
     def better_than(self, other: Theory) -> bool:
-        """Whether it explains more time of the same clips, or as much and nearer to the track."""
+        """True if it explains more time of the same clips, or as much and nearer to the track."""
         weight = weights(self.evidence)
         difference = float(weight @ (self.shares - other.shares) / weight.sum())
         if abs(difference) > EQUAL_SHARE:
@@ -79,7 +79,7 @@ def theory_of(
     like: Theory | None = None,
     thorough: bool = True,
 ) -> Theory:
-    """What some changed worlds with values explain of clips.
+    """Explanation of clips by some changed worlds with values.
 
     Args:
         evidence: The clips.
@@ -101,7 +101,7 @@ def theory_of(
 
 
 def leanings(theory: Theory) -> list[Leaning]:
-    """How each clip would change the values of those worlds that have one, without clips that say nothing of them."""
+    """Quadratic forms of clips in the values of those worlds that have one, without clips that say nothing of them."""
     free = [n for n, world in enumerate(theory.worlds) if world.free]
     found = []
     for evidence, each in zip(theory.evidence, theory.found, strict=True):
@@ -280,7 +280,7 @@ class ImpliedLaw:
 
 @dataclass(frozen=True)
 class FamilyDiagnosis:
-    """What explains the motion of a family of tasks."""
+    """Diagnosis of the motion of a family of tasks."""
 
     family: str
     clips: int  # that were read
@@ -363,7 +363,7 @@ def _verdict(share: float, interval: Interval | None, explained_clips: int, laws
 
 
 def _is_sure(law: ImpliedLaw) -> bool:
-    """Whether the interval of a value excludes what is true, and the value lies inside its range, or is 0.
+    """True if the interval of a value excludes the true one, and the value lies inside its range, or is 0.
 
     At an end of its range it is no estimate: a still picture would be a world in which time runs 0.02 times as fast.
     """

@@ -63,7 +63,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Clock:
-    """When each predicted frame is from: `rate` x (its place in the sequence + `lead`) frames after the hand-over."""
+    """Time of each predicted frame: `rate` x (its place in the sequence + `lead`) frames after the hand-over."""
 
     lead: float = 0.0  # frames
     rate: float = 1.0
@@ -71,7 +71,7 @@ class Clock:
     own: bool = True  # whether what a clip itself shows goes first
 
     def shown(self, timing: FrameTiming) -> Array:
-        """What the frames (T,) of a prediction show, in frames after the hand-over; NaN for repeats."""
+        """Times (T,) that the frames of a prediction show, in frames after the hand-over; NaN for repeats."""
         advance = np.ones(len(timing.advance))
         if self.sequence is not None:
             shared = np.nan_to_num(self.sequence[: len(advance)], nan=1.0)
@@ -81,7 +81,7 @@ class Clock:
 
 
 def run_timing(folder: RunFolder, chosen: Sequence[Row]) -> TimingResult | None:
-    """What is wrong with the timing of a run; None where nothing is lost, or no timing explains any of it.
+    """Faults in the timing of a run; None where nothing is lost, or no timing explains any of it.
 
     Args:
         folder: A finished run.
@@ -104,13 +104,13 @@ def run_timing(folder: RunFolder, chosen: Sequence[Row]) -> TimingResult | None:
 def explained_timing(
     parts: Sequence[Part], quality: Mapping[str, float], truth: Mapping[str, float], smear: float, fps: float
 ) -> TimingResult | None:
-    """What is wrong with the timing of predictions, and how much of what they lose it explains.
+    """Faults in the timing of predictions, and the share of what they lose that these explain.
 
     Args:
         parts: The predictions.
         quality: Of the motion, by clip.
         truth: The same of ground truth.
-        smear: How far bodies are drawn out along their motion, see `smear` of frame_timing; NaN where nothing tells.
+        smear: Stretch of bodies along their motion, see `smear` of frame_timing; NaN where nothing tells.
         fps: Of the frames.
     """
     faults = faults_of(parts, smear)
@@ -156,7 +156,7 @@ def _qualities(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _smear(table: pd.DataFrame) -> float:
-    """How far bodies are drawn out along their motion, median over clips; NaN where nothing tells."""
+    """Smear of bodies along their motion, median over clips; NaN where nothing tells."""
     return float(table[table["reading"] == reading_of("frame-smear")]["value"].median())
 
 
@@ -181,7 +181,7 @@ def _together(clocks: Sequence[Clock]) -> Clock:
 
 
 def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Clock]]:
-    """What clips agree to be wrong, each with the clock that has this fault alone."""
+    """Timing faults on which clips agree, each with the clock that has this fault alone."""
     timings = [part.timing for part in parts]
     found = [each for each in (_sequence_fault(timings),) if each is not None]
     leads = _sure([each.lead for each in timings])
@@ -244,7 +244,7 @@ def _sure(found: Sequence[Estimate | None]) -> Array:
 
 
 def _departs(values: Array, right: float, least: float) -> bool:
-    """Whether most clips agree that a value is off, on the same side."""
+    """True if most clips agree that a value is off, on the same side."""
     if len(values) < FEWEST_CLIPS:
         return False
     low, high = _interval(values)

@@ -53,7 +53,7 @@ class ChangedWorld:
         return isinstance(change, Scene) or law.can_alter(change)
 
     def sight(self, value: float | None) -> str:
-        """What one would see at a value: "things fall too slowly"; "" where nothing is declared."""
+        """Appearance at a value: "things fall too slowly"; "" where none is declared."""
         return self.seen[0 if value is None else int(value > self.neutral)]
 
 
@@ -139,7 +139,7 @@ def _add(found: dict[str, ChangedWorld], world: object, place: str) -> None:
 def change_of(
     law: SceneLaw, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...]
 ) -> tuple[WorldChange | None, Scene]:
-    """What differs where all of some worlds are so, None: nothing, and the scene then, as `altered_by` takes them."""
+    """Change where all of some worlds hold, None: nothing, and the scene then, as `altered_by` takes them."""
     changes, later = [], law.scene
     for world, value in zip(worlds, values, strict=True):
         if not world.applies(law):

@@ -60,7 +60,7 @@ class Plot:
         self.around: list[str] = []  # ticks and texts, which may lie outside
 
     def _share(self, axis: str, values: ArrayLike) -> np.ndarray:
-        """Where values lie between the ends of an axis."""
+        """Places of values between the ends of an axis, 0 to 1."""
         low, high = self._ends[axis]
         found = np.asarray(values, dtype=np.float64)
         if axis in self._log:
@@ -84,7 +84,7 @@ class Plot:
             self.shapes.append(f'<path d="{" ".join(map(_path, parts))}" {look}{_opacity(opacity)}/>')
 
     def band(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str, opacity: float) -> None:
-        """What lies between two curves."""
+        """Area between two curves."""
         both = np.concatenate([self.at(x, low), self.at(x, high)], axis=-1)
         parts = [_path(np.concatenate([part[:, :2], part[::-1, 2:]])) + "Z" for part in _unbroken(both)]
         if parts:
@@ -486,7 +486,7 @@ def _shown(values: Array, error: bool) -> Array:
 
 
 def _described(group: GroupCurves, source: str) -> str:
-    """When the median error exceeds one diameter, in words."""
+    """Time at which the median error exceeds one diameter, in words."""
     median = group.curves[source].median
     with np.errstate(invalid="ignore"):
         over = np.flatnonzero(median > 1)
@@ -494,7 +494,7 @@ def _described(group: GroupCurves, source: str) -> str:
 
 
 def share_chart(group: GroupShares, *, small: bool = False) -> str:
-    """Which share of the due objects the laws explain over time, and breaks per second below."""
+    """Share of the expected objects that the laws explain over time, and breaks per second below."""
     words = [f"Lawfulness over time, {short(group.name)}."]
     shares = {source: group.shares[source] for source in LAWFUL_NAMES if source in group.shares}
     shares = {source: share for source, share in shares.items() if np.isfinite(share.explained).any()}

@@ -128,7 +128,7 @@ def _parts(name: str, rows: Rows) -> str:
 
 
 def _broken(clip: Clip, trace: Trace) -> str:
-    """Which body first leaves every lawful path, at the largest tolerance at which one does, and when."""
+    """First body to leave every lawful path, at the largest tolerance at which one does, and the time of it."""
     if not len(trace.rung):
         return ": no lawful motion is seen for part of the time"
     largest = np.flatnonzero(trace.rung == trace.rung.max())
@@ -139,7 +139,7 @@ def _broken(clip: Clip, trace: Trace) -> str:
 
 
 def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
-    """What goes wrong with each object, from its errors and its states of visibility."""
+    """Faults of each object in words, from its errors and its states of visibility."""
     times = clip.times[clip.handover + 1 :]
     unseen = tracks.state[tracks.context :] == Visibility.ABSENT  # (horizon, K)
     found = []

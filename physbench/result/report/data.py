@@ -1,4 +1,4 @@
-"""What the report shows beside the result: curves of every family; pictures and explanations of some clips."""
+"""Data of the report beside the result: curves of every family; pictures and explanations of some clips."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ClipFigure:
 
 @dataclass(frozen=True)
 class ReportData:
-    """What the report shows beside the result."""
+    """Data of the report beside the result."""
 
     families: tuple[GroupCurves, ...]
     tasks: Mapping[str, tuple[GroupCurves, ...]]  # by family
@@ -93,7 +93,7 @@ class ClipJob:
 
 @dataclass(frozen=True)
 class ClipData:
-    """What the report takes from one clip."""
+    """Data of the report from one clip."""
 
     row: Row
     times: Array  # (horizon,) s
@@ -126,7 +126,7 @@ def clips_read(
 
 
 def gather(manifest: Manifest, tables: Mapping[str, pd.DataFrame], clips: Iterable[ClipData]) -> ReportData:
-    """What the report shows of the clips of a run, which `clips_read` gives."""
+    """Data of the report on the clips of a run, which `clips_read` gives."""
     limits = predictability(tables["truth"])
     families: dict[str, CurvePool] = {}
     tasks: dict[str, CurvePool] = {}

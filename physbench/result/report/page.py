@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def _plain(value: object) -> object:
-    """What is shown of a value: in texts of models and users no character that is not printable."""
+    """Printable value: in texts of models and users no character that is not printable."""
     from markupsafe import Markup
 
     return printable(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -141,7 +141,7 @@ class FamilyClips:
 
 @dataclass(frozen=True)
 class PageView:
-    """What the page of a run shows beside the tables of `table_view`, which the templates ask for by name."""
+    """Content of a run's page beside the tables of `table_view`, which the templates ask for by name."""
 
     summary: SummaryView
     contents: tuple[tuple[str, str], ...]  # (id, title)
@@ -284,7 +284,7 @@ def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = Fals
 
 
 def implied_words(worlds: Mapping[str, ImpliedWorldResult]) -> tuple[str, ...]:
-    """What explains each family's motion, and what explains as much; families that nothing explains in one sentence."""
+    """Explanations of each family's motion, and others as good; families that nothing explains in one sentence."""
     named: list[str] = []
     unexplained: list[str] = []
     lawful: list[str] = []
@@ -380,7 +380,7 @@ def settings(result: ResultDocument, manifest: Manifest) -> list[tuple[str, str]
 
 
 def seen(result: ResultDocument) -> tuple[str, str]:
-    """What the model was given and answered with, as (name, value)."""
+    """Input and answer of the model, as (name, value)."""
     card, context = result.model.card, result.context
     if not isinstance(card, StateCard):
         return "frames", f"{result.render_spec}, {context} context frames scored"

@@ -44,7 +44,7 @@ class RunRow:
 
 
 def report_link(run: RunSummary) -> str:
-    """Where the report of a run is served."""
+    """Address at which the report of a run is served."""
     return f"/report/{run_key(run)}"
 
 

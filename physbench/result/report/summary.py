@@ -1,4 +1,4 @@
-"""What is said of a result wherever it is shown: on the page, on a terminal, in Markdown."""
+"""Words on a result wherever it is shown: on the page, on a terminal, in Markdown."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _figure(name: str, found: SkillValue, reason: str) -> Figure:
 
 
 def _rests_on(axis: AxisResult) -> str:
-    """How many tasks an axis rests on, or why it has no skill."""
+    """Number of tasks that an axis rests on, or the reason that it has no skill."""
     return axis.reason if axis.skill is None else counted(axis.informative, "informative task")
 
 

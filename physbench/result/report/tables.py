@@ -103,7 +103,7 @@ def _too_little(found: Undetermined, axis: str) -> str:
 
 
 def event_sentences(result: ResultDocument) -> list[str]:
-    """What a model shows too seldom behind one image, task by task, and what it loses by that; [] where nothing is."""
+    """Sentences on events that a model shows too seldom behind one image, by task, and their cost; [] for none."""
     said = [
         f"{kind} in {each.seen:.3g} of {each.clips} clips of {task.split('/')[-1]}, where lawful futures have "
         f"{each.expected:.1f} (costs {100 * each.lost:.0f} %)"
@@ -240,7 +240,7 @@ def unseen_constants(result: ResultDocument) -> Table | None:
 
 
 def events(result: ResultDocument) -> Table | None:
-    """How often what decides a scene happens behind one image; None where nothing was counted."""
+    """Frequency of decisive events behind one image; None where nothing was counted."""
     rows = tuple(
         TableRow(
             short(task),
@@ -295,7 +295,7 @@ def gaps(result: ResultDocument) -> tuple[Table, Table] | None:
 
 
 def implied_worlds(result: ResultDocument) -> Table | None:
-    """Which changed world explains each family, with its values; None where nothing was diagnosed."""
+    """Changed worlds that explain each family, with their values; None where nothing was diagnosed."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []
     for family, world in result.implied_worlds.items():
         ends = world.interval
@@ -423,7 +423,7 @@ def _memory_rows(result: ResultDocument) -> list[SkillRow]:
 
 
 def memory_note(result: ResultDocument) -> str:
-    """Why a result says nothing of memory; "" where it does, and for results of older programs."""
+    """Reason that a result says nothing of memory; "" where it does, and for results of older programs."""
     found = result.beyond_memory
     return f"{BEYOND_MEMORY.capitalize()} is not known: {found.reason}." if found and found.clips is None else ""
 
@@ -441,13 +441,13 @@ def _gains(task: Mapping[str, TaskResult]) -> list[float]:
 
 
 def _gain(task: Mapping[str, TaskResult]) -> Cell:
-    """What a task gains: its mean over the axes on which it is informative."""
+    """Gain of a task: its mean over the axes on which it is informative."""
     gains = _gains(task)
     return _skill(sum(gains) / len(gains), None, "mean of the axes on which it is informative") if gains else Cell("–")
 
 
 def _adds(result: ResultDocument, family: str, tasks: list[str]) -> Cell:
-    """What a family adds to overall."""
+    """Contribution of a family to overall."""
     found = result.by_family.get(family)
     if found is None or found.skill is None:
         return Cell("–", title="" if found is None else found.reason)
