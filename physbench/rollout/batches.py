@@ -147,7 +147,7 @@ class BatchInFlight:
         return [position for position in range(self.job.batch_size) if position not in self.results]
 
     def contradiction(self, message: Report) -> str:
-        """How a message contradicts what was asked for and was reported so far; "" where it does not."""
+        """Contradiction of a message to what was requested and reported so far; "" where there is none."""
         self.received += 1
         size, kind = self.job.batch_size, type(message).__name__
         if self.received > MESSAGES_PER_CLIP * size + SPARE_MESSAGES:
@@ -173,7 +173,7 @@ class BatchInFlight:
         return "" if fits and index == self.index else wrong
 
     def _counts(self, one: PositionResult) -> bool:
-        """Whether a result has as many frames as were asked for: fewer only of a video, none of a clip that failed."""
+        """True if a result has as many frames as requested: fewer only of a video, none of a clip that failed."""
         if one.failure is not None:
             return one.frames == 0
         return one.frames <= self.job.stored if self.job.inputs.items else one.frames == self.job.stored

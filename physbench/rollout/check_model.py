@@ -75,7 +75,7 @@ MAX_FIRST_STEP = 16.0  # grey levels, mean, from the last context frame to the f
 
 @dataclass
 class CheckedModel:
-    """What was found. Problems cost clips or repeatability, notes do not."""
+    """Outcome of a model's check. Problems cost clips or repeatability, notes do not."""
 
     info: LoadedModel
     clips: tuple[Clip, ...]
@@ -144,7 +144,7 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
 
 @dataclass(frozen=True)
 class AnswerDifference:
-    """How far two answers to the same clips are apart."""
+    """Difference between two answers to the same clips."""
 
     largest: float  # grey levels, m, or a share of the largest surprise
     share: float  # of the values that differ

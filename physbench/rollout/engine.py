@@ -133,7 +133,7 @@ class RolloutEngine:
         return ModelProcess(self._memory, self.debug, self._handed() == "clip", is_served(self._load.target))
 
     def _handed(self) -> Handed:
-        """What the model may be handed. Decided here, as what its process says is not trusted."""
+        """Input that the model may receive. Decided here, as what its process says is not trusted."""
         return what_is_handed(self._load.target, self._load.privileged)
 
     @property
@@ -369,7 +369,7 @@ class RolloutEngine:
             self._fail_part(batch_in_flight, "died", f"{said}.")
 
     def _send_again(self, batch_in_flight: BatchInFlight, event: RolloutEvent, size: int) -> None:
-        """What a batch lacks goes to a new process, in parts of `size` clips."""
+        """Send what a batch lacks to a new process, in parts of `size` clips."""
         self._kill()
         batch_in_flight.started = None
         self._record(batch_in_flight, event)

@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What was written, and how near its answers are to those of the model."""
+    """Files of an exported model, and the distance of its answers from those of the original."""
 
     path: Path
     size: int  # bytes, of all files

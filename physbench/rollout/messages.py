@@ -35,7 +35,7 @@ MAX_POSITIONS = 100_000  # of a batch
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text holds nothing but printable characters and ends of lines: it is shown on terminals."""
+    """True if a text holds nothing but printable characters and ends of lines: it is shown on terminals."""
     return all(line.isprintable() for line in text.split("\n"))
 
 
@@ -309,5 +309,5 @@ def shown_in(info: LoadedModel, look: str | None) -> LoadedModel:
 
 
 def _identity(info: LoadedModel) -> tuple[object, ...]:
-    """What stays the same as long as the model does."""
+    """Properties that stay the same as long as the model does."""
     return info.card, info.privileged, info.recorded, info.reported_sha256, info.settings

@@ -47,7 +47,7 @@ class ModelCalls:
         self._spans: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []  # before and after each call
 
     def run(self, action: Callable[[], T]) -> T:
-        """What a call of the model returns. On CUDA its work may still be queued then."""
+        """Result of a call of the model. On CUDA its work may still be queued then."""
         if is_queued(self.device):
             stream = torch.cuda.current_stream(self.device)
             before, after = _timed_event(), _timed_event()

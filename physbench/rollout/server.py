@@ -78,7 +78,7 @@ def end_with_parent() -> None:
 
 
 def run_settings(model: Model) -> dict[str, str]:
-    """What decided the model's frames, as texts: an object of the user's may have an attribute of that name."""
+    """Settings that decided the model's frames, as texts: an object of the user's may have such an attribute."""
     settings = model.run_settings if isinstance(model, ConfiguredModel) else {}
     if not isinstance(settings, Mapping):
         return {}

@@ -69,7 +69,7 @@ class SharedRollout:
 
 
 def can_share() -> bool:
-    """Whether the system has such memory."""
+    """True if the system has such memory."""
     return hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
 
 

@@ -135,7 +135,7 @@ class StateInputs:
 
 
 def state_inputs(clips: Sequence[Clip], card: StateCard) -> StateInputs:
-    """What a model is given of clips of one horizon; of a clip with more bodies than rows the first ones."""
+    """Inputs of a model from clips of one horizon; of a clip with more bodies than rows the first ones."""
     many = np.array([len(clip.tracked) for clip in clips])
     rows = card.bodies or int(many.max())
     constants = [known_constants(clip.row, clip.scene) for clip in clips]

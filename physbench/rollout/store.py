@@ -260,7 +260,7 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
 
 
 def _whole_sidecar(folder: RunFolder, clip_id: str, sample: int) -> dict[str, Any]:
-    """What stands beside an answer whose files are those that were written. Raises one of NOT_ARRAYS."""
+    """Document beside an answer whose files are those that were written. Raises one of NOT_ARRAYS."""
     document: dict[str, Any] = read_sealed_json(_sidecar(folder.rollout(clip_id, sample)))
     if _hashes(_answer_files(folder, clip_id, sample, document)) != document["sha256"]:
         raise ValueError("its files are others than were written")
@@ -268,7 +268,7 @@ def _whole_sidecar(folder: RunFolder, clip_id: str, sample: int) -> dict[str, An
 
 
 def is_whole(folder: RunFolder, clip_id: str, sample: int) -> bool:
-    """Whether a rollout is stored and its files are those that were written; what they hold is checked when loaded."""
+    """True if a rollout is stored and its files are those that were written; what they hold is checked when loaded."""
     try:
         _whole_sidecar(folder, clip_id, sample)
     except NOT_ARRAYS:
@@ -277,12 +277,12 @@ def is_whole(folder: RunFolder, clip_id: str, sample: int) -> bool:
 
 
 def has_rollout(folder: RunFolder, clip_id: str, sample: int) -> bool:
-    """Whether a rollout was written to its end. Its content is checked when it is read."""
+    """True if a rollout was written to its end. Its content is checked when it is read."""
     return _sidecar(folder.rollout(clip_id, sample)).exists()
 
 
 def stored_failure(folder: RunFolder, clip_id: str, sample: int) -> str:
-    """Why a stored rollout failed; "" where it did not, or where there is none."""
+    """Reason that a stored rollout failed; "" where it did not, or where there is none."""
     try:
         return str(read_sealed_json(_sidecar(folder.rollout(clip_id, sample)))["failure"] or "")
     except NOT_ARRAYS:
