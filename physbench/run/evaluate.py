@@ -53,7 +53,7 @@ TIMES_TRIED = 2  # times; the first one imports and compiles
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What every plan of a run says. The model and the workers, where there are some, are busy at the same time."""
+    """Common part of all plans of a run. The model and the workers, where there are some, are busy at the same time."""
 
     model: str
     device: str
@@ -319,13 +319,13 @@ def evaluate(
 
 
 def is_done(folder: RunFolder, stored: Manifest, asked: Manifest, settings: Mapping[str, object] | None) -> bool:
-    """Whether a run is finished just as it is asked for now, and its files are those with which it was finished."""
+    """True if a run is finished just as it is requested now, and its files are those with which it was finished."""
     alike = _decided(stored, stored.settings_file) == _decided(asked, settings)
     return alike and bool(stored.contents) and stored.stopped is None and not other_contents(folder, stored.contents)
 
 
 def _decided(manifest: Manifest, settings: Mapping[str, object] | None) -> object:
-    """What of a manifest decides more than speed, as JSON values."""
+    """Parts of a manifest that decide more than speed, as JSON values."""
     options = {**manifest.options.model_dump(mode="json"), **dict.fromkeys(SPEED_OPTIONS)}
     clips = manifest.clips and manifest.clips.model_dump(mode="json", exclude_unset=True)
     return json.loads(json.dumps([options, manifest.versions, clips, dict(settings) if settings else None]))

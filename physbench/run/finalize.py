@@ -151,7 +151,7 @@ LINKED = ("parts", "pairs")
 
 @dataclass(frozen=True)
 class RunSoFar:
-    """How far a run is."""
+    """Progress of a run."""
 
     rolled: int  # rollouts that are made
     scored: int  # of these
@@ -215,12 +215,12 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
 
 
 def _has_samples(folder: RunFolder, row: Row, samples: int) -> bool:
-    """Whether the scores of all samples of a clip can be read."""
+    """True if the scores of all samples of a clip can be read."""
     return all(read_part(folder.part(row.id, sample)) is not None for sample in range(samples))
 
 
 def _has_references(folder: RunFolder, row: Row) -> bool:
-    """Whether the scores of all references on a clip can be read."""
+    """True if the scores of all references on a clip can be read."""
     return all(read_part(folder.reference(name).part(row.id)) is not None for name in REFERENCE_MODELS)
 
 

@@ -83,7 +83,7 @@ def _folder_hash(folder: Path) -> str:
 
 
 def manifest_suite(suite: Suite, **more: Any) -> ManifestSuite:
-    """What names a suite and its clips. more: further fields."""
+    """Name of a suite, and its clips. more: further fields."""
     rows = [{name: value for name, value in dataclasses.asdict(row).items() if value != ""} for row in suite.rows]
     found = {
         "name": suite.name,

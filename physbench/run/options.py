@@ -45,7 +45,7 @@ def parse_budget(text: str) -> float:
 
 
 def is_spent(budget: str | None, started: float) -> bool:
-    """Whether the time is over that a run has which started then (`time.monotonic`); None: it has all of it."""
+    """True if the time budget of a run that started then (`time.monotonic`) is spent; None: it has no limit."""
     return budget is not None and time.monotonic() - started >= parse_budget(budget)
 
 

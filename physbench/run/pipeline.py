@@ -137,7 +137,7 @@ def roll_unseen(run: Run, pool: WorkerPool | None, engine: RolloutEngine, clips:
 
 
 def _needed(run: Run, engine: RolloutEngine | None, source: ClipSource | None, row: Row) -> Clip:
-    """What the model needs of a stored clip."""
+    """Parts of a stored clip that the model needs."""
     assert engine is not None and source is not None
     return engine.needed(source.get(row, run.card.spec))
 
@@ -322,7 +322,7 @@ class Pipeline:
             self._sent.append(future)
 
     def _end_early(self, clips: ClipPreparation) -> None:
-        """Where the time was spent before all is rolled out: end with what is, and give up the other clips."""
+        """End with what is rolled out where the time was spent before all is, and give up the other clips."""
         run = self.run
         wait(self._sent)
         done = {row for row in run.suite.rows if all(run.has(item) for item in run.samples_of(row))}

@@ -203,7 +203,7 @@ def legs(run: Run, batches: Sequence[Batch]) -> list[Leg]:
 
 
 def _splits(rows: Iterable[Row]) -> Counter[tuple[str, str]]:
-    """How many clips there are of each task and split."""
+    """Number of clips of each task and split."""
     return Counter((row.task, str(row.split)) for row in rows)
 
 
@@ -297,7 +297,7 @@ class Outlook:
                 self.run.say(f"{what.capitalize()}: about {duration(left)} left.")
 
     def status(self) -> str:
-        """How far it is, for a log: "12 of 56 rollouts scored, 0.4 a second, about 2 min left"."""
+        """Progress for a log: "12 of 56 rollouts scored, 0.4 a second, about 2 min left"."""
         passed, left = time.monotonic() - self._begun, self.seconds_left()
         done = self.jobs.done("score") if self.scores else self.rolled
         parts = [f"{done} of {counted(self.rollouts, 'rollout')} {'scored' if self.scores else 'made'}"]

@@ -33,7 +33,7 @@ ACTOR_RESTARTS = 4  # of each, for a run; what it worked on is then done again
 
 @dataclass(frozen=True)
 class RolledBatch:
-    """What an actor returns of a batch. Its rollouts are encoded; memory as in `RolloutEngine`."""
+    """Answer of an actor to a batch. Its rollouts are encoded; memory as in `RolloutEngine`."""
 
     result: BatchResult
     notes: tuple[str, ...]
@@ -202,7 +202,7 @@ class RayEngine(RolloutEngine):
     def _take_over(
         self, calls: dict[Any, tuple[Any, int]], plan: Sequence[Batch], load: ClipLoader, waiting: bool
     ) -> None:
-        """Where a GPU is lost, its actor may wait for another one for ever: idle actors do its batches, too."""
+        """Let idle actors do batches of others, too: where a GPU is lost, its actor may wait for one for ever."""
         if waiting or len(self._actors) <= max(1, gpus_of(self._ray)):
             return
         busy = [actor for actor, _ in calls.values()]

@@ -1,4 +1,4 @@
-"""Who stores a rollout, and what the manifest learns from each batch."""
+"""Storage of rollouts, by encoders or here, and what the manifest learns from each batch."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class RolloutKeeping:
         return storing
 
     def _are_seen(self, rollouts: Sequence[Rollout], encoders: WorkerPool) -> bool:
-        """Whether encoders can store these: some have frames here, and the system lets another process map them."""
+        """True if encoders can store these: some have frames here, and the system lets another process map them."""
         framed = [rollout for rollout in rollouts if len(rollout.frames)]
         if not framed or any(isinstance(rollout, FiledRollout) for rollout in rollouts):
             return False
@@ -139,7 +139,7 @@ class RolloutKeeping:
         return self._encoders is not None
 
     def _workers_want_more(self, patience: float) -> bool:
-        """Whether they do, now or within `patience` s.
+        """True if the workers want more, now or within `patience` s.
 
         A job that fails and a time without scores end the wait: then the rollouts are stored here.
         """
@@ -203,7 +203,7 @@ class BeingStored:
         wait([future for _, future in batch], timeout=patience)
 
     def stored(self, besides: int) -> Iterator[BatchItem]:
-        """What is stored, in order; raises why one was not. All but so many of the last batches are waited for."""
+        """Stored items, in order; raises why one was not. All but `besides` of the last batches are waited for."""
         while self._batches and (len(self._batches) > besides or all(each.done() for _, each in self._batches[0])):
             for item, future in self._batches.popleft():
                 future.result()
@@ -247,7 +247,7 @@ class RolloutNotes:
                 self.say_once(f"Batch {event.batch + 1}: {event.detail}")
 
     def note_down(self) -> None:
-        """What the model's process remarked since the last batch goes into the manifest."""
+        """Record in the manifest what the model's process remarked since the last batch."""
         for note in self.engine.notes[self.noted :]:
             self.say_once(note)
             self.run.note(note)

@@ -146,7 +146,7 @@ def _in_order(paths: Sequence[Path], manifests: dict[Path, Manifest]) -> list[Pa
 
 
 def _difference(one: Manifest, other: Manifest) -> str | None:
-    """What makes two manifests those of different runs; None where they may be shards of one."""
+    """Difference that makes two manifests those of different runs; None where they may be shards of one."""
     words = "is {} there, here it is {}"
     if difference := first_difference(_comparable(one), _comparable(other), words):
         return difference

@@ -73,7 +73,7 @@ def unread_pairs(run: Run) -> list[Row]:
 
 
 def _paired(run: Run, row: Row) -> bool:
-    """Whether all of a pair is read: the samples of the model, and the references."""
+    """True if all of a pair is read: the samples of the model, and the references."""
     own = (run.folder.pair(row.id, sample) for sample in range(run.options.samples))
     others = (run.folder.reference(name).pair(row.id) for name in REFERENCE_MODELS)
     return all(read_part(path) is not None for path in (*own, *others))
@@ -137,7 +137,7 @@ def _pool(run: Run) -> Iterator[WorkerPool | None]:
 
 
 def failed_rollouts(run: Run) -> str:
-    """How many of the run's rollouts failed, and why the first did; "" where none did. Scores tell it only later."""
+    """Number of failed rollouts of the run, and the first reason; "" where none failed. Scores tell it only later."""
     reasons = [stored_failure(run.folder, item.row.id, item.sample) for item in run.items if run.rolled(item)]
     failed = [reason for reason in reasons if reason]
     if not failed:
@@ -369,7 +369,7 @@ def note_environment(run: Run) -> None:
 
 
 def scoring_begun(run: Run) -> bool:
-    """Whether anything of a run is scored: a rollout, or one of the references, which come first."""
+    """True if anything of a run is scored: a rollout, or one of the references, which come first."""
     parts = (run.folder.part(item.row.id, item.sample) for item in run.items)
     references = (run.folder.reference(name).part(row.id) for name in REFERENCE_MODELS for row in run.rows)
     return any(path.exists() for path in (*parts, *references))

@@ -206,7 +206,7 @@ class Run:
 
     @property
     def items(self) -> tuple[BatchItem, ...]:
-        """What of these is to be done here: in a shard its part, of a run that has ended early what it has."""
+        """Items of these that are to be done here: in a shard its part, of a run that has ended early what it has."""
         if stopped := self.manifest.stopped:
             known = set(stopped.clips)
             return tuple(item for item in self.whole if item.row.id in known)
@@ -222,7 +222,7 @@ class Run:
 
     @property
     def shard(self) -> tuple[int, int] | None:
-        """Which part of how many is done here; None: all."""
+        """Part that is done here, and the number of parts; None: all."""
         return None if self.options.shard is None else parse_shard(self.options.shard)
 
     def own_batches(self) -> Collection[int]:
@@ -267,7 +267,7 @@ class Run:
         return has_rollout(self.folder, item.row.id, item.sample)
 
     def has(self, item: BatchItem) -> bool:
-        """Whether it need not be rolled out any more."""
+        """True if the item need not be rolled out any more."""
         return self.scored(item) or self.rolled(item)
 
     def samples_of(self, row: Row) -> tuple[BatchItem, ...]:
@@ -276,7 +276,7 @@ class Run:
 
     @property
     def budget_spent(self) -> bool:
-        """Whether no rollout may begin any more."""
+        """True if no rollout may begin any more."""
         return is_spent(self.options.budget, self.started)
 
     def missing(self) -> list[int]:
@@ -285,7 +285,7 @@ class Run:
         return [index for index in self.own_batches() if not all(self.has(item) for item in batches[index].items)]
 
     def kept(self) -> str:
-        """How much is done, for the message on an interruption."""
+        """Progress of the run, for the message on an interruption."""
         if not self.planned:
             return "nothing was made yet"
         if "score" not in self.stages:
@@ -295,7 +295,7 @@ class Run:
         return f"{done} of {len(self.items)} rollouts are scored and kept in {self.folder.path}"
 
     def standing(self) -> str:
-        """How much a run that is resumed has, and what is left to do."""
+        """Progress of a run that is resumed, and what is left to do."""
         if "score" not in self.stages:
             done = sum(self.scored(item) or self.rolled(item) for item in self.items) - self.unanswered
             already = f"All {done} rollouts are made already."
@@ -395,7 +395,7 @@ class Run:
         return total - float(self._before.get("total_seconds") or 0.0)
 
     def times(self) -> str:
-        """Where the time of this session went: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
+        """Time spent in this session, by part: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
         speed, names = self.manifest.speed, (*IN_WORKERS, *AFTER_THEM, "model")
         keys = {name: f"{name}_seconds" for name in names}
         spent = {name: (speed.get(key) or 0.0) - (self._before.get(key) or 0.0) for name, key in keys.items()}
