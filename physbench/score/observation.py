@@ -95,7 +95,7 @@ class Analysis(Generic[Made]):
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What a model predicted for a clip, as the tracker saw it, with what follows from it.
+    """Prediction of a model for a clip, as the tracker saw it, with what follows from it.
 
     Attributes:
         clip: ground truth.
@@ -141,7 +141,7 @@ class Observation:
 
     @Analysis
     def lawful_continuations(self) -> Mapping[int, LawfulContinuation]:
-        """How objects go on from their lawful segments, by column of the tracks; only objects that have one."""
+        """Continuations of objects from their lawful segments, by column of the tracks; only objects that have one."""
         from physbench.score.visibility import lawful_continuations
 
         return lawful_continuations(self.clip, self.shadowing)
@@ -162,7 +162,7 @@ class Observation:
 
     @Analysis
     def returns(self) -> tuple[Return, ...]:
-        """What became of each time in which an object should be hidden, by object and time."""
+        """Outcome of each time in which an object should be hidden, by object and time."""
         from physbench.score.visibility import returns
 
         return returns(self.clip, self.tracks, self.lawful_continuations)

@@ -1,9 +1,9 @@
-"""How a clip ends, and events that decide a scene behind one image.
+"""End of a clip, and events that decide a scene behind one image.
 
 An event is a meeting of two moving bodies, a bounce off something that stands, or that a body gets hidden. The lawful
 futures are those of the ensemble that predictability uses: positions as shown, velocities of other draws of the task.
 A draw counts only where its event is plain to see, a prediction wherever it shows one: a lawful prediction is not
-blamed for what is hard to see. Scenes that cannot be shadowed, and lone orbits, have no such events.
+charged for what is hard to see. Scenes that cannot be shadowed, and lone orbits, have no such events.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True, eq=False)
 class _End:
-    """How an object ends: where, and whether at rest."""
+    """End of an object: its position, and whether at rest."""
 
     body: Body
     diameter: float  # m
@@ -83,7 +83,7 @@ def answer_questions(clip: Clip, tracks: Tracks) -> tuple[AnsweredQuestion, ...]
 
 
 def _ends(clip: Clip, position: Array, known: Mask, there: Mask, expected: Mask) -> dict[str, _End | None]:
-    """How the moving bodies end that should be visible at some time; None for one that is not seen then.
+    """Ends of the moving bodies that should be visible at some time; None for one that is not seen then.
 
     position (T, K, 2) m; known, there, expected (T, K): has a position, is seen, should be visible.
     """
@@ -128,7 +128,7 @@ def _answer_of(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bo
 
 
 def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -> bool:
-    """Whether a body lies so near below another that it may support it, however both are turned."""
+    """True if a body lies so near below another that it may support it, however both are turned."""
     reach = _reach(clip, end.body)
     axes = [axis for axis in range(3) if axis != depth_axis(clip.scene.camera)]
     for other in clip.scene.bodies:
@@ -296,7 +296,7 @@ def _otherwise_shown(clip: Clip, shadowing: Shadowing, contacts: Mapping[int, tu
 
 
 def _goes_behind(problem: Hypothesis, disc: int) -> bool:
-    """Whether a body is gone where it would get hidden, had it moved straight on from its last two known positions."""
+    """True if a body is gone where it would get hidden, had it moved straight on from its last two known positions."""
     seen = problem.seen
     known = np.flatnonzero(seen.known[:, disc])
     if seen.sight is None or len(known) < 2:

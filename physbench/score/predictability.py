@@ -1,4 +1,4 @@
-"""How long a clip can be predicted from what its context shows, with full knowledge of the laws.
+"""Time for which a clip can be predicted from what its context shows, with full knowledge of the laws.
 
 32 simulations start at the hand-over from states that the context frames allow: their positions are known to the noise
 of a tracker, independently per frame, and the state at the hand-over to the covariance of the fit by the law of motion.
@@ -76,7 +76,7 @@ def predictability(clip: Clip, context: int) -> Predictability:
 
 
 def compute(clip: Clip, context: int) -> Predictability:
-    """What `predictability` returns, computed."""
+    """Predictability of a clip, as `predictability` returns it, computed."""
     # From an image predictability mostly ends early: the rest of the horizon is simulated only where it does not.
     first = [early for early in (FIRST_SPAN,) if _is_image(clip, context) and early < clip.scene.horizon]
     for until in (*first, clip.scene.horizon):
@@ -200,7 +200,7 @@ def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
 
 
 def _is_image(clip: Clip, context: int) -> bool:
-    """Whether the context does not show the velocity of some object."""
+    """True if the context does not show the velocity of some object."""
     return any(len(_informative(clip, context, column)) < 2 for column in np.flatnonzero(moving(clip)).tolist())
 
 

@@ -1,4 +1,4 @@
-"""When each object should be visible or hidden, and how a prediction shows it.
+"""Times in which each object should be visible or hidden, and what a prediction shows of them.
 
 Identity is by hue. An object should be hidden, and return, when and where the motion shown before the interval does so,
 continued lawfully. That is the motion of the lawful segment in which the interval begins, with or without breaks before
@@ -63,7 +63,7 @@ EXIT_TIME = 0.2  # s, a frame at least, before its continuation leaves the view;
 
 @dataclass(frozen=True, eq=False)
 class ImageTrajectory:
-    """How one object should be seen in the T frames of the window."""
+    """Trajectory of one object in the image, as it should be seen in the T frames of the window."""
 
     position: Array  #: (T, 2) px of its centre; NaN where it is not known
     share: Array  #: (T,) of it that is visible; 0 where it is not known
@@ -91,7 +91,7 @@ class LawfulContinuation:
 
     @property
     def broken(self) -> bool:
-        """Whether its motion has a break."""
+        """True if its motion has a break."""
         return any(each.disc == self.disc for each in self._chain.breaks)
 
     @property
@@ -116,19 +116,19 @@ class LawfulContinuation:
         return tuple(each for each in found if self._known(each))
 
     def _known(self, segment: LawfulSegment) -> bool:
-        """Whether enough is seen of a segment; of the first, also that it begins and is seen in the prediction."""
+        """True if enough is seen of a segment; of the first, also that it begins and is seen in the prediction."""
         seen = self.shadowing.problem.seen
         from_start = segment.first <= np.searchsorted(seen.times, 1e-9)
         shown = from_start and seen.present[segment.first : segment.until, self.disc].any()
         return bool(self.enough_known(segment.first, segment.until) and (shown or not segment.unbroken))
 
     def enough_known(self, first: int, until: int) -> bool:
-        """Whether enough positions are known between two frames to continue the motion."""
+        """True if enough positions are known between two frames to continue the motion."""
         seen = self.shadowing.problem.seen
         return is_long_enough(seen.times[first:until][seen.known[first:until, self.disc]])
 
     def continued(self, frame: int) -> ImageTrajectory:
-        """How the object is seen if its lawful motion before a frame of a segment continues.
+        """Trajectory of the object in the image if its lawful motion before a frame of a segment continues.
 
         Later frames are left out: the best fit would bend towards where the object wrongly is. The earlier motion of
         other objects is included: it may have met them.
@@ -159,7 +159,7 @@ class LawfulContinuation:
         return self._with_arcs(found.arcs, frame)
 
     def _with_arcs(self, arcs: Sequence[Arc], frame: int) -> ImageTrajectory:
-        """How the object is seen if all bodies stay to the end on the arcs on which they are at a frame."""
+        """Trajectory of the object in the image if all bodies stay to the end on their arcs at a frame."""
         problem = self.shadowing.problem
         steps = np.round(problem.seen.times * PHYSICS_HZ)  # of the frames: the first place may be an earlier one
         ahead = [replace(arc, last=len(steps)) if arc.last >= frame else arc for arc in arcs]
@@ -172,7 +172,7 @@ class LawfulContinuation:
 
 
 def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
-    """How ground truth shows an object."""
+    """Trajectory of an object in the image, in ground truth."""
     window = clip.window(context)
     inside = inside_view(clip, context)[:, column]
     return ImageTrajectory(clip.px_positions()[window, column], clip.visible_share()[window, column], inside)
@@ -218,7 +218,7 @@ def _all_judged(shadowing: Shadowing) -> Shadowing:
 
 
 def _image_trajectories(clip: Clip, shadowing: Shadowing, position: Array) -> list[ImageTrajectory]:
-    """How bodies at positions (T, N, 2) m in their planes are seen."""
+    """Trajectories in the image of bodies at positions (T, N, 2) m in their planes."""
     sight = shadowing.problem.seen.sight
     assert sight is not None
     px = px_from_plane(clip.scene.camera, clip.spec, sight.apparent_position(position))
@@ -227,7 +227,7 @@ def _image_trajectories(clip: Clip, shadowing: Shadowing, position: Array) -> li
 
 
 def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
-    """Where something of an object was seen (C + T, K). continuations: of the same tracks, by their columns.
+    """Mask (C + T, K) of objects of which something was seen. continuations: of the same tracks, by their columns.
 
     The tracker reports an object as absent if it shows much less of itself than ground truth does; on its own lawful
     trajectory that part may be hidden. Where that trajectory, or ground truth, shows half of an object, a detection
@@ -247,7 +247,7 @@ def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContin
 
 
 def expected_visible(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation], there: Mask) -> Mask:
-    """Where an object should be visible (C + T, K), from ground truth or its own lawful continuation.
+    """Mask (C + T, K) of objects that should be visible, from ground truth or their own lawful continuation.
 
     continuations: of the same tracks, by their columns; ground truth alone decides for other objects. there: `present`.
     """
@@ -285,7 +285,7 @@ ENTRY_TIME = 0.5  # s before an interval that does not end; its object is last s
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far off a return may be."""
+    """Bounds on the errors of a return."""
 
     time: float  #: s; an error of this size is too large
     position: float  #: diameters
@@ -314,13 +314,13 @@ class HiddenInterval:
     bounds: Bounds = KNOWN_BOUNDS  #: of the return
 
     def overlaps(self, other: HiddenInterval) -> bool:
-        """Whether the two have frames in common."""
+        """True if the two have frames in common."""
         return self.first <= other.last and other.first <= self.last
 
 
 @dataclass(frozen=True)
 class Return:
-    """What a prediction shows of a hidden interval. None: cannot be read."""
+    """Reading of a hidden interval in a prediction. None: cannot be read."""
 
     interval: HiddenInterval  #: in which the object should be hidden
     unseen: float  #: share of the hidden frames in which it is not seen
@@ -336,7 +336,7 @@ class Return:
 
     @property
     def right(self) -> bool:
-        """Whether it was hidden and returned in time at its position and size; or entered and stayed hidden."""
+        """True if it was hidden and returned in time at its position and size; or entered and stayed hidden."""
         if not self.hidden:
             return False
         if self.interval.returns_at is None:
@@ -414,7 +414,7 @@ def _begun_in(
 
 
 def returns(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> tuple[Return, ...]:
-    """What a prediction shows of each interval in which an object should be hidden, by object and time.
+    """Reading of each interval in which an object should be hidden, by object and time.
 
     continuations: of the same tracks, by their columns.
     """
@@ -441,7 +441,7 @@ def _lawful_return(
     continuation: LawfulContinuation,
     segment: LawfulSegment,
 ) -> Return:
-    """What a prediction shows of an interval that begins in a lawful segment, by the motion shown before the interval.
+    """Reading of an interval that begins in a lawful segment, by the motion shown before the interval.
 
     It is also right by that motion without the context, or, after a break, where less is known of the motion, by ground
     truth. Where too little is shown before the interval, the whole segment decides.
@@ -514,7 +514,7 @@ def _seen_again(there: Mask, first: int, last: int) -> int | None:
 
 
 def _comes_out(times: Array, there: Mask, hidden: Mask, interval: HiddenInterval) -> bool:
-    """Whether it is seen for longer than MAX_GLIMPSE after it vanished, or after it should have vanished."""
+    """True if it is seen for longer than MAX_GLIMPSE after it vanished, or after it should have vanished."""
     dt, later = _step(times), np.arange(interval.first, len(times))
     gone = later[~there[later] | (times[later] > times[interval.first] + interval.bounds.max_delay(dt))]
     if not len(gone):
@@ -524,7 +524,7 @@ def _comes_out(times: Array, there: Mask, hidden: Mask, interval: HiddenInterval
 
 
 def _goes_in(clip: Clip, tracks: Tracks, interval: HiddenInterval) -> bool:
-    """Whether its last position is near its trajectory into the interval.
+    """True if its last position is near its trajectory into the interval.
 
     An object that leaves elsewhere is not hidden.
     """
@@ -554,7 +554,7 @@ def _position_error(clip: Clip, tracks: Tracks, interval: HiddenInterval, soon: 
 
 
 def _position_unknown(times: Array, interval: HiddenInterval, soon: NDArray[np.intp]) -> bool:
-    """Whether its trajectory shows half of it for less than MAX_GAP s in those frames: no position is expected."""
+    """True if its trajectory shows half of it for less than MAX_GAP s in those frames: no position is expected."""
     shown = runs(interval.trajectory.share[soon] >= POSITION_SHARE)
     return max((len(run) for run in shown), default=0) * _step(times) < MAX_GAP - 1e-9
 
