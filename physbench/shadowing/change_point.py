@@ -1,4 +1,4 @@
-"""How a break is dated: where two lawful arcs of a body part, and by how much.
+"""Date of a break: where two lawful arcs of a body part, and by how much.
 
 The break is a change point: both arcs are fitted anew for every possible cut between them, and the cut that explains
 the track best is chosen. `ChangePoint` holds its time, the jumps of position and velocity, and whether it is gross.

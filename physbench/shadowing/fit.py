@@ -43,7 +43,7 @@ class Tolerance:
         return max(1, round(seconds * self.fps))
 
     def misses(self, errors: Array, first: int, disc: int) -> Mask:
-        """Which errors (..., F) in diameters, from frame `first` on, exceed the limit; NaN at a point does."""
+        """Mask of errors (..., F) in diameters, from frame `first` on, that exceed the limit; NaN at a point does."""
         part = slice(first, first + errors.shape[-1])
         return np.asarray(self.known[part, disc] & ~(errors <= self.limit[part, disc]))
 
@@ -271,7 +271,7 @@ class WeightedPoints:
 
 @lru_cache(maxsize=64)
 def _damping(count: int) -> Array:
-    """What is added to normal equations of `count` numbers (D, p, p)."""
+    """Damping matrices (D, p, p) for normal equations of `count` numbers."""
     damping = DAMPINGS[:, None, None] * np.eye(count)
     damping.flags.writeable = False
     return damping
@@ -437,7 +437,7 @@ class ArcFit:
         return best
 
     def can_reach(self, mask: Mask, at: Array, weight: Array, most: float) -> bool:
-        """Whether linearized motion near numbers (p,) comes within a weighted distance `most` of all points.
+        """True if linearized motion near numbers (p,) comes within a weighted distance `most` of all points.
 
         mask, weight: (F, N) of the points. Lawson's method: points are weighted by their distances, again and again.
         The largest distance of each round can be had; the weighted root mean square, which a round makes as small as it

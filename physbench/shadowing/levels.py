@@ -1,4 +1,4 @@
-"""What lawful segments say at all tolerance levels: explained share, breaks, violation size, weights of time.
+"""Readings of lawful segments at all tolerance levels: explained share, breaks, violation size, weights of time.
 
 Shares are of counted object-time; in qualities it has weights (`decided_time`). A segment has the weight 2^-(breaks of
 its body before it), where a gross break counts as GROSS_BREAKS. A segment that is too short is undetermined, which is
@@ -41,7 +41,7 @@ UNDECIDED = 0.1  # weight of a lawful frame in which nothing is
 
 
 def decided(seen: PlacedBodies, tolerance: float) -> Mask:
-    """Where the motion of a body is decided (T, N); everywhere, where rivals are not known."""
+    """Mask (T, N) of bodies whose motion is decided; True everywhere, where rivals are not known."""
     if seen.rival_distance is None:
         return np.ones(seen.expected_visible.shape, dtype=bool)
     return np.asarray(seen.rival_distance > RIVAL_DISTANCE * tolerance)
@@ -78,7 +78,7 @@ STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters; the last i
 
 @dataclass(frozen=True, eq=False)
 class ToleranceLevel:
-    """What is lawful at one tolerance. Shares are 0..1 of counted object-time."""
+    """Lawful motion at one tolerance. Shares are 0..1 of counted object-time."""
 
     tolerance: float  #: diameters
     explained: float  #: share, weighted
@@ -135,7 +135,7 @@ def judge(
 def _levels(
     found: list[LawfulSegments], seen: PlacedBodies, tolerances: tuple[float, ...]
 ) -> tuple[ToleranceLevel, ...]:
-    """What segments at rising tolerances say."""
+    """Readings of segments at rising tolerances."""
     levels: list[ToleranceLevel] = []
     for segments, tolerance in zip(found, tolerances, strict=True):
         due = next((level.counted for level in reversed(levels) if level.tolerance <= EXCUSING < tolerance), None)
@@ -144,7 +144,7 @@ def _levels(
 
 
 def _meets(seen: PlacedBodies, segments: LawfulSegments, tolerance: float) -> bool:
-    """Whether segments without a break lie within a smaller tolerance, too."""
+    """True if segments without a break lie within a smaller tolerance, too."""
     if segments.breaks or not segments.arcs or seen.velocity_prior is not None:
         return False
     known = np.isfinite(segments.errors)
@@ -201,7 +201,7 @@ def handover_break(segments: LawfulSegments, disc: int) -> Break | None:
 
 
 def excused(segments: LawfulSegments, seen: PlacedBodies) -> Mask:
-    """Where a body that should be visible and is absent is lawfully hidden or outside the image (T, N)."""
+    """Mask (T, N) of bodies that should be visible, are absent, and are lawfully hidden or outside the image."""
     away = seen.expected_visible & ~seen.present & np.isfinite(segments.position[..., 0])
     for n in range(away.shape[1]):
         away[min((b.frame for b in segments.breaks if b.disc == n), default=len(away)) :, n] = False
@@ -211,12 +211,12 @@ def excused(segments: LawfulSegments, seen: PlacedBodies) -> Mask:
 
 
 def _shown(seen: PlacedBodies) -> Mask:
-    """Where a predicted frame shows a judged body at a known position (T, N)."""
+    """Mask (T, N) of judged bodies that a predicted frame shows at a known position."""
     return np.asarray(seen.known & seen.judged & (seen.times > 1e-9)[:, None])
 
 
 def _shows_enough(seen: PlacedBodies) -> bool:
-    """Whether bodies are shown for at least `min_visible` frames."""
+    """True if bodies are shown for at least `min_visible` frames."""
     shown = (seen.present | seen.known) & seen.judged & (seen.times > 1e-9)[:, None]
     return int(shown.sum()) >= seen.min_visible
 
@@ -249,9 +249,9 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
 
 
 def _is_told(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
-    """Whether enough of a segment is seen to count.
+    """True if enough of a segment is seen to count.
 
-    No prediction is asked for what ground truth does not show. It may show a body whole for a few frames or none,
+    No prediction is required of what ground truth does not show. It may show a body whole for a few frames or none,
     before that is hidden for good: where the context tells how it moves, half of these places are enough.
     """
     n, part = arc.disc, slice(arc.first, arc.last)
@@ -288,7 +288,7 @@ def _may_rest(
 
 
 def _rested(seen: PlacedBodies, disc: int) -> bool:
-    """Whether the context frames themselves show a body at rest."""
+    """True if the context frames themselves show a body at rest."""
     given = np.flatnonzero(seen.given[:, disc])
     if len(given) < FORCE_POINTS or seen.times[given[-1]] - seen.times[given[0]] < FORCE_TIME - 1e-9:
         return False
@@ -299,7 +299,7 @@ def _rested(seen: PlacedBodies, disc: int) -> bool:
 
 
 def resting(seen: PlacedBodies, position: Array, slow: float = REST_SPEED) -> Mask:
-    """Where positions (T, N, 2) m move by less than `slow` diameters/s in REST_TIME (T, N)."""
+    """Mask (T, N) of positions (T, N, 2) m that move by less than `slow` diameters/s in REST_TIME."""
     dt = float(seen.times[1] - seen.times[0])
     half = max(1, round(REST_TIME / 2 / dt))
     at = np.arange(len(seen.times))
@@ -367,7 +367,7 @@ def _needed(segments: LawfulSegments, seen: PlacedBodies, most: int) -> int:
 
 
 def _loses(segments: LawfulSegments, seen: PlacedBodies) -> bool:
-    """Whether some body that should be visible is unexplained for MAX_LOST_TIME s."""
+    """True if some body that should be visible is unexplained for MAX_LOST_TIME s."""
     _, _, short = _weights(segments, seen, segments.tolerance)
     gone = (
         seen.expected_visible & ~excused(segments, seen) & (~seen.present | short | np.isnan(segments.position[..., 0]))

@@ -1,4 +1,4 @@
-"""What is to be explained: positions of bodies over time, what a camera sees of them, and naive extrapolations."""
+"""Observed motion: positions of bodies over time, what a camera sees of them, and naive extrapolations."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class SightModel:
     nearer: Mask  # (S, N) whether a screen stands nearer to the camera than a body
 
     def apparent_position(self, position: Array) -> Array:
-        """Where positions (..., N, 2) m in the planes of the bodies appear in the plane of motion (..., N, 2) m."""
+        """Positions (..., N, 2) m in the planes of the bodies as they appear in the plane of motion (..., N, 2) m."""
         return np.asarray(self.centre + (position - self.centre) * self.scale[:, None])
 
     def inside(self, position: Array) -> Mask:
-        """Whether the centres of bodies at positions (..., N, 2) m are in the image (..., N); False where NaN."""
+        """Mask (..., N) of bodies at positions (..., N, 2) m whose centres are in the image; False where NaN."""
         with np.errstate(invalid="ignore"):
             return np.asarray((np.abs(self.apparent_position(position) - self.centre) <= self.half).all(axis=-1))
 
@@ -80,7 +80,7 @@ class SightModel:
         return np.asarray(np.where(self.inside(position), seen.mean(axis=-1), 0.0))
 
     def excused(self, position: Array) -> Mask:
-        """Where discs at positions (T, N, 2) m need not be visible (T, N)."""
+        """Mask (T, N) of bodies at positions (T, N, 2) m that need not be visible."""
         found = self.visible_share(position[None])[0] < VISIBLE_SHARE + SHARE_MARGIN
         return np.asarray(found & np.isfinite(position[..., 0]))
 
@@ -100,7 +100,7 @@ _POINTS = _points()
 def sight_model(
     clip: Clip, index: tuple[int, ...], depth: Array, radius: Array, frames: NDArray[np.intp]
 ) -> SightModel:
-    """What a clip's camera sees of bodies index (N,) at depth (N,) m along the view axis, in frames (T,) of the clip.
+    """View of a clip's camera on bodies index (N,) at depth (N,) m along the view axis, in frames (T,) of the clip.
 
     Screens are the drawn boxes that do not move by themselves. A screen that leans towards the camera counts as its
     bounding rectangle.
@@ -203,7 +203,7 @@ def motion_at_handover(clip: Clip) -> tuple[Array, Array, float]:
 
 
 def distance_of_rivals(clip: Clip, index: tuple[int, ...], frames: NDArray[np.intp]) -> Array:
-    """How far the best simple motion has been off so far, in diameters (T, N); 0 up to the hand-over.
+    """Largest error so far of the best naive extrapolation, in diameters (T, N); 0 up to the hand-over.
 
     Of each rival the largest distance from ground truth up to a frame counts: one that has been wrong stays so.
 
@@ -268,7 +268,7 @@ class PlacedBodies:
 
     @cached_property
     def known(self) -> Mask:
-        """Where a position is known (T, N)."""
+        """Mask (T, N) of known positions."""
         return np.isfinite(self.position[..., 0])
 
     @property
@@ -294,23 +294,23 @@ class PlacedBodies:
 
     @cached_property
     def judged(self) -> Mask:
-        """Which bodies are judged (N,): all but those in `too_brief`."""
+        """Mask (N,) of judged bodies: all but those in `too_brief`."""
         return ~np.isin(np.arange(len(self.diameter)), self.too_brief)
 
     @cached_property
     def given(self) -> Mask:
-        """Where a context frame gives the position of a body that moves freely (T, N)."""
+        """Mask (T, N) of positions that a context frame gives, of bodies that move freely."""
         free = np.arange(len(self.times))[:, None] >= self.start
         return np.asarray(self.known & free & (self.times <= 1e-9)[:, None])
 
     @property
     def tells_velocity(self) -> Mask:
-        """Whether the context tells the velocity of each body (N,)."""
+        """Mask (N,) of bodies whose velocity the context shows."""
         return np.asarray(self.given.sum(axis=0) >= 2)
 
     @property
     def tells_forces(self) -> bool:
-        """Whether the context shows some body for long enough to tell the forces on it."""
+        """True if the context shows some body for long enough to determine the forces on it."""
         spans = [self.times[column] for column in self.given.T]
         return any(len(span) >= FORCE_POINTS and span[-1] - span[0] >= FORCE_TIME - 1e-9 for span in spans)
 
@@ -334,7 +334,7 @@ class PlacedBodies:
 
     @cached_property
     def least_limit(self) -> Array:
-        """What a limit is at any tolerance, for how uncertain each point is (T, N) diameters."""
+        """Lower bound of limits (T, N) at any tolerance, from the uncertainty of each point, diameters."""
         least = np.minimum(LIMIT_SDS * self.sd, MOST_LIMIT)
         return least if self.noise_sd is None else np.maximum(least, LIMIT_SDS * self.noise_sd)
 
@@ -420,7 +420,7 @@ def with_history(clip: Clip, seen: PlacedBodies, law: SceneLaw) -> PlacedBodies:
 
 
 def _scenery_off(clip: Clip, tracks: Tracks, diameter: Array) -> Array | None:
-    """How far fixed bodies have been off up to each frame (T,), in diameters of the moving ones; None without any.
+    """Largest displacement of fixed bodies up to each frame (T,), in diameters of the moving ones; None without any.
 
     What touched them, was drawn to them or hid behind them is not the scene's from then on. A fixed body with a hue is
     lost where it is absent; that it moves shows in the others, which are placed as it sees them.
@@ -481,7 +481,7 @@ def _start(clip: Clip, law: SceneLaw, times: Array) -> NDArray[np.intp]:
 
 
 def _resting(clip: Clip, law: SceneLaw) -> Mask:
-    """Where a body stands still in ground truth (T, N)."""
+    """Mask (T, N) of bodies that stand still in ground truth."""
     velocity = np.linalg.norm(clip.states[:, list(law.index), 7:10], axis=-1)
     return np.asarray(velocity < 0.1 * _diameters(clip, law))
 

@@ -45,7 +45,7 @@ Value = tuple[int, float]  # first frame that an arc misses, minus the rms dista
 
 
 def is_long_enough(times: Array) -> bool:
-    """Whether positions at times (n,) s, ascending, are enough for a segment that counts."""
+    """True if positions at times (n,) s, ascending, are enough for a segment that counts."""
     return bool(len(times) >= MIN_SEGMENT_POINTS and times[-1] - times[0] >= MIN_SEGMENT_TIME - 1e-9)
 
 
@@ -179,7 +179,7 @@ class SegmentStarts:
     def _guess_durations(
         self, guesses: Sequence[Arc], around: Sequence[Arc], index: int, trajectory: Trajectory | None, end: int
     ) -> tuple[list[Value], float]:
-        """How long each guess holds at position `index` among other arcs; all begin at one frame.
+        """Duration for which each guess holds at position `index` among other arcs; all begin at one frame.
 
         Also the smallest, over the guesses, of the largest distance in limits within MIN_SEGMENT_TIME.
         """
@@ -197,7 +197,7 @@ class SegmentStarts:
         return values, excess
 
     def _durations(self, errors: Array, first: int, disc: int) -> list[Value]:
-        """How long arcs of a body that begin at a frame hold, from their distances (K, F) in diameters."""
+        """Durations for which arcs of a body that begin at a frame hold, from their distances (K, F) in diameters."""
         beyond = self.limits.misses(errors, first, disc)
         reaches = np.where(beyond.any(axis=1), beyond.argmax(axis=1), beyond.shape[1]).tolist()
         return [(first + reach, -_rms(row[: max(reach, 1)])) for row, reach in zip(errors, reaches, strict=True)]
@@ -281,7 +281,7 @@ CONTACT_TIME = 0.2  # s before a miss in which a contact may have caused it
 
 @dataclass(frozen=True)
 class Break:
-    """Where a body's motion cannot be lawful."""
+    """Moment at which a body's motion cannot be lawful."""
 
     disc: int  #: index of the body in the law
     frame: int  #: first frame that the arc before misses
@@ -390,7 +390,7 @@ class SegmentSearch:
                     return
 
     def _crosses(self, disc: int, frame: int) -> bool:
-        """Whether the arc of a body that misses a frame has crossed the date of a break at a larger tolerance."""
+        """True if the arc of a body that misses a frame has crossed the date of a break at a larger tolerance."""
         if self.coarser is None:
             return False
         begin, end = self.seen.times[self.segments.arcs[self.current[disc]].first], self.seen.times[frame]
@@ -580,7 +580,7 @@ class SegmentSearch:
         segments.breaks.append(Break(disc, frame, point.time, point.gross, point.position_jump, point.velocity_jump))
 
     def _touched_unexplained_body(self, disc: int, frame: int) -> bool:
-        """Whether a body may just have been hit by one without a lawful motion, which then causes the break."""
+        """True if a body may just have been hit by one without a lawful motion, which then causes the break."""
         seen = self.seen
         recent = max(frame - self.limits.frames(CONTACT_TIME), 0)
         covered = self._covered()
@@ -599,7 +599,7 @@ class SegmentSearch:
         return False
 
     def _hit_by_unlawful_body(self, arc: Arc, frame: int, trajectory: Trajectory) -> bool:
-        """Whether an arc goes wrong long after a contact with a body that was already off its own lawful motion.
+        """True if an arc goes wrong long after a contact with a body that was already off its own lawful motion.
 
         An arc that goes wrong at once does not count: the contact did not happen.
         """
@@ -617,7 +617,7 @@ class SegmentSearch:
 
 
 def _covered(seen: PlacedBodies, arcs: Sequence[Arc]) -> Mask:
-    """Which frames of which bodies some arc explains (T, N)."""
+    """Mask (T, N) of frames of bodies that some arc explains."""
     covered = np.zeros(seen.known.shape, dtype=bool)
     for arc in arcs:
         covered[arc.first : arc.last, arc.disc] = True

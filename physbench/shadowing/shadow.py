@@ -84,7 +84,7 @@ def at_their_times(seen: PlacedBodies, missing: Mask, late: Array) -> PlacedBodi
 
 @dataclass(frozen=True, eq=False)
 class Shadowing:
-    """What shadowing finds in one prediction. Shares are 0..1 of counted object-time, means over tolerance levels."""
+    """Result of shadowing one prediction. Shares are 0..1 of counted object-time, means over tolerance levels."""
 
     problem: Hypothesis  #: the N bodies as judged in T frames (`problem.seen`) and the law
     levels: tuple[ToleranceLevel, ...]  #: by rising tolerance, those of TOLERANCES
@@ -131,7 +131,7 @@ class Shadowing:
 
     @property
     def truncated(self) -> bool:
-        """Whether the limit of work ended the search at some tolerance level, so that part of it is unexplained."""
+        """True if the limit of work ended the search at some tolerance level, so that part of it is unexplained."""
         return any(level.segments.truncated for level in self.levels)
 
     @property
@@ -235,7 +235,7 @@ def place_bodies(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
 
 
 def why_not(clip: Clip) -> str | None:
-    """Why a clip cannot be shadowed, in words for reports; None where it can."""
+    """Reason that a clip cannot be shadowed, in words for reports; None where it can."""
     try:
         _law_of(clip)
     except Unsupported as error:

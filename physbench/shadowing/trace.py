@@ -54,7 +54,7 @@ class Trace:
         return np.where(self.due, self.weight.astype(np.float64).mean(axis=0), np.nan)
 
     def begins(self, b: int) -> bool:
-        """Whether nothing comes before a break: the motion starts unlawfully."""
+        """True if nothing comes before a break: the motion starts unlawfully."""
         return bool(self.time[b] == 0 and self.jump[b] == 0)
 
     def moment(self, b: int) -> int:
