@@ -1,4 +1,4 @@
-"""Which source files decide a result: for each purpose a few entry modules, and all that these import.
+"""Source files that decide a result: for each purpose a few entry modules, and all that these import.
 
 A hash of these files is part of cache keys and guards the resumption of a run. Imports are read from the text, lazy
 ones inside functions too, without running it. What an entry point leads to, or a module whose name is computed
@@ -26,7 +26,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Purpose:
-    """Where the files of a purpose are found; dotted names of modules, or of packages with all modules in them."""
+    """Entry modules of a purpose; dotted names of modules, or of packages with all modules in them."""
 
     entries: tuple[str, ...]
     without: tuple[str, ...] = ()  # is not followed, although something imports it
@@ -205,7 +205,7 @@ class _Tree:
 
 @cache
 def _imported(text: bytes, name: str, is_package: bool) -> tuple[tuple[str, str | None], ...]:
-    """What the text of a module imports of its top-level package: (module, name in it, or None for the module)."""
+    """Imports of a module's text from its top-level package: (module, name in it, or None for the module)."""
     try:  # to parse whole modules takes ten times as long
         tree = ast.parse(_import_statements(text, name.partition(".")[0]))
     except SyntaxError:  # a line of a docstring looked like an import

@@ -53,12 +53,12 @@ class RemotePlace:
 
 
 def is_url(text: object) -> bool:
-    """Whether this is a URL and no path."""
+    """True if this is a URL and no path."""
     return isinstance(text, str) and URL_START.match(text) is not None
 
 
 def remote_place(url: str) -> RemotePlace:
-    """What a URL names. Nothing is asked for yet.
+    """Place that a URL names. No request is sent yet.
 
     Raises:
         UsageError: It is no URL that could be kept in a manifest, or nothing is installed that reads it.
@@ -81,7 +81,7 @@ def remote_place(url: str) -> RemotePlace:
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """What changes with a file's content, from what fsspec says of it: its size, and its ETag or else its time."""
+    """Version of a file's content, from what fsspec says of it: its size, and its ETag or else its time."""
     mark = next((str(info[name]) for name in VERSION_FIELDS if info.get(name)), "")
     return f"{info.get('size')} {mark}"
 
@@ -365,7 +365,7 @@ class RemoteFolder:
 
 
 def holds_unsent(base: Path) -> bool:
-    """Whether the copy in a folder of the cache has files of which it is not known that the URL holds them."""
+    """True if the copy in a folder of the cache has files of which it is not known that the URL holds them."""
     known: Known = {}
     with contextlib.suppress(*NOT_KNOWN):
         known = _read_known(base)[1]
@@ -376,7 +376,7 @@ def holds_unsent(base: Path) -> bool:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name of an object is one that a file of a run may have below its folder.
+    """True if a name of an object is one that a file of a run may have below its folder.
 
     It has no ".." and nothing hidden, and no wildcards, which fsspec would expand.
     """
@@ -407,7 +407,7 @@ def _files_below(place: Path) -> dict[str, Stat]:
 
 
 def _is_marker(path: str, info: Mapping[str, Any]) -> bool:
-    """Whether an object only stands for a folder, as the console of a store makes them."""
+    """True if an object only stands for a folder, as the console of a store makes them."""
     return path.endswith("/") or info.get("type") == "directory"
 
 

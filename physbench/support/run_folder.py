@@ -32,7 +32,7 @@ class RunFolder:
 
     @property
     def diagnosis(self) -> Path:
-        """Which other laws would explain the motion, by family; not where `--no-diagnosis` was asked for."""
+        """Other laws that would explain the motion, by family; not written with `--no-diagnosis`."""
         return self.path / "diagnosis.json"
 
     @property
@@ -120,5 +120,5 @@ def other_contents(folder: RunFolder, known: Mapping[str, str] | None) -> list[s
 
 
 def is_other(folder: RunFolder, known: Mapping[str, str] | None, path: Path) -> bool:
-    """Whether one file is not the one that was there when the run was finished; known: as of `other_contents`."""
+    """True if one file is not the one that was there when the run was finished; known: as of `other_contents`."""
     return known is not None and bool(known) and known.get(path.relative_to(folder.path).as_posix()) != hash_of(path)

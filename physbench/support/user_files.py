@@ -63,7 +63,7 @@ def split_pattern(pattern: str) -> list[str]:
 
 
 def names_files(part: str) -> bool:
-    """Whether a part of a pattern names files (`FILE.py`, `FILE.py:Class`, `folder/*.py`), not ids."""
+    """True if a part of a pattern names files (`FILE.py`, `FILE.py:Class`, `folder/*.py`), not ids."""
     return _FILE_PATTERN.fullmatch(part) is not None
 
 

@@ -33,7 +33,7 @@ LEAST_LEVEL = 0.1  # of the median level of all pairs; a film in which nothing m
 
 @dataclass(frozen=True)
 class PairReading:
-    """What one observer makes of one pair. Surprises are in the observer's own unit until `level` divides them."""
+    """Reading of one pair by one observer. Surprises are in the observer's own unit until `level` divides them."""
 
     pair: FilmPair
     possible: float = np.nan  # mean over the windows that predict something after the hand-over
@@ -92,7 +92,7 @@ def read_pair(pair: FilmPair, series: Series, times: Array) -> PairReading:
 
 
 def levels(readings: list[PairReading]) -> Array:
-    """What the surprise of each pair (P,) is divided by: its usual level, and no less than LEAST_LEVEL of the median.
+    """Divisors of the surprise of each pair (P,): its usual level, and no less than LEAST_LEVEL of the median.
 
     Where no window lies before the event, that is the median; 1 where there is none at all.
     """

@@ -300,7 +300,7 @@ def _beside(
 def readings(
     pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], observer: str = MODEL_FILMS
 ) -> list[PairReading]:
-    """What the model (in pixels or tracks), its untrained copy or a pixel baseline makes of each pair."""
+    """Readings of each pair by the model (in pixels or tracks), its untrained copy or a pixel baseline."""
     found = []
     series = {row: _series(part, observer) for row, part in parts.items()}
     for pair in pairs:

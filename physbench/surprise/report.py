@@ -190,12 +190,12 @@ MOST_KINDS_NAMED = 3  # kinds in a sentence
 
 
 def decided(kind: ExpectationKindResult) -> bool:
-    """Whether enough clips were shown to say whether a kind is noticed."""
+    """True if enough clips were shown to say whether a kind is noticed."""
     return kind.threshold is not None or (not kind.unit and kind.interval is not None)
 
 
 def noticed(kind: ExpectationKindResult) -> bool:
-    """Whether a model notices a kind: it has a threshold, or, without sizes, tells three of four pairs apart."""
+    """True if a model notices a kind: it has a threshold, or, without sizes, tells three of four pairs apart."""
     if kind.threshold is not None:
         return kind.threshold.size is not None
     return decided(kind) and kind.accuracy is not None and kind.accuracy >= NOTICED
@@ -322,7 +322,7 @@ def best_baseline(kind: ExpectationKindResult) -> float | None:
 
 
 def table_cells(kind: ExpectationKindResult) -> tuple[str, ...]:
-    """What a kind is, from which size on it is noticed, the interval, accuracy, the best baseline, pairs."""
+    """Cells of a kind: its noun, size from which it is noticed, interval, accuracy, the best baseline, pairs."""
     best = best_baseline(kind)
     pixels = "–" if best is None else fixed(best)
     seen = kind.said or ("too few clips" if not decided(kind) else "yes" if noticed(kind) else "no")
@@ -390,7 +390,7 @@ def write_expectation_page(
 
 
 def kinds_table(result: ExpectationResult) -> Table:
-    """What is noticed and from which size on, beside the best baseline that knows no physics."""
+    """Table of kinds and the sizes from which they are noticed, beside the best baseline that knows no physics."""
     rows = []
     for kind in result.kinds.values():
         noun, seen, interval, accuracy, pixels, pairs = table_cells(kind)
@@ -529,7 +529,7 @@ def film_chart(pair: FilmPair, part: Mapping[str, Any]) -> str:
 
 
 class KindNoticed(Record):
-    """What one model notices of one kind."""
+    """Result of one model on one kind."""
 
     noun: str = Field(description='What is noticed: "jumps".')
     said: str = Field(description='The threshold in words; "yes" or "no" where there is no size; "" if undecided.')
@@ -560,12 +560,12 @@ class ThresholdTable(Record):
 
 
 def shows_films(folder: RunFolder) -> bool:
-    """Whether a folder holds a run of this suite. Raises UsageError where it holds no run."""
+    """True if a folder holds a run of this suite. Raises UsageError where it holds no run."""
     return read_manifest(folder).suite.name == EXPECTATION_SUITE
 
 
 def threshold_table(folders: Sequence[RunFolder]) -> ThresholdTable:
-    """What some runs notice. Raises UsageError where one is of another suite, is not finished, or shows other pairs."""
+    """Thresholds of some runs. Raises UsageError where one is of another suite, unfinished, or shows other pairs."""
     manifests = [read_manifest(folder) for folder in folders]
     for folder, manifest in zip(folders, manifests, strict=True):
         if manifest.suite.name != EXPECTATION_SUITE:

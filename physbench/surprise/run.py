@@ -62,7 +62,7 @@ class FilmsDryRun(Plan):
 
 @dataclass(frozen=True)
 class Tried:
-    """What the possible film of a clip took, and each of the others, in s."""
+    """Time that the possible film of a clip took, and each of the others, in s."""
 
     model: tuple[float, float]
     making: tuple[float, float]
@@ -186,7 +186,7 @@ class ExpectationRun:
 
 
 def read_part(path: Path) -> dict[str, Any] | None:
-    """What a model and the pixel baselines made of the films of a clip; None where that is not there or damaged."""
+    """Surprise of a model and the pixel baselines at the films of a clip; None where that is missing or damaged."""
     try:
         document = read_sealed_json(path)
         document["times"], document["films"], document["baselines"]
@@ -196,7 +196,7 @@ def read_part(path: Path) -> dict[str, Any] | None:
 
 
 def _unanswered(part: Mapping[str, Any]) -> bool:
-    """Whether a film failed because the model's server did not answer: the model is not to blame."""
+    """True if a film failed because the model's server did not answer, which is no failure of the model."""
     return any(NO_ANSWER in str(reason) for reason in part.get("failures", {}).values())
 
 
@@ -442,7 +442,7 @@ def _made(observer: FrameObserver, job: tuple[Row, Sequence[str]]) -> ClipFilms:
 
 
 def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:
-    """What a model, or its untrained copy, makes of the films of a clip."""
+    """Surprise of a model, or its untrained copy, at the films of a clip."""
     found = observer_of(engine.card).ask(engine, films, run.batch_size, run.options.samples)
     return replace(found, seconds=found.seconds / engine.devices)  # which work at the same time
 
