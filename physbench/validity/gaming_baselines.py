@@ -58,7 +58,7 @@ def moving_bodies(clip: Clip) -> list[int]:
 
 
 def _falls(clip: Clip) -> bool:
-    """Whether gravity is seen to pull."""
+    """True if gravity is seen to pull."""
     return clip.scene.camera.view == "front" and bool(np.any(clip.scene.gravity))
 
 
@@ -197,7 +197,7 @@ EXTRAPOLATIONS: dict[str, Extrapolation] = {
 
 
 def _fall(clip: Clip, start: Array, index: int) -> float:
-    """How far (m) a body can fall until it meets something."""
+    """Distance (m) that a body can fall until it meets something."""
     if not _falls(clip):
         return 0.0
     depths = np.linspace(0.0, 6.0, STEPS)

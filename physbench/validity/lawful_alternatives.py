@@ -327,7 +327,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
 
 
 def _same_bodies(scene: Scene, other: Scene) -> bool:
-    """Whether two scenes hold the same bodies, whatever their positions and sizes."""
+    """True if two scenes hold the same bodies, whatever their positions and sizes."""
     ours, theirs = ([(b.name, b.role, b.shape, b.flat) for b in each.bodies] for each in (scene, other))
     return ours == theirs and [*map(type, scene.fields)] == [*map(type, other.fields)]
 
@@ -416,7 +416,7 @@ def _along(velocity: Array, up: Array, other_up: Array | None, scene: Scene) -> 
 
 
 def _rolls(scene: Scene, states: Array, index: int, up: Array) -> bool:
-    """Whether a body rolls on what it lies on, or could: one at rest does where it is rough."""
+    """True if a body rolls on what it lies on, or could: one at rest does where it is rough."""
     state, body = states[index], scene.bodies[index]
     slip = state[7:10] - np.cross(state[10:], body.size[0] * up)
     speed = float(np.linalg.norm(state[7:10]))
@@ -435,7 +435,7 @@ def ahead(clip: Clip) -> Array:
 
 
 def _inside(clip: Clip, states: Array) -> NDArray[np.bool_]:
-    """Which tracked bodies (K,) have their centres in view in all predicted frames."""
+    """Mask (K,) of tracked bodies that have their centres in view in all predicted frames."""
     camera = clip.scene.camera
     flat = plane_from_world(camera, states[:, list(clip.tracked), :3])
     middle = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))

@@ -21,7 +21,7 @@ TOUCH_DISTANCE = 0.01  # m; bodies nearer than this may touch
 
 
 def flies(scene: Scene, start: float) -> bool:
-    """Whether nothing but gravity and force fields happens to the moving bodies of a scene after `start` s."""
+    """True if nothing but gravity and force fields happens to the moving bodies of a scene after `start` s."""
     times = [time for body in scene.bodies for time in (body.release, body.until) if time is not None]
     times += [action.time for action in scene.impulses]
     paths = any(body.path for body in scene.bodies)
@@ -96,7 +96,7 @@ class _Field:
         self._strength = PHYSICS_STEP * field.mu
 
     def velocity_change(self, position: Array) -> Array:
-        """What a step adds to the velocities (M, m, 3) m/s of the moving bodies at `position` (M, m, 3)."""
+        """Change in a step of the velocities (M, m, 3) m/s of the moving bodies at `position` (M, m, 3)."""
         centre = self._centre if self._member is None else position[:, self._member, None]
         offset = centre - position
         square = np.einsum("mni,mni->mn", offset, offset)

@@ -366,7 +366,7 @@ def whole_rates(least: int = LEAST_FPS) -> tuple[int, ...]:
 
 
 def wrong_rate(fps: float, least: int = LEAST_FPS) -> str | None:
-    """What is wrong with a rate in frames/s, with all whole ones that work; None where it divides PHYSICS_HZ."""
+    """Fault of a rate in frames/s, with all whole ones that work; None where it divides PHYSICS_HZ."""
     if least <= fps <= MOST_FPS and abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) <= 1e-9:
         return None
     *rates, last = map(str, whole_rates(least))

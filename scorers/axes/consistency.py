@@ -45,7 +45,7 @@ LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, sma
 def shadowing(
     clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None, free_constants: Shadowing | None
 ) -> dict[str, Reading]:
-    """How much of the motion is lawful: mean of explained share E and shadowing time S, over four tolerances.
+    """Lawful share of the motion: mean of explained share E and shadowing time S, over four tolerances.
 
     Q = mean over 0.03, 0.08, 0.2 and 0.5 apparent diameters of (E + S) / 2. 0 to 1, higher is better; quality = Q. In Q
     lawful time weighs a tenth until rest, constant velocity, acceleration and turn rate have all been off by four
@@ -97,7 +97,7 @@ def shadowing(
 
 
 def _first(clip: Clip, tracks: Tracks, found: Shadowing, horizon: float) -> Reading:
-    """When the first break is, and in the reason which body breaks; the horizon where none does."""
+    """Time of the first break, with the body that breaks as the reason; the horizon where none does."""
     level, index = found.levels[0], found.problem.law.index
     breaks = [(each.time, each.disc, clip.scene.bodies[index[each.disc]].name) for each in level.breaks]
     moved = np.flatnonzero(scenery_broken(found.problem.seen, level.tolerance)[0])
@@ -150,7 +150,7 @@ def _unseen(free: Shadowing | None) -> dict[str, Reading]:
     needs=("shadowing",),
 )
 def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None) -> Reading:
-    """How strongly a prediction breaks the laws: the smallest tolerance at which it has no break.
+    """Violation size of a prediction: the smallest tolerance at which it has no break.
 
     One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where an expected object is lost. It has no weights,
     depends on no choice of tolerances, and is a size where skill is a share: its median stands beside skill everywhere.

@@ -87,7 +87,7 @@ def check_history(clip: Clip, static: bool) -> Iterator[Finding]:
 
 
 def check_view(clip: Clip) -> Iterator[Finding]:
-    """What leaves the window after the hand-over does not come back, and is in it for a second."""
+    """Bodies that leave the window after the hand-over do not come back, and are in it for a second."""
     ahead = clip.times > 0
     for i, body in moving(clip):
         gone = outside(clip, i)[ahead] > 0
@@ -276,7 +276,7 @@ BETRAYING_LEVELS = 4.0  # of 255, by which a pixel may differ: less is lost in n
 
 @dataclass(frozen=True, eq=False)
 class HiddenDifference:
-    """How two pictures differ, with a hidden body and without it."""
+    """Difference between two pictures, with a hidden body and without it."""
 
     body: str
     time: float  # s

@@ -39,7 +39,7 @@ class Misfit:
 
 
 def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
-    """Which law moves each scene, if one does, and whether exact states of ground truth obey it."""
+    """Exact states of ground truth obey the law that moves each scene, if one does."""
     reasons = [why_not(clip) for clip in clips]
     without = [clip for clip, reason in zip(clips, reasons, strict=True) if reason is not None]
     if without:
@@ -75,7 +75,7 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
 
 
 def misfit(clip: Clip, context: int) -> Misfit:
-    """How well the law of a clip's scene, which has one, follows its exact states, and where it leaves them first.
+    """Misfit of the law of a clip's scene, which has one, to its exact states, and when it leaves them first.
 
     context: frames from which it starts.
     """
@@ -95,7 +95,7 @@ def _body(clip: Clip, found: Shadowing, disc: int) -> Body:
 
 
 def _touched(clip: Clip, body: Body, when: float) -> str:
-    """What a body is nearest to around a moment: "an edge of block", "floor"; "" where nothing is near."""
+    """Body or edge nearest to a body around a moment: "an edge of block", "floor"; "" where nothing is near."""
     frames = np.flatnonzero((clip.times >= when - AROUND[0]) & (clip.times <= when + AROUND[1]))
     number, reach = clip.scene.bodies.index(body), NEAR * max(body.size)
     nearest, name = reach, ""
@@ -200,7 +200,7 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
 
 
 def _where_energy_may_come_from(scene: Scene) -> str:
-    """What to mend where energy is gained: restitutions by their names if they can be it."""
+    """Remedy where energy is gained: restitutions by their names if they can be it."""
     lively = [
         f"{a.name} {a.restitution:g} x {b.name} {b.restitution:g}"
         for a, b in combinations(scene.bodies, 2)

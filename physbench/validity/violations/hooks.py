@@ -83,7 +83,7 @@ class HookedWorld(World):
         self._pulls = self._find_pulls()
 
     def touching(self, a: int, b: int) -> bool:
-        """Whether two bodies are in contact now."""
+        """True if two bodies are in contact now."""
         return ((a, b) if a < b else (b, a)) in self._touching
 
     def met(self, pair: frozenset[str], since: float) -> Contact | None:
