@@ -30,7 +30,7 @@ from physbench.clips.clip import Clip
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.models.checkpoints import read_checkpoint
+from physbench.models.safetensors_files import read_checkpoint
 from physbench.result.document import ResultDocument, read_result
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, load_tracks

@@ -221,7 +221,7 @@ def busy_section(asked: argparse.Namespace, folder: Path) -> None:
 
 def simple_checkpoint(folder: Path) -> Path:
     """`simple` with random weights, as `physbench train` writes it."""
-    from physbench.models.checkpoints import save_checkpoint
+    from physbench.models.safetensors_files import save_checkpoint
     from physbench.reference.simple import Simple
 
     architecture, path = Simple(), folder / "simple.safetensors"

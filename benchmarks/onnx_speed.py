@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from physbench.models.checkpoints import save_checkpoint
 from physbench.models.load_model import load_model
 from physbench.models.protocol import FrameModel
+from physbench.models.safetensors_files import save_checkpoint
 from physbench.reference.simple import architecture
 from physbench.rollout.export_model import export_model
 from physbench.rollout.predict import make_generators

@@ -127,7 +127,7 @@ class UnpackedEpisodes:
 def train_one(name: str, data: Path, out: Path, given: argparse.Namespace) -> None:
     """Train one kind of model and write its files."""
     from physbench import __version__
-    from physbench.models.checkpoints import save_checkpoint
+    from physbench.models.safetensors_files import save_checkpoint
     from physbench.reference.train import learn, save_sample_sheet, training_card
 
     pages = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())  # physbench is not installed here

@@ -19,11 +19,11 @@ from physbench.clips.store import CorruptError, read_head
 from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.commitment import read_challenge, read_commitment
 from physbench.leaderboard.entries import Entry
-from physbench.models.checkpoints import read_header
 from physbench.models.graphs.graph_card import read_graph_document
 from physbench.models.http.protocol import parse_card
 from physbench.models.huggingface.diffusers_folder import read_json
 from physbench.models.load_model import model_type
+from physbench.models.safetensors_files import read_header
 from physbench.result.document import read_result
 from physbench.result.implied_worlds import is_diagnosed
 from physbench.result.manifest import read_manifest

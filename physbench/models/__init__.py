@@ -9,8 +9,8 @@ In the order of use:
 One module or folder for each kind of model:
 
 - `python_code`: functions of the user's that make a model.
-- `checkpoints`: .safetensors files and `reference:NAME`. `pickle_scan` looks into other checkpoints without running
-  them.
+- `safetensors_files`: .safetensors files and `reference:NAME`. `pickle_scan` looks into other checkpoints without
+  running them.
 - `graphs`: .onnx and .pt2 files. `layouts`: checkpoints of others' training code, by tables of their tensors' names.
 - `huggingface`: pipelines of diffusers and networks of transformers, in local folders.
 - `http`: models behind a server, and the server that users copy beside their model.

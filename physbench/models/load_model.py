@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from physbench.models.checkpoints import INDEX_END, METADATA_KEY, find_index, looks_like_safetensors
 from physbench.models.pickle_scan import (
     MAX_PICKLE_BYTES,
     MAX_ZIP_PICKLES,
@@ -30,6 +29,7 @@ from physbench.models.pickle_scan import (
     unsafe_globals,
 )
 from physbench.models.protocol import Model, ModelCard
+from physbench.models.safetensors_files import INDEX_END, METADATA_KEY, find_index, looks_like_safetensors
 from physbench.models.video_containers import DEMUXERS
 from physbench.support import plugins
 from physbench.support.errors import ModelError, nearest
@@ -154,7 +154,7 @@ def describe_unrecognised(target: str) -> str:
 def _describe_missing_target(target: str, path: Path) -> str:
     plain = os.sep not in target and not path.suffix
     if plain:
-        from physbench.models.checkpoints import shipped_checkpoints
+        from physbench.models.safetensors_files import shipped_checkpoints
 
         baselines = plugins.load("physbench.adapters", "baseline").examples()
         known = {target.partition(":")[2]: target for target, _, _ in baselines}
@@ -276,7 +276,7 @@ def _describe_zip(path: Path) -> str:
 
 def _wrapper_words(texts: set[str]) -> str:
     """Says that most names of a checkpoint have the prefix of a wrapper, without which a layout may be known; or ""."""
-    from physbench.models.checkpoints import WRAPPERS
+    from physbench.models.safetensors_files import WRAPPERS
 
     heads = [text.partition(".")[0] for text in texts if "." in text]
     word = next((word for word in WRAPPERS if 2 * heads.count(word) > len(heads)), None)

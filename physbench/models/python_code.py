@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.checkpoints import state_dict_words
 from physbench.models.protocol import Model, ModelCard
+from physbench.models.safetensors_files import state_dict_words
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 from physbench.support.plugins import describe_error, sources_hash
 

@@ -20,8 +20,8 @@ from physbench import __version__
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.data.episodes import ClipEpisodes, training_hash, training_rows
-from physbench.models.checkpoints import save_checkpoint
 from physbench.models.protocol import ModelCard
+from physbench.models.safetensors_files import save_checkpoint
 from physbench.reference.architecture import ReferenceModel, continued
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
 from physbench.support import plugins

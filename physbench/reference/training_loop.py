@@ -258,7 +258,7 @@ def _set_moments(
 
 def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
     """Load the tensors of a checkpoint into a network. Raises ModelError that names what does not fit."""
-    from physbench.models.checkpoints import compare_tensors
+    from physbench.models.safetensors_files import compare_tensors
 
     own = net.state_dict()
     compare_tensors({k: tuple(v.shape) for k, v in own.items()}, {k: tuple(v.shape) for k, v in tensors.items()})

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.models.checkpoints import read_checkpoint, save_checkpoint
 from physbench.models.load_model import load_model
 from physbench.models.networks import make_untrained
 from physbench.models.protocol import SurpriseCard, SurpriseModel
+from physbench.models.safetensors_files import read_checkpoint, save_checkpoint
 from physbench.reference import jepa, training_loop
 from physbench.reference.jepa import LEAST_SCALE, LOG_ERRORS, JepaModel, architecture
 from physbench.reference.train import learn

@@ -16,10 +16,10 @@ from torch import Tensor
 from physbench import BODY_COLUMNS, STATIC_COLUMNS, StateCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frame_times, make_scene
-from physbench.models.checkpoints import read_checkpoint, save_checkpoint
 from physbench.models.load_model import load_model
 from physbench.models.networks import make_untrained
 from physbench.models.protocol import StateModel
+from physbench.models.safetensors_files import read_checkpoint, save_checkpoint
 from physbench.reference import states_graph, states_training, states_transformer
 from physbench.reference.states_graph import StateGraph
 from physbench.reference.states_training import (

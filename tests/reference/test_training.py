@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from physbench.data.episodes import training_rows
-from physbench.models.checkpoints import read_checkpoint, save_checkpoint, shipped_checkpoints
 from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
+from physbench.models.safetensors_files import read_checkpoint, save_checkpoint, shipped_checkpoints
 from physbench.reference import objects, objects_training, training_loop
 from physbench.reference.train import learn, pick_device, prepare_folder, train
 from physbench.reference.training_loop import generator

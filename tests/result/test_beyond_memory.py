@@ -13,7 +13,7 @@ from made_manifests import CARD as MADE_CARD
 from made_manifests import made_manifest
 
 from physbench.clips.suite import SUITE_VERSION
-from physbench.models.checkpoints import read_checkpoint
+from physbench.models.safetensors_files import read_checkpoint
 from physbench.result import beyond_memory as module
 from physbench.result.beyond_memory import (
     ZERO_SHOT_CLIPS,

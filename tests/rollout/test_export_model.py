@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from physbench.cli.main import run
-from physbench.models.checkpoints import save_checkpoint
 from physbench.models.load_model import load_model
+from physbench.models.safetensors_files import save_checkpoint
 from physbench.reference.simple import architecture
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "export_me.py"

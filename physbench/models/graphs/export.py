@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.models.checkpoints import METADATA_KEY
 from physbench.models.graphs.exported_program import DOCUMENT_FILE, PROGRAM_SUFFIX
 from physbench.models.graphs.graph_card import graph_document, output_names
 from physbench.models.protocol import ACTION_VALUES, FrameModel, optional_inputs
+from physbench.models.safetensors_files import METADATA_KEY
 from physbench.support.errors import ModelError
 from physbench.support.plugins import describe_error, first_line
 

@@ -13,8 +13,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from physbench.models.checkpoints import METADATA_KEY, read_card
 from physbench.models.protocol import ModelCard
+from physbench.models.safetensors_files import METADATA_KEY, read_card
 from physbench.support.errors import ModelError, nearest
 
 GRAPH_KINDS = ("frames", "surprise")  # of answers: no graph has states

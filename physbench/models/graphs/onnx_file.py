@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.checkpoints import METADATA_KEY
 from physbench.models.graphs.graph_card import (
     INIT_PREFIX,
     NEXT_PREFIX,
@@ -21,6 +20,7 @@ from physbench.models.graphs.graph_card import (
     state_names,
 )
 from physbench.models.protocol import ACTION_VALUES, Model, ModelCard
+from physbench.models.safetensors_files import METADATA_KEY
 from physbench.support.errors import ModelError, nearest
 from physbench.support.files import add_file
 

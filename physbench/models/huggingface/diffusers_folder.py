@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from physbench.models.checkpoints import read_header
 from physbench.models.protocol import MAX_NAME
+from physbench.models.safetensors_files import read_header
 from physbench.support.errors import ModelError
 from physbench.support.files import add_file
 from physbench.support.printable import printable

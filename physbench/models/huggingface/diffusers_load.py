@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.checkpoints import prefix_words, read_header
 from physbench.models.huggingface.diffusers_folder import GUARDED, GUARDRAIL_PACKAGE, PipelineFolder, weight_files
 from physbench.models.huggingface.diffusers_plan import RATE_PARAMETERS, PipelinePlan
+from physbench.models.safetensors_files import prefix_words, read_header
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.plugins import describe_error
 

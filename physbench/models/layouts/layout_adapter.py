@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.checkpoints import compare_tensors
 from physbench.models.load_model import HINT_WRAP
 from physbench.models.pickle_scan import (
     MAX_PICKLE_BYTES,
@@ -24,6 +23,7 @@ from physbench.models.pickle_scan import (
 )
 from physbench.models.protocol import Model, ModelCard
 from physbench.models.python_code import factory_arguments
+from physbench.models.safetensors_files import compare_tensors
 from physbench.support.errors import ModelError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from physbench import ModelCard
-from physbench.models.checkpoints import (
+from physbench.models.load_model import check_target, model_sha256
+from physbench.models.safetensors_files import (
     compare_tensors,
     prefix_words,
     read_checkpoint,
@@ -16,7 +17,6 @@ from physbench.models.checkpoints import (
     save_checkpoint,
     state_dict_words,
 )
-from physbench.models.load_model import check_target, model_sha256
 from physbench.support import plugins
 from physbench.support.errors import ModelError
 
