@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_manifests import made_manifest
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.conditioning import SuiteAsked
@@ -62,8 +63,8 @@ def test_a_run_says_what_it_is() -> None:
     assert "told in words how things move" in note(told, spec, True) and "told" not in note(rows, spec, True)
     lit = note(rows, replace(spec, look="natural"), False)
     assert "the look natural: not beside runs" in lit and "is not fixed" in lit
-    manifest = {"suite": {"name": f"smoke{TOLD_SUFFIX}", "version": find_suite("smoke").version}}
-    assert _whole({**manifest, "options": {"limit": 3}}, told[:3]) == told
+    suite = {"name": f"smoke{TOLD_SUFFIX}", "version": find_suite("smoke").version}
+    assert _whole(made_manifest(suite=suite, options={"limit": 3}), told[:3]) == told
 
 
 def test_an_export_tells_it_and_names_the_command(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_training_clips_of_a_trained_model(answered) -> None:
     answered.say(track="trained", includes_context=False)
     card = answered.open(training_clips="200").card
     assert card.training_clips == 200
-    assert stated_clips({"card": {"track": card.track, "training_clips": card.training_clips}}) == (200, "")
+    assert stated_clips(card) == (200, "")
     answered.say(track="trained", training_clips=300, includes_context=False)
     assert answered.open().card.training_clips == 300
     answered.say(includes_context=False)
