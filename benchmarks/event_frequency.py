@@ -83,7 +83,7 @@ class Chosen:
         yield torch.from_numpy(shown).permute(0, 1, 4, 2, 3).float() / 255
 
     def future(self, clip: Clip) -> NDArray[np.uint8]:
-        """Frames (T, H, W, 3); ground truth where a scene has no forward model."""
+        """Frames (T, H, W, 3); ground truth where no law moves a scene."""
         problem = image_problem(clip)
         if problem is None:
             return clip.future()

@@ -78,7 +78,7 @@ def exact(clip: Clip, context: int, frozen: float | None = None) -> Tracks:
 
 
 def measure(clip: Clip, tracks: Tracks) -> Clipped | None:
-    """Shadow one clip; None where its scene has no forward model."""
+    """Shadow one clip; None where no law moves its scene."""
     begin = time.process_time()
     found: Shadowing | None = shadow(clip, tracks)
     seconds = time.process_time() - begin
@@ -135,7 +135,7 @@ def main() -> None:
                 tracks = track(clip, options.context, clip.frames[clip.window(options.context)])
             one = measure(clip, tracks)
             if one is None:
-                print(f"{task:32s} no forward model")
+                print(f"{task:32s} no law")
                 break
             found.append(one)
             pooled[one.bodies].append(one)

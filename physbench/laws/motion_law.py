@@ -487,7 +487,11 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
 def two_bodies(scene: Scene) -> bool:
     """True if a scene's fields are those of two free bodies that attract each other with opposite forces."""
     sources = [scene.bodies[scene.index(field.source)] for field in scene.central]
-    if len(sources) != 2 or any(body.role != "moving" or body.release is not None for body in sources):
+    if (
+        scene.own_fields
+        or len(sources) != 2
+        or any(body.role != "moving" or body.release is not None for body in sources)
+    ):
         return False
     first, second = (field.mu / body.mass for field, body in zip(scene.central, sources, strict=True))
     return abs(first - second) <= 1e-6 * first and sum(body.role == "moving" for body in scene.bodies) == 2

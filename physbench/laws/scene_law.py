@@ -85,7 +85,7 @@ class SceneLaw:
 
         Args:
             states: (K, N, 4) at the first of the times; NaN of a body that is absent.
-            times: (F,) s, ascending.
+            times: (F,) s, ascending; the first two may be the same.
             constants: (K or 1, C) factors.
 
         Returns:

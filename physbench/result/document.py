@@ -742,7 +742,7 @@ def read_result(path: Path) -> ResultDocument:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         theirs = document.get("physbench_version")
-        if first["type"] == "extra_forbidden" and isinstance(theirs, str) and theirs != __version__:
+        if first["type"] in ("extra_forbidden", "card") and isinstance(theirs, str) and theirs != __version__:
             raise UsageError(
                 f"{path} was written by physbench {theirs}; physbench {__version__} does not know its {place}. "
                 "Read it with that version, or a later one."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from physbench.models.http.model import HttpModel
 from physbench.models.load_model import Handed, load_model, what_is_handed
-from physbench.models.protocol import ConfiguredModel, Model, RecordedModel
+from physbench.models.protocol import ConfiguredModel, Model, RecordedModel, card_document, card_from
 from physbench.rollout.answers import answers_of
 from physbench.rollout.device import (
     NOT_CALLED,
@@ -104,15 +105,20 @@ class JobReceiver:
     def _listen(self) -> None:
         while True:
             try:
-                self.queue.put(self.connection.recv())
+                content = self.connection.recv_bytes()
             except (EOFError, OSError):
                 end_with_parent()
-            except Exception:  # a message that this process cannot read: nobody would wait for the next one
-                traceback.print_exc()
-                os._exit(1)
+            try:
+                self.queue.put(pickle.loads(content))
+            except Exception as error:
+                self.queue.put(error)
 
     def get(self) -> Any:
-        return self.queue.get()
+        """The next message. Raises, in its turn, the error of one that this process cannot read."""
+        found = self.queue.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 class RolloutWorker:
@@ -172,7 +178,7 @@ class RolloutWorker:
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
         info = LoadedModel(
-            self.model.card,
+            card_from(card_document(self.model.card)),  # of a class of the user's, which no other process knows
             privileged,
             str(self.device),
             dtype,

@@ -22,6 +22,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.models.load_model import check_target, live_sha256, model_sha256, preflight
 from physbench.models.protocol import Model, ModelCard
+from physbench.result.diagnosis.worlds import find_changed_worlds
 from physbench.result.findings import own_laws_document
 from physbench.result.formats import counted
 from physbench.result.manifest import Manifest, NamedArchive, Stopped, read_manifest
@@ -40,6 +41,7 @@ from physbench.run.state import RUN_STAGES, Run, Say, Stage, claimed_folder, def
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import Scorer
 from physbench.score.score_clip import find_scorers, score_clip
+from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.printable import printable
 from physbench.support.processes import worker_count
@@ -251,6 +253,8 @@ def evaluate(
     if options.executor == "ray" and not resume:
         check_cluster(options.address)
     scorers = find_scorers(options.scorers)
+    if user_files.registered_files():
+        find_changed_worlds()  # those of the user's laws, too: what is wrong there is said before anything is made
     if model is None:
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)

@@ -452,7 +452,7 @@ class Options:
         words = ["physbench", verb, self.model, *OPTIONS["suite"].words(self.suite)]
         usual, asked = Options(self.model, suite=self.suite).document(), self.document()
         for name, said in OPTIONS.items():
-            if asked[name] != usual[name]:
+            if asked[name] != usual[name] and not (said.eval_alone and verb != "eval"):
                 words += said.words(asked[name])
         return shlex.join([*words, "--out", str(out), "--resume"])
 

@@ -32,7 +32,7 @@ def scheduled(
     label: str = "",
     long: bool = False,
     beside: bool = False,
-    ahead: int = AHEAD,
+    ahead: int | None = None,
     size: Callable[[Item], int] = _one,
 ) -> Iterator[Iterator[R]]:
     """`with scheduled(work, rows, workers=2, label="clips") as results: for result in results: ...`
@@ -51,7 +51,8 @@ def scheduled(
         long: A job takes longer than it takes to start a process: every item is worth one, and on an error jobs are
             killed in the middle. By default they are finished, as fits jobs of a second that write files.
         beside: The caller has something to do meanwhile, so that one process is worth it where there are two cores.
-        ahead: Results that wait, at most: memory stays flat however many items there are.
+        ahead: Results that wait, at most: memory stays flat however many items there are. None: AHEAD, or two for
+            each worker.
         size: By how much an item advances the bar.
 
     Raises:
@@ -63,7 +64,9 @@ def scheduled(
         if count >= (1 if beside and cores() > 1 else 2):
             pool = stack.enter_context(WorkerPool(count, preload, patient=not long))
         progress = stack.enter_context(Progress(label, sum(map(size, items)))) if label else None
-        yield _advancing(ordered(pool, function, items, max(ahead, 2 * count)), items, progress, size)
+        yield _advancing(
+            ordered(pool, function, items, max(AHEAD, 2 * count) if ahead is None else ahead), items, progress, size
+        )
 
 
 def _advancing(

@@ -8,6 +8,7 @@ A *pattern* is what --tasks and --scorers take: parts separated by commas, each 
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import importlib.util
@@ -133,10 +134,20 @@ def owns(module: str) -> bool:
     return module.startswith(_LABEL)
 
 
-def made_from_file(path: str, name: str, values: tuple[Any, ...]) -> Any:
-    """An object of a class in a file, from the values of its fields: what is sent to another process."""
-    ((file, _),) = open_files(path)
-    return getattr(file.module, name)(*values)
+def made_from_file(path: str, module: str, name: str, values: Mapping[str, Any]) -> Any:
+    """A dataclass's object of a class in a file, from the values of its fields: what is sent to another process.
+
+    Raises UsageError where the file is another version than that of the module, whose name tells it.
+    """
+    if module not in sys.modules:
+        ((file, _),) = open_files(path)
+        if file.module.__name__ != module:
+            raise UsageError(f"{path} has changed while it was in use: scores of two versions never mix. Start again.")
+    kind: Any = functools.reduce(getattr, name.split("."), sys.modules[module])
+    made = object.__new__(kind)
+    for each, value in values.items():
+        object.__setattr__(made, each, value)
+    return made
 
 
 def select_members(file: UserFile, name: str, members: dict[str, Any], kind: str) -> dict[str, Any]:

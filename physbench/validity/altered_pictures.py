@@ -182,7 +182,6 @@ SCENERY_CHANGES: dict[str, Change] = {
     **{f"zoom-{z:g}": partial(camera, zoom=z / 100) for z in (1.0, 3.0, 10.0)},
     **{f"roll-{r:g}": partial(camera, roll=r) for r in (1.0, 3.0)},
 }
-CAMERA_CHANGES = tuple(name for name in SCENERY_CHANGES if name.partition("-")[0] in ("pan", "zoom", "roll"))
 
 
 CHUNK = 16  # frames before a stall or a skip

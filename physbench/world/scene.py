@@ -106,9 +106,7 @@ class Body:
     def radius(self) -> float:
         """Radius in m of a sphere or a cylinder; of any shape as it appears: `drawing.apparent_radius`."""
         if self.shape not in ("sphere", "cylinder"):
-            raise AttributeError(
-                f"A {self.shape} has no radius; silhouettes.apparent_radius has that of its silhouette."
-            )
+            raise AttributeError(f"A {self.shape} has no radius; drawing.apparent_radius has that of its silhouette.")
         return self.size[0]
 
 
@@ -132,8 +130,9 @@ class ForceField:
         kind = type(self)
         if not user_files.owns(kind.__module__):
             return super().__reduce_ex__(protocol)
-        values = tuple(getattr(self, each.name) for each in fields(self))  # type: ignore[arg-type]
-        return user_files.made_from_file, (sys.modules[kind.__module__].__file__, kind.__qualname__, values)
+        values = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+        place = sys.modules[kind.__module__].__file__, kind.__module__, kind.__qualname__
+        return user_files.made_from_file, (*place, values)
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
         """Accelerations (..., N, 3) m/s2 of all N bodies at `time` s; those of moving ones count.

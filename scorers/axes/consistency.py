@@ -59,7 +59,7 @@ def shadowing(
     positions, 4 of them predicted, or half of those that ground truth itself could give, where these are too few. Where
     a fixed body is off by more than the tolerance, against most of the scenery, all bodies have a break from then on, a
     gross one where it is gone, and count whether they should be seen or not. A different future that obeys the laws has
-    no break. Not applicable where a scene has no forward model (towers: `consistency/outcome` reads those), and where
+    no break. Not applicable where a scene has no law (towers: `consistency/outcome` reads those), and where
     the context shows no velocity and ground truth no moving object for as long as a segment.
 
     Further readings, plain means over the tolerances and time: explained (E), shadowing-time (S times the horizon, s),

@@ -74,7 +74,7 @@ def intact(
     seen of it. It is not expected where it is unseen while that motion is hidden, or outside the view after the object
     was seen within 0.2 s (a frame at least) of leaving, in a segment with no break before it. So another lawful future
     loses nothing, and an object that vanishes is still expected. Ground truth alone decides where a scene has no
-    forward model (towers), where no lawful segment shows four positions over 0.3 s, and where a prediction shows too
+    law (towers), where no lawful segment shows four positions over 0.3 s, and where a prediction shows too
     little for any lawful motion. Behind one image it may show an object too briefly to judge consistency; a prediction
     that shows it for longer is then still judged here by its own motion, at a velocity that the task declares.
 

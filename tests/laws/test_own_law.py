@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +15,11 @@ import pytest
 from numpy.typing import NDArray
 from shadow_scenes import START, Edit, problem, truth
 
+from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.task import own_ids
+from physbench.laws.motion_law import two_bodies
 from physbench.laws.scene_law import find_laws, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.result.diagnosis import Evidence, diagnose_family, find_changed_worlds
@@ -115,6 +120,88 @@ def test_a_field_reaches_other_processes() -> None:
     arrived = pickle.loads(pickle.dumps(scene))
     assert arrived == scene
     assert arrived.fields[0].accelerations(scene, np.zeros((3, 3)), np.zeros((3, 3)), 0.0).shape == (3, 3)
+
+
+FIELDS = """
+from dataclasses import dataclass, field
+import numpy as np
+import physbench as pb
+
+class Forces:
+    @dataclass(frozen=True, kw_only=True)
+    class Wind(pb.ForceField):
+        strength: float
+        doubled: float = field(init=False)
+
+        def __post_init__(self):
+            object.__setattr__(self, "doubled", 2 * self.strength)
+
+        def accelerations(self, scene, position, velocity, time):
+            return np.zeros_like(position)
+
+WIND = Forces.Wind(strength=3.0)
+"""
+
+
+def test_a_field_of_any_dataclass_reaches_other_processes_and_another_version_does_not(tmp_path: Path) -> None:
+    """Named values, values that it computes, a class in a class; and the file may change meanwhile."""
+    path = tmp_path / "fields.py"
+    path.write_text(FIELDS, encoding="utf-8")
+    ((file, _),) = user_files.open_files(str(path))
+    wind = file.module.WIND
+    sent = pickle.dumps(wind)
+    arrived = pickle.loads(sent)
+    assert arrived == wind == copy.deepcopy(wind) and arrived.doubled == 6.0
+    path.write_text(FIELDS + "# edited", encoding="utf-8")
+    assert pickle.loads(sent) == wind, "this process goes on with what it read"
+    program = f"import pickle; pickle.loads({sent!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "has changed while it was in use" in done.stderr
+
+
+def with_laws(tmp_path: Path, more: str) -> None:
+    """A file with laws beside that of the spring."""
+    path = tmp_path / "more.py"
+    path.write_text(f"from dataclasses import dataclass\nimport physbench as pb\n{more}", encoding="utf-8")
+    ((file, _),) = user_files.open_files(str(path))
+    user_files.register_file(file)
+
+
+TWO = """
+@dataclass(frozen=True)
+class Strut(pb.ForceField):
+    rate: float
+
+class Strutted(pb.SceneLaw):
+    name, fields = "strut", (Strut,)
+    constants = (pb.LawConstant("{id}", "the spring were {{value}} times as stiff", "stiffness"),)
+"""
+
+
+def test_two_laws_may_share_a_constant(tmp_path: Path) -> None:
+    before = {world.id for world in find_changed_worlds()}
+    with_laws(tmp_path, TWO.format(id="stiffness"))
+    assert {law.name for law in find_laws()} >= {"spring", "strut"}
+    assert {world.id for world in find_changed_worlds()} == before
+
+
+def test_a_constant_with_a_name_that_is_taken_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_laws(tmp_path, TWO.format(id="drag"))
+    with pytest.raises(UsageError, match="'drag' is the name of another change"):
+        find_changed_worlds()
+    assert run(["eval", "baseline:freeze", "--tasks", str(FILE), "--limit", "1", "--out", str(tmp_path / "run")]) == 2
+    assert "'drag' is the name of another change" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_bodies_with_another_force_have_no_closed_form() -> None:
+    (spring,) = make_scene(Row(TASK, "test", 0)).fields
+    scene = make_scene(Row("orbits/binary-v1", "test", 0))
+    assert two_bodies(scene)
+    body = next(each.name for each in scene.bodies if each.role == "moving")
+    assert not two_bodies(replace(scene, fields=(*scene.fields, replace(spring, body=body))))
 
 
 def test_names_of_laws_are_their_own(tmp_path: Path) -> None:

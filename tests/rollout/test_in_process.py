@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import random
 import types
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from physbench.models.networks import find_networks
+from physbench.models.protocol import ModelCard, card_document, card_from
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.in_process import InProcessEngine, device_and_dtype, evaluation_mode
 from physbench.support.errors import ModelError
@@ -54,6 +56,18 @@ def test_the_answers_are_those_of_a_process(clips, clip_maker, toys, toy_target)
     assert [bool(r.failure) for r in ours] == [False, True, True, False, False]
     assert all(np.array_equal(a.frames, b.frames) for a, b in zip(ours, theirs, strict=True))
     assert live_events == events
+
+
+def test_a_card_of_a_class_of_ones_own_is_told_as_a_plain_one(toys) -> None:
+    """Workers cannot import the class, and a run that goes on compares the card with the stored one."""
+
+    class Own(ModelCard):
+        pass
+
+    model = Net(toys)
+    model.card = Own(**{each.name: getattr(model.card, each.name) for each in dataclasses.fields(ModelCard)})
+    with InProcessEngine(model) as engine:
+        assert type(engine.info.card) is ModelCard and engine.info.card == card_from(card_document(model.card))
 
 
 def test_modes_and_random_states_are_put_back(clips, clip_maker, toys) -> None:

@@ -128,3 +128,9 @@ def test_names_of_folders(target: str, name: str) -> None:
 def test_the_command_for_rollouts_has_no_option_of_eval_alone(ends: dict[str, Any]) -> None:
     command = Options("reference:objects", **ends).rollout_command(Path("runs/a"))
     assert command == "physbench rollout reference:objects --suite core --out runs/a --resume"
+
+
+def test_lost_rollouts_of_a_run_for_a_board_are_made_again_by_rollout() -> None:
+    """It has no --for-board; what that stands for is there."""
+    command = Options("reference:objects", for_board=True, keep_rollouts="all").rollout_command(Path("runs/a"))
+    assert "--for-board" not in command and "--keep-rollouts all" in command

@@ -127,7 +127,7 @@ def pack_request(
 
     Args:
         context: (B, C, H, W, 3); of whole films (B, C + horizon, H, W, 3).
-        horizon: Image wanted; of films those whose surprise is wanted.
+        horizon: Frames wanted; of films those whose surprise is wanted.
         actions: (B, C + horizon, 6).
         prompts: B texts.
         seeds: B numbers below 2**53, which every JSON library holds exactly.
@@ -164,7 +164,7 @@ def read_blocks(
     Args:
         source: The answer's body.
         batch: Number of clips.
-        horizon: Image that were asked for.
+        horizon: Frames that were asked for.
         size: (height, width) px.
         where: The server, for messages.
         say: Makes the server's words printable.

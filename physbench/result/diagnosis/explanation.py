@@ -30,7 +30,6 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 
 LIMITS = tuple(each for each in TOLERANCES if each <= EXCUSING)  # diameters; a looser one tells no laws apart
-MIN_MISFIT = 0.5  # mean square in sd; a smaller one is chance
 START_WORK = 10**7  # bodies x candidates x physics steps, in which first arcs are looked for
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from physbench.laws.changes import WorldChange, altered_law, joined_change
 from physbench.laws.scene_law import LawConstant, SceneLaw, find_laws, scene_law_or_none
@@ -100,12 +100,24 @@ def changed_world(
     return declare
 
 
+CHANGES = frozenset(each.name for each in fields(WorldChange))
+
+
 def find_changed_worlds() -> tuple[ChangedWorld, ...]:
-    """All changed worlds: of physbench, of installed packages, of the files with tasks that the user names, of laws."""
-    found = {world.id: world for world in WORLDS}
+    """All changed worlds: of physbench, of installed packages, of the files with tasks that the user names, of laws.
+
+    Raises UsageError where two of them have one name, or a constant of somebody's law that of another change.
+    """
+    found, known = {world.id: world for world in WORLDS}, list[LawConstant]()
     for law in find_laws():
         for constant in law.constants:
-            if constant.phrase:
+            if constant.id in CHANGES and not law.__module__.startswith("physbench."):
+                raise UsageError(
+                    f"The law '{law.name}': '{constant.id}' is the name of another change of the laws. Give its "
+                    "LawConstant another id."
+                )
+            if constant.phrase and constant not in known:
+                known.append(constant)  # of two laws
                 _add(found, _world_of(constant), f"The law '{law.name}'")
     for name in entries(WORLD_GROUP):
         _add(found, load(WORLD_GROUP, name), f"Entry point '{name}' in {WORLD_GROUP}")

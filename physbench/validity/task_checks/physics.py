@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from physbench.clips.clip import Clip
+from physbench.result.diagnosis.worlds import find_changed_worlds
 from physbench.shadowing import Shadowing, shadow_states, why_not
 from physbench.shadowing.shadow import scene_law_of
 from physbench.support.arrays import Array
@@ -54,6 +55,7 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
     found = [misfit(clip, context) for clip in clips]
     mean, worst = float(np.mean([each.quality for each in found])), min(found, key=lambda each: each.quality)
     names = " or ".join(sorted({law.name for clip in clips if (law := scene_law_of(clip)) is not None}))
+    find_changed_worlds()  # raises where a constant of the user's law has a name that is taken
     if mean >= LEAST_FIT:
         yield fine("shadowing", f"valid: ground truth follows the law {names}, which moves this scene")
         return

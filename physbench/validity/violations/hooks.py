@@ -22,7 +22,7 @@ class HookedWorld(World):
 
     def __init__(self, scene: Scene, hooks: Sequence[StepHook]) -> None:
         self.bend: tuple[float, Array] | None = None  # (exponent, (N,) m: where bodies feel what they felt before)
-        self.gone: set[int] = set()  # bodies that hooks took away: they neither attract nor are attracted
+        self.gone: set[int] = set()  # bodies that hooks took away: no central force acts on or from them
         super().__init__(scene)
         self._hooks = tuple(hooks)
         self._first = min((step_of(hook.start) for hook in hooks), default=None)
