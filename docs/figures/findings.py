@@ -559,12 +559,17 @@ def gaps_text(board: Board) -> list[str]:
     return made
 
 
+def correlation_text(what: str, rho: Value, models: int) -> str:
+    """Sentence on the rank correlation of something with overall skill."""
+    verdict = {1: "go together", -1: "go against each other", 0: "are not shown to go together"}[sign(rho)]
+    return f"{what} and overall skill {verdict}: rank correlation {rho} over {models} models."
+
+
 def pixels_text(correlations: Mapping[str, tuple[Value, int]]) -> list[str]:
     """Sentences on looks beside physics."""
     made = []
     for name, (rho, n) in correlations.items():
-        verdict = {1: "go together", -1: "go against each other", 0: "are not shown to go together"}[sign(rho)]
-        made.append(f"`{name}` and overall skill {verdict}: rank correlation {rho} over {n} models.")
+        made.append(correlation_text(f"`{name}`", rho, n))
     return made
 
 
@@ -603,8 +608,7 @@ def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list
     ]
     if len(found) >= FEWEST_MODELS:
         rho = rank_correlation([each.all.value for each in found], [skill[each.model] for each in found])
-        verdict = {1: "go together", -1: "go against each other", 0: "are not shown to go together"}[sign(rho)]
-        made.append(f"Surprise and overall skill {verdict}: rank correlation {rho} over {len(found)} models.")
+        made.append(correlation_text("Surprise", rho, len(found)))
     return made
 
 

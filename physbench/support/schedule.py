@@ -59,14 +59,13 @@ def scheduled(
         WorkerDiedError: On leaving the block, if a worker died. What a job raises is raised in its turn.
     """
     count = min(worker_count(workers), len(items) // (1 if long else FEWEST_ITEMS))
+    ahead = max(AHEAD, 2 * count) if ahead is None else ahead
     with ExitStack() as stack:
         pool = None
         if count >= (1 if beside and cores() > 1 else 2):
             pool = stack.enter_context(WorkerPool(count, preload, patient=not long))
         progress = stack.enter_context(Progress(label, sum(map(size, items)))) if label else None
-        yield _advancing(
-            ordered(pool, function, items, max(AHEAD, 2 * count) if ahead is None else ahead), items, progress, size
-        )
+        yield _advancing(ordered(pool, function, items, ahead), items, progress, size)
 
 
 def _advancing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -425,15 +425,15 @@ def _mark_local(run: ExpectationRun, films: ClipFilms) -> None:
         run.say(f"Warning: this machine simulates {row.id} differently from the suite: the result is marked local.")
 
 
-@contextmanager
-def _films(run: ExpectationRun, card: ModelCard, rows: Sequence[Row], label: str) -> Iterator[Iterator[ClipFilms]]:
+def _films(
+    run: ExpectationRun, card: ModelCard, rows: Sequence[Row], label: str
+) -> AbstractContextManager[Iterator[ClipFilms]]:
     """The films of clips in order, made by the workers while the model is at the ones before."""
     jobs = [(row, run.sources(row)) for row in rows]
     make, ahead = partial(_made, observer_of(card)), run.workers + AHEAD_OF_MODEL
-    with scheduled(
+    return scheduled(
         make, jobs, workers=run.workers, preload=FILM_PRELOAD, label=label, long=True, beside=True, ahead=ahead
-    ) as films:
-        yield films
+    )
 
 
 def _made(observer: FrameObserver, job: tuple[Row, Sequence[str]]) -> ClipFilms:

@@ -100,7 +100,7 @@ def changed_world(
     return declare
 
 
-CHANGES = frozenset(each.name for each in fields(WorldChange))
+RESERVED = frozenset(each.name for each in fields(WorldChange))  # no constant of a user's law has these names
 
 
 def find_changed_worlds() -> tuple[ChangedWorld, ...]:
@@ -111,7 +111,7 @@ def find_changed_worlds() -> tuple[ChangedWorld, ...]:
     found, known = {world.id: world for world in WORLDS}, list[LawConstant]()
     for law in find_laws():
         for constant in law.constants:
-            if constant.id in CHANGES and not law.__module__.startswith("physbench."):
+            if constant.id in RESERVED and not law.__module__.startswith("physbench."):
                 raise UsageError(
                     f"The law '{law.name}': '{constant.id}' is the name of another change of the laws. Give its "
                     "LawConstant another id."
