@@ -1,11 +1,13 @@
 """How skill and the error of velocities depend on the number of clips that are learned from, and on a network's size.
 
     python benchmarks/data_and_size.py FOLDER [--kinds states-transformer objects] [--clips 150 1500 15000]
-                                       [--sizes S M] [--suite core] [--workers 2] [--table FILE.csv]
+                                       [--sizes S M] [--suite core] [--limit N] [--memory 150 1500]
+                                       [--workers 2] [--table FILE.csv]
 
 Each kind is trained in each size on each number of clips of `train`, all with the same seed and as many steps, and is
-evaluated on the suite, beside a memory of as many clips and constant velocity. FOLDER keeps trainings and runs: what is
-complete there is not made again, what was interrupted goes on. The table gets a row for each of them.
+evaluated on the suite, beside memories and constant velocity. FOLDER keeps trainings and runs: what is complete there
+is not made again, what was interrupted goes on. The table gets a row for each of them. `train_zoo.py` trains the same
+on a GPU without PyBullet: put its NAME-SIZE-CLIPS.safetensors into FOLDER/NAME-SIZE-CLIPS/training/NAME.safetensors.
 
 The error of velocity (PhyWorld, arXiv 2411.02385) is that of a difference of neighbouring frames, m/s, mean over frames
 and bodies that ground truth and the model both show. It is that of the median clip, mean over tasks: a rollout that
@@ -62,10 +64,11 @@ def trained(kind: str, size: str, clips: int, folder: Path) -> Path:
     return checkpoint
 
 
-def evaluated(model: Sequence[str], suite: str, workers: int, run: Path) -> Path:
+def evaluated(model: Sequence[str], suite: str, limit: int | None, workers: int, run: Path) -> Path:
     """The folder of a run, which is made or goes on."""
     if not (run / "result.json").is_file():
         options = ["--suite", suite, "--no-diagnosis", "--workers", str(workers), "--out", str(run)]
+        options += [] if limit is None else ["--limit", str(limit)]
         physbench("eval", *model, *options, *(["--resume"] if run.exists() else []))
     return run
 
@@ -100,7 +103,7 @@ def row_of(run: Path, **names: Any) -> dict[str, Any]:
     )
     errors: dict[str, dict[str, list[float]]] = {split: defaultdict(list) for split in SPLITS}
     lost: dict[str, list[float]] = {split: [] for split in SPLITS}
-    for row in find_suite(result.suite.name).rows:
+    for row in find_suite(result.suite.name, limit=result.suite.clips).rows:
         error, share = velocity_error(store.get(row, spec), load_tracks(folder.tracks(row.id)))
         lost[row.split].append(share)
         if np.isfinite(error):
@@ -147,25 +150,27 @@ def main() -> None:
     parser.add_argument("--clips", type=int, nargs="+", default=[150, 1500, 15000])
     parser.add_argument("--sizes", nargs="+", default=["S", "M"])
     parser.add_argument("--suite", default="core", choices=("smoke", "lite", "core"))
+    parser.add_argument("--limit", type=int, metavar="N", help="clips of the suite, spread over tasks and splits")
+    parser.add_argument("--memory", type=int, nargs="*", help="clips of the memories; as many as are learned from")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--table", type=Path, default=SHIPPED_TABLE)
     asked = parser.parse_args()
-    rows = []
+    given, rows = (asked.suite, asked.limit, asked.workers), []
     for kind in asked.kinds:
         for size in asked.sizes:
             for clips in asked.clips:
                 place = asked.folder / f"{kind}-{size}-{clips}"
                 checkpoint = trained(kind, size, clips, place / "training")
-                run = evaluated([str(checkpoint)], asked.suite, asked.workers, place / asked.suite)
+                run = evaluated([str(checkpoint)], *given, place / asked.suite)
                 numbers = sum(tensor.numel() for tensor in read_checkpoint(checkpoint).tensors.values())
                 rows.append(row_of(run, kind=kind, size=size, parameters=numbers, clips=clips))
                 write_table(asked.table, rows)
-    for clips in asked.clips:
+    for clips in asked.clips if asked.memory is None else asked.memory:
         model = ["baseline:memory", "--model-arg", f"clips={clips}"]
-        run = evaluated(model, asked.suite, asked.workers, asked.folder / f"memory-{clips}" / asked.suite)
+        run = evaluated(model, *given, asked.folder / f"memory-{clips}" / asked.suite)
         rows.append(row_of(run, kind="memory", clips=clips))
     straight = ["baseline:constant-velocity"]
-    run = evaluated(straight, asked.suite, asked.workers, asked.folder / "constant-velocity" / asked.suite)
+    run = evaluated(straight, *given, asked.folder / "constant-velocity" / asked.suite)
     write_table(asked.table, [*rows, row_of(run, kind="constant-velocity")])
 
 

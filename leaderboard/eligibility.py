@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from physbench.clips.suite import FRESH, Suite, find_suite, suite_label
 from physbench.leaderboard.claim import Claim
 from physbench.result.build import FINAL_FROM
-from physbench.result.coverage import answers_states
 from physbench.result.document import ResultDocument
 from physbench.score.score_clip import reading_of
 from physbench.support.errors import UsageError
@@ -134,7 +133,7 @@ def of_result(result: ResultDocument, archive: str = "") -> Candidate:
     name = entry_name(
         model.name, model.target, model.sha256, model.args, result.render_spec, result.context, result.counts.samples
     )
-    states = answers_states(model.card)
+    states = not model.card.sees_pictures
     return Candidate(
         name,
         suite.name,

@@ -34,7 +34,6 @@ from physbench.leaderboard.eligibility import (
     refuse_unmeasurable,
 )
 from physbench.leaderboard.submission import Submission
-from physbench.models.protocol import StateCard
 from physbench.result.bootstrap import RESAMPLES
 from physbench.result.build import build_result
 from physbench.result.coverage import asked_axes
@@ -367,12 +366,10 @@ def entry_place(board: Path, name: str) -> Path:
 def describe(result: ResultDocument) -> Mapping[str, str]:
     """Properties that a reader needs to compare two entries."""
     card = result.model.card
-    seen, thing, context = result.render_spec, "frame", result.context
-    if isinstance(card, StateCard):
-        seen, thing, context = f"{card.columns} in {card.units}, {card.fps:g}/s", "state", card.context_frames
+    thing, context = card.moment, result.context if card.sees_pictures else card.context_frames
     uses = [word for word, used in (("actions", card.uses_actions), ("prompt", card.uses_prompt)) if used]
     return {
-        "frames": seen,
+        "frames": card.shown(result.render_spec),
         "context": f"{context} {thing}{'s' if context > 1 else ''}",
         "uses": ", ".join(uses) or f"{thing}s only",
         "samples": str(result.counts.samples),

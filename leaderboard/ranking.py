@@ -17,7 +17,7 @@ import numpy as np
 
 from physbench.leaderboard.entries import Entry, describe
 from physbench.result.bootstrap import MISS, RESAMPLES, Resampled, resample
-from physbench.result.coverage import answers_states, asked_axes
+from physbench.result.coverage import asked_axes
 from physbench.result.document import ResultDocument, SkillValue
 from physbench.result.read import key_of_result
 from physbench.result.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
@@ -132,7 +132,7 @@ def look_differences(found: Sequence[Entry], resamples: int) -> tuple[LookDiffer
     plain = {
         key_of_result(entry.result): entry
         for entry in found
-        if entry.result.look == PLAIN and not answers_states(entry.result.model.card)
+        if entry.result.look == PLAIN and entry.result.model.card.sees_pictures
     }
     differences = []
     for entry in found:

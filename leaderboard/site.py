@@ -29,7 +29,7 @@ from physbench.leaderboard.ranking import (
 from physbench.leaderboard.submission import LINKS, short_count
 from physbench.result import formats
 from physbench.result.bootstrap import RESAMPLES
-from physbench.result.coverage import answers_states, asked_axes
+from physbench.result.coverage import asked_axes
 from physbench.result.document import GapValue, ResultDocument, SkillValue
 from physbench.result.formats import csv_text
 from physbench.result.readings import AXIS, strength_text
@@ -331,7 +331,7 @@ def _ranked(
 def _table_of(result: ResultDocument) -> RankedTable:
     if compares(result):
         return RankedTable(result.look, "comparison")
-    image = result.context == 1 and not answers_states(result.model.card)
+    image = result.context == 1 and result.model.card.sees_pictures
     return RankedTable(result.look, result.model.track, image)
 
 
@@ -434,7 +434,7 @@ def _page(
         badges=BADGES,
         axis_names=names,
         families=list(result.families),
-        states=answers_states(result.model.card),
+        states=not result.model.card.sees_pictures,
         suite=result.suite,
         suite_words=result.suite_label,
         provisional=result.provisional,

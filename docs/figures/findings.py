@@ -7,12 +7,14 @@ python docs/figures/findings.py [BOARD] --surprise RUN [RUN ...] first read runs
 
 All figures of the page are those of the entries, and its words follow from them. An entry keeps what follows from
 tracks of one sample; three readings of pixels, of the same rollouts, what several samples cover and which impossible
-films surprise lie in findings.json beside this file.
+films surprise lie in findings.json beside this file, skill against data and size in data_and_size.csv
+(benchmarks/data_and_size.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -36,6 +38,7 @@ from physbench.world.scene import RenderSpec
 
 HERE = Path(__file__).parent
 PAGE, IMAGES, READ = HERE.parent / "findings.md", HERE.parent / "images", HERE / "findings.json"
+CURVES = HERE / "data_and_size.csv"
 VELOCITY, MEMORY = "baseline:constant-velocity", "baseline:memory"
 BESIDE = (VELOCITY, MEMORY, "baseline:physicist")  # shown beside the models: the oracle is 1 and a frozen frame 0
 ARTICLES = {MEMORY: "a ", "baseline:physicist": "the "}
@@ -362,6 +365,71 @@ def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
     return made
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A kind of model after learning from so many clips, or a baseline: what a row of CURVES says of it."""
+
+    kind: str
+    size: str  # empty of a baseline
+    clips: int  # 0 of a baseline that has none
+    parameters: int
+    suite: str
+    overall: Value
+    inside: Value  # error of velocity m/s within the ranges of training
+    outside: Value
+    gap: Value | None  # quality of consistency inside less outside
+
+
+def read_curves(path: Path) -> tuple[Trained, ...]:
+    """The rows of a table that `benchmarks/data_and_size.py` wrote; none where there is no file."""
+    if not path.is_file():
+        return ()
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+
+    def value(row: Mapping[str, str], name: str) -> Value:
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        return Value(float(row[name]), (float(low), float(high)) if low else None)
+
+    return tuple(
+        Trained(
+            kind=row["kind"],
+            size=row["size"],
+            clips=int(row["clips"] or 0),
+            parameters=int(row["parameters"] or 0),
+            suite=row["suite"],
+            overall=value(row, "overall"),
+            inside=value(row, "velocity_test"),
+            outside=value(row, "velocity_ood"),
+            gap=value(row, "consistency_gap") if row["consistency_gap"] else None,
+        )
+        for row in rows
+    )
+
+
+def change(before: Value, after: Value) -> int:
+    """-1 where a number falls by more than both intervals, 1 where it rises so, 0 else."""
+    return apart(after, before) - apart(before, after)
+
+
+def steps(curves: Sequence[Trained], by: str) -> list[tuple[Trained, Trained]]:
+    """The least and the most of data of each kind and size, or the sizes of each kind with the most data."""
+    kinds: dict[tuple[str, ...], list[Trained]] = {}
+    for each in curves:
+        if each.size:
+            kinds.setdefault((each.kind, each.size) if by == "data" else (each.kind,), []).append(each)
+    made = []
+    for rows in kinds.values():
+        if by == "data":
+            rows = sorted(rows, key=lambda each: each.clips)
+        else:
+            most = max(each.clips for each in rows)
+            rows = sorted((each for each in rows if each.clips == most), key=lambda each: each.parameters)
+        if len(rows) > 1:
+            made.append((rows[0], rows[-1]))
+    return made
+
+
 # Words
 
 
@@ -612,6 +680,32 @@ def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list
     return made
 
 
+def curves_text(curves: Sequence[Trained]) -> list[str]:
+    """Sentences on skill and errors against data and size, and on what PhyWorld says of them."""
+    made, outside = [], []
+    for by, noun in (("data", "clips"), ("size", "numbers")):
+        for least, most in steps(curves, by):
+            of = f"`{least.kind}`" + (f" {least.size}" if by == "data" else "")
+            span = [f"{getattr(each, 'clips' if by == 'data' else 'parameters'):,}" for each in (least, most)]
+            fall = [change(getattr(least, part), getattr(most, part)) for part in ("inside", "outside")]
+            outside.append(fall[1])
+            words = {-1: "falls for sure", 0: "is not told apart", 1: "rises for sure"}
+            made.append(
+                f"{of}, {span[0]} to {span[1]} {noun}: skill {least.overall} to {most.overall}; the error of velocity "
+                f"inside {words[fall[0]]} ({least.inside.value:.2f} to {most.inside.value:.2f} m/s), outside it "
+                f"{words[fall[1]]} ({least.outside.value:.2f} to {most.outside.value:.2f} m/s)."
+            )
+    if outside:
+        falls = outside.count(-1)
+        verdict = "refuted" if falls == len(outside) else "confirmed" if not falls else "open"
+        made.append(
+            "PhyWorld's statement that errors outside the ranges do not fall with data or size is **"
+            f"{verdict}** for these networks and this training: the error outside falls for sure in "
+            f"{counted(falls, len(outside))} comparisons."
+        )
+    return made
+
+
 def parameters(model: Model) -> int | None:
     """How many numbers its submitter says that it has."""
     about = model.entry.path / "about.json"
@@ -628,6 +722,7 @@ class Findings:
     pixels: Mapping[Model, dict[str, Value]]
     samples: tuple[Samples, ...]  # best first
     surprise: tuple[Surprise, ...]  # most pairs first
+    curves: tuple[Trained, ...]  # against data and size
 
     def seconds(self, model: Model, reading: str) -> Value | None:
         """A reading of a model, mean over families."""
@@ -667,6 +762,7 @@ def find(folder: Path) -> Findings:
         {m: pixels(m, stored.get("pixels", {})) for m in board.shown},
         tuple(sorted(samples, key=lambda each: -each.overall)),
         tuple(sorted(surprise, key=lambda each: -each.all.value)),
+        read_curves(CURVES),
     )
 
 
@@ -711,6 +807,9 @@ def page(found: Findings) -> str:
         surprise=found.surprise,
         skill={model.label: model.overall for model in board.models},
         surprise_text=surprise_text(found.surprise, {model.label: model.overall for model in board.models}),
+        curves=found.curves,
+        curves_clips=[f"{n:,}" for n in sorted({each.clips for each in found.curves if each.size})],
+        curves_text=curves_text(found.curves),
         listed=listed,
     )
     return "\n".join(line.rstrip() for line in made.splitlines()) + "\n"

@@ -35,6 +35,7 @@ def draw(found: Findings, folder: Path) -> Iterator[Path]:
         "horizon": horizon(found),
         "ranges": ranges(found),
         "pixels": pixels(found) if found.correlations else None,
+        "curves": curves(found) if found.curves else None,
     }
     for name, figure in made.items():
         path = folder / f"findings-{name}.svg"
@@ -220,4 +221,37 @@ def pixels(found: Findings) -> Any:
                     dot(axis, y, found.pixels[model][name].value, None, colour)
         for axis in axes:
             axis.margins(x=0.1)
+    return figure
+
+
+def curves(found: Findings) -> Any:
+    """Skill and errors of velocity, inside and outside of the ranges of training, against the clips learned from."""
+    trained = [each for each in found.curves if each.clips]
+    kinds = list(dict.fromkeys(each.kind for each in trained))
+    colours = dict(zip(kinds, (BLUE, AMBER, GREEN, RED, GREY), strict=False)) | {"memory": GREY}
+    panels = {"overall": "overall skill", "inside": "error of velocity\ninside, m/s", "outside": "outside, m/s"}
+    with plt.rc_context(BIG):
+        figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.4), layout="constrained")
+        for axis, (part, title) in zip(axes, panels.items(), strict=True):
+            axis.set_title(title, loc="center")
+            axis.set(xscale="log")
+            for straight in (each for each in found.curves if not each.clips):
+                axis.axhline(getattr(straight, part).value, color=GREY, lw=1, ls=(0, (1, 2)), label=straight.kind)
+            for kind, size in dict.fromkeys((each.kind, each.size) for each in trained):
+                rows = sorted((e for e in trained if (e.kind, e.size) == (kind, size)), key=lambda each: each.clips)
+                values, shift = [getattr(each, part) for each in rows], 1.06 if size == "M" else 1.0
+                x = [each.clips * shift for each in rows]
+                for place, value in zip(x, values, strict=True):
+                    if value.interval is not None:
+                        axis.plot([place, place], value.interval, color=colours[kind], lw=1.8, alpha=0.5)
+                look = {"ls": "--", "mfc": "white"} if size == "M" else {}
+                name = f"{kind} {size}".strip()
+                axis.plot(x, [v.value for v in values], "-o", color=colours[kind], ms=5, label=name, **look)
+            axis.set_xticks(sorted({each.clips for each in trained}))
+            axis.set_xticks([], minor=True)
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        for axis in axes[1:]:
+            axis.set_ylim(0, max(axis.get_ylim()[1] for axis in axes[1:]))
+        figure.supxlabel("clips learned from; bars are 95 % intervals over clips", fontsize=10, color=SOFT)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
     return figure

@@ -98,6 +98,10 @@ class ModelCard:
         height, width = self.image_size
         return f"{width}x{height} px, {self._rate}"
 
+    def shown(self, spec: str) -> str:
+        """One moment as the model is shown it, in words; `spec` is the size and rate of the clips of a run."""
+        return spec
+
     @property
     def _rate(self) -> str:
         context = f"{self.context_frames} context {self.moment}{'' if self.context_frames == 1 else 's'}"
@@ -405,6 +409,9 @@ class StateCard(ModelCard):
     def words(self) -> str:
         columns = f"{self.columns} columns in {self.units}".replace("s columns", "s")
         return f"{columns}{', flat' if self.layout == 'flat' else ''}, {self._rate}"
+
+    def shown(self, spec: str) -> str:
+        return f"{self.columns} in {self.units}, {self.fps:g}/s"
 
     def check_kind(self, where: str) -> None:
         for name, known in (("columns", Columns), ("space", Space), ("units", Units), ("layout", Layout)):

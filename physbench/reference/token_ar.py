@@ -247,6 +247,7 @@ class TokenAutoregression(LatentArchitecture):
     summary = "a causal transformer predicts discrete tokens one group after the other (GAIA-1, Cosmos)"
     steps = 6_000
     defaults = TOKEN_AR_DEFAULTS
+    sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 256, "blocks": 8, "heads": 8}}
     dynamics_class = TokenTransformer
 
     def autoencoder(self, config: Mapping[str, Any]) -> SpatialAutoencoder:

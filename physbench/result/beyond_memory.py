@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from physbench.models.protocol import ModelCard
-from physbench.result.coverage import answers_states
 from physbench.result.document import AxisResult, BeyondMemory, SkillValue, read_result
 from physbench.result.manifest import Manifest, read_manifest
 from physbench.result.task_roles import render_class
@@ -60,7 +59,7 @@ def beyond_memory(manifest: Manifest, overall: SkillValue, axes: Mapping[str, Ax
 
 def stated_clips(card: ModelCard) -> tuple[int | None, str]:
     """With how many training clips of the memory a model is compared, or None and why with none."""
-    if answers_states(card):
+    if not card.sees_pictures:
         return None, "the memory answers with frames, this model with states"
     if card.track == "privileged":
         return None, "a privileged model is given more than its context"

@@ -18,7 +18,7 @@ from scipy.special import bdtr
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH, GOLDEN_SUITES, TOLD_OPTION, split_name, untold_rows
 from physbench.result.bootstrap import MISS, RESAMPLES, Estimate, ends, estimate, one_model, rounded
-from physbench.result.coverage import answers_states, unasked_axes
+from physbench.result.coverage import unasked_axes
 from physbench.result.document import Interval, Record
 from physbench.result.formats import counted
 from physbench.result.manifest import Manifest
@@ -231,7 +231,7 @@ def require_alike(
             f"{start}: what drew the look (its code, the variant and version of Mitsuba) was not the same. Run both "
             "anew on one machine."
         )
-    if answers_states(a.card) != answers_states(b.card):
+    if a.card.sees_pictures != b.card.sees_pictures:
         raise UsageError(
             f"{start}: one model answers with states, the other with frames. Compare models of one kind: their overall "
             "skills are means of other axes."

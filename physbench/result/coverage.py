@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from physbench.models.protocol import ModelCard, StateCard
+from physbench.models.protocol import ModelCard
 from physbench.result.document import (
     AxisCounts,
     LeftOut,
@@ -102,14 +102,9 @@ UNASKED_OF_STATES = ("permanence",)  # axes that only a picture has
 NOT_ASKED = "not asked: states show no picture"
 
 
-def answers_states(card: ModelCard) -> bool:
-    """True if a model answers with states."""
-    return isinstance(card, StateCard)
-
-
 def unasked_axes(card: ModelCard) -> tuple[str, ...]:
     """Axes that a model is not asked about."""
-    return UNASKED_OF_STATES if answers_states(card) else ()
+    return () if card.sees_pictures else UNASKED_OF_STATES
 
 
 def asked_axes(card: ModelCard) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def test_the_words_follow_the_numbers(
 ) -> None:
     monkeypatch.setattr(findings, "hidden_seconds", lambda row, spec, context: 0.5)
     monkeypatch.setattr(findings, "DRAWS", 200)
+    monkeypatch.setattr(findings, "CURVES", tmp_path / "none.csv")
     place = tmp_path / "board"
     add(as_target(make_run("large", 0.6), "reference:large"), place, resamples=200)
     add(as_target(make_run("small", 0.2, seed=2), "reference:small"), place, resamples=200)
@@ -105,6 +106,32 @@ def test_the_words_on_surprise(findings: ModuleType) -> None:
     four = [findings.Surprise(name, all=value(k / 9, k / 9), untrained=None, **films) for k, name in enumerate("abcd")]
     assert "rank correlation 1.00" in findings.surprise_text(four, dict(zip("abcd", range(4), strict=True)))[-1]
     assert findings.surprise_text([], {}) == []
+
+
+CURVES = """kind,size,parameters,clips,suite,overall,overall_low,overall_high,velocity_test,velocity_test_low,\
+velocity_test_high,velocity_ood,velocity_ood_low,velocity_ood_high,consistency_gap,consistency_gap_low,\
+consistency_gap_high
+net,S,1000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,0.1,0.05,0.15
+net,S,1000,1500,core 4,0.30,0.28,0.32,0.5,0.4,0.6,{outside},,,
+net,M,4000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,,,
+net,M,4000,1500,core 4,0.40,0.38,0.42,0.5,0.4,0.6,1.9,1.7,2.1,,,
+memory,,,150,core 4,0.2,0.18,0.22,1.0,0.9,1.1,2.0,1.8,2.2,,,
+constant-velocity,,,,core 4,0.14,0.13,0.15,0.9,0.8,1.0,1.0,0.9,1.1,,,
+"""
+
+
+@pytest.mark.parametrize(("outside", "verdict"), [("1.0,0.9,1.1", "open"), ("2.0,1.8,2.2", "confirmed")])
+def test_the_words_on_data_and_size(findings: ModuleType, tmp_path: Path, outside: str, verdict: str) -> None:
+    table = tmp_path / "curves.csv"
+    table.write_text(CURVES.format(outside=outside))
+    curves = findings.read_curves(table)
+    assert [each.clips for each in curves] == [150, 1500, 150, 1500, 150, 0] and curves[1].gap is None
+    small, large, size, last = findings.curves_text(curves)
+    assert small.startswith("`net` S, 150 to 1,500 clips: skill 0.10 [0.08, 0.12] to 0.30 [0.28, 0.32]")
+    assert "inside falls for sure (1.00 to 0.50 m/s)" in small and "outside it is not told apart (2.00 to 1.90" in large
+    assert size.startswith("`net`, 1,000 to 4,000 numbers: skill 0.30")
+    assert f"**{verdict}**" in last and ("1 of 3" if verdict == "open" else "none of 3") in last
+    assert findings.read_curves(tmp_path / "none.csv") == () and findings.curves_text(()) == []
 
 
 def test_counts_in_words(findings: ModuleType) -> None:

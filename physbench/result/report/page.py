@@ -11,9 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from physbench.clips.suite import TOLD_OPTION
-from physbench.models.protocol import StateCard
 from physbench.result.compare import PHYSICIST_TARGET
-from physbench.result.coverage import answers_states
 from physbench.result.document import ImpliedWorldResult, ReadingResult, ReadingValue, ResultDocument, Speed
 from physbench.result.findings import apart, departs
 from physbench.result.formats import (
@@ -331,7 +329,7 @@ def reading_groups(result: ResultDocument) -> tuple[tuple[str, Table], ...]:
 
 def physicist_command(manifest: Manifest) -> str:
     """Commands that run the physicist under the conditions of a run and add it to the report; "" for its own run."""
-    if manifest.model.target == PHYSICIST_TARGET or answers_states(manifest.card):
+    if manifest.model.target == PHYSICIST_TARGET or not manifest.card.sees_pictures:
         return ""  # it sees pictures
     options, spec = manifest.options, manifest.spec
     size = f"{spec.height}" if spec.height == spec.width else f"{spec.width}x{spec.height}"
@@ -382,10 +380,8 @@ def settings(result: ResultDocument, manifest: Manifest) -> list[tuple[str, str]
 def seen(result: ResultDocument) -> tuple[str, str]:
     """Input and answer of the model, as (name, value)."""
     card, context = result.model.card, result.context
-    if not isinstance(card, StateCard):
-        return "frames", f"{result.render_spec}, {context} context frames scored"
-    how = f"{card.columns}, {card.space}, {card.units}, {card.layout}"
-    return "states", f"{card.fps:g} a second, {context} context states scored; {how}; pictures are drawn from them"
+    drawn = "" if card.sees_pictures else "; pictures are drawn from them"
+    return f"{card.moment}s", f"{card.shown(result.render_spec)}, {context} context {card.moment}s scored{drawn}"
 
 
 SCRIPT = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
