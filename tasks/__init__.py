@@ -1,8 +1,9 @@
 """The built-in tasks, one class per task; found by the entry points `physbench.tasks`.
 
 - `falling`: free fall and bounces, rolling and sliding on a ramp, towers of blocks.
-- `collisions`: two balls, a ball and walls, balls on a table with cushions.
-- `occlusion`: a ball behind a screen, two balls or a wall behind one, a plate that moves.
+- `rolling`: of the family falling, too: a box that slides and stops, a ball off a table, a ball up a ramp and back.
+- `collisions`: two balls, a ball and walls, a row of balls, balls on a table with cushions.
+- `occlusion`: a ball behind a screen, two balls or a wall behind one, a bounce behind one, a plate that moves.
 - `orbits`: a planet and a fixed star, two bodies around each other, a fly-by.
 - `actions`: tasks in which something is pushed after the hand-over.
 """

@@ -1,4 +1,4 @@
-"""Bodies that meet: head on, at a wall, on a table with cushions."""
+"""Bodies that meet: head on, at a wall, in a row, on a table with cushions."""
 
 from __future__ import annotations
 
@@ -291,6 +291,112 @@ def clear(leg: tuple[Flat, Flat], face: Flat, normal: Flat, room: float) -> bool
         if math.hypot(max(abs(deep) - WALL[1], 0.0), max(abs(aside) - WALL[0], 0.0)) < room:
             return False
     return True
+
+
+# A ball that meets a row of balls at rest.
+
+VIEW_AFTER_ROW = 0.6  # s for which the last ball stays in full view after it was hit
+
+
+class BallRow(Task):
+    """A ball meets a row of equal balls at rest: the last one goes off, seen from straight above.
+
+    What happens: two or three balls rest in a row on a table, a little apart, and another one lies before them in front
+    of a grey block. The block vanishes, the ball glides along the row's line and hits the first one, which hits the
+    next. The last one moves off; the others all but stand still.
+
+    Law: momentum and Newton's law of restitution (Huygens 1703, De motu corporum ex percussione; Newton 1687,
+    Principia, corollary III): between equal balls a hit gives (1 + e) / 2 of the speed to the next one and leaves
+    (1 - e) / 2, so that the last of n balls gets ((1 + e) / 2)^n. There is no gravity, no friction and no spin; the
+    table is only drawn.
+
+    {parameters}
+
+    (meet_x, meet_y) is the point of the first contact, gap the distance of the surfaces of two balls of the row. Ball k
+    of 0, 1, ... has the hue hue + k hue_step modulo 5. Mass is density x volume, the same for all.
+
+    Camera: from straight above, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, gliding at 0, first contact in [0.25 s, 1 s], horizon 4 s. All balls are in full
+    view until 0.6 s after the last hit; the last one may leave later.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "collisions/row-v1"
+    parameters = declare(
+        restitution=Parameter.fixed(0.9, "", "of two balls"),
+        friction=Parameter.fixed(0.0, "", "of two balls"),
+        row=Parameter("", "visible", (2, 3), "balls at rest", grid=1),
+        radius=Parameter("m", "visible", (0.40, 0.43), "of every ball"),
+        hue=Parameter("", "visible", (0, 4), "index into the palette, of the ball that moves", grid=1),
+        hue_step=Parameter("", "visible", (1, 4), "from ball to ball, modulo 5", grid=1),
+        release=RELEASE,
+        speed=Parameter("m/s", "visible", (0.9, 1.5), "of the ball that moves", ood=(1.6, 2.0)),
+        heading=Parameter("rad", "visible", (-3.1416, 3.1416), "of the row, and of the ball that moves"),
+        meeting=Parameter("s", "visible", (0.25, 1.0), "time of the first contact"),
+        meet_x=Parameter("m", "visible", (-1.6, 1.6), "point of the first contact, to the right"),
+        meet_y=Parameter("m", "visible", (-1.6, 1.6), "point of the first contact, upwards in the image"),
+        gap=Parameter("m", "visible", (0.06, 0.16), "between two balls of the row"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        """Both lengths are as likely, though three balls seldom fit."""
+        return draw_evenly("row", self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """In view from the release until a while after the last hit."""
+        centres, hits, speeds = row_motion(p)
+        ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
+        first = at(centres[0], ahead, -p["speed"] * (p["meeting"] - p["release"]))
+        last = at(centres[-1], ahead, speeds[-1] * VIEW_AFTER_ROW)
+        return inside(first, p["radius"]) and inside(last, p["radius"]) and hits[-1] <= 0.6 * self.horizon
+
+    def scene(self, params: Params) -> Scene:
+        p, ahead = params, (math.cos(params["heading"]), math.sin(params["heading"]))
+        centres, _, _ = row_motion(p)
+        start = at(centres[0], ahead, -p["speed"] * (p["meeting"] - p["release"]))
+        balls = []
+        for number, k, centre in zip(NUMBERS, itertools.count(), (start, *centres[1:]), strict=False):
+            moves = k == 0
+            balls.append(
+                ball(
+                    f"ball {number}",
+                    p["radius"],
+                    (*centre, 0.0),
+                    (int(p["hue"]) + k * int(p["hue_step"])) % len(PALETTE),
+                    velocity=(p["speed"] * ahead[0], p["speed"] * ahead[1], 0.0) if moves else (0.0, 0.0, 0.0),
+                    restitution=math.sqrt(p["restitution"]),
+                    friction=p["friction"],
+                    release=p["release"] if moves else None,
+                )
+            )
+        block = held(balls[0], "holder", speed=p["speed"], heading=p["heading"])
+        row = " and ".join(f"a {hue_name(each.hue or 0)} one" for each in balls[1:])
+        return Scene(
+            bodies=(*balls, table(), block),
+            camera=Camera("top", (0.0, 0.0, 0.0)),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table towards a row of balls at rest, {row}, "
+            "and hits the first. The last one moves off. Static camera, seen from straight above.",
+        )
+
+
+def row_motion(p: Params) -> tuple[list[Flat], list[float], list[float]]:
+    """Motion of the balls in closed form, that of the one that moves first.
+
+    Returns:
+        Centres in m when each is hit, and of the first one when it hits; times s of the hits; speeds m/s with which
+        each ball but the first goes off after its hit, before it hits the next.
+    """
+    ahead, step = (math.cos(p["heading"]), math.sin(p["heading"])), 2 * p["radius"] + p["gap"]
+    meet = (p["meet_x"], p["meet_y"])
+    count, share = int(p["row"]), (1 + p["restitution"]) / 2
+    centres = [at(meet, ahead, -p["radius"]), *(at(meet, ahead, p["radius"] + k * step) for k in range(count))]
+    speeds = [p["speed"] * share ** (k + 1) for k in range(count)]
+    hits = list(itertools.accumulate((p["gap"] / speed for speed in speeds[:-1]), initial=p["meeting"]))
+    return centres, hits, speeds
 
 
 # Balls that roll, hit each other and rebound from cushions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues, inside
 from physbench.world.bodies import HOLDER_GAP, SCREEN_HALF_DEPTH, ball, floor, holder, nearer_scale, screen, wall
@@ -437,3 +438,90 @@ def stopping_wall(p: Params, x: float) -> Body:
     height = p["screen_height"] + p["wall_rise"]
     half_extents, middle = (WALL_WIDTH / 2, WALL_DEPTH, height / 2), (x, 0.0, height / 2)
     return wall("wall", half_extents, middle, grey=0.62, restitution=p["restitution"], friction=p["wall_friction"])
+
+
+class Tunnel(Task):
+    """A ball goes behind a screen, bounces off a wall there, and comes out where it went in.
+
+    What happens: a ball lies on a smooth floor in front of a grey block. The block vanishes and the ball glides off at
+    constant speed, behind a screen that hides it entirely, meets a light grey wall and comes back. The wall rises above
+    the screen and reaches out behind it, so that it is seen to stand on the floor; the bounce is not seen.
+
+    Law: persistence and solidity of what is not seen (Baillargeon, Spelke and Wasserman 1985,
+    doi:10.1016/0010-0277(85)90008-3), inertia, and Newton's law of restitution (Newton 1687, Principia, corollary VI):
+    the wall turns v into -e v, which says when the ball shows again. There is no friction and no spin.
+
+    {parameters}
+
+    start is the distance from the middle at which the ball is held; hidden_at is the time at which less than 5 % of it
+    are left to see, and places the screen; hidden_way is how far it then glides before it meets the wall.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, then in full view for at least 0.4 s, its middle in view at 0; hidden from a time
+    in [0.2 s, 1 s] on, fully out and in full view for 0.4 s by 3.6 s; horizon 4 s; it may leave later.
+    May be hidden: the ball, by the screen.
+
+    Version history: v1, first release.
+    """
+
+    id = "occlusion/tunnel-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.0, "", "of ball, floor and wall"),
+        restitution=Parameter.fixed(0.9, "", "of ball and wall; of ball and floor it is 0"),
+        radius=Parameter("m", "visible", (0.40, 0.50), "of the ball", ood=(0.52, 0.58)),
+        **hues("hue"),
+        release=RELEASE,
+        velocity=Parameter("m/s", "visible", (0.9, 1.5), "of the ball, to the right", ood=(1.55, 1.9), signed=True),
+        start=Parameter("m", "visible", (1.75, 2.1), "distance from the middle where it is held"),
+        hidden_at=Parameter("s", "visible", (0.25, 0.95), "when less than 5 % are left to see"),
+        hidden_way=Parameter("m", "visible", (0.15, 0.7), "from there to the wall"),
+        screen_height=Parameter("m", "visible", (1.3, 2.0), "above the floor"),
+        wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """Seen long enough before it is hidden, and again after it; screen and wall in view."""
+        speed, radius = abs(p["velocity"]), p["radius"]
+        near, stop = stop_edges(p)
+        at_0 = -p["start"] - speed * p["release"]
+        _, out = tunnel_times(p)
+        return (
+            inside((p["start"], near - radius - p["restitution"] * speed * VIEW_AFTER), radius)
+            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
+            and at_0 <= near
+            and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
+            and out <= OUT_BY * self.horizon - VIEW_AFTER
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, radius = params, params["radius"]
+        side = math.copysign(1.0, p["velocity"])
+        near, stop = stop_edges(p)
+        left, right = sorted((side * near, side * (stop + radius + COVERED_WALL)))
+        start = (-side * p["start"], 0.0, radius)
+        gliding = ball("ball", radius, start, p["hue"], velocity=(p["velocity"], 0.0, 0.0), release=p["release"])
+        return Scene(
+            bodies=(
+                gliding,
+                replace(floor(friction=p["friction"]), restitution=0.0),
+                stopping_wall({**p, "wall_friction": p["friction"]}, side * (stop + radius + WALL_WIDTH / 2)),
+                between(left, right, p["screen_height"], SCREEN_Y),
+                block("holder", side, p["start"], radius, p["release"]),
+            ),
+            camera=CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball glides over a smooth floor at constant speed and disappears behind a "
+            "dark grey screen, where it bounces off a wall that rises above the screen. It comes out where it went in. "
+            "Static camera, seen from the side.",
+        )
+
+
+def tunnel_times(p: Params) -> tuple[float, float]:
+    """Times s at which the ball meets the wall, and at which it is fully out of the screen again."""
+    near, stop = stop_edges(p)
+    speed = abs(p["velocity"])
+    bounce = p["release"] + (p["start"] + stop) / speed
+    return bounce, bounce + (stop - near + p["radius"]) / (p["restitution"] * speed)

@@ -56,7 +56,8 @@ def check_tasks(
         raise UsageError(f"--out: '{out}' is a file. Name a folder for the pictures.")
     check_look(look)
     started = time.monotonic()
-    ids = (*builtin_task_ids(), *builtin_task_ids(actions=True)) if everything else match_tasks(",".join(names))
+    builtin = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True))
+    ids = builtin if everything else match_tasks(",".join(names))
     count = clips or (QUICK if everything else TEST_CLIPS)
     if len(ids) == 1:
         reports = [check_task(ids[0], count, out, look)]
@@ -155,14 +156,14 @@ def list_tasks(
     table.add_column("task", no_wrap=True)
     table.add_column("suite", no_wrap=True)
     table.add_column("what happens")
-    core, pushed, family = builtin_task_ids(), builtin_task_ids(actions=True), ""
+    core, full, pushed = builtin_task_ids(), builtin_task_ids(full=True), builtin_task_ids(actions=True)
+    family = ""
     for task_id in match_tasks(pattern):
         if task_id.split("/")[0] != family:
             family = task_id.split("/")[0]
             table.add_row(Text(family, style="bold cyan"))
-        suite = (
-            "core" if task_id in core else "actions" if task_id in pushed else "own" if task_id in own_tasks() else ""
-        )
+        suites = {"core": core, "full": full, "actions": pushed, "own": own_tasks()}
+        suite = next((name for name, held in suites.items() if task_id in held), "")
         happens = (inspect.getdoc(find_task(task_id)) or "\n").splitlines()[0]
         table.add_row(Text(f"  {task_id}"), Text(suite or "-", style="dim"), happens)
     console.print(table, width=min(console.width, READABLE))

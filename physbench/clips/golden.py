@@ -1,6 +1,7 @@
 """Golden states: hashes of the states of the suites, and whether this machine reproduces them.
 
 python -m physbench.clips.golden          writes the golden states of the suites anew
+python -m physbench.clips.golden full     those of the suites that are named
 python -m physbench.clips.golden train    the hashes of the lists of clips to learn from, for which it simulates 15,000
 """
 
@@ -68,9 +69,9 @@ def verify(suite: Suite, workers: int = 2) -> Iterator[GoldenMismatch]:
             yield GoldenMismatch(row, golden.state_hash == here.state_hash, distance)
 
 
-def write_golden(folder: Path, workers: int = 2) -> None:
-    """Write the golden file of every suite into `folder`."""
-    suites = {name: golden_rows(name, golden_tasks(name)) for name in GOLDEN_SUITES}
+def write_golden(folder: Path, workers: int = 2, names: Sequence[str] = tuple(GOLDEN_SUITES)) -> None:
+    """Write the golden files of the suites `names` into `folder`."""
+    suites = {name: golden_rows(name, golden_tasks(name)) for name in names}
     rows = sorted({row for suite in suites.values() for row in suite})
     with scheduled(compute_golden, rows, workers=workers, preload=CLIP_PRELOAD) as computed:
         golden = dict(zip(rows, computed, strict=True))
@@ -124,5 +125,8 @@ def write_train_lists(folder: Path, workers: int = 2) -> None:
 if __name__ == "__main__":
     from physbench.clips import golden  # a worker finds its functions there, not in __main__
 
-    write = golden.write_train_lists if sys.argv[1:] == [TRAIN] else golden.write_golden
-    write(Path(__file__).parent / "golden")
+    place, asked = Path(__file__).parent / "golden", sys.argv[1:]
+    if asked == [TRAIN]:
+        golden.write_train_lists(place)
+    else:
+        golden.write_golden(place, names=asked or tuple(GOLDEN_SUITES))

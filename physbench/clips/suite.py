@@ -25,10 +25,12 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "smoke": {"test": 4},
     "lite": {"test": 8},  # a part of core; `benchmarks/lite.py`: no choice of seeds agrees better with it
     "core": {"test": 24, "ood": 8},
+    "full": {"test": 24, "ood": 8},
     "actions": {"test": 24, "ood": 8},
     "counterfactuals": {"test": 16},
     EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
+FULL = "full"  # the suite of all tasks in which nothing is pushed
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
     "counterfactuals": ("unpushed",)
@@ -106,18 +108,19 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names: smoke (a look), lite (a quarter of core, for slow models), core (the leaderboard), actions (pushes),
-    counterfactuals (with and without), expectation (possible and impossible films), train."""
+    """Names: smoke (a look), lite (a quarter of core, for slow models), core (the leaderboard), full (core and
+    more tasks), actions (pushes), counterfactuals (with and without), expectation (films), train."""
     return (*GOLDEN_SUITES, TRAIN)
 
 
 def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
     """Return a suite, or a part of it: the clips of the `tasks` that a glob selects, `limit` of them spread evenly.
 
-    `smoke`, `core` and `train` hold the tasks in which nothing is pushed, `actions` those in which something is, and
-    `counterfactuals` these with the push and without. A part of a suite with golden states is marked `partial`. Tasks
-    outside the suite, installed or from a file (`physbench.support.user_files`), get as many clips as those in it; the
-    suite is then another one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips.
+    `smoke`, `lite`, `core` and `train` hold the 14 tasks of `CORE_TASKS`, `full` all in which nothing is pushed,
+    `actions` those in which something is, and `counterfactuals` these with the push and without. A part of a suite with
+    golden states is marked `partial`. Tasks outside the suite, installed or from a file
+    (`physbench.support.user_files`), get as many clips as those in it; the suite is then another
+    one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips.
     Unknown suites and tasks raise UsageError and offer the nearest names.
     """
     if name not in suite_names():
@@ -195,7 +198,7 @@ def fresh_suite(suite: Suite, per_task: int, draw: Callable[[str, int], int] = r
 
 def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
-    return builtin_task_ids(actions=name in PUSHED_SUITES)
+    return builtin_task_ids(actions=name in PUSHED_SUITES, full=name == FULL)
 
 
 def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:

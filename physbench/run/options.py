@@ -203,8 +203,9 @@ class Options:
     # fmt: off
     model: str  # path or scheme:rest
     suite: str = option("core", WHAT, "smoke: a look in a minute; core: the leaderboard's clips; lite: a quarter of "
-        "them, for slow models; actions: pushes; counterfactuals: pushes and the same without; expectation: surprise "
-        "at impossible films (--limit: pairs, --tasks: their kinds).", in_file=True, offers="suite_names")
+        "them, for slow models; full: more tasks; actions: pushes; counterfactuals: pushes and the same without; "
+        "expectation: surprise at impossible films (--limit: pairs, --tasks: their kinds).",
+        in_file=True, offers="suite_names")
     model_arg: Mapping[str, str] = option(dict, WHAT, "Passed to the model's factory; repeatable.",
         metavar="K=V", typed=list[str] | None, usual=None, parse=parse_model_args)
     tasks: str | None = option(None, WHAT, "Only these tasks of the suite, or your own from a file.",

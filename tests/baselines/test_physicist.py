@@ -18,7 +18,7 @@ from physbench.support import user_files
 from physbench.track.tracker import track
 
 Clips = Callable[..., Clip]
-TASKS = (*builtin_task_ids(), *builtin_task_ids(actions=True))
+TASKS = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True))
 
 FREE = '''
 from physbench.clips.task import Parameter, declare, draw

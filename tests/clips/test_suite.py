@@ -27,13 +27,13 @@ from physbench.clips.suite import (
     suite_hash,
     suite_names,
 )
-from physbench.clips.task import builtin_task_ids
+from physbench.clips.task import CORE_TASKS, builtin_task_ids
 from physbench.support.errors import UsageError
 
 
 def test_suites_hold_what_they_promise() -> None:
     smoke, core, actions, pairs = (find_suite(name) for name in ("smoke", "core", "actions", "counterfactuals"))
-    assert suite_names() == ("smoke", "lite", "core", "actions", "counterfactuals", "expectation", "train")
+    assert suite_names() == ("smoke", "lite", "core", "full", "actions", "counterfactuals", "expectation", "train")
     quiet, pushed = builtin_task_ids(), builtin_task_ids(actions=True)
     assert not set(quiet) & set(pushed) and len(pushed) == 3
     assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in quiet}
@@ -50,6 +50,38 @@ def test_suites_hold_what_they_promise() -> None:
         document = json.loads(files("physbench.clips").joinpath("golden", f"{suite.name}.json").read_text())
         assert document["hash"] == suite.hash and document["made_by"] == golden.GOLDEN_COMMAND
     assert smoke.hash != core.hash
+
+
+# Results that are published name these: a task that is added must leave them alone.
+PUBLISHED = {
+    "smoke": "1341f4c69c4d37b75ee3dd30e123cec0e8d13617d560dc9e38fe3c04aba1a632",
+    "lite": "ab57c268026c4d631dd4b33f145157f7480b0e0adadd7d59357e18fb1db32b2e",
+    "core": "3cd215aae0c35100963baf26fb3cff049d359605e62f9810a5fa3f239eb1f260",
+    "actions": "4409d11d99f17fb5c2ea1e734234fe026783750ad1345fa94bb705ff1fbd5a18",
+    "counterfactuals": "dcb146098b191f035826095d7cffc321ac0c95ef5b2c694d9ac2e4f65f1cf0e2",
+    "expectation": "10f95faf8bc8818dd2d9b47429cd9303ff210d6ceef4493f5a5290c931fed856",
+}
+
+
+def test_more_tasks_leave_published_suites_alone() -> None:
+    assert SUITE_VERSION == 4 and {name: find_suite(name).hash for name in PUBLISHED} == PUBLISHED
+    train = find_suite("train", limit=150)
+    assert train.tasks == find_suite("core").tasks == builtin_task_ids() == CORE_TASKS
+    lists = golden.published_train_lists()
+    assert lists[150] == "ebecdd8797d090b4b0634c0e4bde999a81d618628ef8b99e51545dee0ae36ee4"
+
+
+def test_full_is_core_and_as_much_of_every_other_task() -> None:
+    full, core = find_suite("full"), find_suite("core")
+    assert set(CORE_TASKS) < set(full.tasks) and full.tasks == builtin_task_ids(full=True)
+    assert not set(full.tasks) & set(builtin_task_ids(actions=True))
+    assert full.rows == golden_rows("full", golden_tasks("full")) and full.hash != core.hash and not full.partial
+    assert Counter((row.task, row.split) for row in full.rows) == {
+        (task, split): count for task in full.tasks for split, count in (("test", 24), ("ood", 8))
+    }
+    assert {row: full.golden[row] for row in core.rows} == core.golden
+    more = replace(full, rows=tuple(row for row in full.rows if row.task not in CORE_TASKS and row.seed == 0))
+    assert all(difference.same for difference in golden.verify(more, workers=1))
 
 
 def test_pushes_are_where_the_suite_says() -> None:
@@ -111,7 +143,10 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
 
 @pytest.mark.parametrize(
     ("name", "offer"),
-    [("cor", "Did you mean core"), ("zzz", "Known: actions, core, counterfactuals, expectation, lite, smoke, train")],
+    [
+        ("cor", "Did you mean core"),
+        ("zzz", "Known: actions, core, counterfactuals, expectation, full, lite, smoke, train"),
+    ],
 )
 def test_unknown_suites(name: str, offer: str) -> None:
     with pytest.raises(UsageError, match=offer):

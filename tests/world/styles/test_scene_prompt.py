@@ -12,7 +12,7 @@ from physbench.clips.task import builtin_task_ids
 from physbench.world.scene import HUE_NAMES, PLAIN, RenderSpec
 from physbench.world.styles.prompt import ONE_TAKE, scene_prompt
 
-TASKS = (*builtin_task_ids(), *builtin_task_ids(actions=True))
+TASKS = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True))
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -16,7 +16,7 @@ from physbench.world.styles.natural.movers import drawable, movers_at
 from physbench.world.styles.natural.stage import PUSH_TIME, WITHDRAWAL, holder_at, is_holder, stage_of, withdraws
 
 SPEC = RenderSpec(96, 96, 15.0, "natural")
-TASKS = sorted({row.task for name in ("core", "actions") for row in find_suite(name).rows})
+TASKS = sorted({row.task for name in ("full", "actions") for row in find_suite(name).rows})
 
 
 def holders(scene: Scene) -> list[int]:

@@ -30,7 +30,7 @@ def test_flat_bodies_are_drawn_whatever_their_shape(shape: str) -> None:
             assert (np.linalg.norm(mover.deep) > 0) == reaches_back
 
 
-@pytest.mark.parametrize("task", builtin_task_ids() + builtin_task_ids(actions=True))
+@pytest.mark.parametrize("task", builtin_task_ids(full=True) + builtin_task_ids(actions=True))
 def test_what_comes_with_physbench_can_be_drawn(task: str) -> None:
     scene = make_scene(Row(task, "test", 0))
     assert drawable(scene)

@@ -1,0 +1,107 @@
+"""slide-stop, roll-off and ramp-up: PyBullet against the closed forms, the protocol, and the grey of a rough floor."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Row, Split
+from physbench.clips.generate import make_params, make_scene
+from physbench.clips.task import SPLITS, Params, Task
+from physbench.tasks.rolling import (
+    REST_DISTANCE,
+    VIEW_AFTER_LANDING,
+    RampUp,
+    RollOff,
+    SlideStop,
+    edge_of,
+    ramp_path,
+    slide_end,
+    slide_way,
+)
+from physbench.world.bullet import Simulation, simulate
+from physbench.world.scene import PHYSICS_HZ, WINDOW, Scene
+
+TIMES = np.arange(-2 * PHYSICS_HZ, 4 * PHYSICS_HZ + 1, 12) / PHYSICS_HZ  # s
+SEEDS = range(4)
+
+
+def played(task: type[Task], split: Split, seed: int) -> tuple[Params, Scene, Simulation, np.ndarray, np.ndarray]:
+    """Parameters, scene and simulation of a clip; way of its body along its path from the middle, and its height, m."""
+    row = Row(task.id, split, seed)
+    p, scene = make_params(row), make_scene(row)
+    simulation = simulate(scene, TIMES)
+    way = simulation.states[:, 0, 0] * math.copysign(1.0, p["velocity"])
+    assert np.abs(simulation.states[:, 0, 1]).max() < 0.01, "it stays in the plane of motion"
+    return p, scene, simulation, way, simulation.states[:, 0, 2]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_box_slides_as_coulomb_says(split: Split) -> None:
+    """v / (mu g) s and v^2 / (2 mu g) m, whatever its mass."""
+    for seed in SEEDS:
+        p, _, _, way, height = played(SlideStop, split, seed)
+        expected = [slide_way(p, time) - p["start"] for time in TIMES]
+        np.testing.assert_allclose(way, expected, atol=0.003)
+        stop, far = slide_end(p)
+        half = height[0]
+        assert 0.2 <= stop <= 2.4 and way[-1] == pytest.approx(far - p["start"], abs=0.006)
+        np.testing.assert_allclose(height, half, atol=0.01)
+        assert np.abs(way).max() + half <= WINDOW / 2
+        assert way[-1] - way[TIMES == 0][0] >= 2 * REST_DISTANCE * p["size"] - 0.01
+
+
+def test_the_grey_shows_the_friction_of_the_floor() -> None:
+    for split in SPLITS:
+        for seed in range(10):
+            scene = make_scene(Row(SlideStop.id, split, seed))
+            box, ground = scene.bodies[0], scene.bodies[scene.index("floor")]
+            assert ground.grey == pytest.approx(0.95 - 0.5 * box.friction * ground.friction) and ground.grey >= 0.6
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_ball_rolls_off_and_lands_where_galilei_says(split: Split) -> None:
+    """Straight to the edge, sqrt(2 h / g) s of flight at the same speed, then bounces of e^2 of the height."""
+    for seed in SEEDS:
+        p, _, simulation, way, height = played(RollOff, split, seed)
+        speed, radius, gravity = abs(p["velocity"]), p["radius"], p["gravity"]
+        flight = math.sqrt(2 * p["height"] / gravity)
+        np.testing.assert_allclose(way, -p["start"] + speed * np.maximum(TIMES - p["release"], 0.0), atol=0.02)
+        on, off = p["leaving"], p["leaving"] + flight
+        assert speed**2 > gravity * radius, "it leaves the edge at once"
+        assert 0.2 <= on <= off <= 2.4 and edge_of(p) == pytest.approx(np.interp(on, TIMES, way), abs=0.01)
+        landing = next(contact.time for contact in simulation.contacts if "floor" in (contact.a, contact.b))
+        assert landing == pytest.approx(off, abs=0.01)
+        rests = (p["release"] <= TIMES) & (on - 0.02 >= TIMES)
+        np.testing.assert_allclose(height[rests], p["height"] + radius, atol=0.005)
+        falls = (on <= TIMES) & (off - 0.02 >= TIMES)
+        fallen = p["height"] + radius - gravity * (TIMES[falls] - on) ** 2 / 2
+        np.testing.assert_allclose(height[falls], fallen, atol=0.02)
+        peak = height[off + 0.05 < TIMES].max() - radius
+        assert peak == pytest.approx(p["restitution"] ** 2 * p["height"], rel=0.03)
+        assert np.abs(way[off + VIEW_AFTER_LANDING >= TIMES]).max() + radius <= WINDOW / 2
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_ball_rolls_up_a_ramp_and_back(split: Split) -> None:
+    """5/7 g sin a on the ramp; (5 cos a + 2) / 7 of the speed is left where it meets the ramp, and the floor."""
+    for seed in SEEDS:
+        p, _, simulation, way, height = played(RampUp, split, seed)
+        path, speed, radius = ramp_path(p), abs(p["velocity"]), p["radius"]
+        meets = next(contact.time for contact in simulation.contacts if "ramp" in (contact.a, contact.b))
+        assert meets == pytest.approx(path.meets, abs=0.01) and path.meets >= 0.2 and path.turns <= 2.4
+        before = path.meets >= TIMES
+        expected = -p["start"] + speed * np.maximum(TIMES[before] - p["release"], 0.0)
+        np.testing.assert_allclose(way[before], expected, atol=0.01)
+        on = (path.meets < TIMES) & (path.leaves > TIMES)
+        since = TIMES[on] - path.meets
+        up = path.speed * since - path.pull * since**2 / 2
+        np.testing.assert_allclose(way[on], path.x + up * math.cos(p["angle"]), atol=0.03)
+        np.testing.assert_allclose(height[on], radius + up * math.sin(p["angle"]), atol=0.02)
+        after = path.leaves + 0.05 < TIMES
+        if after.any():
+            expected = path.x - path.back * (TIMES[after] - path.leaves)
+            np.testing.assert_allclose(way[after], expected, atol=0.05)
+        assert way.max() + radius <= WINDOW / 2
