@@ -1,7 +1,7 @@
 """The built-in tasks, one class per task; found by the entry points `physbench.tasks`.
 
-- `falling`: free fall and bounces, rolling and sliding on a ramp, towers of blocks.
-- `rolling`: of the family falling, too: a box that slides and stops, a ball off a table, a ball up a ramp and back.
+- `falling`: free fall and bounces, rolling and sliding on a ramp, towers of blocks, a block that sticks out.
+- `rolling`: of the family falling, too: a box that slides and stops, a ball off a table.
 - `collisions`: two balls, a ball and walls, a row of balls, balls on a table with cushions.
 - `occlusion`: a ball behind a screen, two balls or a wall behind one, a bounce behind one, a plate that moves.
 - `orbits`: a planet and a fixed star, two bodies around each other, a fly-by.

@@ -498,12 +498,12 @@ def kerbs(friction: float) -> list[Body]:
     ]
 
 
-def walls_beside(blocks: Sequence[Body], top: float) -> list[Body]:
-    """Walls that hold a tower of height `top` m until the hand-over."""
+def walls_beside(blocks: Sequence[Body], top: float, bottom: float = 0.0) -> list[Body]:
+    """Walls that hold blocks until the hand-over. top, bottom: where a wall ends and begins, m."""
     left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
     right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
     return [
-        holder(f"wall {side}", (0.05, 0.2, top / 2), (x, 0.0, top / 2), 0.0, grey=WALL_GREY)
+        holder(f"wall {side}", (0.05, 0.2, (top - bottom) / 2), (x, 0.0, (top + bottom) / 2), 0.0, grey=WALL_GREY)
         for side, x in (("left", left - 0.05), ("right", right + 0.05))
     ]
 
@@ -551,3 +551,101 @@ def _overlap(centres: list[float], widths: list[float], k: int) -> tuple[float, 
     """Overlap of block k + 1 with block k, from x to x in m."""
     edges = [(centres[i] - widths[i], centres[i] + widths[i]) for i in (k, k + 1)]
     return max(left for left, _ in edges), min(right for _, right in edges)
+
+
+# A block that sticks out over the edge of a pedestal.
+
+PEDESTAL_GREY = 0.3
+REACHES_OUT = 1.6  # m from the middle to what sticks out, at most
+
+
+class Overhang(Task):
+    """A block sticks out over the edge of a pedestal and is let go: does it stay, or tip over the edge?
+
+    What happens: a block lies on a dark pedestal between two light grey walls, which hold it. At the hand-over the
+    walls vanish. The block stays, or it tips over the edge, falls to the floor and comes to rest.
+
+    Law: statics (Archimedes, On the Equilibrium of Planes): a body stays if its centre of mass lies over the face on
+    which it rests, and tips if it does not. It is at least 5 cm inside or outside of that face. How the block tumbles
+    has no closed form: that is simulated.
+
+    {parameters}
+
+    offset is that of the block's middle from that of the pedestal. Mass is density x volume and plays no part.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: at rest between the walls until 0, when the walls vanish; horizon 4 s.
+    Half of the blocks fall. Everything stays in view.
+    Outcomes: does the block fall; if so, to the left; does it hang in the air.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "falling/overhang-v1"
+    static_history = True
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of block, pedestal and floor"),
+        friction=Parameter.fixed(0.8, "", "of block, pedestal and floor"),
+        width=Parameter("m", "visible", (0.5, 0.64), "half width of the block", ood=(0.67, 0.76)),
+        height=Parameter("m", "visible", (0.27, 0.32), "half height of the block"),
+        **hues("hue"),
+        pedestal_width=Parameter("m", "visible", (0.25, 0.5), "half width of the pedestal"),
+        pedestal_height=Parameter("m", "visible", (0.9, 1.5), "of the pedestal"),
+        middle=Parameter("m", "visible", (-0.3, 0.3), "of the pedestal, to the right"),
+        offset=Parameter("m", "visible", (0.1, 0.9), "of the block from the pedestal, to the right", signed=True),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        falls = bool(rng.random() < 0.5)  # first: both are as frequent
+        return draw(self.parameters, rng, split, lambda p: self.accepts(p) and (overhang_margin(p) < 0) == falls)
+
+    def accepts(self, p: Params) -> bool:
+        """Well on the pedestal, its centre of mass not near the edge, near the middle of the window."""
+        return (
+            p["pedestal_width"] + p["width"] - abs(p["offset"]) >= LEAST_SUPPORT
+            and abs(overhang_margin(p)) >= EDGE_DISTANCE
+            and abs(p["middle"] + p["offset"]) + p["width"] <= REACHES_OUT
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, friction = params, math.sqrt(params["friction"])
+        size = (p["width"], BLOCK_DEPTH, p["height"])
+        block = Body(
+            "block",
+            "box",
+            size,
+            "moving",
+            (p["middle"] + p["offset"], 0.0, p["pedestal_height"] + p["height"]),
+            hue=int(p["hue"]),
+            mass=box_mass(size),
+            restitution=p["restitution"],
+            friction=friction,
+            flat=True,
+            release=0.0,
+        )
+        half = p["pedestal_height"] / 2
+        pedestal = wall(
+            "pedestal",
+            (p["pedestal_width"], BLOCK_DEPTH, half),
+            (p["middle"], 0.0, half),
+            grey=PEDESTAL_GREY,
+            friction=friction,
+        )
+        walls = walls_beside([block], p["pedestal_height"] + 2 * p["height"], p["pedestal_height"])
+        return Scene(
+            bodies=(block, floor(friction=friction), pedestal, *kerbs(friction), *walls),
+            camera=Camera("front", (0.0, 0.0, 1.8)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} block lies on a dark pedestal between two walls and sticks out over its "
+            "edge. The walls vanish, and the block stays or tips over. Static camera, seen from the side.",
+            outcomes=(Outcome("falls", "block"), Outcome("falls left", "block"), Outcome("hangs", None)),
+        )
+
+
+def overhang_margin(p: Params) -> float:
+    """How far inside the pedestal's face the block has its centre of mass, m (< 0: outside)."""
+    return p["pedestal_width"] - abs(p["offset"])

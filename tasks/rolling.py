@@ -1,12 +1,11 @@
-"""Bodies that slide and roll on floors, tables and ramps."""
+"""Bodies that slide over a floor and roll off a table."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from physbench.clips.task import RELEASE, Parameter, Params, Task, declare, event_in, hues, inside
-from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, turned_from_front, wall
+from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, wall
 from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
@@ -200,121 +199,3 @@ class RollOff(Task):
 def edge_of(p: Params) -> float:
     """Edge of the table, m along the ball's path from the middle."""
     return abs(p["velocity"]) * (p["leaving"] - p["release"]) - p["start"]
-
-
-# A ball that rolls up a ramp and comes back.
-
-RAMP_LENGTH, RAMP_THICKNESS, RAMP_DEPTH = 9.0, 0.3, 0.5  # m; its upper end lies out of view; half of its depth
-RAMP_GREY = 0.75
-
-
-class RampUp(Task):
-    """A ball rolls over a floor, up a ramp, turns back and rolls away where it came from.
-
-    What happens: a ball lies on a floor in front of a grey block. The block vanishes and the ball rolls off at constant
-    speed, meets a ramp, rolls up slower and slower, turns back, and leaves the ramp with less speed than it came with.
-
-    Law: rolling without slipping. On a ramp of angle a a ball decelerates by 5/7 g sin a both ways (Galilei 1638,
-    Discorsi, third day, and its moment of inertia 2/5 m r^2). Where it meets the ramp, and the floor on its way back,
-    it does not bounce and rolls on at once: its angular momentum about the new point of contact stays,
-    v -> v (5 cos a + 2) / 7.
-
-    {parameters}
-
-    start is the distance from the middle at which the ball is held, foot that of the ramp's foot, along its path. Mass
-    is density x volume and plays no part.
-
-    Camera: from the front, 5.12 m wide. Actions: none.
-    Hand-over: held until `release`, rolling on the floor at 0, meets the ramp in [0.2 s, 1.6 s] and turns back before
-    2.4 s, in full view; horizon 4 s; on its way back it may leave.
-    May be hidden: nothing.
-
-    Version history: v1, first release.
-    """
-
-    id = "falling/ramp-up-v1"
-    parameters = declare(
-        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
-        restitution=Parameter.fixed(0.0, "", "of the ball with floor and ramp"),
-        friction=Parameter.fixed(0.8, "", "of the ball with floor and ramp"),
-        radius=Parameter("m", "visible", (0.40, 0.46), "of the ball", ood=(0.48, 0.52)),
-        **hues("hue"),
-        release=RELEASE,
-        velocity=Parameter("m/s", "visible", (1.3, 2.4), "of rolling, to the right", ood=(2.5, 2.8), signed=True),
-        start=Parameter("m", "visible", (1.7, 2.1), "distance from the middle where it is held"),
-        foot=Parameter("m", "visible", (-0.6, 0.6), "of the ramp, from the middle"),
-        angle=Parameter("rad", "visible", (0.18, 0.36), "of the ramp"),
-    )
-    horizon = 4.0  # s
-
-    def accepts(self, p: Params) -> bool:
-        """Meets the ramp in time and turns back in view."""
-        path, radius = ramp_path(p), p["radius"]
-        up = path.way * math.cos(p["angle"])
-        return (
-            event_in(path.meets, self.horizon, spare=0.02)
-            and path.turns <= 0.6 * self.horizon
-            and inside((p["start"], path.x + up), radius)
-        )
-
-    def scene(self, params: Params) -> Scene:
-        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity"])
-        rolling = ball(
-            "ball",
-            radius,
-            (-side * p["start"], 0.0, radius),
-            p["hue"],
-            velocity=(p["velocity"], 0.0, 0.0),
-            spin=(0.0, p["velocity"] / radius, 0.0),
-            restitution=p["restitution"],
-            friction=p["friction"],
-            release=p["release"],
-        )
-        cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
-        along, under = RAMP_LENGTH / 2, RAMP_THICKNESS / 2
-        middle = (side * (p["foot"] + along * cosine + under * sine), 0.0, along * sine - under * cosine)
-        size, turned = (along, RAMP_DEPTH, under), turned_from_front(side * p["angle"])
-        board = wall("ramp", size, middle, turned, grey=RAMP_GREY, friction=1.0)
-        return Scene(
-            bodies=(rolling, floor(), board, backing(side, p["start"], radius, p["release"])),
-            camera=CAMERA,
-            gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
-            prompt=f"A {hue_name(p['hue'])} ball rolls over a flat floor and up a light grey ramp, turns back and "
-            "rolls away where it came from. Static camera, seen from the side.",
-        )
-
-
-@dataclass(frozen=True)
-class RampPath:
-    """Motion of a ball that rolls up a ramp and back, in closed form; distances along its path from the middle."""
-
-    x: float  # m, of its middle where it meets the ramp
-    meets: float  # s
-    speed: float  # m/s, on the ramp from there
-    pull: float  # m/s2, down the ramp
-    back: float  # m/s, on the floor again
-
-    @property
-    def way(self) -> float:
-        """The way up the ramp, m."""
-        return self.speed**2 / (2 * self.pull)
-
-    @property
-    def turns(self) -> float:
-        """When it turns back, s."""
-        return self.meets + self.speed / self.pull
-
-    @property
-    def leaves(self) -> float:
-        """When it meets the floor, s."""
-        return self.meets + 2 * self.speed / self.pull
-
-
-def ramp_path(p: Params) -> RampPath:
-    """The path of the ball of a clip."""
-    speed, angle = abs(p["velocity"]), p["angle"]
-    kept = (5 * math.cos(angle) + 2) / 7  # of the speed, where floor and ramp meet
-    x = p["foot"] - p["radius"] * math.tan(angle / 2)
-    meets = p["release"] + (x + p["start"]) / speed
-    return RampPath(x, meets, kept * speed, 5 / 7 * p["gravity"] * math.sin(angle), kept**2 * speed)

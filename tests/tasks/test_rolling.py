@@ -1,4 +1,4 @@
-"""slide-stop, roll-off and ramp-up: PyBullet against the closed forms, the protocol, and the grey of a rough floor."""
+"""slide-stop and roll-off: PyBullet against the closed forms, the protocol, and the grey of a rough floor."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from physbench.clips.task import SPLITS, Params, Task
 from physbench.tasks.rolling import (
     REST_DISTANCE,
     VIEW_AFTER_LANDING,
-    RampUp,
     RollOff,
     SlideStop,
     edge_of,
-    ramp_path,
     slide_end,
     slide_way,
 )
@@ -82,26 +80,3 @@ def test_a_ball_rolls_off_and_lands_where_galilei_says(split: Split) -> None:
         peak = height[off + 0.05 < TIMES].max() - radius
         assert peak == pytest.approx(p["restitution"] ** 2 * p["height"], rel=0.03)
         assert np.abs(way[off + VIEW_AFTER_LANDING >= TIMES]).max() + radius <= WINDOW / 2
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_a_ball_rolls_up_a_ramp_and_back(split: Split) -> None:
-    """5/7 g sin a on the ramp; (5 cos a + 2) / 7 of the speed is left where it meets the ramp, and the floor."""
-    for seed in SEEDS:
-        p, _, simulation, way, height = played(RampUp, split, seed)
-        path, speed, radius = ramp_path(p), abs(p["velocity"]), p["radius"]
-        meets = next(contact.time for contact in simulation.contacts if "ramp" in (contact.a, contact.b))
-        assert meets == pytest.approx(path.meets, abs=0.01) and path.meets >= 0.2 and path.turns <= 2.4
-        before = path.meets >= TIMES
-        expected = -p["start"] + speed * np.maximum(TIMES[before] - p["release"], 0.0)
-        np.testing.assert_allclose(way[before], expected, atol=0.01)
-        on = (path.meets < TIMES) & (path.leaves > TIMES)
-        since = TIMES[on] - path.meets
-        up = path.speed * since - path.pull * since**2 / 2
-        np.testing.assert_allclose(way[on], path.x + up * math.cos(p["angle"]), atol=0.03)
-        np.testing.assert_allclose(height[on], radius + up * math.sin(p["angle"]), atol=0.02)
-        after = path.leaves + 0.05 < TIMES
-        if after.any():
-            expected = path.x - path.back * (TIMES[after] - path.leaves)
-            np.testing.assert_allclose(way[after], expected, atol=0.05)
-        assert way.max() + radius <= WINDOW / 2
