@@ -65,7 +65,8 @@ def test_states_at_the_hand_over_are_those_of_truth(clip_of: Clips, task: str) -
     moving = [i for i, body in enumerate(clip.scene.bodies) if body.role == "moving"]
     assert np.abs(found - true)[moving, :3].max() < 0.03  # m; a pixel is 0.08
     assert np.abs(found - true)[moving, 7:10].max() < 0.06  # m/s
-    assert np.abs(found - true)[moving, 10:].max() < 0.15  # rad/s
+    turned = [i for i in moving if clip.scene.bodies[i].friction > 0]  # without friction a spin does nothing
+    assert np.abs(found - true)[turned, 10:].max(initial=0.0) < 0.15  # rad/s
     fixed = [i for i, body in enumerate(clip.scene.bodies) if body.role == "fixed"]
     np.testing.assert_array_equal(found[fixed, :3], true[fixed, :3])
 
