@@ -1,0 +1,53 @@
+"""Tasks of full that a law moves: ground truth obeys it, and one broken law of stated size is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
+from physbench.models.protocol import ModelCard
+from physbench.run.references import reference_rollout
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.validity.sources import show
+from physbench.world.bullet import simulate
+from physbench.world.drawing import render
+from physbench.world.scene import Scene
+
+CONTEXT = 8  # frames
+CARD = ModelCard("check", (64, 64), 15.0, CONTEXT)
+
+
+def consistency(clip: Clip, frames: np.ndarray) -> float:
+    scorers = tuple(scorer for scorer in find_scorers() if scorer.headline and scorer.axis == "consistency")
+    rollout = replace(reference_rollout("truth", clip, CARD), frames=frames)
+    qualities = [row.quality for row in score_clip(clip, rollout, CONTEXT, scorers)[0] if row.quality is not None]
+    return float(np.mean(qualities))
+
+
+def deader_wall(clip: Clip) -> np.ndarray:
+    """The same with 0.7 of the speed after the bounce instead of 0.9: no violation acts where nothing is seen."""
+    bodies = (replace(each, restitution=0.7) if each.name == "wall" else each for each in clip.scene.bodies)
+    scene: Scene = replace(clip.scene, bodies=tuple(bodies))
+    frames: np.ndarray = render(scene, clip.times, simulate(scene, clip.times).states, clip.spec).frames
+    return frames[clip.handover + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("task", "broken"),
+    [
+        ("falling/slide-stop-v1", "friction:0.5"),
+        ("falling/roll-off-v1", "gravity:0.8"),
+        ("collisions/row-v1", "restitution:0.5"),
+        ("occlusion/tunnel-v1", deader_wall),
+    ],
+)
+def test_a_broken_law_is_found(task: str, broken: str | Callable[[Clip], np.ndarray]) -> None:
+    clip = make_clip(Row(task, "test", 0), render_spec(64, 15))
+    assert consistency(clip, clip.future()) >= 0.95
+    frames = show(clip, CONTEXT, broken).frames if isinstance(broken, str) else broken(clip)
+    assert consistency(clip, frames) <= 0.75
