@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -162,7 +162,7 @@ def list_tasks(
         if task_id.split("/")[0] != family:
             family = task_id.split("/")[0]
             table.add_row(Text(family, style="bold cyan"))
-        suites = {"core": core, "full": full, "actions": pushed, "own": own_tasks()}
+        suites: dict[str, Collection[str]] = {"core": core, "full": full, "actions": pushed, "own": own_tasks()}
         suite = next((name for name, held in suites.items() if task_id in held), "")
         happens = (inspect.getdoc(find_task(task_id)) or "\n").splitlines()[0]
         table.add_row(Text(f"  {task_id}"), Text(suite or "-", style="dim"), happens)
