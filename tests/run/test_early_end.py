@@ -56,7 +56,7 @@ def test_what_is_no_budget(text: str) -> None:
         ({"until": 0.05, "budget": "2h"}, "not both"),
         ({"until": 0.05, "limit": 4}, "--limit"),
         ({"until": 0.05, "tasks": "falling/*"}, "--tasks"),
-        ({"until": 0.05, "suite": "smoke"}, "--suite core or actions"),
+        ({"until": 0.05, "suite": "smoke"}, "--suite core or full or actions"),
         ({"until": 0.05, "suite": "counterfactuals"}, "pairs"),
         ({"until": 0.05, "shard": "1/2", "batch_size": 4}, "--until: a shard"),
         ({"budget": "2h", "shard": "1/2", "batch_size": 4}, "--budget: a shard"),
