@@ -295,7 +295,7 @@ def clear(leg: tuple[Flat, Flat], face: Flat, normal: Flat, room: float) -> bool
 
 # A ball that meets a row of balls at rest.
 
-VIEW_AFTER_ROW = 0.6  # s for which the last ball stays in full view after it was hit
+VIEW_AFTER_ROW, VIEW_UNTIL = 0.6, 1.1  # s for which the last ball stays in full view after its hit; at least until then
 
 
 class BallRow(Task):
@@ -317,7 +317,7 @@ class BallRow(Task):
 
     Camera: from straight above, 5.12 m wide. Actions: none.
     Hand-over: held until `release`, gliding at 0, first contact in [0.25 s, 1 s], horizon 4 s. All balls are in full
-    view until 0.6 s after the last hit; the last one may leave later.
+    view until 0.6 s after the last hit and for 1.1 s; the last one may leave later.
     May be hidden: nothing.
 
     Version history: v1, first release.
@@ -350,7 +350,7 @@ class BallRow(Task):
         centres, hits, speeds = row_motion(p)
         ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
         first = at(centres[0], ahead, -p["speed"] * (p["meeting"] - p["release"]))
-        last = at(centres[-1], ahead, speeds[-1] * VIEW_AFTER_ROW)
+        last = at(centres[-1], ahead, speeds[-1] * max(VIEW_AFTER_ROW, VIEW_UNTIL - hits[-1]))
         return inside(first, p["radius"]) and inside(last, p["radius"]) and hits[-1] <= 0.6 * self.horizon
 
     def scene(self, params: Params) -> Scene:

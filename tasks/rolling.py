@@ -118,7 +118,7 @@ TABLE_LENGTH = 4.0  # m; its far end lies out of view
 TABLE_DEPTH = 0.8  # m, half of its extent across the plane of motion
 TABLE_GREY = 0.75
 LEAVES_AT_ONCE = 1.05  # least v^2 / (g r): a slower ball would turn about the edge before it falls
-VIEW_AFTER_LANDING = 0.25  # s for which it stays in full view after it landed
+VIEW_AFTER_LANDING, VIEW_UNTIL = 0.25, 1.1  # s for which it stays in full view after it landed; at least until then
 
 
 class RollOff(Task):
@@ -138,7 +138,7 @@ class RollOff(Task):
 
     Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
     Hand-over: held until `release`, rolling on the table at 0, over the edge in [0.2 s, 2.4 s], in full view for
-    0.25 s after it landed; horizon 4 s; it may leave later.
+    0.25 s after it landed and for 1.1 s; horizon 4 s; it may leave later.
     May be hidden: nothing.
 
     Version history: v1, first release.
@@ -163,7 +163,7 @@ class RollOff(Task):
         """Fast enough to leave the edge at once; seen for a while after it landed."""
         speed, radius = abs(p["velocity"]), p["radius"]
         flight = math.sqrt(2 * p["height"] / p["gravity"])
-        seen = edge_of(p) + speed * (flight + VIEW_AFTER_LANDING)
+        seen = edge_of(p) + speed * max(flight + VIEW_AFTER_LANDING, VIEW_UNTIL - p["leaving"])
         return (
             speed**2 >= LEAVES_AT_ONCE * p["gravity"] * radius
             and event_in(p["leaving"] + flight, self.horizon)
