@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import subprocess
 import sys
 from collections import defaultdict
@@ -32,7 +33,7 @@ from physbench.clips.clip import Clip
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.models.safetensors_files import read_checkpoint
+from physbench.models.safetensors_files import read_header
 from physbench.result.document import ResultDocument, read_result
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, load_tracks
@@ -108,7 +109,8 @@ def row_of(run: Path, **names: Any) -> dict[str, Any]:
         lost[row.split].append(share)
         if np.isfinite(error):
             errors[row.split][row.task].append(error)
-    made = {**names, "suite": f"{result.suite.name} {result.suite.version}"}
+    part = f", {result.suite.clips} clips" if result.suite.clips < len(find_suite(result.suite.name).rows) else ""
+    made = {**names, "suite": f"{result.suite.name} {result.suite.version}{part}"}
     made |= spread("overall", result.overall.skill, result.overall.interval) | qualities(result)
     for split in SPLITS:
         if errors[split]:
@@ -162,7 +164,7 @@ def main() -> None:
                 place = asked.folder / f"{kind}-{size}-{clips}"
                 checkpoint = trained(kind, size, clips, place / "training")
                 run = evaluated([str(checkpoint)], *given, place / asked.suite)
-                numbers = sum(tensor.numel() for tensor in read_checkpoint(checkpoint).tensors.values())
+                numbers = sum(math.prod(tensor.shape) for tensor in read_header(checkpoint).tensors.values())
                 rows.append(row_of(run, kind=kind, size=size, parameters=numbers, clips=clips))
                 write_table(asked.table, rows)
     for clips in asked.clips if asked.memory is None else asked.memory:

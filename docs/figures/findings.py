@@ -412,22 +412,17 @@ def change(before: Value, after: Value) -> int:
     return apart(after, before) - apart(before, after)
 
 
-def steps(curves: Sequence[Trained], by: str) -> list[tuple[Trained, Trained]]:
-    """The least and the most of data of each kind and size, or the sizes of each kind with the most data."""
-    kinds: dict[tuple[str, ...], list[Trained]] = {}
-    for each in curves:
-        if each.size:
-            kinds.setdefault((each.kind, each.size) if by == "data" else (each.kind,), []).append(each)
-    made = []
-    for rows in kinds.values():
+def curves_by(curves: Sequence[Trained], by: str) -> list[list[Trained]]:
+    """Each kind and size by the clips that it learns from, or each kind with the most clips by its size."""
+    trained = [each for each in curves if each.size]
+    most = max((each.clips for each in trained), default=0)
+    lines: dict[tuple[str, str], list[Trained]] = {}
+    for each in sorted(trained, key=lambda each: (each.clips, each.parameters)):
         if by == "data":
-            rows = sorted(rows, key=lambda each: each.clips)
-        else:
-            most = max(each.clips for each in rows)
-            rows = sorted((each for each in rows if each.clips == most), key=lambda each: each.parameters)
-        if len(rows) > 1:
-            made.append((rows[0], rows[-1]))
-    return made
+            lines.setdefault((each.kind, each.size), []).append(each)
+        elif each.clips == most:
+            lines.setdefault((each.kind, ""), []).append(each)
+    return [rows for rows in lines.values() if len(rows) > 1]
 
 
 # Words
@@ -680,28 +675,39 @@ def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list
     return made
 
 
+CHANGES = {-1: "falls for sure", 0: "is not told apart", 1: "rises for sure"}
+
+
+def errors_text(before: Trained, after: Trained) -> str:
+    """How the errors of velocity inside and outside of the ranges change."""
+    parts = {}
+    for part in ("inside", "outside"):
+        old, new = getattr(before, part), getattr(after, part)
+        parts[part] = f"{CHANGES[change(old, new)]} ({old.value:.2f} to {new.value:.2f} m/s)"
+    return f"the error of velocity inside {parts['inside']}, outside it {parts['outside']}"
+
+
 def curves_text(curves: Sequence[Trained]) -> list[str]:
     """Sentences on skill and errors against data and size, and on what PhyWorld says of them."""
-    made, outside = [], []
+    made, verdicts = [], []
     for by, noun in (("data", "clips"), ("size", "numbers")):
-        for least, most in steps(curves, by):
-            of = f"`{least.kind}`" + (f" {least.size}" if by == "data" else "")
-            span = [f"{getattr(each, 'clips' if by == 'data' else 'parameters'):,}" for each in (least, most)]
-            fall = [change(getattr(least, part), getattr(most, part)) for part in ("inside", "outside")]
-            outside.append(fall[1])
-            words = {-1: "falls for sure", 0: "is not told apart", 1: "rises for sure"}
-            made.append(
-                f"{of}, {span[0]} to {span[1]} {noun}: skill {least.overall} to {most.overall}; the error of velocity "
-                f"inside {words[fall[0]]} ({least.inside.value:.2f} to {most.inside.value:.2f} m/s), outside it "
-                f"{words[fall[1]]} ({least.outside.value:.2f} to {most.outside.value:.2f} m/s)."
-            )
-    if outside:
-        falls = outside.count(-1)
-        verdict = "refuted" if falls == len(outside) else "confirmed" if not falls else "open"
+        lines = curves_by(curves, by)
+        for rows in lines:
+            first, before, last = rows[0], rows[-2], rows[-1]
+            old, mid, new = (f"{each.clips if by == 'data' else each.parameters:,}" for each in (first, before, last))
+            of = f"`{first.kind}`" + (f" {first.size}" if by == "data" else "")
+            text = f"{of}, {old} to {new} {noun}: skill {first.overall} to {last.overall}; {errors_text(first, last)}."
+            if before is not first:
+                text += f" From {mid} to {new} alone, {errors_text(before, last)}."
+            made.append(text)
+        if lines:
+            falls = sum(change(rows[0].outside, rows[-1].outside) < 0 for rows in lines)
+            verdict = "refuted" if falls == len(lines) else "open"
+            verdicts.append(f"**{verdict}** for {by} (they fall for sure in {counted(falls, len(lines))})")
+    if verdicts:
         made.append(
-            "PhyWorld's statement that errors outside the ranges do not fall with data or size is **"
-            f"{verdict}** for these networks and this training: the error outside falls for sure in "
-            f"{counted(falls, len(outside))} comparisons."
+            "PhyWorld's statement that errors outside the ranges do not fall is, of these networks and this training, "
+            f"{listed(verdicts)}."
         )
     return made
 
@@ -808,6 +814,7 @@ def page(found: Findings) -> str:
         skill={model.label: model.overall for model in board.models},
         surprise_text=surprise_text(found.surprise, {model.label: model.overall for model in board.models}),
         curves=found.curves,
+        curves_part=found.curves[0].suite.partition(", ")[2] if found.curves else "",
         curves_clips=[f"{n:,}" for n in sorted({each.clips for each in found.curves if each.size})],
         curves_text=curves_text(found.curves),
         listed=listed,

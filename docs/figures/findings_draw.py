@@ -246,7 +246,7 @@ def curves(found: Findings) -> Any:
                         axis.plot([place, place], value.interval, color=colours[kind], lw=1.8, alpha=0.5)
                 look = {"ls": "--", "mfc": "white"} if size == "M" else {}
                 name = f"{kind} {size}".strip()
-                axis.plot(x, [v.value for v in values], "-o", color=colours[kind], ms=5, label=name, **look)
+                axis.plot(x, [v.value for v in values], marker="o", color=colours[kind], ms=5, label=name, **look)
             axis.set_xticks(sorted({each.clips for each in trained}))
             axis.set_xticks([], minor=True)
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
