@@ -8,10 +8,10 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   states `StateCard`, `StateModel`, and the names of the columns that they are given, `STATE_COLUMNS`,
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
-  `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `CentralGravity`, `Impulse`, `Outcome`, `Waypoint`, the
-  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
-  `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own
-  `ForceField`, `SceneLaw`, `LawConstant`;
+  `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
+  `CentralGravity`, `RadialField`, `Drag`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`,
+  `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`,
+  `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`, `LawConstant`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
 Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.
@@ -73,9 +73,11 @@ if TYPE_CHECKING:
     from physbench.world.scene import Body as Body
     from physbench.world.scene import Camera as Camera
     from physbench.world.scene import CentralGravity as CentralGravity
+    from physbench.world.scene import Drag as Drag
     from physbench.world.scene import ForceField as ForceField
     from physbench.world.scene import Impulse as Impulse
     from physbench.world.scene import Outcome as Outcome
+    from physbench.world.scene import RadialField as RadialField
     from physbench.world.scene import Scene as Scene
     from physbench.world.scene import Waypoint as Waypoint
     from physbench.world.scene import box_mass as box_mass
@@ -128,10 +130,12 @@ _NAMES = {
         "Body",
         "Camera",
         "CentralGravity",
+        "Drag",
         "FLOOR_GREY",
         "ForceField",
         "Impulse",
         "Outcome",
+        "RadialField",
         "SCREEN_GREY",
         "Scene",
         "Waypoint",

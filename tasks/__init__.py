@@ -5,6 +5,7 @@
 - `collisions`: two balls, a ball and walls, a row of balls, balls on a table with cushions.
 - `occlusion`: a ball behind a screen, two balls or a wall behind one, a bounce behind one, a plate that moves.
 - `orbits`: a planet and a fixed star, two bodies around each other, a fly-by.
+- `fields`: of the family orbits, too: a spring's orbit, a force that pushes away, a gas that slows, three bodies.
 - `actions`: tasks in which something is pushed after the hand-over.
 """
 

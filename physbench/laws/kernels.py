@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from physbench.laws.event_loop import follow, followed_positions
+from physbench.laws.field_motion import follow_fields
 from physbench.laws.field_orbits import follow_field
 from physbench.laws.kepler_jit import follow_orbits
 from physbench.laws.planar_motion import evaluate
@@ -24,6 +25,7 @@ KERNELS: tuple[Kernel[..., Any], ...] = (
     followed_positions,
     follow_orbits,
     follow_field,
+    follow_fields,
     weighted_distances,
     distances,
     first_beyond,

@@ -85,6 +85,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         "kernels": Purpose(
             (
                 "physbench.laws.event_loop",
+                "physbench.laws.field_motion",
                 "physbench.laws.field_orbits",
                 "physbench.laws.kepler_jit",
                 "physbench.laws.point_distances",

@@ -176,8 +176,6 @@ class World:
     refine: into how many smaller steps each step is divided, to see how results depend on the step.
     """
 
-    pull = 1.0  # factor on all fields
-
     def __init__(
         self,
         scene: Scene,
@@ -388,7 +386,7 @@ class World:
     def _exert(self, time: float) -> None:
         """Apply the forces of the task's own fields at `time` s."""
         api, client, scene, states = self._client.api, self._client.id, self.scene, self.states()
-        found = self.pull * accelerations(scene, self._own_fields, states, time)
+        found = accelerations(scene, self._own_fields, states, time)
         for copy, ids in enumerate(self._ids):
             for index, body in enumerate(scene.bodies):
                 if body.role == "moving" and ids[index] >= 0 and not self._held(body):

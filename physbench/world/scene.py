@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, SupportsIndex
@@ -44,7 +44,8 @@ SHAPE_SIZES: Mapping[str, tuple[str, ...]] = {  # what the size of each shape sa
 }
 ROLES: tuple[Role, ...] = ("moving", "fixed", "kinematic")
 FORCES = (
-    "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), ...) or of a ForceField of your own, "
+    "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), RadialField(...), Drag(...), ...) or "
+    "of a ForceField of your own, "
     "impulses=(Impulse(...), ...), contacts with restitution and friction, and the paths of kinematic bodies."
 )
 BACKGROUND_GREY = 0.50
@@ -145,6 +146,11 @@ class ForceField:
         """Potential energy (...) J of bodies at positions (..., N, 3) m; None where it tells none."""
         return None
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of bodies from which it comes, which must be seen; it ends where a violation takes one of them away."""
+        return ()
+
 
 def _field_with_source(own: Any) -> str:
     values = "".join(f"{each.name}={getattr(own, each.name)!r}, " for each in fields(own))
@@ -157,6 +163,16 @@ class CentralGravity(ForceField):
 
     source: str
     mu: float  # m3/s2
+    power: ClassVar[float] = -2.0
+
+    @property
+    def strength(self) -> float:
+        """As of a `RadialField`: mu."""
+        return self.mu
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
         source = scene.index(self.source)
@@ -167,14 +183,77 @@ class CentralGravity(ForceField):
         return found
 
     def energy(self, scene: Scene, position: Array) -> Array:
-        source, sources = scene.index(self.source), {each.source for each in scene.central}
-        total = 0.0 * position[..., 0, 0]
-        for i, body in enumerate(scene.bodies):
-            if body.role == "moving" and i != source:
-                both = scene.bodies[source].role == "moving" and body.name in sources  # each of the two is counted once
-                square = ((position[..., i, :] - position[..., source, :]) ** 2).sum(axis=-1)
-                total = total - body.mass * self.mu / square**0.5 * (0.5 if both else 1.0)
-        return total
+        return _pair_energy(scene, self.source, {each.source for each in scene.central}, position, self._potential)
+
+    def _potential(self, distance: Array) -> Array:
+        return -self.mu / distance
+
+
+@dataclass(frozen=True)
+class RadialField(ForceField):
+    """Every moving body is drawn towards body `source` with acceleration strength r^power; away from it if below 0."""
+
+    source: str
+    strength: float  # m^(1 - power)/s2
+    power: float  # 1: as by a spring; -2: as by a charge
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        source = scene.index(self.source)
+        away = position[..., source : source + 1, :] - position
+        distance = (away**2).sum(axis=-1, keepdims=True) ** 0.5
+        distance[..., source, :] = 1.0  # where `away` is 0
+        found: Array = self.strength * distance ** (self.power - 1) * away
+        return found
+
+    def energy(self, scene: Scene, position: Array) -> Array:
+        alike = {each.source for each in scene.fields if isinstance(each, RadialField) and each.power == self.power}
+        return _pair_energy(scene, self.source, alike, position, self._potential)
+
+    def _potential(self, distance: Array) -> Array:
+        if self.power == -1:
+            import numpy as np
+
+            return np.asarray(self.strength * np.log(distance))
+        return self.strength * distance ** (self.power + 1) / (self.power + 1)
+
+
+def _pair_energy(
+    scene: Scene, source: str, sources: set[str], position: Array, potential: Callable[[Array], Array]
+) -> Array:
+    """Energy (...) J of all moving bodies in the field of one; two that are sources of each other count half each.
+
+    potential: J/kg at distances m.
+    """
+    centre = scene.index(source)
+    total = 0.0 * position[..., 0, 0]
+    for i, body in enumerate(scene.bodies):
+        if body.role == "moving" and i != centre:
+            both = scene.bodies[centre].role == "moving" and body.name in sources  # each of the two is counted once
+            distance = ((position[..., i, :] - position[..., centre, :]) ** 2).sum(axis=-1) ** 0.5
+            total = total + body.mass * potential(distance) * (0.5 if both else 1.0)
+    return total
+
+
+@dataclass(frozen=True)
+class Drag(ForceField):
+    """Every moving body is slowed by a medium, with acceleration -rate x velocity (Stokes 1851, slow flow)."""
+
+    medium: str  # the body that shows it, such as a plane
+    rate: float  # 1/s
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.medium,)
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        return -self.rate * velocity
+
+    def energy(self, scene: Scene, position: Array) -> Array:
+        return 0.0 * position[..., 0, 0]  # it stores none
 
 
 @dataclass(frozen=True)
@@ -258,7 +337,7 @@ class Scene:
             raise TypeError(
                 f"The scene holds {_described(plain)}, which is no dataclass: write @dataclass(frozen=True)."
             )
-        acting = [("CentralGravity", each.source) for each in self.central]
+        acting = [(type(each).__name__, name) for each in self.fields for name in each.sources]
         for what, name in (*acting, *(("Impulse", each.body) for each in self.impulses)):
             if name not in names:
                 raise ValueError(f"{what}: there is no body named {name!r}.{nearest(str(name), names)}")
@@ -274,7 +353,7 @@ class Scene:
 
     @property
     def own_fields(self) -> tuple[ForceField, ...]:
-        """Those of its fields that a task brings."""
+        """Its other fields, of which the simulator asks accelerations."""
         return tuple(each for each in self.fields if not isinstance(each, CentralGravity))
 
     @property

@@ -28,11 +28,18 @@ MIN_PREDICTED_FRAMES = 8  # predicted frames
 CONSERVED = 0.01  # of the sum of the sizes of the momenta; a smaller change in ground truth counts as none
 
 
-def is_pushed(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
-    """Not applicable where something is pushed in the window."""
-    if not any(action.time > tracks.times[0] for action in clip.scene.impulses):
+def is_not_read(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
+    """Not applicable where something is pushed in the window, and in fields other than those of orbits."""
+    if any(action.time > tracks.times[0] for action in clip.scene.impulses):
+        return Reading(None, "not applicable", "a push brings energy into this scene")
+    return _in_other_fields(clip)
+
+
+def _in_other_fields(clip: Clip) -> Reading | None:
+    """Not applicable where the potential is not that of one star or of two bodies."""
+    if not clip.scene.own_fields and len(clip.scene.central) <= 2:
         return None
-    return Reading(None, "not applicable", "a push brings energy into this scene")
+    return Reading(None, "not applicable", "the energy of fields other than those of orbits is not read")
 
 
 @scorer(
@@ -45,14 +52,15 @@ def is_pushed(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
     noise_floor="ground truth without contacts reads within 0.02, on a flyby within 0.06 (64 px, 15 frames/s)",
     source="E(t) - E(0), translational and potential; Helmholtz 1847, Ueber die Erhaltung der Kraft",
     needs=("energies",),
-    precheck=is_pushed,
+    precheck=is_not_read,
 )
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> dict[str, Reading]:
     """Change of energy since the context, over the largest kinetic energy in ground truth, in the last quarter.
 
     Mean of (E(t) - E_0) / E_max over the last quarter of the predicted frames that show all moving bodies, E_0 the
     mean over the context, E_max at least the weight times a diameter. Contacts and friction take energy: right is
-    what ground truth reads. Outside every mean. Not applicable where something is pushed.
+    what ground truth reads. Outside every mean. Not applicable where something is pushed, and in fields other than
+    those of orbits.
 
     Further readings: slope (1/s), of a straight line through all predicted frames.
     """
@@ -138,9 +146,7 @@ def of_orbits(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
     """Not applicable in scenes with fields."""
     if not clip.scene.fields:
         return None
-    if clip.scene.own_fields:
-        return Reading(None, "not applicable", "the energy of a task's own field is not read")
-    return Reading(None, "not applicable", "on orbits laws/orbit-energy reads the energy")
+    return _in_other_fields(clip) or Reading(None, "not applicable", "on orbits laws/orbit-energy reads the energy")
 
 
 @scorer(

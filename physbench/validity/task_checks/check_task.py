@@ -268,6 +268,7 @@ def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> No
 def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     """Checks of states and frames, without tracking or scoring."""
     from physbench.validity.task_checks.clip_protocol import (
+        check_causes,
         check_event,
         check_hidden,
         check_history,
@@ -287,7 +288,7 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     if len(work.findings) == before:
         seen = sorted({kind for clip in clips for kind in events(clip)})
         work.add([fine("protocol", f"history, view and deciding event are in order ({', '.join(seen) or 'at rest'})")])
-    work.add_once(f for clip in clips for f in check_seen(clip))
+    work.add_once(f for clip in clips for f in (*check_causes(clip), *check_seen(clip)))
     work.add_once(f for clip in clips for f in check_hidden(clip, PLAIN))
 
 

@@ -15,7 +15,17 @@ from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius, render
-from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, WINDOW, Body, RenderSpec, Scene
+from physbench.world.scene import (
+    FLOOR_GREY,
+    HISTORY,
+    SCREEN_GREY,
+    WINDOW,
+    Body,
+    CentralGravity,
+    RadialField,
+    RenderSpec,
+    Scene,
+)
 from physbench.world.styles.catalogue import draw
 
 RELEASES = RELEASE.train  # s
@@ -126,7 +136,9 @@ def events(clip: Clip) -> dict[str, list[float]]:
     for _, i in bodies.items():
         flat = plane_from_world(clip.scene.camera, clip.states[ahead, i, 7:10])
         curves = [*flat.T, np.linalg.norm(flat, axis=-1) - TURNING_SPEED]
-        for field in clip.scene.central:
+        for field in clip.scene.fields:
+            if not isinstance(field, CentralGravity | RadialField):
+                continue
             away = clip.states[ahead, i, :3] - clip.states[ahead, clip.scene.index(field.source), :3]
             curves.append(np.gradient(np.linalg.norm(away, axis=-1), times))
         for curve in curves:
@@ -218,6 +230,31 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
     if np.isfinite(least):
         level = f"{which} stands out by {least:.0f} of 255 grey levels (least {LEAST_CONTRAST:g})"
         yield fine("visible", f"what objects touch is seen: {level}", 255 - least)
+
+
+def check_causes(clip: Clip) -> Iterator[Finding]:
+    """Every body from which a force comes is seen before the hand-over."""
+    scene = clip.scene
+    for field in scene.fields:
+        for name in field.sources:
+            index, kind = scene.index(name), type(field).__name__
+            before = clip.visible_area[: clip.handover + 1, index]
+            frame = int(np.argmax(before))
+            if scene.bodies[index].drawn and before[frame] >= LEAST_VISIBLE_AREA:
+                levels = contrast(clip, index, frame) if scene.bodies[index].hue is None else 255.0
+                if levels >= LEAST_CONTRAST:
+                    continue
+                seen = f"differs from what is behind it by {levels:.0f} of 255 grey levels"
+            else:
+                seen = "is not seen at any time before 0"
+            yield failed(
+                "visible",
+                f"the force {kind} comes from {name}, which {seen}",
+                f"Let {name} be drawn, in the window and at least {LEAST_CONTRAST:g} levels darker or lighter: a model "
+                "that was not shown it cannot know that a force acts.",
+                clip,
+                Shot(clip, (-1.0, 0.0, scene.horizon / 2)),
+            )
 
 
 def touched(clip: Clip) -> dict[int, float]:

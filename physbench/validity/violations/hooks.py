@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Array
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.bullet import World, step_of
-from physbench.world.scene import PHYSICS_HZ, Contact, Scene, Vector
+from physbench.world.scene import PHYSICS_HZ, Contact, Drag, ForceField, RadialField, Scene, Vector
 
 # A simulation with hooks: the same steps as `World`, and hooks that act between them.
 
@@ -21,8 +21,9 @@ class HookedWorld(World):
     """A `World` from the start of the history with hooks. Until the first one acts, states are bit-identical to it."""
 
     def __init__(self, scene: Scene, hooks: Sequence[StepHook]) -> None:
-        self.bend: tuple[float, Array] | None = None  # (exponent, (N,) m: where bodies feel what they felt before)
-        self.gone: set[int] = set()  # bodies that hooks took away: no central force acts on or from them
+        self.pull = 1.0  # times central gravity
+        self.bend: tuple[float, Array] | None = None  # (exponent, (N, N) m: where bodies feel what they felt before)
+        self.gone: set[int] = set()  # bodies that hooks took away: no force acts on or from them
         super().__init__(scene)
         self._hooks = tuple(hooks)
         self._first = min((step_of(hook.start) for hook in hooks), default=None)
@@ -76,11 +77,34 @@ class HookedWorld(World):
         self._remove(index)
         self.gone.add(index)
         self._pulls = self._find_pulls()
+        name = self.scene.bodies[index].name
+        self._own_fields = tuple(each for each in self._own_fields if name not in each.sources)
 
     def pull_by(self, factor: float) -> None:
-        """All fields become `factor` times as strong."""
+        """All fields but drag become `factor` times as strong."""
         self.pull *= factor
         self._pulls = self._find_pulls()
+        self.scale(lambda field: not isinstance(field, Drag), factor)
+
+    def scale(self, chosen: Callable[[ForceField], bool], factor: float) -> None:
+        """Fields that are not central gravity become `factor` times as strong, where `chosen` is true of them."""
+        fields = [altered(each) for each in self._own_fields]
+        self._own_fields = tuple(
+            replace(each, factor=factor * each.factor) if chosen(each.field) else each for each in fields
+        )
+
+    def bend_fields(self, exponent: float) -> None:
+        """Fields go with a power of the distance that is 2 - exponent higher; bodies feel at first what they felt."""
+        scene, places = self.scene, self.states()[0, :, :3]
+        away = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(len(places))  # m
+        self.bend = exponent, away
+        fields = [altered(each) for each in self._own_fields]
+        self._own_fields = tuple(
+            replace(each, higher=2 - exponent, reference=away[:, scene.index(each.field.source)])
+            if isinstance(each.field, RadialField)
+            else each
+            for each in fields
+        )
 
     def touching(self, a: int, b: int) -> bool:
         """True if two bodies are in contact now."""
@@ -114,7 +138,7 @@ class HookedWorld(World):
             (
                 c,
                 [
-                    (i, s * float(np.linalg.norm(places[c] - places[i]) / reference[i]) ** (2 - exponent))
+                    (i, s * float(np.linalg.norm(places[c] - places[i]) / reference[i, c]) ** (2 - exponent))
                     for i, s in drawn
                 ],
             )
@@ -124,6 +148,34 @@ class HookedWorld(World):
             super()._attract()
         finally:
             self._pulls = pulls
+
+
+@dataclass(frozen=True, eq=False)
+class AlteredField(ForceField):
+    """A field times a factor; a radial one also times (r / r0)^higher, with an r0 for each body."""
+
+    field: ForceField
+    factor: float = 1.0
+    higher: float = 0.0
+    reference: Array | None = None  # (N,) m
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.field.sources
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        found = self.factor * self.field.accelerations(scene, position, velocity, time)
+        if self.reference is None:
+            return found
+        source = scene.index(self.sources[0])
+        away = np.linalg.norm(position - position[..., source : source + 1, :], axis=-1)
+        away[..., source] = self.reference[source]
+        return np.asarray((away / self.reference)[..., None] ** self.higher * found)
+
+
+def altered(field: ForceField) -> AlteredField:
+    """A field that can be altered, and altered again."""
+    return field if isinstance(field, AlteredField) else AlteredField(field)
 
 
 def simulate_hooked(scene: Scene, hooks: Sequence[StepHook], steps: NDArray[np.int64]) -> Array:
@@ -181,7 +233,7 @@ class SetGravity(OneStepHook):
 
 @dataclass
 class ScaleFields(OneStepHook):
-    """All fields times a factor."""
+    """All fields but drag times a factor."""
 
     factor: float
 
@@ -191,19 +243,22 @@ class ScaleFields(OneStepHook):
 
 @dataclass
 class SetFieldExponent(OneStepHook):
-    """Central fields fall with another power of the distance; every body feels at first what it felt before."""
+    """Fields go with another power of the distance; every body feels at first what it felt before."""
 
-    exponent: float  # positive: 2 is Newton's
+    exponent: float  # 2 changes nothing: central gravity falls with this power, others rise by 2 - exponent more
 
     def act(self, world: HookedWorld) -> None:
-        scene = world.scene
-        sources = [scene.index(field.source) for field in scene.central]
-        distance = np.ones(len(scene.bodies))
-        for i in range(len(scene.bodies)):
-            others = [s for s in sources if s != i]
-            if others:
-                distance[i] = float(np.linalg.norm(world.state(i)[:3] - world.state(others[0])[:3]))
-        world.bend = (self.exponent, distance)
+        world.bend_fields(self.exponent)
+
+
+@dataclass
+class ScaleDrag(OneStepHook):
+    """Drag times a factor."""
+
+    factor: float
+
+    def act(self, world: HookedWorld) -> None:
+        world.scale(lambda field: isinstance(field, Drag), self.factor)
 
 
 @dataclass

@@ -1,12 +1,13 @@
-"""Violations of the forces: gravity and central fields."""
+"""Violations of the forces: gravity, radial fields and drag."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from physbench.validity.violations.candidate_events import CandidateEvents
-from physbench.validity.violations.hooks import ScaleFields, SetFieldExponent, SetGravity
+from physbench.validity.violations.hooks import ScaleDrag, ScaleFields, SetFieldExponent, SetGravity
 from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
+from physbench.world.scene import CentralGravity, Drag, RadialField
 
 
 def _gravity(candidates: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -67,7 +68,7 @@ def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 )
 def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The strength of all fields times a factor. It sets in at 0."""
-    if not candidates.scene.fields:
+    if all(isinstance(field, Drag) for field in candidates.scene.fields):
         raise Inapplicable("there is no central field")
     return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleFields(0.0, severity),))
 
@@ -82,7 +83,26 @@ def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Ge
     allowed=(-2.0, 6.0),
 )
 def force_exponent(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """Another power of the distance; at the hand-over every body feels the force that it felt before."""
-    if not candidates.scene.central:
+    """Another power of the distance; at the hand-over every body feels the force that it felt before.
+
+    Fields that do not fall with the square go with a power that is 2 - s higher than theirs.
+    """
+    if not any(isinstance(field, CentralGravity | RadialField) for field in candidates.scene.fields):
         raise Inapplicable("there is no central field")
     return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetFieldExponent(0.0, severity),))
+
+
+@violation(
+    "drag",
+    group="forces",
+    unit="",
+    meaning="a medium slows things s times as much from the hand-over on",
+    severities=(0.0, 0.5, 0.8, 1.5),
+    main=0.5,
+    allowed=(-10.0, 10.0),
+)
+def drag(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """The drag of all media times a factor; below 0 they speed things up. It sets in at 0."""
+    if not any(isinstance(field, Drag) for field in candidates.scene.fields):
+        raise Inapplicable("there is no medium with drag")
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleDrag(0.0, severity),))

@@ -1,0 +1,139 @@
+"""The law of scenes with radial fields of any power and sign, drag and uniform gravity, whose bodies touch nothing.
+
+`central_law` is asked first: what it moves has a closed form. Here motion is integrated (`field_motion`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from physbench.laws.changes import WorldChange
+from physbench.laws.field_motion import GRAVITY_X, GRAVITY_Y, TURN, follow_fields
+from physbench.laws.scene_law import LawConstant, SceneLaw
+from physbench.laws.simulator import PiecewiseSimulator, Simulator
+from physbench.laws.support_check import ALIGNMENT, Unsupported
+from physbench.support.arrays import Array, Mask
+from physbench.world.camera import PLANE_AXES, depth_axis
+from physbench.world.scene import PHYSICS_HZ, CentralGravity, Drag, RadialField
+
+LONGEST_STEP = 0.05  # s
+NOWHERE = -1.0  # the number of a source that is fixed, and of a target that is all
+
+
+class FieldLaw(SceneLaw):
+    """Balls in radial fields of fixed bodies and of each other, slowed by a medium, under gravity."""
+
+    name = "fields"
+    fields = (CentralGravity, RadialField, Drag)
+    constants = (
+        LawConstant("field_strength", "fields were {value} times as strong", "strength of fields"),
+        LawConstant("medium_drag", "the medium slowed bodies {value} times as much", "drag of the medium"),
+    )
+    removable = False  # a body that attracts others continues to do so
+
+    def check(self) -> None:
+        """Raises Unsupported where a scene is not of this kind."""
+        scene, across = self.scene, depth_axis(self.scene.camera)
+        if any(scene.bodies[i].shape != "sphere" for i in self.index):
+            raise Unsupported("something in a field is not a ball")
+        if any(body.collides for i, body in enumerate(scene.bodies) if i not in self.index):
+            raise Unsupported("bodies in a field may meet something fixed")
+        for field in self._radial:
+            source = scene.bodies[scene.index(field.source)]
+            if source.role == "kinematic" or source.until is not None:
+                raise Unsupported(f"{source.name}, from which a force comes, moves on rails or vanishes")
+            if np.abs(source.position[across] - self.depth).max() > ALIGNMENT:
+                raise Unsupported(f"{source.name}, from which a force comes, lies before or behind what moves")
+        if abs(scene.gravity[across]) > ALIGNMENT:
+            raise Unsupported("bodies in a field fall along the view")
+
+    @cached_property
+    def _radial(self) -> Sequence[CentralGravity | RadialField]:
+        return [each for each in self.scene.fields if isinstance(each, CentralGravity | RadialField)]
+
+    @cached_property
+    def _rows(self) -> Array:
+        """The fields (E, 7) as `field_motion` has them."""
+        axes, rows = list(PLANE_AXES[self.scene.camera.view]), []
+        for field in self._radial:
+            i = self.scene.index(field.source)
+            place = np.asarray(self.scene.bodies[i].position)[axes]
+            number = float(self.index.index(i)) if i in self.index else NOWHERE
+            rows.append([number, *(place if number < 0 else (0.0, 0.0)), field.strength, field.power, 0.0, NOWHERE])
+        return np.array(rows, dtype=np.float64).reshape(-1, 7)
+
+    @cached_property
+    def _world(self) -> Array:
+        """Constants (3,) of the world as `field_motion` has them."""
+        world = np.zeros(3)
+        world[[GRAVITY_X, GRAVITY_Y]] = np.asarray(self.scene.gravity)[list(PLANE_AXES[self.scene.camera.view])]
+        return world
+
+    @cached_property
+    def _drag(self) -> float:
+        return sum(each.rate for each in self.scene.fields if isinstance(each, Drag))
+
+    @cached_property
+    def _touch(self) -> Array:
+        """Distances (N, N) m at which two bodies touch; 0 where they cannot."""
+        radius = np.array([self.scene.bodies[i].size[0] for i in self.index])
+        solid = np.array([self.scene.bodies[i].collides for i in self.index])
+        return np.where(solid[:, None] & solid, radius[:, None] + radius, 0.0) * ~np.eye(len(radius), dtype=bool)
+
+    @cached_property
+    def linked(self) -> Mask:
+        found = np.zeros((len(self.index),) * 2, dtype=bool)
+        for source in self._rows[:, 0].astype(int):
+            if source >= 0:
+                found[source] = found[:, source] = True
+        return found
+
+    @cached_property
+    def alterable(self) -> frozenset[str]:
+        without = {"medium_drag"} if not self._drag else {"drag"}  # in a medium the two are the same
+        return (super().alterable | {"drag", "turn"}) - without - (set() if len(self._rows) else {"field_strength"})
+
+    def simulate(self, states: Array, times: Array, constants: Array) -> Array:
+        return self._moved(states, times, constants, self._world, 0.0)
+
+    def _moved(self, states: Array, times: Array, constants: Array, world: Array, drag: float) -> Array:
+        return follow_fields(
+            np.ascontiguousarray(states, dtype=np.float64),
+            np.ascontiguousarray(times, dtype=np.float64),
+            self._rows,
+            np.ascontiguousarray(constants[:, 0]),
+            np.ascontiguousarray(constants[:, 1] * self._drag + drag),
+            world,
+            self._touch,
+            LONGEST_STEP,
+        )
+
+    def acceleration(self, position: Array) -> Array:
+        """As of any law; of bodies that overlap, too, which guesses and tracks may do."""
+        states, step = np.concatenate([position, np.zeros_like(position)], axis=-1)[None], 1 / PHYSICS_HZ
+        moved = follow_fields(
+            np.ascontiguousarray(states, dtype=np.float64),
+            np.array([0.0, step]),
+            self._rows,
+            np.ones(1),
+            np.full(1, self._drag),
+            self._world,
+            np.zeros_like(self._touch),
+            LONGEST_STEP,
+        )
+        return np.asarray(moved[0, 1, :, 2:] / step)
+
+    def altered_simulator(self, change: WorldChange, since: int, end: int, constants: Array | None) -> Simulator:
+        factors = dict(change.constants)
+        own = np.ones((1, len(self.constants))) if constants is None else constants
+        scaled = own * np.array([factors.get(each.id, 1.0) for each in self.constants])
+        world = self._world.copy()
+        world[TURN] = change.turn
+
+        def simulate(states: Array, times: Array, constants: Array) -> Array:
+            return self._moved(states, times, constants, world, change.drag)
+
+        return PiecewiseSimulator(simulate, self.contacts, len(self.index), scaled)
