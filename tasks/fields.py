@@ -102,10 +102,10 @@ class Harmonic(Task):
         p, w, middle = params, params["rate"], (params["middle_x"], params["middle_y"])
         (x, y), velocity = harmonic_state(p, -HISTORY)
         place = (middle[0] + x, middle[1] + y, 0.0)
-        velocity = half_a_step_before(velocity, (-w * w * x, -w * w * y))
+        begin = half_a_step_before(velocity, (-w * w * x, -w * w * y))
         return Scene(
             bodies=(
-                ball("ball", p["radius"], place, p["hue_ball"], velocity=velocity),
+                ball("ball", p["radius"], place, p["hue_ball"], velocity=begin),
                 post("block", p["block"], middle, p["hue_block"]),
             ),
             camera=Camera("top", (0.0, 0.0, 0.0)),
@@ -282,13 +282,11 @@ class Decay(Task):
         )
         (x, y), distance = place, math.hypot(*place)
         pull = -p["mu"] / distance**3
-        velocity = half_a_step_before(velocity, (pull * x, pull * y))
+        begin = half_a_step_before(velocity, (pull * x, pull * y))
         grey = GAS_GREY + GREY_SLOPE * (p["drag"] - THINNEST)
         return Scene(
             bodies=(
-                ball(
-                    "planet", p["radius"], (p["star_x"] + x, p["star_y"] + y, 0.0), p["hue_planet"], velocity=velocity
-                ),
+                ball("planet", p["radius"], (p["star_x"] + x, p["star_y"] + y, 0.0), p["hue_planet"], velocity=begin),
                 star(p["star_radius"], (p["star_x"], p["star_y"]), p["hue_star"]),
                 Body("gas", "plane", (), "fixed", (0.0, 0.0, -0.8), grey=grey, collides=False),
             ),
@@ -393,11 +391,12 @@ def three_bodies(p: Params) -> Array:
 
 def reversed_motion(states: Array) -> Array:
     """States (..., 4) with opposite velocities, which go back where they came from."""
-    return states * np.array([1.0, 1.0, -1.0, -1.0])
+    return np.asarray(states * np.array([1.0, 1.0, -1.0, -1.0]))
 
 
 def three_paths(p: Params, states: Array, span: float) -> Array:
     """States (T, 3, 4) of the balls over `span` s, by the law of fields."""
     fields = np.array([[k, 0, 0, p["pull"] * p[f"radius_{k + 1}"] ** 3, -2, 0, -1] for k in range(3)], dtype=np.float64)
     times, nothing = np.linspace(0.0, span, round(span / PATH_STEP_THREE) + 1), np.zeros((3, 3))
-    return follow_fields(states[None], times, fields, np.ones(1), np.zeros(1), np.zeros(3), nothing, 0.05)[0]
+    moved = follow_fields(states[None], times, fields, np.ones(1), np.zeros(1), np.zeros(3), nothing, 0.05)
+    return np.asarray(moved[0])
