@@ -74,7 +74,7 @@ class FieldLaw(SceneLaw):
 
     @cached_property
     def _drag(self) -> float:
-        return sum(each.rate for each in self.scene.fields if isinstance(each, Drag))
+        return sum((each.rate for each in self.scene.fields if isinstance(each, Drag)), 0.0)
 
     @cached_property
     def _touch(self) -> Array:

@@ -102,7 +102,7 @@ def test_kernels_are_called_with_the_arguments_of_their_signature(
     clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]
 ) -> None:
     """Others would be compiled by every process for itself."""
-    for task in ("collisions/head-on-v1", "orbits/kepler-v1"):
+    for task in ("collisions/head-on-v1", "orbits/scatter-v1", "orbits/kepler-v1"):
         clip = clip_of(task)
         held = clip.px_positions()[clip.window(8)].copy()
         held[20:] = held[20]  # everything stands still in the middle of its motion

@@ -83,10 +83,8 @@ def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Ge
     allowed=(-2.0, 6.0),
 )
 def force_exponent(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """Another power of the distance; at the hand-over every body feels the force that it felt before.
-
-    Fields that do not fall with the square go with a power that is 2 - s higher than theirs.
-    """
+    """Another power of the distance; at the hand-over every body feels the force that it felt before."""
+    # Fields that do not fall with the square go with a power that is 2 - s higher than theirs.
     if not any(isinstance(field, CentralGravity | RadialField) for field in candidates.scene.fields):
         raise Inapplicable("there is no central field")
     return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetFieldExponent(0.0, severity),))
