@@ -3,7 +3,7 @@
 What one needs for an evaluation, a model, a task or a scorer of one's own is imported from here:
 
 - evaluations: `evaluate`, `load`, `Evaluation`, `PhysbenchError`; in a training `LightningCallback`, `to_tensorboard`,
-  `to_wandb`;
+  `to_wandb`; of one clip `clip`, `score`, `score_batch`;
 - models: `ModelCard`, `FrameModel`, `SteppedModel`, `PrivilegedModel`; of surprise `SurpriseCard`, `SurpriseModel`; of
   states `StateCard`, `StateModel`, and the names of the columns that they are given, `STATE_COLUMNS`,
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from physbench.api.evaluation import evaluate as evaluate
     from physbench.api.evaluation import load as load
     from physbench.api.lightning_callback import LightningCallback as LightningCallback
+    from physbench.api.one_clip import clip as clip
+    from physbench.api.one_clip import score as score
+    from physbench.api.one_clip import score_batch as score_batch
     from physbench.api.training_loggers import to_tensorboard as to_tensorboard
     from physbench.api.training_loggers import to_wandb as to_wandb
     from physbench.clips.clip import Clip as Clip
@@ -97,6 +100,7 @@ _NAMES = {
         "load",
     ),
     "physbench.api.lightning_callback": ("LightningCallback",),
+    "physbench.api.one_clip": ("clip", "score", "score_batch"),
     "physbench.api.training_loggers": ("to_tensorboard", "to_wandb"),
     # models
     "physbench.models.protocol": (
@@ -161,7 +165,8 @@ links.install()
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'physbench' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    found = import_module(_HOMES[name])
+    return globals().get(name, getattr(found, name))  # `physbench.score` is a package, too, which can be called
 
 
 def __dir__() -> list[str]:

@@ -192,8 +192,8 @@ class ClipStore:
         """File of a clip."""
         return self.directory / str(spec) / f"{row.task.replace('/', '.')}.{row.split}" / f"{row.name}.npz"
 
-    def get(self, row: Row, spec: RenderSpec) -> Clip:
-        """Load a clip, or make and store it."""
+    def get(self, row: Row, spec: RenderSpec, *, store: bool = True) -> Clip:
+        """Load a clip, or make it, and store it unless store=False."""
         scene = known_scene(row)
         path = self.path(row, spec)
         try:
@@ -204,7 +204,8 @@ class ClipStore:
             self._say_replaced(path, error)
         with _making:
             clip = make_clip(row, spec)
-        self.put(clip)
+        if store:
+            self.put(clip)
         return clip
 
     def stored(self, row: Row, spec: RenderSpec) -> StoredClip | None:

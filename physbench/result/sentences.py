@@ -235,10 +235,21 @@ def _lawful(result: ResultDocument) -> str | None:
     lawful = result.lawful
     if lawful is None or lawful.seconds is None:
         return None
-    interval = f" [{lawful.interval[0]:.1f}, {lawful.interval[1]:.1f}]" if lawful.interval else ""
     freeze, truth = lawful.references["freeze"], lawful.references["truth"]
+    return physical_for(lawful.seconds, lawful.horizon, freeze, truth, lawful.interval)
+
+
+def physical_for(
+    seconds: float,
+    horizon: float,
+    freeze: float | None = None,
+    truth: float | None = None,
+    interval: Sequence[float] | None = None,
+) -> str:
+    """ "Physical for 2.3 s of 4.7 s (freeze 0.3, truth 4.7)."; the references where both are known."""
+    between = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
     beside = f" (freeze {freeze:.1f}, truth {truth:.1f})" if freeze is not None and truth is not None else ""
-    return f"Physical for {lawful.seconds:.1f} s{interval} of {_trimmed(lawful.horizon)} s{beside}."
+    return f"Physical for {seconds:.1f} s{between} of {_trimmed(horizon)} s{beside}."
 
 
 def _changed(result: ResultDocument) -> str | None:

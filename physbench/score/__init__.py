@@ -7,10 +7,26 @@
   `outcomes`, `frame_timing`, `stability`, `image_stats`.
 - `predictability`: for how long a clip can be predicted from its context.
 
-The scorers themselves are in `scorers/`.
+The scorers themselves are in `scorers/`. The package can be called: `physbench.score(clip, frames, fps)` is
+`physbench.api.one_clip.score`.
 """
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 from physbench.score.observation import Observation
 from physbench.score.protocol import Reading, Scorer, ScoreRow, scorer
 
 __all__ = ["Observation", "Reading", "ScoreRow", "Scorer", "scorer"]
+
+
+class _CallablePackage(ModuleType):
+    """The function of the Python interface has the name of this package, and Python keeps the package under it."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return import_module("physbench.api.one_clip").score(*args, **options)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -101,12 +101,14 @@ class Observation:
         clip: ground truth.
         rollout: the predicted frames.
         tracks: the objects in the context frames and the predicted ones; K of them in T frames.
+        store: whether an analysis may write what it computes into the cache folder.
         seconds: s that tracking ("tracks") and each analysis took, by name, with what an analysis needs itself.
     """
 
     clip: Clip
     rollout: Rollout
     tracks: Tracks
+    store: bool = True
     seconds: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -203,7 +205,7 @@ class Observation:
         """For how long the clip can be predicted from the context."""
         from physbench.score.predictability import predictability
 
-        return predictability(self.clip, self.tracks.context)
+        return predictability(self.clip, self.tracks.context, store=self.store)
 
 
 ANALYSES = tuple(name for name, value in vars(Observation).items() if isinstance(value, Analysis))

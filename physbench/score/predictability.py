@@ -35,6 +35,7 @@ from physbench.shadowing.context import (
 from physbench.support.arrays import Array
 from physbench.support.files import cache_dir, cached, read_sealed_json, write_sealed_json
 from physbench.support.fingerprint import fingerprint
+from physbench.support.recently_used import RecentlyUsed
 from physbench.track.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
@@ -48,6 +49,7 @@ FIRST_SPAN = 1.0  # s that are simulated first
 MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
 STILL_SPEED = 1e-3  # m/s and rad/s
 KEY_DIGITS = 9  # after the point
+KEPT_IN_MEMORY = 1024  # clips: some kB each
 _DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
 CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
@@ -60,15 +62,26 @@ class Predictability:
     spread: Array  #: (F, K) diameters, 80th percentile of the distances to the median; predicted frames to T_p
 
 
-def predictability(clip: Clip, context: int) -> Predictability:
-    """For how long a clip can be predicted by a model that sees `context` frames; shipped, or cached on disk."""
+_in_memory = RecentlyUsed[str, Predictability](KEPT_IN_MEMORY)
+
+
+def predictability(clip: Clip, context: int, *, store: bool = True) -> Predictability:
+    """For how long a clip can be predicted by a model that sees `context` frames; shipped, or cached on disk.
+
+    With store=False what is computed is kept in memory alone, of the last clips.
+    """
     content = content_key(clip, context)
     if (shipped_one := shipped(content)) is not None:
         return Predictability(*shipped_one)
-    path = cache_dir() / "predictability" / f"{_key(content)}.json"
+    key = _key(content)
+    if not store and (kept := _in_memory.get(key)) is not None:
+        return kept
+    path = cache_dir() / "predictability" / f"{key}.json"
     known = cached(_stored, path, (OSError, ValueError, KeyError, TypeError, RecursionError))
     if known is not None and known.spread.ndim == 2 and known.spread.shape[1] == len(clip.tracked):
         return known
+    if not store:
+        return _in_memory.put(key, compute(clip, context))
     found = compute(clip, context)
     said = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": found.seconds}
     _store(path, {**said, "spread": found.spread.tolist()})

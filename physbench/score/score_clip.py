@@ -75,14 +75,14 @@ def _offered(part: str, known: Sequence[str]) -> str:
 
 
 def score_clip(
-    clip: Clip, rollout: Rollout, context: int, scorers: Sequence[Scorer]
+    clip: Clip, rollout: Rollout, context: int, scorers: Sequence[Scorer], *, store: bool = True
 ) -> tuple[list[ScoreRow], Observation | None]:
     """Track a rollout and read it with every scorer.
 
     Returns one row per reading, in the order of `scorers`, and the observation that they read: the tracks with the
     analyses that were needed. It is None for a failed rollout, and for one that cannot be tracked; the readings are
     then failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed
-    on.
+    on. With store=False no analysis writes into the cache folder.
     """
     states = rollout.states
     # All frames of a stored clip are needed beside a picture: those of the context would be unpacked twice.
@@ -104,7 +104,7 @@ def score_clip(
         except Exception:  # not even the context: the further readings are not known
             failed = Reading(None, "failed", str(rollout.failure))
             return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
-    observation = Observation(clip, rollout, tracks)
+    observation = Observation(clip, rollout, tracks, store)
     observation.seconds["tracks"] = time.monotonic() - started
     rows = read_observation(observation, scorers)
     return rows, None if rollout.failure is not None else observation

@@ -1,0 +1,370 @@
+"""`physbench.score`: one clip and one answer to it, read in this process, as a reward, a selector or a metric has it.
+
+The readings are those of a run for the same clip and frames. Nothing is written and no process is started, so that it
+works in a worker of a data loader, in a thread and in a notebook.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypedDict
+
+import numpy as np
+
+from physbench.api.given_frames import Frames, check_rate, is_file, levels, read_file, size_of
+from physbench.clips.clip import Clip, Row, Split
+from physbench.clips.generate import render_spec
+from physbench.clips.store import clip_key, clip_store
+from physbench.clips.suite import SUITE_VERSION
+from physbench.clips.task import find_task
+from physbench.result.sentences import physical_for
+from physbench.result.skill import COUNTED, Qualities, Stratum, cells_of, kinds, skills, task_means
+from physbench.result.task_roles import kinds_of
+from physbench.rollout.store import Rollout
+from physbench.score.protocol import AXES, Axis, Scorer, ScoreRow
+from physbench.score.score_clip import find_scorers, reading_of, score_clip, scorer_of
+from physbench.support import user_files
+from physbench.support.arrays import Image
+from physbench.support.errors import UsageError, nearest
+from physbench.support.recently_used import RecentlyUsed
+from physbench.world.scene import PLAIN, RenderSpec
+
+SPLITS: tuple[Split, ...] = ("train", "test", "ood")
+CLIPS_KEPT = 16  # that were named: some MB each
+REFERENCES_KEPT = 4096  # clips: some hundred bytes each
+REFERENCES = ("truth", "freeze")  # skill 1 and 0
+
+
+class AxisScore(TypedDict):
+    """An axis of one answer."""
+
+    quality: float | None  # 0 to 1, as in the table of scores; None where the clip is not read on it
+    skill: float | None  # 0 is the frozen last frame, 1 ground truth; of a guard what is lost, at most 0
+    kind: str | None  # informative, guard, unscored or absent; None without references
+    truth: float | None  # quality of ground truth
+    freeze: float | None  # of the frozen last frame
+    reason: str  # why there is no quality, or ""
+
+
+class ReadingValue(TypedDict):
+    """A row of the table of scores."""
+
+    value: float | None
+    unit: str
+    quality: float | None
+    status: str  # ok, failed, unavailable, not applicable
+    reason: str
+
+
+class ClipScore(TypedDict):
+    """All that is read of one answer: numbers and text alone."""
+
+    clip: str
+    score: float | None  # skill over the axes: what a family of this clip alone adds to overall
+    sentence: str
+    axes: dict[str, AxisScore]
+    readings: dict[str, ReadingValue]
+
+
+def clip(
+    task: str,
+    split: Split = "train",
+    seed: int = 0,
+    *,
+    size: int | tuple[int, int] = 64,
+    fps: float = 15.0,
+    look: str = PLAIN,
+    store: bool = True,
+) -> Clip:
+    """Make a clip, or load it from the cache: `.context(8)` are the frames for a model, `.horizon` counts those to come.
+
+    Args:
+        task: Its id or short name, "falling/projectile-v1" or "projectile"; or the id of a clip,
+            "falling.projectile-v1.test.3", which names split and seed, too.
+        split: "train"; "test" and "ood" are what models are judged on.
+        seed: Number of the clip in its split, from 0.
+        size: Side of the frames in px, or (height, width).
+        fps: Frames a second; divides 1200.
+        look: "plain" or "natural".
+        store: Whether a clip that is made is kept in the cache.
+
+    Raises:
+        UsageError: No such task, split, seed, size, rate or look.
+    """
+    return clip_store().get(_row(task, split, seed), render_spec(size, fps, look), store=store)
+
+
+def score(
+    clip: Clip | Row | str,
+    frames: Frames,
+    fps: float | None,
+    *,
+    axes: str | Sequence[str] | None = None,
+    context: int = 8,
+    references: bool = True,
+) -> ClipScore:
+    """Score one answer to one clip.
+
+    Every reading and quality is that of `physbench eval` for the same clip and frames. `score` and the skill of each
+    axis put the answer between the frozen last frame (0) and ground truth (1) on this clip; what these two read is
+    computed once a clip and kept in memory, of the last 4096.
+
+    Args:
+        clip: From `physbench.clip` or a data set (`ClipDataset.clip`), or its id or Row: it is made at the rate and
+            size of the frames, and the last 16 are kept.
+        frames: The predicted frames alone, as many as `clip.horizon`: (T, H, W, 3) or (T, 3, H, W), uint8 or floats in
+            [0, 1], an array or a tensor on any device; or the path of a video with these frames.
+        fps: Rate of the frames; None: what the file says.
+        axes: Of "consistency", "permanence" and "drift". Named axes have their headline readings alone, which takes a
+            fraction of the time. None: all axes and all readings.
+        context: Number of frames that the model was shown.
+        references: Whether skill is asked for. Without, a clip that is new takes a third of the time, and there are
+            qualities alone.
+
+    Raises:
+        UsageError: Frames of another shape, size, rate, type or range, NaN, too few or too many; an unknown clip or
+            axis; a context that the clip has not.
+    """
+    asked, scorers = _chosen(axes)
+    shown, whole = _given(clip, frames, fps)
+    return _scored(whole, levels(shown, whole, _checked(context, whole)), context, asked, scorers, references)
+
+
+def score_batch(
+    clips: Clip | Row | str | Sequence[Clip | Row | str],
+    answers: Sequence[Frames] | Frames,
+    fps: float | None,
+    *,
+    axes: str | Sequence[str] | None = None,
+    context: int = 8,
+    references: bool = True,
+) -> list[ClipScore]:
+    """Score several answers, one after the other: as `score` for each of them.
+
+    Args:
+        clips: One for each answer, or one for all of them.
+        answers: A list as `score` takes each, or an array or tensor (N, T, H, W, 3) or (N, T, 3, H, W).
+        fps: Of all of them.
+        axes: As of `score`.
+        context: As of `score`.
+        references: As of `score`.
+
+    Raises:
+        UsageError: As of `score`, with the number of the answer, from 0; or as many clips as answers are not there.
+    """
+    if is_file(answers):
+        raise UsageError("answers: expected a list of answers, got one path. Put it in a list.")
+    count = len(answers)  # type: ignore[arg-type]  # no path
+    each = [clips] * count if isinstance(clips, Clip | Row | str) else list(clips)
+    if len(each) != count:
+        raise UsageError(f"clips: expected one for each of {count} answers, or one for all, got {len(each)}.")
+    found = []
+    for number, clip in enumerate(each):
+        try:
+            answer = answers[number]  # type: ignore[index]
+            found.append(score(clip, answer, fps, axes=axes, context=context, references=references))
+        except UsageError as error:
+            raise UsageError(f"answer {number}: {error}") from None
+    return found
+
+
+# What was given.
+
+
+def _row(name: str, split: str, seed: int) -> Row:
+    """The row of a task's id or short name, or of a clip's id."""
+    if name.count(".") >= 3 and "/" not in name:
+        family, task, split, number = name.split(".", 3)
+        seed = int(number) if number.isdecimal() else -1
+        name = f"{family}/{task}"
+    if split not in SPLITS:
+        raise UsageError(f"split: expected train, test or ood, got {split!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise UsageError(f"seed: expected a whole number from 0 on, got {seed!r}.")
+    return Row(find_task(name).id, split, int(seed))  # type: ignore[arg-type]  # checked above
+
+
+def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[Frames, Clip]:
+    """The frames, read where they are in a file, and the clip at their rate."""
+    if is_file(frames):
+        frames, told = read_file(frames)  # type: ignore[arg-type]
+        fps = told if fps is None else fps
+        if fps is None:
+            raise UsageError("fps: the file does not say it. Give the rate of its frames.")
+    elif fps is None:
+        raise UsageError("fps: expected the rate of the frames, got None, which is for files alone.")
+    if not isinstance(clip, Clip):
+        if not isinstance(clip, Row | str):
+            kind = type(clip).__name__
+            raise UsageError(f"clip: expected a Clip, a Row or the name of a task or clip, got {kind}.")
+        row = _row(clip, "train", 0) if isinstance(clip, str) else clip
+        clip = _named(row, render_spec(size_of(frames), fps), user_files.registered_files())
+    check_rate(fps, clip)
+    return frames, clip
+
+
+@lru_cache(CLIPS_KEPT)
+def _named(row: Row, spec: RenderSpec, files: tuple[user_files.UserFile, ...]) -> Clip:
+    """A clip by its row, as it is with the user's tasks in these files."""
+    return clip_store().get(row, spec, store=False)
+
+
+def _checked(context: int, clip: Clip) -> int:
+    most = clip.handover + 1
+    if isinstance(context, bool) or not isinstance(context, int | np.integer) or not 1 <= context <= most:
+        raise UsageError(f"context: expected 1 to {most} frames, all that the clip shows before, got {context!r}.")
+    return int(context)
+
+
+def _chosen(axes: str | Sequence[str] | None) -> tuple[tuple[Axis, ...], tuple[Scorer, ...]]:
+    """The axes, in their order, and the scorers that are asked."""
+    if axes is None:
+        return AXES, _scorers(None)
+    names = (axes,) if isinstance(axes, str) else tuple(axes)
+    for name in names:
+        if name not in AXES:
+            raise UsageError(f"axes: there is no axis {name!r}.{nearest(str(name), AXES)}")
+    if not names:
+        raise UsageError(f"axes: expected one or more of {', '.join(AXES)}, got none.")
+    asked = tuple(axis for axis in AXES if axis in names)
+    return asked, _scorers(asked)
+
+
+@lru_cache
+def _scorers(asked: tuple[Axis, ...] | None) -> tuple[Scorer, ...]:
+    """All scorers, or those whose own reading is the quality of one of these axes."""
+    return tuple(each for each in find_scorers() if asked is None or (each.headline and each.axis in asked))
+
+
+# What is read.
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """The few readings of ground truth or the frozen frame that an answer is put beside."""
+
+    quality: tuple[float, ...]  # by the axes that are asked; NaN where it has none
+    lawful: float | None  # s
+
+
+_references = RecentlyUsed[tuple[object, ...], Mapping[str, _Reference]](REFERENCES_KEPT)
+
+
+def _scored(
+    clip: Clip, frames: Image, context: int, asked: tuple[Axis, ...], scorers: tuple[Scorer, ...], references: bool
+) -> ClipScore:
+    rows = _read(clip, frames, context, scorers)
+    beside = _beside(clip, context, asked) if references else None
+    quality = {axis: _quality(rows, axis) for axis in asked}
+    found, whole = _axes(clip, context, quality, rows, beside)
+    return ClipScore(
+        clip=clip.id,
+        score=whole,
+        sentence=_sentence(clip, rows, beside),
+        axes=found,
+        readings={
+            row.reading: ReadingValue(
+                value=row.value, unit=row.unit, quality=row.quality, status=row.status, reason=row.reason
+            )
+            for row in rows
+        },
+    )
+
+
+def _read(clip: Clip, frames: Image, context: int, scorers: tuple[Scorer, ...]) -> list[ScoreRow]:
+    return score_clip(clip, Rollout(clip.id, 0, frames), context, scorers, store=False)[0]
+
+
+def _beside(clip: Clip, context: int, asked: tuple[Axis, ...]) -> Mapping[str, _Reference]:
+    """Ground truth and the frozen last frame, through the same chain."""
+    key = (clip_key(clip.row, clip.spec, clip.scene), clip.state_hash, context, asked, user_files.registered_files())
+    known = _references.get(key)
+    if known is not None:
+        return known
+    still = np.broadcast_to(clip.context(1), clip.future().shape)
+    found = {}
+    for name, frames in zip(REFERENCES, (clip.future(), np.ascontiguousarray(still)), strict=True):
+        rows = _read(clip, frames, context, _scorers(asked))
+        quality = tuple(math.nan if (each := _quality(rows, axis)) is None else each for axis in asked)
+        found[name] = _Reference(quality, _value(rows, reading_of("lawful-time")))
+    return _references.put(key, found)
+
+
+def _quality(rows: Sequence[ScoreRow], axis: str) -> float | None:
+    """Quality on an axis: the mean of its headline readings that apply."""
+    found = [row.quality for row in rows if row.axis == axis and row.quality is not None]
+    return sum(found) / len(found) if found else None
+
+
+def _value(rows: Sequence[ScoreRow], reading: str) -> float | None:
+    return next((row.value for row in rows if row.reading == reading), None)
+
+
+def _axes(
+    clip: Clip,
+    context: int,
+    quality: Mapping[Axis, float | None],
+    rows: Sequence[ScoreRow],
+    beside: Mapping[str, _Reference] | None,
+) -> tuple[dict[str, AxisScore], float | None]:
+    """Each axis, and the skill over all of them, as of a run of this clip alone."""
+    axes = tuple(quality)
+    found = {
+        axis: AxisScore(
+            quality=value, skill=None, kind=None, truth=None, freeze=None, reason="" if value is not None else _why(rows, axis)
+        )
+        for axis, value in quality.items()
+    }
+    if beside is None:
+        return found, None
+    truth, freeze = (np.array(beside[name].quality) for name in REFERENCES)
+    own = np.array([0.0 if value is None else value for value in quality.values()])
+    counts = np.isfinite(truth)  # where ground truth is read; what has no quality there has lost it
+    block = np.where(counts, np.stack([own, np.nan_to_num(truth), np.nan_to_num(freeze)]), np.nan)
+    task = clip.row.task
+    qualities = Qualities(("answer", *REFERENCES), axes, {Stratum(task, clip.row.split): block[..., None]})
+    fixed = kinds_of(SUITE_VERSION, clip.spec, context)
+    roles = kinds(qualities, fixed)
+    read = skills(task_means(qualities.means(), qualities.counts()), roles, 0, slice(1, 3))
+    for place, axis in enumerate(axes):
+        found[axis].update(
+            skill=_finite(read.task[task][place]),
+            kind=roles[task][place],
+            truth=_finite(truth[place]),
+            freeze=_finite(freeze[place]),
+        )
+    family = read.family.get(clip.row.family)
+    if family is None and (guards := cells_of(roles[task], COUNTED[1])):  # nothing can be gained here, only lost
+        return found, _finite(np.mean(read.task[task][guards]))
+    return found, None if family is None else _finite(family)
+
+
+def _finite(value: float | np.floating | np.ndarray) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _why(rows: Sequence[ScoreRow], axis: str) -> str:
+    """Reason for which an axis has no quality; that the stand-in does not apply is the rule."""
+    own = [row for row in rows if row.axis == axis]
+    telling = [row for row in own if row.reading != reading_of("stand-in")]
+    return "; ".join(dict.fromkeys(row.reason for row in telling or own))
+
+
+def _sentence(clip: Clip, rows: Sequence[ScoreRow], beside: Mapping[str, _Reference] | None) -> str:
+    """The first sentence of a report on this clip: for how long the answer is physical, or what is read instead."""
+    seconds = _value(rows, reading_of("lawful-time"))
+    if seconds is not None:
+        truth, freeze = (None if beside is None else beside[name].lawful for name in REFERENCES)
+        horizon = float(clip.times[-1]) if truth is None else truth
+        return physical_for(seconds, horizon, freeze, truth)
+    stand_in = scorer_of("stand-in").id
+    agreed = _value(rows, stand_in)
+    if agreed is not None:
+        return f"Ends as ground truth does in {100 * agreed:.0f} % of what is asked about the end."
+    for axis in AXES:
+        if (value := _quality(rows, axis)) is not None:
+            return f"Quality of {axis} is {value:.2f}."
+    return "Nothing could be read of this clip."
