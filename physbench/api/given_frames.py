@@ -133,7 +133,7 @@ def _check_count(count: int, horizon: int, context: int) -> None:
 
 
 def _of_tensor(frames: torch.Tensor, horizon: int) -> Image:
-    """Floats in [0, 1] of any layout of axes -> levels of the same. Raises UsageError for what a run calls a failure."""
+    """Floats in [0, 1] -> levels in the same order of axes. Raises UsageError for what is a failure in a run."""
     import torch
 
     from physbench.rollout.frames import store_chunk

@@ -79,7 +79,7 @@ def clip(
     look: str = PLAIN,
     store: bool = True,
 ) -> Clip:
-    """Make a clip, or load it from the cache: `.context(8)` are the frames for a model, `.horizon` counts those to come.
+    """Make a clip, or load it from the cache. A model is given `.context(8)`, and asked for `.horizon` frames.
 
     Args:
         task: Its id or short name, "falling/projectile-v1" or "projectile"; or the id of a clip,
@@ -314,7 +314,12 @@ def _axes(
     axes = tuple(quality)
     found = {
         axis: AxisScore(
-            quality=value, skill=None, kind=None, truth=None, freeze=None, reason="" if value is not None else _why(rows, axis)
+            quality=value,
+            skill=None,
+            kind=None,
+            truth=None,
+            freeze=None,
+            reason="" if value is not None else _why(rows, axis),
         )
         for axis, value in quality.items()
     }

@@ -1,0 +1,283 @@
+"""One clip and one answer: as in a run, from any thread or process, and with a clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import physbench
+from physbench.api.one_clip import ClipScore, score, score_batch
+from physbench.clips.clip import Clip, Row
+from physbench.models.load_model import load_model
+from physbench.rollout.store import write_video
+from physbench.score.protocol import AXES
+from physbench.support.errors import UsageError
+from physbench.validity.gaming_baselines import GAMING_BASELINES
+
+SIZE, FPS, CONTEXT = 48, 10.0, 8
+PROJECTILE, SCREEN = "falling/projectile-v1", "occlusion/screen-pass-v1"
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return physbench.clip(PROJECTILE, "test", 0, size=SIZE, fps=FPS)
+
+
+@pytest.fixture(scope="module")
+def slow(clip: Clip) -> np.ndarray:
+    """Everything at 0.9 times its speed."""
+    return clip.future()[(np.arange(clip.horizon) * 0.9).astype(int)]
+
+
+@pytest.fixture(scope="module")
+def result(clip: Clip, slow: np.ndarray) -> ClipScore:
+    return score(clip, slow, FPS)
+
+
+def test_scores_are_those_of_a_run(no_report: None, tmp_path: Path) -> None:
+    """Every row of the tables, skill by axis, the family, and the first sentence, of a clip each of two families."""
+    arguments = {"size": str(SIZE), "fps": str(FPS), "context": str(CONTEXT)}
+    place = {"device": torch.device("cpu"), "dtype": torch.float32}
+    model = load_model("baseline:constant-velocity", model_args=arguments, **place)
+    options: dict[str, Any] = {"report": False, "diagnosis": False, "workers": 0, "limit": 1}
+    for task in (PROJECTILE, SCREEN):
+        run = physbench.evaluate(model, tasks=task, out=tmp_path / task.replace("/", "-"), **options)
+        (row,) = (Row(task, "test", int(seed)) for seed in pd.read_parquet(run.folder / "scores.parquet").seed.unique())
+        clip = physbench.clip(row.id, size=SIZE, fps=FPS)
+        context = torch.from_numpy(clip.context(CONTEXT)).movedim(-1, 1)[None] / 255
+        frames = model.rollout(
+            context, horizon=clip.horizon, actions=None, prompts=[""], generators=[torch.Generator()]
+        )
+        found = physbench.score(clip, torch.cat(list(frames), 1)[0], FPS, context=CONTEXT)
+
+        table = pd.read_parquet(run.folder / "scores.parquet")
+        table = table[table["source"] == "model"] if "source" in table else table
+        assert set(found["readings"]) == set(table["reading"])
+        for one in table.itertuples():
+            mine = found["readings"][one.reading]
+            for name in ("value", "quality"):
+                theirs = getattr(one, name)
+                assert (None if pd.isna(theirs) else theirs) == mine[name], (one.reading, name)
+            assert (mine["status"], mine["reason"], mine["unit"]) == (one.status, one.reason, one.unit)
+        for axis, mine in found["axes"].items():
+            theirs = run["tasks"][task][axis]
+            assert mine["kind"] == theirs["kind"]
+            for own, other in (
+                (mine["quality"], theirs["quality"]),
+                (mine["skill"], theirs["skill"]),
+                *((mine[name], theirs["references"][name]) for name in ("truth", "freeze")),
+            ):
+                assert own == pytest.approx(other, abs=1e-6)  # a result is rounded
+        assert found["score"] == pytest.approx(run["by_family"][clip.row.family]["skill"], abs=1e-6)
+        assert found["sentence"] == run.sentences[0]
+
+
+def test_an_answer_is_numbers_and_text(result: ClipScore) -> None:
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert set(result["axes"]) == set(AXES) and 0.05 < (result["score"] or 0) < 0.95
+    assert all(each["status"] != "failed" for each in result["readings"].values())
+
+
+def test_truth_has_all_and_a_frozen_frame_nothing(clip: Clip) -> None:
+    still = np.broadcast_to(clip.context(1), clip.future().shape)
+    truth, frozen = physbench.score_batch(clip, [clip.future(), still], FPS)
+    assert truth["score"] == pytest.approx(1) and frozen["score"] == pytest.approx(0)
+    assert "Physical for 4.0 s of 4 s" in truth["sentence"]
+
+
+def test_cheats_have_nothing(clip: Clip) -> None:
+    """What a reward must not pay: things that leave, fade or stand, and noise."""
+    names = ("empty", "black", "noise", "leave", "loop", "curtain")
+    answers = [next(b for n, b in GAMING_BASELINES.items() if n.endswith(name)).make(clip, CONTEXT) for name in names]
+    found = score_batch(clip, answers, FPS)
+    assert all((each["score"] or 0) < 0.2 for each in found), dict(zip(names, found, strict=True))
+
+
+def test_every_form_of_frames_is_read_alike(clip: Clip, slow: np.ndarray, result: ClipScore, tmp_path: Path) -> None:
+    write_video(tmp_path / "answer.mkv", slow, FPS)
+    planes = np.ascontiguousarray(slow.transpose(0, 3, 1, 2))
+    floats = torch.from_numpy(planes).float().div(255).requires_grad_()
+    cheap = score(clip, slow, FPS, axes="drift")
+    for frames, fps in (
+        (planes, 10),
+        (planes / 255, 10.0),
+        (floats, 10),
+        (torch.from_numpy(planes), 10),
+        (slow[:, ::-1][:, ::-1], 10),
+        (tmp_path / "answer.mkv", None),
+        (str(tmp_path / "answer.mkv"), 10),
+    ):
+        assert score(clip, frames, fps, axes="drift") == cheap
+    assert cheap["axes"]["drift"] == result["axes"]["drift"]
+
+
+def test_a_clip_may_be_named(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
+    for named in (clip.id, clip.row):
+        assert score(named, slow, FPS) == result
+    train = physbench.clip("projectile", size=SIZE, fps=FPS, store=False)
+    assert train.id == "falling.projectile-v1.train.0"
+    assert score("projectile", train.future(), FPS, axes="drift")["clip"] == train.id
+
+
+def test_named_axes_have_the_same_qualities_and_fewer_readings(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
+    cheap = score(clip, slow, FPS, axes="consistency")
+    assert cheap["axes"] == {"consistency": result["axes"]["consistency"]} and cheap["sentence"] == result["sentence"]
+    assert cheap["score"] == cheap["axes"]["consistency"]["skill"]
+    assert set(cheap["readings"]) < set(result["readings"]) and "laws/gravity" not in cheap["readings"]
+    plain = score(clip, slow, FPS, axes=["drift", "consistency"], references=False)
+    assert list(plain["axes"]) == ["consistency", "drift"] and plain["score"] is None
+    for axis, each in plain["axes"].items():
+        assert each["quality"] == result["axes"][axis]["quality"] and each["skill"] is each["truth"] is None
+    assert plain["sentence"] == result["sentence"].partition(" (")[0] + "."
+
+
+def test_what_cannot_be_read_says_why() -> None:
+    stack = physbench.clip("falling/stack", "test", 0, size=SIZE, fps=FPS)
+    found = score(stack, stack.future(), FPS, axes="consistency")
+    assert found["sentence"] == "Ends as ground truth does in 100 % of what is asked about the end."
+    assert found["readings"]["consistency/shadowing"]["reason"].startswith("cannot be shadowed")
+
+
+def bad(change: Callable[[np.ndarray], Any], says: str, **options: Any) -> Any:
+    return pytest.param(change, options, says, id=says[:40])
+
+
+def with_nan(frames: np.ndarray) -> np.ndarray:
+    found = frames / 255.0
+    found[4, 0, 0, 0] = np.nan
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "says"),
+    [
+        bad(lambda f: f[..., :2], "got (40, 48, 48, 2): three channels"),
+        bad(lambda f: f[None], "several answers go into physbench.score_batch"),
+        bad(lambda f: f[0, 0], "expected (T, H, W, 3) or (T, 3, H, W), got (48, 3)"),
+        bad(lambda f: f, "the clip has 10 frames/s, the answer 24", fps=24),
+        bad(lambda f: f, "the clip has 10 frames/s, the answer nan", fps=float("nan")),
+        bad(lambda f: f, "fps: expected the rate of the frames, got None", fps=None),
+        bad(with_nan, "Predicted frame 5 of 40 holds NaN (1 of 6912 values)"),
+        bad(lambda f: f.astype(int), "got int64"),
+        bad(lambda f: f.astype(float), "divide by 255"),
+        bad(lambda f: f / 127.5 - 1, "map [-1, 1] to [0, 1]"),
+        bad(lambda f: (f / 255).round().astype(np.uint8), "uint8 frames with no value above 1"),
+        bad(lambda f: f[:30], "asks for 40 frames after its hand-over, got 30: too few"),
+        bad(lambda f: np.concatenate([f[:8], f]), "got 48: leave out the 8 context frames"),
+        bad(lambda f: f[:, :32], "the clip is 48x48 px, the answer 48x32"),
+        bad(lambda f: "no.mp4", "there is no file no.mp4"),
+        bad(lambda f: None, "expected an array, a tensor or the path of a video, got NoneType"),
+        bad(lambda f: f, "there is no axis 'physics'", axes="physics"),
+        bad(lambda f: f, "Did you mean consistency?", axes=["consistancy"]),
+        bad(lambda f: f, "axes: expected one or more", axes=[]),
+        bad(lambda f: f, "context: expected 1 to 21 frames", context=30),
+        bad(lambda f: f, "clip: expected a Clip, a Row or the name of a task or clip, got int", clip=3),
+        bad(lambda f: f, "There is no task named 'fallin/projectile'", clip="fallin/projectile"),
+        bad(lambda f: f, "split: expected train, test or ood", clip="falling.projectile-v1.tset.0"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    clip: Clip, slow: np.ndarray, change: Callable[[np.ndarray], Any], options: dict[str, Any], says: str
+) -> None:
+    options = {"clip": clip, "fps": FPS, **options}
+    with pytest.raises(UsageError) as error:
+        score(options.pop("clip"), change(slow), options.pop("fps"), **options)
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_batch_says_which_answer_is_wrong(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
+    with pytest.raises(UsageError, match=r"^answer 1: frames: .* too few"):
+        score_batch(clip, [slow, slow[:5]], FPS, axes="drift")
+    with pytest.raises(UsageError, match="expected one for each of 1 answers, or one for all, got 2"):
+        score_batch([clip, clip], [slow], FPS)
+    with pytest.raises(UsageError, match="Put it in a list"):
+        score_batch(clip, "answer.mkv", FPS)
+    assert score_batch([clip], slow[None], FPS) == [result]
+
+
+def test_a_file_that_is_no_video_is_refused(clip: Clip, tmp_path: Path) -> None:
+    (tmp_path / "answer.mp4").write_bytes(b"no video")
+    with pytest.raises(UsageError, match=r"^frames: .*answer.mp4"):
+        score(clip, tmp_path / "answer.mp4", None)
+
+
+def test_references_are_those_of_the_clip(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
+    """A clip under the same row whose states differ has references of its own."""
+    score(clip, slow, FPS, axes="drift")
+    other = replace(
+        clip, frames=np.concatenate([clip.frames[: clip.handover + 1], clip.future()[::-1]]), state_hash="-"
+    )
+    assert score(other, slow, FPS, axes="drift")["axes"]["drift"]["truth"] != result["axes"]["drift"]["truth"]
+
+
+def test_threads_score_as_one_does(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
+    screen = physbench.clip(SCREEN, "test", 0, size=SIZE, fps=FPS)
+    jobs = [(clip, slow), (screen, screen.future()[::-1])] * 3
+    alone = [result, score(screen, screen.future()[::-1], FPS)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda job: score(*job, FPS), jobs)) == alone * 3
+
+
+class Answers(torch.utils.data.Dataset[ClipScore]):
+    """Scores of a named clip, made by the workers of a loader."""
+
+    def __init__(self, clip: str, frames: np.ndarray) -> None:
+        self.clip, self.frames = clip, frames
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> ClipScore:
+        return physbench.score(self.clip, self.frames, FPS)
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_of_a_data_loader_score(clip: Clip, slow: np.ndarray, result: ClipScore, start: str) -> None:
+    loader = torch.utils.data.DataLoader(
+        Answers(clip.id, slow), batch_size=None, num_workers=1, multiprocessing_context=start
+    )
+    assert list(loader) == [result, result]
+
+
+ALONE = """
+import sys
+import numpy as np
+import physbench
+from physbench.laws.kernels import compile_kernels
+
+compile_kernels()  # once on a machine, beside the package, as Python keeps what it compiles
+seen = []
+
+def hook(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and isinstance(arguments[2], int) and arguments[2] & 3:
+        seen.append((event, arguments[0]))
+    if event in ("os.fork", "os.posix_spawn", "subprocess.Popen", "os.mkdir", "os.rename", "os.remove", "os.system"):
+        seen.append((event, str(arguments[:1])))
+
+sys.dont_write_bytecode = True
+sys.addaudithook(hook)
+clip = physbench.clip("falling/projectile", size=48, fps=10, store=False)
+found = physbench.score(clip, clip.future()[::-1].copy(), 10)
+assert found["axes"]["drift"]["quality"] is not None
+assert physbench.score is sys.modules["physbench.score"] and physbench.score.Observation
+print(seen)
+"""
+
+
+def test_nothing_is_written_and_no_process_started(tmp_path: Path) -> None:
+    """Not even the time for which the clip can be predicted, which a run keeps in the cache."""
+    environment = {"PHYSBENCH_CACHE": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+    assert not (tmp_path / "cache").exists()
