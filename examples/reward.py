@@ -28,7 +28,7 @@ def finetune(model, clip, rounds=4, count=4, steps=40, kept=2, rate=2e-4):
         frames = answers(model, clip, count, seed=number * count)
         scores = rewards(clip, frames, card)
         history.append(float(scores.mean()))
-        best = sorted([*best, *zip(scores.tolist(), frames)], key=lambda pair: -pair[0])[:kept]
+        best = sorted([*best, *zip(scores.tolist(), frames, strict=True)], key=lambda pair: -pair[0])[:kept]
         with torch.no_grad():
             latents = torch.stack([net.autoencoder.encode(torch.cat([context, each])) for _, each in best])
         for _ in range(steps):

@@ -113,5 +113,6 @@ def test_the_api_page_lists_every_public_name() -> None:
     import physbench
 
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\.\. auto\w+:: physbench\.(\w+)$", page, re.MULTILINE)
+    # `physbench.score` is a package as well: its page is that of the function.
+    listed = re.findall(r"^\.\. auto\w+:: physbench\.(?:api\.one_clip\.)?(\w+)$", page, re.MULTILINE)
     assert sorted(listed) == sorted(set(listed)) == sorted(physbench._HOMES)
