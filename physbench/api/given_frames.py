@@ -36,21 +36,19 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Image, float | None]:
     Raises UsageError where it is missing, damaged or no video.
     """
     from physbench.models.videos.decode import decode_frames, probe_video
+    from physbench.models.video_containers import DEMUXERS, container_suffix
     from physbench.models.videos.files import VideoEntry, VideoSource
 
     place = Path(os.fspath(path))
     if not place.is_file():
         raise UsageError(f"frames: there is no file {place}.")
+    if not container_suffix(place.name):
+        raise UsageError(f"frames: expected a video ({', '.join(DEMUXERS)}), got {place}.")
     try:
-        source = VideoSource(place.parent)
-        file = next(each for each in source.files if each.parts == (place.name,))
-        if file.problem:
-            raise UsageError(f"frames: {place} is {file.problem}.")
-        entry = VideoEntry(place.name, (file,))
+        source = VideoSource.of_file(place)
+        entry = VideoEntry(place.name, source.files)
         info = probe_video(source, entry)
         return np.stack([frame for _, frame in decode_frames(source, entry, info)]), info.rate
-    except UsageError:
-        raise
     except PhysbenchError as error:
         raise UsageError(f"frames: {error}") from None
 

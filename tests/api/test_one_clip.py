@@ -209,6 +209,9 @@ def test_a_file_that_is_no_video_is_refused(clip: Clip, tmp_path: Path) -> None:
     (tmp_path / "answer.mp4").write_bytes(b"no video")
     with pytest.raises(UsageError, match=r"^frames: .*answer.mp4"):
         score(clip, tmp_path / "answer.mp4", None)
+    (tmp_path / "answer.txt").touch()
+    with pytest.raises(UsageError, match=r"^frames: expected a video \(.mp4, .*answer.txt"):
+        score(clip, tmp_path / "answer.txt", None)
 
 
 def test_references_are_those_of_the_clip(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:

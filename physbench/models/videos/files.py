@@ -78,6 +78,14 @@ class VideoSource:
             raise ModelError(f"{path} is encrypted. Unpack it, or pack it without a password.")
         self.files = tuple(sorted(found, key=lambda file: file.parts))
 
+    @classmethod
+    def of_file(cls, path: Path) -> VideoSource:
+        """One file, without a look at what lies beside it. Raises OSError."""
+        source = cls.__new__(cls)
+        source.path, source._zip, source._tar = path.parent, None, None
+        source.files = (SourceFile((path.name,), path.stat().st_size),)
+        return source
+
     def open(self, file: SourceFile) -> IO[bytes]:
         """Open one file as a seekable stream. Raises OSError, also where an archive is damaged."""
         if self._zip is None and self._tar is None:
