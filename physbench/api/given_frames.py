@@ -35,8 +35,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Image, float | None]:
 
     Raises UsageError where it is missing, damaged or no video.
     """
-    from physbench.models.videos.decode import decode_frames, probe_video
     from physbench.models.video_containers import DEMUXERS, container_suffix
+    from physbench.models.videos.decode import decode_frames, probe_video
     from physbench.models.videos.files import VideoEntry, VideoSource
 
     place = Path(os.fspath(path))
