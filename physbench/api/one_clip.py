@@ -17,6 +17,7 @@ import numpy as np
 from physbench.api.given_frames import Frames, check_rate, is_file, levels, read_file, size_of
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import render_spec
+from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import clip_key, clip_store
 from physbench.clips.suite import SUITE_VERSION
 from physbench.clips.task import find_task
@@ -176,15 +177,18 @@ def score_batch(
 
 def _row(name: str, split: str, seed: int) -> Row:
     """The row of a task's id or short name, or of a clip's id."""
+    change = ""
     if name.count(".") >= 3 and "/" not in name:
-        family, task, split, number = name.split(".", 3)
-        seed = int(number) if number.isdecimal() else -1
-        name = f"{family}/{task}"
+        family, task, split, rest = name.split(".", 3)
+        number, _, change = rest.partition(".")
+        name, seed = f"{family}/{task}", int(number) if number.isdecimal() else -1
     if split not in SPLITS:
         raise UsageError(f"split: expected train, test or ood, got {split!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"seed: expected a whole number from 0 on, got {seed!r}.")
-    return Row(find_task(name).id, split, int(seed))  # type: ignore[arg-type]  # checked above
+    if change not in ("", *CHANGES):
+        raise UsageError(f"clip: there is no change {change!r} of a clip.{nearest(change, CHANGES)}")
+    return Row(find_task(name).id, split, int(seed), change)  # type: ignore[arg-type]  # checked above
 
 
 def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[Frames, Clip]:
