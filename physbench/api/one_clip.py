@@ -7,17 +7,18 @@ works in a worker of a data loader, in a thread and in a notebook.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypedDict
 
 import numpy as np
+import torch
 
 from physbench.api.given_frames import Frames, check_rate, is_file, levels, read_file, size_of
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import render_spec
-from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import clip_key, clip_store
 from physbench.clips.suite import SUITE_VERSION
 from physbench.clips.task import find_task
@@ -186,8 +187,6 @@ def _row(name: str, split: str, seed: int) -> Row:
         raise UsageError(f"split: expected train, test or ood, got {split!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"seed: expected a whole number from 0 on, got {seed!r}.")
-    if change not in ("", *CHANGES):
-        raise UsageError(f"clip: there is no change {change!r} of a clip.{nearest(change, CHANGES)}")
     return Row(find_task(name).id, split, int(seed), change)  # type: ignore[arg-type]  # checked above
 
 
@@ -279,7 +278,25 @@ def _scored(
 
 
 def _read(clip: Clip, frames: Image, context: int, scorers: tuple[Scorer, ...]) -> list[ScoreRow]:
-    return score_clip(clip, Rollout(clip.id, 0, frames), context, scorers, store=False)[0]
+    with _settings_of_a_run():
+        return score_clip(clip, Rollout(clip.id, 0, frames), context, scorers, store=False)[0]
+
+
+@contextmanager
+def _settings_of_a_run() -> Iterator[None]:
+    """Torch as in a worker of a run, whatever a training has set: its sums depend on the number of threads.
+
+    The number of threads is that of the calling thread; it is put back.
+    """
+    threads, default = torch.get_num_threads(), torch.get_default_device()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False), ExitStack() as stack:
+            if default.type != "cpu":
+                stack.enter_context(torch.device("cpu"))
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _beside(clip: Clip, context: int, asked: tuple[Axis, ...]) -> Mapping[str, _Reference]:

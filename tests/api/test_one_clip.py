@@ -223,6 +223,18 @@ def test_references_are_those_of_the_clip(clip: Clip, slow: np.ndarray, result: 
     assert score(other, slow, FPS, axes="drift")["axes"]["drift"]["truth"] != result["axes"]["drift"]["truth"]
 
 
+def test_the_settings_of_a_training_change_nothing(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.autocast("cpu", torch.bfloat16), torch.device("meta"), torch.inference_mode():
+            assert score(clip, slow, FPS) == result
+            assert torch.is_autocast_enabled("cpu") and torch.zeros(1).is_meta
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_threads_score_as_one_does(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
     screen = physbench.clip(SCREEN, "test", 0, size=SIZE, fps=FPS)
     jobs = [(clip, slow), (screen, screen.future()[::-1])] * 3
@@ -264,8 +276,9 @@ seen = []
 
 def hook(event, arguments):
     writes = os.O_WRONLY | os.O_RDWR
-    if event == "open" and isinstance(arguments[0], str) and arguments[0] != os.devnull and (arguments[2] or 0) & writes:
-        seen.append((event, arguments[0]))
+    path, flags = (arguments[0], arguments[2] or 0) if event == "open" else (None, 0)
+    if isinstance(path, str) and path != os.devnull and flags & writes:
+        seen.append((event, path))
     if event in ("os.fork", "os.posix_spawn", "subprocess.Popen", "os.mkdir", "os.rename", "os.remove", "os.system"):
         seen.append((event, str(arguments[:1])))
 
