@@ -136,7 +136,7 @@ def _of_tensor(frames: torch.Tensor, horizon: int) -> Image:
 
     from physbench.rollout.frames import store_chunk
 
-    out = torch.empty(frames.shape, dtype=torch.uint8)
+    out = torch.empty(frames.shape, dtype=torch.uint8, device="cpu")  # whatever a program has as its default
     failures = store_chunk(frames[None], out[None], 0, horizon)
     if failures:
         raise UsageError(f"frames: {failures[0]}")
