@@ -268,6 +268,7 @@ ALONE = """
 import os
 import sys
 import numpy as np
+import torch  # asks the system for its libraries when it is imported
 import physbench
 from physbench.laws.kernels import compile_kernels
 
