@@ -21,7 +21,7 @@ def finetune(model, clip, rounds=4, count=4, steps=40, kept=2, rate=2e-4):
     """Train the dynamics of a reference model in place; returns the mean reward of each round."""
     torch.manual_seed(0)
     card, net, numbers = model.card, model.net, torch.Generator().manual_seed(0)
-    optimizer = torch.optim.AdamW(net.dynamics.parameters(), rate)
+    optimizer = torch.optim.AdamW(net.dynamics.requires_grad_().parameters(), rate)  # loading has frozen them
     context = torch.from_numpy(clip.context(card.context_frames)).movedim(-1, 1) / 255
     best, history = [], []
     for number in range(rounds):
