@@ -20,14 +20,14 @@ class PhysicsScore(Callback):
         if self.clip is None:
             self.clip = physbench.clip(self.task, seed=self.seed, size=card.image_size, fps=card.fps)
         context = torch.from_numpy(self.clip.context(card.context_frames)).movedim(-1, 1) / 255
-        chunks = pl_module.rollout(
+        answer = pl_module.rollout(
             context[None].to(pl_module.device),
             horizon=self.clip.horizon,
             actions=None,
             prompts=[""],
             generators=[torch.Generator().manual_seed(0)],
         )
-        frames = torch.cat(list(chunks), 1)[0]
-        found = physbench.score(self.clip, frames, card.fps, context=card.context_frames)
+        frames = answer if torch.is_tensor(answer) else torch.cat(list(answer), 1)  # a model may yield chunks
+        found = physbench.score(self.clip, frames[0], card.fps, context=card.context_frames)
         logged = {"score": found["score"], **{name: axis["skill"] for name, axis in found["axes"].items()}}
         pl_module.log_dict({f"physbench/{name}": value for name, value in logged.items() if value is not None})
