@@ -14,7 +14,6 @@ import torch
 import physbench
 from physbench import ModelCard
 from physbench.clips.clip import Clip
-from physbench.models.load_model import load_model
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CARD = ModelCard("made", image_size=(48, 48), fps=10, context_frames=8, stochastic=True)
@@ -66,14 +65,6 @@ def test_a_reward_pays_no_cheat(example: Any, clip: Clip) -> None:
     frozen = (torch.from_numpy(clip.context(1)).movedim(-1, 1) / 255).expand_as(truth)
     rewards = example("reward").rewards(clip, torch.stack([truth, grey, frozen]), CARD)
     assert rewards[0] > 0.99 and rewards[1] <= 0 and abs(rewards[2]) < 1e-6
-
-
-@pytest.mark.slow
-def test_fine_tuning_raises_the_reward(example: Any) -> None:
-    model = load_model("reference:diffusion", device=torch.device("cpu"), dtype=torch.float32)
-    clip = physbench.clip("falling/projectile", size=model.card.image_size, fps=model.card.fps)
-    before, *_, after = example("reward").finetune(model, clip)
-    assert after > before + 0.02
 
 
 def test_the_callback_logs_the_score_of_a_clip(example: Any, clip: Clip) -> None:

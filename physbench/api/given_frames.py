@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.rollout.frames import store_chunk
 from physbench.support.arrays import Image
 from physbench.support.errors import PhysbenchError, UsageError
 
-if TYPE_CHECKING:
-    import torch
-
 # (T, H, W, 3) or (T, 3, H, W), uint8 or floats in [0, 1]; or the path of a video.
-Frames: TypeAlias = Union[NDArray[Any], "torch.Tensor", str, os.PathLike[str]]
+Frames: TypeAlias = NDArray[Any] | torch.Tensor | str | os.PathLike[str]
 
 SAME_RATE = 0.01  # relative: 23.976 frames/s are 24
 MISCAST = "uint8 frames with no value above 1: floats in [0, 1] were cast to whole numbers. Give the floats"
@@ -85,15 +83,13 @@ def levels(frames: Frames, clip: Clip, context: int) -> Image:
             "of your model: physbench.clip(..., size=(height, width))."
         )
     _check_count(len(frames), clip.horizon, context)  # type: ignore[arg-type]  # no file
-    tensor = sys.modules.get("torch")
-    if tensor is not None and isinstance(frames, tensor.Tensor):
-        frames = frames.detach()
-        found = _of_tensor(frames, clip.horizon) if frames.is_floating_point() else frames.cpu().numpy()
+    found: NDArray[Any]
+    if isinstance(frames, torch.Tensor):
+        tensor = frames.detach()
+        found = _of_tensor(tensor, clip.horizon) if tensor.is_floating_point() else tensor.cpu().numpy()
     else:
         found = np.asarray(frames)
         if np.issubdtype(found.dtype, np.floating):
-            import torch
-
             found = _of_tensor(torch.from_numpy(np.ascontiguousarray(found)), clip.horizon)
     if found.dtype != np.uint8:
         raise UsageError(
@@ -132,10 +128,6 @@ def _check_count(count: int, horizon: int, context: int) -> None:
 
 def _of_tensor(frames: torch.Tensor, horizon: int) -> Image:
     """Floats in [0, 1] -> levels in the same order of axes. Raises UsageError for what is a failure in a run."""
-    import torch
-
-    from physbench.rollout.frames import store_chunk
-
     out = torch.empty(frames.shape, dtype=torch.uint8, device="cpu")  # whatever a program has as its default
     failures = store_chunk(frames[None], out[None], 0, horizon)
     if failures:
