@@ -28,5 +28,9 @@ class _CallablePackage(ModuleType):
     def __call__(self, *args: Any, **options: Any) -> Any:
         return import_module("physbench.api.one_clip").score(*args, **options)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its name, as a function is pickled: rewards and metrics travel to other processes."""
+        return import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _CallablePackage
