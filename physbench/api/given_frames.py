@@ -15,6 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.rollout.frames import store_chunk
 from physbench.support.arrays import Image
 from physbench.support.errors import PhysbenchError, UsageError
+from physbench.world.scene import wrong_rate
 
 # (T, H, W, 3) or (T, 3, H, W), uint8 or floats in [0, 1]; or the path of a video.
 Frames: TypeAlias = NDArray[Any] | torch.Tensor | str | os.PathLike[str]
@@ -51,13 +52,25 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Image, float | None]:
         raise UsageError(f"frames: {error}") from None
 
 
+def rate_of(fps: object) -> float:
+    """A rate in frames/s. Raises UsageError for what is no number."""
+    if isinstance(fps, bool) or not isinstance(fps, int | float | np.integer | np.floating):
+        raise UsageError(f"fps: expected a number of frames/s, got {fps!r:.80}.")
+    return float(fps)
+
+
+def clip_rate(fps: float) -> float:
+    """The rate of the clip that an answer belongs to: time stamps of files are rounded, and 23.976 is 24."""
+    whole = round(fps) if np.isfinite(fps) else 0
+    is_near = whole > 0 and abs(fps / whole - 1) <= SAME_RATE
+    return float(whole) if wrong_rate(fps, least=1) and is_near and not wrong_rate(whole, least=1) else fps
+
+
 def check_rate(fps: float, clip: Clip) -> None:
     """Refuse an answer that is not at the rate of its clip."""
-    known = isinstance(fps, int | float | np.number) and not isinstance(fps, bool)
-    if not known or not abs(float(fps) / clip.spec.fps - 1) <= SAME_RATE:
-        shown = f"{fps:g}" if known else repr(fps)
+    if not abs(fps / clip.spec.fps - 1) <= SAME_RATE:
         raise UsageError(
-            f"fps: the clip has {clip.spec.fps:g} frames/s, the answer {shown}. Make the clip at the rate of your "
+            f"fps: the clip has {clip.spec.fps:g} frames/s, the answer {fps:g}. Make the clip at the rate of your "
             "model: physbench.clip(..., fps=...)."
         )
 
@@ -90,7 +103,8 @@ def levels(frames: Frames, clip: Clip, context: int) -> Image:
     else:
         found = np.asarray(frames)
         if np.issubdtype(found.dtype, np.floating):
-            found = _of_tensor(torch.from_numpy(np.ascontiguousarray(found)), clip.horizon)
+            native = f"f{min(found.dtype.itemsize, 8)}"  # torch takes no other, and warns of what is read-only
+            found = _of_tensor(torch.from_numpy(np.require(found, native, ["C", "W"])), clip.horizon)
     if found.dtype != np.uint8:
         raise UsageError(
             f"frames: expected uint8 from 0 to 255 or floats from 0 to 1, got {found.dtype}. Convert them, as with "

@@ -7,7 +7,8 @@ works in a worker of a data loader, in a thread and in a notebook.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,7 @@ from typing import TypedDict
 import numpy as np
 import torch
 
-from physbench.api.given_frames import Frames, check_rate, is_file, levels, read_file, size_of
+from physbench.api.given_frames import Frames, check_rate, clip_rate, is_file, levels, rate_of, read_file, size_of
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import render_spec
 from physbench.clips.store import clip_key, clip_store
@@ -159,7 +160,13 @@ def score_batch(
     """
     if is_file(answers):
         raise UsageError("answers: expected a list of answers, got one path. Put it in a list.")
-    count = len(answers)  # type: ignore[arg-type]  # no path
+    try:
+        count = len(answers)  # type: ignore[arg-type]  # no path
+    except TypeError:
+        kind = type(answers).__name__
+        raise UsageError(f"answers: expected a list of answers, an array or a tensor, got {kind}.") from None
+    if not isinstance(clips, Clip | Row | str | Iterable):
+        raise UsageError(f"clips: expected one clip or a list of them, got {type(clips).__name__}.")
     each = [clips] * count if isinstance(clips, Clip | Row | str) else list(clips)
     if len(each) != count:
         raise UsageError(f"clips: expected one for each of {count} answers, or one for all, got {len(each)}.")
@@ -179,6 +186,8 @@ def score_batch(
 def _row(name: str, split: str, seed: int) -> Row:
     """The row of a task's id or short name, or of a clip's id."""
     change = ""
+    if not isinstance(name, str):
+        raise UsageError(f"task: expected the name of a task or clip, got {type(name).__name__}.")
     if name.count(".") >= 3 and "/" not in name:
         family, task, split, rest = name.split(".", 3)
         number, _, change = rest.partition(".")
@@ -187,7 +196,7 @@ def _row(name: str, split: str, seed: int) -> Row:
         raise UsageError(f"split: expected train, test or ood, got {split!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"seed: expected a whole number from 0 on, got {seed!r}.")
-    return Row(find_task(name).id, split, int(seed), change)  # type: ignore[arg-type]  # checked above
+    return Row(find_task(name).id, split, int(seed), change)
 
 
 def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[Frames, Clip]:
@@ -199,12 +208,13 @@ def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[F
             raise UsageError("fps: the file does not say it. Give the rate of its frames.")
     elif fps is None:
         raise UsageError("fps: expected the rate of the frames, got None, which is for files alone.")
+    fps = rate_of(fps)
     if not isinstance(clip, Clip):
         if not isinstance(clip, Row | str):
             kind = type(clip).__name__
             raise UsageError(f"clip: expected a Clip, a Row or the name of a task or clip, got {kind}.")
         row = _row(clip, "train", 0) if isinstance(clip, str) else clip
-        clip = _named(row, render_spec(size_of(frames), fps), user_files.registered_files())
+        clip = _named(row, render_spec(size_of(frames), clip_rate(fps)), user_files.registered_files())
     check_rate(fps, clip)
     return frames, clip
 
@@ -226,12 +236,12 @@ def _chosen(axes: str | Sequence[str] | None) -> tuple[tuple[Axis, ...], tuple[S
     """The axes, in their order, and the scorers that are asked."""
     if axes is None:
         return AXES, _scorers(None)
-    names = (axes,) if isinstance(axes, str) else tuple(axes)
+    names = (axes,) if isinstance(axes, str) else tuple(axes) if isinstance(axes, Iterable) else ()
     for name in names:
         if name not in AXES:
             raise UsageError(f"axes: there is no axis {name!r}.{nearest(str(name), AXES)}")
     if not names:
-        raise UsageError(f"axes: expected one or more of {', '.join(AXES)}, got none.")
+        raise UsageError(f"axes: expected one or more of {', '.join(AXES)}, got {axes!r:.80}.")
     asked = tuple(axis for axis in AXES if axis in names)
     return asked, _scorers(asked)
 
@@ -286,10 +296,14 @@ def _read(clip: Clip, frames: Image, context: int, scorers: tuple[Scorer, ...]) 
 def _settings_of_a_run() -> Iterator[None]:
     """Torch as in a worker of a run, whatever a training has set: its sums depend on the number of threads.
 
-    The number of threads is that of the calling thread; it is put back.
+    So do products on the precision that is allowed, as processors have bfloat16, too. The number of threads is that of
+    the calling thread; both are put back.
     """
     threads, default = torch.get_num_threads(), torch.get_default_device()
+    precision = torch.get_float32_matmul_precision()
     torch.set_num_threads(1)
+    if precision != "highest":
+        torch.set_float32_matmul_precision("highest")
     try:
         with torch.no_grad(), torch.autocast("cpu", enabled=False), ExitStack() as stack:
             if default.type != "cpu":
@@ -297,11 +311,15 @@ def _settings_of_a_run() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+        if precision != "highest":
+            torch.set_float32_matmul_precision(precision)
 
 
 def _beside(clip: Clip, context: int, asked: tuple[Axis, ...]) -> Mapping[str, _Reference]:
     """Ground truth and the frozen last frame, through the same chain."""
-    key = (clip_key(clip.row, clip.spec, clip.scene), clip.state_hash, context, asked, user_files.registered_files())
+    made = clip_key(clip.row, clip.spec, clip.scene), clip.state_hash, clip.told
+    shown = zlib.crc32(np.ascontiguousarray(clip.frames).data)  # a caller may have changed them
+    key = (*made, shown, context, asked, user_files.registered_files())
     known = _references.get(key)
     if known is not None:
         return known
@@ -333,7 +351,7 @@ def _axes(
 ) -> tuple[dict[str, AxisScore], float | None]:
     """Each axis, and the skill over all of them, as of a run of this clip alone."""
     axes = tuple(quality)
-    found = {
+    found: dict[str, AxisScore] = {
         axis: AxisScore(
             quality=value,
             skill=None,
@@ -356,12 +374,9 @@ def _axes(
     roles = kinds(qualities, fixed)
     read = skills(task_means(qualities.means(), qualities.counts()), roles, 0, slice(1, 3))
     for place, axis in enumerate(axes):
-        found[axis].update(
-            skill=_finite(read.task[task][place]),
-            kind=roles[task][place],
-            truth=_finite(truth[place]),
-            freeze=_finite(freeze[place]),
-        )
+        one = found[axis]
+        one["skill"], one["kind"] = _finite(read.task[task][place]), roles[task][place]
+        one["truth"], one["freeze"] = _finite(truth[place]), _finite(freeze[place])
     family = read.family.get(clip.row.family)
     if family is None and (guards := cells_of(roles[task], COUNTED[1])):  # nothing can be gained here, only lost
         return found, _finite(np.mean(read.task[task][guards]))

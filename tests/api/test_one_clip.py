@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 import physbench
+from physbench.api.given_frames import clip_rate, read_file
 from physbench.api.one_clip import ClipScore, score, score_batch
 from physbench.clips.clip import Clip, Row
 from physbench.models.load_model import load_model
@@ -111,6 +113,7 @@ def test_every_form_of_frames_is_read_alike(clip: Clip, slow: np.ndarray, result
     for frames, fps in (
         (planes, 10),
         (planes / 255, 10.0),
+        (np.broadcast_to((slow / 255).astype(">f4"), slow.shape), 10),
         (floats, 10),
         (torch.from_numpy(planes), 10),
         (slow[:, ::-1][:, ::-1], 10),
@@ -141,6 +144,19 @@ def test_named_axes_have_the_same_qualities_and_fewer_readings(clip: Clip, slow:
     assert plain["sentence"] == result["sentence"].partition(" (")[0] + "."
 
 
+def test_a_named_clip_has_the_rate_of_a_file_whose_time_stamps_are_rounded(tmp_path: Path) -> None:
+    clip = physbench.clip(PROJECTILE, "test", 0, size=SIZE, fps=15)
+    write_video(tmp_path / "answer.mkv", clip.future(), 15)
+    assert read_file(tmp_path / "answer.mkv")[1] != 15
+    found = score(clip.id, tmp_path / "answer.mkv", None, axes="drift", references=False)
+    assert found == score(clip, clip.future(), 15, axes="drift", references=False)
+    assert [clip_rate(fps) for fps in (23.976, 15.0013, 12.5, 13.5)] == [24, 15, 12.5, 13.5]
+
+
+def test_the_function_can_be_sent_to_another_process() -> None:
+    assert pickle.loads(pickle.dumps(physbench.score)) is physbench.score
+
+
 def test_what_cannot_be_read_says_why() -> None:
     stack = physbench.clip("falling/stack", "test", 0, size=SIZE, fps=FPS)
     found = score(stack, stack.future(), FPS, axes="consistency")
@@ -167,6 +183,7 @@ def with_nan(frames: np.ndarray) -> np.ndarray:
         bad(lambda f: f, "the clip has 10 frames/s, the answer 24", fps=24),
         bad(lambda f: f, "the clip has 10 frames/s, the answer nan", fps=float("nan")),
         bad(lambda f: f, "fps: expected the rate of the frames, got None", fps=None),
+        bad(lambda f: f, "fps: expected a number of frames/s, got '10'", fps="10", clip="falling/projectile"),
         bad(with_nan, "Predicted frame 5 of 40 holds NaN (1 of 6912 values)"),
         bad(lambda f: f.astype(int), "got int64"),
         bad(lambda f: f.astype(float), "divide by 255"),
@@ -180,6 +197,7 @@ def with_nan(frames: np.ndarray) -> np.ndarray:
         bad(lambda f: f, "there is no axis 'physics'", axes="physics"),
         bad(lambda f: f, "Did you mean consistency?", axes=["consistancy"]),
         bad(lambda f: f, "axes: expected one or more", axes=[]),
+        bad(lambda f: f, "permanence, drift, got 3", axes=3),
         bad(lambda f: f, "context: expected 1 to 21 frames", context=30),
         bad(lambda f: f, "clip: expected a Clip, a Row or the name of a task or clip, got int", clip=3),
         bad(lambda f: f, "There is no task named 'fallin/projectile'", clip="fallin/projectile"),
@@ -200,6 +218,10 @@ def test_a_batch_says_which_answer_is_wrong(clip: Clip, slow: np.ndarray, result
         score_batch(clip, [slow, slow[:5]], FPS, axes="drift")
     with pytest.raises(UsageError, match="expected one for each of 1 answers, or one for all, got 2"):
         score_batch([clip, clip], [slow], FPS)
+    with pytest.raises(UsageError, match="got list_iterator"):
+        score_batch(clip, iter([slow]), FPS)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="clips: expected one clip or a list of them, got int"):
+        score_batch(3, [slow], FPS)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="Put it in a list"):
         score_batch(clip, "answer.mkv", FPS)
     assert score_batch([clip], slow[None], FPS) == [result]
@@ -215,23 +237,23 @@ def test_a_file_that_is_no_video_is_refused(clip: Clip, tmp_path: Path) -> None:
 
 
 def test_references_are_those_of_the_clip(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
-    """A clip under the same row whose states differ has references of its own."""
+    """A clip under the same row whose frames differ has references of its own."""
     score(clip, slow, FPS, axes="drift")
-    other = replace(
-        clip, frames=np.concatenate([clip.frames[: clip.handover + 1], clip.future()[::-1]]), state_hash="-"
-    )
+    other = replace(clip, frames=np.concatenate([clip.frames[: clip.handover + 1], clip.future()[::-1]]))
     assert score(other, slow, FPS, axes="drift")["axes"]["drift"]["truth"] != result["axes"]["drift"]["truth"]
 
 
 def test_the_settings_of_a_training_change_nothing(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
+    torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", torch.bfloat16), torch.device("meta"), torch.inference_mode():
             assert score(clip, slow, FPS) == result
             assert torch.is_autocast_enabled("cpu") and torch.zeros(1).is_meta
-        assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 2 and torch.get_float32_matmul_precision() == "medium"
     finally:
+        torch.set_float32_matmul_precision("highest")
         torch.set_num_threads(before)
 
 
