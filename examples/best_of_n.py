@@ -24,7 +24,7 @@ def best_of(model, clip, count):
     """The best of some answers, and what all of them score."""
     frames, card = answers(model, clip, count), model.card
     results = physbench.score_batch(clip, frames, card.fps, context=card.context_frames, axes="consistency")
-    best = max(range(count), key=lambda number: results[number]["score"])
+    best = max(range(count), key=lambda number: results[number]["score"] or 0.0)
     return frames[best], results
 
 
@@ -32,4 +32,4 @@ if __name__ == "__main__":
     model = load_model("reference:diffusion", device=torch.device("cpu"), dtype=torch.float32)
     clip = physbench.clip("falling/projectile", size=model.card.image_size, fps=model.card.fps)
     for result in best_of(model, clip, 4)[1]:
-        print(f"{result['score']:.3f}  {result['sentence']}")
+        print(f"{result['score'] or 0:.3f}  {result['sentence']}")

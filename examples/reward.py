@@ -14,7 +14,7 @@ from physbench.models.load_model import load_model
 def rewards(clip, frames, card):
     """Score of each answer (N, T, 3, H, W): 0 is the frozen last frame, 1 ground truth, and cheats have none."""
     results = physbench.score_batch(clip, frames, card.fps, context=card.context_frames)
-    return torch.tensor([result["score"] for result in results])
+    return torch.tensor([result["score"] or 0.0 for result in results])
 
 
 def finetune(model, clip, rounds=4, count=4, steps=40, kept=2, rate=2e-4):

@@ -323,6 +323,8 @@ class BallRow(Task):
     Version history: v1, first release.
     """
 
+    core = False
+
     id = "collisions/row-v1"
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of two balls"),

@@ -582,6 +582,8 @@ class Overhang(Task):
     Version history: v1, first release.
     """
 
+    core = False
+
     id = "falling/overhang-v1"
     static_history = True
     parameters = declare(

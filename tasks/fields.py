@@ -72,6 +72,8 @@ class Harmonic(Task):
     Version history: v1, first release.
     """
 
+    core = False
+
     id = "orbits/harmonic-v1"
     parameters = declare(
         rate=Parameter.fixed(2.6, "rad/s", "w, the root of force over mass and distance"),
@@ -149,6 +151,8 @@ class Scatter(Task):
 
     Version history: v1, first release.
     """
+
+    core = False
 
     id = "orbits/scatter-v1"
     parameters = declare(
@@ -246,6 +250,8 @@ class Decay(Task):
     Version history: v1, first release.
     """
 
+    core = False
+
     id = "orbits/decay-v1"
     parameters = declare(
         mu=Parameter.fixed(34.0, "m3/s2", "gravitational constant x mass of the star"),
@@ -325,6 +331,8 @@ class ThreeBody(Task):
 
     Version history: v1, first release.
     """
+
+    core = False
 
     id = "orbits/three-body-v1"
     parameters = declare(

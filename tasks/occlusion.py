@@ -464,6 +464,8 @@ class Tunnel(Task):
     Version history: v1, first release.
     """
 
+    core = False
+
     id = "occlusion/tunnel-v1"
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),

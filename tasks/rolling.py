@@ -44,6 +44,8 @@ class SlideStop(Task):
     Version history: v1, first release.
     """
 
+    core = False
+
     id = "falling/slide-stop-v1"
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
@@ -143,6 +145,8 @@ class RollOff(Task):
 
     Version history: v1, first release.
     """
+
+    core = False
 
     id = "falling/roll-off-v1"
     parameters = declare(

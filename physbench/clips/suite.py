@@ -116,7 +116,7 @@ def suite_names() -> tuple[str, ...]:
 def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
     """Return a suite, or a part of it: the clips of the `tasks` that a glob selects, `limit` of them spread evenly.
 
-    `smoke`, `lite`, `core` and `train` hold the 14 tasks of `CORE_TASKS`, `full` all in which nothing is pushed,
+    `smoke`, `lite`, `core` and `train` hold 14 tasks, `full` all in which nothing is pushed,
     `actions` those in which something is, and `counterfactuals` these with the push and without. A part of a suite with
     golden states is marked `partial`. Tasks outside the suite, installed or from a file
     (`physbench.support.user_files`), get as many clips as those in it; the suite is then another

@@ -21,23 +21,6 @@ from physbench.world.scene import WINDOW, Scene
 
 TASK_GROUP = "physbench.tasks"
 SPLITS: tuple[Split, ...] = ("train", "test", "ood")
-# The tasks of core, and of what models learn from; the suite full has every other one without pushes as well.
-CORE_TASKS = (
-    "collisions/billiards-v1",
-    "collisions/head-on-v1",
-    "collisions/wall-bounce-v1",
-    "falling/drop-bounce-v1",
-    "falling/incline-v1",
-    "falling/projectile-v1",
-    "falling/stack-v1",
-    "occlusion/screen-lift-v1",
-    "occlusion/screen-pass-v1",
-    "occlusion/screen-stop-v1",
-    "occlusion/screen-swap-v1",
-    "orbits/binary-v1",
-    "orbits/flyby-v1",
-    "orbits/kepler-v1",
-)
 MAX_DRAWS = 20_000
 ID = r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+"  # of a task
 
@@ -229,12 +212,12 @@ def builtin_task_ids(actions: bool = False, full: bool = False) -> tuple[str, ..
     """Ids of the tasks that come with physbench and that its suites are made of.
 
     actions: those in which something is pushed (their class says `actions = True`), else those in which nothing is.
-    full: all of these, else those of `CORE_TASKS`.
+    full: all of these, else without those that came later than core: their class says `core = False`.
     """
     names = [name for name, point in entries(TASK_GROUP).items() if point.value.startswith(f"{TASK_GROUP}.")]
-    if not actions and not full:
-        return tuple(name for name in names if name in CORE_TASKS)
-    return tuple(name for name in names if getattr(load(TASK_GROUP, name), "actions", False) is actions)
+    tasks = {name: load(TASK_GROUP, name) for name in names}
+    chosen = {name: task for name, task in tasks.items() if getattr(task, "actions", False) is actions}
+    return tuple(name for name, task in chosen.items() if full or getattr(task, "core", True))
 
 
 def short_names(task_id: str) -> tuple[str, str, str]:

@@ -121,7 +121,7 @@ def test_an_error_that_the_context_allows_is_no_failure(
     known = predictability(clip, CONTEXT)
     assert known.spread.max() < 1 and quality(read(clip, frames), DRIFT) < 0.9
     wide = replace(known, spread=np.full_like(known.spread, 100.0))
-    monkeypatch.setattr("physbench.score.predictability.predictability", lambda *_: wide)
+    monkeypatch.setattr("physbench.score.predictability.predictability", lambda *_, **__: wide)
     rows, _ = score_clip(clip, sabotage.rollout(clip, frames), CONTEXT, find_scorers(DRIFT))
     assert rows[0].quality == 1.0
 

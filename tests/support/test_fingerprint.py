@@ -208,8 +208,8 @@ def test_where_names_of_modules_are_computed_the_table_says_what_they_are() -> N
         for name, path in sources(purpose).items()
         if b"import_module(" in path.read_bytes() or b"__import__(" in path.read_bytes()
     }
-    # One imports models of users, the other hands out names that type checkers follow.
-    assert computing == {module.VIOLATIONS, "physbench.models.python_code", "physbench.laws"}
+    # One imports models of users, one hands out names that type checkers follow, one is called by users alone.
+    assert computing == {module.VIOLATIONS, "physbench.models.python_code", "physbench.laws", "physbench.score"}
 
 
 def names(purpose: str) -> set[str]:
