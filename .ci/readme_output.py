@@ -1,4 +1,4 @@
-"""Compare what the README shows of its first command with what the command printed: the same lines, skills within 0.02.
+"""Compare what the README shows of its first command with what the command printed: the same lines, skills within 0.05.
 
 python .ci/readme_output.py LOG    LOG has what the command printed, after whatever was printed before it
 python .ci/readme_output.py --print LOG    the lines for the README
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
-TOLERANCE = 0.02  # of a skill
+TOLERANCE = 0.05  # of a skill of four clips: processors differ in the last bits of a network
 FIRST, LAST = "objects on smoke:", "Report: "
 # Lines that come or not, as things take long or not.
 PASSING = re.compile(

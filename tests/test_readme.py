@@ -95,7 +95,7 @@ def test_output_of_the_same_shape_is_what_the_readme_shows(compare: ModuleType, 
     slower = changed(slower, r"whole run [0-9]+ min", "whole run 9999 s")
     assert compare.differences(lines, slower) == []
     row = compare.table(lines)["billiards"]["consistency"]
-    near = changed(lines, rf"^(  billiards +[0-9.]+ +){row}", rf"\g<1>{float(row) - 0.02:.2f}")
+    near = changed(lines, rf"^(  billiards +[0-9.]+ +){row}", rf"\g<1>{float(row) - 0.05:.2f}")
     assert compare.differences(lines, near) == []
 
 
@@ -103,8 +103,8 @@ def test_other_output_is_not_what_the_readme_shows(compare: ModuleType, lines: l
     row = compare.table(lines)["billiards"]["consistency"]
     overall = compare.overall(lines)["overall"][""]
     for old, new, words in (
-        (rf"^(  billiards +[0-9.]+ +){row}", rf"\g<1>{float(row) - 0.03:.2f}", "billiards consistency"),
-        (rf"^overall {overall}", f"overall {float(overall) + 0.03:.2f}", "overall : README.md has"),
+        (rf"^(  billiards +[0-9.]+ +){row}", rf"\g<1>{float(row) - 0.06:.2f}", "billiards consistency"),
+        (rf"^overall {overall}", f"overall {float(overall) + 0.06:.2f}", "overall : README.md has"),
         (r"^  projectile .*\n", "", "only README.md has: projectile all; projectile consistency"),
         (r"^Loses [0-9]+ %.*\n", "", "shows"),
         (r"model frames/s", "frames a second", "shows"),
