@@ -22,7 +22,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import render_spec
 from physbench.clips.store import clip_key, clip_store
 from physbench.clips.suite import SUITE_VERSION
-from physbench.clips.task import find_task
+from physbench.clips.task import SPLITS, find_task
 from physbench.result.sentences import physical_for
 from physbench.result.skill import COUNTED, Qualities, Stratum, cells_of, kinds, skills, task_means
 from physbench.result.task_roles import kinds_of
@@ -35,7 +35,6 @@ from physbench.support.errors import UsageError, nearest
 from physbench.support.recently_used import RecentlyUsed
 from physbench.world.scene import PLAIN, RenderSpec
 
-SPLITS: tuple[Split, ...] = ("train", "test", "ood")
 CLIPS_KEPT = 16  # that were named: some MB each
 REFERENCES_KEPT = 4096  # clips: some hundred bytes each
 REFERENCES = ("truth", "freeze")  # skill 1 and 0

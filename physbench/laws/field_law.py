@@ -19,8 +19,7 @@ from physbench.support.arrays import Array, Mask
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, CentralGravity, Drag, RadialField
 
-LONGEST_STEP = 0.05  # s
-NOWHERE = -1.0  # the number of a source that is fixed, and of a target that is all
+FIXED = -1.0  # the number of a source that does not move
 
 
 class FieldLaw(SceneLaw):
@@ -56,14 +55,14 @@ class FieldLaw(SceneLaw):
 
     @cached_property
     def _rows(self) -> Array:
-        """The fields (E, 7) as `field_motion` has them."""
+        """The fields (E, 5) as `field_motion` has them."""
         axes, rows = list(PLANE_AXES[self.scene.camera.view]), []
         for field in self._radial:
             i = self.scene.index(field.source)
             place = np.asarray(self.scene.bodies[i].position)[axes]
-            number = float(self.index.index(i)) if i in self.index else NOWHERE
-            rows.append([number, *(place if number < 0 else (0.0, 0.0)), field.strength, field.power, 0.0, NOWHERE])
-        return np.array(rows, dtype=np.float64).reshape(-1, 7)
+            number = float(self.index.index(i)) if i in self.index else FIXED
+            rows.append([number, *(place if number < 0 else (0.0, 0.0)), field.strength, field.power])
+        return np.array(rows, dtype=np.float64).reshape(-1, 5)
 
     @cached_property
     def _world(self) -> Array:
@@ -97,9 +96,9 @@ class FieldLaw(SceneLaw):
         return (super().alterable | {"drag", "turn"}) - without - (set() if len(self._rows) else {"field_strength"})
 
     def simulate(self, states: Array, times: Array, constants: Array) -> Array:
-        return self._moved(states, times, constants, self._world, 0.0)
+        return self._moved(states, times, constants, self._world, 0.0, self._touch)
 
-    def _moved(self, states: Array, times: Array, constants: Array, world: Array, drag: float) -> Array:
+    def _moved(self, states: Array, times: Array, constants: Array, world: Array, drag: float, touch: Array) -> Array:
         return follow_fields(
             np.ascontiguousarray(states, dtype=np.float64),
             np.ascontiguousarray(times, dtype=np.float64),
@@ -107,23 +106,14 @@ class FieldLaw(SceneLaw):
             np.ascontiguousarray(constants[:, 0]),
             np.ascontiguousarray(constants[:, 1] * self._drag + drag),
             world,
-            self._touch,
-            LONGEST_STEP,
+            touch,
         )
 
     def acceleration(self, position: Array) -> Array:
         """As of any law; of bodies that overlap, too, which guesses and tracks may do."""
         states, step = np.concatenate([position, np.zeros_like(position)], axis=-1)[None], 1 / PHYSICS_HZ
-        moved = follow_fields(
-            np.ascontiguousarray(states, dtype=np.float64),
-            np.array([0.0, step]),
-            self._rows,
-            np.ones(1),
-            np.full(1, self._drag),
-            self._world,
-            np.zeros_like(self._touch),
-            LONGEST_STEP,
-        )
+        own, nothing = np.ones((1, len(self.constants))), np.zeros_like(self._touch)
+        moved = self._moved(states, np.array([0.0, step]), own, self._world, 0.0, nothing)
         return np.asarray(moved[0, 1, :, 2:] / step)
 
     def altered_simulator(self, change: WorldChange, since: int, end: int, constants: Array | None) -> Simulator:
@@ -134,6 +124,6 @@ class FieldLaw(SceneLaw):
         world[TURN] = change.turn
 
         def simulate(states: Array, times: Array, constants: Array) -> Array:
-            return self._moved(states, times, constants, world, change.drag)
+            return self._moved(states, times, constants, world, change.drag, self._touch)
 
         return PiecewiseSimulator(simulate, self.contacts, len(self.index), scaled)

@@ -2,7 +2,7 @@
 
 The acceleration of body n is
 
-    g + sum of s (r - rest) u or s r^power u over the fields that act on it - drag v + turn (v turned by 90 degrees),
+    g + sum of s r^power u over the fields - drag v + turn (v turned by 90 degrees),
 
 where r is the distance to the source of a field and u the unit vector towards it. The method is Runge and Kutta's of
 fourth order, with steps that shrink where forces are steep: 3e-6 m off after ten turns of an oscillator.
@@ -18,10 +18,10 @@ from physbench.laws.planar_motion import H
 from physbench.support.arrays import Array
 from physbench.world.compiled import borrowing, kernel
 
-# Columns of a field (E, 7). SOURCE: a body, -1 for a fixed place (X, Y). TARGET: the body on which it acts, -1 for all.
-SOURCE, X, Y, STRENGTH, POWER, REST, TARGET = range(7)
+SOURCE, X, Y, STRENGTH, POWER = range(5)  # columns of a field (E, 5); SOURCE is a body, -1 for a fixed place (X, Y)
 # Constants of a world (3,): what is the same for all bodies. TURN: rad/s by which velocities are turned.
 GRAVITY_X, GRAVITY_Y, TURN = range(3)
+LONGEST_STEP = 0.05  # s
 STEP_ANGLE = 0.05  # rad of the fastest oscillation that a step covers, if that is above a physics step
 NEAR = 1e-3  # m; nearer to a source a field is that at this distance
 
@@ -29,8 +29,8 @@ NEAR = 1e-3  # m; nearer to a source a field is that at this distance
 @borrowing
 def _pull(state: Array, n: int, row: Array) -> tuple[float, float, float]:
     """The way (x, y) m from body n to the source of a field, and its length; 0 where it does not act on it."""
-    source, target = int(row[SOURCE]), int(row[TARGET])
-    if source == n or (target >= 0 and target != n):
+    source = int(row[SOURCE])
+    if source == n:
         return 0.0, 0.0, 0.0
     x = (state[source, 0] if source >= 0 else row[X]) - state[n, 0]
     y = (state[source, 1] if source >= 0 else row[Y]) - state[n, 1]
@@ -51,7 +51,7 @@ def _slope(state: Array, field: Array, factor: float, drag: float, world: Array,
             x, y, r = _pull(state, n, field[e])
             if r > 0:
                 if field[e, POWER] == 1:
-                    size = (r - field[e, REST]) / r
+                    size = 1.0
                 elif field[e, POWER] == -2:
                     size = 1 / (r * r * r)
                 else:
@@ -85,9 +85,7 @@ def _meets(state: Array, reach: Array) -> bool:
     return False
 
 
-@kernel(
-    "(float64[:,:,::1], float64[::1], float64[:,::1], float64[::1], float64[::1], float64[::1], float64[:,::1],float64)"
-)
+@kernel("(float64[:,:,::1], float64[::1], float64[:,::1], float64[::1], float64[::1], float64[::1], float64[:,::1])")
 def follow_fields(
     states: Array,
     times: Array,
@@ -96,19 +94,17 @@ def follow_fields(
     drag: Array,
     world: Array,
     reach: Array,
-    longest: float,
 ) -> Array:
     """States (K, F, N, 4) m and m/s of K candidates of N bodies; NaN of what is absent, and of all after a contact.
 
     Args:
         states: (K, N, 4) at the first of the times.
         times: (F,) s, ascending.
-        field: (E, 7) of the fields.
+        field: (E, 5) of the fields.
         factor: (K or 1,) times the strength of all fields.
         drag: (K or 1,) 1/s.
         world: (3,) constants of the world.
         reach: (N, N) m, distances at which two bodies touch, after which nothing is modelled; 0 where they cannot.
-        longest: s of a step, at most.
     """
     size, count, frames = states.shape[0], states.shape[1], len(times)
     found = np.full((size, frames, count, 4), np.nan)
@@ -126,7 +122,7 @@ def follow_fields(
         now = times[0]
         for f in range(frames):
             while now < times[f] - 1e-12:
-                span = min(times[f] - now, longest)
+                span = min(times[f] - now, LONGEST_STEP)
                 h = span / max(_steps(state, field, strength, span), 1)
                 for stage in range(4):
                     ahead = 0.0 if stage == 0 else h if stage == 3 else h / 2
