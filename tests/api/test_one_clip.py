@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scored_answers import ScoredAnswers
 
 import physbench
 from physbench.api.given_frames import clip_rate, read_file
@@ -265,23 +266,10 @@ def test_threads_score_as_one_does(clip: Clip, slow: np.ndarray, result: ClipSco
         assert list(pool.map(lambda job: score(*job, FPS), jobs)) == alone * 3
 
 
-class Answers(torch.utils.data.Dataset[ClipScore]):
-    """Scores of a named clip, made by the workers of a loader."""
-
-    def __init__(self, clip: str, frames: np.ndarray) -> None:
-        self.clip, self.frames = clip, frames
-
-    def __len__(self) -> int:
-        return 2
-
-    def __getitem__(self, index: int) -> ClipScore:
-        return physbench.score(self.clip, self.frames, FPS)
-
-
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers_of_a_data_loader_score(clip: Clip, slow: np.ndarray, result: ClipScore, start: str) -> None:
     loader = torch.utils.data.DataLoader(
-        Answers(clip.id, slow), batch_size=None, num_workers=1, multiprocessing_context=start
+        ScoredAnswers(clip.id, slow, FPS), batch_size=None, num_workers=1, timeout=240, multiprocessing_context=start
     )
     assert list(loader) == [result, result]
 
