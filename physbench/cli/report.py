@@ -31,8 +31,9 @@ def command(
         str | None,
         typer.Option(
             "--format",
-            metavar="html|md|csv|json",
-            help="html: the page; md: for a model card; csv: a row per task and axis; json: the result document.",
+            metavar="html|md|model-index|csv|json",
+            help="html: the page; md: for a model card; model-index: metadata for its head (YAML); csv: a row per task "
+            "and axis; json: the result document.",
         ),
     ] = None,
     out: Annotated[
@@ -100,12 +101,14 @@ def _report(
     if wanted == "html":
         _page(place, result, out, None if physicist is None else RunFolder(physicist))
         return
-    from physbench.result.report.markdown import csv_of_clips, csv_of_tasks, markdown
+    from physbench.result.report.markdown import csv_of_clips, csv_of_tasks, markdown, model_index
 
     if wanted == "json":
         text = json.dumps(result.model_dump(mode="json"), indent=1) + "\n"
     elif wanted == "md":
         text = markdown(result)
+    elif wanted == "model-index":
+        text = model_index(result)
     else:
         text = csv_of_clips(folder) if clips else csv_of_tasks(result)
     if out is None:

@@ -1,7 +1,8 @@
-"""A result as Markdown, as CSV, and as Jupyter shows it."""
+"""A result as Markdown, as metadata of a model card, as CSV, and as Jupyter shows it."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,13 @@ from physbench.result.report.tables import Cell, skill_rows
 from physbench.support.printable import printable
 
 if TYPE_CHECKING:
-    from physbench.result.document import ResultDocument
+    from physbench.result.document import Interval, ResultDocument
     from physbench.support.run_folder import RunFolder
 
-# A result as Markdown for a model card or a comment, and as CSV for a spreadsheet.
+# A result as Markdown and metadata for a model card or a comment, and as CSV for a spreadsheet.
 
-Format = Literal["html", "md", "csv", "json"]
-FORMATS: tuple[Format, ...] = ("html", "md", "csv", "json")
+Format = Literal["html", "md", "model-index", "csv", "json"]
+FORMATS: tuple[Format, ...] = ("html", "md", "model-index", "csv", "json")
 
 CSV_COLUMNS = (
     "model",
@@ -80,6 +81,54 @@ def _cell(cell: Cell) -> str:
 def _plain(text: str) -> str:
     """Text of models and users, escaped so that no Markdown renders it."""
     return re.sub(r"([\\`*_{}\[\]<>|#~&!])", r"\\\1", printable(" ".join(text.split())))
+
+
+def model_index(result: ResultDocument) -> str:
+    """YAML for the head of a model card on a hub: skill overall, by axis and by family, with intervals.
+
+    Source: https://github.com/huggingface/hub-docs/blob/main/modelcard.md. Texts and numbers are written as JSON, which
+    is YAML. A skill that is null has no place in that format: it is named in a comment with its reason.
+    """
+    suite, model = result.suite, result.model
+    columns: dict[str, tuple[float | None, Interval | None, str]] = {
+        "Skill overall": (result.overall.skill, result.overall.interval, result.overall.reason)
+    }
+    for axis, found in result.axes.items():
+        columns[f"Skill: {AXIS_NAMES[axis]}"] = (found.skill, found.interval, found.reason)
+    for family, added in result.by_family.items():
+        columns[f"Skill: {family}"] = (added.skill, added.interval, added.reason)
+    lines, without = [], []
+    for name, (skill, interval, reason) in columns.items():
+        if skill is None:
+            without.append(f"# {name}: not known. {printable(' '.join(reason.split()))}".rstrip())
+            continue
+        lines += [f"    - type: physbench-skill\n      name: {_yaml(name)}\n      value: {_yaml(round(skill, 4))}"]
+        if interval is not None:
+            low, high = (round(end, 4) for end in interval)
+            lines.append(f"      args:\n        interval_95: {_yaml([low, high])}")
+    shown = "image-to-video" if model.card.context_frames == 1 else "video-to-video"
+    part = "" if suite.complete else f", {suite.clips} clips"
+    head = [
+        "model-index:",
+        f"- name: {_yaml(model.name)}",
+        "  results:",
+        "  - task:",
+        f"      type: {shown}",
+        '      name: "Prediction of what happens next in physical scenes"',
+        "    dataset:",
+        "      type: physbench",
+        f"      name: {_yaml(f'physbench {suite.name} {suite.version}{part}')}",
+        f"      config: {_yaml(result.render_spec)}",
+        f"      split: {_yaml(' and '.join(result.splits))}",
+        f"      revision: {_yaml(suite.hash)}",
+        "    metrics:",
+    ]
+    return "\n".join([*without, *head, *lines]) + ("" if lines else " []") + "\n"
+
+
+def _yaml(value: object) -> str:
+    """A value as JSON in one line: characters beyond ASCII, and those that no page shows, are escaped."""
+    return json.dumps(value)
 
 
 def csv_of_tasks(result: ResultDocument) -> str:

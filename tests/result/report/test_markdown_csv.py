@@ -8,11 +8,13 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
+from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from physbench.cli.main import run
 from physbench.result.build import build_result
 from physbench.result.document import ResultDocument
-from physbench.result.report.markdown import CSV_COLUMNS, csv_of_clips, csv_of_tasks, markdown
+from physbench.result.report.markdown import CSV_COLUMNS, csv_of_clips, csv_of_tasks, markdown, model_index
 
 
 @pytest.fixture
@@ -23,6 +25,29 @@ def result(make_run) -> ResultDocument:
 def named(result: ResultDocument, name: str) -> ResultDocument:
     """The same of a model of another name."""
     return result.model_copy(update={"model": result.model.model_copy(update={"name": name})})
+
+
+def test_a_hub_reads_the_metadata_of_a_card(result: ResultDocument) -> None:
+    name, found = model_index_to_eval_results(yaml.safe_load(model_index(result))["model-index"])
+    assert name == result.model.name
+    columns = {"overall": result.overall, **result.axes, **result.by_family}
+    assert [each.metric_value for each in found] == [round(each.skill, 4) for each in columns.values()]
+    assert [each.metric_args["interval_95"] for each in found] == [
+        [round(end, 4) for end in each.interval] for each in columns.values()
+    ]
+    assert found[0].metric_name == "Skill overall" and found[0].task_type == "video-to-video"
+    assert (found[0].dataset_name, found[0].dataset_config) == ("physbench core 0", "64x64@15")
+    assert found[0].dataset_revision == result.suite.hash
+
+
+@pytest.mark.parametrize("name", ['a: "b" # c', "- x\n  y: 1", "\u202ea\u0000", "null"])
+def test_names_and_reasons_of_others_stay_text_in_metadata(result: ResultDocument, name: str) -> None:
+    unknown = result.overall.model_copy(update={"skill": None, "interval": None, "reason": f"no clip\nof {name}"})
+    text = model_index(named(result, name).model_copy(update={"overall": unknown}))
+    (found,) = yaml.safe_load(text)["model-index"]
+    assert found["name"] == name
+    assert text.startswith("# Skill overall: not known. no clip of ")
+    assert "Skill overall" not in [each["name"] for each in found["results"][0]["metrics"]]
 
 
 def test_csv_has_a_row_per_task_and_axis(result: ResultDocument) -> None:
