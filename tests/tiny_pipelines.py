@@ -12,7 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 from tiny_cosmos import AllowAll, cosmos1, cosmos2, cosmos3, cosmos25
-from tiny_image_to_video import cogvideox_i2v, hunyuan_i2v, svd
+from tiny_image_to_video import cogvideox_i2v, hunyuan15_i2v, hunyuan_i2v, svd
 from tiny_ltx import ltx2_condition, ltx2_i2v, ltx_condition, ltx_i2v
 from tiny_parts import SIZE
 from tiny_wan import skyreels_df, skyreels_df_i2v, skyreels_i2v, wan_i2v, wan_vace
@@ -25,6 +25,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
         cosmos25,
         cosmos3,
         hunyuan_i2v,
+        hunyuan15_i2v,
         wan_i2v,
         wan_vace,
         skyreels_df,
@@ -67,6 +68,9 @@ TINY_ARGS: dict[str, dict[str, str]] = {
 }
 
 
+OWN_SIZE = ("hunyuan15_i2v",)  # take no size
+
+
 class TinyPipelines:
     """Saves and loads each tiny pipeline once in a session."""
 
@@ -81,7 +85,8 @@ class TinyPipelines:
 
     def arguments(self, name: str, **changed: str) -> dict[str, str]:
         """--model-arg for a quick rollout."""
-        usual = {"width": f"{SIZE}", "height": f"{SIZE}", "num_inference_steps": "1"}
+        side = {} if name in OWN_SIZE else {"width": f"{SIZE}", "height": f"{SIZE}"}
+        usual = {**side, "num_inference_steps": "1"}
         return {**usual, **TINY_ARGS.get(name, {"max_frames": "25"}), **changed}
 
     def model(self, name: str, **changed: str) -> Any:

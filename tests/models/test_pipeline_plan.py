@@ -45,6 +45,22 @@ def test_every_class_of_the_table_has_a_plan(index_of, name) -> None:
     assert (plan.context - 1) % plan.ratio == (plan.longest - 1) % plan.ratio == 0
 
 
+def test_hunyuan_1_5_answers_in_the_size_of_its_checkpoint(index_of) -> None:
+    """480x848 and 720x1280 are those that its authors publish for 480 and 720 lines."""
+    name = "HunyuanVideo15ImageToVideoPipeline"
+    folder = index_of(name)
+    assert make_plan(folder, {}).size == (480, 848)
+    for part, config in (("transformer", {"target_size": 960}), ("vae", {"spatial_compression_ratio": 16})):
+        (folder.path / part).mkdir(exist_ok=True)
+        (folder.path / part / "config.json").write_text(json.dumps(config))
+    assert make_plan(folder, {}).size == (720, 1280)
+    with pytest.raises(ModelError, match=r"--model-arg width: .* takes no size. .* is 1280x720 px"):
+        make_plan(folder, {"width": "64"})
+    (folder.path / "transformer" / "config.json").write_text('{"target_size": 9}')
+    with pytest.raises(ModelError, match=r"target_size 9 of the transformer .* cannot be right"):
+        make_plan(folder, {})
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -65,6 +65,7 @@ class Quirk:
         fixed_length: True if every call makes `frames`, as other lengths change the motion or fail.
         arguments: Further arguments, from the numbers of context frames and of requested frames.
         context_twice: True if the answer begins with the context as given and, after it, as decoded again.
+        own_size: True if the call takes no size: it is the one of the checkpoint's list that is nearest to the image's.
         note: A sentence for the reader of a run.
     """
 
@@ -80,6 +81,7 @@ class Quirk:
     fixed_length: bool = False
     arguments: Callable[[int, int], dict[str, Any]] = _no_arguments
     context_twice: bool = False
+    own_size: bool = False
     note: str = ""
 
 
@@ -136,6 +138,15 @@ QUIRKS: Mapping[str, Quirk] = {
     "SkyReelsV2ImageToVideoPipeline": Quirk("image", 24, (544, 960), 16, 97),
     "CogVideoXImageToVideoPipeline": Quirk("image", 8, (480, 720), 8, 49, fixed_length=True),
     "HunyuanVideoImageToVideoPipeline": Quirk("image", 24, (720, 1280), 16, 129),
+    "HunyuanVideo15ImageToVideoPipeline": Quirk(
+        "image",
+        24,
+        (480, 848),
+        16,
+        121,
+        own_size=True,
+        note="Guidance is that of the checkpoint (guider/guider_config.json); the call takes none.",
+    ),
     "StableVideoDiffusionPipeline": Quirk(
         "image",
         8,

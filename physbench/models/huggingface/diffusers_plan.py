@@ -63,6 +63,9 @@ CHOICES = {
 }
 
 
+MOST_TARGET = 4096  # px; of sides whose square is that of a size
+
+
 @dataclass(frozen=True)
 class PipelinePlan:
     """Call of a pipeline.
@@ -189,6 +192,11 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
     ratio = frames_per_latent(folder.config("vae"), quirk.ratio)
     if not 1 <= ratio <= MOST_RATIO:
         raise ModelError(f"{folder.path / 'vae' / 'config.json'}: {ratio} frames per latent frame cannot be right.")
+    if quirk.own_size and (given := [name for name in ("height", "width") if name in settings]):
+        height, width = quirk.size
+        raise ModelError(
+            f"--model-arg {given[0]}: {kind.__name__} takes no size. That of its checkpoint is {width}x{height} px."
+        )
     size = _side(settings, "height", quirk, 0), _side(settings, "width", quirk, 1)
     clip_size = _clip_size(size, settings)
     context = _context_frames(settings, quirk, ratio, kind.__name__)
@@ -306,9 +314,32 @@ def _quirk_of_checkpoint(quirk: Quirk, class_name: str, folder: PipelineFolder) 
         if transformer.get("use_learned_positional_embeddings"):  # it raises at any other size
             size = 8 * int(transformer["sample_height"]), 8 * int(transformer["sample_width"])
             return replace(quirk, size=size, frames=transformer.get("sample_frames", quirk.frames))
+    if class_name == "HunyuanVideo15ImageToVideoPipeline":
+        return replace(quirk, size=_own_size(folder), multiple=1)
     if class_name.startswith("Wan") and vae.get("scale_factor_spatial") == 16:  # Wan 2.2 5B
         return replace(quirk, size=(704, 1280), multiple=32, fps=24, frames=121)
     return quirk
+
+
+def _own_size(folder: PipelineFolder) -> tuple[int, int]:
+    """(height, width) in px that HunyuanVideo 1.5 makes of a wide picture: the one of its list for 16 to 9.
+
+    A checkpoint for 480 lines has target_size 640, one for 720 lines 960; a size of the list is answered in that size.
+    """
+    from diffusers.pipelines.hunyuan_video1_5.image_processor import HunyuanVideo15ImageProcessor
+
+    target = folder.config("transformer").get("target_size", 640)
+    multiple = folder.config("vae").get("spatial_compression_ratio", 16)
+    if not (isinstance(target, int) and isinstance(multiple, int) and 1 <= multiple <= target <= MOST_TARGET):
+        raise ModelError(
+            f"{folder.path}: target_size {target} of the transformer with spatial_compression_ratio {multiple} of the "
+            "vae cannot be right."
+        )
+    list_of_sizes = HunyuanVideo15ImageProcessor(vae_scale_factor=multiple)
+    height, width = 9, 16
+    while (found := list_of_sizes.calculate_default_height_width(height, width, target)) != (height, width):
+        height, width = found
+    return int(height), int(width)
 
 
 def _side(settings: Mapping[str, Any], name: str, quirk: Quirk, axis: int) -> int:
