@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 WAIT_ARGUMENT = "wait"
+VIDEOS_PATH = "/v1/videos"  # at the end of an address: see `videos_api`
 CARD_SECONDS = 300.0  # a server may still be loading its model
 
 
@@ -28,7 +29,7 @@ class HttpAdapter:
     """A model behind a server, in whatever environment and language."""
 
     name = "http"
-    summary = "http://HOST:PORT  a model behind a server, in another environment or language (docs/models/http.md)"
+    summary = "http://HOST:PORT  a model behind a server, elsewhere, or with a videos API (docs/models/http.md)"
 
     def recognises(self, target: str) -> bool:
         return re.match("https?://", target) is not None
@@ -47,11 +48,16 @@ class HttpAdapter:
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         address = parse_address(target)
+        place = model_args.get(TOKEN_ARGUMENT, TOKEN_VARIABLE)
+        if address.path.endswith(VIDEOS_PATH):
+            own = {key: text for key, text in model_args.items() if key != TOKEN_ARGUMENT}
+            from physbench.models.http.videos_api import VideosApiModel
+
+            return VideosApiModel(ServerConnection(address, find_token(model_args), place), own)
         for key in model_args:
             if key not in (TOKEN_ARGUMENT, WAIT_ARGUMENT):
                 hint = nearest(key, (TOKEN_ARGUMENT, WAIT_ARGUMENT))
                 raise ModelError(f"--model-arg {key}: models behind a server take no such argument.{hint}")
-        place = model_args.get(TOKEN_ARGUMENT, TOKEN_VARIABLE)
         connection = ServerConnection(address, find_token(model_args), place)
         from physbench.models.http.model import HttpModel
 

@@ -267,7 +267,8 @@ class ServerConnection:
         url, status = self.address.url, response.status
         said = self._error_in(response)
         self.close()
-        reason = str(said.get("error", ""))
+        told = said.get("error", said.get("detail", ""))
+        reason = str(told.get("message", "") if isinstance(told, dict) else told)
         if status in (401, 403):
             hint = f"Set {TOKEN_VARIABLE}, or give --model-arg {TOKEN_ARGUMENT}=FILE."
             from physbench.models.http.serve_model import TOKEN_REASONS
