@@ -1,15 +1,16 @@
-"""Action spaces: what a task lets others do in its scene, one action a frame, as a declared box of numbers."""
+"""Action spaces, one action a frame: what a task lets others do in its scene, and what a model takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from physbench.support.arrays import Array
-from physbench.support.errors import UsageError
+from physbench.support.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,56 @@ class ActionSpace:
         if not np.isfinite(given).all():
             raise UsageError(f"Expected finite numbers in an action ({numbers}), got {given.tolist()}.")
         return np.clip(given, self.low, self.high)
+
+    @property
+    def width(self) -> int:
+        """Numbers of one action."""
+        return len(self.names)
+
+    def table(self, rows: Any, count: int) -> NDArray[np.float32]:
+        """Actions (count, width) of as many frames. Raises UsageError, with the first row that is none."""
+        numbers = ", ".join(self.names)
+        try:
+            found = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(f"expected ({count}, {self.width}) numbers ({numbers}), got {rows!r:.60}") from None
+        if found.shape != (count, self.width):
+            raise UsageError(f"expected numbers of shape ({count}, {self.width}) ({numbers}), got {found.shape}")
+        wrong = ~((found >= np.array(self.low) - 1e-6) & (found <= np.array(self.high) + 1e-6))  # NaN, too
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            bounds = f"{self.low[column]:g} to {self.high[column]:g}"
+            raise UsageError(f"row {row}: expected {self.names[column]} from {bounds}, got {found[row, column]:g}")
+        return found.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words such as those of a keyboard, of which an action is one or several, "up+left": a 1 for each, else 0."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there are none, or one twice."""
+        if not self.names or len(set(self.names)) != len(self.names):
+            raise ValueError(f"Expected different words, got {self.names}.")
+
+    @property
+    def width(self) -> int:
+        """Numbers of one action."""
+        return len(self.names)
+
+    def table(self, rows: Any, count: int) -> NDArray[np.float32]:
+        """Actions (count, width) of as many frames. Raises UsageError, with the first word that there is not."""
+        if isinstance(rows, str) or not isinstance(rows, Sequence | np.ndarray) or len(rows) != count:
+            raise UsageError(f"expected {count} words, one a frame, got {rows!r:.60}")
+        found = np.zeros((count, self.width), dtype=np.float32)
+        for number, row in enumerate(rows):
+            for word in str(row).split("+"):
+                if word not in self.names:
+                    raise UsageError(f"row {number}: there is no word {word!r}.{nearest(word, self.names).rstrip('.')}")
+                found[number, self.names.index(word)] = 1.0
+        return found
 
 
 def pushes(largest: float) -> ActionSpace:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from physbench.clips.action_space import ActionSpace, in_world
 from physbench.clips.clip import ACTION_WIDTH, Row
@@ -120,7 +120,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):
         """Do the action, and go on to the next frame."""
         if self._world is None or self._step + 1 >= len(self._times):
             raise PhysbenchError("The episode has ended, or none has begun: call reset().")
-        given = np.zeros(ACTION_WIDTH, np.float32)
+        given: NDArray[np.float32] = np.zeros(ACTION_WIDTH, np.float32)
         if self.actions is None:
             if action not in self.action_space:
                 raise UsageError(f"{self.task} has no actions: expected 0, which does nothing, got {action!r:.80}.")
@@ -159,7 +159,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):
             raise UsageError(f"options: expected a seed that is a whole number from 0 on, got {chosen!r:.80}.")
         return Row(self.task, split, int(chosen))
 
-    def _push(self, action: Array) -> Array:
+    def _push(self, action: Array) -> NDArray[np.float32]:
         """Push in this step, and return the action (6,) as models are given it."""
         assert self._world is not None
         own = self._own[0]
@@ -194,7 +194,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):
         assert self._world is not None and self._renderer is not None
         return self._renderer.draw(self._world.time, self._world.states()[0])
 
-    def _info(self, action: Array) -> dict[str, Any]:
+    def _info(self, action: NDArray[np.float32]) -> dict[str, Any]:
         assert self._world is not None
         states, hues = np.zeros((ROWS, 13)), np.full(ROWS, -1)
         tracked = list(self._scene.tracked)

@@ -125,6 +125,7 @@ def asked_manifest(
             {
                 "tasks": user_files.manifest_documents(options.tasks),
                 "scorers": user_files.manifest_documents(options.scorers),
+                "actions": user_files.manifest_documents(options.actions),
             }
         ),
         options=ManifestOptions.model_validate(options.document()),
@@ -148,6 +149,7 @@ _DECIDING: tuple[tuple[str, Callable[[Manifest], Any]], ...] = (
     ("The version of the suite", lambda of: of.suite.version),
     (OF_TASKS, lambda of: of.files.tasks),
     (OF_SCORERS, lambda of: of.files.scorers),
+    ("The file of --actions", lambda of: of.files.actions),
     ("The source code of scorers that are not physbench's", lambda of: of.foreign_code),
     ("The choice of clips (--tasks, --limit)", lambda of: of.suite.rows),
     ("The hash of the suite", lambda of: of.suite.hash),
