@@ -131,9 +131,9 @@ def of_push(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     step = float(times[1] - times[0])
     rows = times > pushes[0].time
     knots = np.concatenate([[pushes[0].time], times[rows]])
-    effect = np.concatenate([[0.0], true[rows] @ (1, 1j)])
+    effect = np.concatenate([[0j], _complex(true[rows])])
     moves = np.linalg.norm(found[read], axis=-1).max() >= MIN_CHANGE
-    size, delay = _fit(times[read], found[read] @ (1, 1j), knots, effect, step, DELAYS if moves else [0.0])
+    size, delay = _fit(times[read], _complex(found[read]), knots, effect, step, DELAYS if moves else [0.0])
     if not moves:
         nothing = Reading(None, "not applicable", f"nothing moves by {MIN_CHANGE:g} diameters")
         return {"": Reading(abs(size)), "direction": nothing, "delay": nothing}
@@ -142,6 +142,11 @@ def of_push(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
         "direction": Reading(float(np.degrees(abs(np.angle(size)))), unit="deg"),
         "delay": Reading(delay, unit="frames"),
     }
+
+
+def _complex(places: Array) -> Numbers:
+    """Places (n, 2) as complex numbers (n,)."""
+    return np.asarray(places[:, 0] + 1j * places[:, 1], dtype=np.complex128)
 
 
 def _fit(
