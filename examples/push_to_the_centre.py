@@ -35,7 +35,7 @@ class ToTheCentre(gymnasium.Wrapper):
 
 def make():
     env = gymnasium.make("physbench/head-on-push-v1", fps=5, size=32)
-    return ToTheCentre(RescaleAction(env, np.float32(-1), np.float32(1)))
+    return ToTheCentre(RescaleAction(env, -1.0, 1.0))
 
 
 def mean_return(act, episodes=20):
