@@ -59,7 +59,7 @@ def main():
     draw = np.random.default_rng(0)
     print("return over 20 new clips, no push:    ", mean_return(lambda seen: np.zeros(2)))
     print("return over 20 new clips, random:     ", mean_return(lambda seen: draw.uniform(-1, 1, 2)))
-    learner, begun = PPO("MlpPolicy", make(), n_steps=1024, seed=0, device="cpu"), time.monotonic()
+    learner, begun = PPO("MlpPolicy", make(), n_steps=512, seed=0, device="cpu"), time.monotonic()
     learner.learn(steps)
     print(f"{learner.num_timesteps} steps of PPO in {time.monotonic() - begun:.0f} s")
     print(
