@@ -12,6 +12,7 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `CentralGravity`, `RadialField`, `Drag`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`,
   `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`,
   `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`, `LawConstant`;
+- actions: `ActionSpace`, `Words`, `pushes`; every task as an environment of Gymnasium is in `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
 Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from physbench.api.one_clip import score_batch as score_batch
     from physbench.api.training_loggers import to_tensorboard as to_tensorboard
     from physbench.api.training_loggers import to_wandb as to_wandb
+    from physbench.clips.action_space import ActionSpace as ActionSpace
+    from physbench.clips.action_space import Words as Words
+    from physbench.clips.action_space import pushes as pushes
     from physbench.clips.clip import Clip as Clip
     from physbench.clips.task import RELEASE as RELEASE
     from physbench.clips.task import Parameter as Parameter
@@ -116,6 +120,8 @@ _NAMES = {
         "SteppedModel",
         "SurpriseCard",
     ),
+    # actions
+    "physbench.clips.action_space": ("ActionSpace", "Words", "pushes"),
     # tasks
     "physbench.clips.task": (
         "Parameter",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from physbench.clips.action_space import pushes
 from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues, inside
 from physbench.laws.impacts import Flat, at, meeting_time, rebound
 from physbench.tasks.collisions import (
@@ -63,6 +64,7 @@ class HeadOnPush(Task):
 
     id = "collisions/head-on-push-v1"
     actions = True
+    action_space = pushes(60.0)
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of the two balls"),
         friction=Parameter.fixed(0.0, "", "of the two balls"),
@@ -197,6 +199,7 @@ class BilliardsPush(Billiards):
 
     id = "collisions/billiards-push-v1"
     actions = True
+    action_space = pushes(60.0)
     parameters = declare(
         **Billiards.parameters,
         push=Parameter("s", "visible", (0.05, 0.2), "time of the push on the cue ball", grid=0.05),
@@ -271,6 +274,7 @@ class KeplerThrust(Kepler):
 
     id = "orbits/kepler-thrust-v1"
     actions = True
+    action_space = pushes(40.0)
     parameters = declare(
         **Kepler.parameters,
         push=Parameter("s", "visible", (0.3, 1.5), "time of the push on the planet", grid=0.05),

@@ -36,8 +36,8 @@ def _model(
     return model
 
 
-def stepped(**card: Any) -> ModelProto:
-    """init: the last frame; step: sigmoid(convolution(memory) + action or noise, one value a channel)."""
+def stepped(numbers: int = 6, **card: Any) -> ModelProto:
+    """init: the last frame; step: sigmoid(convolution(memory) + action of so many numbers, or noise, by channel)."""
     extra = "action" if card.get("uses_actions") else "noise" if card.get("stochastic") else None
     nodes = [
         helper.make_node("Gather", ["context", "last"], ["init_memory"], axis=1),
@@ -48,7 +48,7 @@ def stepped(**card: Any) -> ModelProto:
     weights = {"last": np.array(3), "weights": WEIGHTS}
     inputs = [value("context", "B", 4, *FRAME[1:]), value("memory", *FRAME)]
     if extra:
-        weights |= {"push": PUSH[: 6 if extra == "action" else 2], "axes": np.array([2, 3])}
+        weights |= {"push": PUSH[: numbers if extra == "action" else 2], "axes": np.array([2, 3])}
         inputs.append(value(extra, "B", len(weights["push"])))
         nodes[2:2] = [
             helper.make_node("MatMul", [extra, "push"], ["flat"]),

@@ -25,6 +25,7 @@ ORDER = (
     "data",
     "laws",
     "tasks",
+    "envs",
     "models",
     "rollout",
     "reference",

@@ -303,6 +303,7 @@ def evaluate(
     model_arg: Mapping[str, object] | None = None,
     tasks: str | None = None,
     scorers: str | None = None,
+    actions: str | None = None,
     limit: int | None = None,
     device: str = "auto",
     dtype: str = "float32",

@@ -93,6 +93,9 @@ def check(
     privileged: Annotated[
         bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
     ] = False,
+    actions: Annotated[
+        str | None, typer.Option(metavar="MAP.py", help="A file that puts pushes into the model's own actions.")
+    ] = None,
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.models.load_model import check_target, describe_model
@@ -124,6 +127,7 @@ def check(
         chain=chain,
         trust_code=trust_code,
         privileged=privileged,
+        actions=actions,
         debug=debugging(),
     ) as engine:
         card = engine.card

@@ -73,9 +73,7 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
     from physbench.world.styles.catalogue import draw
 
     scene = make_scene(row)
-    frames = _steps(scene, spec.steps)
-    grid = _steps(scene, PHYSICS_HZ // STATE_HZ)
-    both = np.union1d(frames, grid)
+    frames, grid, both = _stops(scene, spec)
     simulation = simulate(scene, both / PHYSICS_HZ)
     shown = np.isin(both, frames)
     times, states = frames / PHYSICS_HZ, simulation.states[shown]
@@ -99,6 +97,11 @@ def frame_times(scene: Scene, spec: RenderSpec) -> NDArray[np.float64]:
     return _steps(scene, spec.steps) / PHYSICS_HZ
 
 
+def simulated_times(scene: Scene, spec: RenderSpec) -> NDArray[np.float64]:
+    """Times s up to which a clip is simulated one after the other; with others the last bits of states may differ."""
+    return _stops(scene, spec)[2] / PHYSICS_HZ
+
+
 def grid_states(scene: Scene) -> NDArray[np.float64]:
     """States (T, N, 13) on the 20 Hz grid from the start of the history to the end of the horizon."""
     from physbench.world.bullet import simulate
@@ -111,6 +114,12 @@ def state_hash(states: NDArray[np.float64]) -> str:
     values = np.concatenate([states[..., :3], states[..., 7:10]], axis=-1)
     whole = np.rint(values / HASH_ROUNDING).astype("<i8")
     return hashlib.sha256(str(whole.shape).encode() + whole.tobytes()).hexdigest()
+
+
+def _stops(scene: Scene, spec: RenderSpec) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Physics steps of the frames, of the grid of state hashes, and of both."""
+    frames, grid = _steps(scene, spec.steps), _steps(scene, PHYSICS_HZ // STATE_HZ)
+    return frames, grid, np.union1d(frames, grid)
 
 
 def _steps(scene: Scene, stride: int) -> NDArray[np.int64]:

@@ -524,10 +524,12 @@ class SteppedModel(Generic[State]):
 
     Attributes:
         noise_size: How many random numbers a step takes for each clip.
+        action_values: How many numbers an action has: 6, or as many as a file of `--actions` gives.
     """
 
     card: ModelCard
     noise_size: int = 0
+    action_values: int = ACTION_VALUES
     init: Callable[..., State]
     step: Callable[..., tuple[State, Tensor]]
 
@@ -548,7 +550,12 @@ class SteppedModel(Generic[State]):
         batch, seen = context.shape[:2]
         taken = self.optional_inputs()
         if actions is None:
-            actions = context.new_zeros(batch, seen + horizon, ACTION_VALUES)
+            actions = context.new_zeros(batch, seen + horizon, self.action_values)
+        if actions.shape[-1] != self.action_values:
+            raise ModelError(
+                f"{self.card.name} takes actions of {self.action_values} numbers, and is given {actions.shape[-1]}: "
+                "--actions MAP.py puts pushes into the actions of a model."
+            )
         state = self.init(context, **({"context_actions": actions[:, :seen]} if "context_actions" in taken else {}))
         for index in range(seen, seen + horizon):
             given: dict[str, Any] = {"action": actions[:, index]} if "action" in taken else {}

@@ -150,10 +150,11 @@ class NamedFile(_Item):
 
 
 class NamedFiles(_Item):
-    """The files of `--tasks` and `--scorers`."""
+    """The files of `--tasks`, `--scorers` and `--actions`."""
 
     tasks: list[NamedFile] = []
     scorers: list[NamedFile] = []
+    actions: list[NamedFile] = []
 
 
 class NamedArchive(_Part):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import ModelCard
+from physbench.rollout.action_map import ActionMap
 from physbench.rollout.answers import answers_of
 from physbench.rollout.device_names import device_kind
 from physbench.rollout.messages import (
@@ -230,6 +231,7 @@ def make_job(
     chain: bool,
     seed: int,
     salt: str = "",
+    action_map: ActionMap | None = None,
     part_size: int | None,
     memory: int,
     offset: int,
@@ -242,18 +244,22 @@ def make_job(
                 f"{clip.spec}. The clip cache may be stale: remove it and try again."
             )
     size = len(batch.items)
+    inputs = answers_of(card).inputs(
+        clips,
+        seeds=[item_seed(item.row, item.sample, seed, salt) for item in batch.items],
+        privileged=privileged,
+        items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
+    )
+    if action_map is not None:
+        frames = card.context_frames + batch.horizon
+        inputs = replace(inputs, actions=action_map.table(inputs.actions, size, frames, card.fps))
     return RolloutJob(
         index=index,
         positions=tuple(range(size)),
         part_size=min(part_size or size, size),
         batch_size=size,
         stored=stored_frames(card, batch.horizon, chain),
-        inputs=answers_of(card).inputs(
-            clips,
-            seeds=[item_seed(item.row, item.sample, seed, salt) for item in batch.items],
-            privileged=privileged,
-            items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
-        ),
+        inputs=inputs,
         bodies=tuple(len(clip.tracked) for clip in clips),
         memory=memory,
         offset=offset,

@@ -22,6 +22,7 @@ from physbench.clips.generate import frames_ahead
 from physbench.clips.store import clip_store
 from physbench.models.load_model import Handed, is_served, what_is_handed
 from physbench.models.protocol import ModelCard
+from physbench.rollout.action_map import read_action_map
 from physbench.rollout.answers import answers_of
 from physbench.rollout.batches import (
     Batch,
@@ -46,7 +47,7 @@ from physbench.rollout.messages import (
     shown_in,
 )
 from physbench.rollout.process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
-from physbench.support.errors import ModelError
+from physbench.support.errors import ModelError, UsageError
 
 __all__ = ["BatchResult", "RolloutEngine"]
 
@@ -67,6 +68,7 @@ class RolloutEngine:
         seed: int = 0,
         salt: str = "",
         look: str | None = None,
+        actions: str | None = None,
         part_size: int | None = None,
         debug: bool = False,
         **loading: Any,
@@ -80,12 +82,14 @@ class RolloutEngine:
             seed: From which the generators of samples are seeded, with the id of the clip.
             salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
             look: How clips are drawn; None: as the model's card says.
+            actions: File that puts pushes into the model's own actions; None: it is given them as they are.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
             loading: How it is loaded: fields of `LoadRequest`.
         """
         self._load = LoadRequest(target, **loading)
         self.timeout, self.chain, self.look = timeout, chain, look
+        self.action_map = None if actions is None else read_action_map(actions)
         self.seed, self.salt, self.part_size, self.debug = seed, salt, part_size, debug
         self.devices = 1  # that compute batches at the same time
         self.events: list[RolloutEvent] = []
@@ -118,7 +122,19 @@ class RolloutEngine:
         if self._loading:
             self._wait_for_model()
         assert self._info is not None
+        if self.action_map is not None:
+            self._check_takes_actions(self._info)
         return self._info
+
+    def _check_takes_actions(self, info: LoadedModel) -> None:
+        """Refuse a file that puts pushes into actions for a model that is given none."""
+        if info.card.answers == "frames" and info.card.uses_actions and not info.privileged and not info.recorded:
+            return
+        self.close(at_once=True)
+        raise UsageError(
+            f"--actions: {info.card.name} is given no actions. It must answer with frames that it makes now, and say "
+            "uses_actions=True on its card (a checkpoint of Dreamer or World Models: --model-arg actions=true)."
+        )
 
     def launch(self) -> None:
         """Start the process without waiting for the model; `info` and `card` wait."""
@@ -273,6 +289,7 @@ class RolloutEngine:
             chain=self.chain,
             seed=self.seed,
             salt=self.salt,
+            action_map=self.action_map,
             part_size=self.part_size,
             memory=self._memory.size,
             offset=offset,

@@ -42,6 +42,7 @@ MOST_READ = 1 << 30  # bytes of a folder given by --model-arg that are hashed
 MOST_FILES = 10_000
 # Labels of settings that are compared in their own way.
 OF_TASKS, OF_SCORERS = "The content of the files of --tasks", "The content of the files of --scorers"
+OF_ACTIONS = "The content of the file of --actions"
 DEVICE = "--device"
 
 
@@ -125,6 +126,7 @@ def asked_manifest(
             {
                 "tasks": user_files.manifest_documents(options.tasks),
                 "scorers": user_files.manifest_documents(options.scorers),
+                "actions": user_files.manifest_documents(options.actions),
             }
         ),
         options=ManifestOptions.model_validate(options.document()),
@@ -148,6 +150,7 @@ _DECIDING: tuple[tuple[str, Callable[[Manifest], Any]], ...] = (
     ("The version of the suite", lambda of: of.suite.version),
     (OF_TASKS, lambda of: of.files.tasks),
     (OF_SCORERS, lambda of: of.files.scorers),
+    (OF_ACTIONS, lambda of: of.files.actions),
     ("The source code of scorers that are not physbench's", lambda of: of.foreign_code),
     ("The choice of clips (--tasks, --limit)", lambda of: of.suite.rows),
     ("The hash of the suite", lambda of: of.suite.hash),
@@ -181,7 +184,7 @@ def first_difference(stored: Manifest, asked: Manifest, words: str = "was {}, no
         before, now = read(stored), read(asked)
         if before == now or (label == DEVICE and device_kind(str(before)) == device_kind(str(now))):
             continue
-        if label in (OF_TASKS, OF_SCORERS):
+        if label in (OF_TASKS, OF_SCORERS, OF_ACTIONS):
             return f"{label} ({', '.join(_changed(before, now))}) has changed"
         return _said(label, before, now, words)
     for name in {**stored.versions, **asked.versions}:

@@ -64,7 +64,9 @@ def live_engine(model: Model, options: Options, salt: str) -> RolloutEngine:
     from physbench.rollout.in_process import InProcessEngine
 
     o = options
-    return InProcessEngine(model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, look=o.look)
+    return InProcessEngine(
+        model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, look=o.look, actions=o.actions
+    )
 
 
 def engine_of(
@@ -79,7 +81,7 @@ def engine_of(
 # Settings that reach the engine under their own names.
 OF_ENGINE = (
     *("device", "dtype", "autocast", "compile", "trust_code", "privileged"),
-    *("timeout", "chain", "seed", "look"),
+    *("timeout", "chain", "seed", "look", "actions"),
 )
 
 

@@ -51,7 +51,7 @@ def is_spent(budget: str | None, started: float) -> bool:
 
 Keep = Literal["shown", "all", "none"]
 Executor = Literal["local", "ray"]
-PATTERNS = ("tasks", "scorers")  # which may name files with code
+PATTERNS = ("tasks", "scorers", "actions")  # which may name files with code
 RAY_DEVICES = ("auto", "cpu", "cuda")
 LIVE_NOT_RESUMED = (
     "The run of an object cannot be resumed where it holds no networks, whose weights would tell that it is the same. "
@@ -212,6 +212,8 @@ class Options:
         in_file=True, metavar="GLOB|FILE.py", offers="task_names")
     scorers: str | None = option(None, WHAT, "Only these scorers; those from a file are added to all others.",
         in_file=True, metavar="GLOB|FILE.py", offers="scorer_names")
+    actions: str | None = option(None, WHAT, "A file that puts pushes into the model's own actions.",
+        metavar="MAP.py")
     device: str = option("auto", HOW, "auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.",
         in_file=True, metavar="DEVICE,...", offers="devices", check=split_devices)
     batch_size: int | None = option(None, HOW, "Clips in one batch; auto measures how many fit.",
@@ -367,6 +369,8 @@ class Options:
         check_executor(self.executor, self.address)
         if self.executor == "local":
             return
+        if self.actions is not None:
+            raise UsageError("--actions: nodes of a cluster do not have the file. Leave out --executor ray.")
         if self.fresh_seeds is not None:
             raise UsageError(
                 "--fresh-seeds: a model could find the clips in the memory of a cluster. Leave out --executor ray."

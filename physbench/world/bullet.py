@@ -204,14 +204,14 @@ class World:
         self._ids: list[list[int]] = [[-1] * len(scene.bodies) for _ in self._states]
         self._names: dict[int, int] = {}
         self._touching: set[tuple[int, int]] = set()
-        self._impulses = [(_checked(scene, action), scene.index(action.body), action) for action in scene.impulses]
+        self._impulses = [(_checked(scene, action), action) for action in scene.impulses]
         self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
         self._motions = {i: WaypointPath(scene.bodies[i]) for i in self._paths}
         for i, motion in self._motions.items():
             self._states[:, i, :3], self._states[:, i, 7:10] = motion.at(self.time)
         self._changes = sorted(
             {step_of(time) for body in scene.bodies for time in (body.release, body.until) if time is not None}
-            | {step for step, _, _ in self._impulses}
+            | {step for step, _ in self._impulses}
         )
         self._shared: dict[tuple[str, tuple[float, ...]], int] = {}
         try:
@@ -343,16 +343,20 @@ class World:
         self.step += count
 
     def _push(self) -> None:
-        """Apply the impulses of this step: velocity changes by impulse / mass."""
-        api, client = self._client.api, self._client.id
-        for step, index, action in self._impulses:
-            body = self.scene.bodies[index]
-            if step != self.step:
-                continue
-            for ids in self._ids:
-                velocity, spin = api.getBaseVelocity(ids[index], physicsClientId=client)
-                pushed = [v + j / body.mass for v, j in zip(velocity, action.impulse, strict=True)]
-                api.resetBaseVelocity(ids[index], pushed, spin, physicsClientId=client)
+        """Apply the impulses of this step."""
+        for step, action in self._impulses:
+            if step == self.step:
+                self.push(action.body, action.impulse)
+
+    def push(self, name: str, impulse: Sequence[float]) -> None:
+        """Give an impulse (3,) in N s to the centre of a body that is free to move: its velocity changes by J / m."""
+        api, client, body = self._client.api, self._client.id, self.scene.bodies[index := self.scene.index(name)]
+        if body.role != "moving" or self._held(body) or self._gone(body):
+            raise PhysbenchError(f"Expected a push on a body that is free to move, got {name!r} at {self.time:g} s.")
+        for ids in self._ids:
+            velocity, spin = api.getBaseVelocity(ids[index], physicsClientId=client)
+            pushed = [v + j / body.mass for v, j in zip(velocity, impulse, strict=True)]
+            api.resetBaseVelocity(ids[index], pushed, spin, physicsClientId=client)
 
     def _find_pulls(self) -> list[tuple[int, list[tuple[int, float]]]]:
         """Until the next change: the source of each field, and the bodies that it draws with mass x mu in N m2."""

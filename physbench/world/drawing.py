@@ -496,6 +496,36 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
 
 
+class MomentRenderer:
+    """Draws a scene moment by moment. The pixels are those of `render`, which is faster for many frames at once."""
+
+    def __init__(self, scene: Scene, spec: RenderSpec) -> None:
+        still = [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)]
+        self._scene, self._spec = scene, spec
+        self._behind = _static_picture(scene, still, spec)
+        self._blank = downsample(self._behind.rgb)
+        drawn = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
+        self._renderer = TinyRenderer(scene, dict.fromkeys(drawn, 1), spec)
+
+    def close(self) -> None:
+        """Close the client."""
+        self._renderer.close()
+
+    def draw(self, time: float, states: Array) -> Image:
+        """The frame (H, W, 3) at `time` s with the bodies at `states` (N, 13)."""
+        numbers = {}
+        for index, (number,) in self._renderer.numbers.items():
+            if shown(self._scene.bodies[index], time):
+                self._renderer.show(index, 0, states[index])
+                numbers[index] = number
+            else:
+                self._renderer.hide(index, 0)
+        frames, area = self._blank[None].copy(), np.zeros((1, len(self._scene.bodies)))
+        whole = (0, 0, self._spec.width, self._spec.height)
+        _compose(numbers, whole, self._renderer.picture(), self._behind, frames, area, [0])
+        return np.asarray(frames[0])
+
+
 def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
     """The known background (H, W, 3): what never moves; bodies with a hue only if hueless=False."""
     keep = [

@@ -193,6 +193,26 @@ def test_a_discrete_action_can_be_held(saved, load) -> None:
     assert "action 1 at all times" in held.assumptions[0]
 
 
+def test_actions_in_its_own_space_lead_to_their_rows(saved, load) -> None:
+    path = saved()
+    model, constant = (load(path, classes="5", sample="false", **more) for more in ({"actions": "true"}, {}))
+    call = {"horizon": 4, "prompts": ["", ""], "generators": [torch.Generator()] * 2}
+    width = len(constant.action)
+
+    def rolled(actions):
+        with torch.inference_mode():
+            return torch.cat(list(model.rollout(CONTEXT, actions=actions, **call)), 1)
+
+    zeros = torch.zeros(2, 9, width)
+    steered = zeros.clone()
+    steered[:, 7, 0] = 5.0
+    plain, changed = rolled(zeros), rolled(steered)
+    assert torch.equal(plain, roll_out(constant, CONTEXT)), "zeros are what it is given without"
+    assert torch.equal(plain[:, :2], changed[:, :2]) and not torch.equal(plain[:, 2], changed[:, 2])
+    with pytest.raises(ModelError, match=f"takes actions of {width} numbers, and is given none: .*--actions"):
+        rolled(None)
+
+
 def test_a_picture_of_128_px_is_read_from_the_shapes(saved, load) -> None:
     shapes = dict(DREAMERV3_TORCH)
     shapes["encoder._cnn.layers.12.weight"] = (64, 32, 4, 4)

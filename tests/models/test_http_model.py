@@ -43,11 +43,13 @@ def generators(count: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(number) for number in range(count)]
 
 
-def asked(batch: int = 2, horizon: int = 5, frames: int = 3, actions: bool = False) -> dict:
-    """The arguments of a rollout."""
+def asked(batch: int = 2, horizon: int = 5, frames: int = 3, actions: int = 0) -> dict:
+    """The arguments of a rollout; actions: numbers of each."""
     random = np.random.default_rng(0)
     context = random.integers(0, 256, (batch, frames, *SIZE, 3), dtype=np.uint8)
-    table = torch.from_numpy(random.normal(size=(batch, frames + horizon, 6)).astype(np.float32)) if actions else None
+    table = (
+        torch.from_numpy(random.normal(size=(batch, frames + horizon, actions)).astype(np.float32)) if actions else None
+    )
     prompts = [f"clip {'x' * number}" for number in range(batch)]
     given = torch.from_numpy(context).permute(0, 1, 4, 2, 3).float() / 255
     return {
@@ -76,7 +78,7 @@ def server(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("actions", [False, True])
+@pytest.mark.parametrize("actions", [0, 6, 3])
 def test_frames_of_another_environment_equal_those_in_process(server, load, actions, dtype) -> None:
     """The server's interpreter finds NumPy and the standard library, and nothing else."""
     assert "importable: numpy\n" in server.said

@@ -45,6 +45,11 @@ def test_actions_and_noise_reach_the_step(load, tmp_path) -> None:
     model = load(save(stepped(uses_actions=True), tmp_path / "a.onnx"))
     expected = torch_frames(context, actions[:, 4:] @ torch.from_numpy(PUSH))
     assert (rolled(model, context, 9, actions) - expected).abs().max() < 1e-5
+    model = load(save(stepped(3, uses_actions=True), tmp_path / "own.onnx"))  # a space of its own
+    expected = torch_frames(context, actions[:, 4:, :3] @ torch.from_numpy(PUSH[:3]))
+    assert (rolled(model, context, 9, actions[..., :3]) - expected).abs().max() < 1e-5
+    with pytest.raises(ModelError, match="takes actions of 3 numbers, and is given 6"):
+        rolled(model, context, 9, actions)
     assert (rolled(model, context, 9) - torch_frames(context, torch.zeros(2, 9, 3))).abs().max() < 1e-5
 
     model = load(save(stepped(stochastic=True), tmp_path / "b.onnx"))

@@ -117,6 +117,7 @@ def test_a_rollout_by_hand(server) -> None:
         (request(batch=3), 400, "expected 34560 bytes after the head, and 3 seeds and prompts"),
         (request(seeds=[1]), 400, "expected 23040 bytes after the head, and 2 seeds and prompts"),
         (request(actions=True), 400, "bytes after the head"),
+        (request(actions=True, action_values=0), 400, "expected 1 to 1024 numbers an action"),
         (request() + b"x", 400, "bytes after the head"),
         (request()[:-1], 400, "bytes after the head"),
     ],

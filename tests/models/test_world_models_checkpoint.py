@@ -169,3 +169,24 @@ def test_the_hash_is_that_of_both_files(saved) -> None:
     path = folder / "mdrnn" / "best.tar"
     path.write_bytes(path.read_bytes() + b"\0")
     assert model_sha256(str(folder)) != first
+
+
+def test_actions_in_its_own_space_decide_what_follows(saved, load) -> None:
+    """That of a row leads to its frame: the last ones are of frames after it."""
+    model = load(saved(), actions="true", temperature="0")
+    assert model.card.uses_actions and "those of --actions" in model.assumptions[0]
+    call = {"horizon": 3, "prompts": ["", ""], "generators": [torch.Generator()] * 2}
+
+    def rolled(actions):
+        with torch.inference_mode():
+            return torch.cat(list(model.rollout(CONTEXT, actions=actions, **call)), 1)
+
+    zeros = torch.zeros(2, 7, 3)
+    steered = zeros.clone()
+    steered[:, 5, 0] = 5.0
+    plain, changed = rolled(zeros), rolled(steered)
+    assert torch.equal(plain, roll_out(load(saved(), temperature="0"), CONTEXT)), "zeros are what it is given without"
+    assert torch.equal(plain[:, 0], changed[:, 0]) and not torch.equal(plain[:, 1], changed[:, 1])
+    for wrong, says in ((None, "is given none"), (torch.zeros(2, 7, 6), "is given 6")):
+        with pytest.raises(ModelError, match=f"takes actions of 3 numbers, and {says}"):
+            rolled(wrong)

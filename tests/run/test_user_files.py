@@ -92,6 +92,8 @@ def test_what_a_file_imports_from_its_folder_is_a_part_of_it(tmp_path: Path, sco
         made_manifest(files={"scorers": found}) for found in (before, user_files.manifest_documents(str(scorer_file)))
     )
     assert first_difference(stored, now) == f"The content of the files of --scorers ({helper}) has changed"
+    stored, now = (made_manifest(files={"actions": each.files.model_dump()["scorers"]}) for each in (stored, now))
+    assert first_difference(stored, now) == f"The content of the file of --actions ({helper}) has changed"
     user_files.adopt_in_worker("", hashes)
     with pytest.raises(UsageError, match="has changed while it was in use"):
         user_files.open_files(str(scorer_file))

@@ -28,6 +28,8 @@ from physbench.scorers.diagnostics.counterfactual import (
     MIN_CLEAR_CHANGE,
     counterfactual,
     of_pair,
+    of_push,
+    push_followed,
 )
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracker import track
@@ -98,6 +100,43 @@ def test_across_is_neither_right_nor_wrong() -> None:
     assert found["error"] == pytest.approx(np.sqrt(2))
 
 
+def followed(quiet: Clip, places: Places, clip: Clip, pushed: Places) -> tuple[float | None, ...]:
+    """Size, direction in degrees and delay in frames."""
+    found = of_push(quiet, tracks_at(quiet, places), clip, tracks_at(clip, pushed))
+    return tuple(found[key].value for key in ("", "direction", "delay"))
+
+
+@pytest.mark.parametrize(("size", "turn", "delay"), [(1, 0, 0), (0.5, 30, 0), (1.5, 180, 2), (0.8, 90, 1), (1, 0, -1)])
+def test_size_direction_and_delay_of_a_push_are_read(size: float, turn: float, delay: int) -> None:
+    """The true effect is a straight line up to the hit: made larger, turned and late, both rollouts wrong alike."""
+    quiet, clip = pair_of(HEAD_ON)
+    (push,) = clip.scene.impulses
+    same, ahead = true_places(quiet), clip.times[clip.handover + 1 :]
+    after = int(np.flatnonzero(ahead > push.time)[2])
+    effect = np.zeros_like(same)
+    speed = (true_places(clip) - same)[after, 0] / (ahead[after] - push.time)
+    angle = np.radians(turn)
+    turned = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ speed
+    effect[:, 0] = np.maximum(ahead - push.time - delay / 15, 0)[:, None] * turned
+    drift = 0.05 * np.sin(np.arange(len(same)))[:, None, None]
+    found = followed(quiet, same + drift, clip, same + effect + drift)
+    assert found[::2] == pytest.approx((size, delay), abs=0.02) and found[1] == pytest.approx(turn, abs=1.0)
+
+
+def test_a_push_that_is_not_followed_has_no_direction() -> None:
+    quiet, clip = pair_of(HEAD_ON)
+    same = true_places(quiet)
+    assert followed(quiet, same, clip, same) == (0, None, None)
+    lost = same.copy()
+    lost[:, 0] = np.nan
+    found = of_push(quiet, tracks_at(quiet, same), clip, tracks_at(clip, lost))
+    assert found[""].status == "not applicable" and "fewer than 4 frames" in found[""].reason
+    alike = of_push(quiet, tracks_at(quiet, same), quiet, tracks_at(quiet, same))
+    assert alike[""].reason == "the two clips have the same pushes"
+    alone = push_followed.function(clip, None, None)  # type: ignore[arg-type]
+    assert isinstance(alone, dict) and "only in the suite counterfactuals" in alone[""].reason
+
+
 @pytest.mark.parametrize("where", ["without the push", "with it"])
 def test_to_lose_an_object_is_to_say_nothing_of_it(where: str) -> None:
     quiet, clip = pair_of(HEAD_ON)
@@ -148,6 +187,9 @@ def test_sabotage_of_known_size(factor: float, least: float, most: float) -> Non
     )
     found = {key: reading.value for key, reading in of_pair(quiet, before, clip, after).items()}
     assert least < (found[""] or 0) < most and found["sign"] == (factor > 0)
+    own = {key: reading.value or 0 for key, reading in of_push(quiet, before, clip, after).items()}
+    assert own[""] == pytest.approx(abs(factor), rel=0.2) and abs(own["delay"]) < 0.6
+    assert own["direction"] == pytest.approx(180 * (factor < 0), abs=12)
     if factor == 1:
         assert (found["error"] or 1) < 0.02
 

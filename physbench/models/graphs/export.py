@@ -64,10 +64,11 @@ def example_inputs(model: Any, target: str) -> dict[str, Tensor]:
             "it as init(context) -> state and step(state, action) -> (state, frame): docs/models/onnx.md shows how."
         )
     card, taken = model.card, optional_inputs(model)
+    action_values = getattr(model, "action_values", ACTION_VALUES)
     context = torch.rand(EXAMPLE_BATCH, card.context_frames, 3, *card.image_size)
     inputs = {"context": context}
     if "context_actions" in taken:
-        inputs["context_actions"] = torch.zeros(EXAMPLE_BATCH, card.context_frames, ACTION_VALUES)
+        inputs["context_actions"] = torch.zeros(EXAMPLE_BATCH, card.context_frames, action_values)
     try:
         state = model.init(**inputs)
     except Exception as error:
@@ -79,7 +80,7 @@ def example_inputs(model: Any, target: str) -> dict[str, Tensor]:
         raise ModelError(f"{target}: expected init to return a tensor (B, ...) or a tuple of them, got {_kind(state)}.")
     inputs |= {f"state_{index}": tensor.clone() for index, tensor in enumerate(tensors)}
     if "action" in taken:
-        inputs["action"] = torch.zeros(EXAMPLE_BATCH, ACTION_VALUES)
+        inputs["action"] = torch.zeros(EXAMPLE_BATCH, action_values)
     if "noise" in taken:
         size = getattr(model, "noise_size", 0)
         if not isinstance(size, int) or size < 1:

@@ -145,12 +145,14 @@ class GraphLayout:
         states: Names of the state inputs; none in the clip form.
         optional: Which of context_actions, action and noise it takes.
         noise_size: Random numbers that a step takes for each clip.
+        action_values: Numbers of an action.
     """
 
     card: ModelCard
     states: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()
     noise_size: int = 0
+    action_values: int = ACTION_VALUES
 
     @property
     def stepped(self) -> bool:
@@ -347,9 +349,9 @@ def read_layout(model: ModelProto, where: str) -> GraphLayout:
     size = (3, *card.image_size)
     _check_value(inputs["context"], ("B", card.context_frames, *size), where)
     if "context_actions" in layout.optional:
-        _check_value(inputs["context_actions"], ("B", card.context_frames, ACTION_VALUES), where)
+        _check_value(inputs["context_actions"], ("B", card.context_frames, layout.action_values), where)
     if "action" in layout.optional:
-        _check_value(inputs["action"], ("B", ACTION_VALUES), where)
+        _check_value(inputs["action"], ("B", layout.action_values), where)
     if layout.stepped:
         _check_value(outputs["frame"], ("B", *size), where)
     else:
@@ -431,7 +433,10 @@ def _step_layout(
             raise ModelError(f"{where}: the input `noise` must have a fixed number of values, (B, n).")
         size = shape[1]
         _check_value(inputs["noise"], ("B", size), where)
-    return GraphLayout(card, states, frozenset(inputs) & set(OPTIONAL_INPUTS), size)
+    taken = frozenset(inputs) & set(OPTIONAL_INPUTS)
+    shapes = [shape_of(inputs[name]) for name in ("action", "context_actions") if name in taken]
+    last = next((shape[-1] for shape in shapes if shape and isinstance(shape[-1], int)), ACTION_VALUES)
+    return GraphLayout(card, states, taken, size, last)
 
 
 def _check_parts(model: ModelProto, layout: GraphLayout, where: str) -> None:

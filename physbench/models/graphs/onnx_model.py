@@ -87,7 +87,7 @@ class OnnxSteps(SteppedModel[Values]):
     """A graph in two parts, `init` and `step`."""
 
     def __init__(self, layout: GraphLayout, init: GraphSession, step: GraphSession) -> None:
-        self.card, self.noise_size = layout.card, layout.noise_size
+        self.card, self.noise_size, self.action_values = layout.card, layout.noise_size, layout.action_values
         self._layout, self._init, self._step = layout, init, step
         self._device = torch.device("cpu")
 

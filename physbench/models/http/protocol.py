@@ -128,7 +128,7 @@ def pack_request(
     Args:
         context: (B, C, H, W, 3); of whole films (B, C + horizon, H, W, 3).
         horizon: Frames wanted; of films those whose surprise is wanted.
-        actions: (B, C + horizon, 6).
+        actions: (B, C + horizon, 6), or in the model's own space.
         prompts: B texts.
         seeds: B numbers below 2**53, which every JSON library holds exactly.
         whole: Whether these are whole films.
@@ -146,6 +146,7 @@ def pack_request(
             "seeds": list(seeds),
             "prompts": list(prompts),
             "actions": actions is not None,
+            **({} if actions is None else {"action_values": actions.shape[-1]}),
         }
     )
     if len(head) > MAX_REQUEST_HEAD:

@@ -46,6 +46,7 @@ MAX_REQUEST_HEAD = 1 << 20  # bytes; it holds the prompts
 MAX_FRAMES = 100_000  # of one rollout
 ARGUMENTS = ("context", "horizon", "actions", "prompts", "seeds")  # of a rollout, given by name
 ACTION_WIDTH = 6  # hue as RGB, impulse in N s
+MAX_ACTION_VALUES = 1024  # of an action in a model's own space
 IDLE_SECONDS = 600.0  # for a client that neither sends nor reads
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
 TOKEN_REASONS = ("a token is needed", "the token is wrong")  # of a refusal without a token, and with one
@@ -287,13 +288,15 @@ class RequestHandler(BaseHTTPRequestHandler):
             batch, frames, horizon = (int(head[key]) for key in ("batch", "context_frames", "horizon"))
             shape = (batch, frames, int(head["height"]), int(head["width"]), 3)
             seeds, prompts = [int(seed) for seed in head["seeds"]], [str(prompt) for prompt in head["prompts"]]
-            has_actions = bool(head["actions"])
+            has_actions, width = bool(head["actions"]), int(head.get("action_values", ACTION_WIDTH))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RequestProblem(400, f"the head cannot be read: {type(error).__name__} {error!s:.100}") from None
         wanted = (batch, *self.server.context_shape)
         if shape != wanted or batch < 1 or not 1 <= horizon <= MAX_FRAMES:
             raise RequestProblem(400, f"expected context of shape (B, {wanted[1]}, {wanted[2]}, {wanted[3]}, 3)")
-        table = (batch, frames + horizon, ACTION_WIDTH)
+        if not 1 <= width <= MAX_ACTION_VALUES:
+            raise RequestProblem(400, f"expected 1 to {MAX_ACTION_VALUES} numbers an action")
+        table = (batch, frames + horizon, width)
         pixels, action_bytes = int(np.prod(shape)), int(np.prod(table)) * 4 if has_actions else 0
         if self.left != (rest := pixels + action_bytes) or len(seeds) != batch or len(prompts) != batch:
             raise RequestProblem(400, f"expected {rest} bytes after the head, and {batch} seeds and prompts")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from physbench.models.layouts.layout_adapter import LayoutAdapter, load_named, names_in, read_document
+from physbench.models.layouts.layout_adapter import LayoutAdapter, checked_actions, load_named, names_in, read_document
 from physbench.models.protocol import ModelCard
 from physbench.support.errors import ModelError, nearest
 
@@ -157,10 +157,13 @@ class DreamerModel:
     ) -> Iterator[Tensor]:
         """Frames (B, 1, 3, H, W), one by one."""
         draws = generators if self.sample else None
-        action = self.action.expand(len(context), -1)
-        deter, stoch = self.net.observe(context, action, draws)
-        for _ in range(horizon):
-            deter, stoch = self.net.imagine(deter, stoch, action, draws)
+        batch, seen = context.shape[:2]
+        if not self.card.uses_actions:
+            actions = self.action.expand(batch, seen + horizon, -1)
+        actions = checked_actions(actions, self.card, len(self.action))
+        deter, stoch = self.net.observe(context, actions[:, :seen], draws)
+        for k in range(seen, seen + horizon):
+            deter, stoch = self.net.imagine(deter, stoch, actions[:, k], draws)
             yield self.net.decode(deter, stoch).clamp(0, 1)[:, None]
 
 
@@ -190,6 +193,7 @@ def make_dreamer(
     context: int = 5,
     sample: bool = True,
     action: int = -1,
+    actions: bool = False,
     classes: int = 32,
     act: str = "SiLU",
     unimix: float = 0.01,
@@ -208,6 +212,7 @@ def make_dreamer(
         context: Number of frames that it observes.
         sample: Draw states; else the most probable ones are taken.
         action: Index of the discrete action to take at all times; -1: all zeros.
+        actions: Whether it is given actions in its own space, of a file of `--actions`, instead.
         classes: Classes of each categorical variable.
         act: Activation, by its name in torch.nn.
         unimix: Share of the uniform distribution in each categorical one.
@@ -263,10 +268,12 @@ def make_dreamer(
     constant = torch.zeros(sizes.actions)
     if action >= 0:
         constant[action] = 1
-    card = ModelCard("dreamer", (sizes.image, sizes.image), fps, context, stochastic=sample)
+    card = ModelCard("dreamer", (sizes.image, sizes.image), fps, context, stochastic=sample, uses_actions=actions)
     told = "zeros" if action < 0 else f"action {action} at all times"
     assumptions = [
-        f"The {sizes.actions} numbers of an action, which no push here means, are {told}.",
+        f"The {sizes.actions} numbers of an action are those of --actions."
+        if actions
+        else f"The {sizes.actions} numbers of an action, which no push here means, are {told}.",
         f"Read as {layout.code}: {fps:g} frames/s, {act}, "
         + (f"{sizes.stoch // classes} x {classes} classes, unimix {unimix:g}" if sizes.discrete else f"std {std_act}")
         + "; the file does not say so (--model-arg).",

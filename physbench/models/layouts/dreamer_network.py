@@ -218,14 +218,14 @@ class DreamerNet(nn.Module):
         self.decoder = FrameDecoder(sizes, settings)
 
     def observe(
-        self, frames: Tensor, action: Tensor, generators: Sequence[torch.Generator] | None
+        self, frames: Tensor, actions: Tensor, generators: Sequence[torch.Generator] | None
     ) -> tuple[Tensor, Tensor]:
-        """State after frames (B, C, 3, H, W) in [0, 1], with the same action (B, A) between all of them."""
+        """State after frames (B, C, 3, H, W) in [0, 1] and actions (B, C, A) that led to them, the first for none."""
         batch, count = frames.shape[:2]
         embeds = self.encoder(frames.flatten(0, 1) - 0.5).flatten(1).view(batch, count, -1)
         deter, stoch = self.rssm.first_state(batch)
         for k in range(count):
-            deter = self.rssm.advance(deter, stoch, action if k else torch.zeros_like(action))
+            deter = self.rssm.advance(deter, stoch, actions[:, k] if k else torch.zeros_like(actions[:, k]))
             stoch = self.rssm.draw(self.rssm.posterior(deter, embeds[:, k]), generators)
         return deter, stoch
 

@@ -122,6 +122,16 @@ def their_name(own: str, names: Mapping[str, str]) -> str:
     return names[own] if own in names else f"{names[module]}.{last}"
 
 
+def checked_actions(actions: Tensor | None, card: ModelCard, width: int) -> Tensor:
+    """Actions (B, C + T, width) that a network is given. Raises ModelError where they are none of its space."""
+    if actions is None or actions.shape[-1] != width:
+        given = "is given none" if actions is None else f"is given {actions.shape[-1]}"
+        raise ModelError(
+            f"{card.name} takes actions of {width} numbers, and {given}: put pushes into them, --actions MAP.py."
+        )
+    return actions
+
+
 class LayoutAdapter:
     """An adapter of files that are recognised by the names of the tensors in them."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from physbench.models.layouts.layout_adapter import LayoutAdapter, load_named, names_in, read_document
+from physbench.models.layouts.layout_adapter import LayoutAdapter, checked_actions, load_named, names_in, read_document
 from physbench.models.protocol import ModelCard
 from physbench.support.errors import ModelError
 
@@ -57,17 +57,23 @@ class WorldModelsModel:
         generators: Sequence[torch.Generator],
     ) -> Iterator[Tensor]:
         """Frames (B, 1, 3, 64, 64), one by one."""
+        import torch
+
         batch, count = context.shape[:2]
         seen = self.vae.encoder(context.flatten(0, 1)).view(batch, count, -1)
-        action = seen.new_zeros(batch, self.mdrnn.sizes.actions)
+        width = self.mdrnn.sizes.actions
+        if not self.card.uses_actions:
+            actions = seen.new_zeros(batch, count + horizon, width)
+        actions = checked_actions(actions, self.card, width)
+        after = torch.cat([actions[:, 1:], torch.zeros_like(actions[:, :1])], 1)  # that lead on from each frame
         state = None
         for k in range(count):
-            state = self.mdrnn.advance(seen[:, k], action, state)
-        for _ in range(horizon):
+            state = self.mdrnn.advance(seen[:, k], after[:, k], state)
+        for k in range(count, count + horizon):
             assert state is not None
             latent = self.mdrnn.draw(state[0], self.temperature, generators)
             yield self.vae.decoder(latent)[:, None]
-            state = self.mdrnn.advance(latent, action, state)
+            state = self.mdrnn.advance(latent, after[:, k], state)
 
 
 def _kind(path: Path) -> str | None:
@@ -112,6 +118,7 @@ def make_world_models(
     fps: float = 50.0,
     context: int = TRAINED,
     temperature: float = 1.0,
+    actions: bool = False,
 ) -> WorldModelsModel:
     """Make the model of a folder with both checkpoints.
 
@@ -121,6 +128,7 @@ def make_world_models(
         dtype: Type of its weights.
         fps: Frames/s at which it was trained; those of CarRacing by default.
         context: Number of frames that it observes.
+        actions: Whether it is given actions in its own space, of a file of `--actions`; else they are zeros.
         temperature: Of the mixture, both of its weights and of its variances; 0: the likeliest mean.
 
     Raises:
@@ -137,9 +145,11 @@ def make_world_models(
     vae, mdrnn = FrameVae(sizes.latent), MixtureRnn(sizes)
     load_named(vae, states["vae"], VAE_NAMES, str(paths["vae"]))
     load_named(mdrnn, states["mdrnn"], MDRNN_NAMES, str(paths["mdrnn"]))
-    card = ModelCard("world-models", (SIDE, SIDE), fps, context, stochastic=temperature > 0)
+    card = ModelCard("world-models", (SIDE, SIDE), fps, context, stochastic=temperature > 0, uses_actions=actions)
     assumptions = [
-        f"The {sizes.actions} numbers of an action, which no push here means, are zeros.",
+        f"The {sizes.actions} numbers of an action are those of --actions."
+        if actions
+        else f"The {sizes.actions} numbers of an action, which no push here means, are zeros.",
         f"Taken to be trained at {fps:g} frames/s, which the file does not say (--model-arg fps).",
     ]
     return WorldModelsModel(

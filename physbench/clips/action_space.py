@@ -1,0 +1,113 @@
+"""Action spaces, one action a frame: what a task lets others do in its scene, and what a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from physbench.support.arrays import Array
+from physbench.support.errors import UsageError, nearest
+
+
+@dataclass(frozen=True)
+class ActionSpace:
+    """A box of numbers, as Gymnasium's `spaces.Box`, which the core does not import.
+
+    names: of the numbers of one action, in order. low, high: bounds of each. unit: of all of them.
+    """
+
+    names: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    unit: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the bounds do not fit the names."""
+        if not len(self.names) == len(self.low) == len(self.high) or not self.names:
+            raise ValueError(
+                f"Expected one bound on each side of each of {self.names}, got {self.low} and {self.high}."
+            )
+        if not all(a < b for a, b in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"Expected low below high, got {self.low} and {self.high}.")
+
+    def bounded(self, action: ArrayLike) -> Array:
+        """One action (len(names),), cut to the bounds. Raises UsageError for another shape and for NaN or infinity."""
+        numbers = ", ".join(self.names)
+        try:
+            given = np.asarray(action, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"Expected an action of {len(self.names)} numbers ({numbers}), got {action!r:.80}."
+            ) from None
+        if given.shape != (len(self.names),):
+            raise UsageError(f"Expected an action of shape ({len(self.names)},) ({numbers}), got {given.shape}.")
+        if not np.isfinite(given).all():
+            raise UsageError(f"Expected finite numbers in an action ({numbers}), got {given.tolist()}.")
+        return np.clip(given, self.low, self.high)
+
+    @property
+    def width(self) -> int:
+        """Numbers of one action."""
+        return len(self.names)
+
+    def table(self, rows: Any, count: int) -> NDArray[np.float32]:
+        """Actions (count, width) of as many frames. Raises UsageError, with the first row that is none."""
+        numbers = ", ".join(self.names)
+        try:
+            found = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(f"expected ({count}, {self.width}) numbers ({numbers}), got {rows!r:.60}") from None
+        if found.shape != (count, self.width):
+            raise UsageError(f"expected numbers of shape ({count}, {self.width}) ({numbers}), got {found.shape}")
+        wrong = ~((found >= np.array(self.low) - 1e-6) & (found <= np.array(self.high) + 1e-6))  # NaN, too
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            bounds = f"{self.low[column]:g} to {self.high[column]:g}"
+            raise UsageError(f"row {row}: expected {self.names[column]} from {bounds}, got {found[row, column]:g}")
+        return found.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words such as those of a keyboard, of which an action is one or several, "up+left": a 1 for each, else 0."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there are none, or one twice."""
+        if not self.names or len(set(self.names)) != len(self.names):
+            raise ValueError(f"Expected different words, got {self.names}.")
+
+    @property
+    def width(self) -> int:
+        """Numbers of one action."""
+        return len(self.names)
+
+    def table(self, rows: Any, count: int) -> NDArray[np.float32]:
+        """Actions (count, width) of as many frames. Raises UsageError, with the first word that there is not."""
+        if isinstance(rows, str) or not isinstance(rows, Sequence | np.ndarray) or len(rows) != count:
+            raise UsageError(f"expected {count} words, one a frame, got {rows!r:.60}")
+        found = np.zeros((count, self.width), dtype=np.float32)
+        for number, row in enumerate(rows):
+            for word in str(row).split("+"):
+                if word not in self.names:
+                    raise UsageError(f"row {number}: there is no word {word!r}.{nearest(word, self.names).rstrip('.')}")
+                found[number, self.names.index(word)] = 1.0
+        return found
+
+
+def pushes(largest: float) -> ActionSpace:
+    """Impulses in the plane of motion on the body that the task pushes, each number up to `largest` N s."""
+    return ActionSpace(("right", "up"), (-largest, -largest), (largest, largest), "N s")
+
+
+def in_world(action: Sequence[float] | Array, axes: tuple[int, int]) -> tuple[float, float, float]:
+    """An action (2,) in the plane of motion as a vector in the world; axes: `camera.PLANE_AXES` of the view."""
+    vector = [0.0, 0.0, 0.0]
+    for axis, value in zip(axes, action, strict=True):
+        vector[axis] = float(value)
+    return vector[0], vector[1], vector[2]
