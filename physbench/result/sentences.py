@@ -203,8 +203,8 @@ def note(
         if any(row.change == TOLD for row in rows)
         else "",
         ""
-        if spec.look == PLAIN
-        else f"the look {spec.look}: not beside runs of another look"
+        if spec.picture == PLAIN
+        else f"the look {spec.picture}: not beside runs of another look"
         + ("" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"),
     )
     return "; ".join(each for each in found if each)
