@@ -309,8 +309,8 @@ def shown_in(info: LoadedModel, look: str | None, view: str | None) -> LoadedMod
                 f"--{name} {asked}: the videos of {info.card.name} continue clips of the {name} {own}. Leave --{name} "
                 f"out, or export the clips anew with --{name} {asked}."
             )
-        info = dataclasses.replace(info, card=dataclasses.replace(info.card, **{name: asked}))
-    return info
+    card = dataclasses.replace(info.card, look=look or info.card.look, view=view or info.card.view)
+    return info if card == info.card else dataclasses.replace(info, card=card)
 
 
 def _identity(info: LoadedModel) -> tuple[object, ...]:
