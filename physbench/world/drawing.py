@@ -121,13 +121,14 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
     In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
     of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it. So are `flat`
-    bodies in any view, a little thicker, so that they are drawn before what they touch. A tilted front view shows the
-    upper sides of planes and the sides of fixed boxes.
+    bodies in any view, a little thicker, so that they are drawn before what they touch. A tilted view shows the
+    upper sides of planes and the sides of grey boxes; boxes that are tracked are plates in it.
     """
     if body.shape == "sphere":
         visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
         return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
-    across = _axis_across(body, camera) if body.flat else None
+    plate = body.flat or (camera.tilt and body.hue is not None)
+    across = _axis_across(body, camera) if plate else None
     if body.shape == "cylinder":
         length = min(body.size[1], 2 * FLAT_HALF_DEPTH) if across == 2 else body.size[1]
         return _scaled(unit_cylinder(), (body.size[0], body.size[0], length))
