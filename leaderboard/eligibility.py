@@ -143,7 +143,7 @@ def of_result(result: ResultDocument, archive: str = "") -> Candidate:
         result.provisional,
         suite.local,
         states,
-        look=result.look,
+        look=result.model.card.look,
         archive=archive,
         spec=result.render_spec,
     )

@@ -122,7 +122,7 @@ class Entry:
     @property
     def candidate(self) -> Candidate:
         """Properties of the entry in which others of its board must be alike."""
-        return of_result(self.result, "" if self.result.look == PLAIN else self.about.archive)
+        return of_result(self.result, "" if self.result.model.card.look == PLAIN else self.about.archive)
 
     @cached_property
     def about(self) -> About:
@@ -459,7 +459,7 @@ def _suite_kinds(qualities: Qualities, result: ResultDocument) -> dict[str, tupl
     """Kinds of each task by axis, as the suite says."""
     size, _, rest = result.render_spec.partition("@")
     height, width = (int(side) for side in size.split("x"))
-    spec = RenderSpec(height, width, float(rest.partition("-")[0]), result.look)
+    spec = RenderSpec(height, width, float(rest.partition("-")[0]), result.model.card.look, result.model.card.view)
     return kinds(qualities, kinds_of(result.suite.version, spec, result.context))
 
 

@@ -292,6 +292,7 @@ class Answers:
             timeout=m.timeout,
             seed=self.claim.manifest.seed,
             look=self.claim.card.look,
+            view=self.claim.card.view,
         )
         with engine_of(options, salt) as engine:
             _require_card(engine, self.claim.card)

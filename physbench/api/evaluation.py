@@ -322,6 +322,7 @@ def evaluate(
     privileged: bool = False,
     fresh_seeds: int | str | os.PathLike[str] | None = None,
     look: str | None = None,
+    view: str | None = None,
     prompt_motion: bool = False,
     budget: str | None = None,
     until: float | None = None,
@@ -343,7 +344,8 @@ def evaluate(
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
-    `look` is "plain" or "natural", how clips are drawn; by default as the model's card says.
+    `look` is "plain" or "natural", how clips are drawn, `view` "far" or "near", from where they are seen; by default as
+    the model's card says.
 
     `suite="expectation"` shows impossible films and asks whether they surprise the model: the answer is
     `result["expectation"]`; there are no axes, and overall is None. `untrained_copy` asks a MODEL with its weights

@@ -33,7 +33,7 @@ from physbench.support import user_files
 from physbench.support.arrays import Image
 from physbench.support.errors import UsageError, nearest
 from physbench.support.recently_used import RecentlyUsed
-from physbench.world.scene import PLAIN, RenderSpec
+from physbench.world.scene import FAR, PLAIN, RenderSpec
 
 CLIPS_KEPT = 16  # that were named: some MB each
 REFERENCES_KEPT = 4096  # clips: some hundred bytes each
@@ -79,6 +79,7 @@ def clip(
     size: int | tuple[int, int] = 64,
     fps: float = 15.0,
     look: str = PLAIN,
+    view: str = FAR,
     store: bool = True,
 ) -> Clip:
     """Make a clip, or load it from the cache. A model is given `.context(8)`, and asked for `.horizon` frames.
@@ -91,12 +92,13 @@ def clip(
         size: Side of the frames in px, or (height, width).
         fps: Frames a second; divides 1200.
         look: "plain" or "natural".
+        view: "far" or "near".
         store: Whether a clip that is made is kept in the cache.
 
     Raises:
-        UsageError: No such task, split, seed, size, rate or look.
+        UsageError: No such task, split, seed, size, rate, look or view.
     """
-    return clip_store().get(_row(task, split, seed), render_spec(size, fps, look), store=store)
+    return clip_store().get(_row(task, split, seed), render_spec(size, fps, look, view), store=store)
 
 
 def score(

@@ -25,7 +25,7 @@ from physbench.shadowing.observed_motion import MAX_POSITION_SD, MIN_POSITION_SD
 from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.world.bullet import initial_states
-from physbench.world.camera import PLANE_AXES, depth_axis, plane_from_px, plane_from_world
+from physbench.world.camera import PLANE_AXES, depth_axis, depth_scale, foot, plane_from_px
 from physbench.world.drawing import apparent_radius, full_area
 from physbench.world.geometry import gap
 from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
@@ -102,10 +102,8 @@ def _as_vector(vector: Array) -> Vector:
 def plane_positions(clip: Clip, px: Array) -> Array:
     """Convert px (T, K, 2) of the tracked bodies to positions (T, K, 2) in m, each in its plane of motion."""
     camera = clip.scene.camera
-    axis = depth_axis(camera)
-    centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
-    depth = np.array([body.position[axis] - camera.center[axis] for body in clip.tracked_bodies])
-    magnification = 1 + (depth if camera.view == "front" else -depth) / camera.distance
+    depth = np.array([body.position[depth_axis(camera)] for body in clip.tracked_bodies])
+    centre, magnification = foot(camera), depth_scale(camera, depth)
     return np.asarray(centre + (plane_from_px(camera, clip.spec, px) - centre) * magnification[:, None])
 
 

@@ -94,6 +94,10 @@ def looks(incomplete: str) -> Iterable[str]:
     return _beginning(incomplete, ("plain", "natural"))
 
 
+def views(incomplete: str) -> Iterable[str]:
+    return _beginning(incomplete, ("far", "near"))
+
+
 def devices(incomplete: str) -> Iterable[str]:
     return _beginning(incomplete, ("auto", "cpu", "cuda", "mps"))
 

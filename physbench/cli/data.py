@@ -112,6 +112,10 @@ Look = Annotated[
     str,
     typer.Option(metavar="LOOK", help="plain, or natural: ground, light and shadows.", autocompletion=completion.looks),
 ]
+View = Annotated[
+    str,
+    typer.Option(metavar="VIEW", help="far, or near: from 5 m, a little above.", autocompletion=completion.views),
+]
 Tasks = Annotated[
     str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)
 ]
@@ -130,6 +134,7 @@ def generate(
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
     tasks: Tasks = None,
     look: Look = "plain",
+    view: View = "far",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the clips. [default: the cache]")] = None,
 ) -> None:
     """Simulate and render the clips of a suite. Existing clips are checked and kept."""
@@ -137,7 +142,7 @@ def generate(
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
 
-    spec = render_spec(size, fps, look)
+    spec = render_spec(size, fps, look, view)
     chosen = find_suite(suite, limit, tasks)
     processes = _workers(workers)
     if out is not None and out.exists() and not out.is_dir():
@@ -174,6 +179,7 @@ def pack(
     look: Annotated[
         str, typer.Option(metavar="LOOK", help="plain, or natural, which is read without Mitsuba.")
     ] = "plain",
+    view: View = "far",
     prompt_motion: PromptMotion = False,
 ) -> None:
     """Pack the clips of a suite into one file, for `rollout --clips` on machines without PyBullet.
@@ -190,7 +196,7 @@ def pack(
     if suite == EXPECTATION_SUITE:
         raise UsageError(f"{suite}: its films are made from clips in each run, and are not packed.")
     width, height = _sides(size)
-    spec = render_spec((height, width), fps, look)
+    spec = render_spec((height, width), fps, look, view)
     chosen, processes = chosen_suite(suite, limit, tasks, prompt_motion), _workers(workers)
     if Path(out).is_dir():
         raise UsageError(f"--out: '{out}' is a folder. Name a file, such as {Path(out) / f'{suite}-{size}.clips'}.")
@@ -247,6 +253,7 @@ def export(
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
     tasks: Tasks = None,
     look: Look = "plain",
+    view: View = "far",
     prompt_motion: PromptMotion = False,
     states: Annotated[
         bool, typer.Option("--states", help="Conditioning: states of the context as Parquet instead of pictures.")
@@ -286,7 +293,7 @@ def export(
     if format_name != CONDITIONING:
         if states or state_noise or context is not None:
             raise UsageError("--states, --state-noise and --context are of conditioning: a data set has whole clips.")
-        spec = _spec_of_dataset(size, fps, look)
+        spec = _spec_of_dataset(size, fps, look, view)
         processes = _workers(workers)
         _export_dataset(format_name, chosen, spec, limit, tasks, out, processes, video, clips_per_file, held_out)
         return
@@ -297,21 +304,21 @@ def export(
         )
     fps, context = 24.0 if fps is None else fps, 1 if context is None else context
     if states:
-        if look != "plain":
-            raise UsageError("--look is of pictures: states are the same in every look.")
+        if look != "plain" or view != "far":
+            raise UsageError("--look and --view are of pictures: states are the same in all of them.")
         _export_states(chosen, limit, tasks, fps, context, out, state_noise)
         return
     if state_noise:
         raise UsageError("--state-noise is for states: add --states.")
     pixels, processes = size or "1280x720", _workers(workers)
-    _export_conditioning(chosen, limit, tasks, pixels, fps, context, out, processes, look, prompt_motion)
+    _export_conditioning(chosen, limit, tasks, pixels, fps, context, out, processes, look, view, prompt_motion)
 
 
-def _spec_of_dataset(size: str | None, fps: float | None, look: str) -> RenderSpec:
+def _spec_of_dataset(size: str | None, fps: float | None, look: str, view: str) -> RenderSpec:
     from physbench.clips.generate import render_spec
 
     width, height = _sides(size or "64")
-    return render_spec((height, width), 15.0 if fps is None else fps, look)
+    return render_spec((height, width), 15.0 if fps is None else fps, look, view)
 
 
 def _export_dataset(
@@ -392,6 +399,7 @@ def _export_conditioning(
     out: Path,
     workers: int,
     look: str,
+    view: str,
     told: bool,
 ) -> None:
     """Write image, video, prompt and actions of each clip."""
@@ -403,7 +411,7 @@ def _export_conditioning(
     from physbench.support.progress import Progress
 
     width, height = _sides(size)
-    spec = check_export(width, height, fps, context, look)
+    spec = check_export(width, height, fps, context, look, view)
     if told:
         check_told(name, context)
     chosen = chosen_suite(name, limit, tasks, told)

@@ -51,8 +51,19 @@ def _allowed() -> Mapping[str, tuple[str, ...]]:
         "eval": of_runs,
         "rollout": of_runs,
         **dict.fromkeys(("score", "finish", "merge", "diagnose"), ("workers",)),
-        "data.generate": ("suite", "size", "fps", "look", "limit", "workers", "tasks"),
-        "data.export": ("suite", "size", "fps", "look", "context", "prompt_motion", "limit", "workers", "tasks"),
+        "data.generate": ("suite", "size", "fps", "look", "view", "limit", "workers", "tasks"),
+        "data.export": (
+            "suite",
+            "size",
+            "fps",
+            "look",
+            "view",
+            "context",
+            "prompt_motion",
+            "limit",
+            "workers",
+            "tasks",
+        ),
         **dict.fromkeys(("tasks.check", "scorers.check"), ("workers",)),
     }
 

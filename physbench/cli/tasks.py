@@ -211,12 +211,13 @@ def preview(
     look: Annotated[
         str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")
     ] = "plain",
+    view: Annotated[str, typer.Option(metavar="VIEW", help="far, or near: from 5 m, a little above.")] = "far",
 ) -> None:
     """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
     from physbench.clips.preview import SUFFIXES
     from physbench.clips.task import find_task, short_names
     from physbench.result.formats import counted
-    from physbench.world.styles.catalogue import check_look
+    from physbench.world.styles.catalogue import check_drawn
 
     chosen = check_split(split)
     if seed < 0:
@@ -224,7 +225,7 @@ def preview(
     if not 1 <= clips <= 16:
         raise UsageError(f"--clips: expected 1 to 16 but got {clips}.")
     task = find_task(name)
-    check_look(look)
+    check_drawn(look, view)
     path = out or Path(f"preview-{short_names(task.id)[0]}-{split}.png")
     if path.is_dir():
         path = path / f"preview-{short_names(task.id)[0]}-{split}.png"
@@ -237,11 +238,11 @@ def preview(
     if path.suffix.lower() == ".png":
         from physbench.clips.preview import preview as sheet
 
-        sheet(task, chosen, seeds, path, look)
+        sheet(task, chosen, seeds, path, look, view)
     else:
         from physbench.clips.preview import animate
 
-        animate(task, chosen, seeds, path, look)
+        animate(task, chosen, seeds, path, look, view)
     note(f"{counted(clips, 'clip')} of {task.id}, {split}")
     typer.echo(path)
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from physbench.clips.clip import Row, Split
 from physbench.clips.suite import TOLD_OPTION, split_name
 from physbench.support.errors import UsageError
-from physbench.world.scene import PLAIN
+from physbench.world.scene import FAR, PLAIN
 
 # The key of an export: which clip each opaque id stands for. It lies beside the folder that goes to the model.
 #
@@ -210,6 +210,7 @@ class Asked(_Strict):
     height: Side = Field(description="px of the images and videos.")
     fps: float = Field(ge=4, le=60, description="Frames a second of the context videos and of the actions.")
     look: str = Field(default=PLAIN, description="How the scenes are drawn: plain or natural.")
+    view: str = Field(default=FAR, description="From where they are seen: far or near.")
     context_frames: int = Field(ge=1, le=256, description="Frames that a model is shown; the last one is time 0.")
     clips: tuple[ClipAsked, ...]
 

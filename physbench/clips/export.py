@@ -39,8 +39,9 @@ from physbench.clips.video import FFV1, H264, encode
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
 from physbench.support.schedule import scheduled
-from physbench.world.scene import HISTORY, PLAIN, RenderSpec, wrong_rate
-from physbench.world.styles.catalogue import check_look
+from physbench.world.camera import in_view
+from physbench.world.scene import FAR, HISTORY, PLAIN, RenderSpec, wrong_rate
+from physbench.world.styles.catalogue import check_drawn
 from physbench.world.styles.prompt import scene_prompt
 
 # The README of an export: what the files are, what to return, and instructions to copy.
@@ -124,7 +125,7 @@ EXPORT_FOLDERS = ("images", "videos", "prompts", "actions", ANSWERS)
 ACTION_COLUMNS = ("frame", "time_s", "red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
 
 
-def check_export(width: int, height: int, fps: float, context: int, look: str = PLAIN) -> RenderSpec:
+def check_export(width: int, height: int, fps: float, context: int, look: str = PLAIN, view: str = FAR) -> RenderSpec:
     """The render spec of an export, or UsageError with values that work."""
     if not 32 <= min(width, height) <= max(width, height) <= 2048:
         raise UsageError(f"--size: expected 32 to 2048 px a side, got {width}x{height}.")
@@ -135,7 +136,8 @@ def check_export(width: int, height: int, fps: float, context: int, look: str = 
     most = int(HISTORY * fps + 1e-9) + 1
     if not 1 <= context <= most:
         raise UsageError(f"--context: expected 1 to {most} frames ({HISTORY:g} s at {fps:g} frames/s), got {context}.")
-    return RenderSpec(height, width, float(fps), check_look(look))
+    check_drawn(look, view)
+    return RenderSpec(height, width, float(fps), look, view)
 
 
 def export(
@@ -184,6 +186,7 @@ def export(
         height=spec.height,
         fps=spec.fps,
         look=spec.look,
+        view=spec.view,
         context_frames=context,
         clips=golden,
     )
@@ -222,7 +225,7 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
     from physbench.world.styles.catalogue import draw
 
     name = key.id(row)
-    scene = make_scene(row)
+    scene = in_view(make_scene(row), spec.view)
     times = frame_times(scene, spec)
     handover = int(np.argmin(np.abs(times)))
     start = handover + 1 - context

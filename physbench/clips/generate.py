@@ -15,16 +15,24 @@ from physbench.clips.task import Params, Task, find_task
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.user_files import UserFile, registered_files
-from physbench.world.scene import HISTORY, PHYSICS_HZ, PLAIN, RenderSpec, Scene, wrong_rate
-from physbench.world.styles.catalogue import check_look
+from physbench.world.camera import in_view
+from physbench.world.scene import FAR, HISTORY, PHYSICS_HZ, PLAIN, RenderSpec, Scene, wrong_rate
+from physbench.world.styles.catalogue import check_drawn
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
 HASH_ROUNDING = 1e-6  # m and m/s, in state hashes
 CLIP_PRELOAD = ("physbench.world.drawing", "physbench.world.bullet")  # what workers that make clips import first
 
 
-def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN) -> RenderSpec:
-    """Return a checked RenderSpec; `size` is a side in px or (height, width), `look` one of `catalogue.LOOKS`."""
+def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN, view: str = FAR) -> RenderSpec:
+    """Return a checked RenderSpec.
+
+    Args:
+        size: A side in px, or (height, width).
+        fps: Frames a second.
+        look: One of `catalogue.LOOKS`.
+        view: One of `camera.VIEWS`.
+    """
     height, width = (size, size) if isinstance(size, int) else size
     if not 16 <= min(height, width) <= max(height, width) <= 2048:
         raise UsageError(
@@ -32,9 +40,8 @@ def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN) -> R
         )
     if wrong := wrong_rate(fps, least=1):
         raise UsageError(f"fps: {wrong}")
-    return RenderSpec(
-        height, width, float(fps), check_look(look)
-    )  # 30 and 30.0 are one rate, and one key of stored clips
+    check_drawn(look, view)
+    return RenderSpec(height, width, float(fps), look, view)  # 30 and 30.0 are one rate, and one key of stored clips
 
 
 def random_stream(row: Row) -> np.random.Generator:
@@ -72,7 +79,7 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
     from physbench.world.bullet import simulate
     from physbench.world.styles.catalogue import draw
 
-    scene = make_scene(row)
+    scene = in_view(make_scene(row), spec.view)
     frames, grid, both = _stops(scene, spec)
     simulation = simulate(scene, both / PHYSICS_HZ)
     shown = np.isin(both, frames)
@@ -144,9 +151,9 @@ def _found(task_id: str, files: tuple[UserFile, ...]) -> Task:
 MOST = 1024  # that are kept: some kB each
 
 
-def known_scene(row: Row) -> Scene:
-    """As `make_scene`, once for each clip."""
-    return _scene(row, registered_files())
+def known_scene(row: Row, view: str = FAR) -> Scene:
+    """As `make_scene`, once for each clip; with the camera of a view."""
+    return in_view(_scene(row, registered_files()), view)
 
 
 @lru_cache(MOST)

@@ -33,7 +33,8 @@ from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import EMPTY_SEAL, NOT_ARRAYS, SEAL, atomic_path, cache_dir, seal_of, sealed, user_path
 from physbench.support.fingerprint import fingerprint
 from physbench.support.remote import RemotePlace, is_url, remote_errors, remote_place
-from physbench.world.scene import PLAIN, RenderSpec, Scene
+from physbench.world.camera import VIEWS, in_view
+from physbench.world.scene import FAR, PLAIN, RenderSpec, Scene
 from physbench.world.styles.catalogue import LOOKS, look_hash
 
 # The clips of a suite in one file, for machines that cannot make them: those without PyBullet, or with another build.
@@ -92,6 +93,7 @@ def _index(suite: Suite, spec: RenderSpec, entries: Mapping[str, PackedClip]) ->
         "suite": {"name": suite.name, "version": suite.version, "hash": suite.hash},
         "spec": [spec.height, spec.width, spec.fps],
         **({"look": _look_document(spec.look)} if spec.look != PLAIN else {}),
+        **({"view": spec.view} if spec.view != FAR else {}),
         "pybullet": version("pybullet"),
         "code": fingerprint("clips"),
         "clips": {name: asdict(entry) for name, entry in entries.items()},
@@ -193,7 +195,9 @@ class PackedClips:
             self.suite: Mapping[str, Any] = {**index["suite"], "name": str(index["suite"]["name"])}
             look: dict[str, str] = dict(index.get("look") or {"name": PLAIN})
             self.drawn_by = None if look["name"] == PLAIN else str(look["drawn_by"])
-            self.spec = replace(RenderSpec(*index["spec"]), look=str(look["name"]))
+            self.spec = replace(RenderSpec(*index["spec"]), look=str(look["name"]), view=str(index.get("view", FAR)))
+            if self.spec.view not in VIEWS:
+                raise ValueError(f"its view is {self.spec.view!r:.80}")
             if not 0 < max(self.spec.height, self.spec.width, self.spec.fps) < MOST_SIDE:
                 raise ValueError("its size or rate is none")
             self.pybullet = str(index["pybullet"])
@@ -310,7 +314,7 @@ class PackedClips:
                 f"--clips: {self.name} holds {row.id} of another scene than the task describes here. Use the task "
                 "with which it was packed, or pack it again."
             )
-        return scene
+        return in_view(scene, self.spec.view)
 
     def _entry(self, row: Row) -> PackedClip:
         entry = self._clips.get(row.id)
@@ -325,10 +329,10 @@ class PackedClips:
     def _content(self, row: Row, spec: RenderSpec) -> bytes:
         """The bytes of a clip, which are those that were packed."""
         if spec != self.spec:
-            as_packed = replace(spec, look=self.spec.look) == self.spec
+            as_packed = replace(spec, look=self.spec.look, view=self.spec.view) == self.spec
             raise UsageError(
                 f"--clips: {self.name} holds clips of {self.spec}, and the model asks for {spec}. "
-                f"{f'Give --look {self.spec.look}, or pack' if as_packed else 'Pack'} those: "
+                f"{f'Give{_drawn(self.spec, spec)}, or pack' if as_packed else 'Pack'} those: "
                 f"{pack_command(self._asked_suite, spec)}"
             )
         return self._bytes_of(row.id, self._entry(row))
@@ -350,8 +354,14 @@ class PackedClips:
 
 def pack_command(suite: str, spec: RenderSpec) -> str:
     """The command that packs clips of that size, rate and look. `suite` holds the options that choose clips, too."""
-    look = "" if spec.look == PLAIN else f" --look {spec.look}"
-    return f"physbench data pack {suite} --size {_size(spec)} --fps {spec.fps:g}{look} --out FILE"
+    drawn = _drawn(spec, RenderSpec(spec.height, spec.width, spec.fps))
+    return f"physbench data pack {suite} --size {_size(spec)} --fps {spec.fps:g}{drawn} --out FILE"
+
+
+def _drawn(spec: RenderSpec, other: RenderSpec) -> str:
+    """The options of look and view in which a spec differs from another one."""
+    look = f" --look {spec.look}" if spec.look != other.look else ""
+    return look + (f" --view {spec.view}" if spec.view != other.view else "")
 
 
 def _size(spec: RenderSpec) -> str:

@@ -14,7 +14,7 @@ from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import Task
 from physbench.clips.video import Codec, encode
 from physbench.support.progress import Progress
-from physbench.world.scene import PLAIN, RenderSpec
+from physbench.world.scene import FAR, PLAIN, RenderSpec
 
 SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
@@ -36,9 +36,9 @@ def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec)
     return clips
 
 
-def preview(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN) -> None:
+def preview(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN, view: str = FAR) -> None:
     """Write a contact sheet of the clips with these seeds as a PNG."""
-    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SHEET_SIZE, SHEET_FPS, look)))
+    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SHEET_SIZE, SHEET_FPS, look, view)))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
 
@@ -137,9 +137,9 @@ SMALL_H264 = Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "23", "preset": 
 Frames = NDArray[np.uint8]
 
 
-def animate(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN) -> None:
+def animate(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN, view: str = FAR) -> None:
     """Write an animation of the clips with these seeds, as the suffix of `path` says: .gif, .webp or .mp4."""
-    write(path, tile(make_clips(task, split, seeds, render_spec(CLIP_SIZE, CLIP_FPS, look))))
+    write(path, tile(make_clips(task, split, seeds, render_spec(CLIP_SIZE, CLIP_FPS, look, view))))
 
 
 def tile(clips: Sequence[Clip]) -> Frames:

@@ -194,7 +194,7 @@ class ClipStore:
 
     def get(self, row: Row, spec: RenderSpec, *, store: bool = True) -> Clip:
         """Load a clip, or make it, and store it unless store=False."""
-        scene = known_scene(row)
+        scene = known_scene(row, spec.view)
         path = self.path(row, spec)
         try:
             return unpack(path.read_bytes(), row, spec, scene)
@@ -211,7 +211,7 @@ class ClipStore:
     def stored(self, row: Row, spec: RenderSpec) -> StoredClip | None:
         """Hashes of a clip that is stored whole, without unpacking its frames; None where it is not."""
         try:
-            return describe(self.path(row, spec).read_bytes(), row, spec, known_scene(row))
+            return describe(self.path(row, spec).read_bytes(), row, spec, known_scene(row, spec.view))
         except (OSError, CorruptError, StaleError):  # `get` says so and makes it again
             return None
 
@@ -236,7 +236,7 @@ class ClipStore:
             for row in rows:
                 path = self.path(row, spec)
                 try:
-                    read_head(path.read_bytes(), row, spec, known_scene(row))
+                    read_head(path.read_bytes(), row, spec, known_scene(row, spec.view))
                 except FileNotFoundError:
                     absent.append(row)
                 except (OSError, CorruptError, StaleError) as error:

@@ -26,6 +26,7 @@ from physbench.clips.task import find_task
 from physbench.clips.video import H264, H264_RGB, Codec
 from physbench.support.errors import UsageError, nearest
 from physbench.support.files import atomic_path
+from physbench.world.camera import in_view
 from physbench.world.scene import RenderSpec, hue_name
 from physbench.world.styles.prompt import scene_prompt
 
@@ -164,7 +165,7 @@ def plan_dataset(
     places, prompts, bodies, first = [], dict[str, int](), 0, 0
     whole = hashlib.sha256()
     for index, row in enumerate(rows):
-        scene = make_scene(row)
+        scene = in_view(make_scene(row), spec.view)
         frames = len(frame_times(scene, spec))
         prompt = prompts.setdefault(scene_prompt(scene, spec.look), len(prompts))
         places.append(Place(index, row, first, frames, prompt))
@@ -238,6 +239,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             ("width", pa.int32()),
             ("camera_view", pa.string()),
             ("camera_center", pa.list_(pa.float64(), 3)),
+            ("camera_distance", pa.float64()),
+            ("camera_tilt", pa.float64()),
             ("pixels_per_metre", pa.float64()),
             ("gravity", pa.list_(pa.float64(), 3)),
         ]
@@ -369,6 +372,8 @@ def episode_of(place: Place, clip: Clip) -> dict[str, Any]:
         "width": clip.spec.width,
         "camera_view": camera.view,
         "camera_center": list(camera.center),
+        "camera_distance": camera.distance,
+        "camera_tilt": camera.tilt,
         "pixels_per_metre": float(clip.pixels_per_metre),
         "gravity": list(clip.scene.gravity),
     }
@@ -430,9 +435,10 @@ TABLE_TEXT = {
         "one row a clip: `id`, `family`, `task`, `split`, `seed`, `change` (of the task's scene, or empty), `prompt`, "
         "`fps`, `frames`, `handover` (frame at time 0: an evaluated model has seen it and predicts those after it), "
         "`file` with its frames and `file_first_frame` there, `height`, `width` px, `camera_view` (`front`: image "
-        "right is x, up is z; `top`: up is y), `camera_center` m (in the middle of the image), `pixels_per_metre`, "
-        "`gravity` m/s2. In the image a centre lies at column `width` / 2 + (x - `camera_center[0]`) "
-        "`pixels_per_metre`, and upwards alike, to a few hundredths of a px"
+        "right is x, up is z; `top`: up is y), `camera_center` m (in the middle of the image), "
+        "`camera_distance` m (of the eye from there), `camera_tilt` rad (by which it looks down; 0 in the view far), "
+        "`pixels_per_metre` (at that distance), `gravity` m/s2. In the view far a centre lies at column `width` / 2 + "
+        "(x - `camera_center[0]`) `pixels_per_metre` of the image, and upwards alike, to a few hundredths of a px"
     ),
     "bodies": (
         "one row a body: `body` (its index), `name`, `shape`, `size` m (sphere: radius; box: half extents; cylinder: "

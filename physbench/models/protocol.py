@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 from physbench.support.errors import ModelError
-from physbench.world.scene import HISTORY, PLAIN, RenderSpec, wrong_rate
+from physbench.world.camera import VIEWS
+from physbench.world.scene import FAR, HISTORY, PLAIN, RenderSpec, wrong_rate
 from physbench.world.styles.catalogue import LOOKS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ModelCard:
         training_clips: Number of clips of the `train` split that it was trained on, with which its distance from
             `baseline:memory` is read; None: not stated.
         look: How the clips are drawn that it is asked about: "plain" or "natural". `--look` has the last word.
+        view: From where they are seen: "far" or "near". `--view` has the last word.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ModelCard:
     track: Track = "zero-shot"
     training_clips: int | None = None
     look: str = PLAIN
+    view: str = FAR
 
     methods: ClassVar[tuple[str, ...]] = ("rollout", "rollout_clips", "play")  # of which its model has one
     moment: ClassVar[str] = "frame"  # the noun for one moment of context and answer
@@ -75,7 +78,7 @@ class ModelCard:
     @property
     def spec(self) -> RenderSpec:
         """Size and rate of the clips for this model; a rate of 15 equals one of 15.0."""
-        return RenderSpec(int(self.image_size[0]), int(self.image_size[1]), float(self.fps), self.look)
+        return RenderSpec(int(self.image_size[0]), int(self.image_size[1]), float(self.fps), self.look, self.view)
 
     @property
     def history_frames(self) -> int:
@@ -148,6 +151,8 @@ def check_card(card: ModelCard) -> ModelCard:
         raise ModelError(f"{where}: expected max_horizon of at least 1 frame or None, got {card.max_horizon}.")
     if card.look not in LOOKS:
         raise ModelError(f"{where}: expected look to be one of {', '.join(LOOKS)}, got {card.look!r}.")
+    if card.view not in VIEWS:
+        raise ModelError(f"{where}: expected view to be one of {', '.join(VIEWS)}, got {card.view!r}.")
     if card.training_clips is not None and card.training_clips < 1:
         raise ModelError(f"{where}: expected training_clips of at least 1 or None, got {card.training_clips}.")
     if card.training_clips is not None and card.track == "zero-shot":
@@ -494,10 +499,12 @@ def card_fields(document: Mapping[str, Any]) -> tuple[type[ModelCard], dict[str,
 
 
 def card_document(card: ModelCard) -> dict[str, Any]:
-    """A card for manifest.json and result.json; the plain look is not named."""
+    """A card for manifest.json and result.json; the plain look and the far view are not named."""
     document = {**asdict(card), "image_size": list(card.image_size)}
     if card.look == PLAIN:
         del document["look"]
+    if card.view == FAR:
+        del document["view"]
     return document
 
 

@@ -146,7 +146,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         raise UsageError("Expected at least two runs to compare.")
     folders = [first, *others]
     found = [read_run(folder) for folder in folders]
-    looks = [manifest.spec.look for manifest, _ in found]
+    looks = [manifest.spec.picture for manifest, _ in found]
     two_looks = len(folders) == 2 and looks[0] != looks[1]
     if looks[0] == PLAIN and two_looks:
         for each in (folders, found, looks):
@@ -171,7 +171,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
             track=manifest.card.track,
             render_spec=str(manifest.spec),
             context=manifest.scored_context,
-            look=manifest.spec.look,
+            look=manifest.spec.picture,
         )
         unasked = unasked_axes(manifest.card)
         found_here = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
@@ -224,7 +224,7 @@ def require_alike(
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
             f"{remedy}"
         )
-    if a.spec.look != b.spec.look:
+    if a.spec.picture != b.spec.picture:
         _require_one_model(start, a, b, two_looks)
     elif a.model.drawn_by != b.model.drawn_by:
         raise UsageError(
@@ -268,14 +268,14 @@ def _require_one_model(start: str, a: Manifest, b: Manifest, two_looks: bool) ->
     keys = [key_of_manifest(manifest) for manifest in (a, b)] if two_looks else []
     if not keys or not same_weights(*keys):
         raise UsageError(
-            f"{start}: the first was shown the look {a.spec.look}, the second the look {b.spec.look}, off which other "
-            "things are read. Run both with the same --look. What a look changes is told by two runs of one model, "
-            "with the same arguments."
+            f"{start}: the first was shown the look {a.spec.picture}, the second the look {b.spec.picture}, off which "
+            "other things are read. Run both with the same --look and --view. What a look changes is told by two runs "
+            "of one model, with the same arguments."
         )
     if keys[0] != keys[1]:
         raise UsageError(
             f"{start}: the look is not all that differs: the first has {_shown(a)}, the second {_shown(b)}. Run both "
-            "alike in all but --look."
+            "alike in all but --look or --view."
         )
 
 

@@ -701,8 +701,8 @@ class ResultDocument(Record):
 
     @property
     def look(self) -> str:
-        """In which the clips were shown."""
-        return self.model.card.look
+        """In which the clips were shown: the look, and the view where it is not far."""
+        return self.model.card.spec.picture
 
 
 def json_schema() -> dict[str, Any]:

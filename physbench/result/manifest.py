@@ -135,6 +135,7 @@ class ManifestOptions(_Part):
     diagnosis: bool = True
     fresh_seeds: int | Text | None = None
     look: Text | None = None
+    view: Text | None = None
     shard: Text | None = Field(default=None, pattern=r"^[0-9]{1,6}/[0-9]{1,6}$")
     prompt_motion: bool = False
     note: Text | None = None

@@ -203,8 +203,9 @@ def note(
         if any(row.change == TOLD for row in rows)
         else "",
         ""
-        if spec.look == PLAIN
-        else f"the look {spec.look}: not beside runs of another look"
+        if spec.picture == PLAIN
+        else (f"the view {spec.view}" if spec.look == PLAIN else f"the look {spec.look}")
+        + f": not beside runs of another {'view' if spec.look == PLAIN else 'look'}"
         + ("" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"),
     )
     return "; ".join(each for each in found if each)

@@ -41,7 +41,9 @@ def render_class(spec: RenderSpec, context: int) -> str:
 
     One image shows less than several frames, so that truth and freeze are measured on other questions.
     """
-    return picture_class(spec) + (" image" if context == 1 else "") + (f" {spec.look}" if spec.look != PLAIN else "")
+    return (
+        picture_class(spec) + (" image" if context == 1 else "") + (f" {spec.picture}" if spec.picture != PLAIN else "")
+    )
 
 
 def fixed_kinds(manifest: Manifest) -> Kinds | None:

@@ -68,6 +68,7 @@ class RolloutEngine:
         seed: int = 0,
         salt: str = "",
         look: str | None = None,
+        view: str | None = None,
         actions: str | None = None,
         part_size: int | None = None,
         debug: bool = False,
@@ -82,13 +83,14 @@ class RolloutEngine:
             seed: From which the generators of samples are seeded, with the id of the clip.
             salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
             look: How clips are drawn; None: as the model's card says.
+            view: From where they are seen, likewise.
             actions: File that puts pushes into the model's own actions; None: it is given them as they are.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
             loading: How it is loaded: fields of `LoadRequest`.
         """
         self._load = LoadRequest(target, **loading)
-        self.timeout, self.chain, self.look = timeout, chain, look
+        self.timeout, self.chain, self.look, self.view = timeout, chain, look, view
         self.action_map = None if actions is None else read_action_map(actions)
         self.seed, self.salt, self.part_size, self.debug = seed, salt, part_size, debug
         self.devices = 1  # that compute batches at the same time
@@ -155,7 +157,7 @@ class RolloutEngine:
     @property
     def info(self) -> LoadedModel:
         """The model's card and where it runs; waits until the model is loaded."""
-        return shown_in(self._info or self.start(), self.look)
+        return shown_in(self._info or self.start(), self.look, self.view)
 
     def _wait_for_model(self) -> None:
         assert self._process is not None

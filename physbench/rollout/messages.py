@@ -294,18 +294,23 @@ def checked_info(answer: Report, target: str, handed: Handed, first: LoadedModel
     return answer
 
 
-def shown_in(info: LoadedModel, look: str | None) -> LoadedModel:
-    """The model as it is asked in a look; None: that of its card. Raises ModelError where it cannot be asked in it."""
-    if look is None or look == info.card.look:
-        return info
-    if not info.card.sees_pictures:
-        raise ModelError(f"--look {look}: {info.card.name} is given states and sees no pictures. Leave --look out.")
-    if info.recorded:
-        raise ModelError(
-            f"--look {look}: the videos of {info.card.name} continue clips of the look {info.card.look}. Leave --look "
-            f"out, or export the clips anew with --look {look}."
-        )
-    return dataclasses.replace(info, card=dataclasses.replace(info.card, look=look))
+def shown_in(info: LoadedModel, look: str | None, view: str | None) -> LoadedModel:
+    """The model as it is asked in a look and a view; None: those of its card. Raises ModelError where it cannot be."""
+    for name, asked in (("look", look), ("view", view)):
+        own = getattr(info.card, name)
+        if asked is None or asked == own:
+            continue
+        if not info.card.sees_pictures:
+            raise ModelError(
+                f"--{name} {asked}: {info.card.name} is given states and sees no pictures. Leave --{name} out."
+            )
+        if info.recorded:
+            raise ModelError(
+                f"--{name} {asked}: the videos of {info.card.name} continue clips of the {name} {own}. Leave --{name} "
+                f"out, or export the clips anew with --{name} {asked}."
+            )
+    card = dataclasses.replace(info.card, look=look or info.card.look, view=view or info.card.view)
+    return info if card == info.card else dataclasses.replace(info, card=card)
 
 
 def _identity(info: LoadedModel) -> tuple[object, ...]:

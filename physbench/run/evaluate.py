@@ -240,12 +240,14 @@ def evaluate(
         stages = tuple(stage for stage in stages if stage != "finish")
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     clips = None if options.clips is None else opened_archive(options.clips)
-    if clips and options.look not in (None, clips.spec.look):
-        asked_spec = replace(clips.spec, look=options.look)
-        raise UsageError(
-            f"--clips: {clips.name} holds clips of {clips.spec}, and --look asks for {options.look}. Leave --look out, "
-            f"or pack clips of that look: {pack_command(options.suite_words, asked_spec)}"
-        )
+    for name in ("look", "view"):
+        asked = getattr(options, name)
+        if clips and asked not in (None, getattr(clips.spec, name)):
+            asked_spec = replace(clips.spec, **{name: asked})
+            raise UsageError(
+                f"--clips: {clips.name} holds clips of {clips.spec}, and --{name} asks for {asked}. Leave --{name} "
+                f"out, or pack clips of that {name}: {pack_command(options.suite_words, asked_spec)}"
+            )
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     suite = clips.known(suite) if clips else suite
     if model is None:

@@ -156,6 +156,7 @@ _DECIDING: tuple[tuple[str, Callable[[Manifest], Any]], ...] = (
     ("The hash of the suite", lambda of: of.suite.hash),
     ("--scorers", lambda of: of.options.scorers),
     ("--look", lambda of: of.options.look),
+    ("--view", lambda of: of.options.view),
     ("--samples", lambda of: of.options.samples),
     ("--seed", lambda of: of.options.seed),
     ("--dtype", lambda of: of.options.dtype),

@@ -20,7 +20,7 @@ from physbench.run.state import Run
 from physbench.support.errors import UsageError
 from physbench.support.processes import WorkerPool
 from physbench.world.scene import PLAIN
-from physbench.world.styles.catalogue import look_hash
+from physbench.world.styles.catalogue import check_pair, look_hash
 
 
 @contextmanager
@@ -64,9 +64,8 @@ def live_engine(model: Model, options: Options, salt: str) -> RolloutEngine:
     from physbench.rollout.in_process import InProcessEngine
 
     o = options
-    return InProcessEngine(
-        model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, look=o.look, actions=o.actions
-    )
+    asked = {"look": o.look, "view": o.view, "actions": o.actions}
+    return InProcessEngine(model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, **asked)
 
 
 def engine_of(
@@ -81,7 +80,7 @@ def engine_of(
 # Settings that reach the engine under their own names.
 OF_ENGINE = (
     *("device", "dtype", "autocast", "compile", "trust_code", "privileged"),
-    *("timeout", "chain", "seed", "look", "actions"),
+    *("timeout", "chain", "seed", "look", "view", "actions"),
 )
 
 
@@ -107,6 +106,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
         raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
     check_told_model(run.options, info.card)
     run.options.check_board_look(info.card.look)
+    check_pair(info.card.look, info.card.view)
     model: dict[str, Any] = {
         "name": info.card.name,
         "card": info.card,

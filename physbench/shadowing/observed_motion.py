@@ -24,10 +24,22 @@ from physbench.track.visibility import (
     tracked_with_gaps,
     truth_framed,
 )
-from physbench.world.camera import PLANE_AXES, depth_axis, looking, plane_from_px, plane_from_world
+from physbench.world.camera import (
+    PLANE_AXES,
+    depth_axis,
+    depth_scale,
+    foot,
+    least_scale,
+    normal,
+    pixels_per_metre,
+    plane_distance,
+    plane_from_px,
+    plane_from_world,
+    px_from_plane,
+)
 from physbench.world.drawing import apparent_radius
 from physbench.world.geometry import rotate
-from physbench.world.scene import PHYSICS_HZ
+from physbench.world.scene import PHYSICS_HZ, Camera, RenderSpec
 
 if TYPE_CHECKING:
     from physbench.shadowing.context import VelocityPrior
@@ -43,8 +55,9 @@ RINGS = ((0.0, 1), (0.4, 6), (0.7, 10), (0.92, 14))  # radii and numbers of the 
 class SightModel:
     """The image's window and the screens in front of N bodies in T frames, as they appear in the plane of motion."""
 
-    centre: Array  # (2,) m
-    half: Array  # (2,) m, half of the window
+    centre: Array  # (2,) m, where the eye stands before the plane
+    camera: Camera
+    spec: RenderSpec
     scale: Array  # (N,) apparent size of what lies in a body's plane over its true size
     radius: Array  # (N,) m
     middle: Array  # (T, S, 2) m of the screens; NaN where one is absent
@@ -58,8 +71,17 @@ class SightModel:
 
     def inside(self, position: Array) -> Mask:
         """Mask (..., N) of bodies at positions (..., N, 2) m whose centres are in the image; False where NaN."""
+        return self._in_image(self.apparent_position(position))
+
+    def _in_image(self, points: Array) -> Mask:
+        """Mask (...) of places (..., 2) m in the plane of motion that lie in the image; False where NaN."""
+        size = np.array([self.spec.width, self.spec.height])
         with np.errstate(invalid="ignore"):
-            return np.asarray((np.abs(self.apparent_position(position) - self.centre) <= self.half).all(axis=-1))
+            if self.camera.tilt:
+                px = px_from_plane(self.camera, self.spec, points)
+                return np.asarray((np.abs(px - size / 2) <= size / 2).all(axis=-1))
+            half = size / 2 / pixels_per_metre(self.camera, self.spec)
+            return np.asarray((np.abs(points - self.centre) <= half).all(axis=-1))
 
     def visible_share(self, position: Array, frames: slice = slice(None)) -> Array:
         """Visible share (K, F, N) of discs at positions (K, F, N, 2) m in frames; 0 outside the image and where NaN."""
@@ -67,7 +89,7 @@ class SightModel:
         radius = self.radius * self.scale
         points = centre[..., None, :] + radius[:, None, None] * _POINTS  # (K, F, N, P, 2)
         with np.errstate(invalid="ignore"):
-            seen = np.asarray((np.abs(points - self.centre) <= self.half).all(axis=-1))
+            seen = self._in_image(points)
             for s in range(self.nearer.shape[0]):
                 middle, reach = (part[frames, s][:, None, None] for part in (self.middle, self.reach))
                 (x, y), away = self.side[s], points - middle
@@ -106,9 +128,9 @@ def sight_model(
     bounding rectangle.
     """
     camera, across = clip.scene.camera, depth_axis(clip.scene.camera)
-    towards = float(looking(camera)[across])
-    centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
-    ahead = camera.distance + towards * (depth - camera.center[across])  # (N,) m from the eye
+    towards, distance = float(normal(camera)[across]), plane_distance(camera)
+    centre = foot(camera)
+    ahead = distance + towards * (depth - camera.center[across])  # (N,) m from the eye
     axes = list(PLANE_AXES[camera.view])
     middles, sides, halves, nearer = [], [], [], []
     for i, body in enumerate(clip.scene.bodies):
@@ -117,8 +139,8 @@ def sight_model(
         turned = rotate(body.orientation, np.eye(3))  # (3, 3): where its axes point
         reach = np.abs(turned).T @ np.asarray(body.size)  # (3,) m
         position = clip.states[frames, i, :3]
-        face = camera.distance + towards * (position[:, across] - camera.center[across]) - reach[across]  # (T,)
-        apparent_scale = (camera.distance / face)[:, None]
+        face = distance + towards * (position[:, across] - camera.center[across]) - reach[across]  # (T,)
+        apparent_scale = (distance / face)[:, None]
         middle = centre + (plane_from_world(camera, position) - centre) * apparent_scale
         gone = clip.times[frames] >= (np.inf if body.until is None else body.until - 1e-9)
         middle[gone] = np.nan
@@ -129,11 +151,11 @@ def sight_model(
         halves.append(size * apparent_scale)
         nearer.append(face.min() < ahead - 1e-6)
     count = len(frames)
-    window = np.array([clip.spec.width, clip.spec.height]) / 2 / clip.pixels_per_metre
     return SightModel(
         centre,
-        window,
-        camera.distance / ahead,
+        camera,
+        clip.spec,
+        distance / ahead,
         radius,
         np.stack(middles, axis=1) if middles else np.zeros((count, 0, 2)),
         np.array(sides).reshape(-1, 2),
@@ -353,14 +375,13 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in law.index]
     if -1 in columns:
         raise ValueError("A body moves that no track follows.")
-    plane = plane_from_px(camera, clip.spec, _unshifted(clip, tracks))
-    centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
-    across = depth_axis(camera)
+    px = _unshifted(clip, tracks)[:, columns]
+    plane, centre = plane_from_px(camera, clip.spec, px), foot(camera)
     # Beyond the plane through the camera's centre things look smaller.
-    depth_scale = 1 + looking(camera)[across] * (law.depth - camera.center[across]) / camera.distance
-    position = centre + (plane[:, columns] - centre) * depth_scale[:, None]
+    larger = depth_scale(camera, law.depth)
+    position = centre + (plane - centre) * larger[:, None]
     diameter = _diameters(clip, law)
-    scale = clip.pixels_per_metre / depth_scale
+    scale = least_scale(camera, clip.spec, px) / larger
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     position = np.where((sd <= MAX_POSITION_SD)[..., None], position, np.nan)
     window = clip.window(tracks.context)

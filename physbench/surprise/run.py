@@ -362,9 +362,9 @@ def agree_on_model(run: ExpectationRun, engine: RolloutEngine) -> None:
             "kinds (--tasks), or for more pairs (--limit)."
         )
     run.pairs = asked
-    if card.look != PLAIN:
+    if card.spec.picture != PLAIN:
         raise UsageError(
-            f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.look}."
+            f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.spec.picture}."
         )
     model, kind = run.manifest.model, device_kind(info.device)
     known = (model.name, model.card, device_kind(str(model.device)), model.dtype, model.settings)

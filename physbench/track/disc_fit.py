@@ -1,4 +1,8 @@
-"""Centre of a partly hidden ball: a shaded disc of known radius fitted to the pixels that show it."""
+"""Centre of a partly hidden ball: a shaded disc of known radius fitted to the pixels that show it.
+
+A near camera sees an ellipse instead of a circle. Its axes follow from its place, as the radius and the depth of the
+centre are known there; what is fitted is the same four numbers.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from torch import Tensor
 
 from physbench.track.colour import AMBIENT_SHARE, DIFFUSE_SHARE
 from physbench.track.patches import BATCH_PIXELS, STEPS_PER_LEVEL, Patches, dilate
+from physbench.world.camera import LARGEST, BallSight
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
 MORE_ITERATIONS = 4  # for those whose edge is wider than MOST_WIDTH, which begin far from it, and those that still move
@@ -41,6 +46,12 @@ class DiscFitJob:
     reference: Tensor  # (M,) float64 levels of chroma of a pixel of it
     radius: float  # px
     light: tuple[float, ...] | None = None  # on it (3,), see `find_light`; None: as from the camera
+    sight: BallSight | None = None  # in px of the frames, where its outline is an ellipse; of all jobs or of none
+
+    @property
+    def reach(self) -> float:
+        """Distance from the centre in px that is fitted."""
+        return self.radius * (1.0 if self.sight is None else LARGEST) + FIT_REACH
 
     def select(self, chosen: NDArray[np.bool_]) -> DiscFitJob:
         """Some of the patches (M,)."""
@@ -60,11 +71,13 @@ class _Pixels:
     start: Tensor  # (M, 2) float64 px within the patch
     core: Tensor  # (M,) float32 px, valid core pixels of the whole patch
     light: Tensor | None = None  # (M, 3) float32, of their jobs; None: all are lit from the camera
+    sight: Tensor | None = None  # (M, 6) float64, see `_sight`; None: all are circles
 
     def part(self, where: slice | Tensor) -> _Pixels:
         parts = (self.value, self.x, self.y, self.bits, self.radius, self.start, self.core)
         light = None if self.light is None else self.light[where]
-        return replace(_Pixels(*(part[where] for part in parts)), light=light)
+        sight = None if self.sight is None else self.sight[where]
+        return replace(_Pixels(*(part[where] for part in parts)), light=light, sight=sight)
 
     def mask(self, bit: int) -> Tensor:
         return (self.bits & bit).clamp_(max=1).to(torch.float32)
@@ -77,12 +90,14 @@ def fit(jobs: Sequence[DiscFitJob]) -> list[Tensor]:
     roots round alike everywhere, which functions like erf do not. sd is that of the centre for the rms that is left;
     share is that of the disc's area on valid pixels; stray is the share of the object's pixels outside the disc.
     """
-    offsets = _offsets(max(job.radius for job in jobs) + FIT_REACH).to(jobs[0].patches.along.device)
+    offsets = _offsets(max(job.reach for job in jobs)).to(jobs[0].patches.along.device)
     prepared = [_prepare(job, offsets) for job in jobs]
     fields = ("value", "x", "y", "bits", "radius", "start", "core")
     pixels = _Pixels(*(torch.cat([getattr(part, field) for part in prepared]) for field in fields))
     if any(job.light is not None for job in jobs):
         pixels = replace(pixels, light=torch.cat([_light(job) for job in jobs]))
+    if jobs[0].sight is not None:
+        pixels = replace(pixels, sight=torch.cat([_sight(job) for job in jobs]))
     count = len(pixels.value)
     step = max(1, BATCH_PIXELS // len(offsets)) if pixels.value.device.type == "cpu" else count
     result = torch.cat([_solve(pixels.part(slice(i, i + step))) for i in range(0, count, step)])
@@ -114,7 +129,7 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     columns = corner[:, :1].floor().to(torch.int64) + offsets[:, 0]
     rows = corner[:, 1:].floor().to(torch.int64) + offsets[:, 1]
     inside = (columns >= 0) & (columns < wide) & (rows >= 0) & (rows < tall)
-    inside &= (offsets * offsets).sum(1) <= (job.radius + FIT_REACH) ** 2
+    inside &= (offsets * offsets).sum(1) <= job.reach**2
     at = rows.clamp(0, tall - 1) * wide + columns.clamp(0, wide - 1)
     return _Pixels(
         value.flatten(1).gather(1, at),
@@ -132,6 +147,32 @@ def _light(job: DiscFitJob) -> Tensor:
     return job.patches.along.new_tensor(job.light or FROM_CAMERA).expand(len(job.patches.core), 3)
 
 
+def _sight(job: DiscFitJob) -> Tensor:
+    """Focal length and middle in px within each patch of a job, and what tells depth and radius there (M, 6)."""
+    sight, origin = job.sight, job.patches.origin
+    assert sight is not None
+    middle = origin.new_tensor(sight.middle) - origin
+    rest = origin.new_tensor([sight.focal, sight.nearness, sight.down, sight.radius]).expand(len(origin), 4)
+    return torch.cat([middle, rest], dim=1)
+
+
+def _ellipse(sight: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Outlines with the centres of a state: unit vectors (M, 2) along the ray from the middle of the picture, half axes
+    (M, 1) px along it and across it, and the sine (M, 1) of the angle between that ray and the camera's axis.
+
+    Closed forms as in `BallSight`, at the image of the ball's centre.
+    """
+    middle, (focal, nearness, down, radius) = sight[:, :2], sight[:, 2:, None].unbind(1)
+    away = state[:, :2] - middle
+    square = (radius * (nearness + down * away[:, 1:])) ** 2
+    square = (radius * (nearness + down * away[:, 1:] * (1 - square))) ** 2
+    oblique = (away * (1 - square) / focal).square().sum(1, keepdim=True)
+    across = focal * (square / (1 - square)).sqrt()
+    along = focal * (square * (1 + oblique - square)).sqrt() / (1 - square)
+    far = away.square().sum(1, keepdim=True).sqrt().clamp(min=1e-9)
+    return away / far, along, across, (oblique / (1 + oblique)).sqrt()
+
+
 def find_light(job: DiscFitJob) -> Tensor:
     """Light on a ball, from each of its patches, which show all of it: (M, 3) float64.
 
@@ -140,7 +181,9 @@ def find_light(job: DiscFitJob) -> Tensor:
     normal and the light, so that light from one side makes a shade that changes evenly along the picture; what it has
     of the sky does, too. The fit is that of `fit` with these numbers more.
     """
-    pixels = _prepare(job, _offsets(job.radius + FIT_REACH).to(job.patches.along.device))
+    pixels = _prepare(job, _offsets(job.reach).to(job.patches.along.device))
+    if job.sight is not None:
+        pixels = replace(pixels, sight=_sight(job))
     valid = pixels.mask(1)
     value = pixels.value * valid
     ones = torch.ones_like(pixels.radius, dtype=torch.float64)
@@ -231,23 +274,35 @@ def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tenso
 
 def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Shade, coverage, its slope, place u in the edge, distance, dx and dy from the centre; all (M, Q) float32."""
+    ellipse = None if pixels.sight is None else _ellipse(pixels.sight, state)
     state = state.to(torch.float32)
     width, radius = state[:, 2:3], pixels.radius
     dx, dy = pixels.x - state[:, :1], pixels.y - state[:, 1:2]
     distance2 = (dx * dx).add_(dy * dy)
     distance = distance2.sqrt().clamp_(min=1e-3)
+    tilted = None
+    if ellipse is not None:  # the radius is that of the outline in the direction of each pixel
+        ray, along, across, sine = (part.to(torch.float32) for part in ellipse)
+        outwards = dx * (ray[:, :1] / along) + dy * (ray[:, 1:] / along)
+        aside = dy * (ray[:, :1] / across) - dx * (ray[:, 1:] / across)
+        share2 = (outwards * outwards).add_(aside * aside)
+        radius = distance / share2.sqrt().clamp_(min=1e-4)
+        distance2 = share2 * pixels.radius**2
+        tilted = outwards.mul_(-DIFFUSE_SHARE * sine)  # what faces the camera's axis faces its light
     # Fitted to blurred shaded discs this edge lies within 0.04 px of the radius (5 to 24 px, blur up to 3 px).
     u = (radius - distance).mul_(1 / width).clamp_(-1.0, 1.0)
     square = u * u
     cover = (square * 0.1875).sub_(0.625).mul_(square).add_(0.9375).mul_(u).add_(0.5)
     slope = square.neg_().add_(1.0).square_()  # to be multiplied with .9375 / width
     if pixels.light is None:
-        shade = distance2.mul_(-((DIFFUSE_SHARE / radius) ** 2)).add_(DIFFUSE_SHARE**2).clamp_(min=1e-9).sqrt_()
+        shade = distance2.mul_(-((DIFFUSE_SHARE / pixels.radius) ** 2)).add_(DIFFUSE_SHARE**2).clamp_(min=1e-9).sqrt_()
         shade.add_(AMBIENT_SHARE)
+        if tilted is not None:
+            shade.add_(tilted)
     else:
         right, down, falls = pixels.light[:, :, None].unbind(1)
-        shade = distance2.div_(-(radius**2)).add_(1).clamp_(min=0.0).sqrt_().sub_(MEAN_HEIGHT).mul_(falls)
-        shade.add_((right * dx).add_(down * dy).div_(radius)).add_(1).clamp_(min=0.0)
+        shade = distance2.div_(-(pixels.radius**2)).add_(1).clamp_(min=0.0).sqrt_().sub_(MEAN_HEIGHT).mul_(falls)
+        shade.add_((right * dx).add_(down * dy).div_(pixels.radius)).add_(1).clamp_(min=0.0)
     return shade, cover, slope, u, distance, dx, dy
 
 
@@ -283,7 +338,11 @@ def _quality(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor, step:
     on = (cover > 0.02).to(torch.float32).mul_(valid)
     count = on.sum(1).clamp(min=1)
     rms = (rest.mul_(on).square_().sum(1) / count).sqrt().to(torch.float64)
-    share = cover.mul_(valid).sum(1) / (torch.pi * pixels.radius[:, 0] ** 2)
+    square = pixels.radius[:, 0] ** 2
+    if pixels.sight is not None:
+        _, along, across, _ = _ellipse(pixels.sight, state)
+        square = (along * across)[:, 0].to(torch.float32)
+    share = cover.mul_(valid).sum(1) / (torch.pi * square)
     core = pixels.mask(4)
     beyond = pixels.core - (core * pixels.mask(1)).sum(1)  # not looked at, far from the first guess
     stray = ((core * valid).sum(1) - (core * on).sum(1) + beyond) / pixels.core.clamp(min=1)

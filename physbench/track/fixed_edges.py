@@ -179,7 +179,9 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:
     body, camera = clip.scene.bodies[i], clip.scene.camera
     if body.shape == "plane":
         if camera.view == "front":
-            level = px_from_world(camera, clip.spec, np.asarray(body.position, dtype=np.float64))[1] / factor
+            # Untilted it is a plate before the camera; tilted a floor, whose far edge is seen.
+            far = [0.0, _vertices(body, clip)[:, 1].max() - body.position[1] if camera.tilt else 0.0, 0.0]
+            level = px_from_world(camera, clip.spec, np.asarray(body.position, dtype=np.float64) + far)[1] / factor
             yield np.array([0.0, level]), np.array([clip.spec.width / factor, level])
         return
     from scipy.spatial import ConvexHull

@@ -21,7 +21,7 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.camera import STEP_RANGE, CameraMotion, camera_motion, common_growth, growth, is_shown
 from physbench.track.finite_differences import last_known
 from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges
-from physbench.world.camera import PLANE_AXES
+from physbench.world.camera import PLANE_AXES, most_scale
 from physbench.world.drawing import boxes, shown
 from physbench.world.scene import PLAIN
 
@@ -137,7 +137,7 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
         # Along the piece by its half length, across it by what is read there.
         across = np.abs((away * edges.normal).sum(-1))
         along = np.abs(away[..., 0] * edges.normal[:, 1] - away[..., 1] * edges.normal[:, 0])
-        reach = wide * radius * clip.pixels_per_metre / factor + COVER_REACH
+        reach = wide * radius * most_scale(clip.scene.camera, clip.spec) / factor + COVER_REACH
         gap = np.hypot(np.maximum(across - edges.half, 0), np.maximum(along - edges.length / 2, 0))
         with np.errstate(invalid="ignore"):
             hidden |= gap < reach

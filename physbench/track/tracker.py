@@ -16,7 +16,7 @@ still move and how balls are lit (5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -40,7 +40,8 @@ from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
-from physbench.world.camera import PLANE_AXES
+from physbench.world.camera import PLANE_AXES, BallSight, ball_sight, depth_axis
+from physbench.world.drawing import apparent_radius
 from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
 
 # Positions that can be trusted, their uncertainty and states, from blobs, masses and fits.
@@ -98,6 +99,25 @@ class TrueAreas:
     distance: float  # m from the camera to the plane of motion
     axes: tuple[int, int]  # of the world, that span it
     fps: float
+    sights: tuple[BallSight | None, ...]  # (K,) of a near camera, in px; None each: one size everywhere
+
+    def local(self, k: int, place: Array) -> Array:
+        """Area (...) of object k where it is seen at places (..., 2) px, over its usual one; 1 where NaN."""
+        sight = self.sights[k]
+        if sight is None:
+            return np.ones(place.shape[:-1])
+        area = (sight.area if self.bodies[k].shape == "sphere" else sight.plate_area)(place)
+        return np.where(np.isfinite(area), area / self.typical(k), 1.0)
+
+    def typical(self, k: int) -> float:
+        """Usual area of object k in px."""
+        return max(float(_typical(self.full[:, k : k + 1])[0]), 1.0)
+
+    def whole(self, k: int) -> Array:
+        """Area (T,) px of all of object k in ground truth over its usual one; 1 where it is not there."""
+        if self.sights[k] is None:
+            return np.ones(len(self.full))
+        return np.where(self.full[:, k] > 0, self.full[:, k] / self.typical(k), 1.0)
 
 
 @dataclass(eq=False)
@@ -113,14 +133,14 @@ class BlobMeasurements:
     reference: Array  # (N, K) levels of chroma of a pixel, as the frame draws the object
     light: Array  # (K, 3) on balls, see disc_fit.find_light; NaN where all of it comes from the camera
 
-    def calibrate(self, k: int, context: int, visible: Array, full: float, colours: Colours) -> None:
+    def calibrate(self, k: int, context: int, visible: Array, full: Array, colours: Colours) -> None:
         """Set what a pixel of object k looks like from its context frames, and with it area, chroma and hue.
 
         The area is that of the outline at half of the frame's own chroma, so that pale, dark and strong colours are as
-        large. visible (N,) px of ground truth. Used are the frames that show the whole object and nothing that touches
-        it; else those that show half of it; else the palette.
+        large. visible, full (N,) px of ground truth. Used are the frames that show the whole object and nothing that
+        touches it; else those that show half of it; else the palette.
         """
-        stats, visible = self.stats[:, k], visible[:context]
+        stats, visible, full = self.stats[:, k], visible[:context], full[:context]
         first = stats[:context]
         reference, plateau, scale = colours.chroma[k], PLATEAU_SHARE * colours.chroma[k], 1.0
         for good in ((visible > WHOLE_SHARE * full) & ~touched(first), visible > 0.5 * full):
@@ -136,7 +156,7 @@ class BlobMeasurements:
         self.area[:, k] = np.where(faint, stats[:, MASS] / reference, stats[:, FOOTPRINT] * scale)
         self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
 
-    def wants_fit(self, k: int, full: float) -> Mask:
+    def wants_fit(self, k: int, full: Array) -> Mask:
         """Frames (N,) in which object k is touched or no whole disc, and enough of it is left."""
         stats, ratio = self.stats[:, k], self.area[:, k] / full
         partly = (ratio < WHOLE_SHARE) & (_axes_ratio(stats) > ROUND)
@@ -153,7 +173,8 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Ar
     """Tracks from what is known of the objects and what was measured.
 
     zoom: px of the frames per px at the size at which they were tracked. grown (N,): how much larger a camera that
-    moves in shows everything, in length; its tracks are those that it sees.
+    moves in shows everything, in length; its tracks are those that it sees. A near camera shows a body larger where it
+    is nearer: areas are told as they would be where ground truth has it.
     """
     total, objects, count = len(shown.times), len(shown.names), len(seen.area)
     position = np.full((total, objects, 2), np.nan)
@@ -163,10 +184,11 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Ar
     duplicates = np.zeros((total, objects), dtype=np.uint8)
     hallucinations = np.zeros(total, dtype=np.uint8)
     least = lasting_frames(shown.fps)
-    larger = np.ones(count) if grown is None else grown**2  # of areas
-    edges = edge_noise(seen, shown, larger, zoom)
+    moved = np.ones(count) if grown is None else grown**2  # of areas
+    local = [shown.local(k, seen.choice.centre[:, k] * zoom) for k in range(objects)]
+    edges = edge_noise(seen, shown, [moved * own for own in local], zoom)
     for k in range(objects):
-        full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
+        full, larger, whole = shown.typical(k), moved * local[k], shown.whole(k)[:count]
         place, sd = _positions(seen, k, full / zoom**2, larger, shown, zoom)
         # What the motion of others is judged by may be as uncertain as it is.
         fixed = shown.bodies[k].role == "fixed"
@@ -175,11 +197,12 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Ar
         sd[shown.context :] = np.maximum(ahead, np.minimum(np.hypot(ahead, edges), most))
         shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
         shown_area = np.maximum(shown_area, 0.0) * zoom**2
-        state[:count, k], known = _states(shown_area / larger, shown.visible[:count, k], full, seen.stats[:, k], least)
+        visible = shown.visible[:count, k] / whole
+        state[:count, k], known = _states(shown_area / larger, visible, full, seen.stats[:, k], least)
         place[~known] = np.nan
         sd = np.where(np.isnan(place[:, 0]), np.nan, sd)
         position[:count, k], position_sd[:count, k] = place * zoom, sd * zoom
-        area[:count, k] = shown_area
+        area[:count, k] = shown_area / local[k] * whole
         hue[:count, k] = np.where(shown_area > 0, seen.hue[:, k], np.nan)
         chroma[:count, k] = np.where(shown_area > 0, seen.chroma[:, k], np.nan)
         shape[:count, k] = _shape(seen, k, full / zoom**2, larger, shown, zoom)
@@ -201,7 +224,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Ar
     )
 
 
-def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Array, zoom: float) -> float:
+def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Sequence[Array], zoom: float) -> float:
     """Standard deviation per coordinate in px of places, as the outlines in the predicted frames tremble.
 
     Codecs draw outlines elsewhere, and around a body they leave no noise that would tell. An outline that is off by
@@ -217,7 +240,7 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Array, zoom: fl
         if not len(full):
             continue
         area = np.median(full) / zoom**2
-        ratio = (seen.area[:, k] / (area * larger))[shown.context :]
+        ratio = (seen.area[:, k] / (area * larger[k]))[shown.context :]
         stats = seen.stats[shown.context :, k]
         whole = (ratio > patches.WHOLE_ALONE[0]) & (ratio < patches.WHOLE_ALONE[1]) & ~touched(stats)
         ratio, place = ratio[whole], stats[whole][:, [X, Y]]
@@ -239,10 +262,14 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: Tr
     alone = ~touched(stats) & (ratio > patches.WHOLE_ALONE[0]) & (ratio < patches.WHOLE_ALONE[1])
     beside = (stats[:, BORDER] == 0) & (ratio > patches.WHOLE_BESIDE[0]) & (ratio < patches.WHOLE_BESIDE[1])
     whole = (alone | beside) & (stats[:, MASS] > 0) & (seen.chroma[:, k] >= LEAST_CHROMA)
-    learnt = whole & (shown.visible[:count, k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(count) < shown.context)
+    true = full * shown.whole(k)[:count]
+    learnt = whole & (shown.visible[:count, k] / zoom**2 > WHOLE_SHARE * true) & (np.arange(count) < shown.context)
     sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius)
     sphere, window = shown.bodies[k].shape == "sphere", 2 * lasting_frames(shown.fps) - 1
     scaled = stats[:, OUTLINE] / larger[:, None] ** (np.array([2, 2, 3, 4]) / 2)  # moments of that order of a length
+    sight = shown.sights[k]
+    if sphere and sight is not None:
+        scaled[:, :2] -= sight.two_fold(stats[:, [X, Y]] * zoom)
     return patches.shape_change(scaled, sd, stats[:, [X, Y]], whole, learnt, sphere, radius, window)
 
 
@@ -272,7 +299,8 @@ def _positions(
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
     angle = body.size[0] / shown.distance
-    whole = (shown.visible[: len(stats), k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(len(stats)) < shown.context)
+    true = full * shown.whole(k)[: len(stats)]
+    whole = (shown.visible[: len(stats), k] / zoom**2 > WHOLE_SHARE * true) & (np.arange(len(stats)) < shown.context)
     if np.isfinite(seen.light[k]).all():
         # The centroid of a disc whose shade changes evenly by g over a radius lies g / 4 radii towards the lit side.
         # What is taken off below for light along the axis is a part of g, as it was where g was found.
@@ -295,7 +323,14 @@ def _positions(
     if np.isfinite(seen.light[k]).all():
         good &= ~_too_blurred_parts(fits, good, radius, shown.context)
     place[good] = fits[good, :2]
-    if sphere:
+    sight = shown.sights[k]
+    if sphere and sight is not None:
+        near = sight.shrunk(zoom)
+        place = near.centre(place - np.where(good[:, None], 0.0, DIFFUSE_SHARE / 4 * near.slant(place)))
+    elif sight is not None:
+        near = sight.shrunk(zoom)
+        place[..., 1] -= near.plate_shift(place, _own_spread(body, shown.axes))
+    elif sphere:
         place -= (place - middle) * _outward(angle, good)[:, None]
     sd = np.where(good, np.clip(np.hypot(sd, FIT_SDS * fits[:, 7]) + 0.03, 0.05, 0.50), sd)
     return place, sd * (1.5 if radius < 4 else 1.0)
@@ -450,14 +485,16 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     )
     middle, fps, camera = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps, clip.scene.camera
     axes = PLANE_AXES[camera.view]
-    shown = TrueAreas(names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps)
+    shown = TrueAreas(
+        names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps, _sights(clip)
+    )
     if not names or not len(small):
         return tracks_from(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
     truth = _true_scenery(clip, context)
     lit = clip.spec.look != PLAIN  # in the plain look all light comes from the camera
-    seen, maps = _see(small, target, colours, context, truth.screens.to(small.device), fps, lit)
+    seen, maps = _see(small, target, shown, zoom, colours, truth.screens.to(small.device), lit)
     found = tracks_from(shown, seen, zoom)
     scenery = _scenery(clip, found, video, seen.choice.centre * zoom)
     if scenery.camera[:, 2].any():
@@ -538,6 +575,15 @@ def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tens
     return video[: clip.times[clip.window(context)].shape[0]].contiguous()
 
 
+def _sights(clip: Clip) -> tuple[BallSight | None, ...]:
+    """Sight of each tracked body, in px of the frames: its depth is that of its plane."""
+    camera = clip.scene.camera
+    return tuple(
+        ball_sight(camera, clip.spec, apparent_radius(body, camera), body.position[depth_axis(camera)])
+        for body in clip.tracked_bodies
+    )
+
+
 def _distinct_hues(clip: Clip) -> tuple[int, ...]:
     hues = tuple(body.hue for body in clip.tracked_bodies if body.hue is not None)
     if len(set(hues)) < len(hues):
@@ -614,14 +660,14 @@ def _nothing(frames: int, objects: int) -> BlobMeasurements:
 def _see(
     frames: Tensor,
     target: _Target,
+    shown: TrueAreas,
+    zoom: float,
     colours: Colours,
-    context: int,
     screens: Tensor,
-    fps: float,
     lit: bool,
 ) -> tuple[BlobMeasurements, _Maps]:
     """Measure the objects in frames (N, H, W, 3). lit: balls may be lit from one side, as the context frames show."""
-    count, objects = len(frames), colours.count
+    count, objects, context, fps = len(frames), colours.count, shown.context, shown.fps
     parts = [blobs.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
@@ -645,16 +691,23 @@ def _see(
         radius = float(target.radius[k])
         found = patches.measure(video, here, choice.centre[here, k], choice.rival[here, k], k, radius, target.shapes[k])
         seen.stats[here, k] = found.stats.cpu().numpy()
-        seen.calibrate(k, context, target.visible_area[:, k], target.full_area[k], colours)
+        full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
+        seen.calibrate(k, context, target.visible_area[:, k], full, colours)
         if target.shapes[k] != "sphere" or radius < LEAST_FIT_RADIUS:
             continue
 
-        job = disc_fit.DiscFitJob(found, torch.from_numpy(seen.reference[here, k]).to(frames.device), radius)
-        whole = (here < context) & (target.visible_area[here, k] > WHOLE_SHARE * target.full_area[k])
+        sight = shown.sights[k]
+        job = disc_fit.DiscFitJob(
+            found,
+            torch.from_numpy(seen.reference[here, k]).to(frames.device),
+            radius,
+            sight=None if sight is None else sight.shrunk(zoom),
+        )
+        whole = (here < context) & (target.visible_area[here, k] > WHOLE_SHARE * full[here])
         if lit and radius >= LEAST_LIT_RADIUS and whole.any():
             seen.light[k] = np.median(disc_fit.find_light(job.select(whole)).cpu().numpy(), axis=0)
             job = replace(job, light=tuple(seen.light[k].tolist()))
-        fitting = seen.wants_fit(k, target.full_area[k])[here]
+        fitting = seen.wants_fit(k, target.full_area[k] * shown.local(k, choice.centre[:, k] * zoom))[here]
         if fitting.any():
             jobs.append(job.select(fitting))
             places.append((here[fitting], k))

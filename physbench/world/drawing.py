@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Image
 from physbench.world.bullet import Client
-from physbench.world.camera import PLANE_AXES, depth_axis, eye, looking, pixels_per_metre, px_from_world
+from physbench.world.camera import (
+    PLANE_AXES,
+    depth_axis,
+    eye,
+    looking,
+    normal,
+    picture_width,
+    pixels_per_metre,
+    px_from_world,
+    up,
+)
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
 
@@ -97,7 +107,9 @@ def unit_box() -> Mesh:
     return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
 
 
-NEAR_PLANE = 10.0  # m from the camera; nothing is drawn before it
+NEAR_PLANE = 0.5  # of the distance to the target; nothing is drawn before it
+SLAB_BEGINS = 1.1  # times the near plane, where the floor of a tilted front view begins
+SLAB_DEPTH = 4.0  # m behind the plane of motion, where it ends: its edge is seen
 PLATE_HALF_DEPTH = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
 FLAT_HALF_DEPTH = 0.012  # m, of a flat one
 ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
@@ -109,19 +121,26 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
     In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
     of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it. So are `flat`
-    bodies in any view, a little thicker, so that they are drawn before what they touch.
+    bodies in any view, a little thicker, so that they are drawn before what they touch. A tilted view shows the
+    upper sides of planes and the sides of grey boxes; boxes that are tracked are plates in it.
     """
     if body.shape == "sphere":
         visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
         return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
-    across = _axis_across(body, camera) if body.flat else None
+    plate = body.flat or (camera.tilt and body.hue is not None)
+    across = _axis_across(body, camera) if plate else None
     if body.shape == "cylinder":
         length = min(body.size[1], 2 * FLAT_HALF_DEPTH) if across == 2 else body.size[1]
         return _scaled(unit_cylinder(), (body.size[0], body.size[0], length))
     if body.shape == "box":
         x, y, z = (min(half, FLAT_HALF_DEPTH) if axis == across else half for axis, half in enumerate(body.size))
         thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
+        thin = thin and not camera.tilt
         return _scaled(unit_box(), (x, min(y, PLATE_HALF_DEPTH) if thin else y, z))
+    if camera.view == "front" and camera.tilt:
+        low, high = _slab_ends(body, camera)
+        slab = _scaled(unit_box(), (ENDLESS, (high - low) / 2, PLATE_HALF_DEPTH))
+        return Mesh(slab.vertices + np.array([0.0, (low + high) / 2, -PLATE_HALF_DEPTH]), slab.normals, slab.triangles)
     if camera.view == "front":
         slab = _scaled(unit_box(), (ENDLESS, PLATE_HALF_DEPTH, ENDLESS / 2))
         return Mesh(slab.vertices - np.array([0.0, 0.0, ENDLESS / 2]), slab.normals, slab.triangles)
@@ -129,15 +148,23 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     return Mesh(slab.vertices - np.array([0.0, 0.0, PLATE_HALF_DEPTH]), slab.normals, slab.triangles)
 
 
+def _slab_ends(body: Body, camera: Camera) -> tuple[float, float]:
+    """Where a plane begins and ends, m along y from its position: before what the picture shows, and behind it all."""
+    front = NEAR_PLANE * SLAB_BEGINS * camera.distance  # m along the axis; at the height of the plane or below it
+    lower = (np.asarray(body.position) - eye(camera)) @ up(camera)
+    begin = eye(camera) + front * looking(camera) + min(float(lower), 0.0) * up(camera)
+    return float(begin[1]) - body.position[1], camera.center[1] + SLAB_DEPTH - body.position[1]
+
+
 def _axis_across(body: Body, camera: Camera) -> int:
-    """The body's own axis (0, 1, 2) that lies nearest to the camera's."""
-    return int(np.abs(unrotate(body.orientation, looking(camera))).argmax())
+    """The body's own axis (0, 1, 2) that lies nearest to that across the plane of motion."""
+    return int(np.abs(unrotate(body.orientation, normal(camera))).argmax())
 
 
 def _widest_angle(body: Body, camera: Camera, spec: RenderSpec) -> float:
     """Angle in rad between the camera's axis and the ray to the centre of a ball that is just seen, rounded up."""
     corner = math.hypot(spec.width, spec.height) / 2 / pixels_per_metre(camera, spec) + 2 * body.size[0]
-    return math.ceil(50 * math.atan(corner / camera.distance)) / 50
+    return math.ceil(50 * (math.atan(corner / camera.distance) + abs(camera.tilt))) / 50
 
 
 def _scaled(mesh: Mesh, factors: tuple[float, ...]) -> Mesh:
@@ -159,13 +186,14 @@ def shown(body: Body, time: float) -> bool:
 def apparent_radius(body: Body, camera: Camera) -> float:
     """Radius in m of the circle with the area of a body's silhouette, as it lies in the scene, in the plane of motion.
 
+    It is that seen from straight ahead, the same in every view.
     Raises ValueError for a plane, which has no silhouette.
     """
     if body.shape == "plane":
         raise ValueError("A plane has no silhouette.")
     if body.shape == "sphere":
         return body.size[0]
-    along = np.abs(unrotate(body.orientation, looking(camera)))
+    along = np.abs(unrotate(body.orientation, normal(camera)))
     if body.shape == "box":
         x, y, z = body.size
         area = 4 * float(along @ np.array([y * z, x * z, x * y]))
@@ -189,7 +217,7 @@ def full_area(scene: Scene, index: int, times: Array, states: Array, spec: Rende
 
 
 def _ball_area(scene: Scene, body: Body, states: Array) -> Array:
-    """Square metres (T,) in the plane of motion: the cone that touches a ball cuts the plane in an ellipse."""
+    """Square metres (T,) at the target: the cone that touches a ball cuts the plane across the axis in an ellipse."""
     camera = scene.camera
     offset = states[:, :3] - eye(camera)
     square = (offset**2).sum(axis=1)
@@ -199,7 +227,7 @@ def _ball_area(scene: Scene, body: Body, states: Array) -> Array:
 
 
 def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
-    """Square metres (T,) in the plane of motion of a convex mesh.
+    """Square metres (T,) at the target of a convex mesh.
 
     Each ray that meets it enters and leaves through one face each: the outline is half the sum of all projected faces.
     """
@@ -207,10 +235,15 @@ def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
     still = bool((states[:, :7] == states[:1, :7]).all())
     poses = states[:1] if still else states
     points = poses[:, None, :3] + rotate(poses[:, None, 3:7], mesh.vertices[None]) - eye(camera)  # (T, V, 3)
-    flat = points[..., list(PLANE_AXES[camera.view])] * (camera.distance / (points @ looking(camera)))[..., None]
+    across = np.stack([points[..., 0], points @ up(camera)], axis=-1) if camera.tilt else _in_plane(points, camera)
+    flat = across * (camera.distance / (points @ looking(camera)))[..., None]
     a, b, c = (flat[:, mesh.triangles[:, i]] for i in range(3))
     cross = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
     return np.asarray(np.broadcast_to(np.abs(cross).sum(axis=1) / 4, len(states)))
+
+
+def _in_plane(points: Array, camera: Camera) -> Array:
+    return points[..., list(PLANE_AXES[camera.view])]
 
 
 def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[np.int64]:
@@ -226,7 +259,7 @@ def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[
     if body.shape == "cylinder":
         reach = float(np.hypot(body.size[0], body.size[1] / 2))
     depth = (states[:, :3] - eye(camera)) @ looking(camera)
-    nearest = np.maximum(depth - reach, NEAR_PLANE / 2)
+    nearest = np.maximum(depth - reach, NEAR_PLANE * camera.distance / 2)
     center = px_from_world(camera, spec, states[:, :3])
     # Seen obliquely a ball is stretched along the ray from the middle of the image by the cosine of the angle.
     oblique = np.linalg.norm(center - size / 2, axis=1) / pixels_per_metre(camera, spec) / camera.distance
@@ -366,7 +399,8 @@ class TinyRenderer:
     def _shape(self, body: Body, whole: bool) -> int:
         api = self._client.api
         mesh = body_mesh(body, self.scene.camera, None if whole else self.spec)
-        colour = (body.grey,) * 3 if body.hue is None else PALETTE[body.hue]
+        grey = body.grey * _slant(body, self.scene.camera)
+        colour = (grey,) * 3 if body.hue is None else PALETTE[body.hue]
         number = api.createVisualShape(
             api.GEOM_MESH,
             vertices=_rows("vertices", mesh.vertices),
@@ -393,17 +427,16 @@ class TinyRenderer:
         api, camera = self._client.api, self.scene.camera
         front = camera.view == "front"
         width, height = self.spec.width * SUPERSAMPLING, self.spec.height * SUPERSAMPLING
-        pixel = camera.width / min(width, height) * NEAR_PLANE / camera.distance  # m on the near plane
+        near = NEAR_PLANE * camera.distance  # m
+        pixel = picture_width(camera) / min(width, height) * near / camera.distance  # m on the near plane
         right, top = width / 2 * pixel, height / 2 * pixel
         d = pixel / 2  # the renderer's pictures lie half a pixel off; this takes it back
         return {
             "width": width,
             "height": height,
             "viewMatrix": api.computeViewMatrix(eye(camera).tolist(), camera.center, (0, 0, 1) if front else (0, 1, 0)),
-            "projectionMatrix": api.computeProjectionMatrix(
-                -right + d, right + d, -top + d, top + d, NEAR_PLANE, FAR_PLANE
-            ),
-            "lightDirection": (0, -1, 0) if front else (0, 0, 1),  # from the camera: shades are round
+            "projectionMatrix": api.computeProjectionMatrix(-right + d, right + d, -top + d, top + d, near, FAR_PLANE),
+            "lightDirection": (0.0 - looking(camera)).tolist(),  # from the camera: shades are round
             "lightColor": (1, 1, 1),
             "lightAmbientCoeff": AMBIENT,
             "lightDiffuseCoeff": DIFFUSE,
@@ -441,6 +474,14 @@ class TinyRenderer:
             np.asarray(depth, dtype=np.float32).reshape(height, width),
             np.asarray(number, dtype=np.int32).reshape(height, width),
         )
+
+
+def _slant(body: Body, camera: Camera) -> float:
+    """Factor on the grey of a plane that a tilted camera sees from the side: it is as bright as seen from the front."""
+    if body.shape != "plane" or not camera.tilt:
+        return 1.0
+    facing = abs(float(rotate(np.asarray(body.orientation), np.array([0.0, 0.0, 1.0])) @ looking(camera)))
+    return (AMBIENT + DIFFUSE) / (AMBIENT + DIFFUSE * facing)
 
 
 def drawn_orientation(body: Body, orientation: Sequence[float]) -> Sequence[float]:

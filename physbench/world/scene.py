@@ -52,6 +52,7 @@ BACKGROUND_GREY = 0.50
 FLOOR_GREY = 0.45
 SCREEN_GREY = 0.30
 PLAIN = "plain"  # the look of flat greys, on which everything is calibrated
+FAR = "far"  # the view of the task's own camera, on which everything is calibrated
 
 
 @dataclass(frozen=True)
@@ -267,33 +268,46 @@ class Impulse:
 
 @dataclass(frozen=True)
 class Camera:
-    """Looks from the front (along +y: image right is x, up is z) or from the top (along -z: right is x, up is y).
+    """Looks at `center` from the front (along +y: image right is x, up is z) or from the top (along -z: up is y).
 
-    The plane of motion passes through `center` and is seen in true scale: `width` metres across the square window.
+    The plane of motion passes through `center`. Untilted, the camera looks straight at it and sees it in true scale,
+    the square window of `width` metres as large as the picture. Tilted, it looks down from higher, and the picture is
+    wide enough to hold that window. Eye, direction and field of view follow: `physbench.world.camera`.
     """
 
     view: Literal["front", "top"]
-    center: Vector  # m
-    width: float = WINDOW  # m
-    distance: float = 20.0  # m; far, so that a sphere off the axis is still a circle
+    center: Vector  # m, the target, in the middle of the picture
+    width: float = WINDOW  # m, side of the window in the plane of motion
+    distance: float = 20.0  # m from the eye to the target; far, so that a sphere off the axis is still a circle
+    tilt: float = 0.0  # rad from straight ahead; in a front view downwards, in a top view towards -y, up in the picture
 
 
 @dataclass(frozen=True)
 class RenderSpec:
-    """Size and rate that a model asks for, and the look of the pictures. `fps` divides 1200."""
+    """Size and rate that a model asks for, the look of the pictures and the view of the camera. `fps` divides 1200."""
 
     height: int  # px
     width: int  # px
     fps: float
     look: str = PLAIN  # one of `catalogue.LOOKS`
+    view: str = FAR  # one of `camera.VIEWS`
 
     @property
     def steps(self) -> int:
         """Physics steps per frame."""
         return round(PHYSICS_HZ / self.fps)
 
+    @property
+    def picture(self) -> str:
+        """Kind of the pictures, in which runs rank apart: the look, and the view where it is not far: "near"."""
+        return "-".join(self._kind) or PLAIN
+
+    @property
+    def _kind(self) -> list[str]:
+        return [word for word, usual in ((self.look, PLAIN), (self.view, FAR)) if word != usual]
+
     def __str__(self) -> str:
-        return f"{self.width}x{self.height}@{self.fps:g}" + ("" if self.look == PLAIN else f"-{self.look}")
+        return "-".join([f"{self.width}x{self.height}@{self.fps:g}", *self._kind])
 
 
 @dataclass(frozen=True)

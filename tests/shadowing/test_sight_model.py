@@ -7,12 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from physbench.clips.clip import Clip
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
 from physbench.shadowing.observed_motion import sight_model
 from physbench.shadowing.shadow import scene_law_of
 from physbench.world.drawing import apparent_radius
+from physbench.world.scene import RenderSpec
 
 CONTEXT = 8
+SWAP = "occlusion/screen-swap-v1"
 CASES = [("falling/incline-v1", seed) for seed in (0, 1, 5000)]
 CASES += [(f"occlusion/screen-{name}-v1", 1) for name in ("pass", "swap", "stop", "lift")]
 CASES += [("falling/projectile-v1", 1), ("orbits/kepler-v1", 1), ("collisions/billiards-v1", 1)]
@@ -20,7 +23,15 @@ CASES += [("falling/projectile-v1", 1), ("orbits/kepler-v1", 1), ("collisions/bi
 
 @pytest.mark.parametrize(("task", "seed"), CASES)
 def test_visible_share_of_true_places_is_what_was_drawn(clip_of: Callable[..., Clip], task: str, seed: int) -> None:
-    clip = clip_of(task, seed=seed)
+    check_shares(clip_of(task, seed=seed))
+
+
+@pytest.mark.parametrize("task", ["occlusion/screen-lift-v1", pytest.param(SWAP, marks=pytest.mark.slow)])
+def test_visible_share_is_what_a_near_camera_draws(task: str) -> None:
+    check_shares(make_clip(Row(task, "test", 1), RenderSpec(64, 64, 10.0, view="near")))
+
+
+def check_shares(clip: Clip) -> None:
     model = scene_law_of(clip)
     assert model is not None
     frames = np.arange(len(clip.times))[clip.window(CONTEXT)]

@@ -298,7 +298,9 @@ def blobs_of(area: np.ndarray, radius: float) -> tuple[tracker.BlobMeasurements,
     same = np.full((frames, 1), full)
     body = Body("a", "sphere", (1.0,), "moving", (0.0, 0.0, 0.0))
     middle = np.zeros(2)
-    return seen, tracker.TrueAreas(("a",), np.arange(frames) / 15, 0, (body,), same, same, middle, 1.0, (0, 2), 15)
+    return seen, tracker.TrueAreas(
+        ("a",), np.arange(frames) / 15, 0, (body,), same, same, middle, 1.0, (0, 2), 15, (None,)
+    )
 
 
 def test_edge_noise_tells_how_far_noisy_outlines_move_a_centre() -> None:
@@ -308,7 +310,7 @@ def test_edge_noise_tells_how_far_noisy_outlines_move_a_centre() -> None:
     off = rng.normal(0, 0.5, (400, 36))
     area = np.pi * radius**2 + radius * off.sum(axis=1) * angle[1]
     centre = (off @ np.stack([np.cos(angle), np.sin(angle)], axis=1)) * angle[1] / np.pi
-    found = tracker.edge_noise(*blobs_of(area, radius), np.ones(400), 1.0)
+    found = tracker.edge_noise(*blobs_of(area, radius), [np.ones(400)], 1.0)
     assert found / tracker.TOGETHER == pytest.approx(centre.std(), rel=0.1)
 
 
@@ -316,4 +318,4 @@ def test_neither_a_size_nor_its_slow_change_is_edge_noise() -> None:
     radius, time = 5.0, np.arange(60) / 15
     for ratio in (np.full(60, 0.9), 1 - 0.05 * time):
         area = np.pi * radius**2 * ratio
-        assert tracker.edge_noise(*blobs_of(area, radius), np.ones(60), 1.0) == 0
+        assert tracker.edge_noise(*blobs_of(area, radius), [np.ones(60)], 1.0) == 0

@@ -163,6 +163,7 @@ class RecordedVideos:
                 track=self.answer.track,
                 training_clips=self.answer.training_clips,
                 look=asked.look,
+                view=asked.view,
             )
         )
 

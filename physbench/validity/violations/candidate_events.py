@@ -14,7 +14,7 @@ from scipy.ndimage import maximum_filter1d
 
 from physbench.support.arrays import Array, Mask
 from physbench.validity.violations.violation_plan import Bend, Inapplicable
-from physbench.world.camera import PLANE_AXES, depth_axis, eye, looking, plane_from_world
+from physbench.world.camera import PLANE_AXES, depth_axis, eye, normal, plane_from_world
 from physbench.world.drawing import apparent_radius, shown
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import PHYSICS_HZ, Contact, Scene
@@ -72,10 +72,9 @@ class CandidateEvents:
 
     def screens(self, index: int) -> list[int]:
         """Boxes that stand between the camera and a body."""
-        depth = (np.asarray([body.position for body in self.scene.bodies]) - eye(self.scene.camera)) @ looking(
-            self.scene.camera
-        )
-        own = float((self.states[0, index, :3] - eye(self.scene.camera)) @ looking(self.scene.camera))
+        across = normal(self.scene.camera)
+        depth = (np.asarray([body.position for body in self.scene.bodies]) - eye(self.scene.camera)) @ across
+        own = float((self.states[0, index, :3] - eye(self.scene.camera)) @ across)
         return [
             i
             for i, body in enumerate(self.scene.bodies)

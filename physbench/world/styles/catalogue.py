@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from physbench.support.errors import UsageError, nearest
-from physbench.world.scene import PLAIN, RenderSpec, Scene, Vector
+from physbench.world.camera import check_view
+from physbench.world.scene import FAR, PLAIN, RenderSpec, Scene, Vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,19 @@ def check_look(look: str) -> str:
 
         natural_frames.check_mitsuba()
     return look
+
+
+def check_drawn(look: str, view: str) -> None:
+    """Raise UsageError where there is no such look or view, or this machine cannot draw it."""
+    check_pair(look, view)
+    check_look(look)
+
+
+def check_pair(look: str, view: str) -> None:
+    """Raise UsageError where there is no such look or view, or the look does not show the view."""
+    known_look(look)
+    if check_view(view) != FAR and look != PLAIN:
+        raise UsageError(f"--view {view}: it is drawn in the look {PLAIN} alone. Leave out --look {look}.")
 
 
 def look_key(look: str) -> str:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+from dataclasses import replace
 
 import pytest
 from made_manifests import made_manifest
 
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_scene, render_spec
+from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.store import clip_key
 from physbench.models.protocol import ModelCard, StateCard, card_document, card_from, check_card
 from physbench.result.compare import require_alike
-from physbench.result.task_roles import fixed_kinds
+from physbench.result.task_roles import fixed_kinds, render_class
 from physbench.rollout.messages import LoadedModel, shown_in
 from physbench.run.options import Options
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
-from physbench.world.styles.catalogue import check_look, look_key
+from physbench.world.styles.catalogue import check_look, check_pair, look_key
 from physbench.world.styles.natural import mitsuba_scene
 
 ROW = Row("orbits/kepler-v1", "test", 0)
@@ -82,15 +83,15 @@ def test_all_that_sees_pictures_takes_every_look(monkeypatch: pytest.MonkeyPatch
 
 def test_states_have_no_look() -> None:
     with pytest.raises(ModelError, match="sees no pictures"):
-        shown_in(loaded(StateCard("m", fps=15, context_frames=4)), "natural")
+        shown_in(loaded(StateCard("m", fps=15, context_frames=4)), "natural", None)
 
 
 def test_the_option_has_the_last_word_except_for_recorded_videos() -> None:
     model = loaded(ModelCard("m", (64, 64), 15, 4))
-    assert shown_in(model, None) is model and shown_in(model, "plain") is model
-    assert shown_in(model, "natural").card.spec == RenderSpec(64, 64, 15.0, "natural")
+    assert shown_in(model, None, None) is model and shown_in(model, "plain", "far") is model
+    assert shown_in(model, "natural", None).card.spec == RenderSpec(64, 64, 15.0, "natural")
     with pytest.raises(ModelError, match="continue clips of the look plain"):
-        shown_in(loaded(ModelCard("m", (64, 64), 15, 4), recorded=True), "natural")
+        shown_in(loaded(ModelCard("m", (64, 64), 15, 4), recorded=True), "natural", None)
 
 
 def test_a_run_remembers_its_look_and_is_not_compared_with_another_one() -> None:
@@ -104,3 +105,33 @@ def test_a_run_remembers_its_look_and_is_not_compared_with_another_one() -> None
     assert fixed_kinds(manifests[0]) is not None and fixed_kinds(manifests[1]) is None  # in it at 256 px alone
     with pytest.raises(UsageError, match="same --look"):
         require_alike(RunFolder("a"), manifests[0], RunFolder("b"), manifests[1])
+
+
+def test_the_view_is_part_of_a_render_spec_and_ranks_apart() -> None:
+    near = render_spec(64, 15, view="near")
+    assert str(near) == "64x64@15-near" and near.picture == "near"
+    assert RenderSpec(64, 64, 15.0).picture == "plain" and RenderSpec(64, 64, 15.0, "natural").picture == "natural"
+    assert render_class(near, 8) == "64 near"
+    card = ModelCard("m", (64, 64), 15, 4, view="near")
+    assert card.spec == near and card_from(card_document(card)) == check_card(card)
+    assert "view" not in card_document(ModelCard("m", (64, 64), 15, 4))
+    assert shown_in(loaded(ModelCard("m", (64, 64), 15, 4)), None, "near").card == card
+    with pytest.raises(ModelError, match="--view near: the videos of m continue clips of the view far"):
+        shown_in(loaded(ModelCard("m", (64, 64), 15, 4), recorded=True), None, "near")
+
+
+def test_two_views_have_two_keys_and_the_same_states() -> None:
+    far, near = make_clip(ROW, render_spec(32, 4)), make_clip(ROW, render_spec(32, 4, view="near"))
+    assert far.state_hash == near.state_hash and far.prompt == near.prompt
+    assert clip_key(ROW, far.spec, far.scene) != clip_key(ROW, near.spec, near.scene)
+    assert (far.frames != near.frames).any()
+    assert replace(near.scene, camera=far.scene.camera) == far.scene
+
+
+def test_a_view_that_is_not_drawn_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--view: there is no 'nera'. Did you mean near"):
+        render_spec(64, 15, view="nera")
+    with pytest.raises(UsageError, match=r"--view near: it is drawn in the look plain alone. Leave out --look natural"):
+        check_pair("natural", "near")
+    with pytest.raises(ModelError, match="expected view to be one of far, near"):
+        check_card(ModelCard("m", (64, 64), 15, 4, view="above"))
