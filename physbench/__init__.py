@@ -9,9 +9,9 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
-  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`,
-  `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`,
-  `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`, `LawConstant`;
+  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`,
+  `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys
+  `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`, `LawConstant`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
 Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.

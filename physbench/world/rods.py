@@ -26,32 +26,45 @@ def rod_accelerations(
 
     Args:
         scene: The scene.
-        rods: Of which one whose anchor or body is gone does not act.
+        rods: Of which one does not act where an end is gone, or where neither can move.
         states: (..., N, 13) of all bodies.
         other: (..., N, 3) m/s2 of all that acts beside rods, gravity included.
         time: s.
         step: s, of the simulator.
     """
-    rods = [rod for rod in rods if not any(_gone(scene, end, time) for end in rod.sources)]
+    masses = _inverse_masses(scene, time)
+    ends = {rod: (scene.index(rod.anchor), scene.index(rod.body)) for rod in rods}
+    rods = [rod for rod, (a, b) in ends.items() if masses[a] + masses[b] > 0 and not _gone(scene, (a, b), time)]
     if not rods:
         return np.zeros((*states.shape[:-1], 3))
-    sign, inverse = _incidence(
-        tuple((scene.index(rod.anchor), scene.index(rod.body)) for rod in rods), _inverse_masses(scene, time)
-    )
+    sign, inverse = _incidence(tuple(ends[rod] for rod in rods), masses)
     length2 = np.array([rod.length for rod in rods]) ** 2
     away = sign @ states[..., :3]  # (..., E, 3) from anchor to body
     ahead = away + step * (sign @ (states[..., 7:10] + step * (inverse > 0)[:, None] * other))
     # Change of each span by the tension of each rod over its length: (..., E, F, 3).
     effect = -(step**2) * (sign * inverse @ sign.T)[..., None] * away[..., None, :, :]
-    pull = np.zeros(away.shape[:-1])  # (..., E) N/m, tension over length
+    pull = _alone(ahead, effect[..., 0, :], length2) if len(rods) == 1 else _together(ahead, effect, length2)
+    return np.asarray(-inverse[:, None] * (sign.T @ (pull[..., None] * away)))
+
+
+def _alone(ahead: Array, effect: Array, length2: Array) -> Array:
+    """Tension over length (..., 1) N/m of one rod: the smaller root of |ahead + pull effect|^2 = length^2."""
+    a, b = (effect**2).sum(axis=-1), -(ahead * effect).sum(axis=-1)
+    c = (ahead**2).sum(axis=-1) - length2
+    return np.asarray(c / (b + np.sqrt(np.maximum(b * b - a * c, 0.0))))
+
+
+def _together(ahead: Array, effect: Array, length2: Array) -> Array:
+    """Tensions over lengths (..., E) N/m of rods whose bodies pull at each other, by Newton's method."""
+    pull = np.zeros(ahead.shape[:-1])
     for _ in range(SWEEPS):
         span = ahead + (effect * pull[..., None, :, None]).sum(axis=-2)
         wrong = (span**2).sum(axis=-1) - length2
         if np.abs(wrong).max() < EXACT:
             break
         slope = 2 * (span[..., :, None, :] * effect).sum(axis=-1)
-        pull = pull - (wrong / slope[..., 0] if len(rods) == 1 else np.linalg.solve(slope, wrong[..., None])[..., 0])
-    return np.asarray(-inverse[:, None] * (sign.T @ (pull[..., None] * away)))
+        pull = pull - np.linalg.solve(slope, wrong[..., None])[..., 0]
+    return pull
 
 
 @lru_cache(maxsize=64)
@@ -63,9 +76,9 @@ def _incidence(ends: tuple[tuple[int, int], ...], inverse: tuple[float, ...]) ->
     return sign, np.array(inverse)
 
 
-def _gone(scene: Scene, name: str, time: float) -> bool:
-    until = scene.bodies[scene.index(name)].until
-    return until is not None and until <= time + 1e-9
+def _gone(scene: Scene, ends: tuple[int, int], time: float) -> bool:
+    untils = [scene.bodies[end].until for end in ends]
+    return any(until is not None and until <= time + 1e-9 for until in untils)
 
 
 def _inverse_masses(scene: Scene, time: float) -> tuple[float, ...]:

@@ -253,13 +253,14 @@ class SetFieldExponent(OneStepHook):
 
 
 @dataclass
-class ScaleDrag(OneStepHook):
-    """Drag times a factor."""
+class ScaleKind(OneStepHook):
+    """Fields of one kind, such as drag, times a factor."""
 
+    kind: type[ForceField]
     factor: float
 
     def act(self, world: HookedWorld) -> None:
-        world.scale(lambda field: isinstance(field, Drag), self.factor)
+        world.scale(lambda field: isinstance(field, self.kind), self.factor)
 
 
 @dataclass
