@@ -9,9 +9,9 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
-  `CentralGravity`, `RadialField`, `Drag`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`,
-  `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`,
-  `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`, `LawConstant`;
+  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`,
+  `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys
+  `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`, `LawConstant`;
 - actions: `ActionSpace`, `Words`, `pushes`; every task as an environment of Gymnasium is in `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
@@ -85,7 +85,9 @@ if TYPE_CHECKING:
     from physbench.world.scene import Impulse as Impulse
     from physbench.world.scene import Outcome as Outcome
     from physbench.world.scene import RadialField as RadialField
+    from physbench.world.scene import Rod as Rod
     from physbench.world.scene import Scene as Scene
+    from physbench.world.scene import Spring as Spring
     from physbench.world.scene import Waypoint as Waypoint
     from physbench.world.scene import box_mass as box_mass
     from physbench.world.scene import cylinder_mass as cylinder_mass
@@ -146,8 +148,10 @@ _NAMES = {
         "Impulse",
         "Outcome",
         "RadialField",
+        "Rod",
         "SCREEN_GREY",
         "Scene",
+        "Spring",
         "Waypoint",
         "box_mass",
         "cylinder_mass",

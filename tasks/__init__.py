@@ -2,6 +2,7 @@
 
 - `falling`: free fall and bounces, rolling and sliding on a ramp, towers of blocks, a block that sticks out.
 - `rolling`: of the family falling, too: a box that slides and stops, a ball off a table.
+- `swinging`: of the family falling, too: a ball on a rod, and one on a spring.
 - `collisions`: two balls, a ball and walls, a row of balls, balls on a table with cushions.
 - `occlusion`: a ball behind a screen, two balls or a wall behind one, a bounce behind one, a plate that moves.
 - `orbits`: a planet and a fixed star, two bodies around each other, a fly-by.

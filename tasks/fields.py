@@ -404,7 +404,7 @@ def reversed_motion(states: Array) -> Array:
 
 def three_paths(p: Params, states: Array, span: float) -> Array:
     """States (T, 3, 4) of the balls over `span` s, by the law of fields."""
-    fields = np.array([[k, 0, 0, p["pull"] * p[f"radius_{k + 1}"] ** 3, -2] for k in range(3)], dtype=np.float64)
+    fields = np.array([[k, 0, 0, p["pull"] * p[f"radius_{k + 1}"] ** 3, -2, 0, -1] for k in range(3)], dtype=np.float64)
     times, nothing = np.linspace(0.0, span, round(span / PATH_STEP_THREE) + 1), np.zeros((3, 3))
-    moved = follow_fields(states[None], times, fields, np.ones(1), np.zeros(1), np.zeros(3), nothing)
+    moved = follow_fields(states[None], times, fields, np.ones(1), np.ones(1), np.zeros(1), np.zeros(3), nothing)
     return np.asarray(moved[0])

@@ -8,7 +8,8 @@ Laws of whole scenes, for many candidates at once:
     Planar scenes: `planar_law`, `planar_scene`; compiled: `event_loop` (from event to event), `planar_motion`
     (accelerations, pieces of motion), `planar_contacts` (when discs touch, and what a contact does).
     Central fields: `central_law`; compiled: `kepler_jit`, `field_orbits` (fields that are not Newton's).
-    Fields of any power, drag: `field_law`; compiled: `field_motion`.
+    Fields of any power, springs, drag: `field_law`; compiled: `field_motion`.
+    Bodies on rods: `pendulum_law`; compiled: `pendulum_motion`.
     `physbench.world.compiled` compiles functions with Numba and keeps them on disk; `kernels` lists those that
     Python calls.
 Altered worlds, whose laws differ from those of the scene from the hand-over on: `changes`.

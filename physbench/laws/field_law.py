@@ -1,33 +1,37 @@
-"""The law of scenes with radial fields of any power and sign, drag and uniform gravity, whose bodies touch nothing.
+"""The laws of scenes with radial fields of any power and sign, or with springs, with drag and uniform gravity.
 
-`central_law` is asked first: what it moves has a closed form. Here motion is integrated (`field_motion`).
+Bodies touch nothing. `central_law` is asked first: what it moves has a closed form. Here motion is integrated
+(`field_motion`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from physbench.laws.changes import WorldChange
 from physbench.laws.field_motion import GRAVITY_X, GRAVITY_Y, TURN, follow_fields
+from physbench.laws.planar_law import changed_gravity
 from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.simulator import PiecewiseSimulator, Simulator
 from physbench.laws.support_check import ALIGNMENT, Unsupported
 from physbench.support.arrays import Array, Mask
 from physbench.world.camera import PLANE_AXES, depth_axis
-from physbench.world.scene import PHYSICS_HZ, CentralGravity, Drag, RadialField
+from physbench.world.scene import PHYSICS_HZ, CentralGravity, Drag, RadialField, Scene, Spring
 
 FIXED = -1.0  # the number of a source that does not move
+ALL = -1.0  # the target of a field that acts on all bodies
 
 
 class FieldLaw(SceneLaw):
     """Balls in radial fields of fixed bodies and of each other, slowed by a medium, under gravity."""
 
     name = "fields"
-    fields = (CentralGravity, RadialField, Drag)
-    constants = (
+    fields: ClassVar[tuple[type, ...]] = (CentralGravity, RadialField, Drag)
+    constants: ClassVar[tuple[LawConstant, ...]] = (
         LawConstant("field_strength", "fields were {value} times as strong", "strength of fields"),
         LawConstant("medium_drag", "the medium slowed bodies {value} times as much", "drag of the medium"),
     )
@@ -40,8 +44,8 @@ class FieldLaw(SceneLaw):
             raise Unsupported("something in a field is not a ball")
         if any(body.collides for i, body in enumerate(scene.bodies) if i not in self.index):
             raise Unsupported("bodies in a field may meet something fixed")
-        for field in self._radial:
-            source = scene.bodies[scene.index(field.source)]
+        for name in self._sources:
+            source = scene.bodies[scene.index(name)]
             if source.role == "kinematic" or source.until is not None:
                 raise Unsupported(f"{source.name}, from which a force comes, moves on rails or vanishes")
             if np.abs(source.position[across] - self.depth).max() > ALIGNMENT:
@@ -53,16 +57,24 @@ class FieldLaw(SceneLaw):
     def _radial(self) -> Sequence[CentralGravity | RadialField]:
         return [each for each in self.scene.fields if isinstance(each, CentralGravity | RadialField)]
 
+    @property
+    def _sources(self) -> list[str]:
+        """Names of the bodies from which forces come."""
+        return [each.source for each in self._radial]
+
     @cached_property
     def _rows(self) -> Array:
-        """The fields (E, 5) as `field_motion` has them."""
-        axes, rows = list(PLANE_AXES[self.scene.camera.view]), []
-        for field in self._radial:
-            i = self.scene.index(field.source)
-            place = np.asarray(self.scene.bodies[i].position)[axes]
-            number = float(self.index.index(i)) if i in self.index else FIXED
-            rows.append([number, *(place if number < 0 else (0.0, 0.0)), field.strength, field.power])
-        return np.array(rows, dtype=np.float64).reshape(-1, 5)
+        """The fields (E, 7) as `field_motion` has them."""
+        rows = [[*self._place(each.source), each.strength, each.power, 0.0, ALL] for each in self._radial]
+        return np.array(rows, dtype=np.float64).reshape(-1, 7)
+
+    def _place(self, source: str) -> tuple[float, float, float]:
+        """Number of a source and, where that is FIXED, its place."""
+        i = self.scene.index(source)
+        if i in self.index:
+            return float(self.index.index(i)), 0.0, 0.0
+        x, y = (self.scene.bodies[i].position[axis] for axis in PLANE_AXES[self.scene.camera.view])
+        return FIXED, x, y
 
     @cached_property
     def _world(self) -> Array:
@@ -104,10 +116,15 @@ class FieldLaw(SceneLaw):
             np.ascontiguousarray(times, dtype=np.float64),
             self._rows,
             np.ascontiguousarray(constants[:, 0]),
+            np.ascontiguousarray(self._rest(constants)),
             np.ascontiguousarray(constants[:, 1] * self._drag + drag),
             world,
             touch,
         )
+
+    def _rest(self, constants: Array) -> Array:
+        """Factors (K or 1,) on lengths at rest."""
+        return np.ones(1)
 
     def acceleration(self, position: Array) -> Array:
         """As of any law; of bodies that overlap, too, which guesses and tracks may do."""
@@ -121,9 +138,53 @@ class FieldLaw(SceneLaw):
         own = np.ones((1, len(self.constants))) if constants is None else constants
         scaled = own * np.array([factors.get(each.id, 1.0) for each in self.constants])
         world = self._world.copy()
+        world[[GRAVITY_X, GRAVITY_Y]] = changed_gravity(world[[GRAVITY_X, GRAVITY_Y]], change)
         world[TURN] = change.turn
 
         def simulate(states: Array, times: Array, constants: Array) -> Array:
             return self._moved(states, times, constants, world, change.drag, self._touch)
 
         return PiecewiseSimulator(simulate, self.contacts, len(self.index), scaled)
+
+
+class SpringLaw(FieldLaw):
+    """Balls on springs between fixed bodies and each other, under gravity, in a medium or without one."""
+
+    name = "springs"
+    fields = (Spring, Drag)
+    constants = (
+        LawConstant("spring_stiffness", "springs were {value} times as stiff", "stiffness of springs"),
+        FieldLaw.constants[1],
+        LawConstant("spring_length", "springs were {value} times as long at rest", "length of springs at rest"),
+    )
+
+    @classmethod
+    def covers(cls, scene: Scene) -> bool:
+        return super().covers(scene) and any(isinstance(each, Spring) for each in scene.fields)
+
+    @cached_property
+    def _springs(self) -> list[tuple[Spring, str, str]]:
+        """Each spring with a body that it moves and the one at its other end: twice if both move."""
+        springs = [each for each in self.scene.fields if isinstance(each, Spring)]
+        ends = [end for each in springs for end in ((each, each.body, each.anchor), (each, each.anchor, each.body))]
+        return [(each, body, other) for each, body, other in ends if self.scene.index(body) in self.index]
+
+    @property
+    def _sources(self) -> list[str]:
+        return [other for _, _, other in self._springs]
+
+    @cached_property
+    def _rows(self) -> Array:
+        rows = []
+        for spring, body, other in self._springs:
+            i = self.scene.index(body)
+            strength = spring.stiffness / self.scene.bodies[i].mass
+            rows.append([*self._place(other), strength, 1.0, spring.length, float(self.index.index(i))])
+        return np.array(rows, dtype=np.float64).reshape(-1, 7)
+
+    def _rest(self, constants: Array) -> Array:
+        return np.asarray(constants[:, 2])
+
+    @cached_property
+    def alterable(self) -> frozenset[str]:
+        return super().alterable | {"wind", *(("gravity", "gravity_angle") if np.any(self._world) else ())}

@@ -2,7 +2,7 @@
 
 The acceleration of body n is
 
-    g + sum of s r^power u over the fields - drag v + turn (v turned by 90 degrees),
+    g + sum of s (r^power - rest) u over the fields that act on it - drag v + turn (v turned by 90 degrees),
 
 where r is the distance to the source of a field and u the unit vector towards it. The method is Runge and Kutta's of
 fourth order, with steps that shrink where forces are steep: 3e-6 m off after ten turns of an oscillator.
@@ -18,7 +18,8 @@ from physbench.laws.planar_motion import H
 from physbench.support.arrays import Array
 from physbench.world.compiled import borrowing, kernel
 
-SOURCE, X, Y, STRENGTH, POWER = range(5)  # columns of a field (E, 5); SOURCE is a body, -1 for a fixed place (X, Y)
+# Columns of a field (E, 7). SOURCE: a body, -1 for a fixed place (X, Y). TARGET: the body on which it acts, -1 for all.
+SOURCE, X, Y, STRENGTH, POWER, REST, TARGET = range(7)
 # Constants of a world (3,): what is the same for all bodies. TURN: rad/s by which velocities are turned.
 GRAVITY_X, GRAVITY_Y, TURN = range(3)
 LONGEST_STEP = 0.05  # s
@@ -29,8 +30,8 @@ NEAR = 1e-3  # m; nearer to a source a field is that at this distance
 @borrowing
 def _pull(state: Array, n: int, row: Array) -> tuple[float, float, float]:
     """The way (x, y) m from body n to the source of a field, and its length; 0 where it does not act on it."""
-    source = int(row[SOURCE])
-    if source == n:
+    source, target = int(row[SOURCE]), int(row[TARGET])
+    if source == n or (target >= 0 and target != n):
         return 0.0, 0.0, 0.0
     x = (state[source, 0] if source >= 0 else row[X]) - state[n, 0]
     y = (state[source, 1] if source >= 0 else row[Y]) - state[n, 1]
@@ -41,7 +42,7 @@ def _pull(state: Array, n: int, row: Array) -> tuple[float, float, float]:
 
 
 @borrowing
-def _slope(state: Array, field: Array, factor: float, drag: float, world: Array, slope: Array) -> None:
+def _slope(state: Array, field: Array, factor: float, rest: float, drag: float, world: Array, slope: Array) -> None:
     """Set slope (N, 4), the derivatives of states (N, 4) by time."""
     for n in range(len(state)):
         vx, vy = state[n, 2], state[n, 3]
@@ -51,7 +52,7 @@ def _slope(state: Array, field: Array, factor: float, drag: float, world: Array,
             x, y, r = _pull(state, n, field[e])
             if r > 0:
                 if field[e, POWER] == 1:
-                    size = 1.0
+                    size = 1.0 - rest * field[e, REST] / r
                 elif field[e, POWER] == -2:
                     size = 1 / (r * r * r)
                 else:
@@ -85,12 +86,16 @@ def _meets(state: Array, reach: Array) -> bool:
     return False
 
 
-@kernel("(float64[:,:,::1], float64[::1], float64[:,::1], float64[::1], float64[::1], float64[::1], float64[:,::1])")
+@kernel(
+    "(float64[:,:,::1], float64[::1], float64[:,::1], float64[::1], float64[::1], float64[::1], float64[::1],"
+    "float64[:,::1])"
+)
 def follow_fields(
     states: Array,
     times: Array,
     field: Array,
     factor: Array,
+    rest: Array,
     drag: Array,
     world: Array,
     reach: Array,
@@ -100,8 +105,9 @@ def follow_fields(
     Args:
         states: (K, N, 4) at the first of the times.
         times: (F,) s, ascending.
-        field: (E, 5) of the fields.
+        field: (E, 7) of the fields; REST counts where POWER is 1.
         factor: (K or 1,) times the strength of all fields.
+        rest: (K or 1,) times the rest of all fields.
         drag: (K or 1,) 1/s.
         world: (3,) constants of the world.
         reach: (N, N) m, distances at which two bodies touch, after which nothing is modelled; 0 where they cannot.
@@ -116,6 +122,7 @@ def follow_fields(
     )
     for k in range(size):
         strength, slowed = factor[min(k, len(factor) - 1)], drag[min(k, len(drag) - 1)]
+        length = rest[min(k, len(rest) - 1)]
         for n in range(count):
             for c in range(4):
                 state[n, c] = states[k, n, c]
@@ -129,7 +136,7 @@ def follow_fields(
                     for n in range(count):
                         for c in range(4):
                             trial[n, c] = state[n, c] + (ahead * slope[n, c] if stage > 0 else 0.0)
-                    _slope(trial, field, strength, slowed, world, slope)
+                    _slope(trial, field, strength, length, slowed, world, slope)
                     for n in range(count):
                         for c in range(4):
                             share = slope[n, c] * (1 if stage in (0, 3) else 2)

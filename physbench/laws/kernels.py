@@ -8,6 +8,7 @@ from physbench.laws.event_loop import follow, followed_positions
 from physbench.laws.field_motion import follow_fields
 from physbench.laws.field_orbits import follow_field
 from physbench.laws.kepler_jit import follow_orbits
+from physbench.laws.pendulum_motion import follow_pendulums
 from physbench.laws.planar_motion import evaluate
 from physbench.laws.point_distances import (
     cumulative_squares,
@@ -26,6 +27,7 @@ KERNELS: tuple[Kernel[..., Any], ...] = (
     follow_orbits,
     follow_field,
     follow_fields,
+    follow_pendulums,
     weighted_distances,
     distances,
     first_beyond,

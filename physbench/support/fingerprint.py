@@ -88,6 +88,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 "physbench.laws.field_motion",
                 "physbench.laws.field_orbits",
                 "physbench.laws.kepler_jit",
+                "physbench.laws.pendulum_motion",
                 "physbench.laws.point_distances",
                 "physbench.world.styles.natural.compiled_shadows",
             ),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.world.geometry import gap
-from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Scene
+from physbench.world.rods import rod_accelerations
+from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Rod, Scene
 
 TOUCH_DISTANCE = 0.01  # m; bodies nearer than this may touch
 
@@ -29,13 +30,17 @@ def flies(scene: Scene, start: float) -> bool:
     return balls and not paths and all(time <= start for time in times)
 
 
-def accelerations(scene: Scene, fields: Sequence[ForceField], states: Array, time: float) -> Array:
+def accelerations(
+    scene: Scene, fields: Sequence[ForceField], states: Array, time: float, step: float = PHYSICS_STEP
+) -> Array:
     """Accelerations (..., N, 3) m/s2 that fields give bodies with states (..., N, 13) at `time` s.
 
+    step: s, of the simulator: rods are as long as they should be after it.
     Raises PhysbenchError where a field gives something else.
     """
     total = np.zeros((*states.shape[:-1], 3))
-    for field in fields:
+    rods = [field for field in fields if isinstance(field, Rod)]
+    for field in (field for field in fields if not isinstance(field, Rod)):
         found = field.accelerations(scene, states[..., :3], states[..., 7:10], time)
         if np.shape(found) != total.shape:
             raise PhysbenchError(
@@ -43,6 +48,8 @@ def accelerations(scene: Scene, fields: Sequence[ForceField], states: Array, tim
                 f"but got {np.shape(found)}. Begin with zeros of that shape and set the rows of bodies that it moves."
             )
         total += found
+    if rods:
+        total += rod_accelerations(scene, rods, states, total + np.asarray(scene.gravity), time, step)
     return total
 
 

@@ -390,7 +390,7 @@ class World:
     def _exert(self, time: float) -> None:
         """Apply the forces of the task's own fields at `time` s."""
         api, client, scene, states = self._client.api, self._client.id, self.scene, self.states()
-        found = accelerations(scene, self._own_fields, states, time)
+        found = accelerations(scene, self._own_fields, states, time, PHYSICS_STEP / self._refine)
         for copy, ids in enumerate(self._ids):
             for index, body in enumerate(scene.bodies):
                 if body.role == "moving" and ids[index] >= 0 and not self._held(body):

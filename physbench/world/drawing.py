@@ -29,6 +29,7 @@ from physbench.world.camera import (
     up,
 )
 from physbench.world.geometry import rotate, unrotate
+from physbench.world.links import with_links
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
 
 # Triangle meshes that the renderer draws. PyBullet's own sphere is so coarse that its outline has 0.93 of the area.
@@ -528,11 +529,13 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     times: (T,) s; states: (T, N, 13). Visible areas are counted in the supersampled masks, full ones are geometry; that
     of a plane is its visible one.
     """
-    times = np.asarray(times, dtype=np.float64)
+    times, own = np.asarray(times, dtype=np.float64), len(scene.bodies)
+    scene, states = with_links(scene, states)
     moving = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
     behind = _static_picture(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)], spec)
     frames, area = _compose_all(scene, times, states, spec, behind, moving)
-    full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(len(scene.bodies))], axis=1)
+    area = area[:, :own]
+    full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(own)], axis=1)
     full = np.where(np.isnan(full), area, full)
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
 

@@ -44,8 +44,8 @@ SHAPE_SIZES: Mapping[str, tuple[str, ...]] = {  # what the size of each shape sa
 }
 ROLES: tuple[Role, ...] = ("moving", "fixed", "kinematic")
 FORCES = (
-    "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), RadialField(...), Drag(...), ...) or "
-    "of a ForceField of your own, "
+    "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), RadialField(...), Drag(...), "
+    "Spring(anchor, body, ...), Rod(...), ...) or of a ForceField of your own, "
     "impulses=(Impulse(...), ...), contacts with restitution and friction, and the paths of kinematic bodies."
 )
 BACKGROUND_GREY = 0.50
@@ -258,6 +258,67 @@ class Drag(ForceField):
 
 
 @dataclass(frozen=True)
+class Spring(ForceField):
+    """A spring without mass or damping between the middles of two bodies: stiffness (distance - length) (Hooke 1678).
+
+    Where both bodies move, both are pulled. It is drawn as a zigzag.
+    """
+
+    anchor: str  # a body, as a rule a fixed one
+    body: str  # another one, which moves
+    stiffness: float  # N/m
+    length: float  # m, at rest
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where it is none."""
+        if self.anchor == self.body or self.stiffness <= 0 or self.length < 0:
+            raise ValueError(f"{self} is no spring: expected two bodies, a stiffness above 0 N/m and a length in m.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.anchor, self.body
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        found, (anchor, body) = 0.0 * position, map(scene.index, self.sources)
+        away = position[..., anchor, :] - position[..., body, :]
+        distance = (away**2).sum(axis=-1, keepdims=True) ** 0.5
+        force = self.stiffness * (1 - self.length / distance) * away
+        found[..., body, :] = force / scene.bodies[body].mass
+        found[..., anchor, :] = -force / scene.bodies[anchor].mass
+        return found
+
+    def energy(self, scene: Scene, position: Array) -> Array:
+        anchor, body = map(scene.index, self.sources)
+        distance: Array = ((position[..., anchor, :] - position[..., body, :]) ** 2).sum(axis=-1) ** 0.5
+        return 0.5 * self.stiffness * (distance - self.length) ** 2
+
+
+@dataclass(frozen=True)
+class Rod(ForceField):
+    """A rod without mass keeps the middles of two bodies at its length; it turns about both without friction.
+
+    A string that is never slack is one, too. It does not turn the bodies. It is drawn as a line. Its force follows from
+    all others: `rods.rod_accelerations` has it.
+    """
+
+    anchor: str  # a body, as a rule a fixed one
+    body: str  # another one, which moves
+    length: float  # m
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where it is none."""
+        if self.anchor == self.body or self.length <= 0:
+            raise ValueError(f"{self} is no rod: expected two bodies and a length above 0 m.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.anchor, self.body
+
+    def energy(self, scene: Scene, position: Array) -> Array:
+        return 0.0 * position[..., 0, 0]  # it stores none
+
+
+@dataclass(frozen=True)
 class Impulse:
     """An action: `impulse` is given to the centre of body `body` at `time`, on a grid of 1/20 s."""
 
@@ -364,6 +425,11 @@ class Scene:
     def central(self) -> tuple[CentralGravity, ...]:
         """Those of its fields that draw bodies to a centre."""
         return tuple(each for each in self.fields if isinstance(each, CentralGravity))
+
+    @property
+    def links(self) -> tuple[Spring | Rod, ...]:
+        """Its springs and rods, which are drawn."""
+        return tuple(each for each in self.fields if isinstance(each, Spring | Rod))
 
     @property
     def own_fields(self) -> tuple[ForceField, ...]:

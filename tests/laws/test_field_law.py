@@ -23,8 +23,8 @@ from physbench.validity.task_checks.clip_protocol import check_causes
 from physbench.validity.task_checks.physics import energy_of
 from physbench.validity.violations.hooks import (
     RemoveBody,
-    ScaleDrag,
     ScaleFields,
+    ScaleKind,
     SetFieldExponent,
     simulate_hooked,
 )
@@ -181,7 +181,7 @@ def test_truth_is_lawful(task: str) -> None:
         (HARMONIC, lambda: SetFieldExponent(0.0, 1.8)),
         (SCATTER, lambda: ScaleFields(0.0, 0.9)),
         (SCATTER, lambda: SetFieldExponent(0.0, 1.5)),
-        (DECAY, lambda: ScaleDrag(0.0, 0.5)),
+        (DECAY, lambda: ScaleKind(0.0, Drag, 0.5)),
         (DECAY, lambda: ScaleFields(0.0, 0.95)),
         (THREE, lambda: ScaleFields(0.0, 0.8)),
     ],
@@ -200,7 +200,7 @@ def test_changed_worlds_of_the_law_are_those_of_the_simulator() -> None:
     at = np.array([*now[:2], *(now[7:9] + law.acceleration(now[None, :2])[0] / (2 * PHYSICS_HZ)), 0.0, 0.0])
     begin = [Intervention(0, 0, "state", at[None])]
     for hook, change in (
-        (ScaleDrag(0.0, 3.0), WorldChange(constants=(("medium_drag", 3.0),))),
+        (ScaleKind(0.0, Drag, 3.0), WorldChange(constants=(("medium_drag", 3.0),))),
         (ScaleFields(0.0, 0.8), WorldChange(constants=(("field_strength", 0.8),))),
     ):
         assert law.can_alter(change)

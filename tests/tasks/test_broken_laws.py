@@ -44,6 +44,8 @@ def deader_wall(clip: Clip) -> np.ndarray:
         ("falling/roll-off-v1", "gravity:0.8"),
         ("collisions/row-v1", "restitution:0.5"),
         ("occlusion/tunnel-v1", deader_wall),
+        pytest.param("falling/pendulum-v1", "gravity:0.9", marks=pytest.mark.slow),
+        pytest.param("falling/spring-v1", "stiffness:0.8", marks=pytest.mark.slow),
     ],
 )
 def test_a_broken_law_is_found(task: str, broken: str | Callable[[Clip], np.ndarray]) -> None:

@@ -272,6 +272,7 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
         check_event,
         check_hidden,
         check_history,
+        check_links,
         check_seen,
         check_view,
         events,
@@ -288,7 +289,7 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     if len(work.findings) == before:
         seen = sorted({kind for clip in clips for kind in events(clip)})
         work.add([fine("protocol", f"history, view and deciding event are in order ({', '.join(seen) or 'at rest'})")])
-    work.add_once(f for clip in clips for f in (*check_causes(clip), *check_seen(clip)))
+    work.add_once(f for clip in clips for f in (*check_causes(clip), *check_links(clip), *check_seen(clip)))
     work.add_once(f for clip in clips for f in check_hidden(clip, PLAIN))
 
 

@@ -15,6 +15,7 @@ from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius, render
+from physbench.world.links import LINK_GREY
 from physbench.world.scene import (
     FLOOR_GREY,
     HISTORY,
@@ -255,6 +256,31 @@ def check_causes(clip: Clip) -> Iterator[Finding]:
                 clip,
                 Shot(clip, (-1.0, 0.0, scene.horizon / 2)),
             )
+
+
+def check_links(clip: Clip) -> Iterator[Finding]:
+    """Every spring and rod is seen before the hand-over."""
+    scene, alone = clip.scene, replace(clip.scene, fields=())
+    for link in scene.links:
+        shown = replace(alone, fields=(link,))
+        levels = max(_link_contrast(clip, shown, alone, frame) for frame in (0, clip.handover))
+        if levels < LEAST_CONTRAST:
+            kind, (anchor, body) = type(link).__name__, link.sources
+            yield failed(
+                "visible",
+                f"the {kind} from {anchor} to {body} cannot be seen before 0: it differs from what is behind it by "
+                f"{levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
+                "Let it reach out from behind the bodies that it joins, in the window, before something that is not as "
+                f"grey as it is ({LINK_GREY:g}), and behind no screen: a model that was not shown it cannot know it.",
+                clip,
+                Shot(clip, (float(clip.times[0]), 0.0, scene.horizon / 2)),
+            )
+
+
+def _link_contrast(clip: Clip, scene: Scene, without: Scene, frame: int) -> float:
+    """Grey levels by which a frame differs from that without a link: the least of LEAST_VISIBLE_AREA px."""
+    apart = np.abs(_frame(clip, scene, frame).astype(np.int16) - _frame(clip, without, frame)).max(axis=-1)
+    return float(np.sort(apart.ravel())[-round(LEAST_VISIBLE_AREA)])
 
 
 def touched(clip: Clip) -> dict[int, float]:

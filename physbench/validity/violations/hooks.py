@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Array
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.bullet import World, step_of
-from physbench.world.scene import PHYSICS_HZ, Contact, Drag, ForceField, RadialField, Scene, Vector
+from physbench.world.scene import PHYSICS_HZ, Contact, Drag, ForceField, RadialField, Rod, Scene, Spring, Vector
 
 # A simulation with hooks: the same steps as `World`, and hooks that act between them.
 
@@ -81,16 +81,18 @@ class HookedWorld(World):
         self._own_fields = tuple(each for each in self._own_fields if name not in each.sources)
 
     def pull_by(self, factor: float) -> None:
-        """All fields but drag become `factor` times as strong."""
+        """All fields but drag, springs and rods become `factor` times as strong."""
         self.pull *= factor
         self._pulls = self._find_pulls()
-        self.scale(lambda field: not isinstance(field, Drag), factor)
+        self.scale(lambda field: not isinstance(field, Drag | Spring), factor)
 
     def scale(self, chosen: Callable[[ForceField], bool], factor: float) -> None:
         """Fields that are not central gravity become `factor` times as strong, where `chosen` is true of them."""
-        fields = [altered(each) for each in self._own_fields]
         self._own_fields = tuple(
-            replace(each, factor=factor * each.factor) if chosen(each.field) else each for each in fields
+            replace(each, factor=factor * each.factor)
+            if isinstance(each, AlteredField) and chosen(each.field)
+            else each
+            for each in map(altered, self._own_fields)
         )
 
     def bend_fields(self, exponent: float) -> None:
@@ -98,12 +100,11 @@ class HookedWorld(World):
         scene, places = self.scene, self.states()[0, :, :3]
         away = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(len(places))  # m
         self.bend = exponent, away
-        fields = [altered(each) for each in self._own_fields]
         self._own_fields = tuple(
             replace(each, higher=2 - exponent, reference=away[:, scene.index(each.field.source)])
-            if isinstance(each.field, RadialField)
+            if isinstance(each, AlteredField) and isinstance(each.field, RadialField)
             else each
-            for each in fields
+            for each in map(altered, self._own_fields)
         )
 
     def touching(self, a: int, b: int) -> bool:
@@ -173,9 +174,9 @@ class AlteredField(ForceField):
         return np.asarray((away / self.reference)[..., None] ** self.higher * found)
 
 
-def altered(field: ForceField) -> AlteredField:
-    """A field that can be altered, and altered again."""
-    return field if isinstance(field, AlteredField) else AlteredField(field)
+def altered(field: ForceField) -> ForceField:
+    """A field that can be altered, and altered again; a rod, whose force follows from all others, as it is."""
+    return field if isinstance(field, AlteredField | Rod) else AlteredField(field)
 
 
 def simulate_hooked(scene: Scene, hooks: Sequence[StepHook], steps: NDArray[np.int64]) -> Array:
@@ -252,13 +253,14 @@ class SetFieldExponent(OneStepHook):
 
 
 @dataclass
-class ScaleDrag(OneStepHook):
-    """Drag times a factor."""
+class ScaleKind(OneStepHook):
+    """Fields of one kind, such as drag, times a factor."""
 
+    kind: type[ForceField]
     factor: float
 
     def act(self, world: HookedWorld) -> None:
-        world.scale(lambda field: isinstance(field, Drag), self.factor)
+        world.scale(lambda field: isinstance(field, self.kind), self.factor)
 
 
 @dataclass

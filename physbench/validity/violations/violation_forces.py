@@ -1,13 +1,13 @@
-"""Violations of the forces: gravity, radial fields and drag."""
+"""Violations of the forces: gravity, radial fields, drag and springs."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from physbench.validity.violations.candidate_events import CandidateEvents
-from physbench.validity.violations.hooks import ScaleDrag, ScaleFields, SetFieldExponent, SetGravity
+from physbench.validity.violations.hooks import ScaleFields, ScaleKind, SetFieldExponent, SetGravity
 from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
-from physbench.world.scene import CentralGravity, Drag, RadialField
+from physbench.world.scene import CentralGravity, Drag, RadialField, Rod, Spring
 
 
 def _gravity(candidates: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -68,7 +68,7 @@ def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 )
 def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The strength of all fields times a factor. It sets in at 0."""
-    if all(isinstance(field, Drag) for field in candidates.scene.fields):
+    if all(isinstance(field, Drag | Spring | Rod) for field in candidates.scene.fields):
         raise Inapplicable("there is no central field")
     return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleFields(0.0, severity),))
 
@@ -103,4 +103,20 @@ def drag(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     """The drag of all media times a factor; below 0 they speed things up. It sets in at 0."""
     if not any(isinstance(field, Drag) for field in candidates.scene.fields):
         raise Inapplicable("there is no medium with drag")
-    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleDrag(0.0, severity),))
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleKind(0.0, Drag, severity),))
+
+
+@violation(
+    "stiffness",
+    group="forces",
+    unit="",
+    meaning="springs are s times as stiff from the hand-over on",
+    severities=(0.0, 0.5, 0.8, 0.9, 1.1, 1.5),
+    main=0.8,
+    allowed=(0.0, 10.0),
+)
+def stiffness(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """The stiffness of all springs times a factor; at 0 they let go. It sets in at 0."""
+    if not any(isinstance(field, Spring) for field in candidates.scene.fields):
+        raise Inapplicable("there is no spring")
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleKind(0.0, Spring, severity),))

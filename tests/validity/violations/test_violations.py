@@ -20,7 +20,7 @@ Clips, Wrong = Callable[..., Clip], Callable[[Clip, str], Violated]
 
 PROJECTILE, HEAD_ON, PASS = "falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1"
 WHERE = {  # tasks in which each group has something to violate
-    "forces": (PROJECTILE, "orbits/flyby-v1", "orbits/decay-v1"),
+    "forces": (PROJECTILE, "orbits/flyby-v1", "orbits/decay-v1", "falling/spring-v1"),
     "contacts": (HEAD_ON, "falling/incline-v1"),
     "motion": (PROJECTILE, "occlusion/screen-lift-v1"),
     "looks": (PROJECTILE, "collisions/billiards-v1"),

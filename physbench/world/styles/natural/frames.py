@@ -18,6 +18,7 @@ from physbench.support.arrays import Image, Real
 from physbench.world.camera import eye, looking, px_from_world
 from physbench.world.drawing import NEAR_PLANE, Rendered, boxes, full_area
 from physbench.world.geometry import rotate
+from physbench.world.links import with_links
 from physbench.world.scene import Camera, RenderSpec, Scene, Vector
 from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
 from physbench.world.styles.natural.materials import starry_sky, with_door
@@ -93,8 +94,11 @@ def render_natural(
     """
     moments: NDArray[np.float64] = np.asarray(times, dtype=np.float64)
     exact: NDArray[np.float64] = np.asarray(states, dtype=np.float64)
+    own = len(scene.bodies)
+    scene, exact = with_links(scene, exact)
     if path_traced(scene):
-        return render_path_traced(scene, moments, exact, spec, colours)
+        traced = render_path_traced(scene, moments, exact, spec, colours)
+        return Rendered(traced.frames, traced.visible_area[:, :own], traced.full_area[:, :own])
     indices = drawable(scene)
     backdrop = backdrop_of(scene, spec)
     count = len(scene.bodies)
@@ -102,12 +106,12 @@ def render_natural(
     area = np.zeros((len(moments), count))
     before: object = None
     for k, time in enumerate(moments):
-        movers = movers_at(scene, backdrop.stage, indices, float(time), states[k], colours)
+        movers = movers_at(scene, backdrop.stage, indices, float(time), exact[k], colours)
         now = poses(movers)
         if now == before:
             frames[k], area[k] = frames[k - 1], area[k - 1]
             continue
-        linear, covered = compose(scene, backdrop, movers, states[k], spec)
+        linear, covered = compose(scene, backdrop, movers, exact[k], spec)
         frames[k], area[k], before = displayed(linear), covered, now
     full = np.stack([full_area(scene, i, moments, exact[:, i], spec) for i in range(count)], axis=1)
     full = np.where(np.isnan(full), area, full)
@@ -115,7 +119,7 @@ def render_natural(
     # They may be drawn deeper than they are, and show more of their sides.
     full[:, boxes_of_stage] = np.maximum(full, area.max(axis=0))[:, boxes_of_stage]
     area[full == 0] = 0.0  # of a holder that has let go, on its way out of the picture
-    return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
+    return Rendered(frames, area[:, :own].astype(np.float32), full[:, :own].astype(np.float32))
 
 
 def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:

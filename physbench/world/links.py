@@ -1,0 +1,77 @@
+"""Pictures of springs and rods: thin grey boxes between the middles of two bodies, drawn as bodies are.
+
+A rod is one box. A spring is a zigzag of rigid pieces, flatter the longer it is, so that its stretch is seen. They lie
+just behind the middles of the bodies, so that a ball hides what is within its outline. They are in no state of a clip
+and nobody tracks them.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from physbench.support.arrays import Array
+from physbench.world.camera import PLANE_AXES, depth_axis, looking
+from physbench.world.scene import Body, Camera, Rod, Scene, Spring
+
+LINK_GREY = 0.28
+LINK_HALF_WIDTH = 0.025  # m
+LINK_HALF_DEPTH = 0.004  # m
+LINK_BEHIND = 0.006  # m from the middles of the bodies to that of a link: its front is behind their outlines
+SPRING_PIECES = 12
+MOST_STRETCHED = 4.0  # times its length at rest, at which a zigzag is straight; beyond that it has gaps
+SHORTEST_SPRING = 0.5  # m, for which a zigzag is made where the length at rest is less
+
+
+def with_links(scene: Scene, states: Array) -> tuple[Scene, Array]:
+    """The scene with its links as further bodies, and without its fields; its states (T, N, 13) with theirs."""
+    bodies, added = list(scene.bodies), [states]
+    for number, link in enumerate(scene.links):
+        ends = [scene.index(name) for name in link.sources]
+        places = states[:, ends, :3] + LINK_BEHIND * looking(scene.camera)  # (T, 2, 3)
+        pieces = [(link.length, places)] if isinstance(link, Rod) else _zigzag(places, link, scene.camera)
+        times = [time for end in ends if (time := scene.bodies[end].until) is not None]
+        for part, (length, piece) in enumerate(pieces):
+            bodies.append(_box(f"link {number} {part}", length, scene.camera, min(times) if times else None))
+            added.append(_posed(piece, scene.camera)[:, None])
+    if len(bodies) == len(scene.bodies):
+        return scene, states
+    return Scene(tuple(bodies), scene.camera, decor=scene.decor), np.concatenate(added, axis=1)
+
+
+def _zigzag(places: Array, spring: Spring, camera: Camera) -> list[tuple[float, Array]]:
+    """Lengths in m and ends (T, 2, 3) m of the pieces of a spring between places (T, 2, 3) m.
+
+    The first and the last piece are half as long as the others: there the zigzag begins and ends in its middle.
+    """
+    length = MOST_STRETCHED * max(spring.length, SHORTEST_SPRING) / SPRING_PIECES
+    axes = list(PLANE_AXES[camera.view])
+    way = places[:, 1] - places[:, 0]
+    across = np.zeros_like(way)
+    across[:, axes] = np.stack([-way[:, axes[1]], way[:, axes[0]]], axis=-1)
+    across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
+    along = np.linalg.norm(way, axis=-1, keepdims=True) / SPRING_PIECES
+    half = across * np.sqrt(np.maximum(length**2 - along**2, 0.0)) / 2
+    corners = [places[:, 0] + way * (k + 0.5) / SPRING_PIECES + half * (-1) ** k for k in range(SPRING_PIECES)]
+    ends = [np.stack(pair, axis=1) for pair in pairwise([places[:, 0], *corners, places[:, 1]])]
+    return list(zip([length / 2, *[length] * (SPRING_PIECES - 1), length / 2], ends, strict=True))
+
+
+def _box(name: str, length: float, camera: Camera, until: float | None) -> Body:
+    size = [length / 2, LINK_HALF_WIDTH, LINK_HALF_WIDTH]
+    size[depth_axis(camera)] = LINK_HALF_DEPTH
+    x, y, z = size
+    return Body(name, "box", (x, y, z), "moving", (0.0, 0.0, 0.0), grey=LINK_GREY, collides=False, until=until)
+
+
+def _posed(ends: Array, camera: Camera) -> Array:
+    """States (T, 13) of a box whose own x axis goes along the way between ends (T, 2, 3) m."""
+    axes = list(PLANE_AXES[camera.view])
+    way = (ends[:, 1] - ends[:, 0])[:, axes]
+    half = np.arctan2(way[:, 1], way[:, 0]) / 2
+    states = np.zeros((len(ends), 13))
+    states[:, :3] = ends.mean(axis=1)
+    states[:, 3 + depth_axis(camera)] = np.sin(half if camera.view == "top" else -half)
+    states[:, 6] = np.cos(half)
+    return states

@@ -1,0 +1,149 @@
+"""The laws of rods and springs: against SciPy and PyBullet; truth is lawful, changed worlds are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+from shadow_scenes import START, Edit, problem
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene
+from physbench.laws.changes import WorldChange, altered_law
+from physbench.laws.pendulum_motion import follow_pendulums
+from physbench.laws.scene_law import scene_law
+from physbench.laws.simulator import Intervention
+from physbench.laws.support_check import Unsupported
+from physbench.shadowing.levels import at_levels
+from physbench.validity.violations.hooks import ScaleKind, SetGravity, simulate_hooked
+from physbench.validity.violations.violation_plan import StepHook
+from physbench.world.ballistic import accelerations
+from physbench.world.bodies import ball
+from physbench.world.bullet import initial_states, simulate
+from physbench.world.scene import PHYSICS_HZ, Body, Camera, Drag, Rod, Scene, Spring
+
+Array = NDArray[np.float64]
+PENDULUM, SPRING = "falling/pendulum-v1", "falling/spring-v1"
+FRONT, DOWN = Camera("front", (0.0, 0.0, 0.0)), (0.0, 0.0, -9.81)
+HOOK = Body("hook", "box", (0.1, 0.1, 0.1), "fixed", (0.3, 0.0, 1.5), hue=2, collides=False)
+AIR = Body("air", "plane", (), "fixed", (0.0, 0.0, -2.0), grey=0.3, collides=False)
+BALLS = tuple(
+    replace(ball(n, 0.4, (x, 0.0, 0.1), k), collides=False) for k, (n, x) in enumerate((("a", 1.2), ("b", -1.0)))
+)
+LENGTH = float(np.hypot(0.9, 1.4))
+SCENES = {
+    "rods": Scene(
+        (*BALLS, HOOK, AIR),
+        FRONT,
+        gravity=DOWN,
+        fields=(Rod("hook", "a", LENGTH), Rod("hook", "b", float(np.hypot(1.3, 1.4))), Drag("air", 0.2)),
+    ),
+    "springs": Scene(
+        (*BALLS, HOOK, AIR),
+        FRONT,
+        gravity=DOWN,
+        fields=(Spring("hook", "a", 200.0, 0.7), Spring("a", "b", 150.0, 1.8), Drag("air", 0.2)),
+    ),
+}
+
+
+def test_springs_agree_with_scipy() -> None:
+    """With the forces of the scene itself, by another method and to another tolerance."""
+    scene, axes = SCENES["springs"], [0, 2]
+    start = np.array([[1.2, 0.1, 0.8, 0.5], [-1.0, 0.1, 0.5, -0.5]])
+
+    def slope(time: float, flat: Array) -> Array:
+        state, states = flat.reshape(2, 4), initial_states(scene)
+        states[:2, axes], states[:2, [7, 9]] = state[:, :2], state[:, 2:]
+        pull = accelerations(scene, scene.fields, states, time)[:2, axes] + [0.0, -9.81]
+        return np.concatenate([state[:, 2:], pull], axis=-1).ravel()
+
+    times = np.linspace(0.0, 2.0, 31)
+    exact = solve_ivp(slope, (0.0, 2.0), start.ravel(), "DOP853", times, rtol=1e-9, atol=1e-10).y.T
+    found = scene_law(scene, START).simulate(start[None], times, np.ones((1, 3)))[0]
+    assert np.abs(found - exact.reshape(31, 2, 4)).max() < 1e-4
+
+
+def test_rods_agree_with_scipy() -> None:
+    """And backwards in time."""
+    law, times = scene_law(SCENES["rods"], START), np.linspace(0.0, 2.0, 31)
+
+    def slope(time: float, state: Array) -> list[float]:
+        return [state[1], -9.81 / LENGTH * np.sin(state[0]) - 0.2 * state[1]]
+
+    angle, rate = np.arctan2(0.9, 1.4), 0.7
+    exact = solve_ivp(slope, (0.0, 2.0), [angle, rate], "DOP853", times, rtol=1e-9, atol=1e-10).y
+    at = LENGTH * np.stack([np.sin(exact[0]), -np.cos(exact[0])], axis=-1) + [0.3, 1.5]
+    moves = LENGTH * exact[1, :, None] * np.stack([np.cos(exact[0]), np.sin(exact[0])], axis=-1)
+    expected = np.concatenate([at, moves], axis=-1)
+    states = np.full((1, 2, 4), np.nan)
+    states[0, 0] = expected[0]
+    found = law.simulate(states, times, np.ones((1, 1)))[0]
+    assert np.abs(found[:, 0] - expected).max() < 1e-5 and np.isnan(found[:, 1]).all()
+    assert follow_pendulums.function.signatures == [follow_pendulums.types]
+    positions, velocities = law.before(0, found[-1, 0], times, found[:, :, :2])
+    assert np.abs(np.concatenate([positions, velocities], axis=-1) - found[:-1, 0]).max() < 1e-6
+
+
+def test_a_state_beside_the_circle_is_taken_to_it() -> None:
+    law = scene_law(SCENES["rods"], START)
+    start = np.array([[[0.3, -2.5, 0.7, 5.0], [0.3, -2.0, 0.0, 0.0]]])
+    moved = law.simulate(start, np.zeros(2), np.ones((1, 1)))[0, 1, 0]
+    assert moved == pytest.approx([0.3, 1.5 - LENGTH, 0.7, 0.0], abs=1e-9)
+
+
+def hooked(hook: StepHook) -> Edit:
+    def edit(scene: Scene, times: Array, states: Array) -> Array:
+        return simulate_hooked(scene, [hook], np.round(times * PHYSICS_HZ).astype(np.int64))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("task", "hook"),
+    [
+        (PENDULUM, SetGravity(0.0, (0.0, 0.0, -0.95 * 9.81))),
+        pytest.param(SPRING, ScaleKind(0.0, Spring, 0.95), marks=pytest.mark.slow),
+    ],
+)
+def test_truth_is_lawful_and_another_law_is_found(task: str, hook: StepHook) -> None:
+    assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(task, 0)))
+    smallest = at_levels(problem(task, 0, hooked(hook)))[0]
+    assert smallest.breaks and smallest.breaks[0].time >= 0
+
+
+@pytest.mark.parametrize(
+    ("task", "hook", "change"),
+    [
+        (PENDULUM, SetGravity(0.0, (0.0, 0.0, -0.8 * 9.81)), WorldChange(gravity=0.8)),
+        (SPRING, ScaleKind(0.0, Spring, 0.8), WorldChange(constants=(("spring_stiffness", 0.8),))),
+        (SPRING, SetGravity(0.0, (0.0, 0.0, -0.8 * 9.81)), WorldChange(gravity=0.8)),
+    ],
+)
+def test_changed_worlds_of_a_law_are_those_of_the_simulator(task: str, hook: StepHook, change: WorldChange) -> None:
+    scene, steps = make_scene(Row(task, "test", 1)), np.arange(0, 1801, 300)
+    law = scene_law(scene, 0.0)
+    now = simulate(scene, [0.0]).states[0, 0]
+    at = np.array([*now[[0, 2]], *(now[[7, 9]] + law.acceleration(now[None, [0, 2]])[0] / (2 * PHYSICS_HZ)), 0.0, 0.0])
+    assert law.can_alter(change)
+    run = altered_law(law, change).simulator().run([Intervention(0, 0, "state", at[None])], 1800)
+    expected = simulate_hooked(scene, [hook], steps)[:, 0, [0, 2]]
+    assert np.abs(run.positions(steps.astype(np.float64))[0, :, 0] - expected).max() < 2e-3
+
+
+def test_scenes_that_they_cannot_move_are_refused() -> None:
+    rods, springs = SCENES["rods"], SCENES["springs"]
+    for scene, reason in (
+        (replace(rods, fields=rods.fields[:1]), "b is not on one rod"),
+        (replace(rods, fields=(*rods.fields[:1], Rod("a", "b", 2.2))), "a is not on one rod"),
+        (replace(rods, bodies=(*BALLS, replace(HOOK, until=1.0), AIR)), "moves or vanishes"),
+        (replace(rods, bodies=(*BALLS, replace(HOOK, position=(0.3, 0.5, 1.5)), AIR)), "before or behind"),
+        (replace(rods, bodies=(*(replace(each, collides=True) for each in BALLS), HOOK, AIR)), "may meet something"),
+        (replace(springs, bodies=(*BALLS, replace(HOOK, role="kinematic"), AIR)), "moves on rails"),
+        (replace(rods, fields=(*rods.fields, springs.fields[0])), "no law covers a scene with Drag and Rod and Spring"),
+    ):
+        with pytest.raises(Unsupported, match=reason):
+            scene_law(scene, START)
