@@ -20,6 +20,7 @@ from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, CentralGravity, Drag, RadialField
 
 FIXED = -1.0  # the number of a source that does not move
+FIELD_STRENGTH = LawConstant("field_strength", "fields were {value} times as strong", "strength of fields")
 
 
 class FieldLaw(SceneLaw):
@@ -28,7 +29,7 @@ class FieldLaw(SceneLaw):
     name = "fields"
     fields = (CentralGravity, RadialField, Drag)
     constants = (
-        LawConstant("field_strength", "fields were {value} times as strong", "strength of fields"),
+        FIELD_STRENGTH,
         LawConstant("medium_drag", "the medium slowed bodies {value} times as much", "drag of the medium"),
     )
     removable = False  # a body that attracts others continues to do so

@@ -29,6 +29,17 @@ def flies(scene: Scene, start: float) -> bool:
     return balls and not paths and all(time <= start for time in times)
 
 
+def touchable(scene: Scene) -> list[tuple[int, int]]:
+    """Pairs of bodies that may touch."""
+    return [
+        (i, j)
+        for i, j in combinations(range(len(scene.bodies)), 2)
+        if scene.bodies[i].collides
+        and scene.bodies[j].collides
+        and "moving" in (scene.bodies[i].role, scene.bodies[j].role)
+    ]
+
+
 def accelerations(scene: Scene, fields: Sequence[ForceField], states: Array, time: float) -> Array:
     """Accelerations (..., N, 3) m/s2 that fields give bodies with states (..., N, 13) at `time` s.
 
@@ -53,11 +64,7 @@ def fly(scene: Scene, states: Array, steps: NDArray[np.int64], start: float) -> 
     whether two bodies that collide came near each other, so that the result does not hold.
     """
     moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving"]
-    pairs = [
-        (i, j)
-        for i, j in combinations(range(len(scene.bodies)), 2)
-        if scene.bodies[i].collides and scene.bodies[j].collides and (i in moving or j in moving)
-    ]
+    pairs = touchable(scene)
     positions, velocity = states[..., :3].copy(), states[:, moving, 7:10].copy()
     position = positions[:, moving]
     near = np.zeros(len(states), dtype=bool)
