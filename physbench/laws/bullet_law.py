@@ -24,7 +24,7 @@ from physbench.laws.scene_law import FREE, LawConstant, SceneLaw
 from physbench.laws.simulator import Simulator, States
 from physbench.laws.support_check import ALIGNMENT, TOUCH_GAP, Unsupported
 from physbench.support.arrays import Array, Mask, Whole
-from physbench.world.ballistic import accelerations
+from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.bullet import initial_states, simulate, simulate_batch
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.geometry import rotate
@@ -43,6 +43,10 @@ from physbench.world.scene import (
 OWN_STEPS = 20  # physics steps between states of the scene's own motion, of which angles and spins are taken
 PROBES = 16  # random places by which it is told whether bodies act on each other at a distance
 NOTHING = 1e-9  # m/s2
+STRIDES, STRIDE_ERROR = (20, 10, 5, 2), 1e-3  # physics steps at once; diameters by which they may move a body in all
+FRAME_STEPS = 40  # physics steps between the places at which that is seen
+KEPT_STRIDES = 64
+_strides: dict[str, int] = {}  # of scenes so far
 
 
 @dataclass(frozen=True)
@@ -293,6 +297,33 @@ class BulletLaw(PlanarLaw):
     # Simulation
 
     @cached_property
+    def stride(self) -> int:
+        """Physics steps that may be taken at once where nothing can touch: the scene's own motion stays what it is."""
+        scene = self._changed(WorldChange(), 1.0, 1.0)
+        if touchable(scene) or not flies(scene, self.since):
+            return 1
+        key = f"{self.scene!r} {self.since!r}"
+        if key not in _strides:
+            if len(_strides) >= KEPT_STRIDES:
+                _strides.pop(next(iter(_strides)))
+            _strides[key] = self._longest(scene)
+        return _strides[key]
+
+    def _longest(self, scene: Scene) -> int:
+        first = round(self.since * PHYSICS_HZ)
+        if all(np.isfinite(self.scene.bodies[i].position).all() for i in self.index):
+            states = simulate(self.scene, [first / PHYSICS_HZ], log=False).states
+        else:
+            states = _states(*self._probes)[:2]
+        steps = np.arange(0, round(scene.horizon * PHYSICS_HZ) - first, FRAME_STEPS)
+        true = fly(scene, states, steps, first / PHYSICS_HZ)[0][..., list(self.index), :3]
+        for stride in STRIDES:
+            found = glide(scene, states, steps, first / PHYSICS_HZ, stride)[..., list(self.index), :3]
+            if np.abs(found - true).max() <= STRIDE_ERROR * 2 * self.world.radius.min():
+                return stride
+        return 1
+
+    @cached_property
     def alterable(self) -> frozenset[str]:
         scene, world = self.scene, self.world
         solid = [body for body in scene.bodies if body.collides]
@@ -407,7 +438,12 @@ class BulletSimulator(Simulator):
                 full = law.full_states(np.nan_to_num(states[chosen]))
                 asked = log and chosen[0] == 0
                 moved, met = simulate_batch(
-                    self._scene(s, scene, absent), first / PHYSICS_HZ, full, steps / PHYSICS_HZ, log=asked
+                    self._scene(s, scene, absent),
+                    first / PHYSICS_HZ,
+                    full,
+                    steps / PHYSICS_HZ,
+                    log=asked,
+                    stride=law.stride,
                 )
                 part = law.planar_states(moved)
                 part[:, :, ~present] = np.nan

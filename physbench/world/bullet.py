@@ -18,7 +18,7 @@ import numpy as np
 
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
-from physbench.world.ballistic import accelerations, flies, fly, touchable
+from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate
 from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Impulse, Scene
@@ -557,19 +557,26 @@ _kept: OrderedDict[tuple[int, int, bool, tuple[bool, ...]], World] = OrderedDict
 
 
 def simulate_batch(
-    scene: Scene, start: float, states: Array, times: Sequence[float] | Array, *, log: bool = False
+    scene: Scene,
+    start: float,
+    states: Array,
+    times: Sequence[float] | Array,
+    *,
+    log: bool = False,
+    stride: int = 1,
 ) -> tuple[Array, tuple[Contact, ...]]:
     """As `simulate_ensemble`, for searches that ask for many short simulations of one scene object.
 
     Where nothing can touch anything it is a flight; else clients are kept, since making one takes as long as 2 s of a
-    ball. log: whether contacts of the first member are asked for.
+    ball. log: whether contacts of the first member are asked for. stride: by how many times longer steps may be in
+    flights.
 
     Returns:
         States (M, T, N, 13) and the contacts.
     """
     if flies(scene, start) and not touchable(scene):
         steps = np.array([step_of(float(time)) for time in times]) - step_of(start)
-        return fly(scene, states, steps, start)[0], ()
+        return (glide(scene, states, steps, start, stride) if stride > 1 else fly(scene, states, steps, start)[0]), ()
     size = BATCH if free_axis(scene) is not None else 1
     parts, contacts = list[Array](), tuple[Contact, ...]()
     for first in range(0, len(states), size):

@@ -91,7 +91,7 @@ def _last_resort(found: Sequence[Misfit], names: str) -> Finding:
     return failed(
         "shadowing",
         f"{said} (asked: {LEAST_LAWFUL:.0%}), which simulates this scene again and {_leaves(worst)}",
-        "Its search does not find every lawful motion through many contacts or about edges, and a model would be blamed. "
+        "Its search does not find every lawful motion through many contacts or about edges: models would be blamed. "
         "Declare `outcomes`, as `stack` does, or bring a law.",
         worst.clip,
         _shot(worst),
