@@ -193,17 +193,13 @@ class BulletLaw(PlanarLaw):
         return (found | found.T) & ~np.eye(len(found), dtype=bool)
 
     def acceleration(self, position: Array) -> Array:
-        return self._acceleration(position, np.zeros_like(position), 0.0)
-
-    def _acceleration(self, position: Array, velocity: Array, time: float) -> Array:
-        """Acceleration (N, 2) m/s2 of free bodies at positions (N, 2) m with velocities (N, 2) m/s."""
+        """As `SceneLaw.acceleration`: at rest, at the hand-over; what depends on more is left to fits."""
         if not self.scene.fields:
             return super().acceleration(position)
         axes, index = list(PLANE_AXES[self.scene.camera.view]), list(self.index)
         states = self._base.copy()
-        for k, axis in enumerate(axes):
-            states[index, axis], states[index, 7 + axis] = position[:, k], velocity[:, k]
-        found = accelerations(self.scene, self.scene.fields, states, time)[index][:, axes]
+        states[np.ix_(index, axes)] = position
+        found = accelerations(self.scene, self.scene.fields, states, 0.0)[index][:, axes]
         return np.asarray(np.nan_to_num(found) + self.world.gravity)
 
     @cached_property
@@ -225,11 +221,12 @@ class BulletLaw(PlanarLaw):
 
     def set_states(self, state: Array, body: int, chart: int, numbers: Array) -> None:
         """As `SceneLaw.set_states`. On a rough face a ball begins with the spin of rolling."""
+        super().set_states(state, body, chart, numbers)
+        if not self._told:
+            return
         if chart == FREE:
-            state[:, :4] = numbers
             state[:, 4:] = np.nan
             return
-        super().set_states(state, body, chart, numbers)
         if self.world.friction[body] * self.world.face_friction[chart] == 0 or self.world.inverse_inertia[body] == 0:
             state[:, 4] = np.nan
         state[:, 5] = np.nan
@@ -243,12 +240,16 @@ class BulletLaw(PlanarLaw):
         return np.array([np.interp(step, at, column) for column in flat.T]).reshape(found.shape[1:])
 
     @cached_property
+    def _told(self) -> bool:
+        """True where the scene says where its bodies begin, which the physicist does not know."""
+        return all(bool(np.isfinite(self.scene.bodies[i].position).all()) for i in self.index)
+
+    @cached_property
     def _own_turning(self) -> tuple[Array, Array] | None:
         """Steps (F,) and spins and angles (F, N, 2) of the scene's own motion; None where nothing can turn."""
         moving = [self.scene.bodies[i] for i in self.index]
         rough = any(body.friction > 0 and body.collides for body in moving)
-        known = all(np.isfinite(body.position).all() for body in moving)  # the physicist does not know it
-        if not known or (not rough and all(body.shape == "sphere" and not any(body.spin) for body in moving)):
+        if not self._told or (not rough and all(body.shape == "sphere" and not any(body.spin) for body in moving)):
             return None
         first, end = math.floor(self.since * PHYSICS_HZ), math.ceil(self.scene.horizon * PHYSICS_HZ)
         steps = np.arange(first, end + OWN_STEPS, OWN_STEPS)
@@ -311,7 +312,7 @@ class BulletLaw(PlanarLaw):
 
     def _longest(self, scene: Scene) -> int:
         first = round(self.since * PHYSICS_HZ)
-        if all(np.isfinite(self.scene.bodies[i].position).all() for i in self.index):
+        if self._told:
             states = simulate(self.scene, [first / PHYSICS_HZ], log=False).states
         else:
             states = _states(*self._probes)[:2]
@@ -423,7 +424,7 @@ class BulletSimulator(Simulator):
             States (K, F, N, 6), and contacts: step, body and other body or -1.
         """
         law, found = self.law, np.full((len(states), len(steps), *states.shape[1:]), np.nan)
-        there = np.isfinite(states[..., :4]).all(axis=-1)  # (K, N)
+        there: Mask = np.asarray(np.isfinite(states[..., :4]).all(axis=-1))  # (K, N)
         present = there.any(axis=0)
         far = np.abs(np.nan_to_num(states[..., :4])).reshape(len(states), -1).max(axis=1) >= FAR
         whole: Mask = there[:, present].all(axis=-1) & ~far
