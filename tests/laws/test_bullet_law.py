@@ -104,6 +104,10 @@ def test_a_ball_swings_as_hooke_says_and_many_candidates_at_once() -> None:
     weak = altered_law(law, WorldChange(constants=(("field_strength", 0.81),)))
     other = weak.simulator().run([Intervention(0, 0, "state", states[1:2])], 1800).positions(TIMES * PHYSICS_HZ)
     assert np.abs(other[0] - found[1]).max() < 1e-9
+    later = law_of(replace(law.scene, fields=(Pull(1.8),)))  # as a changed world of a user's makes it
+    slow = altered_law(law, WorldChange(), later=later)
+    other = slow.simulator().run([Intervention(0, 0, "state", states[1:2])], 1800).positions(TIMES * PHYSICS_HZ)
+    assert np.abs(other[0] - found[1]).max() < 1e-3
     assert not law.linked.any()
 
 
