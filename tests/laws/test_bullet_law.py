@@ -142,16 +142,16 @@ def test_it_is_not_asked_where_a_scene_declares_outcomes_or_leaves_its_plane() -
     assert scene_law(make_scene(Row("falling/roll-off-v1", "test", 0)), -0.4).name == "planar"
 
 
-@pytest.mark.parametrize(("lawful", "state"), [((True, True), "ok"), ((True, False), "failed")])
-def test_ground_truth_lets_it_in(monkeypatch: pytest.MonkeyPatch, lawful: tuple[bool, bool], state: str) -> None:
+def test_ground_truth_lets_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """One clip of two that breaks is enough to be refused, however little it breaks."""
-    monkeypatch.setattr("physbench.clips.generate.make_scene", lambda row: tumbling())
-    clips = [make_clip(Row("falling/incline-v1", "test", seed), render_spec(64, 15.0)) for seed in range(2)]
-    answers = iter(physics.Misfit(clip, 0.99, one, 0.5, "box", "") for clip, one in zip(clips, lawful, strict=True))
-    monkeypatch.setattr(physics, "misfit", lambda clip, context: next(answers))
-    (finding,) = physics.check_shadowing(clips, 8)
-    assert finding.state == state and f"{sum(lawful)} of 2 clips" in finding.text and "bullet" in finding.text
-    assert (state == "ok") or "`outcomes`, as `stack` does" in finding.remedy
+    monkeypatch.setattr("physbench.clips.generate.make_scene", lambda row: tumbling(horizon=1.0))
+    clip = make_clip(Row("falling/incline-v1", "test", 0), render_spec(64, 4.0))
+    for lawful, state in (((True, True), "ok"), ((True, False), "failed")):
+        answers = iter([physics.Misfit(clip, 0.99, each, 0.5, "box", "") for each in lawful])
+        monkeypatch.setattr(physics, "misfit", lambda clip, context, answers=answers: next(answers))
+        (finding,) = physics.check_shadowing([clip, clip], 3)
+        assert finding.state == state and f"{sum(lawful)} of 2 clips" in finding.text and "bullet" in finding.text
+        assert state == "ok" or "`outcomes`, as `stack` does" in finding.remedy
 
 
 @pytest.mark.slow
