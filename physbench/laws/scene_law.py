@@ -70,7 +70,6 @@ class SceneLaw:
     continuous: ClassVar[bool] = True  # whether velocities are those of the moment, not of half a physics step before
     removable: ClassVar[bool] = True  # whether bodies that are no longer followed may be left out
     last_resort: ClassVar[bool] = False  # whether it is asked after those of users, and says nothing where it cannot
-    cost: ClassVar[int] = 1  # of a body in a step, of which a search may have `search.MAX_WORK`
 
     @classmethod
     def covers(cls, scene: Scene) -> bool:
@@ -132,6 +131,11 @@ class SceneLaw:
     def reach(self) -> Array:
         """Distances (N, N) m of the centres at which two bodies touch; 0 where they cannot."""
         return np.zeros((len(self.index),) * 2)
+
+    @property
+    def cost(self) -> int:
+        """Cost of one body of one candidate in a step; a search may have `search.MAX_WORK` of it at one tolerance."""
+        return 1
 
     # What may differ
 

@@ -158,8 +158,9 @@ def test_ground_truth_lets_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_example_is_lawful_and_what_is_not_is_found() -> None:
     with user_files.temporarily_registered():
         (task,) = own_ids(str(FILE))
-        kick = ShiftState(0.8, 0, np.zeros(3), np.array([0.0, 0.4, 0.0]), np.zeros(3))
         for seed in range(3):
+            # A hook acts once.
+            kick = ShiftState(0.8, 0, np.zeros(3), np.array([0.0, 0.4, 0.0]), np.zeros(3))
             for change in (None, ScaleFields(0.0, 0.9), kick):
 
                 def edit(scene: Scene, times: Array, states: Array, change: object = change) -> Array:
