@@ -1,8 +1,8 @@
 """The law of last resort: a scene is simulated again by PyBullet, from other states and with other constants.
 
-It moves what no faster law covers: forces of one's own beside contacts, balls at kinematic bodies, boxes that tip and
-tumble. Steps, solver and forces are those of the simulator itself (`world.bullet`), so that ground truth is lawful but
-for what a restart in the middle of a contact changes. A scene that declares `outcomes` is never asked for.
+It moves what no faster law covers: forces of one's own, beside contacts too, kinematic bodies, boxes that turn. Steps,
+solver and forces are those of the simulator itself (`world.bullet`), so that ground truth is lawful but for what a
+restart in the middle of a contact changes. A scene that declares `outcomes` is never asked for.
 """
 
 from __future__ import annotations
