@@ -1,4 +1,4 @@
-"""Motion of bodies without PyBullet. Laws depend on scenes only.
+"""Motion of bodies, but for one law without PyBullet. Laws depend on scenes only.
 
 Laws of one body between contacts, in closed form:
     `motion_law` (which law a body of a clip follows; ramps), `kepler` (orbits, from states or elements), `impacts`.
@@ -10,6 +10,7 @@ Laws of whole scenes, for many candidates at once:
     Central fields: `central_law`; compiled: `kepler_jit`, `field_orbits` (fields that are not Newton's).
     Fields of any power, springs, drag: `field_law`; compiled: `field_motion`.
     Bodies on rods: `pendulum_law`; compiled: `pendulum_motion`.
+    All that no other law covers: `bullet_law`, which simulates it again with PyBullet.
     `physbench.world.compiled` compiles functions with Numba and keeps them on disk; `kernels` lists those that
     Python calls.
 Altered worlds, whose laws differ from those of the scene from the hand-over on: `changes`.

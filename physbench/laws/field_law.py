@@ -24,6 +24,7 @@ from physbench.world.scene import PHYSICS_HZ, CentralGravity, Drag, RadialField,
 
 FIXED = -1.0  # the number of a source that does not move
 ALL = -1.0  # the target of a field that acts on all bodies
+FIELD_STRENGTH = LawConstant("field_strength", "fields were {value} times as strong", "strength of fields")
 
 
 class FieldLaw(SceneLaw):
@@ -33,6 +34,9 @@ class FieldLaw(SceneLaw):
     fields: ClassVar[tuple[type, ...]] = (CentralGravity, RadialField, Drag)
     constants: ClassVar[tuple[LawConstant, ...]] = (
         LawConstant("field_strength", "fields were {value} times as strong", "strength of fields"),
+    fields = (CentralGravity, RadialField, Drag)
+    constants = (
+        FIELD_STRENGTH,
         LawConstant("medium_drag", "the medium slowed bodies {value} times as much", "drag of the medium"),
     )
     removable = False  # a body that attracts others continues to do so

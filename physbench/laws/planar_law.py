@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +156,7 @@ class PlanarLaw(SceneLaw):
     """Discs that fall, roll, slide and meet in the plane of motion."""
 
     name = "planar"
-    constants = (LawConstant("gravity"),)
+    constants: ClassVar[tuple[LawConstant, ...]] = (LawConstant("gravity"),)
     has_contacts = True
     continuous = False
 

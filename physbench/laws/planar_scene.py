@@ -219,7 +219,7 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
     faces, corners, table = _surroundings(scene, bodies, since)
     radius = np.array([disc[0] for disc in discs])
     _check_boxes(bodies, faces, axes)
-    _check_depths(bodies, across)
+    check_depths(bodies, across)
     table_friction = np.zeros(len(bodies))
     if table is not None:
         check_table(bodies, table, gravity, across)
@@ -310,7 +310,7 @@ def _check_boxes(bodies: list[Body], faces: list[Face], axes: list[int]) -> None
         raise Unsupported(f"{bodies[0].name} is a box on so rough a face that it tips")
 
 
-def _check_depths(bodies: list[Body], across: int) -> None:
+def check_depths(bodies: list[Body], across: int) -> None:
     """Raise Unsupported for bodies that would meet out of the plane of motion."""
     for i, one in enumerate(bodies):
         for other in bodies[:i]:

@@ -69,6 +69,7 @@ class SceneLaw:
     has_contacts: ClassVar[bool] = False  # whether it lets bodies touch anything
     continuous: ClassVar[bool] = True  # whether velocities are those of the moment, not of half a physics step before
     removable: ClassVar[bool] = True  # whether bodies that are no longer followed may be left out
+    last_resort: ClassVar[bool] = False  # whether it is asked after those of users, and says nothing where it cannot
 
     @classmethod
     def covers(cls, scene: Scene) -> bool:
@@ -130,6 +131,11 @@ class SceneLaw:
     def reach(self) -> Array:
         """Distances (N, N) m of the centres at which two bodies touch; 0 where they cannot."""
         return np.zeros((len(self.index),) * 2)
+
+    @property
+    def cost(self) -> int:
+        """Cost of one body of one candidate in a step; a search may have `search.MAX_WORK` of it at one tolerance."""
+        return 1
 
     # What may differ
 
@@ -239,7 +245,7 @@ def _laws(files: tuple[UserFile, ...]) -> tuple[type[SceneLaw], ...]:
         if law.name in found:
             raise UsageError(f"{place}: there is a law '{law.name}' already. Give this one another name.")
         found[law.name] = law
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda law: law.last_resort))
 
 
 def _is_law(value: object) -> bool:
@@ -275,7 +281,8 @@ def scene_law(scene: Scene, since: float) -> SceneLaw:
             try:
                 law.check()
             except Unsupported as error:
-                reasons[kind.name] = str(error)
+                if not (kind.last_resort and reasons):
+                    reasons[kind.name] = str(error)
             else:
                 return law
     if not reasons:

@@ -109,7 +109,7 @@ class Hypothesis:
         self.simulator = law.simulator(constants)
         self._simulated: deque[tuple[tuple[tuple[Arc, ...], int], int, Trajectory]] = deque(maxlen=KEPT_SIMULATIONS)
         self.guesses: dict[tuple[int, int], tuple[Arc, ...]] = {}  # by body and frame, see `initial_guesses`
-        self.work = 0  # bodies x candidates x physics steps simulated so far
+        self.work = 0  # bodies x candidates x physics steps x cost of the law simulated so far
 
     def with_bodies(self, seen: PlacedBodies) -> Hypothesis:
         """The same laws for bodies that are placed otherwise."""
@@ -150,7 +150,7 @@ class Hypothesis:
 
     def _count(self, rows: Whole, value: Array, end: int) -> None:
         begin = int(rows[0, STEP]) if len(rows) else end
-        self.work += len(self.seen.diameter) * value.shape[1] * (end - begin)
+        self.work += self.law.cost * len(self.seen.diameter) * value.shape[1] * (end - begin)
 
     def changes(self, arcs: Sequence[Arc], since: int, every: Sequence[Arc]) -> tuple[list[Intervention], list[int]]:
         """Interventions from frame `since` on that stand for some of all arcs, `every`.

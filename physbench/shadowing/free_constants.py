@@ -71,9 +71,11 @@ def best_constants(clip: Clip, context: int, law: SceneLaw, seen: PlacedBodies) 
             params = {**own, **now.parameters, name: value}
             try:
                 law = scene_law(scene_with(clip.row, params), since)
-                return FreeConstants(law, now.factor, {**now.parameters, name: value})
             except Unsupported:
                 return None
+            if type(law) is not type(now.law):  # a value that the law of the scene does not cover
+                return None
+            return FreeConstants(law, now.factor, {**now.parameters, name: value})
 
         def duration(
             value: float, seen: PlacedBodies, other: Callable[[float], FreeConstants | None] = other

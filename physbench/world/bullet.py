@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
-from physbench.world.ballistic import accelerations, flies, fly
+from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate
 from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Impulse, Scene
@@ -174,6 +175,7 @@ class World:
     scene: what is simulated. start: s. states: (copies, N, 13) at `start`; None: one copy of the declared states.
     log: whether contacts are recorded (of the first copy), which takes a query at every step.
     refine: into how many smaller steps each step is divided, to see how results depend on the step.
+    restarts: whether `restart` will be called.
     """
 
     def __init__(
@@ -184,6 +186,7 @@ class World:
         *,
         log: bool = True,
         refine: int = 1,
+        restarts: bool = False,
     ) -> None:
         self.scene = scene
         self._own_fields = scene.own_fields
@@ -219,6 +222,8 @@ class World:
             for i in range(len(scene.bodies)):
                 self._place_all(i, keep=given)
             self._pulls = self._find_pulls()
+            self.whole = True  # no body has come or gone since the beginning
+            self._saved = self._client.api.saveState(physicsClientId=self._client.id) if restarts else -1
         except BaseException:
             self.close()
             raise
@@ -237,6 +242,21 @@ class World:
     def time(self) -> float:
         """Time in s of the current step."""
         return self.step / PHYSICS_HZ
+
+    def restart(self, start: float, states: Array) -> None:
+        """Begin again at `start` s from other states (copies, N, 13), with the bodies of the first beginning."""
+        api, client = self._client.api, self._client.id
+        api.restoreState(self._saved, physicsClientId=client)
+        self.step, self.contacts, self._touching = step_of(start), [], set()
+        self._states = np.array(states, dtype=np.float64)
+        for copy, ids in enumerate(self._ids):
+            for index, body in enumerate(self.scene.bodies):
+                if body.role == "moving" and ids[index] >= 0:
+                    state = self._states[copy, index]
+                    place = (state[:3] + self._offset[copy]).tolist()
+                    api.resetBasePositionAndOrientation(ids[index], place, state[3:7].tolist(), physicsClientId=client)
+                    velocity, spin = state[7:10].tolist(), state[10:].tolist()
+                    api.resetBaseVelocity(ids[index], velocity, spin, physicsClientId=client)
 
     # Building
 
@@ -391,12 +411,13 @@ class World:
         """Apply the forces of the task's own fields at `time` s."""
         api, client, scene, states = self._client.api, self._client.id, self.scene, self.states()
         found = accelerations(scene, self._own_fields, states, time, PHYSICS_STEP / self._refine)
-        for copy, ids in enumerate(self._ids):
-            for index, body in enumerate(scene.bodies):
-                if body.role == "moving" and ids[index] >= 0 and not self._held(body):
-                    force = (body.mass * found[copy, index]).tolist()
-                    place = (states[copy, index, :3] + self._offset[copy]).tolist()
-                    api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
+        for index, body in enumerate(scene.bodies):
+            if body.role == "moving" and not self._held(body):
+                forces = (body.mass * found[:, index]).tolist()
+                places = (states[:, index, :3] + self._offset).tolist()
+                for ids, force, place in zip(self._ids, forces, places, strict=True):
+                    if ids[index] >= 0:
+                        api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
         """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there."""
@@ -412,6 +433,7 @@ class World:
 
     def _change(self) -> None:
         """Release what is released and take away what vanishes at this step."""
+        self.whole = False
         for index, body in enumerate(self.scene.bodies):
             if body.until is not None and step_of(body.until) == self.step:
                 self._remove(index)
@@ -443,12 +465,13 @@ class World:
         api, client, body = self._client.api, self._client.id, self.scene.bodies[index]
         if body.role != "moving" or self._held(body):
             return
-        for copy, ids in enumerate(self._ids):
-            if ids[index] >= 0:
-                state = self._states[copy, index]
-                state[:3], state[3:7] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
-                state[:3] -= self._offset[copy]
-                state[7:10], state[10:] = api.getBaseVelocity(ids[index], physicsClientId=client)
+        numbers = [ids[index] for ids in self._ids if ids[index] >= 0]
+        if len(numbers) == len(self._ids):  # it is in all copies or in none
+            pose, motion = api.getBasePositionAndOrientation, api.getBaseVelocity
+            poses = [pose(number, physicsClientId=client) for number in numbers]
+            motions = [motion(number, physicsClientId=client) for number in numbers]
+            self._states[:, index] = [(*p, *q, *v, *w) for (p, q), (v, w) in zip(poses, motions, strict=True)]
+            self._states[:, index, :3] -= self._offset
 
     def states(self) -> Array:
         """States of every copy now (copies, N, 13). A body that is gone keeps its last pose at rest."""
@@ -482,13 +505,14 @@ class Simulation:
     contacts: tuple[Contact, ...]
 
 
-def simulate(scene: Scene, times: Sequence[float] | Array, *, refine: int = 1) -> Simulation:
+def simulate(scene: Scene, times: Sequence[float] | Array, *, refine: int = 1, log: bool = True) -> Simulation:
     """Simulate a scene from -HISTORY.
 
-    times: ascending, in s, multiples of 1/1200. refine: into how many smaller steps each is divided.
+    times: ascending, in s, multiples of 1/1200. refine: into how many smaller steps each is divided. log: whether
+    contacts are asked for.
     Returns states (T, N, 13) at these times and the contacts in between.
     """
-    with World(scene, refine=refine) as world:
+    with World(scene, log=log, refine=refine) as world:
         states = []
         for time in times:
             world.advance(float(time))
@@ -529,6 +553,71 @@ def _ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] 
             rests = bool((np.abs(result[-1][:, moving, 7:]) < SETTLED_SPEED).all())
             since = (time if since is None else since) if rests else None
         return np.stack(result, axis=1)
+
+
+BATCH = 10  # copies in a client; more cost as much each, and round otherwise the further out they stand
+KEPT_WORLDS = 8  # clients of a process that wait for other states of the same scene
+_kept: OrderedDict[tuple[int, int, bool, tuple[bool, ...]], World] = OrderedDict()
+
+
+def simulate_batch(
+    scene: Scene,
+    start: float,
+    states: Array,
+    times: Sequence[float] | Array,
+    *,
+    log: bool = False,
+    stride: int = 1,
+) -> tuple[Array, tuple[Contact, ...]]:
+    """As `simulate_ensemble`, for searches that ask for many short simulations of one scene object.
+
+    Where nothing can touch anything it is a flight; else clients are kept, since making one takes as long as 2 s of a
+    ball. log: whether contacts of the first member are asked for. stride: by how many times longer steps may be in
+    flights.
+
+    Returns:
+        States (M, T, N, 13) and the contacts.
+    """
+    if flies(scene, start) and not touchable(scene):
+        steps = np.array([step_of(float(time)) for time in times]) - step_of(start)
+        return (glide(scene, states, steps, start, stride) if stride > 1 else fly(scene, states, steps, start)[0]), ()
+    size = BATCH if free_axis(scene) is not None else 1
+    parts, contacts = list[Array](), tuple[Contact, ...]()
+    for first in range(0, len(states), size):
+        logged = log and first == 0
+        world, key = _lent(scene, start, states[first : first + size], logged)
+        try:
+            found = []
+            for time in times:
+                world.advance(float(time))
+                found.append(world.states())
+            parts.append(np.stack(found, axis=1))
+            contacts = tuple(world.contacts) if logged else contacts
+        except BaseException:
+            world.close()
+            raise
+        if world.whole and key not in _kept:
+            _kept[key] = world
+            if len(_kept) > KEPT_WORLDS:
+                _kept.popitem(last=False)[1].close()
+        else:
+            world.close()
+    return np.concatenate(parts), contacts
+
+
+def _lent(
+    scene: Scene, start: float, states: Array, log: bool
+) -> tuple[World, tuple[int, int, bool, tuple[bool, ...]]]:
+    """A world that begins at `start` from states (M, N, 13), and the key under which it may be kept."""
+    there = tuple(body.until is None or body.until > start for body in scene.bodies)
+    key = (id(scene), len(states), log, there)
+    world = _kept.pop(key, None)
+    if world is not None and world.scene is scene:
+        world.restart(start, states)
+        return world, key
+    if world is not None:
+        world.close()
+    return World(scene, start, states, log=log, restarts=True), key
 
 
 def _last_change(scene: Scene) -> float:

@@ -32,7 +32,7 @@ from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.bodies import ball
 from physbench.world.bullet import simulate
 from physbench.world.drawing import render
-from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, Camera, CentralGravity, Drag, RadialField, Scene
+from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, Camera, CentralGravity, Drag, Outcome, RadialField, Scene
 
 Array = NDArray[np.float64]
 
@@ -233,7 +233,8 @@ def test_scenes_that_it_cannot_move_are_refused() -> None:
     scene = SCENES["one source"]
     wall = Body("wall", "box", (0.1, 1.0, 0.2), "fixed", (2.0, 0.0, 0.0))
     with pytest.raises(Unsupported, match="may meet something fixed"):
-        scene_law(replace(scene, bodies=(*scene.bodies, wall)), START)
+        scene_law(replace(scene, bodies=(*scene.bodies, wall), outcomes=(Outcome("hangs", None),)), START)
+    assert scene_law(replace(scene, bodies=(*scene.bodies, wall)), START).name == "bullet"
     behind = replace(scene.bodies[1], position=(0.1, -0.2, -0.7))
     with pytest.raises(Unsupported, match="lies before or behind what moves"):
         scene_law(replace(scene, bodies=(scene.bodies[0], behind)), START)

@@ -31,7 +31,7 @@ from physbench.support.errors import UsageError
 from physbench.validity.task_checks.check_task import check_task
 from physbench.validity.violations.hooks import ScaleFields, ShiftState, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
-from physbench.world.scene import PHYSICS_HZ, ForceField, Scene
+from physbench.world.scene import PHYSICS_HZ, ForceField, Outcome, Scene
 
 Array = NDArray[np.float64]
 
@@ -110,9 +110,10 @@ def test_a_scene_without_a_law_is_refused() -> None:
         replace(scene, fields=(Wind(),))
     with user_files.temporarily_registered():
         user_files.forget_all()
-        assert {law.name for law in find_laws()} == {"planar", "central", "fields", "springs", "pendulum"}
+        assert {law.name for law in find_laws()} == {"planar", "central", "fields", "springs", "pendulum", "bullet"}
+        assert scene_law(scene, START).name == "bullet"
         with pytest.raises(Unsupported, match="no law covers a scene with Spring"):
-            scene_law(scene, START)
+            scene_law(replace(scene, outcomes=(Outcome("hangs", None),)), START)
 
 
 def test_a_field_reaches_other_processes() -> None:

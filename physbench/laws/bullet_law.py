@@ -1,0 +1,606 @@
+"""The law of last resort: a scene is simulated again by PyBullet, from other states and with other constants.
+
+It moves what no faster law covers: forces of one's own, beside contacts too, kinematic bodies, boxes that turn. Steps,
+solver and forces are those of the simulator itself (`world.bullet`), so that ground truth is lawful but for what a
+restart in the middle of a contact changes. A scene that declares `outcomes` is never asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+
+from physbench.laws.changes import WorldChange
+from physbench.laws.field_law import FIELD_STRENGTH
+from physbench.laws.planar_law import PlanarLaw, changed_gravity
+from physbench.laws.planar_motion import DISC, KIND, PUSH, STATE, STEP
+from physbench.laws.planar_scene import Face, PlanarScene, box_axes, box_in_plane, check_depths, is_obstacle
+from physbench.laws.scene_law import FREE, LawConstant, SceneLaw
+from physbench.laws.simulator import Simulator, States
+from physbench.laws.support_check import ALIGNMENT, TOUCH_GAP, Unsupported
+from physbench.support.arrays import Array, Mask, Whole
+from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
+from physbench.world.bullet import initial_states, simulate, simulate_batch
+from physbench.world.camera import PLANE_AXES, depth_axis
+from physbench.world.geometry import rotate
+from physbench.world.scene import (
+    PHYSICS_HZ,
+    Body,
+    CentralGravity,
+    Contact,
+    Drag,
+    ForceField,
+    RadialField,
+    Scene,
+    Vector,
+)
+
+OWN_STEPS = 20  # physics steps between states of the scene's own motion, of which angles and spins are taken
+PROBES = 16  # random places by which it is told whether bodies act on each other at a distance
+NOTHING = 1e-9  # m/s2
+STRIDES, STRIDE_ERROR = (20, 10, 5, 2), 1e-3  # physics steps at once; diameters by which they may move a body in all
+FRAME_STEPS = 40  # physics steps between the places at which that is seen
+KEPT_STRIDES = 64
+FLIGHT_COST, CONTACT_COST = 20, 100
+_strides: dict[str, int] = {}  # of scenes so far
+
+
+@dataclass(frozen=True)
+class ScaledField(ForceField):
+    """Another field times a factor."""
+
+    field: ForceField
+    factor: float
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.field.sources
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        return self.factor * self.field.accelerations(scene, position, velocity, time)
+
+
+@dataclass(frozen=True)
+class Resistance(ForceField):
+    """Velocities in the plane of motion fall by a share of themselves and are turned counter-clockwise."""
+
+    drag: float  # 1/s
+    turn: float  # rad/s
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        x, y = PLANE_AXES[scene.camera.view]
+        found = -self.drag * velocity
+        found[..., x] -= self.turn * velocity[..., y]
+        found[..., y] += self.turn * velocity[..., x]
+        return found
+
+
+def scaled(each: ForceField, factor: float) -> ForceField:
+    """A field that is `factor` times as strong; a medium, and what has no accelerations of its own, as it is."""
+    if isinstance(each, CentralGravity):
+        return replace(each, mu=factor * each.mu)
+    if isinstance(each, RadialField):
+        return replace(each, strength=factor * each.strength)
+    if isinstance(each, Drag) or type(each).accelerations is ForceField.accelerations:
+        return each
+    return ScaledField(each, factor)
+
+
+class BulletLaw(PlanarLaw):
+    """Bodies in a plane of motion, simulated by PyBullet.
+
+    The last two columns of a state are the spin, clockwise as it is seen, and the angle by which a body that is no ball
+    has turned so from its declared orientation, both times its size, in m/s and m. NaN: as in the scene's own motion
+    at that time, for no track of a centre shows them.
+    """
+
+    name = "bullet"
+    constants = (LawConstant("forces"), FIELD_STRENGTH)
+    removable = False  # bodies that act on each other continue to do so
+    last_resort = True
+
+    @classmethod
+    def covers(cls, scene: Scene) -> bool:
+        return not scene.outcomes
+
+    def check(self) -> None:
+        """Raises Unsupported where bodies may leave their plane of motion, or turn in a way that is not seen."""
+        scene, across = self.scene, depth_axis(self.scene.camera)
+        moving = [scene.bodies[i] for i in self.index]
+        if abs(scene.gravity[across]) > ALIGNMENT:
+            raise Unsupported("gravity acts along the view")
+        for body in moving:
+            if body.shape != "sphere" and np.abs(box_axes(body)[:, across]).max() < 1 - ALIGNMENT:
+                raise Unsupported(f"{body.name} stands askew to the plane of motion")
+            if body.shape == "cylinder" and abs(box_axes(body)[2, across]) < 1 - ALIGNMENT:
+                raise Unsupported(f"{body.name} is a cylinder that is not seen from its end")
+            if np.abs(np.delete(body.spin, across)).max() > ALIGNMENT:
+                raise Unsupported(f"{body.name} spins about an axis that lies in the picture")
+        check_depths(moving, across)
+        self.world  # noqa: B018 - it is made once
+        position, velocity = self._probes
+        found = accelerations(scene, scene.fields, _states(position, velocity), self.since)[:, list(self.index)]
+        if not np.isfinite(found).all() or np.abs(found[..., across]).max(initial=0.0) > 1e-6:
+            raise Unsupported("a force acts along the view")
+
+    @cached_property
+    def world(self) -> PlanarScene:
+        """The moving bodies, and the faces on which they may lie or roll; corners are not asked for."""
+        scene, axes, across = self.scene, list(PLANE_AXES[self.scene.camera.view]), depth_axis(self.scene.camera)
+        bodies = [scene.bodies[i] for i in self.index]
+        faces: list[Face] = []
+        for body in scene.bodies:
+            if body.role != "moving" and body.collides and (body.until is None or body.until > self.since):
+                lasts = body.role == "fixed" and body.until is None
+                faces += [face for face in _faces(body, bodies, axes, across) if lasts]
+        count, none = len(bodies), np.zeros(0)
+        return PlanarScene(
+            index=self.index,
+            radius=np.array([_size(body, scene.gravity) for body in bodies]),
+            mass=np.array([body.mass for body in bodies]),
+            inverse_inertia=np.array([{"sphere": 2.5, "cylinder": 2.0, "box": 0.0}[body.shape] for body in bodies]),
+            restitution=np.array([body.restitution for body in bodies]),
+            friction=np.array([body.friction for body in bodies]),
+            collides=np.array([body.collides for body in bodies], dtype=bool),
+            depth=np.array([body.position[across] for body in bodies]),
+            gravity=np.asarray(scene.gravity, dtype=np.float64)[axes],
+            table_friction=np.zeros(count),
+            slide_deceleration=np.zeros(count),
+            normal=np.array([face.normal for face in faces]).reshape(-1, 2),
+            offset=np.array([face.offset for face in faces]),
+            low=np.array([face.low for face in faces]),
+            high=np.array([face.high for face in faces]),
+            face_restitution=np.array([face.body.restitution for face in faces]),
+            face_friction=np.array([face.body.friction for face in faces]),
+            corner=none.reshape(0, 2),
+            corner_radius=none,
+            corner_restitution=none,
+            corner_friction=none,
+        )
+
+    # Forces at a distance
+
+    @cached_property
+    def _probes(self) -> tuple[Array, Array]:
+        """Random positions m and velocities m/s (PROBES, bodies of the scene, 3) of what moves, in its plane."""
+        scene, axes = self.scene, list(PLANE_AXES[self.scene.camera.view])
+        rng, states = np.random.default_rng(0), np.repeat(initial_states(scene)[None], PROBES, axis=0)
+        shape, middle = (PROBES, len(self.index), 2), np.asarray(scene.camera.center, dtype=np.float64)[axes]
+        for k, axis in enumerate(axes):
+            reach = 0.4 * scene.camera.width
+            states[:, list(self.index), axis] = middle[k] + rng.uniform(-reach, reach, shape)[..., k]
+            states[:, list(self.index), 7 + axis] = rng.normal(size=shape)[..., k]
+        return states[..., :3], states[..., 7:10]
+
+    @cached_property
+    def linked(self) -> Mask:
+        """Bodies of which one changes the force on the other, in any of some random places."""
+        found = np.zeros((len(self.index),) * 2, dtype=bool)
+        if not self.scene.fields:
+            return found
+        position, velocity = self._probes
+        before = accelerations(self.scene, self.scene.fields, _states(position, velocity), self.since)
+        for n, i in enumerate(self.index):
+            moved = position.copy()
+            moved[:, i] = np.roll(moved[:, i], 1, axis=0)
+            after = accelerations(self.scene, self.scene.fields, _states(moved, velocity), self.since)
+            found[n] = (np.abs(after - before)[:, list(self.index)] > NOTHING).any(axis=(0, 2))
+        return (found | found.T) & ~np.eye(len(found), dtype=bool)
+
+    def acceleration(self, position: Array) -> Array:
+        """As `SceneLaw.acceleration`: at rest, at the hand-over; what depends on more is left to fits."""
+        if not self.scene.fields:
+            return super().acceleration(position)
+        axes, index = list(PLANE_AXES[self.scene.camera.view]), list(self.index)
+        states = self._base.copy()
+        states[np.ix_(index, axes)] = position
+        found = accelerations(self.scene, self.scene.fields, states, 0.0)[index][:, axes]
+        return np.asarray(np.nan_to_num(found) + self.world.gravity)
+
+    @cached_property
+    def _base(self) -> Array:
+        """States (bodies of the scene, 13) in which moving bodies are still to be put."""
+        states = initial_states(self.scene)
+        states[:, 7:] = 0.0
+        return states
+
+    def before(self, body: int, start: Array, times: Array, others: Array) -> tuple[Array, Array]:
+        return SceneLaw.before(self, body, start, times, others)
+
+    def first_acceleration(self, body: int, chart: int, positions: Array) -> Array:
+        return (
+            self.acceleration(positions)[body] if chart == FREE else super().first_acceleration(body, chart, positions)
+        )
+
+    # States
+
+    def set_states(self, state: Array, body: int, chart: int, numbers: Array) -> None:
+        """As `SceneLaw.set_states`. On a rough face a ball begins with the spin of rolling."""
+        super().set_states(state, body, chart, numbers)
+        if not self._told:
+            return
+        if chart == FREE:
+            state[:, 4:] = np.nan
+            return
+        if self.world.friction[body] * self.world.face_friction[chart] == 0 or self.world.inverse_inertia[body] == 0:
+            state[:, 4] = np.nan
+        state[:, 5] = np.nan
+
+    def turning(self, step: int) -> Array:
+        """Spins m/s and angles m (N, 2), as in a state, of the scene's own motion at a step; 0 where it is unknown."""
+        if self._own_turning is None:
+            return np.zeros((len(self.index), 2))
+        at, found = self._own_turning
+        flat = found.reshape(len(at), -1)
+        return np.array([np.interp(step, at, column) for column in flat.T]).reshape(found.shape[1:])
+
+    @cached_property
+    def _told(self) -> bool:
+        """True where the scene says where its bodies begin, which the physicist does not know."""
+        return all(bool(np.isfinite(self.scene.bodies[i].position).all()) for i in self.index)
+
+    @cached_property
+    def _own_turning(self) -> tuple[Array, Array] | None:
+        """Steps (F,) and spins and angles (F, N, 2) of the scene's own motion; None where nothing can turn."""
+        moving = [self.scene.bodies[i] for i in self.index]
+        rough = any(body.friction > 0 and body.collides for body in moving)
+        if not self._told or (not rough and all(body.shape == "sphere" and not any(body.spin) for body in moving)):
+            return None
+        first, end = math.floor(self.since * PHYSICS_HZ), math.ceil(self.scene.horizon * PHYSICS_HZ)
+        steps = np.arange(first, end + OWN_STEPS, OWN_STEPS)
+        states = self.planar_states(simulate(self.scene, steps / PHYSICS_HZ, log=False).states)
+        size = self.world.radius
+        states[..., 5] = np.unwrap(states[..., 5] / size, axis=0) * size
+        return steps.astype(np.float64), states[..., 4:]
+
+    def planar_states(self, states: Array) -> Array:
+        """States (..., N, 6) of the moving bodies from states (..., bodies of the scene, 13)."""
+        axes, (axis, sign) = list(PLANE_AXES[self.scene.camera.view]), self._clockwise
+        part, size = states[..., list(self.index), :], self.world.radius
+        found = np.empty((*part.shape[:-1], 6))
+        found[..., :2], found[..., 2:4] = part[..., axes], part[..., [7 + a for a in axes]]
+        found[..., 4] = sign * part[..., 10 + axis] * size
+        for n, i in enumerate(self.index):
+            if self.scene.bodies[i].shape == "sphere":
+                found[..., n, 5] = 0.0
+            else:  # the turn q of q q0, about one axis
+                x, y, z, w = self.scene.bodies[i].orientation
+                turn = _product(part[..., n, 3:7], np.array([-x, -y, -z, w]))
+                angle = 2 * np.arctan2(sign * turn[..., axis], turn[..., 3])
+                found[..., n, 5] = size[n] * np.mod(angle + np.pi, 2 * np.pi) - size[n] * np.pi
+        return found
+
+    def full_states(self, states: Array) -> Array:
+        """States (K, bodies of the scene, 13) from states (K, N, 6) of the moving bodies."""
+        axes, (axis, sign) = list(PLANE_AXES[self.scene.camera.view]), self._clockwise
+        found = np.repeat(self._base[None], len(states), axis=0)
+        for n, i in enumerate(self.index):
+            size = self.world.radius[n]
+            found[:, i, axes] = states[:, n, :2]
+            found[:, i, [7 + a for a in axes]] = states[:, n, 2:4]
+            found[:, i, 10 + axis] = sign * states[:, n, 4] / size
+            if self.scene.bodies[i].shape != "sphere":
+                turn, half = np.zeros((len(states), 4)), states[:, n, 5] / size / 2
+                turn[:, axis], turn[:, 3] = sign * np.sin(half), np.cos(half)
+                found[:, i, 3:7] = _product(turn, np.asarray(self.scene.bodies[i].orientation))
+        return found
+
+    @cached_property
+    def _clockwise(self) -> tuple[int, float]:
+        """Axis about which bodies turn, and the sign with which that is clockwise as it is seen."""
+        return depth_axis(self.scene.camera), 1.0 if self.scene.camera.view == "front" else -1.0
+
+    # Simulation
+
+    @cached_property
+    def stride(self) -> int:
+        """Physics steps that may be taken at once where nothing can touch: the scene's own motion stays what it is."""
+        scene = self._changed(WorldChange(), 1.0, 1.0)
+        if touchable(scene) or not flies(scene, self.since):
+            return 1
+        key = f"{self.scene!r} {self.since!r}"
+        if key not in _strides:
+            if len(_strides) >= KEPT_STRIDES:
+                _strides.pop(next(iter(_strides)))
+            _strides[key] = self._longest(scene)
+        return _strides[key]
+
+    @property
+    def cost(self) -> int:
+        """As of any law: a search is 200 simulations of 4 s of one ball, or 1,000 flights."""
+        return FLIGHT_COST if self.stride > 1 else CONTACT_COST
+
+    def _longest(self, scene: Scene) -> int:
+        first = round(self.since * PHYSICS_HZ)
+        if self._told:
+            states = simulate(self.scene, [first / PHYSICS_HZ], log=False).states
+        else:
+            states = _states(*self._probes)[:2]
+        steps = np.arange(0, round(scene.horizon * PHYSICS_HZ) - first, FRAME_STEPS)
+        true = fly(scene, states, steps, first / PHYSICS_HZ)[0][..., list(self.index), :3]
+        for stride in STRIDES:
+            found = glide(scene, states, steps, first / PHYSICS_HZ, stride)[..., list(self.index), :3]
+            if np.abs(found - true).max() <= STRIDE_ERROR * 2 * self.world.radius.min():
+                return stride
+        return 1
+
+    @cached_property
+    def alterable(self) -> frozenset[str]:
+        scene, world = self.scene, self.world
+        solid = [body for body in scene.bodies if body.collides]
+        meets = bool(world.collides.any()) and len(solid) > 1
+        found = set(super(PlanarLaw, self).alterable) - {"forces", FIELD_STRENGTH.id} | {"wind", "drag", "turn"}
+        if np.any(world.gravity):
+            found |= {"gravity", "gravity_angle"}
+        if self._has_fields:
+            found.add(FIELD_STRENGTH.id)
+        if np.any(world.gravity) or self._has_fields:
+            found.add("forces")
+        if meets:
+            found |= {"contacts", "restitution"}
+            found |= {"friction"} if sum(body.friction > 0 for body in solid) > 1 else set()
+            found |= {"mass"} if world.collides.sum() > 1 else set()
+        return frozenset(found)
+
+    @cached_property
+    def _has_fields(self) -> bool:
+        return any(scaled(each, 2.0) is not each for each in self.scene.fields)
+
+    def own_simulator(self, constants: Array | None) -> Simulator:
+        return self._simulator(WorldChange(), constants)
+
+    def altered_simulator(self, change: WorldChange, since: int, end: int, constants: Array | None) -> Simulator:
+        return self._simulator(change, constants)
+
+    def _simulator(self, change: WorldChange, constants: Array | None) -> Simulator:
+        """constants: (K or 1, C); columns are factors on all forces, and on fields besides."""
+        rows = np.ones((1, len(self.constants))) if constants is None else constants
+        factors = dict(change.constants)
+        scenes = []
+        for forces, fields in rows.tolist():
+            key = (change, forces * factors.get("forces", 1.0), fields * factors.get(FIELD_STRENGTH.id, 1.0))
+            if key not in self._scenes:
+                self._scenes[key] = self._changed(*key)
+            scenes.append(self._scenes[key])
+        return BulletSimulator(self, scenes)
+
+    @cached_property
+    def _scenes(self) -> dict[tuple[WorldChange, float, float], Scene]:
+        """Changed scenes so far: a client is kept for a scene object."""
+        return {}
+
+    def _changed(self, change: WorldChange, forces: float, strength: float) -> Scene:
+        """The scene from `since` on in another world, with pushes left to interventions."""
+        scene, axes = self.scene, list(PLANE_AXES[self.scene.camera.view])
+        gravity = np.zeros(3)
+        gravity[axes] = changed_gravity(forces * self.world.gravity, change)
+        factor = forces * strength
+        fields = tuple(each if factor == 1.0 else scaled(each, factor) for each in scene.fields)
+        if change.drag != 0 or change.turn != 0:
+            fields = (*fields, Resistance(change.drag, change.turn))
+        heaviest = max(self.index, key=lambda i: scene.bodies[i].mass) if change.mass != 1.0 else -1
+        bodies = tuple(
+            replace(
+                body,
+                restitution=body.restitution * math.sqrt(change.restitution),
+                friction=body.friction * math.sqrt(change.friction),
+                mass=body.mass * (change.mass if i == heaviest else 1.0),
+                collides=body.collides and change.contacts and not (body.until or math.inf) <= self.since,
+                release=None,
+            )
+            for i, body in enumerate(scene.bodies)
+        )
+        return replace(
+            scene,
+            bodies=bodies,
+            gravity=(float(gravity[0]), float(gravity[1]), float(gravity[2])),
+            fields=fields,
+            impulses=(),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BulletSimulator(Simulator):
+    """Simulates a scene again, for all candidates that have the same constants at once."""
+
+    law: BulletLaw
+    scenes: Sequence[Scene]  # one of each candidate, or one of all
+    _without: dict[tuple[int, frozenset[int]], Scene] = field(default_factory=dict)
+
+    def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> BulletTrajectory:
+        """Simulate from the first intervention to step `end`; whether `smooth` or not is the same."""
+        return BulletTrajectory(self, rows, value, end)
+
+    def moved(self, states: Array, first: int, steps: Whole, log: bool) -> tuple[Array, list[tuple[int, int, int]]]:
+        """Move candidates that nobody touches.
+
+        Args:
+            states: (K, N, 6) at step `first`; NaN of what is absent.
+            first: Step.
+            steps: (F,) ascending, later ones.
+            log: Whether contacts of the first candidate are asked for.
+
+        Returns:
+            States (K, F, N, 6), and contacts: step, body and other body or -1.
+        """
+        law, found = self.law, np.full((len(states), len(steps), *states.shape[1:]), np.nan)
+        there: Mask = np.asarray(np.isfinite(states[..., :4]).all(axis=-1))  # (K, N)
+        present = there.any(axis=0)
+        far = np.abs(np.nan_to_num(states[..., :4])).reshape(len(states), -1).max(axis=1) >= FAR
+        whole: Mask = there[:, present].all(axis=-1) & ~far
+        contacts: list[tuple[int, int, int]] = []
+        if not present.any():
+            return found, contacts
+        absent = frozenset(np.flatnonzero(~present).tolist())
+        for s, scene in enumerate(self.scenes):
+            of_scene = np.full(len(states), True) if len(self.scenes) == 1 else np.arange(len(states)) == s
+            chosen = np.flatnonzero(whole & of_scene)
+            if len(chosen):
+                full = law.full_states(np.nan_to_num(states[chosen]))
+                asked = log and chosen[0] == 0
+                moved, met = simulate_batch(
+                    self._scene(s, scene, absent),
+                    first / PHYSICS_HZ,
+                    full,
+                    steps / PHYSICS_HZ,
+                    log=asked,
+                    stride=law.stride,
+                )
+                part = law.planar_states(moved)
+                part[:, :, ~present] = np.nan
+                found[chosen] = part
+                contacts += self._numbered(met)
+        return found, contacts
+
+    def _scene(self, number: int, scene: Scene, absent: frozenset[int]) -> Scene:
+        """A scene in which some of the moving bodies are not there."""
+        if not absent:
+            return scene
+        if (number, absent) not in self._without:
+            gone = {self.law.index[n] for n in absent}
+            bodies = tuple(
+                replace(body, role="fixed", collides=False) if i in gone else body
+                for i, body in enumerate(scene.bodies)
+            )
+            self._without[number, absent] = replace(scene, bodies=bodies)
+        return self._without[number, absent]
+
+    def _numbered(self, contacts: Sequence[Contact]) -> list[tuple[int, int, int]]:
+        number = {self.law.scene.bodies[i].name: n for n, i in enumerate(self.law.index)}
+        found = []
+        for each in contacts:
+            pair = sorted((number.get(each.a, -1), number.get(each.b, -1)), reverse=True)
+            if pair[0] >= 0:
+                found.append((round(each.time * PHYSICS_HZ), pair[0], pair[1]))
+        return found
+
+
+FAR = 1e3  # m and m/s; candidates that are further away are given up
+
+
+@dataclass(eq=False)
+class BulletTrajectory:
+    """Motion of K candidates, simulated when it is first asked for, and again for other steps."""
+
+    simulator: BulletSimulator
+    rows: Whole  # (M, 3)
+    value: Array  # (M, K, 6)
+    end: int
+    _steps: Whole = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _states: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 6)))
+    _contacts: list[tuple[int, int, int]] | None = None
+
+    @property
+    def contacts(self) -> list[tuple[int, int, int]]:
+        """Contacts of the first candidate: step, body and other body or -1."""
+        if self._contacts is None:
+            self._contacts = BulletTrajectory(self.simulator, self.rows, self.value[:, :1], self.end).contacts_now()
+        return self._contacts
+
+    def contacts_now(self) -> list[tuple[int, int, int]]:
+        """The contacts, by a simulation."""
+        self._simulate(np.array([self.end], dtype=np.int64))
+        return self._contacts or []
+
+    def at(self, steps: Array) -> States:
+        """Positions m, velocities and spins m/s (K, F, N, 2) at steps (F,); NaN where a body is absent."""
+        whole = np.floor(np.asarray(steps) + 1e-9).astype(np.int64)
+        if not np.isin(whole, self._steps).all():
+            self._simulate(np.union1d(whole, self._steps[self._steps <= max(self.end, int(whole.max()))]))
+        found = self._states[:, np.searchsorted(self._steps, whole)]
+        ahead = (np.asarray(steps) - whole)[:, None, None] / PHYSICS_HZ
+        return found[..., :2] + ahead * found[..., 2:4], found[..., 2:4], found[..., 4:]
+
+    def positions(self, steps: Array) -> Array:
+        """The positions alone."""
+        return self.at(steps)[0]
+
+    def _simulate(self, steps: Whole) -> None:
+        """Keep the states at steps (F,), ascending."""
+        size, law = self.value.shape[1], self.simulator.law
+        now = np.full((size, len(law.index), 6), np.nan)
+        self._states, self._steps = np.full((size, len(steps), len(law.index), 6), np.nan), steps
+        log, last = size == 1, int(steps[-1])
+        contacts: list[tuple[int, int, int]] = []
+        groups = [
+            (step, list(group)) for step, group in groupby(range(len(self.rows)), lambda m: int(self.rows[m, STEP]))
+        ]
+        for (begin, group), end in zip(groups, [*(step for step, _ in groups[1:]), last + 1], strict=True):
+            if begin > last:
+                break
+            for m in group:
+                self._intervene(now, m, begin)
+            until = min(end, last + 1)
+            inside = np.flatnonzero((steps >= begin) & (steps < until))
+            self._states[:, inside[steps[inside] == begin]] = now[:, None]
+            later = inside[steps[inside] > begin]
+            asked = steps[later]
+            if end <= last:
+                asked = np.append(asked, end)  # where the next interventions act
+            if len(asked):
+                moved, met = self.simulator.moved(now, begin, asked, log)
+                self._states[:, later] = moved[:, : len(later)]
+                now = moved[:, -1].copy()
+                contacts += met
+        if log and last >= self.end:
+            self._contacts = contacts
+
+    def _intervene(self, now: Array, m: int, step: int) -> None:
+        """Apply an intervention to states (K, N, 6)."""
+        body, kind, value = int(self.rows[m, DISC]), int(self.rows[m, KIND]), self.value[m]
+        if kind == STATE:
+            given = value.copy()
+            if np.isnan(given[:, 4:]).any():
+                given[:, 4:] = np.where(np.isnan(given[:, 4:]), self.simulator.law.turning(step)[body], given[:, 4:])
+            now[:, body] = given
+        elif kind == PUSH:
+            now[:, body, 2:4] += value[:, :2]
+        else:
+            now[:, body] = np.nan
+
+
+def _states(position: Array, velocity: Array) -> Array:
+    """States (..., 13) of positions and velocities (..., 3), upright and without spin."""
+    found = np.zeros((*position.shape[:-1], 13))
+    found[..., :3], found[..., 6], found[..., 7:10] = position, 1.0, velocity
+    return found
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Product of quaternions x, y, z, w (..., 4)."""
+    u, s, v, t = a[..., :3], a[..., 3:], b[..., :3], b[..., 3:]
+    return np.concatenate([s * v + t * u + np.cross(u, v), s * t - (u * v).sum(axis=-1, keepdims=True)], axis=-1)
+
+
+def _size(body: Body, gravity: Vector) -> float:
+    """Size in m by which a turn is measured; of a box, half of its height as it was declared, if anything is down."""
+    if body.shape != "box":
+        return body.size[0]
+    down = np.asarray(gravity) / max(float(np.linalg.norm(gravity)), ALIGNMENT)
+    return float(np.abs(box_axes(body) @ down) @ np.asarray(body.size)) or min(body.size)
+
+
+def _faces(body: Body, moving: list[Body], axes: list[int], across: int) -> list[Face]:
+    """Faces of a body that stands or is moved on rails. Raises Unsupported where it may push bodies off their plane."""
+    if body.shape == "plane":
+        normal = rotate(body.orientation, (0.0, 0.0, 1.0))
+        if abs(normal[across]) > 1 - ALIGNMENT:
+            gaps = [abs(each.position[across] - body.position[across]) - max(each.size) for each in moving]
+            if min(gaps) < TOUCH_GAP:
+                raise Unsupported(f"something lies on {body.name}, across the view")
+            return []
+        if abs(normal[across]) > ALIGNMENT:
+            raise Unsupported(f"{body.name} stands askew to the plane of motion")
+        return [Face(normal[axes], float(normal[axes] @ np.asarray(body.position)[axes]), -math.inf, math.inf, body)]
+    if body.shape == "cylinder":
+        if abs(box_axes(body)[2, across]) < 1 - ALIGNMENT:
+            raise Unsupported(f"{body.name} is an obstacle and a cylinder that is not seen from its end")
+        return []
+    if not is_obstacle(body, moving, across) or body.shape == "sphere":
+        return []
+    return box_in_plane(body, axes, across, 0.0)[0]
