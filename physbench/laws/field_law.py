@@ -33,9 +33,6 @@ class FieldLaw(SceneLaw):
     name = "fields"
     fields: ClassVar[tuple[type, ...]] = (CentralGravity, RadialField, Drag)
     constants: ClassVar[tuple[LawConstant, ...]] = (
-        LawConstant("field_strength", "fields were {value} times as strong", "strength of fields"),
-    fields = (CentralGravity, RadialField, Drag)
-    constants = (
         FIELD_STRENGTH,
         LawConstant("medium_drag", "the medium slowed bodies {value} times as much", "drag of the medium"),
     )
