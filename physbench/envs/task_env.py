@@ -24,7 +24,7 @@ ROWS = len(PALETTE)  # coloured bodies of a scene: no two have one hue
 DRAWN_SEEDS = 2**31  # seeds of clips that are drawn lie below
 
 
-class TaskEnv(gymnasium.Env[Image, Any]):
+class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  # where it is not installed
     """One clip an episode, from the hand-over to the end of its horizon, one step a frame.
 
     Observation: the frame (H, W, 3) uint8, in the plain look.
@@ -48,7 +48,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):
     context_frames: C. held_out: whether clips of `test` and `ood` may be asked for; nothing should learn from them.
     """
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium declares it
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium declares it
 
     def __init__(
         self,
