@@ -40,7 +40,8 @@ from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json, write_text
 from physbench.support.run_folder import RunFolder
-from physbench.world.scene import PLAIN
+from physbench.world.camera import VIEWS
+from physbench.world.scene import FAR, PLAIN
 from physbench.world.styles.catalogue import LOOKS
 
 # Entries of a board for a list of references: BibTeX, one item an entry.
@@ -188,17 +189,20 @@ TRACK_TITLES = {
 LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md)
 
 
+PICTURES = (*LOOKS, *(view for view in VIEWS if view != FAR))  # `RenderSpec.picture`: what is ranked apart
+
+
 class RankedTable(NamedTuple):
     """Table of entries that are ranked with each other."""
 
-    look: str
+    look: str  # or view: one of PICTURES
     track: str
     image: bool = False  # whether one image is all that was shown: other futures are lawful then
 
     @property
     def title(self) -> str:
         name = TRACK_TITLES[self.track][0] + (", from one image" if self.image else "")
-        return name if self.look == PLAIN else f"{name}, look {self.look}"
+        return name if self.look == PLAIN else f"{name}, {'look' if self.look in LOOKS else 'view'} {self.look}"
 
     @property
     def meaning(self) -> str:
@@ -315,7 +319,7 @@ def _ranked(
 ) -> Tables:
     tables: dict[RankedTable, list[tuple[float, BoardRow]]] = {}
     tracks = [track for track in TRACK_TITLES if track != PREVIEW]
-    for table in (RankedTable(*each) for each in product(LOOKS, tracks, (False, True))):
+    for table in (RankedTable(*each) for each in product(PICTURES, tracks, (False, True))):
         members = [entry for entry in found if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
         ranks = [None] * len(members) if table.track == "comparison" else rank(skills)

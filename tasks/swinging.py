@@ -119,7 +119,7 @@ class HangingSpring(Task):
     Mass is density x volume: it is seen in the size.
 
     Camera: from the front, 5.12 m wide, the floor at its lower border. Actions: none.
-    Hand-over: held until `release`, in motion at 0; the next turning point follows within 1.2 s; horizon 6 s. All of it
+    Hand-over: held until `release`; the next turning point follows within 1.2 s after 0; horizon 6 s. All of it
     stays in view; ball and knob are at least 0.25 m apart.
     May be hidden: nothing.
 

@@ -118,7 +118,7 @@ def score(
 
     Args:
         clip: From `physbench.clip` or a data set (`ClipDataset.clip`), or its id or Row: it is made at the rate and
-            size of the frames, and the last 16 are kept.
+            size of the frames, in the look plain and the view far, and the last 16 are kept.
         frames: The predicted frames alone, as many as `clip.horizon`: (T, H, W, 3) or (T, 3, H, W), uint8 or floats in
             [0, 1], an array or a tensor on any device; or the path of a video with these frames.
         fps: Rate of the frames; None: what the file says.

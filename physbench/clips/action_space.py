@@ -89,7 +89,7 @@ class Words:
 
     def table(self, rows: Any, count: int) -> NDArray[np.float32]:
         """Actions (count, width) of as many frames. Raises UsageError, with the first word that there is not."""
-        if isinstance(rows, str) or not isinstance(rows, Sequence | np.ndarray) or len(rows) != count:
+        if isinstance(rows, str) or not isinstance(rows, Sequence | np.ndarray) or np.shape(rows)[:1] != (count,):
             raise UsageError(f"expected {count} words, one a frame, got {rows!r:.60}")
         found = np.zeros((count, self.width), dtype=np.float32)
         for number, row in enumerate(rows):

@@ -68,6 +68,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
             raise UsageError(f"context_frames: expected 1 to {most} ({HISTORY:g} s), got {context_frames}.")
         self.task, self.held_out, self.render_mode = found.id, held_out, render_mode
         self.context_frames = context_frames
+        self._frame: Image | None = None
         self.metadata = {**type(self).metadata, "render_fps": fps}
         self.actions: ActionSpace | None = getattr(found, "action_space", None)
         if self.actions is None and getattr(found, "actions", False):
@@ -133,6 +134,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
 
     def render(self) -> Any:
         """The frame (H, W, 3) as it is now; None without a render mode."""
+        if self._frame is None:
+            raise PhysbenchError("No episode has begun: call reset().")
         return self._frame.copy() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:

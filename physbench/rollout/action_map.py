@@ -51,7 +51,9 @@ def read_action_map(path: str) -> ActionMap:
     """The map of a file. Raises UsageError where it is none."""
     if not names_files(path) or len(files := open_files(path)) != 1:
         raise UsageError(f"--actions: expected one file MAP.py, got '{path}'.")
-    ((file, _),) = files
+    ((file, name),) = files
+    if name:
+        raise UsageError(f"--actions: expected a file alone, MAP.py, got '{path}'.")
     space, convert = (getattr(file.module, name, None) for name in ("space", "convert"))
     if not isinstance(space, ActionSpace | Words):
         raise UsageError(f"{file.path}: expected `space`, an ActionSpace or Words, got {space!r:.60}.")

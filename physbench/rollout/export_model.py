@@ -17,7 +17,7 @@ from physbench.models.graphs.onnx_model import OnnxClip, OnnxSteps
 from physbench.models.graphs.program_model import ProgramClip, ProgramSteps
 from physbench.models.load_model import load_model
 from physbench.models.networks import find_networks
-from physbench.models.protocol import FrameModel
+from physbench.models.protocol import ACTION_VALUES, FrameModel
 from physbench.rollout.answers import model_context
 from physbench.rollout.frames import iterate_chunks, normalized_frames
 from physbench.rollout.in_process import evaluation_mode
@@ -105,8 +105,9 @@ def _answer(model: FrameModel, context: Tensor, target: str) -> Tensor:
     actions = None
     if card.uses_actions:
         numbers = torch.Generator().manual_seed(1)
-        actions = torch.zeros(batch, count + horizon, 6)
-        actions[:, [count - 1, count + horizon // 3]] = torch.rand(batch, 2, 6, generator=numbers)
+        width = getattr(model, "action_values", ACTION_VALUES)
+        actions = torch.zeros(batch, count + horizon, width)
+        actions[:, [count - 1, count + horizon // 3]] = torch.rand(batch, 2, width, generator=numbers)
     generators = make_generators(range(batch), CPU)
     chunks: Sequence[Tensor] = list(
         iterate_chunks(

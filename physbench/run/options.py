@@ -337,10 +337,10 @@ class Options:
             return
         if self.suite == EXPECTATION_SUITE:
             raise UsageError(f"--for-board: boards rank by the axes, which the suite {self.suite} does not have.")
-        for name in ("tasks", "scorers", "limit", "fresh_seeds"):
+        for name in ("tasks", "scorers", "actions", "limit", "fresh_seeds"):
             if getattr(self, name) is not None:
                 raise UsageError(
-                    "--for-board: a board ranks all of a suite, read by all scorers. Leave out "
+                    "--for-board: a board ranks all of a suite, as it is, read by all scorers. Leave out "
                     f"--{name.replace('_', '-')}."
                 )
         self.check_board_look(self.look or PLAIN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -198,7 +198,9 @@ def unknown_parameters(clip: Clip, context: int) -> tuple[str, ...]:
 def possible_scenes(clip: Clip, context: int) -> tuple[Scene, ...]:
     """MEMBERS other scenes with the same context frames as the clip; none where no parameter is unknown."""
     names = unknown_parameters(clip, context)
-    return _possible(clip.row, names) if names else ()
+    scenes = _possible(clip.row, names) if names else ()
+    camera = clip.scene.camera  # of the clip's view
+    return tuple(each if each.camera == camera else replace(each, camera=camera) for each in scenes)
 
 
 @lru_cache(maxsize=64)
@@ -236,7 +238,7 @@ def middle_scene(clip: Clip, context: int) -> Scene:
         if parameter.grid is not None:
             middle = low + parameter.grid * round((middle - low) / parameter.grid)
         middles[name] = middle
-    return scene_with(clip.row, {**make_params(clip.row), **middles})
+    return replace(scene_with(clip.row, {**make_params(clip.row), **middles}), camera=clip.scene.camera)
 
 
 def unseen_states(clip: Clip, scenes: tuple[Scene, ...]) -> Array:

@@ -329,7 +329,7 @@ def _positions(
         place = near.centre(place - np.where(good[:, None], 0.0, DIFFUSE_SHARE / 4 * near.slant(place)))
     elif sight is not None:
         near = sight.shrunk(zoom)
-        place[..., 1] -= near.plate_shift(place, _own_spread(body, shown.axes))
+        place[..., 1] -= near.plate_shift(place, _spread_upwards(body, shown.axes))
     elif sphere:
         place -= (place - middle) * _outward(angle, good)[:, None]
     sd = np.where(good, np.clip(np.hypot(sd, FIT_SDS * fits[:, 7]) + 0.03, 0.05, 0.50), sd)
@@ -342,6 +342,11 @@ def _own_spread(body: Body, axes: tuple[int, int]) -> float:
         return 1 / (4 * np.pi)  # of a disc
     ratio = body.size[axes[0]] / body.size[axes[1]]
     return (ratio + 1 / ratio) / 24
+
+
+def _spread_upwards(body: Body, axes: tuple[int, int]) -> float:
+    """Second moment of a body's sharp outline along the height of the picture, over its area; of an upright box."""
+    return body.size[axes[1]] / body.size[axes[0]] / 12 if body.shape == "box" else 1 / (4 * np.pi)
 
 
 def _outward(angle: float, fitted: Mask) -> Array:

@@ -60,7 +60,10 @@ def accelerations(
             )
         total += found
     if rods:
-        total += rod_accelerations(scene, rods, states, total + np.asarray(scene.gravity), time, step)
+        other = total + np.asarray(scene.gravity)
+        for central in (each for each in scene.central if each not in fields):
+            other = other + central.accelerations(scene, states[..., :3], states[..., 7:10], time)
+        total += rod_accelerations(scene, rods, states, other, time, step)
     return total
 
 

@@ -29,6 +29,8 @@ def with_links(scene: Scene, states: Array) -> tuple[Scene, Array]:
     bodies, added = list(scene.bodies), [states]
     for number, link in enumerate(scene.links):
         ends = [scene.index(name) for name in link.sources]
+        if not all(scene.bodies[end].drawn for end in ends):
+            continue
         places = states[:, ends, :3] + LINK_BEHIND * looking(scene.camera)  # (T, 2, 3)
         pieces = [(link.length, places)] if isinstance(link, Rod) else _zigzag(places, link, scene.camera)
         times = [time for end in ends if (time := scene.bodies[end].until) is not None]

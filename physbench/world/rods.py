@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from physbench.support.arrays import Array
+from physbench.support.errors import PhysbenchError
 from physbench.world.scene import PHYSICS_STEP, Rod, Scene
 
 SWEEPS = 8  # of Newton's method; three are enough for a double pendulum
@@ -63,7 +64,10 @@ def _together(ahead: Array, effect: Array, length2: Array) -> Array:
         if np.abs(wrong).max() < EXACT:
             break
         slope = 2 * (span[..., :, None, :] * effect).sum(axis=-1)
-        pull = pull - np.linalg.solve(slope, wrong[..., None])[..., 0]
+        try:
+            pull = pull - np.linalg.solve(slope, wrong[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            raise PhysbenchError("Rods hold the same bodies twice: leave one of them out.") from None
     return pull
 
 

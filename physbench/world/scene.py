@@ -271,7 +271,7 @@ class Spring(ForceField):
 
     def __post_init__(self) -> None:
         """Raises ValueError where it is none."""
-        if self.anchor == self.body or self.stiffness <= 0 or self.length < 0:
+        if self.anchor == self.body or not (0 < self.stiffness < math.inf and 0 <= self.length < math.inf):
             raise ValueError(f"{self} is no spring: expected two bodies, a stiffness above 0 N/m and a length in m.")
 
     @property
@@ -282,6 +282,7 @@ class Spring(ForceField):
         found, (anchor, body) = 0.0 * position, map(scene.index, self.sources)
         away = position[..., anchor, :] - position[..., body, :]
         distance = (away**2).sum(axis=-1, keepdims=True) ** 0.5
+        distance[distance == 0] = 1.0  # where it has no direction
         force = self.stiffness * (1 - self.length / distance) * away
         found[..., body, :] = force / scene.bodies[body].mass
         found[..., anchor, :] = -force / scene.bodies[anchor].mass
@@ -307,7 +308,7 @@ class Rod(ForceField):
 
     def __post_init__(self) -> None:
         """Raises ValueError where it is none."""
-        if self.anchor == self.body or self.length <= 0:
+        if self.anchor == self.body or not 0 < self.length < math.inf:
             raise ValueError(f"{self} is no rod: expected two bodies and a length above 0 m.")
 
     @property

@@ -120,8 +120,8 @@ def of_push(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     true = (clip.plane_positions() - origin.plane_positions())[window, k] / diameter[:, None]
     found = (_positions(clip, tracks) - _positions(origin, before))[:, k] / diameter[:, None]
     hits = [each.time for of in (clip, origin) for each in of.contacts if body in (each.a, each.b)]
-    until = min([time for time in hits if time > pushes[0].time], default=np.inf)
-    until = min(until, pushes[0].time + FOLLOWED_FOR)
+    hit = min([time for time in hits if time > pushes[0].time], default=np.inf)
+    until = min(hit, pushes[0].time + FOLLOWED_FOR)
     seen = (truth_visible(clip, tracks.context) & truth_visible(origin, tracks.context))[:, k]
     read = seen & np.isfinite(found).all(axis=-1) & (times > 0) & (times < until)
     read &= np.cumsum(np.linalg.norm(true, axis=-1) > MAX_FOLLOWED) == 0
@@ -129,9 +129,11 @@ def of_push(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
         why = f"it is followed in fewer than {MIN_FOLLOWED_FRAMES} frames between the push and the first hit"
         return {"": Reading(None, "not applicable", why)}
     step = float(times[1] - times[0])
-    rows = times > pushes[0].time
+    rows = (times > pushes[0].time) & (times < hit)
     knots = np.concatenate([[pushes[0].time], times[rows]])
     effect = np.concatenate([[0j], _complex(true[rows])])
+    # A prediction that is early is compared with where it would go on to without the hit.
+    knots, effect = np.append(knots, knots[-1] + 3 * step), np.append(effect, 4 * effect[-1] - 3 * effect[-2])
     moves = np.linalg.norm(found[read], axis=-1).max() >= MIN_CHANGE
     size, delay = _fit(times[read], _complex(found[read]), knots, effect, step, DELAYS if moves else [0.0])
     if not moves:

@@ -142,7 +142,6 @@ def test_scenes_that_they_cannot_move_are_refused() -> None:
         (replace(rods, bodies=(*BALLS, replace(HOOK, until=1.0), AIR)), "moves or vanishes"),
         (replace(rods, bodies=(*BALLS, replace(HOOK, position=(0.3, 0.5, 1.5)), AIR)), "before or behind"),
         (replace(rods, bodies=(*(replace(each, collides=True) for each in BALLS), HOOK, AIR)), "may meet something"),
-        (replace(springs, bodies=(*BALLS, replace(HOOK, role="kinematic"), AIR)), "moves on rails"),
         (replace(rods, fields=(*rods.fields, springs.fields[0])), "no law covers a scene with Drag and Rod and Spring"),
     ):
         with pytest.raises(Unsupported, match=reason):

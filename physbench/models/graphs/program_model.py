@@ -76,6 +76,12 @@ def part_of_program(program: Any, names: Sequence[str], kept: Sequence[str], whe
     return module
 
 
+def _last_side(module: Any, number: int) -> int:
+    """Last side of the tensor that a part of a program takes at a place."""
+    inputs = [node for node in module.graph.nodes if node.op == "placeholder"]
+    return int(inputs[number].meta["val"].shape[-1])
+
+
 class ProgramSteps(SteppedModel[State]):
     """A program of two parts, `init` and `step`."""
 
@@ -86,9 +92,11 @@ class ProgramSteps(SteppedModel[State]):
         split = len(self._states)
         self._init = part_of_program(program, names, outputs[:split], where)
         self._step = part_of_program(program, names, outputs[split:], where)
+        for name, part in (("context_actions", self._init), ("action", self._step)):
+            if name in names:
+                self.action_values = _last_side(part, names.index(name))
         if "noise" in names:
-            node = [node for node in self._step.graph.nodes if node.op == "placeholder"][names.index("noise")]
-            self.noise_size = int(node.meta["val"].shape[1])
+            self.noise_size = _last_side(self._step, names.index("noise"))
 
     def optional_inputs(self) -> frozenset[str]:
         return frozenset(self._names) & set(OPTIONAL_INPUTS)

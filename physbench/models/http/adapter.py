@@ -10,6 +10,7 @@ from physbench.models.http.connection import (
     LONGEST_CALL,
     TOKEN_ARGUMENT,
     TOKEN_VARIABLE,
+    VIDEOS_PATH,
     ServerConnection,
     find_token,
     parse_address,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import torch
 
 WAIT_ARGUMENT = "wait"
-VIDEOS_PATH = "/v1/videos"  # at the end of an address: see `videos_api`
 CARD_SECONDS = 300.0  # a server may still be loading its model
 
 

@@ -25,6 +25,7 @@ from physbench.support.printable import printable
 
 TOKEN_VARIABLE = "PHYSBENCH_HTTP_TOKEN"
 TOKEN_ARGUMENT = "token_file"
+VIDEOS_PATH = "/v1/videos"  # at the end of an address: see `videos_api`
 NO_ANSWER = "No answer from "  # the start of messages on a server that has gone
 CONNECT_SECONDS = 10.0
 CONNECT_AGAIN_SECONDS = 1.0  # where the last attempt failed: many clips may follow
@@ -193,13 +194,18 @@ class ServerConnection:
         self._connection = connection
         return connection
 
+    def _start_hint(self) -> str:
+        if self.address.path.endswith(VIDEOS_PATH):
+            return "Start the server there; docs/models/http.md says what it is asked."
+        return START_HINT.format(port=self.address.port)
+
     def _why_not(self, error: Exception, seconds: float) -> str:
         """Reason that the connection cannot be opened, with a remedy."""
         match error:
             case ConnectionRefusedError() if self._has_answered:
                 return "nothing listens there any more: it has answered before, and went away. Look at its log."
             case ConnectionRefusedError():
-                return f"nothing listens there.\n{START_HINT.format(port=self.address.port)}"
+                return f"nothing listens there.\n{self._start_hint()}"
             case ssl.SSLCertVerificationError():
                 reason = one_line(error.verify_message)
                 return f"its certificate is not accepted ({reason}). Name its authority's file in SSL_CERT_FILE."
@@ -212,8 +218,18 @@ class ServerConnection:
             case _:
                 return f"{one_line(getattr(error, 'strerror', None) or error)}."
 
-    def request(self, method: str, path: str, seconds: float, body: Body = (), media_type: str = "") -> HTTPResponse:
+    def request(
+        self,
+        method: str,
+        path: str,
+        seconds: float,
+        body: Body = (),
+        media_type: str = "",
+        success: tuple[int, ...] = (200,),
+    ) -> HTTPResponse:
         """Send a request and return the answer, which may be read until `seconds` from now.
+
+        success: Status of an answer that is one.
 
         Raises:
             NoServerError: There is no connection, or no answer in time.
@@ -227,7 +243,7 @@ class ServerConnection:
             if not reused:
                 raise
             response = self._exchange(method, path, seconds, body, media_type)  # it had closed an idle connection
-        if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
+        if response.status not in success or response.headers.get("Content-Encoding", "identity") != "identity":
             self._refuse(response, path)
         self._has_answered = True
         return response

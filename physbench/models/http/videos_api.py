@@ -17,8 +17,9 @@ import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from difflib import get_close_matches
 from http.client import HTTPException, HTTPResponse
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from physbench.models.http.connection import (
 from physbench.models.protocol import ModelCard, check_card
 from physbench.models.videos.resample import make_resampler, scored_size
 from physbench.support.arrays import Image
-from physbench.support.errors import ModelError, PhysbenchError
+from physbench.support.errors import ModelError, PhysbenchError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,8 @@ MOST_JSON = 1 << 20  # bytes
 MOST_VIDEO = 1 << 29  # bytes
 MOST_PIXELS = 1 << 24  # of a frame
 SHORTEST_POLL, LONGEST_POLL = 0.1, 5.0  # s between questions
+FORGET_SECONDS = 10.0  # of a DELETE
+DONE = (200, 201, 202, 204)  # status of what a server has done, or begun
 SEEDS = 2**31 - 1
 
 
@@ -75,6 +78,9 @@ class VideosApiModel:
         if wrong := next((key for key in model_args if key in OF_A_CLIP), None):
             raise ModelError(f"--model-arg {wrong} cannot be given: it is made for each clip.")
         self._fields = {key: text for key, text in model_args.items() if key not in OWN_ARGUMENTS}
+        misspelt = [key for key in self._fields if key == "wait" or get_close_matches(key, OWN_ARGUMENTS, 1, 0.8)]
+        if misspelt:
+            raise ModelError(f"--model-arg {misspelt[0]}: it is not taken here.{nearest(misspelt[0], OWN_ARGUMENTS)}")
         if name:
             self._fields["model"] = name
         self.card = check_card(
@@ -114,16 +120,29 @@ class VideosApiModel:
         try:
             for frames, prompt, generator in zip(context, prompts, generators, strict=True):
                 seed = int(torch.randint(SEEDS, (), generator=generator, device=generator.device))
-                jobs.append(self._send(_levels(frames[-1]), prompt, seed))
+                job = self._send(_levels(frames[-1]), prompt, seed)
+                if job in jobs:
+                    raise ModelError(f"{self._connection.address.url} gave two jobs one id.")
+                jobs.append(job)
             answers = [self._frames_of(self._finished(job), horizon) for job in jobs]
         finally:
-            for job in jobs:
-                with suppress(PhysbenchError):  # a server need not know it
-                    self._ask("DELETE", f"/{job}").read(MOST_JSON)
+            self._forget(jobs)
         return torch.from_numpy(np.stack(answers)).movedim(-1, 2).to(context.device).float().div_(255)
 
+    def _forget(self, jobs: Sequence[str]) -> None:
+        """Delete jobs, as far as the server lets it be done quickly: their videos are here, or not wanted."""
+        for job in jobs:
+            try:
+                answer = self._connection.request("DELETE", f"/{job}", FORGET_SECONDS, success=DONE)
+                self._read(answer, MOST_JSON, "the answer")
+            except (NoServerError, LostConnectionError):
+                self._connection.close()
+                return
+            except PhysbenchError:  # a server need not know it
+                self._connection.close()
+
     def _ask(self, method: str, path: str, body: Sequence[bytes] = (), media_type: str = "") -> HTTPResponse:
-        return self._connection.request(method, path, LONGEST_CALL, body, media_type)
+        return self._connection.request(method, path, LONGEST_CALL, body, media_type, DONE)
 
     def _read(self, response: HTTPResponse, most: int, what: str) -> bytes:
         """All of an answer; raises where it is longer than `most` bytes, or breaks off."""
@@ -169,7 +188,7 @@ class VideosApiModel:
         }
         body, media_type = _form(fields, png(_enlarged(image, self._size)))
         job = self._job(self._ask("POST", "", body, media_type)).get("id")
-        if not isinstance(job, str) or not re.fullmatch(r"[\w.-]{1,200}", job, re.ASCII):
+        if not isinstance(job, str) or not re.fullmatch(r"\w[\w.-]{0,199}", job, re.ASCII):
             raise ModelError(f"{self._connection.address.url} accepted a job without an id.")
         return job
 
@@ -190,8 +209,8 @@ class VideosApiModel:
 
     def _frames_of(self, video: bytes, horizon: int) -> Image:
         """(horizon, h, w, 3) frames after the image, in the size of the card."""
-        frames, fps = _decoded(video)
-        url, asked, got = self._connection.address.url, self._size, frames[0].shape[:2]
+        frames, fps = _decoded(video, horizon + self._skipped, self._size)
+        url, asked, got = self._connection.address.url, self._size, frames[-1].shape[:2]
         if got != asked:
             raise ModelError(
                 f"{url} answered with {got[1]}x{got[0]} px; expected {asked[1]}x{asked[0]}. Try --model-arg "
@@ -261,8 +280,11 @@ def _form(fields: Mapping[str, str], image: bytes) -> tuple[list[bytes], str]:
     return parts, f"multipart/form-data; boundary={boundary}"
 
 
-def _decoded(video: bytes) -> tuple[list[Image], float]:
-    """All frames of an MP4, and its rate, 0 where it does not say one. Raises ModelError."""
+def _decoded(video: bytes, most: int, size: tuple[int, int]) -> tuple[list[Image], float]:
+    """The first frames of an MP4, and its rate, 0 where it does not say one; up to the first of another size.
+
+    Raises ModelError where it is none.
+    """
     import av
 
     try:
@@ -272,7 +294,11 @@ def _decoded(video: bytes) -> tuple[list[Image], float]:
             stream = container.streams.video[0]
             stream.codec_context.options = {"max_pixels": f"{MOST_PIXELS}"}
             convert = rgb_converter()
-            frames = [convert(frame) for frame in container.decode(stream)]
+            frames: list[Image] = []
+            for frame in islice(container.decode(stream), most):
+                frames.append(convert(frame))
+                if frames[-1].shape[:2] != size:
+                    break
             rate = float(stream.average_rate or 0)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         words = getattr(error, "strerror", None) or str(error)

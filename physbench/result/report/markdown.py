@@ -86,8 +86,8 @@ def _plain(text: str) -> str:
 def model_index(result: ResultDocument) -> str:
     """YAML for the head of a model card on a hub: skill overall, by axis and by family, with intervals.
 
-    Source: https://github.com/huggingface/hub-docs/blob/main/modelcard.md. Texts and numbers are written as JSON, which
-    is YAML. A skill that is null has no place in that format: it is named in a comment with its reason.
+    A skill that is null has no place in that format: it is named in a comment with its reason.
+    Source: https://github.com/huggingface/hub-docs/blob/main/modelcard.md.
     """
     suite, model = result.suite, result.model
     columns: dict[str, tuple[float | None, Interval | None, str]] = {
@@ -107,6 +107,7 @@ def model_index(result: ResultDocument) -> str:
             low, high = (round(end, 4) for end in interval)
             lines.append(f"      args:\n        interval_95: {_yaml([low, high])}")
     shown = "image-to-video" if model.card.context_frames == 1 else "video-to-video"
+    shown = shown if model.card.sees_pictures else "time-series-forecasting"
     part = "" if suite.complete else f", {suite.clips} clips"
     head = [
         "model-index:",
@@ -127,8 +128,11 @@ def model_index(result: ResultDocument) -> str:
 
 
 def _yaml(value: object) -> str:
-    """A value as JSON in one line: characters beyond ASCII, and those that no page shows, are escaped."""
-    return json.dumps(value)
+    """A value in one line of YAML: numbers as JSON has them; characters beyond ASCII, and quotes, are escaped."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    plain = (each if " " <= each <= "~" and each not in '"\\' else f"\\U{ord(each):08x}" for each in value)
+    return f'"{"".join(plain)}"'
 
 
 def csv_of_tasks(result: ResultDocument) -> str:

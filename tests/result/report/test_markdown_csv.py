@@ -40,12 +40,12 @@ def test_a_hub_reads_the_metadata_of_a_card(result: ResultDocument) -> None:
     assert found[0].dataset_revision == result.suite.hash
 
 
-@pytest.mark.parametrize("name", ['a: "b" # c', "- x\n  y: 1", "\u202ea\u0000", "null"])
+@pytest.mark.parametrize("name", ['a: "b" # c', "- x\n  y: 1", "\u202ea\u0000", "null", "\U0001f916"])
 def test_names_and_reasons_of_others_stay_text_in_metadata(result: ResultDocument, name: str) -> None:
     unknown = result.overall.model_copy(update={"skill": None, "interval": None, "reason": f"no clip\nof {name}"})
     text = model_index(named(result, name).model_copy(update={"overall": unknown}))
     (found,) = yaml.safe_load(text)["model-index"]
-    assert found["name"] == name
+    assert found["name"] == name and found["name"].encode()
     assert text.startswith("# Skill overall: not known. no clip of ")
     assert "Skill overall" not in [each["name"] for each in found["results"][0]["metrics"]]
 
