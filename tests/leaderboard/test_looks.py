@@ -18,7 +18,7 @@ from physbench.clips.suite import Suite
 from physbench.leaderboard.eligibility import Candidate, board_suite, refuse_ineligible
 from physbench.leaderboard.entries import add, entries
 from physbench.leaderboard.ranking import look_differences
-from physbench.leaderboard.site import RankedTable, build, ranked_entries
+from physbench.leaderboard.site import PICTURES, RankedTable, build, ranked_entries
 from physbench.leaderboard.verify import verified
 from physbench.models.protocol import ModelCard
 from physbench.result.compare import compare
@@ -30,6 +30,11 @@ pytestmark = pytest.mark.usefixtures("plain_reports")
 NATURAL = {"look": "natural", "image_size": [256, 256], "fps": 16.0}
 PUBLISHED, OTHER = "a" * 64, "b" * 64  # hashes of archives
 FEW = 300  # resamples
+
+
+def test_a_view_has_a_table_of_its_own() -> None:
+    assert RenderSpec(64, 64, 15.0, view="near").picture in PICTURES
+    assert RankedTable("near", "trained").title == RankedTable(PLAIN, "trained").title + ", view near"
 
 
 def on_archive(run: RunFolder, sha256: str) -> RunFolder:

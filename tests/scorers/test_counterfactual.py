@@ -106,7 +106,9 @@ def followed(quiet: Clip, places: Places, clip: Clip, pushed: Places) -> tuple[f
     return tuple(found[key].value for key in ("", "direction", "delay"))
 
 
-@pytest.mark.parametrize(("size", "turn", "delay"), [(1, 0, 0), (0.5, 30, 0), (1.5, 180, 2), (0.8, 90, 1), (1, 0, -1)])
+@pytest.mark.parametrize(
+    ("size", "turn", "delay"), [(1, 0, 0), (0.5, 30, 0), (1.5, 180, 2), (0.8, 90, 1), (1, 0, -1), (1, 0, -2)]
+)
 def test_size_direction_and_delay_of_a_push_are_read(size: float, turn: float, delay: int) -> None:
     """The true effect is a straight line up to the hit: made larger, turned and late, both rollouts wrong alike."""
     quiet, clip = pair_of(HEAD_ON)
