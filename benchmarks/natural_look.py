@@ -86,7 +86,7 @@ def traced(options: argparse.Namespace) -> None:
 
 
 def save(path: Path, picture: NDArray[np.uint8]) -> None:
-    from physbench.clips.export import png
+    from physbench.clips.video import png
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png(np.ascontiguousarray(picture)))

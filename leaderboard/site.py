@@ -40,8 +40,7 @@ from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json, write_text
 from physbench.support.run_folder import RunFolder
-from physbench.world.camera import VIEWS
-from physbench.world.scene import FAR, PLAIN
+from physbench.world.scene import FAR, PLAIN, VIEWS
 from physbench.world.styles.catalogue import LOOKS
 
 # Entries of a board for a list of references: BibTeX, one item an entry.

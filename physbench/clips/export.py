@@ -9,7 +9,6 @@ import io
 import json
 import shlex
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from physbench.clips.conditioning import (
 )
 from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
 from physbench.clips.suite import Suite
-from physbench.clips.video import FFV1, H264, encode
+from physbench.clips.video import FFV1, H264, encode, png
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
 from physbench.support.schedule import scheduled
@@ -257,17 +256,6 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
         files=ClipFiles(**files),
         sha256={kind: hashlib.sha256((folder / path).read_bytes()).hexdigest() for kind, path in files.items()},
     )
-
-
-def png(frame: NDArray[np.uint8]) -> bytes:
-    """A frame (H, W, 3) as the content of a PNG file."""
-    import av
-
-    encoder = av.CodecContext.create("png", "w")
-    encoder.height, encoder.width, encoder.pix_fmt = frame.shape[0], frame.shape[1], "rgb24"
-    encoder.time_base = Fraction(1)
-    packets = [*encoder.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")), *encoder.encode(None)]
-    return b"".join(bytes(packet) for packet in packets)
 
 
 def _table(actions: NDArray[np.float32], times: NDArray[np.float64]) -> bytes:

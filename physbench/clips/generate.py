@@ -31,7 +31,7 @@ def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN, view
         size: A side in px, or (height, width).
         fps: Frames a second.
         look: One of `catalogue.LOOKS`.
-        view: One of `camera.VIEWS`.
+        view: One of `scene.VIEWS`.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if not 16 <= min(height, width) <= max(height, width) <= 2048:

@@ -33,8 +33,8 @@ from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import EMPTY_SEAL, NOT_ARRAYS, SEAL, atomic_path, cache_dir, seal_of, sealed, user_path
 from physbench.support.fingerprint import fingerprint
 from physbench.support.remote import RemotePlace, is_url, remote_errors, remote_place
-from physbench.world.camera import VIEWS, in_view
-from physbench.world.scene import FAR, PLAIN, RenderSpec, Scene
+from physbench.world.camera import in_view
+from physbench.world.scene import FAR, PLAIN, VIEWS, RenderSpec, Scene
 from physbench.world.styles.catalogue import LOOKS, look_hash
 
 # The clips of a suite in one file, for machines that cannot make them: those without PyBullet, or with another build.

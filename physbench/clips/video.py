@@ -65,6 +65,17 @@ H264_RGB = Codec(".mp4", "mp4", "libx264rgb", "rgb24", {"qp": "0", "preset": "me
 H264_RGB_FAST = Codec(".mkv", "matroska", "libx264rgb", "rgb24", {"qp": "0", "preset": "ultrafast"})
 
 
+def png(frame: NDArray[np.uint8]) -> bytes:
+    """A frame (H, W, 3) as the content of a PNG file."""
+    import av
+
+    encoder = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width, encoder.pix_fmt = frame.shape[0], frame.shape[1], "rgb24"
+    encoder.time_base = Fraction(1)
+    packets = [*encoder.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")), *encoder.encode(None)]
+    return b"".join(bytes(packet) for packet in packets)
+
+
 def encode(path: Path, frames: NDArray[np.uint8], fps: float, codec: Codec = FFV1) -> None:
     """Write frames (T, H, W, 3), T >= 1. The file appears whole or not at all."""
     with atomic_path(path) as draft:

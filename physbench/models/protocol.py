@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 from physbench.support.errors import ModelError
-from physbench.world.camera import VIEWS
-from physbench.world.scene import FAR, HISTORY, PLAIN, RenderSpec, wrong_rate
+from physbench.world.scene import FAR, HISTORY, PLAIN, VIEWS, RenderSpec, wrong_rate
 from physbench.world.styles.catalogue import LOOKS
 
 if TYPE_CHECKING:

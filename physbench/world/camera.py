@@ -15,22 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from physbench.support.arrays import Array
-from physbench.support.errors import UsageError, nearest
 from physbench.world.scene import FAR, Camera, RenderSpec, Scene
 
 PLANE_AXES: dict[str, tuple[int, int]] = {"front": (0, 2), "top": (0, 1)}
-VIEWS = (FAR, "near")
 NEAR_DISTANCE = 5.0  # m from the eye to the target in the view `near`
 NEAR_TILT = math.radians(12.0)  # from straight ahead; a screen still hides what passes behind it
 CIRCLES = 10.0  # m; nearer cameras see a ball as an ellipse. From 20 m its axes differ by 2 %
 LARGEST = 1.75  # times its radius in the middle that a body reaches in a near picture of 16 to 9; 1.45 in a square one
-
-
-def check_view(view: str) -> str:
-    """The view, or UsageError: there is none of this name."""
-    if view not in VIEWS:
-        raise UsageError(f"--view: there is no '{view}'.{nearest(view, VIEWS)}")
-    return view
 
 
 def in_view(scene: Scene, view: str) -> Scene:

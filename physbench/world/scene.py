@@ -53,6 +53,7 @@ FLOOR_GREY = 0.45
 SCREEN_GREY = 0.30
 PLAIN = "plain"  # the look of flat greys, on which everything is calibrated
 FAR = "far"  # the view of the task's own camera, on which everything is calibrated
+VIEWS = (FAR, "near")
 
 
 @dataclass(frozen=True)
@@ -352,7 +353,7 @@ class RenderSpec:
     width: int  # px
     fps: float
     look: str = PLAIN  # one of `catalogue.LOOKS`
-    view: str = FAR  # one of `camera.VIEWS`
+    view: str = FAR  # one of VIEWS
 
     @property
     def steps(self) -> int:

@@ -7,8 +7,7 @@ import pytest
 from alignment_configurations import bench
 from PIL import Image
 
-from physbench.clips.export import png
-from physbench.clips.video import FFV1, Codec, encode
+from physbench.clips.video import FFV1, Codec, encode, png
 from physbench.models.videos.adapter import adapter
 from physbench.support.errors import ModelError, UsageError
 from physbench.world.scene import RenderSpec

@@ -13,8 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from physbench.clips.export import png
-from physbench.clips.video import Codec, encode
+from physbench.clips.video import Codec, encode, png
 from physbench.models.load_model import find_adapter
 from physbench.models.videos.adapter import adapter, open_target
 from physbench.models.videos.files import SourceFile, VideoSource, list_answers

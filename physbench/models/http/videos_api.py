@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physbench.clips.export import png
-from physbench.clips.video import rgb_converter
+from physbench.clips.video import png, rgb_converter
 from physbench.models.http.connection import (
     LONGEST_CALL,
     NO_ANSWER,

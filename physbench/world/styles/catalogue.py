@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from physbench.support.errors import UsageError, nearest
-from physbench.world.camera import check_view
-from physbench.world.scene import FAR, PLAIN, RenderSpec, Scene, Vector
+from physbench.world.scene import FAR, PLAIN, VIEWS, RenderSpec, Scene, Vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +48,9 @@ def check_drawn(look: str, view: str) -> None:
 def check_pair(look: str, view: str) -> None:
     """Raise UsageError where there is no such look or view, or the look does not show the view."""
     known_look(look)
-    if check_view(view) != FAR and look != PLAIN:
+    if view not in VIEWS:
+        raise UsageError(f"--view: there is no '{view}'.{nearest(view, VIEWS)}")
+    if view != FAR and look != PLAIN:
         raise UsageError(f"--view {view}: it is drawn in the look {PLAIN} alone. Leave out --look {look}.")
 
 

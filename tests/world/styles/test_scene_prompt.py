@@ -20,7 +20,7 @@ TASKS = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True))
 def test_a_look_adds_its_set_and_sizes_to_what_the_scene_says(task: str, split: str) -> None:
     scene = make_scene(Row(task, split, 1))  # type: ignore[arg-type]
     plain, natural = scene_prompt(scene, PLAIN), scene_prompt(scene, "natural")
-    own = plain.replace(" vanish", " are drawn back")
+    own = plain.replace(" vanishes", " is drawn back").replace(" vanish", " are drawn back")
     assert plain == scene.prompt and natural.startswith(own + " ") and natural.endswith(ONE_TAKE)
     added = natural.removeprefix(own)
     sky = scene.camera.view == "top" and "table" not in plain and "gas" not in plain
