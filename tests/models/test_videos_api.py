@@ -120,6 +120,7 @@ def roll(made: Any, horizon: int = 12, clips: int = 2) -> torch.Tensor:
 
 def test_frames_after_the_image_come_back(server: Server) -> None:
     made = model(server, model="tiny", num_inference_steps="4")
+    assert "13 frames of 96x64 px at 10 frames/s; the first of them shows the image" in made.assumptions[0]
     assert made.card.image_size == SIZE and made.card.context_frames == 1 and made.card.max_horizon == 12
     frames = roll(made)
     assert frames.shape == (2, 12, 3, *SIZE)
@@ -206,6 +207,7 @@ def test_arguments_that_cannot_work(server: Server, given: dict[str, str], words
         model(server, **given)
 
 
+@pytest.mark.slow
 def test_a_check_says_what_is_asked_of_the_server(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = [word for key, value in ARGUMENTS.items() for word in ("--model-arg", f"{key}={value}")]
     assert run(["models", "check", url(server), *arguments, "--out", str(server.folder / "shown.png")]) == 0
