@@ -300,7 +300,10 @@ def _settings_of_a_run() -> Iterator[None]:
     So do products on the precision that is allowed, as processors have bfloat16, too. The number of threads is that of
     the calling thread; both are put back.
     """
-    threads, default = torch.get_num_threads(), torch.get_default_device()
+    threads, default = (
+        torch.get_num_threads(),
+        torch.empty(0).device,
+    )  # torch 2.6 does not say one that is set for a block
     precision = torch.get_float32_matmul_precision()
     torch.set_num_threads(1)
     if precision != "highest":
