@@ -25,7 +25,7 @@ from physbench.shadowing.observed_motion import MAX_POSITION_SD, MIN_POSITION_SD
 from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.world.bullet import initial_states
-from physbench.world.camera import PLANE_AXES, depth_axis, depth_scale, foot, plane_from_px
+from physbench.world.camera import PLANE_AXES, depth_axis, planes_from_px
 from physbench.world.drawing import apparent_radius, full_area
 from physbench.world.geometry import gap
 from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
@@ -103,8 +103,7 @@ def plane_positions(clip: Clip, px: Array) -> Array:
     """Convert px (T, K, 2) of the tracked bodies to positions (T, K, 2) in m, each in its plane of motion."""
     camera = clip.scene.camera
     depth = np.array([body.position[depth_axis(camera)] for body in clip.tracked_bodies])
-    centre, magnification = foot(camera), depth_scale(camera, depth)
-    return np.asarray(centre + (plane_from_px(camera, clip.spec, px) - centre) * magnification[:, None])
+    return planes_from_px(camera, clip.spec, px, depth)
 
 
 # Fits lawful motion to the tracks of a context, with the law and the segment fits of shadowing.

@@ -40,11 +40,9 @@ class ActionSpace:
         try:
             given = np.asarray(action, dtype=np.float64)
         except (TypeError, ValueError):
-            raise UsageError(
-                f"Expected an action of {len(self.names)} numbers ({numbers}), got {action!r:.80}."
-            ) from None
-        if given.shape != (len(self.names),):
-            raise UsageError(f"Expected an action of shape ({len(self.names)},) ({numbers}), got {given.shape}.")
+            raise UsageError(f"Expected an action of {self.width} numbers ({numbers}), got {action!r:.80}.") from None
+        if given.shape != (self.width,):
+            raise UsageError(f"Expected an action of shape ({self.width},) ({numbers}), got {given.shape}.")
         if not np.isfinite(given).all():
             raise UsageError(f"Expected finite numbers in an action ({numbers}), got {given.tolist()}.")
         return np.clip(given, self.low, self.high)

@@ -38,7 +38,6 @@ from physbench.clips.video import FFV1, H264, encode, png
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
 from physbench.support.schedule import scheduled
-from physbench.world.camera import in_view
 from physbench.world.scene import FAR, HISTORY, PLAIN, RenderSpec, wrong_rate
 from physbench.world.styles.catalogue import check_drawn
 from physbench.world.styles.prompt import scene_prompt
@@ -224,7 +223,7 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
     from physbench.world.styles.catalogue import draw
 
     name = key.id(row)
-    scene = in_view(make_scene(row), spec.view)
+    scene = make_scene(row, spec.view)
     times = frame_times(scene, spec)
     handover = int(np.argmin(np.abs(times)))
     start = handover + 1 - context

@@ -58,9 +58,9 @@ def make_params(row: Row) -> Params:
     return _task(row.task).sample(random_stream(row), row.split)
 
 
-def make_scene(row: Row) -> Scene:
-    """Describe the scene of a clip; takes about a millisecond."""
-    return scene_with(row, make_params(row))
+def make_scene(row: Row, view: str = FAR) -> Scene:
+    """Describe the scene of a clip, with the camera of a view; takes about a millisecond."""
+    return in_view(scene_with(row, make_params(row)), view)
 
 
 def frames_ahead(row: Row, spec: RenderSpec) -> int:
@@ -79,7 +79,7 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
     from physbench.world.bullet import simulate
     from physbench.world.styles.catalogue import draw
 
-    scene = in_view(make_scene(row), spec.view)
+    scene = make_scene(row, spec.view)
     frames, grid, both = _stops(scene, spec)
     simulation = simulate(scene, both / PHYSICS_HZ)
     shown = np.isin(both, frames)
@@ -152,7 +152,7 @@ MOST = 1024  # that are kept: some kB each
 
 
 def known_scene(row: Row, view: str = FAR) -> Scene:
-    """As `make_scene`, once for each clip; with the camera of a view."""
+    """As `make_scene`, once for each clip."""
     return in_view(_scene(row, registered_files()), view)
 
 

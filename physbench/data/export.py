@@ -35,7 +35,6 @@ from physbench.data.tables import DatasetPlan, Part, Place, dataset_card
 from physbench.support.errors import UsageError
 from physbench.support.files import add_file, locked_file, write_json, write_text
 from physbench.support.schedule import scheduled
-from physbench.world.camera import in_view
 
 DATASET_MANIFEST = "dataset.json"
 DATASET_CARD = "README.md"
@@ -144,7 +143,7 @@ def _clip(part: Part, place: Place) -> Clip:
     """The clip of the store, or one that is made: an export does not fill the cache."""
     row, spec = place.row, part.settings.spec
     with contextlib.suppress(OSError, CorruptError, StaleError):
-        return unpack(ClipStore().path(row, spec).read_bytes(), row, spec, in_view(make_scene(row), spec.view))
+        return unpack(ClipStore().path(row, spec).read_bytes(), row, spec, make_scene(row, spec.view))
     return make_clip(row, spec)
 
 

@@ -26,7 +26,6 @@ from physbench.clips.task import find_task
 from physbench.clips.video import H264, H264_RGB, Codec
 from physbench.support.errors import UsageError, nearest
 from physbench.support.files import atomic_path
-from physbench.world.camera import in_view
 from physbench.world.scene import RenderSpec, hue_name
 from physbench.world.styles.prompt import scene_prompt
 
@@ -165,7 +164,7 @@ def plan_dataset(
     places, prompts, bodies, first = [], dict[str, int](), 0, 0
     whole = hashlib.sha256()
     for index, row in enumerate(rows):
-        scene = in_view(make_scene(row), spec.view)
+        scene = make_scene(row, spec.view)
         frames = len(frame_times(scene, spec))
         prompt = prompts.setdefault(scene_prompt(scene, spec.look), len(prompts))
         places.append(Place(index, row, first, frames, prompt))

@@ -19,11 +19,12 @@ from physbench.laws.changes import WorldChange
 from physbench.laws.field_law import FIELD_STRENGTH
 from physbench.laws.planar_law import PlanarLaw, changed_gravity
 from physbench.laws.planar_motion import DISC, KIND, PUSH, STATE, STEP
-from physbench.laws.planar_scene import Face, PlanarScene, box_axes, box_in_plane, check_depths, is_obstacle
+from physbench.laws.planar_scene import Face, PlanarScene, assembled, box_axes, box_in_plane, check_depths, is_obstacle
 from physbench.laws.scene_law import FREE, LawConstant, SceneLaw
 from physbench.laws.simulator import Simulator, States
 from physbench.laws.support_check import ALIGNMENT, TOUCH_GAP, Unsupported
 from physbench.support.arrays import Array, Mask, Whole
+from physbench.support.recently_used import RecentlyUsed
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.bullet import initial_states, simulate, simulate_batch
 from physbench.world.camera import PLANE_AXES, depth_axis
@@ -46,9 +47,8 @@ PROBES = 16  # random places by which it is told whether bodies act on each othe
 NOTHING = 1e-9  # m/s2
 STRIDES, STRIDE_ERROR = (20, 10, 5, 2), 1e-3  # physics steps at once; diameters by which they may move a body in all
 FRAME_STEPS = 40  # physics steps between the places at which that is seen
-KEPT_STRIDES = 64
 FLIGHT_COST, CONTACT_COST = 20, 100
-_strides: dict[str, int] = {}  # of scenes so far
+_strides = RecentlyUsed[str, int](64)  # of scenes
 
 
 @dataclass(frozen=True)
@@ -140,30 +140,9 @@ class BulletLaw(PlanarLaw):
             if body.role != "moving" and body.collides and (body.until is None or body.until > self.since):
                 lasts = body.role == "fixed" and body.until is None
                 faces += [face for face in _faces(body, bodies, axes, across) if lasts]
-        count, none = len(bodies), np.zeros(0)
-        return PlanarScene(
-            index=self.index,
-            radius=np.array([_size(body, scene.gravity) for body in bodies]),
-            mass=np.array([body.mass for body in bodies]),
-            inverse_inertia=np.array([{"sphere": 2.5, "cylinder": 2.0, "box": 0.0}[body.shape] for body in bodies]),
-            restitution=np.array([body.restitution for body in bodies]),
-            friction=np.array([body.friction for body in bodies]),
-            collides=np.array([body.collides for body in bodies], dtype=bool),
-            depth=np.array([body.position[across] for body in bodies]),
-            gravity=np.asarray(scene.gravity, dtype=np.float64)[axes],
-            table_friction=np.zeros(count),
-            slide_deceleration=np.zeros(count),
-            normal=np.array([face.normal for face in faces]).reshape(-1, 2),
-            offset=np.array([face.offset for face in faces]),
-            low=np.array([face.low for face in faces]),
-            high=np.array([face.high for face in faces]),
-            face_restitution=np.array([face.body.restitution for face in faces]),
-            face_friction=np.array([face.body.friction for face in faces]),
-            corner=none.reshape(0, 2),
-            corner_radius=none,
-            corner_restitution=none,
-            corner_friction=none,
-        )
+        radius = np.array([_size(body, scene.gravity) for body in bodies])
+        turns = [{"sphere": 2.5, "cylinder": 2.0, "box": 0.0}[body.shape] for body in bodies]
+        return assembled(scene, self.index, radius, turns, faces, (), np.zeros(len(bodies)))
 
     # Forces at a distance
 
@@ -306,11 +285,8 @@ class BulletLaw(PlanarLaw):
         if touchable(scene) or not flies(scene, self.since):
             return 1
         key = f"{self.scene!r} {self.since!r}"
-        if key not in _strides:
-            if len(_strides) >= KEPT_STRIDES:
-                _strides.pop(next(iter(_strides)))
-            _strides[key] = self._longest(scene)
-        return _strides[key]
+        known = _strides.get(key)
+        return _strides.put(key, self._longest(scene)) if known is None else known
 
     @property
     def cost(self) -> int:

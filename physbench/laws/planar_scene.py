@@ -8,6 +8,7 @@ that is not of this kind has no `PlanarScene`: `Unsupported` says why.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -235,11 +236,26 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
     normals = np.zeros((len(faces), 3))
     normals[:, axes] = np.array([face.normal for face in faces]).reshape(-1, 2)
     check_spin(scene, bodies, table, normals)
+    return assembled(scene, index, radius, [disc[1] for disc in discs], faces, corners, table_friction)
+
+
+def assembled(
+    scene: Scene,
+    index: tuple[int, ...],
+    radius: Array,
+    inverse_inertia: Sequence[float],
+    faces: Sequence[Face],
+    corners: Sequence[Corner],
+    table_friction: Array,
+) -> PlanarScene:
+    """A planar scene of the moving bodies `index` and of what they may touch, which has been checked."""
+    axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
+    bodies, gravity = [scene.bodies[i] for i in index], np.asarray(scene.gravity, dtype=np.float64)
     return PlanarScene(
         index=index,
         radius=radius,
         mass=np.array([body.mass for body in bodies]),
-        inverse_inertia=np.array([disc[1] for disc in discs]),
+        inverse_inertia=np.array(inverse_inertia),
         restitution=np.array([body.restitution for body in bodies]),
         friction=np.array([body.friction for body in bodies]),
         collides=np.array([body.collides for body in bodies], dtype=bool),
@@ -247,7 +263,7 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
         gravity=gravity[axes],
         table_friction=table_friction,
         slide_deceleration=table_friction * abs(gravity[across]),
-        normal=normals[:, axes],
+        normal=np.array([face.normal for face in faces]).reshape(-1, 2),
         offset=np.array([face.offset for face in faces]),
         low=np.array([face.low for face in faces]),
         high=np.array([face.high for face in faces]),

@@ -26,7 +26,6 @@ from physbench.run.manifest import file_hashes
 from physbench.run.ray_cluster import POLL_SECONDS, ClusterLossError, RayPool, cause_of, gpus_of
 from physbench.run.worker import Setting, prepare
 from physbench.support.errors import ModelError, UsageError
-from physbench.world.camera import in_view
 from physbench.world.scene import PLAIN
 
 ACTOR_RESTARTS = 4  # of each, for a run; what it worked on is then done again
@@ -68,8 +67,7 @@ class RolloutActor:
             engine = self._engine
         spec, fps = engine.card.spec, engine.card.fps
         known = {
-            row: unpack(clip[1], row, spec, in_view(make_scene(row), spec.view))
-            for row, clip in zip(rows, clips, strict=True)
+            row: unpack(clip[1], row, spec, make_scene(row, spec.view)) for row, clip in zip(rows, clips, strict=True)
         }
         with self._lock:
             engine.part_size = part_size

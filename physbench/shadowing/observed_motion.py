@@ -33,8 +33,8 @@ from physbench.world.camera import (
     normal,
     pixels_per_metre,
     plane_distance,
-    plane_from_px,
     plane_from_world,
+    planes_from_px,
     px_from_plane,
 )
 from physbench.world.drawing import apparent_radius
@@ -376,12 +376,10 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     if -1 in columns:
         raise ValueError("A body moves that no track follows.")
     px = _unshifted(clip, tracks)[:, columns]
-    plane, centre = plane_from_px(camera, clip.spec, px), foot(camera)
-    # Beyond the plane through the camera's centre things look smaller.
-    larger = depth_scale(camera, law.depth)
-    position = centre + (plane - centre) * larger[:, None]
+    position = planes_from_px(camera, clip.spec, px, law.depth)
     diameter = _diameters(clip, law)
-    scale = least_scale(camera, clip.spec, px) / larger
+    # Beyond the plane through the camera's centre things look smaller.
+    scale = least_scale(camera, clip.spec, px) / depth_scale(camera, law.depth)
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     position = np.where((sd <= MAX_POSITION_SD)[..., None], position, np.nan)
     window = clip.window(tracks.context)

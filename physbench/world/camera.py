@@ -164,6 +164,12 @@ def depth_scale(camera: Camera, depth: Array) -> Array:
     return np.asarray(1 + normal(camera)[across] * (depth - camera.center[across]) / plane_distance(camera))
 
 
+def planes_from_px(camera: Camera, spec: RenderSpec, points: Array, depth: Array) -> Array:
+    """Plane coordinates (..., N, 2) m of image points (..., N, 2) px, each of a body at `depth` (N,) m."""
+    centre = foot(camera)
+    return np.asarray(centre + (plane_from_px(camera, spec, points) - centre) * depth_scale(camera, depth)[:, None])
+
+
 def least_scale(camera: Camera, spec: RenderSpec, points: Array) -> Array:
     """Least pixels (...) that a metre in the plane of motion takes at image points (..., 2) px, of all directions."""
     if not camera.tilt:

@@ -144,7 +144,7 @@ def test_it_is_not_asked_where_a_scene_declares_outcomes_or_leaves_its_plane() -
 
 def test_ground_truth_lets_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """One clip of two that breaks is enough to be refused, however little it breaks."""
-    monkeypatch.setattr("physbench.clips.generate.make_scene", lambda row: tumbling(horizon=1.0))
+    monkeypatch.setattr("physbench.clips.generate.make_scene", lambda row, view="far": tumbling(horizon=1.0))
     clip = make_clip(Row("falling/incline-v1", "test", 0), render_spec(64, 4.0))
     for lawful, state in (((True, True), "ok"), ((True, False), "failed")):
         answers = iter([physics.Misfit(clip, 0.99, each, 0.5, "box", "") for each in lawful])

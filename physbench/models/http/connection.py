@@ -95,6 +95,14 @@ def one_line(text: object) -> str:
     return line if len(line) <= MAX_SAID else line[: MAX_SAID - 3] + "..."
 
 
+def read_whole(response: HTTPResponse, most: int) -> bytes:
+    """All of an answer, or its first `most` + 1 bytes. Raises EOFError where bytes that were announced do not come."""
+    content = response.read(most + 1)
+    if len(content) <= most and response.length:
+        raise EOFError
+    return content
+
+
 def find_token(model_args: Mapping[str, str]) -> str:
     """The token in --model-arg token_file=FILE, else in the environment; "" where there is none."""
     if TOKEN_ARGUMENT in model_args:
@@ -158,10 +166,10 @@ class ServerConnection:
         self._unreachable = False
         self._has_answered = False
 
-    @property
-    def sends_token_openly(self) -> bool:
-        """True if others on the network can read the token."""
-        return bool(self._token) and not self.address.secure and not self.address.is_this_machine
+    def warnings(self) -> list[str]:
+        """Sentences for the reader of a run: that others on the network can read the token."""
+        openly = self._token and not self.address.secure and not self.address.is_this_machine
+        return [f"The token is sent to {self.address.url} in the open: use https:// or a tunnel."] if openly else []
 
     def say(self, text: object) -> str:
         """Words of the server in one printable line, without the token."""

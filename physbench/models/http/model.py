@@ -17,6 +17,7 @@ from physbench.models.http.connection import (
     NoServerError,
     ServerConnection,
     ServerRefusalError,
+    read_whole,
 )
 from physbench.models.http.protocol import (
     SURPRISE_PATH,
@@ -54,9 +55,7 @@ class HttpModel:
         except ServerRefusalError as error:
             raise ModelError(f"{error}\n{RIGHT_PORT}") from None
         try:
-            text = response.read(MAX_HEAD + 1)
-            if len(text) <= MAX_HEAD and response.length:  # bytes that were announced and have not come
-                raise EOFError
+            text = read_whole(response, MAX_HEAD)
         except TimeoutError:
             raise NoServerError(f"{NO_ANSWER}{url}: its card did not arrive within {seconds:g} s.") from None
         except (OSError, EOFError, HTTPException):
@@ -70,9 +69,7 @@ class HttpModel:
             raise ModelError(f"{error}\n{RIGHT_PORT}") from None
         self.card: ModelCard = served.card
         self.reported_sha256 = served.sha256
-        self.notes: list[str] = []
-        if connection.sends_token_openly:
-            self.notes.append(f"The token is sent to {url} in the open: use https:// or a tunnel.")
+        self.notes = connection.warnings()
         if served.sha256:
             self.notes.append(f"{url} reports the SHA-256 {served.sha256}, which nobody has checked.")
 
@@ -89,11 +86,11 @@ class HttpModel:
         import torch
 
         body = pack_request(
-            _levels(context),
+            as_levels(context),
             horizon=horizon,
             actions=None if actions is None else actions.float().cpu().numpy(),
             prompts=prompts,
-            seeds=_seeds(generators),
+            seeds=draw_seeds(generators, SEED_BOUND),
         )
         for block in self._blocks(body, len(context), horizon):
             for start in range(0, block.shape[1], FLOAT_FRAMES):
@@ -114,11 +111,11 @@ class HttpModel:
 
         films, frames = video.shape[:2]
         body = pack_request(
-            _levels(video),
+            as_levels(video),
             horizon=frames - context,
             actions=None,
             prompts=prompts,
-            seeds=_seeds(generators),
+            seeds=draw_seeds(generators, SEED_BOUND),
             whole=True,
         )
         url = self._connection.address.url
@@ -177,18 +174,19 @@ def _has_all(response: HTTPResponse) -> bool:
     return response.chunked or response.length == 0
 
 
-def _levels(frames: Tensor) -> Image:
-    """Frames (B, T, 3, H, W) in [0, 1] -> (B, T, H, W, 3) uint8."""
+def as_levels(frames: Tensor) -> Image:
+    """Frames (..., 3, H, W) in [0, 1] -> (..., H, W, 3) uint8."""
     import torch
 
-    levels = frames.float().mul(255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
-    return levels.contiguous().cpu().numpy()
+    levels: Image = frames.float().mul(255).round().to(torch.uint8).movedim(-3, -1).contiguous().cpu().numpy()
+    return levels
 
 
-def _seeds(generators: Sequence[torch.Generator]) -> list[int]:
+def draw_seeds(generators: Sequence[torch.Generator], bound: int) -> list[int]:
+    """A whole number below `bound` from each generator."""
     import torch
 
-    return [int(torch.randint(SEED_BOUND, (), generator=g, device=g.device)) for g in generators]
+    return [int(torch.randint(bound, (), generator=g, device=g.device)) for g in generators]
 
 
 def _planar(frames: Image) -> Image:

@@ -32,7 +32,9 @@ from physbench.models.http.connection import (
     NoServerError,
     ServerConnection,
     one_line,
+    read_whole,
 )
+from physbench.models.http.model import as_levels, draw_seeds
 from physbench.models.protocol import ModelCard, check_card
 from physbench.models.videos.resample import make_resampler, scored_size
 from physbench.support.arrays import Image
@@ -98,9 +100,7 @@ class VideosApiModel:
             f"{connection.address.url} is asked for {self._frames} frames of {width}x{height} px at {fps:g} frames/s; "
             f"the first of them {'shows the image' if self._skipped else 'comes after the image'} (first={first})."
         ]
-        if connection.sends_token_openly:
-            notes.append(f"The token is sent to {connection.address.url} in the open: use https:// or a tunnel.")
-        self.assumptions = tuple(notes)
+        self.assumptions = (*notes, *connection.warnings())
         self.run_settings = {**self._fields, "size": f"{width}x{height}", "frames": f"{self._frames}", "first": first}
 
     def rollout(
@@ -117,9 +117,9 @@ class VideosApiModel:
 
         jobs: list[str] = []
         try:
-            for frames, prompt, generator in zip(context, prompts, generators, strict=True):
-                seed = int(torch.randint(SEEDS, (), generator=generator, device=generator.device))
-                job = self._send(_levels(frames[-1]), prompt, seed)
+            images, seeds = as_levels(context[:, -1]), draw_seeds(generators, SEEDS)
+            for image, prompt, seed in zip(images, prompts, seeds, strict=True):
+                job = self._send(image, prompt, seed)
                 if job in jobs:
                     raise ModelError(f"{self._connection.address.url} gave two jobs one id.")
                 jobs.append(job)
@@ -147,14 +147,12 @@ class VideosApiModel:
         """All of an answer; raises where it is longer than `most` bytes, or breaks off."""
         url = self._connection.address.url
         try:
-            content = response.read(most + 1)
+            content = read_whole(response, most)
         except TimeoutError:
             raise NoServerError(f"{NO_ANSWER}{url}: {what} did not arrive.") from None
-        except (OSError, HTTPException):
-            content = None
-        if content is None or (len(content) <= most and response.length):
+        except (OSError, EOFError, HTTPException):
             self._connection.close()
-            raise LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost in {what}.")
+            raise LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost in {what}.") from None
         if len(content) > most:
             self._connection.close()
             raise ModelError(f"{url}: expected {what} of at most {most >> 20} MiB, got more.")
@@ -246,13 +244,6 @@ def _number(model_args: Mapping[str, str], name: str, usual: float) -> float:
         expected = "a whole number" if name == "frames" else "a number"
         raise ModelError(f"--model-arg {name}={one_line(text)}: expected {expected} above 0.")
     return value
-
-
-def _levels(frame: Tensor) -> Image:
-    """(3, H, W) in [0, 1] -> (H, W, 3) uint8."""
-    import torch
-
-    return frame.float().mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def _enlarged(image: Image, size: tuple[int, int]) -> Image:

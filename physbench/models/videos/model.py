@@ -47,7 +47,6 @@ from physbench.models.videos.start import (
 from physbench.support.arrays import Image
 from physbench.support.errors import ModelError
 from physbench.support.printable import printable
-from physbench.world.camera import in_view
 from physbench.world.scene import RenderSpec
 
 # The conditioning image of a clip at the scored size: that of the export where it is there, else drawn again.
@@ -101,7 +100,7 @@ def drawn_image(row: Row, spec: RenderSpec) -> Image:
     from physbench.world.bullet import simulate
     from physbench.world.styles.catalogue import draw
 
-    scene, now = in_view(make_scene(row), spec.view), np.zeros(1)
+    scene, now = make_scene(row, spec.view), np.zeros(1)
     frame: Image = draw(scene, now, simulate(scene, now).states, spec).frames[0]
     return frame
 

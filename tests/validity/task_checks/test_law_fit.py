@@ -31,7 +31,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], Clip]:
     """The clip of a table, under the name of some task."""
 
     def make(width: float, velocity: float) -> Clip:
-        monkeypatch.setattr("physbench.clips.generate.make_scene", lambda row: table(width, velocity))
+        monkeypatch.setattr("physbench.clips.generate.make_scene", lambda row, view="far": table(width, velocity))
         return make_clip(Row("falling/incline-v1", "test", 0), SPEC)
 
     return make
