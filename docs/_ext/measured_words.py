@@ -27,14 +27,13 @@ HEADLINES = (
     "drift/stability",
     "permanence/intact",
     "drift/accuracy",
-    "consistency/outcome",
 )
 SEES, BLIND = 0.945, 0.6  # AUROC: at least, in every family; at most, in every one
 KINDS = ("violation", "timing", "picture", "stranger")
 FEW = 10  # clips in all: said beside the word
 SHOWN = "cheat-truth-"  # gaming baselines that are given a part of the future
 LABEL = re.compile(r"`([\w-]+)`(?: ([\d.]+)[^`]*)?")
-NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?: to [\d.]+)?")
+NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?:–[\d.]+)?")
 
 
 def rewritten(page: str, table: Published) -> str:
@@ -51,17 +50,21 @@ def rewritten(page: str, table: Published) -> str:
 def _line(line: str, seen: pd.DataFrame) -> str:
     """A line of the page; `seen`: range of AUROC over families and number of clips, by source and reading."""
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
-    source = _source(cells[0]) if len(cells) == len(HEADLINES) + 3 else None
-    if source is None:
+    sources = _sources(cells[0]) if len(cells) == len(HEADLINES) + 2 else []
+    if not sources:
         return line
 
+    def rows(reading: str) -> pd.DataFrame:
+        return seen[seen.index.isin([(source, reading) for source in sources])]
+
     def named(found: re.Match[str]) -> str:
-        key = source, found[1] if "/" in found[1] else f"permanence/{found[1]}"
-        return f"`{found[1]}` {_range(seen.loc[key])}" if key in seen.index else found[0]
+        measured = rows(found[1] if "/" in found[1] else f"permanence/{found[1]}")
+        return f"`{found[1]}` {_range(measured)}" if len(measured) else found[0]
 
     for k, reading in enumerate(HEADLINES, 1):
-        if (source, reading) in seen.index:
-            said, (before, colon, reason) = word(seen.loc[(source, reading)]), cells[k].partition(":")
+        measured = rows(reading)
+        if len(measured):
+            said, (before, colon, reason) = word(measured), cells[k].partition(":")
             cells[k] = said + (colon + reason if _kind(before) == _kind(said) else "")
     cells[-1] = NAMING.sub(named, cells[-1])
     return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
@@ -72,28 +75,28 @@ def _kind(said: str) -> str:
     return said.replace("*", "").partition(" ")[0]
 
 
-def _source(label: str) -> str | None:
-    """The source that a row is about; None for what is no single one of the table."""
+def _sources(label: str) -> list[str]:
+    """The sources that a row is about, parted by commas; none where one of them is no source of the table."""
     if label.startswith("near "):
-        return "stranger-near"
-    found = LABEL.fullmatch(label)
+        return ["stranger-near"]
     known = REGISTRY | FRAME_SHIFTS
-    if found is None or found[1] not in known:
-        return None
-    return f"{found[1]}:{found[2] or format(known[found[1]].main, 'g')}"
+    found = [LABEL.fullmatch(part) for part in label.split(", ")]
+    if any(each is None or each[1] not in known for each in found):
+        return []
+    return [f"{each[1]}:{each[2] or format(known[each[1]].main, 'g')}" for each in found if each is not None]
 
 
-def word(seen: pd.Series[float]) -> str:
-    """What a headline reading sees of a source."""
-    said = f"weak {_range(seen)}" if seen["most"] > BLIND else "**blind**"
-    said = "**sees**" if seen["least"] >= SEES else said
-    count = int(seen["clips"])
-    return said + (f" ({count} clip{'s' * (count > 1)})" if count <= FEW else "")
+def word(seen: pd.DataFrame) -> str:
+    """What a headline reading sees of the sources of a row."""
+    said = f"weak {_range(seen)}" if seen["most"].max() > BLIND else "**blind**"
+    said = "**sees**" if seen["least"].min() >= SEES else said
+    count = int(seen["clips"].min())
+    return said + (f" ({count})" if count <= FEW else "")
 
 
-def _range(seen: pd.Series[float]) -> str:
-    least, most = seen["least"], seen["most"]
-    return f"{least:.2f}" if most - least < 0.005 else f"{least:.2f} to {most:.2f}"
+def _range(seen: pd.DataFrame) -> str:
+    least, most = seen["least"].min(), seen["most"].max()
+    return f"{least:.2f}" if most - least < 0.005 else f"{least:.2f}–{most:.2f}"
 
 
 def with_summary(readme: str, table: Published) -> str:

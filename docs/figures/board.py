@@ -48,20 +48,15 @@ def rows_of(board: Path) -> list[BoardRow]:
 
 
 def readme_table(rows: list[BoardRow]) -> str:
-    """The table of README.md."""
-    families = list(rows[0].result.by_family)
-    lines = [
-        f"| rank | model | kind | overall | {' | '.join(families)} | physical for |",
-        "|".join(["", *[" --- "] * (5 + len(families)), ""]),
-    ]
+    """The table of README.md, without the families, which the picture shows."""
+    lines = ["| rank | model | kind | overall | physical, s |", "|" + " --- |" * 5]
     for row in rows:
         result, lawful = row.result, row.result.lawful
-        by_family = [fixed(result.by_family[family].skill) for family in families]
-        seconds = "–" if lawful is None or lawful.seconds is None else f"{lawful.seconds:.1f} s"
+        seconds = "–" if lawful is None or lawful.seconds is None else f"{lawful.seconds:.1f}"
         overall = f"{fixed(result.overall.skill)} {bracket(result.overall.interval)}"
         name = f"`{result.model.name}`"
         kind = KINDS.get(result.model.name, "")
-        lines.append(f"| {' | '.join([str(row.rank or ''), name, kind, overall, *by_family, seconds])} |")
+        lines.append(f"| {' | '.join([str(row.rank or ''), name, kind, overall, seconds])} |")
     return "\n".join(lines) + "\n"
 
 

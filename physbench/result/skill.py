@@ -102,15 +102,19 @@ def _shares(tasks: list[str]) -> dict[str, float]:
 def weight_table(
     kinds: Mapping[str, tuple[str, ...]], weights: Mapping[str, Array], axes: tuple[str, ...]
 ) -> list[str]:
-    """Lines of a Markdown table: weights by task and axis; those of guards are negative, as they can only cost."""
-    lines = [f"| task | {' | '.join(axes)} |", f"| --- |{' --- |' * len(axes)}"]
+    """Lines of a Markdown table: weights by task and axis; those of guards are negative, as they can only cost.
+
+    Tasks of a family that have the same weights share a line.
+    """
+    rows: dict[tuple[str, ...], list[str]] = {}
     for task, row in kinds.items():
         cells = [
             f"−{weight:.3f}" if kind == "guard" else f"{weight:.3f}" if kind == "informative" else ""
             for weight, kind in zip(weights[task], row, strict=True)
         ]
-        lines.append(f"| {task} | {' | '.join(cells)} |")
-    return lines
+        rows.setdefault((task.partition("/")[0], *cells), []).append(task)
+    lines = [f"| task | {' | '.join(axes)} |", f"| --- |{' --- |' * len(axes)}"]
+    return lines + [f"| {', '.join(tasks)} | {' | '.join(cells)} |" for (_, *cells), tasks in rows.items()]
 
 
 def main() -> None:
