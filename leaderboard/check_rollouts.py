@@ -48,13 +48,13 @@ MOST_SIDECAR = 1 << 20  # bytes
 
 def sent_files(folder: RunFolder, claim: Claim) -> dict[str, Path]:
     """The files of a run that a submission consists of, besides rollouts and what belongs to the round."""
-    found = {"manifest.json": folder.manifest, "result.json": folder.result, "scores.parquet": folder.scores}
+    files = {"manifest.json": folder.manifest, "result.json": folder.result, "scores.parquet": folder.scores}
     for name in ("truth", "freeze", "constant-velocity"):
-        found[f"references/{name}/scores.parquet"] = folder.reference(name).scores
+        files[f"references/{name}/scores.parquet"] = folder.reference(name).scores
     for row in claim.suite.rows:
         for sample in range(claim.samples):
-            found[f"tracks/{rollout_name(row.id, sample)}.npz"] = folder.tracks(row.id, sample)
-    return {name: path for name, path in found.items() if path.is_file()}
+            files[f"tracks/{rollout_name(row.id, sample)}.npz"] = folder.tracks(row.id, sample)
+    return {name: path for name, path in files.items() if path.is_file()}
 
 
 def stored_rollout(folder: RunFolder, clip: str, sample: int) -> CommittedRollout | None:
@@ -193,17 +193,17 @@ def check_rollouts(
     if not jobs:
         return not_possible("rollouts", "no rollout was sent")
     with scheduled(retrack, jobs, workers=workers, preload=SCORING_PRELOAD, label="rollouts again") as retracked:
-        found = list(retracked)
-    problem = next((each.problem for each in found if each.problem), "")
+        again = list(retracked)
+    problem = next((each.problem for each in again if each.problem), "")
     if problem:
-        return failed("rollouts", problem, wrong=sum(bool(each.problem) for each in found))
+        return failed("rollouts", problem, wrong=sum(bool(each.problem) for each in again))
     asked = _asked(folder, commitment)
     if commitment is None:
         whole = len(jobs) == len(claim.suite.rows) * claim.samples
         seen = len(jobs) if whole else 0  # of some that were sent the submitter made the choice
     else:
         seen = sum(rollout_name(job.row.id, job.sample) in asked for job in jobs)
-    return _check_frame_readings(jobs, found, tables, seen)
+    return _check_frame_readings(jobs, again, tables, seen)
 
 
 def show_rollouts(sent: RunFolder, made: RunFolder, claim: Claim, commitment: Commitment | None) -> None:
@@ -233,11 +233,13 @@ def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> lis
     return jobs
 
 
-def _check_frame_readings(jobs: Sequence[RetrackJob], found: Sequence[Retracked], tables: Tables, seen: int) -> Verdict:
+def _check_frame_readings(
+    jobs: Sequence[RetrackJob], retracked: Sequence[Retracked], tables: Tables, seen: int
+) -> Verdict:
     """Check readings of frames against the rollouts; seen: number of rollouts that the submitter did not choose."""
     import pandas as pd
 
-    made = pd.DataFrame([row for each in found for row in each.rows], columns=list(SHARD_COLUMNS))
+    made = pd.DataFrame([row for each in retracked for row in each.rows], columns=list(SHARD_COLUMNS))
     made = made.astype({"value": float, "quality": float})
     framed = {scorer.id for scorer in frame_scorers()}
     sent = tables[MODEL_SOURCE]

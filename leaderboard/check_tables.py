@@ -154,8 +154,8 @@ def compare_tables(sent: pd.DataFrame, made: pd.DataFrame, whose: str = "") -> T
     elif wrong.any():
         at = int(wrong.argmax())
         field = str(first_field[at])
-        said, found = a[field].iloc[at], b[field].iloc[at]
-        first = f"{_name(both[at], whose)}: {field} {_text(said)} was sent, and {_text(found)} is right"
+        claimed, right = a[field].iloc[at], b[field].iloc[at]
+        first = f"{_name(both[at], whose)}: {field} {_text(claimed)} was sent, and {_text(right)} is right"
     return TableDifference(len(both), len(extra) + len(missing) + int(wrong.sum()), first, largest)
 
 
@@ -241,21 +241,21 @@ def check_pictures(claim: Claim, opened: bool) -> Verdict:
 
     opened: True if the archive is needed. Raises UsageError where it is, and none was given.
     """
-    look, said = claim.card.look, claim.archive_hash
-    if not said:
+    look, claimed = claim.card.look, claim.archive_hash
+    if not claimed:
         return failed(
             PICTURES_CHECK, f"those of the look {look} were drawn by the machine of the run: see eval --clips"
         )
     if claim.archive is None and opened:
         raise UsageError(needs_archive(claim))
     if claim.archive is None:
-        return not_possible(PICTURES_CHECK, f"they are said to be of the archive {said[:12]}, which was not given")
+        return not_possible(PICTURES_CHECK, f"they are said to be of the archive {claimed[:12]}, which was not given")
     theirs, ours = claim.archive.sha256, claim.archive.spec
-    if theirs != said:
-        return failed(PICTURES_CHECK, f"they are of the archive {said[:12]}, and the board's is {theirs[:12]}")
+    if theirs != claimed:
+        return failed(PICTURES_CHECK, f"they are of the archive {claimed[:12]}, and the board's is {theirs[:12]}")
     if ours != claim.card.spec:
         return failed(PICTURES_CHECK, f"the archive holds {ours}, and the card says {claim.card.spec}")
-    return passed(PICTURES_CHECK, f"they are of the board's archive {said[:12]}, {ours}", archive=said)
+    return passed(PICTURES_CHECK, f"they are of the board's archive {claimed[:12]}, {ours}", archive=claimed)
 
 
 def needs_archive(claim: Claim) -> str:
@@ -272,9 +272,9 @@ def check_clips(claim: Claim) -> Verdict:
         suite = claim.suite
     except UsageError as error:
         return failed("clips", str(error))
-    said = claim.manifest.suite
-    if said.version != suite.version:
-        ran = suite_label(said.name, said.version, said.in_development)
+    claimed = claim.manifest.suite
+    if claimed.version != suite.version:
+        ran = suite_label(claimed.name, claimed.version, claimed.in_development)
         return failed("clips", f"{ran} was run; this physbench has {suite.label}")
     if claim.rows != suite.rows:
         extra, missing = set(claim.rows) - set(suite.rows), set(suite.rows) - set(claim.rows)
@@ -283,9 +283,9 @@ def check_clips(claim: Claim) -> Verdict:
         name = one.id if one else "a clip twice"
         wanted = f"expected the {len(suite.rows)} clips of {suite.name}"
         return failed("clips", f"{wanted}, got {len(claim.rows)}: {name} {word}")
-    if said.hash != suite.hash:
-        return failed("clips", f"the hash of the suite is {said.hash[:12]}, and {suite.hash[:12]} is right")
-    if said.local:
+    if claimed.hash != suite.hash:
+        return failed("clips", f"the hash of the suite is {claimed.hash[:12]}, and {suite.hash[:12]} is right")
+    if claimed.local:
         return failed("clips", "the run is marked local: its machine does not reproduce the states of the suite")
     part = ", a part of it" if suite.partial else ""
     return passed("clips", f"{len(suite.rows)} clips of {suite.label}{part}", clips=len(suite.rows))
@@ -395,9 +395,9 @@ def check_qualities(tables: Tables) -> Verdict:
             where = f"{row.reading} of {name} on {row.clip}"
             if (row.axis if isinstance(row.axis, str) else None) != axis:
                 return failed("qualities", f"{where} counts on {row.axis}, and {axis} is right")
-            said, right = _number(row.quality), _quality(scorer, row) if own else None
-            if not _agree(said, right):
-                return failed("qualities", f"{where}: quality {said} was sent, and {right} is right")
+            claimed, right = _number(row.quality), _quality(scorer, row) if own else None
+            if not _agree(claimed, right):
+                return failed("qualities", f"{where}: quality {claimed} was sent, and {right} is right")
             count += right is not None
     return passed("qualities", f"{count} qualities from their values")
 
@@ -406,10 +406,10 @@ def _number(value: Any) -> float | None:
     return None if value is None or np.isnan(float(value)) else float(value)
 
 
-def _agree(said: float | None, right: float | None) -> bool:
-    if said is None or right is None:
-        return said is right
-    return abs(said - right) <= CLOSE
+def _agree(claimed: float | None, right: float | None) -> bool:
+    if claimed is None or right is None:
+        return claimed is right
+    return abs(claimed - right) <= CLOSE
 
 
 def _quality(scorer: Scorer, row: Any) -> float | None:
@@ -438,15 +438,15 @@ def check_aggregates(sent: RunFolder, checked: RunFolder, resamples: int) -> Ver
     try:
         if sent.result.stat().st_size > MOST_RESULT:
             return failed("aggregates", f"result.json is larger than {MOST_RESULT >> 20} MB")
-        said = read_result(sent.result)
+        claimed = read_result(sent.result)
     except FileNotFoundError:
         return not_possible("aggregates", "no result.json was sent; the board computes its own")
     except UsageError as error:
         return failed("aggregates", str(error).replace(f"{sent.path}/", ""))
     right = build_result(checked, resamples=resamples, own_laws=False)
-    count, first = first_difference(_comparable(said), _comparable(right))
+    count, first = first_difference(_comparable(claimed), _comparable(right))
     if first:
-        other = said.physbench_version
+        other = claimed.physbench_version
         hint = f" It was written by physbench {other}, this is {__version__}." if other != __version__ else ""
         return failed("aggregates", f"{first}{hint}")
     return passed("aggregates", f"{count} figures of result.json from the rows", figures=count)
@@ -455,38 +455,38 @@ def check_aggregates(sent: RunFolder, checked: RunFolder, resamples: int) -> Ver
 def _comparable(result: ResultDocument) -> dict[str, Any]:
     """A result without words, and without readings of scorers that do not come with physbench."""
 
-    def shipped(found: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in found.items() if name.partition(".")[0] in own_scorers()}
+    def shipped(readings: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in readings.items() if name.partition(".")[0] in own_scorers()}
 
     kept = {"readings": shipped(result.readings), "unavailable": shipped(result.unavailable)}
     return result.model_copy(update=kept).model_dump(mode="json", exclude=OWN_WORDS)
 
 
-def first_difference(said: Any, right: Any, place: str = "") -> tuple[int, str]:
+def first_difference(claimed: Any, right: Any, place: str = "") -> tuple[int, str]:
     """Number of values that were compared, and where two documents first differ, in words; "" where they agree."""
-    if isinstance(said, dict) and isinstance(right, dict):
+    if isinstance(claimed, dict) and isinstance(right, dict):
         for name in right:
-            if name not in said:
+            if name not in claimed:
                 return 0, f"{place}{name} is missing"
-        extra = next((name for name in said if name not in right), None)
+        extra = next((name for name in claimed if name not in right), None)
         if extra is not None:
             return 0, f"{place}{extra} should not be there"
-        parts = [(said[name], right[name], f"{place}{name}.") for name in right]
-    elif isinstance(said, list) and isinstance(right, list):
-        if len(said) != len(right):
-            return 0, f"{place.rstrip('.')}: {len(said)} values were sent, and {len(right)} are right"
-        parts = [(a, b, f"{place}{number}.") for number, (a, b) in enumerate(zip(said, right, strict=True))]
+        parts = [(claimed[name], right[name], f"{place}{name}.") for name in right]
+    elif isinstance(claimed, list) and isinstance(right, list):
+        if len(claimed) != len(right):
+            return 0, f"{place.rstrip('.')}: {len(claimed)} values were sent, and {len(right)} are right"
+        parts = [(a, b, f"{place}{number}.") for number, (a, b) in enumerate(zip(claimed, right, strict=True))]
     else:
-        same = said == right and type(said) is type(right)
-        numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in (said, right)]
+        same = claimed == right and type(claimed) is type(right)
+        numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in (claimed, right)]
         if all(numbers):
-            same = math.isclose(said, right, rel_tol=1e-9, abs_tol=RESULT_ROUNDING)
-        sent, wanted = (repr(str(each)[:120]) for each in (said, right))
+            same = math.isclose(claimed, right, rel_tol=1e-9, abs_tol=RESULT_ROUNDING)
+        sent, wanted = (repr(str(each)[:120]) for each in (claimed, right))
         return 1, "" if same else f"{place.rstrip('.')}: {sent} was sent, and {wanted} is right"
     count = 0
     for a, b, where in parts:
-        more, found = first_difference(a, b, where)
+        more, inside = first_difference(a, b, where)
         count += more
-        if found:
-            return count, found
+        if inside:
+            return count, inside
     return count, ""

@@ -24,7 +24,7 @@ from physbench.clips.suite import (
     FRESH,
     GOLDEN_SUITES,
     OWN,
-    TOLD_OPTION,
+    PROMPT_MOTION_OPTION,
     Suite,
     find_suite,
     split_name,
@@ -156,7 +156,7 @@ class Claim:
             raise UsageError(f"the run is partial: it has ended with {clips} of {of} clips. Go on with eval --resume")
         if split_name(named.name)[1]:
             raise UsageError(
-                f"the model was told in words how things move ({TOLD_OPTION}), a track that no board ranks"
+                f"the model was told in words how things move ({PROMPT_MOTION_OPTION}), a track that no board ranks"
             )
         if named.name not in GOLDEN_SUITES:
             raise UsageError(f"there is no suite named '{named.name}'")
@@ -169,7 +169,7 @@ class Claim:
 
     def checked_manifest(self) -> Manifest:
         """A manifest of what was checked, and of nothing else."""
-        said, suite, model = self.manifest, self.suite, self.manifest.model
+        manifest, suite, model = self.manifest, self.suite, self.manifest.model
         named = {"file": "", "sha256": self.archive_hash} if self.archive is None else self.archive.document()
         return Manifest.model_validate(
             {
@@ -183,15 +183,15 @@ class Claim:
                     "args": dict(model.args),
                     "card": self.card,
                 },
-                "options": {"suite": suite.name, **said.options.model_dump()},
+                "options": {"suite": suite.name, **manifest.options.model_dump()},
                 **({"clips": named} if self.archive_hash else {}),
                 "render_spec": str(self.card.spec),
                 "context": self.card.scored_context,
-                "seed": said.seed,
-                "started": said.started,
-                "device": said.device,
-                "versions": dict(said.versions),
-                "speed": dict(said.speed),
+                "seed": manifest.seed,
+                "started": manifest.started,
+                "device": manifest.device,
+                "versions": dict(manifest.versions),
+                "speed": dict(manifest.speed),
             }
         )
 

@@ -237,9 +237,9 @@ def end_round(board: Path, commitment: str, failed: str = "") -> None:
     path = round_file(board, commitment)
     with changing(board):
         if path.is_file():
-            found = read_document(path, Round)
-            if found.outcome != "met":
-                ended = found.model_copy(update={"outcome": "failed" if failed else "met", "detail": failed})
+            current = read_document(path, Round)
+            if current.outcome != "met":
+                ended = current.model_copy(update={"outcome": "failed" if failed else "met", "detail": failed})
                 write_json(path, ended.model_dump(mode="json"))
 
 
@@ -250,7 +250,7 @@ def unmet(board: Path, commitment: str, claim: Claim) -> tuple[Round, ...]:
     """
     own = round_file(board, commitment)
     submitter = read_document(own, Round).submitter if own.is_file() else ""
-    found = []
+    rounds = []
     for path in own.parent.glob(f"*{ROUND_END}"):
         other = read_document(path, Round)
         same_model = other.model.lower() == claim.card.name.lower() or (
@@ -258,14 +258,14 @@ def unmet(board: Path, commitment: str, claim: Claim) -> tuple[Round, ...]:
         )
         same_submitter = not submitter or not other.submitter or other.submitter.lower() == submitter.lower()
         if path != own and same_model and same_submitter and other.outcome != "met":
-            found.append(other)
-    return tuple(sorted(found, key=lambda each: (each.issued, each.commitment)))
+            rounds.append(other)
+    return tuple(sorted(rounds, key=lambda each: (each.issued, each.commitment)))
 
 
-def unmet_words(found: tuple[Round, ...]) -> str:
+def unmet_words(rounds: tuple[Round, ...]) -> str:
     """The same for a verdict; "" where there is none."""
-    if not found:
+    if not rounds:
         return ""
-    named = ", ".join(each.words for each in found[:MOST_UNMET]) + (", ..." if len(found) > MOST_UNMET else "")
-    many = counted(len(found), "other commitment")
-    return f"this model has {many} on this board that {'was' if len(found) == 1 else 'were'} not met: {named}"
+    named = ", ".join(each.words for each in rounds[:MOST_UNMET]) + (", ..." if len(rounds) > MOST_UNMET else "")
+    many = counted(len(rounds), "other commitment")
+    return f"this model has {many} on this board that {'was' if len(rounds) == 1 else 'were'} not met: {named}"

@@ -130,22 +130,22 @@ class Entry:
         path = self.path / "about.json"
         try:
             document = read_sealed_json(path)
-            said = Submission(**document.pop("submission"))
-            said.check()
+            submission = Submission(**document.pop("submission"))
+            submission.check()
             checks = tuple(dict(each) for each in document.pop("checks", ()))
-            found = About(**document, submission=said, checks=checks)
+            about = About(**document, submission=submission, checks=checks)
             texts = [
-                found.date,
-                found.hardware,
-                found.archive,
+                about.date,
+                about.hardware,
+                about.archive,
                 *(each[name] for each in checks for name in CHECK_TEXTS),
-                *found.files.values(),
+                *about.files.values(),
             ]
-            plain = all(isinstance(text, str) and text.isprintable() for text in texts) and found.rollouts >= 0
-            plain = plain and all(name == Path(name).name for name in found.files)
-            if not plain or found.badge not in BADGES:
+            plain = all(isinstance(text, str) and text.isprintable() for text in texts) and about.rollouts >= 0
+            plain = plain and all(name == Path(name).name for name in about.files)
+            if not plain or about.badge not in BADGES:
                 raise ValueError("date, hardware and checks are texts, and the badge is one of a board's")
-            return found
+            return about
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError) as error:
             raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {self.path}.") from error
 
@@ -170,10 +170,10 @@ class Entry:
 
 def entries(board: Path) -> tuple[Entry, ...]:
     """The entries of a board, by name. Raises UsageError where it is no board."""
-    found = present(board)
-    if not found:
+    whole = present(board)
+    if not whole:
         raise UsageError(f"{board}: holds no entries. Add runs first: physbench leaderboard add RUN --board {board}")
-    return found
+    return whole
 
 
 def add(
@@ -343,14 +343,14 @@ def _replace(path: Path, new: Path, history: Path) -> None:
 
 def present(board: Path) -> tuple[Entry, ...]:
     """Entries that were added completely."""
-    found = sorted((board / "entries").glob("[!.]*"))  # a name with a dot is still being written
-    return tuple(Entry(path) for path in found if (path / f"result.json{PACKED}").is_file())
+    paths = sorted((board / "entries").glob("[!.]*"))  # a name with a dot is still being written
+    return tuple(Entry(path) for path in paths if (path / f"result.json{PACKED}").is_file())
 
 
 def candidates(board: Path) -> tuple[Candidate, ...]:
     """Properties of the entries of a board, in which others must be alike."""
-    found = present(board)
-    return tuple(each.candidate for each in found)
+    whole = present(board)
+    return tuple(each.candidate for each in whole)
 
 
 def archive_of(manifest: Manifest) -> str:
@@ -382,14 +382,14 @@ ABOUT, HEADLINES, UNSEEN = "about.json", "headlines.parquet", "unseen.parquet"
 ROW = ["clip", "sample", "reading"]
 
 
-def check_entries(board: Path, found: Sequence[Entry]) -> None:
+def check_entries(board: Path, entries: Sequence[Entry]) -> None:
     """Unpack the entries of a board for readers, and raise UsageError with the first that is not what was added."""
     whole = [path for path in (board / "entries").iterdir() if not path.name.startswith(".")]
-    for path in sorted(set(whole) - {entry.path for entry in found}):
+    for path in sorted(set(whole) - {entry.path for entry in entries}):
         raise UsageError(f"{path}: holds no result.json{PACKED}. Add the run again, or remove it.")
     references: dict[tuple[str, int, str], tuple[Entry, Mapping[str, pd.DataFrame]]] = {}
-    others = [_candidate(entry) for entry in found]
-    for entry, candidate in zip(found, others, strict=True):
+    others = [_candidate(entry) for entry in entries]
+    for entry, candidate in zip(entries, others, strict=True):
         _refuse_other_files(entry)
         refuse_ineligible(entry.path, candidate, board, others)
         if candidate.name != entry.name:
@@ -484,13 +484,14 @@ def _other_skills(qualities: Qualities, right: Mapping[str, tuple[Kind, ...]], r
     for a, axis in enumerate(qualities.axes):
         pairs.append((axis, result.axes[axis].skill, float(here.axis[a])))
         pairs += [
-            (f"{axis} of {task}", said[axis].skill, float(here.task[task][a])) for task, said in result.tasks.items()
+            (f"{axis} of {task}", stated[axis].skill, float(here.task[task][a]))
+            for task, stated in result.tasks.items()
         ]
-        for family, said in result.families.items():
-            pairs.append((f"{axis} of {family}", said[axis].skill, float(here.informative[family][a])))
-    for name, skill, found in pairs:
-        if (skill is None) != math.isnan(found) or (skill is not None and abs(skill - found) > SAME):
-            yield f"{name} is {skill}, and {found:.6f} from the clips"
+        for family, stated in result.families.items():
+            pairs.append((f"{axis} of {family}", stated[axis].skill, float(here.informative[family][a])))
+    for name, skill, recomputed in pairs:
+        if (skill is None) != math.isnan(recomputed) or (skill is not None and abs(skill - recomputed) > SAME):
+            yield f"{name} is {skill}, and {recomputed:.6f} from the clips"
 
 
 def _other_references(

@@ -133,19 +133,19 @@ class ClipSkills:
 
 def clip_skills(model: pd.DataFrame, truth: pd.DataFrame, freeze: pd.DataFrame) -> ClipSkills:
     """Skill of single clips from score tables; truth and freeze hold the clips of the model."""
-    found = clip_qualities({"model": model}, truth, freeze, events=False)
-    means = task_means(found.means(), found.counts())
+    qualities = clip_qualities({"model": model}, truth, freeze, events=False)
+    means = task_means(qualities.means(), qualities.counts())
     clips: list[str] = []
     strata: list[str] = []
     skills: list[Array] = []
-    for stratum, block in found.values.items():  # (3, A, n)
+    for stratum, block in qualities.values.items():  # (3, A, n)
         _, high, low = means[stratum.task]  # (A,)
         tells = high - low >= INFORMATIVE_FROM
         own = (block[0, tells] - low[tells, None]) / (high - low)[tells, None]
         counts = np.isfinite(own)
         kept = counts.any(axis=0)
         skills.append((np.where(counts, own, 0.0).sum(axis=0) / np.maximum(counts.sum(axis=0), 1))[kept])
-        clips += [clip for clip, keep in zip(found.clips[stratum], kept, strict=True) if keep]
+        clips += [clip for clip, keep in zip(qualities.clips[stratum], kept, strict=True) if keep]
         strata += [f"{stratum.task} {stratum.split}"] * int(kept.sum())
     return ClipSkills(tuple(clips), np.array(strata, dtype=np.str_), np.concatenate([np.zeros(0), *skills]))
 
@@ -229,9 +229,9 @@ def check_ready(model: ModelToRun, claim: Claim) -> None:
         SecretDraw(model.draw)
     if model.fresh_seeds and model.fresh_seeds < FEWEST_SEEDS:
         raise UsageError(f"--fresh-seeds: expected at least {FEWEST_SEEDS} of each task, got {model.fresh_seeds}.")
-    said, here = (rules_for(target) for target in (claim.manifest.model.target, model.target))
-    if here not in (said, A_MODEL):
-        raise UsageError(f"{model.target} is {here}, and what was sent is said to be {said}, which other rules rank")
+    claimed, here = (rules_for(target) for target in (claim.manifest.model.target, model.target))
+    if here not in (claimed, A_MODEL):
+        raise UsageError(f"{model.target} is {here}, and what was sent is said to be {claimed}, which other rules rank")
     if what_is_handed(model.target) == "id":
         return  # recorded videos, which are not run
     if model.fresh_seeds:
@@ -303,23 +303,23 @@ class Answers:
     ) -> dict[tuple[Row, int], Rollout]:
         """Rollouts by row and sample. salt: see `engine`; load: makes or reads a clip."""
         card, samples = self.claim.card, self.claim.samples
-        found: dict[tuple[Row, int], Rollout] = {}
+        rollouts: dict[tuple[Row, int], Rollout] = {}
         with self.engine(salt) as engine, Progress(f"{card.name} on {what}", len(rows) * samples) as progress:
             size = self.model.batch_size or min(len(rows), 8)
             plan = engine.plan(rows, batch_size=size, samples=samples)
             for result in engine.run(plan, lambda row: load(row, card.spec)):
                 for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
-                    found[item.row, item.sample] = rollout
+                    rollouts[item.row, item.sample] = rollout
                     progress.advance()
-        return found
+        return rollouts
 
 
 def _require_card(engine: RolloutEngine, card: ModelCard) -> None:
     theirs, ours = card_document(card), card_document(engine.card)
     for name in sorted(set(theirs) | set(ours)):
         if theirs.get(name) != ours.get(name):
-            said = f"the card that was sent says {theirs.get(name)}"
-            raise UsageError(f"the model's {name} is {ours.get(name)}, and {said}")
+            sent = f"the card that was sent says {theirs.get(name)}"
+            raise UsageError(f"the model's {name} is {ours.get(name)}, and {sent}")
 
 
 @dataclass(frozen=True)
@@ -337,10 +337,12 @@ def score_answers(job: ScoreJob) -> dict[str, list[dict[str, Any]]]:
     """In a worker: rows of the model and of the references. A fresh clip is made again, and is not stored."""
     clip = (make_clip if job.fresh else board_clips(job.archive).get)(job.row, job.card.spec)
     context, scorers = job.card.scored_context, track_scorers()
-    found = {MODEL_SOURCE: [row for each in job.rollouts for row in score_clip(clip, each, context, scorers)[0]]}
+    rows_by_source = {
+        MODEL_SOURCE: [row for each in job.rollouts for row in score_clip(clip, each, context, scorers)[0]]
+    }
     for name in ("truth", "freeze") if job.fresh else ():
-        found[name] = score_clip(clip, reference_rollout(name, clip, job.card), context, scorers)[0]
-    return {name: rows_document(rows) for name, rows in found.items()}
+        rows_by_source[name] = score_clip(clip, reference_rollout(name, clip, job.card), context, scorers)[0]
+    return {name: rows_document(rows) for name, rows in rows_by_source.items()}
 
 
 def scored(
@@ -355,8 +357,8 @@ def scored(
     jobs = [ScoreJob(row, claim.card, tuple(each), fresh, claim.archive_path) for row, each in by_row.items()]
     tables: dict[str, list[dict[str, Any]]] = {}
     with scheduled(score_answers, jobs, workers=workers, preload=SCORING_PRELOAD, label="scores") as answered:
-        for found in answered:
-            for name, rows in found.items():
+        for answer in answered:
+            for name, rows in answer.items():
                 tables.setdefault(name, []).extend(rows)
     return {
         name: pd.DataFrame(rows, columns=list(SHARD_COLUMNS)).astype({"value": float, "quality": float})
@@ -402,12 +404,12 @@ def _fresh_verdict(claim: Claim, tables: Tables, answers: Mapping[tuple[Row, int
 
     new = scored(claim, answers, workers, fresh=True)
     both = {name: pd.concat([tables[name], new[name]]) for name in (MODEL_SOURCE, "truth", "freeze")}
-    found = clip_skills(both[MODEL_SOURCE], both["truth"], both["freeze"])
+    skills = clip_skills(both[MODEL_SOURCE], both["truth"], both["freeze"])
     drawn = {row.id for row, _ in answers}
-    fresh = np.array([clip in drawn for clip in found.clips], dtype=bool)
+    fresh = np.array([clip in drawn for clip in skills.clips], dtype=bool)
     if not fresh.any() or fresh.all():
         return not_possible(FRESH_CHECK, "none of the clips counts")
-    gap = unpaired_gap(found.skills, fresh, found.strata)
+    gap = unpaired_gap(skills.skills, fresh, skills.strata)
     figures = {"gap": gap.value, "interval": gap.interval, "p": gap.p, "clips": gap.clips}
     text = (
         f"skill on {gap.clips[0]} stored clips less that on {gap.clips[1]} fresh ones: {fixed(gap.value)} "

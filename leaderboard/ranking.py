@@ -69,9 +69,9 @@ def resampled_skill(
     flat = {key: block.reshape(3 * width, -1) for key, block in qualities.values.items()}
     drawn = resample(flat, resamples=resamples, seed=seed, bounded=range(width))
     means = {key: values.reshape(-1, 3, width) for key, values in drawn.means.items()}
-    found = skills(task_means(means, counts), kind, 0, slice(1, 3))
+    skill = skills(task_means(means, counts), kind, 0, slice(1, 3))
     drawn = replace(drawn, means={})  # 50 entries of them would fill the memory
-    return ResampledSkill(float(found.overall[0]), found.overall, drawn, found.family)
+    return ResampledSkill(float(skill.overall[0]), skill.overall, drawn, skill.family)
 
 
 def entry_skill(tables: dict[str, pd.DataFrame], result: ResultDocument, resamples: int) -> ResampledSkill:
@@ -82,7 +82,7 @@ def entry_skill(tables: dict[str, pd.DataFrame], result: ResultDocument, resampl
 
 def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
     """Kinds of the tasks, by axis."""
-    return {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
+    return {task: {axis: skill.kind for axis, skill in axes.items()} for task, axes in result.tasks.items()}
 
 
 def rank(entries: Sequence[ResampledSkill]) -> tuple[Rank, ...]:
@@ -124,18 +124,18 @@ class LookDifference:
     interval: tuple[float, float]  # 95 %
 
 
-def look_differences(found: Sequence[Entry], resamples: int) -> tuple[LookDifference, ...]:
+def look_differences(entries: Sequence[Entry], resamples: int) -> tuple[LookDifference, ...]:
     """The differences of all models of which a board has runs in both looks, alike in all else; largest loss first.
 
     Models that are given states see no look.
     """
     plain = {
         key_of_result(entry.result): entry
-        for entry in found
+        for entry in entries
         if entry.result.look == PLAIN and entry.result.model.card.sees_pictures
     }
     differences = []
-    for entry in found:
+    for entry in entries:
         beside = plain.get(key_of_result(entry.result))
         if entry.result.look != PLAIN and beside is not None:
             differences.append(_difference(entry, beside, resamples))
@@ -146,11 +146,11 @@ def _difference(entry: Entry, beside: Entry, resamples: int) -> LookDifference:
     result = entry.result
     here, there = (entry_skill(each.tables(), each.result, resamples) for each in (entry, beside))
     low, high = here.resampled.interval(here.rows[:, None], there.rows[:, None])
-    said = describe(beside.result)
+    settings = describe(beside.result)
     return LookDifference(
         entry.name,
         result.model.name,
-        f"{said['frames']}, {said['context']}",
+        f"{settings['frames']}, {settings['context']}",
         result.look,
         beside.result.overall,
         result.overall,

@@ -282,14 +282,14 @@ def make_again(
     ]
     if absent := next(filter(None, map(_absent, jobs)), ""):  # seen at once, where the rest takes minutes
         return not_possible("references", "the tracks are not whole"), failed("tracks", absent)
-    found = _done(jobs, workers)
+    remade = _done(jobs, workers)
     golden = suite.golden
-    other = [each.row.id for each in found if each.row in golden and golden[each.row].state_hash != each.state_hash]
+    other = [each.row.id for each in remade if each.row in golden and golden[each.row].state_hash != each.state_hash]
     if other:
         why = f"this machine simulates {len(other)} clips otherwise than the suite has them, the first {other[0]}"
         return not_possible("references", why), not_possible("tracks", why)
     write_json(made.manifest, claim.checked_manifest().document())
-    problem = next((each for each in found if each.problem), None)
+    problem = next((each for each in remade if each.problem), None)
     if with_tracks and problem is None:
         _read_jointly(made, claim)
     references = _check_references(made, claim, tables)
@@ -317,8 +317,8 @@ def rollout_name(clip_id: str, sample: int) -> str:
 
 def _done(jobs: Sequence[RescoreJob], workers: int) -> list[Reread]:
     label = "references and tracks again"
-    with scheduled(reread, jobs, workers=workers, preload=SCORING_PRELOAD, label=label) as found:
-        return list(found)
+    with scheduled(reread, jobs, workers=workers, preload=SCORING_PRELOAD, label=label) as results:
+        return list(results)
 
 
 def failures_of(table: pd.DataFrame) -> dict[tuple[str, int], str]:
@@ -332,11 +332,11 @@ def _check_references(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
     rows, largest = 0, 0.0
     for name in REFERENCE_MODELS:
         compile_scores(made.reference(name), (BatchItem(row) for row in claim.suite.rows))
-        found = compared(tables[name], read_scores(made.reference(name)), name)
-        if found.first:
-            many = f"{found.different} rows of {name} differ"
-            return failed("references", f"{found.first} ({many})", different=found.different)
-        rows, largest = rows + found.rows, max(largest, found.largest)
+        comparison = compared(tables[name], read_scores(made.reference(name)), name)
+        if comparison.first:
+            many = f"{comparison.different} rows of {name} differ"
+            return failed("references", f"{comparison.first} ({many})", different=comparison.different)
+        rows, largest = rows + comparison.rows, max(largest, comparison.largest)
     return passed("references", f"{rows} rows made again, {_agreement(largest)}", rows=rows, largest_difference=largest)
 
 
@@ -354,11 +354,13 @@ def _check_samples(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
     compile_scores(made, [BatchItem(row, sample) for row in claim.suite.rows for sample in range(claim.samples)])
     read = {scorer.id for scorer in track_scorers()}
     sent = tables[MODEL_SOURCE]
-    found = compared(sent[base_of(sent).isin(read)], read_scores(made))
-    if found.first:
-        return failed("tracks", f"{found.first} ({found.different} rows differ)", different=found.different)
-    text = f"{found.rows} rows read again from tracks, {_agreement(found.largest)}"
-    return passed("tracks", text, rows=found.rows, largest_difference=found.largest)
+    comparison = compared(sent[base_of(sent).isin(read)], read_scores(made))
+    if comparison.first:
+        return failed(
+            "tracks", f"{comparison.first} ({comparison.different} rows differ)", different=comparison.different
+        )
+    text = f"{comparison.rows} rows read again from tracks, {_agreement(comparison.largest)}"
+    return passed("tracks", text, rows=comparison.rows, largest_difference=comparison.largest)
 
 
 def compared(sent: pd.DataFrame, made: pd.DataFrame, whose: str = "") -> TableDifference:

@@ -55,12 +55,12 @@ SPECIAL = {
 }
 
 
-def bibtex(found: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
+def bibtex(entries: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
     """Citation of each entry: model, submitter, year, suite, overall skill with its interval, rank and link.
 
     ranks: By the name of the entry; None where it has none.
     """
-    return "\n".join(_item(entry, ranks.get(entry.name)) for entry in found)
+    return "\n".join(_item(entry, ranks.get(entry.name)) for entry in entries)
 
 
 def _item(entry: Entry, rank: Rank | None) -> str:
@@ -138,14 +138,14 @@ def differences(entries: Sequence[ResampledSkill]) -> dict[str, list[list[list[f
 
 def _of(entry: ResampledSkill, rows: Sequence[Array | None], i: int) -> list[list[float] | None]:
     mine = rows[i]
-    found: list[list[float] | None] = []
+    points: list[list[float] | None] = []
     for other in rows[i + 1 :]:
         if mine is None or other is None or mine.shape != other.shape or not np.isfinite(mine[0] - other[0]):
-            found.append(None)
+            points.append(None)
             continue
         low, high = entry.resampled.interval(mine[:, None], other[:, None])[:, 0]
-        found.append([round(float(value), DIGITS) for value in (mine[0] - other[0], low, high)])
-    return found
+        points.append([round(float(value), DIGITS) for value in (mine[0] - other[0], low, high)])
+    return points
 
 
 def _model(entry: Entry, axes: Mapping[str, str], link: str) -> dict[str, Any]:
@@ -240,25 +240,25 @@ class BoardRow:
         """Skill on an axis, or in one family of it. A run that is not on the board may lack one."""
         if not family:
             return self.result.axes[axis]
-        found = self.result.families.get(family, {}).get(axis)
-        if found is None:
+        skill = self.result.families.get(family, {}).get(axis)
+        if skill is None:
             return SkillValue(skill=None, interval=None, reason="the family was not run")
-        return SkillValue(skill=found.skill, interval=found.skill_interval, reason=found.reason)
+        return SkillValue(skill=skill.skill, interval=skill.skill_interval, reason=skill.reason)
 
     @property
     def beyond_memory(self) -> SkillValue:
         """Overall skill minus that of the memory of as many training clips."""
-        found = self.result.beyond_memory
-        if found is None or found.overall is None:
-            reason = "the result is of an older program" if found is None else found.reason
+        beyond = self.result.beyond_memory
+        if beyond is None or beyond.overall is None:
+            reason = "the result is of an older program" if beyond is None else beyond.reason
             return SkillValue(skill=None, interval=None, reason=reason)
-        return found.overall
+        return beyond.overall
 
     @property
     def gap(self) -> GapValue:
         """Consistency that is lost where parameters leave the ranges of `test`."""
-        found = self.result.gaps.get("all", {}).get(AXIS)
-        return found or GapValue(test=None, ood=None, gap=None, truth=None, interval=None, reason="one split alone")
+        gap = self.result.gaps.get("all", {}).get(AXIS)
+        return gap or GapValue(test=None, ood=None, gap=None, truth=None, interval=None, reason="one split alone")
 
     @property
     def strength(self) -> float | None:
@@ -292,17 +292,17 @@ def report_in_board(entry: Entry) -> str:
 
 
 def ranked_entries(
-    found: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
+    entries: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
 ) -> Tables:
     """The entries of every look, track and kind of context, ranked within it by overall skill, best first.
 
     What has no rank comes last. mine: one of them that is not on the board, and is marked.
     """
-    return _ranked(found, lambda entry: entry_skill(entry.tables(), entry.result, resamples), report, mine)
+    return _ranked(entries, lambda entry: entry_skill(entry.tables(), entry.result, resamples), report, mine)
 
 
 def ranked_with_free_constants(
-    found: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
+    entries: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
 ) -> Tables:
     """The entries whose context does not show every constant, ranked likewise by consistency where these are free."""
 
@@ -310,16 +310,16 @@ def ranked_with_free_constants(
         tables, fixed = entry.unseen_tables(), unseen_kinds_of(entry.result)
         return resampled_skill(tables, resamples=resamples, fixed=fixed, axes=(AXIS,))
 
-    return _ranked([entry for entry in found if _unseen_skill(entry.result) is not None], freed, report, mine)
+    return _ranked([entry for entry in entries if _unseen_skill(entry.result) is not None], freed, report, mine)
 
 
 def _ranked(
-    found: Sequence[Entry], by: Callable[[Entry], ResampledSkill], report: Report, mine: Entry | None
+    entries: Sequence[Entry], by: Callable[[Entry], ResampledSkill], report: Report, mine: Entry | None
 ) -> Tables:
     tables: dict[RankedTable, list[tuple[float, BoardRow]]] = {}
     tracks = [track for track in TRACK_TITLES if track != PREVIEW]
     for table in (RankedTable(*each) for each in product(PICTURES, tracks, (False, True))):
-        members = [entry for entry in found if _table_of(entry.result) == table]
+        members = [entry for entry in entries if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
         ranks = [None] * len(members) if table.track == "comparison" else rank(skills)
         rows = [
@@ -343,23 +343,23 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
 
     Raises UsageError where there are no entries, or one is not what was added.
     """
-    found = entries(board)
-    check_entries(board, found)
+    ranked = entries(board)
+    check_entries(board, ranked)
     note = note_of(board)
-    resampled = {entry.name: entry_skill(entry.tables(), entry.result, resamples) for entry in found}
-    tables = _ranked(found, lambda entry: resampled[entry.name], report_in_board, None)
-    freed = ranked_with_free_constants(found, resamples)
-    differences = look_differences(found, resamples)
+    resampled = {entry.name: entry_skill(entry.tables(), entry.result, resamples) for entry in ranked}
+    tables = _ranked(ranked, lambda entry: resampled[entry.name], report_in_board, None)
+    freed = ranked_with_free_constants(ranked, resamples)
+    differences = look_differences(ranked, resamples)
     lines = [line for rows in tables.values() for line in rows]
     chosen = [line.entry for line in sorted(lines, key=lambda line: line.rank is None)[:CHOSEN]]
     write_text(board / BIBTEX, bibtex([line.entry for line in lines], {line.entry.name: line.rank for line in lines}))
-    write_text(board / COMPARE, compare_page(found, resampled, report_in_board, chosen))
+    write_text(board / COMPARE, compare_page(ranked, resampled, report_in_board, chosen))
     columns, rows = figures(tables, differences)
     write_text(board / "board.csv", csv_text(columns, rows))
     write_json(board / "board.json", [dict(zip(columns, row, strict=True)) for row in rows])
     path = board / "index.html"
     downloads = ("board.csv", "board.json", BIBTEX)
-    write_text(path, _page(found, tables, freed, differences, downloads, COMPARE, note))
+    write_text(path, _page(ranked, tables, freed, differences, downloads, COMPARE, note))
     return path
 
 
@@ -388,7 +388,7 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
     with unpublished(run, board, resamples=resamples) as (mine, problem):
         own = of_result(mine.result).name
         others = [entry for entry in present(board) if problem or entry.name != own]
-        found = others if problem else [*others, mine]
+        shown = others if problem else [*others, mine]
         for entry in others:
             if not entry.report.is_file():  # as after a clone
                 with suppress(OSError):
@@ -400,19 +400,19 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
                 return ""
             return quote(Path(os.path.relpath(target, out.parent)).as_posix())
 
-        tables = ranked_entries(found, resamples, report, mine)
-        freed = ranked_with_free_constants(found, resamples, report, mine)
+        tables = ranked_entries(shown, resamples, report, mine)
+        freed = ranked_with_free_constants(shown, resamples, report, mine)
         if problem:
             row = BoardRow(mine, None, report(mine), mine=True, problem=problem)
             tables = {RankedTable(mine.result.look, PREVIEW): [row], **tables}
-        differences = look_differences(found, resamples)
+        differences = look_differences(shown, resamples)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, _page(found or [mine], tables, freed, differences))
+        write_text(out, _page(shown or [mine], tables, freed, differences))
     return Preview(out, problem)
 
 
 def _page(
-    found: Sequence[Entry],
+    entries: Sequence[Entry],
     tables: Tables,
     freed: Tables,
     differences: Sequence[LookDifference],
@@ -420,7 +420,7 @@ def _page(
     compare: str = "",
     note: str = "",
 ) -> str:
-    result = found[0].result
+    result = entries[0].result
     asked = asked_axes(result.model.card)
     names = {axis: name for axis, name in formats.AXIS_NAMES.items() if axis in asked}
     environment = page_environment(
@@ -467,8 +467,8 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
     }
     record |= {"rank_low": low, "rank_high": high}
     skills = {"overall": result.overall, **{axis: row.axis(axis) for axis in asked_axes(result.model.card)}}
-    for name, found in {**skills, "beyond_memory": row.beyond_memory}.items():
-        record |= {name: found.skill} | _ends(name, found.interval)
+    for name, skill in {**skills, "beyond_memory": row.beyond_memory}.items():
+        record |= {name: skill.skill} | _ends(name, skill.interval)
     record |= {"consistency_gap": row.gap.gap} | _ends("consistency_gap", row.gap.interval)
     record["strength_diameters"] = row.strength
     record |= {"less_plain": None if difference is None else difference.value}
@@ -477,7 +477,7 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
         for axis in asked_axes(result.model.card):
             name = f"{family}_{axis}"
             record |= {name: by_axis[axis].skill} | _ends(name, by_axis[axis].skill_interval)
-    said = about.submission
+    submission = about.submission
     return record | {
         "frames_per_s": result.speed.model_frames_per_s,
         "frames": row.about["frames"],
@@ -492,9 +492,9 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
         "rollouts_seen": about.rollouts,
         "date": about.date or None,
         "hardware": about.hardware or None,
-        "parameters": said.parameters,
-        "submitter": said.submitter or None,
-        **{name: said.links.get(name) for name in LINKS},
+        "parameters": submission.parameters,
+        "submitter": submission.submitter or None,
+        **{name: submission.links.get(name) for name in LINKS},
         "report": row.report,
     }
 
@@ -507,7 +507,7 @@ def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, object]:
 def unseen_kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
     """The same of consistency with unseen constants free."""
     tasks = {} if result.unseen_constants is None else result.unseen_constants.tasks
-    return {task: {AXIS: found.kind} for task, found in tasks.items()}
+    return {task: {AXIS: skill.kind} for task, skill in tasks.items()}
 
 
 def _unseen_skill(result: ResultDocument) -> float | None:

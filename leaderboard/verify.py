@@ -166,12 +166,12 @@ def _problems(verdicts: list[Verdict]) -> bool:
 def _of_commitment(sent: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How) -> Verdict:
     """Check against the commitment, with others of this model that the board has answered in vain."""
     issued = _issued(commitment, how)
-    found = check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None)
+    verdict = check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None)
     others = unmet(how.board, commitment.id, claim) if commitment and how.board else ()
     if not others:
-        return found
-    figures = {**found.figures, "unmet": [each.commitment for each in others]}
-    return replace(found, detail=f"{found.detail}; {unmet_words(others)}", figures=figures)
+        return verdict
+    figures = {**verdict.figures, "unmet": [each.commitment for each in others]}
+    return replace(verdict, detail=f"{verdict.detail}; {unmet_words(others)}", figures=figures)
 
 
 def _issued(commitment: Commitment | None, how: How) -> Challenge | None:
@@ -251,8 +251,8 @@ class NotAdmittedError(UsageError):
     """A submission that fails a check."""
 
     def __init__(self, path: Path, verification: Verification) -> None:
-        said = "\n".join(f"  {each.check}: {each.outcome}: {each.detail}" for each in verification.problems)
-        super().__init__(f"{path} is not added:\n{said}")
+        problems = "\n".join(f"  {each.check}: {each.outcome}: {each.detail}" for each in verification.problems)
+        super().__init__(f"{path} is not added:\n{problems}")
         self.verification = verification
 
 
@@ -290,27 +290,29 @@ def admit(
         refuse_unchangeable(board)
         refuse_unmeasurable(path, claim.card.spec, claim.card.scored_context, tables["truth"])
 
-    with verified(path, with_fields(how, ready=ready)) as found:
-        answered = found.commitment is not None and challenge_file(board, found.commitment.id).is_file()
-        if found.folder is None:
-            failed = found.verification.problems[0].check
-            if found.commitment is not None and answered and failed != PICTURES_CHECK:  # the archive given may be wrong
-                end_round(board, found.commitment.id, failed=failed)
-            raise NotAdmittedError(path, found.verification)
-        if diagnosis and found.verification.badge != "self-reported":
-            _diagnose(found.folder.path, how.workers)
+    with verified(path, with_fields(how, ready=ready)) as checked:
+        answered = checked.commitment is not None and challenge_file(board, checked.commitment.id).is_file()
+        if checked.folder is None:
+            failed = checked.verification.problems[0].check
+            if (
+                checked.commitment is not None and answered and failed != PICTURES_CHECK
+            ):  # the archive given may be wrong
+                end_round(board, checked.commitment.id, failed=failed)
+            raise NotAdmittedError(path, checked.verification)
+        if diagnosis and checked.verification.badge != "self-reported":
+            _diagnose(checked.folder.path, how.workers)
         entry = add(
-            found.folder,
+            checked.folder,
             board,
             submission=submission,
             resamples=how.resamples,
             replace=replace,
-            verification=found.verification,
+            verification=checked.verification,
             source=path,
         )
-        seen = any(each.check == "rollouts" and each.outcome == "passed" for each in found.verification.verdicts)
-        if found.commitment is not None and answered and seen:
-            end_round(board, found.commitment.id)
+        seen = any(each.check == "rollouts" and each.outcome == "passed" for each in checked.verification.verdicts)
+        if checked.commitment is not None and answered and seen:
+            end_round(board, checked.commitment.id)
         return entry
 
 
@@ -339,15 +341,15 @@ def challenge(path: Path, board: Path, submitter: str = "") -> ChallengeAnswer:
 
     Raises NotAdmittedError where they fail, and UsageError where nothing was committed or the board does not rank it.
     """
-    with verified(path, How(rescore=False)) as found:
-        if found.verification.problems:
-            raise NotAdmittedError(path, found.verification)
-        if found.commitment is None:
+    with verified(path, How(rescore=False)) as checked:
+        if checked.verification.problems:
+            raise NotAdmittedError(path, checked.verification)
+        if checked.commitment is None:
             raise UsageError(
                 f"{path}: holds no commitment. Make one: physbench leaderboard submit RUN --commit --out FILE"
             )
-        assert found.claim is not None, "nothing failed"
-        refuse_ineligible(path, of_claim(found.claim), board, candidates(board))
-        made = issue_challenge(found.commitment, board)
-        begin_round(board, made, found.claim, submitter)
-        return ChallengeAnswer(made, unmet_words(unmet(board, made.commitment, found.claim)))
+        assert checked.claim is not None, "nothing failed"
+        refuse_ineligible(path, of_claim(checked.claim), board, candidates(board))
+        made = issue_challenge(checked.commitment, board)
+        begin_round(board, made, checked.claim, submitter)
+        return ChallengeAnswer(made, unmet_words(unmet(board, made.commitment, checked.claim)))

@@ -24,7 +24,7 @@ from physbench.validity.altered_pictures import FRAME_SHIFTS, FrameShift
 from physbench.validity.gaming_baselines import GAMING_BASELINES
 from physbench.validity.violations import REGISTRY, Violation
 from physbench.world.bullet import simulate
-from physbench.world.motion_words import told_motions
+from physbench.world.motion_words import stated_velocities
 from physbench.world.styles.catalogue import LOOKS
 from physbench.world.styles.prompt import scene_prompt
 
@@ -65,7 +65,7 @@ def write_task(task_id: str, target: Path, figures: dict[str, dict[str, dict[str
     first, _, rest = (inspect.getdoc(task) or "").partition("\n")
     reason = why_not(make_clip(Row(task_id, "test", 0), render_spec(16, 10.0)))
     scene = make_scene(Row(task_id, "test", 0))
-    told = told_motions(scene, simulate(scene, [0.0]).states[0])
+    told = stated_velocities(scene, simulate(scene, [0.0]).states[0])
     prompts = {look: scene_prompt(scene, look) for look in LOOKS}
     prompts |= {f"{look}, `--prompt-motion`": scene_prompt(scene, look, told) for look in LOOKS}
     values = {"prompts": prompts, "task": task_id, "name": target.name, "first": first, "rest": rest, "reason": reason}

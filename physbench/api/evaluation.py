@@ -400,12 +400,12 @@ def evaluate(
             written = report and not quick
             folder = ask(options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=written)
     except (KeyboardInterrupt, Interrupted, UsageError, ModelError) as error:
-        said = str(error)
+        reason = str(error)
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-            said = "Interrupted: nothing is kept of an evaluation with keep=False."
+            reason = "Interrupted: nothing is kept of an evaluation with keep=False."
         if isinstance(error, Interrupted):  # after an Exception programs may go on
-            raise KeyboardInterrupt(said) from None
+            raise KeyboardInterrupt(reason) from None
         raise
     from physbench.result.document import read_result
 

@@ -203,8 +203,8 @@ def _row(name: str, split: str, seed: int) -> Row:
 def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[Frames, Clip]:
     """The frames, read where they are in a file, and the clip at their rate."""
     if is_file(frames):
-        frames, told = read_file(frames)  # type: ignore[arg-type]
-        fps = told if fps is None else fps
+        frames, own_fps = read_file(frames)  # type: ignore[arg-type]
+        fps = own_fps if fps is None else fps
         if fps is None:
             raise UsageError("fps: the file does not say it. Give the rate of its frames.")
     elif fps is None:
@@ -321,7 +321,7 @@ def _settings_of_a_run() -> Iterator[None]:
 
 def _beside(clip: Clip, context: int, asked: tuple[Axis, ...]) -> Mapping[str, _Reference]:
     """Ground truth and the frozen last frame, through the same chain."""
-    made = clip_key(clip.row, clip.spec, clip.scene), clip.state_hash, clip.told
+    made = clip_key(clip.row, clip.spec, clip.scene), clip.state_hash, clip.stated_velocities
     shown = zlib.crc32(np.ascontiguousarray(clip.frames).data)  # a caller may have changed them
     key = (*made, shown, context, asked, user_files.registered_files())
     known = _references.get(key)

@@ -325,7 +325,9 @@ def _mean_of_other_draws(view: Clip, index: int) -> tuple[Array, Array]:
     if not len(others):
         return np.asarray(view.scene.camera.center, dtype=np.float64)[axes], np.zeros(2)
     middle = others.mean(axis=0)
-    velocity = open_velocities(view, index).mean(axis=0) if view.told else middle[[7 + axis for axis in axes]]
+    velocity = (
+        open_velocities(view, index).mean(axis=0) if view.stated_velocities else middle[[7 + axis for axis in axes]]
+    )
     return middle[axes], velocity
 
 

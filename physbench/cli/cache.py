@@ -74,8 +74,8 @@ def prune(
     if not older_than >= 0:
         raise UsageError(f"--older-than: expected days of at least 0, got {older_than:g}.")
     count, size = remove((only,) if only else tuple(CACHE_AREAS), older_than, dry=dry_run)
-    said = "would be removed" if dry_run else "removed"
-    note(f"{count:,} file{'' if count == 1 else 's'}, {readable_size(size)}, {said}.")
+    verb = "would be removed" if dry_run else "removed"
+    note(f"{count:,} file{'' if count == 1 else 's'}, {readable_size(size)}, {verb}.")
     kept = unsent_copies() if only in (None, COPIES) else 0
     if kept:
         copies = "1 copy of a run behind a URL stays" if kept == 1 else f"{kept} copies of runs behind URLs stay"

@@ -39,8 +39,8 @@ def command(
 
     if len(runs) < 2:
         raise UsageError("Expected two runs or more: physbench compare RUN RUN.")
-    found = [run.rstrip("/") if is_url(run) else str(Path(run).resolve()) for run in runs]
-    if twice := [path for path, place in zip(runs, found, strict=True) if found.count(place) > 1]:
+    resolved = [run.rstrip("/") if is_url(run) else str(Path(run).resolve()) for run in runs]
+    if twice := [path for path, place in zip(runs, resolved, strict=True) if resolved.count(place) > 1]:
         raise UsageError(f"Expected different runs but got {twice[0]} more than once.")
     from physbench.cli.console import note, stdout_console
     from physbench.result.compare import compare

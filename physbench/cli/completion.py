@@ -20,12 +20,12 @@ def answer(program: Callable[[], object]) -> None:
     """Answer a shell that asks, and end. bash splits words at colons and puts in only what follows the last one."""
     before = _join_words_of_bash() if os.environ[COMPLETING].endswith("_bash") else ""
     code: str | int | None = 0
-    with redirect_stdout(io.StringIO()) as said:
+    with redirect_stdout(io.StringIO()) as captured:
         try:
             program()
         except SystemExit as leave:
             code = leave.code
-    sys.stdout.write("".join(line.removeprefix(before) for line in said.getvalue().splitlines(keepends=True)))
+    sys.stdout.write("".join(line.removeprefix(before) for line in captured.getvalue().splitlines(keepends=True)))
     sys.exit(code)
 
 

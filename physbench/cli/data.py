@@ -90,13 +90,13 @@ def verify_archive(place: str) -> None:
             packed.check(progress.advance)
     except UsageError as error:
         raise UsageError(str(error).removeprefix("--clips: ")) from error
-    told = f"{counted(len(packed), 'clip')} of {packed.suite['name']} at {packed.spec}, index {packed.sha256[:12]}"
+    summary = f"{counted(len(packed), 'clip')} of {packed.suite['name']} at {packed.spec}, index {packed.sha256[:12]}"
     other = packed.other_states()
     if other:
-        typer.echo(f"{place}: {told}, whole; {len(other)} differ from the golden states, first {other[0]}")
+        typer.echo(f"{place}: {summary}, whole; {len(other)} differ from the golden states, first {other[0]}")
         note("They were made with another build of the physics, so that results on them are marked `local`.")
         raise typer.Exit(1)
-    typer.echo(f"{place}: {told}, all as they were packed")
+    typer.echo(f"{place}: {summary}, all as they were packed")
 
 
 app = typer.Typer(
@@ -361,16 +361,16 @@ def _export_dataset(
     refuse_unwritable(out)
     progress, began = Progress(f"{format_name} {spec}", plan.clips, lines=False), time.monotonic()
 
-    found = 0  # clips of an interrupted export: they say nothing about how long a clip takes
+    existing = 0  # clips of an interrupted export: they say nothing about how long a clip takes
 
     def keep(clips: int) -> None:
-        nonlocal found
-        found += clips
+        nonlocal existing
+        existing += clips
         progress.advance(clips)
 
     def status() -> str:
         passed = time.monotonic() - began
-        rate = (progress.done - found) / passed
+        rate = (progress.done - existing) / passed
         left = f", {rate:.1f} a second, {duration((plan.clips - progress.done) / rate)} left" if rate else ""
         return f"After {duration(passed)}: {progress.done} of {plan.clips} clips written{left}."
 
@@ -400,21 +400,21 @@ def _export_conditioning(
     workers: int,
     look: str,
     view: str,
-    told: bool,
+    prompt_motion: bool,
 ) -> None:
     """Write image, video, prompt and actions of each clip."""
     from physbench.clips.conditioning import key_path
     from physbench.clips.export import check_export, lengths
     from physbench.clips.export import export as write
-    from physbench.clips.suite import check_told, chosen_suite
+    from physbench.clips.suite import check_prompt_motion, chosen_suite
     from physbench.result.formats import counted
     from physbench.support.progress import Progress
 
     width, height = _sides(size)
     spec = check_export(width, height, fps, context, look, view)
-    if told:
-        check_told(name, context)
-    chosen = chosen_suite(name, limit, tasks, told)
+    if prompt_motion:
+        check_prompt_motion(name, context)
+    chosen = chosen_suite(name, limit, tasks, prompt_motion)
     started = time.monotonic()
     with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:
         asked = write(chosen, spec, context, out, tasks=tasks, limit=limit, workers=workers, done=progress.advance)

@@ -58,18 +58,18 @@ def command(
     with run_at(run, "go on", note) as place:
         folder = place.folder
         require_tasks(folder, read_manifest(folder))
-        found = diagnose_run(folder, worker_count(workers))
+        worlds = diagnose_run(folder, worker_count(workers))
         result = write_result(folder)
         if folder.report.is_file():
             write_report(folder, None, result, workers=worker_count(workers))
     if as_json:
-        typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in found.items()}, indent=1))
+        typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in worlds.items()}, indent=1))
         return
     if result.timing is not None and result.timing.named:
         typer.echo(result.timing.sentence)
-    for family, world in found.items():
+    for family, world in worlds.items():
         typer.echo(f"{family}: {implied_sentence(world)}")
         if world.alike:
             typer.echo(f"  explains as much: {', '.join(world.alike)}")
-    if not found:
+    if not worlds:
         typer.echo("No motion of this run can be judged by its laws.")

@@ -114,8 +114,8 @@ def _expectation(context: typer.Context, options: Options, as_json: bool) -> Non
     else:
         print_expectation(result, stdout_console())
         typer.echo(place.named(f"Report: {folder.report}"))
-    found = result.expectation
-    if found is not None and found.failed == found.everything.pairs + found.beyond_memory.pairs:
+    expectation = result.expectation
+    if expectation is not None and expectation.failed == expectation.everything.pairs + expectation.beyond_memory.pairs:
         complain(
             "The model failed on a film of every pair. The reasons are in the report; try `physbench models check`."
         )

@@ -130,13 +130,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_he
 
 def declared(name: str) -> Any:
     """A setting of a run as an option of a command."""
-    said = OPTIONS[name]
+    option = OPTIONS[name]
     return typer.Option(
-        *((said.word,) if said.granted or said.flag != name else ()),
-        help=said.help,
-        metavar=said.metavar,
-        rich_help_panel=said.heading,
-        autocompletion=getattr(completion, said.offers) if said.offers else None,
+        *((option.word,) if option.granted or option.flag != name else ()),
+        help=option.help,
+        metavar=option.metavar,
+        rich_help_panel=option.heading,
+        autocompletion=getattr(completion, option.offers) if option.offers else None,
     )
 
 
@@ -158,13 +158,13 @@ def run_command(*, stage: bool = False) -> Callable[[Callable[..., None]], Calla
         hints["model"] = ModelName
         taken = {"context": own.pop("context"), "model": Parameter("model", Parameter.KEYWORD_ONLY)}
         for each in fields(Options):
-            said = OPTIONS.get(each.name)
-            if said is None or (stage and said.eval_alone):
+            option = OPTIONS.get(each.name)
+            if option is None or (stage and option.eval_alone):
                 continue
             taken |= {name: own.pop(name) for name, next_one in BEFORE.items() if next_one == each.name}
-            default = each.default if said.usual is ... else said.usual
-            hints[said.flag] = Annotated[said.typed or types[each.name], declared(each.name)]
-            taken[said.flag] = Parameter(said.flag, Parameter.KEYWORD_ONLY, default=default)
+            default = each.default if option.usual is ... else option.usual
+            hints[option.flag] = Annotated[option.typed or types[each.name], declared(each.name)]
+            taken[option.flag] = Parameter(option.flag, Parameter.KEYWORD_ONLY, default=default)
         taken |= own
 
         def command(context: typer.Context, model: str, **given: Any) -> None:

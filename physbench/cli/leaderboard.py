@@ -141,8 +141,8 @@ def verify(
         clips,
         not quick,
     )
-    with verified(path, how) as found:
-        verification = found.verification
+    with verified(path, how) as checked:
+        verification = checked.verification
     if as_json:
         typer.echo(json.dumps(verification.document(), indent=1))
     else:
@@ -268,8 +268,8 @@ def add(
         not self_reported,
     )
     for run in runs:
-        said = None if submission == Submission() else submission
-        entry = admit(run, board, how, submission=said, replace=replace, diagnosis=diagnosis)
+        stated = None if submission == Submission() else submission
+        entry = admit(run, board, how, submission=stated, replace=replace, diagnosis=diagnosis)
         note(f"{run} is on the board as {entry.name}: {entry.about.badge}")
     note(f"Write the page: physbench leaderboard build --board {board}")
 

@@ -97,14 +97,14 @@ def typed_options(command: str) -> dict[str, str] | None:
     if first not in COMMANDS:
         return None
     program: Any = typer.main.get_command(build([first]))
-    found = program.commands[first]
+    group = program.commands[first]
     for word in rest:
-        found = getattr(found, "commands", {}).get(word)
+        group = getattr(group, "commands", {}).get(word)
     typed: dict[str, str] = {}
-    for parameter in getattr(found, "params", ()):
+    for parameter in getattr(group, "params", ()):
         flag = parameter.opts[-1] if parameter.param_type_name == "option" else parameter.name.upper()
         typed |= dict.fromkeys((parameter.name, flag.strip("-").replace("-", "_")), flag)
-    return typed if found else None
+    return typed if group else None
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -152,8 +152,8 @@ def _explain(error: Exception) -> int:
             typer.echo(error.format_message())
         else:
             also = f" Some options are from {file}." if file else ""
-            said = error.format_message()
-            complain(f"{said.rstrip('.')}.{_of_model(said, context)}\nSee '{path} --help'.{also}")
+            message = error.format_message()
+            complain(f"{message.rstrip('.')}.{_of_model(message, context)}\nSee '{path} --help'.{also}")
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
@@ -186,15 +186,15 @@ def _own_files() -> set[str]:
     return {str(file.path) for file in user_files.registered_files()} if user_files else set()
 
 
-def _of_model(said: str, context: Any) -> str:
+def _of_model(message: str, context: Any) -> str:
     """Hint at --model-arg for a word that the command does not know and the model may; "" for none."""
     if context is None or "model_arg" not in {each.name for each in context.command.params}:
         return ""
-    words = re.search(r"unexpected extra argument\S* \((.*)\)", said)
+    words = re.search(r"unexpected extra argument\S* \((.*)\)", message)
     if words and ("=" in words[1] or "--model-arg" in sys.argv):
         pair = re.fullmatch(r"(\w+)=(.+)", words[1])
         return f" Of the model each is one word: --model-arg {pair[0] if pair else 'KEY=VALUE'}."
-    unknown = re.fullmatch(r"No such option: --([\w-]+)\.?", said)
+    unknown = re.fullmatch(r"No such option: --([\w-]+)\.?", message)
     return f" Of the model: --model-arg {unknown[1].replace('-', '_')}=VALUE." if unknown else ""
 
 

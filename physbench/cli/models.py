@@ -31,14 +31,14 @@ def list_models(
     from physbench.models.load_model import installed_adapters
     from physbench.support import plugins
 
-    found = installed_adapters()
-    for name, reason in found.broken.items():
+    adapters = installed_adapters()
+    for name, reason in adapters.broken.items():
         warn(f"The adapter '{name}' cannot be imported ({reason}).")
-    examples = [example for adapter in found.working for example in adapter.examples()]
+    examples = [example for adapter in adapters.working for example in adapter.examples()]
     architectures = list(plugins.entries("physbench.architectures"))
     if as_json:
         document = {
-            "kinds": {adapter.name: adapter.summary for adapter in found.working},
+            "kinds": {adapter.name: adapter.summary for adapter in adapters.working},
             "models": [
                 {"model": target, "card": asdict(card) if card else None, "about": about}
                 for target, card, about in examples
@@ -61,7 +61,7 @@ def list_models(
     kinds = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("a model can be", ""):
         kinds.add_column(column)
-    for adapter in found.working:
+    for adapter in adapters.working:
         form, _, meaning = adapter.summary.partition("  ")
         kinds.add_row(form, meaning.strip())
     console.print(kinds)
@@ -211,8 +211,10 @@ def summed_up(problems: int, notes: int, failed: bool) -> str:
     if not problems + notes:
         return NOTHING
     kinds = ((problems, "problem"), (notes, "note"))
-    found = " and ".join(thing if many == 1 else counted(many, thing) for many, thing in kinds if many)
-    return f"it cannot be evaluated: see the {found} above" if failed else f"it can be evaluated; see the {found} above"
+    counts = " and ".join(thing if many == 1 else counted(many, thing) for many, thing in kinds if many)
+    return (
+        f"it cannot be evaluated: see the {counts} above" if failed else f"it can be evaluated; see the {counts} above"
+    )
 
 
 def _print(checked: CheckedModel, picture: Path | None, verdict: str) -> None:

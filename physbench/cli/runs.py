@@ -48,14 +48,14 @@ def command(
         )
     if sort not in SORTED_BY:
         raise UsageError(f"--sort: there is no column '{sort}'.{nearest(sort, SORTED_BY)}")
-    found = sorted_runs([each for each in find_runs(Path(folder)) if tag is None or tag in each.tags], sort)
+    listed = sorted_runs([each for each in find_runs(Path(folder)) if tag is None or tag in each.tags], sort)
     if check:
-        _check(found)
+        _check(listed)
         return
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in found], indent=1))
+        typer.echo(json.dumps([asdict(each) for each in listed], indent=1))
         return
-    if not found:
+    if not listed:
         note(f"There is no run in {folder}{f' with the tag {tag}' if tag else ''}. `physbench eval MODEL` makes one.")
         return
     from rich.table import Table
@@ -63,7 +63,7 @@ def command(
 
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     console = stdout_console()
-    notes = any(each.note or each.tags for each in found)
+    notes = any(each.note or each.tags for each in listed)
     shown_axes = AXES if console.width >= (WIDE_WITH_NOTES if notes else WIDE) else ()
     columns = ["run", "model", "suite", "overall", *shown_axes, "state", "changed"]
     for name in [*columns, "note"] if notes else columns:
@@ -73,7 +73,7 @@ def command(
             overflow="fold",
             no_wrap=name in ("state", "changed"),
         )
-    for each in found:
+    for each in listed:
         changed = datetime.fromtimestamp(each.changed).strftime("%Y-%m-%d %H:%M")
         tags = " ".join(f"[{name}]" for name in each.tags)
         axes = (ascii_minus(axis_words(each, axis)) for axis in shown_axes)
@@ -83,23 +83,23 @@ def command(
     console.print(table)
 
 
-def _check(found: list[RunSummary]) -> None:
+def _check(runs: list[RunSummary]) -> None:
     """Say of each run whether it consists of what it was finished with. Exits with 1 where one does not."""
     from physbench.result.manifest import read_manifest
     from physbench.support.run_folder import RunFolder, other_contents
 
     others = 0
-    for each in found:
-        folder, said = RunFolder(Path(each.path)), "as it was finished"
+    for each in runs:
+        folder, state = RunFolder(Path(each.path)), "as it was finished"
         if each.state == "damaged":
-            others, said = others + 1, f"damaged: {each.note}"
+            others, state = others + 1, f"damaged: {each.note}"
         else:
             contents = read_manifest(folder).contents
             names = other_contents(folder, contents)
             if names:
-                others, said = others + 1, f"changed since: {', '.join(names)}. Repeat its command with --resume."
+                others, state = others + 1, f"changed since: {', '.join(names)}. Repeat its command with --resume."
             elif contents is None:
-                said = "not finished" if each.state == "unfinished" else "finished, but holds no hashes of its files"
-        stdout_console().print(f"{each.path}: {said}", markup=False, soft_wrap=True)
+                state = "not finished" if each.state == "unfinished" else "finished, but holds no hashes of its files"
+        stdout_console().print(f"{each.path}: {state}", markup=False, soft_wrap=True)
     if others:
         raise typer.Exit(1)

@@ -139,10 +139,10 @@ def list_scorers() -> None:
         if each.axis is None:
             groups.setdefault(each.id.split("/")[0], []).append(each)
     for name, members in groups.items():
-        said = "count on an axis" if name == "axes" else f"{name} (diagnostics)"
+        heading = "count on an axis" if name == "axes" else f"{name} (diagnostics)"
         if table.rows:
             table.add_row()
-        table.add_row(Text(said, style="bold"))
+        table.add_row(Text(heading, style="bold"))
         for each in members:
             unit = "" if each.unit == "1" else each.unit
             better = "" if each.better == "neither" else each.better
@@ -168,13 +168,13 @@ def show(name: ScorerName) -> None:
     from physbench.support import user_files
 
     console = stdout_console()
-    found = find_scorers(name, costly=True)
+    shown = find_scorers(name, costly=True)
     if all(
         user_files.names_files(part) for part in user_files.split_pattern(name)
     ):  # which would be added to all that is installed
         installed = {each.id for each in find_scorers(costly=True)}
-        found = tuple(each for each in found if each.id not in installed)
-    for rank, each in enumerate(found):
+        shown = tuple(each for each in shown if each.id not in installed)
+    for rank, each in enumerate(shown):
         if rank:
             console.print()
         console.print(Text(each.id, style="bold") + Text(f"  version {each.version}", style="dim"))

@@ -46,7 +46,7 @@ def _allowed() -> Mapping[str, tuple[str, ...]]:
     """The options that a file may set, by command."""
     from physbench.run.options import OPTIONS
 
-    of_runs = tuple(said.flag for said in OPTIONS.values() if said.in_file)
+    of_runs = tuple(option.flag for option in OPTIONS.values() if option.in_file)
     return {
         "eval": of_runs,
         "rollout": of_runs,
@@ -123,15 +123,15 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 def _checked(where: str, document: Mapping[str, Any], typed: Typed) -> dict[str, dict[str, Any]]:
     """Options by command; refuses commands and options that may not be set."""
-    found: dict[str, dict[str, Any]] = {}
+    commands: dict[str, dict[str, Any]] = {}
     for command, table in _commands(where, document, typed):
-        options = found.setdefault(command, {})
+        options = commands.setdefault(command, {})
         for key, value in table.items():
             name = key.replace("-", "_")
             if name not in _allowed()[command]:
                 raise UsageError(f"{where}: {key!r} cannot be set for {command}.{_why_not(command, name, typed)}")
             options[name] = _value(f"{where}: {command}.{key}", name, value)
-    return found
+    return commands
 
 
 def _why_not(command: str, name: str, typed: Typed) -> str:
@@ -158,7 +158,7 @@ def _no_settings(word: str, typed: Typed) -> str:
 def _commands(where: str, document: Mapping[str, Any], typed: Typed) -> list[tuple[str, Mapping[str, Any]]]:
     """Pairs of a command and its table: [eval], [data.generate]."""
     groups = {command.partition(".")[0] for command in _allowed() if "." in command}
-    found: list[tuple[str, Mapping[str, Any]]] = []
+    commands: list[tuple[str, Mapping[str, Any]]] = []
     for word, table in document.items():
         inner = table.items() if word in groups and isinstance(table, dict) else [("", table)]
         for rest, options in inner:
@@ -167,8 +167,8 @@ def _commands(where: str, document: Mapping[str, Any], typed: Typed) -> list[tup
                 raise UsageError(f"{where}: there are no settings for {command!r}.{_no_settings(command, typed)}")
             if not isinstance(options, dict):
                 raise UsageError(f"{where}: expected a table [{command}].")
-            found.append((command, options))
-    return found
+            commands.append((command, options))
+    return commands
 
 
 def _value(where: str, name: str, value: Any) -> Any:

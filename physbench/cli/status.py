@@ -23,40 +23,44 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
     from physbench.run.remote_run import run_at
 
     with run_at(run, "glance", note) as place:
-        found = run_so_far(place.folder)
-    shard = f", shard {found.shard}" if found.shard else ""
+        progress = run_so_far(place.folder)
+    shard = f", shard {progress.shard}" if progress.shard else ""
     if as_json:
-        shown = None if found.result is None else found.result.model_dump(mode="json")
-        typer.echo(json.dumps({**asdict(found), "result": shown}, indent=1))
+        shown = None if progress.result is None else progress.result.model_dump(mode="json")
+        typer.echo(json.dumps({**asdict(progress), "result": shown}, indent=1))
         return
-    if found.finished and not found.ended:
+    if progress.finished and not progress.ended:
         note(
             f"{run} has a result, and its report is not written. If nothing is at work in it, go on with: "
             f"physbench finish {shlex.quote(run)}"
         )
-    elif found.finished:
+    elif progress.finished:
         note(f"{run} is finished.")
-    elif found.partial:
+    elif progress.partial:
         note(
-            f"{run} has ended early: {found.rolled} of {found.of} rollouts are made. The result of {found.clips} of "
-            f"{found.of_clips} clips; the same eval command with --resume goes on."
+            f"{run} has ended early: {progress.rolled} of {progress.of} rollouts are made. "
+            f"The result of {progress.clips} of {progress.of_clips} clips; the same eval command with --resume goes on."
         )
     else:
-        before = ", before the diagnosis" if found.before_diagnosis else ""
-        clips = f"On {found.clips} of {found.of_clips} clips so far{before}:"
+        before = ", before the diagnosis" if progress.before_diagnosis else ""
+        clips = f"On {progress.clips} of {progress.of_clips} clips so far{before}:"
         note(
-            f"{run}{shard}: {found.rolled} of {found.of} rollouts are made, {found.scored} are scored. "
-            + (clips if found.result else "There is no result yet.")
+            f"{run}{shard}: {progress.rolled} of {progress.of} rollouts are made, {progress.scored} are scored. "
+            + (clips if progress.result else "There is no result yet.")
         )
-        if found.rolled == found.of:
+        if progress.rolled == progress.of:
             # A clip of several samples may lie in two shards, and is whole in none.
-            read = found.scored == found.of and not found.unread and (found.shard or found.clips == found.of_clips)
+            read = (
+                progress.scored == progress.of
+                and not progress.unread
+                and (progress.shard or progress.clips == progress.of_clips)
+            )
             if not read:
                 words = f"physbench score {shlex.quote(run)}"
-            elif found.shard:
+            elif progress.shard:
                 words = "physbench merge SHARD SHARD [...] --out DIR, with all shards"
             else:
                 words = f"physbench finish {shlex.quote(run)}"
             note(f"If nothing is at work in it, go on with: {words}")
-    if found.result:
-        print_summary(found.result, stdout_console())
+    if progress.result:
+        print_summary(progress.result, stdout_console())

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.scene_changes import TOLD
+from physbench.clips.scene_changes import PROMPT_MOTION
 from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
-from physbench.world.motion_words import ToldMotion, told_motions
+from physbench.world.motion_words import StatedVelocity, stated_velocities
 from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
 from physbench.world.styles.prompt import scene_prompt
 
@@ -59,9 +59,9 @@ class Row:
         return self.task.split("/")[0]
 
 
-def told_of(row: Row, scene: Scene, states: NDArray[np.float64]) -> tuple[ToldMotion, ...]:
+def velocities_in_prompt(row: Row, scene: Scene, states: NDArray[np.float64]) -> tuple[StatedVelocity, ...]:
     """Motions in the prompt of a row, from the states (N, 13) at the hand-over."""
-    return told_motions(scene, states) if row.change == TOLD else ()
+    return stated_velocities(scene, states) if row.change == PROMPT_MOTION else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +82,16 @@ class Clip:
     full_area: NDArray[np.float32]  # (T, N) px, without occlusion and border
     contacts: tuple[Contact, ...]
     state_hash: str = ""  # of positions and velocities at 20 Hz; the same for every render spec
-    told: tuple[ToldMotion, ...] | None = None  # what the prompt says of velocities at the hand-over; None: by the row
+    stated_velocities: tuple[StatedVelocity, ...] | None = (
+        None  # what the prompt says of velocities at the hand-over; None: by the row
+    )
 
     def __post_init__(self) -> None:
         """The words follow from the states: whoever makes or reads a clip need not know them."""
-        if self.told is None:
-            object.__setattr__(self, "told", told_of(self.row, self.scene, self.states[self.handover]))
+        if self.stated_velocities is None:
+            object.__setattr__(
+                self, "stated_velocities", velocities_in_prompt(self.row, self.scene, self.states[self.handover])
+            )
 
     @property
     def id(self) -> str:
@@ -106,7 +110,7 @@ class Clip:
     @property
     def prompt(self) -> str:
         """Prompt of a model that reads words, in the words of the look of the frames."""
-        return scene_prompt(self.scene, self.spec.look, self.told or ())
+        return scene_prompt(self.scene, self.spec.look, self.stated_velocities or ())
 
     @property
     def tracked(self) -> tuple[int, ...]:

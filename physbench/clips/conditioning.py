@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from physbench.clips.clip import Row, Split
-from physbench.clips.suite import TOLD_OPTION, split_name
+from physbench.clips.suite import PROMPT_MOTION_OPTION, split_name
 from physbench.support.errors import UsageError
 from physbench.world.scene import FAR, PLAIN
 
@@ -152,11 +152,11 @@ class SuiteAsked(_Strict):
     @property
     def options(self) -> str:
         """Command-line options that choose the same clips."""
-        name, told = split_name(self.name)
+        name, prompt_motion = split_name(self.name)
         words = ["--suite", name]
         words += ["--tasks", self.tasks] if self.tasks is not None else []
         words += ["--limit", str(self.limit)] if self.limit is not None else []
-        words += [TOLD_OPTION] if told else []
+        words += [PROMPT_MOTION_OPTION] if prompt_motion else []
         return shlex.join(words)
 
 

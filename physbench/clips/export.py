@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench import __version__
-from physbench.clips.clip import Row, action_table, told_of
+from physbench.clips.clip import Row, action_table, velocities_in_prompt
 from physbench.clips.conditioning import (
     ANSWER,
     MANIFEST,
@@ -229,7 +229,7 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
     start = handover + 1 - context
     states = simulate(scene, times[start : handover + 1]).states  # nothing after the hand-over is simulated or drawn
     frames = draw(scene, times[start : handover + 1], states, spec).frames
-    prompt = scene_prompt(scene, spec.look, told_of(row, scene, states[-1]))
+    prompt = scene_prompt(scene, spec.look, velocities_in_prompt(row, scene, states[-1]))
     files = {"image": f"images/{name}.png", "prompt": f"prompts/{name}.txt"}
     _write(folder / files["image"], png(frames[-1]))
     _write(folder / files["prompt"], prompt.encode() + b"\n")

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Contact, LazyClip, Row
 from physbench.clips.generate import frame_times, known_scene
 from physbench.clips.store import StoredClip
-from physbench.clips.suite import GOLDEN_SUITES, OWN, TOLD_OPTION, Golden, Suite, chosen_suite, split_name
+from physbench.clips.suite import GOLDEN_SUITES, OWN, PROMPT_MOTION_OPTION, Golden, Suite, chosen_suite, split_name
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import EMPTY_SEAL, NOT_ARRAYS, SEAL, atomic_path, cache_dir, seal_of, sealed, user_path
 from physbench.support.fingerprint import fingerprint
@@ -237,10 +237,10 @@ class PackedClips:
 
     def other_states(self) -> list[str]:
         """The clips that have other states than the golden ones of their suite, if it has such."""
-        name, told = split_name(self.suite["name"].removeprefix(OWN))
+        name, prompt_motion = split_name(self.suite["name"].removeprefix(OWN))
         if name not in GOLDEN_SUITES:
             return []
-        suite = chosen_suite(name, None, None, told)
+        suite = chosen_suite(name, None, None, prompt_motion)
         golden = {row.id: known.state_hash for row, known in suite.golden.items()}
         return [clip for clip, entry in self._clips.items() if golden.get(clip, entry.state_hash) != entry.state_hash]
 
@@ -282,7 +282,7 @@ class PackedClips:
                     full_area=arrays["full_area"],
                     contacts=tuple(Contact(time, a, b) for time, (a, b) in contacts),
                     state_hash=self._entry(row).state_hash,
-                    told=None,
+                    stated_velocities=None,
                 )
         except NOT_ARRAYS as error:
             raise self._damaged(row.id) from error
@@ -303,8 +303,8 @@ class PackedClips:
     @property
     def _asked_suite(self) -> str:
         """The suite as it is asked for on the command line."""
-        name, told = split_name(self.suite["name"])
-        return f"{name} {TOLD_OPTION}" if told else name
+        name, prompt_motion = split_name(self.suite["name"])
+        return f"{name} {PROMPT_MOTION_OPTION}" if prompt_motion else name
 
     def _scene(self, row: Row) -> Scene:
         """The scene of a clip, which is that with which it was packed."""
@@ -322,7 +322,7 @@ class PackedClips:
             raise UsageError(
                 f"--clips: {self.name} holds {len(self._clips)} clips of {self.suite['name']}, and {row.id} is not "
                 "among them. Pack the clips that are asked for, or ask for those with --suite, --tasks, --limit and "
-                f"{TOLD_OPTION}."
+                f"{PROMPT_MOTION_OPTION}."
             )
         return entry
 

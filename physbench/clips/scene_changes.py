@@ -28,10 +28,12 @@ def unpushed(scene: Scene) -> Scene:
     return replace(scene, impulses=(), prompt=scene.prompt_unpushed, prompt_unpushed="")
 
 
-TOLD = "told"  # nothing but the prompt is changed: it says in words how things move, see `Clip.told`
+PROMPT_MOTION = (
+    "told"  # nothing but the prompt is changed: it says in words how things move, see `Clip.stated_velocities`
+)
 CHANGES: Mapping[str, SceneChange] = {
     "unpushed": SceneChange(unpushed, by_actions=True),
-    TOLD: SceneChange(lambda scene: scene, by_actions=False),
+    PROMPT_MOTION: SceneChange(lambda scene: scene, by_actions=False),
 }
 
 

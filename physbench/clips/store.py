@@ -138,7 +138,7 @@ def unpack(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> Clip:
         full_area=array("full_area", "<f4", states_shape[:2]),
         contacts=tuple(Contact(time, a, b) for time, a, b in head["contacts"]),
         state_hash=head["state_hash"],
-        told=None,
+        stated_velocities=None,
     )
 
 

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 
 from physbench.clips.clip import Row, Split
-from physbench.clips.scene_changes import TOLD
+from physbench.clips.scene_changes import PROMPT_MOTION
 from physbench.clips.task import builtin_task_ids, match_tasks
 from physbench.support.errors import UsageError, nearest
 
@@ -226,43 +226,50 @@ def _golden_suite(name: str) -> Suite:
 # Their results are a track of their own. A model that is told how things move is asked for more than one that sees only
 # an image, so that no figure of the two can be set side by side; and as clips and suite have other names, none is.
 
-TOLD_SUFFIX = "-prompt-motion"  # after the name of a suite with such prompts
-TOLD_OPTION = "--prompt-motion"
+PROMPT_MOTION_SUFFIX = "-prompt-motion"  # after the name of a suite with such prompts
+PROMPT_MOTION_OPTION = "--prompt-motion"
 
 
-def check_told(suite: str, context: int = 1) -> None:
+def check_prompt_motion(suite: str, context: int = 1) -> None:
     """Refuse what cannot be told: pairs of clips, films, and contexts of several frames, which show how things move."""
     if suite == EXPECTATION_SUITE or suite in SUITE_CHANGES:
-        raise UsageError(f"{TOLD_OPTION}: the suite {suite} compares clips with each other. Choose another --suite.")
+        raise UsageError(
+            f"{PROMPT_MOTION_OPTION}: the suite {suite} compares clips with each other. Choose another --suite."
+        )
     if context > 1:
-        raise UsageError(f"{TOLD_OPTION}: {context} frames show already how things move. Leave it out, or --context 1.")
+        raise UsageError(
+            f"{PROMPT_MOTION_OPTION}: {context} frames show already how things move. Leave it out, or --context 1."
+        )
 
 
-def told_suite(suite: Suite) -> Suite:
+def with_prompt_motion(suite: Suite) -> Suite:
     """The suite with words for motion in its prompts; its states, and the golden ones, stay as they are."""
-    golden = {_told(row): known for row, known in suite.golden.items()}
+    golden = {_prompted(row): known for row, known in suite.golden.items()}
     return replace(
-        suite, name=f"{suite.name}{TOLD_SUFFIX}", rows=tuple(_told(row) for row in suite.rows), golden=golden
+        suite,
+        name=f"{suite.name}{PROMPT_MOTION_SUFFIX}",
+        rows=tuple(_prompted(row) for row in suite.rows),
+        golden=golden,
     )
 
 
 def split_name(name: str) -> tuple[str, bool]:
     """The name of a suite without the mark of such prompts, and whether it has the mark."""
-    return name.removesuffix(TOLD_SUFFIX), name.endswith(TOLD_SUFFIX)
+    return name.removesuffix(PROMPT_MOTION_SUFFIX), name.endswith(PROMPT_MOTION_SUFFIX)
 
 
-def chosen_suite(name: str, limit: int | None, tasks: str | None, told: bool) -> Suite:
-    """As `find_suite`, with words for motion where `told`."""
-    if not told:
+def chosen_suite(name: str, limit: int | None, tasks: str | None, prompt_motion: bool) -> Suite:
+    """As `find_suite`, with words for motion where `prompt_motion`."""
+    if not prompt_motion:
         return find_suite(name, limit, tasks)
-    check_told(name)
-    return told_suite(find_suite(name, limit, tasks))
+    check_prompt_motion(name)
+    return with_prompt_motion(find_suite(name, limit, tasks))
 
 
-def untold_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
+def without_prompt_motion(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The same clips without the words."""
-    return tuple(row.unchanged if row.change == TOLD else row for row in rows)
+    return tuple(row.unchanged if row.change == PROMPT_MOTION else row for row in rows)
 
 
-def _told(row: Row) -> Row:
-    return replace(row, change=TOLD)
+def _prompted(row: Row) -> Row:
+    return replace(row, change=PROMPT_MOTION)

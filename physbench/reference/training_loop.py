@@ -135,11 +135,11 @@ def run_stages(
                     _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
                     saved = time.monotonic()
                 if step % stage.every == 0:
-                    said = stage.describe()
+                    line = stage.describe()
                     if watch is not None and stage.watched and step > 0:
-                        said = said or watch(stage.name, step, sum(clocks.values()))
-                    if said:
-                        print(f"{stage.name}, step {step}: {said}", file=sys.stderr, flush=True)
+                        line = line or watch(stage.name, step, sum(clocks.values()))
+                    if line:
+                        print(f"{stage.name}, step {step}: {line}", file=sys.stderr, flush=True)
                     if stage.refresh is not None and share < 1:
                         stage.refresh(share, generator(seed, stage.name, "refresh", step))
                 if share >= 1:
@@ -152,8 +152,8 @@ def run_stages(
                 progress.advance(passed, f"loss {stage.losses[-1]:.3f}" if stage.losses else "")
         clocks[stage.name] = time.monotonic() - started
         if watch is not None and stage.watched and step % stage.every:
-            said = watch(stage.name, step, sum(clocks.values()))
-            print(f"{stage.name}, step {step}: {said}", file=sys.stderr, flush=True)
+            line = watch(stage.name, step, sum(clocks.values()))
+            print(f"{stage.name}, step {step}: {line}", file=sys.stderr, flush=True)
         _write_state(net, None, (), path, key, number + 1, 0, clocks)
         step = 0
     return clocks
@@ -230,12 +230,12 @@ def _open_state(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Tensor]
     if others:
         if "architecture" in others:
             others = ["architecture"]  # all else follows from it
-        said = ", ".join(
+        changed = ", ".join(
             f"{name} {before.get(name)} (now {now.get(name)})" for name in sorted(others) if name != "config"
         )
-        said = said or "its configuration"
+        changed = changed or "its configuration"
         raise UsageError(
-            f"{path.parent} holds a training with other settings: {said}.\n"
+            f"{path.parent} holds a training with other settings: {changed}.\n"
             "Give the same settings again, or name another folder with --out."
         )
     return head, tensors

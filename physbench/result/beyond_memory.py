@@ -53,7 +53,7 @@ def beyond_memory(manifest: Manifest, overall: SkillValue, axes: Mapping[str, Ax
         memory=whole,
         memory_axes=own,
         overall=difference(overall, whole),
-        axes={axis: difference(found, own[axis]) for axis, found in axes.items()},
+        axes={axis: difference(skill, own[axis]) for axis, skill in axes.items()},
     )
 
 
@@ -102,8 +102,8 @@ def _published_for(manifest: Manifest) -> dict[int, Any]:
     suite = manifest.suite
     if _is_part(manifest):
         return {}
-    found = _golden_memory().get(str(suite.version), {}).get(suite.name, {})
-    by_clips = found.get(render_class(manifest.spec, manifest.scored_context), {})
+    suites = _golden_memory().get(str(suite.version), {}).get(suite.name, {})
+    by_clips = suites.get(render_class(manifest.spec, manifest.scored_context), {})
     return {int(clips): skills for clips, skills in by_clips.items()}
 
 
@@ -138,7 +138,7 @@ def measured_memory(run: RunFolder) -> tuple[tuple[str, str, str, str], dict[str
     keep = set(SkillValue.model_fields)
     skills = {
         "overall": result.overall.model_dump(mode="json"),
-        "axes": {axis: found.model_dump(mode="json", include=keep) for axis, found in result.axes.items()},
+        "axes": {axis: skill.model_dump(mode="json", include=keep) for axis, skill in result.axes.items()},
     }
     return place, {"render_spec": result.render_spec, "context": result.context, **skills}
 

@@ -84,8 +84,8 @@ class Resampled(Generic[Key]):
         happen = [whole] if one_model else parts
         events = [part[-len(ENDS) * len(self.sizes) :] - part[0] for part in happen]
         self._add_unseen(draws, np.stack([event.reshape(-1, len(ENDS), event.shape[-1]) for event in events]), rests)
-        found = np.quantile(draws, [miss / 2, 1 - miss / 2], axis=0)
-        return np.asarray(found.reshape(2, *shape), dtype=np.float64)
+        ends = np.quantile(draws, [miss / 2, 1 - miss / 2], axis=0)
+        return np.asarray(ends.reshape(2, *shape), dtype=np.float64)
 
     def _degrees(self, values: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Of (L, X): degrees of freedom after Welch and Satterthwaite (X,), the jackknife's variance (X,), and on which
@@ -144,12 +144,12 @@ def resample(
         under = bounded.get(key, ()) if isinstance(bounded, Mapping) else bounded
         times_drawn = _times_drawn(key.task, key.split, n, resamples, seed)
         mean, draws, left_out, unseen = _stratum(values, times_drawn, under)
-        found = np.empty((len(values), rows)).T  # rows side by side: what follows runs along them
-        found[:] = mean
-        found[1 : 1 + resamples] = draws
-        found[first : first + n] = left_out
-        found[len(found) - len(ENDS) * (len(sizes) - order) :][: len(ENDS)] = unseen
-        means[key] = found
+        resampled = np.empty((len(values), rows)).T  # rows side by side: what follows runs along them
+        resampled[:] = mean
+        resampled[1 : 1 + resamples] = draws
+        resampled[first : first + n] = left_out
+        resampled[len(resampled) - len(ENDS) * (len(sizes) - order) :][: len(ENDS)] = unseen
+        means[key] = resampled
         first += n
     return Resampled(means, sizes, resamples, seed)
 

@@ -79,11 +79,11 @@ def best_of(
     }
     qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
     asked = [a for a, axis in enumerate(qualities.axes) if axis not in unasked] if unasked else None
-    found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, asked)
+    skill = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, asked)
     return BestOf(
         samples=samples,
-        overall=None if incomplete else rounded(found.overall),
-        axes={axis: rounded(found.axis[a]) for a, axis in enumerate(qualities.axes)},
+        overall=None if incomplete else rounded(skill.overall),
+        axes={axis: rounded(skill.axis[a]) for a, axis in enumerate(qualities.axes)},
     )
 
 
@@ -155,8 +155,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         unavailable={**unavailable(tables["model"]), **unasked_reasons(manifest.card)},
         speed=_speed(manifest),
     )
-    found = findings(document, law_phrases(manifest.own_laws if own_laws else {}))
-    document = document.model_copy(update={"findings": found})
+    named = findings(document, law_phrases(manifest.own_laws if own_laws else {}))
+    document = document.model_copy(update={"findings": named})
     return document.model_copy(update={"sentences": sentences(document)})
 
 
@@ -222,9 +222,9 @@ def _whole(manifest: Manifest, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
         return manifest.asked_rows
     from physbench.clips.suite import chosen_suite, split_name
 
-    name, told = split_name(manifest.suite.name.removeprefix(FRESH))
+    name, prompt_motion = split_name(manifest.suite.name.removeprefix(FRESH))
     try:
-        whole = chosen_suite(name, None, None, told)
+        whole = chosen_suite(name, None, None, prompt_motion)
     except PhysbenchError:
         return None  # a suite with the user's own tasks
     return whole.rows if whole.version == manifest.suite.version else None

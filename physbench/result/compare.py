@@ -16,7 +16,7 @@ from pydantic import Field
 from scipy.special import bdtr
 
 from physbench.clips.clip import Row
-from physbench.clips.suite import FRESH, GOLDEN_SUITES, TOLD_OPTION, split_name, untold_rows
+from physbench.clips.suite import FRESH, GOLDEN_SUITES, PROMPT_MOTION_OPTION, split_name, without_prompt_motion
 from physbench.result.bootstrap import MISS, RESAMPLES, Estimate, ends, estimate, one_model, rounded
 from physbench.result.coverage import unasked_axes
 from physbench.result.document import Interval, Record
@@ -145,24 +145,24 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     if not others:
         raise UsageError("Expected at least two runs to compare.")
     folders = [first, *others]
-    found = [read_run(folder) for folder in folders]
-    looks = [manifest.spec.picture for manifest, _ in found]
+    runs = [read_run(folder) for folder in folders]
+    looks = [manifest.spec.picture for manifest, _ in runs]
     two_looks = len(folders) == 2 and looks[0] != looks[1]
     if looks[0] == PLAIN and two_looks:
-        for each in (folders, found, looks):
+        for each in (folders, runs, looks):
             each.reverse()
-    for folder, (manifest, _) in zip(folders[1:], found[1:], strict=True):
-        require_alike(folders[0], found[0][0], folder, manifest, two_looks=two_looks, shared=True)
-    shared = set.intersection(*(set(manifest.rows) for manifest, _ in found))
+    for folder, (manifest, _) in zip(folders[1:], runs[1:], strict=True):
+        require_alike(folders[0], runs[0][0], folder, manifest, two_looks=two_looks, shared=True)
+    shared = set.intersection(*(set(manifest.rows) for manifest, _ in runs))
     if not shared:
         raise UsageError(f"{', '.join(str(each.path) for each in folders)}: no clip is held by all of them.")
-    models = [str(manifest.model.name) for manifest, _ in found]
+    models = [str(manifest.model.name) for manifest, _ in runs]
     if two_looks:
         names = [f"{model} ({look})" for model, look in zip(models, looks, strict=True)]
     else:
         names = told_apart([(model, str(folder.path)) for model, folder in zip(models, folders, strict=True)])
     sides = []
-    for folder, name, (manifest, tables) in zip(folders, names, found, strict=True):
+    for folder, name, (manifest, tables) in zip(folders, names, runs, strict=True):
         wanted = {row.id for row in shared}
         kept = {source: table[table["clip"].isin(wanted)] for source, table in tables.items()}
         info = RunInfo(
@@ -214,8 +214,8 @@ def require_alike(
     if set(ours) != set(theirs) and not (shared and _share_states(a, b)):
         same = len(set(ours) & set(theirs))
         drawn = next((run for run, manifest in ((first, a), (second, b)) if _is_drawn(manifest)), None)
-        if set(untold_rows(ours)) == set(untold_rows(theirs)):
-            remedy = f"Only one was told in words how things move: run both with {TOLD_OPTION}, or none."
+        if set(without_prompt_motion(ours)) == set(without_prompt_motion(theirs)):
+            remedy = f"Only one was told in words how things move: run both with {PROMPT_MOTION_OPTION}, or none."
         elif drawn is None:
             remedy = "Run both with the same --suite, --tasks and --limit."
         else:
@@ -282,8 +282,8 @@ def _require_one_model(start: str, a: Manifest, b: Manifest, two_looks: bool) ->
 def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
     """Raise UsageError where `physicist` is no finished run of PHYSICIST_TARGET under the conditions of `run`."""
     (ours, _), (theirs, _) = read_run(run), read_run(physicist)
-    told = f" and {TOLD_OPTION}" if ours.options.prompt_motion else ""
-    again = f"Run physbench eval {PHYSICIST_TARGET} with the --suite, --tasks, --limit{told} of {run.path}."
+    prompt_option = f" and {PROMPT_MOTION_OPTION}" if ours.options.prompt_motion else ""
+    again = f"Run physbench eval {PHYSICIST_TARGET} with the --suite, --tasks, --limit{prompt_option} of {run.path}."
     target = theirs.model.target
     if target != PHYSICIST_TARGET:
         raise UsageError(f"{physicist.path} is a run of {target}. {again}")

@@ -42,9 +42,9 @@ def together(reasons: Iterable[str]) -> str:
     """Merge reasons that differ only in their numbers: "a prediction for 0.1 to 0.25 s only"."""
     first, *others = sorted(set(reasons))
     numbers = zip(*map(NUMBER.findall, (first, *others)), strict=True)
-    spans = (sorted(set(found), key=lambda number: (float(number), number)) for found in numbers)
-    said = iter([" to ".join((span[0], span[-1])) if len(span) > 1 else span[0] for span in spans])
-    return NUMBER.sub(lambda found: next(said), first)
+    spans = (sorted(set(match), key=lambda number: (float(number), number)) for match in numbers)
+    ranges = iter([" to ".join((span[0], span[-1])) if len(span) > 1 else span[0] for span in spans])
+    return NUMBER.sub(lambda match: next(ranges), first)
 
 
 def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
@@ -71,7 +71,7 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
 
 def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
     """Group clips by reason, numbers ignored, the most frequent first. rows: one a clip, with its task and reason."""
-    found = [
+    groups = [
         LeftOut(
             reason=together(own["reason"]),
             clips=len(own),
@@ -79,7 +79,7 @@ def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
         )
         for _, own in rows.groupby(rows["reason"].map(lambda reason: NUMBER.sub("\0", reason)))
     ]
-    return sorted(found, key=lambda each: (-each.clips, each.reason))
+    return sorted(groups, key=lambda each: (-each.clips, each.reason))
 
 
 def _undetermined(model: pd.DataFrame) -> Undetermined | None:
@@ -177,8 +177,8 @@ def partial_words(ended: PartialRun) -> str:
 def early_sign(readings: Mapping[str, ReadingResult]) -> float | None:
     """Mean over families of the mean over tasks, from the readings of a result document; None where no task has it."""
     families: dict[str, list[float]] = {}
-    found = readings.get(reading_of("early-sign"))
-    for task, row in found.tasks.items() if found else ():
+    reading = readings.get(reading_of("early-sign"))
+    for task, row in reading.tasks.items() if reading else ():
         if row.value is not None:
             families.setdefault(task.split("/")[0], []).append(row.value)
     return float(np.mean([np.mean(values) for values in families.values()])) if families else None

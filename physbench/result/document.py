@@ -33,8 +33,8 @@ def _card(value: Any) -> ModelCard:
     try:
         return check_card_types(card_from(value), "the card")
     except (ModelError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        said = first_line(str(error))[:MOST_SAID]
-        raise PydanticCustomError("card", "expected the card of a model ({said})", {"said": said}) from error
+        reason = first_line(str(error))[:MOST_SAID]
+        raise PydanticCustomError("card", "expected the card of a model ({said})", {"said": reason}) from error
 
 
 Card = Annotated[ModelCard, PlainValidator(_card), PlainSerializer(card_document, return_type=dict[str, Any])]

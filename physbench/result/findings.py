@@ -77,8 +77,8 @@ def builtin_phrases() -> Mapping[str, LawPhrase]:
 def own_laws_document(scorers: Iterable[Scorer]) -> dict[str, Any]:
     """For the manifest: what scorers that do not come with physbench declare."""
     known = {each.id for each in builtin_scorers()}
-    found = phrases_of(each for each in scorers if each.id not in known)
-    return {name: asdict(law) for name, law in found.items()}
+    phrases = phrases_of(each for each in scorers if each.id not in known)
+    return {name: asdict(law) for name, law in phrases.items()}
 
 
 def law_phrases(own_laws: Mapping[str, Mapping[str, Any]]) -> dict[str, LawPhrase]:
@@ -121,9 +121,9 @@ def findings(result: ResultDocument, laws: Laws) -> list[Finding]:
     shaken = _tremble(result)
     if motion is None:
         motion, shaken = shaken, None
-    found = [lost, strange, motion] if _is_first(lost, motion, result) else [motion, lost, strange]
-    found.append(shaken)
-    return [each for each in found if each is not None]
+    ordered = [lost, strange, motion] if _is_first(lost, motion, result) else [motion, lost, strange]
+    ordered.append(shaken)
+    return [each for each in ordered if each is not None]
 
 
 def _finding(kind: str, sentence: str, clips: int, **more: object) -> Finding:
@@ -139,8 +139,8 @@ def _frozen(result: ResultDocument) -> Finding | None:
     if not all(same):
         return None
     early = early_sign(result.readings)
-    told = "" if early is None else formats.fixed(early)
-    pixels = f" Pixels of the first 0.5 s read {told}: 0 is frozen, 1 is ground truth." if told else ""
+    value = "" if early is None else formats.fixed(early)
+    pixels = f" Pixels of the first 0.5 s read {value}: 0 is frozen, 1 is ground truth." if value else ""
     words = f"Cannot be told from a frozen last frame: no axis differs from it.{pixels}"
     return _finding("frozen", words, result.counts.scored)
 
@@ -228,13 +228,13 @@ def lost_share(result: ResultDocument, role: ReadingRole, family: str = "") -> f
 def _kept_values(result: ResultDocument, role: ReadingRole, family: str = "") -> list[ReadingValue]:
     """Values of a reading by task, where most clips have one; none where too few clips do in all."""
     reading = result.readings.get(reading_of(role))
-    found = [
+    values = [
         value
         for task, value in (reading.tasks.items() if reading else ())
         if family in ("", _family(task))
         if value.value is not None and 2 * value.clips >= value.applicable  # else too much failed to tell
     ]
-    return found if sum(value.clips for value in found) >= FEWEST_CLIPS else []
+    return values if sum(value.clips for value in values) >= FEWEST_CLIPS else []
 
 
 def _spurious(result: ResultDocument) -> Finding | None:
@@ -257,19 +257,19 @@ def _spurious(result: ResultDocument) -> Finding | None:
 
 def _timing(result: ResultDocument) -> Finding | None:
     """The timing of frames, where it explains most of what is lost: no law is named then."""
-    found = result.timing
-    if found is None or not found.named:
+    timing = result.timing
+    if timing is None or not timing.named:
         return None
-    first = found.faults[0]
+    first = timing.faults[0]
     return _finding(
         "timing",
-        found.sentence,
-        found.clips,
-        what=" + ".join(each.kind for each in found.faults),
+        timing.sentence,
+        timing.clips,
+        what=" + ".join(each.kind for each in timing.faults),
         value=first.value,
         interval=first.interval,
         unit=first.unit,
-        share=found.explained,
+        share=timing.explained,
     )
 
 
@@ -363,7 +363,7 @@ def _avoided(result: ResultDocument) -> Finding | None:
 def kept_lawful(result: ResultDocument) -> dict[str, float]:
     """By family: for how long it stays lawful, as a share of ground truth; without a time, the share of consistency."""
     reading = result.readings.get(reading_of("lawful-time"))
-    found: dict[str, list[float]] = {}
+    ratios: dict[str, list[float]] = {}
     for task, axes in result.tasks.items():
         axis = axes.get("consistency")
         if axis is None or axis.kind not in ("informative", "guard"):
@@ -373,8 +373,8 @@ def kept_lawful(result: ResultDocument) -> dict[str, float]:
         if timed is not None:
             value, truth = (timed.value or 0.0) * timed.clips / max(timed.applicable, 1), timed.references["truth"]
         if value is not None and truth:
-            found.setdefault(_family(task), []).append(value / truth)
-    return {family: sum(shares) / len(shares) for family, shares in found.items()}
+            ratios.setdefault(_family(task), []).append(value / truth)
+    return {family: sum(shares) / len(shares) for family, shares in ratios.items()}
 
 
 def clips_of_family(result: ResultDocument, family: str) -> int:

@@ -19,10 +19,10 @@ NOT_A_DIAGNOSIS = (ValueError, KeyError, TypeError, AttributeError)  # what read
 
 
 def write_diagnosis(
-    folder: RunFolder, found: dict[str, ImpliedWorldResult], timing: TimingResult | None = None
+    folder: RunFolder, worlds: dict[str, ImpliedWorldResult], timing: TimingResult | None = None
 ) -> None:
     """Write what was found by family, and of the timing, with the hash of the scores beside which it was made."""
-    families = {family: world.model_dump(mode="json") for family, world in found.items()}
+    families = {family: world.model_dump(mode="json") for family, world in worlds.items()}
     document = {"schema_version": 1, "scores": _hash_of_scores(folder), "families": families}
     if timing is not None:
         document["timing"] = timing.model_dump(mode="json")

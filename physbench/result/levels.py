@@ -68,7 +68,7 @@ def _mean(means: Mapping[Stratum, Array], tasks: Sequence[str], split: str, sour
     families: dict[str, list[Array]] = {}
     for task in tasks:
         families.setdefault(task.split("/")[0], []).append(means[Stratum(task, split)][..., source, a])
-    return np.asarray(np.mean([np.mean(found, axis=0) for found in families.values()], axis=0), dtype=np.float64)
+    return np.asarray(np.mean([np.mean(counts, axis=0) for counts in families.values()], axis=0), dtype=np.float64)
 
 
 BASELINE = MODELS[1]  # constant velocity
@@ -81,7 +81,7 @@ def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
 
 def family_skill(e: Estimate, family: str) -> SkillValue:
     """Skill that a family adds to overall: of the model."""
-    point, draws = (found.family.get(family) for found in (e.point[0], e.draws[0]))
+    point, draws = (estimate.family.get(family) for estimate in (e.point[0], e.draws[0]))
     if point is None or draws is None or not np.isfinite(point):
         return SkillValue(skill=None, interval=None, reason="no informative task")
     reasons = [e.too_few(a, scored) for a in e.asked if (scored := e.scored(a, e.family(family)))]
@@ -125,8 +125,8 @@ def family_result(e: Estimate, family: str, a: int) -> FamilyResult:
 
 
 def _over_tasks(e: Estimate, family: str, a: int) -> tuple[float, float] | None:
-    found = over_tasks([e.point[0].task[t][a] for t in e.family(family) if e.kinds[t][a] == "informative"])
-    return None if found is None else ends(np.array(found))
+    mean = over_tasks([e.point[0].task[t][a] for t in e.family(family) if e.kinds[t][a] == "informative"])
+    return None if mean is None else ends(np.array(mean))
 
 
 def task_result(e: Estimate, task: str, a: int) -> TaskResult:

@@ -57,8 +57,8 @@ class _Part(BaseModel):
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        found = handler(self)
-        return {name: found[name] for name in dict.fromkeys((*self._order, *found)) if name in found}
+        written = handler(self)
+        return {name: written[name] for name in dict.fromkeys((*self._order, *written)) if name in written}
 
 
 class _Item(BaseModel):
@@ -256,8 +256,8 @@ class Manifest(_Part):
 
     def document(self) -> dict[str, Any]:
         """The fields that were set; of those that may be missing none is null."""
-        found = self.model_dump(mode="json", exclude_unset=True)
-        return {name: value for name, value in found.items() if value is not None or name == "foreign_code"}
+        document = self.model_dump(mode="json", exclude_unset=True)
+        return {name: value for name, value in document.items() if value is not None or name == "foreign_code"}
 
 
 def read_manifest(folder: RunFolder) -> Manifest:
@@ -294,7 +294,7 @@ def write_manifest(folder: RunFolder, manifest: Manifest) -> None:
 
 def renew(folder: RunFolder, path: Path) -> None:
     """Note in the manifest of a finished run that one of its files was made again."""
-    manifest, found = read_manifest(folder), hash_of(path)
-    if manifest.contents and found is not None:
-        manifest.contents = {**manifest.contents, path.relative_to(folder.path).as_posix(): found}
+    manifest, digest = read_manifest(folder), hash_of(path)
+    if manifest.contents and digest is not None:
+        manifest.contents = {**manifest.contents, path.relative_to(folder.path).as_posix(): digest}
         write_manifest(folder, manifest)

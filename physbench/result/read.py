@@ -142,8 +142,8 @@ def refuse_huge_table(content: bytes) -> None:
         raise ValueError(f"it has {head.num_rows:,} rows and {size:,} bytes, more than a table of scores can have")
     names = [name for name, kind in ScoreRow.__annotations__.items() if "str" in str(kind)]
     texts = pq.ParquetFile(io.BytesIO(content), read_dictionary=names)
-    found = texts.read(columns=[name for name in names if name in texts.schema_arrow.names])
-    for name, column in zip(found.column_names, found.columns, strict=True):
+    table = texts.read(columns=[name for name in names if name in texts.schema_arrow.names])
+    for name, column in zip(table.column_names, table.columns, strict=True):
         for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
             length = pc.take(pc.binary_length(chunk.dictionary).cast(pa.int64()), chunk.indices)
             size += pc.sum(length).as_py() or 0
@@ -254,8 +254,8 @@ def find_runs(root: Path) -> list[RunSummary]:
     """
     if not root.is_dir():
         raise UsageError(f"There is no folder '{root}'. Name one with runs in it, such as the --out of eval.")
-    found = [summary(RunFolder(path)) for path in _folders(root)]
-    return sorted_runs(found, "changed")
+    runs = [summary(RunFolder(path)) for path in _folders(root)]
+    return sorted_runs(runs, "changed")
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -306,7 +306,7 @@ def _of_manifest(folder: RunFolder, manifest: Manifest, changed: float) -> RunSu
         result = read_result(folder.result)
         overall, interval = result.overall.skill, result.overall.interval
         reason = result.overall.reason if overall is None else ""
-        axes = {axis: found.skill for axis, found in result.axes.items()}
+        axes = {axis: skill.skill for axis, skill in result.axes.items()}
         ended = result.partial
         state, done = ("partial", ended.clips * options.samples) if ended else ("finished", of)
         name = f"{result.suite_label}, {counted(ended.of if ended else result.suite.clips, 'clip')}"

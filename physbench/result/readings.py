@@ -187,13 +187,13 @@ class _Clip:
         ] * dt
 
 
-def _sums(found: Trace | None, truth: Trace) -> _Clip:
-    trace = truth if found is None else found
+def _sums(model_trace: Trace | None, truth: Trace) -> _Clip:
+    trace = truth if model_trace is None else model_trace
     ahead = trace.times > 1e-6
     due = trace.due[ahead].sum(axis=1).astype(np.float64)
-    weight = np.zeros_like(due) if found is None else np.nansum(found.explained[ahead], axis=1)
+    weight = np.zeros_like(due) if model_trace is None else np.nansum(model_trace.explained[ahead], axis=1)
     times = trace.times[ahead].astype(np.float64)
-    broken = np.zeros(0) if found is None else np.clip(found.time.astype(np.float64), 0.0, times[-1])
+    broken = np.zeros(0) if model_trace is None else np.clip(model_trace.time.astype(np.float64), 0.0, times[-1])
     return _Clip(times, weight, due, broken, len(trace.rungs))
 
 
@@ -205,9 +205,9 @@ def _ratio(part: Array, whole: Array) -> Array:
 def _quantile(values: Array, share: float) -> Array:
     """Quantile over the first axis, NaN left out, NaN where nothing is left."""
     known = np.isfinite(values).any(axis=0)
-    found = np.full(values.shape[1], np.nan)
-    found[known] = np.nanquantile(values[:, known], share, axis=0)
-    return found
+    quantiles = np.full(values.shape[1], np.nan)
+    quantiles[known] = np.nanquantile(values[:, known], share, axis=0)
+    return quantiles
 
 
 @dataclass
@@ -229,9 +229,9 @@ class BreakCount:
             return
         self.clips += 1
         self.tolerances = tuple(round(float(value), 4) for value in truth.rungs)
-        for source, found in (("model", model), ("truth", truth)):
+        for source, trace in (("model", model), ("truth", truth)):
             levels = range(len(self.tolerances))
-            breaks = np.array([found is not None and bool((found.rung == r).any()) for r in levels], dtype=np.intp)
+            breaks = np.array([trace is not None and bool((trace.rung == r).any()) for r in levels], dtype=np.intp)
             self.broken[source] = self.broken.get(source, np.zeros_like(breaks)) + breaks
         if model is None:
             self.lost += 1
@@ -255,18 +255,18 @@ class BreakCount:
         if not model.any():
             return [f"No clip of {self.clips} breaks at any tolerance.", *([lost] if self.lost else [])]
         parts = [f"{many} at {tolerance:g}" for many, tolerance in zip(model, self.tolerances, strict=True)]
-        found = [
+        lines = [
             f"Of {counted(self.clips, 'clip')}, {', '.join(parts[:-1])} and {parts[-1]} diameters break "
             f"(ground truth: {', '.join(str(many) for many in truth)})."
         ]
         if self.first:
             early = sum(1e-6 < time <= HANDOVER_WINDOW + 1e-6 for time in self.first)  # after the hand-over, not before
             at_once = f"; in {early} it is at the hand-over, within {HANDOVER_WINDOW:g} s of it" if early else ""
-            found.append(
+            lines.append(
                 f"At {self.tolerances[0]:g} the first break comes at {np.median(self.first):.1f} s (median of the "
                 f"{len(self.first)} that break){at_once}."
             )
-        return [*found, lost] if self.lost else found
+        return [*lines, lost] if self.lost else lines
 
 
 # How long a prediction stays physical: until its first break.
@@ -317,19 +317,19 @@ def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
         .mean()
         for table in (tables["model"], tables["truth"])
     )
-    found = {}
+    breaks = {}
     both = model.index.intersection(truth.index)
     families = np.array([task.split("/")[0] for task, _ in both])
     for family in dict.fromkeys(families):
         own, end = (values.reindex(both[families == family]).to_numpy() for values in (model, truth))
         broken = own < end - 1e-6
-        found[str(family)] = FirstBreaks(
+        breaks[str(family)] = FirstBreaks(
             clips=len(own),
             broken=int(broken.sum()),
             at_handover=int((broken & (own <= HANDOVER_WINDOW + 1e-6)).sum()),
             median=round(float(np.median(own[broken])), 6) if broken.any() else None,
         )
-    return found
+    return breaks
 
 
 def _per_clip(table: pd.DataFrame) -> pd.Series[float]:
@@ -369,13 +369,13 @@ def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
 
     rows = table[table["axis"] == AXIS]
     free = _values(table, "freed-constants").set_index(["clip", "sample"])["value"]
-    found = free.reindex(pd.MultiIndex.from_frame(rows[["clip", "sample"]])).to_numpy(dtype=np.float64)
+    matched = free.reindex(pd.MultiIndex.from_frame(rows[["clip", "sample"]])).to_numpy(dtype=np.float64)
     read = (
         (rows["reading"] == reading_of("lawfulness")).to_numpy()
         & (rows["status"] == "ok").to_numpy()
-        & np.isfinite(found)
+        & np.isfinite(matched)
     )
-    freed = rows.assign(quality=np.where(read, np.clip(found, 0.0, 1.0), rows["quality"].astype(float)))
+    freed = rows.assign(quality=np.where(read, np.clip(matched, 0.0, 1.0), rows["quality"].astype(float)))
     return pd.concat([freed, event_rows(table)])
 
 
@@ -457,8 +457,8 @@ class Panel:
     def of(self, reading: str, task: str, source: str) -> dict[Stratum, Array]:
         """Values (n,) per stratum of a task, without those that do not exist; strata without any are left out."""
         r, s = self.readings.index(reading), SOURCES.index(source)
-        found = {key: block[r, s][np.isfinite(block[r, s])] for key, block in self.values.items() if key.task == task}
-        return {key: values for key, values in found.items() if len(values)}
+        finite = {key: block[r, s][np.isfinite(block[r, s])] for key, block in self.values.items() if key.task == task}
+        return {key: values for key, values in finite.items() if len(values)}
 
     def interval(self, reading: str, task: str, source: str) -> tuple[float, float] | None:
         """Interval over the clips of a task; None where a stratum holds too few."""
@@ -471,7 +471,7 @@ class Panel:
         column = self.averaged.index(reading) * len(BOUNDED) + BOUNDED.index(source)
         total = sum(map(len, values.values()))
         drawn = self.resampled.means
-        mean = np.sum([drawn[key][:, column] * len(found) for key, found in values.items()], axis=0) / total
+        mean = np.sum([drawn[key][:, column] * len(own) for key, own in values.items()], axis=0) / total
         return ends(
             self.resampled.interval(mean),
             *((0.0, 1.0) if _is_share(np.concatenate(list(values.values()))) else (-np.inf, np.inf)),
@@ -499,7 +499,7 @@ def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
         key: block[np.ix_(rows, kept)].reshape(len(rows) * len(kept), block.shape[-1]) for key, block in values.items()
     }
     shares = {
-        key: [row for row, found in enumerate(block) if _is_share(found[np.isfinite(found)])]
+        key: [row for row, row_values in enumerate(block) if _is_share(row_values[np.isfinite(row_values)])]
         for key, block in flat.items()
     }
     return Panel(readings, averaged, values, resample(flat, resamples=resamples, bounded=shares))
@@ -507,32 +507,32 @@ def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
 
 def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:
     """Every reading that has a value for the model or for a reference."""
-    found = panel(tables, resamples)
+    grid = panel(tables, resamples)
     model = tables["model"]
     first = model.drop_duplicates("reading").set_index("reading")
     results: dict[str, ReadingResult] = {}
-    for name in found.readings:
+    for name in grid.readings:
         axis = first.at[name, "axis"]
         tasks = {
-            task: _reading_value(found, tables["model"], name, task)
-            for task in dict.fromkeys(key.task for key in found.values)
-            if any(found.of(name, task, source) for source in SOURCES)
+            task: _reading_value(grid, tables["model"], name, task)
+            for task in dict.fromkeys(key.task for key in grid.values)
+            if any(grid.of(name, task, source) for source in SOURCES)
         }
         results[name] = ReadingResult(
             unit=str(first.at[name, "unit"]),
             axis=axis if isinstance(axis, str) else None,
-            statistic=found.statistic(name),
+            statistic=grid.statistic(name),
             tasks=tasks,
         )
     return results
 
 
-def _reading_value(found: Panel, table: pd.DataFrame, reading: str, task: str) -> ReadingValue:
-    statistic = found.statistic(reading)
-    values = {source: found.of(reading, task, source) for source in SOURCES}
+def _reading_value(panel: Panel, table: pd.DataFrame, reading: str, task: str) -> ReadingValue:
+    statistic = panel.statistic(reading)
+    values = {source: panel.of(reading, task, source) for source in SOURCES}
     counts = {source: sum(map(len, strata.values())) for source, strata in values.items()}
-    own = found.interval(reading, task, "model")
-    truth = found.interval(reading, task, "truth")
+    own = panel.interval(reading, task, "model")
+    truth = panel.interval(reading, task, "truth")
     reason = ""
     if not counts["model"]:
         reason = _why_missing(table, reading, task)
@@ -556,15 +556,15 @@ def unavailable(table: pd.DataFrame) -> dict[str, str]:
     is the model's failure, and listed with the clips.
     """
     rows = table[table["status"] == "unavailable"].drop_duplicates("reading")
-    found = {str(row.reading): str(row.reason) for row in rows.itertuples()}
+    reasons = {str(row.reading): str(row.reason) for row in rows.itertuples()}
     failed = table[(table["status"] == "failed") & table["axis"].isna()]
     for name, rows in failed.groupby("reading"):
         scorer = str(name).partition(".")[0]
         broken = rows[rows["reason"].str.startswith(f"{scorer} ")]
         if len(broken):
             clips, most = table["clip"].nunique(), str(broken["reason"].mode().iloc[0]).removeprefix(f"{scorer} ")
-            found[str(name)] = f"{FAILED_ON} {broken['clip'].nunique()} of {clips} clips: {most}"
-    return dict(sorted(found.items()))
+            reasons[str(name)] = f"{FAILED_ON} {broken['clip'].nunique()} of {clips} clips: {most}"
+    return dict(sorted(reasons.items()))
 
 
 def _point(strata: Mapping[Stratum, Array], statistic: Statistic) -> float | None:

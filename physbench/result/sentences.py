@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from physbench.clips.clip import Row
-from physbench.clips.scene_changes import TOLD
-from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES, TOLD_SUFFIX
+from physbench.clips.scene_changes import PROMPT_MOTION
+from physbench.clips.suite import FRESH, OWN, PROMPT_MOTION_SUFFIX, PUSHED_SUITES
 from physbench.result import formats
 from physbench.result.bootstrap import FEWEST
 from physbench.result.coverage import partial_words
@@ -43,7 +43,7 @@ def sentence(first: str, against: Against) -> str:
     other, whole = against.other.name, against.overall
     if whole.ahead is None:
         head = f"{first} and {other} have no overall skill to compare here ({whole.reason})"
-        if all(found.interval is None for found in against.axes.values()):
+        if all(difference.interval is None for difference in against.axes.values()):
             return f"{head}; {_by_clips(first, against)}."
     elif whole.interval is None:
         values = f"overall {fixed(whole.first)} and {fixed(whole.other)}"
@@ -54,9 +54,9 @@ def sentence(first: str, against: Against) -> str:
         way = "ahead of" if whole.sign > 0 else "behind"
         head = f"{first} is {way} {other} by {_size(whole)}"
     parts = [head]
-    families = {name: found["overall"] for name, found in against.families.items()}
+    families = {name: difference["overall"] for name, difference in against.families.items()}
     if whole.sign:
-        most = [name for name, found in families.items() if found.sign == whole.sign]
+        most = [name for name, difference in families.items() if difference.sign == whole.sign]
         if len(families) > 1 and most:
             parts.append(f"most in {max(most, key=lambda name: abs(families[name].ahead or 0.0))}")
         parts += _others(families, -whole.sign)
@@ -64,9 +64,9 @@ def sentence(first: str, against: Against) -> str:
     else:
         for direction in (1, -1):
             parts += _others({**_named(against.axes), **families}, direction)
-    axes = {name: found for name, found in _named(against.axes).items() if found.ahead is not None}
-    unclear = [name for name, found in axes.items() if found.interval is not None and found.sign == 0]
-    few = [name for name, found in axes.items() if found.interval is None]
+    axes = {name: difference for name, difference in _named(against.axes).items() if difference.ahead is not None}
+    unclear = [name for name, difference in axes.items() if difference.interval is not None and difference.sign == 0]
+    few = [name for name, difference in axes.items() if difference.interval is None]
     if few:
         parts.append(f"too few clips to tell in {joined(few)}")
     if unclear and len(unclear) < len(against.axes):
@@ -76,30 +76,30 @@ def sentence(first: str, against: Against) -> str:
 
 def _by_clips(first: str, against: Against) -> str:
     """ "objects is ahead of constant-velocity in 12 of 14 clips (sign test, p = 0.013)"."""
-    found, other = against.clips, against.other.name
-    total = found.ahead + found.behind + found.equal
-    more, way = max((found.ahead, "ahead of"), (found.behind, "behind"))
-    equal = f", equal in {found.equal}" if found.equal else ""
-    odds = f"(sign test, {'p < 0.001' if found.p < 0.001 else f'p = {found.p:.2g}'}{equal})"
-    if found.sign:
+    clips, other = against.clips, against.other.name
+    total = clips.ahead + clips.behind + clips.equal
+    more, way = max((clips.ahead, "ahead of"), (clips.behind, "behind"))
+    equal = f", equal in {clips.equal}" if clips.equal else ""
+    odds = f"(sign test, {'p < 0.001' if clips.p < 0.001 else f'p = {clips.p:.2g}'}{equal})"
+    if clips.sign:
         return f"{first} is {way} {other} in {more} of {total} clips {odds}"
-    counts = f"ahead in {found.ahead} and behind in {found.behind} of {total} clips"
+    counts = f"ahead in {clips.ahead} and behind in {clips.behind} of {total} clips"
     return f"{first} and {other} cannot be told apart: {counts} {odds}"
 
 
 def _named(axes: Mapping[str, SkillDifference]) -> dict[str, SkillDifference]:
-    return {AXIS_NAMES.get(axis, axis): found for axis, found in axes.items()}
+    return {AXIS_NAMES.get(axis, axis): value for axis, value in axes.items()}
 
 
-def _others(found: Mapping[str, SkillDifference], sign: int) -> list[str]:
+def _others(differences: Mapping[str, SkillDifference], sign: int) -> list[str]:
     """ "behind in falling by 0.10 [0.02, 0.18]" for what differs in this direction."""
-    named = [f"{name} by {_size(one)}" for name, one in found.items() if one.sign == sign]
+    named = [f"{name} by {_size(one)}" for name, one in differences.items() if one.sign == sign]
     return [f"{'ahead' if sign > 0 else 'behind'} in {joined(named)}"] if named else []
 
 
-def _size(found: SkillDifference, *, signed: bool = False) -> str:
+def _size(difference: SkillDifference, *, signed: bool = False) -> str:
     """ "0.25 [0.16, 0.31]", turned so that it is positive unless `signed`."""
-    ahead, (low, high) = found.ahead or 0.0, found.interval or (0.0, 0.0)
+    ahead, (low, high) = difference.ahead or 0.0, difference.interval or (0.0, 0.0)
     if ahead < 0 and not signed:
         ahead, low, high = -ahead, -high, -low
     return f"{fixed(ahead)} [{fixed(low)}, {fixed(high)}]"
@@ -110,17 +110,19 @@ def _size(found: SkillDifference, *, signed: bool = False) -> str:
 SAME_RATE = 0.05  # of real time
 
 
-def told_timing(found: TimingResult, fps: float) -> TimingResult:
+def told_timing(timing: TimingResult, fps: float) -> TimingResult:
     """The finding with its sentence and remedy. fps: of the scored frames."""
-    faults = joined([phrase(fault) for fault in found.faults])
-    missing = all(fault.kind == "repeats" and fault.frame is None for fault in found.faults)
+    faults = joined([phrase(fault) for fault in timing.faults])
+    missing = all(fault.kind == "repeats" and fault.frame is None for fault in timing.faults)
     undone = "with these taken as missing" if missing else "with that undone"
-    size = f"{undone}, the laws explain {100 * found.undone:.0f} % of its motion instead of {100 * found.quality:.0f} %"
-    apart = _mended_apart(found.faults)
+    size = (
+        f"{undone}, the laws explain {100 * timing.undone:.0f} % of its motion instead of {100 * timing.quality:.0f} %"
+    )
+    apart = _mended_apart(timing.faults)
     remedy = " ".join(dict.fromkeys(remedy_of(fault, fps) for fault in apart))
-    if len(apart) < len(found.faults):
+    if len(apart) < len(timing.faults):
         remedy = f"{remedy} Leave the repeats out: what is left runs in real time at the same `fps`.".strip()
-    return found.model_copy(update={"sentence": f"Timing: {faults}; {size}. {remedy}".strip(), "remedy": remedy})
+    return timing.model_copy(update={"sentence": f"Timing: {faults}; {size}. {remedy}".strip(), "remedy": remedy})
 
 
 def _mended_apart(faults: Sequence[TimingFault]) -> list[TimingFault]:
@@ -194,13 +196,13 @@ def note(
 ) -> str:
     """Limits of the figures: an older suite, a part of it, one this small, fresh seeds, another look, words for
     motion; "" where nothing limits them. fixed: whether it is fixed which tasks count."""
-    found = (
+    parts = (
         "" if older is None else f"read as in suite version {older}, weighed as in a newer one: beside no other run",
         "" if ended is None else partial_words(ended),
         _few(rows, by_split=ended is None),
         "fresh seeds, which are those of no suite: for no ranking" if fresh else "",
         "told in words how things move: not beside runs that see only the image"
-        if any(row.change == TOLD for row in rows)
+        if any(row.change == PROMPT_MOTION for row in rows)
         else "",
         ""
         if spec.picture == PLAIN
@@ -208,7 +210,7 @@ def note(
         + f": not beside runs of another {'view' if spec.look == PLAIN else 'look'}"
         + ("" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"),
     )
-    return "; ".join(each for each in found if each)
+    return "; ".join(each for each in parts if each)
 
 
 def _few(rows: Sequence[Row], by_split: bool) -> str:
@@ -223,13 +225,13 @@ def _few(rows: Sequence[Row], by_split: bool) -> str:
 
 def sentences(result: ResultDocument) -> list[str]:
     """At most six: how long it stays physical, the findings, what a push does, what was not shown."""
-    told = [finding.sentence for finding in result.findings]
+    motion = [finding.sentence for finding in result.findings]
     if not result.findings or result.findings[0].kind == "failed":
-        return told
+        return motion
     if result.findings[0].kind == "frozen":
-        return [*told, *filter(None, (_untold(result),))]
-    found = (_lawful(result), *told, _changed(result), _untold(result))
-    return [sentence for sentence in found if sentence]
+        return [*motion, *filter(None, (_untold(result),))]
+    candidates = (_lawful(result), *motion, _changed(result), _untold(result))
+    return [sentence for sentence in candidates if sentence]
 
 
 def _lawful(result: ResultDocument) -> str | None:
@@ -266,7 +268,7 @@ def _changed(result: ResultDocument) -> str | None:
 
 def _untold(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
-    pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(TOLD_SUFFIX) in PUSHED_SUITES
+    pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(PROMPT_MOTION_SUFFIX) in PUSHED_SUITES
     if not pushed or result.model.card.uses_actions or result.model.track == "privileged":
         return None
     return "The model takes no actions: it was not told of the pushes, nor asked what one changes."

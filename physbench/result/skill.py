@@ -89,7 +89,7 @@ def overall_weights(kinds: Mapping[str, tuple[str, ...]], asked: Sequence[int] |
 
 def cells_of(row: Sequence[str], kind: str, asked: Sequence[int] | None = None) -> list[int]:
     """The axes on which a task is of a kind, among those that are asked (None: all)."""
-    return [a for a, found in enumerate(row) if found == kind and (asked is None or a in asked)]
+    return [a for a, role in enumerate(row) if role == kind and (asked is None or a in asked)]
 
 
 def _shares(tasks: list[str]) -> dict[str, float]:
@@ -124,11 +124,11 @@ def main() -> None:
 
     tables: dict[str, list[str]] = {}  # sizes with the same table
     for size in CLASSES:
-        found = kinds_of(PUBLISHED_VERSION, RenderSpec(size, size, 15.0), 8)
-        if found is not None:
-            rows = {task: tuple(row[axis] for axis in AXES) for task, row in found.items()}
+        kinds = kinds_of(PUBLISHED_VERSION, RenderSpec(size, size, 15.0), 8)
+        if kinds is not None:
+            rows = {task: tuple(row[axis] for axis in AXES) for task, row in kinds.items()}
             both = (task_weights(rows), "its axis"), (overall_weights(rows), "overall")
-            text = "\n\n".join(f"{what}:\n\n" + "\n".join(weight_table(rows, found, AXES)) for found, what in both)
+            text = "\n\n".join(f"{what}:\n\n" + "\n".join(weight_table(rows, kinds, AXES)) for kinds, what in both)
             tables.setdefault(text, []).append(f"{size}")
     for table, sizes in tables.items():
         print(f"Suite version {PUBLISHED_VERSION}, {' and '.join(sizes)} px:\n\n{table}\n")
@@ -176,10 +176,10 @@ def sum_distribution(chances: Array) -> Array:
     >>> sum_distribution(np.array([0.5, 0.5]))
     array([0.25, 0.5 , 0.25])
     """
-    found = np.ones(1)
+    distribution = np.ones(1)
     for chance in chances:
-        found = np.convolve(found, [1 - chance, chance])
-    return found
+        distribution = np.convolve(distribution, [1 - chance, chance])
+    return distribution
 
 
 def event_frequencies(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dict[str, EventFrequency]]:
@@ -187,10 +187,10 @@ def event_frequencies(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dic
 
     truth: the score table of ground truth on these clips, which has the chances.
     """
-    found: dict[str, dict[str, EventFrequency]] = {}
+    frequencies: dict[str, dict[str, EventFrequency]] = {}
     truth = event_rows(truth)
     if truth.empty:
-        return found
+        return frequencies
     samples, table = table.groupby("clip")["sample"].nunique(), event_rows(table)
     for kind in EVENT_KINDS:
         chances = _values(truth, f"{kind}-chance")
@@ -198,10 +198,10 @@ def event_frequencies(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dic
         shown = _values(table, kind).groupby("clip")["value"].sum()
         for task, own in chances.groupby("task"):
             share = shown.reindex(own.index, fill_value=0.0) / samples.reindex(own.index)
-            found.setdefault(str(task), {})[kind] = frequency(
+            frequencies.setdefault(str(task), {})[kind] = frequency(
                 own["value"].to_numpy(dtype=np.float64), share.to_numpy(dtype=np.float64)
             )
-    return found
+    return frequencies
 
 
 def event_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -224,8 +224,10 @@ def frequency(chances: Array, shown: Array) -> EventFrequency:
 
 def event_losses(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, float]:
     """By task, the share of its consistency that is lost: the largest of its kinds. Only tasks that lose any."""
-    found = {task: max(each.lost for each in kinds.values()) for task, kinds in event_frequencies(table, truth).items()}
-    return {task: lost for task, lost in found.items() if lost > 0}
+    lost_by_task = {
+        task: max(each.lost for each in kinds.values()) for task, kinds in event_frequencies(table, truth).items()
+    }
+    return {task: lost for task, lost in lost_by_task.items() if lost > 0}
 
 
 def with_loss(quality: Array, frozen: Array, lost: float) -> Array:
@@ -402,7 +404,7 @@ def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None =
     """
     means = task_means(qualities.means(), qualities.counts())
     truth, freeze = (qualities.sources.index(name) for name in SCALE)
-    found = {}
+    roles = {}
     for task, q in means.items():
         row = []
         for a, axis in enumerate(qualities.axes):
@@ -410,8 +412,8 @@ def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None =
             wanted = (fixed or {}).get(task, {}).get(axis, here)
             silent = here == "absent" or (wanted == "informative" and q[truth, a] - q[freeze, a] < TELLING)
             row.append(here if silent or wanted == "absent" else wanted)
-        found[task] = tuple(row)
-    return found
+        roles[task] = tuple(row)
+    return roles
 
 
 @dataclass(frozen=True, eq=False)
@@ -492,7 +494,7 @@ def clip_skills(
     """
     means, weights = task_means(qualities.means(), qualities.counts()), overall_weights(kinds, asked)
     truth, freeze = (qualities.sources.index(name) for name in SCALE)
-    found: dict[str, float] = {}
+    skills_by_clip: dict[str, float] = {}
     for stratum, block in qualities.values.items():
         row = kinds[stratum.task]
         gains, guards = (cells_of(row, kind, asked) for kind in COUNTED)
@@ -503,8 +505,8 @@ def clip_skills(
         share = weights[stratum.task][guards] / whole if gains else np.full(len(guards), 1 / max(len(guards), 1))
         skill = (lost @ share) + (gained if gains else 0.0)
         known = np.isfinite(raw[:, gains + guards]).any(axis=-1)
-        found |= zip(qualities.clips[stratum], np.where(known, skill, np.nan).tolist(), strict=True)
-    return found
+        skills_by_clip |= zip(qualities.clips[stratum], np.where(known, skill, np.nan).tolist(), strict=True)
+    return skills_by_clip
 
 
 def _cost(
@@ -524,12 +526,12 @@ def _by_family(
     weights = overall_weights(kinds, asked)
     gains: dict[str, list[Array]] = {}
     losses: dict[str, list[Array]] = {}
-    for task, found in raw.items():
+    for task, task_gains in raw.items():
         family = task.split("/")[0]
         if own := cells_of(kinds[task], "informative", asked):
-            gains.setdefault(family, []).append(_mean_of([found[..., a] for a in own]))
+            gains.setdefault(family, []).append(_mean_of([task_gains[..., a] for a in own]))
         for a in cells_of(kinds[task], "guard", asked):
-            losses.setdefault(family, []).append(np.nan_to_num(found[..., a], nan=0.0) * weights[task][a])
+            losses.setdefault(family, []).append(np.nan_to_num(task_gains[..., a], nan=0.0) * weights[task][a])
     result = {}
     for family, members in gains.items():
         gain = _mean_of(members)

@@ -56,7 +56,7 @@ def misses(fractions: Sequence[float]) -> tuple[float, ...]:
     """
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     place, density = np.zeros(1), np.ones(1)  # of W at the look before: quadrature nodes, density x weight
-    before, found = 0.0, list[float]()
+    before, chances = 0.0, list[float]()
     for fraction in fractions:
         step, chance = np.sqrt(fraction - before), spent(fraction) - spent(before)
 
@@ -67,11 +67,11 @@ def misses(fractions: Sequence[float]) -> tuple[float, ...]:
             return float(density @ leaves) - chance
 
         bound = brentq(too_often, 1e-9, FARTHEST_BOUND * np.sqrt(fraction))
-        found.append(float(2 * ndtr(-bound / np.sqrt(fraction))))
+        chances.append(float(2 * ndtr(-bound / np.sqrt(fraction))))
         new = bound * nodes
         kernel = np.exp(-0.5 * ((new[:, None] - place) / step) ** 2) / (step * np.sqrt(2 * np.pi))
         place, density, before = new, bound * weights * (kernel @ density), fraction
-    return tuple(found)
+    return tuple(chances)
 
 
 def look_points(done: Sequence[Mapping[tuple[str, str], int]], whole: Mapping[tuple[str, str], int]) -> list[int]:
@@ -164,12 +164,12 @@ def look(
 
 def _joined(values: Mapping[Stratum, Array]) -> dict[Stratum, Array]:
     """The splits of a task as one stratum, where one of them has too few clips to tell how much they differ."""
-    found: dict[Stratum, Array] = {}
+    strata: dict[Stratum, Array] = {}
     for task in dict.fromkeys(key.task for key in values):
         own = {key: block for key, block in values.items() if key.task == task}
         apart = min(block.shape[-1] for block in own.values()) >= FEWEST_APART
-        found |= own if apart else {Stratum(task, POOLED): np.concatenate(list(own.values()), axis=-1)}
-    return found
+        strata |= own if apart else {Stratum(task, POOLED): np.concatenate(list(own.values()), axis=-1)}
+    return strata
 
 
 def look_at_tables(

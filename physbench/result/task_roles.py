@@ -59,8 +59,8 @@ def fixed_kinds(manifest: Manifest) -> Kinds | None:
 def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
     """The kinds that are fixed for a version of the suites and the class of a size and a number of context frames."""
     published = min(version, PUBLISHED_VERSION)  # one in development keeps the kinds of the version before it
-    found: Kinds | None = _golden().get(str(published), {}).get(render_class(spec, context))
-    return found
+    kinds: Kinds | None = _golden().get(str(published), {}).get(render_class(spec, context))
+    return kinds
 
 
 @cache
@@ -77,10 +77,10 @@ def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
     if not alike or manifest.rows != core.rows or suite.local:
         raise UsageError(f"{run.path}: is not a run of all of {core.label} with its golden states.")
     qualities = clip_qualities({"truth": tables["truth"]}, tables["truth"], tables["freeze"], AXES)
-    found: Kinds = {
+    measured: Kinds = {
         task: {str(axis): kind for axis, kind in zip(AXES, row, strict=True)} for task, row in kinds(qualities).items()
     }
-    return str(core.version), render_class(manifest.spec, manifest.scored_context), found
+    return str(core.version), render_class(manifest.spec, manifest.scored_context), measured
 
 
 def write_kinds(runs: list[RunFolder], path: Path) -> None:
@@ -89,8 +89,8 @@ def write_kinds(runs: list[RunFolder], path: Path) -> None:
         json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"made_by": ROLES_COMMAND, "versions": {}}
     )
     for run in runs:
-        version, name, found = measured_kinds(run)
-        document["versions"].setdefault(version, {})[name] = found
+        version, name, kinds = measured_kinds(run)
+        document["versions"].setdefault(version, {})[name] = kinds
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -168,8 +168,8 @@ class RolloutEngine:
         except (ReceiveTimeout, ProcessDied) as problem:
             self._kill()
             late = isinstance(problem, ReceiveTimeout)
-            said = f" was not loaded within {limit:g} s" if late else f": the process that loads it {problem}"
-            raise ModelError(f"{self._load.target}{said}.") from None
+            problem_words = f" was not loaded within {limit:g} s" if late else f": the process that loads it {problem}"
+            raise ModelError(f"{self._load.target}{problem_words}.") from None
         except ModelError:
             self._kill()
             raise
@@ -374,18 +374,18 @@ class RolloutEngine:
 
         Where memory was full, or the same part is killed again, a new process gets parts of half the size.
         """
-        started, said = batch_in_flight.started, f"The model's process {death}"
+        started, reason = batch_in_flight.started, f"The model's process {death}"
         positions = started.positions if started and death.killed else ()
         if positions and positions not in batch_in_flight.killed and not death.memory_was_full:
             batch_in_flight.killed.add(positions)
-            event = RolloutEvent("restarted", batch_in_flight.index, (), f"{said}.", positions=positions)
+            event = RolloutEvent("restarted", batch_in_flight.index, (), f"{reason}.", positions=positions)
             self._send_again(batch_in_flight, event, batch_in_flight.job.part_size)
         elif len(positions) > 1:
-            self.part_size, said = (len(positions) + 1) // 2, f"{said} with {len(positions)} clips together."
-            event = RolloutEvent("halved", batch_in_flight.index, (), said, self.part_size, positions)
+            self.part_size, reason = (len(positions) + 1) // 2, f"{reason} with {len(positions)} clips together."
+            event = RolloutEvent("halved", batch_in_flight.index, (), reason, self.part_size, positions)
             self._send_again(batch_in_flight, event, self.part_size)
         else:
-            self._fail_part(batch_in_flight, "died", f"{said}.")
+            self._fail_part(batch_in_flight, "died", f"{reason}.")
 
     def _send_again(self, batch_in_flight: BatchInFlight, event: RolloutEvent, size: int) -> None:
         """Send what a batch lacks to a new process, in parts of `size` clips."""

@@ -96,8 +96,8 @@ class FrameReceiver:
         levels, statistics = round_on_device(chunk)
         direct = out.is_contiguous() and out.is_pinned()
         copy = out.copy_(levels, non_blocking=True) if direct else _to_pinned(levels)
-        told = _to_pinned(statistics)
-        self._arriving.append(ArrivingChunk(None if direct else copy, told, _queue_end(chunk.device), out, first))
+        pinned = _to_pinned(statistics)
+        self._arriving.append(ArrivingChunk(None if direct else copy, pinned, _queue_end(chunk.device), out, first))
         while self._arriving and self._arriving[0].has_arrived:  # meanwhile the device goes on
             self._take()
         return levels

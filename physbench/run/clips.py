@@ -74,13 +74,13 @@ def unseen(folder: RunFolder) -> Iterator[None]:
     Where the model cannot be loaded, is refused or fails, references and report come back: its process has ended then.
     Clips are made again.
     """
-    told = (*(folder.reference(name).path for name in REFERENCE_MODELS), folder.report.parent)
+    folders = (*(folder.reference(name).path for name in REFERENCE_MODELS), folder.report.parent)
     kept = io.BytesIO()  # a file could be opened by the model
     with tarfile.open(fileobj=kept, mode="w") as archive:
-        for path in told:
+        for path in folders:
             if path.is_dir():
                 archive.add(path, path.relative_to(folder.path))
-    for path in (*told, folder.clips):
+    for path in (*folders, folder.clips):
         shutil.rmtree(path, ignore_errors=True)
     try:
         yield

@@ -17,7 +17,16 @@ from typing import Any
 
 from physbench import __version__
 from physbench.clips.packed import PackedClips
-from physbench.clips.suite import FRESH, TOLD_SUFFIX, Suite, find_suite, fresh_suite, spread, told_suite, untold_rows
+from physbench.clips.suite import (
+    FRESH,
+    PROMPT_MOTION_SUFFIX,
+    Suite,
+    find_suite,
+    fresh_suite,
+    spread,
+    with_prompt_motion,
+    without_prompt_motion,
+)
 from physbench.models.http.connection import TOKEN_ARGUMENT
 from physbench.models.load_model import what_is_handed
 from physbench.result.formats import counted
@@ -248,7 +257,7 @@ RUN_SALT_BYTES = 16
 def asked_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
     """As `untold_suite`, with prompts that tell how things move where the options ask for it."""
     suite, salt = untold_suite(options, resumed, live)
-    return (told_suite(suite) if options.prompt_motion else suite), salt
+    return (with_prompt_motion(suite) if options.prompt_motion else suite), salt
 
 
 def untold_suite(options: Options, resumed: Path | None, live: bool) -> tuple[Suite, str]:
@@ -315,7 +324,7 @@ def _repeated(options: Options, whole: Suite, other: RunFolder) -> tuple[Suite, 
             "task are to be drawn, such as --fresh-seeds 4."
         )
     suite = _as_drawn(whole, manifest)
-    name = drawn.name.removesuffix(TOLD_SUFFIX)
+    name = drawn.name.removesuffix(PROMPT_MOTION_SUFFIX)
     if (suite.name, suite.version) != (name, drawn.version) or not set(suite.tasks) <= set(whole.tasks):
         raise UsageError(
             f"--fresh-seeds: {other.path} holds clips of {drawn.label}, and {whole.label} was asked for. "
@@ -325,7 +334,7 @@ def _repeated(options: Options, whole: Suite, other: RunFolder) -> tuple[Suite, 
 
 
 def _as_drawn(whole: Suite, manifest: Manifest) -> Suite:
-    return replace(whole, name=f"{FRESH}{whole.name}", rows=untold_rows(manifest.rows), golden={})
+    return replace(whole, name=f"{FRESH}{whole.name}", rows=without_prompt_motion(manifest.rows), golden={})
 
 
 def _limited(suite: Suite, limit: int | None) -> Suite:

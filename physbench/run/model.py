@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from physbench.clips.suite import TOLD_OPTION
+from physbench.clips.suite import PROMPT_MOTION_OPTION
 from physbench.models.protocol import Model, ModelCard
 from physbench.result.formats import counted
 from physbench.rollout.device_group import DeviceGroup
@@ -143,11 +143,11 @@ def check_told_model(options: Options, card: ModelCard) -> None:
     if not options.prompt_motion:
         return
     if not card.sees_pictures:
-        raise UsageError(f"{TOLD_OPTION}: {card.name} is given states, velocities among them. Leave it out.")
+        raise UsageError(f"{PROMPT_MOTION_OPTION}: {card.name} is given states, velocities among them. Leave it out.")
     if card.scored_context > 1:
         raise UsageError(
-            f"{TOLD_OPTION}: {card.name} sees {card.scored_context} frames, which show already how things move. Leave "
-            "it out; it is for models with context_frames=1."
+            f"{PROMPT_MOTION_OPTION}: {card.name} sees {card.scored_context} frames, which show already how things "
+            "move. Leave it out; it is for models with context_frames=1."
         )
 
 

@@ -190,10 +190,10 @@ class Option:
         return [self.word, f"{value:g}" if isinstance(value, float) else str(value)]
 
 
-def option(default: Any, heading: str, help: str, **said: Any) -> Any:
+def option(default: Any, heading: str, help: str, **traits: Any) -> Any:
     """A field of Options with its Option."""
     usual = {"default_factory": dict} if default is dict else {"default": default}
-    return field(**usual, metadata={"option": Option(heading, help, **said)})
+    return field(**usual, metadata={"option": Option(heading, help, **traits)})
 
 
 @dataclass(frozen=True)
@@ -275,9 +275,9 @@ class Options:
     def typed(cls, model: str, given: Mapping[str, Any]) -> Options:
         """The settings of a command line, checked; `given`: what was typed, by the names of options there."""
         values = {
-            name: said.parse(given[said.flag]) if said.parse else given[said.flag]
-            for name, said in OPTIONS.items()
-            if said.flag in given
+            name: option.parse(given[option.flag]) if option.parse else given[option.flag]
+            for name, option in OPTIONS.items()
+            if option.flag in given
         }
         options = cls(model, **values)
         options.check()
@@ -304,13 +304,13 @@ class Options:
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
-        from physbench.clips.suite import EXPECTATION_SUITE, check_told
+        from physbench.clips.suite import EXPECTATION_SUITE, check_prompt_motion
 
-        for name, said in OPTIONS.items():
+        for name, option in OPTIONS.items():
             if (value := getattr(self, name)) is not None:
-                said.check_value(value)
+                option.check_value(value)
         if self.prompt_motion:
-            check_told(self.suite)
+            check_prompt_motion(self.suite)
         self._check_board()
         self._check_shard()
         self._check_early_end()
@@ -439,10 +439,10 @@ class Options:
     @property
     def suite_name(self) -> str:
         """Name of the suite for folders."""
-        from physbench.clips.suite import FRESH, TOLD_SUFFIX
+        from physbench.clips.suite import FRESH, PROMPT_MOTION_SUFFIX
 
         name = self.suite if self.fresh_seeds is None else f"{FRESH}{self.suite}"
-        name += TOLD_SUFFIX if self.prompt_motion else ""
+        name += PROMPT_MOTION_SUFFIX if self.prompt_motion else ""
         return f"{name}-shard-{self.shard.replace('/', '-of-')}" if self.shard else name
 
     @property
@@ -463,9 +463,9 @@ class Options:
         """The exact command that goes on with the run in `out`; `verb`: eval or rollout."""
         words = ["physbench", verb, self.model, *OPTIONS["suite"].words(self.suite)]
         usual, asked = Options(self.model, suite=self.suite).document(), self.document()
-        for name, said in OPTIONS.items():
-            if asked[name] != usual[name] and not (said.eval_alone and verb != "eval"):
-                words += said.words(asked[name])
+        for name, option in OPTIONS.items():
+            if asked[name] != usual[name] and not (option.eval_alone and verb != "eval"):
+                words += option.words(asked[name])
         return shlex.join([*words, "--out", str(out), "--resume"])
 
     def rollout_command(self, out: Path) -> str:

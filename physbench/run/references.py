@@ -46,8 +46,8 @@ REFERENCE_BASELINES = {
 
 def clip_hash(clip: Clip) -> str:
     """Hash of all that a clip holds."""
-    told = (clip.told,) if clip.told else ()
-    digest = hashlib.blake2b(repr((clip.row, clip.scene, clip.spec, clip.contacts, *told)).encode(), digest_size=16)
+    stated = (clip.stated_velocities,) if clip.stated_velocities else ()
+    digest = hashlib.blake2b(repr((clip.row, clip.scene, clip.spec, clip.contacts, *stated)).encode(), digest_size=16)
     for array in (clip.times, clip.frames, clip.states, clip.visible_area, clip.full_area):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

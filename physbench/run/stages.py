@@ -117,8 +117,8 @@ def work(run: Run) -> None:
                 run.close(peak.bytes, device_memory)
         if "finish" in run.stages:
             finish(run)
-        elif "score" not in run.stages and (told := failed_rollouts(run)):
-            run.say(told)
+        elif "score" not in run.stages and (failures := failed_rollouts(run)):
+            run.say(failures)
     run.say(f"Done in {duration(run.session_seconds)}. {run.times()}".rstrip())
 
 

@@ -188,8 +188,8 @@ def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | N
 
     started = time.monotonic()
     run = RunFolder(folder)
-    told = card.uses_actions or card.track == "privileged" or not CHANGES[row.change].by_actions
-    model = [(run, sample, "" if told else "the model takes no actions") for sample in range(samples)]
+    affected = card.uses_actions or card.track == "privileged" or not CHANGES[row.change].by_actions
+    model = [(run, sample, "" if affected else "the model takes no actions") for sample in range(samples)]
     clip, origin = (_clips(folder).get(each, card.spec) for each in (row, row.unchanged))
     for place, sample, not_read in (*model, *((run.reference(name), 0, "") for name in REFERENCE_BASELINES)):
         tracks, before = (_tracks(place, each, sample) for each in (row, row.unchanged))

@@ -104,10 +104,10 @@ def _advances(place: Array, sd: Array, context: int, fps: float) -> Array:
         size = np.linalg.norm(mean, axis=-1)
         along = mean / size[..., None]
         least = LEAST_STEP * np.where(inside[..., None], sd[near], 0.0).max(axis=1)
-        told = (size > least) & (size > STRAIGHT * _mean_of(size_of[near], inside))
+        measurable = (size > least) & (size > STRAIGHT * _mean_of(size_of[near], inside))
         for side in (inside & (near < at[:, None]), inside & (near > at[:, None])):
-            told &= (_mean_of(step[near], side) * along).sum(axis=-1) > GOES_ON * size
-        ahead = np.where(told, (step * along).sum(axis=-1) / size, np.nan)  # of its motion that each step is
+            measurable &= (_mean_of(step[near], side) * along).sum(axis=-1) > GOES_ON * size
+        ahead = np.where(measurable, (step * along).sum(axis=-1) / size, np.nan)  # of its motion that each step is
     before, after = at - np.maximum(at - reach, 1), np.minimum(at + reach, total - 1) - at  # frames around each
     ahead[(at < context) | (after < 2) | (before < min(2, context))] = np.nan
     tells = np.isfinite(ahead)

@@ -83,8 +83,8 @@ def predictability(clip: Clip, context: int, *, store: bool = True) -> Predictab
     if not store:
         return _in_memory.put(key, compute(clip, context))
     found = compute(clip, context)
-    said = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": found.seconds}
-    _store(path, {**said, "spread": found.spread.tolist()})
+    document = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": found.seconds}
+    _store(path, {**document, "spread": found.spread.tolist()})
     return found
 
 
@@ -290,11 +290,11 @@ def content_key(clip: Clip, context: int) -> str:
     """
     others = other_scenes(clip.row.task, clip.row.split, body_signature(clip.scene)) if _is_image(clip, context) else ()
     possible = possible_scenes(clip, context)
-    told = (clip.told,) if clip.told else ()
-    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, *told))
+    stated = (clip.stated_velocities,) if clip.stated_velocities else ()
+    content = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, *stated))
     for usual in (", tilt=0.0)", f", view={FAR!r})"):  # what is shipped was computed before a camera had these
-        said = said.replace(usual, ")")
-    digest = hashlib.sha256(_DECIMAL.sub(_rounded, said).encode())
+        content = content.replace(usual, ")")
+    digest = hashlib.sha256(_DECIMAL.sub(_rounded, content).encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
         digest.update(np.ascontiguousarray(array.round(KEY_DIGITS) + 0.0).data)  # + 0.0: -0.0 is 0.0
     return digest.hexdigest()

@@ -70,8 +70,8 @@ def write_shipped(path: Path, workers: int = 2) -> None:
     rows = find_suite("core").rows
     with scheduled(document_of, rows, workers=workers, preload=CLIP_PRELOAD) as documents:
         clips = dict(documents)
-    said = {"made_by": SHIPPED_COMMAND, "spec": str(SHIPPED_SPEC), "context": SHIPPED_CONTEXT}
-    text = json.dumps({**said, "clips": clips}, separators=(",", ":"))
+    header = {"made_by": SHIPPED_COMMAND, "spec": str(SHIPPED_SPEC), "context": SHIPPED_CONTEXT}
+    text = json.dumps({**header, "clips": clips}, separators=(",", ":"))
     path.parent.mkdir(exist_ok=True)
     packed = gzip.compress(text.encode(), mtime=0)
     path.write_bytes(packed)

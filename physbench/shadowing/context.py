@@ -14,7 +14,7 @@ from physbench.clips.task import find_task
 from physbench.laws.motion_law import supports
 from physbench.support.arrays import Array
 from physbench.world.camera import PLANE_AXES, depth_axis
-from physbench.world.motion_words import told_angles, told_speeds
+from physbench.world.motion_words import angle_bounds, speed_bounds
 from physbench.world.scene import Contact, Scene
 
 # Which velocities bodies may have at the hand-over where a context does not show them.
@@ -72,12 +72,12 @@ def velocity_prior(clip: Clip, index: tuple[int, ...]) -> VelocityPrior | None:
     slowest, fastest = np.maximum(slowest - room, 0.0), fastest + room
     toward, beside = np.zeros(len(index)), np.full(len(index), np.pi)
     names = [clip.scene.bodies[i].name for i in index]
-    for told in (each for each in clip.told or () if each.body in names):
-        n = names.index(told.body)
-        slow, fast = told_speeds(clip.scene, told)
+    for stated in (each for each in clip.stated_velocities or () if each.body in names):
+        n = names.index(stated.body)
+        slow, fast = speed_bounds(clip.scene, stated)
         slowest[n] = max(slowest[n], (1 - PRIOR_MARGIN) * slow)
         fastest[n] = min(fastest[n], (1 + PRIOR_MARGIN) * fast)
-        toward[n], angle = told_angles(told)
+        toward[n], angle = angle_bounds(stated)
         beside[n] = (1 + PRIOR_MARGIN) * angle
     return VelocityPrior(slowest, fastest, low - rooms, high + rooms, toward, beside)
 
@@ -111,14 +111,14 @@ def other_scenes(
     Returns:
         The scenes; fewer, or none, where SEARCHED_DRAWS draws hold no more.
     """
-    found: list[Scene] = []
+    scenes: list[Scene] = []
     for m in range(SEARCHED_DRAWS):
         scene = make_scene(Row(task, split, FIRST_DRAW + m))
         if bodies is None or body_signature(scene) == bodies:
-            found.append(scene)
-            if len(found) == members:
+            scenes.append(scene)
+            if len(scenes) == members:
                 break
-    return tuple(found)
+    return tuple(scenes)
 
 
 @lru_cache(maxsize=64)
@@ -137,13 +137,13 @@ def open_velocities(clip: Clip, index: int, members: int = MEMBERS) -> Array:
     """
     axes = [7 + axis for axis in PLANE_AXES[clip.scene.camera.view]]
     drawn = other_states(clip.row.task, clip.row.split, body_signature(clip.scene), index, members)[:, axes]
-    told = next((each for each in clip.told or () if each.body == clip.scene.bodies[index].name), None)
-    if told is None or not len(drawn):
+    stated = next((each for each in clip.stated_velocities or () if each.body == clip.scene.bodies[index].name), None)
+    if stated is None or not len(drawn):
         return drawn
     known = np.concatenate([drawn, clip.states[clip.handover, index][None, axes]])
     speeds = np.linalg.norm(known, axis=1)
-    slowest, fastest = told_speeds(clip.scene, told)
-    toward, beside = told_angles(told)
+    slowest, fastest = speed_bounds(clip.scene, stated)
+    toward, beside = angle_bounds(stated)
     rng = np.random.default_rng(list(f"{clip.id} {clip.scene.bodies[index].name} told".encode()))
     least, most = max(slowest, speeds.min()), min(fastest, speeds.max())
     if least > most:  # the draws have none of the speeds that are told, and who asks does not know the clip's own
@@ -180,7 +180,7 @@ def unknown_parameters(clip: Clip, context: int) -> tuple[str, ...]:
         clip: The clip.
         context: Number of context frames.
     """
-    found = []
+    unknown = []
     shown: bool | None = None
     for name, parameter in find_task(clip.row.task).parameters.items():
         low, high = parameter.range(clip.row.split)
@@ -189,10 +189,10 @@ def unknown_parameters(clip: Clip, context: int) -> tuple[str, ...]:
         if parameter.kind == "revealed" and name not in clip.scene.free:
             shown = shows_events(clip, context) if shown is None else shown
             if not shown:
-                found.append(name)
+                unknown.append(name)
         elif parameter.kind == "free" or name in clip.scene.free:
-            found.append(name)
-    return tuple(found)
+            unknown.append(name)
+    return tuple(unknown)
 
 
 def possible_scenes(clip: Clip, context: int) -> tuple[Scene, ...]:

@@ -50,8 +50,8 @@ class Tolerance:
     def reach(self, fit: ArcFit, numbers: Array) -> Whole:
         """First frame (K,) that some fitted arc misses; the end of the simulated frames where none is missed."""
         part = fit.frames
-        found = first_beyond(fit.errors(numbers), self.known[part], self.limit[part], self._arcs(fit))
-        return fit.since + found
+        beyond = first_beyond(fit.errors(numbers), self.known[part], self.limit[part], self._arcs(fit))
+        return fit.since + beyond
 
     def excess(self, fit: ArcFit, numbers: Array, end: int) -> Array:
         """Largest distances (K,) of fitted arcs from points before frame `end`, in limits; inf where it is absent.
@@ -161,24 +161,24 @@ class Hypothesis:
         Returns:
             The interventions; which of them sets the first state of each arc, -1 where that lies before.
         """
-        found: list[Intervention] = []
+        interventions: list[Intervention] = []
         first = [-1] * len(arcs)
         for a, arc in enumerate(arcs):
             begin = self._step(arc.first)
             if arc.first >= since:
-                first[a] = len(found)
+                first[a] = len(interventions)
                 state = self.state(arc.disc, arc.chart, arc.numbers[None])
-                found.append(Intervention(begin, arc.disc, "state", state))
+                interventions.append(Intervention(begin, arc.disc, "state", state))
             if since < arc.last < len(self.seen.times):
                 follows = any(other.disc == arc.disc and other.first >= arc.last for other in every)
                 if not follows and self.law.removable:
-                    found.append(Intervention(self._step(arc.last), arc.disc, "gone"))
+                    interventions.append(Intervention(self._step(arc.last), arc.disc, "gone"))
             until = self._step(arc.last) if arc.last < len(self.seen.times) else np.inf
             for push in self.law.pushes:
                 later = push.step > self._step(since) or (arc.first >= since and push.step >= begin)
                 if push.disc == arc.disc and begin <= push.step < until and later:
-                    found.append(push)
-        return found, first
+                    interventions.append(push)
+        return interventions, first
 
     def frozen(self, trajectory: Trajectory, frame: int, discs: Sequence[int]) -> list[Intervention]:
         """States of bodies at a frame of the first candidate of a simulation, as interventions."""
@@ -219,10 +219,10 @@ def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
     seen = problem.seen
     window_end = int(np.searchsorted(seen.times, seen.times[frame] + GUESS_WINDOW + 1e-9))
     known = frame + np.flatnonzero(seen.known[frame:window_end, disc])
-    found: list[Arc] = []
+    guesses: list[Arc] = []
     # Two places of the context tell a velocity, where ground truth too may show no further one.
     if len(known) < MIN_GUESS_POINTS and seen.given[known, disc].sum() < 2:
-        return found
+        return guesses
     law, around = problem.law, _positions_around(problem, disc, frame, seen.position[known[0], disc])
     times = seen.moments - seen.moments[frame]
     sizes = sorted({max(MIN_GUESS_POINTS, int((times[known] <= span + 1e-9).sum())) for span in GUESS_SPANS})
@@ -235,11 +235,11 @@ def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
             sunk = law.gaps(disc, charts[1:], numbers[:2]) if chart == FREE and len(charts) > 1 else np.zeros(1)
             if sunk.min() < -MAX_SINK * seen.diameter[disc]:
                 continue  # it rests: a fall that fits the points would begin below the face
-            found.append(Arc(disc, frame, len(seen.times), chart, numbers))
+            guesses.append(Arc(disc, frame, len(seen.times), chart, numbers))
     if frame == 0 and seen.first_velocity is not None and np.isfinite(seen.first_velocity[disc]).all():
         start = seen.position[0, disc], seen.first_velocity[disc]
-        found += [Arc(disc, frame, len(seen.times), chart, law.numbers(chart, *start)) for chart in charts]
-    return found
+        guesses += [Arc(disc, frame, len(seen.times), chart, law.numbers(chart, *start)) for chart in charts]
+    return guesses
 
 
 def _positions_around(problem: Hypothesis, disc: int, frame: int, position: Array) -> Array:
@@ -348,9 +348,9 @@ class ArcFit:
         keys = [row.tobytes() for row in numbers]
         new = [k for k, key in enumerate(keys) if key not in self._simulated]
         if len(new) == len(keys):
-            found = self._simulate(numbers)
-            self._simulated.update(zip(keys, found, strict=True))
-            return found
+            simulated = self._simulate(numbers)
+            self._simulated.update(zip(keys, simulated, strict=True))
+            return simulated
         if new:
             self._simulated.update(zip([keys[k] for k in new], self._simulate(numbers[new]), strict=True))
         if len(keys) == 1:

@@ -53,13 +53,13 @@ def best_constants(clip: Clip, context: int, law: SceneLaw, seen: PlacedBodies) 
         law: Of the clip's own scene.
         seen: Positions of the bodies.
     """
-    found = FreeConstants(law)
+    best = FreeConstants(law)
     if law.has_free_constant and not seen.tells_forces:
         factor = best_factor(law, seen)
-        found = replace(found, factor=1.0 if factor is None else factor)
+        best = replace(best, factor=1.0 if factor is None else factor)
     names = unknown_parameters(clip, context)
     if not names:
-        return found
+        return best
     task, own = find_task(clip.row.task), make_params(clip.row)
     since = float(seen.moments[int(seen.start.max(initial=0))])
     for name in names:
@@ -67,7 +67,7 @@ def best_constants(clip: Clip, context: int, law: SceneLaw, seen: PlacedBodies) 
         low, high = parameter.range(clip.row.split)
         low = -high if parameter.signed else low
 
-        def other(value: float, name: str = name, now: FreeConstants = found) -> FreeConstants | None:
+        def other(value: float, name: str = name, now: FreeConstants = best) -> FreeConstants | None:
             params = {**own, **now.parameters, name: value}
             try:
                 law = scene_law(scene_with(clip.row, params), since)
@@ -85,8 +85,8 @@ def best_constants(clip: Clip, context: int, law: SceneLaw, seen: PlacedBodies) 
 
         value = _search(duration, seen, own[name], low, high, parameter.grid)
         if value != own[name]:
-            found = other(value) or found
-    return found
+            best = other(value) or best
+    return best
 
 
 def best_factor(law: SceneLaw, seen: PlacedBodies) -> float | None:

@@ -116,28 +116,28 @@ def judge(
     Returns:
         The problem with the bodies as they are judged, and its levels.
     """
-    found = [SegmentSearch(problem, tolerances[-1]).run()]
-    if not found[0].breaks:
-        smallest = found[0]
+    searched = [SegmentSearch(problem, tolerances[-1]).run()]
+    if not searched[0].breaks:
+        smallest = searched[0]
         if not _meets(problem.seen, smallest, tolerances[0]):
             smallest = SegmentSearch(problem, tolerances[0], only_first=True).run()
         if smallest.arcs and not smallest.breaks:
             return problem, _levels([smallest] * len(tolerances), problem.seen, tolerances)
-    quiet = without_independent_noise(problem.seen, found[0]) if noise else None
+    quiet = without_independent_noise(problem.seen, searched[0]) if noise else None
     if quiet is not None:
         return judge(problem.with_bodies(quiet), tolerances, noise=False)
     for tolerance in reversed(tolerances[:-1]):
-        kept = _meets(problem.seen, found[-1], tolerance)
-        found.append(found[-1] if kept else SegmentSearch(problem, tolerance, coarser=found[-1]).run())
-    return problem, _levels(found[::-1], problem.seen, tolerances)
+        kept = _meets(problem.seen, searched[-1], tolerance)
+        searched.append(searched[-1] if kept else SegmentSearch(problem, tolerance, coarser=searched[-1]).run())
+    return problem, _levels(searched[::-1], problem.seen, tolerances)
 
 
 def _levels(
-    found: list[LawfulSegments], seen: PlacedBodies, tolerances: tuple[float, ...]
+    searched: list[LawfulSegments], seen: PlacedBodies, tolerances: tuple[float, ...]
 ) -> tuple[ToleranceLevel, ...]:
     """Readings of segments at rising tolerances."""
     levels: list[ToleranceLevel] = []
-    for segments, tolerance in zip(found, tolerances, strict=True):
+    for segments, tolerance in zip(searched, tolerances, strict=True):
         due = next((level.counted for level in reversed(levels) if level.tolerance <= EXCUSING < tolerance), None)
         levels.append(read(segments, seen, tolerance, due))
     return tuple(levels)
@@ -353,8 +353,8 @@ def strength(problem: Hypothesis, levels: tuple[ToleranceLevel, ...] = ()) -> fl
             low = trial
         else:
             high, best = max(_needed(segments, seen, trial), low + 1), segments.arcs
-    found = 2.0 if high == len(STRENGTH_GRID) else STRENGTH_GRID[high]
-    return found if seen.scenery_off is None else min(2.0, max(found, float(seen.scenery_off[-1])))
+    size = 2.0 if high == len(STRENGTH_GRID) else STRENGTH_GRID[high]
+    return size if seen.scenery_off is None else min(2.0, max(size, float(seen.scenery_off[-1])))
 
 
 def _needed(segments: LawfulSegments, seen: PlacedBodies, most: int) -> int:

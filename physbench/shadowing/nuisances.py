@@ -148,25 +148,25 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     Returns:
         None where no body has noise above MIN_NOISE.
     """
-    found = _measured(seen, segments)
-    sd = found.sd
+    measured = _measured(seen, segments)
+    sd = measured.sd
     if not sd.any():
         return None
-    removed, position_sd = np.zeros_like(found.away), seen.sd.copy()
+    removed, position_sd = np.zeros_like(measured.away), seen.sd.copy()
     reach = _reach(seen)
     for n in np.flatnonzero(sd):
-        most, share = LIMIT_SDS * found.noise[n, 0], found.noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
-        for frame in np.flatnonzero(found.arc[:, n] >= 0).tolist():
+        most, share = LIMIT_SDS * measured.noise[n, 0], measured.noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
+        for frame in np.flatnonzero(measured.arc[:, n] >= 0).tolist():
             first = max(frame - reach, 0)
-            near = first + np.flatnonzero(found.arc[first : frame + reach + 1, n] == found.arc[frame, n])
-            mean, variance = _local(found.away[near, n], near - frame, sd[n])
-            removed[frame, n] = np.clip(share * (found.away[frame, n] - mean), -most, most)
+            near = first + np.flatnonzero(measured.arc[first : frame + reach + 1, n] == measured.arc[frame, n])
+            mean, variance = _local(measured.away[near, n], near - frame, sd[n])
+            removed[frame, n] = np.clip(share * (measured.away[frame, n] - mean), -most, most)
             rest = max(0.0, seen.sd[frame, n] ** 2 - sd[n] ** 2)
             position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 * variance), MIN_POSITION_SD)
-    removed = np.einsum("tnij,tni->tnj", found.ways, removed) * seen.diameter[:, None]
+    removed = np.einsum("tnij,tni->tnj", measured.ways, removed) * seen.diameter[:, None]
     along_floor = _along_floor(seen)
     if along_floor is not None:
-        removed[:, found.uneven] = removed[:, found.uneven] @ along_floor.T @ along_floor
+        removed[:, measured.uneven] = removed[:, measured.uneven] @ along_floor.T @ along_floor
     return replace(seen, position=seen.position - removed, sd=position_sd, noise=removed)
 
 
@@ -196,9 +196,9 @@ def local_means(away: Array, used: Mask, seen: PlacedBodies) -> tuple[Array, Arr
         Sizes of the means (T, N) diameters, and the sd of each per coordinate, that of the noise over the root of how
         many it is of, with what a position is uncertain by besides. Both are 0 where there is no noise.
     """
-    found, sd = np.zeros(used.shape), np.zeros(used.shape)
+    means, sd = np.zeros(used.shape), np.zeros(used.shape)
     if seen.noise_sd is None:
-        return found, sd
+        return means, sd
     used = used & (seen.noise_sd > 0)
     reach, total = _reach(seen), len(used)
     frames = np.arange(total)
@@ -208,7 +208,7 @@ def local_means(away: Array, used: Mask, seen: PlacedBodies) -> tuple[Array, Arr
     count = np.maximum(counts[last] - counts[first], 1)
     mean = np.linalg.norm((sums[last] - sums[first]) / count[..., None], axis=-1)
     own = np.sqrt(np.maximum(seen.sd**2 - seen.noise_sd**2, 0.0) + seen.noise_sd**2 / count)
-    return np.where(used, mean, found), np.where(used, own, sd)
+    return np.where(used, mean, means), np.where(used, own, sd)
 
 
 def _reach(seen: PlacedBodies) -> int:
@@ -262,10 +262,10 @@ def _along_floor(seen: PlacedBodies) -> Array | None:
 
 def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:
     """Index of the arc that covers a frame (T, N); -1 without one."""
-    found = np.full(seen.known.shape, -1)
+    numbers = np.full(seen.known.shape, -1)
     for a, arc in enumerate(segments.arcs):
-        found[arc.first : arc.last, arc.disc] = a
-    return found
+        numbers[arc.first : arc.last, arc.disc] = a
+    return numbers
 
 
 def _ways(velocity: Array) -> Array:
@@ -307,8 +307,8 @@ def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:
     path away from the lawful one, and a mean over as much as an arc would take that for noise.
     """
     count = 1 + int(np.any(np.diff(away, axis=0), axis=1).sum())  # of places: a still picture has one
-    found, variance = away.mean(axis=0), 1 / count
-    left = float(((away - found) ** 2).sum())
+    mean, variance = away.mean(axis=0), 1 / count
+    left = float(((away - mean) ** 2).sum())
     for degree, least in enumerate(TRENDS, 1):
         if count <= degree + 1:
             break
@@ -316,8 +316,8 @@ def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:
         inverse = np.linalg.inv(powers.T @ powers)
         numbers = inverse @ powers.T @ away
         if left - float(((away - powers @ numbers) ** 2).sum()) > least * sd**2:
-            found, variance = numbers[0], float(inverse[0, 0])
-    return found, variance
+            mean, variance = numbers[0], float(inverse[0, 0])
+    return mean, variance
 
 
 def _recurs(away: Array, arc: Whole) -> bool:

@@ -103,17 +103,17 @@ class SightModel:
 
     def excused(self, position: Array) -> Mask:
         """Mask (T, N) of bodies at positions (T, N, 2) m that need not be visible."""
-        found = self.visible_share(position[None])[0] < VISIBLE_SHARE + SHARE_MARGIN
-        return np.asarray(found & np.isfinite(position[..., 0]))
+        hidden = self.visible_share(position[None])[0] < VISIBLE_SHARE + SHARE_MARGIN
+        return np.asarray(hidden & np.isfinite(position[..., 0]))
 
 
 def _points() -> Array:
     """Points (P, 2) spread evenly over a disc of radius 1."""
-    found = []
+    rings = []
     for radius, count in RINGS:
         angle = 2 * np.pi * (np.arange(count) + radius) / count
-        found.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
-    return np.concatenate(found)
+        rings.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
+    return np.concatenate(rings)
 
 
 _POINTS = _points()
@@ -412,8 +412,8 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
 def _unshown_directions(clip: Clip) -> Array | None:
     share, directions = np.linalg.eigh(shown_directions(clip))
     total = float(share.sum())
-    found = directions.T[share <= LEAST_SHOWN * total] if total > 0 else np.eye(2)
-    return np.asarray(found * DOWN) if len(found) else None
+    unshown = directions.T[share <= LEAST_SHOWN * total] if total > 0 else np.eye(2)
+    return np.asarray(unshown * DOWN) if len(unshown) else None
 
 
 def with_history(clip: Clip, seen: PlacedBodies, law: SceneLaw) -> PlacedBodies:
@@ -449,8 +449,8 @@ def _scenery_off(clip: Clip, tracks: Tracks, diameter: Array) -> Array | None:
     fixed = _fixed(clip)
     gone = tracks.scenery_lost.any(axis=1) | (tracks.state[:, fixed] == Visibility.ABSENT).any(axis=1)
     off = tracks.scenery_off.max(axis=1, initial=0.0) / (np.median(diameter) * clip.pixels_per_metre)
-    found = np.maximum.accumulate(np.where(gone, np.inf, off))
-    return found if found.any() else None
+    largest = np.maximum.accumulate(np.where(gone, np.inf, off))
+    return largest if largest.any() else None
 
 
 def offset(clip: Clip, tracks: Tracks) -> Array:

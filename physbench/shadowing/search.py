@@ -74,10 +74,10 @@ class SegmentStarts:
         for a, arc in enumerate(arcs):
             others = [*arcs[:a], *arcs[a + 1 :]]
             trajectory = self._trajectory_to(arc.first, others)
-            found = self._best(
+            best = self._best(
                 arc.first, arcs[:a], arcs[a + 1 :], initial_guesses(self.problem, arc.disc, arc.first), trajectory, True
             )
-            arcs[a] = found[1]
+            arcs[a] = best[1]
         return arcs
 
     def after(self, old: Arc, frame: int, arcs: Sequence[Arc], trajectory: Trajectory) -> Arc | None:
@@ -98,9 +98,9 @@ class SegmentStarts:
                 return None
             if later[0] > tried:
                 tried = int(later[0])
-                found = self._lasting_arc(old, tried, arcs, trajectory)
-                if found is not None:
-                    return found
+                lasting = self._lasting_arc(old, tried, arcs, trajectory)
+                if lasting is not None:
+                    return lasting
                 self._vain[disc] += 1
             delays = delays[1:] if len(delays) > 1 else [delays[0] + self.limits.frames(LATER_DELAY)]
             at = max(frame + delays[0], at + 1)
@@ -451,7 +451,8 @@ class SegmentSearch:
                 continue
             prior = seen.velocity_prior
             velocity, velocity_jump = min(
-                ((each, prior.outside(disc, each)) for each in self._first_velocities(arc)), key=lambda found: found[1]
+                ((each, prior.outside(disc, each)) for each in self._first_velocities(arc)),
+                key=lambda scored: scored[1],
             )
             if velocity_jump > max(tolerance / CONTEXT_TIME, MIN_PRIOR_EXCESS) * float(seen.diameter[disc]):
                 larger = max(float(np.linalg.norm(velocity)), float(seen.velocity_prior.slowest[disc]))
@@ -464,14 +465,14 @@ class SegmentSearch:
 
         Two frames do not tell a fall from a slide: the velocity into a ramp on which a body lies may be any.
         """
-        found = [self.problem.state(arc.disc, arc.chart, arc.numbers[None])[0, 2:4]]
+        velocities = [self.problem.state(arc.disc, arc.chart, arc.numbers[None])[0, 2:4]]
         begin, end = self.seen.steps[arc.first : arc.first + 3][[0, -1]]
         trajectory = self._simulate()
         touched = (at for at, i, j in trajectory.contacts if arc.disc in (i, j) and begin <= at < end)
         first = min(touched, default=None)
         if first is not None:
-            found.append(trajectory.at(np.array([float(first + 1)]))[1][0, 0, arc.disc])
-        return found
+            velocities.append(trajectory.at(np.array([float(first + 1)]))[1][0, 0, arc.disc])
+        return velocities
 
     # State of the search
 
@@ -488,13 +489,13 @@ class SegmentSearch:
 
     def _missed(self, errors: Array) -> dict[int, int]:
         """First frame that the current arc of a body misses, by body."""
-        found = {}
+        missed = {}
         for disc, a in self.current.items():
             first = self.segments.arcs[a].first
             beyond = np.flatnonzero(self.limits.misses(errors[first:, disc], first, disc))
             if len(beyond):
-                found[disc] = first + int(beyond[0])
-        return found
+                missed[disc] = first + int(beyond[0])
+        return missed
 
     def _group(self, disc: int, frame: int, trajectory: Trajectory) -> list[int]:
         """Bodies whose current arcs have met `disc`, directly or not, up to a frame."""
@@ -563,12 +564,12 @@ class SegmentSearch:
         )
         if not caused_by_other and segments.count_of(disc) >= MAX_BREAKS:
             return
-        found = None
+        start = None
         if (caused_by_other or not self.only_first) and before.first < frame:  # else the same search would fail again
-            found = self.segment_starts.after(before, frame, segments.arcs, trajectory)
-        if found is not None:
+            start = self.segment_starts.after(before, frame, segments.arcs, trajectory)
+        if start is not None:
             self.current[disc] = len(segments.arcs)
-            segments.arcs.append(found)
+            segments.arcs.append(start)
         if caused_by_other:
             return
         if self.only_first:
@@ -576,7 +577,7 @@ class SegmentSearch:
             return
         predicted = int(np.searchsorted(self.seen.times, 1e-9))  # a break never lies in the context
         earliest = max(frame - self.limits.frames(MAX_BACKDATING), predicted)
-        point = change_point(self.problem, segments.arcs, before, found, trajectory, earliest, self.limits.tolerance)
+        point = change_point(self.problem, segments.arcs, before, start, trajectory, earliest, self.limits.tolerance)
         segments.breaks.append(Break(disc, frame, point.time, point.gross, point.position_jump, point.velocity_jump))
 
     def _touched_unexplained_body(self, disc: int, frame: int) -> bool:

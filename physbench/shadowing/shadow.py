@@ -64,9 +64,9 @@ def retimed(tracks: Tracks, shown: Array) -> tuple[Tracks, Mask, Array]:
         for name, value in vars(tracks).items()
         if name not in ("names", "times", "context", "scenery") and value is not None
     }
-    found = replace(tracks, **taken)
-    found.position[missing], found.position_sd[missing] = np.nan, np.nan  # states stay: nobody is asked for them
-    return found, missing, late
+    shifted = replace(tracks, **taken)
+    shifted.position[missing], shifted.position_sd[missing] = np.nan, np.nan  # states stay: nobody is asked for them
+    return shifted, missing, late
 
 
 def at_their_times(seen: PlacedBodies, missing: Mask, late: Array) -> PlacedBodies:
@@ -175,13 +175,13 @@ def shadow(
     else:
         tracks, missing, late = retimed(tracks, shown)
         seen = at_their_times(place_bodies(clip, tracks, law), missing, late)
-    found, shift = FreeConstants(law), float(np.linalg.norm(offset(clip, tracks)))
+    constants, shift = FreeConstants(law), float(np.linalg.norm(offset(clip, tracks)))
     if free:
-        found = best_constants(clip, tracks.context, law, seen)
+        constants = best_constants(clip, tracks.context, law, seen)
 
     def read(placed: PlacedBodies) -> Shadowing:
-        problem = Hypothesis(found.law, placed, None if found.factor == 1.0 else found.factor)
-        return Shadowing(*levels.judge(problem, tolerances), found.factor, found.parameters, shift)
+        problem = Hypothesis(constants.law, placed, None if constants.factor == 1.0 else constants.factor)
+        return Shadowing(*levels.judge(problem, tolerances), constants.factor, constants.parameters, shift)
 
     shadowing = read(seen)
     if not shadowing.levels[0].breaks:

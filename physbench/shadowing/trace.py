@@ -74,19 +74,19 @@ class Trace:
         return chosen
 
 
-def trace(clip: Clip, tracks: Tracks, found: Shadowing | None) -> Trace | None:
+def trace(clip: Clip, tracks: Tracks, shadowed: Shadowing | None) -> Trace | None:
     """The trace of what shadowing found in tracks; None where there is nothing."""
-    if found is None:
+    if shadowed is None:
         return None
-    index = found.problem.law.index
+    index = shadowed.problem.law.index
     reach = round(KEPT_WINDOW / float(tracks.times[1] - tracks.times[0]))
-    breaks = [(r, each) for r, level in enumerate(found.levels) for each in level.breaks]
+    breaks = [(r, each) for r, level in enumerate(shadowed.levels) for each in level.breaks]
     made = Trace(
-        rungs=np.array([level.tolerance for level in found.levels], dtype=np.float32),
+        rungs=np.array([level.tolerance for level in shadowed.levels], dtype=np.float32),
         columns=np.array([clip.tracked.index(i) for i in index], dtype=np.int16),
         times=tracks.times.astype(np.float32),
-        due=found.levels[-1].counted,
-        weight=np.stack([level.weight for level in found.levels]).astype(np.float16),
+        due=shadowed.levels[-1].counted,
+        weight=np.stack([level.weight for level in shadowed.levels]).astype(np.float16),
         rung=np.array([r for r, _ in breaks], dtype=np.int16),
         body=np.array([each.disc for _, each in breaks], dtype=np.int16),
         frame=np.array([each.frame for _, each in breaks], dtype=np.int16),
@@ -100,7 +100,7 @@ def trace(clip: Clip, tracks: Tracks, found: Shadowing | None) -> Trace | None:
         r, each = breaks[b]
         # The scores are already known: a path that fails must not end a run.
         with suppress(ArithmeticError, LookupError, RuntimeError, ValueError):
-            made.lawful[b] = lawful_path(clip, found, found.levels[r], each, reach, made.moment(b))
+            made.lawful[b] = lawful_path(clip, shadowed, shadowed.levels[r], each, reach, made.moment(b))
     return made
 
 
@@ -110,13 +110,13 @@ def _numbers(values: Sequence[float | None]) -> Array:
     return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
 
 
-def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, reach: int, middle: int) -> Array:
+def lawful_path(clip: Clip, shadowed: Shadowing, level: ToleranceLevel, at: Break, reach: int, middle: int) -> Array:
     """The lawful path (2 reach + 1, 2) px around frame `middle` at a break; NaN where there is none.
 
     It continues the arc before the break. Where there is none, as at a velocity that the task does not declare, it is
     the arc that begins at the break.
     """
-    problem, total = found.problem, len(found.problem.seen.times)
+    problem, total = shadowed.problem, len(shadowed.problem.seen.times)
     path = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
     own = [arc for arc in level.segments.arcs if arc.disc == at.disc]
     leads, follows = ([arc for arc in own if getattr(arc, end) == at.frame] for end in ("last", "first"))
@@ -138,9 +138,9 @@ def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, 
     return path
 
 
-def save_trace(path: Path, found: Trace) -> None:
+def save_trace(path: Path, trace: Trace) -> None:
     """Write what shadowing found as .npz without pickle."""
-    write_sealed_npz(path, vars(found))
+    write_sealed_npz(path, vars(trace))
 
 
 def load_trace(path: Path) -> Trace | None:

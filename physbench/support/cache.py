@@ -66,12 +66,12 @@ class _File:
 
 def cache_areas() -> tuple[CacheArea, ...]:
     """Each part of the cache with its size, also where it is empty."""
-    found = []
+    areas = []
     for name, purpose in CACHE_AREAS.items():
         files = tuple(_files(name))
         newest = max((file.changed for file in files), default=None)
-        found.append(CacheArea(name, purpose, len(files), sum(file.size for file in files), newest))
-    return tuple(found)
+        areas.append(CacheArea(name, purpose, len(files), sum(file.size for file in files), newest))
+    return tuple(areas)
 
 
 def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry: bool = False) -> tuple[int, int]:
@@ -141,13 +141,13 @@ def _files(area: str, below: Path | None = None) -> Iterator[_File]:
             if not re.fullmatch(OWN_PATHS[area], whole.relative_to(root).as_posix()):
                 continue
             try:
-                found = path.lstat()
+                status = path.lstat()
             except FileNotFoundError:
                 continue
-            if name.startswith(".") and (time.time() - found.st_mtime < DRAFT_TIME or writer_lives(path)):
+            if name.startswith(".") and (time.time() - status.st_mtime < DRAFT_TIME or writer_lives(path)):
                 continue  # somebody is writing it
-            if stat.S_ISREG(found.st_mode):
-                yield _File(path, found.st_size, found.st_mtime)
+            if stat.S_ISREG(status.st_mode):
+                yield _File(path, status.st_size, status.st_mtime)
 
 
 def _is_at_work(folder: Path) -> bool:

@@ -25,10 +25,10 @@ class PhysbenchError(Exception):
 
     def __str__(self) -> str:
         """The message, without its middle where it quotes pages of a damaged file; what to do stands at the end."""
-        said = super().__str__()
-        if len(said) <= MESSAGE_START + MESSAGE_END:
-            return said
-        return f"{said[:MESSAGE_START]} ... {said[-MESSAGE_END:]}"
+        message = super().__str__()
+        if len(message) <= MESSAGE_START + MESSAGE_END:
+            return message
+        return f"{message[:MESSAGE_START]} ... {message[-MESSAGE_END:]}"
 
 
 class UsageError(PhysbenchError):

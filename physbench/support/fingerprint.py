@@ -133,13 +133,13 @@ def follow(entries: Sequence[str], without: Sequence[str] = ()) -> dict[str, Pat
     tree = _Tree()
     stops = tuple(f"{tree.checked(name, 'a fingerprint leaves out')}." for name in without)
     waiting = [module for entry in entries for module in tree.modules(entry)]
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     while waiting:
         name = waiting.pop()
-        if name not in found and not f"{name}.".startswith(stops):
-            found[name] = tree.path(name)
+        if name not in files and not f"{name}.".startswith(stops):
+            files[name] = tree.path(name)
             waiting += tree.imports(name)
-    return found
+    return files
 
 
 class _Tree:
@@ -257,7 +257,7 @@ def _nodes(node: ast.AST, typing: bool) -> Iterator[ast.AST]:
 
 def _import_statements(text: bytes, top: str) -> bytes:
     """The statements that import from the package `top`, at whatever depth; not those for type checkers."""
-    begins, found, lines = _beginning(top), [], iter(text.splitlines())
+    begins, statements, lines = _beginning(top), [], iter(text.splitlines())
     typing: int | None = None  # indentation of an `if TYPE_CHECKING:` that is open
     for line in lines:
         match = begins.match(line)
@@ -271,8 +271,8 @@ def _import_statements(text: bytes, top: str) -> bytes:
             statement = line.strip()
             while statement.count(b"(") > statement.count(b")") or statement.endswith(b"\\"):
                 statement += b"\n" + next(lines, b")")
-            found.append(statement)
-    return b"\n".join(found)
+            statements.append(statement)
+    return b"\n".join(statements)
 
 
 @cache

@@ -84,14 +84,14 @@ def local_imports(path: Path) -> tuple[Path, ...]:
         Files beside `path`, or in packages beside it, sorted and without `path` itself.
     """
     start = path.resolve()
-    folder, seen, found, waiting = start.parent, {start}, [], [start]
+    folder, seen, imported, waiting = start.parent, {start}, [], [start]
     while waiting:
         for file in _imports_of_file(waiting.pop(), folder):
             if file.resolve() not in seen:  # a link counts under the name that is imported, wherever it leads
                 seen.add(file.resolve())
-                found.append(file)
+                imported.append(file)
                 waiting.append(file)
-    return tuple(sorted(found))
+    return tuple(sorted(imported))
 
 
 def sources_hash(path: Path, imports: tuple[Path, ...] | None = None) -> str:
@@ -207,8 +207,8 @@ MAX_MESSAGE = 300  # characters
 def first_line(text: str) -> str:
     """The first line that is not blank, and two more where it ends in a colon; at most MAX_MESSAGE characters."""
     if text.startswith("Weights only load failed"):  # a page of text that starts with the advice to run the file's code
-        found = re.search(r"GLOBAL (\S+)", text)
-        inside = f"more than tensors ({found[1]})" if found else "more than tensors"
+        unsafe = re.search(r"GLOBAL (\S+)", text)
+        inside = f"more than tensors ({unsafe[1]})" if unsafe else "more than tensors"
         return f"the file holds {inside}, which weights_only=True refuses. Save the state_dict alone: load that."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = " ".join(lines[:3] if lines and lines[0].endswith(":") else lines[:1])

@@ -511,10 +511,10 @@ _last = [0.0]  # s, when it was done
 def _trim() -> Callable[[int], int] | None:
     """The call of the GNU C library; None where there is another one."""
     try:
-        found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     except (OSError, TypeError):  # not on this system
         return None
-    return found
+    return trim
 
 
 def give_back() -> None:
@@ -546,30 +546,30 @@ def end_family(pid: int, mark: str) -> None:
     """
     own = os.getpid()
     for _ in range(MOST_ROUNDS):
-        found = family(pid, mark) - {own}
-        for each in found:
+        members = family(pid, mark) - {own}
+        for each in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(each, signal.SIGKILL)
         if pid != own:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
-        if not found:
+        if not members:
             return
         time.sleep(0.01)  # until they are gone
 
 
 def family(pid: int, mark: str) -> set[int]:
     """Ids of living processes: the descendants of one, and those that have its marker."""
-    found = set()
+    members = set()
     with contextlib.suppress(psutil.Error, OSError):
         first = psutil.Process(pid)
         if first.environ().get(FAMILY_VARIABLE) == mark:  # else the id is another process's by now
-            found = {each.pid for each in first.children(recursive=True) if _lives(each)}
+            members = {each.pid for each in first.children(recursive=True) if _lives(each)}
     for each in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if each.environ().get(FAMILY_VARIABLE) == mark and _lives(each):
-                found.add(each.pid)
-    return found
+                members.add(each.pid)
+    return members
 
 
 def _lives(process: psutil.Process) -> bool:

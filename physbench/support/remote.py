@@ -105,25 +105,25 @@ def remote_errors(url: str) -> Iterator[None]:
 
 
 def _explained_error(url: str, error: Exception) -> PhysbenchError:
-    scheme, said = url.partition("://")[0], _first_line(error)
+    scheme, reason = url.partition("://")[0], _first_line(error)
     if isinstance(error, ImportError):
         remedy = "pip install 'physbench[remote]'" if scheme.startswith("s3") else "Install what is named there."
-        return UsageError(f"{url}: what reads {scheme}:// is not installed ({said}). {remedy}")
-    if isinstance(error, ValueError) and "rotocol not known" in said:
+        return UsageError(f"{url}: what reads {scheme}:// is not installed ({reason}). {remedy}")
+    if isinstance(error, ValueError) and "rotocol not known" in reason:
         return UsageError(
             f"{url}: there is no protocol {scheme}://. Expected such as s3://BUCKET/NAME or file:///PATH."
         )
     if type(error).__name__ in NO_CREDENTIALS:
         return UsageError(
-            f"{url}: there are no credentials for it here ({said}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            f"{url}: there are no credentials for it here ({reason}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or AWS_PROFILE."
         )
     if isinstance(error, PermissionError):
-        return UsageError(f"{url}: access is denied ({said}). Use credentials that may read and write there.")
+        return UsageError(f"{url}: access is denied ({reason}). Use credentials that may read and write there.")
     if isinstance(error, FileNotFoundError):
-        return UsageError(f"{url}: there is no such place ({said}). Name one that exists; a bucket is not created.")
+        return UsageError(f"{url}: there is no such place ({reason}). Name one that exists; a bucket is not created.")
     return PhysbenchError(
-        f"{url}: does not answer as it should ({said}). Is the network up, and AWS_ENDPOINT_URL right if it is set?"
+        f"{url}: does not answer as it should ({reason}). Is the network up, and AWS_ENDPOINT_URL right if it is set?"
     )
 
 
@@ -304,10 +304,10 @@ class RemoteFolder:
         url, start = self.place.url, f"{self.place.path}/"
         with remote_errors(url):
             self.place.fs.invalidate_cache()
-            found = self.place.fs.find(self.place.path, detail=True)
-        if self.place.path in found and found[self.place.path].get("type") == "file":
+            listed = self.place.fs.find(self.place.path, detail=True)
+        if self.place.path in listed and listed[self.place.path].get("type") == "file":
             raise UsageError(f"{url} is a file. Name a folder.")
-        files = {path: info for path, info in found.items() if path.startswith(start) and not _is_marker(path, info)}
+        files = {path: info for path, info in listed.items() if path.startswith(start) and not _is_marker(path, info)}
         names = {path.removeprefix(start): info for path, info in files.items()}
         there = {}
         for name, info in names.items():
@@ -395,15 +395,15 @@ def _read_known(base: Path) -> tuple[str, Known]:
 
 def _files_below(place: Path) -> dict[str, Stat]:
     """Size and time by name of the files of a copy, without hidden ones: these are being written."""
-    found = {}
+    files = {}
     for folder, folders, names in os.walk(place):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(folder) / name
             if not name.startswith("."):
                 with contextlib.suppress(FileNotFoundError):
-                    found[path.relative_to(place).as_posix()] = _stat(path)
-    return found
+                    files[path.relative_to(place).as_posix()] = _stat(path)
+    return files
 
 
 def _is_marker(path: str, info: Mapping[str, Any]) -> bool:
@@ -416,8 +416,8 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 def _stat(path: Path) -> Stat:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _chunks(names: Iterable[str]) -> Iterator[list[str]]:
@@ -461,28 +461,28 @@ class RemoteLock:
         """
         with remote_errors(self._folder.url):
             while not self._created():
-                found = self._read()
-                if found is not None and found.get("token") != self._token:
-                    self._refuse_living(found)
+                holder = self._read()
+                if holder is not None and holder.get("token") != self._token:
+                    self._refuse_living(holder)
                 self._remove()
 
     def renew(self) -> None:
         """Give a sign of life. Raises TakenOverError where another machine has taken over meanwhile."""
         url = self._folder.url
         with self._renewing, remote_errors(url):
-            found = self._read()
-            if found is None:  # somebody has taken over, and ended since
+            holder = self._read()
+            if holder is None:  # somebody has taken over, and ended since
                 raise TakenOverError(f"{url}: the lock of this machine is gone. Another one may have worked there.")
-            if found.get("token") != self._token:
-                raise TakenOverError(f"{url}: {_host(found)} has taken over, as this one seemed gone.")
+            if holder.get("token") != self._token:
+                raise TakenOverError(f"{url}: {_host(holder)} has taken over, as this one seemed gone.")
             self._beats += 1
             self._folder.fs.pipe_file(self._path, self._content())
 
     def release(self) -> None:
         """Give it back, if it is still one's own."""
         with remote_errors(self._folder.url):
-            found = self._read()
-            if found is not None and found.get("token") == self._token:
+            holder = self._read()
+            if holder is not None and holder.get("token") == self._token:
                 self._remove()
 
     def _created(self) -> bool:
@@ -492,9 +492,9 @@ class RemoteLock:
             return False
         return True
 
-    def _refuse_living(self, found: dict[str, Any]) -> None:
+    def _refuse_living(self, holder: dict[str, Any]) -> None:
         """Return once the other machine has given no sign of life for a while; raise UsageError if it gives one."""
-        url, host = self._folder.url, _host(found)
+        url, host = self._folder.url, _host(holder)
         self._say(
             f"{url}: {host} has begun to work there. Looking for up to {LEASE_SECONDS:g} s whether it still does."
         )
@@ -504,17 +504,17 @@ class RemoteLock:
             now = self._read()
             if now is None:
                 return
-            if now != found:
+            if now != holder:
                 raise UsageError(f"{url}: {_host(now)} is at work there. Wait for it, or choose another place.")
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            found = json.loads(self._folder.fs.cat_file(self._path))
+            holder = json.loads(self._folder.fs.cat_file(self._path))
         except FileNotFoundError:
             return None
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return holder if isinstance(holder, dict) else {}
 
     def _remove(self) -> None:
         try:
@@ -526,5 +526,5 @@ class RemoteLock:
         return json.dumps({"host": platform.node(), "token": self._token, "beats": self._beats}).encode()
 
 
-def _host(found: dict[str, Any]) -> str:
-    return f"the machine {str(found.get('host') or 'without a name')[:100]}"
+def _host(holder: dict[str, Any]) -> str:
+    return f"the machine {str(holder.get('host') or 'without a name')[:100]}"

@@ -90,7 +90,7 @@ def contents_of(folder: RunFolder) -> dict[str, str]:
     references = sorted(path.name for path in (folder.path / "references").glob("*") if path.is_dir())
     places = ("", *(f"references/{name}/" for name in references))
     names = [f"{place}{name}" for place in places for name in (*RUN_FILES, *RUN_FOLDERS)]
-    return {name: found for name in names if (found := hash_of(folder.path / name)) is not None}
+    return {name: digest for name in names if (digest := hash_of(folder.path / name)) is not None}
 
 
 def hash_of(path: Path) -> str | None:
@@ -115,8 +115,8 @@ def other_contents(folder: RunFolder, known: Mapping[str, str] | None) -> list[s
     """
     if not known:
         return []
-    found = contents_of(folder)
-    return sorted(name for name in {*known, *found} if known.get(name) != found.get(name))
+    present = contents_of(folder)
+    return sorted(name for name in {*known, *present} if known.get(name) != present.get(name))
 
 
 def is_other(folder: RunFolder, known: Mapping[str, str] | None, path: Path) -> bool:

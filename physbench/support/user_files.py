@@ -105,9 +105,9 @@ def open_files(part: str) -> list[tuple[UserFile, str]]:
 
 
 def _current_version(path: Path) -> UserFile:
-    found = local_imports(path)
-    imports = tuple((other, hashlib.sha256(other.read_bytes()).hexdigest()) for other in found)
-    file = UserFile(path, sources_hash(path, found), imports)
+    imported = local_imports(path)
+    imports = tuple((other, hashlib.sha256(other.read_bytes()).hexdigest()) for other in imported)
+    file = UserFile(path, sources_hash(path, imported), imports)
     if _hashes_of_parent.get(path, file.sha256) != file.sha256:
         raise UsageError(f"{path} has changed while it was in use: scores of two versions never mix. Start again.")
     _hashes_read[path] = file.sha256
@@ -235,8 +235,8 @@ def _matching_files(part: str) -> list[tuple[Path, str]]:
     match = _FILE_PATTERN.fullmatch(part)
     assert match is not None
     text, name = match[1], match[2] or ""
-    found = sorted(glob.glob(text)) if glob.has_magic(text) else [text]  # noqa: PTH207 - of any depth, absolute or not
-    paths = [Path(each) for each in found]
+    matches = sorted(glob.glob(text)) if glob.has_magic(text) else [text]  # noqa: PTH207 - of any depth, absolute or not
+    paths = [Path(each) for each in matches]
     if not paths:
         raise UsageError(f"No file matches '{text}'.")
     for path in paths:

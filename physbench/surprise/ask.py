@@ -253,17 +253,17 @@ class FrameObserver:
                     continue
                 frames += rollout.steps
                 errors[name][:, item.sample, number] = self._errors(films.film(name), grid, number, rollout)
-        found: dict[str, Array] = {}
+        means: dict[str, Array] = {}
         for name in films.films:
             values = errors[name].mean(axis=1)
             like, first = films.before[name]
             if like != name:
                 same = grid.unaffected(first)
-                values[:, same] = found[like][:, same]
+                values[:, same] = means[like][:, same]
                 if np.isnan(values[0, same]).any() and like in failures:
                     failures.setdefault(name, failures[like])
-            found[name] = values
-        surprise, tracks = ({name: values[part] for name, values in found.items()} for part in range(2))
+            means[name] = values
+        surprise, tracks = ({name: values[part] for name, values in means.items()} for part in range(2))
         tracks = tracks if self.card.sees_pictures else {}
         return ClipSurprise(grid.times, surprise, tracks, failures, seconds, frames)
 
@@ -324,8 +324,8 @@ class FilmObserver(FrameObserver):
                     continue
                 frames += len(rollout.surprise)
                 values[item.row.change][item.sample] = rollout.surprise
-        found = {name: each.mean(axis=0) for name, each in values.items()}
-        return ClipSurprise(clip.times[start + card.context_frames :], found, {}, failures, seconds, frames)
+        means = {name: each.mean(axis=0) for name, each in values.items()}
+        return ClipSurprise(clip.times[start + card.context_frames :], means, {}, failures, seconds, frames)
 
 
 OBSERVERS: Mapping[str, type[FrameObserver]] = {

@@ -96,8 +96,8 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str],
 
 def nearest_film(source: str, film: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> tuple[str, int]:
     """Of other films (T, ...) the one that differs last, and from which moment on; the film itself and 0 if none."""
-    found = [(first_difference(film, other), name) for name, other in others.items()]
-    first, name = max(found, default=(0, source), key=lambda item: item[0])
+    differences = [(first_difference(film, other), name) for name, other in others.items()]
+    first, name = max(differences, default=(0, source), key=lambda item: item[0])
     return (name, first) if first > 0 else (source, 0)
 
 
@@ -109,13 +109,13 @@ def _read(path: Path, windows: int) -> dict[str, dict[str, Array]]:
     """Stored surprise of the films of a clip, by film and baseline. Nothing where it cannot be read."""
     document = cached(read_sealed_json, path, (OSError, ValueError))
     try:
-        found = {
+        stored = {
             source: {name: np.array(series[name], dtype=np.float64) for name in PIXEL_BASELINES}
             for source, series in (document or {}).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return found if all(len(each) == windows for series in found.values() for each in series.values()) else {}
+    return stored if all(len(each) == windows for series in stored.values() for each in series.values()) else {}
 
 
 def _write(path: Path, known: dict[str, dict[str, Array]]) -> None:
@@ -154,10 +154,10 @@ def frozen_state(film: Clip, grid: WindowGrid, number: int) -> Array:
 
 def straight_motion(film: Clip, grid: WindowGrid, number: int) -> Array:
     """Every body goes on with its velocity, through everything."""
-    found = frozen_state(film, grid, number)
+    states = frozen_state(film, grid, number)
     seconds = np.arange(1, grid.ahead + 1) / film.spec.fps
-    found[..., PLACE] += found[..., SPEED] * seconds[:, None, None]
-    return found
+    states[..., PLACE] += states[..., SPEED] * seconds[:, None, None]
+    return states
 
 
 STATE_BASELINES: Mapping[str, StatePrediction] = {

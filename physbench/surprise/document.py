@@ -153,17 +153,17 @@ def _key(document: ResultDocument) -> Key:
     return model.target, model.sha256 or "", tuple(sorted(args.items()))
 
 
-def _add(found: dict[Key, Found], key: Key, value: Found, path: str) -> None:
-    if key in found:
+def _add(values: dict[Key, Found], key: Key, value: Found, path: str) -> None:
+    if key in values:
         raise UsageError(f"{path} is a second run of one model: give one of each kind.")
-    found[key] = value
+    values[key] = value
 
 
 def _skill(document: ResultDocument, axis: str) -> SkillValue:
-    found = document.axes.get(axis)
-    if found is None:
+    skill = document.axes.get(axis)
+    if skill is None:
         return SkillValue(skill=None, interval=None, reason="not in this run")
-    return SkillValue(skill=found.skill, interval=found.interval, reason=found.reason)
+    return SkillValue(skill=skill.skill, interval=skill.interval, reason=skill.reason)
 
 
 def _value(skill: SkillValue) -> float:
@@ -280,35 +280,35 @@ def _beside(
     observer: FrameObserver,
 ) -> tuple[dict[str, list[PairReading]], dict[str, str]]:
     """Readings of pairs by physicist, model in tracks and untrained copy, and why one of them has none."""
-    found: dict[str, list[PairReading]] = {}
+    beside: dict[str, list[PairReading]] = {}
     reasons: dict[str, str] = {}
     card = observer.card
     published = published_readings(pairs, card.spec) if card.sees_pictures else []
     if published:
-        found[PHYSICIST_NAME] = published
+        beside[PHYSICIST_NAME] = published
     else:
         reasons[PHYSICIST_NAME] = NOT_PUBLISHED
     if all(IN_TRACKS in part for part in parts.values()):
-        found[MODEL_IN_TRACKS] = readings(pairs, parts, IN_TRACKS)
+        beside[MODEL_IN_TRACKS] = readings(pairs, parts, IN_TRACKS)
     if all(UNTRAINED in part for part in parts.values()):
-        found[UNTRAINED_COPY] = readings(pairs, parts, UNTRAINED)
+        beside[UNTRAINED_COPY] = readings(pairs, parts, UNTRAINED)
     else:
         reasons[UNTRAINED_COPY] = str(manifest.untrained or "not asked: --untrained-copy")
-    return found, reasons
+    return beside, reasons
 
 
 def readings(
     pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], observer: str = MODEL_FILMS
 ) -> list[PairReading]:
     """Readings of each pair by the model (in pixels or tracks), its untrained copy or a pixel baseline."""
-    found = []
+    pairs_read = []
     series = {row: _series(part, observer) for row, part in parts.items()}
     for pair in pairs:
         times, films = series[pair.row]
         event = parts[pair.row].get("events", {}).get(pair.impossible)
         shown = pair if event is None else replace(pair, event=event, seen=None)  # nothing is hidden in states
-        found.append(read_pair(shown, films, times))
-    return found
+        pairs_read.append(read_pair(shown, films, times))
+    return pairs_read
 
 
 def _series(part: Mapping[str, Any], observer: str) -> tuple[Array, dict[str, Array]]:

@@ -69,11 +69,11 @@ def _last_seen(world: Violated, body: str | None, hidden_since: float | None) ->
 
 def chosen(kind: ImpossibleKind, tasks: tuple[str, ...]) -> Iterator[list[FilmPair]]:
     """Clips of a kind with all their sizes, from the tasks in turn."""
-    found, refused = 0, dict.fromkeys(tasks, 0)
+    kept, refused = 0, dict.fromkeys(tasks, 0)
     start = sum(map(ord, kind.name)) % len(tasks)  # so that not all kinds take the clips of the same tasks
     for split, seed in TURNS:
         for task in (*tasks[start:], *tasks[:start]):
-            if found == CLIPS_A_KIND or refused[task] >= HOPELESS_AFTER:
+            if kept == CLIPS_A_KIND or refused[task] >= HOPELESS_AFTER:
                 continue
             pairs = []
             for size in reversed(kind.sizes):  # where the largest does not apply, none need be tried
@@ -85,7 +85,7 @@ def chosen(kind: ImpossibleKind, tasks: tuple[str, ...]) -> Iterator[list[FilmPa
             if len(pairs) < min(FEWEST_SIZES, len(kind.sizes)):
                 refused[task] += 1
                 continue
-            found += 1
+            kept += 1
             yield pairs[::-1]
 
 

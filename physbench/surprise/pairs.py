@@ -169,13 +169,13 @@ def read_entry(entry: Sequence[object]) -> list[FilmPair]:
     """The pairs of one clip and kind: [task, split, seed, kind, [[size, event, seen, hash of states], ...]]."""
     task, split, seed, kind, sizes = entry
     row = Row(task, split, seed)  # type: ignore[arg-type]
-    found = []
+    pairs = []
     for size, event, seen, states in sizes:  # type: ignore[attr-defined]
         source = f"{kind}:{size:g}"
-        found.append(FilmPair(row, str(kind), size, event, seen, POSSIBLE, source, states))
+        pairs.append(FilmPair(row, str(kind), size, event, seen, POSSIBLE, source, states))
         if IMPOSSIBLE_KINDS[str(kind)].quadruple:
-            found.append(FilmPair(row, str(kind), size, event, seen, source + OTHER_LOOK, source + BACK_AGAIN, states))
-    return found
+            pairs.append(FilmPair(row, str(kind), size, event, seen, source + OTHER_LOOK, source + BACK_AGAIN, states))
+    return pairs
 
 
 def control_pair(row: Row, name: str) -> FilmPair:
@@ -234,10 +234,10 @@ def balanced(pairs: Iterable[FilmPair], limit: int) -> list[FilmPair]:
             order.append((seen[row.task], (tasks.index(row.task) - first) % len(tasks), row))
             seen[row.task] += 1
         queues.append([pair for _, _, row in sorted(order) for pair in rows[row]])
-    found: list[FilmPair] = []
+    chosen: list[FilmPair] = []
     for turn in range(max(map(len, queues), default=0)):
-        found += [queue[turn] for queue in queues if turn < len(queue)]
-    return found[:limit]
+        chosen += [queue[turn] for queue in queues if turn < len(queue)]
+    return chosen[:limit]
 
 
 def shown_in_states(pairs: Iterable[FilmPair]) -> tuple[FilmPair, ...]:

@@ -77,13 +77,13 @@ def judged(pairs: Sequence[FilmPair]) -> list[FilmPair]:
 
 def read_pairs(pairs: Sequence[FilmPair], strengths: Mapping[str, Strengths]) -> list[PairReading]:
     """Readings of pairs by shadowing, as far as both films are shadowed; `strengths` by id of the clip."""
-    found = []
+    pairs_read = []
     for pair in judged(pairs):
         known = strengths.get(pair.row.id, {})
         possible, impossible = known.get(POSSIBLE), known.get(pair.impossible)
         if possible is not None and impossible is not None:
-            found.append(PairReading(pair, possible, impossible))
-    return found
+            pairs_read.append(PairReading(pair, possible, impossible))
+    return pairs_read
 
 
 def published_readings(pairs: Sequence[FilmPair], spec: RenderSpec) -> list[PairReading]:
@@ -145,8 +145,8 @@ def strengths(spec: RenderSpec, context: int, job: tuple[Row, Sequence[str]]) ->
     """In a worker: the strength of films of a clip, by name; None where nothing is shadowed."""
     row, sources = job
     clip = clip_store().get(row, spec)
-    found = {source: film_strength(clip, film_of(clip, source, context).frames, context) for source in sources}
-    return {source: value if np.isfinite(value) else None for source, value in found.items()}
+    values = {source: film_strength(clip, film_of(clip, source, context).frames, context) for source in sources}
+    return {source: value if np.isfinite(value) else None for source, value in values.items()}
 
 
 def clip_strengths(
@@ -162,8 +162,8 @@ def clip_strengths(
         return
     work = functools.partial(strengths, spec, context)
     with scheduled(work, jobs, workers=workers, preload=("physbench.run.preload",), label="clips") as measured:
-        for (row, _), found in zip(jobs, measured, strict=True):
-            yield row.id, {**known.get(row.id, {}), **found}
+        for (row, _), values in zip(jobs, measured, strict=True):
+            yield row.id, {**known.get(row.id, {}), **values}
 
 
 def physicist_table(readings: Sequence[PairReading]) -> str:
@@ -201,8 +201,8 @@ def main() -> None:
     made = made_with(spec, options.context)
     pairs = judged(find_pairs(options.limit, options.kinds))
     known = kept_strengths(options.file, spec, made) if options.publish else {}
-    for clip, found in clip_strengths(pairs, spec, options.context, options.workers, known):
-        known[clip] = found
+    for clip, values in clip_strengths(pairs, spec, options.context, options.workers, known):
+        known[clip] = values
         if options.publish:
             write_strengths(options.file, spec, made, known)
     print(physicist_table(read_pairs(pairs, known)))

@@ -57,15 +57,15 @@ def coloured_places(frames: Image, colours: Colours, least: Array) -> Array:
     pooled = maps.pooled.to(torch.float64)
     chroma = pooled.amax(-1) - pooled.amin(-1)
     rows, columns = (torch.arange(side, dtype=torch.float64) + 0.5 for side in chroma.shape[1:])
-    found = np.full((len(frames), colours.count, 2), np.nan)
+    places = np.full((len(frames), colours.count, 2), np.nan)
     for k in range(colours.count):
         here = maps.labels == 1 << k
         weight = chroma * here
         total = weight.sum((1, 2)).clamp(min=1e-9)
         middle = torch.stack([(weight.sum(1) @ columns) / total, (weight.sum(2) @ rows) / total], dim=-1) * factor
         seen = (here.sum((1, 2)) * factor**2).numpy() >= least[k]
-        found[seen, k] = middle.numpy()[seen]
-    return found
+        places[seen, k] = middle.numpy()[seen]
+    return places
 
 
 PixelSurprise = Callable[[Image, WindowGrid, int], float]  # film (T, H, W, 3), windows, number of one -> its surprise
@@ -96,10 +96,10 @@ def optical_flow(frames: Image, grid: WindowGrid, number: int) -> float:
         return frozen_frame(frames, grid, number)
     last = frames[start].astype(np.float32) / WHITE_LEVEL
     before = frames[start - 1].astype(np.float32) / WHITE_LEVEL
-    found = optical_flow_ilk(  # type: ignore[no-untyped-call]
+    backwards = optical_flow_ilk(  # type: ignore[no-untyped-call]
         last.mean(-1), before.mean(-1), radius=FLOW_RADIUS, num_warp=FLOW_WARPS
     )
-    flow = np.asarray(found)  # (2, H, W) px, backwards
+    flow = np.asarray(backwards)  # (2, H, W) px, backwards
     places = np.stack(np.meshgrid(*map(np.arange, last.shape[:2]), indexing="ij"))
     predicted = [
         np.stack(

@@ -163,13 +163,13 @@ def film_alarms(pairs: Readings, controls: Readings, *, by_peak: bool = False) -
 def relative(readings: Readings, *, by_peak: bool = False) -> tuple[Array, Array]:
     """Surprise (P,) at the possible and at the other film of each pair, over its usual level; of a pair on which the
     model failed infinite: more at what is lawful, less at what is impossible."""
-    found = [reading for reading in readings if not reading.failed]
+    answered = [reading for reading in readings if not reading.failed]
     names = ("possible_peak", "impossible_peak") if by_peak else ("possible", "impossible")
     good = np.array([not reading.failed for reading in readings], dtype=bool)
     possible = np.full(len(readings), np.inf)
     other = np.array([np.inf if reading.pair.control else -np.inf for reading in readings])
-    scale = levels(found)
-    possible[good], other[good] = (np.array([getattr(reading, name) for reading in found]) / scale for name in names)
+    scale = levels(answered)
+    possible[good], other[good] = (np.array([getattr(reading, name) for reading in answered]) / scale for name in names)
     return possible, other
 
 
@@ -345,8 +345,8 @@ def _not_a_point(ends: Array, share: float, clips: int) -> tuple[float, float]:
     low, high = float(ends[0]), float(ends[1])
     if high - low > 1e-12:
         return low, high
-    found = binomtest(round(share * clips), clips).proportion_ci(1 - MISS, method="wilson")
-    return min(float(found.low), low), max(float(found.high), high)
+    wilson = binomtest(round(share * clips), clips).proportion_ci(1 - MISS, method="wilson")
+    return min(float(wilson.low), low), max(float(wilson.high), high)
 
 
 def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: bool = False) -> PairShare:
@@ -389,17 +389,17 @@ def solved_sizes(baselines: Mapping[str, Readings]) -> Solved:
 
     Few pairs of one size scatter: where a curve runs through all sizes, it says what a baseline notices.
     """
-    found: dict[tuple[str, float], tuple[str, ...]] = {}
+    solved: dict[tuple[str, float], tuple[str, ...]] = {}
     for name, readings in baselines.items():
         for kind in IMPOSSIBLE_KINDS.values():
             own = _of(readings, kind.name)
             fit = fitted(kind, own, resamples=0)
             for at, size in enumerate(_shown(kind, own)):
-                told = _mean([reading for reading in own if reading.pair.size == size])
-                value = told if fit is None else float(fit.curve[at])
+                accuracy = _mean([reading for reading in own if reading.pair.size == size])
+                value = accuracy if fit is None else float(fit.curve[at])
                 noticed = (name,) if value is not None and value > SOLVED else ()
-                found[kind.name, size] = (*found.get((kind.name, size), ()), *noticed)
-    return found
+                solved[kind.name, size] = (*solved.get((kind.name, size), ()), *noticed)
+    return solved
 
 
 def _kind(
@@ -413,7 +413,7 @@ def _kind(
 ) -> ExpectationKindResult:
     own = _of(model, kind.name)
     others = {name: _of(readings, kind.name) for name, readings in baselines.items()}
-    found = share(own)
+    whole = share(own)
     fit = fitted(kind, own)
     fits = {name: fitted(kind, readings, resamples=0) for name, readings in others.items()}
     known = {name: each for name, readings in beside.items() if (each := _of(readings, kind.name))}
@@ -426,7 +426,7 @@ def _kind(
     threshold = None if fit is None else noticed_from(kind, fit, smallest)
     times = [reading.peak_time for reading in own if timed and np.isfinite(reading.peak_time)]
     return ExpectationKindResult(
-        **found.model_dump(),
+        **whole.model_dump(),
         noun=kind.noun,
         unit=kind.unit,
         said=said(kind, threshold),

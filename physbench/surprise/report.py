@@ -136,10 +136,10 @@ def kinds_frame(document: ResultDocument) -> pd.DataFrame:
     """One row a kind: share told apart with its interval, the best baseline, threshold with unit, pairs."""
     import pandas as pd
 
-    found = document.expectation
-    assert found is not None
+    expectation = document.expectation
+    assert expectation is not None
     rows = []
-    for name, kind in found.kinds.items():
+    for name, kind in expectation.kinds.items():
         low, high = kind.interval or (None, None)
         rows.append(
             {
@@ -160,8 +160,8 @@ def kinds_figure(document: ResultDocument) -> Figure:
     """One row a kind: the share told apart with its 95 % interval, and the best baseline; the line is guessing."""
     import matplotlib.pyplot as plt
 
-    found = document.expectation
-    assert found is not None
+    expectation = document.expectation
+    assert expectation is not None
     table = kinds_frame(document)
     figure, panel = plt.subplots(figsize=(FIGURE_WIDTH, KIND_HEIGHT * len(table) + 1.3), layout="constrained")
     plt.close(figure)
@@ -170,10 +170,10 @@ def kinds_figure(document: ResultDocument) -> Figure:
     name = document.model.name.replace("$", r"\$")  # which begins a formula
     panel.plot(table["told_apart"], places, "o", color=MODEL_COLOUR, markersize=6, label=name)
     panel.plot(
-        table["best_baseline"], places, "|", color=BASELINE_COLOUR, markersize=10, label=f"best {found.baseline}"
+        table["best_baseline"], places, "|", color=BASELINE_COLOUR, markersize=10, label=f"best {expectation.baseline}"
     )
     panel.axvline(0.5, color="0.6", linewidth=0.8)
-    panel.set_yticks(places, [kind.noun for kind in found.kinds.values()])
+    panel.set_yticks(places, [kind.noun for kind in expectation.kinds.values()])
     panel.set_xlim(-0.03, 1.03)
     panel.invert_yaxis()
     panel.spines[["top", "right", "left"]].set_visible(False)
@@ -205,8 +205,8 @@ def expectation_sentences(result: ExpectationResult) -> list[str]:
     """The answer in words: what is noticed and from which size on, what never is, and what pixels tell alone."""
     sentences = [_noticing([kind for kind in result.kinds.values() if decided(kind)])]
     if result.counted.accuracy is not None:
-        said = f"{fixed(100 * result.counted.accuracy, 0)} % {_percent(result.counted)}".rstrip()
-        sentences.append(f"Tells {said} of the pairs apart that no {result.baseline} solves; guessing gives 50 %.")
+        percent = f"{fixed(100 * result.counted.accuracy, 0)} % {_percent(result.counted)}".rstrip()
+        sentences.append(f"Tells {percent} of the pairs apart that no {result.baseline} solves; guessing gives 50 %.")
     else:
         sentences.append(f"A {result.baseline} solves every kind and size that was shown, so that there is no mean.")
     if result.not_shown:
@@ -420,11 +420,11 @@ def kinds_table(result: ExpectationResult) -> Table:
 
 def _best_baseline(kind: ExpectationKindResult) -> str:
     """From where on the baseline notices the kind that notices the most of it."""
-    found = [(name, each) for name, each in kind.baseline_thresholds.items() if each.size is not None]
-    if not found:
+    noticing = [(name, each) for name, each in kind.baseline_thresholds.items() if each.size is not None]
+    if not noticing:
         return "never" if kind.threshold is not None else "–"
     own = IMPOSSIBLE_KINDS[next(name for name, each in IMPOSSIBLE_KINDS.items() if each.noun == kind.noun)]
-    name, best = min(found, key=lambda item: own.amount(item[1].size or 0.0))
+    name, best = min(noticing, key=lambda item: own.amount(item[1].size or 0.0))
     return f"{said(own, best)} ({name})"
 
 
@@ -487,9 +487,9 @@ def curve_chart(name: str, kind: ExpectationKindResult) -> str:
     for baseline in kind.sizes[0].baselines:
         colour = FREEZE if baseline in GREY_BASELINES else CONSTANT_VELOCITY
         panel.line(amounts, _known(size.baselines.get(baseline) for size in kind.sizes), colour, 0.8)
-    told = _known(size.accuracy for size in kind.sizes)
+    accuracies = _known(size.accuracy for size in kind.sizes)
     panel.line(amounts, _known(size.curve for size in kind.sizes), MODEL, 1.8)
-    for amount, accuracy in zip(amounts, told, strict=True):
+    for amount, accuracy in zip(amounts, accuracies, strict=True):
         if np.isfinite(accuracy):
             panel.mark(float(amount), accuracy, "o", 5, MODEL)
     panel.axis_y([0, 0.5, 0.75, 1], ["0", ".5", ".75", "1"])

@@ -337,11 +337,11 @@ def _show_untrained(run: ExpectationRun, engine: RolloutEngine, missing: Sequenc
     failed: list[str] = []
     with _films(run, engine.card, missing, "clips, untrained") as shown:
         for films in shown:
-            found = ask_model(run, engine, films)
+            surprise = ask_model(run, engine, films)
             path = run.part(films.clip.row)
-            values = {name: listed(series) for name, series in found.films.items()}
+            values = {name: listed(series) for name, series in surprise.films.items()}
             write_sealed_json(path, {**(read_part(path) or {}), UNTRAINED: values})
-            failed += found.failures.values()
+            failed += surprise.failures.values()
     if failed:
         run.say(f"The untrained copy failed on {counted(len(failed), 'film')}: {failed[0]}")
 
@@ -399,8 +399,8 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
                     f"time on {engine.info.device}, into {run.folder.path}"
                 )
             _mark_local(run, films)
-            found = ask_model(run, engine, films)
-            _keep(run, films, found)
+            surprise = ask_model(run, engine, films)
+            _keep(run, films, surprise)
             for note in engine.notes[noted:]:
                 run.say(note)
             noted = len(engine.notes)
@@ -443,8 +443,8 @@ def _made(observer: FrameObserver, job: tuple[Row, Sequence[str]]) -> ClipFilms:
 
 def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:
     """Surprise of a model, or its untrained copy, at the films of a clip."""
-    found = observer_of(engine.card).ask(engine, films, run.batch_size, run.options.samples)
-    return replace(found, seconds=found.seconds / engine.devices)  # which work at the same time
+    surprise = observer_of(engine.card).ask(engine, films, run.batch_size, run.options.samples)
+    return replace(surprise, seconds=surprise.seconds / engine.devices)  # which work at the same time
 
 
 def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
@@ -452,22 +452,26 @@ def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
+def _keep(run: ExpectationRun, films: ClipFilms, surprise: ClipSurprise) -> None:
     """Write down what the model and the pixel baselines make of the films of a clip."""
-    run.seconds += found.seconds
-    run.frames += found.frames
+    run.seconds += surprise.seconds
+    run.frames += surprise.frames
     write_sealed_json(
         run.part(films.clip.row),
         {
-            "times": listed(found.times),
-            "films": {name: listed(values) for name, values in found.films.items()},
+            "times": listed(surprise.times),
+            "films": {name: listed(values) for name, values in surprise.films.items()},
             "baseline_times": listed(films.pixel_grid.times),
             "baselines": {
                 name: {film: listed(values) for film, values in each.items()} for name, each in films.baselines.items()
             },
             "absent": films.absent,
-            "failures": found.failures,
-            **({IN_TRACKS: {name: listed(values) for name, values in found.tracks.items()}} if found.tracks else {}),
+            "failures": surprise.failures,
+            **(
+                {IN_TRACKS: {name: listed(values) for name, values in surprise.tracks.items()}}
+                if surprise.tracks
+                else {}
+            ),
             **({"events": films.events} if films.events else {}),
         },
     )

@@ -55,15 +55,15 @@ def solved_in_suite(spec: RenderSpec, workers: int) -> Solved:
     """Show the films of the whole suite to all pixel baselines."""
     pairs = [pair for pair in all_pairs() if not pair.control]
     rows = list(dict.fromkeys(pair.row for pair in pairs))
-    found: dict[str, list[PairReading]] = {name: [] for name in PIXEL_BASELINES}
+    readings: dict[str, list[PairReading]] = {name: [] for name in PIXEL_BASELINES}
     jobs = [(row, [pair for pair in pairs if pair.row == row]) for row in rows]
     show = functools.partial(_films, spec)
     with scheduled(show, jobs, workers=workers, preload=FILM_PRELOAD, label="clips", long=True) as shown:
         for (_, own), films in zip(jobs, shown, strict=True):
             there = [pair for pair in own if not {pair.possible, pair.impossible} & films.absent.keys()]
             for name, series in films.baselines.items():
-                found[name] += [read_pair(pair, series, films.pixel_grid.times) for pair in there]
-    return solved_sizes(found)
+                readings[name] += [read_pair(pair, series, films.pixel_grid.times) for pair in there]
+    return solved_sizes(readings)
 
 
 def _films(spec: RenderSpec, job: tuple[Row, Sequence[FilmPair]]) -> ClipFilms:

@@ -358,9 +358,9 @@ def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -
     if white.any():
         seen = _levels(frames, edges)
         ratio = np.where(seen < LOST_LEVEL, seen / np.maximum(edges.level, 1.0), np.nan)
-        told = np.isfinite(ratio).mean(axis=1) >= LEAST_UNSATURATED
+        readable = np.isfinite(ratio).mean(axis=1) >= LEAST_UNSATURATED
         bright = np.zeros(len(seen))
-        bright[told] = np.nanmedian(ratio[told], axis=1)
+        bright[readable] = np.nanmedian(ratio[readable], axis=1)
         level = np.add.reduceat(edges.value[0], edges.start) / many
         white &= bright[:, None] * level >= OVEREXPOSED
     return white

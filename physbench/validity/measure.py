@@ -177,8 +177,8 @@ def key(settings: Settings, scorers: Sequence[Scorer]) -> str:
     """Hash of what decides a part: code, libraries, tasks of one's own, render spec, codec; not which are asked for."""
     files = [file.document() for file in sorted(user_files.registered_files(), key=lambda file: file.path)]
     ids = sorted((each.id, each.version) for each in scorers)
-    said = [measured_with(settings, scorers), str(settings.spec), settings.context, settings.crf, ids, files]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    content = [measured_with(settings, scorers), str(settings.spec), settings.context, settings.crf, ids, files]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def measure_one(

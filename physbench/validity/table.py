@@ -73,11 +73,11 @@ def write_table(path: Path, table: pd.DataFrame, header: TableHeader) -> None:
     import pyarrow.parquet as pq
 
     made = pa.Table.from_pandas(table, preserve_index=False)
-    said = {
+    metadata = {
         TABLE_KEY: header.model_dump_json().encode(),
         b"physbench_table_version": str(header.table_version).encode(),
     }
-    made = made.replace_schema_metadata(said)
+    made = made.replace_schema_metadata(metadata)
     with atomic_path(path) as draft:
         pq.write_table(made, draft, compression="zstd")
 
@@ -522,7 +522,8 @@ def _judged(reads: pd.DataFrame, better: Mapping[str, str], lawful_before: float
     truth_quality = truth["quality"].reindex(clip).to_numpy()
     near = (reads["value"] - reads["time"]).abs() <= LOCATED_WITHIN
     on_body = [
-        not said or not bodies or said in bodies for said, bodies in zip(reads["reason"], reads["bodies"], strict=True)
+        not reason or not bodies or reason in bodies
+        for reason, bodies in zip(reads["reason"], reads["bodies"], strict=True)
     ]
     judged = reads.assign(
         told=told,
@@ -580,10 +581,10 @@ def _located(reads: pd.DataFrame, reading: str) -> pd.DataFrame:
 
 def _apart(reads: pd.DataFrame, wanted: pd.Index[Any], partly_unseen: set[str]) -> pd.DataFrame:
     """Separation of each source from lawful videos by each reading; `partly_unseen`: sources with unseen clips."""
-    told = reads[reads["told"]]
-    columns = {name: told[name].to_numpy() for name in ("worse", "seen", "lawful")}
-    columns["seed"] = told["seed"].to_numpy() - reads["seed"].min()
-    at = told.groupby(KEY).indices
+    counted = reads[reads["told"]]
+    columns = {name: counted[name].to_numpy() for name in ("worse", "seen", "lawful")}
+    columns["seed"] = counted["seed"].to_numpy() - reads["seed"].min()
+    at = counted.groupby(KEY).indices
     nothing = np.zeros(0, dtype=np.intp)
     rows = []
     for reading, source in wanted:

@@ -72,25 +72,25 @@ FIGURES = {
 
 def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
     """Sentences on the table: what no headline reading sees, gaming baselines with skill, alternatives, bars."""
-    said = seen(table, readings)
+    lines = seen(table, readings)
     weak = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
     for row in records(weak.sort_values("value", ascending=False)):
-        said.append(f"{row['source']} has skill {row['value']:.2f}{between(row)} on {_axis(row['reading'])}.")
+        lines.append(f"{row['source']} has skill {row['value']:.2f}{between(row)} on {_axis(row['reading'])}.")
     for row in records(at_low_rate(table).dropna(subset="usual")):
         skill, gain = f"skill {row['value']:.2f} on {_axis(row['reading'])}", row["value"] - row["usual"]
-        said.append(f"{row['source']}: {skill}, {gain:+.2f} against the rate of the table.")
+        lines.append(f"{row['source']}: {skill}, {gain:+.2f} against the rate of the table.")
     alternatives = table[(table["level"] == "family") & (table["kind"] == "stranger")]
     distances = {(row["source"], row["family"]): row["distance"] for row in records(alternatives)}
     near = [f"{source} in {family} ({value:.1f})" for (source, family), value in distances.items() if value < 1]
     if near:
-        said.append(f"Near only, less than a diameter from ground truth: {', '.join(near)}.")
+        lines.append(f"Near only, less than a diameter from ground truth: {', '.join(near)}.")
     barred = table[table["bar"].notna()]
     if len(barred):
         met, unknown = int((barred["met"] == 1).sum()), int(barred["met"].isna().sum())
-        said.append(f"Bars: {met} of {len(barred)} are met; {unknown} have too few clips to tell.")
+        lines.append(f"Bars: {met} of {len(barred)} are met; {unknown} have too few clips to tell.")
     for row in records(barred[barred["met"] == 0]):
-        said.append(f"  not met: {row['source']}, {row['reading']} in {where(row)}: {figures(row)}")
-    return said
+        lines.append(f"  not met: {row['source']}, {row['reading']} in {where(row)}: {figures(row)}")
+    return lines
 
 
 def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
@@ -102,10 +102,10 @@ def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
     many = f"{len(best)} violation{'' if len(best) == 1 else 's'}"
     few = " These are point values: fewer than 8 clips a task give no interval." if cells["low"].isna().all() else ""
     are = "is" if count == 1 else "are"
-    said = [f"{many}; {count} {are} seen (AUROC {SEEN:g}) by a headline reading or strength.{few}"]
+    lines = [f"{many}; {count} {are} seen (AUROC {SEEN:g}) by a headline reading or strength.{few}"]
     if blind:
-        said.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
-    return said
+        lines.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
+    return lines
 
 
 def at_low_rate(table: pd.DataFrame) -> pd.DataFrame:

@@ -43,7 +43,7 @@ ROLLING_SLIP = 0.1  # share of the speed by which spin x radius may differ from 
 
 
 @dataclass(frozen=True)
-class ToldMotion:
+class StatedVelocity:
     """Statement on a body's velocity at the hand-over."""
 
     body: str
@@ -52,9 +52,9 @@ class ToldMotion:
     rolls: bool
 
 
-def told_motions(scene: Scene, states: Array) -> tuple[ToldMotion, ...]:
+def stated_velocities(scene: Scene, states: Array) -> tuple[StatedVelocity, ...]:
     """Statements on the moving bodies with a hue, from the true states (N, 13) of all bodies at the hand-over."""
-    told = []
+    motions = []
     for index, body in enumerate(scene.bodies):
         if body.role != "moving" or body.hue is None or not body.drawn:
             continue
@@ -63,8 +63,8 @@ def told_motions(scene: Scene, states: Array) -> tuple[ToldMotion, ...]:
         pace = sum(speed >= slowest * _diameter(scene, index) for slowest, _, _ in PACES) - 1
         direction = round(math.atan2(velocity[1], velocity[0]) / SECTOR) % len(HEADINGS["top"]) if pace else None
         rolls = body.shape != "box" and pace > 0 and _rolls(scene.camera, states[index], body.size[0])
-        told.append(ToldMotion(body.name, pace, direction, rolls))
-    return tuple(told)
+        motions.append(StatedVelocity(body.name, pace, direction, rolls))
+    return tuple(motions)
 
 
 def _rolls(camera: Camera, state: Array, radius: float) -> bool:
@@ -80,37 +80,37 @@ def _rolls(camera: Camera, state: Array, radius: float) -> bool:
     return bool(np.linalg.norm(velocity - radius * np.cross(spin, normal)) < ROLLING_SLIP * speed)
 
 
-def told_speeds(scene: Scene, told: ToldMotion) -> tuple[float, float]:
+def speed_bounds(scene: Scene, stated: StatedVelocity) -> tuple[float, float]:
     """The least and the largest speed in m/s that a word allows; the latter is infinite for the fastest."""
     bounds = (*(slowest for slowest, _, _ in PACES), math.inf)
-    diameter = _diameter(scene, scene.index(told.body))
-    return bounds[told.pace] * diameter, bounds[told.pace + 1] * diameter
+    diameter = _diameter(scene, scene.index(stated.body))
+    return bounds[stated.pace] * diameter, bounds[stated.pace + 1] * diameter
 
 
-def told_angles(told: ToldMotion) -> tuple[float, float]:
+def angle_bounds(stated: StatedVelocity) -> tuple[float, float]:
     """The direction that a word means, in rad counter-clockwise from the right, and how far beside it still counts."""
-    return (0.0, math.pi) if told.direction is None else (told.direction * SECTOR, SECTOR / 2)
+    return (0.0, math.pi) if stated.direction is None else (stated.direction * SECTOR, SECTOR / 2)
 
 
-def motion_sentence(scene: Scene, motions: Sequence[ToldMotion]) -> str:
+def motion_sentence(scene: Scene, motions: Sequence[StatedVelocity]) -> str:
     """Sentence of a prompt on velocities at the hand-over; "" where none is stated.
 
     Of screens and other bodies that are driven it says nothing: the prompt of the task does.
     """
-    said = [f"{_the(scene, told)} {_moves(scene.camera, told)}" for told in motions if told.pace]
-    said += [f"{_the(scene, told)} is {PACES[0][1]}" for told in motions if not told.pace]
-    return f"At the start {'; '.join(said)}." if said else ""
+    sentences = [f"{_the(scene, stated)} {_moves(scene.camera, stated)}" for stated in motions if stated.pace]
+    sentences += [f"{_the(scene, stated)} is {PACES[0][1]}" for stated in motions if not stated.pace]
+    return f"At the start {'; '.join(sentences)}." if sentences else ""
 
 
-def _moves(camera: Camera, told: ToldMotion) -> str:
+def _moves(camera: Camera, stated: StatedVelocity) -> str:
     """ "rolls slowly to the right (less than its own width a second)"."""
-    assert told.direction is not None
-    _, pace, measure = PACES[told.pace]
-    return f"{'rolls' if told.rolls else 'moves'} {pace} {HEADINGS[camera.view][told.direction]} ({measure})"
+    assert stated.direction is not None
+    _, pace, measure = PACES[stated.pace]
+    return f"{'rolls' if stated.rolls else 'moves'} {pace} {HEADINGS[camera.view][stated.direction]} ({measure})"
 
 
-def _the(scene: Scene, told: ToldMotion) -> str:
-    body = scene.bodies[scene.index(told.body)]
+def _the(scene: Scene, stated: StatedVelocity) -> str:
+    body = scene.bodies[scene.index(stated.body)]
     assert body.hue is not None
     return f"the {hue_name(body.hue)} {BODY_NOUNS[body.shape]}"
 

@@ -71,36 +71,36 @@ def shadowing(
     Where the context does not show how strongly things are pulled, or what a parameter is: unseen-constants (Q with one
     free factor in [0.5, 2] on gravity or the fields, and free parameters) and unseen-factor (that factor).
     """
-    found = shadowing
-    if found is None:
+    shadowed = shadowing
+    if shadowed is None:
         return {"": not_modelled(clip)}
-    if not found.problem.seen.expected_visible.any():
-        return {"": nothing_due(found)}
+    if not shadowed.problem.seen.expected_visible.any():
+        return {"": nothing_due(shadowed)}
     horizon = float(tracks.times[-1])
     dt = float(tracks.times[1] - tracks.times[0])
-    rates = [len(rung.breaks) / max(dt * float(rung.counted.sum()), dt) for rung in found.levels]
+    rates = [len(rung.breaks) / max(dt * float(rung.counted.sum()), dt) for rung in shadowed.levels]
     readings = {
-        "": Reading(found.quality),
-        "explained": Reading(found.explained),
-        "shadowing-time": Reading(found.shadowed * horizon, unit="s"),
-        "behind-join": Reading(found.explained_after_handover),
+        "": Reading(shadowed.quality),
+        "explained": Reading(shadowed.explained),
+        "shadowing-time": Reading(shadowed.shadowed * horizon, unit="s"),
+        "behind-join": Reading(shadowed.explained_after_handover),
         "breaks-per-second": Reading(float(np.mean(rates)), unit="1/s"),
-        "undetermined": Reading(float(np.mean([rung.undetermined for rung in found.levels]))),
-        "first-break": _first(clip, tracks, found, horizon),
-        "jitter": _known(found.jitter, "diameters", "no three frames in a row are explained"),
-        "offset": _known(found.offset, "diameters", "nothing that stands still is tracked"),
-        **dict(zip(("join-jump", "join-kick"), _join(found), strict=True)),
+        "undetermined": Reading(float(np.mean([rung.undetermined for rung in shadowed.levels]))),
+        "first-break": _first(clip, tracks, shadowed, horizon),
+        "jitter": _known(shadowed.jitter, "diameters", "no three frames in a row are explained"),
+        "offset": _known(shadowed.offset, "diameters", "nothing that stands still is tracked"),
+        **dict(zip(("join-jump", "join-kick"), _join(shadowed), strict=True)),
     }
-    for name, rung in zip(LEVEL_NAMES, found.levels, strict=True):
+    for name, rung in zip(LEVEL_NAMES, shadowed.levels, strict=True):
         readings[name] = Reading(rung.quality)
     return readings | _unseen(free_constants)
 
 
-def _first(clip: Clip, tracks: Tracks, found: Shadowing, horizon: float) -> Reading:
+def _first(clip: Clip, tracks: Tracks, shadowed: Shadowing, horizon: float) -> Reading:
     """Time of the first break, with the body that breaks as the reason; the horizon where none does."""
-    level, index = found.levels[0], found.problem.law.index
+    level, index = shadowed.levels[0], shadowed.problem.law.index
     breaks = [(each.time, each.disc, clip.scene.bodies[index[each.disc]].name) for each in level.breaks]
-    moved = np.flatnonzero(scenery_broken(found.problem.seen, level.tolerance)[0])
+    moved = np.flatnonzero(scenery_broken(shadowed.problem.seen, level.tolerance)[0])
     if len(moved):
         breaks.append((float(tracks.times[moved[0]]), -1, _moved_body(clip, tracks, int(moved[0]))))
     if not breaks:
@@ -118,8 +118,8 @@ def _moved_body(clip: Clip, tracks: Tracks, frame: int) -> str:
     return clip.scene.bodies[int(tracks.scenery[np.where(lost[frame], np.inf, off[frame]).argmax()])].name
 
 
-def _join(found: Shadowing) -> tuple[Reading, Reading]:
-    jump, kick = found.handover_discontinuity
+def _join(shadowed: Shadowing) -> tuple[Reading, Reading]:
+    jump, kick = shadowed.handover_discontinuity
     missing = "nothing lawful follows the break at the hand-over"
     return _known(jump, "diameters", missing), _known(kick, "m/s", missing)
 

@@ -206,10 +206,10 @@ def _share(mask: Mask) -> float:
     return float(np.mean(mask)) if len(mask) else 0.0
 
 
-def _reemergence(found: tuple[Return, ...]) -> float | None:
+def _reemergence(returns: tuple[Return, ...]) -> float | None:
     """Mean over the hidden objects of whether all their hidden intervals are right; None where nothing is hidden."""
-    objects = {each.interval.column for each in found}
-    wrong = {each.interval.column for each in found if not each.right}
+    objects = {each.interval.column for each in returns}
+    wrong = {each.interval.column for each in returns if not each.right}
     return 1 - len(wrong) / len(objects) if objects else None
 
 

@@ -67,18 +67,18 @@ def restitution(
     Further readings: contacts, the number of those that were read.
     """
     by_index = {body.index: body for body in motions}
-    found = []
+    bounces = []
     for body in motions:
         for contact in contacts[body.column]:
             twice = contact.other in by_index and contact.other < body.index
             if contact.deepest > 0 and contact.end - contact.start < BRIEF and not twice:
                 met = _speeds(clip, tracks, body, by_index.get(contact.other), contact, free_segments)
-                found += [] if met is None else [met]
-    number = Reading(float(len(found)))
-    if not found:
+                bounces += [] if met is None else [met]
+    number = Reading(float(len(bounces)))
+    if not bounces:
         reason = "no contact is seen for long enough on both sides of it"
         return {"": Reading(None, "not applicable", reason), "contacts": number}
-    speeds = np.array(found)
+    speeds = np.array(bounces)
     return {"": Reading(float(-speeds[:, 0] @ speeds[:, 1] / (speeds[:, 0] @ speeds[:, 0]))), "contacts": number}
 
 
@@ -205,7 +205,7 @@ def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float
     if len(along) < MIN_FIT_FRAMES:
         return []
     turn = int(np.argmax(np.abs(along - along[0]))) if _turns(along) else len(along) - 1
-    found = []
+    slopes = []
     for part in (slice(0, turn + 1), slice(turn, len(along))):
         t, s = times[part], along[part]
         if len(t) < MIN_FIT_FRAMES or t[-1] - t[0] < MIN_FIT_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
@@ -214,8 +214,8 @@ def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float
         design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
         numbers = np.linalg.lstsq(design, s, rcond=None)[0]
         weight = 1 / np.linalg.inv(design.T @ design)[2, 2]
-        found.append((float(numbers[2]), float(s[-1] - s[0]) / float(t[-1] - t[0]), float(weight)))
-    return found
+        slopes.append((float(numbers[2]), float(s[-1] - s[0]) / float(t[-1] - t[0]), float(weight)))
+    return slopes
 
 
 def _turns(along: Array) -> bool:

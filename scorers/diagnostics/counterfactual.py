@@ -33,7 +33,7 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     until = min(predictability_time(clip, context), predictability_time(origin, context))
     diameter = (clip.diameters() + origin.diameters())[window][..., None] / 2  # (C + T, K, 1) m
     true = (clip.plane_positions() - origin.plane_positions())[window] / diameter  # (C + T, K, 2)
-    found = _positions(clip, tracks) / diameter - _positions(origin, before) / diameter
+    change = _positions(clip, tracks) / diameter - _positions(origin, before) / diameter
     read = (
         truth_visible(clip, context)
         & truth_visible(origin, context)
@@ -47,15 +47,15 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
         frames = f"{MIN_COMPARED_FRAMES} frames that can be predicted in both clips"
         why = f"nothing changes by more than {MIN_CHANGE:g} diameters in {frames}"
         return {"": Reading(None, "not applicable", why)}
-    found = np.where(np.isfinite(found), found, 0.0)  # a lost object counts as no change
+    change = np.where(np.isfinite(change), change, 0.0)  # a lost object counts as no change
     acted = {push.body for push in {*clip.scene.impulses} ^ {*origin.scene.impulses}}
     pushed = np.array([body.name in acted for body in clip.tracked_bodies])
     return {
-        "": _size(found[begun], true[begun]),
-        "sign": _sign(found[begun], true[begun]),
-        "error": Reading(float(np.sqrt(np.sum((found - true)[read] ** 2) / np.sum(true[read] ** 2)))),
-        "pushed": _size(found[begun & pushed], true[begun & pushed]),
-        "others": _size(found[begun & ~pushed], true[begun & ~pushed]),
+        "": _size(change[begun], true[begun]),
+        "sign": _sign(change[begun], true[begun]),
+        "error": Reading(float(np.sqrt(np.sum((change - true)[read] ** 2) / np.sum(true[read] ** 2)))),
+        "pushed": _size(change[begun & pushed], true[begun & pushed]),
+        "others": _size(change[begun & ~pushed], true[begun & ~pushed]),
     }
 
 
@@ -118,12 +118,12 @@ def of_push(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     window = clip.window(tracks.context)
     times, diameter = clip.times[window], (clip.diameters() + origin.diameters())[window, k] / 2
     true = (clip.plane_positions() - origin.plane_positions())[window, k] / diameter[:, None]
-    found = (_positions(clip, tracks) - _positions(origin, before))[:, k] / diameter[:, None]
+    change = (_positions(clip, tracks) - _positions(origin, before))[:, k] / diameter[:, None]
     hits = [each.time for of in (clip, origin) for each in of.contacts if body in (each.a, each.b)]
     hit = min([time for time in hits if time > pushes[0].time], default=np.inf)
     until = min(hit, pushes[0].time + FOLLOWED_FOR)
     seen = (truth_visible(clip, tracks.context) & truth_visible(origin, tracks.context))[:, k]
-    read = seen & np.isfinite(found).all(axis=-1) & (times > 0) & (times < until)
+    read = seen & np.isfinite(change).all(axis=-1) & (times > 0) & (times < until)
     read &= np.cumsum(np.linalg.norm(true, axis=-1) > MAX_FOLLOWED) == 0
     if (read & (times > pushes[0].time)).sum() < MIN_FOLLOWED_FRAMES:
         why = f"it is followed in fewer than {MIN_FOLLOWED_FRAMES} frames between the push and the first hit"
@@ -134,8 +134,8 @@ def of_push(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     effect = np.concatenate([[0j], _complex(true[rows])])
     # A prediction that is early is compared with where it would go on to without the hit.
     knots, effect = np.append(knots, knots[-1] + 3 * step), np.append(effect, 4 * effect[-1] - 3 * effect[-2])
-    moves = np.linalg.norm(found[read], axis=-1).max() >= MIN_CHANGE
-    size, delay = _fit(times[read], _complex(found[read]), knots, effect, step, DELAYS if moves else [0.0])
+    moves = np.linalg.norm(change[read], axis=-1).max() >= MIN_CHANGE
+    size, delay = _fit(times[read], _complex(change[read]), knots, effect, step, DELAYS if moves else [0.0])
     if not moves:
         nothing = Reading(None, "not applicable", f"nothing moves by {MIN_CHANGE:g} diameters")
         return {"": Reading(abs(size)), "direction": nothing, "delay": nothing}
@@ -152,7 +152,7 @@ def _complex(places: Array) -> Numbers:
 
 
 def _fit(
-    times: Array, found: Numbers, knots: Array, effect: Numbers, step: float, delays: Sequence[float]
+    times: Array, change: Numbers, knots: Array, effect: Numbers, step: float, delays: Sequence[float]
 ) -> tuple[complex, float]:
     """Factor z and delay in frames of the least squares |found(t) - z effect(t - delay)|, of complex numbers.
 
@@ -162,8 +162,8 @@ def _fit(
     for delay in delays:
         shifted = np.interp(times - delay * step, knots, effect, left=0.0)
         power = float(np.vdot(shifted, shifted).real)
-        factor = complex(np.vdot(shifted, found) / power) if power > 0 else 0j
-        miss = float((np.abs(found - factor * shifted) ** 2).sum())
+        factor = complex(np.vdot(shifted, change) / power) if power > 0 else 0j
+        miss = float((np.abs(change - factor * shifted) ** 2).sum())
         if miss < best[0] - 1e-12:
             best = miss, factor, float(delay)
     return best[1], best[2]
@@ -209,18 +209,18 @@ def _in_gap(clip: Clip, tracks: Tracks) -> Mask:
     return np.asarray(tracked_with_gaps(clip, tracks) & ~has_position(tracks))
 
 
-def _size(found: Array, true: Array) -> Reading:
+def _size(change: Array, true: Array) -> Reading:
     """sum d . D / sum D . D of differences (n, 2)."""
     if not len(true):
         return Reading(None, "not applicable", "the change does not reach such an object in the frames that are read")
-    return Reading(float(np.sum(found * true) / np.sum(true**2)))
+    return Reading(float(np.sum(change * true) / np.sum(true**2)))
 
 
-def _sign(found: Array, true: Array) -> Reading:
+def _sign(change: Array, true: Array) -> Reading:
     """Share of the differences (n, 2) that are clear in which the predicted one goes the same way."""
     length = np.linalg.norm(true, axis=-1)
     clear = length > MIN_CLEAR_CHANGE
     if not clear.any():
         return Reading(None, "not applicable", f"nothing changes by more than {MIN_CLEAR_CHANGE:g} diameters")
-    along = np.sum(found * true, axis=-1)[clear] / length[clear]
+    along = np.sum(change * true, axis=-1)[clear] / length[clear]
     return Reading(float(np.mean(along > MIN_CHANGE)))

@@ -30,11 +30,11 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     diameter = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)[counted]  # (n,) m
     members = plane_from_world(clip.scene.camera, ensemble_positions(clip, context)[:, :, list(clip.tracked)])
     possible = _flat(members[:, counted], diameter)  # (n, M, 2)
-    found = _flat(np.stack([_positions(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
-    absent = ~np.isfinite(found[..., :1])
+    drawn = _flat(np.stack([_positions(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
+    absent = ~np.isfinite(drawn[..., :1])
     middle = np.median(possible, axis=1, keepdims=True)
     away = np.where(absent, WINDOW / diameter[:, None, None], 0.0)
-    predicted = np.concatenate([np.where(absent, middle, found), away], axis=-1)  # (n, S, 3)
+    predicted = np.concatenate([np.where(absent, middle, drawn), away], axis=-1)  # (n, S, 3)
     possible = np.concatenate([possible, np.zeros_like(possible[..., :1])], axis=-1)
     own, theirs = _apart(predicted), _apart(possible)
     return {

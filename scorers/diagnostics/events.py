@@ -60,13 +60,13 @@ def event_frequency(
     """
     if shadowing is None:
         return {"": not_modelled(clip)}
-    found = deciding_events(clip, tracks.context, shadowing, contacts)
-    if found is None:
+    deciding = deciding_events(clip, tracks.context, shadowing, contacts)
+    if deciding is None:
         return {"": Reading(None, "not applicable", "no other draw of the task has these bodies")}
-    if not found.chance:
+    if not deciding.chance:
         return {"": Reading(None, "not applicable", "no lawful draw shows an event")}
-    readings = {"": Reading(float(sum(found.seen.values())) - sum(found.chance.values()))}
-    for kind, chance in found.chance.items():
-        readings[kind] = Reading(float(found.seen[kind]), unit="1")
+    readings = {"": Reading(float(sum(deciding.seen.values())) - sum(deciding.chance.values()))}
+    for kind, chance in deciding.chance.items():
+        readings[kind] = Reading(float(deciding.seen[kind]), unit="1")
         readings[f"{kind}-chance"] = Reading(chance, unit="1")
     return readings

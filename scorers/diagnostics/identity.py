@@ -51,9 +51,9 @@ def hota(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
         return {"": Reading(None, "not applicable", "no object should be visible")}
     import motrics
 
-    true, found, overlap = _frames(clip, tracks)
-    scores = motrics.compute_hota_from_similarity(true, found, overlap)
-    identity = motrics.compute_identity_from_similarity(true, found, overlap, MATCH_OVERLAP)
+    true, tracked, overlap = _frames(clip, tracks)
+    scores = motrics.compute_hota_from_similarity(true, tracked, overlap)
+    identity = motrics.compute_identity_from_similarity(true, tracked, overlap, MATCH_OVERLAP)
     return {
         "": Reading(float(scores.hota)),
         "detection": Reading(float(scores.deta)),
@@ -80,15 +80,15 @@ def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]
     diameter = np.maximum(clip.diameters()[window] * clip.pixels_per_metre, 1e-9)
     share = _overlap(np.nan_to_num(distance / diameter[..., None], nan=1.0)).tolist()
     true: list[list[int]] = []
-    found: list[list[int]] = []
+    tracked: list[list[int]] = []
     overlap: list[list[list[float]]] = []
     for t in range(len(tracks.times))[ahead]:
         true_now, seen_now = np.flatnonzero(expected[t]).tolist(), np.flatnonzero(shown[t]).tolist()
         more = int(tracks.duplicates[t].sum()) + int(tracks.hallucinations[t])
         true.append(true_now)
-        found.append([*seen_now, *range(FIRST_UNKNOWN, FIRST_UNKNOWN + more)])
-        overlap.append([[share[t][k][j] if j < FIRST_UNKNOWN else 0.0 for j in found[-1]] for k in true_now])
-    return true, found, overlap
+        tracked.append([*seen_now, *range(FIRST_UNKNOWN, FIRST_UNKNOWN + more)])
+        overlap.append([[share[t][k][j] if j < FIRST_UNKNOWN else 0.0 for j in tracked[-1]] for k in true_now])
+    return true, tracked, overlap
 
 
 def _overlap(distance: Array) -> Array:

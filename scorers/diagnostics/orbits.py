@@ -170,13 +170,13 @@ def period(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyM
     orbiting = [(body.law, body.position) for body in motions if isinstance(body.law, Orbit)]
     if not orbiting:
         return {"": Reading(None, "not applicable", "nothing is on an orbit in this scene")}
-    found = [turn for law, position in orbiting if (turn := _turn(tracks, position, law)) is not None]
-    if len(found) < len(orbiting):
+    turns = [turn for law, position in orbiting if (turn := _turn(tracks, position, law)) is not None]
+    if len(turns) < len(orbiting):
         return {"": Reading(None, "not applicable", "a body does not go around once in what is seen of it")}
     ratios = [
-        law.mu * time**2 / (4 * np.pi**2 * axis**3) for (law, _), (time, axis) in zip(orbiting, found, strict=True)
+        law.mu * time**2 / (4 * np.pi**2 * axis**3) for (law, _), (time, axis) in zip(orbiting, turns, strict=True)
     ]
-    time, axis = np.mean(found, axis=0)
+    time, axis = np.mean(turns, axis=0)
     return {
         "": Reading(float(np.mean(ratios))),
         "time": Reading(float(time), unit="s"),
@@ -288,15 +288,15 @@ def _conserved(clip: Clip, tracks: Tracks, body: BodyMotion, what: str) -> Array
     if what == "energy":
         kinetic = float(np.mean(np.sum(velocity[tracks.context :] ** 2, axis=-1))) / 2
         scale = np.where(true > 0, np.maximum(true, kinetic), true)
-    found = [np.zeros(0)]
+    ratios = [np.zeros(0)]
     for run in known_runs(body.position):
         frames = run[run >= tracks.context]
         if len(run) < MIN_ORBIT_FRAMES or not len(frames):
             continue
         predicted_velocity = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
         quantity = _quantity(body.law, body.position[frames], predicted_velocity, what)
-        found.append(1 + (quantity - true[frames]) / scale[frames])
-    return np.concatenate(found)
+        ratios.append(1 + (quantity - true[frames]) / scale[frames])
+    return np.concatenate(ratios)
 
 
 def _quantity(law: Orbit, position: Array, velocity: Array, what: str) -> Array:

@@ -120,9 +120,10 @@ def fetch_trunk(source: Path | None = None) -> Path:
                         write.write(block)
                         progress.advance()
         except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
-            said = getattr(error, "reason", None) or error
+            reason = getattr(error, "reason", None) or error
             raise PhysbenchError(
-                f"{TRUNK_URL} cannot be fetched ({said}). Bring the file here by other means, then: {FETCH} --from FILE"
+                f"{TRUNK_URL} cannot be fetched ({reason}). "
+                f"Bring the file here by other means, then: {FETCH} --from FILE"
             ) from error
         if not is_trunk(draft):
             raise UsageError(
@@ -139,10 +140,10 @@ def _network() -> Any:
     import lpips as package
     import torch
 
-    found = package.LPIPS(net="alex", pnet_rand=True, verbose=False)  # else it would look for a download
+    network = package.LPIPS(net="alex", pnet_rand=True, verbose=False)  # else it would look for a download
     published = torch.load(trunk_file(), map_location="cpu", weights_only=True)
-    found.net.load_state_dict(trunk_layers(published))
-    return found.eval()
+    network.net.load_state_dict(trunk_layers(published))
+    return network.eval()
 
 
 def trunk_layers(published: Mapping[str, Any]) -> dict[str, Any]:

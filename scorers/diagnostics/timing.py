@@ -36,22 +36,22 @@ def timing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     mean of neighbouring frames with weights w and 1 - w, at most 0.25; 0.083 in frames that are exposed for all of
     their time). Outside every mean. What is said of a run pools its clips.
     """
-    found = frame_timing(clip, tracks)
-    told = found.told >= LEAST_TOLD
+    measured = frame_timing(clip, tracks)
+    enough = measured.told >= LEAST_TOLD
     few, blurred = "too few frames in which things move on", None
     if len(rollout.frames):
         blurred = smear(clip, rollout.frames[: clip.horizon], tracks)
     return {
-        "": _reading(found.lead, "nothing moves steadily from the hand-over on", "frames"),
-        "rate": _reading(found.rate, "the context shows no steady motion that goes on", "1"),
-        "repeats": Reading(found.repeats, unit="1") if told else _untold(few, "1"),
-        "left-out": Reading(found.left_out, unit="1") if told else _untold(few, "1"),
+        "": _reading(measured.lead, "nothing moves steadily from the hand-over on", "frames"),
+        "rate": _reading(measured.rate, "the context shows no steady motion that goes on", "1"),
+        "repeats": Reading(measured.repeats, unit="1") if enough else _untold(few, "1"),
+        "left-out": Reading(measured.left_out, unit="1") if enough else _untold(few, "1"),
         "smear": _untold("no ball moves fast in full view", "1") if blurred is None else Reading(blurred, unit="1"),
     }
 
 
-def _reading(found: Estimate | None, missing: str, unit: str) -> Reading:
-    return _untold(missing, unit) if found is None else Reading(found.value, unit=unit)
+def _reading(estimate: Estimate | None, missing: str, unit: str) -> Reading:
+    return _untold(missing, unit) if estimate is None else Reading(estimate.value, unit=unit)
 
 
 def _untold(reason: str, unit: str) -> Reading:

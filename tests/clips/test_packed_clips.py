@@ -18,7 +18,14 @@ from physbench.clips import packed as packed_clips
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.packed import PackedClips, pack_clips
-from physbench.clips.suite import EXPECTATION_SUITE, Suite, find_suite, suite_names, told_suite, untold_rows
+from physbench.clips.suite import (
+    EXPECTATION_SUITE,
+    Suite,
+    find_suite,
+    suite_names,
+    with_prompt_motion,
+    without_prompt_motion,
+)
 from physbench.support.errors import UsageError
 
 SPEC = render_spec((24, 32), 5)
@@ -101,8 +108,8 @@ def test_an_archive_with_other_states_is_named(
 ) -> None:
     row, path = SUITE.rows[1], tmp_path / "other.clips"
     others = {**clips, row.id: replace(clips[row.id], state_hash="0" * 64)}
-    for suite in (SUITE, told_suite(SUITE)):
-        pack_clips(suite, SPEC, lambda each: replace(others[untold_rows([each])[0].id], row=each), path)
+    for suite in (SUITE, with_prompt_motion(SUITE)):
+        pack_clips(suite, SPEC, lambda each: replace(others[without_prompt_motion([each])[0].id], row=each), path)
         assert run(("data", "verify", str(path))) == 1
         said = capsys.readouterr()
         assert f"1 differ from the golden states, first {suite.rows[1].id}" in said.out and "`local`" in said.err

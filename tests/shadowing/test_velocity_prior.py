@@ -17,7 +17,7 @@ from physbench.shadowing.context import open_velocities, velocity_prior
 from physbench.support import user_files
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
-from physbench.world.motion_words import told_angles, told_speeds
+from physbench.world.motion_words import angle_bounds, speed_bounds
 
 TASK = '''
 from physbench.clips.task import Parameter, declare
@@ -60,8 +60,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clip]:
         yield make_clip(row, render_spec(64, 15))
 
 
-def told_of(clip: Clip) -> Clip:
-    return replace(clip, row=replace(clip.row, change="told"), told=None)
+def velocities_in_prompt(clip: Clip) -> Clip:
+    return replace(clip, row=replace(clip.row, change="told"), stated_velocities=None)
 
 
 def with_velocity(clip: Clip, ideal: Callable[..., Tracks], velocity: np.ndarray) -> Tracks:
@@ -82,7 +82,7 @@ def breaks(clip: Clip, tracks: Tracks) -> int:
 @pytest.mark.slow
 def test_what_contradicts_the_words_is_noticed(image: Clip, ideal: Callable[..., Tracks]) -> None:
     """Truth is lawful in both tracks. Twice as fast, or the other way, is lawful unless the prompt says otherwise."""
-    told = told_of(image)
+    told = velocities_in_prompt(image)
     velocity = image.states[image.handover, 0, 7:9]
     for factor, contradicts in ((1.0, False), (2.0, True), (-1.0, True)):
         tracks = with_velocity(image, ideal, factor * velocity)
@@ -91,10 +91,10 @@ def test_what_contradicts_the_words_is_noticed(image: Clip, ideal: Callable[...,
 
 
 def test_the_range_is_cut_to_the_words(image: Clip) -> None:
-    told = told_of(image)
-    (said,) = told.told or ()
-    slowest, fastest = told_speeds(told.scene, said)
-    toward, beside = told_angles(said)
+    told = velocities_in_prompt(image)
+    (said,) = told.stated_velocities or ()
+    slowest, fastest = speed_bounds(told.scene, said)
+    toward, beside = angle_bounds(said)
     velocity = open_velocities(told, 0)
     speed = np.linalg.norm(velocity, axis=1)
     turned = np.angle(np.exp(1j * (np.arctan2(velocity[:, 1], velocity[:, 0]) - toward)))
@@ -110,14 +110,18 @@ def test_the_range_is_cut_to_the_words(image: Clip) -> None:
 
 
 def test_more_can_be_known_with_words_and_is_kept_apart(image: Clip) -> None:
-    told = told_of(image)
+    told = velocities_in_prompt(image)
     assert predictability_time(told, 1) > predictability_time(image, 1)
-    assert content_key(told, 1) != content_key(image, 1) != content_key(replace(image, told=told.told), 1)
+    assert (
+        content_key(told, 1)
+        != content_key(image, 1)
+        != content_key(replace(image, stated_velocities=told.stated_velocities), 1)
+    )
 
 
 @pytest.mark.slow
 def test_truth_is_lawful_with_words_through_the_tracker(clip_of: Callable[..., Clip]) -> None:
-    clip = told_of(clip_of("falling/drop-bounce-v1"))
+    clip = velocities_in_prompt(clip_of("falling/drop-bounce-v1"))
     tracks = track(clip, 1, clip.frames[clip.window(1)])
     assert breaks(clip, tracks) == 0
 

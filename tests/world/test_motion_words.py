@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physbench.world.motion_words import PACES, motion_sentence, told_angles, told_motions, told_speeds
+from physbench.world.motion_words import PACES, angle_bounds, motion_sentence, speed_bounds, stated_velocities
 from physbench.world.scene import Body, Camera, Scene
 
 BALL = Body("ball", "sphere", (0.4,), "moving", (0.0, 0.0, 0.5), hue=0)
@@ -36,23 +36,23 @@ def moving(velocity: tuple[float, float, float], spin: float = 0.0) -> np.ndarra
 )
 def test_the_words_of_a_velocity(velocity: tuple[float, float, float], spin: float, said: str) -> None:
     """The ball is 0.8 m wide: 0.8, 1.6 and 3.2 m/s are 1, 2 and 4 of its widths a second; it rolls at spin x 0.4 m."""
-    sentence = motion_sentence(SCENE, told_motions(SCENE, moving(velocity, spin)))
+    sentence = motion_sentence(SCENE, stated_velocities(SCENE, moving(velocity, spin)))
     assert sentence.startswith(f"At the start the red ball {said}")
     assert sentence.endswith("; the lime box is at rest.")
 
 
 def test_all_at_rest_and_nothing_told() -> None:
-    resting = motion_sentence(SCENE, told_motions(SCENE, moving((0.0, 0.0, 0.0))))
+    resting = motion_sentence(SCENE, stated_velocities(SCENE, moving((0.0, 0.0, 0.0))))
     assert resting == "At the start the red ball is at rest; the lime box is at rest."
     assert motion_sentence(SCENE, ()) == ""
 
 
 @given(st.floats(-8, 8), st.floats(-8, 8))
 def test_a_velocity_is_inside_its_own_words(right: float, up: float) -> None:
-    told = told_motions(SCENE, moving((right, 0.0, up)))[0]
-    speed, (slowest, fastest) = math.hypot(right, up), told_speeds(SCENE, told)
+    told = stated_velocities(SCENE, moving((right, 0.0, up)))[0]
+    speed, (slowest, fastest) = math.hypot(right, up), speed_bounds(SCENE, told)
     assert slowest <= speed * (1 + 1e-12) and speed < fastest
-    toward, beside = told_angles(told)
+    toward, beside = angle_bounds(told)
     assert speed == 0 or abs(math.remainder(math.atan2(up, right) - toward, math.tau)) <= beside + 1e-9
 
 

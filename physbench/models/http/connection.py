@@ -289,10 +289,10 @@ class ServerConnection:
     def _refuse(self, response: HTTPResponse, path: str) -> None:
         """Raise ModelError for an answer that is not the one asked for."""
         url, status = self.address.url, response.status
-        said = self._error_in(response)
+        answer = self._error_in(response)
         self.close()
-        told = said.get("error", said.get("detail", ""))
-        reason = str(told.get("message", "") if isinstance(told, dict) else told)
+        error = answer.get("error", answer.get("detail", ""))
+        reason = str(error.get("message", "") if isinstance(error, dict) else error)
         if status in (401, 403):
             hint = f"Set {TOKEN_VARIABLE}, or give --model-arg {TOKEN_ARGUMENT}=FILE."
             from physbench.models.http.serve_model import TOKEN_REASONS
@@ -309,7 +309,7 @@ class ServerConnection:
         if status == 200:
             raise ModelError(f"{url} answers in a compressed form, which was not asked for.")
         raise ServerRefusalError(
-            status, f"{url}{path} answers with status {status}", self.say(reason), said.get("kind")
+            status, f"{url}{path} answers with status {status}", self.say(reason), answer.get("kind")
         )
 
     def _error_in(self, response: HTTPResponse) -> dict[str, Any]:
@@ -324,8 +324,8 @@ class ServerConnection:
 class ServerRefusalError(ModelError):
     """The server answers with an error: its words, and of what kind it says that the error is."""
 
-    def __init__(self, status: int, where: str, said: str, kind: object) -> None:
-        super().__init__(f"{where}{f': {said}' if said else '.'}")
+    def __init__(self, status: int, where: str, message: str, kind: object) -> None:
+        super().__init__(f"{where}{f': {message}' if message else '.'}")
         self.status = status
-        self.said = said
+        self.said = message
         self.kind = kind

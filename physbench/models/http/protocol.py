@@ -81,8 +81,8 @@ def parse_card(text: bytes, where: str) -> ServedCard:
     document = parse_document(text, f"{where}/v1/card")
     version = document.get("protocol")
     if version != PROTOCOL or isinstance(version, bool):
-        said = f"version {version}" if type(version) is int and abs(version) < 10**6 else "no version"
-        raise ModelError(f"{where} speaks {said} of the protocol, this physbench speaks version {PROTOCOL}.")
+        spoken = f"version {version}" if type(version) is int and abs(version) < 10**6 else "no version"
+        raise ModelError(f"{where} speaks {spoken} of the protocol, this physbench speaks version {PROTOCOL}.")
     fields = document.get("card")
     if not isinstance(fields, dict):
         raise ModelError(f"{where}: the answer holds no card.")
@@ -217,9 +217,9 @@ def read_surprise(source: BytesSource, films: int, frames: int, where: str) -> N
     left: int | None = getattr(source, "length", None)  # of an answer that states one, bytes to come
     if len(text) <= most and left:
         raise EOFError
-    said = parse_document(text, f"{where}{SURPRISE_PATH}").get("surprise") if len(text) <= most else None
+    values = parse_document(text, f"{where}{SURPRISE_PATH}").get("surprise") if len(text) <= most else None
     try:
-        raw = np.array(said, dtype=object)
+        raw = np.array(values, dtype=object)
         numbers = all(value is None or type(value) in (int, float) for value in raw.flat)
         found = raw.astype(np.float64) if numbers else np.empty(0)
     except (ValueError, TypeError, OverflowError):
@@ -239,13 +239,13 @@ def _too_short(where: str, got: int, batch: int, horizon: int, form: str, frame_
     )
 
 
-def raise_served(said: str, kind: object, where: str) -> None:
+def raise_served(message: str, kind: object, where: str) -> None:
     """Raise what the server says of its model."""
     if kind == "memory":
-        raise ServedMemoryError(f"{where}: {said}")
+        raise ServedMemoryError(f"{where}: {message}")
     if kind == "frames":
-        raise ModelError(f"{where}: {said}")
-    raise ServedModelError(f"{where}: {said}")
+        raise ModelError(f"{where}: {message}")
+    raise ServedModelError(f"{where}: {message}")
 
 
 def _read_head(source: BytesSource, where: str, doubt: str) -> dict[str, Any]:

@@ -199,8 +199,8 @@ class VideosApiModel:
                 return self._read(self._ask("GET", f"/{job}/content"), MOST_VIDEO, "the video")
             if status not in RUNNING:
                 error = document.get("error")
-                said = error.get("message") if isinstance(error, dict) else error
-                raise ModelError(f"{url} made no video ({self._connection.say(said or status)}).")
+                message = error.get("message") if isinstance(error, dict) else error
+                raise ModelError(f"{url} made no video ({self._connection.say(message or status)}).")
             time.sleep(wait)
             wait = min(1.5 * wait, LONGEST_POLL)
 

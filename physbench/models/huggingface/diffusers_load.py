@@ -212,8 +212,8 @@ def size_words(plan: PipelinePlan) -> str:
 
 
 def rate_words(plan: PipelinePlan) -> str:
-    told = next((f", {name}={plan.arguments[name]:g}" for name in RATE_PARAMETERS if name in plan.arguments), "")
-    return f"{plan.card.fps:g} frames/s{told or ', which the pipeline is not told'}"
+    passed = next((f", {name}={plan.arguments[name]:g}" for name in RATE_PARAMETERS if name in plan.arguments), "")
+    return f"{plan.card.fps:g} frames/s{passed or ', which the pipeline is not told'}"
 
 
 def context_words(plan: PipelinePlan) -> str:

@@ -197,8 +197,12 @@ class TransformersAdapter:
         if importlib.util.find_spec(TRANSFORMERS_PACKAGE) is None:
             raise ModelError(f"{target} needs {TRANSFORMERS_PACKAGE}: {INSTALL_TRANSFORMERS}")
         check_component(path, NETWORK_CLASSES[kind])
-        said = read_json(path / "config.json").get("architectures") or []
-        if kind == "videomae" and isinstance(said, list) and any(str(name).endswith(CLASSIFIER) for name in said):
+        architectures = read_json(path / "config.json").get("architectures") or []
+        if (
+            kind == "videomae"
+            and isinstance(architectures, list)
+            and any(str(name).endswith(CLASSIFIER) for name in architectures)
+        ):
             raise ModelError(
                 f"{path} is a VideoMAE that was tuned to name actions: its decoder, which foresees, is not in it."
             )

@@ -269,17 +269,17 @@ def make_dreamer(
     if action >= 0:
         constant[action] = 1
     card = ModelCard("dreamer", (sizes.image, sizes.image), fps, context, stochastic=sample, uses_actions=actions)
-    told = "zeros" if action < 0 else f"action {action} at all times"
+    words = "zeros" if action < 0 else f"action {action} at all times"
     assumptions = [
         f"The {sizes.actions} numbers of an action are those of --actions."
         if actions
-        else f"The {sizes.actions} numbers of an action, which no push here means, are {told}.",
+        else f"The {sizes.actions} numbers of an action, which no push here means, are {words}.",
         f"Read as {layout.code}: {fps:g} frames/s, {act}, "
         + (f"{sizes.stoch // classes} x {classes} classes, unimix {unimix:g}" if sizes.discrete else f"std {std_act}")
         + "; the file does not say so (--model-arg).",
     ]
-    said = {"layout": layout.code, "sample": sample, "action": action, **asdict(settings)}
-    run_settings = {name: str(value) for name, value in said.items()}
+    stated = {"layout": layout.code, "sample": sample, "action": action, **asdict(settings)}
+    run_settings = {name: str(value) for name, value in stated.items()}
     net = net.eval().to(device, dtype)
     return DreamerModel(net, card, assumptions, run_settings, constant.to(device, dtype), sample)
 

@@ -399,28 +399,28 @@ def _probe_container(container: Any, name: str, headers: Headers) -> VideoInfo:
     turn, oblique = turn_of(first, beside)
     aspect = video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio or 1
     view = View(headers.crop, turn, float(aspect))
-    said = [*headers.unfollowed, oblique, *unfollowed(video, first, beside)]
+    ignored = [*headers.unfollowed, oblique, *unfollowed(video, first, beside)]
     if sum(not _is_still(stream) for stream in container.streams.video) > 1:
-        said.append("further video tracks")
+        ignored.append("further video tracks")
     height, width = _checked_size(*view.size(first.height, first.width), name)
 
     unit = float(video.time_base)
     is_avi = demuxer(name) == "avi"  # it has no presentation times: those that FFmpeg gives are guesses
     orders = [dts for dts, _ in decoded], shown
     times = next((each for each in (orders if is_avi else orders[::-1]) if None not in each), [])
-    told = len(times) == 1 or (bool(times) and max(times) > min(times))
-    origin = float(min(times) * video.time_base) if told else 0.0
-    stamps = np.sort([float(time * video.time_base) for time in times]) - origin if told else np.zeros(len(shown))
-    last = decoded[max(range(len(times)), key=lambda number: times[number])][1] if told else 0  # its duration
+    timed = len(times) == 1 or (bool(times) and max(times) > min(times))
+    origin = float(min(times) * video.time_base) if timed else 0.0
+    stamps = np.sort([float(time * video.time_base) for time in times]) - origin if timed else np.zeros(len(shown))
+    last = decoded[max(range(len(times)), key=lambda number: times[number])][1] if timed else 0  # its duration
     average = float(video.average_rate) if video.average_rate else None
-    rate, interval = _frame_rate(stamps, unit, average) if told else (None, 0.0)
+    rate, interval = _frame_rate(stamps, unit, average) if timed else (None, 0.0)
     # Frames come in the order in which they are shown. In AVI, and in files that claim to store them so where the codec
     # uses another order, only the number of frames counts.
     reordered = bool(video.codec_context.has_b_frames)
     stored = is_avi or (reordered and all(a < b for a, b in pairwise(times)))
     if reordered and is_avi:  # gaps are those of the encoder's delay
         stamps = np.arange(len(stamps), dtype=np.float64) * np.float64(interval)
-    repeats = told and len(stamps) > 1 and bool((np.diff(stamps) <= 0).any())
+    repeats = timed and len(stamps) > 1 and bool((np.diff(stamps) <= 0).any())
     return VideoInfo(
         height,
         width,
@@ -429,10 +429,10 @@ def _probe_container(container: Any, name: str, headers: Headers) -> VideoInfo:
         end=float(stamps[-1]) + last * unit,
         tick=clock_tick(interval, unit, is_fixed=demuxer(name) in FIXED_CLOCKS),
         origin=origin,
-        ordered=told and not repeats and not stored,
+        ordered=timed and not repeats and not stored,
         repeats=repeats,
         view=view,
-        unfollowed=tuple(dict.fromkeys(words for words in said if words)),
+        unfollowed=tuple(dict.fromkeys(words for words in ignored if words)),
     )
 
 

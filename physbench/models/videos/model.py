@@ -136,13 +136,13 @@ class RecordedVideos:
                 self.infos[key] = probe_video(source, entry)
             except UnusableError as error:
                 self.unusable[key] = str(error)
-        self.timings, said = self._read_clocks()
+        self.timings, notes = self._read_clocks()
         self._check_shapes()
         self.card = self._card()
         self._examples: dict[bool, str] = {}  # first video found to begin with the conditioning frames, or not
         self._resamplers: dict[tuple[int, int, float], Resampler] = {}
         self._start: StartDecision | None = None
-        self._collect_notes(said)
+        self._collect_notes(notes)
 
     @property
     def exported_size(self) -> tuple[int, int]:
@@ -192,15 +192,15 @@ class RecordedVideos:
                 alike.setdefault((round(1 / info.rate, 4), info.tick, is_coarse), []).append(key)
         if stated:
             return timings, []
-        said = []
+        notes = []
         if unclear:
-            said.append(
+            notes.append(
                 f"{self._count(unclear)}: time stamps are missing or repeat; frames are read one after the other at "
                 f"{asked:g} frames/s, that of the export. Another rate: --model-arg fps=..."
             )
         for (_, tick, is_coarse), keys in alike.items():
-            said += self._read_alike(keys, tick, is_coarse, timings)
-        return timings, said
+            notes += self._read_alike(keys, tick, is_coarse, timings)
+        return timings, notes
 
     def _read_alike(
         self, keys: Sequence[SampleKey], tick: float, is_coarse: bool, timings: dict[SampleKey, Timing]
@@ -264,7 +264,7 @@ class RecordedVideos:
                     "fit=stretch|contain|cover."
                 )
 
-    def _collect_notes(self, said: Sequence[str]) -> None:
+    def _collect_notes(self, notes: Sequence[str]) -> None:
         sizes = {f"{one.width}x{one.height}" for one in self.infos.values()}
         rates = {f"{self.rate(key):.4g}" for key in self.infos}
         if sizes:
@@ -272,7 +272,7 @@ class RecordedVideos:
             self.notes.append(
                 f"Videos of {shown} px at {', '.join(sorted(rates)[:4])} frames/s are scored as {self.card.spec}."
             )
-        self.notes += said
+        self.notes += notes
         unfollowed: dict[str, list[SampleKey]] = {}
         for key, info in self.infos.items():
             for words in info.unfollowed:

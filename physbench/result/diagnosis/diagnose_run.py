@@ -47,15 +47,15 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
         families.setdefault(row.family, []).append(row)
     chosen = {family: chosen_rows(own, folder) for family, own in families.items()}
     clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], manifest.spec, workers)
-    found: dict[str, ImpliedWorldResult] = {}
+    worlds: dict[str, ImpliedWorldResult] = {}
     jobs = [(family, own) for family, own in chosen.items() if own]
     diagnose = partial(diagnose_part, os.fspath(folder.path))
     with scheduled(diagnose, jobs, workers=workers, preload=PRELOAD, label="diagnosis", long=True) as records:
         for (family, _), record in zip(jobs, records, strict=True):
             if record is not None:
-                found[family] = ImpliedWorldResult.model_validate(record)
-    write_diagnosis(folder, found, run_timing(folder, _in_turn(chosen)))
-    return found
+                worlds[family] = ImpliedWorldResult.model_validate(record)
+    write_diagnosis(folder, worlds, run_timing(folder, _in_turn(chosen)))
+    return worlds
 
 
 def _in_turn(chosen: Mapping[str, Sequence[Row]]) -> list[Row]:
@@ -82,27 +82,27 @@ def diagnose_part(path: str, job: tuple[str, Sequence[Row]]) -> dict[str, Any] |
     spec, store = manifest.spec, clips_of(folder, manifest)
     evidence: list[Evidence] = []
     for row in rows:
-        found = evidence_of(store.get(row, spec), load_tracks(folder.tracks(row.id)))
-        if found is not None:
-            evidence.append(found)
+        clip_evidence = evidence_of(store.get(row, spec), load_tracks(folder.tracks(row.id)))
+        if clip_evidence is not None:
+            evidence.append(clip_evidence)
     if not evidence:
         return None
     return as_result(diagnose_family(family, evidence, find_changed_worlds())).model_dump(mode="json")
 
 
-def as_result(found: FamilyDiagnosis) -> ImpliedWorldResult:
+def as_result(diagnosis: FamilyDiagnosis) -> ImpliedWorldResult:
     """A diagnosis as it stands in result.json."""
     return ImpliedWorldResult(
-        clips=found.clips,
-        unexplained=found.unexplained,
-        verdict=found.verdict,
-        explained_clips=found.explained_clips,
-        laws=[_law(law) for law in found.laws],
-        share=found.share,
-        interval=found.interval,
-        alike=list(found.alike),
-        ranking=dict(found.ranking),
-        tremble=found.tremble,
+        clips=diagnosis.clips,
+        unexplained=diagnosis.unexplained,
+        verdict=diagnosis.verdict,
+        explained_clips=diagnosis.explained_clips,
+        laws=[_law(law) for law in diagnosis.laws],
+        share=diagnosis.share,
+        interval=diagnosis.interval,
+        alike=list(diagnosis.alike),
+        ranking=dict(diagnosis.ranking),
+        tremble=diagnosis.tremble,
     )
 
 

@@ -99,8 +99,8 @@ def evidence_of(clip: Clip, tracks: Tracks) -> Evidence | None:
     if law is None:
         return None
     seen = place_bodies(clip, tracks, law)
-    found = Evidence(clip.id, clip.row.task, law, seen)
-    return with_own_noise(found) if seen.expected_visible.any() and found.counted.any() else None
+    evidence = Evidence(clip.id, clip.row.task, law, seen)
+    return with_own_noise(evidence) if seen.expected_visible.any() and evidence.counted.any() else None
 
 
 def with_own_noise(evidence: Evidence) -> Evidence:
@@ -234,26 +234,28 @@ class Leaning:
 
 
 def leaning(
-    evidence: Evidence, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...], found: Explanation
+    evidence: Evidence, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...], explanation: Explanation
 ) -> Leaning | None:
     """Quadratic form of a prediction in the values of some worlds that have one; None where it says nothing of them."""
-    if not found.arcs or not found.used.any():
+    if not explanation.arcs or not explanation.used.any():
         return None
     seen = evidence.seen
-    frames = np.flatnonzero(found.used.any(axis=1))
-    since = min(arc.first for arc in found.arcs)
+    frames = np.flatnonzero(explanation.used.any(axis=1))
+    since = min(arc.first for arc in explanation.arcs)
     end = int(frames[-1]) + 1
     if end <= since + 1:
         return None
-    mask = found.used[since:end]
+    mask = explanation.used[since:end]
 
     known = evidence.linearized
 
     def linearized(trial: tuple[float, ...], slopes: bool) -> tuple[Array, Array]:
-        key = (found, _laws(evidence, worlds, trial), slopes)
+        key = (explanation, _laws(evidence, worlds, trial), slopes)
         if key not in known:
             problem = Hypothesis(altered_by(evidence.law, worlds, trial), seen)
-            known[key] = ArcFit(problem, found.arcs, range(len(found.arcs)), None, end).linearized(mask, slopes)
+            known[key] = ArcFit(problem, explanation.arcs, range(len(explanation.arcs)), None, end).linearized(
+                mask, slopes
+            )
         return known[key]
 
     residual, slope = linearized(values, True)

@@ -89,38 +89,38 @@ def theory_of(
             of clips to which no world applies.
         thorough: As of `explain`.
     """
-    found = []
+    explanations = []
     for c, each in enumerate(evidence):
         if like is not None and not any(world.applies(each.law) for world in worlds):
-            found.append(like.found[c])
+            explanations.append(like.found[c])
         else:
-            found.append(
+            explanations.append(
                 explain(each, worlds, values, None if like is None or not worlds else like.found[c].arcs, thorough)
             )
-    return Theory(worlds, values, tuple(evidence), tuple(found))
+    return Theory(worlds, values, tuple(evidence), tuple(explanations))
 
 
 def leanings(theory: Theory) -> list[Leaning]:
     """Quadratic forms of clips in the values of those worlds that have one, without clips that say nothing of them."""
     free = [n for n, world in enumerate(theory.worlds) if world.free]
-    found = []
+    leanings = []
     for evidence, each in zip(theory.evidence, theory.found, strict=True):
         if not any(theory.worlds[n].applies(evidence.law) for n in free):
             continue
         lean = leaning(evidence, theory.worlds, theory.values, each)
         if lean is not None:
             part = np.ix_(free, free)
-            found.append(replace(lean, information=lean.information[part], pull=lean.pull[free]))
-    return found
+            leanings.append(replace(lean, information=lean.information[part], pull=lean.pull[free]))
+    return leanings
 
 
-def pooled_step(found: Sequence[Leaning], counts: Array | None = None) -> Array | None:
+def pooled_step(leanings: Sequence[Leaning], counts: Array | None = None) -> Array | None:
     """The step (k,) of the values to the best ones by all clips; None where they do not tell. counts: (C,) of clips."""
-    many = np.ones(len(found)) if counts is None else counts
-    if not len(found):
+    many = np.ones(len(leanings)) if counts is None else counts
+    if not len(leanings):
         return None
-    information = sum(n * each.information / each.misfit for n, each in zip(many, found, strict=True))
-    pull = sum(n * each.pull / each.misfit for n, each in zip(many, found, strict=True))
+    information = sum(n * each.information / each.misfit for n, each in zip(many, leanings, strict=True))
+    pull = sum(n * each.pull / each.misfit for n, each in zip(many, leanings, strict=True))
     scale = np.sqrt(np.diag(information))
     if not (np.isfinite(scale).all() and (scale > 1e-9).all()):
         return None
@@ -128,12 +128,12 @@ def pooled_step(found: Sequence[Leaning], counts: Array | None = None) -> Array 
     return np.asarray(np.linalg.solve(information, pull / scale) / scale)
 
 
-def median_step(found: Sequence[Leaning]) -> Array | None:
+def median_step(leanings: Sequence[Leaning]) -> Array | None:
     """The median (k,) of the steps that the clips would take each for itself; None where they do not tell.
 
     Where the track is far off, one clip that is fitted wrongly may outweigh all others in the pooled step.
     """
-    steps = [step for each in found if (step := pooled_step([each])) is not None]
+    steps = [step for each in leanings if (step := pooled_step([each])) is not None]
     return np.median(steps, axis=0) if steps else None
 
 
@@ -143,8 +143,8 @@ def refined(theory: Theory, rounds: int) -> Theory:
     if not free:
         return theory
     for _ in range(rounds):
-        found = leanings(theory)
-        pooled, median = pooled_step(found), median_step(found)
+        clips = leanings(theory)
+        pooled, median = pooled_step(clips), median_step(clips)
         if pooled is None or median is None:
             return theory
         improved = None
@@ -184,27 +184,27 @@ VALUE_DRAWS = 1000
 def value_intervals(theory: Theory) -> list[tuple[float, Interval | None]]:
     """Value and interval of each world of a theory that has a free number."""
     free = [n for n, world in enumerate(theory.worlds) if world.free]
-    found = leanings(theory) if free else []
-    step = pooled_step(found)
+    clips = leanings(theory) if free else []
+    step = pooled_step(clips)
     if step is None:
         return [(theory.values[n], None) for n in free]
     if len(free) == 1:
-        found = _damped(found)
-        step = pooled_step(found)
+        clips = _damped(clips)
+        step = pooled_step(clips)
         assert step is not None
-    telling = len(found)
+    telling = len(clips)
     if telling < FEWEST_CLIPS:
         return [(_within(theory, n, theory.values[n] + float(step[k])), None) for k, n in enumerate(free)]
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(VALUE_DRAWS):
-        draw = pooled_step(found, np.bincount(rng.integers(0, telling, telling), minlength=telling).astype(np.float64))
+        draw = pooled_step(clips, np.bincount(rng.integers(0, telling, telling), minlength=telling).astype(np.float64))
         if draw is not None:
             draws.append(draw)
     away = (np.array(draws) - step) * widening(telling)
     low, high = np.quantile(away, [MISS / 2, 1 - MISS / 2], axis=0)
     # Few clips may agree by chance by more than their noise allows.
-    information = np.sum([each.information / each.misfit for each in found], axis=0)
+    information = np.sum([each.information / each.misfit for each in clips], axis=0)
     least = float(ndtri(1 - MISS / 2)) * np.sqrt(np.diag(np.linalg.pinv(information)))
     low, high = np.minimum(low, -least), np.maximum(high, least)
     result: list[tuple[float, Interval | None]] = []
@@ -221,15 +221,17 @@ def _within(theory: Theory, n: int, value: float) -> float:
     return min(max(value, low), high)
 
 
-def _damped(found: Sequence[Leaning]) -> list[Leaning]:
+def _damped(leanings: Sequence[Leaning]) -> list[Leaning]:
     """The same clips with weights that allow for a spread of the value between clips (DerSimonian and Laird 1986)."""
-    variance = np.array([each.misfit / max(float(each.information[0, 0]), 1e-300) for each in found])
-    value = np.array([float(each.pull[0]) / max(float(each.information[0, 0]), 1e-300) for each in found])
+    variance = np.array([each.misfit / max(float(each.information[0, 0]), 1e-300) for each in leanings])
+    value = np.array([float(each.pull[0]) / max(float(each.information[0, 0]), 1e-300) for each in leanings])
     weight = 1 / variance
     mean = weight @ value / weight.sum()
-    excess = weight @ (value - mean) ** 2 - (len(found) - 1)
+    excess = weight @ (value - mean) ** 2 - (len(leanings) - 1)
     spread = max(0.0, excess / max(weight.sum() - (weight**2).sum() / weight.sum(), 1e-300))
-    return [replace(each, misfit=each.misfit * (1 + spread / own)) for each, own in zip(found, variance, strict=True)]
+    return [
+        replace(each, misfit=each.misfit * (1 + spread / own)) for each, own in zip(leanings, variance, strict=True)
+    ]
 
 
 def share_interval(shares: Array, base: Array, weight: Array) -> Interval | None:
@@ -412,9 +414,9 @@ def first_clips(base: Theory, count: int = FIRST_CLIPS) -> list[int]:
 def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
     """Theories of one world each, of all clips, with their best values."""
     few = _part(base, first_clips(base))
-    found = _ranked([first_fit(world, few) for world in worlds], few)
-    least = HOPELESS_SHARE * max(found[0].gain(few), 0.0)
-    hopeful = [each for each in found[:KEPT_AT_FIRST] if each is found[0] or each.gain(few) >= least]
+    theories = _ranked([first_fit(world, few) for world in worlds], few)
+    least = HOPELESS_SHARE * max(theories[0].gain(few), 0.0)
+    hopeful = [each for each in theories[:KEPT_AT_FIRST] if each is theories[0] or each.gain(few) >= least]
     kept = _ranked([refined(each, FIRST_ROUNDS) for each in hopeful], few)[:KEPT]
     least = max(HOPELESS_SHARE * kept[0].gain(few), PROMISING)
     return [_of_all(each, base, ROUNDS) for each in kept if each.gain(few) >= least] or [_of_all(kept[0], base, 0)]
@@ -452,7 +454,7 @@ def _of_all(theory: Theory, base: Theory, rounds: int) -> Theory:
 def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[ChangedWorld]) -> Theory | None:
     """The best theory of two worlds, one of them among the best single ones."""
     few = _part(base, first_clips(base))
-    found: list[Theory] = []
+    pairs: list[Theory] = []
     seen: set[frozenset[str]] = set()
     for single in _ranked(singles, base)[:PAIR_FIRSTS]:
         for world in worlds:
@@ -462,9 +464,9 @@ def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[Changed
             seen.add(names)
             # From the value that changes nothing one step leads near the best one, if that is not far.
             start = theory_of(few.evidence, (*single.worlds, world), (*single.values, world.neutral), few, False)
-            found.append(refined(start, 1))
+            pairs.append(refined(start, 1))
     kept: list[Theory] = []
-    for each in _ranked(found, few):
+    for each in _ranked(pairs, few):
         if len(kept) < PAIRS_KEPT and all({*each.worlds} != {*other.worlds} for other in kept):
             kept.append(each)
     best = _ranked([refined(each, FIRST_ROUNDS) for each in kept], few)[:2]

@@ -162,28 +162,28 @@ def _smear(table: pd.DataFrame) -> float:
 
 def _quality(part: Part, clock: Clock) -> float:
     """Quality of a prediction whose frames stand where a clock has them."""
-    found = shadow(part.clip, part.tracks, shown=clock.shown(part.timing))
-    return 0.0 if found is None else found.quality
+    shadowed = shadow(part.clip, part.tracks, shown=clock.shown(part.timing))
+    return 0.0 if shadowed is None else shadowed.quality
 
 
 def _together(clocks: Sequence[Clock]) -> Clock:
     """A clock that is wrong in all of these ways."""
-    found = Clock()
+    clock = Clock()
     for each in clocks:
-        found = replace(
-            found,
-            lead=found.lead + each.lead,
-            rate=found.rate * each.rate,
-            sequence=found.sequence if each.sequence is None else each.sequence,
-            own=found.own if each.sequence is None else each.own,
+        clock = replace(
+            clock,
+            lead=clock.lead + each.lead,
+            rate=clock.rate * each.rate,
+            sequence=clock.sequence if each.sequence is None else each.sequence,
+            own=clock.own if each.sequence is None else each.own,
         )
-    return found
+    return clock
 
 
 def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Clock]]:
     """Timing faults on which clips agree, each with the clock that has this fault alone."""
     timings = [part.timing for part in parts]
-    found = [each for each in (_sequence_fault(timings),) if each is not None]
+    faults = [each for each in (_sequence_fault(timings),) if each is not None]
     leads = _sure([each.lead for each in timings])
     lead = 0.0
     if _departs(leads, 0.0, LEAST_LEAD):
@@ -191,10 +191,10 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
         whole = abs(lead - round(lead)) <= WHOLE_FRAMES and round(lead) != 0
         lead = float(round(lead)) if whole else lead
         kind = "shift" if whole else "blend" if -1 < lead < 0 and smear >= BLENDED else "shift"
-        found.append((_fault(kind, lead, leads, "frames"), Clock(lead=lead)))
+        faults.append((_fault(kind, lead, leads, "frames"), Clock(lead=lead)))
     rates = np.array([each.rate.value for each in timings if each.rate is not None])
     if len(rates) >= FEWEST_CLIPS:
-        along = path_rates(parts, _together([each for _, each in found]), float(np.median(rates)))
+        along = path_rates(parts, _together([each for _, each in faults]), float(np.median(rates)))
         low, high = _interval(rates)
         if (
             _departs(along, 1.0, LEAST_RATE)
@@ -202,8 +202,8 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
             and low - LEAST_RATE <= np.median(along) <= high + LEAST_RATE
         ):
             rate = float(np.median(along))
-            found.append((_fault("rate", rate, along, "1"), Clock(rate=rate)))
-    return found
+            faults.append((_fault("rate", rate, along, "1"), Clock(rate=rate)))
+    return faults
 
 
 def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock] | None:
@@ -236,9 +236,9 @@ def _share_at(timings: Sequence[FrameTiming], at: Mask) -> float:
     return sum(int((each & at[: len(each)]).sum()) for each in wrong) / max(total, 1)
 
 
-def _sure(found: Sequence[Estimate | None]) -> Array:
+def _sure(estimates: Sequence[Estimate | None]) -> Array:
     """Values (C,) of the clips that tell; of those alone that tell well, where these are enough."""
-    known = [each for each in found if each is not None]
+    known = [each for each in estimates if each is not None]
     sure = [each for each in known if each.sd <= SURE]
     return np.array([each.value for each in (sure if len(sure) >= FEWEST_CLIPS else known)])
 
@@ -279,26 +279,26 @@ def shared_advance(advances: Sequence[Array]) -> tuple[Array, bool]:
     for row, each in zip(votes, advances, strict=True):
         row[: len(each)] = each
     place = np.broadcast_to(np.arange(total), votes.shape)
-    told = np.isfinite(votes) & (place > 0)
-    if not (votes[told] != 1).any():
+    voting = np.isfinite(votes) & (place > 0)
+    if not (votes[voting] != 1).any():
         return np.full(total, np.nan), False
     for period in range(2, min(LONGEST_PERIOD, total // 3) + 1):
-        modes = np.array([_mode(votes[told & (place % period == phase)], 0.0) for phase in range(period)])
+        modes = np.array([_mode(votes[voting & (place % period == phase)], 0.0) for phase in range(period)])
         fits, filled = votes == modes[place % period], np.nan_to_num(modes, nan=1.0)
-        faults = told & ((votes != 1) | (filled != 1)[place % period])
-        if (filled != 1).any() and fits[told].mean() >= PERIODIC and fits[faults].mean() >= SHARED:
-            found = modes[np.arange(total) % period]
-            found[0] = min(found[0], 1.0)  # what the first frame leaves out is a matter of the lead
-            return found, True
-    return np.array([_mode(votes[told[:, k], k], SHARED, FEWEST_CLIPS) for k in range(total)]), False
+        faults = voting & ((votes != 1) | (filled != 1)[place % period])
+        if (filled != 1).any() and fits[voting].mean() >= PERIODIC and fits[faults].mean() >= SHARED:
+            advance = modes[np.arange(total) % period]
+            advance[0] = min(advance[0], 1.0)  # what the first frame leaves out is a matter of the lead
+            return advance, True
+    return np.array([_mode(votes[voting[:, k], k], SHARED, FEWEST_CLIPS) for k in range(total)]), False
 
 
 def _mode(values: Array, least: float, fewest: int = 2) -> float:
     """The commonest value; NaN where few, or less than a share, are that."""
-    found, counts = np.unique(values, return_counts=True)
-    if not len(found) or counts.max() < max(fewest, least * len(values)):
+    distinct, counts = np.unique(values, return_counts=True)
+    if not len(distinct) or counts.max() < max(fewest, least * len(values)):
         return float("nan")
-    return float(found[counts.argmax()])
+    return float(distinct[counts.argmax()])
 
 
 def path_rates(parts: Sequence[Part], clock: Clock, rate: float) -> Array:
@@ -306,7 +306,7 @@ def path_rates(parts: Sequence[Part], clock: Clock, rate: float) -> Array:
 
     clock: what else is wrong. rate: at the hand-over.
     """
-    found = []
+    rates = []
     for part in parts:
         past = clock.shown(part.timing)
         steps = np.diff(np.maximum.accumulate(np.nan_to_num(past)), prepend=0.0)
@@ -316,5 +316,5 @@ def path_rates(parts: Sequence[Part], clock: Clock, rate: float) -> Array:
             continue
         line, *_ = np.linalg.lstsq(np.stack([past[use], np.ones(int(use.sum()))], axis=1), along[use], rcond=None)
         if np.abs(along[use] - line[0] * past[use] - line[1]).max() < EVEN:
-            found.append(float(line[0]))
-    return np.array(found)
+            rates.append(float(line[0]))
+    return np.array(rates)

@@ -108,7 +108,7 @@ def find_changed_worlds() -> tuple[ChangedWorld, ...]:
 
     Raises UsageError where two of them have one name, or a constant of somebody's law that of another change.
     """
-    found, known = {world.id: world for world in WORLDS}, list[LawConstant]()
+    worlds, known = {world.id: world for world in WORLDS}, list[LawConstant]()
     for law in find_laws():
         for constant in law.constants:
             if constant.id in RESERVED and not law.__module__.startswith("physbench."):
@@ -118,13 +118,13 @@ def find_changed_worlds() -> tuple[ChangedWorld, ...]:
                 )
             if constant.phrase and constant not in known:
                 known.append(constant)  # of two laws
-                _add(found, _world_of(constant), f"The law '{law.name}'")
+                _add(worlds, _world_of(constant), f"The law '{law.name}'")
     for name in entries(WORLD_GROUP):
-        _add(found, load(WORLD_GROUP, name), f"Entry point '{name}' in {WORLD_GROUP}")
+        _add(worlds, load(WORLD_GROUP, name), f"Entry point '{name}' in {WORLD_GROUP}")
     for file in user_files.registered_files():
         for _, world in user_files.public_members(file, lambda value: isinstance(value, ChangedWorld)):
-            _add(found, world, str(file.path))
-    return tuple(found.values())
+            _add(worlds, world, str(file.path))
+    return tuple(worlds.values())
 
 
 def _world_of(constant: LawConstant) -> ChangedWorld:
@@ -140,12 +140,12 @@ def _world_of(constant: LawConstant) -> ChangedWorld:
     )(lambda scene, value: WorldChange(constants=((constant.id, value),)))
 
 
-def _add(found: dict[str, ChangedWorld], world: object, place: str) -> None:
+def _add(worlds: dict[str, ChangedWorld], world: object, place: str) -> None:
     if not isinstance(world, ChangedWorld):
         raise UsageError(f"{place}: expected a changed world but got {world!r:.80}.")
-    if world.id in found:
+    if world.id in worlds:
         raise UsageError(f"{place}: there is a changed world '{world.id}' already. Give this one another id.")
-    found[world.id] = world
+    worlds[world.id] = world
 
 
 def change_of(
@@ -180,8 +180,8 @@ def _later_law(law: SceneLaw, later: Scene) -> SceneLaw | None:
     """The law of a changed scene; None where it is the true one, or where no law of this kind can move it."""
     if later is law.scene:
         return None
-    found = scene_law_or_none(later, law.since)
-    return found if type(found) is type(law) and found.index == law.index else None
+    later_law = scene_law_or_none(later, law.since)
+    return later_law if type(later_law) is type(law) and later_law.index == law.index else None
 
 
 FACTORS = (0.0, 0.4, 0.7, 0.9, 1.1, 1.4, 2.0)

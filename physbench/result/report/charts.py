@@ -62,10 +62,10 @@ class Plot:
     def _share(self, axis: str, values: ArrayLike) -> np.ndarray:
         """Places of values between the ends of an axis, 0 to 1."""
         low, high = self._ends[axis]
-        found = np.asarray(values, dtype=np.float64)
+        shares = np.asarray(values, dtype=np.float64)
         if axis in self._log:
-            found, low, high = np.log10(found), math.log10(low), math.log10(high)
-        return (found - low) / (high - low)
+            shares, low, high = np.log10(shares), math.log10(low), math.log10(high)
+        return (shares - low) / (high - low)
 
     def at(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Points (N, 2) of the picture."""
@@ -178,8 +178,8 @@ def inline(width: float, height: float, panels: Sequence[Plot], name: str, title
         parts.append(f'<clipPath id="{clip}"><rect {box}/></clipPath>')
         parts += [f'<g clip-path="url(#{clip})">', *panel.shapes, "</g>", *panel.around]
     head = f'<svg class="chart" viewBox="0 0 {_number(INCH * width)} {_number(INCH * height)}" role="img"'
-    said = escape(title)
-    return f'{head} aria-label="{said}"><title>{said}</title>\n' + "\n".join(parts) + "\n</svg>"
+    label = escape(title)
+    return f'{head} aria-label="{label}"><title>{label}</title>\n' + "\n".join(parts) + "\n</svg>"
 
 
 def hatching(name: str) -> str:
@@ -370,13 +370,13 @@ def axis_chart(result: ResultDocument, axis: str) -> str:
     panel = Plot((0, 0.03 * INCH, (width - 0.02) * INCH, (height - margin - 0.03) * INCH), (-0.02, 1.02),
                   (-0.45, len(tasks) - 0.35))  # fmt: skip
     for y, task in enumerate(reversed(tasks)):
-        found = result.tasks[task][axis]
-        opacity = 0.4 if found.kind in ("unscored", "absent") else 1.0
-        references = found.references
+        skill = result.tasks[task][axis]
+        opacity = 0.4 if skill.kind in ("unscored", "absent") else 1.0
+        references = skill.references
         truth, freeze, constant = (references[name] for name in ("truth", "freeze", "constant-velocity"))
         panel.text(0, y + 0.24, short(task))
-        if found.kind != "informative":
-            panel.text(1, y + 0.24, KIND_WORDS[found.kind], size=7, anchor="end", italic=True)
+        if skill.kind != "informative":
+            panel.text(1, y + 0.24, KIND_WORDS[skill.kind], size=7, anchor="end", italic=True)
         panel.line([0, 1], [y, y], LINE, 0.8)
         if truth is not None and freeze is not None:
             panel.line([freeze, truth], [y, y], BAND, 5, cap="butt")
@@ -384,11 +384,11 @@ def axis_chart(result: ResultDocument, axis: str) -> str:
             panel.mark(freeze, y, "|", 9, FREEZE)
         if constant is not None:
             panel.mark(constant, y, "D", 4.6, CONSTANT_VELOCITY)
-        if found.quality is not None:
-            if found.interval:
-                panel.line(found.interval, [y, y], MODEL, 1.8, opacity=opacity)
-            panel.mark(found.quality, y, "o", 7, MODEL, opacity)
-            words.append(f"{short(task)}: model {found.quality:.2f}, {found.why}.")
+        if skill.quality is not None:
+            if skill.interval:
+                panel.line(skill.interval, [y, y], MODEL, 1.8, opacity=opacity)
+            panel.mark(skill.quality, y, "o", 7, MODEL, opacity)
+            words.append(f"{short(task)}: model {skill.quality:.2f}, {skill.why}.")
     panel.axis_x([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     return inline(width, height, [panel], f"axis-{axis}", " ".join(words))
 

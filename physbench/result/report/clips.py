@@ -60,8 +60,8 @@ def select(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tuple[Sele
         ranked = ((float(np.round(np.nan_to_num(skills[clip]), 9)), clip) for clip in clips if clip not in failed)
         tasks.setdefault(stratum.task, []).extend(ranked)
     chosen: list[SelectedClip] = []
-    for task, found in sorted(tasks.items()):
-        names = [clip for _, clip in sorted(found)]
+    for task, members in sorted(tasks.items()):
+        names = [clip for _, clip in sorted(members)]
         middle = names[len(names) // 2 :][:1] if len(names) > 1 else []
         chosen += [SelectedClip(clip, task, "worst", skills[clip]) for clip in names[:1]]
         chosen += [SelectedClip(clip, task, "median", skills[clip]) for clip in middle]
@@ -91,8 +91,8 @@ def caption(
         return ()
     lost = float(np.isinf(error).sum() / max((~np.isnan(error)).sum(), 1)) > MOST
     worst, objects = _worst(clip, rows, None if lost else trace), _objects(clip, error, tracks)
-    found = (*objects, *worst) if lost else (*worst, *objects)
-    return found or ("Every object stays within its diameter of ground truth.",)
+    lines = (*objects, *worst) if lost else (*worst, *objects)
+    return lines or ("Every object stays within its diameter of ground truth.",)
 
 
 def _worst(clip: Clip, rows: Rows, trace: Trace | None) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
     """Faults of each object in words, from its errors and its states of visibility."""
     times = clip.times[clip.handover + 1 :]
     unseen = tracks.state[tracks.context :] == Visibility.ABSENT  # (horizon, K)
-    found = []
+    parts_of = []
     for k, body in enumerate(clip.tracked_bodies):
         ((off, _),) = first_off(times, error[:, k : k + 1])
         lost = np.isinf(error[:, k])
@@ -158,5 +158,5 @@ def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
                     f"{words} from {times[np.argmax(mask)]:.1f} s (in {share:.0f} % of the time it should be seen)"
                 )
         if parts:
-            found.append(f"{body.name} ({hue_name(body.hue or 0)}) {joined(parts)}")
-    return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in found)
+            parts_of.append(f"{body.name} ({hue_name(body.hue or 0)}) {joined(parts)}")
+    return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in parts_of)

@@ -135,16 +135,16 @@ def gather(manifest: Manifest, tables: Mapping[str, pd.DataFrame], clips: Iterab
     breaks = BreakCount()
     figures: list[ClipFigure] = []
     with Progress("report", len(manifest.rows)) as progress:
-        for found in clips:
-            row = found.row
+        for data in clips:
+            row = data.row
             for pools, name in ((families, row.family), (tasks, row.task)):
                 curves = pools.setdefault(name, CurvePool(name))
-                curves.add(found.times, found.errors, limits.get(row.id))
-            breaks.add(found.traces)
+                curves.add(data.times, data.errors, limits.get(row.id))
+            breaks.add(data.traces)
             for shared, name in ((shares, row.family), (task_shares, row.task)):
-                shared.setdefault(name, SharePool(name)).add(found.traces)
-            if found.figure is not None:
-                figures.append(found.figure)
+                shared.setdefault(name, SharePool(name)).add(data.traces)
+            if data.figure is not None:
+                figures.append(data.figure)
             progress.advance()
     return ReportData(
         tuple(curves.result() for curves in families.values()),
@@ -172,7 +172,7 @@ def read_clips(
     from physbench.result.read import clips_of
 
     spec, store = manifest.spec, clips_of(folder, manifest)
-    found = []
+    clips = []
     for job in jobs:
         clip = store.get(job.row, spec)
         errors = clip_errors(folder, clip)
@@ -182,8 +182,8 @@ def read_clips(
         shown = None
         if job.shown is not None:
             shown = figure(folder, clip, job.shown, errors.get("model"), job.readings, quality)
-        found.append(ClipData(job.row, clip.times[clip.handover + 1 :], moved, traces, shown))
-    return found
+        clips.append(ClipData(job.row, clip.times[clip.handover + 1 :], moved, traces, shown))
+    return clips
 
 
 def readings_of(tables: Mapping[str, pd.DataFrame], row: Row) -> Readings:
@@ -196,8 +196,8 @@ def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None
     places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
     if physicist is not None:
         places[PHYSICIST_SOURCE] = physicist
-    found = {source: load_trace(place.trace(clip)) for source, place in places.items()}
-    return {source: trace for source, trace in found.items() if trace is not None}
+    traces = {source: load_trace(place.trace(clip)) for source, place in places.items()}
+    return {source: trace for source, trace in traces.items() if trace is not None}
 
 
 def require_tasks(folder: RunFolder, manifest: Manifest) -> None:
@@ -286,14 +286,14 @@ def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
     for name, own in sorted(rows.items()):
         if own["axis"] and own["quality"] is None and name != reading_of("stand-in"):
             names.setdefault(own["reason"], []).append(plain(name))
-    said = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
-    return tuple(words[0].upper() + words[1:] for words in said)
+    sentences = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
+    return tuple(words[0].upper() + words[1:] for words in sentences)
 
 
 def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReading, ...]:
     """Readings outside the axes that differ from ground truth: laws first, at most MOST_READINGS."""
     headline = {name for name, own in rows["model"].items() if own["axis"]}
-    found = []
+    readings = []
     for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith(f"{LAWS}/"), item[0])):
         scorer, _, part = name.partition(".")
         truth = rows["truth"].get(name, {}).get("value")
@@ -301,8 +301,8 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReadin
         if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
             continue
         if abs(own["value"] - truth) > CLIP_APART * max(abs(truth), NATURAL_SIZE.get(own["unit"], 1.0)):
-            found.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
-    return tuple(found[:MOST_READINGS])
+            readings.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
+    return tuple(readings[:MOST_READINGS])
 
 
 def _frames(folder: RunFolder, clip: Clip) -> Frames | None:

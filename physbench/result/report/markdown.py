@@ -63,9 +63,9 @@ def markdown(result: ResultDocument) -> str:
         lines.append("")
         notes = [*view.legend[:2], view.best_of, view.unseen, view.events, view.counting]
     if view.failed:
-        said = [f"{reason} ({n})" if len(view.reasons) > 1 else reason for reason, n in view.reasons]
+        reasons = [f"{reason} ({n})" if len(view.reasons) > 1 else reason for reason, n in view.reasons]
         more = f"; and {view.more_reasons} more reasons" if view.more_reasons else ""
-        notes.append(f"{view.failed}: {'; '.join(said)}{more}")
+        notes.append(f"{view.failed}: {'; '.join(reasons)}{more}")
     for text in notes:
         lines += [_plain(text), ""] if text else []
     suite, model = result.suite, result.model
@@ -93,8 +93,8 @@ def model_index(result: ResultDocument) -> str:
     columns: dict[str, tuple[float | None, Interval | None, str]] = {
         "Skill overall": (result.overall.skill, result.overall.interval, result.overall.reason)
     }
-    for axis, found in result.axes.items():
-        columns[f"Skill: {AXIS_NAMES[axis]}"] = (found.skill, found.interval, found.reason)
+    for axis, value in result.axes.items():
+        columns[f"Skill: {AXIS_NAMES[axis]}"] = (value.skill, value.interval, value.reason)
     for family, added in result.by_family.items():
         columns[f"Skill: {family}"] = (added.skill, added.interval, added.reason)
     lines, without = [], []
@@ -144,11 +144,11 @@ def _task_rows(result: ResultDocument) -> Iterator[tuple[object, ...]]:
     suite = result.suite
     head = (result.model.name, suite.name, suite.version, result.render_spec)
     for task, axes in result.tasks.items():
-        for axis, found in axes.items():
-            skill, quality = found.skill_interval or (None, None), found.interval or (None, None)
-            references = [found.references.get(name) for name in ("truth", "freeze", "constant-velocity")]
-            values = (found.skill, *skill, found.quality, *quality, *references, found.clips)
-            yield (*head, task, axis, found.kind, *values)
+        for axis, value in axes.items():
+            skill, quality = value.skill_interval or (None, None), value.interval or (None, None)
+            references = [value.references.get(name) for name in ("truth", "freeze", "constant-velocity")]
+            values = (value.skill, *skill, value.quality, *quality, *references, value.clips)
+            yield (*head, task, axis, value.kind, *values)
 
 
 def csv_of_clips(folder: RunFolder) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from physbench.clips.suite import TOLD_OPTION
+from physbench.clips.suite import PROMPT_MOTION_OPTION
 from physbench.result.compare import PHYSICIST_TARGET
 from physbench.result.document import ImpliedWorldResult, ReadingResult, ReadingValue, ResultDocument, Speed
 from physbench.result.findings import apart, departs
@@ -209,7 +209,7 @@ def page_view(result: ResultDocument, manifest: Manifest, gathered: ReportData) 
 
 def first_family(result: ResultDocument) -> str:
     """The family of the first finding that has one; "" for none."""
-    return next((found.family for found in result.findings if found.family), "")
+    return next((finding.family for finding in result.findings if finding.family), "")
 
 
 def _heat(result: ResultDocument) -> Table:
@@ -238,15 +238,15 @@ def _errors(gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
 
 
 def _lawful(result: ResultDocument, gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
-    found = []
+    families = []
     for group in _worst_first(gathered.shares, first):
         drawn = gathered.task_shares.get(group.name, ())
         missing = without_chart(result, group.name, drawn)
         tasks = [ChartView(short(task.name), "", share_chart(task, small=True)) for task in drawn]
         if len(drawn) > 1:
             tasks += [ChartView(short(task), "; ".join(words), "") for task, words in missing.items() if words]
-        found.append(FamilyCharts(ChartView(group.name, "", share_chart(group)), _several(tasks)))
-    return tuple(found)
+        families.append(FamilyCharts(ChartView(group.name, "", share_chart(group)), _several(tasks)))
+    return tuple(families)
 
 
 def _several(charts: Sequence[ChartView]) -> tuple[ChartView, ...]:
@@ -301,14 +301,14 @@ def implied_words(worlds: Mapping[str, ImpliedWorldResult]) -> tuple[str, ...]:
 
 def _striking(result: ResultDocument) -> Table | None:
     """Diagnostics that differ from ground truth: laws first, the farthest first."""
-    found: list[tuple[bool, float, str, str, Item]] = []
+    ranked: list[tuple[bool, float, str, str, Item]] = []
     for name, reading in result.readings.items():
         for task, value in () if reading.axis else reading.tasks.items():
             if departs(value) and value.clips >= FEWEST_CLIPS:
                 item = (name, task, value, reading.unit)
-                found.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, item))
-    found.sort(key=lambda item: item[:4])
-    items = [item for *_, item in found[:STRIKING]]
+                ranked.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, item))
+    ranked.sort(key=lambda item: item[:4])
+    items = [item for *_, item in ranked[:STRIKING]]
     return table_view.readings("Readings that are farthest from ground truth", items) if items else None
 
 
@@ -319,10 +319,10 @@ def reading_groups(result: ResultDocument) -> tuple[tuple[str, Table], ...]:
         if not reading.axis:
             groups.setdefault(name.split("/")[0], {})[name] = reading
     tables = []
-    for group, found in groups.items():
-        items = [(name, task, value, own.unit) for name, own in found.items() for task, value in own.tasks.items()]
+    for group, members in groups.items():
+        items = [(name, task, value, own.unit) for name, own in members.items() for task, value in own.tasks.items()]
         if items:
-            title = f"All of {group}/: {counted(len(found), 'reading')}"
+            title = f"All of {group}/: {counted(len(members), 'reading')}"
             tables.append((title, table_view.readings(f"All readings of {group}", items)))
     return tuple(tables)
 
@@ -342,7 +342,7 @@ def physicist_command(manifest: Manifest) -> str:
     parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
     parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
     parts.append(f"--model-arg context={manifest.scored_context}")
-    parts += [TOLD_OPTION] if options.prompt_motion else []
+    parts += [PROMPT_MOTION_OPTION] if options.prompt_motion else []
     own = f"physbench eval {PHYSICIST_TARGET} {' '.join(parts)} --out PHYSICIST"
     return f"{own} && physbench report RUN --physicist PHYSICIST"
 
@@ -352,7 +352,7 @@ def settings(result: ResultDocument, manifest: Manifest) -> list[tuple[str, str]
     model, suite, options = result.model, result.suite, manifest.options
     batches = manifest.batches or []  # a model's answer may depend on who shares its batch
     horizon = model.card.max_horizon
-    found = [
+    rows = [
         ("model", f"{model.name} ({model.target})"),
         ("sha256", model.sha256 or "none: nothing to hash"),
         ("sha256 as reported", manifest.model.reported_sha256),
@@ -374,7 +374,7 @@ def settings(result: ResultDocument, manifest: Manifest) -> list[tuple[str, str]
         ("note of the run", options.note),
         ("tags", ", ".join(options.tags or ())),
     ]
-    return [(name, value) for name, value in found if value]
+    return [(name, value) for name, value in rows if value]
 
 
 def seen(result: ResultDocument) -> tuple[str, str]:
@@ -426,8 +426,8 @@ def write_report(
             result = read_result(folder.result)
         elif result is None:
             result = write_result(folder) if place is None else build_result(folder)
-        found = gather(manifest, tables, clips)
-        text = render(result if spent is None else result.model_copy(update={"speed": spent()}), manifest, found)
+        gathered = gather(manifest, tables, clips)
+        text = render(result if spent is None else result.model_copy(update={"speed": spent()}), manifest, gathered)
     place = place or folder.report
     write_text(place, text)
     if place == folder.report:

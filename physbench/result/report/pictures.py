@@ -90,24 +90,24 @@ class BrokenClip:
 
 
 def clip_breaks(
-    clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, quality: int | None = None
+    clip: Clip, trace: Trace, tracks: Tracks, frames: Frames | None, quality: int | None = None
 ) -> BrokenClip:
     """Timeline and close-ups of a trace; frames (T, H, W, 3) are the predicted ones, None where they were not kept.
 
     quality: of the pictures, see `data_uri`.
     """
-    horizon = float(found.times[-1])
-    bodies = [clip.tracked_bodies[column] for column in found.columns]
+    horizon = float(trace.times[-1])
+    bodies = [clip.tracked_bodies[column] for column in trace.columns]
     names = tuple(f"{body.name} ({hue_name(body.hue or 0)})" for body in bodies)
     timelines = tuple(
-        Timeline(name, tuple(_lane(found, r, n, horizon) for r in range(len(found.rungs))))
+        Timeline(name, tuple(_lane(trace, r, n, horizon) for r in range(len(trace.rungs))))
         for n, name in enumerate(names)
     )
-    apart = found.distinct()
-    known = np.asarray(np.isfinite(found.lawful[:, :, 0]).any(axis=1))
-    drawn = sorted((b for b in apart[:MAX_KEPT] if known[b]), key=lambda b: float(found.time[b]))
-    close_ups = tuple(_close_up(clip, found, tracks, frames, b, names[found.body[b]], quality) for b in drawn)
-    return BrokenClip(_words(found), horizon, timelines, close_ups, _left_out(len(apart), len(drawn)))
+    apart = trace.distinct()
+    known = np.asarray(np.isfinite(trace.lawful[:, :, 0]).any(axis=1))
+    drawn = sorted((b for b in apart[:MAX_KEPT] if known[b]), key=lambda b: float(trace.time[b]))
+    close_ups = tuple(_close_up(clip, trace, tracks, frames, b, names[trace.body[b]], quality) for b in drawn)
+    return BrokenClip(_words(trace), horizon, timelines, close_ups, _left_out(len(apart), len(drawn)))
 
 
 def _left_out(apart: int, drawn: int) -> str:
@@ -118,31 +118,31 @@ def _left_out(apart: int, drawn: int) -> str:
         f"{beyond} at smaller tolerances or later ({MAX_KEPT} are drawn at most)" if beyond else "",
         f"{unknown} with no lawful trajectory around them" if unknown else "",
     ]
-    said = joined([part for part in parts if part])
-    return f"{drawn} of {apart} different breaks drawn. Left out: {said}." if said else ""
+    omitted = joined([part for part in parts if part])
+    return f"{drawn} of {apart} different breaks drawn. Left out: {omitted}." if omitted else ""
 
 
-def _words(found: Trace) -> str:
-    ahead = found.times > 1e-6
-    due = found.due[ahead]
-    dt = float(found.times[1] - found.times[0])
-    lost, whole = (dt * float(mask.sum()) for mask in (due & (found.weight[0, ahead] == 0), due))
+def _words(trace: Trace) -> str:
+    ahead = trace.times > 1e-6
+    due = trace.due[ahead]
+    dt = float(trace.times[1] - trace.times[0])
+    lost, whole = (dt * float(mask.sum()) for mask in (due & (trace.weight[0, ahead] == 0), due))
     unlawful = f"no lawful motion is seen for {lost:.1f} of {whole:.1f} s of object-time"
-    if not len(found.rung):
+    if not len(trace.rung):
         if lost:
             return f"No break, but {unlawful}."
-        return f"No break: lawful within {found.rungs[0]:.2g} diameters from the hand-over on."
-    counts = [int((found.rung == r).sum()) for r in range(len(found.rungs))]
-    parts = [f"{many} at {tolerance:.2g}" for many, tolerance in zip(counts, found.rungs, strict=True) if many]
+        return f"No break: lawful within {trace.rungs[0]:.2g} diameters from the hand-over on."
+    counts = [int((trace.rung == r).sum()) for r in range(len(trace.rungs))]
+    parts = [f"{many} at {tolerance:.2g}" for many, tolerance in zip(counts, trace.rungs, strict=True) if many]
     words = f"Breaks, by tolerance in diameters: {joined(parts)}."
-    return f"{words} At {found.rungs[0]:.2g} {unlawful}." if lost else words
+    return f"{words} At {trace.rungs[0]:.2g} {unlawful}." if lost else words
 
 
-def _lane(found: Trace, r: int, n: int, horizon: float) -> TimelineRow:
-    ahead = found.times > 1e-6
-    times = found.times[ahead].astype(np.float64)
+def _lane(trace: Trace, r: int, n: int, horizon: float) -> TimelineRow:
+    ahead = trace.times > 1e-6
+    times = trace.times[ahead].astype(np.float64)
     dt = float(times[1] - times[0]) if len(times) > 1 else horizon
-    value = np.where(found.due[ahead, n], found.weight[r, ahead, n].astype(np.float64), -1.0)  # -1: not due
+    value = np.where(trace.due[ahead, n], trace.weight[r, ahead, n].astype(np.float64), -1.0)  # -1: not due
     edges = np.flatnonzero(np.diff(value, prepend=np.nan, append=np.nan) != 0)
     bars = tuple(
         TimelineBar(
@@ -151,27 +151,27 @@ def _lane(found: Trace, r: int, n: int, horizon: float) -> TimelineRow:
         for a, b in pairwise(edges)
         if value[a] >= 0
     )
-    ticks = found.time[(found.rung == r) & (found.body == n)]
+    ticks = trace.time[(trace.rung == r) & (trace.body == n)]
     shares = tuple(round(float(np.clip(time / horizon, 0, 1)), 4) for time in ticks)
-    return TimelineRow(round(float(found.rungs[r]), 4), bars, shares)
+    return TimelineRow(round(float(trace.rungs[r]), 4), bars, shares)
 
 
 def _close_up(
-    clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b: int, name: str, quality: int | None
+    clip: Clip, trace: Trace, tracks: Tracks, frames: Frames | None, b: int, name: str, quality: int | None
 ) -> CloseUp:
-    reach, frame, column = found.lawful.shape[1] // 2, found.moment(b), int(found.columns[found.body[b]])
+    reach, frame, column = trace.lawful.shape[1] // 2, trace.moment(b), int(trace.columns[trace.body[b]])
     window = np.arange(frame - reach, frame + reach + 1)
     inside = (window >= 0) & (window < len(tracks.position))
     seen = np.full((len(window), 2), np.nan)
     seen[inside] = tracks.position[window[inside], column]
-    lawful = found.lawful[b].astype(np.float64)
+    lawful = trace.lawful[b].astype(np.float64)
     index = clip.window(tracks.context)
     radius = float(clip.diameters()[index][min(frame, len(tracks.times) - 1), column]) * clip.pixels_per_metre / 2
     size = (clip.spec.width, clip.spec.height)
     corner, side = _box(seen, lawful, reach, radius, size)
     here = seen[reach] - corner if np.isfinite(seen[reach]).all() else None
     return CloseUp(
-        words=f"{name}, {_when(found, b)}, ±{found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
+        words=f"{name}, {_when(trace, b)}, ±{trace.rungs[trace.rung[b]]:.2g}: {_change(trace, b)}",
         picture=_part(_picture(clip, tracks.context, frames, frame), corner, side, quality),
         side=side,
         predicted=_points(seen, corner, side),
@@ -181,22 +181,22 @@ def _close_up(
     )
 
 
-def _when(found: Trace, b: int) -> str:
+def _when(trace: Trace, b: int) -> str:
     """Time of a break, and that at which it is seen: the trajectories part before the tolerance is exceeded."""
-    time, shows, dt = float(found.time[b]), float(found.times[found.frame[b]]), float(found.times[1] - found.times[0])
+    time, shows, dt = float(trace.time[b]), float(trace.times[trace.frame[b]]), float(trace.times[1] - trace.times[0])
     if abs(shows - time) <= 1.5 * dt:  # one frame, and what rounding adds
         return f"{time:.2f} s"
     return f"{time:.2f}–{shows:.2f} s"
 
 
-def _change(found: Trace, b: int) -> str:
+def _change(trace: Trace, b: int) -> str:
     """By how much: "0.55⌀ 1.2 m/s", in at most five words. `CLOSE_UP_LEGEND` explains it."""
-    if found.begins(b):
-        return f"begins {number(float(found.kick[b]), 2)} m/s off"
-    if not np.isfinite(found.kick[b]):
+    if trace.begins(b):
+        return f"begins {number(float(trace.kick[b]), 2)} m/s off"
+    if not np.isfinite(trace.kick[b]):
         return "nothing lawful follows"
-    gross = " gross" if found.gross[b] else ""
-    return f"{number(float(found.jump[b]), 2)}⌀ {number(float(found.kick[b]), 2)} m/s{gross}"
+    gross = " gross" if trace.gross[b] else ""
+    return f"{number(float(trace.jump[b]), 2)}⌀ {number(float(trace.kick[b]), 2)} m/s{gross}"
 
 
 def _box(seen: Array, lawful: Array, reach: int, radius: float, size: tuple[int, int]) -> tuple[Array, float]:

@@ -108,16 +108,16 @@ def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
         ]
         rows.append((level, printable(name), list(zip(*cells, strict=False))))  # by axis, both runs
     try:
-        said = compare(*(RunFolder(Path(run.path)) for run in pair), resamples=FEWER_RESAMPLES).against[0].sentence
+        sentence = compare(*(RunFolder(Path(run.path)) for run in pair), resamples=FEWER_RESAMPLES).against[0].sentence
     except (PhysbenchError, OSError) as error:
-        said = str(error)
+        sentence = str(error)
     page = page_environment("physbench.result.report").get_template("two_runs.html.j2")
     return page.render(
         folder=printable(str(folder.resolve())),
         pair=[_row(folder, run) for run in pair],
         columns=["overall", *(AXIS_NAMES[axis] for axis in axes)],
         rows=rows,
-        said=printable(said),
+        said=printable(sentence),
         guards=GUARD_MEANING,
     )
 
@@ -212,8 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
             if len(pair) != 2 or pair[0] is pair[1]:
                 raise UsageError("Choose two runs that have a result, and go back to the list for others.")
             return two_runs_page(self.server.folder, pair).encode()
-        found = next((file for run in runs if report_link(run) == path and (file := report_file(run))), None)
-        return None if found is None else found.read_bytes()
+        report_path = next((file for run in runs if report_link(run) == path and (file := report_file(run))), None)
+        return None if report_path is None else report_path.read_bytes()
 
     def _answer(self, status: HTTPStatus, content: bytes, kind: str) -> None:
         self.send_response(status)

@@ -34,11 +34,11 @@ from physbench.support.progress import duration
 
 def unseen_sentences(result: ResultDocument) -> list[str]:
     """Consistency with unseen constants free, and the factors found for them; [] where the context shows them all."""
-    found = result.unseen_constants
-    if not found:
+    freed = result.unseen_constants
+    if not freed:
         return []
     who = "an image cannot" if result.context == 1 else "the context does not"
-    own, axis = found.consistency, result.axes["consistency"]
+    own, axis = freed.consistency, result.axes["consistency"]
     free = f"With gravity and central masses left free ({who} show them):"
     if own.skill is None:
         return [f"{free} no skill in consistency ({own.reason})."]
@@ -46,17 +46,17 @@ def unseen_sentences(result: ResultDocument) -> list[str]:
         return [f"{free} consistency {fixed(own.skill)} as well."]
     sentences = [f"{free} consistency {_with(own.skill, own.interval)} instead of {fixed(axis.skill)}."]
     if factors := family_factors(result):
-        said = joined([f"{text} in {family}" for family, text in factors.items()])
-        sentences.append(f"The best factor on them is {said} (medians; 1 where none is better).")
+        listed = joined([f"{text} in {family}" for family, text in factors.items()])
+        sentences.append(f"The best factor on them is {listed} (medians; 1 where none is better).")
     return sentences
 
 
 def family_factors(result: ResultDocument) -> dict[str, str]:
     """The median factor of each family that has one, with its interval."""
     freed = result.unseen_constants
-    found = {} if freed is None else {family: each.factor for family, each in freed.families.items()}
+    families = {} if freed is None else {family: each.factor for family, each in freed.families.items()}
     return {
-        family: _with(factor.value, factor.interval) for family, factor in found.items() if factor.value is not None
+        family: _with(factor.value, factor.interval) for family, factor in families.items() if factor.value is not None
     }
 
 
@@ -72,7 +72,7 @@ BASIS = ("truth", "freeze")  # references that stand beside
 def own_readings(result: ResultDocument) -> list[str]:
     """ "own/speed-error 0.42 m/s (truth 0.01, freeze 1.1; median of 14 tasks)"; [] without such scorers."""
     shipped = {each.id for each in builtin_scorers()}
-    found = []
+    lines = []
     for name, reading in sorted(result.readings.items()):
         if name.split(".")[0] in shipped:
             continue
@@ -83,8 +83,8 @@ def own_readings(result: ResultDocument) -> list[str]:
         words = [f"{base} {number(float(np.median(each)))}" for base, each in zip(BASIS, beside, strict=True) if each]
         value = f"{number(float(np.median([value for value, _ in rows])))} {unit(reading.unit)}".strip()
         tasks = counted(len(rows), "task")
-        found.append(f"{name} {value} ({', '.join(words)}; median of {tasks})")
-    return found
+        lines.append(f"{name} {value} ({', '.join(words)}; median of {tasks})")
+    return lines
 
 
 LEGEND = f"1 is ground truth, 0 the frozen last frame. {DRIFT_IS_BETTER_HIGH}"
@@ -196,15 +196,15 @@ def failures_by_reason(failures: Sequence[Failure]) -> list[tuple[str, int]]:
         kind = failure.reason.replace(failure.clip, "")
         first.setdefault(kind, failure.reason)
         clips.setdefault(kind, set()).add(failure.clip)
-    return sorted(((first[kind], len(found)) for kind, found in clips.items()), key=lambda item: -item[1])
+    return sorted(((first[kind], len(names)) for kind, names in clips.items()), key=lambda item: -item[1])
 
 
 def _known(*parts: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def _figure(name: str, found: SkillValue, reason: str) -> Figure:
-    return Figure(name, fixed(found.skill), bracket(found.interval), reason)
+def _figure(name: str, skill: SkillValue, reason: str) -> Figure:
+    return Figure(name, fixed(skill.skill), bracket(skill.interval), reason)
 
 
 def _rests_on(axis: AxisResult) -> str:
@@ -214,18 +214,18 @@ def _rests_on(axis: AxisResult) -> str:
 
 def _beside(result: ResultDocument) -> tuple[str, ...]:
     """Overall skill of the references, and what memory does not explain."""
-    said = []
+    values = []
     for name, reference in result.references.items():
         own, lead = reference.overall.skill, reference.ahead
         if own is not None:
             far = (
                 f"; the model is {ahead(lead.skill, lead.interval)}" if lead.skill is not None and lead.interval else ""
             )
-            said.append(f"{plain(name)} {fixed(own)}{far}")
+            values.append(f"{plain(name)} {fixed(own)}{far}")
     beyond = result.beyond_memory
     if beyond and beyond.overall and beyond.overall.skill is not None:
-        said.append(f"{BEYOND_MEMORY} {fixed(beyond.overall.skill)} {bracket(beyond.overall.interval)}".rstrip())
-    return tuple(said)
+        values.append(f"{BEYOND_MEMORY} {fixed(beyond.overall.skill)} {bracket(beyond.overall.interval)}".rstrip())
+    return tuple(values)
 
 
 def _best_of(result: ResultDocument) -> str:
@@ -238,11 +238,11 @@ def _best_of(result: ResultDocument) -> str:
     return f"{chosen}: overall {fixed(best.overall)}, {axes}."
 
 
-def _unavailable(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _unavailable(reasons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Readings and why there are none; those that want an extra of this package in one line, with one command."""
     lines: list[tuple[str, str]] = []
     extras: dict[str, str] = {}
-    for name, why in found.items():
+    for name, why in reasons.items():
         if extra := NOT_INSTALLED.fullmatch(why):
             extras[name] = extra[1]
         else:
@@ -261,12 +261,12 @@ def _failed(counts: Counts) -> str:
 
 
 def _speed(speed: Speed) -> str:
-    found = [
+    parts = [
         (speed.model_frames_per_s, "{:.0f} model frames/s"),
         (speed.total_seconds and duration(speed.total_seconds), "whole run {}"),
         (speed.peak_memory_gb, "{:.1f} GB"),
     ]
-    return ", ".join(text.format(value) for value, text in found if value)
+    return ", ".join(text.format(value) for value, text in parts if value)
 
 
 def took(speed: Speed) -> tuple[tuple[str, str], ...]:
@@ -276,7 +276,7 @@ def took(speed: Speed) -> tuple[tuple[str, str], ...]:
         return None if seconds is None else duration(seconds)
 
     share = speed.harness_share
-    found = [
+    parts = [
         ("model", speed.model_frames_per_s, "{:.0f} frames/s"),
         ("time inside the model", known(speed.model_seconds), "{}"),
         ("whole run", known(speed.total_seconds), "{}"),
@@ -284,4 +284,4 @@ def took(speed: Speed) -> tuple[tuple[str, str], ...]:
         ("memory of all processes", speed.peak_memory_gb, "{:.2f} GB at most"),
         ("memory of the device", speed.device_memory_gb, "{:.2f} GB at most"),
     ]
-    return tuple((name, text.format(value)) for name, value, text in found if value is not None)
+    return tuple((name, text.format(value)) for name, value, text in parts if value is not None)

@@ -37,31 +37,31 @@ def counting(result: ResultDocument) -> list[str]:
     clips, axes = result.counts.clips, result.axis_counts
     if not axes:
         return []
-    counted = {AXIS_NAMES.get(axis, axis): found.counted for axis, found in axes.items()}
+    counted = {AXIS_NAMES.get(axis, axis): sentences.counted for axis, sentences in axes.items()}
     if set(counted.values()) == {clips}:
-        found = [f"All {clips} clips count on every axis." if clips > 1 else "The clip counts on every axis."]
+        sentences = [f"All {clips} clips count on every axis." if clips > 1 else "The clip counts on every axis."]
     else:
         each = joined([f"{many} on {name}" for name, many in counted.items()])
-        found = [f"Of {formats.counted(clips, 'clip')} count {each}."]
+        sentences = [f"Of {formats.counted(clips, 'clip')} count {each}."]
     for axis, own in axes.items():
         if own.left_out:
-            found.append(f"Left out of {AXIS_NAMES.get(axis, axis)}: {'; '.join(map(left_out, own.left_out))}.")
-    return found + [_too_little(own.undetermined, axis) for axis, own in axes.items() if own.undetermined]
+            sentences.append(f"Left out of {AXIS_NAMES.get(axis, axis)}: {'; '.join(map(left_out, own.left_out))}.")
+    return sentences + [_too_little(own.undetermined, axis) for axis, own in axes.items() if own.undetermined]
 
 
 def partly(result: ResultDocument) -> list[str]:
     """Sentences: which readings of an axis are not valid in clips that others of the axis read."""
     return [
         f"{reading} is not valid in {'; '.join(map(left_out, own.not_valid))}."
-        for found in result.axis_counts.values()
-        for reading, own in found.readings.items()
+        for counts in result.axis_counts.values()
+        for reading, own in counts.readings.items()
         if own.not_valid and own.valid and reading != reading_of("stand-in")
     ]
 
 
 def not_valid(result: ResultDocument, task: str) -> dict[str, list[str]]:
     """By axis: which of its readings are not valid in clips of a task, with the reason and what is read instead."""
-    found = {}
+    reasons = {}
     for axis, own in result.axis_counts.items():
         clips = result.tasks[task][axis].clips + sum(each.tasks.get(task, 0) for each in own.left_out)
         missing = {
@@ -69,7 +69,7 @@ def not_valid(result: ResultDocument, task: str) -> dict[str, list[str]]:
             for reading, readings in own.readings.items()
         }
         others = joined([plain(reading) for reading, each in missing.items() if not each])
-        found[axis] = [
+        reasons[axis] = [
             f"{plain(reading)}: not valid"
             + (f" in {one.tasks[task]} of {formats.counted(clips, 'clip')}" if one.tasks[task] < clips else "")
             + f" ({one.reason})"
@@ -78,24 +78,24 @@ def not_valid(result: ResultDocument, task: str) -> dict[str, list[str]]:
             for one in each
             if reading != reading_of("stand-in")
         ]
-    return found
+    return reasons
 
 
-def left_out(found: LeftOut) -> str:
+def left_out(omitted: LeftOut) -> str:
     """ "32 clips of stack (cannot be shadowed)"."""
-    tasks = [short(task) for task in found.tasks]
+    tasks = [short(task) for task in omitted.tasks]
     of = joined(tasks) if len(tasks) <= MOST_NAMED else f"{len(tasks)} tasks"
-    return f"{formats.counted(found.clips, 'clip')} of {of} ({found.reason})"
+    return f"{formats.counted(omitted.clips, 'clip')} of {of} ({omitted.reason})"
 
 
-def _too_little(found: Undetermined, axis: str) -> str:
-    share = f"{100 * found.share:.1f} % of the time in which objects should be visible is undetermined on average"
-    if not found.clips:
-        return f"No clip of {found.of} that are shadowed shows too little to be judged; {share}."
-    tasks = joined([f"{short(task)} {many}" for task, many in found.tasks.items()])
+def _too_little(lack: Undetermined, axis: str) -> str:
+    share = f"{100 * lack.share:.1f} % of the time in which objects should be visible is undetermined on average"
+    if not lack.clips:
+        return f"No clip of {lack.of} that are shadowed shows too little to be judged; {share}."
+    tasks = joined([f"{short(task)} {many}" for task, many in lack.tasks.items()])
     return (
-        f"{found.clips} of {found.of} shadowed clips show{'s' if found.clips == 1 else ''} too little to be "
-        f"judged and count{'s' if found.clips == 1 else ''} 0 on {AXIS_NAMES.get(axis, axis)} ({tasks}); {share}."
+        f"{lack.clips} of {lack.of} shadowed clips show{'s' if lack.clips == 1 else ''} too little to be "
+        f"judged and count{'s' if lack.clips == 1 else ''} 0 on {AXIS_NAMES.get(axis, axis)} ({tasks}); {share}."
     )
 
 
@@ -104,16 +104,16 @@ def _too_little(found: Undetermined, axis: str) -> str:
 
 def event_sentences(result: ResultDocument) -> list[str]:
     """Sentences on events that a model shows too seldom behind one image, by task, and their cost; [] for none."""
-    said = [
+    sentences = [
         f"{kind} in {each.seen:.3g} of {each.clips} clips of {task.split('/')[-1]}, where lawful futures have "
         f"{each.expected:.1f} (costs {100 * each.lost:.0f} %)"
         for task, kind, each in event_counts(result)
         if each.lost > 0
     ]
-    if not said:
+    if not sentences:
         return []
     return [
-        f"Avoids what decides a scene: {joined(said)}. Tasks lose that share of their consistency above a frozen "
+        f"Avoids what decides a scene: {joined(sentences)}. Tasks lose that share of their consistency above a frozen "
         "frame. Futures that are much slower than those of the task pay, too."
     ]
 
@@ -184,7 +184,7 @@ def once(rows: Sequence[tuple[str, tuple[Cell, ...], str]]) -> tuple[TableRow, .
 def qualities(result: ResultDocument) -> Table:
     """Skill and quality of every task on every axis, beside those of the references."""
     groups = []
-    for axis, found in result.axes.items():
+    for axis, value in result.axes.items():
         name = AXIS_NAMES.get(axis, axis)
         rows = [TableRow(name[0].upper() + name[1:], level="head")]
         for task, axes in result.tasks.items():
@@ -195,7 +195,7 @@ def qualities(result: ResultDocument) -> Table:
             kind = Cell(KIND_WORDS[own.kind], title=own.why)
             rows.append(TableRow(task, (skill, cell(own.quality, own.interval), *bases, Cell(str(own.clips)), kind)))
             rows += [TableRow("", (Cell(words),), "note") for words in not_valid(result, task).get(axis, ())]
-        whole = (cell(found.skill, found.interval), cell(found.quality, found.quality_interval), *EMPTY_CELLS[:5])
+        whole = (cell(value.skill, value.interval), cell(value.quality, value.quality_interval), *EMPTY_CELLS[:5])
         rows.append(TableRow("all families", whole, "sum"))
         for reference, other in result.references.items():
             skill = cell(other.axes[axis].skill, other.axes[axis].interval)
@@ -208,11 +208,11 @@ def qualities(result: ResultDocument) -> Table:
 def over_tasks(result: ResultDocument) -> Table | None:
     """Intervals for other clips and for other tasks; None where no family has the second, and for few clips."""
     rows = [
-        (family, (Cell(AXIS_NAMES.get(axis, axis)), Cell(fixed(found.skill)),
-                  Cell(bracket(found.skill_interval) or "–"), Cell(bracket(found.tasks_interval))), "")
+        (family, (Cell(AXIS_NAMES.get(axis, axis)), Cell(fixed(skill.skill)),
+                  Cell(bracket(skill.skill_interval) or "–"), Cell(bracket(skill.tasks_interval))), "")
         for family, axes in result.families.items()
-        for axis, found in axes.items()
-        if found.tasks_interval
+        for axis, skill in axes.items()
+        if skill.tasks_interval
     ]  # fmt: skip
     if not rows or result.note:
         return None
@@ -225,7 +225,7 @@ def unseen_constants(result: ResultDocument) -> Table | None:
     freed = result.unseen_constants
     if not freed:
         return None
-    axes = [cell(found.skill, found.interval) for found in (freed.consistency, result.axes["consistency"])]
+    axes = [cell(skill.skill, skill.interval) for skill in (freed.consistency, result.axes["consistency"])]
     whole = (*axes, Cell(""), Cell(str(freed.clips)))
     rows = [TableRow("all families", whole)]
     for task, own in freed.tasks.items():
@@ -301,19 +301,19 @@ def implied_worlds(result: ResultDocument) -> Table | None:
         ends = world.interval
         share = bracket([100 * end for end in ends], 0) if ends else ""
         rest = f"{100 * world.unexplained:.0f} %, {world.clips} clips"
-        told = (Cell(f"{100 * world.share:.0f} %", share), Cell(rest))
+        cells = (Cell(f"{100 * world.share:.0f} %", share), Cell(rest))
         level = "off" if world.verdict == "named" else ""
         for first, law in enumerate(world.laws or [None]):
             name, value, true = Cell("–"), Cell("–"), Cell("–")
             if law is not None:
                 size = f"{number(law.value)} {unit(law.unit)}".strip()
                 name, value, true = Cell(law.short), Cell(size, bounds(law.interval)), Cell(number(law.true))
-            rows.append((family, (name, value, true, *(told if not first else (Cell(""), Cell("")))), level))
+            rows.append((family, (name, value, true, *(cells if not first else (Cell(""), Cell("")))), level))
     columns = ("family", "law", "implied", "true", "explains", "unexplained")
     return Table("Changed worlds by family", columns, (once(rows),), (1,)) if rows else None
 
 
-def readings(label: str, found: Iterable[tuple[str, str, ReadingValue, str]]) -> Table:
+def readings(label: str, values: Iterable[tuple[str, str, ReadingValue, str]]) -> Table:
     """Diagnostics (reading, task, value, unit) beside those of the references."""
     rows = [
         (name, (
@@ -322,7 +322,7 @@ def readings(label: str, found: Iterable[tuple[str, str, ReadingValue, str]]) ->
             *(Cell(number(value.references[base])) for base in BASES),
             Cell(unit(of)), Cell(f"{value.clips} of {value.applicable}"),
         ), "")
-        for name, task, value, of in found
+        for name, task, value, of in values
     ]  # fmt: skip
     columns = ("reading", "task", "model", *BASES.values(), "unit", "clips")
     return Table(label, columns, (once(rows),), (1, 6))
@@ -339,8 +339,8 @@ def valid_counts(result: ResultDocument) -> Table | None:
             Cell(reading), Cell(f"{own.valid} of {result.counts.clips}"),
             Cell("; ".join(map(left_out, own.not_valid)) or "–", tone="words"),
         ), "")
-        for axis, found in result.axis_counts.items()
-        for reading, own in found.readings.items()
+        for axis, counts in result.axis_counts.items()
+        for reading, own in counts.readings.items()
     ]  # fmt: skip
     columns = ("axis", "reading", "valid in", "not valid in")
     return Table("Clips that count by reading", columns, (once(rows),), (1, 3)) if rows else None
@@ -382,10 +382,10 @@ def skill_rows(result: ResultDocument) -> list[SkillRow]:
     if result.gaps:
         gaps = result.gaps["all"]
         lines.append(SkillRow("reference", OUT_OF_RANGE, (Cell("–"), *(_gap(gaps[axis]) for axis in axes))))
-    for family, found in result.families.items():
+    for family, skills in result.families.items():
         tasks = [task for task in result.tasks if task.split("/")[0] == family]
         if len(tasks) > 1:
-            cells = (_adds(result, family, tasks), *(_family(found[axis]) for axis in axes))
+            cells = (_adds(result, family, tasks), *(_family(skills[axis]) for axis in axes))
             lines.append(SkillRow("family", family, cells, families.get(family, "–")))
         for task in tasks:
             name = short(task) if len(tasks) > 1 else f"{family}: {short(task)}"
@@ -406,38 +406,41 @@ def _strengths(result: ResultDocument) -> tuple[str, dict[str, str], dict[str, s
 
 
 def _skills(overall: SkillValue, axes: Mapping[str, SkillValue], names: Iterable[str]) -> tuple[Cell, ...]:
-    found = (overall, *(axes[name] for name in names))
-    return tuple(_skill(each.skill, each.interval, each.reason) for each in found)
+    skills = (overall, *(axes[name] for name in names))
+    return tuple(_skill(each.skill, each.interval, each.reason) for each in skills)
 
 
 def _memory_rows(result: ResultDocument) -> list[SkillRow]:
     """The memory of as many training clips, and the model minus it; nothing where none is published."""
-    found = result.beyond_memory
-    if found is None or found.clips is None or found.memory is None or found.overall is None:
+    compared = result.beyond_memory
+    if compared is None or compared.clips is None or compared.memory is None or compared.overall is None:
         return []
-    own, beyond = _skills(found.memory, found.memory_axes, result.axes), _skills(found.overall, found.axes, result.axes)
+    own, beyond = (
+        _skills(compared.memory, compared.memory_axes, result.axes),
+        _skills(compared.overall, compared.axes, result.axes),
+    )
     return [
-        SkillRow("reference", f"memory, {found.clips:,} clips", own),
+        SkillRow("reference", f"memory, {compared.clips:,} clips", own),
         SkillRow("reference", BEYOND_MEMORY, beyond),
     ]
 
 
 def memory_note(result: ResultDocument) -> str:
     """Reason that a result says nothing of memory; "" where it does, and for results of older programs."""
-    found = result.beyond_memory
-    return f"{BEYOND_MEMORY.capitalize()} is not known: {found.reason}." if found and found.clips is None else ""
+    beyond = result.beyond_memory
+    return f"{BEYOND_MEMORY.capitalize()} is not known: {beyond.reason}." if beyond and beyond.clips is None else ""
 
 
-def _gap(found: GapValue) -> Cell:
+def _gap(gap: GapValue) -> Cell:
     """Quality on `test` minus that on `ood`: no skill, so that it has no colour."""
-    if found.gap is None:
-        return Cell("–", title=found.reason)
-    title = f"quality: test {fixed(found.test)}, ood {fixed(found.ood)}; truth itself loses {fixed(found.truth)}"
-    return Cell(fixed(found.gap), bracket(found.interval), title)
+    if gap.gap is None:
+        return Cell("–", title=gap.reason)
+    title = f"quality: test {fixed(gap.test)}, ood {fixed(gap.ood)}; truth itself loses {fixed(gap.truth)}"
+    return Cell(fixed(gap.gap), bracket(gap.interval), title)
 
 
 def _gains(task: Mapping[str, TaskResult]) -> list[float]:
-    return [found.skill for found in task.values() if found.kind == "informative" and found.skill is not None]
+    return [skill.skill for skill in task.values() if skill.kind == "informative" and skill.skill is not None]
 
 
 def _gain(task: Mapping[str, TaskResult]) -> Cell:
@@ -448,23 +451,23 @@ def _gain(task: Mapping[str, TaskResult]) -> Cell:
 
 def _adds(result: ResultDocument, family: str, tasks: list[str]) -> Cell:
     """Contribution of a family to overall."""
-    found = result.by_family.get(family)
-    if found is None or found.skill is None:
-        return Cell("–", title="" if found is None else found.reason)
+    family_skill = result.by_family.get(family)
+    if family_skill is None or family_skill.skill is None:
+        return Cell("–", title="" if family_skill is None else family_skill.reason)
     means = [sum(gains) / len(gains) for task in tasks if (gains := _gains(result.tasks[task]))]
-    share = 1 - found.skill / gain if means and (gain := sum(means) / len(means)) > 0 else 0.0
+    share = 1 - family_skill.skill / gain if means and (gain := sum(means) / len(means)) > 0 else 0.0
     lost = f", less {share:.0%} of it that its guards take" if share >= -KEPT_FROM else ""
-    return _skill(found.skill, found.interval, f"mean of its tasks{lost}")
+    return _skill(family_skill.skill, family_skill.interval, f"mean of its tasks{lost}")
 
 
-def _family(found: FamilyResult) -> Cell:
-    lost = found.guard
-    if found.skill is None:
-        return _guard(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=found.reason)
-    own = _skill(found.skill, found.skill_interval, "mean of its informative tasks")
+def _family(value: FamilyResult) -> Cell:
+    lost = value.guard
+    if value.skill is None:
+        return _guard(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=value.reason)
+    own = _skill(value.skill, value.skill_interval, "mean of its informative tasks")
     if lost is None or lost >= KEPT_FROM:
         return own
-    return replace(own, text=gained_and_lost(found.skill, lost), title=f"{own.title}; it loses {fixed(-lost)} more")
+    return replace(own, text=gained_and_lost(value.skill, lost), title=f"{own.title}; it loses {fixed(-lost)} more")
 
 
 def gained_and_lost(gained: float | None, lost: float | None) -> str:
@@ -475,12 +478,12 @@ def gained_and_lost(gained: float | None, lost: float | None) -> str:
     return fixed(gained) if lost is None or lost >= KEPT_FROM else f"{fixed(gained)} {fixed(lost)}"
 
 
-def _task(found: TaskResult) -> Cell:
-    if found.kind == "informative":
-        return _skill(found.skill, found.skill_interval, found.why)
-    if found.kind == "guard":
-        return _guard(found.skill, found.why)
-    return Cell("–", "not scored" if found.kind == "unscored" else "not asked", found.why)
+def _task(value: TaskResult) -> Cell:
+    if value.kind == "informative":
+        return _skill(value.skill, value.skill_interval, value.why)
+    if value.kind == "guard":
+        return _guard(value.skill, value.why)
+    return Cell("–", "not scored" if value.kind == "unscored" else "not asked", value.why)
 
 
 def _skill(value: float | None, interval: Interval | None, title: str) -> Cell:

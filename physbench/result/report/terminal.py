@@ -41,22 +41,25 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     first = comparison.first
     ours = (first.render_spec, first.context)
     console.print()
-    told = any(
-        found.interval
+    bounded = any(
+        difference.interval
         for against in comparison.against
-        for found in (*against.axes.values(), *(one for axes in against.families.values() for one in axes.values()))
+        for difference in (
+            *against.axes.values(),
+            *(one for axes in against.families.values() for one in axes.values()),
+        )
     )
-    limits = "95 % intervals" if told else f"no intervals: they need {FEWEST} clips of each task and split"
+    limits = "95 % intervals" if bounded else f"no intervals: they need {FEWEST} clips of each task and split"
     parts = set(comparison.held) - {comparison.clips}
     shared = f", those that all runs hold (of {joined([str(held) for held in comparison.held])})" if parts else ""
     suite = suite_label(comparison.suite, comparison.version, comparison.provisional)
     head = f"{suite}, {counted(comparison.clips, 'clip')}{shared}, paired; {limits}."
     console.print(Text(head, style="dim"))
     if any(
-        found.parts and any(part.lost is not None for part in found.parts)
+        difference.parts and any(part.lost is not None for part in difference.parts)
         for against in comparison.against
         for axes in against.families.values()
-        for found in axes.values()
+        for difference in axes.values()
     ):
         console.print(Text(GUARD_MEANING, style="dim"))
     for against in comparison.against:
@@ -80,10 +83,10 @@ def _table(comparison: Comparison, against: Against) -> object:
     table.add_column("", no_wrap=True)
     rows = [
         ("overall", against.overall),
-        *((AXIS_NAMES.get(name, name), found) for name, found in against.axes.items()),
+        *((AXIS_NAMES.get(name, name), difference) for name, difference in against.axes.items()),
     ]
-    for name, found in rows:
-        table.add_row(Text(name, style="bold"), *_cells(found))
+    for name, difference in rows:
+        table.add_row(Text(name, style="bold"), *_cells(difference))
     sizes = (against.strength.first, against.strength.other)
     if None not in sizes:
         table.add_section()
@@ -92,25 +95,29 @@ def _table(comparison: Comparison, against: Against) -> object:
     for family, axes in against.families.items():
         table.add_section()
         table.add_row(Text(family, style="bold"), *_cells(axes["overall"]))
-        for axis, found in axes.items():
-            if axis != "overall" and found.ahead is not None:
-                table.add_row(Text(f"  {AXIS_NAMES.get(axis, axis)}"), *_cells(found))
+        for axis, difference in axes.items():
+            if axis != "overall" and difference.ahead is not None:
+                table.add_row(Text(f"  {AXIS_NAMES.get(axis, axis)}"), *_cells(difference))
     return table
 
 
-def _cells(found: SkillDifference) -> list[Text]:
+def _cells(difference: SkillDifference) -> list[Text]:
     from rich.text import Text
 
-    style = "" if found.sign else "dim"
-    told = ascii_minus(bracket(found.interval)) if found.interval else ("" if found.ahead is None else "too few clips")
-    if found.parts is None:
-        both = [fixed(found.first), fixed(found.other)]
+    style = "" if difference.sign else "dim"
+    limits = (
+        ascii_minus(bracket(difference.interval))
+        if difference.interval
+        else ("" if difference.ahead is None else "too few clips")
+    )
+    if difference.parts is None:
+        both = [fixed(difference.first), fixed(difference.other)]
     else:
-        both = [gained_and_lost(part.gained, part.lost) for part in found.parts]
+        both = [gained_and_lost(part.gained, part.lost) for part in difference.parts]
     return [
         *(Text(ascii_minus(text), style="dim") for text in both),
-        Text(ascii_minus(fixed(found.ahead)), style=style),
-        Text(told, style=style),
+        Text(ascii_minus(fixed(difference.ahead)), style=style),
+        Text(limits, style=style),
     ]
 
 
@@ -205,8 +212,8 @@ def _overall(view: SummaryView) -> Text:
     line.append(ascii_minus(f" {view.overall.interval}").rstrip(), style="cyan")
     if view.overall.reason:
         line.append(f"  ({view.overall.reason})", style="dim")
-    for said in view.beside:
-        line.append(f"   {ascii_minus(said)}", style="dim")
+    for part in view.beside:
+        line.append(f"   {ascii_minus(part)}", style="dim")
     return line
 
 

@@ -82,13 +82,13 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
 def _last_resort(found: Sequence[Misfit], names: str) -> Finding:
     """The finding of a law that lets a task in only if its ground truth is lawful, clip by clip."""
     lawful = sum(each.lawful for each in found)
-    said = f"{lawful} of {len(found)} clips of ground truth are lawful under the law {names}"
+    summary = f"{lawful} of {len(found)} clips of ground truth are lawful under the law {names}"
     if lawful >= LEAST_LAWFUL * len(found):
-        return fine("shadowing", f"valid: {said}, which simulates it again (asked: {LEAST_LAWFUL:.0%})")
+        return fine("shadowing", f"valid: {summary}, which simulates it again (asked: {LEAST_LAWFUL:.0%})")
     worst = min((each for each in found if not each.lawful), key=lambda each: each.quality)
     return failed(
         "shadowing",
-        f"{said} (asked: {LEAST_LAWFUL:.0%}), which simulates it again and {_leaves(worst)}",
+        f"{summary} (asked: {LEAST_LAWFUL:.0%}), which simulates it again and {_leaves(worst)}",
         "Its search does not find every lawful motion through many contacts or about edges: models would be blamed. "
         "Declare `outcomes`, as `stack` does, or bring a law.",
         worst.clip,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from physbench.world.camera import PLANE_AXES
-from physbench.world.motion_words import BODY_NOUNS, ToldMotion, motion_sentence
+from physbench.world.motion_words import BODY_NOUNS, StatedVelocity, motion_sentence
 from physbench.world.scene import PLAIN, Body, Camera, Scene, hue_name
 
 FLOORS = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
@@ -15,14 +15,14 @@ NIGHT_SKY = "Before a night sky with faint stars."
 ONE_TAKE = "Real time, one take, no cut, no zoom."
 
 
-def scene_prompt(scene: Scene, look: str, told: Sequence[ToldMotion] = ()) -> str:
+def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ()) -> str:
     """The prompt of a scene in a look.
 
     The plain one is the scene's own. In another look holders are drawn back where it says that they vanish, and it goes
     on with the set, with the sizes of bodies that have a hue, and with how it is filmed. It says no more of what
     happens. What is told of the motion at the hand-over follows the scene's own prompt.
     """
-    prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, told))))
+    prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, stated))))
     if look == PLAIN or not prompt:
         return prompt
     return " ".join(filter(None, (_drawn_back(prompt, scene), set_words(scene), size_words(scene), ONE_TAKE)))
@@ -59,8 +59,8 @@ def size_words(scene: Scene) -> str:
     if frames.stage_of(scene).kind == "sky":
         return ""
     bodies = [body for body in scene.bodies if body.hue is not None and body.drawn and body.shape != "plane"]
-    said = [f"{_name(body)} {_measures(body, scene.camera)}" for body in bodies]
-    return f"Sizes: {', '.join(said)}." if said else ""
+    sizes = [f"{_name(body)} {_measures(body, scene.camera)}" for body in bodies]
+    return f"Sizes: {', '.join(sizes)}." if sizes else ""
 
 
 def _name(body: Body) -> str:

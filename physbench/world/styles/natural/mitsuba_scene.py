@@ -425,8 +425,16 @@ def samples(spec: RenderSpec) -> int:
 
 def layer_key(stage: Stage, camera: Camera, spec: RenderSpec) -> str:
     """Hash of all that decides the layers of a stage at a size."""
-    said = [repr(stage), repr(camera), spec.width, spec.height, samples(spec), variant_names(), fingerprint("natural")]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    content = [
+        repr(stage),
+        repr(camera),
+        spec.width,
+        spec.height,
+        samples(spec),
+        variant_names(),
+        fingerprint("natural"),
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def light_layers(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
