@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from physbench.clips.task import (
     HALF_WINDOW,
     MAX_DRAWS,
     RELEASE,
+    Level,
     NothingAccepted,
     Parameter,
     Params,
@@ -81,6 +83,7 @@ class HeadOn(Task):
     """
 
     id = "collisions/head-on-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "speed_b", "event": "meeting"}
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of the two balls"),
         friction=Parameter.fixed(0.0, "", "of the two balls"),
@@ -171,6 +174,7 @@ class WallBounce(Task):
     """
 
     id = "collisions/wall-bounce-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "walls", "event": "meeting"}
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of ball and wall"),
         friction=Parameter.fixed(0.0, "", "of ball and wall"),
@@ -326,6 +330,7 @@ class BallRow(Task):
     core = False
 
     id = "collisions/row-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"event": "meeting"}
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of two balls"),
         friction=Parameter.fixed(0.0, "", "of two balls"),
@@ -449,6 +454,7 @@ class Billiards(Task):
     """
 
     id = "collisions/billiards-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "balls", "event": "meeting"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards, onto the table"),
         restitution=Parameter.fixed(0.95, "", "of two balls"),

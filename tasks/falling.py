@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from physbench.clips.clip import Split
 from physbench.clips.task import (
     HALF_WINDOW,
     RELEASE,
+    Level,
     Parameter,
     Params,
     Task,
@@ -64,6 +66,7 @@ class Projectile(Task):
     """
 
     id = "falling/projectile-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "velocity_z", "event": lambda p: projectile_contact(p)}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.8, "", "of ball and floor"),
@@ -81,7 +84,7 @@ class Projectile(Task):
     def accepts(self, p: Params) -> bool:
         """Contact in time; ground truth and the half-gravity twin in the window."""
         gravity, height, vz = p["gravity"], p["start_height"], p["velocity_z"]
-        contact = p["release"] + (vz + math.sqrt(vz**2 + 2 * gravity * height)) / gravity
+        contact = projectile_contact(p)
         flown = -p["release"]
         height_0, vz_0 = height + vz * flown - gravity * flown**2 / 2, vz - gravity * flown
         peak = height + vz**2 / (2 * gravity)
@@ -117,6 +120,12 @@ class Projectile(Task):
         )
 
 
+def projectile_contact(p: Params) -> float:
+    """Time s at which the ball lands."""
+    gravity, height, vz = p["gravity"], p["start_height"], p["velocity_z"]
+    return p["release"] + (vz + math.sqrt(vz**2 + 2 * gravity * height)) / gravity
+
+
 class DropBounce(Task):
     """A ball is let go above a floor and bounces.
 
@@ -142,6 +151,7 @@ class DropBounce(Task):
     """
 
     id = "falling/drop-bounce-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "start_height", "event": lambda p: drop_contact(p)}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter("", "visible", (0.7, 0.9), "of ball and floor, seen in the floor's grey"),
@@ -156,9 +166,8 @@ class DropBounce(Task):
 
     def accepts(self, p: Params) -> bool:
         """Contact in time, in view from above."""
-        contact = p["release"] + math.sqrt(2 * p["start_height"] / p["gravity"])
         highest = p["start_height"] + p["radius"] - CENTER_Z
-        return event_in(contact, self.horizon, spare=0.02) and inside((highest,), p["radius"])
+        return event_in(drop_contact(p), self.horizon, spare=0.02) and inside((highest,), p["radius"])
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
@@ -180,6 +189,11 @@ class DropBounce(Task):
             prompt=f"A {hue_name(p['hue'])} ball is let go, falls straight down onto a flat floor and bounces, lower "
             "each time. Static camera, seen from the side.",
         )
+
+
+def drop_contact(p: Params) -> float:
+    """Time s at which the ball first meets the floor."""
+    return p["release"] + math.sqrt(2 * p["start_height"] / p["gravity"])
 
 
 def floor_grey(restitution: float) -> float:
@@ -233,6 +247,7 @@ class Incline(Task):
     """
 
     id = "falling/incline-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "angle", "event": lambda p: phases_of(p)[1].start}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.0, "", "of the body with ramp and stop"),
@@ -405,6 +420,7 @@ class Stack(Task):
     """
 
     id = "falling/stack-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "blocks"}
     static_history = True
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),

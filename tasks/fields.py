@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from physbench.clips.task import (
     FREE_BORDER,
     HALF_WINDOW,
     RELEASE,
+    Level,
     Parameter,
     Params,
     Task,
@@ -155,6 +158,7 @@ class Scatter(Task):
     core = False
 
     id = "orbits/scatter-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"event": "passage"}
     parameters = declare(
         push=Parameter.fixed(1.6, "m3/s2", "k of the block"),
         block=Parameter.fixed(0.18, "m", "half the side of the block"),

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
-from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues, inside
+from physbench.clips.task import (
+    FREE_BORDER,
+    HALF_WINDOW,
+    RELEASE,
+    Level,
+    Parameter,
+    Params,
+    Task,
+    declare,
+    hues,
+    inside,
+)
 from physbench.world.bodies import HOLDER_GAP, SCREEN_HALF_DEPTH, ball, floor, holder, nearer_scale, screen, wall
 from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
@@ -65,6 +78,7 @@ class ScreenPass(Task):
     """
 
     id = "occlusion/screen-pass-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "hidden_for", "event": "hidden_at"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         friction=Parameter.fixed(0.5, "", "of ball and floor"),
@@ -148,6 +162,7 @@ class ScreenLift(Task):
     """
 
     id = "occlusion/screen-lift-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": lambda p: abs(p["velocity"]), "event": "hidden_at"}
     static_history = True
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
@@ -264,6 +279,10 @@ class ScreenSwap(Task):
     """
 
     id = "occlusion/screen-swap-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": lambda p: p["speed_a"] + p["speed_b"],
+        "event": lambda p: swap_times(p, "a", 1.0)[1],
+    }
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         friction=Parameter.fixed(0.5, "", "of balls and floor"),
@@ -376,6 +395,7 @@ class ScreenStop(Task):
     """
 
     id = "occlusion/screen-stop-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "hidden_way", "event": "hidden_at"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         friction=Parameter.fixed(0.5, "", "of ball and floor"),
@@ -467,6 +487,7 @@ class Tunnel(Task):
     core = False
 
     id = "occlusion/tunnel-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "hidden_way", "event": "hidden_at"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         friction=Parameter.fixed(0.0, "", "of ball, floor and wall"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
-from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues
+from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Level, Parameter, Params, Task, declare, hues
 from physbench.laws.impacts import Flat, at
 from physbench.laws.kepler import elliptic_state, hyperbolic_states
 from physbench.support.arrays import Array
@@ -41,6 +43,7 @@ class Kepler(Task):
     """
 
     id = "orbits/kepler-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "eccentricity", "event": lambda p: next_turn(p)}
     parameters = declare(
         mu=Parameter.fixed(34.0, "m3/s2", "gravitational constant x mass of the star"),
         star_radius=Parameter.fixed(0.2, "m", "of the star"),
@@ -110,6 +113,11 @@ def kepler_state(p: Params, time: float) -> tuple[Flat, Flat]:
     return elliptic_state(p["mu"], p["semi_axis"], p["eccentricity"], p["orientation"], p["phase"], p["sense"], time)
 
 
+def next_turn(p: Params) -> float:
+    """Time s of the first periapsis or apoapsis after the hand-over: the mean anomaly is then a multiple of pi."""
+    return (math.pi - p["phase"] % math.pi) * math.sqrt(p["semi_axis"] ** 3 / p["mu"])
+
+
 # Two bodies under gravity: both in motion around their barycentre, or one that passes by a star.
 
 BINARY_GAP = 0.2  # m between the surfaces of a binary at the periapsis: never taken for a contact
@@ -139,6 +147,10 @@ class Binary(Task):
     """
 
     id = "orbits/binary-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": "eccentricity",
+        "event": lambda p: next_turn({**p, "mu": sum(strengths(p))}),
+    }
     parameters = declare(
         pull=Parameter.fixed(200.0, "s-2", "mu of a body over its radius^3"),
         radius_a=Parameter("m", "visible", (0.40, 0.50), "of body a"),
@@ -233,6 +245,7 @@ class Flyby(Task):
     """
 
     id = "orbits/flyby-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "eccentricity", "event": "passage"}
     parameters = declare(
         pull=Parameter.fixed(200.0, "s-2", "mu of the star over its radius^3"),
         star_radius=Parameter("m", "visible", (0.22, 0.28), "of the star"),

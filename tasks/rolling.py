@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
-from physbench.clips.task import RELEASE, Parameter, Params, Task, declare, event_in, hues, inside
+from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, event_in, hues, inside
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, wall
 from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name
 
@@ -149,6 +151,7 @@ class RollOff(Task):
     core = False
 
     id = "falling/roll-off-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"event": "leaving"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.7, "", "of ball and floor"),

@@ -1,9 +1,12 @@
-"""Write the pages made from the code and from docs/validity: task gallery, scorer reference, violations, validity."""
+"""Write the pages made from code, board and docs/validity: task gallery, scorer reference, violations, validity."""
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import validity_page
@@ -16,6 +19,9 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.preview import animate
 from physbench.clips.task import find_task, short_names, task_ids
+from physbench.leaderboard.entries import entries
+from physbench.result.document import ResultDocument
+from physbench.result.formats import AXIS_NAMES, fixed, joined
 from physbench.score.protocol import AXES, Scorer
 from physbench.score.score_clip import find_scorers
 from physbench.shadowing import why_not
@@ -39,18 +45,76 @@ def write(app: Sphinx) -> None:
     (folder / "tasks").mkdir(parents=True, exist_ok=True)
     figures = json.loads((source / "figures" / "core.json").read_text(encoding="utf-8"))["tasks"]
     tasks = {task_id: short_names(task_id)[0] for task_id in task_ids()}
-    firsts = {}
+    best = best_models(source.parent / "board")
+    families: dict[str, list[Card]] = {}
     with Progress("pages of tasks", len(tasks)) as progress:  # a minute and more, before sphinx says anything
         for task_id, name in tasks.items():
-            firsts[task_id] = write_task(task_id, folder / "tasks" / name, figures)
+            first = write_task(task_id, folder / "tasks" / name, figures)
+            kinds = figures.get(task_id, {}).get("kind", {})
+            card = Card(task_id, name, first, law_of(task_id), tested(task_id, kinds), best.get(task_id, ""))
+            families.setdefault(task_id.split("/")[0], []).append(card)
             progress.advance(note=name)
-    (folder / "tasks.md").write_text(rendered("tasks.md.j2", tasks=tasks, firsts=firsts), encoding="utf-8")
+    (folder / "tasks.md").write_text(rendered("tasks.md.j2", families=families, tasks=tasks), encoding="utf-8")
     (folder / "scorers.md").write_text(scorer_reference(), encoding="utf-8")
     (folder / "violations.md").write_text(violation_list(), encoding="utf-8")
     tables = published(source / "validity")
     (folder / "validity.md").write_text(validity_page.page(tables), encoding="utf-8")
     if MAIN in tables and (found := curves(tables[MAIN])):
         draw(found, folder / CURVES)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One task in the gallery."""
+
+    id: str
+    name: str
+    first: str  # line of its docstring
+    law: str
+    tested: str
+    best: str  # model of the board; "" where the board does not hold the task
+
+
+def law_of(task_id: str) -> str:
+    """The first statement of what a docstring says of the law, without its sources."""
+    text = re.search(r"^Law: (.*?)(?:\n\n|\Z)", inspect.getdoc(find_task(task_id)) or "", re.DOTALL | re.MULTILINE)
+    words = " ".join(text[1].split()) if text else ""
+    plain = re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", words)
+    return re.split(r"\. (?=[A-Z])|[;:] ", plain)[0].rstrip(".")
+
+
+def tested(task_id: str, kinds: Mapping[str, str]) -> str:
+    """The axes that gain by the task, and what can only be lost; of a task outside of core its suite."""
+    if not kinds:
+        task = find_task(task_id)
+        suite = getattr(task, "suite", "") or ("actions" if getattr(task, "actions", False) else "full")
+        return f"in the suite `{suite}`"
+    gains, guards = (
+        [AXIS_NAMES[axis] for axis in AXES if kinds.get(axis) == kind] for kind in ("informative", "guard")
+    )
+    parts = [joined(gains)] if gains else []
+    return "; ".join(parts + ([f"{joined(guards)} can only be lost"] if guards else []))
+
+
+def best_models(board: Path) -> dict[str, str]:
+    """By task: the best trained model of the board and its skill, mean of the axes on which the task is informative."""
+    found: dict[str, tuple[float, str]] = {}
+    for entry in entries(board):
+        result = entry.result
+        if result.model.card.track != "trained" or result.model.target.startswith(("baseline:", "untrained:")):
+            continue
+        for task, skill in gains(result).items():
+            found[task] = max(found.get(task, (-2.0, "")), (skill, result.model.name))
+    return {task: f"`{name}`, skill {fixed(skill)}" for task, (skill, name) in found.items()}
+
+
+def gains(result: ResultDocument) -> dict[str, float]:
+    """Mean skill by task on the axes on which it is informative; without tasks that have none."""
+    own = {
+        task: [each.skill for each in axes.values() if each.kind == "informative" and each.skill is not None]
+        for task, axes in result.tasks.items()
+    }
+    return {task: sum(skills) / len(skills) for task, skills in own.items() if skills}
 
 
 def write_task(task_id: str, target: Path, figures: dict[str, dict[str, dict[str, float | str | None]]]) -> str:

@@ -106,7 +106,7 @@ app = typer.Typer(
 )
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
-SUITE_NAMES = "smoke, lite, core, full, actions, counterfactuals or train."
+SUITE_NAMES = "smoke, lite, core, full, actions, counterfactuals, phyworld or train."
 Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=completion.clip_suites)]
 Look = Annotated[
     str,
@@ -458,7 +458,8 @@ def verify(
         str | None, typer.Argument(metavar="FILE|URL", help="An archive of `data pack`, to be checked instead.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="smoke, lite, core, full, actions, counterfactuals or train. [default: core]")
+        str | None,
+        typer.Option(help=f"{SUITE_NAMES} [default: core]"),
     ] = None,
     workers: Workers = None,
     limit: Annotated[

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from physbench.clips.clip import Split
-    from physbench.clips.task import Parameter
+    from physbench.clips.task import Parameter, Task
     from physbench.validity.task_checks.finding import Finding, Report
 
 # What `physbench tasks check` prints.
@@ -149,6 +149,7 @@ def list_tasks(
     from rich.table import Table
     from rich.text import Text
 
+    from physbench.clips.suite import PHYWORLD, golden_tasks
     from physbench.clips.task import builtin_task_ids, find_task, match_tasks, own_tasks
 
     console = stdout_console()
@@ -162,7 +163,13 @@ def list_tasks(
         if task_id.split("/")[0] != family:
             family = task_id.split("/")[0]
             table.add_row(Text(family, style="bold cyan"))
-        suites: dict[str, Collection[str]] = {"core": core, "full": full, "actions": pushed, "own": own_tasks()}
+        suites: dict[str, Collection[str]] = {
+            "core": core,
+            "full": full,
+            "actions": pushed,
+            PHYWORLD: golden_tasks(PHYWORLD),
+            "own": own_tasks(),
+        }
         suite = next((name for name, held in suites.items() if task_id in held), "")
         happens = (inspect.getdoc(find_task(task_id)) or "\n").splitlines()[0]
         table.add_row(Text(f"  {task_id}"), Text(suite or "-", style="dim"), happens)
@@ -219,12 +226,12 @@ def preview(
     from physbench.result.formats import counted
     from physbench.world.styles.catalogue import check_drawn
 
-    chosen = check_split(split)
+    task = find_task(name)
+    chosen = check_split(split, task)
     if seed < 0:
         raise UsageError(f"--seed: expected 0 or more but got {seed}.")
     if not 1 <= clips <= 16:
         raise UsageError(f"--clips: expected 1 to 16 but got {clips}.")
-    task = find_task(name)
     check_drawn(look, view)
     path = out or Path(f"preview-{short_names(task.id)[0]}-{split}.png")
     if path.is_dir():
@@ -295,14 +302,15 @@ def new(
     typer.echo(test)
 
 
-def check_split(split: str) -> Split:
-    """Return the split, or raise UsageError with the nearest name."""
-    from physbench.clips.task import SPLITS
+def check_split(split: str, task: Task) -> Split:
+    """Return the split of a task, or raise UsageError with the nearest name."""
+    from physbench.clips.task import splits_of
 
-    for known in SPLITS:
-        if split == known:
-            return known
-    raise UsageError(f"There is no split named '{split}'.{nearest(split, SPLITS)}")
+    known = splits_of(task)
+    for each in known:
+        if split == each:
+            return each
+    raise UsageError(f"{task.id} has no split named '{split}'.{nearest(split, known)}")
 
 
 def _paragraphs(block: str) -> list[str]:
@@ -319,10 +327,12 @@ def _paragraphs(block: str) -> list[str]:
 def _parameter_table(parameters: Mapping[str, Parameter]) -> Table:
     from rich.table import Table
 
+    from physbench.clips.task import PARAMETER_COLUMNS, other_spans
+
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("parameter", "unit", "class", "train and test", "ood", "meaning"):
+    for column in PARAMETER_COLUMNS:
         table.add_column(column, no_wrap=column != "meaning")
     for name, parameter in parameters.items():
-        ood = "" if parameter.ood is None else parameter.span("ood")
-        table.add_row(name, parameter.unit, parameter.kind, parameter.span("train"), ood, parameter.doc)
+        other = other_spans(parameter)
+        table.add_row(name, parameter.unit, parameter.kind, parameter.span("train"), other, parameter.doc)
     return table

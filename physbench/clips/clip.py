@@ -17,7 +17,7 @@ from physbench.world.motion_words import StatedVelocity, stated_velocities
 from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
 from physbench.world.styles.prompt import scene_prompt
 
-Split = Literal["train", "test", "ood"]
+Split = Literal["train", "test", "ood", "gap"]
 
 ACTION_WIDTH = 6  # of an action: hue of the pushed body as RGB, impulse in N s
 

@@ -33,7 +33,7 @@ class ClipKey(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: str = Field(description="Id of the task.")
-    split: Split = Field(description="test or ood.")
+    split: Split = Field(description="test, ood or gap.")
     seed: int = Field(description="Seed of the clip.")
     change: str = Field(
         default="", description='How the scene differs from the task, such as unpushed; "" if it does not.'
@@ -182,7 +182,7 @@ class ClipAsked(_Strict):
 
     id: str = Field(description="Name of the clip's files, and of the video wanted, without its suffix.")
     task: str = Field(default="", description="Version 1: id of the task.")
-    split: Split = Field(default="test", description="Version 1: test or ood.")
+    split: Split = Field(default="test", description="Version 1: test, ood or gap.")
     seed: int = Field(default=0, description="Version 1: seed of the clip.")
     change: str = Field(default="", description="Version 1: how the scene differs from the task.")
     state_hash: str = Field(default="", description="Version 1: hash of the simulated states.")

@@ -20,7 +20,8 @@ from physbench.support.user_files import UserFile
 from physbench.world.scene import WINDOW, Scene
 
 TASK_GROUP = "physbench.tasks"
-SPLITS: tuple[Split, ...] = ("train", "test", "ood")
+SPLITS: tuple[Split, ...] = ("train", "test", "ood")  # that every task has
+GAP: Split = "gap"  # the split of tasks that leave the middle of a range out of train and test
 MAX_DRAWS = 20_000
 ID = r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+"  # of a task
 
@@ -44,7 +45,8 @@ class Parameter:
 
     kind: `fixed` (one value in all splits), `visible` (a function of what is seen), `revealed` (the context shows an
     event that determines it) or `free` (cannot be known). `test` draws from the range of `train`; `ood` from its own
-    range, which only visible and revealed parameters may have.
+    range, which only visible and revealed parameters may have, and from a second one below that of `train`, if there is
+    one. A `gap` is a part of the range that `train` and `test` leave out, and from which the split `gap` draws.
     """
 
     unit: str  # SI; "" for a pure number
@@ -54,19 +56,32 @@ class Parameter:
     ood: tuple[float, float] | None = None  # None: as train
     signed: bool = False  # the range is that of the size; the sign is drawn too
     grid: float | None = None  # the value is lowest + a whole number of these
+    below: tuple[float, float] | None = None  # of ood, too; without a grid
+    gap: tuple[float, float] | None = None  # inside of train; without a grid
 
     @classmethod
     def fixed(cls, value: float, unit: str, doc: str) -> Parameter:
         """One value in all splits."""
         return cls(unit, "fixed", (value, value), doc)
 
+    def ranges(self, split: Split) -> tuple[tuple[float, float], ...]:
+        """The ranges (lowest, highest) that `split` draws from, ascending (of the size, if signed)."""
+        if split == "ood" and self.ood is not None:
+            return (self.ood,) if self.below is None else (self.below, self.ood)
+        if self.gap is None:
+            return (self.train,)
+        return (self.gap,) if split == GAP else ((self.train[0], self.gap[0]), (self.gap[1], self.train[1]))
+
     def range(self, split: Split) -> tuple[float, float]:
         """Lowest and highest value in `split` (of the size, if signed)."""
-        return self.ood if split == "ood" and self.ood is not None else self.train
+        found = self.ranges(split)
+        return found[0][0], found[-1][1]
 
     def span(self, split: Split) -> str:
-        """The range in words: "9.81", "0.4 .. 0.52", "+-0.25 .. 0.6", "0, 1 .. 4"."""
-        low, high = self.range(split)
+        """The ranges in words: "9.81", "0.4 .. 0.52", "+-0.25 .. 0.6", "0, 1 .. 4", "0 .. 1 and 4 .. 6"."""
+        return " and ".join(self._words(low, high) for low, high in self.ranges(split))
+
+    def _words(self, low: float, high: float) -> str:
         sign = "+-" if self.signed else ""
         if low == high:
             return f"{sign}{low:g}"
@@ -75,16 +90,24 @@ class Parameter:
 
     def contains(self, value: float, split: Split) -> bool:
         """True if `split` can draw `value`."""
-        low, high = self.range(split)
-        return low - 1e-9 <= (abs(value) if self.signed else value) <= high + 1e-9
+        size = abs(value) if self.signed else value
+        return any(low - 1e-9 <= size <= high + 1e-9 for low, high in self.ranges(split))
 
     def draw(self, rng: np.random.Generator, split: Split) -> float:
-        """One value, rounded to 1e-4 so that it prints in full."""
-        low, high = self.range(split)
-        if self.grid is None:
-            value = low + (high - low) * rng.random()
-        else:
+        """One value, each as likely as any other, rounded to 1e-4 so that it prints in full."""
+        ranges = self.ranges(split)
+        low, high = ranges[-1]
+        if self.grid is not None:
             value = low + self.grid * int(rng.integers(round((high - low) / self.grid) + 1))
+        else:  # a place on the ranges laid end to end
+            way = sum(end - start for start, end in ranges) * rng.random()
+            for low, high in ranges[:-1]:
+                if way < high - low:
+                    break
+                way -= high - low
+            else:
+                low = ranges[-1][0]
+            value = low + way
         return round(-value if self.signed and rng.integers(2) else value, 4)
 
 
@@ -93,12 +116,22 @@ def declare(**parameters: Parameter) -> Mapping[str, Parameter]:
     return MappingProxyType(parameters)
 
 
+PARAMETER_COLUMNS = ("parameter", "unit", "class", "train and test", "ood", "meaning")
+
+
+def other_spans(parameter: Parameter) -> str:
+    """The ranges of the splits besides train and test: that of ood, and that of the gap under its name."""
+    found = [] if parameter.ood is None else [parameter.span("ood")]
+    return "; ".join(found + ([] if parameter.gap is None else [f"{GAP} {parameter.span(GAP)}"]))
+
+
 def parameter_table(parameters: Mapping[str, Parameter]) -> list[str]:
     """Lines of the Markdown table that `{parameters}` in a task's docstring stands for."""
-    rows: list[tuple[str, ...]] = [("parameter", "unit", "class", "train and test", "ood", "meaning")]
+    rows: list[tuple[str, ...]] = [PARAMETER_COLUMNS]
     for name, parameter in parameters.items():
-        ood = "" if parameter.ood is None else parameter.span("ood")
-        rows.append((name, parameter.unit, parameter.kind, parameter.span("train"), ood, parameter.doc))
+        rows.append(
+            (name, parameter.unit, parameter.kind, parameter.span("train"), other_spans(parameter), parameter.doc)
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rows.insert(1, tuple("-" * width for width in widths))
     return [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]
@@ -152,6 +185,24 @@ class Task(Protocol):
     def scene(self, params: Params) -> Scene:
         """Describe the clip with these parameters, as frozen data."""
         ...
+
+
+def splits_of(task: Task) -> tuple[Split, ...]:
+    """The splits of a task: SPLITS, and GAP where a parameter has a gap."""
+    return (*SPLITS, GAP) if any(each.gap is not None for each in task.parameters.values()) else SPLITS
+
+
+# What says how hard a clip is: a parameter of its task, or a function of the parameters; more is harder, or later.
+Level = str | Callable[[Params], float]
+LEVELS = ("difficulty", "event")  # kinds of levels; event: s, when what decides the clip happens
+
+
+def level_of(task: Task, kind: str, params: Params) -> float | None:
+    """The value that a task declares for a kind of level in `levels`, as in {"difficulty": "speed"}; None for none."""
+    declared: Level | None = getattr(task, "levels", {}).get(kind)
+    if declared is None:
+        return None
+    return float(params[declared] if isinstance(declared, str) else declared(params))
 
 
 def task_ids() -> tuple[str, ...]:
@@ -208,14 +259,15 @@ def _tasks_in(file: UserFile) -> dict[str, type[Task]]:
     return found
 
 
-def builtin_task_ids(actions: bool = False, full: bool = False) -> tuple[str, ...]:
+def builtin_task_ids(actions: bool = False, full: bool = False, suite: str = "") -> tuple[str, ...]:
     """Ids of the tasks that come with physbench and that its suites are made of.
 
     actions: those in which something is pushed (their class says `actions = True`), else those in which nothing is.
     full: all of these, else without those that came later than core: their class says `core = False`.
+    suite: those of a suite that has tasks of its own, which no other has (their class says `suite = NAME`).
     """
     names = [name for name, point in entries(TASK_GROUP).items() if point.value.startswith(f"{TASK_GROUP}.")]
-    tasks = {name: load(TASK_GROUP, name) for name in names}
+    tasks = {name: task for name in names if getattr(task := load(TASK_GROUP, name), "suite", "") == suite}
     chosen = {name: task for name, task in tasks.items() if getattr(task, "actions", False) is actions}
     return tuple(name for name, task in chosen.items() if full or getattr(task, "core", True))
 

@@ -34,6 +34,7 @@ from physbench.result.levels import (
     task_result,
 )
 from physbench.result.manifest import Manifest, read_manifest, renew
+from physbench.result.parts import skill_by_part
 from physbench.result.read import read_run
 from physbench.result.readings import (
     first_breaks,
@@ -46,6 +47,7 @@ from physbench.result.readings import (
 from physbench.result.sentences import note, sentences
 from physbench.result.skill import clip_qualities, event_results, kinds, skills, task_means
 from physbench.result.task_roles import fixed_kinds
+from physbench.result.velocity import velocity_errors
 from physbench.support.errors import PhysbenchError
 from physbench.support.run_folder import RunFolder
 
@@ -148,6 +150,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         implied_worlds=read_diagnosis(folder),
         timing=read_timing(folder),
         event_frequency=event_results(tables["model"], tables["truth"]),
+        by_part=skill_by_part(tables, rows, e, resamples, unasked),
+        velocity_errors=velocity_errors(tables, e, resamples),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),

@@ -461,6 +461,36 @@ class GapValue(Record):
     reason: str = Field(default="", description="Why the gap or its interval is null.")
 
 
+class PartSkill(Record):
+    """Skill in a part of the clips, between ground truth and the frozen frame in these clips."""
+
+    clips: int = Field(description="Clips of the part.")
+    tasks: int = Field(description="Tasks that have any.")
+    mean: float | None = Field(description="Mean time of their deciding events, s; null of difficulty.")
+    overall: SkillValue = Field(description="Overall skill.")
+    axes: dict[str, SkillValue] = Field(description="Skill by axis.")
+    constant_velocity: float | None = Field(description="Overall skill of constant velocity in these clips.")
+
+
+class VelocityErrors(Record):
+    """PhyWorld's errors of velocity in one task and split, in its units of length (0.512 m) a second; low is good."""
+
+    paper: float | None = Field(description="By its paper: mean over balls and frames of |v - v'|, mean over clips.")
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
+    code: float | None = Field(
+        description="By its code: |mean v - mean v'| along x, in a collision after the hit; mean over clips."
+    )
+    code_before: float | None = Field(description="The same before the hit; null where there is none.")
+    missing: float | None = Field(description="Share of balls and frames in which a ball is not seen, 0..1.")
+    clips: int = Field(description="Clips with a value.")
+    of: int = Field(description="Clips in which ground truth has one: what failed is missing here.")
+    references: dict[str, dict[str, float | None]] = Field(
+        description="paper and code of truth, freeze and constant-velocity."
+    )
+    skill: SkillValue = Field(description="Skill in these clips, on the axes on which they are informative.")
+    reason: str = Field(default="", description="Why the interval is null.")
+
+
 class BestOf(Record):
     """Skill where of each clip's samples the best counts, chosen after the fact: never the score."""
 
@@ -681,6 +711,14 @@ class ResultDocument(Record):
         default_factory=dict,
         description="By task and kind (meeting, bounce, hiding): how often what decides a scene happens behind one "
         "image; the largest share lost is taken off the consistency of the task. {} behind a video.",
+    )
+    by_part: dict[str, dict[str, PartSkill]] = Field(
+        default_factory=dict,
+        description="Where it breaks: by difficulty and by event (the time of what decides a clip), each by third of "
+        "every task's clips, as the tasks declare them; {} where none does, and in files of older programs.",
+    )
+    velocity_errors: dict[str, dict[str, VelocityErrors]] = Field(
+        default_factory=dict, description="By task of the suite `phyworld` and split; {} on every other suite."
     )
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from physbench.clips.clip import Row
+from physbench.clips.clip import Row, Split
 from physbench.clips.suite import suite_label
 from physbench.models.protocol import ModelCard
 from physbench.result.document import Card
@@ -71,7 +71,7 @@ class ManifestRow(_Item):
     """A clip of the run."""
 
     task: Text = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    split: Literal["train", "test", "ood"]
+    split: Split
     seed: int
     change: Text = ""
 

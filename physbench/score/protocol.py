@@ -44,6 +44,7 @@ ReadingRole = Literal[
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
     "frame-smear",  # how far bodies are drawn out along their motion, as means of neighbouring frames are
+    "velocity-error",  # PhyWorld's, by its paper; further keys: by its code, and the share of balls that are missing
     "early-sign",  # moves in a training while every axis still reads as a frozen frame; 0 is that frame, 1 is truth
 ]
 EVENT_KINDS = ("meeting", "bounce", "hiding")  # what decides a scene; keys of the scorer that reads them

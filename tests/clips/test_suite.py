@@ -33,7 +33,17 @@ from physbench.support.errors import UsageError
 
 def test_suites_hold_what_they_promise() -> None:
     smoke, core, actions, pairs = (find_suite(name) for name in ("smoke", "core", "actions", "counterfactuals"))
-    assert suite_names() == ("smoke", "lite", "core", "full", "actions", "counterfactuals", "expectation", "train")
+    assert suite_names() == (
+        "smoke",
+        "lite",
+        "core",
+        "full",
+        "actions",
+        "counterfactuals",
+        "phyworld",
+        "expectation",
+        "train",
+    )
     quiet, pushed = builtin_task_ids(), builtin_task_ids(actions=True)
     assert not set(quiet) & set(pushed) and len(pushed) == 3
     assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in quiet}
@@ -161,7 +171,7 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
     ("name", "offer"),
     [
         ("cor", "Did you mean core"),
-        ("zzz", "Known: actions, core, counterfactuals, expectation, full, lite, smoke, train"),
+        ("zzz", "Known: actions, core, counterfactuals, expectation, full, lite, phyworld, smoke, train"),
     ],
 )
 def test_unknown_suites(name: str, offer: str) -> None:

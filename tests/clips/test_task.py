@@ -73,6 +73,19 @@ def test_parameters_draw_from_their_ranges() -> None:
     assert (plain.span("ood"), signed.span("train"), grid.span("train")) == ("3 .. 4", "+-1 .. 2", "-1, -0.95 .. -0.4")
 
 
+def test_a_gap_is_left_out_of_train_and_ood_may_have_two_ranges() -> None:
+    rng = np.random.default_rng(0)
+    speed = Parameter("m/s", "visible", (1.0, 4.0), "", ood=(4.5, 6.0), below=(0.0, 0.8), gap=(2.0, 3.5))
+    drawn = {split: np.array([speed.draw(rng, split) for _ in range(400)]) for split in ("train", "gap", "ood")}
+    assert all(speed.contains(value, split) for split, values in drawn.items() for value in values)  # type: ignore[arg-type]
+    assert not any(speed.contains(value, "gap") for value in drawn["train"] if value not in (2.0, 3.5))
+    assert not any(speed.contains(value, "train") for value in (*drawn["gap"], *drawn["ood"]))
+    assert np.mean(drawn["train"] < 2) == pytest.approx(1 / 1.5, abs=0.08), "as likely as they are wide"
+    assert np.mean(drawn["ood"] < 1) == pytest.approx(0.8 / 2.3, abs=0.08)
+    assert (speed.span("test"), speed.span("ood")) == ("1 .. 2 and 3.5 .. 4", "0 .. 0.8 and 4.5 .. 6")
+    assert parameter_table({"speed": speed})[2].split("|")[5].strip() == "0 .. 0.8 and 4.5 .. 6; gap 2 .. 3.5"
+
+
 def test_table_and_impossible_ranges() -> None:
     parameters = declare(size=Parameter("m", "visible", (1.0, 2.0), "of it", ood=(2.0, 3.0)))
     assert parameter_table(parameters) == [

@@ -294,6 +294,51 @@ def gaps(result: ResultDocument) -> tuple[Table, Table] | None:
     )
 
 
+SPLIT_WORDS = {"test": "in range", "gap": "in the gap", "ood": "out of range"}
+VELOCITY_LEGEND = (
+    "PhyWorld's errors of velocity in units/s, of which a picture is 10 units wide; less is better. By its paper: mean "
+    "over balls and frames of |v - v'|. By its code: |mean v - mean v'| along x, in a collision after the hit. "
+    "Missing: the share of balls and frames in which a ball is not seen; by the paper's it stays where it was, by the "
+    "code's it is at the border. Skill is that of these clips."
+)
+
+
+def velocity_errors(result: ResultDocument) -> Table | None:
+    """PhyWorld's errors beside those of the references and skill, by scene and split; None on other suites."""
+    rows: list[tuple[str, tuple[Cell, ...], str]] = []
+    for task, splits in result.velocity_errors.items():
+        for split in sorted(splits, key=lambda name: [*SPLIT_WORDS, name].index(name)):
+            own = splits[split]
+            bases = [own.references.get(base, {}) for base in BASES]
+            missing = Cell("–" if own.missing is None else f"{100 * own.missing:.0f} %")
+            clips = Cell(f"{own.clips}" if own.clips == own.of else f"{own.clips} of {own.of}")
+            values = [
+                Cell(fixed(own.paper, 3), bracket(own.interval, 3), own.reason),
+                Cell(fixed(own.code, 3)),
+                missing,
+            ]
+            beside = [Cell(fixed(base.get("paper"), 3), f"code {fixed(base.get('code'), 3)}") for base in bases]
+            skill = cell(own.skill.skill, own.skill.interval, own.skill.reason)
+            rows.append((short(task), (Cell(SPLIT_WORDS.get(split, split)), *values, skill, *beside, clips), ""))
+    columns = ("scene", "split", "paper", "code", "missing", "skill", *BASES.values(), "clips")
+    return Table("PhyWorld's errors of velocity", columns, (once(rows),), (1,)) if rows else None
+
+
+def parts(result: ResultDocument) -> Table | None:
+    """Skill by difficulty and by time of the deciding event; None where no task declares either."""
+    axes, groups = tuple(result.axes), []
+    for kind, found in result.by_part.items():
+        rows = [TableRow({"difficulty": "By difficulty", "event": "By time of the deciding event"}[kind], level="head")]
+        for name, own in found.items():
+            values = (own.overall, *(own.axes[axis] for axis in axes))
+            skills = tuple(_skill(value.skill, value.interval, value.reason) for value in values)
+            when = "" if own.mean is None else f", {own.mean:.1f} s"
+            rows.append(TableRow(f"{name}{when}", (*skills, Cell(fixed(own.constant_velocity)), Cell(str(own.clips)))))
+        groups.append(tuple(rows))
+    columns = ("part", "overall", *(AXIS_NAMES.get(axis, axis) for axis in axes), "constant velocity", "clips")
+    return Table("Skill by difficulty and time of the event", columns, tuple(groups), style="group") if groups else None
+
+
 def implied_worlds(result: ResultDocument) -> Table | None:
     """Changed worlds that explain each family, with their values; None where nothing was diagnosed."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []

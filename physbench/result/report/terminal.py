@@ -9,7 +9,8 @@ from physbench.result.bootstrap import FEWEST
 from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, ascii_minus, bracket, counted, fixed, joined
 from physbench.result.readings import strength_text
 from physbench.result.report.summary import SummaryView, own_readings, summary_view
-from physbench.result.report.tables import Cell, gained_and_lost, skill_rows
+from physbench.result.report.tables import VELOCITY_LEGEND, Cell, gained_and_lost, skill_rows, velocity_errors
+from physbench.result.report.tables import Table as TableView
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,6 +144,11 @@ def print_summary(result: ResultDocument, console: Console) -> None:
         console.print()
         console.print(_overall(view))
         say(f"overall: {view.meaning}" if view.meaning else "", "dim")
+        for shown, legend in ((velocity_errors(result), VELOCITY_LEGEND),):
+            if shown:
+                console.print()
+                console.print(_plain_table(shown))
+                say(legend, "dim")
         for line in own_readings(result):
             say(line)
         for text, style in (
@@ -193,6 +199,20 @@ def _summary_table(result: ResultDocument) -> Table:
         if line.level == "all" and any(cell.note for cell in line.cells):
             notes = (Text(ascii_minus(cell.note), style="dim") for cell in line.cells[1:])
             table.add_row(Text("95 % interval", style="dim"), "", *notes)  # that of overall is said before
+    return table
+
+
+def _plain_table(shown: TableView) -> Table:
+    """A table of the page on a terminal: figures alone, in as few columns as possible."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
+    for column, name in enumerate(shown.columns):
+        words = column == 0 or column in shown.words
+        table.add_column(name.replace(" ", "\n"), justify="left" if words else "right", no_wrap=True)
+    for row in (row for group in shown.groups for row in group):
+        table.add_row(Text(row.name), *(Text(ascii_minus(cell.text)) for cell in row.cells))
     return table
 
 
