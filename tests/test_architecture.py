@@ -33,6 +33,7 @@ ORDER = (
     "shadowing",
     "score",
     "scorers",
+    "recording",
     "baselines",
     "result",
     "run",

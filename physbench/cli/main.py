@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "scorers": "List, explain, make and check scorers.",
     "models": "List what can be evaluated, and check a model.",
     "data": "Make clips, and export them for other programs.",
+    "record": "Score models on footage of one's own.",
     "runs": "List runs with model, suite, overall skill and state.",
     "view": "Show runs and their reports in the browser.",
     "report": "Build result and report of a run again.",

@@ -1,0 +1,155 @@
+"""What a user says of a recording: a file `recording.toml` beside the video."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from physbench.support.errors import UsageError
+from physbench.support.files import user_text
+from physbench.support.printable import printable
+
+FILE = "recording.toml"
+MOST_BALLS = 2
+LEAST_BOX = 6.0  # px, side of a box round a ball
+
+Place = tuple[FiniteFloat, FiniteFloat]
+Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # left, top, right, bottom
+Range = tuple[FiniteFloat, FiniteFloat]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Point(_Said):
+    """A point of the plane of motion, in the picture and in metres."""
+
+    px: Place
+    """x to the right, y down."""
+    m: Place
+    """Along the floor to the right, and up."""
+
+
+class Ball(_Said):
+    """A ball that moves."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)] = "ball"
+    box: Box
+    """Left, top, right and bottom in px, round the ball in the frame `first`."""
+    radius: Annotated[float, Field(gt=0, le=10)] | None = None
+    """m; where it is left out it is measured."""
+
+
+class Recording(_Said):
+    """A video of balls that move in one plane before a camera that stands still."""
+
+    video: Annotated[str, Field(min_length=1)]
+    """File, beside this one."""
+    time_zero: Annotated[int, Field(ge=1)]
+    """The last frame that a model is shown, counted from 0."""
+    first: Annotated[int, Field(ge=0)] = 0
+    """The first frame in which nothing but gravity, the floor and other balls acts on the balls."""
+    last: Annotated[int, Field(ge=2)] | None = None
+    """The last frame for which that is so."""
+    fps: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Frames a second at which it was filmed, where the file says another rate, as of slow motion."""
+    gravity: Annotated[float, Field(ge=0, le=100)] = 9.81
+    """m/s2, downwards."""
+    floor_px: Place | None = None
+    """A pixel at which a ball touches the floor, which is level. None: there is no floor."""
+    crop: Box | None = None
+    """Left, top, right and bottom in px of the part of the picture that counts. None: all of it."""
+    restitution: Range = (0.2, 1.0)
+    """Least and most that it may be."""
+    friction: Range = (0.0, 0.8)
+    """Least and most that it may be."""
+    points: tuple[Point, ...] = ()
+    """Four or more; none where a ball of known radius is seen by a level camera that looks straight at the plane."""
+    balls: Annotated[tuple[Ball, ...], Field(min_length=1, max_length=MOST_BALLS)]
+
+
+def read(folder: Path) -> tuple[Recording, Path]:
+    """The recording of a folder, and the path of its video. Raises UsageError with the first thing that is wrong."""
+    path = folder / FILE
+    if not path.is_file():
+        raise UsageError(f"{folder} holds no {FILE}. Make it: physbench record new {folder} --video FILE.")
+    try:
+        said = Recording.model_validate(tomllib.loads(user_text(path.read_bytes())))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UsageError(f"{path}: {printable(place)}: {printable(first['msg'])}.") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: {printable(str(error))}.") from None
+    _check(said, path)
+    video = folder / said.video
+    if not video.is_file():
+        raise UsageError(f"{path}: video: there is no file {video}.")
+    return said, video
+
+
+def _check(said: Recording, path: Path) -> None:
+    def refuse(field: str, words: str) -> UsageError:
+        return UsageError(f"{path}: {field}: {words}")
+
+    if not said.first < said.time_zero < (said.last if said.last is not None else said.time_zero + 1):
+        raise refuse("time_zero", f"expected a frame after first ({said.first}) and before last, got {said.time_zero}.")
+    for name in ("restitution", "friction"):
+        low, high = getattr(said, name)
+        if not 0 <= low <= high <= (1 if name == "restitution" else 5):
+            raise refuse(name, f"expected a range of two numbers that ascend from 0, got {low:g} and {high:g}.")
+    if 0 < len(said.points) < 4:
+        raise refuse("points", f"expected four or more, or none and the radius of a ball, got {len(said.points)}.")
+    if not said.points and said.balls[0].radius is None:
+        raise refuse("balls", "without points the first needs its radius in m: it tells the scale.")
+    for ball in said.balls:
+        left, top, right, bottom = ball.box
+        if min(right - left, bottom - top) < LEAST_BOX:
+            raise refuse(f"balls: {printable(ball.name)}", f"its box is smaller than {LEAST_BOX:g} px: {ball.box}.")
+    if len({ball.name for ball in said.balls}) < len(said.balls):
+        raise refuse("balls", "two have one name.")
+
+
+TEMPLATE = """\
+# What physbench must be told of {video}: {width}x{height} px, {frames} frames, {rate}.
+# Pixels are read from first.png (x to the right, y down), frames from frames.png. docs/your-footage.md says more.
+
+video = {video}
+first = 0            # first frame in which nothing but gravity, the floor and other balls acts on the balls: no hand
+time_zero = {zero}       # last frame that a model is shown
+# last = {last}          # last frame that counts
+# fps = 240          # at which it was filmed, where the file says another rate (slow motion)
+
+gravity = 9.81       # m/s2
+floor_px = [{x}, {floor}]  # a pixel at which a ball touches the level floor; remove it where there is none
+restitution = [0.2, 1.0]  # within which it is fitted
+friction = [0.0, 0.8]
+# crop = [0, 0, {width}, {height}]  # left, top, right, bottom px: the part of the picture in which the balls move
+
+# Four points or more in the plane in which the balls move: pixel, and metres to the right and up.
+# Remove them where the camera is level and looks straight at the plane, and give the radius of the first ball.
+[[points]]
+px = [0, 0]
+m = [0.0, 0.0]
+
+[[points]]
+px = [0, 0]
+m = [0.0, 0.0]
+
+[[points]]
+px = [0, 0]
+m = [0.0, 0.0]
+
+[[points]]
+px = [0, 0]
+m = [0.0, 0.0]
+
+[[balls]]            # one or two
+name = "ball"
+box = [0, 0, 0, 0]   # left, top, right, bottom px round it in the frame `first`
+# radius = 0.11      # m; measured where it is left out
+"""

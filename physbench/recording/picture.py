@@ -1,0 +1,293 @@
+"""The picture of a recording as the tracker takes it: the plane of motion in true scale, in the hues that it knows.
+
+A frame is warped by the homography of the plane (Hartley and Zisserman 2004, Multiple View Geometry, 4.1). Its colours
+become saturations, which shading does not change, over a mid grey: brightness is lost. The angle of each ball's own hue
+in the opponent plane is turned to the nearest one of the palette, and angles between go with them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from physbench.recording.document import Box, Point, Recording
+from physbench.support.arrays import Array, Image
+from physbench.support.errors import UsageError
+from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponent
+from physbench.world.scene import PALETTE
+
+# The plane of motion in the picture.
+
+SHORT_SIDE = 256  # px of the warped picture; the tracker works at this size
+MOST_ASPECT = 6.0  # of the sides of the warped picture
+LEAST_AREA = 0.02  # of the box round all points, that any three of four points span at least
+MOST_POINT_ERROR = 0.01  # of the picture's diagonal, by which a point may be off the homography
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A window of the plane of motion, `height` x `width` px at `scale` px/m, and where the picture shows it."""
+
+    homography: Array  # (3, 3), metres in the plane -> px of the picture
+    left: float  # m
+    top: float  # m
+    scale: float  # px/m
+    height: int  # px
+    width: int  # px
+
+    def metres(self, px: Array) -> Array:
+        """Window (..., 2) px -> plane (..., 2) m."""
+        return np.asarray(px / self.scale * (1, -1) + (self.left, self.top))
+
+    def picture_px(self, metres: Array) -> Array:
+        """Plane (..., 2) m -> picture (..., 2) px."""
+        return _mapped(self.homography, metres)
+
+    def window_px(self, px: Array) -> Array:
+        """Picture (..., 2) px -> window (..., 2) px."""
+        return (_mapped(np.linalg.inv(self.homography), px) - (self.left, self.top)) * (self.scale, -self.scale)
+
+    def enlarged(self, factor: float) -> Plane:
+        """The same window, in which a pixel stands for `factor` times the metres."""
+        shrink = np.diag([1 / factor, 1 / factor, 1.0])
+        return replace(
+            self,
+            homography=self.homography @ shrink,
+            left=self.left * factor,
+            top=self.top * factor,
+            scale=self.scale / factor,
+        )
+
+    def seen_at(self, own: tuple[int, int], other: tuple[int, int]) -> Plane:
+        """The same in pictures of another size (height, width) px."""
+        ratio = np.diag([other[1] / own[1], other[0] / own[0], 1.0])
+        return replace(self, homography=ratio @ self.homography)
+
+    def warp(self, frames: Iterable[Image]) -> Image:
+        """Frames (H, W, 3) of the picture, one or more -> the window (T, height, width, 3), the mean over each px."""
+        found: list[Image] = []
+        for frame in frames:
+            if not found:
+                grid, fine = self._grid(*frame.shape[:2])
+            picture = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
+            sampled = torch.nn.functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+            found.append(torch.nn.functional.avg_pool2d(sampled, fine)[0].permute(1, 2, 0).round().byte().numpy())
+        return np.stack(found)
+
+    def _grid(self, rows: int, columns: int) -> tuple[torch.Tensor, int]:
+        """Places (1, height n, width n, 2) in a picture, from -1 to 1, of n x n samples in each px; n."""
+        corners = np.array([[0.0, 0.0], [self.width, 0.0], [self.width, self.height], [0.0, self.height]])
+        seen = self.picture_px(self.metres(corners))
+        sides = np.linalg.norm(np.roll(seen, -1, axis=0) - seen, axis=1)  # px of the picture
+        fine = max(1, math.ceil((sides / (self.width, self.height, self.width, self.height)).max() - 0.01))
+        y, x = np.mgrid[0 : self.height * fine, 0 : self.width * fine]
+        places = self.picture_px(self.metres(np.stack([x + 0.5, y + 0.5], axis=-1) / fine))
+        return torch.from_numpy((places / (columns / 2, rows / 2) - 1).astype(np.float32))[None], fine
+
+
+def _mapped(matrix: Array, points: Array) -> Array:
+    homogeneous = points @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(homogeneous[..., :2] / homogeneous[..., 2:])
+
+
+def plane_of(said: Recording, height: int, width: int) -> Plane:
+    """The plane of a recording in a picture of `height` x `width` px. Raises UsageError where its points tell none.
+
+    Without points the scale is that of the first ball's box and radius, until its size is measured.
+    """
+    if said.points:
+        homography = homography_of(said.points, math.hypot(height, width))
+    else:
+        left, top, right, bottom = said.balls[0].box
+        assert said.balls[0].radius is not None
+        scale = (right - left + bottom - top) / 4 / said.balls[0].radius  # px/m
+        homography = np.array([[scale, 0.0, 0.0], [0.0, -scale, height], [0.0, 0.0, 1.0]])
+    left, top, right, bottom = said.crop or (0.0, 0.0, float(width), float(height))
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {said.crop}.")
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    inverse = np.linalg.inv(homography)
+    depth = corners @ inverse[2, :2] + inverse[2, 2]
+    if not (depth > 0).all() and not (depth < 0).all():
+        raise UsageError("points: by them the picture looks past the plane of motion. Check them, or crop.")
+    seen = _mapped(inverse, corners)
+    # The largest upright rectangle of this kind: bounded by the inner one of two corners on each side.
+    low, high = max(seen[0, 0], seen[3, 0]), min(seen[1, 0], seen[2, 0])
+    floor, ceiling = max(seen[2, 1], seen[3, 1]), min(seen[0, 1], seen[1, 1])
+    if not (high > low and ceiling > floor):
+        raise UsageError("points: by them right is left or up is down, or the camera is turned. Check their order.")
+    if not 1 / MOST_ASPECT < (high - low) / (ceiling - floor) < MOST_ASPECT:
+        raise UsageError("points: by them the picture is a narrow strip. Check px and m, and crop.")
+    own = math.sqrt((right - left) * (bottom - top) / ((high - low) * (ceiling - floor)))  # px/m of the picture
+    scale = min(own, SHORT_SIDE / min(high - low, ceiling - floor))
+    return Plane(homography, low, ceiling, scale, int((ceiling - floor) * scale), int((high - low) * scale))
+
+
+def homography_of(points: Sequence[Point], diagonal: float) -> Array:
+    """The homography (3, 3) from metres to px of four points or more, by the direct linear transformation.
+
+    Args:
+        points: The points.
+        diagonal: px, of the picture.
+
+    Raises:
+        UsageError: Three of four points lie on a line, or a further one does not fit.
+    """
+    metres, px = (np.array([getattr(point, name) for point in points]) for name in ("m", "px"))
+    for name, place in (("m", metres), ("px", px)):
+        span = np.ptp(place, axis=0)
+        spread = [_least_triangle(place[list(four)]) for four in itertools.combinations(range(len(points)), 4)]
+        if not span.all() or max(spread) < LEAST_AREA * span.prod():
+            raise UsageError(f"points: in {name} three of them lie on a line or are the same. Spread four of them.")
+    to_m, to_px = _centred(metres), _centred(px)
+    rows = []
+    for (x, z), (u, v) in zip(_mapped(to_m, metres), _mapped(to_px, px), strict=True):
+        rows += [[x, z, 1, 0, 0, 0, -u * x, -u * z, -u], [0, 0, 0, x, z, 1, -v * x, -v * z, -v]]
+    found = np.linalg.inv(to_px) @ np.linalg.svd(np.array(rows))[2][-1].reshape(3, 3) @ to_m
+    found = found / np.linalg.norm(found)
+    depth = metres @ found[2, :2] + found[2, 2]
+    if not (depth > 0).all() and not (depth < 0).all():
+        raise UsageError("points: no camera sees them so. Check that px and m of each belong together.")
+    found *= np.sign(depth[0])
+    off = float(np.linalg.norm(_mapped(found, metres) - px, axis=1).max())
+    if off > MOST_POINT_ERROR * diagonal:
+        raise UsageError(f"points: one is {off:.1f} px off the plane of the others. Check it.")
+    return np.asarray(found)
+
+
+def _least_triangle(four: Array) -> float:
+    """The least area of the triangles of four points (4, 2)."""
+    return min(
+        abs(float(np.linalg.det(np.stack([b - a, c - a])))) / 2 for a, b, c in itertools.combinations(list(four), 3)
+    )
+
+
+def _centred(points: Array) -> Array:
+    """The similarity (3, 3) that brings points (n, 2) to a middle of 0 and a mean distance of 1."""
+    middle = points.mean(axis=0)
+    size = 1 / float(np.linalg.norm(points - middle, axis=1).mean())
+    return np.array([[size, 0.0, -size * middle[0]], [0.0, size, -size * middle[1]], [0.0, 0.0, 1.0]])
+
+
+# Hues, learned from the first frame.
+
+DARK = 32.0  # levels that are added to a brightness, so that the noise of what is dark is not enlarged
+MID = 127.5  # level of grey in the result
+LEAST_SATURATION = 24.0  # levels at mid brightness; a ball with less has no hue that noise leaves
+LEAST_APART_DEG = 50.0  # between the hues of two balls
+INNER = 0.6  # of the radius of a box, within which a ball shows its own colour
+GROWN = 1.6  # times its box, in which all of a ball lies
+MOST_ELSEWHERE = 0.5  # of a ball's area that may have its hue elsewhere
+
+
+@dataclass(frozen=True, eq=False)
+class Hues:
+    """What turns colours of a recording into those of the palette."""
+
+    grey: Array  # (2,) saturation of the background
+    angle: Array  # (K,) degrees of the balls, ascending
+    turn: Array  # (K,) degrees to the hue of the palette
+    gain: Array  # (K,) times the saturation
+    palette: tuple[int, ...]  # hue of each ball, in the order of the recording
+
+    def matte(self, frames: Image) -> Image:
+        """Frames (T, H, W, 3) in hues of the palette, over mid grey."""
+        found = np.empty_like(frames)
+        for t, frame in enumerate(frames):
+            away = _saturation(frame.astype(np.float32)) - self.grey.astype(np.float32)
+            x, y = away[..., 0], away[..., 1]
+            turn, gain = self.turn[0], self.gain[0]
+            if len(self.angle) > 1:
+                angle = np.degrees(np.arctan2(y, x))
+                turn, gain = (np.interp(angle, self.angle, each, period=360) for each in (self.turn, self.gain))
+            cos, sin = (np.asarray(gain * part(np.radians(turn)), np.float32) for part in (np.cos, np.sin))
+            found[t] = _of_opponent(cos * x - sin * y, sin * x + cos * y)
+        return found
+
+
+def _saturation(frame: Array) -> Array:
+    """Opponent colour (..., 2) of RGB levels (..., 3), as it would be at mid brightness."""
+    red, green, blue = frame[..., 0], frame[..., 1], frame[..., 2]
+    bright = MID / ((red + green + blue) / 3 + DARK)
+    return np.stack([(red - (green + blue) / 2) * bright, math.sqrt(3) / 2 * (green - blue) * bright], axis=-1)
+
+
+def _of_opponent(x: Array, y: Array) -> Image:
+    side = y / math.sqrt(3)
+    levels = np.stack([2 / 3 * x, side - x / 3, -side - x / 3], axis=-1) + MID
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def learn_hues(first: Image, boxes: Sequence[Box], names: Sequence[str]) -> Hues:
+    """Hues of balls in boxes (left, top, right, bottom) px of a frame (H, W, 3). Raises UsageError, naming the ball."""
+    saturation = _saturation(first.astype(np.float64))
+    grey = np.median(saturation[~np.any([_inside(first, box, GROWN) for box in boxes], axis=0)], axis=0)
+    own = []
+    for box, name in zip(boxes, names, strict=True):
+        inner = _inside(first, box, INNER)
+        if not inner.any():
+            raise UsageError(f"{name}: its box lies outside of the picture, or of what is left after the warp.")
+        own.append(np.median(saturation[inner], axis=0) - grey)
+        if np.linalg.norm(own[-1]) < LEAST_SATURATION:
+            raise UsageError(
+                f"{name}: in its box the colour is hardly another than the background's. The tracker follows hues: "
+                "check the box, or film a coloured ball before a grey wall."
+            )
+    angle = np.degrees([math.atan2(y, x) for x, y in own])
+    apart = [abs(_round(a - b)) for a, b in itertools.combinations(angle, 2)]
+    if min(apart, default=360.0) < LEAST_APART_DEG:
+        raise UsageError(f"{' and '.join(names)}: their hues are {min(apart):.0f} degrees apart, too near to be told.")
+    vectors = opponent(np.asarray(PALETTE)) * 255 * SHADE
+    targets = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0]))
+    choices = itertools.permutations(range(len(PALETTE)), len(own))
+    chosen = min(choices, key=lambda c: sum(abs(_round(targets[p] - a)) for p, a in zip(c, angle, strict=True)))
+    gain = np.linalg.norm(vectors[list(chosen)], axis=1) / np.linalg.norm(own, axis=1)
+    turn = np.array([_round(targets[p] - a) for p, a in zip(chosen, angle, strict=True)])
+    order = np.argsort(angle)
+    found = Hues(np.asarray(grey), angle[order], turn[order], gain[order], tuple(chosen))
+    _check_elsewhere(found, first, boxes, names)
+    return found
+
+
+def _check_elsewhere(hues: Hues, first: Image, boxes: Sequence[Box], names: Sequence[str]) -> None:
+    away = np.any([_inside(first, box, GROWN) for box in boxes], axis=0)
+    for k, (box, name) in enumerate(zip(boxes, names, strict=True)):
+        elsewhere = int((like(hues, first, k, CORE_SHARE) & ~away).sum())
+        if elsewhere > MOST_ELSEWHERE * (box[2] - box[0]) * (box[3] - box[1]):
+            raise UsageError(
+                f"{name}: {elsewhere} px of the warped picture beside it have its hue. Crop them away, or film a ball "
+                "of another colour."
+            )
+
+
+def like(hues: Hues, frame: Image, ball: int, share: float) -> Array:
+    """Mask (H, W) of the px of a frame with the hue of a ball and at least `share` of its saturation."""
+    matte = opponent(hues.matte(frame[None])[0].astype(np.float64))
+    target = opponent(np.asarray(PALETTE[hues.palette[ball]])) * 255 * SHADE
+    size, whole = np.linalg.norm(matte, axis=-1), float(np.linalg.norm(target))
+    near = matte @ target >= math.cos(math.radians(HUE_TOLERANCE_DEG)) * size * whole
+    return np.asarray(near & (size >= share * whole))
+
+
+def measured_radius(hues: Hues, frame: Image, box: Box, ball: int) -> float:
+    """Radius in px of a ball in its box of a frame (H, W, 3), by the area at half of its saturation."""
+    area = float((like(hues, frame, ball, 0.5) & _inside(frame, box, GROWN)).sum())
+    return math.sqrt(area / math.pi)
+
+
+def _inside(frame: Image, box: Box, factor: float) -> Array:
+    """Mask (H, W) of the ellipse in a box, enlarged by a factor."""
+    left, top, right, bottom = box
+    y, x = np.mgrid[0 : frame.shape[0], 0 : frame.shape[1]]
+    across, down = (x + 0.5 - (left + right) / 2) / (right - left), (y + 0.5 - (top + bottom) / 2) / (bottom - top)
+    return np.asarray(across**2 + down**2 <= factor**2 / 4)
+
+
+def _round(degrees: float) -> float:
+    """An angle in -180..180 degrees."""
+    return (degrees + 180) % 360 - 180

@@ -1,0 +1,476 @@
+"""A recording as a clip: tracked, with the constants of the lawful motion nearest to it, and its tolerance.
+
+The clip's ground truth is that lawful motion; its frames are the recording's own, warped and matte. Its times are those
+of the nearest rate that divides the physics rate: 29.97 frames/s are 30, and gravity is that of such seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from physbench.clips.clip import Clip, Row
+from physbench.laws.planar_law import PlanarLaw
+from physbench.laws.scene_law import FREE
+from physbench.models.videos.decode import decode_frames, probe_video
+from physbench.models.videos.files import VideoEntry, VideoSource
+from physbench.recording.document import Recording, read
+from physbench.recording.picture import Hues, Plane, learn_hues, measured_radius, plane_of
+from physbench.rollout.store import Rollout
+from physbench.score.observation import Observation
+from physbench.score.score_clip import builtin_scorers, read_observation
+from physbench.shadowing.fit import Hypothesis
+from physbench.shadowing.levels import TOLERANCES, strength
+from physbench.shadowing.observed_motion import CONTEXT_TIME, PlacedBodies, from_tracks, sight_model
+from physbench.shadowing.search import LawfulSegments, SegmentSearch
+from physbench.support.arrays import Array, Image
+from physbench.support.errors import UsageError
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks
+from physbench.world.camera import plane_from_px
+from physbench.world.scene import MOST_FPS, Body, Camera, RenderSpec, Scene, whole_rates
+
+MOST_STRENGTH = 0.1  # diameters; a recording that is further from every lawful motion cannot judge others
+TOLERANCE_SHARE = 1.5  # times its own residual, of the tolerance of a recording; at least TOLERANCES[0]
+RESIDUAL_PERCENTILE = 95.0  # of its distances from the nearest lawful motion
+SAME_RATE = 0.005  # relative difference of a rate that divides the physics rate
+LEAST_CONTEXT, LEAST_FUTURE = 0.2, 0.3  # s
+LEAST_CONTEXT_FRAMES, MOST_FRAMES = 5, 900
+MOST_UNEVEN = 0.3  # frames by which one may be late; else files of variable rate would bend every fall
+LEAST_RADIUS_PX = 4.0  # of a ball in the window, whose shorter side has at most 256 px
+MOST_SIZE_ERROR = 0.2  # of a ball's radius, between what is said and what is measured
+MOST_GRAVITY_ERROR = 0.1  # of gravity, that falls through the air show
+MOST_LOST = 0.2  # s for which a ball may not be found, within the picture
+FLOOR_RANGE = 0.6  # radii by which the floor may lie above or below where it is said to be
+TRIED = 17  # restitutions
+FIT_TOLERANCE = 0.5  # diameters, within which constants are looked for
+FIT_ROUNDS = 160  # sets of constants
+
+
+@dataclass(eq=False)
+class ThrownLaw(PlanarLaw):
+    """Balls in a plane that may begin with any spin, not that of rolling alone: they were thrown."""
+
+    spin: tuple[float, ...] = ()  # (N,) m/s of the surface; at vx a ball would roll
+
+    def set_states(self, state: Array, body: int, chart: int, numbers: Array) -> None:
+        """As `PlanarLaw.set_states`, in free motion with the ball's own spin."""
+        super().set_states(state, body, chart, numbers)
+        if chart == FREE and self._floor >= 0:
+            state[:, 4] = self.spin[body]
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Constants of a recorded scene, in m and s of the clip."""
+
+    restitution: float  # of balls and floor
+    between: float  # restitution of two balls
+    friction: float
+    floor: float  # m
+    spin: tuple[float, ...]  # (N,) m/s, see `ThrownLaw`
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A recording that can judge answers."""
+
+    said: Recording
+    size: tuple[int, int]  # px, height and width of the picture
+    plane: Plane
+    hues: Hues
+    clip: Clip
+    rate: float  # frames/s, as filmed; `clip.spec.fps` is the nearest one that divides the physics rate
+    stride: int  # frames of the file for one of the clip
+    constants: Constants
+    shown: tuple[str, ...]  # names of the constants that its motion shows; the others are not known
+    tracks: Tracks  # of itself
+    segments: LawfulSegments  # the lawful motion nearest to it
+    strength: float  # diameters: the least tolerance at which it is lawful, beyond what its places are uncertain by
+    gravity: float | None  # m/s2, that its falls show
+
+    @property
+    def distances(self) -> Array:
+        """Distances (n,) in diameters of its balls from the nearest lawful motion, where they are seen."""
+        return np.asarray(self.segments.errors[np.isfinite(self.segments.errors)])
+
+    @property
+    def residual(self) -> float:
+        """Diameters within which 95 % of it lie to the nearest lawful motion."""
+        return float(np.percentile(self.distances, RESIDUAL_PERCENTILE))
+
+    @property
+    def tolerance(self) -> float:
+        """Diameters within which an answer is lawful."""
+        return max(TOLERANCES[0], self.strength, TOLERANCE_SHARE * self.residual)
+
+    @property
+    def context(self) -> int:
+        """Frames that a model is shown."""
+        return self.clip.handover + 1
+
+    def document(self) -> dict[str, Any]:
+        """What was learned and fitted, as JSON has it: m, s, px of the window."""
+        names = {"restitution": "restitution", "between": "restitution_of_balls", "friction": "friction"}
+        rms = float(np.sqrt(np.mean(self.distances**2)))  # diameters
+        radius = [self.clip.scene.bodies[i].radius for i in self.clip.tracked]
+        diameter = 2 * float(np.mean(radius))
+        return {
+            "context_frames": self.context,
+            "future_frames": self.clip.horizon,
+            "future_seconds": self.clip.horizon * self.stride / self.rate,
+            "fps": self.rate / self.stride,
+            "balls": [
+                {"name": ball.name, "radius": size, "radius_px": size * self.plane.scale}
+                for ball, size in zip(self.said.balls, radius, strict=True)
+            ],
+            "gravity": self.gravity,
+            "gravity_said": self.said.gravity,
+            "constants": {names[name]: getattr(self.constants, name) for name in self.shown},
+            "rms": rms,
+            "rms_m": rms * diameter,
+            "rms_px": rms * diameter * self.plane.scale,
+            "residual": self.residual,
+            "strength": self.strength,
+            "tolerance": self.tolerance,
+        }
+
+    def problem_of(self, clip: Clip, tracks: Tracks) -> Hypothesis:
+        """What tracks of an answer are asked: are they lawful in this scene? clip: its own, or the first part of it."""
+        law = law_of_scene(clip.scene, self.constants.spin)
+        return Hypothesis(law, from_tracks(clip, tracks, law))
+
+
+def law_of_scene(scene: Scene, spin: tuple[float, ...]) -> ThrownLaw:
+    """The law of a recorded scene."""
+    index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
+    return ThrownLaw(scene, index, np.zeros(len(index)), (), -CONTEXT_TIME, spin=spin)
+
+
+def load(folder: Path) -> Recorded:
+    """The recording of a folder. Raises PhysbenchError, in a line, where it cannot judge."""
+    said, video = read(folder)
+    source, entry = open_video(video)
+    info = probe_video(source, entry)
+    rate = said.fps or info.rate
+    if rate is None:
+        raise UsageError(f"{video.name} does not say its rate. Set fps in the recording.")
+    if info.view.pixel_aspect != 1:
+        raise UsageError(f"{video.name} has pixels that are not square. Encode it with square ones.")
+    last = info.frames - 1 if said.last is None else said.last
+    if last >= info.frames or said.time_zero >= last:
+        raise UsageError(
+            f"time_zero is {said.time_zero} and last {last}: {video.name} has frames 0 to {info.frames - 1}."
+        )
+    stride, fps = clip_rate(rate)
+    start = said.time_zero - (said.time_zero - said.first) // stride * stride
+    wanted = range(start, last + 1, stride)
+    times = (np.array(wanted) - said.time_zero) / stride / fps
+    context = int((times <= 0).sum())
+    if context < LEAST_CONTEXT_FRAMES or -times[0] < LEAST_CONTEXT or times[-1] < LEAST_FUTURE:
+        raise UsageError(
+            f"time_zero: {-times[0]:.2f} s before it and {times[-1]:.2f} s after it count; expected {LEAST_CONTEXT} s, "
+            f"{LEAST_CONTEXT_FRAMES} frames and {LEAST_FUTURE} s at least."
+        )
+    if len(times) > MOST_FRAMES:
+        raise UsageError(f"{len(times)} frames count, expected {MOST_FRAMES} at most: set first and last.")
+    if said.fps is None:
+        check_even(info.stamps[start : last + 1], rate)
+    size = info.height, info.width
+    plane = plane_of(said, *size)
+    frames = plane.warp(frame for number, frame in decode_frames(source, entry, info) if number in wanted)
+    if len(frames) < len(times):
+        raise UsageError(f"{video.name} breaks off: {len(frames)} of {len(times)} frames can be read.")
+    names = [ball.name for ball in said.balls]
+    boxes = [_box_in_window(plane, ball.box) for ball in said.balls]
+    hues = learn_hues(frames[0], boxes, names)
+    radius_px = [measured_radius(hues, frames[0], box, k) for k, box in enumerate(boxes)]
+    if not said.points:
+        assert said.balls[0].radius is not None
+        plane = plane.enlarged(said.balls[0].radius * plane.scale / max(radius_px[0], 1e-9))
+    radius = [float(each / plane.scale) for each in radius_px]
+    for ball, px, measured in zip(said.balls, radius_px, radius, strict=True):
+        if px < LEAST_RADIUS_PX:
+            raise UsageError(
+                f"{ball.name}: its radius is {px:.1f} px of a picture of {plane.width}x{plane.height}, expected "
+                f"{LEAST_RADIUS_PX:g} at least. Crop, or film from nearer."
+            )
+        if ball.radius is not None and abs(measured / ball.radius - 1) > MOST_SIZE_ERROR:
+            raise UsageError(
+                f"{ball.name}: by the points its radius is {measured:.3f} m, said is {ball.radius:g}. Check points, "
+                "box and radius."
+            )
+    spec = RenderSpec(plane.height, plane.width, fps)
+    floor = None
+    if said.floor_px is not None:
+        floor = float(plane.metres(plane.window_px(np.array(said.floor_px)))[1])
+    blank = _blank_clip(said, plane, hues, radius, spec, times, hues.matte(frames), floor, (fps / rate) ** 2)
+    tracks = track(blank, context, blank.frames)
+    _check_found(said, blank, tracks)
+    found = _as_seen(blank, tracks)
+    gravity = _gravity(found, rate / fps)
+    if gravity is not None and abs(gravity / said.gravity - 1) > MOST_GRAVITY_ERROR:
+        raise UsageError(
+            f"By points and rate the balls fall with {gravity:.2f} m/s2, said is {said.gravity:g}. Check points, "
+            f"radius and fps: of slow motion, give the {rate:g} frames/s at which it was filmed."
+        )
+    return _fitted(said, size, plane, hues, found, rate, stride, tracks, gravity)
+
+
+def open_video(path: Path) -> tuple[VideoSource, VideoEntry]:
+    """A video file, to be probed and decoded."""
+    source = VideoSource.of_file(path)
+    return source, VideoEntry(path.name, source.files)
+
+
+def clip_rate(rate: float) -> tuple[int, float]:
+    """Stride through frames at a rate, and the rate of the clip: the highest that divides the physics rate."""
+    for stride in range(max(1, math.ceil(rate / MOST_FPS / (1 + SAME_RATE))), 101):
+        for known in whole_rates():
+            if abs(rate / stride / known - 1) <= SAME_RATE:
+                return stride, float(known)
+    raise UsageError(
+        f"{rate:g} frames/s: neither it nor a whole part of it is one of {', '.join(map(str, whole_rates()))} "
+        "frames/s. Encode the video at one of these, without new frames in between."
+    )
+
+
+def check_even(stamps: Array, rate: float) -> None:
+    """Refuse frames whose time stamps (T,) s are not spaced by a rate in frames/s."""
+    late = (stamps - stamps[0]) * rate - np.arange(len(stamps))
+    if np.ptp(late) > MOST_UNEVEN:
+        raise UsageError(
+            f"The video's frames are up to {np.ptp(late):.1f} frames away from {rate:g} frames/s: its rate varies. "
+            "Film or encode it at a constant one."
+        )
+
+
+def _box_in_window(plane: Plane, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = box
+    corners = plane.window_px(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
+    (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def _blank_clip(
+    said: Recording,
+    plane: Plane,
+    hues: Hues,
+    radius: Sequence[float],
+    spec: RenderSpec,
+    times: Array,
+    frames: Image,
+    floor: float | None,
+    slowed: float,
+) -> Clip:
+    """The clip as it is tracked: all balls are whole everywhere. slowed: gravity in the clip's seconds over its own."""
+    width, height = plane.width / plane.scale, plane.height / plane.scale
+    middle = (plane.left + width / 2, 0.0, plane.top - height / 2)
+    # They begin at rest in their description, which shows no spin; what they do stands in the states.
+    bodies = [
+        Body(ball.name, "sphere", (size,), "moving", (middle[0], 0.0, plane.top), hue=hue)
+        for ball, size, hue in zip(said.balls, radius, hues.palette, strict=True)
+    ]
+    if floor is not None:
+        bodies.append(Body("floor", "plane", (), "fixed", (0.0, 0.0, floor), drawn=False))
+    area = np.zeros((len(times), len(bodies)), dtype=np.float32)
+    area[:, : len(radius)] = math.pi * (np.asarray(radius) * plane.scale) ** 2
+    states = np.zeros((len(times), len(bodies), 13))
+    states[..., 6] = 1.0
+    states[..., :3] = [body.position for body in bodies]
+    camera = Camera("front", middle, min(width, height))
+    gravity = (0.0, 0.0, -said.gravity * slowed)
+    scene = Scene(tuple(bodies), camera, gravity, horizon=float(times[-1]))
+    return Clip(Row("recorded/plane-v1", "test", 0), scene, spec, times, frames, states, area, area, ())
+
+
+def _check_found(said: Recording, clip: Clip, tracks: Tracks) -> None:
+    """Refuse a recording in which a ball is lost, but for one that leaves the picture."""
+    for k, ball in enumerate(said.balls):
+        known = np.flatnonzero(np.isfinite(tracks.position[:, k, 0]))
+        if not len(known) or known[0] > 0:
+            raise UsageError(f"{ball.name}: it is not found in the frame {said.first}. Check its box.")
+        gap = int(np.diff(known).argmax()) if len(known) > 1 else 0
+        lost = float(np.diff(known).max(initial=1) - 1) / clip.spec.fps
+        left = _leaves(clip, tracks, k)
+        end = (len(tracks.times) - 1 - int(known[-1])) / clip.spec.fps
+        if lost > MOST_LOST or (end > MOST_LOST and not left):
+            after = known[gap] if lost > MOST_LOST else known[-1]
+            raise UsageError(
+                f"{ball.name}: it is lost at {tracks.times[after]:.2f} s, within the picture. Something hides it, or "
+                "its colour changes: set last, crop, or film it in even light."
+            )
+
+
+def _leaves(clip: Clip, tracks: Tracks, ball: int) -> bool:
+    """True of a ball that is last seen at the border of the window."""
+    last = tracks.position[np.isfinite(tracks.position[:, ball, 0]), ball][-1]
+    reach = 2.5 * clip.scene.bodies[ball].radius * clip.pixels_per_metre
+    size = np.array([clip.spec.width, clip.spec.height])
+    return bool((np.minimum(last, size - last) < reach).any())
+
+
+def _as_seen(clip: Clip, tracks: Tracks) -> Clip:
+    """The clip with the balls where they were tracked, and absent from where they leave the picture."""
+    states, area = clip.states.copy(), clip.visible_area.copy()
+    at = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
+    for k in range(len(clip.tracked)):
+        known = np.flatnonzero(np.isfinite(at[:, k, 0]))
+        for axis, column in ((0, 0), (2, 1)):
+            states[:, k, axis] = np.interp(clip.times, clip.times[known], at[known, k, column])
+            states[:, k, 7 + axis] = np.gradient(states[:, k, axis], clip.times)
+        if _leaves(clip, tracks, k):
+            area[known[-1] + 1 :, k] = 0.0
+    return replace(clip, states=states, visible_area=area)
+
+
+GRAVITY, RESTITUTION = "laws/gravity", "laws/restitution"
+
+
+def implied(clip: Clip, tracks: Tracks) -> dict[str, float]:
+    """Gravity in m/s2 and restitution that the predicted frames of tracks show, as far as they do."""
+    chosen = [each for each in builtin_scorers() if each.id in (GRAVITY, RESTITUTION)]
+    rows = read_observation(Observation(clip, Rollout(clip.id, 0, clip.frames[:0]), tracks, store=False), chosen)
+    return {row.reading: row.value for row in rows if row.value is not None}
+
+
+def _gravity(clip: Clip, ratio: float) -> float | None:
+    """Gravity in m/s2 that all of a clip shows; None without a fall of .3 s. ratio: rate as filmed over the clip's."""
+    value = implied(clip, track(clip, 2, clip.frames[clip.window(2)])).get(GRAVITY)
+    return None if value is None else value * ratio**2
+
+
+# Constants of the lawful motion nearest to a recording.
+
+TOUCHES = 0.3  # diameters from a floor or another ball, within which a ball may have met it
+STEADY = 0.3  # diameters along the floor; a ball that moves less shows neither friction nor spin
+
+
+def _fitted(
+    said: Recording,
+    size: tuple[int, int],
+    plane: Plane,
+    hues: Hues,
+    clip: Clip,
+    rate: float,
+    stride: int,
+    tracks: Tracks,
+    gravity: float | None,
+) -> Recorded:
+    """The recording with its constants. Raises UsageError where no lawful motion is near it."""
+    floor = next((body.position[2] for body in clip.scene.bodies if body.role == "fixed"), None)
+    radius = np.array([body.radius for body in clip.scene.bodies if body.role == "moving"])
+    at = clip.states[:, : len(radius), :3]
+    fastest = float(np.abs(clip.states[:, : len(radius), 7]).max())
+    meets_floor = floor is not None and bool((at[..., 2].min(axis=0) < floor + (1 + 2 * TOUCHES) * radius).any())
+    moves = bool((np.ptp(at[..., 0], axis=0) > STEADY * 2 * radius).any())
+    apart = np.linalg.norm(at[:, 0] - at[:, -1], axis=-1).min()
+    meet = len(radius) > 1 and bool(apart < (1 + TOUCHES) * radius.sum())
+    own = Constants(
+        sum(said.restitution) / 2,
+        sum(said.restitution) / 2,
+        sum(said.friction) / 2 if moves else 0.0,
+        0.0 if floor is None else floor,
+        (0.0,) * len(radius),
+    )
+    free = {
+        **({"restitution": said.restitution} if meets_floor else {}),
+        **({"between": said.restitution} if meet else {}),
+        **({"friction": said.friction} if meets_floor and moves else {}),
+        **(_about(own.floor, FLOOR_RANGE * float(radius.min())) if meets_floor else {}),
+        **({f"spin{k}": (-1.5 * fastest, 1.5 * fastest) for k in range(len(radius))} if meets_floor and moves else {}),
+    }
+    seen = from_tracks(clip, tracks, law_of_scene(clip.scene, own.spin))
+
+    def searched(constants: Constants, tolerance: float = FIT_TOLERANCE) -> LawfulSegments:
+        law = law_of_scene(_scene(clip.scene, constants), constants.spin)
+        return SegmentSearch(Hypothesis(law, seen), tolerance, only_first=True).run()
+
+    constants = _nearest(own, free, lambda one: _distance(searched(one), seen))
+    scene = _scene(clip.scene, constants)
+    problem = Hypothesis(law_of_scene(scene, constants.spin), seen)
+    off = strength(problem)
+    segments = searched(constants)
+    if off > MOST_STRENGTH or segments.breaks or not segments.arcs:
+        least = f"{off:.2f}" if off < 2 else "2 or more"
+        raise UsageError(
+            f"The recording is {least} diameters from every lawful motion, expected {MOST_STRENGTH:g} at most. "
+            "Something else acts (a hand, a wall, air), the balls leave one plane, or points, floor_px or a range are "
+            "wrong."
+        )
+    shown = tuple(name for name in ("restitution", "between", "friction") if name in free)
+    lawful = _as_fitted(replace(clip, scene=scene), segments)
+    return Recorded(said, size, plane, hues, lawful, rate, stride, constants, shown, tracks, segments, off, gravity)
+
+
+def _about(middle: float, reach: float) -> dict[str, tuple[float, float]]:
+    return {"floor": (middle - reach, middle + reach)}
+
+
+def _scene(scene: Scene, constants: Constants) -> Scene:
+    """A scene with other constants: those of a contact are the products of both bodies."""
+    ball = math.sqrt(constants.between)
+    bodies = [
+        replace(body, restitution=ball, friction=constants.friction)
+        if body.role == "moving"
+        else replace(body, position=(0.0, 0.0, constants.floor), restitution=constants.restitution / ball, friction=1.0)
+        for body in scene.bodies
+    ]
+    return replace(scene, bodies=tuple(bodies))
+
+
+def _nearest(
+    own: Constants, free: Mapping[str, tuple[float, float]], distance: Callable[[Constants], float]
+) -> Constants:
+    """The constants in their ranges with the least distance: the restitution by trials, all by Nelder and Mead 1965."""
+    names = list(free)
+    low, high = (np.array([free[name][side] for name in names]) for side in (0, 1))
+
+    def of(numbers: Array) -> Constants:
+        values = dict(zip(names, (low + np.clip(numbers, 0, 1) * (high - low)).tolist(), strict=True))
+        spins = tuple(values.pop(f"spin{k}", 0.0) for k in range(len(own.spin)))
+        return replace(own, **values, spin=spins)
+
+    def off(numbers: Array) -> float:
+        return distance(of(numbers)) + float(np.abs(numbers - np.clip(numbers, 0, 1)).sum())
+
+    if not names:
+        return own
+    best = np.full(len(names), 0.5)
+    for name in ("restitution", "between"):
+        if name in names:
+            trials = np.repeat(best[None], TRIED, axis=0)
+            trials[:, names.index(name)] = np.linspace(0, 1, TRIED)
+            best = min(trials, key=off)
+    simplex = np.concatenate([best[None], best + 0.1 * np.where(best > 0.5, -1, 1) * np.eye(len(names))])
+    options = {"maxfev": FIT_ROUNDS, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-5}
+    return of(np.asarray(minimize(off, best, method="Nelder-Mead", options=options).x))
+
+
+def _distance(segments: LawfulSegments, seen: PlacedBodies) -> float:
+    """Rms distance in diameters of a lawful motion from the track, and a diameter for the share it does not reach."""
+    last = min((one.frame for one in segments.breaks), default=len(seen.times))
+    errors = segments.errors[:last] if segments.arcs else np.zeros((0, 1))
+    errors = errors[np.isfinite(errors)]
+    return (float(np.sqrt(np.mean(errors**2))) if len(errors) else 1.0) + 1 - last / len(seen.times)
+
+
+def _as_fitted(clip: Clip, segments: LawfulSegments) -> Clip:
+    """The clip with the balls on their lawful motion, and what the picture shows of them there."""
+    states, count = clip.states.copy(), len(clip.tracked)
+    known = np.isfinite(segments.position[..., 0])
+    for axis, column in ((0, 0), (2, 1)):
+        states[:, :count, axis] = np.where(known, segments.position[..., column], states[:, :count, axis])
+        states[:, :count, 7 + axis] = np.where(known, segments.velocity[..., column], states[:, :count, 7 + axis])
+    index = tuple(range(count))
+    radius = np.array([clip.scene.bodies[i].radius for i in index])
+    sight = sight_model(clip, index, np.zeros(count), radius, np.arange(len(clip.times)))
+    area = clip.full_area.copy()
+    area[:, :count] *= sight.visible_share(states[None, :, :count][..., [0, 2]])[0]
+    return replace(clip, states=states, visible_area=area)

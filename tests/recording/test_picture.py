@@ -1,0 +1,139 @@
+"""The plane of motion in a picture, and hues that are learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from physbench.recording.document import Ball, Point, Recording
+from physbench.recording.picture import homography_of, learn_hues, like, measured_radius, plane_of
+from physbench.support.arrays import Array, Image
+from physbench.support.errors import UsageError
+from physbench.track.colour import opponent
+from physbench.world.scene import PALETTE
+
+CORNERS = ((-1.2, 0.0), (1.2, 0.0), (1.2, 1.1), (-1.2, 1.1), (0.0, 0.5))
+BALL = Ball(box=(10, 10, 30, 30))
+
+
+def through_a_pinhole(metres: Array) -> Array:
+    """Places (..., 2) m in the plane y = 0, seen from (0.3, -3.5, 1.4) m 14 degrees downwards; px of 848 x 480."""
+    tilt = np.radians(14)
+    ahead, up = np.array([0, np.cos(tilt), -np.sin(tilt)]), np.array([0, np.sin(tilt), np.cos(tilt)])
+    away = np.stack([metres[..., 0], np.zeros(metres.shape[:-1]), metres[..., 1]], axis=-1) - (0.3, -3.5, 1.4)
+    return np.stack([away[..., 0], -(away @ up)], axis=-1) * 900 / (away @ ahead)[..., None] + (424, 240)
+
+
+def points(places: Array, px: Array) -> tuple[Point, ...]:
+    return tuple(Point(px=tuple(p), m=tuple(m)) for p, m in zip(px.tolist(), places.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_homography_is_that_of_the_pinhole(count: int) -> None:
+    places = np.array(CORNERS[:count])
+    found = homography_of(points(places, through_a_pinhole(places)), 975)
+    more = np.random.default_rng(0).uniform((-1.2, 0), (1.2, 1.1), (20, 2))
+    seen = np.concatenate([more, np.ones((20, 1))], axis=1) @ found.T
+    assert seen[:, :2] / seen[:, 2:] == pytest.approx(through_a_pinhole(more), abs=1e-6)
+
+
+def test_a_plane_maps_to_the_picture_and_back() -> None:
+    places = np.array(CORNERS)
+    plane = plane_of(
+        Recording(video="a", time_zero=5, points=points(places, through_a_pinhole(places)), balls=(BALL,)), 480, 848
+    )
+    px = np.random.default_rng(1).uniform((0, 0), (848, 480), (9, 2))
+    assert plane.picture_px(plane.metres(plane.window_px(px))) == pytest.approx(px)
+    assert plane.picture_px(plane.metres(plane.window_px(px))) == pytest.approx(
+        plane.seen_at((480, 848), (240, 424)).picture_px(plane.metres(plane.window_px(px))) * 2
+    )
+    twice = plane.enlarged(2.0)
+    assert twice.metres(px) == pytest.approx(2 * plane.metres(px))
+    assert twice.picture_px(twice.metres(px)) == pytest.approx(plane.picture_px(plane.metres(px)))
+    assert min(plane.height, plane.width) in (255, 256)
+
+
+def test_a_warped_square_is_square() -> None:
+    places = np.array(CORNERS)
+    plane = plane_of(
+        Recording(video="a", time_zero=5, points=points(places, through_a_pinhole(places)), balls=(BALL,)), 480, 848
+    )
+    y, x = np.mgrid[0:480, 0:848] + 0.5
+    metres = plane.metres(plane.window_px(np.stack([x, y], axis=-1)))
+    white = (np.abs(metres - (0.2, 0.6)) < 0.3).all(axis=-1)
+    warped = plane.warp([np.repeat(np.where(white, 255, 0).astype(np.uint8)[..., None], 3, axis=2)])[0, ..., 0] / 255
+    assert warped.sum() / plane.scale**2 == pytest.approx(0.36, rel=0.02)
+    rows, columns = (warped > 0.5).any(1).sum(), (warped > 0.5).any(0).sum()
+    assert rows == pytest.approx(columns, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("px", "words"),
+    [
+        ([[0, 400], [400, 400], [800, 400], [0, 0]], "lie on a line"),
+        ([[0, 400], [0, 400], [800, 0], [0, 0]], "lie on a line"),
+        ([[800, 400], [0, 400], [0, 0], [800, 0]], "right is left"),
+        ([[0, 0], [800, 0], [800, 400], [0, 400]], "right is left"),
+        ([[0, 400], [800, 0], [800, 400], [0, 0]], "no camera sees them so"),
+    ],
+)
+def test_points_that_tell_no_plane_are_refused(px: list[list[float]], words: str) -> None:
+    said = Recording(video="a", time_zero=5, points=points(np.array(CORNERS[:4]), np.array(px, float)), balls=(BALL,))
+    with pytest.raises(UsageError, match=words):
+        plane_of(said, 480, 848)
+
+
+def test_a_fifth_point_off_the_plane_is_refused() -> None:
+    px = through_a_pinhole(np.array(CORNERS))
+    px[4] += 30
+    with pytest.raises(UsageError, match="off the plane of the others"):
+        homography_of(points(np.array(CORNERS), px), 975)
+
+
+def balls(*colours: tuple[int, int, int]) -> Image:
+    """A grey frame (60, 120, 3) with discs of radius 10 px at (20, 30), (80, 30), ..., dark below."""
+    frame = np.full((60, 120, 3), 140.0)
+    y, x = np.mgrid[0:60, 0:120] + 0.5
+    for k, colour in enumerate(colours):
+        inside = np.hypot(x - 20 - 60 * k, y - 30) < 10
+        frame[inside] = np.array(colour) * np.where(y > 30, 0.6, 1.0)[inside][:, None]
+    return frame.astype(np.uint8)
+
+
+BOXES = [(8, 18, 32, 42), (68, 18, 92, 42)]
+
+
+@pytest.mark.parametrize("colours", [[(40, 160, 130)], [(200, 120, 40)], [(60, 70, 160), (190, 140, 40)]])
+def test_hues_become_those_of_the_palette(colours: list[tuple[int, int, int]]) -> None:
+    names = ["a", "b"][: len(colours)]
+    hues = learn_hues(balls(*colours), BOXES[: len(colours)], names)
+    assert len(set(hues.palette)) == len(colours)
+    matte = opponent(hues.matte(balls(*colours)[None])[0].astype(float))
+    for k, hue in enumerate(hues.palette):
+        target = opponent(np.array(PALETTE[hue]))
+        for row in (25, 35):  # the lit and the dark half
+            own = matte[row, 20 + 60 * k]
+            assert own @ target / np.linalg.norm(own) / np.linalg.norm(target) == pytest.approx(1, abs=0.01)
+        assert np.linalg.norm(matte[35, 20 + 60 * k]) > 0.7 * np.linalg.norm(matte[25, 20 + 60 * k])
+        assert measured_radius(hues, balls(*colours), BOXES[k], k) == pytest.approx(10, abs=0.3)
+    assert np.abs(matte[5, 5]).max() < 4
+
+
+@pytest.mark.parametrize(
+    ("frame", "boxes", "words"),
+    [
+        (balls(), BOXES[:1], "hardly another"),
+        (balls((40, 160, 130)), [(300, 300, 320, 320)], "outside of the picture"),
+        (balls((40, 160, 130), (40, 160, 130)), BOXES, "too near to be told"),
+        (balls((40, 160, 130), (40, 160, 130)), BOXES[:1], "have its hue"),
+    ],
+)
+def test_balls_that_no_hue_tells_are_refused(frame: Image, boxes: list[tuple[float, ...]], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        learn_hues(frame, boxes, ["a", "b"][: len(boxes)])  # type: ignore[arg-type]
+
+
+def test_grey_is_not_like_a_ball() -> None:
+    frame = balls((40, 160, 130))
+    hues = learn_hues(frame, BOXES[:1], ["a"])
+    assert not like(hues, np.full_like(frame, 90), 0, 0.25).any()
