@@ -1,7 +1,7 @@
-"""Whether the near view reads what the far one does: ground truth and violations of the same clips, in both.
+"""Readings of one view beside those of another one: ground truth and violations of the same clips, in both.
 
     python benchmarks/views.py [--clips 2] [--size 128] [--fps 15] [--context 8] [--tasks GLOB,..]
-                               [--sources truth,teleport:0.25,..] [--kept FILE]
+                               [--sources truth,teleport:0.25,..] [--views far,near] [--kept FILE]
 
 Printed are, for each task and source, the size of the violation that consistency finds (its strength), consistency,
 permanence and drift in both views, and last by how much the views differ. --kept keeps a line for each reading, and
@@ -23,7 +23,6 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.score.score_clip import find_scorers
 from physbench.validity.measure import measure_one
-from physbench.world.camera import VIEWS
 
 READINGS = {
     "strength": "consistency/strength",
@@ -41,8 +40,10 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=8, help="frames")
     parser.add_argument("--tasks", default="*")
     parser.add_argument("--sources", default="truth,teleport:0.25,gravity:0.9,kick:0.5")
+    parser.add_argument("--views", default="far,near", help="two of them")
     parser.add_argument("--kept", help="file of readings to go on from")
     options = parser.parse_args()
+    views = options.views.split(",")
     path = Path(options.kept) if options.kept else None
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
     done = {(row["clip"], row["view"], row["source"]) for row in rows}
@@ -52,7 +53,7 @@ def main() -> None:
     store = ClipStore()
     for seed in range(options.clips):
         for task in chosen:
-            for view in VIEWS:
+            for view in views:
                 clip = store.get(Row(task, "test", seed), render_spec(options.size, options.fps, view=view))
                 for source in options.sources.split(","):
                     if (clip.id, view, source) in done:
@@ -65,22 +66,22 @@ def main() -> None:
                     if path:
                         with path.open("a") as file:
                             file.write(json.dumps(rows[-1]) + "\n")
-    report(pd.DataFrame(rows))
+    report(pd.DataFrame(rows), *views)
 
 
-def report(table: pd.DataFrame) -> None:
+def report(table: pd.DataFrame, one: str, other: str) -> None:
     """Print the means of each task, and the difference of the views over all clips that both tell."""
     shown = table[table["outcome"] == "shown"]
     wide = shown.pivot_table(index=["source", "task", "clip"], columns="view", values=list(READINGS))
     for source, part in wide.groupby(level="source", sort=False):
         print(f"\n{source}")
-        print(f"{'task':28}{'clips':>6}  " + "".join(f"{f'{name} far, near':>24}" for name in READINGS))
+        print(f"{'task':28}{'clips':>6}  " + "".join(f"{f'{name} {one}, {other}':>30}" for name in READINGS))
         for task, mine in part.groupby(level="task"):
-            cells = [f"{mine[name, 'far'].mean():.3f}, {mine[name, 'near'].mean():.3f}" for name in READINGS]
-            print(f"{task:28}{len(mine):6d}  " + "".join(f"{cell:>24}" for cell in cells))
-        off = [(part[name, "near"] - part[name, "far"]).dropna() for name in READINGS]
+            cells = [f"{mine[name, one].mean():.3f}, {mine[name, other].mean():.3f}" for name in READINGS]
+            print(f"{task:28}{len(mine):6d}  " + "".join(f"{cell:>30}" for cell in cells))
+        off = [(part[name, other] - part[name, one]).dropna() for name in READINGS]
         cells = [f"{each.mean():+.3f}, most {each.abs().max():.3f}" for each in off]
-        print(f"{'near less far':28}{len(part):6d}  " + "".join(f"{cell:>24}" for cell in cells))
+        print(f"{f'{other} less {one}':28}{len(part):6d}  " + "".join(f"{cell:>30}" for cell in cells))
     for row in table[table["outcome"].isin(["failed", "refused"])].itertuples():
         print(f"{row.outcome}: {row.clip} {row.view} {row.source}: {row.reason}")
 

@@ -344,8 +344,8 @@ def evaluate(
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
-    `look` is "plain" or "natural", how clips are drawn, `view` "far" or "near", from where they are seen; by default as
-    the model's card says.
+    `look` is "plain" or "natural", how clips are drawn, `view` "far", "near" or "moving", from where they are seen; by
+    default as the model's card says.
 
     `suite="expectation"` shows impossible films and asks whether they surprise the model: the answer is
     `result["expectation"]`; there are no axes, and overall is None. `untrained_copy` asks a MODEL with its weights

@@ -92,7 +92,7 @@ def clip(
         size: Side of the frames in px, or (height, width).
         fps: Frames a second; divides 1200.
         look: "plain" or "natural".
-        view: "far" or "near".
+        view: "far", "near" or "moving".
         store: Whether a clip that is made is kept in the cache.
 
     Raises:

@@ -95,7 +95,7 @@ def looks(incomplete: str) -> Iterable[str]:
 
 
 def views(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("far", "near"))
+    return _beginning(incomplete, ("far", "near", "moving"))
 
 
 def devices(incomplete: str) -> Iterable[str]:

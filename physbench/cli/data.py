@@ -114,7 +114,11 @@ Look = Annotated[
 ]
 View = Annotated[
     str,
-    typer.Option(metavar="VIEW", help="far, or near: from 5 m, a little above.", autocompletion=completion.views),
+    typer.Option(
+        metavar="VIEW",
+        help="far; near: from 5 m, a little above; or moving.",
+        autocompletion=completion.views,
+    ),
 ]
 Tasks = Annotated[
     str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)

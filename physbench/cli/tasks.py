@@ -218,7 +218,7 @@ def preview(
     look: Annotated[
         str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")
     ] = "plain",
-    view: Annotated[str, typer.Option(metavar="VIEW", help="far, or near: from 5 m, a little above.")] = "far",
+    view: Annotated[str, typer.Option(metavar="VIEW", help="far; near: from 5 m; or moving.")] = "far",
 ) -> None:
     """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
     from physbench.clips.preview import SUFFIXES

@@ -69,7 +69,8 @@ class Clip:
     """Scene, exact states, frames and visibility, from the start of the history to the end of the horizon.
 
     Frame k lies at times[k]; times[handover] == 0. A model with C context frames sees frames
-    handover - C + 1 ... handover and predicts those after it. N bodies in scene order.
+    handover - C + 1 ... handover and predicts those after it. N bodies in scene order. Areas of a moving camera are
+    those that it would see at rest.
     """
 
     row: Row
@@ -142,7 +143,7 @@ class Clip:
         return plane_from_world(self.scene.camera, self.states[:, list(self.tracked), :3])
 
     def px_positions(self) -> NDArray[np.float64]:
-        """Positions of the true centres of the tracked bodies in the camera's image (T, K, 2) px."""
+        """Positions of the true centres of the tracked bodies in the camera's image at rest (T, K, 2) px."""
         return px_from_world(self.scene.camera, self.spec, self.states[:, list(self.tracked), :3])
 
     def visible_share(self) -> NDArray[np.float64]:

@@ -210,7 +210,7 @@ class Asked(_Strict):
     height: Side = Field(description="px of the images and videos.")
     fps: float = Field(ge=4, le=60, description="Frames a second of the context videos and of the actions.")
     look: str = Field(default=PLAIN, description="How the scenes are drawn: plain or natural.")
-    view: str = Field(default=FAR, description="From where they are seen: far or near.")
+    view: str = Field(default=FAR, description="From where they are seen: far, near or moving.")
     context_frames: int = Field(ge=1, le=256, description="Frames that a model is shown; the last one is time 0.")
     clips: tuple[ClipAsked, ...]
 

@@ -38,7 +38,7 @@ from physbench.clips.video import FFV1, H264, encode, png
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
 from physbench.support.schedule import scheduled
-from physbench.world.scene import FAR, HISTORY, PLAIN, RenderSpec, wrong_rate
+from physbench.world.scene import FAR, HISTORY, MOVING, PLAIN, RenderSpec, wrong_rate
 from physbench.world.styles.catalogue import check_drawn
 from physbench.world.styles.prompt import scene_prompt
 
@@ -64,6 +64,7 @@ def readme(asked: Asked, folder: Path) -> str:
         else ""
     )
     used = "- `uses_actions`: `true` if the model was given the files in `actions/`.\n" if actions else ""
+    camera = "the camera of its prompt" if asked.view == MOVING else "a fixed camera"
     return f"""{README_TITLE}: {asked.suite.name}, {len(asked.clips)} clips
 
 Each clip shows {shown} of {asked.width}x{asked.height} px at {asked.fps:g} frames/s, the last one at time 0.
@@ -80,7 +81,7 @@ A model continues it. Nothing in this folder lies after time 0.
 
 One video per clip, named after it, in `answers/`. Copy this to whoever runs the model:
 
-> For each file `images/ID.png`, continue the scene with a fixed camera and no cuts, as it would really go on.
+> For each file `images/ID.png`, continue the scene with {camera} and no cuts, as it would really go on.
 > Prompt: `prompts/ID.txt`. Wanted: {lengths(asked)}, at {asked.fps:g} frames/s or any other rate.
 > Save it as `answers/ID.mp4`, for example `answers/{first.answer}`. Do not rename, trim, speed up or pick the best.
 > .webm, .mkv, .mov, .gif, .avi or a folder `answers/ID/` of numbered PNG files will do as well. Further samples of a

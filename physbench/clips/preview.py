@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,15 @@ def column_times(horizon: float) -> list[float]:
 
 
 def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
-    """All of the prediction in one picture (H, W, 3): older exposures fade."""
-    from physbench.world.styles.catalogue import draw_still
+    """All of the prediction in one picture (H, W, 3) of a camera at rest: older exposures fade."""
+    from physbench.world.styles.catalogue import draw, draw_still
 
-    stride = round(EXPOSURE_STEP * clip.spec.fps)
-    frames = clip.frames[clip.handover :: stride].astype(np.float32)
-    ground = draw_still(clip.scene, clip.spec, hueless=False).astype(np.float32)
+    stride, scene, frames = round(EXPOSURE_STEP * clip.spec.fps), clip.scene, clip.frames
+    if scene.camera.path:
+        scene = replace(scene, camera=replace(scene.camera, path=()))
+        frames = draw(scene, clip.times, clip.states, clip.spec).frames
+    frames = frames[clip.handover :: stride].astype(np.float32)
+    ground = draw_still(scene, clip.spec, hueless=False).astype(np.float32)
     picture: NDArray[np.float32] = ground.copy()
     for k, frame in enumerate(frames):
         moved = np.abs(frame - ground).max(axis=-1, keepdims=True) > 10

@@ -26,6 +26,7 @@ from physbench.clips.task import find_task
 from physbench.clips.video import H264, H264_RGB, Codec
 from physbench.support.errors import UsageError, nearest
 from physbench.support.files import atomic_path
+from physbench.world.camera_path import homographies
 from physbench.world.scene import RenderSpec, hue_name
 from physbench.world.styles.prompt import scene_prompt
 
@@ -240,6 +241,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             ("camera_center", pa.list_(pa.float64(), 3)),
             ("camera_distance", pa.float64()),
             ("camera_tilt", pa.float64()),
+            ("camera_framing", pa.list_(pa.float64())),
             ("pixels_per_metre", pa.float64()),
             ("gravity", pa.list_(pa.float64(), 3)),
         ]
@@ -373,6 +375,7 @@ def episode_of(place: Place, clip: Clip) -> dict[str, Any]:
         "camera_center": list(camera.center),
         "camera_distance": camera.distance,
         "camera_tilt": camera.tilt,
+        "camera_framing": homographies(camera, clip.spec, clip.times).ravel().tolist() if camera.path else [],
         "pixels_per_metre": float(clip.pixels_per_metre),
         "gravity": list(clip.scene.gravity),
     }
@@ -436,6 +439,8 @@ TABLE_TEXT = {
         "`file` with its frames and `file_first_frame` there, `height`, `width` px, `camera_view` (`front`: image "
         "right is x, up is z; `top`: up is y), `camera_center` m (in the middle of the image), "
         "`camera_distance` m (of the eye from there), `camera_tilt` rad (by which it looks down; 0 in the view far), "
+        "`camera_framing` (of a camera that moves: nine numbers a frame, the homography from px of the camera at rest "
+        "to px of the frame; else empty), "
         "`pixels_per_metre` (at that distance), `gravity` m/s2. In the view far a centre lies at column `width` / 2 + "
         "(x - `camera_center[0]`) `pixels_per_metre` of the image, and upwards alike, to a few hundredths of a px"
     ),

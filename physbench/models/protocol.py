@@ -47,7 +47,7 @@ class ModelCard:
         training_clips: Number of clips of the `train` split that it was trained on, with which its distance from
             `baseline:memory` is read; None: not stated.
         look: How the clips are drawn that it is asked about: "plain" or "natural". `--look` has the last word.
-        view: From where they are seen: "far" or "near". `--view` has the last word.
+        view: From where they are seen: "far", "near" or "moving". `--view` has the last word.
     """
 
     name: str

@@ -240,7 +240,7 @@ def events_of(problem: Hypothesis, trajectory: Trajectory, context: int, shown: 
     reach = 0 if shown is not None else round(PLAIN_TIME / float(seen.times[-1] - seen.times[-2]))
     position = trajectory.positions(seen.steps[frames])[0]  # (F, N, 2)
     share = seen.sight.visible_share(position[None], frames)[0]
-    hidden = (share < HIDDEN_SHARE) & seen.sight.inside(position)
+    hidden = (share < HIDDEN_SHARE) & seen.sight.inside(position, frames)
     found = set()
     if any(len(run) > reach for column in hidden.T for run in runs(column)):
         found.add("hiding")
@@ -311,6 +311,6 @@ def _goes_behind(problem: Hypothesis, disc: int) -> bool:
         position[:, disc] = seen.position[last, disc] + (ahead - last)[:, None] * velocity
         frames = slice(int(ahead[0]), int(ahead[-1]) + 1)
         share = seen.sight.visible_share(position[None], frames)[0, :, disc]
-        if ((share < HIDDEN_SHARE) & seen.sight.inside(position)[:, disc]).any():
+        if ((share < HIDDEN_SHARE) & seen.sight.inside(position, frames)[:, disc]).any():
             return True
     return False

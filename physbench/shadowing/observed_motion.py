@@ -37,6 +37,7 @@ from physbench.world.camera import (
     planes_from_px,
     px_from_plane,
 )
+from physbench.world.camera_path import in_picture
 from physbench.world.drawing import apparent_radius
 from physbench.world.geometry import rotate
 from physbench.world.scene import PHYSICS_HZ, Camera, RenderSpec
@@ -64,22 +65,26 @@ class SightModel:
     side: Array  # (S, 2) unit, along the first side of a screen
     reach: Array  # (T, S, 2) m, half of its sides
     nearer: Mask  # (S, N) whether a screen stands nearer to the camera than a body
+    framing: Array | None = None  # (T, 3, 3) of a moving camera, see `Tracks`
 
     def apparent_position(self, position: Array) -> Array:
         """Positions (..., N, 2) m in the planes of the bodies as they appear in the plane of motion (..., N, 2) m."""
         return np.asarray(self.centre + (position - self.centre) * self.scale[:, None])
 
-    def inside(self, position: Array) -> Mask:
+    def inside(self, position: Array, frames: slice = slice(None)) -> Mask:
         """Mask (..., N) of bodies at positions (..., N, 2) m whose centres are in the image; False where NaN."""
-        return self._in_image(self.apparent_position(position))
+        return self._in_image(self.apparent_position(position)[..., None, :], frames)[..., 0]
 
-    def _in_image(self, points: Array) -> Mask:
-        """Mask (...) of places (..., 2) m in the plane of motion that lie in the image; False where NaN."""
+    def _in_image(self, points: Array, frames: slice = slice(None)) -> Mask:
+        """Mask (..., F, N, P) of places (..., F, N, P, 2) m in the plane of motion, in the image; False where NaN."""
         size = np.array([self.spec.width, self.spec.height])
         with np.errstate(invalid="ignore"):
             if self.camera.tilt:
                 px = px_from_plane(self.camera, self.spec, points)
-                return np.asarray((np.abs(px - size / 2) <= size / 2).all(axis=-1))
+                inside = (np.abs(px - size / 2) <= size / 2).all(axis=-1)
+                if self.framing is not None:
+                    inside &= in_picture(self.framing[frames, None, None], self.spec, px)
+                return np.asarray(inside)
             half = size / 2 / pixels_per_metre(self.camera, self.spec)
             return np.asarray((np.abs(points - self.centre) <= half).all(axis=-1))
 
@@ -89,7 +94,7 @@ class SightModel:
         radius = self.radius * self.scale
         points = centre[..., None, :] + radius[:, None, None] * _POINTS  # (K, F, N, P, 2)
         with np.errstate(invalid="ignore"):
-            seen = self._in_image(points)
+            seen = self._in_image(points, frames)
             for s in range(self.nearer.shape[0]):
                 middle, reach = (part[frames, s][:, None, None] for part in (self.middle, self.reach))
                 (x, y), away = self.side[s], points - middle
@@ -99,7 +104,7 @@ class SightModel:
                 for other in np.flatnonzero(self.scale > self.scale[n] + 1e-9):
                     away = np.linalg.norm(points[:, :, n] - centre[:, :, other, None], axis=-1)
                     seen[:, :, n] &= ~(away < radius[other])
-        return np.asarray(np.where(self.inside(position), seen.mean(axis=-1), 0.0))
+        return np.asarray(np.where(self.inside(position, frames), seen.mean(axis=-1), 0.0))
 
     def excused(self, position: Array) -> Mask:
         """Mask (T, N) of bodies at positions (T, N, 2) m that need not be visible."""
@@ -120,9 +125,16 @@ _POINTS = _points()
 
 
 def sight_model(
-    clip: Clip, index: tuple[int, ...], depth: Array, radius: Array, frames: NDArray[np.intp]
+    clip: Clip,
+    index: tuple[int, ...],
+    depth: Array,
+    radius: Array,
+    frames: NDArray[np.intp],
+    framing: Array | None = None,
 ) -> SightModel:
     """View of a clip's camera on bodies index (N,) at depth (N,) m along the view axis, in frames (T,) of the clip.
+
+    framing (T, 3, 3): what a moving camera shows, see `Tracks`.
 
     Screens are the drawn boxes that do not move by themselves. A screen that leans towards the camera counts as its
     bounding rectangle.
@@ -161,6 +173,7 @@ def sight_model(
         np.array(sides).reshape(-1, 2),
         np.stack(halves, axis=1) if halves else np.zeros((count, 0, 2)),
         np.array(nearer).reshape(-1, len(index)),
+        framing,
     )
 
 
@@ -400,7 +413,7 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
         (present & known) | short_gaps(present & ~known, whole, dt),
         _start(clip, law, tracks.times),
         _resting(clip, law)[window],
-        sight_model(clip, law.index, law.depth, diameter / 2, frames),
+        sight_model(clip, law.index, law.depth, diameter / 2, frames, tracks.framing),
         rival_distance=distance_of_rivals(clip, law.index, frames),
         shown_whole=whole,
         scenery_off=_scenery_off(clip, tracks, diameter),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Whole
 from physbench.track.colour import mean_planes
+from physbench.track.moving_camera import still_frames
 from physbench.world.camera import px_from_world
 from physbench.world.drawing import body_mesh
 from physbench.world.geometry import rotate
@@ -163,7 +164,7 @@ def _still(clip: Clip, factor: int) -> tuple[Array, NDArray[np.bool_]]:
             np.linspace(clip.handover, len(clip.frames) - 1, ahead),
         ]
     ).astype(int)
-    red, green, blue = mean_planes(clip.frames[index], factor)
+    red, green, blue = mean_planes(still_frames(clip, index), factor)
     hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > GREYEST
     grey = (red + green + blue) / 3
     many = (~hued).sum(0)

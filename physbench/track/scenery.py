@@ -20,7 +20,7 @@ from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
 from physbench.track.camera import STEP_RANGE, CameraMotion, camera_motion, common_growth, growth, is_shown
 from physbench.track.finite_differences import last_known
-from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges
+from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges, read_edges
 from physbench.world.camera import PLANE_AXES, most_scale
 from physbench.world.drawing import boxes, shown
 from physbench.world.scene import PLAIN
@@ -64,32 +64,48 @@ class SeenBodies:
     chroma: Array  # (N, K) over that in the context frames
 
 
-def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies) -> SceneryTracks:
-    """Read fixed bodies and the camera in predicted frames (N, H, W, 3) u8."""
+def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask | None = None) -> SceneryTracks:
+    """Read fixed bodies and the camera in predicted frames (N, H, W, 3) u8.
+
+    unseen (N, H, W): what a moving camera does not show of them; such frames are at rest already.
+    """
     count, edges = len(frames), fixed_edges(clip)
     grown = growth(clip, seen.area, seen.cut)
     sizes = _median(grown)
     zoom, bodies = common_growth(grown, clip.spec.fps)
     if edges is None or not count:
-        camera, none = _star_camera(clip, seen, zoom, bodies), np.zeros((count, 0))
+        camera, none = np.zeros((count, 4)), np.zeros((count, 0))
+        if unseen is None:
+            camera = _star_camera(clip, seen, zoom, bodies)
         return SceneryTracks((), camera, np.zeros(count), none, none.astype(bool))
     hidden = _hidden(clip, edges, seen.centre)
+    if unseen is not None:
+        hidden |= _out_of_view(edges, unseen)
+        still, _ = read_edges(frames, edges)
+        moved = CameraMotion(np.zeros((count, 4)), np.ones(count, dtype=bool), np.zeros(count), still)
+        return _read(clip, frames, seen, edges, moved, hidden)
     moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
     camera = moved.camera(edges)
     if camera.any():  # bodies cover other pieces than it seemed
         hidden = _hidden(clip, edges, without_camera(clip, camera, seen.centre))
         moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
-        camera = moved.camera(edges)
+    return _read(clip, frames, seen, edges, moved, hidden)
+
+
+def _read(
+    clip: Clip, frames: Tensor, seen: SeenBodies, edges: FixedEdges, moved: CameraMotion, hidden: Mask
+) -> SceneryTracks:
+    """Fixed bodies in frames (N, H, W, 3) whose camera is known; hidden (N, P)."""
     off, lost = _bodies(
         edges, moved, hidden, _style(frames, edges, seen.chroma), 1 + 2 * round(FLICKER_TIME / 2 * clip.spec.fps)
     )
-    return SceneryTracks(edges.bodies, camera, moved.sd * edges.factor, off * edges.factor, lost)
+    return SceneryTracks(edges.bodies, moved.camera(edges), moved.sd * edges.factor, off * edges.factor, lost)
 
 
 def shown_directions(clip: Clip) -> Array:
     """Information of scenery on a shift in any direction (2, 2): a matrix whose eigenvectors are directions in px."""
-    if any(body.role == "fixed" for body in clip.tracked_bodies):
-        return np.eye(2)
+    if clip.scene.camera.path or any(body.role == "fixed" for body in clip.tracked_bodies):
+        return np.eye(2)  # a moving camera shows marks everywhere
     edges = fixed_edges(clip)
     if edges is None:
         return np.zeros((2, 2))
@@ -153,6 +169,13 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
             # No law says when it moves on: where it stays, or follows late, it hides what it hid before.
             hidden |= np.logical_or.accumulate(within)[1:]
     return hidden
+
+
+def _out_of_view(edges: FixedEdges, unseen: Mask) -> Mask:
+    """Pieces (N, P) of which a moving camera does not show all; unseen (N, H, W)."""
+    half = edges.factor // 2
+    at = unseen[:, edges.row * edges.factor + half, edges.column * edges.factor + half]
+    return np.asarray(np.logical_or.reduceat(at, edges.start, axis=1))
 
 
 def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:

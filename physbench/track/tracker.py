@@ -36,6 +36,7 @@ from physbench.track.camera import steadied
 from physbench.track.colour import DIFFUSE_SHARE, Colours, colours_of, hue_shift_deg
 from physbench.track.disc_fit import STILL
 from physbench.track.intruders import background
+from physbench.track.moving_camera import StillVideo, still_frames, stilled
 from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
@@ -474,7 +475,10 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     frames (context + T, H, W, 3) u8: the clip's last `context` true frames, then a prediction. Frames that are missing
     at the end count as absent. Ground truth itself is `clip.frames[clip.window(context)]`.
     """
-    video = _video(clip, context, frames)
+    video, still = _video(clip, context, frames), None
+    if clip.scene.camera.path:
+        still = stilled(clip, context, video)
+        video = still.frames
     window = clip.window(context)
     times = clip.times[window]
     names = tuple(body.name for body in clip.tracked_bodies)
@@ -501,7 +505,7 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     lit = clip.spec.look != PLAIN  # in the plain look all light comes from the camera
     seen, maps = _see(small, target, shown, zoom, colours, truth.screens.to(small.device), lit)
     found = tracks_from(shown, seen, zoom)
-    scenery = _scenery(clip, found, video, seen.choice.centre * zoom)
+    scenery = _scenery(clip, found, video, seen.choice.centre * zoom, still)
     if scenery.camera[:, 2].any():
         grown = np.ones(len(video))
         grown[context:] += scenery.camera[:, 2]
@@ -509,7 +513,12 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     found = _without_camera(clip, found, scenery)
     smallest = 2 * float(target.radius.min()) / maps.factor
     shadow = 0.0 if clip.spec.look == PLAIN else SHADOW_REACH * float(target.radius.max()) / maps.factor
-    return _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
+    if still is not None:  # what it does not show is no body and no intruder
+        unseen = torch.from_numpy(still.unseen[..., None].repeat(3, axis=-1).astype(np.uint8))
+        hidden = blobs.pool(unseen, round(zoom) * maps.factor)[..., 0].numpy() > 0
+        maps = replace(maps, bodies=maps.bodies | hidden)
+    found = _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
+    return found if still is None else _with_path(found, still)
 
 
 def _with_intruders(
@@ -529,7 +538,16 @@ def _with_intruders(
     return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
 
 
-def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Array) -> SceneryTracks:
+def _with_path(found: Tracks, still: StillVideo) -> Tracks:
+    """Tracks of a moving camera with what it does besides its path, and what it frames."""
+    assert found.camera is not None
+    camera, missing = found.camera.copy(), len(found.times) - len(still.camera)
+    camera[: len(still.camera)] += still.camera
+    framing = np.concatenate([still.framing, np.repeat(still.framing[-1:], missing, axis=0)])
+    return replace(found, camera=camera.round(CAMERA_DECIMALS), framing=framing)
+
+
+def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Array, still: StillVideo | None) -> SceneryTracks:
     """Motion of fixed bodies and the camera; centre (N, K, 2) px of blobs."""
     context = found.context
     part = slice(context, len(video))
@@ -542,7 +560,7 @@ def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Array) -> Scenery
         found.state[part] == Visibility.CLIPPED,
         found.chroma[part],
     )
-    return observe_scenery(clip, video[context:], bodies)
+    return observe_scenery(clip, video[context:], bodies, None if still is None else still.unseen[context:])
 
 
 def _without_camera(clip: Clip, found: Tracks, scenery: SceneryTracks) -> Tracks:
@@ -606,7 +624,7 @@ def _typical(full: Array) -> Array:
 def _true_frames(clip: Clip) -> Tensor:
     """Some frames of ground truth (TRUE_FRAMES, H, W, 3), from the hand-over on: holders are gone by then."""
     index = np.linspace(clip.handover, len(clip.frames) - 1, TRUE_FRAMES).astype(int)
-    return blobs.shrink(torch.from_numpy(clip.frames[index]))[0]
+    return blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
 
 
 def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
@@ -620,7 +638,7 @@ def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
 def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
     """Surroundings of the bodies in some frames of ground truth in the window."""
     index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, SURROUNDING_FRAMES).astype(int)
-    frames = blobs.shrink(torch.from_numpy(clip.frames[index]))[0]
+    frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
     return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED)
 

@@ -48,9 +48,12 @@ class Tracks:
     chroma: NDArray[np.float64] | None = None
     #: (T, K) how far its outline is from its own: above 1 another shape; NaN where not judged; None without pictures
     shape: NDArray[np.float64] | None = None
-    #: (T, 4) of the camera that should stand still: shift in x and y px, zoom and turn in rad about the middle of the
-    #: picture. Positions and areas are those without it. None without pictures, as the following
+    #: (T, 4) of the camera that should stand still, or keep to its path: shift in x and y px, zoom and turn in rad
+    #: about the middle of the picture. Positions and areas are those without it. None without pictures, as what follows
     camera: NDArray[np.float64] | None = None
+    #: (T, 3, 3) homographies from px of the positions, the picture of the camera at rest, to px of the frames; None
+    #: where it does not move
+    framing: NDArray[np.float64] | None = None
     scenery: NDArray[np.int64] | None = None  #: (F,) indices in the scene of fixed bodies without a hue that are read
     scenery_off: NDArray[np.float64] | None = None  #: (T, F) px by which they are off, besides the camera
     scenery_lost: NDArray[np.bool_] | None = None  #: (T, F) where a frame shows that they are gone, or other

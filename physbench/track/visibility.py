@@ -11,6 +11,7 @@ from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks, Visibility
+from physbench.world.camera_path import homographies, in_picture, mapped
 
 # Shares of the area of the whole object.
 VISIBLE_SHARE = 0.25  # ground truth shows an object from here on
@@ -27,7 +28,11 @@ def inside_view(clip: Clip, context: int) -> Mask:
     """Mask (C + T, K) of objects whose true centre lies in the image."""
     centre = clip.px_positions()[clip.window(context)]
     size = (clip.spec.width, clip.spec.height)
-    return np.asarray(np.all((centre >= 0) & (centre <= size), axis=-1))
+    inside = np.all((centre >= 0) & (centre <= size), axis=-1)
+    if clip.scene.camera.path:
+        told = homographies(clip.scene.camera, clip.spec, clip.times[clip.window(context)])
+        inside &= in_picture(told[:, None], clip.spec, centre)
+    return np.asarray(inside)
 
 
 def truth_visible(clip: Clip, context: int) -> Mask:
@@ -66,6 +71,8 @@ def in_frame(clip: Clip, tracks: Tracks, position: Array) -> Mask:
     most = MOST_CAMERA[0] + MOST_CAMERA[1] * np.maximum(tracks.times, 0.0)
     slow = np.abs(tracks.camera / [*size, 1.0, 1.0]).max(axis=1) <= most
     with np.errstate(invalid="ignore"):
+        if tracks.framing is not None:
+            shown = mapped(tracks.framing.reshape(-1, *[1] * (position.ndim - 2), 3, 3), position)
         inside = np.all((shown >= 0) & (shown <= size), axis=-1)
     return np.asarray(inside | ~slow.reshape(x.shape) | np.isnan(position[..., 0]))
 

@@ -15,20 +15,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from physbench.support.arrays import Array
-from physbench.world.scene import FAR, Camera, RenderSpec, Scene
+from physbench.world.scene import FAR, MOVING, Camera, CameraMove, RenderSpec, Scene
 
 PLANE_AXES: dict[str, tuple[int, int]] = {"front": (0, 2), "top": (0, 1)}
 NEAR_DISTANCE = 5.0  # m from the eye to the target in the view `near`
 NEAR_TILT = math.radians(12.0)  # from straight ahead; a screen still hides what passes behind it
+# The view `moving`: that camera sways. In its wider picture the window stays whole.
+SWAY = (
+    CameraMove("pan", math.radians(3.5), period=4.0),
+    CameraMove("tilt", math.radians(1.2), period=2.7),
+    CameraMove("roll", math.radians(1.0), period=3.3),
+)
+SWAY_MARGIN = 1.2  # times the width of a picture at rest
 CIRCLES = 10.0  # m; nearer cameras see a ball as an ellipse. From 20 m its axes differ by 2 %
 LARGEST = 1.75  # times its radius in the middle that a body reaches in a near picture of 16 to 9; 1.45 in a square one
 
 
 def in_view(scene: Scene, view: str) -> Scene:
-    """The scene with the camera of a view: far, the task's own, or near and tilted. All else is the same."""
+    """The scene with the camera of a view: far, the task's own, or near and tilted, or that and moving.
+
+    All else is the same. A task whose camera moves by itself keeps its path.
+    """
     if view == FAR:
         return scene
-    return replace(scene, camera=replace(scene.camera, distance=NEAR_DISTANCE, tilt=NEAR_TILT))
+    path = scene.camera.path or (SWAY if view == MOVING else ())
+    return replace(scene, camera=replace(scene.camera, distance=NEAR_DISTANCE, tilt=NEAR_TILT, path=path))
 
 
 def depth_axis(camera: Camera) -> int:
@@ -79,9 +90,10 @@ def pixels_per_metre(camera: Camera, spec: RenderSpec) -> float:
 
 def picture_width(camera: Camera) -> float:
     """Metres across the line of sight at the target that the shorter side of the image shows."""
+    width = camera.width * (SWAY_MARGIN if camera.path else 1.0)
     if not camera.tilt:
-        return camera.width
-    return camera.width * camera.distance / (camera.distance - camera.width / 2 * abs(math.sin(camera.tilt)))
+        return width
+    return width * camera.distance / (camera.distance - camera.width / 2 * abs(math.sin(camera.tilt)))
 
 
 def field_of_view(camera: Camera) -> float:

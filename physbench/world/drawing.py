@@ -28,6 +28,7 @@ from physbench.world.camera import (
     px_from_world,
     up,
 )
+from physbench.world.camera_path import CameraPose
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import with_links
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
@@ -447,6 +448,12 @@ class TinyRenderer:
             "physicsClientId": self._client.id,
         }
 
+    def look_from(self, pose: CameraPose) -> None:
+        """Put the camera where a pose says; the light stays where it is."""
+        self._arguments["viewMatrix"] = self._client.api.computeViewMatrix(
+            pose.eye.tolist(), (pose.eye + pose.axes[2]).tolist(), (-pose.axes[1]).tolist()
+        )
+
     def keep(self, copies: Mapping[int, int]) -> None:
         """Take away all but the first `copies` of each body: even out of sight they cost time."""
         for index, numbers in self.numbers.items():
@@ -531,13 +538,23 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     """
     times, own = np.asarray(times, dtype=np.float64), len(scene.bodies)
     scene, states = with_links(scene, states)
-    moving = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
-    behind = _static_picture(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)], spec)
-    frames, area = _compose_all(scene, times, states, spec, behind, moving)
+    if scene.camera.path:
+        from physbench.world.moving_view import moving_pictures
+
+        frames, area = moving_pictures(scene, times, states, spec)
+    else:
+        frames, area = _pictures(scene, times, states, spec)
     area = area[:, :own]
     full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(own)], axis=1)
     full = np.where(np.isnan(full), area, full)
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
+
+
+def _pictures(scene: Scene, times: Array, states: Array, spec: RenderSpec) -> tuple[Image, Array]:
+    """Frames (T, H, W, 3) and visible areas (T, N) px of a camera at rest."""
+    moving = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
+    behind = _static_picture(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)], spec)
+    return _compose_all(scene, times, states, spec, behind, moving)
 
 
 class MomentRenderer:

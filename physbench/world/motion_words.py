@@ -117,3 +117,22 @@ def _the(scene: Scene, stated: StatedVelocity) -> str:
 
 def _diameter(scene: Scene, index: int) -> float:
     return 2 * apparent_radius(scene.bodies[index], scene.camera)
+
+
+# What a camera does that moves.
+
+CAMERA_WORDS = {  # to and fro; to the one side; to the other
+    "pan": ("sways from side to side", "pans right", "pans left"),
+    "tilt": ("nods up and down", "tilts down", "tilts up"),
+    "roll": ("rocks", "rolls clockwise", "rolls counterclockwise"),
+    "dolly": ("goes to and fro", "moves in", "moves back"),
+    "orbit": ("circles to and fro", "circles to the right", "circles to the left"),
+    "shake": ("shakes",) * 3,
+}
+
+
+def camera_sentence(camera: Camera) -> str:
+    """A sentence on what a camera with a path does; its scene goes on as if it stood still."""
+    said = [CAMERA_WORDS[move.kind][0 if move.period else 1 if move.size > 0 else 2] for move in camera.path]
+    *first, last = dict.fromkeys(said)
+    return f"The camera {' and '.join(filter(None, (', '.join(first), last)))}."

@@ -53,7 +53,8 @@ FLOOR_GREY = 0.45
 SCREEN_GREY = 0.30
 PLAIN = "plain"  # the look of flat greys, on which everything is calibrated
 FAR = "far"  # the view of the task's own camera, on which everything is calibrated
-VIEWS = (FAR, "near")
+MOVING = "moving"  # the view of a camera that turns
+VIEWS = (FAR, "near", MOVING)
 
 
 @dataclass(frozen=True)
@@ -330,6 +331,27 @@ class Impulse:
 
 
 @dataclass(frozen=True)
+class CameraMove:
+    """One part of a camera's motion about its pose at rest. Several add up.
+
+    pan turns it to the right, tilt down, roll clockwise, orbit takes it to the right about its target, by rad; dolly
+    takes it ahead by m. shake trembles in pan and tilt. It goes from 0 at `begin` to `size` at `end` on a straight
+    line, or to and fro as size sin(2 pi t / period).
+    """
+
+    kind: Literal["pan", "tilt", "roll", "dolly", "orbit", "shake"]
+    size: float  # rad or m
+    begin: float = -HISTORY  # s
+    end: float = HISTORY  # s
+    period: float | None = None  # s
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where it ends before it begins, or has no such period."""
+        if self.end <= self.begin or (self.period is not None and self.period <= 0):
+            raise ValueError(f"{self} is no motion: expected an end after its begin, and a period above 0 s.")
+
+
+@dataclass(frozen=True)
 class Camera:
     """Looks at `center` from the front (along +y: image right is x, up is z) or from the top (along -z: up is y).
 
@@ -343,6 +365,7 @@ class Camera:
     width: float = WINDOW  # m, side of the window in the plane of motion
     distance: float = 20.0  # m from the eye to the target; far, so that a sphere off the axis is still a circle
     tilt: float = 0.0  # rad from straight ahead; in a front view downwards, in a top view towards -y, up in the picture
+    path: tuple[CameraMove, ...] = ()  # its motion about that pose, in which bodies are placed: `camera_path`
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def _change(before: Image, own: Mask, shown: Image, truth: Image, objects: float
     return float((off / 3).sum()), int(np.count_nonzero(static))
 
 
-# Whether the camera stands still, as it does in every scene.
+# Whether the camera stands still, or keeps to its path in the view `moving`.
 
 LEAST_FRAMES = 3  # that tell a speed
 
@@ -182,7 +182,9 @@ LEAST_FRAMES = 3  # that tell a speed
     needs=("tracks", "looks"),
 )
 def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
-    """Speed of a camera that should stand still: its pan in per cent of the picture's shorter side a second.
+    """Speed of a camera off what it should do: its pan in per cent of the picture's shorter side a second.
+
+    It should stand still, or keep to its path in the view `moving`.
 
     Fixed bodies show by how much a picture as a whole is shifted, zoomed and turned; a straight line is fitted to each
     over the predicted frames. Lower is better. Positions are read as a camera sees them that stands still, so that a
@@ -194,7 +196,8 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
     if tracks.camera is None:
         return Reading(None, "not applicable", "no picture")
     fixed = any(body.role == "fixed" for body in clip.tracked_bodies)
-    if not fixed and (tracks.scenery is None or not len(tracks.scenery)):
+    marked = bool(clip.scene.camera.path)
+    if not fixed and not marked and (tracks.scenery is None or not len(tracks.scenery)):
         return Reading(None, "not applicable", "nothing that stands still is seen")
     part = slice(tracks.context - 1, min(tracks.context + len(rollout.frames), len(tracks.times)))
     times, moved = tracks.times[part], tracks.camera[part]

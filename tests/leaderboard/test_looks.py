@@ -32,9 +32,10 @@ PUBLISHED, OTHER = "a" * 64, "b" * 64  # hashes of archives
 FEW = 300  # resamples
 
 
-def test_a_view_has_a_table_of_its_own() -> None:
-    assert RenderSpec(64, 64, 15.0, view="near").picture in PICTURES
-    assert RankedTable("near", "trained").title == RankedTable(PLAIN, "trained").title + ", view near"
+@pytest.mark.parametrize("view", ["near", "moving"])
+def test_a_view_has_a_table_of_its_own(view: str) -> None:
+    assert RenderSpec(64, 64, 15.0, view=view).picture in PICTURES
+    assert RankedTable(view, "trained").title == RankedTable(PLAIN, "trained").title + f", view {view}"
 
 
 def on_archive(run: RunFolder, sha256: str) -> RunFolder:

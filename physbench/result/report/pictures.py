@@ -21,6 +21,7 @@ from physbench.result.formats import joined, number
 from physbench.shadowing.trace import MAX_KEPT, Trace
 from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks, Visibility
+from physbench.world.camera_path import homographies, mapped
 from physbench.world.scene import hue_name
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ def _close_up(
     inside = (window >= 0) & (window < len(tracks.position))
     seen = np.full((len(window), 2), np.nan)
     seen[inside] = tracks.position[window[inside], column]
-    lawful = trace.lawful[b].astype(np.float64)
+    seen = _in_frame(tracks.framing, frame, seen)
+    lawful = _in_frame(tracks.framing, frame, trace.lawful[b].astype(np.float64))
     index = clip.window(tracks.context)
     radius = float(clip.diameters()[index][min(frame, len(tracks.times) - 1), column]) * clip.pixels_per_metre / 2
     size = (clip.spec.width, clip.spec.height)
@@ -294,6 +296,9 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
     shown = moments(clip)
     true_px = clip.px_positions()[clip.handover :]  # (1 + horizon, K, 2), from the hand-over on
     seen_px = tracks.position[tracks.context - 1 :]
+    told, framing = None, None if tracks.framing is None else tracks.framing[tracks.context - 1 :]
+    if clip.scene.camera.path:
+        told = homographies(clip.scene.camera, clip.spec, clip.times[clip.handover :])
     radius = clip.diameters()[clip.handover :] * clip.pixels_per_metre / 2
     state = tracks.state[tracks.context - 1 :]
     height, width = clip.frames.shape[1:3]
@@ -305,8 +310,8 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
         frame = moment + 1  # frame 0 of both is the hand-over
         for k, body in enumerate(clip.tracked_bodies):
             hue = body.hue or 0
-            true = true_px[: frame + 1, k] * scale + offset
-            seen = seen_px[: frame + 1, k] * scale + offset
+            true = _in_frame(told, frame, true_px[: frame + 1, k]) * scale + offset
+            seen = _in_frame(framing, frame, seen_px[: frame + 1, k]) * scale + offset
             r = float(radius[frame, k]) * scale
             inside = bool(np.all((true[-1] >= offset) & (true[-1] <= offset + np.array(cell))))
             ring = (_round(true[-1, 0]), _round(true[-1, 1]), _round(r)) if inside else None
@@ -319,6 +324,11 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
     made = picture_strip([prediction[i] if i < len(prediction) else None for i in shown], cell, quality)
     size = (len(shown) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1])
     return Strip("truth", true, *size, tuple(truth_marks)), Strip("model", made, *size, tuple(seen_marks))
+
+
+def _in_frame(framing: Array | None, frame: int, points: Array) -> Array:
+    """Points (N, 2) px as a frame of a moving camera shows them; framing (T, 3, 3): see `Tracks`."""
+    return points if framing is None else mapped(framing[min(frame, len(framing) - 1)], points)
 
 
 def times_of(clip: Clip) -> list[float]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from physbench.world.camera import PLANE_AXES
-from physbench.world.motion_words import BODY_NOUNS, StatedVelocity, motion_sentence
+from physbench.world.motion_words import BODY_NOUNS, StatedVelocity, camera_sentence, motion_sentence
 from physbench.world.scene import PLAIN, Body, Camera, Scene, hue_name
 
 FLOORS = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
@@ -20,9 +20,11 @@ def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ())
 
     The plain one is the scene's own. In another look holders are drawn back where it says that they vanish, and it goes
     on with the set, with the sizes of bodies that have a hue, and with how it is filmed. It says no more of what
-    happens. What is told of the motion at the hand-over follows the scene's own prompt.
+    happens. What is told of the motion at the hand-over follows the scene's own prompt, and then what the camera does.
     """
     prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, stated))))
+    if scene.camera.path and prompt:
+        prompt = f"{prompt} {camera_sentence(scene.camera)}"
     if look == PLAIN or not prompt:
         return prompt
     return " ".join(filter(None, (_drawn_back(prompt, scene), set_words(scene), size_words(scene), ONE_TAKE)))

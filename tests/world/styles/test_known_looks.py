@@ -128,6 +128,14 @@ def test_two_views_have_two_keys_and_the_same_states() -> None:
     assert replace(near.scene, camera=far.scene.camera) == far.scene
 
 
+def test_a_moving_view_has_the_same_states_and_says_so_in_its_prompt() -> None:
+    far, moving = make_clip(ROW, render_spec(32, 4)), make_clip(ROW, render_spec(32, 4, view="moving"))
+    assert far.state_hash == moving.state_hash
+    assert moving.prompt.removeprefix(far.prompt).startswith(" The camera sways")
+    assert replace(moving.scene, camera=far.scene.camera) == far.scene
+    assert render_class(moving.spec, 8) == "32 moving"
+
+
 def test_a_view_that_is_not_drawn_is_refused() -> None:
     with pytest.raises(UsageError, match=r"--view: there is no 'nera'. Did you mean near"):
         render_spec(64, 15, view="nera")

@@ -1,0 +1,281 @@
+"""Predicted frames of a moving camera, as the camera at rest would show them.
+
+A prediction is read through its own camera. Each frame is registered with a frame of ground truth, whose camera is
+known, by all that stands still and has no hue: a camera that turns and zooms moves the picture by a homography of four
+numbers, which the least squares of grey levels tell (Lucas and Kanade 1981; Baker and Matthews 2004,
+doi:10.1023/B:VISI.0000011205.11775.fd). What agrees least counts least, so that a screen that moves is no camera.
+Ground truth is registered in the same way, with frames of other moments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.support.arrays import Array, Image, Mask
+from physbench.track.colour import mean_planes
+from physbench.world.camera_path import homographies, lens, mapped, turned
+from physbench.world.scene import BACKGROUND_GREY, RenderSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+READ_SIDE = 128  # px that the shorter side is pooled to
+HUED = 30  # levels between the colours of a pixel of a body
+KEY_TIME = 0.5  # s between the frames of ground truth that others are registered with
+BLURS = (3.0, 1.0)  # px, sd, from coarse to fine; a pan of 20 degrees/s is 3 px a frame at 128 px, 15 frames/s
+CLEAR = 0.7  # share of what a blurred pixel holds that must have no hue
+MOST_POINTS = 1500  # of a picture that tell the camera: where its grey levels change most
+LEAST_SLOPE = 0.3  # levels a px
+LEAST_POINTS = 60
+BORDER = 2.0  # px of a picture's border that tell nothing
+PASSES, STILL = 12, 0.005  # at most, and px of a pass that moves nothing any more
+LEAST_SCALE = 1.0  # levels, from which on a difference counts less
+AGREED = 0.6  # share of slopes squared that must agree, for the camera to be known
+PRIOR = np.array([1.0, 1.0, 0.2, 0.1])  # sd of pan, tilt, roll and zoom where nothing tells them
+STILL_FRAMES = 15  # of ground truth, that tell what a picture at rest shows
+BLACK = 0  # level of what a frame does not show: dark as a screen, behind which a body may be
+
+
+@dataclass(frozen=True, eq=False)
+class StillVideo:
+    """N frames as the camera at rest would show them, in px of its picture."""
+
+    frames: Tensor  # (N, H, W, 3) u8
+    unseen: Mask  # (N, H, W) that the moving camera does not show
+    framing: Array  # (N, 3, 3) homographies from the picture at rest to the frame
+    camera: Array  # (N, 4) against its path: shift in x and y px, zoom and turn in rad about the middle of the frame
+
+
+def stilled(clip: Clip, context: int, video: Tensor) -> StillVideo:
+    """A video (C + T, H, W, 3) u8 of the last `context` true frames of a clip, and a prediction, at rest."""
+    told = _told(clip)[clip.window(context)][: len(video)]
+    given = min(context, len(video))
+    off = np.concatenate([np.zeros((given, 4)), _followed(clip, video[given:], told[given:])])
+    own = np.array([_deviation(clip, values) for values in off]).reshape(-1, 3, 3)
+    framing = own @ told
+    frames, seen = warped(video, framing, clip.spec)
+    frames[~seen] = BLACK
+    camera = np.array([_similarity(clip, one) for one in own]).reshape(-1, 4)
+    return StillVideo(frames, ~seen.cpu().numpy(), framing, camera)
+
+
+def still_frames(clip: Clip, index: NDArray[np.integer]) -> Image:
+    """Frames (M, H, W, 3) of ground truth as the camera at rest would show them; what one hides, another shows."""
+    if not clip.scene.camera.path:
+        return np.asarray(clip.frames[index])
+    import torch
+
+    frames, seen = warped(torch.from_numpy(clip.frames[index]), _told(clip)[index], clip.spec)
+    behind = torch.from_numpy(_still_picture(clip)).expand_as(frames)
+    return np.asarray(torch.where(seen[..., None], frames, behind).numpy())
+
+
+def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Tensor]:
+    """Pictures (N, H, W, 3) u8 at rest of frames, by homographies (N, 3, 3) to them, and what (N, H, W) these show."""
+    import torch
+    from torch.nn.functional import grid_sample
+
+    x, y = np.arange(spec.width) + 0.5, (np.arange(spec.height) + 0.5)[:, None]
+    found, shown = torch.empty_like(video), []
+    for n, matrix in enumerate(framing):
+        right, down, last = (row[0] * x + row[1] * y + row[2] for row in matrix)
+        place = np.stack([right, down], axis=-1) / np.where(last > 1e-9, last, np.nan)[..., None]
+        place = np.nan_to_num(place, nan=-1e4) / (spec.width, spec.height)
+        shown.append(((place >= 0) & (place <= 1)).all(axis=-1))
+        grid = torch.from_numpy((2 * place - 1).astype(np.float32)).to(video.device)[None]
+        picture = video[n].permute(2, 0, 1)[None].to(torch.float32)
+        drawn = grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False)
+        found[n] = drawn[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8)
+    seen = np.array(shown, dtype=bool).reshape(len(video), spec.height, spec.width)
+    return found, torch.from_numpy(seen).to(video.device)
+
+
+_TOLD: WeakKeyDictionary[Clip, Array] = WeakKeyDictionary()
+_STILL: WeakKeyDictionary[Clip, Image] = WeakKeyDictionary()
+_KEYS: WeakKeyDictionary[Clip, tuple[_Key, ...]] = WeakKeyDictionary()
+
+
+def _told(clip: Clip) -> Array:
+    """Homographies (T, 3, 3) of the camera's path, kept as long as the clip."""
+    if clip not in _TOLD:
+        _TOLD[clip] = homographies(clip.scene.camera, clip.spec, clip.times)
+    return _TOLD[clip]
+
+
+def _still_picture(clip: Clip) -> Image:
+    """The picture (H, W, 3) at rest that most frames of ground truth show."""
+    if clip not in _STILL:
+        import torch
+
+        index = np.linspace(0, len(clip.frames) - 1, STILL_FRAMES).astype(int)
+        frames, seen = warped(torch.from_numpy(clip.frames[index]), _told(clip)[index], clip.spec)
+        shown = np.ma.masked_array(frames.numpy(), np.repeat(~seen.numpy()[..., None], 3, axis=-1))
+        middle = np.ma.median(shown, axis=0).filled(255 * BACKGROUND_GREY)
+        _STILL[clip] = middle.round().astype(np.uint8)
+    return _STILL[clip]
+
+
+# What a camera does besides its path: turns and zoom, after it.
+
+
+def _deviation(clip: Clip, values: Array) -> Array:
+    """Homography (3, 3) from where the path shows things to where a camera does that pans, tilts, rolls and zooms."""
+    pan, tilt, roll, zoom = values
+    matrix = lens(clip.scene.camera, clip.spec)
+    turn = turned(2, -roll) @ turned(0, tilt) @ turned(1, -pan)
+    return np.asarray(matrix @ np.diag([1 + zoom, 1 + zoom, 1.0]) @ turn @ np.linalg.inv(matrix))
+
+
+def _similarity(clip: Clip, homography: Array) -> Array:
+    """The same (4,) as shift px, zoom and turn rad about the middle of the picture."""
+    middle = np.array([clip.spec.width, clip.spec.height]) / 2
+    at, right, down = mapped(homography, middle + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    (a, b), (c, d) = right - at, down - at
+    return np.array([*(at - middle), np.sqrt(max(a * d - b * c, 0.0)) - 1, np.arctan2(b - c, a + d)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """A blurred picture."""
+
+    values: Array  # (h, w, 4): grey level, its slopes to the right and down, share without a hue
+
+    def at(self, places: Array) -> tuple[Array, Array, Mask]:
+        """Levels (P,), slopes (P, 2) and mask (P,) of what is told at places (P, 2) px."""
+        high, wide = self.values.shape[:2]
+        with np.errstate(invalid="ignore"):
+            inside = ((places > BORDER) & (places < (wide - BORDER, high - BORDER))).all(axis=-1)
+        x, y = np.where(inside[:, None], places, BORDER + 1).T - 0.5
+        column, row = np.floor(x).astype(int), np.floor(y).astype(int)
+        x, y = x - column, y - row
+        flat, first = self.values.reshape(-1, 4), row * wide + column
+        found = flat[first] * ((1 - y) * (1 - x))[:, None]
+        for step, weight in ((1, (1 - y) * x), (wide, y * (1 - x)), (wide + 1, y * x)):
+            found += flat[first + step] * weight[:, None]
+        return found[:, 0], found[:, 1:3], inside & (found[:, 3] > CLEAR)
+
+
+def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
+    """A frame (H, W, 3) blurred as BLURS say, what has a hue left out."""
+    from scipy.ndimage import gaussian_filter
+
+    red, green, blue = (plane[0] for plane in mean_planes(frame[None], _factor(clip)))
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    plain = (spread <= HUED).astype(np.float64)
+    grey = (red + green + blue).astype(np.float64) / 3
+    found = []
+    for blur in BLURS:
+        clear = gaussian_filter(plain, blur)
+        smooth = gaussian_filter(grey * plain, blur) / np.maximum(clear, 1e-6)
+        down, right = np.gradient(smooth)
+        found.append(_Level(np.stack([smooth, right, down, clear], axis=-1)))
+    return tuple(found)
+
+
+def _factor(clip: Clip) -> int:
+    return max(1, min(clip.spec.height, clip.spec.width) // READ_SIDE)
+
+
+@dataclass(frozen=True, eq=False)
+class _Key:
+    """A frame of ground truth that others are registered with: for each blur P points that tell the camera."""
+
+    back: Array  # (3, 3) from its px to the picture at rest
+    place: tuple[Array, ...]  # (P, 2) px of frames
+    level: tuple[Array, ...]  # (P,)
+    slope2: tuple[Array, ...]  # (P,)
+
+
+def _keys(clip: Clip) -> tuple[_Key, ...]:
+    if clip not in _KEYS:
+        step = max(1, round(KEY_TIME * clip.spec.fps))
+        chosen = np.arange(clip.handover % step, len(clip.frames), step)
+        _KEYS[clip] = tuple(_key(clip, int(n)) for n in chosen)
+    return _KEYS[clip]
+
+
+def _key(clip: Clip, n: int) -> _Key:
+    places, levels, slopes = [], [], []
+    for level in _levels(clip, clip.frames[n]):
+        rows, columns = np.mgrid[0 : level.values.shape[0], 0 : level.values.shape[1]]
+        place = np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5
+        value, slope, told = level.at(place)
+        size = np.where(told, (slope**2).sum(axis=-1), 0.0)
+        best = np.argsort(-size, kind="stable")[:MOST_POINTS]
+        best = best[size[best] > LEAST_SLOPE**2]
+        places.append(place[best] * _factor(clip))
+        levels.append(value[best])
+        slopes.append(size[best])
+    return _Key(np.linalg.inv(_told(clip)[n]), tuple(places), tuple(levels), tuple(slopes))
+
+
+def _followed(clip: Clip, video: Tensor, told: Array) -> Array:
+    """Deviations (N, 4) of the cameras of frames (N, H, W, 3) from a path, told (N, 3, 3)."""
+    keys, found = _keys(clip), np.zeros((len(video), 4))
+    for n, frame in enumerate(video):
+        levels = _levels(clip, frame.cpu().numpy())
+        last = found[n - 1] if n else np.zeros(4)
+        before = found[n - 2] if n > 1 else last
+        guesses = (2 * last - before, last, np.zeros(4))
+        found[n], best = last, AGREED
+        for guess in guesses:
+            values, agreed = _registered(clip, keys, levels, told[n], guess)
+            if agreed > best:
+                found[n], best = values, agreed
+            if best > (1 + AGREED) / 2:
+                break
+    return found
+
+
+def _derivatives(away: Array, focal: float) -> tuple[Array, Array]:
+    """Px (P, 4) to the right and down, by pan, tilt, roll and zoom, of what is `away` (P, 2) px from the middle."""
+    x, y = away.T
+    right = np.stack([-(focal + x * x / focal), -x * y / focal, y, x], axis=-1)
+    down = np.stack([-x * y / focal, -(focal + y * y / focal), -x, y], axis=-1)
+    return right, down
+
+
+def _registered(
+    clip: Clip, keys: tuple[_Key, ...], levels: tuple[_Level, ...], told: Array, guess: Array
+) -> tuple[Array, float]:
+    """Deviation (4,) of a camera near a guess, and the share of what a key shows that agrees."""
+    middle = np.array([clip.spec.width, clip.spec.height]) / 2
+    own = _deviation(clip, guess) @ told
+    away = [mapped(own @ key.back, middle) - middle for key in keys]
+    key = keys[int(np.argmin([np.nan_to_num(np.hypot(*each), nan=np.inf) for each in away]))]
+    values, agreed, factor, focal = guess.copy(), 0.0, _factor(clip), float(lens(clip.scene.camera, clip.spec)[0, 0])
+    for level, place, wanted, slope2 in zip(levels, key.place, key.level, key.slope2, strict=True):
+        if len(place) < LEAST_POINTS:
+            return values, 0.0
+        rest = mapped(told @ key.back, place)
+        tone = np.array([1.0, 0.0])  # contrast and brightness
+        for _ in range(PASSES):
+            at = mapped(_deviation(clip, values), rest)
+            value, slope, shown = level.at(at / factor)
+            if shown.sum() < LEAST_POINTS:
+                return values, 0.0
+            at, value, slope = at[shown], value[shown], slope[shown]
+            moved = _derivatives(at - middle, focal)
+            turns = (tone[0] / factor * (slope[:, 0, None] * moved[0] + slope[:, 1, None] * moved[1])).T
+            matrix = np.stack([*turns, value, np.ones(len(value))], axis=-1)
+            off = wanted[shown] - tone[0] * value - tone[1]
+            scale = max(LEAST_SCALE, 1.5 * float(np.median(np.abs(off))))
+            weight = 1 / (1 + (off / scale) ** 2) ** 2
+            known = np.diag(np.append(1 / PRIOR**2, [1e-6, 1e-6]))
+            change = np.linalg.solve(
+                matrix.T @ (matrix * weight[:, None]) + known,
+                matrix.T @ (weight * off) - known @ np.append(values - guess, [0.0, 0.0]),
+            )
+            values, tone = values + change[:4], tone + change[4:]
+            if max(np.abs(part @ change[:4]).max() for part in moved) < STILL:
+                break
+        counted = slope2[shown]
+        limit = np.maximum(LEAST_SCALE, np.sqrt(counted))  # levels: a px
+        agreed = float(counted[np.abs(off) < limit].sum() / max(counted.sum(), 1e-9))
+    return values, agreed

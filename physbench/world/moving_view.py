@@ -1,0 +1,85 @@
+"""Pictures of a camera that moves: each frame drawn whole, with marks that tell where the camera is.
+
+A bare floor or a sky shows no camera. Faint squares lie just behind the plane of motion, where a camera that moves in
+any way shows them by the same homography as the bodies. They are in no state of a clip, and nothing touches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from physbench.support.arrays import Array, Image
+from physbench.world.camera import (
+    depth_axis,
+    normal,
+    pixels_per_metre,
+    plane_from_world,
+    px_from_plane,
+    world_from_plane,
+)
+from physbench.world.camera_path import area_weights, homographies, in_picture, pose_at
+from physbench.world.drawing import SUPERSAMPLING, TinyRenderer, downsample, paint_background, shown
+from physbench.world.scene import Body, RenderSpec, Scene
+
+MARK_GREY = 0.58  # 20 levels brighter than the background, and no hue
+MARK_HALF_SIDE = 0.11  # m: 4 px at 128 px
+MARK_SPACING, MARK_JITTER = 1.0, 0.28  # m; no two are alike placed, so that no shift takes them to each other
+MARK_REACH = 8  # marks on either side of the target
+MARK_BEHIND = 0.03  # m from the plane of motion: behind plates and links
+MARK_HALF_DEPTH = 0.004  # m
+
+
+def with_marks(scene: Scene, times: Array, states: Array, spec: RenderSpec) -> tuple[Scene, Array]:
+    """The scene with the marks that are seen at `times` (T,) s as further fixed bodies; its states (T, N, 13)."""
+    camera = scene.camera
+    size = [MARK_HALF_SIDE] * 3
+    size[depth_axis(camera)] = MARK_HALF_DEPTH
+    reach = np.arange(-MARK_REACH, MARK_REACH + 1)
+    grid = np.stack(np.meshgrid(reach, reach), axis=-1).reshape(-1, 2).astype(np.float64)
+    jitter = np.random.default_rng(0).uniform(-MARK_JITTER, MARK_JITTER, grid.shape)
+    flat = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64)) + grid * MARK_SPACING + jitter
+    moved = homographies(camera, spec, times)[:, None]
+    beyond = 4 * MARK_HALF_SIDE * pixels_per_metre(camera, spec)
+    flat = flat[in_picture(moved, spec, px_from_plane(camera, spec, flat), beyond).any(axis=0)]
+    places = world_from_plane(camera, flat) + MARK_BEHIND * normal(camera)
+    x, y, z = size
+    marks = tuple(
+        Body(f"mark {n}", "box", (x, y, z), "fixed", tuple(place.tolist()), grey=MARK_GREY, collides=False)
+        for n, place in enumerate(places)
+    )
+    poses = np.zeros((len(states), len(marks), 13))
+    poses[..., :3], poses[..., 6] = places, 1.0
+    return Scene((*scene.bodies, *marks), camera, decor=scene.decor), np.concatenate([states, poses], axis=1)
+
+
+def moving_pictures(
+    scene: Scene, times: Sequence[float] | Array, states: Array, spec: RenderSpec
+) -> tuple[Image, Array]:
+    """Frames (T, H, W, 3) and visible areas (T, N) px of bodies drawn at `states` (T, N, 13).
+
+    An area is that which the camera at rest would see, of what both pictures show.
+    """
+    count = len(scene.bodies)
+    moments = np.asarray(times, dtype=np.float64)
+    scene, states = with_marks(scene, moments, states, spec)
+    drawn = [i for i, body in enumerate(scene.bodies) if body.drawn]
+    frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
+    area = np.zeros((len(moments), count))
+    back = np.linalg.inv(homographies(scene.camera, spec, moments))
+    with TinyRenderer(scene, dict.fromkeys(drawn, 1), spec, whole=True) as renderer:
+        names = {i: renderer.numbers[i][0] for i in drawn if i < count}
+        for t, time in enumerate(moments):
+            for i in drawn:
+                if not shown(scene.bodies[i], float(time)):
+                    renderer.hide(i, 0)
+                elif i < count or t == 0:
+                    renderer.show(i, 0, states[t, i])
+            renderer.look_from(pose_at(scene.camera, float(time)))
+            layer = renderer.picture()
+            frames[t] = downsample(paint_background(layer))
+            weight = area_weights(back[t], spec, SUPERSAMPLING)
+            total = np.bincount(layer.number.ravel() + 1, weight.ravel(), minlength=max(names.values(), default=0) + 2)
+            area[t, list(names)] = total[[name + 1 for name in names.values()]]
+    return frames, area

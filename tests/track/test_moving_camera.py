@@ -1,0 +1,88 @@
+"""Predictions of a moving camera are read through their own camera, as the one at rest would see them."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
+from physbench.rollout.store import Rollout
+from physbench.scorers.diagnostics.appearance import camera as camera_scorer
+from physbench.support.arrays import Array, Image
+from physbench.track.tracker import track
+from physbench.track.tracks import Tracks, Visibility
+from physbench.world.camera_path import lens
+from physbench.world.drawing import Rendered, render
+from physbench.world.scene import CameraMove
+
+CONTEXT = 4
+PAN = math.radians(2.0)  # rad/s
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return make_clip(Row("falling/projectile-v1", "test", 0), render_spec(128, 5, view="moving"))
+
+
+def drawn(clip: Clip, *moves: CameraMove) -> Rendered:
+    """The clip as a camera shows it that also moves otherwise."""
+    camera = clip.scene.camera
+    scene = replace(clip.scene, camera=replace(camera, path=(*camera.path, *moves)))
+    return render(scene, clip.times, clip.states, clip.spec)
+
+
+def read(clip: Clip, future: Image) -> Tracks:
+    return track(clip, CONTEXT, np.concatenate([clip.context(CONTEXT), future]))
+
+
+def off(clip: Clip, tracks: Tracks) -> Array:
+    """Diameters (T, K) from the true places."""
+    window = clip.window(CONTEXT)
+    diameter = clip.diameters()[window] * clip.pixels_per_metre
+    return np.asarray(np.linalg.norm(tracks.position - clip.px_positions()[window], axis=-1) / diameter)
+
+
+def test_a_moving_clip_reads_as_it_is(clip: Clip) -> None:
+    tracks = read(clip, clip.future())
+    whole = clip.visible_share()[clip.window(CONTEXT)] >= 0.95
+    assert whole.sum() > 10 and np.isfinite(off(clip, tracks)[whole]).all() and off(clip, tracks)[whole].max() < 0.02
+    assert tracks.camera is not None and np.abs(tracks.camera[:, :2]).max() < 0.25
+    assert tracks.scenery_lost is not None and not tracks.scenery_lost.any() and not tracks.hallucinations.any()
+    assert not (tracks.state == Visibility.ABSENT).any()
+
+
+def test_a_camera_that_pans_by_itself_is_read_and_moves_no_body(clip: Clip) -> None:
+    end = float(clip.times[-1])
+    future = drawn(clip, CameraMove("pan", PAN * end, 0.0, end)).frames[clip.handover + 1 :]
+    tracks = read(clip, future)
+    known = np.isfinite(off(clip, tracks))
+    assert known.sum() > 10 and off(clip, tracks)[known].max() < 0.03
+    assert not (tracks.state == Visibility.ABSENT).any()
+    speed = camera_scorer.function(clip, Rollout(clip.id, 0, future), tracks)
+    assert isinstance(speed, dict) and speed["shake"].value is not None
+    told = lens(clip.scene.camera, clip.spec)[0, 0] * PAN / clip.spec.height * 100  # % of the picture a second
+    assert speed[""].value == pytest.approx(told, rel=0.05)
+
+
+def test_bodies_in_a_frozen_picture_stay_where_they_are(clip: Clip) -> None:
+    """The camera stands still against its path, and what it shows is read relative to the scene."""
+    tracks = read(clip, np.repeat(clip.frames[clip.handover][None], clip.horizon, axis=0))
+    here = tracks.position[CONTEXT - 1 :]
+    assert np.isfinite(here).all() and np.abs(here - here[0]).max() < 0.2
+    assert tracks.camera is not None and np.ptp(tracks.camera[CONTEXT:, 0]) > 5
+
+
+def test_what_a_camera_looks_away_from_is_hidden_and_not_lost(clip: Clip) -> None:
+    away = (CameraMove("pan", 1.2, 0.4, 0.8), CameraMove("pan", -1.2, 1.4, 1.8))
+    picture = drawn(clip, *away)
+    scene = replace(clip.scene, camera=replace(clip.scene.camera, path=(*clip.scene.camera.path, *away)))
+    looking = replace(clip, scene=scene, frames=picture.frames, visible_area=picture.visible_area)
+    tracks = read(looking, looking.future())
+    gone = (looking.times[looking.window(CONTEXT)] > 0.85) & (looking.times[looking.window(CONTEXT)] < 1.35)
+    assert gone.any() and (tracks.state[gone] == Visibility.OCCLUDED).all()
+    assert not (tracks.state == Visibility.ABSENT).any()
+    back = looking.visible_share()[looking.window(CONTEXT)] >= 0.95
+    back[: np.flatnonzero(gone)[-1]] = False
+    assert back.any() and off(looking, tracks)[back].max() < 0.03

@@ -1,0 +1,133 @@
+"""Moving cameras: poses, homographies and the areas of what they show."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene, render_spec
+from physbench.support.arrays import Array
+from physbench.world.camera import in_view, px_from_plane, px_from_world, world_from_plane
+from physbench.world.camera_path import area_weights, homographies, in_picture, lens, mapped, pose_at
+from physbench.world.drawing import render
+from physbench.world.motion_words import camera_sentence
+from physbench.world.scene import Body, Camera, CameraMove, RenderSpec, Scene
+
+SPEC = RenderSpec(128, 128, 10.0)
+MIDDLE = np.array([64.0, 64.0])
+MOVES = ("pan", "tilt", "roll", "dolly", "orbit", "shake")
+
+
+def camera(view: str = "front", **moves: float) -> Camera:
+    path = tuple(CameraMove(kind, size, begin=0.0, end=2.0) for kind, size in moves.items())  # type: ignore[arg-type]
+    return Camera(view, (0.3, 0.0, 1.0), distance=5.0, tilt=0.2, path=path)  # type: ignore[arg-type]
+
+
+def seen(camera: Camera, time: float, points: Array) -> Array:
+    """World points (N, 3) m in the picture (N, 2) px, by the pose alone."""
+    pose = pose_at(camera, time)
+    away = (points - pose.eye) @ pose.axes.T
+    return np.asarray((away @ lens(camera, SPEC).T)[:, :2] / away[:, 2:])
+
+
+@pytest.mark.parametrize("view", ["front", "top"])
+@pytest.mark.parametrize("kind", MOVES)
+def test_a_homography_takes_places_in_the_plane_where_the_moved_camera_shows_them(view: str, kind: str) -> None:
+    moving = camera(view, **{kind: 0.15})
+    flat = np.random.default_rng(0).uniform(-2, 2, (20, 2))
+    at_rest = px_from_plane(moving, SPEC, flat)
+    matrix = homographies(moving, SPEC, np.array([-1.0, 1.3]))
+    moved = seen(moving, 1.3, world_from_plane(moving, flat))
+    assert np.allclose(mapped(matrix[1], at_rest), moved)
+    if kind != "shake":  # which trembles all the time
+        assert np.allclose(mapped(matrix[0], at_rest), at_rest)
+        assert np.abs(moved - at_rest).max() > 0.5
+
+
+def test_a_camera_that_only_turns_shows_everything_by_one_homography() -> None:
+    moving = camera(pan=0.1, tilt=-0.05, roll=0.08)
+    points = np.random.default_rng(1).uniform(-1, 1, (20, 3)) + np.array([0.3, 1.0, 1.0])
+    matrix = homographies(moving, SPEC, np.array([2.0]))[0]
+    assert np.allclose(mapped(matrix, px_from_world(moving, SPEC, points)), seen(moving, 2.0, points))
+
+
+def test_each_move_goes_where_its_name_says() -> None:
+    focal = lens(camera(pan=0.1), SPEC)[0, 0]
+
+    def at(point: Array = MIDDLE, **moves: float) -> Array:
+        return mapped(homographies(camera(**moves), SPEC, np.array([2.0]))[0], point) - MIDDLE
+
+    assert np.allclose(at(pan=0.1), (-focal * math.tan(0.1), 0))  # to the right: things go to the left
+    assert np.allclose(at(tilt=0.1), (0, -focal * math.tan(0.1)))
+    beside = MIDDLE + np.array([10.0, 0.0])
+    assert np.allclose(at(beside, roll=0.1), (10 * math.cos(0.1), -10 * math.sin(0.1)))
+    assert at(beside, dolly=1.0)[0] == pytest.approx(10 * 5 / 4)
+    assert np.allclose(at(orbit=0.1), 0, atol=1e-9)
+    assert pose_at(camera(orbit=0.1), 2.0).eye[0] > 0.3 + 0.4
+    assert pose_at(camera("top", orbit=0.1), 2.0).eye[0] > 0.3 + 0.4
+
+
+def test_moves_ramp_sway_and_add_up() -> None:
+    ramp, sway = CameraMove("dolly", 2.0, 1.0, 3.0), CameraMove("dolly", 0.5, period=4.0)
+    still = replace(camera(), path=())
+    ahead = pose_at(still, 0.0).axes[2]
+
+    def along(time: float, *path: CameraMove) -> float:
+        return float((pose_at(replace(still, path=path), time).eye - pose_at(still, time).eye) @ ahead)
+
+    assert [along(t, ramp) for t in (0.0, 2.0, 9.0)] == pytest.approx([0.0, 1.0, 2.0])
+    assert along(1.0, sway) == pytest.approx(0.5) and along(2.0, ramp, sway) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="an end after its begin"):
+        CameraMove("pan", 1.0, 2.0, 2.0)
+
+
+def test_what_is_behind_a_camera_is_nowhere() -> None:
+    matrix = homographies(camera(pan=1.5), SPEC, np.array([2.0]))[0]
+    places = np.array([[0.0, 64.0], [64.0, 64.0]])
+    assert np.isnan(mapped(matrix, places)[0]).all()
+    assert not in_picture(matrix, SPEC, places).any()
+
+
+def test_area_weights_are_those_of_the_picture_at_rest() -> None:
+    matrix = homographies(camera(pan=0.1, dolly=1.0), SPEC, np.array([2.0]))[0]
+    back = np.linalg.inv(matrix)
+    weight = area_weights(back, SPEC, 2)
+    rest = np.random.default_rng(2).uniform(0, 128, (40000, 2))
+    shown = in_picture(matrix, SPEC, rest).mean() * 128**2  # all of it lies in the picture at rest
+    inside = in_picture(back, SPEC, np.stack(np.meshgrid(np.arange(256), np.arange(256)), -1) / 2 + 0.25)
+    assert weight.sum() == pytest.approx(shown, rel=0.02) and ((weight > 0) == inside).all()
+
+
+def test_a_body_has_the_area_that_the_camera_at_rest_would_see() -> None:
+    ball = Body("ball", "sphere", (0.4,), "moving", (1.0, 0.0, 1.0), hue=0)
+    states = np.zeros((3, 1, 13))
+    states[..., :3], states[..., 6] = ball.position, 1.0
+    scene = Scene((ball,), camera(pan=0.5))
+    picture = render(scene, np.array([0.0, 1.0, 2.0]), states, SPEC)
+    assert picture.visible_area[:2, 0] == pytest.approx(picture.full_area[:2, 0], rel=0.02)
+    right = render(replace(scene, camera=camera(pan=-1.0)), np.array([2.0]), states[:1], SPEC)
+    assert right.visible_area[0, 0] == 0 and right.full_area[0, 0] > 0
+
+
+def test_the_view_moving_keeps_the_window_whole() -> None:
+    scene = make_scene(Row("falling/projectile-v1", "test", 0), "moving")
+    half = scene.camera.width / 2
+    corners = np.array([scene.camera.center[i] for i in (0, 2)]) + half * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    matrix = homographies(scene.camera, SPEC, np.arange(-2, 8, 0.05))
+    assert in_picture(matrix[:, None], SPEC, px_from_plane(scene.camera, SPEC, corners)).all()
+    assert replace(scene, camera=make_scene(Row("falling/projectile-v1", "test", 0)).camera) == make_scene(
+        Row("falling/projectile-v1", "test", 0)
+    )
+    own = replace(scene, camera=replace(scene.camera, path=camera(pan=1.0).path))
+    assert in_view(own, "near").camera.path == own.camera.path
+
+
+def test_a_sentence_says_what_the_camera_does() -> None:
+    assert camera_sentence(camera(pan=0.1)) == "The camera pans right."
+    assert camera_sentence(camera(pan=-0.1, dolly=1.0, shake=0.1)) == "The camera pans left, moves in and shakes."
+    spec = render_spec(64, 10, view="moving")
+    assert spec.picture == "moving" and str(spec) == "64x64@10-moving"
+    sway = make_scene(Row("falling/projectile-v1", "test", 0), "moving").camera
+    assert camera_sentence(sway) == "The camera sways from side to side, nods up and down and rocks."
