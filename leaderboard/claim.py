@@ -85,6 +85,8 @@ class ClaimedOptions(_Part):
     samples: Annotated[int, Ge(1), Le(MOST_SAMPLES)] = 1
     tasks: Text | None = None
     limit: Annotated[int, Ge(1), Le(10**6)] | None = None
+    actions: Text | None = None
+    prompts: Text | None = None
     dtype: Literal["float32", "float16", "bfloat16", "float64"] = "float32"
     autocast: Literal["float16", "bfloat16"] | None = None
     compile: bool = False
@@ -151,6 +153,9 @@ class Claim:
             raise UsageError(f"the run is on fresh seeds ({named.name}), which nobody else can be compared on")
         if named.name.startswith(OWN) or user_files.names_files(options.tasks or ""):
             raise UsageError("the run has tasks that do not come with physbench")
+        for name in ("actions", "prompts"):
+            if getattr(options, name) is not None:
+                raise UsageError(f"the model was given {name} of a file of its own (--{name}), which no board ranks")
         if self.manifest.stopped is not None:
             clips, of = len(self.manifest.stopped.clips), len(named.rows)
             raise UsageError(f"the run is partial: it has ended with {clips} of {of} clips. Go on with eval --resume")

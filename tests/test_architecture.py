@@ -39,6 +39,7 @@ ORDER = (
     "run",
     "validity",
     "surprise",
+    "probes",
     "api",
     "leaderboard",
     "cli",

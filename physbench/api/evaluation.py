@@ -304,6 +304,7 @@ def evaluate(
     tasks: str | None = None,
     scorers: str | None = None,
     actions: str | None = None,
+    prompts: str | None = None,
     limit: int | None = None,
     device: str = "auto",
     dtype: str = "float32",
@@ -352,6 +353,7 @@ def evaluate(
     drawn anew, too.
 
     With `prompt_motion` the prompt says in words how things move, for models that see one image: a track of its own.
+    `prompts` is a file with a sentence for each clip in place of the task's.
 
     After `budget` ("30m") no rollout begins; with `until` (0.05) the run ends once half the interval of overall is at
     most that. `result["partial"]` then says what is missing.

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "runs": "List runs with model, suite, overall skill and state.",
     "view": "Show runs and their reports in the browser.",
     "report": "Build result and report of a run again.",
+    "probe": "Say which physical quantities a model's latents hold.",
     "diagnose": "Name the laws that a model follows instead.",
     "compare": "Say which of some models is ahead, with intervals.",
     "leaderboard": "Check, send and rank results.",

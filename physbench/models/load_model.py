@@ -28,7 +28,7 @@ from physbench.models.pickle_scan import (
     pickles_in_zip,
     unsafe_globals,
 )
-from physbench.models.protocol import Model, ModelCard
+from physbench.models.protocol import Encoder, Model, ModelCard
 from physbench.models.safetensors_files import INDEX_END, METADATA_KEY, find_index, looks_like_safetensors
 from physbench.models.video_containers import DEMUXERS
 from physbench.support import plugins
@@ -519,3 +519,42 @@ def load_model(
     from physbench.models.networks import make_untrained
 
     return make_untrained(checked, target)
+
+
+def load_encoder(
+    target: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    model_args: Mapping[str, str] | None = None,
+    trust_code: bool = False,
+    untrained: bool = False,
+) -> Encoder:
+    """Load what has an `encode`: a model of any kind, or an object with a card and an `encode` alone.
+
+    Args:
+        target, device, dtype, model_args, trust_code: As of `load_model`.
+        untrained: Draw its weights anew; of `reference:NAME` as `untrained:NAME` does.
+
+    Raises:
+        ModelError: The target cannot be loaded, or has no encoder.
+    """
+    from physbench.models.contract import check_card_types
+
+    if untrained and target.startswith("reference:"):
+        target, untrained = f"untrained:{target.partition(':')[2]}", False
+    adapter = _trusted_adapter(target, trust_code)
+    adapter.check(target)
+    model: object = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
+    if not callable(getattr(model, "encode", None)):
+        raise ModelError(
+            f"{target} has no encoder: the {type(model).__name__} has no method `encode(frames)`, which gives latents "
+            "(B, T', ...) of frames (B, T, H, W, 3) uint8."
+        )
+    check_card_types(getattr(model, "card", None), target)
+    encoder: Encoder = model  # type: ignore[assignment]
+    if untrained:
+        from physbench.models.networks import make_untrained
+
+        make_untrained(encoder, target)
+    return encoder

@@ -10,13 +10,12 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from types import FunctionType, MethodType, ModuleType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import nn
 
-from physbench.models.protocol import Model
 from physbench.support.errors import ModelError
 
 # The networks of torch that a model holds, wherever it keeps them.
@@ -89,6 +88,7 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 
 UNTRAINED_SEED = 0
+Kept = TypeVar("Kept")
 MOST_LAYERS_NAMED = 3
 
 
@@ -101,7 +101,7 @@ class RedrawnModel(Protocol):
         ...
 
 
-def make_untrained(model: Model, target: str) -> Model:
+def make_untrained(model: Kept, target: str) -> Kept:
     """Draw the weights of a model anew, from a fixed seed.
 
     A model with a `redraw` does it itself. Of others all networks of torch are found (`find_networks`), and all layers

@@ -326,6 +326,25 @@ class RecordedModel(Protocol):
 
 
 @runtime_checkable
+class Encoder(Protocol):
+    """A model of any kind, or a class with a card and this alone, that shows its latents: for `physbench probe`."""
+
+    card: ModelCard
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents of B films.
+
+        Args:
+            frames: (B, T, H, W, 3) uint8 of the card's size and rate, on the CPU. T differs between calls.
+
+        Returns:
+            (B, T', D) or (B, T', channels, height, width), on any device: T' moments, evenly apart, the last of them at
+            the last frame. That of a moment should depend on no later frame.
+        """
+        ...
+
+
+@runtime_checkable
 class ConfiguredModel(Protocol):
     """A model of any kind whose adapter says what decided its frames: steps, sizes, libraries."""
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from physbench.models.protocol import SurpriseCard
 from physbench.reference.architecture import Architecture
+from physbench.reference.layers import film_tensor
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 from physbench.support.errors import ModelError
 
@@ -290,6 +291,12 @@ class JepaModel:
     ) -> Tensor:
         """Surprise (B, T): mean over cells of their maps. Deterministic; actions and prompts are not used."""
         return self.surprise_maps(video).mean((2, 3))
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents of each frame and the state of the predictor (B, T, D + H, h, w) of frames (B, T, H, W, 3) uint8."""
+        latents = self.net.encode(film_tensor(frames, self.device))
+        return torch.cat([latents, self.net.memory(latents)], 2)
 
 
 class Jepa(Architecture):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from physbench.models.protocol import ModelCard
 from physbench.reference.architecture import Architecture
 from physbench.reference.autoencoders import CELL_PX, Autoencoder, SpatialAutoencoder
+from physbench.reference.layers import film_tensor
 from physbench.reference.training_loop import Episodes, TrainingStage, generator, parameters_device
 from physbench.support.errors import ModelError
 from physbench.support.progress import Progress
@@ -218,6 +219,13 @@ class Dynamics(nn.Module):
         """
         raise NotImplementedError
 
+    def carried(self, latents: Tensor) -> Tensor:
+        """Latents of frames (B, T, *shape) -> what the model has in hand after each, for probes: (B, T', ...).
+
+        By default the latents of the frame alone. A model with a recurrent state adds that.
+        """
+        return latents
+
 
 class LatentNet(nn.Module):
     """An autoencoder and the dynamics of its latents."""
@@ -254,6 +262,13 @@ class LatentModel:
             left -= kept.shape[1]
             if left <= 0:
                 return
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents of frames (B, T, H, W, 3) uint8, with the state of the dynamics where they have one."""
+        video = film_tensor(frames, self.device)
+        latents = torch.unflatten(self.net.autoencoder.encode(video.flatten(0, 1)), 0, video.shape[:2])
+        return self.net.dynamics.carried(latents)
 
 
 class FastLoss:

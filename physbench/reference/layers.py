@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def film_tensor(frames: Tensor, device: torch.device) -> Tensor:
+    """Frames (B, T, H, W, 3) uint8 -> (B, T, 3, H, W) in [0, 1] on a device."""
+    return frames.to(device).movedim(-1, 2).float() / 255
+
+
 class ResidualBlock(nn.Module):
     """x + conv(gelu(conv(x))): begins as nothing but x. A condition (N, D) scales and shifts what is between (FiLM)."""
 

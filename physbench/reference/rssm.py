@@ -199,6 +199,12 @@ class RssmDynamics(Dynamics):
             last = self.decode(h, z, last)
             yield _frames(last[:, None])
 
+    def carried(self, latents: Tensor) -> Tensor:
+        """As of `Dynamics`: h and the most probable posterior z of each pair of frames (B, T // 2, H + Z, h, w)."""
+        packed = _packed(latents[:, latents.shape[1] % PACKED :])
+        states, drawn, _ = self.observe(packed, lambda chances, step: most_probable(chances))
+        return torch.cat([torch.stack(states, 1), torch.stack(drawn, 1).flatten(2, 3)], 2)
+
 
 def _logits(inputs: int, between: int, drawn: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, between, 3, padding=1), nn.GELU(), nn.Conv2d(between, drawn, 1))

@@ -125,6 +125,10 @@ class MixtureDynamics(Dynamics):
             yield last
             known, state = self.remember(last, state)
 
+    def carried(self, latents: Tensor) -> Tensor:
+        """As of `Dynamics`: the latents of a frame, and what is known after it."""
+        return torch.cat([latents, self.remember(latents, None)[0]], 2)
+
 
 class LstmDynamics(MixtureDynamics):
     """That of the paper: one LSTM, latents (D,)."""

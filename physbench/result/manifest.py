@@ -143,7 +143,7 @@ class ManifestOptions(_Part):
 
 
 class NamedFile(_Item):
-    """A file of the user's with tasks or scorers."""
+    """A file of the user's with tasks, scorers, actions or prompts."""
 
     path: Text
     sha256: Text
@@ -151,11 +151,12 @@ class NamedFile(_Item):
 
 
 class NamedFiles(_Item):
-    """The files of `--tasks`, `--scorers` and `--actions`."""
+    """The files of `--tasks`, `--scorers`, `--actions` and `--prompts`."""
 
     tasks: list[NamedFile] = []
     scorers: list[NamedFile] = []
     actions: list[NamedFile] = []
+    prompts: list[NamedFile] = []
 
 
 class NamedArchive(_Part):

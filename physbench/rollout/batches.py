@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -232,6 +232,7 @@ def make_job(
     seed: int,
     salt: str = "",
     action_map: ActionMap | None = None,
+    prompts: Mapping[str, str] | None = None,
     part_size: int | None,
     memory: int,
     offset: int,
@@ -253,6 +254,8 @@ def make_job(
     if action_map is not None:
         frames = card.context_frames + batch.horizon
         inputs = replace(inputs, actions=action_map.table(inputs.actions, size, frames, card.fps))
+    if prompts is not None:
+        inputs = replace(inputs, prompts=tuple(prompts[item.row.id] for item in batch.items))
     return RolloutJob(
         index=index,
         positions=tuple(range(size)),

@@ -47,6 +47,8 @@ from physbench.rollout.messages import (
     shown_in,
 )
 from physbench.rollout.process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
+from physbench.rollout.prompt_file import OPTION as PROMPTS_OPTION
+from physbench.rollout.prompt_file import read_prompts
 from physbench.support.errors import ModelError, UsageError
 
 __all__ = ["BatchResult", "RolloutEngine"]
@@ -70,6 +72,7 @@ class RolloutEngine:
         look: str | None = None,
         view: str | None = None,
         actions: str | None = None,
+        prompts: str | None = None,
         part_size: int | None = None,
         debug: bool = False,
         **loading: Any,
@@ -85,6 +88,7 @@ class RolloutEngine:
             look: How clips are drawn; None: as the model's card says.
             view: From where they are seen, likewise.
             actions: File that puts pushes into the model's own actions; None: it is given them as they are.
+            prompts: File with the sentences of clips; None: those of the tasks.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
             loading: How it is loaded: fields of `LoadRequest`.
@@ -92,6 +96,7 @@ class RolloutEngine:
         self._load = LoadRequest(target, **loading)
         self.timeout, self.chain, self.look, self.view = timeout, chain, look, view
         self.action_map = None if actions is None else read_action_map(actions)
+        self.prompts = None if prompts is None else read_prompts(prompts)
         self.seed, self.salt, self.part_size, self.debug = seed, salt, part_size, debug
         self.devices = 1  # that compute batches at the same time
         self.events: list[RolloutEvent] = []
@@ -126,6 +131,12 @@ class RolloutEngine:
         assert self._info is not None
         if self.action_map is not None:
             self._check_takes_actions(self._info)
+        if self.prompts is not None and not (card := self._info.card).uses_prompt:
+            self.close(at_once=True)
+            raise UsageError(
+                f"{PROMPTS_OPTION}: {card.name} reads no prompt (uses_prompt of its card), so that the sentences do "
+                "not reach it. Leave it out."
+            )
         return self._info
 
     def _check_takes_actions(self, info: LoadedModel) -> None:
@@ -292,6 +303,7 @@ class RolloutEngine:
             seed=self.seed,
             salt=self.salt,
             action_map=self.action_map,
+            prompts=self.prompts,
             part_size=self.part_size,
             memory=self._memory.size,
             offset=offset,

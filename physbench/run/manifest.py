@@ -42,6 +42,7 @@ from physbench.result.manifest import (
     read_manifest,
 )
 from physbench.rollout.device_names import device_kind
+from physbench.rollout.prompt_file import check_prompts, prompt_documents, read_prompts
 from physbench.run.options import Options
 from physbench.support import user_files
 from physbench.support.errors import UsageError
@@ -51,7 +52,7 @@ MOST_READ = 1 << 30  # bytes of a folder given by --model-arg that are hashed
 MOST_FILES = 10_000
 # Labels of settings that are compared in their own way.
 OF_TASKS, OF_SCORERS = "The content of the files of --tasks", "The content of the files of --scorers"
-OF_ACTIONS = "The content of the file of --actions"
+OF_ACTIONS, OF_PROMPTS = "The content of the file of --actions", "The content of the file of --prompts"
 DEVICE = "--device"
 
 
@@ -136,6 +137,7 @@ def asked_manifest(
                 "tasks": user_files.manifest_documents(options.tasks),
                 "scorers": user_files.manifest_documents(options.scorers),
                 "actions": user_files.manifest_documents(options.actions),
+                "prompts": prompt_documents(options.prompts),
             }
         ),
         options=ManifestOptions.model_validate(options.document()),
@@ -160,6 +162,7 @@ _DECIDING: tuple[tuple[str, Callable[[Manifest], Any]], ...] = (
     (OF_TASKS, lambda of: of.files.tasks),
     (OF_SCORERS, lambda of: of.files.scorers),
     (OF_ACTIONS, lambda of: of.files.actions),
+    (OF_PROMPTS, lambda of: of.files.prompts),
     ("The source code of scorers that are not physbench's", lambda of: of.foreign_code),
     ("The choice of clips (--tasks, --limit)", lambda of: of.suite.rows),
     ("The hash of the suite", lambda of: of.suite.hash),
@@ -194,7 +197,7 @@ def first_difference(stored: Manifest, asked: Manifest, words: str = "was {}, no
         before, now = read(stored), read(asked)
         if before == now or (label == DEVICE and device_kind(str(before)) == device_kind(str(now))):
             continue
-        if label in (OF_TASKS, OF_SCORERS, OF_ACTIONS):
+        if label in (OF_TASKS, OF_SCORERS, OF_ACTIONS, OF_PROMPTS):
             return f"{label} ({', '.join(_changed(before, now))}) has changed"
         return _said(label, before, now, words)
     for name in {**stored.versions, **asked.versions}:
@@ -255,8 +258,13 @@ RUN_SALT_BYTES = 16
 
 
 def asked_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
-    """As `untold_suite`, with prompts that tell how things move where the options ask for it."""
+    """As `untold_suite`, with prompts that tell how things move where the options ask for it.
+
+    Raises UsageError also where the sentences of `--prompts` are not those of its clips.
+    """
     suite, salt = untold_suite(options, resumed, live)
+    if options.prompts is not None:
+        check_prompts(options.prompts, read_prompts(options.prompts), suite.rows, find_suite(options.suite).rows)
     return (with_prompt_motion(suite) if options.prompt_motion else suite), salt
 
 

@@ -64,7 +64,7 @@ def live_engine(model: Model, options: Options, salt: str) -> RolloutEngine:
     from physbench.rollout.in_process import InProcessEngine
 
     o = options
-    asked = {"look": o.look, "view": o.view, "actions": o.actions}
+    asked = {"look": o.look, "view": o.view, "actions": o.actions, "prompts": o.prompts}
     return InProcessEngine(model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, **asked)
 
 
@@ -80,7 +80,7 @@ def engine_of(
 # Settings that reach the engine under their own names.
 OF_ENGINE = (
     *("device", "dtype", "autocast", "compile", "trust_code", "privileged"),
-    *("timeout", "chain", "seed", "look", "view", "actions"),
+    *("timeout", "chain", "seed", "look", "view", "actions", "prompts"),
 )
 
 
@@ -125,7 +125,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
                 continue
             if before != value:
                 raise other_settings(run.folder.path, _difference(name, before, value))
-    for note in (*info.notes, *_words_lost(run.options, info.card)):
+    for note in (*info.notes, *_words_lost(run.options, info.card), *_own_prompts(run.options)):
         run.say(note)
         run.note(note)
     if run.planned:
@@ -156,6 +156,11 @@ def _words_lost(options: Options, card: ModelCard) -> tuple[str, ...]:
     if not options.prompt_motion or card.uses_prompt or card.track == "privileged":
         return ()
     return (f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it.",)
+
+
+def _own_prompts(options: Options) -> tuple[str, ...]:
+    """A note where the sentences of a file are the prompts."""
+    return () if options.prompts is None else (f"The prompts are sentences of {options.prompts}, not the tasks' own.",)
 
 
 def _difference(name: str, before: object, value: object) -> str:

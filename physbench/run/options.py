@@ -215,6 +215,8 @@ class Options:
         in_file=True, metavar="GLOB|FILE.py", offers="scorer_names")
     actions: str | None = option(None, WHAT, "A file that puts pushes into the model's own actions.",
         metavar="MAP.py")
+    prompts: str | None = option(None, WHAT, "A file with a sentence a clip (JSON, JSON lines, CSV), for models that "
+        "read words, in place of the task's.", metavar="FILE")
     device: str = option("auto", HOW, "auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.",
         in_file=True, metavar="DEVICE,...", offers="devices", check=split_devices)
     batch_size: int | None = option(None, HOW, "Clips in one batch; auto measures how many fit.",
@@ -296,6 +298,8 @@ class Options:
             values["fresh_seeds"] = str(user_path(os.fspath(self.fresh_seeds)).absolute())
         if self.for_board:
             values["keep_rollouts"] = "all"
+        if self.prompts is not None:
+            values["prompts"] = str(user_path(self.prompts).absolute())
         if self.clips is not None and not is_url(self.clips):
             values["clips"] = str(user_path(self.clips).absolute())
         values["model_arg"] = {key: str(value) for key, value in self.model_arg.items()}
@@ -312,6 +316,7 @@ class Options:
                 option.check_value(value)
         if self.prompt_motion:
             check_prompt_motion(self.suite)
+        self._check_prompts()
         self._check_board()
         self._check_shard()
         self._check_early_end()
@@ -329,6 +334,19 @@ class Options:
             draws = self.clips is None or self.model.startswith("saboteur:")  # packed clips are drawn already
             (check_look if draws else known_look)(self.look)
 
+    def _check_prompts(self) -> None:
+        """Refuse sentences of a file where clips have other prompts, or are not known before they are drawn."""
+        from physbench.clips.suite import EXPECTATION_SUITE, PROMPT_MOTION_OPTION
+
+        if self.prompts is None:
+            return
+        if self.suite == EXPECTATION_SUITE:
+            raise UsageError(f"--prompts: films of --suite {self.suite} are several of one clip. Leave it out.")
+        if self.prompt_motion:
+            raise UsageError(f"--prompts: its sentences would take the place of those of {PROMPT_MOTION_OPTION}. Leave one out.")
+        if self.fresh_seeds is not None:
+            raise UsageError("--prompts: no file can know clips that are drawn now. Leave out --fresh-seeds.")
+
     def _check_board(self) -> None:
         """Refuse what no board ranks."""
         from physbench.clips.suite import EXPECTATION_SUITE
@@ -338,7 +356,7 @@ class Options:
             return
         if self.suite == EXPECTATION_SUITE:
             raise UsageError(f"--for-board: boards rank by the axes, which the suite {self.suite} does not have.")
-        for name in ("tasks", "scorers", "actions", "limit", "fresh_seeds"):
+        for name in ("tasks", "scorers", "actions", "prompts", "limit", "fresh_seeds"):
             if getattr(self, name) is not None:
                 raise UsageError(
                     "--for-board: a board ranks all of a suite, as it is, read by all scorers. Leave out "
@@ -377,8 +395,8 @@ class Options:
         check_executor(self.executor, self.address)
         if self.executor == "local":
             return
-        if self.actions is not None:
-            raise UsageError("--actions: nodes of a cluster do not have the file. Leave out --executor ray.")
+        if name := next((name for name in ("actions", "prompts") if getattr(self, name) is not None), None):
+            raise UsageError(f"--{name}: nodes of a cluster do not have the file. Leave out --executor ray.")
         if self.fresh_seeds is not None:
             raise UsageError(
                 "--fresh-seeds: a model could find the clips in the memory of a cluster. Leave out --executor ray."

@@ -75,7 +75,7 @@ def _arcs(tracks: Tracks, position: Array, law: Orbit) -> list[Complex]:
     """Predicted path from the source, in fine steps, for each run of frames long enough for one weight."""
     predicted = position.copy()
     predicted[: tracks.context] = np.nan
-    least = max(MIN_ORBIT_FRAMES, 2 * _half(tracks) + 1)
+    least = max(MIN_ORBIT_FRAMES, 2 * _half(_step(tracks)) + 1)
     return [
         upsampled(position[run] - np.asarray(law.source), MOMENTS_PER_FRAME) @ np.array([1, 1j])
         for run in known_runs(predicted)
@@ -83,9 +83,14 @@ def _arcs(tracks: Tracks, position: Array, law: Orbit) -> list[Complex]:
     ]
 
 
-def _half(tracks: Tracks) -> int:
+def _step(tracks: Tracks) -> float:
+    """Time from frame to frame, s."""
+    return float(tracks.times[1] - tracks.times[0])
+
+
+def _half(step: float, width: float = WEIGHT_WIDTH) -> int:
     """Frames to each side of the middle of a weight."""
-    return max(2, round(WEIGHT_WIDTH / 2 / float(tracks.times[1] - tracks.times[0])))
+    return max(2, round(width / 2 / step))
 
 
 def _summed(values: Complex, weight: Array) -> Complex:
@@ -93,12 +98,12 @@ def _summed(values: Complex, weight: Array) -> Complex:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(values, len(weight))[::MOMENTS_PER_FRAME] @ weight)
 
 
-def _weights(tracks: Tracks) -> tuple[Array, Array]:
-    """(1 - u^2)^4 and its second derivative (1/s2), as weights of sums over fine moments."""
-    half = _half(tracks)
+def weak_weights(step: float, width: float = WEIGHT_WIDTH) -> tuple[Array, Array]:
+    """(1 - u^2)^4 and its second derivative (1/s2), as weights of sums over fine moments of frames `step` s apart."""
+    half = _half(step, width)
     u = np.linspace(-1, 1, 2 * half * MOMENTS_PER_FRAME + 1)
     bump, curve = (1 - u**2) ** 4, 8 * (1 - u**2) ** 2 * (7 * u**2 - 1)
-    seconds = half * float(tracks.times[1] - tracks.times[0])
+    seconds = half * step
     return bump / bump.sum(), curve / bump.sum() / seconds**2
 
 
@@ -109,7 +114,7 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
     arcs = _arcs(tracks, position, law)
     if not arcs:
         return dict.fromkeys(READINGS, (np.nan, "too little of the orbit is seen"))
-    weight, curve = _weights(tracks)
+    weight, curve = weak_weights(_step(tracks))
     acceleration = np.concatenate([_summed(arc, curve) for arc in arcs])
     log_radius = [np.log(np.maximum(np.abs(arc), MIN_RADIUS)) for arc in arcs]
     towards = [-arc / np.exp(radius) for arc, radius in zip(arcs, log_radius, strict=True)]

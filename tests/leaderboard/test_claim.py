@@ -91,3 +91,11 @@ def test_other_clips_than_those_of_the_suite_fail(
     with_changed_document(tiny_copy.manifest, change)
     verdict = check_clips(read_claim(tiny_copy))
     assert verdict.outcome == "failed" and said in verdict.detail
+
+
+@pytest.mark.parametrize("name", ["actions", "prompts"])
+def test_a_run_with_actions_or_prompts_of_its_own_is_refused(tiny_copy: RunFolder, name: str) -> None:
+    with_changed_document(tiny_copy.manifest, lambda d: d["options"].update({name: "/home/me/mine"}))
+    verdict = check_clips(read_claim(tiny_copy))
+    assert verdict.outcome == "failed"
+    assert f"{name} of a file of its own (--{name}), which no board ranks" in verdict.detail

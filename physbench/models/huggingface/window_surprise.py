@@ -83,6 +83,22 @@ class LatentSurprise(WindowSurprise):
         target = layer_norm(whole[:, known:], whole.shape[-1:])
         return (expected - target).abs().mean(dim=(1, 2))
 
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents (B, T', D, h, w) of frames (B, T, H, W, 3) uint8, for probes: the last tokens of the encoder in the
+        window that ends there. No moment depends on later frames; before the first whole window it is shorter.
+        """
+        network: Any = self.network
+        tubelet, side = self.plan.tubelet, self.plan.card.image_size[0] // network.config.patch_size
+        weights = next(self.network.parameters())
+        video = self.normalised(frames.to(weights.device).movedim(-1, 2).to(weights.dtype) / 255)
+        found = []
+        for end in range(frames.shape[1] % tubelet + tubelet, frames.shape[1] + 1, tubelet):
+            begin = max(end - self.plan.window, frames.shape[1] % tubelet)
+            tokens: Tensor = network.encoder(video[:, begin:end]).last_hidden_state  # (B, N, D)
+            found.append(tokens[:, -side * side :].transpose(1, 2).unflatten(2, (side, side)))
+        return torch.stack(found, 1)
+
 
 class PixelSurprise(WindowSurprise):
     """VideoMAE: mean squared error of the hidden patches, which its encoder never sees (https://arxiv.org/abs/2203.12602)."""

@@ -1,0 +1,229 @@
+"""Latents of clips: of a model's own encoder, checked at the door, of its untrained copy, and pixels beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from physbench.clips.clip import Clip, Row
+from physbench.models.protocol import Encoder
+from physbench.probes.force import Pull, pulls_of
+from physbench.probes.quantities import Targets, clip_targets
+from physbench.support.arrays import Array
+from physbench.support.errors import ModelError, PhysbenchError
+from physbench.support.plugins import describe_error
+from physbench.support.progress import Progress
+
+MOST_FEATURES = 16_384  # of a moment; larger latents are averaged over space
+GRIDS = (8, 4, 2, 1)  # cells a side, the most that fit
+PIXEL_GRID = 16  # cells a side of a frame for the read-out of pixels
+READ = 10  # moments of a clip, evenly spread from the hand-over on, at most
+MOST_ROWS = 3000  # moments of a family, which fewer of a clip keep to
+CLIPS_AT_ONCE = 4
+SAME = 1e-3  # of the latents' spread; what differs by more is another latent
+
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Moments of clips and the quantities there. R moments.
+
+    Attributes:
+        rows: The clips.
+        clip: (R,) index of the clip of a moment.
+        times: (R,) s.
+        read: (R,) whether read-outs are fitted to it and measured at it; the others serve the force law alone.
+        targets: (R, A) by quantity and slot, NaN where it is not read.
+        pulls: Bodies that another body draws.
+    """
+
+    rows: tuple[Row, ...]
+    clip: NDArray[np.int64]
+    times: Array
+    read: NDArray[np.bool_]
+    targets: Targets
+    pulls: tuple[Pull, ...] = ()
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Families of the clips, sorted."""
+        return tuple(sorted({row.family for row in self.rows}))
+
+    def of(self, family: str, split: str) -> NDArray[np.bool_]:
+        """Mask (R,) of the moments of a family and split."""
+        chosen = np.array([row.family == family and row.split == split for row in self.rows], dtype=bool)
+        return np.asarray(chosen[self.clip])
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The moments of one clip."""
+
+    clip: int
+    times: Array
+    read: NDArray[np.bool_]
+    targets: Targets
+
+
+def pooled(latents: Tensor) -> Features:
+    """Latents (T, D) or (T, C, h, w), or of any other shape (T, ...), as features (T, F) of at most MOST_FEATURES.
+
+    Grids are averaged to the most cells that fit. Other shapes are flattened.
+
+    Raises:
+        ModelError: More than MOST_FEATURES are left.
+    """
+    if latents.ndim == 4:
+        channels, height, width = latents.shape[1:]
+        fits = (side for side in GRIDS if channels * min(side, height) * min(side, width) <= MOST_FEATURES)
+        side = next(fits, 1)
+        latents = adaptive_avg_pool2d(latents.float(), (min(side, height), min(side, width)))
+    flat = latents.flatten(1)
+    if flat.shape[1] > MOST_FEATURES:
+        raise ModelError(
+            f"encode: {flat.shape[1]:,} numbers a moment are more than the {MOST_FEATURES:,} that are read. Give a "
+            "grid (B, T, channels, height, width), which is averaged, or average over tokens yourself."
+        )
+    return flat.float().cpu().numpy()
+
+
+class Latents:
+    """Asks an encoder, and refuses what cannot be read: other shapes, NaN, another size at another call."""
+
+    def __init__(self, encoder: Encoder, name: str) -> None:
+        self.encoder, self.name = encoder, name
+        self._shape: tuple[int, ...] | None = None
+
+    def __call__(self, frames: NDArray[np.uint8]) -> Tensor:
+        """Latents (B, T', ...) of frames (B, T, H, W, 3)."""
+        given = torch.from_numpy(np.ascontiguousarray(frames))
+        try:
+            with torch.no_grad():
+                latents = self.encoder.encode(given)
+        except PhysbenchError:
+            raise
+        except Exception as error:
+            raise ModelError(f"{self.name}: encode failed: {describe_error(error)}.") from error
+        batch, length = frames.shape[:2]
+        if not isinstance(latents, Tensor):
+            raise ModelError(f"{self.name}: encode returned a {type(latents).__name__}, expected a torch.Tensor.")
+        if latents.ndim < 3 or len(latents) != batch or not 1 <= latents.shape[1] <= length:
+            raise ModelError(
+                f"{self.name}: encode returned {tuple(latents.shape)} for frames {tuple(frames.shape)}; expected "
+                f"({batch}, T', ...) with 1 to {length} moments T'."
+            )
+        shape = tuple(latents.shape[2:])
+        if self._shape not in (None, shape):
+            raise ModelError(f"{self.name}: encode returned latents of {self._shape} first and of {shape} now.")
+        self._shape = shape
+        if not bool(torch.isfinite(latents).all()):
+            raise ModelError(f"{self.name}: encode returned latents that are not finite.")
+        return latents
+
+
+def moments_of(length: int, latents: int) -> NDArray[np.int64]:
+    """Frames (T',) at which T' latents of T frames stand: evenly apart, the last at the last frame."""
+    return np.arange(latents) * (length // latents) + length - 1 - (latents - 1) * (length // latents)
+
+
+def two_frames(frames: NDArray[np.uint8]) -> Tensor:
+    """Frames (B, T, H, W, 3) averaged to PIXEL_GRID cells a side, each with the one before it: (B, T, 1536)."""
+    batch, length = frames.shape[:2]
+    flat = torch.from_numpy(np.ascontiguousarray(frames)).flatten(0, 1).movedim(-1, 1).float() / 255
+    small = adaptive_avg_pool2d(flat, (PIXEL_GRID, PIXEL_GRID)).unflatten(0, (batch, length))
+    return torch.cat([small, torch.cat([small[:, :1], small[:, :-1]], 1)], 2).flatten(2)
+
+
+def looks_ahead(ask: Latents, frames: NDArray[np.uint8]) -> bool:
+    """True if latents of the first half of frames (T, H, W, 3) change where later frames are left out."""
+    whole = ask(frames[None])[0]
+    at = moments_of(len(frames), len(whole))
+    half = len(whole) // 2
+    if half < 1:
+        return False
+    cut = ask(frames[None, : at[half - 1] + 1])[0]
+    many = min(len(cut), half)
+    away = (cut[-many:].float() - whole[half - many : half].float()).abs().max()
+    return bool(away > SAME * whole.float().std().clamp_min(1e-12))
+
+
+def sampled(
+    clips: Callable[[int], Clip], rows: Sequence[Row], encoders: Mapping[str, Callable[[NDArray[np.uint8]], Tensor]]
+) -> tuple[Samples, dict[str, Features]]:
+    """Encode clips.
+
+    Args:
+        clips: Gives a clip by the index of its row.
+        rows: The clips.
+        encoders: Latents (B, T', ...) of frames (B, T, H, W, 3), by name; the first one says at which moments all of
+            them are read.
+
+    Returns:
+        The moments, and their features (R, F) by name of the encoder.
+    """
+    of_family = {family: sum(row.family == family for row in rows) for family in {row.family for row in rows}}
+    features: dict[str, list[Features]] = {name: [] for name in encoders}
+    parts: list[Part] = []
+    pulls: list[Pull] = []
+    with Progress("encode clips", len(rows)) as progress:
+        for group in _batches(clips, len(rows)):
+            frames = np.stack([clip.frames for _, clip in group])
+            moments: NDArray[np.int64] | None = None
+            found: dict[str, list[Features]] = {}
+            for name, encode in encoders.items():
+                latents = encode(frames)
+                at = moments_of(frames.shape[1], latents.shape[1])
+                moments = at if moments is None else moments
+                column = {int(frame): number for number, frame in enumerate(at)}
+                if missing := [frame for frame in moments if int(frame) not in column]:
+                    raise ModelError(f"{name}: encode has no latents at frame {missing[0]}, where the model has.")
+                chosen = [column[int(frame)] for frame in moments]
+                found[name] = [pooled(each[chosen]) for each in latents]
+            assert moments is not None
+            for number, (index, clip) in enumerate(group):
+                after = np.flatnonzero(clip.times[moments] > -1e-9)
+                many = min(READ, max(1, MOST_ROWS // of_family[rows[index].family]))
+                spread = after[np.unique(np.linspace(0, len(after) - 1, many).round().astype(int))]
+                drawn = pulls_of(index, clip)
+                kept = after if drawn else spread
+                targets = clip_targets(clip, moments[kept])
+                parts.append(Part(index, clip.times[moments[kept]], np.isin(kept, spread), targets))
+                pulls += drawn
+                for name in encoders:
+                    features[name].append(found[name][number][kept])
+            progress.advance(len(group))
+    return joined(tuple(rows), parts, pulls), {name: np.concatenate(each) for name, each in features.items()}
+
+
+def _batches(clips: Callable[[int], Clip], count: int) -> Iterator[list[tuple[int, Clip]]]:
+    """Clips with their indices, a few of one length together."""
+    loaded = ((index, clips(index)) for index in range(count))
+    for _, group in groupby(loaded, lambda each: len(each[1].times)):
+        batch: list[tuple[int, Clip]] = []
+        for each in group:
+            batch.append(each)
+            if len(batch) == CLIPS_AT_ONCE:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def joined(rows: tuple[Row, ...], parts: Sequence[Part], pulls: Sequence[Pull] = ()) -> Samples:
+    """All moments, with NaN for the slots that a clip does not have."""
+    sizes = {key: values.shape[1] for part in parts for key, values in part.targets.items()}
+    targets = {
+        key: np.concatenate([part.targets.get(key, np.full((len(part.times), size), np.nan)) for part in parts])
+        for key, size in sizes.items()
+    }
+    clip = np.repeat([part.clip for part in parts], [len(part.times) for part in parts])
+    times, read = (np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "read"))
+    return Samples(rows, clip, times, read, targets, tuple(pulls))

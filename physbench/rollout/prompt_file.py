@@ -1,0 +1,110 @@
+"""Sentences of a file in place of the prompts of tasks, for models that read words: `--prompts FILE`.
+
+JSON `{"falling.projectile-v1.test.0": "A ball flies.", ...}`, JSON lines `{"clip": ..., "prompt": ...}`, or CSV with
+the columns `clip` and `prompt`. Every clip that is rolled out has one sentence, and no other clip has any.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from physbench.clips.clip import Row
+from physbench.support.errors import UsageError, nearest
+from physbench.support.files import user_text
+
+OPTION = "--prompts"
+MOST_BYTES = 1 << 26
+MOST_CHARACTERS = 10_000  # of a sentence
+COLUMNS = ("clip", "prompt")
+
+
+def read_prompts(path: str) -> dict[str, str]:
+    """The sentences of a file by the id of their clip. Raises UsageError, with the place, where it is none."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{OPTION} {path}: {error.strerror or error}.") from None
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{OPTION} {path}: expected a file of at most {MOST_BYTES >> 20} MB.")
+    try:
+        text = user_text(content)
+    except ValueError:
+        raise UsageError(f"{OPTION} {path}: expected text in UTF-8.") from None
+    found: dict[str, str] = {}
+    for place, clip, prompt in _entries(text, path):
+        if not isinstance(clip, str) or not isinstance(prompt, str) or not prompt.strip():
+            raise UsageError(f"{OPTION} {path}, {place}: expected the id of a clip and a sentence of words.")
+        if len(prompt) > MOST_CHARACTERS:
+            raise UsageError(f"{OPTION} {path}, {place}: expected at most {MOST_CHARACTERS:,} characters.")
+        if clip in found:
+            raise UsageError(f"{OPTION} {path}, {place}: {clip} has a sentence already.")
+        found[clip] = prompt.strip()
+    return found
+
+
+def _entries(text: str, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """(place, clip, prompt) of each entry, by what the file begins with: an object, objects in lines, or a table."""
+    form = f'{OPTION} {path}: expected JSON {{clip: prompt}}, lines of {{"clip": ..., "prompt": ...}}, or CSV'
+    if not text.lstrip().startswith("{"):
+        table = csv.DictReader(io.StringIO(text))
+        if missing := [name for name in COLUMNS if name not in (table.fieldnames or ())]:
+            raise UsageError(f"{form} with the columns clip and prompt; there is no column {missing[0]}.")
+        yield from ((f"line {table.line_num}", row["clip"], row["prompt"]) for row in table)
+        return
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        whole = None  # several objects
+    if isinstance(whole, dict) and set(whole) != set(COLUMNS):
+        yield from ((clip, clip, prompt) for clip, prompt in whole.items())
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if not isinstance(entry, dict) or set(entry) != set(COLUMNS):
+            raise UsageError(f"{form}; line {number} is none of these.")
+        yield f"line {number}", entry["clip"], entry["prompt"]
+
+
+def check_prompts(path: str, prompts: Mapping[str, str], asked: Iterable[Row], known: Iterable[Row]) -> None:
+    """Refuse a file that lacks sentences of clips, or has some of others.
+
+    Args:
+        path: The file.
+        prompts: Its sentences.
+        asked: Clips that are rolled out.
+        known: Clips of the whole suite, of which only some may have been asked for.
+    """
+    wanted = [row.id for row in asked]
+    if missing := [clip for clip in wanted if clip not in prompts]:
+        raise UsageError(
+            f"{OPTION} {path}: {len(missing)} of {len(wanted)} clips have no sentence, {missing[0]} first."
+        )
+    ids = {*wanted, *(row.id for row in known)}
+    if other := [clip for clip in prompts if clip not in ids]:
+        raise UsageError(
+            f"{OPTION} {path}: {len(other)} of {len(prompts)} sentences are for clips that the suite does not have, "
+            f"{other[0]!a:.100} first.{nearest(other[0], ids)}"
+        )
+
+
+def prompt_documents(path: str | None) -> list[dict[str, str]]:
+    """Path and hash of the file, for manifest.json."""
+    if path is None:
+        return []
+    try:
+        with Path(path).open("rb") as file:
+            return [{"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}]
+    except OSError as error:
+        raise UsageError(f"{OPTION} {path}: {error.strerror or error}.") from None
