@@ -26,6 +26,7 @@ from physbench.clips.task import (
     numbered,
 )
 from physbench.laws.motion_law import INERTIA, Phase, distance_at, ramp_phases
+from physbench.support.arrays import Array
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front, wall
 from physbench.world.scene import (
     FLOOR_GREY,
@@ -667,3 +668,156 @@ class Overhang(Task):
 def overhang_margin(p: Params) -> float:
     """How far inside the pedestal's face the block has its centre of mass, m (< 0: outside)."""
     return p["pedestal_width"] - abs(p["offset"])
+
+
+# A ball that is thrown at a container.
+
+CONTAINER_WALL = 0.06  # m, half the thickness of its walls
+CONTAINER_GREY = 0.3
+RIM_DISTANCE = 0.06  # m between a ball and the rim, at least
+RIM_HEIGHT = 0.1  # m under the rim, at least, where a ball hits a wall
+RESTS_BELOW = 0.05  # m/s after a bounce: a slower one is no bounce any more
+
+
+class Container(Task):
+    """A ball is thrown at a container: is it in there at the end?
+
+    What happens: a ball lies on a small grey shelf, which vanishes: it flies off, into a container of two walls that
+    stand on the floor, or not. Inside it bounces to and fro and comes to rest. Outside it bounces on, past the
+    container or back from its wall.
+
+    Law: free fall between bounces (Galilei 1638, Discorsi, fourth day); at a bounce from the floor vz -> -e vz, from a
+    wall vx -> -e vx (Newton's law of restitution). No air, no friction, no spin. The ball passes the rims at 6 cm at
+    least: a hit there would decide by a hair.
+
+    {parameters}
+
+    start is the distance from the middle of the window at which the ball is held, start_height that of its lowest point
+    above the floor, middle the place of the container's middle along the throw. Mass is density x volume.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: held until `release`, in flight at 0, first contact in [0.2 s, 2.4 s], horizon 4 s. In half of the clips
+    the ball is in the container at the end. All of it stays in view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "falling/container-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.6, "", "of the ball with floor and walls"),
+        friction=Parameter.fixed(0.0, "", "of all"),
+        radius=Parameter("m", "visible", (0.40, 0.46), "of the ball"),
+        **hues("hue"),
+        release=Parameter("s", "visible", (-0.6, -0.4), "when the shelf vanishes", grid=0.05),
+        start=Parameter("m", "visible", (1.2, 2.1), "distance from the middle where the ball is held"),
+        start_height=Parameter("m", "visible", (0.6, 2.8), "of its lowest point above the floor"),
+        velocity_x=Parameter("m/s", "visible", (0.4, 1.6), "thrown sideways", signed=True),
+        velocity_z=Parameter("m/s", "visible", (1.0, 4.5), "thrown upwards"),
+        aside=Parameter("m", "visible", (-0.4, 2.4), "container's middle from where the ball would land, onwards"),
+        half_width=Parameter("m", "visible", (0.65, 0.85), "half the container's width inside", ood=(0.86, 0.95)),
+        height=Parameter("m", "visible", (0.95, 1.2), "of its walls"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        stays = bool(rng.random() < 0.5)  # first: both are as frequent
+        return draw(self.parameters, rng, split, lambda p: self.accepts(p) and stays_in(p) == stays)
+
+    def accepts(self, p: Params) -> bool:
+        """Contact in time, the rim not touched, in view."""
+        radius, height = p["radius"], p["height"]
+        peak = p["start_height"] + p["velocity_z"] ** 2 / (2 * p["gravity"])
+        wide = p["half_width"] + 2 * CONTAINER_WALL
+        if not (inside((peak + radius - CENTER_Z, p["start"]), radius) and inside((container_middle(p),), wide)):
+            return False
+        legs = thrown_legs(p, self.horizon)
+        if not event_in(legs[1][0], self.horizon, spare=0.02):
+            return False
+        x, z = path_of(legs, np.arange(p["release"], self.horizon, 1 / 100), p["gravity"]).T
+        beside = np.abs(np.abs(x - container_middle(p)) - p["half_width"] - CONTAINER_WALL) - CONTAINER_WALL
+        away = np.hypot(np.maximum(beside, 0.0), np.maximum(z - height, 0.0))
+        clear = away[z > height - RIM_HEIGHT].min(initial=math.inf) >= radius + RIM_DISTANCE
+        return bool(clear) and inside((float(np.abs(x).max()),), radius)
+
+    def scene(self, params: Params) -> Scene:
+        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity_x"])
+        thrown = ball(
+            "ball",
+            radius,
+            (-side * p["start"], 0.0, p["start_height"] + radius),
+            p["hue"],
+            velocity=(p["velocity_x"], 0.0, p["velocity_z"]),
+            restitution=p["restitution"],
+            release=p["release"],
+        )
+        size, out = (CONTAINER_WALL, 2 * BODY_DEPTH, p["height"] / 2), p["half_width"] + CONTAINER_WALL
+        walls = [
+            wall(f"{name} wall", size, (side * container_middle(p) + x, 0.0, size[2]), grey=CONTAINER_GREY)
+            for name, x in (("left", -out), ("right", out))
+        ]
+        return Scene(
+            bodies=(thrown, floor(), *walls, shelf("holder", -side * p["start"], p["start_height"], p["release"])),
+            camera=Camera("front", (0.0, 0.0, CENTER_Z)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball is thrown at an open container of two dark walls on a flat floor, "
+            "lands in it or not, and bounces on. Static camera, seen from the side.",
+        )
+
+
+Leg = tuple[float, float, float, float, float]  # s, where it begins; m along the throw and up; m/s along and up
+
+
+def thrown_legs(p: Params, horizon: float) -> list[Leg]:
+    """The ball's motion from bounce to bounce, in closed form, along the throw; on the floor z = radius."""
+    gravity, radius, e = p["gravity"], p["radius"], p["restitution"]
+    near, far = p["half_width"] - radius, p["half_width"] + 2 * CONTAINER_WALL + radius  # inside and outside of a wall
+    stops = [(container_middle(p) + s * d, s * t) for s in (-1.0, 1.0) for d, t in ((near, 1.0), (far, -1.0))]
+    leg = (p["release"], -p["start"], p["start_height"] + radius, abs(p["velocity_x"]), p["velocity_z"])
+    legs = [leg]
+    while leg[0] < horizon:
+        time, x, z, vx, vz = leg
+        flies = z > radius or vz > 0
+        first, fallen = math.inf, gravity if flies else 0.0
+        if flies:
+            first = (vz + math.sqrt(vz**2 + 2 * gravity * (z - radius))) / gravity
+        hits = [(place - x) / vx for place, way in stops if vx * way > 0 and (place - x) * way > 1e-9]
+        hits = [t for t in hits if t < first and z + vz * t - fallen * t**2 / 2 < p["height"]]
+        dt = min([first, *hits])
+        if dt == math.inf:
+            break
+        x, z, vz = x + vx * dt, z + vz * dt - fallen * dt**2 / 2, vz - fallen * dt
+        if hits:
+            vx = -e * vx
+        else:
+            z, vz = radius, -e * vz if -e * vz > RESTS_BELOW else 0.0
+        leg = (time + dt, x, z, vx, vz)
+        legs.append(leg)
+    return legs
+
+
+def path_of(legs: Sequence[Leg], times: Array, gravity: float) -> Array:
+    """Places (T, 2) m along the throw and up at times (T,) s, ascending."""
+    rows = np.array(legs)[np.maximum(np.searchsorted([leg[0] for leg in legs], times, side="right") - 1, 0)]
+    dt = np.maximum(times - rows[:, 0], 0.0)
+    lowest = min(leg[2] for leg in legs)
+    falls = gravity * ((rows[:, 2] > lowest) | (rows[:, 4] > 0))
+    return np.stack([rows[:, 1] + rows[:, 3] * dt, rows[:, 2] + rows[:, 4] * dt - falls * dt**2 / 2], axis=-1)
+
+
+def container_middle(p: Params) -> float:
+    """The container's middle, m along the throw from that of the window."""
+    rise, gravity = p["velocity_z"], p["gravity"]
+    flight = (rise + math.sqrt(rise**2 + 2 * gravity * p["start_height"])) / gravity
+    return -p["start"] + abs(p["velocity_x"]) * flight + p["aside"]
+
+
+def stays_in(p: Params) -> bool:
+    """True if the ball is in the container at the end."""
+    times = np.array([Container.horizon])
+    x = path_of(thrown_legs(p, Container.horizon), times, p["gravity"])[0, 0]
+    return bool(abs(x - container_middle(p)) < p["half_width"])

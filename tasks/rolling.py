@@ -1,4 +1,4 @@
-"""Bodies that slide over a floor and roll off a table."""
+"""Bodies that slide over a floor, roll off a table and up a ramp, and are carried by a belt."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar
 
-from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, event_in, hues, inside
-from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, wall
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, draw_evenly, event_in, hues, inside
+from physbench.world.bodies import HOLDER_GAP, ball, belt, floor, holder, shelf, turned_from_front, wall
 from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
@@ -206,3 +209,238 @@ class RollOff(Task):
 def edge_of(p: Params) -> float:
     """Edge of the table, m along the ball's path from the middle."""
     return abs(p["velocity"]) * (p["leaving"] - p["release"]) - p["start"]
+
+
+# A ball that rolls up a ramp and back.
+
+UP_CAMERA = Camera("front", (0.0, 0.0, 1.9))
+WEDGE_LENGTH, WEDGE_THICKNESS, WEDGE_BURIED = 9.0, 4.5, 0.3  # m: only its slope shows; its foot lies below the floor
+WEDGE_GREY = 0.3
+BACK_BEFORE_END = 0.4  # s on the floor again, at least
+
+
+class RampUp(Task):
+    """A ball rolls over the floor, up a ramp, turns and rolls back.
+
+    What happens: a ball lies on the floor in front of a grey block. The block vanishes and the ball rolls off at
+    constant speed, up the ramp, slower and slower, turns, rolls down and back over the floor.
+
+    Law: a ball that rolls up a ramp of angle a is slowed by 5/7 g sin a on both ways (Galilei 1638, Discorsi, third
+    day; Euler 1765, Theoria motus corporum). Where floor and ramp meet it bumps without a rebound and rolls on: the
+    angular momentum about the point that it bumps into stays, so that v becomes (2 + 5 cos a) / 7 v, up and down.
+
+    {parameters}
+
+    start is the distance from the middle at which the ball is held; meeting, the time at which it touches the ramp,
+    places the ramp. Mass is density x volume and plays no part.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: held until `release`, rolling on the floor at 0, touches the ramp in [0.2 s, 1.2 s], turns before 2.4 s
+    and is on the floor again 0.4 s before the end; horizon 4 s. All of it stays in view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "falling/ramp-up-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of the ball with floor and ramp"),
+        friction=Parameter.fixed(0.5, "", "of the ball with floor and ramp"),
+        radius=Parameter("m", "visible", (0.40, 0.46), "of the ball"),
+        **hues("hue"),
+        release=Parameter("s", "visible", (-0.6, -0.4), "when the holder vanishes", grid=0.05),
+        velocity=Parameter("m/s", "visible", (1.5, 2.8), "of rolling, to the right", signed=True),
+        start=Parameter("m", "visible", (1.5, 2.1), "distance from the middle where it is held"),
+        angle=Parameter("rad", "visible", (0.16, 0.30), "of the ramp", ood=(0.32, 0.40)),
+        meeting=Parameter("s", "visible", (0.2, 1.2), "when it touches the ramp"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """Turns in time and comes back in time, in view."""
+        _, turn, back = ramp_up_times(p)
+        way = [along_ramp_up(p, time) for time in (turn, self.horizon)]
+        return (
+            abs(p["velocity"]) * -p["release"] >= LEAST_PATH
+            and event_in(turn, self.horizon)
+            and back <= self.horizon - BACK_BEFORE_END
+            and inside((p["start"], *(x for x, _ in way)), p["radius"])
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity"])
+        rolling = ball(
+            "ball",
+            radius,
+            (-side * p["start"], 0.0, radius),
+            p["hue"],
+            velocity=(p["velocity"], 0.0, 0.0),
+            spin=(0.0, p["velocity"] / radius, 0.0),
+            restitution=p["restitution"],
+            friction=p["friction"],
+            release=p["release"],
+        )
+        cos, sin = math.cos(p["angle"]), math.sin(p["angle"])
+        along, below = WEDGE_LENGTH / 2 - WEDGE_BURIED, WEDGE_THICKNESS / 2
+        middle = (side * (foot_of(p) + along * cos + below * sin), 0.0, along * sin - below * cos)
+        size = (WEDGE_LENGTH / 2, TABLE_DEPTH, below)
+        slope = wall("ramp", size, middle, turned_from_front(side * p["angle"]), grey=WEDGE_GREY, friction=1.0)
+        return Scene(
+            bodies=(rolling, floor(), slope, backing(side, p["start"], radius, p["release"])),
+            camera=UP_CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball rolls over a flat floor, up a dark grey ramp, turns and rolls back. "
+            "Static camera, seen from the side.",
+        )
+
+
+def foot_of(p: Params) -> float:
+    """Where floor and ramp meet, m along the ball's path from the middle."""
+    touch = abs(p["velocity"]) * (p["meeting"] - p["release"]) - p["start"]
+    return touch + p["radius"] * math.tan(p["angle"] / 2)
+
+
+def ramp_up_times(p: Params) -> tuple[float, float, float]:
+    """Speed m/s on the ramp after the bump, and times in s of the turn and of the return to the floor."""
+    speed = abs(p["velocity"]) * (2 + 5 * math.cos(p["angle"])) / 7
+    half = speed / (5 / 7 * p["gravity"] * math.sin(p["angle"]))
+    return speed, p["meeting"] + half, p["meeting"] + 2 * half
+
+
+def along_ramp_up(p: Params, time: float) -> tuple[float, float]:
+    """Way m of the ball's middle from the middle of the window, and its height m over the floor, at a time in s."""
+    angle, (speed, turn, back) = p["angle"], ramp_up_times(p)
+    touch = abs(p["velocity"]) * (p["meeting"] - p["release"]) - p["start"]
+    if time <= p["meeting"]:
+        return touch - abs(p["velocity"]) * (p["meeting"] - max(time, p["release"])), p["radius"]
+    if time <= back:
+        up = 5 / 14 * p["gravity"] * math.sin(angle) * ((turn - p["meeting"]) ** 2 - (time - turn) ** 2)
+        return touch + up * math.cos(angle), p["radius"] + up * math.sin(angle)
+    return touch - speed * (2 + 5 * math.cos(angle)) / 7 * (time - back), p["radius"]
+
+
+# A belt that moves.
+
+BELT_SIZE = (3.2, 0.8, 0.4)  # m
+BELT_MARK_GREY = 0.35
+SURELY_ROLLS = 1.1  # least ratio of the friction's impulse at the first bounce to that after which a ball rolls
+
+
+class Conveyor(Task):
+    """A box slides on a belt that moves, or a ball falls onto it, and is carried along.
+
+    What happens: a box on a belt is held by a grey block, which vanishes: the box slides against the belt, turns and is
+    carried along. Or a ball lies on a shelf, which vanishes: it falls, bounces, and drifts along.
+
+    Law: friction acts against the motion relative to the belt (Coulomb 1785, Theorie des machines simples). The box is
+    accelerated by mu g until it has the speed u of the belt. The ball is turned by the belt as much as it is taken
+    along: it rolls on the belt when it has 2/7 u, which its first bounce gives it. At a bounce vz -> -e vz.
+
+    The belt shows its speed in its marks, its friction in its grey: grey = 0.95 - 0.5 x friction.
+
+    {parameters}
+
+    The box is a cube of the silhouette's area. velocity is that of a box, drop the height of a ball's lowest point.
+    Mass is density x volume and plays no part.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, in motion at 0; the box turns, the ball lands, in [0.2 s, 2.4 s]; horizon 4 s. All
+    of it stays in view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "falling/conveyor-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.6, "", "of a ball and the belt; 0 of a box"),
+        shape=Parameter("", "visible", (0, 1), "box, ball", grid=1),
+        size=Parameter("m", "visible", (0.40, 0.46), "radius of the disc of its silhouette's area"),
+        **hues("hue"),
+        release=Parameter("s", "visible", (-0.6, -0.4), "when the holder vanishes", grid=0.05),
+        belt=Parameter("m/s", "visible", (0.6, 1.2), "speed of the belt, to the right", ood=(1.25, 1.5), signed=True),
+        belt_friction=Parameter("", "visible", (0.1, 0.3), "of the body and the belt, seen in its grey"),
+        velocity=Parameter("m/s", "visible", (0.9, 2.6), "of a box at the release, against the belt"),
+        drop=Parameter("m", "visible", (1.3, 2.4), "height of a ball's lowest point over the belt"),
+        start=Parameter("m", "visible", (-1.9, 1.9), "where it is held, along the belt from the middle"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw_evenly("shape", self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Seen in motion before the hand-over, decided in time, in view."""
+        end = p["start"] + carried(p, self.horizon)
+        if p["shape"] == 1:
+            impact = math.sqrt(2 * p["gravity"] * p["drop"])
+            grip = p["belt_friction"] * (1 + p["restitution"]) * impact
+            lands = p["release"] + impact / p["gravity"]
+            return (
+                event_in(lands, self.horizon)
+                and grip >= SURELY_ROLLS * 2 / 7 * abs(p["belt"])
+                and inside((p["start"], end), p["size"])
+            )
+        turn = p["release"] + p["velocity"] / (p["belt_friction"] * p["gravity"])
+        return (
+            event_in(turn, self.horizon)
+            and -carried(p, 0.0) >= LEAST_PATH
+            and inside((p["start"], p["start"] + carried(p, turn), end), p["size"])
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, side, box = params, math.copysign(1.0, params["belt"]), params["shape"] == 0
+        half, x = p["size"] * math.sqrt(math.pi) / 2, side * p["start"]
+        if box:
+            size = (half, BOX_DEPTH, half)
+            moving = Body(
+                "box",
+                "box",
+                size,
+                "moving",
+                (x, 0.0, half),
+                velocity=(-side * p["velocity"], 0.0, 0.0),
+                hue=int(p["hue"]),
+                restitution=0.0,
+                friction=1.0,
+                flat=True,
+                release=p["release"],
+            )
+            support = backing(-side, p["start"], half, p["release"])
+        else:
+            place = (x, 0.0, p["drop"] + p["size"])
+            e, release = p["restitution"], p["release"]
+            moving = ball("ball", p["size"], place, p["hue"], restitution=e, friction=1.0, release=release)
+            support = shelf("holder", x, p["drop"], release, 0.55 * p["size"])
+        grey, friction = round(0.95 - 0.5 * p["belt_friction"], 6), p["belt_friction"]
+        place = (0.0, 0.0, -BELT_SIZE[2])
+        carrier = belt(
+            BELT_SIZE, place, p["belt"], self.horizon, grey=grey, mark_grey=BELT_MARK_GREY, friction=friction
+        )
+        what = "box slides on" if box else "ball falls onto"
+        way = "right" if side > 0 else "left"
+        return Scene(
+            bodies=(moving, support, *carrier),
+            camera=CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} {what} a conveyor belt with dark marks that moves to the {way}, and is "
+            "taken along. Static camera, seen from the side.",
+        )
+
+
+def carried(p: Params, time: float) -> float:
+    """Way of the body along the belt from its release to a time in s, m."""
+    since, speed = max(time - p["release"], 0.0), abs(p["belt"])
+    if p["shape"] == 1:
+        return 2 / 7 * speed * max(since - math.sqrt(2 * p["drop"] / p["gravity"]), 0.0)
+    rate = p["belt_friction"] * p["gravity"]
+    slides = min(since, (p["velocity"] + speed) / rate)
+    return -p["velocity"] * slides + rate * slides**2 / 2 + speed * (since - slides)

@@ -33,6 +33,7 @@ from physbench.laws.planar_motion import (
     DISC,
     FACE_FRICTION,
     FACE_RESTITUTION,
+    FACE_SPEED,
     FRICTION,
     GRAVITY,
     KIND,
@@ -350,9 +351,21 @@ def _handle_events(
                     disc[i, FRICTION] * face[s, FACE_FRICTION],
                 )
                 stays = bounce_off_fixed(
-                    now, disc, i, x, y, restitution, 0.0 if table else friction, gx * x + gy * y, contact[contacts]
+                    now,
+                    disc,
+                    i,
+                    x,
+                    y,
+                    restitution,
+                    0.0 if table else friction,
+                    gx * x + gy * y,
+                    face[s, FACE_SPEED],
+                    contact[contacts],
                 )
                 rests[i, s] |= stays and not table
+                for other in range(faces):  # a ramp lifts what rolls onto it from the floor
+                    if now[i, VX] * face[other, NORMAL_X] + now[i, VY] * face[other, NORMAL_Y] > MIN_REBOUND_SPEED:
+                        rests[i, other] = False
                 contacts += 1
     for i in range(count):
         for c in range(len(corner)):
@@ -365,7 +378,16 @@ def _handle_events(
                     disc[i, FRICTION] * corner[c, CORNER_FRICTION],
                 )
                 bounce_off_fixed(
-                    now, disc, i, x, y, restitution, 0.0 if table else friction, gx * x + gy * y, contact[contacts]
+                    now,
+                    disc,
+                    i,
+                    x,
+                    y,
+                    restitution,
+                    0.0 if table else friction,
+                    gx * x + gy * y,
+                    0.0,
+                    contact[contacts],
                 )
                 contacts += 1
     for p in range(len(pair)):

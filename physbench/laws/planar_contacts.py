@@ -388,11 +388,12 @@ def bounce_off_fixed(
     restitution: float,
     friction: float,
     normal_gravity: float,
+    surface_speed: float,
     struck: Array,
 ) -> bool:
     """Resolve the contact of disc i with something fixed; returns whether the disc stays on it.
 
-    x, y: unit normal. normal_gravity: m/s2, gravity along it.
+    x, y: unit normal. normal_gravity: m/s2, gravity along it. surface_speed: m/s, along (y, -x).
     """
     struck[0], struck[1], struck[2], struck[3] = i, -1, 0.0, 0.0
     vx, vy = now[i, VX], now[i, VY]
@@ -412,7 +413,7 @@ def bounce_off_fixed(
     vy += (rebound - inward) * y
     if friction > 0:
         inverse_inertia, spin = disc[i, INVERSE_INERTIA], now[i, SX]
-        slip = vx * y - vy * x - (spin if inverse_inertia > 0 else 0.0)
+        slip = vx * y - vy * x - surface_speed - (spin if inverse_inertia > 0 else 0.0)
         max_friction = friction * (rebound - inward)
         slip_change = max(-max_friction, min(max_friction, -slip / (1 + inverse_inertia)))
         vx += slip_change * y

@@ -244,7 +244,7 @@ class PlanarLaw(SceneLaw):
         tangent, normal = world.tangent[chart], world.normal[chart]
         state[:, :2] = numbers[:, :1] * tangent + (world.offset[chart] + world.radius[body]) * normal
         state[:, 2:4] = numbers[:, 1:] * tangent
-        state[:, 4] = numbers[:, 1]
+        state[:, 4] = numbers[:, 1] - world.face_speed[chart]
 
     def directions(self, chart: int) -> Array:
         return super().directions(chart) if chart == FREE else self.world.tangent[chart][:, None]

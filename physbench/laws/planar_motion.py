@@ -22,8 +22,8 @@ H = 1.0 / PHYSICS_HZ
 
 # Discs (N, 8) as in `PlanarScene`
 RADIUS, MASS, INVERSE_INERTIA, RESTITUTION, FRICTION, COLLIDES, TABLE_FRICTION, SLIDE_DECELERATION = range(8)
-# Faces (S, 7)
-NORMAL_X, NORMAL_Y, OFFSET, LOW, HIGH, FACE_RESTITUTION, FACE_FRICTION = range(7)
+# Faces (S, 8)
+NORMAL_X, NORMAL_Y, OFFSET, LOW, HIGH, FACE_RESTITUTION, FACE_FRICTION, FACE_SPEED = range(8)
 # Corners (C, 5)
 CORNER_X, CORNER_Y, CORNER_RADIUS, CORNER_RESTITUTION, CORNER_FRICTION = range(5)
 # Moving discs (N, 10): position m, velocity m/s, spin as a velocity m/s, the accelerations m/s2 of both velocities
@@ -56,8 +56,16 @@ def disc_columns(world: PlanarScene) -> Array:
 
 
 def face_columns(world: PlanarScene) -> Array:
-    """Faces (S, 7)."""
-    columns = (*world.normal.T, world.offset, world.low, world.high, world.face_restitution, world.face_friction)
+    """Faces (S, 8)."""
+    columns = (
+        *world.normal.T,
+        world.offset,
+        world.low,
+        world.high,
+        world.face_restitution,
+        world.face_friction,
+        world.face_speed,
+    )
     return np.stack(columns, axis=-1, dtype=np.float64)
 
 
@@ -129,7 +137,7 @@ def _accelerate_on_face(now: Array, rests: Mask, disc: Array, face: Array, i: in
         disc[i, INVERSE_INERTIA],
         now[i, SX],
     )
-    slip = now[i, VX] * x + now[i, VY] * y - (spin if inverse_inertia > 0 else 0.0)
+    slip = now[i, VX] * x + now[i, VY] * y - face[s, FACE_SPEED] - (spin if inverse_inertia > 0 else 0.0)
     slide_time = math.inf
     if abs(slip) <= MIN_SLIP and abs(tangential_pull) / (1 + inverse_inertia) <= max_friction:
         acceleration = spin_acceleration = tangential_pull * inverse_inertia / (1 + inverse_inertia)
@@ -155,7 +163,7 @@ def _accelerate_on_face(now: Array, rests: Mask, disc: Array, face: Array, i: in
 
 @borrowing
 def end_slide(now: Array, rests: Mask, disc: Array, face: Array, i: int, table: bool) -> None:
-    """End the slide of disc i: it rolls, stands still where it cannot turn, or is wedged."""
+    """End the slide of disc i: it rolls, moves with its face where it cannot turn, or is wedged."""
     if table:
         now[i, VX] -= (now[i, VX] - now[i, SX]) / (1 + disc[i, INVERSE_INERTIA])
         now[i, VY] -= (now[i, VY] - now[i, SY]) / (1 + disc[i, INVERSE_INERTIA])
@@ -169,9 +177,11 @@ def end_slide(now: Array, rests: Mask, disc: Array, face: Array, i: int, table: 
     if count > 1:
         now[i, VX] = now[i, VY] = now[i, SX] = now[i, SY] = 0.0
     elif count == 1 and disc[i, INVERSE_INERTIA] > 0:
-        now[i, SX] = now[i, VX] * face[first, NORMAL_Y] - now[i, VY] * face[first, NORMAL_X]
+        along = now[i, VX] * face[first, NORMAL_Y] - now[i, VY] * face[first, NORMAL_X]
+        now[i, SX] = along - face[first, FACE_SPEED]
     elif count == 1:
-        now[i, VX] = now[i, VY] = 0.0
+        now[i, VX] = face[first, FACE_SPEED] * face[first, NORMAL_Y]
+        now[i, VY] = -face[first, FACE_SPEED] * face[first, NORMAL_X]
 
 
 @borrowing

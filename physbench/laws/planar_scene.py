@@ -197,6 +197,7 @@ class PlanarScene:
     high: Array  # (S,)
     face_restitution: Array  # (S,)
     face_friction: Array  # (S,)
+    face_speed: Array  # (S,) m/s of its surface, along `tangent`
     corner: Array  # (C, 2) m, corners and centres of fixed balls
     corner_radius: Array  # (C,) m, the radii of their rounding
     corner_restitution: Array  # (C,)
@@ -269,6 +270,7 @@ def assembled(
         high=np.array([face.high for face in faces]),
         face_restitution=np.array([face.body.restitution for face in faces]),
         face_friction=np.array([face.body.friction for face in faces]),
+        face_speed=np.array([np.asarray(face.body.surface)[axes] @ face.tangent for face in faces]),
         corner=np.array([corner.position for corner in corners]).reshape(-1, 2),
         corner_radius=np.array([corner.radius for corner in corners]),
         corner_restitution=np.array([corner.body.restitution for corner in corners]),

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 import math
 
-from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, Quaternion, Vector, sphere_mass
+from physbench.world.scene import (
+    FLOOR_GREY,
+    HISTORY,
+    SCREEN_GREY,
+    Body,
+    Camera,
+    Quaternion,
+    Vector,
+    Waypoint,
+    sphere_mass,
+)
 
 HOLDER_GREY = 0.38
 HOLDER_GAP = 0.06  # m from the surface of a held ball to the middle of the block after it
@@ -101,6 +111,59 @@ def wall(
         restitution=restitution,
         friction=friction,
     )
+
+
+MARK_GREY = 0.62
+MARK_SPACING, MARK_SIZE = 0.8, 0.14  # m; half its side: of the belt more stays seen at rest
+
+
+def belt(
+    half_extents: Vector,
+    position: Vector,
+    speed: float,
+    horizon: float,
+    *,
+    grey: float = SCREEN_GREY,
+    mark_grey: float = MARK_GREY,
+    restitution: float = 1.0,
+    friction: float = 1.0,
+) -> tuple[Body, ...]:
+    """A belt seen from the front whose surface moves by `speed` m/s to the right, and the marks that show it.
+
+    position: of its middle. horizon: s, of the scene. The marks run over its front, from one end to the other and in
+    from out of view: a belt reaches beyond the window on both sides.
+    """
+    reach, way, side = half_extents[0], speed * (HISTORY + horizon), math.copysign(1.0, speed)
+    size = (MARK_SIZE, half_extents[1], MARK_SIZE)
+    marks = []
+    for k in range(math.ceil((2 * reach + abs(way)) / MARK_SPACING)):
+        end = position[0] + side * (k * MARK_SPACING - reach)  # the first one comes in last
+        path = [Waypoint(t, (x, *position[1:])) for t, x in ((-HISTORY, end - way), (horizon, end))]
+        marks.append(
+            Body(
+                f"mark {k + 1}",
+                "box",
+                size,
+                "kinematic",
+                path[0].position,
+                grey=mark_grey,
+                collides=False,
+                flat=True,
+                path=tuple(path),
+            )
+        )
+    carrier = Body(
+        "belt",
+        "box",
+        half_extents,
+        "fixed",
+        position,
+        grey=grey,
+        restitution=restitution,
+        friction=friction,
+        surface=(speed, 0.0, 0.0),
+    )
+    return carrier, *marks
 
 
 def holder(

@@ -120,7 +120,7 @@ def initial_states(scene: Scene) -> Array:
 
 
 class WaypointPath:
-    """Motion of a kinematic body: straight from waypoint to waypoint, else at rest."""
+    """Motion of a kinematic body: straight from waypoint to waypoint, else at rest. A belt stays; its surface moves."""
 
     def __init__(self, body: Body) -> None:
         points = [point.position for point in body.path] or [body.position]
@@ -130,7 +130,8 @@ class WaypointPath:
         velocities = [
             [(q - p) / ((end - start) or 1.0) for p, q in zip(a, b, strict=True)] for (a, b), (start, end) in steps
         ]
-        self._velocities = [[0.0] * 3, *velocities, [0.0] * 3]
+        still = list(body.surface)
+        self._velocities = [still, *velocities, still]
 
     def at(self, time: float) -> tuple[list[float], list[float]]:
         """Position m and velocity m/s at `time` s."""
@@ -208,7 +209,10 @@ class World:
         self._names: dict[int, int] = {}
         self._touching: set[tuple[int, int]] = set()
         self._impulses = [(_checked(scene, action), action) for action in scene.impulses]
-        self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
+        self._paths = [
+            i for i, body in enumerate(scene.bodies) if (body.role == "kinematic" and body.path) or any(body.surface)
+        ]
+        self._moved = [i for i in self._paths if scene.bodies[i].collides]  # others need no place in PyBullet
         self._motions = {i: WaypointPath(scene.bodies[i]) for i in self._paths}
         for i, motion in self._motions.items():
             self._states[:, i, :3], self._states[:, i, 7:10] = motion.at(self.time)
@@ -343,7 +347,7 @@ class World:
 
     def _single(self) -> None:
         for part in range(self._refine):
-            for index in self._paths:
+            for index in self._moved:
                 self._move(index, part / self._refine)
             if self._pulls:
                 self._attract()
@@ -420,7 +424,10 @@ class World:
                         api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
-        """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there."""
+        """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there.
+
+        A belt, which is fixed, is put back: contacts see the velocity of a body, and PyBullet moves the body with it.
+        """
         body, api, client = self.scene.bodies[index], self._client.api, self._client.id
         if self._gone(body):
             return

@@ -92,9 +92,10 @@ class Body:
     release: float | None = None  # s; a moving body is held at its pose until then
     until: float | None = None  # s; the body (a holder) vanishes then
     path: tuple[Waypoint, ...] = ()  # of a kinematic body
+    surface: Vector = (0.0, 0.0, 0.0)  # m/s of the surface of a fixed one, as of a belt; `bodies.belt` shows it
 
     def __post_init__(self) -> None:
-        """Give it the mass of its size. Raises ValueError where the engine knows no such shape, size or role."""
+        """Give it the mass of its size. Raises ValueError where the engine knows no such shape, size, role, surface."""
         if self.shape not in SHAPE_SIZES:
             raise ValueError(f"{self.name} has the shape {self.shape!r}.{nearest(str(self.shape), SHAPE_SIZES)}")
         if self.role not in ROLES:
@@ -102,6 +103,10 @@ class Body:
         if len(self.size) != len(SHAPE_SIZES[self.shape]):
             expected = f"({', '.join(SHAPE_SIZES[self.shape])}{',' * (len(SHAPE_SIZES[self.shape]) == 1)})"
             raise ValueError(f"The size of {self.name}, a {self.shape}, is {expected} in m, got {self.size}.")
+        if any(self.surface) and (self.role != "fixed" or self.shape != "box"):
+            raise ValueError(
+                f"{self.name} has a surface that moves: expected a fixed box, got a {self.role} {self.shape}."
+            )
         if self.mass is None:
             moves = self.role == "moving" and self.shape != "plane"
             object.__setattr__(self, "mass", mass_of_size(self.shape, self.size) if moves else 1.0)

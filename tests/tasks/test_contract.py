@@ -130,6 +130,7 @@ def check_energy(clip: Clip) -> None:
     energy = np.sum([link.energy(clip.scene, clip.states[..., :3]) for link in clip.scene.links], axis=0)
     energy = energy + np.zeros(len(clip.times))
     gravity = np.array(clip.scene.gravity)
+    belt = np.sum([body.surface for body in clip.scene.bodies], axis=0)  # m/s; on it, bodies slide until they rest
     for i, body in moving(clip):
         state = clip.states[:, i]
         velocity = state[:, 7:10].copy()
@@ -137,7 +138,7 @@ def check_energy(clip: Clip) -> None:
             away = state[:, :3] - clip.states[:, clip.scene.index(field.source), :3]
             distance = np.linalg.norm(away, axis=-1, keepdims=True)
             velocity -= field.strength * away * distance ** (field.power - 1) / (2 * PHYSICS_HZ)
-        energy += body.mass * ((velocity**2).sum(-1) / 2 - state[:, :3] @ gravity)
+        energy += body.mass * (((velocity - belt) ** 2).sum(-1) / 2 - state[:, :3] @ gravity)
         energy += spin_energy(body, state)
         for field in fields:
             source = clip.states[:, clip.scene.index(field.source), :3]

@@ -1,4 +1,4 @@
-"""slide-stop and roll-off: PyBullet against the closed forms, the protocol, and the grey of a rough floor."""
+"""slide-stop, roll-off, ramp-up and conveyor: PyBullet against closed forms, the protocol, what is seen."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS, Params, Task
 from physbench.tasks.rolling import (
+    BACK_BEFORE_END,
     REST_DISTANCE,
     VIEW_AFTER_LANDING,
     VIEW_UNTIL,
+    Conveyor,
+    RampUp,
     RollOff,
     SlideStop,
+    along_ramp_up,
+    carried,
     edge_of,
+    ramp_up_times,
     slide_end,
     slide_way,
 )
@@ -32,7 +38,7 @@ def played(task: type[Task], split: Split, seed: int) -> tuple[Params, Scene, Si
     row = Row(task.id, split, seed)
     p, scene = make_params(row), make_scene(row)
     simulation = simulate(scene, TIMES)
-    way = simulation.states[:, 0, 0] * math.copysign(1.0, p["velocity"])
+    way = simulation.states[:, 0, 0] * math.copysign(1.0, p["belt" if task is Conveyor else "velocity"])
     assert np.abs(simulation.states[:, 0, 1]).max() < 0.01, "it stays in the plane of motion"
     return p, scene, simulation, way, simulation.states[:, 0, 2]
 
@@ -81,3 +87,51 @@ def test_a_ball_rolls_off_and_lands_where_galilei_says(split: Split) -> None:
         peak = height[off + 0.05 < TIMES].max() - radius
         assert peak == pytest.approx(p["restitution"] ** 2 * p["height"], rel=0.03)
         assert np.abs(way[max(off + VIEW_AFTER_LANDING, VIEW_UNTIL) >= TIMES]).max() + radius <= WINDOW / 2
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_ball_rolls_up_a_ramp_and_back(split: Split) -> None:
+    """5/7 g sin a, and (2 + 5 cos a) / 7 of the speed at the foot, up and down: within 4 mm after 4 s."""
+    for seed in SEEDS[:1]:
+        p, _, simulation, way, height = played(RampUp, split, seed)
+        expected = np.array([along_ramp_up(p, time) for time in TIMES])
+        np.testing.assert_allclose(np.stack([way, height], axis=-1), expected, atol=0.004)
+        _, turn, back = ramp_up_times(p)
+        assert 0.2 <= p["meeting"] < turn <= 2.4 and back <= 4.0 - BACK_BEFORE_END
+        met = next(contact.time for contact in simulation.contacts if "ramp" in (contact.a, contact.b))
+        assert met == pytest.approx(p["meeting"], abs=2 / PHYSICS_HZ)
+        # It bumps twice: each costs 1 - ((2 + 5 cos a) / 7)^2 of the energy.
+        loss = ((2 + 5 * math.cos(p["angle"])) / 7) ** 2
+        assert simulation.states[-1, 0, 7] / simulation.states[TIMES == 0, 0, 7] == pytest.approx(-loss, abs=2e-3)
+        assert np.abs(way).max() + p["radius"] <= WINDOW / 2
+
+
+@pytest.mark.parametrize("split", ["test", "ood"])
+def test_a_belt_carries_a_box_all_along_and_a_ball_by_two_sevenths(split: Split) -> None:
+    """Within 4 mm after 4 s."""
+    shapes = set()
+    for seed in (1, 6 if split == "test" else 0):
+        p, _, simulation, way, _ = played(Conveyor, split, seed)
+        expected = [p["start"] + carried(p, time) for time in TIMES]
+        np.testing.assert_allclose(way, expected, atol=0.004)
+        share = 1.0 if p["shape"] == 0 else 2 / 7
+        assert simulation.states[-1, 0, 7] == pytest.approx(share * p["belt"], abs=1e-3)
+        slip = simulation.states[-1, 0, 7] - p["size"] * simulation.states[-1, 0, 11]
+        assert slip == pytest.approx(p["belt"], abs=1e-3), "it does not slip any more"
+        assert np.abs(way).max() + p["size"] <= WINDOW / 2
+        shapes.add(p["shape"])
+    assert shapes == {0, 1}
+
+
+def test_marks_show_the_speed_of_the_belt() -> None:
+    """They fill the window at any time, and move as fast as the surface, which stays where it is."""
+    p, scene, simulation, _, _ = played(Conveyor, "test", 0)
+    belt = scene.bodies[scene.index("belt")]
+    marks = [i for i, body in enumerate(scene.bodies) if body.name.startswith("mark")]
+    x = simulation.states[:, marks, 0]
+    np.testing.assert_allclose(np.diff(x, axis=0) / np.diff(TIMES)[:, None], belt.surface[0], atol=1e-9)
+    assert belt.surface[0] == p["belt"]
+    np.testing.assert_array_equal(simulation.states[:, scene.index("belt"), :3], [belt.position] * len(TIMES))
+    np.testing.assert_allclose(np.diff(np.sort(x, axis=1), axis=1), 0.8, atol=1e-9)
+    assert (np.sum(np.abs(x) <= WINDOW / 2, axis=1) >= 6).all()
+    assert belt.grey == pytest.approx(0.95 - 0.5 * belt.friction)

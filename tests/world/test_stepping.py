@@ -12,7 +12,7 @@ import pytest
 
 from physbench.support.errors import PhysbenchError
 from physbench.world.ballistic import flies, fly
-from physbench.world.bullet import World, simulate, simulate_ensemble
+from physbench.world.bullet import World, initial_states, simulate, simulate_ensemble
 from physbench.world.scene import (
     HISTORY,
     PHYSICS_HZ,
@@ -103,6 +103,21 @@ def test_kinematic_path_is_kept_and_pushes() -> None:
     assert result.states[-1, 1, 7] == pytest.approx(2.0, abs=1e-6)
     assert [(c.a, c.b) for c in result.contacts] == [("wall", "ball")]
     assert result.contacts[0].time == pytest.approx(-1.5, abs=2e-3)
+
+
+def test_a_belt_drags_what_lies_on_it_and_stays() -> None:
+    """Coulomb's acceleration up to its speed; it stands where it did, as one copy or several."""
+    belt = Body("belt", "box", (3, 1, 0.5), "fixed", (0, 0, -0.5), friction=0.2, surface=(1.0, 0, 0))
+    box = Body("box", "box", (0.4, 0.4, 0.4), "moving", (0, 0, 0.4), restitution=0.0, friction=1.0, hue=0)
+    scene = Scene((belt, box), FRONT, gravity=(0, 0, -9.81))
+    t = times(-2, 0)
+    result = simulate(scene, t)
+    np.testing.assert_allclose(result.states[:, 1, 7], np.minimum(0.2 * 9.81 * (t + 2), 1.0), atol=2e-3)
+    np.testing.assert_array_equal(result.states[:, 0, :3], [belt.position] * len(t))
+    members = simulate_ensemble(scene, -2.0, np.repeat(initial_states(scene)[None], 2, axis=0), [0.0])
+    np.testing.assert_allclose(members[:, 0, 1, :3], [result.states[-1, 1, :3]] * 2, atol=1e-4)
+    with pytest.raises(ValueError, match="expected a fixed box"):
+        dataclasses.replace(box, surface=(1.0, 0, 0))
 
 
 def test_impulse_changes_velocity_by_impulse_over_mass() -> None:

@@ -19,7 +19,7 @@ from physbench.validity.task_checks.finding import Finding, Shot, failed, fine, 
 from physbench.world.ballistic import accelerations
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.geometry import gap, unrotate
-from physbench.world.scene import PHYSICS_HZ, Body, Scene
+from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
 
 # Where the law of a scene leaves ground truth, and what happens there.
 
@@ -198,13 +198,13 @@ def check_overlap(clip: Clip) -> Iterator[Finding]:
 
 
 def check_energy(clip: Clip) -> Iterator[Finding]:
-    """Mechanical energy never rises, except by a push."""
+    """Mechanical energy never rises, except by a push; that of bodies on a belt as seen from the belt."""
     pushers = [body for body in clip.scene.bodies if body.role == "kinematic" and body.path and body.collides]
     pushes = [action.time for action in clip.scene.impulses]
     # At its release a body has its new velocity already; at a push it still has the old one.
     releases = [body.release - 1e-6 for body in clip.scene.bodies if body.release is not None]
     untold = any(field.energy(clip.scene, clip.states[..., :3]) is None for field in clip.scene.fields)
-    if pushers or untold:
+    if pushers or untold or len(_surfaces(clip.scene)) > 1:
         return
     edges = [float(clip.times[0]), *sorted({*pushes, *releases}), float(clip.times[-1])]
     energy = energy_of(clip.scene, clip.states)
@@ -232,6 +232,11 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
     yield fine("energy", f"energy rises {size} of its size (allowed: {100 * MAX_ENERGY_GAIN:g} %)", worst)
 
 
+def _surfaces(scene: Scene) -> set[Vector]:
+    """Velocities m/s of the surfaces that bodies may touch, seen from one of which nothing gains energy."""
+    return {body.surface for body in scene.bodies if body.role != "moving" and body.collides}
+
+
 def _where_energy_may_come_from(scene: Scene) -> str:
     """Remedy where energy is gained: restitutions by their names if they can be it."""
     lively = [
@@ -248,7 +253,7 @@ def _where_energy_may_come_from(scene: Scene) -> str:
 
 
 def energy_of(scene: Scene, states: Array) -> Array:
-    """Mechanical energy in J of the moving bodies, (T,), from states (T, N, 13).
+    """Mechanical energy in J of the moving bodies, (T,), from states (T, N, 13), as seen from a belt if there is one.
 
     The integrator's velocity is that of half a step ago: it is brought forward by the known accelerations.
     """
@@ -256,13 +261,15 @@ def energy_of(scene: Scene, states: Array) -> Array:
     potentials = [field.energy(scene, states[..., :3]) for field in scene.fields]
     total = np.zeros(len(states)) + np.sum([each for each in potentials if each is not None], axis=0)
     acceleration = gravity + accelerations(scene, scene.fields, states, 0.0)
+    frame = np.array(max(_surfaces(scene), key=any, default=(0.0, 0.0, 0.0)))  # m/s
     for i, body in enumerate(scene.bodies):
         if body.role != "moving":
             continue
         position, velocity = states[:, i, :3], states[:, i, 7:10]
         moves = np.linalg.norm(velocity, axis=-1, keepdims=True) > 1e-3
         velocity = velocity + moves * acceleration[:, i] / (2 * PHYSICS_HZ)
-        total += body.mass * ((velocity**2).sum(-1) / 2 - position @ gravity) + _spin_energy(body, states[:, i])
+        kinetic = ((velocity - frame) ** 2).sum(-1) / 2
+        total += body.mass * (kinetic - position @ gravity) + _spin_energy(body, states[:, i])
     return np.asarray(total)
 
 
