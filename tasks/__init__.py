@@ -4,7 +4,8 @@
 - `rolling`: of the family falling, too: a box that slides and stops, a ball off a table.
 - `swinging`: of the family falling, too: a ball on a rod, and one on a spring.
 - `collisions`: two balls, a ball and walls, a row of balls, balls on a table with cushions.
-- `occlusion`: a ball behind a screen, two balls or a wall behind one, a bounce behind one, a plate that moves.
+- `occlusion`: a ball behind a screen, two balls or a wall behind one, a bounce behind one, a plate that moves, a light
+  that goes out.
 - `orbits`: a planet and a fixed star, two bodies around each other, a fly-by.
 - `fields`: of the family orbits, too: a spring's orbit, a force that pushes away, a gas that slows, three bodies.
 - `actions`: tasks in which something is pushed after the hand-over.

@@ -19,7 +19,18 @@ from physbench.clips.task import (
     hues,
     inside,
 )
-from physbench.world.bodies import HOLDER_GAP, SCREEN_HALF_DEPTH, ball, floor, holder, nearer_scale, screen, wall
+from physbench.world.bodies import (
+    HOLDER_GAP,
+    SCREEN_HALF_DEPTH,
+    ball,
+    darkness,
+    floor,
+    holder,
+    nearer_scale,
+    screen,
+    shelf,
+    wall,
+)
 from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
@@ -548,3 +559,117 @@ def tunnel_times(p: Params) -> tuple[float, float]:
     speed = abs(p["velocity"])
     bounce = p["release"] + (p["start"] + stop) / speed
     return bounce, bounce + (stop - near + p["radius"]) / (p["restitution"] * speed)
+
+
+# The light goes out.
+
+POST = (0.07, 0.07, 0.75)  # m, half extents of a light barrier
+POST_Y, POST_SINK = 0.8, 0.2  # m behind the plane of motion, where it stands, and how deep, so that its foot is hidden
+POST_GREY = 0.38
+DARK_CENTRE = 2.2  # m, height of the middle of the window above the floor
+UNSEEN_BOUNCE = 0.08  # s between a bounce in the dark and the light before or after it
+
+
+class Dark(Task):
+    """The light goes out while a ball bounces along, and on again: the ball has bounced on.
+
+    What happens: a ball rests on a small grey shelf. The shelf vanishes and the ball flies off sideways and bounces
+    over the floor. As its middle passes the first of two grey posts the light goes out, and as it passes the
+    second one it is on again. The ball meets the floor in the dark.
+
+    Law: persistence of what is not seen (Piaget 1954, The Construction of Reality in the Child), and free fall and
+    Newton's law of restitution, which go on in the dark: x(t) = start + v (t - release), z falls by g t^2 / 2, and
+    vz -> -e vz at the floor. No air, no friction, no spin.
+
+    {parameters}
+
+    start is the distance from the middle at which the ball is held; start_height that of its lowest point above the
+    floor. dark_at is the time at which the light goes out, dark_for how long: they place the posts, which stand behind
+    the ball. Mass is density x volume.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: held until `release`, then in full view, in motion at 0; dark from a time in [0.3 s, 1 s] on, light again
+    by 2.5 s; horizon 4 s. The ball stays in the window.
+    May be hidden: everything, in the dark.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "occlusion/dark-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.8, "", "of ball and floor"),
+        friction=Parameter.fixed(0.0, "", "of ball and floor"),
+        radius=Parameter("m", "visible", (0.40, 0.48), "of the ball", ood=(0.50, 0.56)),
+        **hues("hue"),
+        release=RELEASE,
+        velocity=Parameter("m/s", "visible", (0.5, 0.85), "of the ball, to the right", signed=True),
+        start=Parameter("m", "visible", (1.6, 2.1), "distance from the middle where it is held"),
+        start_height=Parameter("m", "visible", (1.6, 3.0), "of its lowest point above the floor", ood=(3.05, 3.5)),
+        dark_at=Parameter("s", "visible", (0.35, 0.95), "when the light goes out"),
+        dark_for=Parameter("s", "visible", (0.6, 1.4), "how long that lasts"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """In view throughout, a bounce in the dark and none as the light changes."""
+        off, on = p["dark_at"], p["dark_at"] + p["dark_for"]
+        end = abs(p["velocity"]) * (self.horizon - p["release"]) - p["start"]
+        bounces = bounce_times(p, self.horizon)
+        return (
+            inside((p["start"], end, p["start_height"] + p["radius"] - DARK_CENTRE), p["radius"])
+            and any(off < time < on for time in bounces)
+            and all(min(abs(time - off), abs(time - on)) >= UNSEEN_BOUNCE for time in bounces)
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity"])
+        camera = Camera("front", (0.0, 0.0, DARK_CENTRE))
+        changes = (p["dark_at"], p["dark_at"] + p["dark_for"])
+        posts = [
+            wall(
+                f"post {name}",
+                POST,
+                (p["velocity"] * (time - p["release"]) - side * p["start"], POST_Y, POST[2] - POST_SINK),
+                grey=POST_GREY,
+            )
+            for name, time in zip(("off", "on"), changes, strict=True)
+        ]
+        thrown = ball(
+            "ball",
+            radius,
+            (-side * p["start"], 0.0, p["start_height"] + radius),
+            p["hue"],
+            velocity=(p["velocity"], 0.0, 0.0),
+            restitution=p["restitution"],
+            friction=p["friction"],
+            release=p["release"],
+        )
+        under = shelf("holder", -side * p["start"], p["start_height"], p["release"])
+        return Scene(
+            bodies=(
+                thrown,
+                floor(),
+                *(replace(post, collides=False) for post in posts),
+                under,
+                darkness(camera, *changes, self.horizon),
+            ),
+            camera=camera,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball flies through the air and bounces over a flat floor. As it passes the "
+            "first of two grey posts the light goes out and all is black; as it passes the second one the light "
+            "is on again. Static camera, seen from the side.",
+        )
+
+
+def bounce_times(p: Params, until: float) -> list[float]:
+    """Times s of the bounces of a ball that is let go at `release`, up to `until`."""
+    fall = math.sqrt(2 * p["start_height"] / p["gravity"])
+    found, flight = [p["release"] + fall], 2 * p["restitution"] * fall
+    while found[-1] + flight < until:
+        found.append(found[-1] + flight)
+        flight *= p["restitution"]
+    return found

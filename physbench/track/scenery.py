@@ -15,12 +15,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
 from physbench.track.camera import STEP_RANGE, CameraMotion, camera_motion, common_growth, growth, is_shown
 from physbench.track.finite_differences import last_known
 from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges, read_edges
+from physbench.world.bodies import is_darkness
 from physbench.world.camera import PLANE_AXES, most_scale
 from physbench.world.drawing import boxes, shown
 from physbench.world.scene import PLAIN
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LIGHT_TIME = 0.2  # s by which the light may go out, or on, earlier or later than it should
 FLICKER_TIME = 0.3  # s; what is so for less than half of it is a flicker
 COVER_REACH = 2.0  # px around a body that are not read
 SHADED_EDGES = 1.0  # radii of a body beyond its own that are not read where it casts a shadow
@@ -166,8 +169,11 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
             x, y = edges.middle[:, 0], edges.middle[:, 1]
             within = (x > box[:, :1] - half) & (x < box[:, 2:3] + half)
             within &= (y > box[:, 1:2] - half) & (y < box[:, 3:] + half) & there[:, None]
-            # No law says when it moves on: where it stays, or follows late, it hides what it hid before.
-            hidden |= np.logical_or.accumulate(within)[1:]
+            if is_darkness(body):  # it has its times
+                soon = 1 + 2 * round(LIGHT_TIME * clip.spec.fps)
+                hidden |= maximum_filter1d(within, soon, axis=0)[1:]
+            else:  # no law says when it moves on: where it stays, or follows late, it hides what it hid before
+                hidden |= np.logical_or.accumulate(within)[1:]
     return hidden
 
 

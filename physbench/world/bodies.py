@@ -6,23 +6,36 @@ Lengths in m. A scene seen from the front lies in the plane y = 0 with z up, one
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from physbench.world.scene import (
     FLOOR_GREY,
     HISTORY,
+    PHYSICS_HZ,
     SCREEN_GREY,
+    WINDOW,
     Body,
     Camera,
     Quaternion,
+    Scene,
     Vector,
     Waypoint,
     sphere_mass,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from physbench.support.arrays import Array
+
 HOLDER_GREY = 0.38
 HOLDER_GAP = 0.06  # m from the surface of a held ball to the middle of the block after it
 SCREEN_HALF_DEPTH = 0.05  # m
 UPRIGHT: Quaternion = (0.0, 0.0, 0.0, 1.0)
+DARKNESS = (6.0, 0.05, 4.0)  # m, half extents of what hides everything: pictures of 2 : 1 show less
+DARKNESS_Y, ASIDE = -1.5, 100.0  # m, where it is, before all else, and how far from there while the light is on
 
 
 def turned_from_top(angle: float) -> Quaternion:
@@ -221,6 +234,39 @@ def screen(name: str, half_width: float, x: float, height: float, face: float) -
     """
     size, position = (half_width, SCREEN_HALF_DEPTH, height / 2), (x, face + SCREEN_HALF_DEPTH, height / 2)
     return Body(name, "box", size, "fixed", position, grey=SCREEN_GREY, collides=False)
+
+
+def darkness(camera: Camera, off: float, on: float, horizon: float) -> Body:
+    """The light that goes out at `off` s and on at `on` s in a scene seen from the front: black, it hides everything.
+
+    It is a screen before the whole picture, on the grid of physics steps: what holds of screens holds of it.
+    """
+    (x, _, z), first, last = camera.center, round(off * PHYSICS_HZ), round(on * PHYSICS_HZ)
+    over, away = (x, DARKNESS_Y, z), (x + ASIDE, DARKNESS_Y, z)
+    moments = (
+        -HISTORY,
+        (first - 1) / PHYSICS_HZ,
+        first / PHYSICS_HZ,
+        (last - 1) / PHYSICS_HZ,
+        last / PHYSICS_HZ,
+        horizon,
+    )
+    path = tuple(map(Waypoint, moments, (away, away, over, over, away, away)))
+    return Body("darkness", "box", DARKNESS, "kinematic", away, grey=0.0, collides=False, path=path)
+
+
+def is_darkness(body: Body) -> bool:
+    """True if a body hides the whole picture where it is: it is larger than any window."""
+    return body.shape == "box" and bool(body.path) and min(body.size[0], body.size[2]) > WINDOW / 2
+
+
+def darkness_over(scene: Scene, states: Array) -> NDArray[np.intp]:
+    """Index of the body that hides the whole picture at states (T, N, 13), (T,); -1 while the light is on."""
+    found = np.full(len(states), -1)
+    for i, body in enumerate(scene.bodies):
+        if is_darkness(body):
+            found[np.abs(states[:, i, 0] - scene.camera.center[0]) < body.size[0] - WINDOW / 2] = i
+    return found
 
 
 def nearer_scale(camera: Camera, y: float) -> float:

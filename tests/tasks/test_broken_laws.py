@@ -55,6 +55,7 @@ def slower_belt(clip: Clip) -> np.ndarray:
         ("falling/container-v1", "gravity:0.8"),
         ("collisions/row-v1", "restitution:0.5"),
         ("occlusion/tunnel-v1", deader_wall),
+        ("occlusion/dark-v1", "gravity:0.8"),
         pytest.param("falling/pendulum-v1", "gravity:0.9", marks=pytest.mark.slow),
         pytest.param("falling/spring-v1", "stiffness:0.8", marks=pytest.mark.slow),
     ],

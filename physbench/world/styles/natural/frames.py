@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Image, Real
+from physbench.world.bodies import darkness_over, is_darkness
 from physbench.world.camera import eye, looking, px_from_world
 from physbench.world.drawing import NEAR_PLANE, Rendered, boxes, full_area
 from physbench.world.geometry import rotate
@@ -99,13 +100,18 @@ def render_natural(
     if path_traced(scene):
         traced = render_path_traced(scene, moments, exact, spec, colours)
         return Rendered(traced.frames, traced.visible_area[:, :own], traced.full_area[:, :own])
-    indices = drawable(scene)
+    indices = [i for i in drawable(scene) if not is_darkness(scene.bodies[i])]
+    dark = darkness_over(scene, exact)
     backdrop = backdrop_of(scene, spec)
     count = len(scene.bodies)
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
     before: object = None
     for k, time in enumerate(moments):
+        if dark[k] >= 0:
+            frames[k], area[k], before = 0, 0.0, None
+            area[k, dark[k]] = spec.height * spec.width
+            continue
         movers = movers_at(scene, backdrop.stage, indices, float(time), exact[k], colours)
         now = poses(movers)
         if now == before:
