@@ -20,7 +20,7 @@ extensions = [
 ]
 html_math_renderer = "drawn"
 exclude_patterns = ["_ext"]
-myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!physbench\.\w+$).*")]  # types inside annotations, which are not on the page

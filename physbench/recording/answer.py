@@ -17,10 +17,8 @@ from physbench.models.video_containers import DEMUXERS, container_suffix
 from physbench.models.videos.decode import decode_frames, probe_video
 from physbench.models.videos.resample import same_shape
 from physbench.recording.recorded import (
-    GRAVITY,
     LEAST_FUTURE,
     MOST_LOST,
-    RESTITUTION,
     SAME_RATE,
     Recorded,
     implied,
@@ -98,10 +96,8 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     lost_at = _lost_at(clip, recorded.context, gone)
     lawful = broken if lost_at is None else min(broken, lost_at)
     off = strength(problem)
-    names = {"": tracks, "_recorded": _shortened(recorded.tracks, len(clip.times))}
-    shown = {name: implied(clip, each) for name, each in names.items()}
-    ratio = (recorded.rate / clip.spec.fps) ** 2
-    gravity = {name: None if GRAVITY not in one else one[GRAVITY] * ratio for name, one in shown.items()}
+    gravity, restitution = _shown(recorded, clip, tracks)
+    true_gravity, true_restitution = _shown(recorded, clip, _shortened(recorded.tracks, len(clip.times)))
     kept = 1 - float(gone.sum() / max(int(due.sum()), 1))
     return AnswerReadings(
         answer=path.name,
@@ -115,10 +111,10 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
         kept=kept,
         lost_at=lost_at,
         doubles=int(tracks.duplicates[recorded.context :].max(initial=0)),
-        gravity=gravity[""],
-        gravity_recorded=gravity["_recorded"],
-        restitution=shown[""].get(RESTITUTION),
-        restitution_recorded=shown["_recorded"].get(RESTITUTION),
+        gravity=gravity,
+        gravity_recorded=true_gravity,
+        restitution=restitution,
+        restitution_recorded=true_restitution,
     )
 
 
@@ -169,6 +165,13 @@ def _until(clip: Clip, count: int) -> Clip:
 def _shortened(tracks: Tracks, count: int) -> Tracks:
     names = [name for name, value in vars(tracks).items() if isinstance(value, np.ndarray) and name != "scenery"]
     return replace(tracks, **{name: getattr(tracks, name)[:count] for name in names})
+
+
+def _shown(recorded: Recorded, clip: Clip, tracks: Tracks) -> tuple[float | None, float | None]:
+    """Gravity in m/s2, in seconds as filmed, and restitution."""
+    gravity, restitution = implied(clip, tracks)
+    ratio = recorded.rate / recorded.stride / clip.spec.fps
+    return None if gravity is None else gravity * ratio**2, restitution
 
 
 def _due(clip: Clip, context: int) -> Mask:

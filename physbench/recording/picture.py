@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from physbench.recording.document import Box, Point, Recording
-from physbench.support.arrays import Array, Image
+from physbench.support.arrays import Array, Image, Mask
 from physbench.support.errors import UsageError
 from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponent
 from physbench.world.scene import PALETTE
@@ -50,7 +50,10 @@ class Plane:
 
     def window_px(self, px: Array) -> Array:
         """Picture (..., 2) px -> window (..., 2) px."""
-        return (_mapped(np.linalg.inv(self.homography), px) - (self.left, self.top)) * (self.scale, -self.scale)
+        return (_mapped(np.asarray(np.linalg.inv(self.homography), np.float64), px) - (self.left, self.top)) * (
+            self.scale,
+            -self.scale,
+        )
 
     def enlarged(self, factor: float) -> Plane:
         """The same window, in which a pixel stands for `factor` times the metres."""
@@ -111,7 +114,7 @@ def plane_of(said: Recording, height: int, width: int) -> Plane:
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {said.crop}.")
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    inverse = np.linalg.inv(homography)
+    inverse = np.asarray(np.linalg.inv(homography), np.float64)
     depth = corners @ inverse[2, :2] + inverse[2, 2]
     if not (depth > 0).all() and not (depth < 0).all():
         raise UsageError("points: by them the picture looks past the plane of motion. Check them, or crop.")
@@ -265,7 +268,7 @@ def _check_elsewhere(hues: Hues, first: Image, boxes: Sequence[Box], names: Sequ
             )
 
 
-def like(hues: Hues, frame: Image, ball: int, share: float) -> Array:
+def like(hues: Hues, frame: Image, ball: int, share: float) -> Mask:
     """Mask (H, W) of the px of a frame with the hue of a ball and at least `share` of its saturation."""
     matte = opponent(hues.matte(frame[None])[0].astype(np.float64))
     target = opponent(np.asarray(PALETTE[hues.palette[ball]])) * 255 * SHADE
@@ -280,7 +283,7 @@ def measured_radius(hues: Hues, frame: Image, box: Box, ball: int) -> float:
     return math.sqrt(area / math.pi)
 
 
-def _inside(frame: Image, box: Box, factor: float) -> Array:
+def _inside(frame: Image, box: Box, factor: float) -> Mask:
     """Mask (H, W) of the ellipse in a box, enlarged by a factor."""
     left, top, right, bottom = box
     y, x = np.mgrid[0 : frame.shape[0], 0 : frame.shape[1]]

@@ -24,7 +24,7 @@ from physbench.recording.document import Recording, read
 from physbench.recording.picture import Hues, Plane, learn_hues, measured_radius, plane_of
 from physbench.rollout.store import Rollout
 from physbench.score.observation import Observation
-from physbench.score.score_clip import builtin_scorers, read_observation
+from physbench.score.score_clip import read_observation, reading_of, scorer_of
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import TOLERANCES, strength
 from physbench.shadowing.observed_motion import CONTEXT_TIME, PlacedBodies, from_tracks, sight_model
@@ -210,11 +210,11 @@ def load(folder: Path) -> Recorded:
     floor = None
     if said.floor_px is not None:
         floor = float(plane.metres(plane.window_px(np.array(said.floor_px)))[1])
-    blank = _blank_clip(said, plane, hues, radius, spec, times, hues.matte(frames), floor, (fps / rate) ** 2)
+    blank = _blank_clip(said, plane, hues, radius, spec, times, hues.matte(frames), floor, (fps * stride / rate) ** 2)
     tracks = track(blank, context, blank.frames)
     _check_found(said, blank, tracks)
     found = _as_seen(blank, tracks)
-    gravity = _gravity(found, rate / fps)
+    gravity = _gravity(found, rate / stride / fps)
     if gravity is not None and abs(gravity / said.gravity - 1) > MOST_GRAVITY_ERROR:
         raise UsageError(
             f"By points and rate the balls fall with {gravity:.2f} m/s2, said is {said.gravity:g}. Check points, "
@@ -330,19 +330,17 @@ def _as_seen(clip: Clip, tracks: Tracks) -> Clip:
     return replace(clip, states=states, visible_area=area)
 
 
-GRAVITY, RESTITUTION = "laws/gravity", "laws/restitution"
-
-
-def implied(clip: Clip, tracks: Tracks) -> dict[str, float]:
-    """Gravity in m/s2 and restitution that the predicted frames of tracks show, as far as they do."""
-    chosen = [each for each in builtin_scorers() if each.id in (GRAVITY, RESTITUTION)]
+def implied(clip: Clip, tracks: Tracks) -> tuple[float | None, float | None]:
+    """Gravity in m/s2 and restitution that the predicted frames of tracks show; None where they do not."""
+    chosen = scorer_of("shown-gravity"), scorer_of("shown-restitution")
     rows = read_observation(Observation(clip, Rollout(clip.id, 0, clip.frames[:0]), tracks, store=False), chosen)
-    return {row.reading: row.value for row in rows if row.value is not None}
+    values = {row.reading: row.value for row in rows}
+    return values.get(reading_of("shown-gravity")), values.get(reading_of("shown-restitution"))
 
 
 def _gravity(clip: Clip, ratio: float) -> float | None:
     """Gravity in m/s2 that all of a clip shows; None without a fall of .3 s. ratio: rate as filmed over the clip's."""
-    value = implied(clip, track(clip, 2, clip.frames[clip.window(2)])).get(GRAVITY)
+    value, _ = implied(clip, track(clip, 2, clip.frames[clip.window(2)]))
     return None if value is None else value * ratio**2
 
 

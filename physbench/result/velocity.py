@@ -33,7 +33,8 @@ def velocity_errors(
     for (task, split), group in rows.groupby(["task", "split"], sort=True):
         clips = sorted(set(group["clip"]))
         own = {
-            source: {part: parts[part].reindex(clips).to_numpy() for part in PARTS} for source, parts in values.items()
+            source: {part: np.asarray(each.reindex(clips), dtype=np.float64) for part, each in parts.items()}
+            for source, parts in values.items()
         }
         found.setdefault(str(task), {})[str(split)] = _errors(Stratum(str(task), str(split)), own, e, resamples)
     return found

@@ -43,6 +43,8 @@ ReadingRole = Literal[
     "doubled-objects",  # share of the frames with an object twice
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
+    "shown-gravity",  # m/s2, by falls
+    "shown-restitution",  # by bounces
     "frame-smear",  # how far bodies are drawn out along their motion, as means of neighbouring frames are
     "velocity-error",  # PhyWorld's, by its paper; further keys: by its code, and the share of balls that are missing
     "early-sign",  # moves in a training while every axis still reads as a frozen frame; 0 is that frame, 1 is truth

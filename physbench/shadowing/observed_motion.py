@@ -81,10 +81,10 @@ class SightModel:
         with np.errstate(invalid="ignore"):
             if self.camera.tilt:
                 px = px_from_plane(self.camera, self.spec, points)
-                inside = (np.abs(px - size / 2) <= size / 2).all(axis=-1)
+                inside = np.asarray((np.abs(px - size / 2) <= size / 2).all(axis=-1))
                 if self.framing is not None:
                     inside &= in_picture(self.framing[frames, None, None], self.spec, px)
-                return np.asarray(inside)
+                return inside
             half = size / 2 / pixels_per_metre(self.camera, self.spec)
             return np.asarray((np.abs(points - self.centre) <= half).all(axis=-1))
 

@@ -115,9 +115,10 @@ def _still_picture(clip: Clip) -> Image:
 
         index = np.linspace(0, len(clip.frames) - 1, STILL_FRAMES).astype(int)
         frames, seen = warped(torch.from_numpy(clip.frames[index]), _told(clip)[index], clip.spec)
-        shown = np.ma.masked_array(frames.numpy(), np.repeat(~seen.numpy()[..., None], 3, axis=-1))
-        middle = np.ma.median(shown, axis=0).filled(255 * BACKGROUND_GREY)
-        _STILL[clip] = middle.round().astype(np.uint8)
+        shown, levels = seen.numpy(), frames.numpy().astype(np.float32)
+        levels[~shown] = np.nan
+        levels[:, ~shown.any(axis=0)] = 255 * BACKGROUND_GREY
+        _STILL[clip] = np.nanmedian(levels, axis=0).round().astype(np.uint8)
     return _STILL[clip]
 
 
@@ -150,7 +151,7 @@ class _Level:
         """Levels (P,), slopes (P, 2) and mask (P,) of what is told at places (P, 2) px."""
         high, wide = self.values.shape[:2]
         with np.errstate(invalid="ignore"):
-            inside = ((places > BORDER) & (places < (wide - BORDER, high - BORDER))).all(axis=-1)
+            inside = np.asarray((places > BORDER) & (places < (wide - BORDER, high - BORDER))).all(axis=-1)
         x, y = np.where(inside[:, None], places, BORDER + 1).T - 0.5
         column, row = np.floor(x).astype(int), np.floor(y).astype(int)
         x, y = x - column, y - row

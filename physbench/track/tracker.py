@@ -516,7 +516,7 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     if still is not None:  # what it does not show is no body and no intruder
         unseen = torch.from_numpy(still.unseen[..., None].repeat(3, axis=-1).astype(np.uint8))
         hidden = blobs.pool(unseen, round(zoom) * maps.factor)[..., 0].numpy() > 0
-        maps = replace(maps, bodies=maps.bodies | hidden)
+        maps = replace(maps, bodies=np.asarray(maps.bodies | hidden))
     found = _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
     return found if still is None else _with_path(found, still)
 

@@ -28,11 +28,11 @@ def inside_view(clip: Clip, context: int) -> Mask:
     """Mask (C + T, K) of objects whose true centre lies in the image."""
     centre = clip.px_positions()[clip.window(context)]
     size = (clip.spec.width, clip.spec.height)
-    inside = np.all((centre >= 0) & (centre <= size), axis=-1)
+    inside = np.asarray(np.all((centre >= 0) & (centre <= size), axis=-1))
     if clip.scene.camera.path:
         told = homographies(clip.scene.camera, clip.spec, clip.times[clip.window(context)])
         inside &= in_picture(told[:, None], clip.spec, centre)
-    return np.asarray(inside)
+    return inside
 
 
 def truth_visible(clip: Clip, context: int) -> Mask:

@@ -45,6 +45,7 @@ GRADIENT_STEP = 1e-4  # m, for the slope of the distance
     phrase="things parting at {} of the speed at which they meet",
     seen=("bounces are too weak", "bounces are too lively"),
     breaks_at=0.05,
+    roles={"": "shown-restitution"},
     needs=("motions", "contacts", "free_segments"),
 )
 def restitution(

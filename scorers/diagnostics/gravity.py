@@ -28,6 +28,7 @@ from physbench.world.camera import plane_from_world
     seen={"": ("things fall too slowly", "things fall too fast"), "sideways": ("", "things fall at a slant")},
     breaks_at=0.3,
     needs_constants=("",),
+    roles={"": "shown-gravity"},
     needs=("motions", "free_segments"),
     precheck=no_gravity,
 )

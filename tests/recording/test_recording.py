@@ -160,6 +160,15 @@ def test_recordings_that_cannot_judge_are_refused(
         load(tmp_path)
 
 
+def test_slow_motion_is_read_in_its_own_seconds(tmp_path: Path) -> None:
+    film(tmp_path, list(THROWN.motion(np.arange(130) / 120)), "fps = 120", zero=50)
+    recorded = load(tmp_path)
+    assert (recorded.stride, recorded.clip.spec.fps) == (2, 60)
+    assert recorded.gravity == pytest.approx(9.81, rel=0.03)
+    assert recorded.constants.restitution == pytest.approx(THROWN.RESTITUTION, abs=0.03)
+    assert recorded.clip.scene.gravity[2] == pytest.approx(-9.81)
+
+
 def test_two_balls_that_meet_are_fitted(tmp_path: Path) -> None:
     """On a table that is filmed from above: equal balls, 0.8 of whose speed is left."""
     met = np.maximum(TIMES - 0.7, 0.0)
@@ -169,12 +178,10 @@ def test_two_balls_that_meet_are_fitted(tmp_path: Path) -> None:
     box = [round(float(side)) for side in (u - 12, v - 12, u + 12, v + 12)]
     other = f'gravity = 0\n[[balls]]\nname = "other"\nradius = 0.11\nbox = {box}\n'
     encode(film(tmp_path, list(first), other) / "ball.mp4", drawn(list(first), 0.11, second=list(second)), FPS, H264)
-    said = (tmp_path / FILE).read_text()
-    (tmp_path / FILE).write_text(said.replace("floor_px = [100, 148]", ""))
     recorded = load(tmp_path)
     assert recorded.constants.between == pytest.approx(0.8, abs=0.02)
-    assert recorded.shown == ("between",)
-    assert recorded.strength <= 0.03
+    assert recorded.shown == ("between",)  # the floor is out of their way
+    assert recorded.strength <= 0.06  # 4:2:0 mixes their hues where they touch
 
 
 def test_a_ball_on_a_string_is_refused(tmp_path: Path) -> None:

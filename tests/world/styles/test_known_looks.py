@@ -133,7 +133,7 @@ def test_a_moving_view_has_the_same_states_and_says_so_in_its_prompt() -> None:
     assert far.state_hash == moving.state_hash
     assert moving.prompt.removeprefix(far.prompt).startswith(" The camera sways")
     assert replace(moving.scene, camera=far.scene.camera) == far.scene
-    assert render_class(moving.spec, 8) == "32 moving"
+    assert render_class(moving.spec, 8) == "64 moving"
 
 
 def test_a_view_that_is_not_drawn_is_refused() -> None:
