@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from warm_models import WarmModels
+
     from physbench.clips.clip import Clip
 
 # One thread each, as pytest-xdist has a process on every core. It is read when NumPy and torch are imported.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+# What is imported and collected stays to the end: the garbage collector need not go through it again and again.
+gc.disable()
 
 # Folders whose files share fixtures that take seconds: --dist loadfile gives each of them to one process as a whole.
 SHARED = ("tests/models/", "tests/leaderboard/", "tests/reference/", "tests/run/")
@@ -36,6 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         chosen = set(first.values())
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = [item for item in items if item in chosen]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,20 +91,46 @@ def _no_lines_of_progress() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _models_start_warm() -> Iterator[None]:
-    """Processes of models are forked from one that has imported torch; see `warm_models`."""
+def _workers_start_warm() -> Iterator[None]:
+    """The fork server, one for the session, has imported what workers of any pool need, whichever pool is the first."""
+    from physbench.support import processes
+
+    start = processes.start_fork_server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "start_fork_server", lambda preload: start((*preload, "physbench.run.preload")))
+        yield
+
+
+@functools.cache
+def _warm_server() -> WarmModels:
     from warm_models import WarmModels
 
-    warm = WarmModels()
+    return WarmModels()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Also while the fixtures of a test are made that asks for `warm_models`, those of the session among them."""
+    if "warm_models" not in item.fixturenames:  # type: ignore[attr-defined]
+        return (yield)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.rollout.process.subprocess", warm)
-        yield
-    warm.stop()
+        patch.setattr("physbench.rollout.process.subprocess", _warm_server())
+        return (yield)
+
+
+def pytest_sessionfinish() -> None:
+    if _warm_server.cache_info().currsize:
+        _warm_server().stop()
+
+
+@pytest.fixture
+def warm_models() -> None:
+    """Processes of models are forked from one that has imported torch, see `warm_models.py`; others are not."""
 
 
 @pytest.fixture
 def cold_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every model's process is a new interpreter, as in the program."""
+    """In a file that asks for `warm_models`: here every model's process is a new interpreter, as in the program."""
     monkeypatch.setattr("physbench.rollout.process.subprocess", subprocess)
 
 
@@ -103,16 +140,9 @@ def cache() -> Path:
     return Path(os.environ["PHYSBENCH_CACHE"])
 
 
-@cached
-def _clip(task: str, split: str, seed: int, size: int, fps: float) -> Clip:
-    from physbench.clips.clip import Row
-    from physbench.clips.store import ClipStore
-    from physbench.world.scene import RenderSpec
-
-    return ClipStore().get(Row(task, split, seed), RenderSpec(size, size, float(fps)))  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="session")
 def clip_of() -> Callable[..., Clip]:
-    """clip_of(task, split="test", seed=0, size=64, fps=15.0); every clip is made once for all workers."""
-    return lambda task, split="test", seed=0, size=64, fps=15.0: _clip(task, split, seed, size, fps)
+    """clip_of(task, split="test", seed=0, size=64, fps=15.0), see `kept_clips`."""
+    from kept_clips import kept_clip
+
+    return kept_clip

@@ -56,9 +56,13 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(path: Path, *, at_top: bool = False) -> set[str]:
     """Full names of what a module imports; `at_top`: only what importing the module itself imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     nodes: list[ast.AST] = []
 
     def visit(node: ast.AST) -> None:
@@ -70,7 +74,7 @@ def imports(path: Path, *, at_top: bool = False) -> set[str]:
             nodes.append(child)
             visit(child)
 
-    visit(tree)
+    visit(parsed(path))
     found: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -187,8 +191,8 @@ AGES_OF_FILES = {"store.py", "cache.py"}  # compare the clock of the day with ti
 def test_durations_are_of_clocks_that_do_not_jump() -> None:
     """The clock of the day may be set while a run is at work; `time.monotonic` and `time.perf_counter` go on."""
     found = set()
-    for _, path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in (path for _, path in modules() if re.search(r"\btime\b|\butcnow\b", path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if name in ("time.time", "time.time_ns", "datetime.utcnow") or (
                 isinstance(node, ast.ImportFrom) and node.module == "time" and {"time"} & {x.name for x in node.names}
@@ -199,16 +203,15 @@ def test_durations_are_of_clocks_that_do_not_jump() -> None:
 
 def strings(path: Path) -> Iterator[tuple[int, str]]:
     """(line, text) of the strings of a module without docstrings and without help texts of the command line."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    left_out = set()
-    for node in ast.walk(tree):
+    left_out, nodes = set(), list(ast.walk(parsed(path)))
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr):
                 left_out.add(first.value)
         elif isinstance(node, ast.keyword) and node.arg == "help" and path.parent == ENGINE / "cli":
             left_out |= set(ast.walk(node.value))
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in left_out:
             yield node.lineno, node.value
 

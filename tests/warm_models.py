@@ -8,6 +8,7 @@ as the program does it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -126,6 +127,7 @@ def _become(request: bytes, handles: list[int]) -> None:
 
 def _serve(requests: socket.socket) -> None:
     """Fork a process for every request, and say how each has ended, until nobody asks any more."""
+    gc.freeze()  # no fork goes through, and so copies, what it never lets go
     running: dict[int, socket.socket] = {}
     woken, wakes = socket.socketpair()
     wakes.setblocking(False)

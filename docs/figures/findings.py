@@ -208,7 +208,20 @@ def sign(found: Value) -> int:
 
 
 @cache
+def kept_values() -> dict[str, dict]:
+    """What is kept beside this script of runs that are not on the board, and of clips, which take a second each."""
+    return dict(json.loads(READ.read_text(encoding="utf-8"))) if READ.is_file() else {}
+
+
 def hidden_seconds(row: Row, spec: RenderSpec, context: int) -> float:
+    """As `true_hidden_seconds`, once for each clip."""
+    kept, name = kept_values().setdefault("hidden", {}), f"{row.id} {spec} {context}"
+    if name not in kept:
+        kept[name] = round(true_hidden_seconds(row, spec, context), 6)
+    return float(kept[name])
+
+
+def true_hidden_seconds(row: Row, spec: RenderSpec, context: int) -> float:
     """Time s in which ground truth hides the body of a clip, as the reading of permanence has it."""
     clip = clip_store().get(row, spec)
     (interval,) = hidden_intervals(true_trajectory(clip, context, 0), 0, context)
@@ -752,12 +765,12 @@ def find(folder: Path) -> Findings:
     board = read_board(folder)
     if not board.models:
         raise ValueError(f"{folder}: holds no entry of a model")
-    stored = json.loads(READ.read_text(encoding="utf-8")) if READ.is_file() else {}
     shown = {model.label for model in board.models}
-    samples = [Samples(model=name, **values) for name, values in stored.get("samples", {}).items() if name in shown]
+    kept = kept_values()
+    samples = [Samples(model=name, **values) for name, values in kept.get("samples", {}).items() if name in shown]
     surprise = [
         Surprise(**{**values, "model": name, **{part: value_of(values[part]) for part in VALUES}})
-        for name, values in stored.get("surprise", {}).items()
+        for name, values in kept.get("surprise", {}).items()
         if name in shown
     ]
     back = {m: returns(m) for m in board.shown}
@@ -765,7 +778,7 @@ def find(folder: Path) -> Findings:
         board,
         back,
         {m: hidings(m) for m in board.shown if m in board.models or m.target == MEMORY},
-        {m: pixels(m, stored.get("pixels", {})) for m in board.shown},
+        {m: pixels(m, kept.get("pixels", {})) for m in board.shown},
         tuple(sorted(samples, key=lambda each: -each.overall)),
         tuple(sorted(surprise, key=lambda each: -each.all.value)),
         read_curves(CURVES),
@@ -829,16 +842,14 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, nargs="+", default=[])
     parser.add_argument("--surprise", type=Path, nargs="+", default=[])
     options = parser.parse_args()
-    made = json.loads(READ.read_text(encoding="utf-8")) if READ.is_file() else {}
     readers = {"pixels": read_pixels, "samples": read_samples, "surprise": read_surprise}
-    given = {name: runs for name in readers if (runs := getattr(options, name))}
-    for name, runs in given.items():
-        made[name] = dict(sorted(readers[name](runs).items()))
-    if given:
-        READ.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    for name, read in readers.items():
+        if runs := getattr(options, name):
+            kept_values()[name] = dict(sorted(read(runs).items()))
     from findings_draw import draw
 
     found = find(options.board)
+    READ.write_text(json.dumps(kept_values(), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(found), encoding="utf-8")
     for path in draw(found, IMAGES):
         print(path)

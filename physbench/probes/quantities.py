@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array
@@ -46,7 +47,7 @@ BODY = ("position", "velocity", "size", "mass")  # what read-outs of one family 
 Targets = dict[tuple[str, str], Array]  # by name of the quantity and slot: (F, 1 or 2), NaN where it is not read
 
 
-def clip_targets(clip: Clip, frames: Array) -> Targets:
+def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
     """Values of all quantities at some frames.
 
     Args:

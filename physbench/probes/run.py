@@ -130,7 +130,8 @@ def read_all(
     """
     varied = {quantity.name: _varied(samples, quantity, fitted) for quantity in QUANTITIES}
     nothing = np.zeros((len(samples.clip), 1), dtype=np.float32)  # of which only the means of tasks can be read
-    means, predicted = {}, dict[str, dict[str, Predicted]]()
+    means: dict[str, Predicted] = {}
+    predicted: dict[str, dict[str, Predicted]] = {}
     with Progress("fit read-outs", len(samples.families) * (1 + len(features))) as progress:
         for family in samples.families:
             means[family], predicted[family] = _predictions(samples, nothing, family, fitted, varied), {}
@@ -138,7 +139,7 @@ def read_all(
             for name, each in features.items():
                 predicted[family][name] = _predictions(samples, each, family, fitted, varied)
                 progress.advance()
-    readings = []
+    readings: list[ProbeReading] = []
     splits = sorted({row.split for row in samples.rows}, key=lambda split: split != fitted)
     for split in splits:
         for family in samples.families:

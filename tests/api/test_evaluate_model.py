@@ -19,6 +19,8 @@ from physbench.models.load_model import load_model
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.files import read_sealed_json
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_on_physbench.py"
 SMALL = {
     "limit": 2,

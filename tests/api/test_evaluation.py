@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -257,11 +258,13 @@ def test_an_evaluation_that_fails_does_not_end_the_training(
         physbench.LightningCallback(every=0)
 
 
-def test_the_callback_is_one_of_the_library_that_is_imported() -> None:
-    """There are two, and a trainer of one does not call callbacks of the other."""
+def test_the_callback_is_one_of_the_library_that_is_imported(tmp_path: Path) -> None:
+    """There are two, and a trainer of one does not call callbacks of the other. A stand-in for one loads at once."""
+    (tmp_path / "pytorch_lightning.py").write_text("class Callback: ...\n")
     program = "import pytorch_lightning, physbench; print(physbench.LightningCallback.__mro__[1].__module__)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("pytorch_lightning.")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "pytorch_lightning\n"
 
 
 def test_a_result_is_loaded_from_its_run(make_run: MakeRun, tmp_path: Path) -> None:

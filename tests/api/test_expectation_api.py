@@ -8,6 +8,8 @@ import physbench
 from physbench.support.errors import UsageError
 from physbench.surprise.run import read_part
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 ASKED = {"suite": "expectation", "tasks": "gravity", "limit": 1, "workers": 1}
 
 

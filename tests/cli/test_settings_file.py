@@ -12,6 +12,8 @@ from physbench.cli.main import run, typed_options
 from physbench.cli.settings_file import read_settings
 from physbench.support.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -168,12 +168,16 @@ def hooked(*hooks: StepHook) -> Edit:
     return edit
 
 
+seeds = pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+
+
+@seeds
 @pytest.mark.parametrize("task", [HARMONIC, SCATTER, DECAY, THREE])
-def test_truth_is_lawful(task: str) -> None:
-    for seed in range(2):
-        assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(task, seed)))
+def test_truth_is_lawful(task: str, seed: int) -> None:
+    assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(task, seed)))
 
 
+@seeds
 @pytest.mark.parametrize(
     ("task", "hook"),
     [
@@ -186,10 +190,9 @@ def test_truth_is_lawful(task: str) -> None:
         (THREE, lambda: ScaleFields(0.0, 0.8)),
     ],
 )
-def test_another_law_is_found(task: str, hook: Callable[[], StepHook]) -> None:
-    for seed in range(2):
-        smallest = at_levels(problem(task, seed, hooked(hook())))[0]
-        assert smallest.breaks and smallest.breaks[0].time >= 0
+def test_another_law_is_found(task: str, hook: Callable[[], StepHook], seed: int) -> None:
+    smallest = at_levels(problem(task, seed, hooked(hook())))[0]
+    assert smallest.breaks and smallest.breaks[0].time >= 0
     truth.cache_clear()
 
 

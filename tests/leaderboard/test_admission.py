@@ -18,7 +18,7 @@ from physbench.leaderboard.verify import NotAdmittedError, admit
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 
-pytestmark = pytest.mark.usefixtures("plain_reports")
+pytestmark = pytest.mark.usefixtures("plain_reports", "warm_models")
 
 
 def test_a_badge_says_how_far_a_run_was_checked(tiny_copy: RunFolder, tmp_path: Path) -> None:

@@ -152,6 +152,13 @@ def test_counts_in_words(findings: ModuleType) -> None:
     assert findings.listed(["a", "b", "c"]) == "a, b and c"
 
 
+@pytest.mark.slow
+def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> None:
+    kept = findings.kept_values().pop("hidden")
+    findings.find(BOARD)
+    assert findings.kept_values()["hidden"] == pytest.approx(kept, abs=1e-6)
+
+
 @pytest.mark.skipif(not (BOARD / "entries").is_dir(), reason="this checkout has no board")
 def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
     """`python docs/figures/findings.py` writes it again."""

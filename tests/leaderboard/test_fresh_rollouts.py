@@ -25,6 +25,8 @@ from physbench.run.options import Options
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 READER_CARD = replace(TINY_CARD, name="reader")
 
 

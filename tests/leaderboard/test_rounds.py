@@ -28,7 +28,7 @@ from physbench.support.errors import UsageError
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
 
-pytestmark = pytest.mark.usefixtures("plain_reports")
+pytestmark = pytest.mark.usefixtures("plain_reports", "warm_models")
 
 
 def committed(run: RunFolder, place: Path, name: str, started: str) -> tuple[Path, Commitment]:

@@ -22,6 +22,8 @@ from physbench.support.errors import UsageError
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 QUICKER = replace(QUICK, rescore=False)
 
 

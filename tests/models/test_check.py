@@ -7,6 +7,8 @@ import torch
 
 from physbench.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "my_model.py"
 
 

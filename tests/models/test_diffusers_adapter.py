@@ -20,8 +20,11 @@ from physbench.models.huggingface.diffusers_pipeline import DiffusersModel
 from physbench.models.huggingface.diffusers_plan import make_plan
 from physbench.models.load_model import check_target, describe_model, find_adapter, load_model, model_sha256
 from physbench.rollout.engine import RolloutEngine
+from physbench.rollout.in_process import InProcessEngine
 from physbench.run.options import Options
 from physbench.support.errors import ModelError
+
+pytestmark = pytest.mark.usefixtures("warm_models")
 
 
 @pytest.fixture
@@ -140,11 +143,16 @@ def test_options_of_loading_reach_the_pipeline(tiny) -> None:
     assert pipe.vae.use_tiling
 
 
-def test_the_harness_rolls_it_out_and_learns_its_settings(tiny) -> None:
+@pytest.mark.parametrize("process", [False, pytest.param(True, marks=pytest.mark.slow)])  # imports diffusers again
+def test_the_harness_rolls_it_out_and_learns_its_settings(tiny, process: bool) -> None:
     folder = tiny.folder("wan_i2v")
     arguments = tiny.arguments("wan_i2v", num_inference_steps="2")
     rows = find_suite("smoke").rows[:1]
-    with RolloutEngine(f"diffusers:{folder}", device="cpu", model_args=arguments, threads=1) as engine:
+    with (
+        RolloutEngine(f"diffusers:{folder}", device="cpu", model_args=arguments, threads=1)
+        if process
+        else InProcessEngine(tiny.model("wan_i2v", num_inference_steps="2"))
+    ) as engine:
         settings = engine.info.settings
         assert "num_inference_steps=2" in settings["calls"] and "diffusers 0." in settings["libraries"]
         assert settings["scheduler"] == "FlowMatchEulerDiscreteScheduler"

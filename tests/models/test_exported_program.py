@@ -10,6 +10,8 @@ from physbench.cli.main import run
 from physbench.models.load_model import check_target, load_model, model_sha256
 from physbench.support.errors import ModelError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 CARD = {"name": "program", "image_size": [64, 64], "fps": 15, "context_frames": 2}
 
 

@@ -17,6 +17,8 @@ from physbench.models.http.serve_model import MEDIA_TYPE, pack_head
 from physbench.models.load_model import check_target, find_adapter, model_sha256
 from physbench.support.errors import ModelError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 MODEL = """\
 import numpy as np
 card = {"name": "toy", "image_size": (32, 40), "fps": 10, "context_frames": 3, "stochastic": True, "uses_actions": True}

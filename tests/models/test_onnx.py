@@ -13,6 +13,8 @@ from onnx import helper
 from physbench.models.load_model import check_target, find_adapter, load_model, model_sha256
 from physbench.support.errors import ModelError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 
 def rolled(model, context, horizon, actions=None):
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(context))]

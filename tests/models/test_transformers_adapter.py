@@ -9,13 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (
-    VideoMAEConfig,
-    VideoMAEForPreTraining,
-    VideoMAEForVideoClassification,
-    VJEPA2Config,
-    VJEPA2Model,
-)
 
 from physbench.models.huggingface.transformers_adapter import adapter
 from physbench.models.huggingface.window_surprise import WindowSurprise, patches
@@ -45,6 +38,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> dict[str, Path]:
+    from transformers import VideoMAEConfig, VideoMAEForPreTraining, VJEPA2Config, VJEPA2Model  # takes 6 s
+
     root = tmp_path_factory.mktemp("networks")
     torch.manual_seed(5)  # not that of untrained copies
     made = {"vjepa2": VJEPA2Model(VJEPA2Config(**JEPA)), "videomae": VideoMAEForPreTraining(VideoMAEConfig(**MAE))}
@@ -160,6 +155,8 @@ def test_weights_that_are_missing_are_never_drawn_at_random(folders, tmp_path) -
         {name: value for name, value in tensors.items() if "predictor.layer.1" not in name}, path / "model.safetensors"
     )
     assert "lacks weights of VJEPA2Model" in refused(path) and "predictor.layer.1" in refused(path)
+    from transformers import VideoMAEConfig, VideoMAEForVideoClassification
+
     network = VideoMAEForVideoClassification(VideoMAEConfig(**MAE))
     network.save_pretrained(tmp_path / "actions")
     assert "was tuned to name actions" in refused(tmp_path / "actions")

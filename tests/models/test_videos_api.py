@@ -23,6 +23,8 @@ from physbench.clips.video import encode, h264
 from physbench.models.load_model import load_model
 from physbench.support.errors import PhysbenchError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 SIZE = (64, 96)
 ARGUMENTS = {"size": "96x64", "fps": "10", "frames": "13"}
 

@@ -11,6 +11,8 @@ from physbench.rollout.messages import LoadedModel
 from physbench.rollout.predict import predict
 from physbench.rollout.store import Rollout
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 
 class InThisProcess:
     """Rolls out like the engine, without its safety."""

@@ -14,6 +14,8 @@ from physbench.rollout.device_names import split_devices
 from physbench.rollout.engine import RolloutEngine
 from physbench.support.errors import ModelError, UsageError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 BATCHES = 8
 DIES_AND_LOADS_NO_MORE = """
 import os

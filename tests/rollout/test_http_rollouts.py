@@ -14,6 +14,8 @@ from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.engine import RolloutEngine
 from physbench.support.errors import ModelError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 # The same model twice: as a function on arrays, and on tensors in process.
 MODEL = """\
 import numpy as np

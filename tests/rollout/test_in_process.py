@@ -17,6 +17,8 @@ from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.in_process import InProcessEngine, device_and_dtype, evaluation_mode
 from physbench.support.errors import ModelError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 
 class Net(torch.nn.Module):
     """In training mode it answers with noise."""

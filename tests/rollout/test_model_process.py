@@ -1,14 +1,12 @@
 """No process stays behind, however the parent ends."""
 
 import mmap
-import multiprocessing
 import os
 import pickle
 import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -16,14 +14,11 @@ import numpy as np
 import pytest
 
 from physbench.rollout import process as model_process
-from physbench.rollout import server
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.messages import MAX_MESSAGE_BYTES, JobDone, encode
 from physbench.rollout.process import ModelOutput, ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 
 TOYS = Path(__file__).with_name("toys.py")
-pytestmark = pytest.mark.usefixtures("cold_models")
-
 PARENT = f"""
 import sys, time
 from physbench.rollout.engine import RolloutEngine
@@ -60,29 +55,6 @@ def test_the_process_ends_when_its_parent_is_killed() -> None:
     parent.kill()
     parent.wait()
     assert gone(child)
-
-
-def test_a_message_that_cannot_be_read_is_an_error_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not while an earlier job is done, which would be blamed; and a thread that died of it would leave all waiting."""
-
-    def end() -> None:
-        raise SystemExit
-
-    monkeypatch.setattr(server, "end_with_parent", end)
-    ours, theirs = multiprocessing.Pipe()
-    receiver = object.__new__(server.JobReceiver)
-    receiver.connection, receiver.queue = theirs, queue.SimpleQueue()
-    listening = threading.Thread(target=receiver._listen)
-    listening.start()
-    ours.send("a job")
-    ours.send_bytes(b"no pickle")
-    ours.send("another")
-    assert receiver.get() == "a job"
-    with pytest.raises(pickle.UnpicklingError):
-        receiver.get()
-    assert receiver.get() == "another"
-    ours.close()
-    listening.join(60)
 
 
 STRAYS = """

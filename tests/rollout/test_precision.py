@@ -17,6 +17,8 @@ from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.predict import predict
 from physbench.support.errors import ModelError, UsageError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 CPU = torch.device("cpu")
 COMPILE = torch.compile
 

@@ -8,6 +8,8 @@ from physbench.rollout.device import find_device, find_dtype
 from physbench.rollout.engine import RolloutEngine
 from physbench.support.errors import ModelError, UsageError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 
 def faded(clip):
     """What the toy predicts for a clip with code OK."""

@@ -14,6 +14,8 @@ from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.in_process import InProcessEngine
 from physbench.support.errors import ModelError
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 FILE = Path(__file__).with_name("hostile.py")
 
 
@@ -50,11 +52,11 @@ def test_what_is_no_message_fails_its_clip_and_runs_nothing(roll, hostile, tmp_p
         hostile.PICKLE: "The model's process sent no message of a known kind.",
         hostile.GIGABYTE: "The model's process sent a message of more than 1 MiB.",
         hostile.FEW_FRAMES: "The model's process sent 11 frames of 12 for a clip.",
-        hostile.HALF: "The model took longer than 10 s (--timeout).",
-        hostile.PUT_OFF: "The model took longer than 10 s (--timeout).",
+        hostile.HALF: "The model took longer than 4 s (--timeout).",
+        hostile.PUT_OFF: "The model took longer than 4 s (--timeout).",
         hostile.SHRINK: "hostile.py",
     }
-    with open_engine("attacking", mark=str(mark), timeout=10) as engine:
+    with open_engine("attacking", mark=str(mark), timeout=4) as engine:
         rollouts = roll(engine, [code for attack in attacks for code in (attack, hostile.OK)])
     for (attack, words), broken, following in zip(attacks.items(), rollouts[::2], rollouts[1::2], strict=True):
         assert broken.failure is not None and words in broken.failure, attack
@@ -77,7 +79,7 @@ def test_a_process_that_asks_for_clips_is_refused(factory, arguments, words) -> 
 
 
 def test_a_model_keeps_its_card_when_it_is_loaded_again(roll, hostile, tmp_path) -> None:
-    with open_engine("changed_card", mark=str(tmp_path / "mark"), timeout=10) as engine:
+    with open_engine("changed_card", mark=str(tmp_path / "mark"), timeout=4) as engine:
         rollouts = roll(engine, [hostile.GARBAGE, hostile.OK])
     assert "more than 1 MiB" in rollouts[0].failure
     assert "its card is another one than before" in rollouts[1].failure

@@ -83,6 +83,11 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def _warm_models(warm_models: None) -> None:
+    """Every run here has a model."""
+
+
+@pytest.fixture(autouse=True)
 def no_report() -> Iterator[pytest.MonkeyPatch]:
     """A report and a diagnosis take seconds and have tests of their own: runs in this process make none, until `undo`.
 

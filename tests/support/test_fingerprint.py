@@ -193,11 +193,10 @@ def test_fingerprints_differ() -> None:
 
 def test_lines_of_imports_are_all_that_a_module_imports() -> None:
     """Whole modules are not parsed, since that takes ten times as long; what comes out is the same."""
-    for purpose in PURPOSES:
-        for name, path in sources(purpose).items():
-            text, is_package = path.read_bytes(), path.name == module.INIT
-            whole = {(base, member) for base, member, _ in module._names(ast.parse(text), name, is_package)}
-            assert whole == set(module._imported(text, name, is_package)), name
+    for name, path in {(name, path) for purpose in PURPOSES for name, path in sources(purpose).items()}:
+        text, is_package = path.read_bytes(), path.name == module.INIT
+        whole = {(base, member) for base, member, _ in module._names(ast.parse(text), name, is_package)}
+        assert whole == set(module._imported(text, name, is_package)), name
 
 
 def test_where_names_of_modules_are_computed_the_table_says_what_they_are() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from physbench.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("warm_models")
+
 ASKED = ("--suite", "expectation", "--tasks", "teleport", "--limit", "4", "--batch-size", "8", "--dry-run")
 
 

@@ -33,7 +33,7 @@ def falls(row: Row) -> bool:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_simulation_agrees_with_statics(split: Split) -> None:
-    for seed in range(4):
+    for seed in range(2):
         row = Row(TASK.id, split, seed)
         many = int(make_params(row)["blocks"])
         states = simulate(make_scene(row), AHEAD).states[:, :many]

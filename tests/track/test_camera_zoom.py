@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from kept_clips import kept_clip
 
-from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.clip import Clip
 from physbench.track.camera import common_growth, is_shown
 from physbench.track.tracker import track
 from physbench.validity.altered_pictures import filmed
@@ -26,10 +26,16 @@ def errors(clip: Clip, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return off[clip.visible_share()[window][CONTEXT:] > 0.97], tracks.camera[CONTEXT:, 2]
 
 
-@pytest.mark.parametrize("rate", (0.03, -0.03))
-@pytest.mark.parametrize("task", ("orbits/binary-v1", "orbits/kepler-v1", "falling/projectile-v1", "falling/stack-v1"))
+@pytest.mark.parametrize(
+    ("task", "rate"),
+    [
+        pytest.param(task, rate, marks=() if rate > 0 or task == "orbits/binary-v1" else pytest.mark.slow)
+        for task in ("orbits/binary-v1", "orbits/kepler-v1", "falling/projectile-v1", "falling/stack-v1")
+        for rate in (0.03, -0.03)
+    ],
+)
 def test_bodies_and_what_stands_still_tell_a_zoom(task: str, rate: float) -> None:
-    clip = make_clip(Row(task, "test", 0), render_spec(128, FPS))
+    clip = kept_clip(task, size=128, fps=FPS)
     times = clip.times[clip.handover + 1 :]
     off, zoom = errors(clip, filmed(clip.future(), times, zoom=rate))
     assert zoom == pytest.approx(rate * times, abs=0.03)
@@ -39,7 +45,7 @@ def test_bodies_and_what_stands_still_tell_a_zoom(task: str, rate: float) -> Non
 @pytest.mark.parametrize("task", ("falling/drop-bounce-v1", "orbits/binary-v1"))
 def test_a_body_that_grows_alone_is_no_zoom(task: str) -> None:
     """Over a floor that stays, and beside another body that does."""
-    clip = make_clip(Row(task, "test", 0), render_spec(128, FPS))
+    clip = kept_clip(task, size=128, fps=FPS)
     assert not errors(clip, show(clip, CONTEXT, "size:1.25").frames)[1].any()
 
 

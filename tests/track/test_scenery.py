@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from kept_clips import kept_clip
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
@@ -41,9 +41,8 @@ def in_styles(*tasks: str) -> list[Any]:
     ]
 
 
-@cache
 def clip_of(task: str, size: int = 64) -> Clip:
-    return make_clip(Row(task, "test", 0), render_spec(size, 10.0))
+    return kept_clip(task, size=size, fps=10.0)
 
 
 def tracked(clip: Clip, frames: np.ndarray, style: str = "") -> Tracks:
@@ -82,9 +81,15 @@ def test_what_vanishes_is_lost(task: str, style: str) -> None:
     assert lost(clip, tracks) > 0.9
 
 
-@pytest.mark.parametrize("style", ("", "h264-28", "blur-1.5"))
-@pytest.mark.parametrize("size", (64, 128))
-@pytest.mark.parametrize("task", (SCREEN, "occlusion/screen-stop-v1", "occlusion/screen-swap-v1"))
+@pytest.mark.parametrize(
+    ("task", "size", "style"),
+    [
+        pytest.param(task, size, style, marks=() if size == 64 and (task == SCREEN or not style) else pytest.mark.slow)
+        for task in (SCREEN, "occlusion/screen-stop-v1", "occlusion/screen-swap-v1")
+        for size in (64, 128)
+        for style in ("", "h264-28", "blur-1.5")
+    ],
+)
 def test_a_floor_that_vanishes_under_a_screen_is_lost(task: str, size: int, style: str) -> None:
     clip = clip_of(task, size)
     tracks = tracked(clip, floor_vanished(clip), style)
@@ -141,7 +146,10 @@ def test_what_moves_against_the_rest_is_off() -> None:
     assert tracks.camera is not None and not tracks.camera.any()
 
 
-@pytest.mark.parametrize(("pan", "zoom", "roll"), ((5.0, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, 2.0)))
+@pytest.mark.parametrize(
+    ("pan", "zoom", "roll"),
+    ((5.0, 0.0, 0.0), pytest.param(0.0, 0.03, 0.0, marks=pytest.mark.slow), (0.0, 0.0, 2.0)),  # zooms: test_camera_zoom
+)
 def test_a_moving_camera_moves_no_body(pan: float, zoom: float, roll: float) -> None:
     clip = clip_of("collisions/billiards-v1", 128)
     frames = filmed(clip.future(), clip.times[clip.handover + 1 :], pan=pan, zoom=zoom, roll=roll)

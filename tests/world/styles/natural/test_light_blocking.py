@@ -26,7 +26,7 @@ TURN = np.array([0.0, np.sin(0.2), 0.0, np.cos(0.2)])
 BALL = BallBlocker(np.array([0.2, 0.1, 0.9]), 0.45)
 BOX = BoxBlocker(np.array([0.1, 0.0, 0.9]), (0.5, 0.4, 0.25), TURN)
 CYLINDER = CylinderBlocker(np.array([0.1, 0.0, 0.9]), 0.45, 0.25, TURN)
-RAYS = 40_000
+RAYS, PLACES = 40_000, 12
 
 
 def blocked(blocker: Blocker, point: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def blocked(blocker: Blocker, point: np.ndarray, directions: np.ndarray) -> np.n
 
 def places() -> np.ndarray:
     rng = np.random.default_rng(1)
-    return np.concatenate([rng.uniform(-2, 2, (40, 2)), np.zeros((40, 1))], axis=1)
+    return np.concatenate([rng.uniform(-2, 2, (PLACES, 2)), np.zeros((PLACES, 1))], axis=1)
 
 
 @pytest.mark.parametrize(("blocker", "tolerance"), [(BALL, 0.01), (BOX, 0.005), (CYLINDER, 0.02)])
@@ -87,7 +87,7 @@ def test_share_of_the_sky_is_that_of_rays(blocker: Blocker, normal: tuple[float,
     first /= np.linalg.norm(first)
     rays = local @ np.stack([first, np.cross(normal, first), normal])
     expected = [blocked(blocker, point, rays).mean() for point in places()]
-    normals = np.broadcast_to(np.array(normal), (40, 3))
+    normals = np.broadcast_to(np.array(normal), (PLACES, 3))
     assert max(expected) > 0.05
     assert np.abs(sky_share_hidden(blocker, places(), normals) - expected).max() < 0.01
 
