@@ -138,7 +138,7 @@ def two_frames(frames: NDArray[np.uint8]) -> Tensor:
     """Frames (B, T, H, W, 3) averaged to PIXEL_GRID cells a side, each with the one before it: (B, T, 1536)."""
     batch, length = frames.shape[:2]
     flat = torch.from_numpy(np.ascontiguousarray(frames)).flatten(0, 1).movedim(-1, 1).float() / 255
-    small = adaptive_avg_pool2d(flat, (PIXEL_GRID, PIXEL_GRID)).unflatten(0, (batch, length))
+    small = adaptive_avg_pool2d(flat, (PIXEL_GRID, PIXEL_GRID)).view(batch, length, 3, PIXEL_GRID, PIXEL_GRID)
     return torch.cat([small, torch.cat([small[:, :1], small[:, :-1]], 1)], 2).flatten(2)
 
 

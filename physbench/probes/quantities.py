@@ -61,7 +61,7 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
     moving = [(k, i) for k, i in enumerate(clip.tracked) if clip.scene.bodies[i].role == "moving"]
     share = clip.visible_share()[frames]  # (F, K)
     place = clip.px_positions()[frames]  # (F, K, 2) px
-    inside = ((place >= 0) & (place <= (clip.spec.width, clip.spec.height))).all(-1)
+    inside = np.asarray(((place >= 0) & (place <= (clip.spec.width, clip.spec.height))).all(-1))
     found: Targets = {}
     for k, i in moving:
         body, states = clip.scene.bodies[i], clip.states[frames, i]
@@ -80,7 +80,7 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
         found["hidden position", slot] = np.where(hidden[:, None], position, np.nan)
     told = all(field.energy(clip.scene, clip.states[..., :3]) is not None for field in clip.scene.fields)
     if moving and told:
-        everything = (share[:, [k for k, _ in moving]] >= VISIBLE).all(-1)
+        everything = share[:, [k for k, _ in moving]].min(-1) >= VISIBLE
         energy = energy_of(clip.scene, clip.states)[frames]
-        found["energy", ""] = np.where(everything, energy, np.nan)[:, None]
+        found["energy", ""] = np.where(everything, energy, np.nan).reshape(-1, 1)
     return found

@@ -196,13 +196,13 @@ def _predictions(
     found: Predicted = {}
     for keys in shared.values():
         values = np.concatenate([samples.targets[key] for key in keys], 1)
-        known = np.isfinite(values).all(1)
-        valid = np.flatnonzero(known[rows] & _in_tasks(samples, varied[keys[0][0]])[rows])
+        known = np.asarray(np.isfinite(values).all(1))
+        chosen = np.flatnonzero(known[rows] & _in_tasks(samples, varied[keys[0][0]])[rows])
         problem = Problem(kernel[within], np.nan_to_num(values[rows]), samples.clip[rows], task[rows])
         whole = np.full(values.shape, np.nan)
         mine, others = asked[inside], asked[~inside]
-        whole[mine] = cross_validated(problem, valid, kernel[inside], samples.clip[mine], task[mine])
-        readout = fit(problem, valid)
+        whole[mine] = cross_validated(problem, chosen, kernel[inside], samples.clip[mine], task[mine])
+        readout = fit(problem, chosen)
         whole[others] = readout.predict(kernel[~inside], task[others])
         free = readout.without_constants(kernel[~inside])
         for number in set(np.unique(task[others]).tolist()) - set(readout.constants):

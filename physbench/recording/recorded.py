@@ -447,7 +447,7 @@ def _nearest(
             trials[:, names.index(name)] = np.linspace(0, 1, TRIED)
             best = min(trials, key=off)
     simplex = np.concatenate([best[None], best + 0.1 * np.where(best > 0.5, -1, 1) * np.eye(len(names))])
-    options = {"maxfev": FIT_ROUNDS, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-5}
+    options: Any = {"maxfev": FIT_ROUNDS, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-5}
     return of(np.asarray(minimize(off, best, method="Nelder-Mead", options=options).x))
 
 

@@ -151,7 +151,7 @@ class _Level:
         """Levels (P,), slopes (P, 2) and mask (P,) of what is told at places (P, 2) px."""
         high, wide = self.values.shape[:2]
         with np.errstate(invalid="ignore"):
-            inside = np.asarray((places > BORDER) & (places < (wide - BORDER, high - BORDER))).all(axis=-1)
+            inside = np.all((places > BORDER) & (places < (wide - BORDER, high - BORDER)), axis=-1)
         x, y = np.where(inside[:, None], places, BORDER + 1).T - 0.5
         column, row = np.floor(x).astype(int), np.floor(y).astype(int)
         x, y = x - column, y - row

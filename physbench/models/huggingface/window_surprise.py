@@ -96,7 +96,8 @@ class LatentSurprise(WindowSurprise):
         for end in range(frames.shape[1] % tubelet + tubelet, frames.shape[1] + 1, tubelet):
             begin = max(end - self.plan.window, frames.shape[1] % tubelet)
             tokens: Tensor = network.encoder(video[:, begin:end]).last_hidden_state  # (B, N, D)
-            found.append(tokens[:, -side * side :].transpose(1, 2).unflatten(2, (side, side)))
+            last = tokens[:, -side * side :].transpose(1, 2)
+            found.append(last.reshape(*last.shape[:2], side, side))
         return torch.stack(found, 1)
 
 
