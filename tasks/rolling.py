@@ -325,7 +325,7 @@ def along_ramp_up(p: Params, time: float) -> tuple[float, float]:
 
 # A belt that moves.
 
-BELT_SIZE = (3.2, 0.8, 0.4)  # m
+BELT_SIZE = (7.0, 0.8, 0.4)  # m; pictures of 2 : 1 show 5.12 to either side
 BELT_MARK_GREY = 0.35
 SURELY_ROLLS = 1.1  # least ratio of the friction's impulse at the first bounce to that after which a ball rolls
 

@@ -79,7 +79,9 @@ def law_of(task_id: str) -> str:
     """The first statement of what a docstring says of the law, without its sources."""
     text = re.search(r"^Law: (.*?)(?:\n\n|\Z)", inspect.getdoc(find_task(task_id)) or "", re.DOTALL | re.MULTILINE)
     words = " ".join(text[1].split()) if text else ""
-    plain = re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", words)
+    plain = re.sub(
+        r" \((?:[^()]|\([^()]*\))*\b(?:1[5-9]|20)\d\d\b(?:[^()]|\([^()]*\))*\)", "", words
+    )  # a source has a year
     return re.split(r"\. (?=[A-Z])|[;:] ", plain)[0].rstrip(".")
 
 

@@ -121,7 +121,7 @@ def context(folder: Folder, out: Annotated[Path, typer.Option(help="A new folder
     out.mkdir(parents=True, exist_ok=True)
     even = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     encode(out / "context.mp4", even, recorded.rate / recorded.stride, H264)
-    (out / "last.png").write_bytes(png(frames[-1]))
+    (out / "last.png").write_bytes(png(even[-1]))
     found = recorded.document()
     asked = {
         "context": "context.mp4",
@@ -154,12 +154,20 @@ def score(
     from physbench.recording.recorded import load
 
     recorded = load(folder)
-    found = [read_answer(recorded, path, time_zero) for path in answers]
+    readings, refused = [], 0
+    for path in answers:
+        try:
+            readings.append(read_answer(recorded, path, time_zero))
+        except UsageError as error:
+            note(str(error))
+            refused += 1
     if as_json:
-        typer.echo(json.dumps([each.document() for each in found], indent=1))
-        return
-    for each in found:
-        _print(each)
+        typer.echo(json.dumps([each.document() for each in readings], indent=1))
+    else:
+        for each in readings:
+            _print(each)
+    if refused:
+        raise typer.Exit(UsageError.exit_code)
 
 
 def _print(read: AnswerReadings) -> None:

@@ -528,19 +528,20 @@ def load_encoder(
     dtype: torch.dtype,
     model_args: Mapping[str, str] | None = None,
     trust_code: bool = False,
-    untrained: bool = False,
+    untrained_beside: Encoder | None = None,
 ) -> Encoder:
     """Load what has an `encode`: a model of any kind, or an object with a card and an `encode` alone.
 
     Args:
         target, device, dtype, model_args, trust_code: As of `load_model`.
-        untrained: Draw its weights anew; of `reference:NAME` as `untrained:NAME` does.
+        untrained_beside: The same, loaded before. Draw weights anew; of `reference:NAME` as `untrained:NAME` does.
 
     Raises:
-        ModelError: The target cannot be loaded, or has no encoder.
+        ModelError: The target cannot be loaded, has no encoder, or gives the same networks twice.
     """
     from physbench.models.contract import check_card_types
 
+    untrained = untrained_beside is not None
     if untrained and target.startswith("reference:"):
         target, untrained = f"untrained:{target.partition(':')[2]}", False
     adapter = _trusted_adapter(target, trust_code)
@@ -554,7 +555,10 @@ def load_encoder(
     check_card_types(getattr(model, "card", None), target)
     encoder: Encoder = model  # type: ignore[assignment]
     if untrained:
-        from physbench.models.networks import make_untrained
+        from physbench.models.networks import find_networks, make_untrained
 
+        loaded = {id(weights) for network in find_networks(untrained_beside) for weights in network.parameters()}
+        if any(id(weights) in loaded for network in find_networks(encoder) for weights in network.parameters()):
+            raise ModelError(f"{target}: its factory gives one network twice. Let it make a new one at each call.")
         make_untrained(encoder, target)
     return encoder

@@ -121,7 +121,7 @@ def main_rows(found: ProbeDocument) -> tuple[list[str], list[list[str]]]:
     beside = {
         (each.family, each.quantity): each
         for each in found.readings
-        if each.fitted_on == each.family and each.split != found.fitted_split
+        if each.fitted_on == each.family and each.split == "ood" != found.fitted_split
     }
     names = [name for name in (MODEL, UNTRAINED, PIXELS) if name in found.features]
     columns = ["family", "quantity", *names, *([f"over {UNTRAINED}"] if UNTRAINED in names else []), "error", "clips"]

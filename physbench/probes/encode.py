@@ -22,12 +22,12 @@ from physbench.support.plugins import describe_error
 from physbench.support.progress import Progress
 
 MOST_FEATURES = 16_384  # of a moment; larger latents are averaged over space
-GRIDS = (8, 4, 2, 1)  # cells a side, the most that fit
+GRIDS = (16, 8, 4, 2, 1)  # cells a side, the most that fit
 PIXEL_GRID = 16  # cells a side of a frame for the read-out of pixels
 READ = 10  # moments of a clip, evenly spread from the hand-over on, at most
 MOST_ROWS = 3000  # moments of a family, which fewer of a clip keep to
 CLIPS_AT_ONCE = 4
-SAME = 1e-3  # of the latents' spread; what differs by more is another latent
+SAME = 1e-3  # of the latents' spread; what differs by more, and by more than rounding, is another latent
 
 Features = NDArray[np.float32]
 
@@ -115,10 +115,10 @@ class Latents:
         batch, length = frames.shape[:2]
         if not isinstance(latents, Tensor):
             raise ModelError(f"{self.name}: encode returned a {type(latents).__name__}, expected a torch.Tensor.")
-        if latents.ndim < 3 or len(latents) != batch or not 1 <= latents.shape[1] <= length:
+        if latents.ndim < 3 or len(latents) != batch or not 2 <= latents.shape[1] <= length:
             raise ModelError(
                 f"{self.name}: encode returned {tuple(latents.shape)} for frames {tuple(frames.shape)}; expected "
-                f"({batch}, T', ...) with 1 to {length} moments T'."
+                f"({batch}, T', ...) with 2 to {length} moments T'."
             )
         shape = tuple(latents.shape[2:])
         if self._shape not in (None, shape):
@@ -130,8 +130,13 @@ class Latents:
 
 
 def moments_of(length: int, latents: int) -> NDArray[np.int64]:
-    """Frames (T',) at which T' latents of T frames stand: evenly apart, the last at the last frame."""
-    return np.arange(latents) * (length // latents) + length - 1 - (latents - 1) * (length // latents)
+    """Frames (T',) at which T' latents of T frames stand: evenly apart, the last at the last frame.
+
+    Right for encoders that leave out a remainder, fill it up, or have the first frame by itself (1 + (T - 1) / stride),
+    up to a stride of 4.
+    """
+    stride = min(round(length / latents), (length - 1) // max(latents - 1, 1))
+    return length - 1 - stride * np.arange(latents)[::-1]
 
 
 def two_frames(frames: NDArray[np.uint8]) -> Tensor:
@@ -152,7 +157,8 @@ def looks_ahead(ask: Latents, frames: NDArray[np.uint8]) -> bool:
     cut = ask(frames[None, : at[half - 1] + 1])[0]
     many = min(len(cut), half)
     away = (cut[-many:].float() - whole[half - many : half].float()).abs().max()
-    return bool(away > SAME * whole.float().std().clamp_min(1e-12))
+    rounding = 4 * torch.finfo(whole.dtype).eps if whole.dtype.is_floating_point else 0.0
+    return bool(away > max(SAME, rounding) * whole.float().std().clamp_min(1e-12))
 
 
 def sampled(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
@@ -34,6 +35,7 @@ from physbench.probes.readout import Problem, cross_validated, fit, kernels
 from physbench.result.bootstrap import FEWEST, TOO_FEW, Resampled, resample
 from physbench.result.skill import Stratum
 from physbench.rollout.device import find_device, find_dtype
+from physbench.rollout.in_process import evaluation_mode
 from physbench.support.arrays import Array
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.progress import Progress
@@ -75,7 +77,7 @@ def probe_model(
     encoders: dict[str, Callable[[NDArray[np.uint8]], Tensor]] = {MODEL: ask}
     try:
         fresh = load_encoder(
-            target, device=where, dtype=kind, model_args=model_args, trust_code=trust_code, untrained=True
+            target, device=where, dtype=kind, model_args=model_args, trust_code=trust_code, untrained_beside=encoder
         )
         encoders[UNTRAINED] = Latents(fresh, f"{target}, untrained")
     except ModelError as problem:
@@ -88,10 +90,14 @@ def probe_model(
         return store.get(chosen.rows[index], spec)
 
     first = clip(0)
-    latents = ask(first.frames[None])[0]
-    if looks_ahead(ask, first.frames):
-        notes.append("Its latents of a moment depend on later frames: what is read of it may have been seen later.")
-    samples, features = sampled(clip, chosen.rows, encoders)
+    with ExitStack() as modes:
+        for each in encoders.values():
+            if isinstance(each, Latents):
+                modes.enter_context(evaluation_mode(each.encoder))
+        latents = ask(first.frames[None])[0]
+        if looks_ahead(ask, first.frames):
+            notes.append("Its latents of a moment depend on later frames: what is read of it may have been seen later.")
+        samples, features = sampled(clip, chosen.rows, encoders)
     step = float(np.diff(first.times[moments_of(len(first.times), len(latents))]).mean())
     fitted = "test" if any(row.split == "test" for row in chosen.rows) else chosen.rows[0].split
     readings, forces, left_out = read_all(samples, features, fitted, step)
@@ -140,7 +146,7 @@ def read_all(
                 predicted[family][name] = _predictions(samples, each, family, fitted, varied)
                 progress.advance()
     readings: list[ProbeReading] = []
-    splits = sorted({row.split for row in samples.rows}, key=lambda split: split != fitted)
+    splits = sorted({row.split for row in samples.rows}, key=lambda split: (split != fitted, split))
     for split in splits:
         for family in samples.families:
             for fitted_on in samples.families if split == fitted else (family,):

@@ -140,12 +140,12 @@ def _frames(recorded: Recorded, path: Path, at: int | None) -> Image:
     horizon, context = recorded.clip.horizon, recorded.context
     if at is None:
         count = -(-info.frames // stride)
-        if context + horizon > count > horizon and count != horizon + 1:
+        if count > horizon and count not in (horizon + 1, context + horizon):
             raise UsageError(
                 f"{path.name} has {count} frames, {horizon} follow time 0 and {context} lie before: say which of its "
                 "frames shows time 0 with --time-zero, or -1 where its first one follows it."
             )
-        at = stride * (context - 1) if count >= context + horizon else 0 if count == horizon + 1 else -1
+        at = stride * (context - 1) if count == context + horizon else 0 if count == horizon + 1 else -1
     first = at + stride if at >= 0 else 0
     wanted = range(first, first + stride * horizon, stride)
     kept = [frame for number, frame in decode_frames(source, entry, info) if number in wanted]

@@ -1,4 +1,4 @@
-"""What a user says of a recording: a file `recording.toml` beside the video."""
+"""The file `recording.toml` beside a video, in which a user describes the recording."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from physbench.support.printable import printable
 
 FILE = "recording.toml"
 MOST_BALLS = 2
+LIMITS = {"restitution": (0.01, 1.0), "friction": (0.0, 5.0)}
+MOST_POINTS = 20
 LEAST_BOX = 6.0  # px, side of a box round a ball
 
 Place = tuple[FiniteFloat, FiniteFloat]
@@ -21,11 +23,11 @@ Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # left, top, ri
 Range = tuple[FiniteFloat, FiniteFloat]
 
 
-class _Said(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Point(_Said):
+class Point(_Part):
     """A point of the plane of motion, in the picture and in metres."""
 
     px: Place
@@ -34,17 +36,17 @@ class Point(_Said):
     """Along the floor to the right, and up."""
 
 
-class Ball(_Said):
+class Ball(_Part):
     """A ball that moves."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)] = "ball"
     box: Box
     """Left, top, right and bottom in px, round the ball in the frame `first`."""
     radius: Annotated[float, Field(gt=0, le=10)] | None = None
-    """m; where it is left out it is measured."""
+    """m. With points it is measured, and one that is given is held against it."""
 
 
-class Recording(_Said):
+class Recording(_Part):
     """A video of balls that move in one plane before a camera that stands still."""
 
     video: Annotated[str, Field(min_length=1)]
@@ -67,7 +69,7 @@ class Recording(_Said):
     """Least and most that it may be."""
     friction: Range = (0.0, 0.8)
     """Least and most that it may be."""
-    points: tuple[Point, ...] = ()
+    points: Annotated[tuple[Point, ...], Field(max_length=MOST_POINTS)] = ()
     """Four or more; none where a ball of known radius is seen by a level camera that looks straight at the plane."""
     balls: Annotated[tuple[Ball, ...], Field(min_length=1, max_length=MOST_BALLS)]
 
@@ -83,10 +85,10 @@ def read(folder: Path) -> tuple[Recording, Path]:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UsageError(f"{path}: {printable(place)}: {printable(first['msg'])}.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of text that is not UTF-8, of huge numbers
         raise UsageError(f"{path}: {printable(str(error))}.") from None
     _check(said, path)
-    video = folder / said.video
+    video = folder / Path(said.video).name
     if not video.is_file():
         raise UsageError(f"{path}: video: there is no file {video}.")
     return said, video
@@ -100,8 +102,10 @@ def _check(said: Recording, path: Path) -> None:
         raise refuse("time_zero", f"expected a frame after first ({said.first}) and before last, got {said.time_zero}.")
     for name in ("restitution", "friction"):
         low, high = getattr(said, name)
-        if not 0 <= low <= high <= (1 if name == "restitution" else 5):
-            raise refuse(name, f"expected a range of two numbers that ascend from 0, got {low:g} and {high:g}.")
+        least, most = LIMITS[name]
+        if not least <= low <= high <= most:
+            words = f"expected two numbers from {least:g} to {most:g} that ascend, got {low:g} and {high:g}."
+            raise refuse(name, words)
     if 0 < len(said.points) < 4:
         raise refuse("points", f"expected four or more, or none and the radius of a ball, got {len(said.points)}.")
     if not said.points and said.balls[0].radius is None:
@@ -151,5 +155,5 @@ m = [0.0, 0.0]
 [[balls]]            # one or two
 name = "ball"
 box = [0, 0, 0, 0]   # left, top, right, bottom px round it in the frame `first`
-# radius = 0.11      # m; measured where it is left out
+# radius = 0.11      # m; with points it is measured, and this is held against it
 """

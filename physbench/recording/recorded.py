@@ -189,8 +189,9 @@ def load(folder: Path) -> Recorded:
         raise UsageError(f"{video.name} breaks off: {len(frames)} of {len(times)} frames can be read.")
     names = [ball.name for ball in said.balls]
     boxes = [_box_in_window(plane, ball.box) for ball in said.balls]
-    hues = learn_hues(frames[0], boxes, names)
-    radius_px = [measured_radius(hues, frames[0], box, k) for k, box in enumerate(boxes)]
+    (marked,) = plane.warp(frame for number, frame in decode_frames(source, entry, info) if number == said.first)
+    hues = learn_hues(marked, boxes, names)
+    radius_px = [measured_radius(hues, marked, box, k) for k, box in enumerate(boxes)]
     if not said.points:
         assert said.balls[0].radius is not None
         plane = plane.enlarged(said.balls[0].radius * plane.scale / max(radius_px[0], 1e-9))

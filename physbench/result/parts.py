@@ -1,7 +1,8 @@
 """Skill by level of difficulty and by time of the deciding event: where a model breaks.
 
-Each task's clips are cut into thirds by a value that the task declares in `levels` (equal values stay together), so
-that a part holds as much of one task as of another. Each part has its own ground truth and frozen frame.
+Each task's clips of `test` are cut into thirds by a value that the task declares in `levels`; equal values stay
+together, and a task that does not fill all thirds is left out, so that parts are of the same tasks. Clips of `ood`
+would make the hardest third a matter of generalisation. Each part has its own ground truth and frozen frame.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ def skill_by_part(
     fixed: Fixed = {task: dict(zip(e.qualities.axes, kinds, strict=True)) for task, kinds in e.kinds.items()}
     found: dict[str, dict[str, PartSkill]] = {}
     for kind in LEVELS:
-        values = {row: value for row in rows if (value := _value(row, kind)) is not None}
+        values = {row: value for row in rows if row.split != "ood" and (value := _value(row, kind)) is not None}
         parts = thirds(values)
+        held = {(row.task, number) for row, number in parts.items()}
+        values = {row: value for row, value in values.items() if all((row.task, n) in held for n in range(3))}
         for number, name in enumerate(PARTS[kind]):
             chosen = {row: value for row, value in values.items() if parts[row] == number}
             if not chosen:

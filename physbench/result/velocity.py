@@ -49,7 +49,10 @@ def _by_clip(table: pd.DataFrame, part: str) -> pd.Series[float]:
 
 def _errors(key: Stratum, own: Mapping[str, Mapping[str, Array]], e: Estimate, resamples: int) -> VelocityErrors:
     """own: by source and part, values (n,) of the clips of a task and split, NaN where there is none."""
-    paper = own["model"][""]
+    known = int(np.isfinite(own["model"][""]).sum())
+    # What failed counts as a frozen frame: a model must not gain by failing.
+    model = {part: np.where(np.isfinite(own["model"][""]), own["model"][part], own["freeze"][part]) for part in PARTS}
+    paper = model[""]
     good = paper[np.isfinite(paper)]
     reason = "" if len(good) >= FEWEST else f"{TOO_FEW}: {len(good)}, an interval needs {FEWEST}"
     interval = None
@@ -59,10 +62,10 @@ def _errors(key: Stratum, own: Mapping[str, Mapping[str, Array]], e: Estimate, r
     return VelocityErrors(
         paper=_mean(paper),
         interval=interval,
-        code=_mean(own["model"]["code"]),
-        code_before=_mean(own["model"]["code-before"]),
-        missing=_mean(own["model"]["missing"]),
-        clips=len(good),
+        code=_mean(model["code"]),
+        code_before=_mean(model["code-before"]),
+        missing=_mean(np.where(np.isfinite(own["model"][""]), own["model"]["missing"], 1.0)),
+        clips=known,
         of=len(paper),
         references={
             name: {"paper": _mean(own[name][""]), "code": _mean(own[name]["code"])} for name in REFERENCE_MODELS

@@ -10,7 +10,9 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ def read_prompts(path: str) -> dict[str, str]:
     for place, clip, prompt in _entries(text, path):
         if not isinstance(clip, str) or not isinstance(prompt, str) or not prompt.strip():
             raise UsageError(f"{OPTION} {path}, {place}: expected the id of a clip and a sentence of words.")
+        if any("\ud800" <= each <= "\udfff" for each in prompt):
+            raise UsageError(f"{OPTION} {path}, {place}: expected text, but got half of a surrogate pair.")
         if len(prompt) > MOST_CHARACTERS:
             raise UsageError(f"{OPTION} {path}, {place}: expected at most {MOST_CHARACTERS:,} characters.")
         if clip in found:
@@ -56,16 +60,19 @@ def _entries(text: str, path: str) -> Iterator[tuple[str, Any, Any]]:
         table = csv.DictReader(io.StringIO(text))
         if missing := [name for name in COLUMNS if name not in (table.fieldnames or ())]:
             raise UsageError(f"{form} with the columns clip and prompt; there is no column {missing[0]}.")
-        yield from ((f"line {table.line_num}", row["clip"], row["prompt"]) for row in table)
+        try:
+            yield from ((f"line {table.line_num}", row["clip"], row["prompt"]) for row in table)
+        except csv.Error as error:
+            raise UsageError(f"{form}; {error}.") from None
         return
     try:
-        whole = json.loads(text)
+        whole = json.loads(text, object_pairs_hook=partial(_object, path))
     except (ValueError, RecursionError):
         whole = None  # several objects
     if isinstance(whole, dict) and set(whole) != set(COLUMNS):
         yield from ((clip, clip, prompt) for clip, prompt in whole.items())
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -75,6 +82,14 @@ def _entries(text: str, path: str) -> Iterator[tuple[str, Any, Any]]:
         if not isinstance(entry, dict) or set(entry) != set(COLUMNS):
             raise UsageError(f"{form}; line {number} is none of these.")
         yield f"line {number}", entry["clip"], entry["prompt"]
+
+
+def _object(path: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises UsageError where it names a clip twice, of which JSON would keep the last."""
+    names = Counter(name for name, _ in pairs)
+    if twice := [name for name, many in names.items() if many > 1]:
+        raise UsageError(f"{OPTION} {path}: {twice[0]!a:.100} stands in it twice.")
+    return dict(pairs)
 
 
 def check_prompts(path: str, prompts: Mapping[str, str], asked: Iterable[Row], known: Iterable[Row]) -> None:

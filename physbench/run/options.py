@@ -343,7 +343,7 @@ class Options:
         if self.suite == EXPECTATION_SUITE:
             raise UsageError(f"--prompts: films of --suite {self.suite} are several of one clip. Leave it out.")
         if self.prompt_motion:
-            raise UsageError(f"--prompts: its sentences would take the place of those of {PROMPT_MOTION_OPTION}. Leave one out.")
+            raise UsageError(f"--prompts: its sentences would replace those of {PROMPT_MOTION_OPTION}. Leave one out.")
         if self.fresh_seeds is not None:
             raise UsageError("--prompts: no file can know clips that are drawn now. Leave out --fresh-seeds.")
 

@@ -119,12 +119,17 @@ class Scorer:
     pair: PairFunction | None = None  # reads a clip with a change beside the one without; `function` is for all others
     costly: bool = False  # read only where it is named in full, and by `physbench scorers check`
     packages: tuple[str, ...] = ()  # that may not be installed; without them the reading is unavailable
+    families: tuple[str, ...] = ()  # of tasks in whose clips alone it reads; () for all
     # The following are by key of the reading, "" for the scorer's own.
     phrases: tuple[tuple[str, str], ...] = ()  # how a sentence names it where it is off: "gravity {}"
     seen: tuple[tuple[str, tuple[str, str]], ...] = ()  # what one would see where it is too small, and too large
     breaks_at: float | None = None  # difference from ground truth, in `unit`, from which the law counts as broken
     needs_constants: tuple[str, ...] = ()  # its right value depends on constants that a context may not show
     roles: tuple[tuple[str, ReadingRole], ...] = ()  # of scorers that come with physbench
+
+    def reads(self, family: str) -> bool:
+        """True if it reads clips of tasks of a family."""
+        return not self.families or family in self.families
 
     @property
     def needs_picture(self) -> bool:
@@ -176,6 +181,7 @@ def scorer(
     pair: PairFunction | None = None,
     costly: bool = False,
     packages: tuple[str, ...] = (),
+    families: tuple[str, ...] = (),
     phrase: str | Mapping[str, str] = "",
     seen: tuple[str, str] | Mapping[str, tuple[str, str]] | None = None,
     breaks_at: float | None = None,
@@ -241,6 +247,7 @@ def scorer(
             pair=pair,
             costly=costly,
             packages=tuple(packages),
+            families=tuple(families),
             phrases=tuple(phrases.items()),
             seen=tuple(sights.items()),
             breaks_at=breaks_at,

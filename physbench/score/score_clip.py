@@ -84,7 +84,7 @@ def score_clip(
     then failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed
     on. With store=False no analysis writes into the cache folder.
     """
-    states = rollout.states
+    states, scorers = rollout.states, [scorer for scorer in scorers if scorer.reads(clip.row.family)]
     # All frames of a stored clip are needed beside a picture: those of the context would be unpacked twice.
     true = clip.frames if states is None else clip.context(context)
     nothing = replace(rollout, frames=true[:0], states=None if states is None else states[:0])
@@ -114,6 +114,8 @@ def read_observation(observation: Observation, scorers: Sequence[Scorer]) -> lis
     """Rows of a tracked prediction, one per reading, in the order of `scorers`; failed where its rollout failed."""
     rollout, rows = observation.rollout, []
     for scorer in scorers:
+        if not scorer.reads(observation.clip.row.family):
+            continue
         read: Callable[[], Reading | dict[str, Reading]] = partial(scorer.read, observation)
         if rollout.states is not None and scorer.needs_picture:
             read = partial(Reading, None, "not applicable", NO_PICTURE)

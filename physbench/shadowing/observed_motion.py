@@ -79,7 +79,7 @@ class SightModel:
         """Mask (..., F, N, P) of places (..., F, N, P, 2) m in the plane of motion, in the image; False where NaN."""
         size = np.array([self.spec.width, self.spec.height])
         with np.errstate(invalid="ignore"):
-            if self.camera.tilt:
+            if self.camera.tilt or self.framing is not None:
                 px = px_from_plane(self.camera, self.spec, points)
                 inside = np.asarray((np.abs(px - size / 2) <= size / 2).all(axis=-1))
                 if self.framing is not None:

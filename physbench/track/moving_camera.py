@@ -54,11 +54,11 @@ class StillVideo:
 
 def stilled(clip: Clip, context: int, video: Tensor) -> StillVideo:
     """A video (C + T, H, W, 3) u8 of the last `context` true frames of a clip, and a prediction, at rest."""
-    told = _told(clip)[clip.window(context)][: len(video)]
+    path = path_framing(clip)[clip.window(context)][: len(video)]
     given = min(context, len(video))
-    off = np.concatenate([np.zeros((given, 4)), _followed(clip, video[given:], told[given:])])
+    off = np.concatenate([np.zeros((given, 4)), _followed(clip, video[given:], path[given:])])
     own = np.array([_deviation(clip, values) for values in off]).reshape(-1, 3, 3)
-    framing = own @ told
+    framing = own @ path
     frames, seen = warped(video, framing, clip.spec)
     frames[~seen] = BLACK
     camera = np.array([_similarity(clip, one) for one in own]).reshape(-1, 4)
@@ -71,7 +71,7 @@ def still_frames(clip: Clip, index: NDArray[np.integer]) -> Image:
         return np.asarray(clip.frames[index])
     import torch
 
-    frames, seen = warped(torch.from_numpy(clip.frames[index]), _told(clip)[index], clip.spec)
+    frames, seen = warped(torch.from_numpy(clip.frames[index]), path_framing(clip)[index], clip.spec)
     behind = torch.from_numpy(_still_picture(clip)).expand_as(frames)
     return np.asarray(torch.where(seen[..., None], frames, behind).numpy())
 
@@ -96,16 +96,16 @@ def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Ten
     return found, torch.from_numpy(seen).to(video.device)
 
 
-_TOLD: WeakKeyDictionary[Clip, Array] = WeakKeyDictionary()
+_PATHS: WeakKeyDictionary[Clip, Array] = WeakKeyDictionary()
 _STILL: WeakKeyDictionary[Clip, Image] = WeakKeyDictionary()
 _KEYS: WeakKeyDictionary[Clip, tuple[_Key, ...]] = WeakKeyDictionary()
 
 
-def _told(clip: Clip) -> Array:
+def path_framing(clip: Clip) -> Array:
     """Homographies (T, 3, 3) of the camera's path, kept as long as the clip."""
-    if clip not in _TOLD:
-        _TOLD[clip] = homographies(clip.scene.camera, clip.spec, clip.times)
-    return _TOLD[clip]
+    if clip not in _PATHS:
+        _PATHS[clip] = homographies(clip.scene.camera, clip.spec, clip.times)
+    return _PATHS[clip]
 
 
 def _still_picture(clip: Clip) -> Image:
@@ -114,7 +114,7 @@ def _still_picture(clip: Clip) -> Image:
         import torch
 
         index = np.linspace(0, len(clip.frames) - 1, STILL_FRAMES).astype(int)
-        frames, seen = warped(torch.from_numpy(clip.frames[index]), _told(clip)[index], clip.spec)
+        frames, seen = warped(torch.from_numpy(clip.frames[index]), path_framing(clip)[index], clip.spec)
         shown, levels = seen.numpy(), frames.numpy().astype(np.float32)
         levels[~shown] = np.nan
         levels[:, ~shown.any(axis=0)] = 255 * BACKGROUND_GREY
@@ -148,7 +148,7 @@ class _Level:
     values: Array  # (h, w, 4): grey level, its slopes to the right and down, share without a hue
 
     def at(self, places: Array) -> tuple[Array, Array, Mask]:
-        """Levels (P,), slopes (P, 2) and mask (P,) of what is told at places (P, 2) px."""
+        """Levels (P,), slopes (P, 2) and mask (P,) of what lies inside, at places (P, 2) px."""
         high, wide = self.values.shape[:2]
         with np.errstate(invalid="ignore"):
             inside = np.all((places > BORDER) & (places < (wide - BORDER, high - BORDER)), axis=-1)
@@ -206,18 +206,18 @@ def _key(clip: Clip, n: int) -> _Key:
     for level in _levels(clip, clip.frames[n]):
         rows, columns = np.mgrid[0 : level.values.shape[0], 0 : level.values.shape[1]]
         place = np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5
-        value, slope, told = level.at(place)
-        size = np.where(told, (slope**2).sum(axis=-1), 0.0)
+        value, slope, inside = level.at(place)
+        size = np.where(inside, (slope**2).sum(axis=-1), 0.0)
         best = np.argsort(-size, kind="stable")[:MOST_POINTS]
         best = best[size[best] > LEAST_SLOPE**2]
         places.append(place[best] * _factor(clip))
         levels.append(value[best])
         slopes.append(size[best])
-    return _Key(np.linalg.inv(_told(clip)[n]), tuple(places), tuple(levels), tuple(slopes))
+    return _Key(np.linalg.inv(path_framing(clip)[n]), tuple(places), tuple(levels), tuple(slopes))
 
 
-def _followed(clip: Clip, video: Tensor, told: Array) -> Array:
-    """Deviations (N, 4) of the cameras of frames (N, H, W, 3) from a path, told (N, 3, 3)."""
+def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
+    """Deviations (N, 4) of the cameras of frames (N, H, W, 3) from a path (N, 3, 3)."""
     keys, found = _keys(clip), np.zeros((len(video), 4))
     for n, frame in enumerate(video):
         levels = _levels(clip, frame.cpu().numpy())
@@ -226,7 +226,7 @@ def _followed(clip: Clip, video: Tensor, told: Array) -> Array:
         guesses = (2 * last - before, last, np.zeros(4))
         found[n], best = last, AGREED
         for guess in guesses:
-            values, agreed = _registered(clip, keys, levels, told[n], guess)
+            values, agreed = _registered(clip, keys, levels, path[n], guess)
             if agreed > best:
                 found[n], best = values, agreed
             if best > (1 + AGREED) / 2:
@@ -243,18 +243,18 @@ def _derivatives(away: Array, focal: float) -> tuple[Array, Array]:
 
 
 def _registered(
-    clip: Clip, keys: tuple[_Key, ...], levels: tuple[_Level, ...], told: Array, guess: Array
+    clip: Clip, keys: tuple[_Key, ...], levels: tuple[_Level, ...], path: Array, guess: Array
 ) -> tuple[Array, float]:
     """Deviation (4,) of a camera near a guess, and the share of what a key shows that agrees."""
     middle = np.array([clip.spec.width, clip.spec.height]) / 2
-    own = _deviation(clip, guess) @ told
+    own = _deviation(clip, guess) @ path
     away = [mapped(own @ key.back, middle) - middle for key in keys]
     key = keys[int(np.argmin([np.nan_to_num(np.hypot(*each), nan=np.inf) for each in away]))]
     values, agreed, factor, focal = guess.copy(), 0.0, _factor(clip), float(lens(clip.scene.camera, clip.spec)[0, 0])
     for level, place, wanted, slope2 in zip(levels, key.place, key.level, key.slope2, strict=True):
         if len(place) < LEAST_POINTS:
             return values, 0.0
-        rest = mapped(told @ key.back, place)
+        rest = mapped(path @ key.back, place)
         tone = np.array([1.0, 0.0])  # contrast and brightness
         for _ in range(PASSES):
             at = mapped(_deviation(clip, values), rest)

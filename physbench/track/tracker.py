@@ -36,7 +36,7 @@ from physbench.track.camera import steadied
 from physbench.track.colour import DIFFUSE_SHARE, Colours, colours_of, hue_shift_deg
 from physbench.track.disc_fit import STILL
 from physbench.track.intruders import background
-from physbench.track.moving_camera import StillVideo, still_frames, stilled
+from physbench.track.moving_camera import StillVideo, path_framing, still_frames, stilled
 from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
@@ -518,7 +518,7 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         hidden = blobs.pool(unseen, round(zoom) * maps.factor)[..., 0].numpy() > 0
         maps = replace(maps, bodies=np.asarray(maps.bodies | hidden))
     found = _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
-    return found if still is None else _with_path(found, still)
+    return found if still is None else _with_path(clip, found, still)
 
 
 def _with_intruders(
@@ -538,12 +538,14 @@ def _with_intruders(
     return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
 
 
-def _with_path(found: Tracks, still: StillVideo) -> Tracks:
+def _with_path(clip: Clip, found: Tracks, still: StillVideo) -> Tracks:
     """Tracks of a moving camera with what it does besides its path, and what it frames."""
     assert found.camera is not None
     camera, missing = found.camera.copy(), len(found.times) - len(still.camera)
     camera[: len(still.camera)] += still.camera
-    framing = np.concatenate([still.framing, np.repeat(still.framing[-1:], missing, axis=0)])
+    path = path_framing(clip)[clip.window(found.context)]  # to which the camera keeps
+    rest = path[len(still.framing) :][:missing]
+    framing = np.concatenate([still.framing, rest])
     return replace(found, camera=camera.round(CAMERA_DECIMALS), framing=framing)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
+from physbench.track.moving_camera import path_framing
 from physbench.track.tracks import Tracks, Visibility
-from physbench.world.camera_path import homographies, in_picture, mapped
+from physbench.world.camera_path import in_picture, mapped
 
 # Shares of the area of the whole object.
 VISIBLE_SHARE = 0.25  # ground truth shows an object from here on
@@ -30,8 +31,7 @@ def inside_view(clip: Clip, context: int) -> Mask:
     size = (clip.spec.width, clip.spec.height)
     inside = np.asarray(np.all((centre >= 0) & (centre <= size), axis=-1))
     if clip.scene.camera.path:
-        told = homographies(clip.scene.camera, clip.spec, clip.times[clip.window(context)])
-        inside &= in_picture(told[:, None], clip.spec, centre)
+        inside &= in_picture(path_framing(clip)[clip.window(context), None], clip.spec, centre)
     return inside
 
 

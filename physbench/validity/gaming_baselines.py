@@ -298,6 +298,8 @@ class GamingBaseline:
 
 
 def _background(clip: Clip) -> Image:
+    if clip.scene.camera.path:
+        raise Inapplicable("the background without objects is that of a camera at rest")
     return draw_still(scene_at_handover(clip.scene), clip.spec)
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Image
+from physbench.support.errors import PhysbenchError
+from physbench.world.bodies import darkness_over
 from physbench.world.bullet import Client
 from physbench.world.camera import (
     PLANE_AXES,
@@ -545,6 +547,10 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     else:
         frames, area = _pictures(scene, times, states, spec)
     area = area[:, :own]
+    dark = darkness_over(scene, states)
+    off = np.flatnonzero(dark >= 0)  # pictures of any shape, and what lies before the darkness
+    frames[off], area[off] = 0, 0
+    area[off, dark[off]] = spec.width * spec.height
     full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(own)], axis=1)
     full = np.where(np.isnan(full), area, full)
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
@@ -561,6 +567,8 @@ class MomentRenderer:
     """Draws a scene moment by moment. The pixels are those of `render`, which is faster for many frames at once."""
 
     def __init__(self, scene: Scene, spec: RenderSpec) -> None:
+        if scene.camera.path:
+            raise PhysbenchError("A camera that moves is drawn by `render`, for all moments at once.")
         still = [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)]
         self._scene, self._spec = scene, spec
         self._behind = _static_picture(scene, still, spec)
@@ -584,6 +592,8 @@ class MomentRenderer:
         frames, area = self._blank[None].copy(), np.zeros((1, len(self._scene.bodies)))
         whole = (0, 0, self._spec.width, self._spec.height)
         _compose(numbers, whole, self._renderer.picture(), self._behind, frames, area, [0])
+        if darkness_over(self._scene, states[None])[0] >= 0:
+            frames[:] = 0
         return np.asarray(frames[0])
 
 

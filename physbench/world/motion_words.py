@@ -132,7 +132,9 @@ CAMERA_WORDS = {  # to and fro; to the one side; to the other
 
 
 def camera_sentence(camera: Camera) -> str:
-    """A sentence on what a camera with a path does; its scene goes on as if it stood still."""
-    said = [CAMERA_WORDS[move.kind][0 if move.period else 1 if move.size > 0 else 2] for move in camera.path]
-    *first, last = dict.fromkeys(said)
+    """A sentence on what a camera does from the hand-over on; "" where it stands still then."""
+    moves = [move for move in camera.path if move.size and (move.period or move.kind == "shake" or move.end > 0)]
+    if not moves:
+        return ""
+    *first, last = dict.fromkeys(CAMERA_WORDS[m.kind][0 if m.period else 1 if m.size > 0 else 2] for m in moves)
     return f"The camera {' and '.join(filter(None, (', '.join(first), last)))}."

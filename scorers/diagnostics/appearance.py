@@ -127,6 +127,8 @@ def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readin
 
     Further readings: slope (levels/s), of a straight line through the 16 frames.
     """
+    if clip.scene.camera.path:
+        return {"": Reading(None, "not applicable", "the camera moves")}
     frames = frame_indices(min(len(rollout.frames), clip.horizon))
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}

@@ -16,13 +16,6 @@ STEP = 0.1  # s between PhyWorld's frames
 LEFT = "left ball"  # that its code puts at the left border where it is missing; every other one at the right border
 
 
-def other_scene(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
-    """The reading of a clip that is not one of PhyWorld's scenes; None for these."""
-    if clip.row.family == PhyWorldTask.suite:
-        return None
-    return Reading(None, "not applicable", "read in PhyWorld's scenes alone")
-
-
 @scorer(
     id="drift/velocity",
     version=1,
@@ -34,7 +27,7 @@ def other_scene(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
     "0.001, 0.002, 0.001 by the code's (128 px, 10 frames/s; 24 clips each); 0.005 and 0.001 at 256 px (9 clips each)",
     source="Kang et al. 2024, arXiv 2411.02385, section 3; code ee0e473, id_ood_data/evaluate.py",
     roles={"": "velocity-error"},
-    precheck=other_scene,
+    families=(PhyWorldTask.suite,),
 )
 def velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """PhyWorld's error of velocity by its paper: mean over balls and frames of |v - v'|, in its units of length/s.

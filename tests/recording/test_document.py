@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("", 300, "has frames 0 to 45"),
         ("crop = [0, 0, 5000, 100]", ZERO, "crop: expected"),
         ("first = 40", ZERO, "time_zero: expected a frame after first"),
-        ("restitution = [0.9, 0.2]", ZERO, "restitution: expected a range"),
+        ("restitution = [0.9, 0.2]", ZERO, "restitution: expected two numbers"),
         ("speed = 1", ZERO, "speed: Extra inputs"),
         ("gravity = nan", ZERO, "gravity: Input should be"),
         ("[[points]]\npx = [0, 0]\nm = [0, 0]", ZERO, "points: expected four or more"),

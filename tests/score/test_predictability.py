@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.score import predictability as module
 from physbench.score import shipped_predictability
 from physbench.score.predictability import (
     compute,
+    content_key,
     ensemble_positions,
     ensemble_states,
     first_time_beyond,
@@ -118,6 +120,11 @@ def test_times_are_kept_by_all_that_decides_them(
     predictability_time(replace(clip, states=clip.states + 1e-9), 8)  # of another machine
     predictability_time(replace(clip, visible_area=clip.visible_area / 2), 8)
     assert len(list((tmp_path / "predictability").glob("*.json"))) == 5
+
+
+def test_what_is_shipped_is_found_whatever_fields_a_scene_gained(clip_of: Clips) -> None:
+    row = find_suite("core").rows[0]
+    assert shipped(content_key(make_clip(row, SHIPPED_SPEC), SHIPPED_CONTEXT)) is not None
 
 
 QUICK_TASKS = ("falling/projectile-v1", "occlusion/screen-swap-v1", "orbits/flyby-v1", "orbits/kepler-v1")

@@ -20,8 +20,9 @@ from physbench.clips.clip import Clip
 from physbench.result.formats import joined, number
 from physbench.shadowing.trace import MAX_KEPT, Trace
 from physbench.support.arrays import Array
+from physbench.track.moving_camera import path_framing
 from physbench.track.tracks import Tracks, Visibility
-from physbench.world.camera_path import homographies, mapped
+from physbench.world.camera_path import mapped
 from physbench.world.scene import hue_name
 
 if TYPE_CHECKING:
@@ -296,9 +297,8 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
     shown = moments(clip)
     true_px = clip.px_positions()[clip.handover :]  # (1 + horizon, K, 2), from the hand-over on
     seen_px = tracks.position[tracks.context - 1 :]
-    told, framing = None, None if tracks.framing is None else tracks.framing[tracks.context - 1 :]
-    if clip.scene.camera.path:
-        told = homographies(clip.scene.camera, clip.spec, clip.times[clip.handover :])
+    framing = None if tracks.framing is None else tracks.framing[tracks.context - 1 :]
+    path = path_framing(clip)[clip.handover :] if clip.scene.camera.path else None
     radius = clip.diameters()[clip.handover :] * clip.pixels_per_metre / 2
     state = tracks.state[tracks.context - 1 :]
     height, width = clip.frames.shape[1:3]
@@ -310,7 +310,7 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
         frame = moment + 1  # frame 0 of both is the hand-over
         for k, body in enumerate(clip.tracked_bodies):
             hue = body.hue or 0
-            true = _in_frame(told, frame, true_px[: frame + 1, k]) * scale + offset
+            true = _in_frame(path, frame, true_px[: frame + 1, k]) * scale + offset
             seen = _in_frame(framing, frame, seen_px[: frame + 1, k]) * scale + offset
             r = float(radius[frame, k]) * scale
             inside = bool(np.all((true[-1] >= offset) & (true[-1] <= offset + np.array(cell))))
@@ -319,6 +319,10 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
             truth_marks.append(Mark(hue, _film_points(true, offset, cell), *_last(true, inside)))
             here = frame < len(seen_px) and bool(np.isfinite(seen[-1]).all())
             ring = ring if body.role == "moving" else None
+            if ring and framing is not None and frame < len(framing):  # where its own camera shows that place
+                x, y = _in_frame(framing, frame, true_px[frame : frame + 1, k])[0] * scale + offset
+                within = offset[0] <= x <= offset[0] + cell[0] and 0 <= y <= cell[1]
+                ring = (_round(x), _round(y), _round(r)) if within else None
             seen_marks.append(Mark(hue, _film_points(seen, offset, cell), *_last(seen, here), ring=ring, lost=lost))
     true = picture_strip([clip.future()[i] for i in shown], cell, quality)
     made = picture_strip([prediction[i] if i < len(prediction) else None for i in shown], cell, quality)

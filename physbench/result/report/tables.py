@@ -37,7 +37,7 @@ def counting(result: ResultDocument) -> list[str]:
     clips, axes = result.counts.clips, result.axis_counts
     if not axes:
         return []
-    counted = {AXIS_NAMES.get(axis, axis): sentences.counted for axis, sentences in axes.items()}
+    counted = {AXIS_NAMES.get(axis, axis): count.counted for axis, count in axes.items()}
     if set(counted.values()) == {clips}:
         sentences = [f"All {clips} clips count on every axis." if clips > 1 else "The clip counts on every axis."]
     else:
@@ -485,7 +485,7 @@ def _gap(gap: GapValue) -> Cell:
 
 
 def _gains(task: Mapping[str, TaskResult]) -> list[float]:
-    return [skill.skill for skill in task.values() if skill.kind == "informative" and skill.skill is not None]
+    return [axis.skill for axis in task.values() if axis.kind == "informative" and axis.skill is not None]
 
 
 def _gain(task: Mapping[str, TaskResult]) -> Cell:

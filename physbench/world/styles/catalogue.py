@@ -83,6 +83,8 @@ def draw(
     """
     if spec.look == PLAIN:
         return _draw_plain(scene, times, states, spec, colours or {})
+    if scene.camera.path:
+        raise UsageError(f"--look {spec.look}: a camera that moves is drawn in the look {PLAIN} alone.")
     from physbench.world.styles.natural import frames as natural_frames
 
     return natural_frames.render_natural(scene, times, states, spec, colours or {})

@@ -24,10 +24,15 @@ def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ())
     """
     prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, stated))))
     if scene.camera.path and prompt:
-        prompt = f"{prompt} {camera_sentence(scene.camera)}"
+        prompt = f"{_not_static(prompt)} {camera_sentence(scene.camera)}".rstrip()
     if look == PLAIN or not prompt:
         return prompt
     return " ".join(filter(None, (_drawn_back(prompt, scene), set_words(scene), size_words(scene), ONE_TAKE)))
+
+
+def _not_static(prompt: str) -> str:
+    """A prompt without the words that its camera stands still."""
+    return prompt.replace(" Static camera.", "").replace("Static camera, seen", "Seen")
 
 
 def _drawn_back(prompt: str, scene: Scene) -> str:
