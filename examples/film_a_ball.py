@@ -101,7 +101,7 @@ def draw(direction, room_colour, at, centre, ball=(0.05, 0.5, 0.42)):
 
 
 def shadow(at, centre, wide=1.0):
-    """How dark (...) a soft shadow of the ball makes points (..., 3) m."""
+    """Darkness (...) of a soft shadow of the ball at points (..., 3) m."""
     away = centre - at
     along = away @ LIGHT
     beside = np.linalg.norm(away - along[..., None] * LIGHT, axis=-1)

@@ -67,7 +67,7 @@ def command(
     from physbench.support.files import write_text
     from physbench.support.processes import worker_count
 
-    found = probe_model(
+    document = probe_model(
         model,
         suite=suite,
         limit=limit,
@@ -78,10 +78,10 @@ def command(
         trust_code=trust_code,
         workers=worker_count(workers),
     )
-    writers = {".json": lambda: found.model_dump_json(indent=1) + "\n", ".csv": lambda: csv_table(found)}
+    writers = {".json": lambda: document.model_dump_json(indent=1) + "\n", ".csv": lambda: csv_table(document)}
     for file in out or ():
-        write_text(file, writers.get(file.suffix, lambda: markdown(found))())
+        write_text(file, writers.get(file.suffix, lambda: markdown(document))())
     if as_json:
-        typer.echo(found.model_dump_json(indent=1))
+        typer.echo(document.model_dump_json(indent=1))
     else:
-        print_probes(found, stdout_console())
+        print_probes(document, stdout_console())

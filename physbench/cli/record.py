@@ -75,33 +75,33 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
     from physbench.recording.recorded import load
 
     recorded = load(folder)
-    (frame,) = _pictures(recorded, folder, [recorded.said.time_zero])
+    (frame,) = _pictures(recorded, folder, [recorded.recording.time_zero])
     draw_check(folder / "check.png", recorded, frame)
-    found = recorded.document()
+    document = recorded.document()
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(document, indent=1))
         return
-    for line in _lines(found):
+    for line in _lines(document):
         typer.echo(line)
     note(f"Track and fit: {folder / 'check.png'}")
 
 
-def _lines(found: dict[str, Any]) -> Iterable[str]:
+def _lines(document: dict[str, Any]) -> Iterable[str]:
     yield (
-        f"{found['context_frames']} frames of context, {found['future_frames']} after it: "
-        f"{found['future_seconds']:.2f} s at {found['fps']:g} frames/s"
+        f"{document['context_frames']} frames of context, {document['future_frames']} after it: "
+        f"{document['future_seconds']:.2f} s at {document['fps']:g} frames/s"
     )
-    for ball in found["balls"]:
+    for ball in document["balls"]:
         yield f"{ball['name']}: radius {ball['radius']:.3f} m, {ball['radius_px']:.1f} px of the window"
-    if found["gravity"] is not None:
-        yield f"gravity     {found['gravity']:.2f} m/s2 by its falls, {found['gravity_said']:g} said"
-    for name, value in found["constants"].items():
+    if document["gravity"] is not None:
+        yield f"gravity     {document['gravity']:.2f} m/s2 by its falls, {document['gravity_given']:g} said"
+    for name, value in document["constants"].items():
         yield f"{name:11} {value:.3f}"
     yield (
-        f"distance from the nearest lawful motion: rms {found['rms']:.3f} diameters ({found['rms_m'] * 1000:.1f} mm, "
-        f"{found['rms_px']:.1f} px), 95 % within {found['residual']:.3f}"
+        f"distance from the nearest lawful motion: rms {document['rms']:.3f} diameters "
+        f"({document['rms_m'] * 1000:.1f} mm, {document['rms_px']:.1f} px), 95 % within {document['residual']:.3f}"
     )
-    yield f"tolerance   {found['tolerance']:.3f} diameters"
+    yield f"tolerance   {document['tolerance']:.3f} diameters"
 
 
 @app.command(short_help="Write the frames that a model is shown.")
@@ -113,26 +113,26 @@ def context(folder: Folder, out: Annotated[Path, typer.Option(help="A new folder
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise UsageError(f"{out} is not empty. Name a new folder.")
     recorded = load(folder)
-    said = recorded.said
+    recording = recorded.recording
     numbers = list(
-        range(said.time_zero - recorded.stride * (recorded.context - 1), said.time_zero + 1, recorded.stride)
+        range(recording.time_zero - recorded.stride * (recorded.context - 1), recording.time_zero + 1, recorded.stride)
     )
     frames = _pictures(recorded, folder, numbers)
     out.mkdir(parents=True, exist_ok=True)
     even = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     encode(out / "context.mp4", even, recorded.rate / recorded.stride, H264)
     (out / "last.png").write_bytes(png(even[-1]))
-    found = recorded.document()
-    asked = {
+    document = recorded.document()
+    request = {
         "context": "context.mp4",
         "image": "last.png",
         "width": even.shape[2],
         "height": even.shape[1],
         "fps": recorded.rate / recorded.stride,
-        "context_frames": found["context_frames"],
-        "frames_to_predict": found["future_frames"],
+        "context_frames": document["context_frames"],
+        "frames_to_predict": document["future_frames"],
     }
-    (out / "context.json").write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+    (out / "context.json").write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
     note(f"Give a model {out}, then: physbench record score {folder} ANSWER.mp4")
 
 
@@ -193,7 +193,7 @@ def _pictures(recorded: Recorded, folder: Path, numbers: list[int]) -> Image:
     from physbench.models.videos.decode import decode_frames, probe_video
     from physbench.recording.recorded import open_video
 
-    source, entry = open_video(folder / recorded.said.video)
+    source, entry = open_video(folder / recorded.recording.video)
     frames = decode_frames(source, entry, probe_video(source, entry))
     wanted = {number: frame for number, frame in frames if number in set(numbers)}
     return np.stack([wanted[number] for number in numbers])

@@ -1,4 +1,4 @@
-"""What probing a model found, as a JSON document, as CSV, as Markdown and as tables on a terminal."""
+"""The result of probing a model, as a JSON document, as CSV, as Markdown and as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LeftOut(Record):
 
 
 class ProbeDocument(Record):
-    """What probing a model found."""
+    """The result of probing a model."""
 
     schema_version: Literal[1] = Field(description="Version of this document's layout.")
     physbench_version: str = Field(description="Version of the program.")
@@ -93,14 +93,14 @@ CSV_COLUMNS = (
 )
 
 
-def csv_table(found: ProbeDocument) -> str:
+def csv_table(document: ProbeDocument) -> str:
     """All read-outs, one a row."""
     rows = [
         (
             *(each.quantity, each.unit, each.fitted_on, each.family, each.split, name),
             *(score.r2, *(score.interval or (None, None)), score.error, each.clips, each.moments),
         )
-        for each in found.readings
+        for each in document.readings
         for name, score in each.scores.items()
     ]
     return csv_text(CSV_COLUMNS, rows)
@@ -116,19 +116,19 @@ def _gain(gain: Gain | None) -> str:
     return f"{gain.r2:+.2f} {bracket(gain.interval)}".rstrip().replace("-", "−")
 
 
-def main_rows(found: ProbeDocument) -> tuple[list[str], list[list[str]]]:
+def main_rows(document: ProbeDocument) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the table of each family's own read-outs, with the ood split beside."""
     beside = {
         (each.family, each.quantity): each
-        for each in found.readings
-        if each.fitted_on == each.family and each.split == "ood" != found.fitted_split
+        for each in document.readings
+        if each.fitted_on == each.family and each.split == "ood" != document.fitted_split
     }
-    names = [name for name in (MODEL, UNTRAINED, PIXELS) if name in found.features]
+    names = [name for name in (MODEL, UNTRAINED, PIXELS) if name in document.features]
     columns = ["family", "quantity", *names, *([f"over {UNTRAINED}"] if UNTRAINED in names else []), "error", "clips"]
     columns += ["model, ood"] if beside else []
     rows = []
-    for each in found.readings:
-        if each.fitted_on != each.family or each.split != found.fitted_split:
+    for each in document.readings:
+        if each.fitted_on != each.family or each.split != document.fitted_split:
             continue
         row = [each.family, each.quantity, *(_read(each.scores.get(name)) for name in names)]
         row += [_gain(each.gains.get(UNTRAINED))] if UNTRAINED in names else []
@@ -140,9 +140,9 @@ def main_rows(found: ProbeDocument) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def transfer_rows(found: ProbeDocument) -> tuple[list[str], list[list[str]]]:
+def transfer_rows(document: ProbeDocument) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of R2 of the model's read-outs on other families; own ones are cross-validated."""
-    chosen = [each for each in found.readings if each.split == found.fitted_split]
+    chosen = [each for each in document.readings if each.split == document.fitted_split]
     families = sorted({each.family for each in chosen})
     values = {(each.quantity, each.fitted_on, each.family): each.scores[MODEL].r2 for each in chosen}
     keys = dict.fromkeys((each.quantity, each.fitted_on) for each in chosen if each.fitted_on != each.family)
@@ -153,25 +153,26 @@ def transfer_rows(found: ProbeDocument) -> tuple[list[str], list[list[str]]]:
     return ["quantity", "fitted on", *(f"read on {family}" for family in families)], rows
 
 
-def force_rows(found: ProbeDocument) -> tuple[list[str], list[list[str]]]:
+def force_rows(document: ProbeDocument) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of implied laws of force."""
     rows = []
-    for each in found.forces:
-        told = f"{fixed(each.exponent)} {bracket(each.interval)}" if each.exponent is not None else "cannot be told"
-        rows.append([each.task, each.read, told, fixed(each.share), str(each.clips), each.reason])
+    for each in document.forces:
+        exponent = f"{fixed(each.exponent)} {bracket(each.interval)}" if each.exponent is not None else "cannot be told"
+        rows.append([each.task, each.read, exponent, fixed(each.share), str(each.clips), each.reason])
     return ["task", "positions of", "exponent", "share", "clips", "reason"], rows
 
 
-def sentences(found: ProbeDocument) -> list[str]:
-    """What a reader must know beside the tables."""
-    left = [f"Left out: {each.quantity} ({each.where}): {each.reason}." for each in found.left_out]
-    features = ", ".join(f"{name} {count:,}" for name, count in found.features.items())
+def sentences(document: ProbeDocument) -> list[str]:
+    """Sentences that stand beside the tables."""
+    left = [f"Left out: {each.quantity} ({each.where}): {each.reason}." for each in document.left_out]
+    features = ", ".join(f"{name} {count:,}" for name, count in document.features.items())
     return [
-        f"{found.model} on {found.suite}, {found.render_spec}; latents {found.latents} at "
-        f"{found.moments_per_second:g} a second. Numbers read a moment: {features}.",
-        f"R2 within tasks of ridge read-outs, cross-validated by clip on the split {found.fitted_split}: 1 is exact, 0 "
-        "no better than the mean of the task's other clips. [95 % interval over clips]",
-        *found.notes,
+        f"{document.model} on {document.suite}, {document.render_spec}; latents {document.latents} at "
+        f"{document.moments_per_second:g} a second. Numbers read a moment: {features}.",
+        "R2 within tasks of ridge read-outs, cross-validated by clip on the split "
+        f"{document.fitted_split}: 1 is exact, 0 no better than the mean of the task's other clips. "
+        "[95 % interval over clips]",
+        *document.notes,
         *left,
     ]
 
@@ -180,28 +181,28 @@ TABLES = (("", main_rows), ("Read-outs of one family on another, R2 of the model
 FORCE_TITLE = "Law of force that probed orbits imply, exponent of the distance (Newton's is −2)"
 
 
-def _tables(found: ProbeDocument) -> Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+def _tables(document: ProbeDocument) -> Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
     for title, make in (*TABLES, (FORCE_TITLE, force_rows)):
-        columns, rows = make(found)
+        columns, rows = make(document)
         if rows:
             yield title, columns, rows
 
 
-def markdown(found: ProbeDocument) -> str:
+def markdown(document: ProbeDocument) -> str:
     """Tables and sentences as Markdown."""
-    parts = [sentences(found)[0]]
-    for title, columns, rows in _tables(found):
+    parts = [sentences(document)[0]]
+    for title, columns, rows in _tables(document):
         lines = [f"**{title}**", ""] if title else []
         lines += [f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *rows)]
         parts.append("\n".join(lines))
-    return "\n\n".join([*parts, *sentences(found)[1:]]) + "\n"
+    return "\n\n".join([*parts, *sentences(document)[1:]]) + "\n"
 
 
-def print_probes(found: ProbeDocument, console: Console) -> None:
+def print_probes(document: ProbeDocument, console: Console) -> None:
     """Tables and sentences on a terminal."""
     from rich.table import Table
 
-    for title, columns, rows in _tables(found):
+    for title, columns, rows in _tables(document):
         if title:
             console.print(title, style="bold")
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -211,5 +212,5 @@ def print_probes(found: ProbeDocument, console: Console) -> None:
             table.add_row(*row)
         console.print(table)
         console.print()
-    for sentence in sentences(found):
+    for sentence in sentences(document):
         console.print(sentence)

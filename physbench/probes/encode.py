@@ -183,7 +183,7 @@ def sampled(
         for group in _batches(clips, len(rows)):
             frames = np.stack([clip.frames for _, clip in group])
             moments: NDArray[np.int64] | None = None
-            found: dict[str, list[Features]] = {}
+            pooled_by_name: dict[str, list[Features]] = {}
             for name, encode in encoders.items():
                 latents = encode(frames)
                 at = moments_of(frames.shape[1], latents.shape[1])
@@ -192,7 +192,7 @@ def sampled(
                 if missing := [frame for frame in moments if int(frame) not in column]:
                     raise ModelError(f"{name}: encode has no latents at frame {missing[0]}, where the model has.")
                 chosen = [column[int(frame)] for frame in moments]
-                found[name] = [pooled(each[chosen]) for each in latents]
+                pooled_by_name[name] = [pooled(each[chosen]) for each in latents]
             assert moments is not None
             for number, (index, clip) in enumerate(group):
                 after = np.flatnonzero(clip.times[moments] > -1e-9)
@@ -204,7 +204,7 @@ def sampled(
                 parts.append(Part(index, clip.times[moments[kept]], np.isin(kept, spread), targets))
                 pulls += drawn
                 for name in encoders:
-                    features[name].append(found[name][number][kept])
+                    features[name].append(pooled_by_name[name][number][kept])
             progress.advance(len(group))
     return joined(tuple(rows), parts, pulls), {name: np.concatenate(each) for name, each in features.items()}
 

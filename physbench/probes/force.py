@@ -54,15 +54,15 @@ def pulls_of(index: int, clip: Clip) -> list[Pull]:
     scene = clip.scene
     moving = [i for i in clip.tracked if scene.bodies[i].role == "moving"]
     slots = {i: ONE if len(moving) == 1 else HUE_NAMES[int(scene.bodies[i].hue or 0)] for i in moving}
-    found = []
+    pulls = []
     for i in moving:
         sources = [scene.index(field.source) for field in scene.central if field.source != scene.bodies[i].name]
         if len(sources) != 1 or len(scene.fields) != len(scene.central):
             continue
         other = sources[0]
         place = plane_from_world(scene.camera, clip.states[0, other, :3])
-        found.append(Pull(index, slots[i], slots.get(other, (float(place[0]), float(place[1])))))
-    return found
+        pulls.append(Pull(index, slots[i], slots.get(other, (float(place[0]), float(place[1])))))
+    return pulls
 
 
 def implied_force(pulls: Sequence[Pull], path: Callable[[int, str], Array], step: float) -> ImpliedForce:

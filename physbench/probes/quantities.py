@@ -62,7 +62,7 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
     share = clip.visible_share()[frames]  # (F, K)
     place = clip.px_positions()[frames]  # (F, K, 2) px
     inside = np.asarray(((place >= 0) & (place <= (clip.spec.width, clip.spec.height))).all(-1))
-    found: Targets = {}
+    targets: Targets = {}
     for k, i in moving:
         body, states = clip.scene.bodies[i], clip.states[frames, i]
         slot = ONE if len(moving) == 1 else HUE_NAMES[int(body.hue or 0)]
@@ -76,11 +76,11 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
             "restitution": np.full((len(frames), 1), body.restitution),
         }
         for name, each in values.items():
-            found[name, slot] = np.where(seen[:, None], each, np.nan)
-        found["hidden position", slot] = np.where(hidden[:, None], position, np.nan)
+            targets[name, slot] = np.where(seen[:, None], each, np.nan)
+        targets["hidden position", slot] = np.where(hidden[:, None], position, np.nan)
     told = all(field.energy(clip.scene, clip.states[..., :3]) is not None for field in clip.scene.fields)
     if moving and told:
         everything = share[:, [k for k, _ in moving]].min(-1) >= VISIBLE
         energy = energy_of(clip.scene, clip.states)[frames]
-        found["energy", ""] = np.where(everything, energy, np.nan).reshape(-1, 1)
-    return found
+        targets["energy", ""] = np.where(everything, energy, np.nan).reshape(-1, 1)
+    return targets

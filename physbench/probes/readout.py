@@ -62,7 +62,7 @@ class ReadOut:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What read-outs can be fitted to. N moments."""
+    """Data that read-outs are fitted to. N moments."""
 
     kernel: Array  # (N, N)
     values: Array  # (N, A)

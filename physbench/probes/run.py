@@ -152,25 +152,25 @@ def read_all(
             for fitted_on in samples.families if split == fitted else (family,):
                 for quantity in QUANTITIES:
                     if fitted_on == family or quantity.name in BODY:
-                        found = _reading(
+                        reading = _reading(
                             samples, means[fitted_on], predicted[fitted_on], quantity, varied, fitted_on, family, split
                         )
-                        readings += [found] if found else []
+                        readings += [reading] if reading else []
     return readings, list(_forces(samples, predicted, fitted, step)), list(_left_out(samples, varied, fitted))
 
 
 def _varied(samples: Samples, quantity: Quantity, split: str) -> set[str]:
     """Tasks in which a quantity is there and varies."""
     tasks = np.array([row.task if row.split == split else "" for row in samples.rows])[samples.clip]
-    found = set()
+    varied = set()
     for task in sorted({row.task for row in samples.rows}):
         chosen = samples.read & (tasks == task)
         values = [each[chosen] for (name, _), each in samples.targets.items() if name == quantity.name]
         if values and np.isfinite(whole := np.concatenate(values)).any():
             spread, size = np.nanstd(whole, axis=0), np.nanmax(np.abs(whole))
             if (spread > VARIES * max(size, VARIES)).any():
-                found.add(task)
-    return found
+                varied.add(task)
+    return varied
 
 
 def _in_tasks(samples: Samples, tasks: set[str]) -> Mask:
@@ -314,15 +314,15 @@ def _forces(
         if not pulls:
             continue
         for name, places in {TRUTH: samples.targets, **predicted[task.split("/")[0]]}.items():
-            found = implied_force(pulls, partial(path, places), step)
+            force = implied_force(pulls, partial(path, places), step)
             yield ForceReading(
                 task=task,
                 read=name,
-                exponent=found.exponent,
-                interval=found.interval,
-                share=found.share,
-                clips=found.clips,
-                reason=found.reason,
+                exponent=force.exponent,
+                interval=force.interval,
+                share=force.share,
+                clips=force.clips,
+                reason=force.reason,
             )
 
 

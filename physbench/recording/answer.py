@@ -88,9 +88,9 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     window = np.concatenate([clip.frames[: recorded.context], recorded.hues.matte(frames)])
     tracks = track(clip, recorded.context, window)
     problem = recorded.problem_of(clip, tracks)
-    found = SegmentSearch(problem, recorded.tolerance, only_first=True).run()
+    segments = SegmentSearch(problem, recorded.tolerance, only_first=True).run()
     end = float(clip.times[-1])
-    broken = max(min((one.time for one in found.breaks), default=end), 0.0) if found.arcs else 0.0
+    broken = max(min((one.time for one in segments.breaks), default=end), 0.0) if segments.arcs else 0.0
     due = _due(clip, recorded.context)
     gone = due & (tracks.state[recorded.context :] == Visibility.ABSENT)
     lost_at = _lost_at(clip, recorded.context, gone)
@@ -135,8 +135,8 @@ def _frames(recorded: Recorded, path: Path, at: int | None) -> Image:
     stride = next((n for n, rate in rates.items() if info.rate and abs(info.rate / rate - 1) <= 2 * SAME_RATE), None)
     if stride is None:
         expected = " or ".join(f"{rate:g}" for rate in sorted(set(rates.values())))
-        said = f"{info.rate:g}" if info.rate else "no"
-        raise UsageError(f"{path.name} has {said} frames/s, expected {expected}, those of the recording.")
+        stated = f"{info.rate:g}" if info.rate else "no"
+        raise UsageError(f"{path.name} has {stated} frames/s, expected {expected}, those of the recording.")
     horizon, context = recorded.clip.horizon, recorded.context
     if at is None:
         count = -(-info.frames // stride)
@@ -192,15 +192,15 @@ def _errors(clip: Clip, recorded: Recorded, tracks: Tracks) -> tuple[ErrorAt, ..
     metres: Array = np.linalg.norm(tracks.position - true, axis=-1) / clip.pixels_per_metre  # (T, K)
     metres[: recorded.context] = np.nan
     end = float(clip.times[-1])
-    found = []
+    errors = []
     for seconds in (*(one for one in HORIZONS if one < end - ERROR_TIME), end):
         near = np.abs(clip.times - seconds) <= ERROR_TIME / 2 + 1e-9
         part = metres[near]
         if np.isfinite(part).any():
-            found.append(ErrorAt(seconds, float(np.nanmean(part)), float(np.nanmean(part / size))))
+            errors.append(ErrorAt(seconds, float(np.nanmean(part)), float(np.nanmean(part / size))))
         else:
-            found.append(ErrorAt(seconds, None, None))
-    return tuple(found)
+            errors.append(ErrorAt(seconds, None, None))
+    return tuple(errors)
 
 
 def _sentence(lawful: float, end: float, lost_at: float | None, off: float, tolerance: float) -> str:

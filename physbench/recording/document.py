@@ -80,41 +80,43 @@ def read(folder: Path) -> tuple[Recording, Path]:
     if not path.is_file():
         raise UsageError(f"{folder} holds no {FILE}. Make it: physbench record new {folder} --video FILE.")
     try:
-        said = Recording.model_validate(tomllib.loads(user_text(path.read_bytes())))
+        recording = Recording.model_validate(tomllib.loads(user_text(path.read_bytes())))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UsageError(f"{path}: {printable(place)}: {printable(first['msg'])}.") from None
     except (ValueError, RecursionError) as error:  # of TOML, of text that is not UTF-8, of huge numbers
         raise UsageError(f"{path}: {printable(str(error))}.") from None
-    _check(said, path)
-    video = folder / Path(said.video).name
+    _check(recording, path)
+    video = folder / Path(recording.video).name
     if not video.is_file():
         raise UsageError(f"{path}: video: there is no file {video}.")
-    return said, video
+    return recording, video
 
 
-def _check(said: Recording, path: Path) -> None:
+def _check(recording: Recording, path: Path) -> None:
     def refuse(field: str, words: str) -> UsageError:
         return UsageError(f"{path}: {field}: {words}")
 
-    if not said.first < said.time_zero < (said.last if said.last is not None else said.time_zero + 1):
-        raise refuse("time_zero", f"expected a frame after first ({said.first}) and before last, got {said.time_zero}.")
+    before = recording.time_zero + 1 if recording.last is None else recording.last
+    if not recording.first < recording.time_zero < before:
+        words = f"expected a frame after first ({recording.first}) and before last, got {recording.time_zero}."
+        raise refuse("time_zero", words)
     for name in ("restitution", "friction"):
-        low, high = getattr(said, name)
+        low, high = getattr(recording, name)
         least, most = LIMITS[name]
         if not least <= low <= high <= most:
             words = f"expected two numbers from {least:g} to {most:g} that ascend, got {low:g} and {high:g}."
             raise refuse(name, words)
-    if 0 < len(said.points) < 4:
-        raise refuse("points", f"expected four or more, or none and the radius of a ball, got {len(said.points)}.")
-    if not said.points and said.balls[0].radius is None:
+    if 0 < len(recording.points) < 4:
+        raise refuse("points", f"expected four or more, or none and the radius of a ball, got {len(recording.points)}.")
+    if not recording.points and recording.balls[0].radius is None:
         raise refuse("balls", "without points the first needs its radius in m: it tells the scale.")
-    for ball in said.balls:
+    for ball in recording.balls:
         left, top, right, bottom = ball.box
         if min(right - left, bottom - top) < LEAST_BOX:
             raise refuse(f"balls: {printable(ball.name)}", f"its box is smaller than {LEAST_BOX:g} px: {ball.box}.")
-    if len({ball.name for ball in said.balls}) < len(said.balls):
+    if len({ball.name for ball in recording.balls}) < len(recording.balls):
         raise refuse("balls", "two have one name.")
 
 

@@ -65,7 +65,7 @@ def draw_check(path: Path, recorded: Recorded, frame: Image) -> None:
     seen = plane.picture_px(plane_from_px(clip.scene.camera, clip.spec, recorded.tracks.position))
     fitted = plane.picture_px(recorded.segments.position)
     picture.imshow(frame, extent=(0, frame.shape[1], frame.shape[0], 0))
-    for k, ball in enumerate(recorded.said.balls):
+    for k, ball in enumerate(recorded.recording.balls):
         picture.plot(*fitted[:, k].T, color="white", linewidth=1, label=f"{ball.name}: lawful motion")
         picture.plot(*seen[:, k].T, "+", color="red", markersize=5, label=f"{ball.name}: tracked")
         below.plot(clip.times, recorded.segments.errors[:, k], ".-", label=ball.name)

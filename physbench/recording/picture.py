@@ -19,6 +19,7 @@ from physbench.recording.document import Box, Point, Recording
 from physbench.support.arrays import Array, Image, Mask
 from physbench.support.errors import UsageError
 from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponent
+from physbench.world.camera_path import mapped
 from physbench.world.scene import PALETTE
 
 # The plane of motion in the picture.
@@ -46,11 +47,11 @@ class Plane:
 
     def picture_px(self, metres: Array) -> Array:
         """Plane (..., 2) m -> picture (..., 2) px."""
-        return _mapped(self.homography, metres)
+        return mapped(self.homography, metres)
 
     def window_px(self, px: Array) -> Array:
         """Picture (..., 2) px -> window (..., 2) px."""
-        return (_mapped(np.asarray(np.linalg.inv(self.homography), np.float64), px) - (self.left, self.top)) * (
+        return (mapped(np.asarray(np.linalg.inv(self.homography), np.float64), px) - (self.left, self.top)) * (
             self.scale,
             -self.scale,
         )
@@ -73,14 +74,14 @@ class Plane:
 
     def warp(self, frames: Iterable[Image]) -> Image:
         """Frames (H, W, 3) of the picture, one or more -> the window (T, height, width, 3), the mean over each px."""
-        found: list[Image] = []
+        windows: list[Image] = []
         for frame in frames:
-            if not found:
+            if not windows:
                 grid, fine = self._grid(*frame.shape[:2])
             picture = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
             sampled = torch.nn.functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
-            found.append(torch.nn.functional.avg_pool2d(sampled, fine)[0].permute(1, 2, 0).round().byte().numpy())
-        return np.stack(found)
+            windows.append(torch.nn.functional.avg_pool2d(sampled, fine)[0].permute(1, 2, 0).round().byte().numpy())
+        return np.stack(windows)
 
     def _grid(self, rows: int, columns: int) -> tuple[torch.Tensor, int]:
         """Places (1, height n, width n, 2) in a picture, from -1 to 1, of n x n samples in each px; n."""
@@ -93,32 +94,27 @@ class Plane:
         return torch.from_numpy((places / (columns / 2, rows / 2) - 1).astype(np.float32))[None], fine
 
 
-def _mapped(matrix: Array, points: Array) -> Array:
-    homogeneous = points @ matrix[:, :2].T + matrix[:, 2]
-    return np.asarray(homogeneous[..., :2] / homogeneous[..., 2:])
-
-
-def plane_of(said: Recording, height: int, width: int) -> Plane:
+def plane_of(recording: Recording, height: int, width: int) -> Plane:
     """The plane of a recording in a picture of `height` x `width` px. Raises UsageError where its points tell none.
 
     Without points the scale is that of the first ball's box and radius, until its size is measured.
     """
-    if said.points:
-        homography = homography_of(said.points, math.hypot(height, width))
+    if recording.points:
+        homography = homography_of(recording.points, math.hypot(height, width))
     else:
-        left, top, right, bottom = said.balls[0].box
-        assert said.balls[0].radius is not None
-        scale = (right - left + bottom - top) / 4 / said.balls[0].radius  # px/m
+        left, top, right, bottom = recording.balls[0].box
+        assert recording.balls[0].radius is not None
+        scale = (right - left + bottom - top) / 4 / recording.balls[0].radius  # px/m
         homography = np.array([[scale, 0.0, 0.0], [0.0, -scale, height], [0.0, 0.0, 1.0]])
-    left, top, right, bottom = said.crop or (0.0, 0.0, float(width), float(height))
+    left, top, right, bottom = recording.crop or (0.0, 0.0, float(width), float(height))
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {said.crop}.")
+        raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {recording.crop}.")
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     inverse = np.asarray(np.linalg.inv(homography), np.float64)
     depth = corners @ inverse[2, :2] + inverse[2, 2]
     if not (depth > 0).all() and not (depth < 0).all():
         raise UsageError("points: by them the picture looks past the plane of motion. Check them, or crop.")
-    seen = _mapped(inverse, corners)
+    seen = mapped(inverse, corners)
     # The largest upright rectangle of this kind: bounded by the inner one of two corners on each side.
     low, high = max(seen[0, 0], seen[3, 0]), min(seen[1, 0], seen[2, 0])
     floor, ceiling = max(seen[2, 1], seen[3, 1]), min(seen[0, 1], seen[1, 1])
@@ -149,18 +145,18 @@ def homography_of(points: Sequence[Point], diagonal: float) -> Array:
             raise UsageError(f"points: in {name} three of them lie on a line or are the same. Spread four of them.")
     to_m, to_px = _centred(metres), _centred(px)
     rows = []
-    for (x, z), (u, v) in zip(_mapped(to_m, metres), _mapped(to_px, px), strict=True):
+    for (x, z), (u, v) in zip(mapped(to_m, metres), mapped(to_px, px), strict=True):
         rows += [[x, z, 1, 0, 0, 0, -u * x, -u * z, -u], [0, 0, 0, x, z, 1, -v * x, -v * z, -v]]
-    found = np.linalg.inv(to_px) @ np.linalg.svd(np.array(rows))[2][-1].reshape(3, 3) @ to_m
-    found = found / np.linalg.norm(found)
-    depth = metres @ found[2, :2] + found[2, 2]
+    homography = np.linalg.inv(to_px) @ np.linalg.svd(np.array(rows))[2][-1].reshape(3, 3) @ to_m
+    homography = homography / np.linalg.norm(homography)
+    depth = metres @ homography[2, :2] + homography[2, 2]
     if not (depth > 0).all() and not (depth < 0).all():
         raise UsageError("points: no camera sees them so. Check that px and m of each belong together.")
-    found *= np.sign(depth[0])
-    off = float(np.linalg.norm(_mapped(found, metres) - px, axis=1).max())
+    homography *= np.sign(depth[0])
+    off = float(np.linalg.norm(mapped(homography, metres) - px, axis=1).max())
     if off > MOST_POINT_ERROR * diagonal:
         raise UsageError(f"points: one is {off:.1f} px off the plane of the others. Check it.")
-    return np.asarray(found)
+    return np.asarray(homography)
 
 
 def _least_triangle(four: Array) -> float:
@@ -190,7 +186,7 @@ MOST_ELSEWHERE = 0.5  # of a ball's area that may have its hue elsewhere
 
 @dataclass(frozen=True, eq=False)
 class Hues:
-    """What turns colours of a recording into those of the palette."""
+    """Turns of a recording's colours into those of the palette."""
 
     grey: Array  # (2,) saturation of the background
     angle: Array  # (K,) degrees of the balls, ascending
@@ -200,7 +196,7 @@ class Hues:
 
     def matte(self, frames: Image) -> Image:
         """Frames (T, H, W, 3) in hues of the palette, over mid grey."""
-        found = np.empty_like(frames)
+        turned = np.empty_like(frames)
         for t, frame in enumerate(frames):
             away = _saturation(frame.astype(np.float32)) - self.grey.astype(np.float32)
             x, y = away[..., 0], away[..., 1]
@@ -209,8 +205,8 @@ class Hues:
                 angle = np.degrees(np.arctan2(y, x))
                 turn, gain = (np.interp(angle, self.angle, each, period=360) for each in (self.turn, self.gain))
             cos, sin = (np.asarray(gain * part(np.radians(turn)), np.float32) for part in (np.cos, np.sin))
-            found[t] = _of_opponent(cos * x - sin * y, sin * x + cos * y)
-        return found
+            turned[t] = _of_opponent(cos * x - sin * y, sin * x + cos * y)
+        return turned
 
 
 def _saturation(frame: Array) -> Array:
@@ -252,9 +248,9 @@ def learn_hues(first: Image, boxes: Sequence[Box], names: Sequence[str]) -> Hues
     gain = np.linalg.norm(vectors[list(chosen)], axis=1) / np.linalg.norm(own, axis=1)
     turn = np.array([_round(targets[p] - a) for p, a in zip(chosen, angle, strict=True)])
     order = np.argsort(angle)
-    found = Hues(np.asarray(grey), angle[order], turn[order], gain[order], tuple(chosen))
-    _check_elsewhere(found, first, boxes, names)
-    return found
+    hues = Hues(np.asarray(grey), angle[order], turn[order], gain[order], tuple(chosen))
+    _check_elsewhere(hues, first, boxes, names)
+    return hues
 
 
 def _check_elsewhere(hues: Hues, first: Image, boxes: Sequence[Box], names: Sequence[str]) -> None:

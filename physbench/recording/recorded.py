@@ -81,7 +81,7 @@ class Constants:
 class Recorded:
     """A recording that can judge answers."""
 
-    said: Recording
+    recording: Recording
     size: tuple[int, int]  # px, height and width of the picture
     plane: Plane
     hues: Hues
@@ -116,7 +116,7 @@ class Recorded:
         return self.clip.handover + 1
 
     def document(self) -> dict[str, Any]:
-        """What was learned and fitted, as JSON has it: m, s, px of the window."""
+        """Learned sizes and fitted constants, as JSON has them: m, s, px of the window."""
         names = {"restitution": "restitution", "between": "restitution_of_balls", "friction": "friction"}
         rms = float(np.sqrt(np.mean(self.distances**2)))  # diameters
         radius = [self.clip.scene.bodies[i].radius for i in self.clip.tracked]
@@ -128,10 +128,10 @@ class Recorded:
             "fps": self.rate / self.stride,
             "balls": [
                 {"name": ball.name, "radius": size, "radius_px": size * self.plane.scale}
-                for ball, size in zip(self.said.balls, radius, strict=True)
+                for ball, size in zip(self.recording.balls, radius, strict=True)
             ],
             "gravity": self.gravity,
-            "gravity_said": self.said.gravity,
+            "gravity_given": self.recording.gravity,
             "constants": {names[name]: getattr(self.constants, name) for name in self.shown},
             "rms": rms,
             "rms_m": rms * diameter,
@@ -142,7 +142,7 @@ class Recorded:
         }
 
     def problem_of(self, clip: Clip, tracks: Tracks) -> Hypothesis:
-        """What tracks of an answer are asked: are they lawful in this scene? clip: its own, or the first part of it."""
+        """The fit problem of an answer's tracks in this scene. clip: its own, or the first part of it."""
         law = law_of_scene(clip.scene, self.constants.spin)
         return Hypothesis(law, from_tracks(clip, tracks, law))
 
@@ -155,23 +155,23 @@ def law_of_scene(scene: Scene, spin: tuple[float, ...]) -> ThrownLaw:
 
 def load(folder: Path) -> Recorded:
     """The recording of a folder. Raises PhysbenchError, in a line, where it cannot judge."""
-    said, video = read(folder)
+    recording, video = read(folder)
     source, entry = open_video(video)
     info = probe_video(source, entry)
-    rate = said.fps or info.rate
+    rate = recording.fps or info.rate
     if rate is None:
         raise UsageError(f"{video.name} does not say its rate. Set fps in the recording.")
     if info.view.pixel_aspect != 1:
         raise UsageError(f"{video.name} has pixels that are not square. Encode it with square ones.")
-    last = info.frames - 1 if said.last is None else said.last
-    if last >= info.frames or said.time_zero >= last:
+    last = info.frames - 1 if recording.last is None else recording.last
+    if last >= info.frames or recording.time_zero >= last:
         raise UsageError(
-            f"time_zero is {said.time_zero} and last {last}: {video.name} has frames 0 to {info.frames - 1}."
+            f"time_zero is {recording.time_zero} and last {last}: {video.name} has frames 0 to {info.frames - 1}."
         )
     stride, fps = clip_rate(rate)
-    start = said.time_zero - (said.time_zero - said.first) // stride * stride
+    start = recording.time_zero - (recording.time_zero - recording.first) // stride * stride
     wanted = range(start, last + 1, stride)
-    times = (np.array(wanted) - said.time_zero) / stride / fps
+    times = (np.array(wanted) - recording.time_zero) / stride / fps
     context = int((times <= 0).sum())
     if context < LEAST_CONTEXT_FRAMES or -times[0] < LEAST_CONTEXT or times[-1] < LEAST_FUTURE:
         raise UsageError(
@@ -180,23 +180,24 @@ def load(folder: Path) -> Recorded:
         )
     if len(times) > MOST_FRAMES:
         raise UsageError(f"{len(times)} frames count, expected {MOST_FRAMES} at most: set first and last.")
-    if said.fps is None:
+    if recording.fps is None:
         check_even(info.stamps[start : last + 1], rate)
     size = info.height, info.width
-    plane = plane_of(said, *size)
-    frames = plane.warp(frame for number, frame in decode_frames(source, entry, info) if number in wanted)
+    plane = plane_of(recording, *size)
+    numbers = {recording.first, *wanted}  # in `first` the boxes are
+    whole = plane.warp(frame for number, frame in decode_frames(source, entry, info) if number in numbers)
+    marked, frames = whole[0], whole[len(numbers) - len(times) :]
     if len(frames) < len(times):
         raise UsageError(f"{video.name} breaks off: {len(frames)} of {len(times)} frames can be read.")
-    names = [ball.name for ball in said.balls]
-    boxes = [_box_in_window(plane, ball.box) for ball in said.balls]
-    (marked,) = plane.warp(frame for number, frame in decode_frames(source, entry, info) if number == said.first)
+    names = [ball.name for ball in recording.balls]
+    boxes = [_box_in_window(plane, ball.box) for ball in recording.balls]
     hues = learn_hues(marked, boxes, names)
     radius_px = [measured_radius(hues, marked, box, k) for k, box in enumerate(boxes)]
-    if not said.points:
-        assert said.balls[0].radius is not None
-        plane = plane.enlarged(said.balls[0].radius * plane.scale / max(radius_px[0], 1e-9))
+    if not recording.points:
+        assert recording.balls[0].radius is not None
+        plane = plane.enlarged(recording.balls[0].radius * plane.scale / max(radius_px[0], 1e-9))
     radius = [float(each / plane.scale) for each in radius_px]
-    for ball, px, measured in zip(said.balls, radius_px, radius, strict=True):
+    for ball, px, measured in zip(recording.balls, radius_px, radius, strict=True):
         if px < LEAST_RADIUS_PX:
             raise UsageError(
                 f"{ball.name}: its radius is {px:.1f} px of a picture of {plane.width}x{plane.height}, expected "
@@ -209,19 +210,21 @@ def load(folder: Path) -> Recorded:
             )
     spec = RenderSpec(plane.height, plane.width, fps)
     floor = None
-    if said.floor_px is not None:
-        floor = float(plane.metres(plane.window_px(np.array(said.floor_px)))[1])
-    blank = _blank_clip(said, plane, hues, radius, spec, times, hues.matte(frames), floor, (fps * stride / rate) ** 2)
+    if recording.floor_px is not None:
+        floor = float(plane.metres(plane.window_px(np.array(recording.floor_px)))[1])
+    blank = _blank_clip(
+        recording, plane, hues, radius, spec, times, hues.matte(frames), floor, (fps * stride / rate) ** 2
+    )
     tracks = track(blank, context, blank.frames)
-    _check_found(said, blank, tracks)
-    found = _as_seen(blank, tracks)
-    gravity = _gravity(found, rate / stride / fps)
-    if gravity is not None and abs(gravity / said.gravity - 1) > MOST_GRAVITY_ERROR:
+    _check_found(recording, blank, tracks)
+    seen = _as_seen(blank, tracks)
+    gravity = _gravity(seen, rate / stride / fps)
+    if gravity is not None and abs(gravity / recording.gravity - 1) > MOST_GRAVITY_ERROR:
         raise UsageError(
-            f"By points and rate the balls fall with {gravity:.2f} m/s2, said is {said.gravity:g}. Check points, "
-            f"radius and fps: of slow motion, give the {rate:g} frames/s at which it was filmed."
+            f"By points and rate the balls fall with {gravity:.2f} m/s2, said is {recording.gravity:g}. Check "
+            f"points, radius and fps: of slow motion, give the {rate:g} frames/s at which it was filmed."
         )
-    return _fitted(said, size, plane, hues, found, rate, stride, tracks, gravity)
+    return _fitted(recording, size, plane, hues, seen, rate, stride, tracks, gravity)
 
 
 def open_video(path: Path) -> tuple[VideoSource, VideoEntry]:
@@ -260,7 +263,7 @@ def _box_in_window(plane: Plane, box: tuple[float, float, float, float]) -> tupl
 
 
 def _blank_clip(
-    said: Recording,
+    recording: Recording,
     plane: Plane,
     hues: Hues,
     radius: Sequence[float],
@@ -276,7 +279,7 @@ def _blank_clip(
     # They begin at rest in their description, which shows no spin; what they do stands in the states.
     bodies = [
         Body(ball.name, "sphere", (size,), "moving", (middle[0], 0.0, plane.top), hue=hue)
-        for ball, size, hue in zip(said.balls, radius, hues.palette, strict=True)
+        for ball, size, hue in zip(recording.balls, radius, hues.palette, strict=True)
     ]
     if floor is not None:
         bodies.append(Body("floor", "plane", (), "fixed", (0.0, 0.0, floor), drawn=False))
@@ -286,17 +289,17 @@ def _blank_clip(
     states[..., 6] = 1.0
     states[..., :3] = [body.position for body in bodies]
     camera = Camera("front", middle, min(width, height))
-    gravity = (0.0, 0.0, -said.gravity * slowed)
+    gravity = (0.0, 0.0, -recording.gravity * slowed)
     scene = Scene(tuple(bodies), camera, gravity, horizon=float(times[-1]))
     return Clip(Row("recorded/plane-v1", "test", 0), scene, spec, times, frames, states, area, area, ())
 
 
-def _check_found(said: Recording, clip: Clip, tracks: Tracks) -> None:
+def _check_found(recording: Recording, clip: Clip, tracks: Tracks) -> None:
     """Refuse a recording in which a ball is lost, but for one that leaves the picture."""
-    for k, ball in enumerate(said.balls):
+    for k, ball in enumerate(recording.balls):
         known = np.flatnonzero(np.isfinite(tracks.position[:, k, 0]))
         if not len(known) or known[0] > 0:
-            raise UsageError(f"{ball.name}: it is not found in the frame {said.first}. Check its box.")
+            raise UsageError(f"{ball.name}: it is not found in the frame {recording.first}. Check its box.")
         gap = int(np.diff(known).argmax()) if len(known) > 1 else 0
         lost = float(np.diff(known).max(initial=1) - 1) / clip.spec.fps
         left = _leaves(clip, tracks, k)
@@ -352,7 +355,7 @@ STEADY = 0.3  # diameters along the floor; a ball that moves less shows neither 
 
 
 def _fitted(
-    said: Recording,
+    recording: Recording,
     size: tuple[int, int],
     plane: Plane,
     hues: Hues,
@@ -372,16 +375,16 @@ def _fitted(
     apart = np.linalg.norm(at[:, 0] - at[:, -1], axis=-1).min()
     meet = len(radius) > 1 and bool(apart < (1 + TOUCHES) * radius.sum())
     own = Constants(
-        sum(said.restitution) / 2,
-        sum(said.restitution) / 2,
-        sum(said.friction) / 2 if moves else 0.0,
+        sum(recording.restitution) / 2,
+        sum(recording.restitution) / 2,
+        sum(recording.friction) / 2 if moves else 0.0,
         0.0 if floor is None else floor,
         (0.0,) * len(radius),
     )
     free = {
-        **({"restitution": said.restitution} if meets_floor else {}),
-        **({"between": said.restitution} if meet else {}),
-        **({"friction": said.friction} if meets_floor and moves else {}),
+        **({"restitution": recording.restitution} if meets_floor else {}),
+        **({"between": recording.restitution} if meet else {}),
+        **({"friction": recording.friction} if meets_floor and moves else {}),
         **(_about(own.floor, FLOOR_RANGE * float(radius.min())) if meets_floor else {}),
         **({f"spin{k}": (-1.5 * fastest, 1.5 * fastest) for k in range(len(radius))} if meets_floor and moves else {}),
     }
@@ -405,7 +408,9 @@ def _fitted(
         )
     shown = tuple(name for name in ("restitution", "between", "friction") if name in free)
     lawful = _as_fitted(replace(clip, scene=scene), segments)
-    return Recorded(said, size, plane, hues, lawful, rate, stride, constants, shown, tracks, segments, off, gravity)
+    return Recorded(
+        recording, size, plane, hues, lawful, rate, stride, constants, shown, tracks, segments, off, gravity
+    )
 
 
 def _about(middle: float, reach: float) -> dict[str, tuple[float, float]]:

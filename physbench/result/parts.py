@@ -37,7 +37,7 @@ def skill_by_part(
 ) -> dict[str, dict[str, PartSkill]]:
     """By kind of level and part: skill of the model in these clips; {} where no task of the run declares any."""
     fixed: Fixed = {task: dict(zip(e.qualities.axes, kinds, strict=True)) for task, kinds in e.kinds.items()}
-    found: dict[str, dict[str, PartSkill]] = {}
+    skills: dict[str, dict[str, PartSkill]] = {}
     for kind in LEVELS:
         values = {row: value for row in rows if row.split != "ood" and (value := _value(row, kind)) is not None}
         parts = thirds(values)
@@ -50,7 +50,7 @@ def skill_by_part(
             names = {row.id for row in chosen}
             own = pooled({source: table[table["clip"].isin(names)] for source, table in tables.items()})
             part = estimate(own, resamples=min(resamples, DRAWS), fixed=fixed, unasked=unasked)
-            found.setdefault(kind, {})[name] = PartSkill(
+            skills.setdefault(kind, {})[name] = PartSkill(
                 clips=len(chosen),
                 tasks=len({row.task for row in chosen}),
                 mean=round(float(np.mean(list(chosen.values()))), 6) if kind == "event" else None,
@@ -58,7 +58,7 @@ def skill_by_part(
                 axes={axis: axis_skill(part, 0, a) for a, axis in enumerate(part.qualities.axes)},
                 constant_velocity=overall(part, 1, "").skill,
             )
-    return found
+    return skills
 
 
 def thirds(values: Mapping[Row, float]) -> dict[Row, int]:
@@ -68,12 +68,12 @@ def thirds(values: Mapping[Row, float]) -> dict[Row, int]:
     >>> list(thirds(dict(zip(rows, [1.0, 1.0, 2.0, 2.0]))).values())
     [0, 0, 2, 2]
     """
-    found: dict[Row, int] = {}
+    third: dict[Row, int] = {}
     for task in dict.fromkeys(row.task for row in values):
         own = [row for row in values if row.task == task]
         share = (rankdata([values[row] for row in own]) - 0.5) / len(own)
-        found |= zip(own, np.floor(3 * share).astype(int).tolist(), strict=True)
-    return {row: found[row] for row in values}
+        third |= zip(own, np.floor(3 * share).astype(int).tolist(), strict=True)
+    return {row: third[row] for row in values}
 
 
 @lru_cache(maxsize=4096)

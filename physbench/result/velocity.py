@@ -29,15 +29,15 @@ def velocity_errors(
     }
     rows = tables["truth"][tables["truth"]["reading"] == reading_of("velocity-error")]
     rows = rows[rows["value"].notna()]
-    found: dict[str, dict[str, VelocityErrors]] = {}
+    errors: dict[str, dict[str, VelocityErrors]] = {}
     for (task, split), group in rows.groupby(["task", "split"], sort=True):
         clips = sorted(set(group["clip"]))
         own = {
             source: {part: np.asarray(each.reindex(clips), dtype=np.float64) for part, each in parts.items()}
             for source, parts in values.items()
         }
-        found.setdefault(str(task), {})[str(split)] = _errors(Stratum(str(task), str(split)), own, e, resamples)
-    return found
+        errors.setdefault(str(task), {})[str(split)] = _errors(Stratum(str(task), str(split)), own, e, resamples)
+    return errors
 
 
 def _by_clip(table: pd.DataFrame, part: str) -> pd.Series[float]:
@@ -49,9 +49,10 @@ def _by_clip(table: pd.DataFrame, part: str) -> pd.Series[float]:
 
 def _errors(key: Stratum, own: Mapping[str, Mapping[str, Array]], e: Estimate, resamples: int) -> VelocityErrors:
     """own: by source and part, values (n,) of the clips of a task and split, NaN where there is none."""
-    known = int(np.isfinite(own["model"][""]).sum())
-    # What failed counts as a frozen frame: a model must not gain by failing.
-    model = {part: np.where(np.isfinite(own["model"][""]), own["model"][part], own["freeze"][part]) for part in PARTS}
+    known = np.isfinite(own["model"][""])
+    # What failed counts as a frozen frame whose balls are missing: a model must not gain by failing.
+    model = {part: np.where(known, own["model"][part], own["freeze"][part]) for part in PARTS}
+    model["missing"] = np.where(known, own["model"]["missing"], 1.0)
     paper = model[""]
     good = paper[np.isfinite(paper)]
     reason = "" if len(good) >= FEWEST else f"{TOO_FEW}: {len(good)}, an interval needs {FEWEST}"
@@ -64,8 +65,8 @@ def _errors(key: Stratum, own: Mapping[str, Mapping[str, Array]], e: Estimate, r
         interval=interval,
         code=_mean(model["code"]),
         code_before=_mean(model["code-before"]),
-        missing=_mean(np.where(np.isfinite(own["model"][""]), own["model"]["missing"], 1.0)),
-        clips=known,
+        missing=_mean(model["missing"]),
+        clips=int(known.sum()),
         of=len(paper),
         references={
             name: {"paper": _mean(own[name][""]), "code": _mean(own[name]["code"])} for name in REFERENCE_MODELS

@@ -39,7 +39,7 @@ def read_prompts(path: str) -> dict[str, str]:
         text = user_text(content)
     except ValueError:
         raise UsageError(f"{OPTION} {path}: expected text in UTF-8.") from None
-    found: dict[str, str] = {}
+    prompts: dict[str, str] = {}
     for place, clip, prompt in _entries(text, path):
         if not isinstance(clip, str) or not isinstance(prompt, str) or not prompt.strip():
             raise UsageError(f"{OPTION} {path}, {place}: expected the id of a clip and a sentence of words.")
@@ -47,10 +47,10 @@ def read_prompts(path: str) -> dict[str, str]:
             raise UsageError(f"{OPTION} {path}, {place}: expected text, but got half of a surrogate pair.")
         if len(prompt) > MOST_CHARACTERS:
             raise UsageError(f"{OPTION} {path}, {place}: expected at most {MOST_CHARACTERS:,} characters.")
-        if clip in found:
+        if clip in prompts:
             raise UsageError(f"{OPTION} {path}, {place}: {clip} has a sentence already.")
-        found[clip] = prompt.strip()
-    return found
+        prompts[clip] = prompt.strip()
+    return prompts
 
 
 def _entries(text: str, path: str) -> Iterator[tuple[str, Any, Any]]:
@@ -92,7 +92,7 @@ def _object(path: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def check_prompts(path: str, prompts: Mapping[str, str], asked: Iterable[Row], known: Iterable[Row]) -> None:
+def check_prompts(path: str, prompts: Mapping[str, str], rows: Iterable[Row], known: Iterable[Row]) -> None:
     """Refuse a file that lacks sentences of clips, or has some of others.
 
     Args:
@@ -101,7 +101,7 @@ def check_prompts(path: str, prompts: Mapping[str, str], asked: Iterable[Row], k
         asked: Clips that are rolled out.
         known: Clips of the whole suite, of which only some may have been asked for.
     """
-    wanted = [row.id for row in asked]
+    wanted = [row.id for row in rows]
     if missing := [clip for clip in wanted if clip not in prompts]:
         raise UsageError(
             f"{OPTION} {path}: {len(missing)} of {len(wanted)} clips have no sentence, {missing[0]} first."

@@ -336,10 +336,10 @@ class Options:
 
     def _check_prompts(self) -> None:
         """Refuse sentences of a file where clips have other prompts, or are not known before they are drawn."""
-        from physbench.clips.suite import EXPECTATION_SUITE, PROMPT_MOTION_OPTION
-
         if self.prompts is None:
             return
+        from physbench.clips.suite import EXPECTATION_SUITE, PROMPT_MOTION_OPTION
+
         if self.suite == EXPECTATION_SUITE:
             raise UsageError(f"--prompts: films of --suite {self.suite} are several of one clip. Leave it out.")
         if self.prompt_motion:

@@ -82,7 +82,7 @@ def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Ten
     from torch.nn.functional import grid_sample
 
     x, y = np.arange(spec.width) + 0.5, (np.arange(spec.height) + 0.5)[:, None]
-    found, shown = torch.empty_like(video), []
+    pictures, shown = torch.empty_like(video), []
     for n, matrix in enumerate(framing):
         right, down, last = (row[0] * x + row[1] * y + row[2] for row in matrix)
         place = np.stack([right, down], axis=-1) / np.where(last > 1e-9, last, np.nan)[..., None]
@@ -91,9 +91,9 @@ def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Ten
         grid = torch.from_numpy((2 * place - 1).astype(np.float32)).to(video.device)[None]
         picture = video[n].permute(2, 0, 1)[None].to(torch.float32)
         drawn = grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False)
-        found[n] = drawn[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8)
+        pictures[n] = drawn[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8)
     seen = np.array(shown, dtype=bool).reshape(len(video), spec.height, spec.width)
-    return found, torch.from_numpy(seen).to(video.device)
+    return pictures, torch.from_numpy(seen).to(video.device)
 
 
 _PATHS: WeakKeyDictionary[Clip, Array] = WeakKeyDictionary()
@@ -156,10 +156,10 @@ class _Level:
         column, row = np.floor(x).astype(int), np.floor(y).astype(int)
         x, y = x - column, y - row
         flat, first = self.values.reshape(-1, 4), row * wide + column
-        found = flat[first] * ((1 - y) * (1 - x))[:, None]
+        read = flat[first] * ((1 - y) * (1 - x))[:, None]
         for step, weight in ((1, (1 - y) * x), (wide, y * (1 - x)), (wide + 1, y * x)):
-            found += flat[first + step] * weight[:, None]
-        return found[:, 0], found[:, 1:3], inside & (found[:, 3] > CLEAR)
+            read += flat[first + step] * weight[:, None]
+        return read[:, 0], read[:, 1:3], inside & (read[:, 3] > CLEAR)
 
 
 def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
@@ -170,13 +170,13 @@ def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     plain = (spread <= HUED).astype(np.float64)
     grey = (red + green + blue).astype(np.float64) / 3
-    found = []
+    levels = []
     for blur in BLURS:
         clear = gaussian_filter(plain, blur)
         smooth = gaussian_filter(grey * plain, blur) / np.maximum(clear, 1e-6)
         down, right = np.gradient(smooth)
-        found.append(_Level(np.stack([smooth, right, down, clear], axis=-1)))
-    return tuple(found)
+        levels.append(_Level(np.stack([smooth, right, down, clear], axis=-1)))
+    return tuple(levels)
 
 
 def _factor(clip: Clip) -> int:
@@ -218,20 +218,20 @@ def _key(clip: Clip, n: int) -> _Key:
 
 def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
     """Deviations (N, 4) of the cameras of frames (N, H, W, 3) from a path (N, 3, 3)."""
-    keys, found = _keys(clip), np.zeros((len(video), 4))
+    keys, deviations = _keys(clip), np.zeros((len(video), 4))
     for n, frame in enumerate(video):
         levels = _levels(clip, frame.cpu().numpy())
-        last = found[n - 1] if n else np.zeros(4)
-        before = found[n - 2] if n > 1 else last
+        last = deviations[n - 1] if n else np.zeros(4)
+        before = deviations[n - 2] if n > 1 else last
         guesses = (2 * last - before, last, np.zeros(4))
-        found[n], best = last, AGREED
+        deviations[n], best = last, AGREED
         for guess in guesses:
             values, agreed = _registered(clip, keys, levels, path[n], guess)
             if agreed > best:
-                found[n], best = values, agreed
+                deviations[n], best = values, agreed
             if best > (1 + AGREED) / 2:
                 break
-    return found
+    return deviations
 
 
 def _derivatives(away: Array, focal: float) -> tuple[Array, Array]:

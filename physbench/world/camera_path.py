@@ -37,13 +37,17 @@ def pose_at(camera: Camera, time: float) -> CameraPose:
             size["tilt"] += _shake(move, time, SHAKE_PHASE)
         else:
             size[move.kind] += _value(move, time)
-    rest = np.array([[1.0, 0.0, 0.0], -up(camera), looking(camera)])
     target = np.asarray(camera.center, dtype=np.float64)
     # The second axis of the plane of motion, about which an orbit goes: z from the front, y from the top.
     about = turned(depth_axis(camera) % 2 + 1, size["orbit"])
     away = about @ (eye(camera) + size["dolly"] * looking(camera) - target)
     turn = turned(2, -size["roll"]) @ turned(0, size["tilt"]) @ turned(1, -size["pan"])
-    return CameraPose(target + away, turn @ rest @ about.T)
+    return CameraPose(target + away, turn @ _axes_at_rest(camera) @ about.T)
+
+
+def _axes_at_rest(camera: Camera) -> Array:
+    """Unit vectors (3, 3) to the right, down and ahead of a camera before it moves."""
+    return np.array([[1.0, 0.0, 0.0], -up(camera), looking(camera)])
 
 
 def _value(move: CameraMove, time: float) -> float:
@@ -75,14 +79,13 @@ def lens(camera: Camera, spec: RenderSpec) -> Array:
 
 def homographies(camera: Camera, spec: RenderSpec, times: Array) -> Array:
     """Matrices (T, 3, 3) from px of the camera at rest to px at `times` (T,) s, of places in the plane of motion."""
-    matrix = lens(camera, spec)
-    rest = np.array([[1.0, 0.0, 0.0], -up(camera), looking(camera)])
-    found = []
+    matrix, rest = lens(camera, spec), _axes_at_rest(camera)
+    matrices = []
     for time in times:
         pose = pose_at(camera, float(time))
         moved = np.eye(3) + np.outer(eye(camera) - pose.eye, normal(camera)) / plane_distance(camera)
-        found.append(matrix @ pose.axes @ moved @ rest.T @ np.linalg.inv(matrix))
-    return np.array(found).reshape(-1, 3, 3)
+        matrices.append(matrix @ pose.axes @ moved @ rest.T @ np.linalg.inv(matrix))
+    return np.array(matrices).reshape(-1, 3, 3)
 
 
 def mapped(homography: Array, points: Array) -> Array:

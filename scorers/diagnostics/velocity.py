@@ -48,12 +48,12 @@ def velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     stride = max(1, round(STEP * clip.spec.fps))
     if frames <= stride:
         return {"": Reading(None, "not applicable", f"a ball is cut by the border within {STEP:g} s")}
-    true, found = true[:frames], seen[tracks.context : tracks.context + frames]
-    absent = ~np.isfinite(found[..., 0])
+    true, predicted = true[:frames], seen[tracks.context : tracks.context + frames]
+    absent = ~np.isfinite(predicted[..., 0])
     span, v = stride / clip.spec.fps, _velocity(true, stride, clip.spec.fps)
     kept = _velocity(_stays(seen, true[0], tracks.context)[:frames], stride, clip.spec.fps)
     border = np.array([0.0 if body.name == LEFT else WIDTH for body in clip.tracked_bodies])
-    along = _velocity(np.where(absent, border, found[..., 0]), stride, clip.spec.fps)
+    along = _velocity(np.where(absent, border, predicted[..., 0]), stride, clip.spec.fps)
     starts = clip.times[clip.window(0)][: len(v)]  # of each difference, s
     hit = next((contact.time for contact in clip.contacts if contact.time > 0), None)
     before = np.ones(len(v), dtype=bool) if hit is None else starts + span <= hit
