@@ -200,14 +200,15 @@ def test_a_pickle_is_not_loaded(folders, tmp_path) -> None:
 
 def test_the_encoder_of_v_jepa_shows_latents_that_depend_on_no_later_frame(folders) -> None:
     frames = torch.randint(0, 256, (2, 13, SIDE, SIDE, 3), dtype=torch.uint8)
-    encoder = load_encoder(f"transformers:{folders['vjepa2']}", device=CPU, dtype=torch.float32)
+    target = f"transformers:{folders['vjepa2']}"
+    encoder = load_encoder(target, device=CPU, dtype=torch.float32)
     before = encoder.encode(frames)
     assert before.shape == (2, 6, JEPA["hidden_size"], SIDE // 16, SIDE // 16)
     other = frames.clone()
     other[:, 9:] = 255 - other[:, 9:]  # the last two moments
     after = encoder.encode(other)
     assert torch.equal(after[:, :4], before[:, :4]) and not torch.allclose(after[:, -1], before[:, -1])
-    untrained = load_encoder(f"transformers:{folders['vjepa2']}", device=CPU, dtype=torch.float32, untrained=True)
+    untrained = load_encoder(target, device=CPU, dtype=torch.float32, untrained_beside=encoder)
     assert not torch.allclose(untrained.encode(frames), before)
     with pytest.raises(ModelError, match="has no encoder"):
         load_encoder(f"transformers:{folders['videomae']}", device=CPU, dtype=torch.float32)
