@@ -181,12 +181,14 @@ def ensemble_states(clip: Clip, context: int) -> Array:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
             others = open_velocities(clip, index)
             change[:, 2:] = others - state[2:] if len(others) else 0.0
-        up = _off_the_support(clip, index, law)[axes]
+        shows_velocity = len(dt) >= 2
+        off = _off_the_support(clip, index, law, shows_velocity=shows_velocity)
+        up = off[axes]
         change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
         for axis, shift, change_of_velocity in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
             states[:, index, axis] += shift
             states[:, index, 7 + axis] += change_of_velocity
-        states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10])
+        states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10], off)
     scenes = possible_scenes(clip, context)
     return states + unseen_states(clip, scenes) if scenes else states
 
@@ -222,27 +224,33 @@ def _lasting(clip: Clip, index: int, contact: Contact) -> bool:
     return bool({contact.a, contact.b} & names)
 
 
-def _off_the_support(clip: Clip, index: int, law: Law) -> Array:
-    """Unit vector (3,) away from the support of a body, permanent or at rest; zero where it lies on nothing."""
+def _off_the_support(clip: Clip, index: int, law: Law, *, shows_velocity: bool = True) -> Array:
+    """Unit vector (3,) away from the support of a body, permanent or at rest; zero where it lies on nothing.
+
+    A table that is seen from above counts where the context shows no velocity: what rolls there has another one.
+    """
     up = np.zeros(3)
     normal = getattr(law, "normal", None)
     now, body = clip.states[clip.handover], clip.scene.bodies[index]
-    size = float(np.linalg.norm(clip.scene.gravity))
+    gravity, axes = np.asarray(clip.scene.gravity, dtype=np.float64), list(PLANE_AXES[clip.scene.camera.view])
+    size = float(np.linalg.norm(gravity))
+    at_rest = np.abs(now[index, 7:]).max() < STILL_SPEED
     if normal is not None:
-        up[list(PLANE_AXES[clip.scene.camera.view])] = normal
-    elif size and body.collides and np.abs(now[index, 7:]).max() < STILL_SPEED:
+        up[axes] = normal
+    elif size and body.collides and (at_rest or not (shows_velocity or np.any(gravity[axes]))):
         near = (other for i, other in enumerate(clip.scene.bodies) if i != index and other.collides)
         touching = [gap(body, now[index, :3], other, now[clip.scene.index(other.name), :3]) for other in near]
         if touching and min(touching) < CONTACT_CLEARANCE:
-            up = -np.asarray(clip.scene.gravity, dtype=np.float64) / size
+            up = -gravity / size
     return up
 
 
-def _rolling(clip: Clip, index: int, velocity_change: Array) -> Array:
-    """Change of the spin (M, 3) that goes with a change of the velocity (M, 3), where the body rolls on a support."""
+def _rolling(clip: Clip, index: int, velocity_change: Array, up: Array) -> Array:
+    """Change of the spin (M, 3) that goes with a change of the velocity (M, 3), where the body rolls on a support.
+
+    up: (3,) away from the support, zero without one.
+    """
     now = clip.states[clip.handover, index]
-    law = law_of(clip, index)
-    up = np.zeros(3) if law is None else _off_the_support(clip, index, law)
     if not np.any(up) or clip.scene.bodies[index].shape not in ("sphere", "cylinder"):
         return np.zeros_like(velocity_change)
     radius = clip.scene.bodies[index].size[0]

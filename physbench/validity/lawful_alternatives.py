@@ -276,13 +276,19 @@ def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
     """A member (from 0 on) of the clip's predictability ensemble: what the context allows, to a tracker's noise.
 
     It goes on under the clip's own constants, also where the ensemble has others for parameters that are not shown.
+    On orbits the next of every second member takes the place of one in which bodies meet or leave the view: no task has
+    that. Raises Inapplicable where all do.
     """
     from physbench.world.bullet import simulate_ensemble
 
-    ensemble = ensemble_states(clip, context)
-    start = ensemble[member % len(ensemble)]
-    states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
-    return LawfulAlternative(clip.scene, states, np.zeros((states.shape[1], 6)), _distance(clip, context, states))
+    ensemble, stays = ensemble_states(clip, context), inside_view(clip, context)[context:].all(axis=0)
+    for start in ensemble[member % 2 :: 2] if clip.scene.fields else ensemble[[member % len(ensemble)]]:
+        states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
+        usual = (_inside(clip, states) | ~stays).all() and _apart(clip.scene, states) > CLEARANCE
+        if usual or not clip.scene.fields:
+            jumps = np.zeros((states.shape[1], 6))
+            return LawfulAlternative(clip.scene, states, jumps, _distance(clip, context, states))
+    raise Inapplicable("in every future that the context allows the bodies meet or leave the view")
 
 
 def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
@@ -443,8 +449,9 @@ def _inside(clip: Clip, states: Array) -> NDArray[np.bool_]:
 
 
 def _apart(scene: Scene, states: Array) -> float:
-    """The least distance in m between surfaces of bodies that collide."""
-    pairs = combinations([i for i, body in enumerate(scene.bodies) if body.collides and body.shape != "plane"], 2)
+    """The least distance in m between surfaces of bodies that collide or are tracked (a comet can enter a star)."""
+    solid = [i for i, body in enumerate(scene.bodies) if body.collides or i in scene.tracked]
+    pairs = combinations([i for i in solid if scene.bodies[i].shape != "plane"], 2)
     gaps = [gap(scene.bodies[i], states[:, i, :3], scene.bodies[j], states[:, j, :3]).min() for i, j in pairs]
     return float(min(gaps, default=np.inf))
 

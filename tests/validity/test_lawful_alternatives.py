@@ -28,6 +28,17 @@ def test_a_near_alternative_is_what_the_context_allows(clip_of: Clips) -> None:
     assert velocity == pytest.approx(clip.states[clip.handover, list(clip.tracked), 7:10], abs=0.05)
 
 
+def test_on_orbits_a_near_alternative_of_an_image_neither_meets_nor_leaves_the_view(clip_of: Clips) -> None:
+    clip = clip_of("orbits/flyby-v1")
+    pair = list(clip.tracked)
+    half = clip.scene.camera.width / 2
+    for member in (0, 1):
+        places = near(clip, 1, member).states[:, pair, :2]
+        touching = sum(clip.scene.bodies[i].radius for i in pair)
+        assert np.linalg.norm(places[:, 0] - places[:, 1], axis=1).min() > touching
+        assert np.abs(places).max() < 40 * half  # not flung away by a pass through the star
+
+
 def test_a_far_alternative_falls_as_all_things_do(clip_of: Clips) -> None:
     clip = next(c for c in (clip_of("falling/projectile-v1", seed=s) for s in range(9)) if height(c) > 1.0)
     alternative, dt = far(clip, CONTEXT), 1 / clip.spec.fps
