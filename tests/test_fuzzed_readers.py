@@ -403,6 +403,7 @@ FOUND = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # of a zip file: that is one of the mutations
 @pytest.mark.parametrize(("name", "seed"), FOUND)
 def test_seeds_that_once_ended_otherwise_end_in_words(
     readers: dict[str, Reader], name: str, seed: int, tmp_path: Path

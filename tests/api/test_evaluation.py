@@ -258,6 +258,7 @@ def test_an_evaluation_that_fails_does_not_end_the_training(
         physbench.LightningCallback(every=0)
 
 
+@pytest.mark.slow
 def test_the_callback_is_one_of_the_library_that_is_imported(tmp_path: Path) -> None:
     """There are two, and a trainer of one does not call callbacks of the other. A stand-in for one loads at once."""
     (tmp_path / "pytorch_lightning.py").write_text("class Callback: ...\n")

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from shadow_scenes import START, Edit, problem, truth
+from slow_cases import others_slow
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
@@ -172,7 +173,7 @@ seeds = pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.sl
 
 
 @seeds
-@pytest.mark.parametrize("task", [HARMONIC, SCATTER, DECAY, THREE])
+@pytest.mark.parametrize("task", others_slow([HARMONIC, SCATTER, DECAY, THREE], (SCATTER, THREE)))
 def test_truth_is_lawful(task: str, seed: int) -> None:
     assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(task, seed)))
 
@@ -181,13 +182,13 @@ def test_truth_is_lawful(task: str, seed: int) -> None:
 @pytest.mark.parametrize(
     ("task", "hook"),
     [
-        (HARMONIC, lambda: ScaleFields(0.0, 0.95)),
+        pytest.param(HARMONIC, lambda: ScaleFields(0.0, 0.95), marks=pytest.mark.slow),
         (HARMONIC, lambda: SetFieldExponent(0.0, 1.8)),
-        (SCATTER, lambda: ScaleFields(0.0, 0.9)),
-        (SCATTER, lambda: SetFieldExponent(0.0, 1.5)),
+        pytest.param(SCATTER, lambda: ScaleFields(0.0, 0.9), marks=pytest.mark.slow),
+        pytest.param(SCATTER, lambda: SetFieldExponent(0.0, 1.5), marks=pytest.mark.slow),
         (DECAY, lambda: ScaleKind(0.0, Drag, 0.5)),
-        (DECAY, lambda: ScaleFields(0.0, 0.95)),
-        (THREE, lambda: ScaleFields(0.0, 0.8)),
+        pytest.param(DECAY, lambda: ScaleFields(0.0, 0.95), marks=pytest.mark.slow),
+        pytest.param(THREE, lambda: ScaleFields(0.0, 0.8), marks=pytest.mark.slow),
     ],
 )
 def test_another_law_is_found(task: str, hook: Callable[[], StepHook], seed: int) -> None:

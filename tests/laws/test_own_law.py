@@ -81,6 +81,7 @@ def test_truth_is_lawful_and_changes_are_found(seed: int) -> None:
         assert smallest.shadowed < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.75, pytest.param(1.3, marks=pytest.mark.slow)])
 def test_diagnosis_tells_another_stiffness(factor: float) -> None:
     evidence = []

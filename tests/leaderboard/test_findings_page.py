@@ -159,6 +159,7 @@ def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> No
     assert findings.kept_values()["hidden"] == pytest.approx(kept, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (BOARD / "entries").is_dir(), reason="this checkout has no board")
 def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
     """`python docs/figures/findings.py` writes it again."""

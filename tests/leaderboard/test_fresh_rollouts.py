@@ -84,6 +84,7 @@ def claim(tiny_copy: RunFolder) -> Claim:
     return read_claim(tiny_copy)
 
 
+@pytest.mark.slow
 def test_fresh_clips_are_stored_nowhere(claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     monkeypatch.setenv("PHYSBENCH_CACHE", str(cache))  # other tests write into the one that all share
@@ -121,6 +122,7 @@ def test_the_model_computes_with_what_was_sent(
     assert {name: getattr(asked[0], name) for name in usual} == {**usual, **precision}
 
 
+@pytest.mark.slow
 def test_models_that_cannot_be_compared_are_named(claim: Claim, tmp_path: Path) -> None:
     wrong_size = ModelToRun(TINY_TARGET, 0, TINY_ARGS | {"size": "32"}, device="cpu")
     with pytest.raises(UsageError, match=r"image_size is \[32, 32\], and the card that was sent says \[64, 64\]"):

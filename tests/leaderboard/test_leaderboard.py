@@ -593,7 +593,7 @@ def part_of(run: RunFolder, suite: str, family: str) -> RunFolder:
         ("core", "collisions/", "ran 96 clips of core"),
     ],
 )
-@pytest.mark.parametrize("others", [True, False])
+@pytest.mark.parametrize("others", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_preview_takes_any_finished_run(
     make_run: MakeRun,
     tmp_path: Path,
@@ -617,6 +617,7 @@ def test_a_preview_takes_any_finished_run(
     assert "95 % interval of the rank" not in own and ("theirs" in text) is others
 
 
+@pytest.mark.slow
 def test_a_preview_of_states_beside_frames(make_run: MakeRun, tmp_path: Path) -> None:
     add(make_run("theirs", 0.6), tmp_path / "board", resamples=FEW)
     states = {"answers": "states", "columns": "positions", "units": "m", "space": "plane", "layout": "flat"}
@@ -655,6 +656,7 @@ def test_a_model_that_dodges_events_is_ranked_by_what_that_leaves(make_run: Make
         assert freed.skill == pytest.approx(0.0 if lost else 0.6, abs=0.03)
 
 
+@pytest.mark.slow
 def test_a_board_without_unseen_constants_has_no_such_part(make_run: MakeRun, tmp_path: Path) -> None:
     board = tmp_path / "board"
     entry = add(make_run("video", 0.6), board, resamples=FEW)
@@ -670,7 +672,7 @@ def test_a_page_that_a_run_brings_never_comes_onto_the_board(make_run: MakeRun, 
     assert run.report.read_text().startswith("<script>"), "a run is not changed"
 
 
-@pytest.mark.parametrize(("side", "ranked"), [(127, False), (128, True)])
+@pytest.mark.parametrize(("side", "ranked"), [(127, False), pytest.param(128, True, marks=pytest.mark.slow)])
 def test_small_videos_take_no_rank(make_run: MakeRun, tmp_path: Path, side: int, ranked: bool) -> None:
     """Compression costs too much of a skill below 128 px; the page says why."""
     board = tmp_path / "board"
@@ -706,6 +708,7 @@ def test_bars_run_from_a_quarter_below_zero_to_one() -> None:
     assert percent(-1) == percent(-0.25) == 0 and percent(0) == 20 and percent(1) == percent(1.2) == 100
 
 
+@pytest.mark.slow
 def test_models_of_images_are_ranked_apart(make_run: MakeRun, tmp_path: Path) -> None:
     board = tmp_path / "board"
     add(make_run("video", 0.5), board, resamples=FEW)

@@ -28,6 +28,7 @@ def test_readme_shows_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
     assert figure.with_table(text, figure.readme_table(figure.rows_of(BOARD))) == text
 
 
+@pytest.mark.slow
 def test_the_board_is_built_from_its_entries(tmp_path: Path) -> None:
     """Each is checked on the way: files against their hashes, figures against the clips."""
     board = tmp_path / "board"

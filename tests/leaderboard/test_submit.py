@@ -215,7 +215,7 @@ def fresh(document: dict) -> None:
         (fresh, "ran on fresh seeds. The board ranks models on the same clips"),
     ],
 )
-@pytest.mark.parametrize("step", ["--commit", "--reveal"])
+@pytest.mark.parametrize("step", ["--commit", pytest.param("--reveal", marks=pytest.mark.slow)])
 def test_a_run_that_no_board_ranks_is_not_committed(
     tiny_copy: RunFolder, asked: Path, capsys: pytest.CaptureFixture[str], change: object, said: str, step: str
 ) -> None:
@@ -264,6 +264,7 @@ def make(device, dtype):
 """
 
 
+@pytest.mark.slow
 def test_a_model_that_asks_for_another_look_is_stopped_before_it_is_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from slow_cases import others_slow
 from tiny_board import FEW_DRAWS, QUICK, TINY_ROWS, with_changed_document
 
 from physbench.cli.main import run as cli
@@ -201,14 +202,20 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("name", FORGERIES)
-def test_forgeries_fail_the_check_that_is_for_them(
-    tiny_copy: RunFolder, tmp_path: Path, plain_reports: None, name: str
-) -> None:
+ONE_OF_EACH_CHECK = list({check: name for name, (_, check) in reversed(FORGERIES.items())}.values())
+
+
+@pytest.mark.parametrize("name", others_slow(FORGERIES, ONE_OF_EACH_CHECK))
+def test_forgeries_fail_the_check_that_is_for_them(tiny_copy: RunFolder, name: str) -> None:
     forge, check = FORGERIES[name]
     forge(tiny_copy)
     found = outcomes(tiny_copy.path)
     assert [each for each, (outcome, _) in found.items() if outcome == "failed"][:1] == [check], found
+
+
+def test_a_forgery_is_not_admitted(tiny_copy: RunFolder, tmp_path: Path, plain_reports: None) -> None:
+    forge, check = FORGERIES["values of ground truth"]
+    forge(tiny_copy)
     with pytest.raises(NotAdmittedError, match=f"is not added:\n  {check}: failed: "):
         admit(tiny_copy.path, tmp_path / "board", QUICK)
     assert not (tmp_path / "board" / "entries").exists()
@@ -218,10 +225,14 @@ def test_forgeries_fail_the_check_that_is_for_them(
     ("change", "what"),
     [
         ({"quality": 5.0}, "has a quality outside 0..1"),
-        ({"value": np.inf}, "has a value that is not finite"),
+        pytest.param({"value": np.inf}, "has a value that is not finite", marks=pytest.mark.slow),
         ({"value": np.nan}, "has a value without status ok, or ok without a value"),
-        ({"status": "good"}, "has a status that there is not"),
-        ({"status": "unavailable", "value": np.nan}, "has the status unavailable, and needs no package"),
+        pytest.param({"status": "good"}, "has a status that there is not", marks=pytest.mark.slow),
+        pytest.param(
+            {"status": "unavailable", "value": np.nan},
+            "has the status unavailable, and needs no package",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_value_out_of_range_is_named_in_one_line(tiny_copy: RunFolder, change: dict, what: str) -> None:
@@ -290,6 +301,7 @@ def test_a_submission_without_a_table_says_how_to_write_it_again(tiny_copy: RunF
     assert outcome == "failed" and detail.startswith("scores.parquet is missing. Write the submission again: physbench")
 
 
+@pytest.mark.slow
 def test_tracks_of_other_frames_do_not_fit_the_rollouts(tiny_copy: RunFolder) -> None:
     """Tracks, scores and aggregates of ground truth fit together; only the enclosed frames say otherwise."""
     row = TINY_ROWS[1]

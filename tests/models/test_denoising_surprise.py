@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from slow_cases import others_slow
 from tiny_parts import SIZE
 from tiny_pipelines import edit_json
 
@@ -129,7 +130,7 @@ def by_hand_cogvideox(pipe: Any, video: torch.Tensor, image: Any, generator: tor
 BY_HAND = {"wan_i2v": by_hand_wan, "ltx_i2v": by_hand_ltx, "cogvideox_i2v": by_hand_cogvideox}
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("name", others_slow(BY_HAND, [next(iter(BY_HAND))]))
 def test_surprise_is_the_loss_computed_by_hand_spread_over_the_frames_of_each_latent(loaded, name) -> None:
     from PIL import Image
 
@@ -144,6 +145,7 @@ def test_surprise_is_the_loss_computed_by_hand_spread_over_the_frames_of_each_la
     assert expected.std() > 0 and model.pipe.scheduler.__class__.__module__.startswith("diffusers"), "it is put back"
 
 
+@pytest.mark.slow
 def test_both_films_of_a_pair_get_the_same_noise_and_each_sample_another(loaded) -> None:
     model = loaded("wan_i2v")
     video = film()
@@ -155,6 +157,7 @@ def test_both_films_of_a_pair_get_the_same_noise_and_each_sample_another(loaded)
     assert not torch.allclose(asked(model, other)[0, 5:], twice[0, 5:])
 
 
+@pytest.mark.slow
 def test_what_comes_is_seen_as_far_ahead_as_the_card_says(loaded) -> None:
     model = loaded("wan_i2v", stride=f"{RATIO}")
     card = model.card

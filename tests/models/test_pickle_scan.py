@@ -73,6 +73,7 @@ def test_what_python_could_not_read_is_no_pickle(code: bytes) -> None:
         imported_globals(code)
 
 
+@pytest.mark.slow
 def test_endless_instructions_are_refused_within_little_memory() -> None:
     code = b"\x80\x04" + b"\x8c\x01a\x94" * (MAX_INSTRUCTIONS // 2) + b"."
     with pytest.raises(NotAPickle, match="instructions"):

@@ -71,9 +71,9 @@ REDRAWN = replace(bench.BASE, name="redrawn at half size", size=(64, 64), change
     ("configuration", "with_image"),
     [
         (bench.BASE, True),
-        (bench.BASE, False),
-        (CONTAIN, True),
         (REDRAWN, False),
+        pytest.param(bench.BASE, False, marks=pytest.mark.slow),
+        pytest.param(CONTAIN, True, marks=pytest.mark.slow),
         pytest.param(CONTAIN, False, marks=pytest.mark.slow),
         pytest.param(REDRAWN, True, marks=pytest.mark.slow),
     ],
@@ -133,6 +133,7 @@ def test_videos_of_two_kinds_are_refused_by_name(exported, answers) -> None:
         assert named and named <= kind
 
 
+@pytest.mark.slow
 def test_a_first_frame_that_barely_differs_is_not_taken_for_the_image(exported) -> None:
     """A model whose first new frame goes a fifth of a step: no reading is sure, and the user is asked."""
     found = bench.decide(*exported, replace(bench.BASE, first=0.2), False)

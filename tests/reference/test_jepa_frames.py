@@ -28,6 +28,7 @@ def same(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(value, before[name]) for name, value in module.named_parameters())
 
 
+@pytest.mark.slow
 def test_each_stage_trains_its_own_part(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(jepa_frames, "POOL_WINDOWS", 48)

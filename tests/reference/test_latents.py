@@ -102,6 +102,7 @@ def test_coloured_pixels_weigh_more() -> None:
     assert float(picture_loss(red, frames, focus)) == pytest.approx(10 * expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_crops_are_parts_of_frames_most_of_them_with_colour(toys, small) -> None:  # type: ignore[no-untyped-def]
     pool = FramePool(toys, CPU)
     crops = pool.crops(64, generator("crops"))
@@ -170,7 +171,7 @@ def test_noise_of_a_clip_does_not_depend_on_the_batch() -> None:
 
 
 @pytest.mark.parametrize("name", ["simple", "rssm", "diffusion", "video-dit", "vae-mdn-rnn", "jepa-frames", "token-ar"])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_frames_of_any_type_are_taken(name: str, dtype: torch.dtype, toys) -> None:  # type: ignore[no-untyped-def]
     kind = plugins.load("physbench.architectures", name)
     net = kind.net(kind.config())
@@ -247,6 +248,7 @@ def test_a_training_on_a_gpu_is_resumed_and_ends_near_one_that_was_not(toys, sma
         assert mine.isfinite().all() and torch.allclose(mine, other, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_training_is_0_for_a_frozen_frame_and_1_for_the_truth(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     train(toys, tmp_path / "run", watched=toys)
     rows = (tmp_path / "run" / CURVE_FILE).read_text().splitlines()

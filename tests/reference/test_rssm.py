@@ -55,6 +55,7 @@ def test_draws_have_the_probabilities_and_pass_gradients() -> None:
     assert chances.grad.flatten().tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
+@pytest.mark.slow
 def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(latent_model, "PICTURE_BATCH", 16)

@@ -24,6 +24,7 @@ def tiny_model() -> SimpleModel:
     return architecture.wrap(net, architecture.card(TINY), torch.device("cpu"), torch.float32)
 
 
+@pytest.mark.slow
 def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(latent_model, "PICTURE_SHARE", 1.0)

@@ -147,6 +147,7 @@ def test_a_ball_falls_and_bounces_as_in_a_closed_form() -> None:
         assert float(fallen[k, 0, 2]) - 0.4 == pytest.approx(expected, abs=0.01), time
 
 
+@pytest.mark.slow
 def test_what_rests_stays_and_what_rolls_goes_on() -> None:
     resting = go(graph(), [state((0, 0, 0.4))], scene([body()], [FLOOR], 9.81), 60)
     assert (resting[:, 0, :3] - torch.tensor([0, 0, 0.4])).abs().max() < 0.005
@@ -223,6 +224,7 @@ def test_the_distance_from_a_box_is_that_of_the_nearest_of_its_points() -> None:
     assert torch.allclose((local - back * distance[:, None])[outside], nearest[outside], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_windows_are_those_of_clips_after_the_release() -> None:
     episodes = Simulated(GRAPH)
     bank = StateBank(episodes, CPU)

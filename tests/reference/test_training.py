@@ -83,6 +83,7 @@ def test_a_resumed_training_ends_with_the_same_weights(toys, small, tmp_path: Pa
         assert torch.equal(value, resumed[name]), name
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     one, two = run(toys, tmp_path / "a", steps=2), run(toys, tmp_path / "b", steps=2, seed=1)
     assert not torch.equal(one["dynamics.scene.0.weight"], two["dynamics.scene.0.weight"])
@@ -108,6 +109,7 @@ def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
         prepare_folder(tmp_path / "file" / "below", resume=False)
 
 
+@pytest.mark.slow
 def test_minutes_end_a_stage(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     architecture = objects.architecture
     learn(

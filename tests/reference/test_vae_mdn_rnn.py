@@ -59,6 +59,7 @@ def test_samples_have_the_moments_of_the_mixture() -> None:
     assert torch.equal(cold, torch.tensor([[0.0], [1.0]]).expand(2, many))  # means of the most probable
 
 
+@pytest.mark.slow
 @BOTH
 def test_it_learns(kind, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)

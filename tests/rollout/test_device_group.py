@@ -90,6 +90,7 @@ def test_answers_are_those_of_one_process(group, alone, plan, clips) -> None:
     assert group.info.device == "cpu,cpu" and group.info.card == alone.info.card
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_costs_nothing(group, alone, plan, clips) -> None:
     found = []
     for result in group.run(plan, clips.load):
@@ -99,6 +100,7 @@ def test_a_process_that_is_killed_costs_nothing(group, alone, plan, clips) -> No
     assert same(by_batch(found), by_batch(alone.run(plan, clips.load)))
 
 
+@pytest.mark.slow
 def test_whoever_stops_can_begin_again(group, alone, plan, clips) -> None:
     """A process that starts again has no id yet (alexhawat/mergeCraft#277: what holds only on a quiet machine)."""
     before = {engine.pid for engine in group._engines} - {None}
@@ -108,6 +110,7 @@ def test_whoever_stops_can_begin_again(group, alone, plan, clips) -> None:
     assert same(by_batch(group.run(plan, clips.load)), by_batch(alone.run(plan, clips.load)))
 
 
+@pytest.mark.slow
 def test_what_a_clip_raises_reaches_the_caller(group, plan, clips) -> None:
     def load(row):
         if row.seed == 5:
@@ -150,6 +153,7 @@ def test_batches_of_a_device_that_is_lost_go_to_the_others(tmp_path, plan, clips
     assert len(failed) == 1 and "exited with code 3" in failed[0].failure  # which that process had begun
 
 
+@pytest.mark.slow
 def test_a_model_that_one_process_cannot_load_is_refused(toy_target) -> None:
     with (
         pytest.raises((ModelError, UsageError), match="--device cuda:77"),

@@ -103,6 +103,7 @@ def test_a_graph_is_checked_and_evaluated_as_any_model(exported, tmp_path, monke
     assert "recurrent: 64x64 px, 15 frames/s, 4 context frames, actions" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_simple_can_be_exported(tmp_path, capfd) -> None:
     config = {**architecture.defaults, "pictures": 8, "width": 8, "blocks": 1, "memory": 4, "context": 5}
     torch.manual_seed(0)

@@ -95,6 +95,7 @@ def test_a_server_that_hangs_costs_one_batch(plan, clips) -> None:
     assert [event.kind for event in engine.events] == ["timeout"]
 
 
+@pytest.mark.slow
 def test_a_server_that_drips_is_ended_by_the_time_out(plan, clips) -> None:
     def drip(connection, path, body):
         connection.sendall(respond(b"", length=10**9, kind=MEDIA_TYPE) + pack_head({"frames": 12}))
@@ -107,6 +108,7 @@ def test_a_server_that_drips_is_ended_by_the_time_out(plan, clips) -> None:
     assert failures == ["The model took longer than 1 s (--timeout)."]
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_fails_the_rest_at_once(plan, clips) -> None:
     def answer(connection, path, body):
         if sum(first.startswith("POST") for first, _, _ in server.requests) == 1:
@@ -125,6 +127,7 @@ def test_a_server_that_dies_fails_the_rest_at_once(plan, clips) -> None:
     assert engine.events[0].detail == f"No answer from {server.url}: the connection was lost after 5 of 12 frames."
 
 
+@pytest.mark.slow
 def test_full_memory_of_the_server_halves_batches(plan, clips) -> None:
     def answer(connection, path, body):
         count = 2 if b'"batch": 2' in body[:200] else 4
@@ -137,6 +140,7 @@ def test_full_memory_of_the_server_halves_batches(plan, clips) -> None:
     assert [(event.kind, event.part_size) for event in engine.events] == [("halved", 2)]
 
 
+@pytest.mark.slow
 def test_wrong_frames_are_not_asked_for_again(plan, clips) -> None:
     with raw_server(rollout=respond(blocks(4, 12) + b"x", kind=MEDIA_TYPE)) as server:
         failures, engine = rolled(server.url, plan(4), clips)
@@ -145,6 +149,7 @@ def test_wrong_frames_are_not_asked_for_again(plan, clips) -> None:
     assert len(failures) == 4 and not engine.events
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_too_short_is_no_outage(plan, clips) -> None:
     with raw_server(rollout=respond(blocks(2, 11), kind=MEDIA_TYPE)) as server:
         failures, _ = rolled(server.url, plan(2), clips)

@@ -106,6 +106,7 @@ def test_a_card_has_the_types_of_a_card(card) -> None:
         decode(b"LoadedModel " + json.dumps(document).encode())
 
 
+@pytest.mark.slow
 def test_the_largest_wrong_message_takes_seconds_at_most() -> None:
     content = b"PartFinished " + json.dumps([{"index": 0, "results": [1] * (MAX_MESSAGE_BYTES // 3 - 100)}]).encode()
     begun = time.process_time()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.rollout import process as model_process
 from physbench.rollout.engine import RolloutEngine
@@ -49,14 +50,6 @@ def gone(pid: int, within: float = 60) -> bool:
     return not is_alive(pid)
 
 
-def test_the_process_ends_when_its_parent_is_killed() -> None:
-    parent, child = start_parent()
-    assert is_alive(child)
-    parent.kill()
-    parent.wait()
-    assert gone(child)
-
-
 STRAYS = """
 import os, subprocess, sys, time
 from pathlib import Path
@@ -89,23 +82,24 @@ def factory(*, device, dtype, note):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sessions are those of POSIX")
 @pytest.mark.parametrize("how", ["closed", "killed"])
-def test_what_the_model_has_started_in_sessions_of_its_own_ends_too(how: str, tmp_path: Path) -> None:
+def test_the_process_and_what_the_model_has_started_in_sessions_of_its_own_end(how: str, tmp_path: Path) -> None:
     (tmp_path / "leaves.py").write_text(LEAVES)
     target, note = f"{tmp_path / 'leaves.py'}:factory", tmp_path / "pids"
     if how == "closed":
-        with RolloutEngine(target, threads=1, model_args={"note": str(note)}):
-            strays = [int(pid) for pid in note.read_text().split()]
-            assert len(strays) == 2 and all(is_alive(pid) for pid in strays)
+        with RolloutEngine(target, threads=1, model_args={"note": str(note)}) as engine:
+            assert engine.pid is not None
+            family = [engine.pid, *(int(pid) for pid in note.read_text().split())]
+            assert len(family) == 3 and all(is_alive(pid) for pid in family)
     else:
         code = STRAYS.format(target=target, note=str(note))
         parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        assert parent.stdout is not None and parent.stdout.readline()
-        strays = [int(pid) for pid in note.read_text().split()]
-        assert len(strays) == 2 and all(is_alive(pid) for pid in strays)
+        assert parent.stdout is not None
+        family = [int(parent.stdout.readline()), *(int(pid) for pid in note.read_text().split())]
+        assert len(family) == 3 and all(is_alive(pid) for pid in family)
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    assert all(gone(pid) for pid in strays)
+    assert all(gone(pid) for pid in family)
 
 
 def test_ctrl_c_ends_both_without_a_word_from_the_model() -> None:
@@ -202,7 +196,13 @@ def test_what_is_no_message_ends_the_talk(writing, content, words) -> None:
         writing(content)
 
 
-@pytest.mark.parametrize("pieces", [[b"\0\0"], [framed(encode(DONE))[:-1]], [(9999).to_bytes(4, "big"), *[b"J"] * 200]])
+@pytest.mark.parametrize(
+    "pieces",
+    others_slow(
+        [[b"\0\0"], [framed(encode(DONE))[:-1]], [(9999).to_bytes(4, "big"), *[b"J"] * 200]],
+        lambda pieces: len(pieces) > 1,
+    ),
+)
 def test_the_rest_of_a_message_is_not_waited_for(writing, pieces) -> None:
     begun = time.monotonic()
     with pytest.raises(ReceiveTimeout):
@@ -319,6 +319,7 @@ def factory(*, device, dtype):
 """
 
 
+@pytest.mark.slow
 def test_a_model_that_closes_descriptors_is_told_so(tmp_path: Path, clips, clip_maker) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "closes.py").write_text(CLOSES)
     clips.add(clip_maker(0))

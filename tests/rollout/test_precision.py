@@ -115,6 +115,7 @@ def test_lists_have_no_forward_of_their_own() -> None:
     assert list(with_forward([nn.ModuleList([inner, nn.ModuleDict({"a": nested})])])) == [inner, nested]
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace:FutureWarning")
 def test_networks_of_torchscript_answer_as_before(compiled: list[Any]) -> None:
     frame = torch.rand(1, 3, 8, 8)
     traced = torch.jit.trace(Net().eval(), frame)
@@ -164,8 +165,8 @@ def test_errors_of_the_model_itself_stay_as_they_are(compiled: list[Any]) -> Non
     ("asked", "words"),
     [
         ({"autocast": "bfloat16"}, "--autocast: baseline:freeze holds no torch.nn.Module"),
-        ({"compile": True}, "--compile: baseline:freeze holds no torch.nn.Module"),
-        ({"autocast": "float16"}, "--autocast float16: on the CPU say bfloat16"),
+        pytest.param({"compile": True}, "--compile: baseline:freeze holds no torch.nn.Module", marks=pytest.mark.slow),
+        pytest.param({"autocast": "float16"}, "--autocast float16: on the CPU say bfloat16", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_that_cannot_is_refused_when_it_is_loaded(asked: dict[str, Any], words: str) -> None:

@@ -95,6 +95,7 @@ def test_a_process_that_dies_fails_what_it_was_at(roll, clips, toys, engine) -> 
     assert close_to_truth([rollouts[k] for k in (2, 3, 4, 6)], clips)
 
 
+@pytest.mark.slow
 def test_a_lost_device_is_left_with_its_process(roll, clips, toys, engine) -> None:
     before = engine.pid
     rollouts = roll([toys.OK, toys.CUDA], [toys.OK])
@@ -130,7 +131,11 @@ def test_a_process_killed_by_the_system_gets_half_as_many(roll, clips, toys, eng
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [("KILLED_ONCE", "SIGKILL (not for want of memory)"), ("TERMINATED_ONCE", "SIGTERM")]
+    ("code", "said"),
+    [
+        ("KILLED_ONCE", "SIGKILL (not for want of memory)"),
+        pytest.param("TERMINATED_ONCE", "SIGTERM", marks=pytest.mark.slow),
+    ],
 )
 def test_a_part_that_a_kill_from_outside_ended_is_made_again_as_it_was(
     engine, clips, clip_maker, toys, code, said
@@ -186,6 +191,7 @@ def test_the_probe_finds_a_batch_size_and_leaves_no_events(engine, clips, clip_m
     assert engine.events == []
 
 
+@pytest.mark.slow
 def test_a_caller_that_goes_away_leaves_a_usable_engine(engine, clips, clip_maker, toys) -> None:
     clips.add(*(clip_maker(seed, toys.OK) for seed in range(3)))
     plan = [Batch((BatchItem(row),), 12) for row in clips]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import queue
@@ -22,7 +23,12 @@ def test_a_message_that_cannot_be_read_is_an_error_in_its_turn(monkeypatch: pyte
     ours, theirs = multiprocessing.Pipe()
     receiver = object.__new__(server.JobReceiver)
     receiver.connection, receiver.queue = theirs, queue.SimpleQueue()
-    listening = threading.Thread(target=receiver._listen)
+
+    def listen() -> None:
+        with contextlib.suppress(SystemExit):
+            receiver._listen()
+
+    listening = threading.Thread(target=listen)
     listening.start()
     ours.send("a job")
     ours.send_bytes(b"no pickle")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.rollout.batches import Batch, BatchItem, item_seed
 from physbench.rollout.engine import RolloutEngine
@@ -46,21 +47,26 @@ def open_engine(factory, **arguments):
     return RolloutEngine(f"{FILE}:{factory}", model_args=arguments, threads=1, device="cpu", **settings)
 
 
-def test_what_is_no_message_fails_its_clip_and_runs_nothing(roll, hostile, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("attack", "words"),
+    others_slow(
+        [
+            ("PICKLE", "The model's process sent no message of a known kind."),
+            ("GIGABYTE", "The model's process sent a message of more than 1 MiB."),
+            ("FEW_FRAMES", "The model's process sent 11 frames of 12 for a clip."),
+            ("HALF", "The model took longer than 4 s (--timeout)."),
+            ("PUT_OFF", "The model took longer than 4 s (--timeout)."),
+            ("SHRINK", "hostile.py"),
+        ],
+        lambda case: case[0] in ("PICKLE", "HALF"),
+    ),
+)
+def test_what_is_no_message_fails_its_clip_and_runs_nothing(roll, hostile, tmp_path, attack, words) -> None:
     mark = tmp_path / "mark"
-    attacks = {
-        hostile.PICKLE: "The model's process sent no message of a known kind.",
-        hostile.GIGABYTE: "The model's process sent a message of more than 1 MiB.",
-        hostile.FEW_FRAMES: "The model's process sent 11 frames of 12 for a clip.",
-        hostile.HALF: "The model took longer than 4 s (--timeout).",
-        hostile.PUT_OFF: "The model took longer than 4 s (--timeout).",
-        hostile.SHRINK: "hostile.py",
-    }
     with open_engine("attacking", mark=str(mark), timeout=4) as engine:
-        rollouts = roll(engine, [code for attack in attacks for code in (attack, hostile.OK)])
-    for (attack, words), broken, following in zip(attacks.items(), rollouts[::2], rollouts[1::2], strict=True):
-        assert broken.failure is not None and words in broken.failure, attack
-        assert following.failure is None and len(following.frames) == 12
+        broken, following = roll(engine, [getattr(hostile, attack), hostile.OK])
+    assert broken.failure is not None and words in broken.failure
+    assert following.failure is None and len(following.frames) == 12
     assert not mark.exists(), "a pickle of the process was read"
 
 
@@ -68,8 +74,10 @@ def test_what_is_no_message_fails_its_clip_and_runs_nothing(roll, hostile, tmp_p
     ("factory", "arguments", "words"),
     [
         ("asks_for_clips", {"how": "clips"}, "asks for clips that it may not be handed"),
-        ("asks_for_clips", {"how": "ids"}, "asks for clips that it may not be handed"),
-        ("starts_at_once", {}, "sent a PartStarted before the model"),
+        pytest.param(
+            "asks_for_clips", {"how": "ids"}, "asks for clips that it may not be handed", marks=pytest.mark.slow
+        ),
+        pytest.param("starts_at_once", {}, "sent a PartStarted before the model", marks=pytest.mark.slow),
         ("seer", {}, r"hostile.py:seer: Seer.rollout_clips is handed whole clips.*--privileged"),
     ],
 )
@@ -78,6 +86,7 @@ def test_a_process_that_asks_for_clips_is_refused(factory, arguments, words) -> 
         pass
 
 
+@pytest.mark.slow
 def test_a_model_keeps_its_card_when_it_is_loaded_again(roll, hostile, tmp_path) -> None:
     with open_engine("changed_card", mark=str(tmp_path / "mark"), timeout=4) as engine:
         rollouts = roll(engine, [hostile.GARBAGE, hostile.OK])
@@ -85,6 +94,7 @@ def test_a_model_keeps_its_card_when_it_is_loaded_again(roll, hostile, tmp_path)
     assert "its card is another one than before" in rollouts[1].failure
 
 
+@pytest.mark.slow
 def test_a_privileged_model_of_ones_own_is_asked_for_by_name(roll, clips, hostile) -> None:
     with open_engine("seer", privileged=True) as engine:
         [rollout] = roll(engine, [hostile.OK])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from interruptions import Ask, session
+from interruptions import Ask
 from quick_runs import quick_finish
 
 from physbench.cli.main import run
@@ -17,6 +17,7 @@ from physbench.support.run_folder import RunFolder
 
 # Four tasks of which 32 simulations of a clip take less than half a second: billiards take four.
 QUICK_TASKS = "falling/projectile*,falling/drop-bounce*,collisions/head-on-v1,collisions/wall-bounce*"
+CHEAP = ("--scorers", "drift/accuracy,drift/crps")  # scorers that take little time
 
 # Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
 # It is called twice along time; with TOY_GATE it waits in its second batch until that file is there. TOY_DIES="N:FILE":
@@ -136,17 +137,19 @@ def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
 @pytest.fixture(scope="session")
 def stage_words(toy_eval: Callable[..., tuple[str, ...]]) -> Callable[..., tuple[str, ...]]:
     """Makes commands that roll the toy out on 4 clips, or evaluate it, read by two scorers that take little time."""
-    cheap = ("--scorers", "drift/accuracy,drift/crps", "--workers", "2")
 
     def words(command: str, out: Path, *more: str) -> tuple[str, ...]:
-        return (command, *toy_eval(out, *cheap, *more, clips=4)[1:])
+        return (command, *toy_eval(out, *CHEAP, "--workers", "2", *more, clips=4)[1:])
 
     return words
 
 
 @pytest.fixture(scope="session")
 def staged_run(stage_words: Callable[..., tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """What one `eval` makes of these words. Nobody may change it."""
+    """What one `eval` makes of these words: the run whose bytes all others must have, whatever happens to them.
+
+    Nobody may change it.
+    """
     out = tmp_path_factory.mktemp("runs") / "staged"
     with quick_finish():
         assert run(stage_words("eval", out)) == 0
@@ -163,21 +166,12 @@ def toy_run(toy_eval: Callable[..., tuple[str, ...]], tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="session")
 def ask(toys: Path) -> Ask:
-    """Makes the command of a short run: 4 clips, in batches of 3, 3 and 2, and a scorer that takes milliseconds."""
+    """Makes the command of a short run for a `session`: what `stage_words` says, options of the suite first."""
 
     def arguments(out: Path, *more: str) -> tuple[str, ...]:
-        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
-        scorers = ("--scorers", "drift/sharpness", "--no-diagnosis", "--workers", "2")
+        suite = ("--suite", "smoke", "--tasks", QUICK_TASKS, "--limit", "4")
+        scorers = (*CHEAP, "--no-diagnosis", "--workers", "2")
         how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
         return ("eval", f"{toys / 'toy.py'}:factory", *suite, *scorers, *how, "--out", str(out), *more)
 
     return arguments
-
-
-@pytest.fixture(scope="session")
-def whole(ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A short run without faults, which also fills the cache. Nobody may change it."""
-    place = tmp_path_factory.mktemp("whole")
-    ended = session(ask(place / "run"), [], place / "session")
-    assert ended.code == 0, ended.said
-    return RunFolder(place / "run")

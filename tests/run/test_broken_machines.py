@@ -29,7 +29,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 @needs_mounts
-def test_a_run_in_a_folder_that_is_read_only_by_now(ask: Ask, whole: RunFolder, tmp_path: Path) -> None:
+def test_a_run_in_a_folder_that_is_read_only_by_now(ask: Ask, staged_run: RunFolder, tmp_path: Path) -> None:
     out = RunFolder(tmp_path / "run")
     assert session(ask(out.path), [Fault("group", WORKER_FILES, "worker", 6)], tmp_path / "first").code == -9
     before = content(out.path)
@@ -38,12 +38,12 @@ def test_a_run_in_a_folder_that_is_read_only_by_now(ask: Ask, whole: RunFolder, 
     assert "Traceback" not in ended.said and content(out.path) == before
     ended = session(ask(out.path, "--resume"), [], tmp_path / "third")
     assert ended.code == 0, ended.said
-    is_whole(out, whole)
+    is_whole(out, staged_run)
 
 
 @needs_mounts
 def test_a_cache_that_is_read_only_costs_time_alone(
-    ask: Ask, whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, staged_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, out = tmp_path / "cache", RunFolder(tmp_path / "run")
     cache.mkdir()
@@ -51,12 +51,12 @@ def test_a_cache_that_is_read_only_costs_time_alone(
     ended = session(ask(out.path), [], tmp_path / "session", lambda: read_only(cache))
     assert ended.code == 0 and "Read-only file system. Going on without" in ended.said, ended
     assert not any(cache.iterdir())
-    is_whole(out, whole)
+    is_whole(out, staged_run)
 
 
 @needs_mounts
 def test_a_disk_of_400_kilobytes_is_full_and_the_run_goes_on_elsewhere(
-    ask: Ask, whole: RunFolder, tmp_path: Path
+    ask: Ask, staged_run: RunFolder, tmp_path: Path
 ) -> None:
     small, out = tmp_path / "small", RunFolder(tmp_path / "run")
     small.mkdir()
@@ -72,11 +72,11 @@ def test_a_disk_of_400_kilobytes_is_full_and_the_run_goes_on_elsewhere(
     assert "Traceback" not in ended.said
     ended = session(ask(out.path, *goes_on(out)), [], tmp_path / "second")
     assert ended.code == 0, ended.said
-    is_whole(out, whole)
+    is_whole(out, staged_run)
 
 
 def test_a_cache_that_is_deleted_during_a_run_is_made_again(
-    ask: Ask, whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+    ask: Ask, staged_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     own, out = tmp_path / "cache", RunFolder(tmp_path / "run")
     shutil.copytree(cache, own)
@@ -84,7 +84,7 @@ def test_a_cache_that_is_deleted_during_a_run_is_made_again(
     fault = Fault("delete", WORKER_FILES, "worker", 3, path=str(own))
     ended = session(ask(out.path), [fault], tmp_path / "session")
     assert ended.code == 0 and ended.struck == ("delete",), ended
-    is_whole(out, whole)
+    is_whole(out, staged_run)
 
 
 def jumping_clock() -> None:
@@ -93,7 +93,7 @@ def jumping_clock() -> None:
     time.time = lambda: plain() + rng.uniform(-10, 10) * 86400
 
 
-def test_a_clock_that_jumps_changes_nothing(ask: Ask, whole: RunFolder, tmp_path: Path) -> None:
+def test_a_clock_that_jumps_changes_nothing(ask: Ask, staged_run: RunFolder, tmp_path: Path) -> None:
     out = RunFolder(tmp_path / "run")
     fault = Fault("kill", WORKER_FILES, "worker", 5)
     ended = session(ask(out.path), [fault], tmp_path / "first", jumping_clock)
@@ -103,11 +103,11 @@ def test_a_clock_that_jumps_changes_nothing(ask: Ask, whole: RunFolder, tmp_path
     speed = read_manifest(out).document()["speed"]
     seconds = {name: value for name, value in speed.items() if name.endswith("_seconds")}
     assert seconds and all(0 <= value < 3600 for value in seconds.values()), speed
-    is_whole(out, whole)
+    is_whole(out, staged_run)
 
 
 def test_full_memory_halves_batches_and_the_manifest_names_what_that_changed(
-    ask: Ask, whole: RunFolder, tmp_path: Path
+    ask: Ask, staged_run: RunFolder, tmp_path: Path
 ) -> None:
     """The system ends the model's process as memory is full: all rollouts are made, in batches that are named."""
     out = RunFolder(tmp_path / "run")
@@ -120,7 +120,7 @@ def test_full_memory_halves_batches_and_the_manifest_names_what_that_changed(
         about = dict(row)
         clip = f"{about['task'].replace('/', '.')}.{about['split']}.{about['seed']}"
         for sample in range(2):
-            found, expected = (load_rollout(each, clip, sample) for each in (out, whole))
+            found, expected = (load_rollout(each, clip, sample) for each in (out, staged_run))
             assert found is not None and expected is not None and found.failure is None
             same = (found.frames == expected.frames).all()
             assert same or any(name.startswith(clip) for name in named), (clip, named)

@@ -105,6 +105,7 @@ def test_what_is_given_up_is_not_expected(tmp_path: Path) -> None:
     assert ("references", ROWS[15]) in pool.jobs
 
 
+@pytest.mark.slow
 def test_scores_do_not_wait_for_all_clips(
     stage_words: Callable[..., tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

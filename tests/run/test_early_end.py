@@ -130,6 +130,7 @@ def test_a_budget_ends_a_run_with_what_is_rolled_out(
     assert (compared.clips, compared.held) == (1, [1, 4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "again", [("--budget", "3h"), pytest.param((), marks=pytest.mark.slow)], ids=["with more", "without"]
 )

@@ -75,7 +75,7 @@ def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
 
 
 @pytest.mark.slow  # as in test_interruptions, with new interpreters
-def test_scores_are_the_same_bytes_after_a_kill(whole: RunFolder, ask: Eval, start: Start, tmp_path: Path) -> None:
+def test_scores_are_the_same_bytes_after_a_kill(staged_run: RunFolder, ask: Eval, start: Start, tmp_path: Path) -> None:
     """Killed in the second batch; then one rollout of the first is lost, one is cut short and two parts are lost."""
     out = RunFolder(tmp_path / "killed")
     process = start(*ask(out.path), TOY_GATE=str(tmp_path / "gate"))
@@ -93,14 +93,14 @@ def test_scores_are_the_same_bytes_after_a_kill(whole: RunFolder, ask: Eval, sta
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
 
     assert run(ask(out.path, "--resume")) == 0
-    assert rollouts_of(out.path) == rollouts_of(whole.path)
-    assert out.scores.read_bytes() == whole.scores.read_bytes()
-    chained = [json.loads(folder.result.read_text())["model"]["chained"] for folder in (out, whole)]
+    assert rollouts_of(out.path) == rollouts_of(staged_run.path)
+    assert out.scores.read_bytes() == staged_run.scores.read_bytes()
+    chained = [json.loads(folder.result.read_text())["model"]["chained"] for folder in (out, staged_run)]
     assert chained == [2, 2]
 
 
 def test_ctrl_c_prints_the_command_that_resumes(
-    whole: RunFolder, ask: Eval, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    staged_run: RunFolder, ask: Eval, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A second process on its folder is refused, and disturbs nothing."""
     out = RunFolder(tmp_path / "interrupted")
@@ -120,9 +120,10 @@ def test_ctrl_c_prints_the_command_that_resumes(
     command = re.findall(r"^ *(physbench eval .*--resume)$", said, re.MULTILINE)
     assert len(command) == 1
     assert run(shlex.split(command[0])[1:]) == 0
-    assert out.scores.read_bytes() == whole.scores.read_bytes()
+    assert out.scores.read_bytes() == staged_run.scores.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_finished(
     toy_run: RunFolder, toy_eval: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +187,7 @@ def broken(toys: Path, out: Path, kind: str) -> int:
     return run(["eval", f"{toys / 'broken.py'}:factory", "--model-arg", f"kind={kind}", *words])
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_everywhere(toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every clip is a row with quality 0 and the reason; the run is whole, and the exit code is 1."""
     out = RunFolder(tmp_path / "run")
@@ -216,7 +218,7 @@ def test_a_model_that_fails_on_some_clips(toys: Path, tmp_path: Path, capsys: py
 def test_a_baseline_reads_as_its_reference_does(scorers: str, tmp_path: Path) -> None:
     """References skip the model's process and the video on disk, and nothing else: their rows are the same bytes."""
     out = RunFolder(tmp_path / "run")
-    asked = ("--suite", "smoke", "--tasks", "screen-pass,head-on", "--limit", "2", "--scorers", scorers)
+    asked = ("--suite", "smoke", "--tasks", "screen-pass", "--limit", "1", "--scorers", scorers)
     model = ("baseline:constant-velocity", "--model-arg", "size=96", "--workers", "1")
     assert run(["eval", *model, *asked, "--out", str(out.path)]) == 0
     assert out.scores.read_bytes() == out.reference("constant-velocity").scores.read_bytes()
@@ -224,7 +226,7 @@ def test_a_baseline_reads_as_its_reference_does(scorers: str, tmp_path: Path) ->
 
 
 def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
-    whole: RunFolder,
+    staged_run: RunFolder,
     ask: Eval,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -251,5 +253,5 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
     assert "Traceback" not in said
     monkeypatch.undo()
     assert run(ask(out.path, "--workers", "1", "--resume")) == 0
-    assert rollouts_of(out.path) == rollouts_of(whole.path)
-    assert out.scores.read_bytes() == whole.scores.read_bytes()
+    assert rollouts_of(out.path) == rollouts_of(staged_run.path)
+    assert out.scores.read_bytes() == staged_run.scores.read_bytes()

@@ -186,7 +186,14 @@ def all_rows(long_run: RunFolder) -> pd.DataFrame:
     return pd.read_parquet(long_run.scores)[["clip", "sample"]].drop_duplicates()
 
 
-@pytest.mark.parametrize(("kind", "words"), [("raises", "no more"), ("hangs", "8 s"), ("nan", "holds NaN")])
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("raises", "no more"),
+        pytest.param("hangs", "8 s", marks=pytest.mark.slow),
+        pytest.param("nan", "holds NaN", marks=pytest.mark.slow),
+    ],
+)
 def test_a_model_that_fails_in_its_third_batch_costs_that_batch(tmp_path: Path, kind: str, words: str) -> None:
     (tmp_path / "late.py").write_text(LATE)
     out = RunFolder(tmp_path / kind)
@@ -200,31 +207,31 @@ def test_a_model_that_fails_in_its_third_batch_costs_that_batch(tmp_path: Path, 
 
 
 def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
-    whole: RunFolder, ask: Eval, tmp_path: Path, cache: Path
+    staged_run: RunFolder, ask: Eval, tmp_path: Path, cache: Path
 ) -> None:
     """Truncated: Parquet of the run and of its references, every second cached clip and cached reference."""
     out = RunFolder(tmp_path / "damaged")
-    shutil.copytree(whole.path, out.path)
+    shutil.copytree(staged_run.path, out.path)
     for table in (out.scores, out.reference("truth").scores):
         table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
-    rows, spec = read_manifest(whole).rows, RenderSpec(64, 64, 5)
+    rows, spec = read_manifest(staged_run).rows, RenderSpec(64, 64, 5)
     clips = [ClipStore(cache / "clips").path(row, spec) for row in rows]
     references = [path for path in (cache / "references").rglob("*") if path.is_file()]
     assert all(path.is_file() for path in clips) and references
     for path in [*clips[::2], *references[::2]]:
         path.write_bytes(path.read_bytes()[:100])
     assert run(ask(out.path, "--resume")) == 0
-    assert out.scores.read_bytes() == whole.scores.read_bytes()
-    assert out.reference("truth").scores.read_bytes() == whole.reference("truth").scores.read_bytes()
+    assert out.scores.read_bytes() == staged_run.scores.read_bytes()
+    assert out.reference("truth").scores.read_bytes() == staged_run.reference("truth").scores.read_bytes()
 
 
 def test_lost_tracks_are_made_again(
-    whole: RunFolder, ask: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    staged_run: RunFolder, ask: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Truncated and gone, with the rollout and without it, and one of a reference; all samples are read again."""
     out = RunFolder(tmp_path / "lost")
-    shutil.copytree(whole.path, out.path)
-    first, second, third, fourth = (row.id for row in read_manifest(whole).rows)
+    shutil.copytree(staged_run.path, out.path)
+    first, second, third, fourth = (row.id for row in read_manifest(staged_run).rows)
     content = out.tracks(first, 1).read_bytes()
     out.tracks(first, 1).write_bytes(content[: len(content) // 2])
     out.tracks(second).unlink()
@@ -235,9 +242,9 @@ def test_lost_tracks_are_made_again(
     said = capsys.readouterr().err
     assert "Files of 4 samples are damaged or lost: scored again" in said and "5 of 8 rollouts are scored" in said
     for name in ("tracks", "parts", "references/truth/tracks", "references/truth/parts"):
-        expected = {path.name: path.read_bytes() for path in (whole.path / name).iterdir()}
+        expected = {path.name: path.read_bytes() for path in (staged_run.path / name).iterdir()}
         assert {path.name: path.read_bytes() for path in (out.path / name).iterdir()} == expected, name
-    assert out.scores.read_bytes() == whole.scores.read_bytes()
+    assert out.scores.read_bytes() == staged_run.scores.read_bytes()
 
 
 @pytest.mark.slow

@@ -81,6 +81,7 @@ def test_what_takes_minutes_at_the_end_says_so_in_a_log(monkeypatch: pytest.Monk
     assert said[0] == "Still writing the report, for 1 s."
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("diagnosed_axis")
 def test_a_run_without_its_diagnosis_has_all_scores(
     tmp_path: Path, no_report: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

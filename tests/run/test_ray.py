@@ -72,6 +72,7 @@ def test_a_run_leaves_the_same_bytes(
     assert ray.settings == {}, "the cluster was left"
 
 
+@pytest.mark.slow
 def test_scores_alone(ray: RayStandIn, staged_run: RunFolder, tmp_path: Path) -> None:
     """Of a run behind a URL that one machine rolled out, without an actor; the manifest keeps what was asked for."""
     out = tmp_path / "run"
@@ -142,6 +143,7 @@ def test_a_run_goes_on_here_and_there(
     same_tables(out, staged_run)
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded(
     ray: RayStandIn, toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

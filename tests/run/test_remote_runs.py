@@ -38,7 +38,7 @@ def store() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def packed(store: Any, whole: RunFolder, ask: Ask) -> None:
+def packed(store: Any, staged_run: RunFolder, ask: Ask) -> None:
     """The clips of the short run, behind CLIPS."""
     words = ask(Path())
     suite = words[words.index("--suite") + 1 : words.index("--scorers")]
@@ -68,7 +68,7 @@ def rolled(ask: Ask, url: str, *more: str) -> tuple[str, ...]:
 
 
 def test_clips_and_rollouts_behind_urls(
-    packed: None, store: Any, whole: RunFolder, ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    packed: None, store: Any, staged_run: RunFolder, ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"s3://{BUCKET}/runs/rolled"
     assert run(rolled(ask, url)) == 0
@@ -79,7 +79,7 @@ def test_clips_and_rollouts_behind_urls(
     assert run(("status", url)) == 0
     assert f"{url}: 8 of 8 rollouts are made, 0 are scored" in capsys.readouterr().err
     store.get(f"{BUCKET}/runs/rolled/", str(tmp_path / "all"), recursive=True)
-    for video in (whole.path / "rollouts").glob("*.mkv"):
+    for video in (staged_run.path / "rollouts").glob("*.mkv"):
         assert (tmp_path / "all" / "rollouts" / video.name).read_bytes() == video.read_bytes()
     manifest = read_sealed_json(tmp_path / "all" / "manifest.json")
     assert manifest["clips"]["file"] == CLIPS and "secret" not in (tmp_path / "all" / "manifest.json").read_text()
@@ -88,19 +88,19 @@ def test_clips_and_rollouts_behind_urls(
 
 @pytest.mark.slow
 def test_a_scored_run_behind_a_url_is_finished_and_read(
-    store: Any, whole: RunFolder, capsys: pytest.CaptureFixture[str]
+    store: Any, staged_run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url, place = f"s3://{BUCKET}/runs/scored", f"{BUCKET}/runs/scored"
-    store.put(f"{whole.path}/", f"{place}/", recursive=True)
+    store.put(f"{staged_run.path}/", f"{place}/", recursive=True)
     store.rm([f"{place}/{name}" for name in ("scores.parquet", "result.json", ".lock")])
     assert run(("finish", url)) == 0
     assert f"Report: {url}/report/index.html" in capsys.readouterr().out
-    assert store.cat_file(f"{place}/scores.parquet") == whole.scores.read_bytes()
+    assert store.cat_file(f"{place}/scores.parquet") == staged_run.scores.read_bytes()
     assert not store.exists(f"{place}/.lock")
     assert run(("report", url, "--format", "json")) == 0
-    result = read_sealed_json(whole.result)
+    result = read_sealed_json(staged_run.result)
     assert json.loads(capsys.readouterr().out)["overall"] == result["overall"]
-    assert run(("compare", str(whole.path), url, "--json")) == 0
+    assert run(("compare", str(staged_run.path), url, "--json")) == 0
     assert url in capsys.readouterr().out
 
 
@@ -108,7 +108,7 @@ def test_a_scored_run_behind_a_url_is_finished_and_read(
 def test_three_machines_and_a_store(
     packed: None,
     store: Any,
-    whole: RunFolder,
+    staged_run: RunFolder,
     ask: Ask,
     machine: Callable[..., Session],
     tmp_path: Path,
@@ -148,17 +148,17 @@ def test_three_machines_and_a_store(
     ended = machine("c", ("finish", url))
     assert ended.code == 0 and "Fetching" not in ended.said, ended.said
     store.get(f"{place}/", str(tmp_path / "all"), recursive=True)
-    is_whole(RunFolder(tmp_path / "all"), whole)
+    is_whole(RunFolder(tmp_path / "all"), staged_run)
     assert str(tmp_path) not in (tmp_path / "all" / "manifest.json").read_text()
 
 
 @pytest.mark.slow  # each half is in the test above and in test_merge_runs
-def test_shards_behind_urls(packed: None, whole: RunFolder, ask: Ask, tmp_path: Path) -> None:
+def test_shards_behind_urls(packed: None, staged_run: RunFolder, ask: Ask, tmp_path: Path) -> None:
     shards = [f"s3://{BUCKET}/shards/{index}" for index in (1, 2)]
     for index, url in enumerate(shards, 1):
         assert run(rolled(ask, url, "--shard", f"{index}/2")) == 0
     assert run(("merge", *shards, "--out", str(tmp_path / "run"), "--workers", "2")) == 0
-    is_whole(RunFolder(tmp_path / "run"), whole)
+    is_whole(RunFolder(tmp_path / "run"), staged_run)
 
 
 def test_an_altered_archive_is_refused_and_a_changed_one_fetched_again(
@@ -189,11 +189,11 @@ def test_an_altered_archive_is_refused_and_a_changed_one_fetched_again(
     ("url", "words"),
     [
         ("s3://absent/run", "there is no such place (The specified bucket does not exist)"),
-        ("nowhere://bench/run", "there is no protocol nowhere://"),
-        (f"s3://{BUCKET}/none", "there is no such folder"),
+        pytest.param("nowhere://bench/run", "there is no protocol nowhere://", marks=pytest.mark.slow),
+        pytest.param(f"s3://{BUCKET}/none", "there is no such folder", marks=pytest.mark.slow),
         (f"s3://{BUCKET}/strange", "which is no file of a run. Remove it"),
-        (f"s3://{BUCKET}/four.clips", "is a file. Name a folder"),
-        (f"s3://{BUCKET}", "holds other files"),
+        pytest.param(f"s3://{BUCKET}/four.clips", "is a file. Name a folder", marks=pytest.mark.slow),
+        pytest.param(f"s3://{BUCKET}", "holds other files", marks=pytest.mark.slow),
     ],
 )
 def test_places_that_hold_no_run(
@@ -216,6 +216,7 @@ def test_without_credentials(store: Any, monkeypatch: pytest.MonkeyPatch, capsys
     assert "there are no credentials for it here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_network_that_is_gone_loses_nothing(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder here is named; the same command brings what is missing once the store answers again."""
     monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path))

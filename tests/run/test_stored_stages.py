@@ -59,6 +59,7 @@ def make(*, device, dtype):
 """
 
 
+@pytest.mark.slow
 def test_a_rollout_says_how_many_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing else does before the scores, which may be made elsewhere and much later."""
     model, out = tmp_path / "sick.py", str(tmp_path / "run")

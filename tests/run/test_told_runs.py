@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from quick_runs import quick_finish
 
 from physbench.cli.main import run
 from physbench.leaderboard.claim import read_claim
@@ -21,7 +22,8 @@ ASKED = ("eval", "baseline:freeze", *CLIPS, "--model-arg", "context=1", "--worke
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     out = tmp_path_factory.mktemp("told") / "run"
-    assert run([*ASKED, "--prompt-motion", "--out", str(out)]) == 0
+    with quick_finish():
+        assert run([*ASKED, "--prompt-motion", "--out", str(out)]) == 0
     return RunFolder(out)
 
 
@@ -50,7 +52,7 @@ def test_nothing_sets_it_beside_a_run_without_words(
         _ = read_claim(told).suite
 
 
-@pytest.mark.parametrize("also", [(), ("--dry-run",)])
+@pytest.mark.parametrize("also", [("--dry-run",), pytest.param((), marks=pytest.mark.slow)])
 def test_who_sees_the_motion_is_not_told_it(
     also: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

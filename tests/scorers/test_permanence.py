@@ -152,6 +152,7 @@ def behind_an_image(clip: Clip, frames: np.ndarray) -> dict[str, float | None]:
     return read(clip, track(clip, 1, np.concatenate([clip.context(1), frames])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [-1.0, *(pytest.param(each, marks=pytest.mark.slow) for each in (-0.9, 0.9, 1.0))])
 @pytest.mark.parametrize("seed", [BRIEFLY[0], pytest.param(BRIEFLY[1], marks=pytest.mark.slow)])
 def test_a_ball_that_rolls_the_other_way_behind_an_image_keeps_all(clip_of: Clips, seed: int, factor: float) -> None:
@@ -161,6 +162,7 @@ def test_a_ball_that_rolls_the_other_way_behind_an_image_keeps_all(clip_of: Clip
     assert found[""] == found["survival"] == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_gained_there_by_breaking_smearing_or_showing_less(clip_of: Clips) -> None:
     clip = clip_of(STOP, seed=BRIEFLY[0])
     away, times, without = rolls(clip, -1.0), ahead(clip), clip.frames[-1]

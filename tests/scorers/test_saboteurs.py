@@ -130,7 +130,9 @@ def emptied(clip: Clip) -> np.ndarray:
     return GAMING_BASELINES["empty"].make(clip, CONTEXT)
 
 
-@pytest.mark.parametrize("make", [sabotage.black, sabotage.noise, sabotage.one_hue, emptied])
+@pytest.mark.parametrize(
+    "make", [sabotage.black, pytest.param(sabotage.noise, marks=pytest.mark.slow), sabotage.one_hue, emptied]
+)
 def test_pictures_of_nothing_have_no_skill_on_any_axis(
     clip_of: Clips, read: Read, make: Callable[[Clip], np.ndarray]
 ) -> None:
@@ -167,6 +169,7 @@ def test_coming_back_late_counts_up_to_a_fifth_of_a_second(clip_of: Clips, read:
     assert rows["permanence/intact.reemergence"].value == (1.0 if seconds < 0.2 else 0.0)
 
 
+@pytest.mark.slow
 def test_readings_agree_between_sizes_and_rates(clip_of: Clips, read: Read) -> None:
     found = []
     for size, fps in ((64, 15.0), (128, 30.0)):

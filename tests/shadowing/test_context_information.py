@@ -163,6 +163,7 @@ def test_a_direction_that_the_task_draws_is_unknown() -> None:
     assert 0.28 < seconds < 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [1, 5])
 def test_an_unknown_friction_spreads_the_places_quadratically(context: int) -> None:
     """Uniform in 0.05 .. 0.25 and v > mu g t: T_p = sqrt(2 d / (0.08 g)) = 1.2 s where the video tells the speed."""

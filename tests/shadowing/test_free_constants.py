@@ -169,6 +169,7 @@ def test_a_task_declares_how_fast_bodies_start(clip_of: Callable[..., Clip]) -> 
         assert range_.outside(n, np.zeros(2)) > 0.1  # a frozen picture
 
 
+@pytest.mark.slow
 def test_velocities_of_other_draws_lie_inside_what_is_declared(clip_of: Callable[..., Clip]) -> None:
     """All but one in some 300: how a ball moves that bounced before the hand-over is rarely drawn."""
     clip = clip_of("falling/projectile-v1")

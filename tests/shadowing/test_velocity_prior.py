@@ -126,6 +126,7 @@ def test_truth_is_lawful_with_words_through_the_tracker(clip_of: Callable[..., C
     assert breaks(clip, tracks) == 0
 
 
+@pytest.mark.slow
 def test_a_body_that_lies_on_a_ramp_may_have_any_velocity_into_it() -> None:
     """A fit may let it fall onto the ramp within two frames of the image: the frames are those of a slide."""
     clip = make_clip(Row("falling/incline-v1", "ood", 6), render_spec(256, 16))

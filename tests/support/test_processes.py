@@ -162,7 +162,7 @@ def test_threads_that_start_workers_leave_the_program_as_it_is() -> None:
     assert sys.modules["__main__"] is program
 
 
-@pytest.mark.parametrize("end", (KeyboardInterrupt, ValueError))
+@pytest.mark.parametrize("end", (KeyboardInterrupt, pytest.param(ValueError, marks=pytest.mark.slow)))
 def test_jobs_that_write_files_are_waited_for_but_not_for_long_on_ctrl_c(
     end: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:

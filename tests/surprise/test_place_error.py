@@ -29,7 +29,7 @@ def in_view(clip: Clip) -> np.ndarray:
     return np.flatnonzero(clip.visible_area[:, k] >= 0.999 * clip.full_area[:, k])
 
 
-@pytest.mark.parametrize("size", [64, 128, 512])
+@pytest.mark.parametrize("size", [64, 128, pytest.param(512, marks=pytest.mark.slow)])
 def test_a_body_is_where_the_tracker_finds_it(clip_of: Clips, size: int) -> None:
     import torch
 

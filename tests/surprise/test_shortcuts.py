@@ -62,6 +62,7 @@ def evening(frames: Image) -> Image:
     return np.rint(frames * CAST).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", [through_h264, evening])
 def test_a_codec_and_a_colour_cast_change_nothing_beyond_the_interval(films: Films, style) -> None:
     plain, styled = told_apart(films, lambda frames: frames), told_apart(films, style)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
@@ -33,7 +34,7 @@ def balls(scene: Scene) -> range:
     return range(len(scene.tracked))
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
 def test_protocol(split: Split) -> None:
     for seed in SEEDS:
         params, scene, simulation = simulated(split, seed)
@@ -59,7 +60,7 @@ def test_protocol(split: Split) -> None:
                 assert room[:20].min() > (0 if (b, a) == (0, 1) else BALL_CLEARANCE - 0.01)
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
 def test_first_hit_follows_the_closed_form(split: Split) -> None:
     """Impulse along the line of centres, then 5/7 of the velocity and 2/7 of that of rolling before."""
     compared = 0
@@ -82,7 +83,7 @@ def test_first_hit_follows_the_closed_form(split: Split) -> None:
     assert compared
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
 def test_the_whole_game_follows_the_closed_form(split: Split) -> None:
     """Exact but for who is hit again while it still slides, and for the step of the simulation."""
     farthest = []

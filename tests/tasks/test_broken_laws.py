@@ -49,10 +49,10 @@ def stopped_belt(clip: Clip) -> np.ndarray:
     ("task", "broken"),
     [
         ("falling/slide-stop-v1", "friction:0.5"),
-        ("falling/roll-off-v1", "gravity:0.8"),
-        ("falling/ramp-up-v1", "gravity:0.8"),
+        pytest.param("falling/roll-off-v1", "gravity:0.8", marks=pytest.mark.slow),
+        pytest.param("falling/ramp-up-v1", "gravity:0.8", marks=pytest.mark.slow),
         ("falling/conveyor-v1", stopped_belt),
-        ("falling/container-v1", "gravity:0.8"),
+        pytest.param("falling/container-v1", "gravity:0.8", marks=pytest.mark.slow),
         ("collisions/row-v1", "restitution:0.5"),
         ("occlusion/tunnel-v1", deader_wall),
         ("occlusion/dark-v1", "gravity:0.8"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from kept_clips import kept_clip
 from scipy.spatial.transform import Rotation
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
@@ -188,7 +189,10 @@ def check_event(clip: Clip) -> None:
         assert visible[inside].min() > 0.9, "nothing is hidden"
 
 
-@pytest.mark.parametrize(("task", "split"), [(task, s) for task, s in EVERY if task in EVENTS or s == "test"])
+@pytest.mark.parametrize(
+    ("task", "split"),
+    others_slow([(t, s) for t, s in EVERY if t in EVENTS or s == "test"], lambda case: case[1] != "train"),
+)
 def test_clips_keep_the_protocol(task: str, split: Split) -> None:
     for seed in FAST:
         clip = clip_of(task, split, seed)
@@ -207,7 +211,9 @@ def test_many_clips_keep_the_protocol(task: str, split: Split) -> None:
             check_event(clip)
 
 
-@pytest.mark.parametrize(("split", "seed"), list(itertools.product(SPLITS, FAST)))
+@pytest.mark.parametrize(
+    ("split", "seed"), others_slow(itertools.product(SPLITS, FAST), lambda case: case[0] != "train")
+)
 def test_projectile_and_its_half_gravity_twin_stay_in_view(split: Split, seed: int) -> None:
     clip = clip_of("falling/projectile-v1", split, seed)
     light = replace(clip.scene, gravity=(0.0, 0.0, clip.scene.gravity[2] / 2))
@@ -219,7 +225,7 @@ def test_projectile_and_its_half_gravity_twin_stay_in_view(split: Split, seed: i
     assert np.abs(twin[:, 0, 2] - clip.states[now:, 0, 2]).max() > 0.5
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
 def test_collisions_follow_the_closed_form(split: Split) -> None:
     from physbench.tasks.collisions import VIEW_AFTER_HIT, head_on_motion
 
@@ -236,7 +242,7 @@ def test_collisions_follow_the_closed_form(split: Split) -> None:
         assert max(outside(clip, i)[after_contact].max() for i in (0, 1)) <= 0
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
 def test_orbits_follow_kepler(split: Split) -> None:
     from physbench.tasks.orbits import kepler_state
 

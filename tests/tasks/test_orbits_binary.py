@@ -33,7 +33,9 @@ def clip_of(split: Split = "test") -> Clip:
     return make_clip(Row(Binary.id, split, 0), render_spec(64, 15))
 
 
-@rows
+@pytest.mark.parametrize(
+    "row", [Row(Binary.id, "test", 0), pytest.param(Row(Binary.id, "ood", 0), marks=pytest.mark.slow)]
+)
 def test_the_orbit_is_that_of_kepler(row: Row) -> None:
     p, s = make_params(row), flight(row)
     truth = np.array([relative_state(p, time)[0] for time in MOMENTS])

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_clip, make_params, render_spec
@@ -14,7 +15,7 @@ from physbench.tasks.occlusion import VIEW_AFTER, Tunnel, tunnel_times
 from physbench.world.scene import WINDOW
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
 def test_a_hidden_bounce_turns_v_into_minus_e_v(split: Split) -> None:
     for seed in range(3):
         row = Row(Tunnel.id, split, seed)

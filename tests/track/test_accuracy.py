@@ -34,7 +34,7 @@ EVERY = [
 def clips(task: str, size: int) -> list[Clip]:
     """Two at one size: of those that are looked at in both, at the smaller one."""
     rows = ROWS if (size == 128) != (task in FIRST) else ROWS[:1]
-    return [kept_clip(task, split, seed, size, 10.0) for split, seed in rows]
+    return [kept_clip(task, split, seed, size, 15.0 if size == 64 else 10.0) for split, seed in rows]
 
 
 @cache

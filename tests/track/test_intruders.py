@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kept_clips import kept_clip
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.track.tracker import track
@@ -58,24 +60,25 @@ def seen(clip: Clip, frames: np.ndarray, style: str = "") -> float:
 
 @pytest.mark.parametrize(
     ("colour", "size"),
-    [
-        *((colour, 64) for colour in (GREY, LIGHT, DARK, MINT, RED)),
-        (GREY, 128),
-        *(pytest.param(colour, 128, marks=pytest.mark.slow) for colour in (LIGHT, DARK, MINT, RED)),
-    ],
+    others_slow(
+        itertools.product((GREY, LIGHT, DARK, MINT, RED), (64, 128)),
+        lambda case: case in ((GREY, 64), (RED, 64), (GREY, 128)),
+    ),
 )
 def test_a_third_of_the_smallest_body_counts(four: Callable[[int], Clip], size: int, colour: tuple[int, ...]) -> None:
     clip = four(size)
     assert seen(clip, painted(clip, 1 / 3, colour)) == 1  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("style", ("h264-28", "grain-8", "bright-.6", "contrast-10"))
+@pytest.mark.parametrize(
+    "style", others_slow(("h264-28", "grain-8", "bright-.6", "contrast-10"), lambda style: style == "h264-28")
+)
 def test_it_counts_under_styles(four: Callable[[int], Clip], style: str) -> None:
     clip = four(128)
     assert seen(clip, painted(clip, 0.4, GREY), style) > 0.9
 
 
-@pytest.mark.parametrize("sd", (30, 60))
+@pytest.mark.parametrize("sd", (pytest.param(30, marks=pytest.mark.slow), 60))
 def test_noise_hides_no_blob_and_makes_none(four: Callable[[int], Clip], sd: float) -> None:
     """Grain of the whole picture, levels: a disc as wide as a body, 90 levels darker, is seen through it."""
     clip = four(64)
@@ -113,7 +116,7 @@ AT_EDGES = STYLES[:3]  # what changes edges, as of a screen or of one body befor
 @pytest.mark.parametrize(
     ("stage", "style"),
     [
-        pytest.param(stage, style, marks=() if stage == "four" or style in AT_EDGES else pytest.mark.slow)
+        pytest.param(stage, style, marks=() if style in AT_EDGES else pytest.mark.slow)
         for stage in ("four", "screen", "crossing")
         for style in STYLES
     ],
@@ -125,7 +128,9 @@ def test_styles_make_none(
     assert seen(clip, clip.frames, style) == 0
 
 
-@pytest.mark.parametrize("motion", [{"pan": 4.0}, pytest.param({"zoom": 0.03}, marks=pytest.mark.slow), {"roll": 3.0}])
+@pytest.mark.parametrize(
+    "motion", others_slow([{"pan": 4.0}, {"zoom": 0.03}, {"roll": 3.0}], lambda motion: "roll" in motion)
+)
 def test_scenery_that_a_moving_camera_shows_elsewhere_is_none(motion: dict[str, float]) -> None:
     clip = kept_clip("falling/incline-v1")
     frames = filmed(clip.future(), clip.times[clip.handover + 1 :], **motion)
@@ -133,7 +138,9 @@ def test_scenery_that_a_moving_camera_shows_elsewhere_is_none(motion: dict[str, 
     assert not tracks.hallucinations.any()
 
 
-@pytest.mark.parametrize(("style", "task", "size"), [("unsharp-2", "stop", 64), ("crawl-8", "swap", 128)])
+@pytest.mark.parametrize(
+    ("style", "task", "size"), [("unsharp-2", "stop", 64), pytest.param("crawl-8", "swap", 128, marks=pytest.mark.slow)]
+)
 def test_scenery_in_a_style_is_none(style: str, task: str, size: int) -> None:
     clip = kept_clip(f"occlusion/screen-{task}-v1", size=size)
     seed = zlib.crc32(f"{clip.id} {style}".encode())

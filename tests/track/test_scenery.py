@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kept_clips import kept_clip
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
@@ -33,9 +34,11 @@ LIFT, INCLINE = "occlusion/screen-lift-v1", "falling/incline-v1"
 
 
 def in_styles(*tasks: str) -> list[Any]:
-    """Every style of the first task; of the others without one and in H.264, and the rest as slow tests."""
+    """Of the first task in H.264 and blurred; of the others without a style; the rest as slow tests."""
     return [
-        pytest.param(task, style, marks=() if task == tasks[0] or style in STYLES[:2] else pytest.mark.slow)
+        pytest.param(
+            task, style, marks=() if (style in STYLES[1:3] if task == tasks[0] else not style) else pytest.mark.slow
+        )
         for task in tasks
         for style in STYLES
     ]
@@ -84,7 +87,9 @@ def test_what_vanishes_is_lost(task: str, style: str) -> None:
 @pytest.mark.parametrize(
     ("task", "size", "style"),
     [
-        pytest.param(task, size, style, marks=() if size == 64 and (task == SCREEN or not style) else pytest.mark.slow)
+        pytest.param(
+            task, size, style, marks=() if size == 64 and (task == SCREEN) == (style == "h264-28") else pytest.mark.slow
+        )
         for task in (SCREEN, "occlusion/screen-stop-v1", "occlusion/screen-swap-v1")
         for size in (64, 128)
         for style in ("", "h264-28", "blur-1.5")
@@ -100,7 +105,7 @@ def test_a_floor_that_vanishes_under_a_screen_is_lost(task: str, size: int, styl
     assert not late[np.logical_not(floor)].any()
 
 
-@pytest.mark.parametrize("style", ("", "h264-28"))
+@pytest.mark.parametrize("style", (pytest.param("", marks=pytest.mark.slow), "h264-28"))
 def test_a_plate_that_stays_hides_what_it_hid(style: str) -> None:
     """No law says when a plate moves on: a picture that keeps it, or lets it go late, has lost no scenery."""
     clip = clip_of(LIFT)
@@ -115,7 +120,10 @@ def test_half_of_a_floor_that_vanishes_is_lost() -> None:
     assert lost(clip, tracked(clip, half_vanished(clip))) > 0.9
 
 
-@pytest.mark.parametrize("make", (lambda c: vanished(c, fading=True), tinted, lambda c: resized(c, factor=1.25)))
+@pytest.mark.parametrize(
+    "make",
+    others_slow((lambda c: vanished(c, fading=True), tinted, lambda c: resized(c, factor=1.25)), [tinted]),
+)
 def test_what_fades_turns_red_or_grows_is_lost(make) -> None:  # type: ignore[no-untyped-def]
     clip = clip_of(SCREEN)
     assert lost(clip, tracked(clip, make(clip))) > 0.9
@@ -127,6 +135,7 @@ def test_a_red_screen_is_lost_in_a_darker_picture_too() -> None:
     assert lost(clip, tracked(clip, clip.future(), "bright-.6")) == 0
 
 
+@pytest.mark.slow
 def test_a_floor_that_sinks_is_the_frame_of_reference() -> None:
     """Nothing else shows where the picture is: the ball rises against it, by as much."""
     clip = clip_of(FLOOR, 128)
@@ -146,9 +155,10 @@ def test_what_moves_against_the_rest_is_off() -> None:
     assert tracks.camera is not None and not tracks.camera.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pan", "zoom", "roll"),
-    ((5.0, 0.0, 0.0), pytest.param(0.0, 0.03, 0.0, marks=pytest.mark.slow), (0.0, 0.0, 2.0)),  # zooms: test_camera_zoom
+    ((5.0, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, 2.0)),  # by default: test_camera_zoom, test_intruders
 )
 def test_a_moving_camera_moves_no_body(pan: float, zoom: float, roll: float) -> None:
     clip = clip_of("collisions/billiards-v1", 128)
@@ -165,6 +175,7 @@ def test_a_moving_camera_moves_no_body(pan: float, zoom: float, roll: float) -> 
     assert tracks.scenery_lost is not None and not tracks.scenery_lost[early].any()
 
 
+@pytest.mark.slow
 def test_a_shaking_camera_moves_no_body() -> None:
     """By 1.3 px in each direction: from frame to frame by more than an edge is read at once."""
     clip = clip_of("occlusion/screen-swap-v1", 128)
@@ -185,7 +196,7 @@ def test_a_camera_is_taken_off_exactly() -> None:
     assert without_camera(clip, np.array([[*shift, zoom, turn]]), seen) == pytest.approx(position)
 
 
-@pytest.mark.parametrize("task", ("collisions/billiards-v1", SCREEN, "orbits/flyby-v1"))
+@pytest.mark.parametrize("task", others_slow(("collisions/billiards-v1", SCREEN, "orbits/flyby-v1"), [SCREEN]))
 def test_bodies_do_not_tremble_with_the_picture(task: str) -> None:
     clip = clip_of(task, 128)
     frames = jitter(clip.future(), clip.spec.fps, np.random.default_rng(0), sd=0.3)
@@ -195,6 +206,7 @@ def test_bodies_do_not_tremble_with_the_picture(task: str) -> None:
     assert np.sqrt((off**2).mean()) < 0.15  # .3 px without it
 
 
+@pytest.mark.slow
 def test_a_star_that_jumps_is_the_frame_of_reference() -> None:
     clip = clip_of("orbits/kepler-v1", 128)
     tracks = tracked(clip, moved(clip, diameters=0.3))
@@ -225,6 +237,7 @@ def test_scenery_painted_over_a_body_is_no_excuse() -> None:
     assert (tracks.area[CONTEXT + 6 :, 0] < 5).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_a_shift_stays_where_its_only_edge_is_hidden() -> None:
     """A block comes to lie before the end of a ramp, which alone shows a shift along it."""
     clip = clip_of("falling/incline-v1")

@@ -111,6 +111,7 @@ def test_refused_clips_are_replaced_where_a_source_applies_at_all(made: Path) ->
     assert len(alone) == 8  # there it has nothing to do: no more than that are tried
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(
     made: Path, own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

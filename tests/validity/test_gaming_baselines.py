@@ -93,6 +93,7 @@ def test_what_leaves_is_soon_gone(clip_of: Clips) -> None:
         assert not coloured(frames[first + 8 :]).any() and coloured(frames[first]).any()
 
 
+@pytest.mark.slow
 def test_constant_velocity_comes_first(clip_of: Clips) -> None:
     clip = clip_of(PROJECTILE)
     straight = make(clip, "straight")

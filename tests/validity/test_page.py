@@ -112,6 +112,7 @@ def test_an_image_cannot_show_a_wrong_constant(page: ModuleType, tmp_path: Path)
     assert "| `cheat-straight` | **0.40" in image.split("### Gaming baselines with one context frame")[1]
 
 
+@pytest.mark.slow
 def test_a_shortened_table_makes_the_same_page(page: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "whole" / "128px.parquet"
     write(path, {**USUAL, **WRONG, **CHEATS})

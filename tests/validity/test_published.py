@@ -69,6 +69,7 @@ def here(request: pytest.FixtureRequest) -> dict[str, MeasuredPart]:
     return measured((request.param,))
 
 
+@pytest.mark.slow
 def test_a_part_of_the_table_comes_out_again(golden: dict[str, Any], here: dict[str, MeasuredPart]) -> None:
     assert golden["made_of"] == made_of(), f"What is measured has changed: {COMMAND}"
     clips = {name.partition(" on ")[2] for name in here}

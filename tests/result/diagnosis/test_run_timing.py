@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.result.diagnosis.run_timing import Part, explained_timing, shared_advance
@@ -77,12 +78,18 @@ def test_what_is_far_from_an_image_is_no_lead() -> None:
     ("source", "kind", "value", "words"),
     [
         ("late:1", "shift", -1.0, "begin one frame late"),
-        ("early:1", "shift", 1.0, "begin one frame early"),
+        pytest.param("early:1", "shift", 1.0, "begin one frame early", marks=pytest.mark.slow),
         ("hold:2", "repeats", 1 / 2, "every second frame repeats the one before; with these taken as missing"),
-        ("hold:5", "repeats", 1 / 5, "every fifth frame"),
+        pytest.param("hold:5", "repeats", 1 / 5, "every fifth frame", marks=pytest.mark.slow),
         ("drop:8", "left-out", 1 / 7, "14 for each 100"),
-        ("stall:1", "repeats", 1 / 60, "frame 17 of every clip repeats the one before; with that undone"),
-        ("skip:2", "left-out", 2 / 60, "left out before frame 17 of every clip"),
+        pytest.param(
+            "stall:1",
+            "repeats",
+            1 / 60,
+            "frame 17 of every clip repeats the one before; with that undone",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("skip:2", "left-out", 2 / 60, "left out before frame 17 of every clip", marks=pytest.mark.slow),
         ("rate:0.95", "rate", 0.95, "runs at 0.95 x real time"),
         ("blend:0.5", "blend", -0.5, "blend of neighbouring ones"),
     ],
@@ -97,7 +104,13 @@ def test_a_fault_of_known_size_is_named_and_undone(
     assert result.undone > (0.8 if kind == "blend" else 0.97) > result.quality
 
 
-@pytest.mark.parametrize("source", ["truth", "freeze", "slow-time:0.8", "kick:0.5", "cheat-straight", "stranger-far"])
+@pytest.mark.parametrize(
+    "source",
+    others_slow(
+        ["truth", "freeze", "slow-time:0.8", "kick:0.5", "cheat-straight", "stranger-far"],
+        lambda source: source in ("truth", "slow-time:0.8", "stranger-far"),
+    ),
+)
 def test_wrong_laws_and_other_futures_are_no_wrong_timing(
     found: Callable[[str], TimingResult | None], source: str
 ) -> None:

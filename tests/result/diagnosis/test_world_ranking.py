@@ -48,6 +48,7 @@ def test_truth_has_nothing_to_name() -> None:
     assert found.unexplained < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sd", [0.02, 0.05])
 def test_a_law_is_named_where_positions_tremble(sd: float) -> None:
     clips = [trembling(evidence("falling/projectile-v1", seed, {"gravity": 0.9}), sd) for seed in range(4)]

@@ -279,6 +279,7 @@ def test_no_break_is_said(clip: Clip, kit: SimpleNamespace) -> None:
     assert black.words == "No break, but no lawful motion is seen for 8.0 of 8.0 s of object-time."
 
 
+@pytest.mark.slow
 def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Path) -> None:
     """With traces of the model, two references and a physicist's run; without them the page has no such section."""
     folder, physicist = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "physicist")

@@ -231,6 +231,7 @@ def test_the_page_is_small_and_the_same_again(written: str, small_run: RunFolder
     assert write_report(small_run).read_text(encoding="utf-8") == written
 
 
+@pytest.mark.slow
 def test_clips_that_are_read_in_workers_make_the_same_page(
     written: str, small_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ def failures(path: Path, pictures: Path | None = None) -> list[Finding]:
         ("OVERLAPPING", "overlap", "ball and other are 0.50 m inside each other"),
         ("OUT_OF_VIEW", "view", "out of the window"),
         ("NONDETERMINISTIC", "determinism", "differs in its scene"),
-        ("BY_HASH", "determinism", "differs in its scene"),
+        pytest.param("BY_HASH", "determinism", "differs in its scene", marks=pytest.mark.slow),
         ("NOTHING_LEFT", "nothing to predict", "nothing happens"),
         ("EXPLODING", "energy", "from nowhere"),
         ("UNSEEN", "visible", "floor is touched at"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.support.errors import UsageError
@@ -28,6 +29,11 @@ WHERE = {  # tasks in which each group has something to violate
 }
 
 
+def is_first_or_second(violation: Violation) -> bool:
+    """Of its group."""
+    return violation in [other for other in REGISTRY.values() if other.group == violation.group][:2]
+
+
 def main(violation: Violation) -> str:
     return Act(violation, violation.main).id
 
@@ -43,7 +49,7 @@ def applied(violation: Violation, clip_of: Clips, wrong: Wrong) -> tuple[Clip, V
     raise AssertionError(f"{violation.name} applies nowhere")
 
 
-@pytest.mark.parametrize("violation", REGISTRY.values(), ids=lambda v: v.name)
+@pytest.mark.parametrize("violation", others_slow(REGISTRY.values(), is_first_or_second), ids=lambda v: v.name)
 def test_nothing_changes_before_the_event_and_something_behind_it(
     clip_of: Clips, wrong: Wrong, violation: Violation
 ) -> None:
@@ -118,7 +124,7 @@ def test_so_much_more_of_a_body_is_seen(clip_of: Clips, wrong: Wrong, text: str,
     assert chroma(frames) / chroma(clip.frames[first : first + 1]) == pytest.approx(ratio, rel=0.06)
 
 
-@pytest.mark.parametrize("task", [PROJECTILE, "falling/stack-v1"])
+@pytest.mark.parametrize("task", [PROJECTILE, pytest.param("falling/stack-v1", marks=pytest.mark.slow)])
 def test_another_shape_covers_as_much_of_the_picture(clip_of: Clips, wrong: Wrong, task: str) -> None:
     clip = clip_of(task, size=128)
     world = wrong(clip, "shape")
@@ -130,7 +136,7 @@ def test_another_shape_covers_as_much_of_the_picture(clip_of: Clips, wrong: Wron
 
 
 def test_exchanged_hues_are_those_of_the_other(clip_of: Clips, wrong: Wrong) -> None:
-    clip = clip_of("collisions/billiards-v1")
+    clip = clip_of(HEAD_ON)
     world = wrong(clip, "exchange")
     (event,) = world.events
     one, two = (clip.scene.index(str(name)) for name in (event.body, event.other))
@@ -231,7 +237,10 @@ def test_severities_without_a_meaning_are_refused(text: str, words: str) -> None
         find_acts(text)
 
 
-@pytest.mark.parametrize("text", ["blur:1", "noise:8", "flicker:10", "colour-drift:5", "fade:10"])
+@pytest.mark.parametrize(
+    "text",
+    others_slow(["blur:1", "noise:8", "flicker:10", "colour-drift:5", "fade:10"], ("blur:1", "fade:10")),
+)
 def test_pictures_suffer_by_so_much(clip_of: Clips, wrong: Wrong, text: str) -> None:
     clip = clip_of(PROJECTILE)
     frames = wrong(clip, text).frames(clip.times, clip.spec)[clip.times > 0].astype(np.float64)

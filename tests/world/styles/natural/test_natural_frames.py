@@ -61,7 +61,13 @@ def evenly_lit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("evenly_lit")
-@pytest.mark.parametrize("task", ["falling/drop-bounce-v1", "falling/incline-v1", "collisions/billiards-v1"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "falling/incline-v1",
+        *(pytest.param(task, marks=pytest.mark.slow) for task in ("falling/drop-bounce-v1", "collisions/billiards-v1")),
+    ],
+)
 def test_a_frame_does_not_depend_on_the_others(task: str) -> None:
     """Also when a holder lets go: it is drawn behind all bodies from then on, in the same place."""
     scene = make_scene(Row(task, "test", 1))
