@@ -15,9 +15,9 @@ from itertools import groupby
 
 import numpy as np
 
-from physbench.laws.changes import WorldChange
+from physbench.laws.changes import AlteredField, WorldChange, changed_gravity
 from physbench.laws.field_law import FIELD_STRENGTH
-from physbench.laws.planar_law import PlanarLaw, changed_gravity
+from physbench.laws.planar_law import PlanarLaw
 from physbench.laws.planar_motion import DISC, KIND, PUSH, STATE, STEP
 from physbench.laws.planar_scene import Face, PlanarScene, assembled, box_axes, box_in_plane, check_depths, is_obstacle
 from physbench.laws.scene_law import FREE, LawConstant, SceneLaw
@@ -52,21 +52,6 @@ _strides = RecentlyUsed[str, int](64)  # of scenes
 
 
 @dataclass(frozen=True)
-class ScaledField(ForceField):
-    """Another field times a factor."""
-
-    field: ForceField
-    factor: float
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return self.field.sources
-
-    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
-        return self.factor * self.field.accelerations(scene, position, velocity, time)
-
-
-@dataclass(frozen=True)
 class Resistance(ForceField):
     """Velocities in the plane of motion fall by a share of themselves and are turned counter-clockwise."""
 
@@ -75,10 +60,10 @@ class Resistance(ForceField):
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
         x, y = PLANE_AXES[scene.camera.view]
-        found = -self.drag * velocity
-        found[..., x] -= self.turn * velocity[..., y]
-        found[..., y] += self.turn * velocity[..., x]
-        return found
+        acceleration = -self.drag * velocity
+        acceleration[..., x] -= self.turn * velocity[..., y]
+        acceleration[..., y] += self.turn * velocity[..., x]
+        return acceleration
 
 
 def scaled(each: ForceField, factor: float) -> ForceField:
@@ -89,7 +74,7 @@ def scaled(each: ForceField, factor: float) -> ForceField:
         return replace(each, strength=factor * each.strength)
     if isinstance(each, Drag) or type(each).accelerations is ForceField.accelerations:
         return each
-    return ScaledField(each, factor)
+    return AlteredField(each, factor)
 
 
 class BulletLaw(PlanarLaw):
@@ -126,8 +111,8 @@ class BulletLaw(PlanarLaw):
         check_depths(moving, across)
         self.world  # noqa: B018 - it is made once
         position, velocity = self._probes
-        found = accelerations(scene, scene.fields, _states(position, velocity), self.since)[:, list(self.index)]
-        if not np.isfinite(found).all() or np.abs(found[..., across]).max(initial=0.0) > 1e-6:
+        acceleration = accelerations(scene, scene.fields, _states(position, velocity), self.since)[:, list(self.index)]
+        if not np.isfinite(acceleration).all() or np.abs(acceleration[..., across]).max(initial=0.0) > 1e-6:
             raise Unsupported("a force acts along the view")
 
     @cached_property
@@ -161,17 +146,17 @@ class BulletLaw(PlanarLaw):
     @cached_property
     def linked(self) -> Mask:
         """Bodies of which one changes the force on the other, in any of some random places."""
-        found = np.zeros((len(self.index),) * 2, dtype=bool)
+        coupled = np.zeros((len(self.index),) * 2, dtype=bool)
         if not self.scene.fields:
-            return found
+            return coupled
         position, velocity = self._probes
         before = accelerations(self.scene, self.scene.fields, _states(position, velocity), self.since)
         for n, i in enumerate(self.index):
             moved = position.copy()
             moved[:, i] = np.roll(moved[:, i], 1, axis=0)
             after = accelerations(self.scene, self.scene.fields, _states(moved, velocity), self.since)
-            found[n] = (np.abs(after - before)[:, list(self.index)] > NOTHING).any(axis=(0, 2))
-        return (found | found.T) & ~np.eye(len(found), dtype=bool)
+            coupled[n] = (np.abs(after - before)[:, list(self.index)] > NOTHING).any(axis=(0, 2))
+        return (coupled | coupled.T) & ~np.eye(len(coupled), dtype=bool)
 
     def acceleration(self, position: Array) -> Array:
         """As `SceneLaw.acceleration`: at rest, at the hand-over; what depends on more is left to fits."""
@@ -180,8 +165,8 @@ class BulletLaw(PlanarLaw):
         axes, index = list(PLANE_AXES[self.scene.camera.view]), list(self.index)
         states = self._base.copy()
         states[np.ix_(index, axes)] = position
-        found = accelerations(self.scene, self.scene.fields, states, 0.0)[index][:, axes]
-        return np.asarray(np.nan_to_num(found) + self.world.gravity)
+        pull = accelerations(self.scene, self.scene.fields, states, 0.0)[index][:, axes]
+        return np.asarray(np.nan_to_num(pull) + self.world.gravity)
 
     @cached_property
     def _base(self) -> Array:
@@ -216,9 +201,9 @@ class BulletLaw(PlanarLaw):
         """Spins m/s and angles m (N, 2), as in a state, of the scene's own motion at a step; 0 where it is unknown."""
         if self._own_turning is None:
             return np.zeros((len(self.index), 2))
-        at, found = self._own_turning
-        flat = found.reshape(len(at), -1)
-        return np.array([np.interp(step, at, column) for column in flat.T]).reshape(found.shape[1:])
+        at, turns = self._own_turning
+        flat = turns.reshape(len(at), -1)
+        return np.array([np.interp(step, at, column) for column in flat.T]).reshape(turns.shape[1:])
 
     @cached_property
     def _told(self) -> bool:
@@ -243,33 +228,33 @@ class BulletLaw(PlanarLaw):
         """States (..., N, 6) of the moving bodies from states (..., bodies of the scene, 13)."""
         axes, (axis, sign) = list(PLANE_AXES[self.scene.camera.view]), self._clockwise
         part, size = states[..., list(self.index), :], self.world.radius
-        found = np.empty((*part.shape[:-1], 6))
-        found[..., :2], found[..., 2:4] = part[..., axes], part[..., [7 + a for a in axes]]
-        found[..., 4] = sign * part[..., 10 + axis] * size
+        planar = np.empty((*part.shape[:-1], 6))
+        planar[..., :2], planar[..., 2:4] = part[..., axes], part[..., [7 + a for a in axes]]
+        planar[..., 4] = sign * part[..., 10 + axis] * size
         for n, i in enumerate(self.index):
             if self.scene.bodies[i].shape == "sphere":
-                found[..., n, 5] = 0.0
+                planar[..., n, 5] = 0.0
             else:  # the turn q of q q0, about one axis
                 x, y, z, w = self.scene.bodies[i].orientation
                 turn = _product(part[..., n, 3:7], np.array([-x, -y, -z, w]))
                 angle = 2 * np.arctan2(sign * turn[..., axis], turn[..., 3])
-                found[..., n, 5] = size[n] * np.mod(angle + np.pi, 2 * np.pi) - size[n] * np.pi
-        return found
+                planar[..., n, 5] = size[n] * np.mod(angle + np.pi, 2 * np.pi) - size[n] * np.pi
+        return planar
 
     def full_states(self, states: Array) -> Array:
         """States (K, bodies of the scene, 13) from states (K, N, 6) of the moving bodies."""
         axes, (axis, sign) = list(PLANE_AXES[self.scene.camera.view]), self._clockwise
-        found = np.repeat(self._base[None], len(states), axis=0)
+        full = np.repeat(self._base[None], len(states), axis=0)
         for n, i in enumerate(self.index):
             size = self.world.radius[n]
-            found[:, i, axes] = states[:, n, :2]
-            found[:, i, [7 + a for a in axes]] = states[:, n, 2:4]
-            found[:, i, 10 + axis] = sign * states[:, n, 4] / size
+            full[:, i, axes] = states[:, n, :2]
+            full[:, i, [7 + a for a in axes]] = states[:, n, 2:4]
+            full[:, i, 10 + axis] = sign * states[:, n, 4] / size
             if self.scene.bodies[i].shape != "sphere":
                 turn, half = np.zeros((len(states), 4)), states[:, n, 5] / size / 2
                 turn[:, axis], turn[:, 3] = sign * np.sin(half), np.cos(half)
-                found[:, i, 3:7] = _product(turn, np.asarray(self.scene.bodies[i].orientation))
-        return found
+                full[:, i, 3:7] = _product(turn, np.asarray(self.scene.bodies[i].orientation))
+        return full
 
     @cached_property
     def _clockwise(self) -> tuple[int, float]:
@@ -302,8 +287,8 @@ class BulletLaw(PlanarLaw):
         steps = np.arange(0, round(scene.horizon * PHYSICS_HZ) - first, FRAME_STEPS)
         true = fly(scene, states, steps, first / PHYSICS_HZ)[0][..., list(self.index), :3]
         for stride in STRIDES:
-            found = glide(scene, states, steps, first / PHYSICS_HZ, stride)[..., list(self.index), :3]
-            if np.abs(found - true).max() <= STRIDE_ERROR * 2 * self.world.radius.min():
+            path = glide(scene, states, steps, first / PHYSICS_HZ, stride)[..., list(self.index), :3]
+            if np.abs(path - true).max() <= STRIDE_ERROR * 2 * self.world.radius.min():
                 return stride
         return 1
 
@@ -312,18 +297,18 @@ class BulletLaw(PlanarLaw):
         scene, world = self.scene, self.world
         solid = [body for body in scene.bodies if body.collides]
         meets = bool(world.collides.any()) and len(solid) > 1
-        found = set(super(PlanarLaw, self).alterable) - {"forces", FIELD_STRENGTH.id} | {"wind", "drag", "turn"}
+        names = set(super(PlanarLaw, self).alterable) - {"forces", FIELD_STRENGTH.id} | {"wind", "drag", "turn"}
         if np.any(world.gravity):
-            found |= {"gravity", "gravity_angle"}
+            names |= {"gravity", "gravity_angle"}
         if self._has_fields:
-            found.add(FIELD_STRENGTH.id)
+            names.add(FIELD_STRENGTH.id)
         if np.any(world.gravity) or self._has_fields:
-            found.add("forces")
+            names.add("forces")
         if meets:
-            found |= {"contacts", "restitution"}
-            found |= {"friction"} if sum(body.friction > 0 for body in solid) > 1 else set()
-            found |= {"mass"} if world.collides.sum() > 1 else set()
-        return frozenset(found)
+            names |= {"contacts", "restitution"}
+            names |= {"friction"} if sum(body.friction > 0 for body in solid) > 1 else set()
+            names |= {"mass"} if world.collides.sum() > 1 else set()
+        return frozenset(names)
 
     @cached_property
     def _has_fields(self) -> bool:
@@ -354,10 +339,7 @@ class BulletLaw(PlanarLaw):
 
     def _changed(self, change: WorldChange, forces: float, strength: float) -> Scene:
         """The scene from `since` on in another world, with pushes left to interventions."""
-        scene, axes = self.scene, list(PLANE_AXES[self.scene.camera.view])
-        gravity = np.zeros(3)
-        gravity[axes] = changed_gravity(forces * self.world.gravity, change)
-        factor = forces * strength
+        scene, factor = self.scene, forces * strength
         fields = tuple(each if factor == 1.0 else scaled(each, factor) for each in scene.fields)
         if change.drag != 0 or change.turn != 0:
             fields = (*fields, Resistance(change.drag, change.turn))
@@ -376,7 +358,7 @@ class BulletLaw(PlanarLaw):
         return replace(
             scene,
             bodies=bodies,
-            gravity=(float(gravity[0]), float(gravity[1]), float(gravity[2])),
+            gravity=changed_gravity(scene, change, forces),
             fields=fields,
             impulses=(),
         )
@@ -406,34 +388,34 @@ class BulletSimulator(Simulator):
         Returns:
             States (K, F, N, 6), and contacts: step, body and other body or -1.
         """
-        law, found = self.law, np.full((len(states), len(steps), *states.shape[1:]), np.nan)
+        law, paths = self.law, np.full((len(states), len(steps), *states.shape[1:]), np.nan)
         there: Mask = np.asarray(np.isfinite(states[..., :4]).all(axis=-1))  # (K, N)
         present = there.any(axis=0)
         far = np.abs(np.nan_to_num(states[..., :4])).reshape(len(states), -1).max(axis=1) >= FAR
         whole: Mask = there[:, present].all(axis=-1) & ~far
         contacts: list[tuple[int, int, int]] = []
         if not present.any():
-            return found, contacts
+            return paths, contacts
         absent = frozenset(np.flatnonzero(~present).tolist())
         for s, scene in enumerate(self.scenes):
             of_scene = np.full(len(states), True) if len(self.scenes) == 1 else np.arange(len(states)) == s
             chosen = np.flatnonzero(whole & of_scene)
             if len(chosen):
                 full = law.full_states(np.nan_to_num(states[chosen]))
-                asked = log and chosen[0] == 0
+                with_contacts = log and chosen[0] == 0
                 moved, met = simulate_batch(
                     self._scene(s, scene, absent),
                     first / PHYSICS_HZ,
                     full,
                     steps / PHYSICS_HZ,
-                    log=asked,
+                    log=with_contacts,
                     stride=law.stride,
                 )
                 part = law.planar_states(moved)
                 part[:, :, ~present] = np.nan
-                found[chosen] = part
+                paths[chosen] = part
                 contacts += self._numbered(met)
-        return found, contacts
+        return paths, contacts
 
     def _scene(self, number: int, scene: Scene, absent: frozenset[int]) -> Scene:
         """A scene in which some of the moving bodies are not there."""
@@ -452,12 +434,12 @@ class BulletSimulator(Simulator):
 
     def _numbered(self, contacts: Sequence[Contact]) -> list[tuple[int, int, int]]:
         number = {self.law.scene.bodies[i].name: n for n, i in enumerate(self.law.index)}
-        found = []
+        numbered = []
         for each in contacts:
             pair = sorted((number.get(each.a, -1), number.get(each.b, -1)), reverse=True)
             if pair[0] >= 0:
-                found.append((round(each.time * PHYSICS_HZ), pair[0], pair[1]))
-        return found
+                numbered.append((round(each.time * PHYSICS_HZ), pair[0], pair[1]))
+        return numbered
 
 
 FAR = 1e3  # m and m/s; candidates that are further away are given up
@@ -492,9 +474,9 @@ class BulletTrajectory:
         whole = np.floor(np.asarray(steps) + 1e-9).astype(np.int64)
         if not np.isin(whole, self._steps).all():
             self._simulate(np.union1d(whole, self._steps[self._steps <= max(self.end, int(whole.max()))]))
-        found = self._states[:, np.searchsorted(self._steps, whole)]
+        states = self._states[:, np.searchsorted(self._steps, whole)]
         ahead = (np.asarray(steps) - whole)[:, None, None] / PHYSICS_HZ
-        return found[..., :2] + ahead * found[..., 2:4], found[..., 2:4], found[..., 4:]
+        return states[..., :2] + ahead * states[..., 2:4], states[..., 2:4], states[..., 4:]
 
     def positions(self, steps: Array) -> Array:
         """The positions alone."""
@@ -519,11 +501,11 @@ class BulletTrajectory:
             inside = np.flatnonzero((steps >= begin) & (steps < until))
             self._states[:, inside[steps[inside] == begin]] = now[:, None]
             later = inside[steps[inside] > begin]
-            asked = steps[later]
+            stops = steps[later]
             if end <= last:
-                asked = np.append(asked, end)  # where the next interventions act
-            if len(asked):
-                moved, met = self.simulator.moved(now, begin, asked, log)
+                stops = np.append(stops, end)  # where the next interventions act
+            if len(stops):
+                moved, met = self.simulator.moved(now, begin, stops, log)
                 self._states[:, later] = moved[:, : len(later)]
                 now = moved[:, -1].copy()
                 contacts += met
@@ -546,9 +528,9 @@ class BulletTrajectory:
 
 def _states(position: Array, velocity: Array) -> Array:
     """States (..., 13) of positions and velocities (..., 3), upright and without spin."""
-    found = np.zeros((*position.shape[:-1], 13))
-    found[..., :3], found[..., 6], found[..., 7:10] = position, 1.0, velocity
-    return found
+    states = np.zeros((*position.shape[:-1], 13))
+    states[..., :3], states[..., 6], states[..., 7:10] = position, 1.0, velocity
+    return states
 
 
 def _product(a: Array, b: Array) -> Array:

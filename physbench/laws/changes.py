@@ -1,4 +1,7 @@
-"""Altered worlds: laws that differ from those of a scene from some time on."""
+"""Altered worlds: laws that differ from those of a scene from some time on.
+
+A `WorldChange` says by what. Laws follow it (`altered_law`), and so does PyBullet (`violations.hooks.ChangeLaws`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import numpy as np
 from physbench.laws.scene_law import SceneLaw
 from physbench.laws.simulator import Exchanged, Hastened, Simulator
 from physbench.support.arrays import Array
-from physbench.world.scene import PHYSICS_HZ
+from physbench.world.camera import PLANE_AXES
+from physbench.world.scene import PHYSICS_HZ, ForceField, Scene, Vector
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ class WorldChange:
         own = {each.name for each in fields(self) if getattr(self, each.name) != each.default}
         return frozenset((own - {"constants"}) | {name for name, _ in self.constants})
 
+    def gravity_in_plane(self, gravity: Array) -> Array:
+        """Uniform gravity (2,) m/s2 in the plane of motion when the change sets in, where it was `gravity`."""
+        cos, sin = math.cos(self.gravity_angle), math.sin(self.gravity_angle)
+        turned = np.array([[cos, -sin], [sin, cos]]) @ gravity
+        return np.asarray(self.gravity * turned + np.asarray(self.wind))
+
     def joined(self, other: WorldChange) -> WorldChange:
         """Both changes at once, where they change different things; of the same thing, `other`."""
         values = {each.name: getattr(other, each.name) for each in fields(other)}
@@ -59,6 +69,38 @@ class WorldChange:
 def joined_change(changes: Sequence[WorldChange]) -> WorldChange:
     """Several changes at once."""
     return reduce(WorldChange.joined, changes, WorldChange())
+
+
+def changed_gravity(scene: Scene, change: WorldChange, factor: float = 1.0) -> Vector:
+    """Uniform gravity m/s2 of a scene, times a factor, when a change sets in."""
+    gravity, axes = factor * np.asarray(scene.gravity, dtype=np.float64), list(PLANE_AXES[scene.camera.view])
+    in_plane = change.gravity_in_plane(gravity[axes])
+    gravity *= change.gravity
+    gravity[axes] = in_plane
+    return float(gravity[0]), float(gravity[1]), float(gravity[2])
+
+
+@dataclass(frozen=True, eq=False)
+class AlteredField(ForceField):
+    """A field times a factor; a radial one also times (r / r0)^higher, with an r0 for each body."""
+
+    field: ForceField
+    factor: float = 1.0
+    higher: float = 0.0
+    reference: Array | None = None  # (N,) m
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.field.sources
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        field = self.factor * self.field.accelerations(scene, position, velocity, time)
+        if self.reference is None:
+            return field
+        source = scene.index(self.sources[0])
+        away = np.linalg.norm(position - position[..., source : source + 1, :], axis=-1)
+        away[..., source] = self.reference[source]
+        return np.asarray((away / self.reference)[..., None] ** self.higher * field)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +134,6 @@ def altered_law(law: SceneLaw, change: WorldChange, since: float = 0.0, later: S
         since: s from which on it does.
         later: Law of another scene with the same moving bodies, which holds instead of the true one then.
     """
-    found = copy(law)  # with what it has computed
-    found.alteration = Alteration(change, round(since * PHYSICS_HZ), later)
-    return found
+    altered = copy(law)  # with what it has computed
+    altered.alteration = Alteration(change, round(since * PHYSICS_HZ), later)
+    return altered

@@ -14,7 +14,6 @@ import numpy as np
 
 from physbench.laws.changes import WorldChange
 from physbench.laws.field_motion import GRAVITY_X, GRAVITY_Y, TURN, follow_fields
-from physbench.laws.planar_law import changed_gravity
 from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.simulator import PiecewiseSimulator, Simulator
 from physbench.laws.support_check import ALIGNMENT, Unsupported
@@ -97,11 +96,11 @@ class FieldLaw(SceneLaw):
 
     @cached_property
     def linked(self) -> Mask:
-        found = np.zeros((len(self.index),) * 2, dtype=bool)
+        coupled = np.zeros((len(self.index),) * 2, dtype=bool)
         for source in self._rows[:, 0].astype(int):
             if source >= 0:
-                found[source] = found[:, source] = True
-        return found
+                coupled[source] = coupled[:, source] = True
+        return coupled
 
     @cached_property
     def alterable(self) -> frozenset[str]:
@@ -139,7 +138,7 @@ class FieldLaw(SceneLaw):
         own = np.ones((1, len(self.constants))) if constants is None else constants
         scaled = own * np.array([factors.get(each.id, 1.0) for each in self.constants])
         world = self._world.copy()
-        world[[GRAVITY_X, GRAVITY_Y]] = changed_gravity(world[[GRAVITY_X, GRAVITY_Y]], change)
+        world[[GRAVITY_X, GRAVITY_Y]] = change.gravity_in_plane(world[[GRAVITY_X, GRAVITY_Y]])
         world[TURN] = change.turn
 
         def simulate(states: Array, times: Array, constants: Array) -> Array:

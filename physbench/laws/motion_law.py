@@ -91,7 +91,7 @@ class Slope:
         for rate in (0.0, -self.rising, -self.sinking):
             for part in (slice(None), slice(max(3, len(dt) // 3))):
                 guesses.append(np.polyfit(dt[part], distance[part] - rate * dt[part] ** 2 / 2, 1)[::-1])
-        numbers = min((self._descend(guess, dt, distance) for guess in guesses), key=lambda found: found[1])[0]
+        numbers = min((self._descend(guess, dt, distance) for guess in guesses), key=lambda descent: descent[1])[0]
         start_position = numbers[0] * along + self.height * np.array(self.normal)
         return np.concatenate([start_position, numbers[1] * along])
 
@@ -252,22 +252,22 @@ def ramp_phases(start: float, distance: float, velocity: float, rising: float, s
     [(0.0, 2.0), (2.0, 0.0)]
     """
     now = Phase(start, distance, velocity, -rising)
-    found = []
+    phases = []
     if now.velocity > 0:
-        found.append(now)
+        phases.append(now)
         turn = now.velocity / rising
         now = Phase(now.start + turn, now.distance + now.velocity * turn / 2, 0.0, -sinking)
     elif sinking > 0 or now.velocity < 0:
         now = replace(now, acceleration=-sinking)
     if sinking <= 0 and now.velocity == 0:
-        return [*found, replace(now, acceleration=0.0)]
-    found.append(now)
+        return [*phases, replace(now, acceleration=0.0)]
+    phases.append(now)
     reach = now.velocity**2 + 2 * sinking * now.distance
     if reach <= 0:  # it stops before it reaches the foot
         slow = now.velocity / sinking
-        return [*found, Phase(now.start + slow, now.distance + now.velocity * slow / 2, 0.0, 0.0)]
+        return [*phases, Phase(now.start + slow, now.distance + now.velocity * slow / 2, 0.0, 0.0)]
     hit = 2 * now.distance / (math.sqrt(reach) - now.velocity)
-    return [*found, Phase(now.start + hit, 0.0, 0.0, 0.0)]
+    return [*phases, Phase(now.start + hit, 0.0, 0.0, 0.0)]
 
 
 def distance_at(phases: Sequence[Phase], time: float) -> float:
@@ -529,11 +529,11 @@ def free_paths(clip: Clip, states: Array, dt: Array) -> dict[int, Array] | None:
     """
     if two_bodies(clip.scene):  # whose barycentre need not rest
         return around_each_other(clip.scene, states, dt)
-    found = {}
+    paths = {}
     for index, body in enumerate(clip.scene.bodies):
         if body.role == "moving":
             law = law_of(clip, index)
             if law is None:
                 return None
-            found[index] = law.propagate(states[:, index], dt)[..., :2]
-    return found
+            paths[index] = law.propagate(states[:, index], dt)[..., :2]
+    return paths

@@ -8,7 +8,6 @@ import numpy as np
 
 from physbench.laws.changes import WorldChange
 from physbench.laws.pendulum_motion import BEGIN, DRAG, TREND, follow_pendulums
-from physbench.laws.planar_law import changed_gravity
 from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.simulator import PiecewiseSimulator, Simulator
 from physbench.laws.support_check import ALIGNMENT, Unsupported
@@ -72,15 +71,15 @@ class PendulumLaw(SceneLaw):
 
     @cached_property
     def alterable(self) -> frozenset[str]:
-        found = super().alterable | {"wind", "drag"}
-        return found | {"gravity_angle", "gravity_trend"} if self._gravity.any() else found - {"gravity"}
+        names = super().alterable | {"wind", "drag"}
+        return names | {"gravity_angle", "gravity_trend"} if self._gravity.any() else names - {"gravity"}
 
     def simulate(self, states: Array, times: Array, constants: Array) -> Array:
         return self._moved(states, times, constants, WorldChange(), 0.0)
 
     def _moved(self, states: Array, times: Array, constants: Array, change: WorldChange, begin: float) -> Array:
         worlds = np.zeros((len(constants), 5))
-        worlds[:, :2] = constants[:, :1] * changed_gravity(self._gravity, change)
+        worlds[:, :2] = constants[:, :1] * change.gravity_in_plane(self._gravity)
         worlds[:, DRAG], worlds[:, TREND], worlds[:, BEGIN] = self._drag + change.drag, change.gravity_trend, begin
         return follow_pendulums(
             np.ascontiguousarray(states, dtype=np.float64),

@@ -68,10 +68,10 @@ class PlanarTrajectory:
         return np.asarray(self._evaluate(steps, 1)[0])
 
     def _evaluate(self, steps: Array, parts: int) -> Array:
-        found = np.empty((parts, self.size, len(steps), self.pieces.shape[1], 2))
+        states = np.empty((parts, self.size, len(steps), self.pieces.shape[1], 2))
         steps = np.ascontiguousarray(steps, dtype=np.float64)
-        evaluate(self.begin, self.pieces, self.last, self.until, self.span, steps, found)
-        return found
+        evaluate(self.begin, self.pieces, self.last, self.until, self.span, steps, states)
+        return states
 
 
 class PlanarSimulator(Simulator):
@@ -120,8 +120,8 @@ class PlanarSimulator(Simulator):
     def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> PlanarTrajectory:
         """Simulate from the first intervention to step `end`."""
         span, rows, value = self._spans(rows, value, end)
-        found = follow(self._worlds, self._gravity, self._table, self._rules, span, rows, value, smooth)
-        return PlanarTrajectory(span, value.shape[1], *found)
+        pieces = follow(self._worlds, self._gravity, self._table, self._rules, span, rows, value, smooth)
+        return PlanarTrajectory(span, value.shape[1], *pieces)
 
     def positions(self, rows: Whole, value: Array, end: int, steps: Array, smooth: bool = False) -> Array:
         """As `Simulator.positions`, in one compiled call."""
@@ -145,9 +145,9 @@ class PlanarSimulator(Simulator):
         """Interventions together with those of the schedule up to step `end`."""
         if self._schedule is None:
             return rows, value
-        due = int(np.searchsorted(self._schedule[0][:, STEP], end, side="right"))
-        rows = np.concatenate([rows, self._schedule[0][:due]])
-        value = np.concatenate([value, np.repeat(self._schedule[1][:due], value.shape[1], axis=1)])
+        count = int(np.searchsorted(self._schedule[0][:, STEP], end, side="right"))
+        rows = np.concatenate([rows, self._schedule[0][:count]])
+        value = np.concatenate([value, np.repeat(self._schedule[1][:count], value.shape[1], axis=1)])
         order = np.argsort(rows[:, STEP], kind="stable")
         return rows[order], value[order]
 
@@ -177,20 +177,20 @@ class PlanarLaw(SceneLaw):
             len(world.normal) or len(world.corner) or world.collides.sum() > 1
         )
         rough = np.any(world.friction > 0) and (np.any(world.face_friction > 0) or np.any(world.table_friction > 0))
-        found = {"wind", "drag", "turn", *super().alterable}
+        names = {"wind", "drag", "turn", *super().alterable}
         if not np.any(world.gravity):  # gravity onto a table acts through friction, which has no scale
-            found.discard("gravity")
+            names.discard("gravity")
         else:
-            found |= {"gravity_angle", "gravity_trend"}
+            names |= {"gravity_angle", "gravity_trend"}
         if touches:
-            found |= {"gap", "lead", "contacts"}
+            names |= {"gap", "lead", "contacts"}
         if touches and np.any(world.restitution > 0):
-            found |= {"restitution", "twist"}
+            names |= {"restitution", "twist"}
         if rough:
-            found.add("friction")
+            names.add("friction")
         if world.collides.sum() > 1:
-            found |= {"mass", "solid"}
-        return frozenset(found)
+            names |= {"mass", "solid"}
+        return frozenset(names)
 
     def own_simulator(self, constants: Array | None) -> Simulator:
         return PlanarSimulator(self.world, None if constants is None else constants[:, :1] * self.world.gravity)
@@ -287,7 +287,7 @@ class PlanarLaw(SceneLaw):
 
 def planar_simulator(world: PlanarScene, change: WorldChange, since: int, end: int, scale: float) -> PlanarSimulator:
     """The simulator of a changed world of discs, whose forces change up to step `end`. scale: times gravity."""
-    gravity = changed_gravity(world.gravity, change)
+    gravity = change.gravity_in_plane(world.gravity)
     parts = []
     steps = np.arange(since, end, KICK_STEPS)
     if change.gravity_trend != 0:
@@ -311,13 +311,6 @@ def scheduled(parts: Sequence[tuple[NDArray[np.int64], int, Array]]) -> tuple[ND
     value = np.zeros((sum(len(each) for each in rows), 1, 6))
     value[:, 0, :2] = np.concatenate([each for _, _, each in parts])
     return np.concatenate(rows), value
-
-
-def changed_gravity(gravity: Array, change: WorldChange) -> Array:
-    """Uniform gravity (2,) m/s2 of a changed world when the change sets in."""
-    cos, sin = math.cos(change.gravity_angle), math.sin(change.gravity_angle)
-    turned = np.array([[cos, -sin], [sin, cos]]) @ gravity
-    return np.asarray(change.gravity * turned + np.asarray(change.wind))
 
 
 def changed_world(world: PlanarScene, change: WorldChange) -> PlanarScene:

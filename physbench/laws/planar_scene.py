@@ -151,10 +151,10 @@ def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> li
     for face in faces:
         solids.setdefault(face.body.name, []).append(face)
     angle = np.linspace(0.0, np.pi / 2, CORNER_DIRECTIONS)[:, None]
-    found = []
+    corners_in_reach = []
     for corner in corners:
         if corner.edges is None:
-            found.append(corner)
+            corners_in_reach.append(corner)
             continue
         for radius in radii:
             away = -np.cos(angle) * corner.edges[0] - np.sin(angle) * corner.edges[1]
@@ -168,9 +168,9 @@ def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> li
                 outside = np.linalg.norm(np.maximum(gap, 0.0), axis=0)
                 free &= outside >= radius * (1 - 2 / CORNER_DIRECTIONS)
             if free.any():
-                found.append(corner)
+                corners_in_reach.append(corner)
                 break
-    return found
+    return corners_in_reach
 
 
 ROUNDING = 1e-3  # m by which PyBullet rounds the corners of a box: its default margin of collisions

@@ -238,14 +238,14 @@ def _laws(files: tuple[UserFile, ...]) -> tuple[type[SceneLaw], ...]:
     places = [(load(LAW_GROUP, point.name), f"Entry point '{point.name}' in {LAW_GROUP}") for point in points]
     for file in files:
         places += [(law, str(file.path)) for _, law in user_files.public_members(file, _is_law)]
-    found: dict[str, type[SceneLaw]] = {}
+    laws: dict[str, type[SceneLaw]] = {}
     for law, place in places:
         if not _is_law(law) or not law.name:
             raise UsageError(f"{place}: expected a class derived from SceneLaw with a `name`, but got {law!r:.80}.")
-        if law.name in found:
+        if law.name in laws:
             raise UsageError(f"{place}: there is a law '{law.name}' already. Give this one another name.")
-        found[law.name] = law
-    return tuple(sorted(found.values(), key=lambda law: law.last_resort))
+        laws[law.name] = law
+    return tuple(sorted(laws.values(), key=lambda law: law.last_resort))
 
 
 def _is_law(value: object) -> bool:

@@ -160,13 +160,13 @@ class PiecewiseTrajectory:
     def at(self, steps: Array) -> States:
         """Positions m, velocities m/s and spins m/s (K, F, N, 2) at steps (F,); NaN before the first piece."""
         size, count = self.pieces[0].states.shape[:2]
-        found = np.full((3, size, len(steps), count, 2), np.nan)
+        states = np.full((3, size, len(steps), count, 2), np.nan)
         cuts = np.searchsorted(steps, [piece.begin for piece in self.pieces]).tolist()
         for piece, first, end in zip(self.pieces, cuts, [*cuts[1:], len(steps)], strict=True):
             if first < end:
-                found[:2, :, first:end] = _halves(self.simulator.moved(piece, steps[first:end]))
-                found[2, :, first:end] = piece.spin[:, None]
-        return found[0], found[1], found[2]
+                states[:2, :, first:end] = _halves(self.simulator.moved(piece, steps[first:end]))
+                states[2, :, first:end] = piece.spin[:, None]
+        return states[0], states[1], states[2]
 
     def positions(self, steps: Array) -> Array:
         """The positions alone."""
@@ -209,14 +209,14 @@ class PiecewiseSimulator(Simulator):
     def moved(self, piece: Piece, steps: Array) -> Array:
         """States (K, F, N, 4) of a piece at steps (F,)."""
         times = np.concatenate([[piece.begin], steps]) / PHYSICS_HZ
-        found = self.simulate(piece.states, times, self.constants)
+        states = self.simulate(piece.states, times, self.constants)
         size, count, columns = piece.states.shape
-        if np.shape(found) != (size, len(times), count, columns):
+        if np.shape(states) != (size, len(times), count, columns):
             raise PhysbenchError(
                 f"The law's simulate() was given states {piece.states.shape} and {len(times)} times: expected states "
-                f"{(size, len(times), count, columns)} but got {np.shape(found)}."
+                f"{(size, len(times), count, columns)} but got {np.shape(states)}."
             )
-        return found[:, 1:]
+        return states[:, 1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,7 +322,7 @@ class Exchanged(Simulator):
 
     def _meeting(self, run: Trajectory, end: int) -> tuple[float, int, int] | None:
         """Step and bodies of the first contact, or of the first time that one passes before another."""
-        found = [(float(step), i, j) for step, i, j in run.contacts if j >= 0 and step >= self.since]
+        meetings = [(float(step), i, j) for step, i, j in run.contacts if j >= 0 and step >= self.since]
         if end <= self.since or len(self.radius) < 2:
             return None
         steps = np.arange(self.since, end + 1, MEETING_STEPS, dtype=np.float64)
@@ -335,5 +335,5 @@ class Exchanged(Simulator):
                 if len(near):
                     apart = np.flatnonzero(away[near[0] :] >= away[near[0]] + 1e-9)
                     last = near[0] + (int(apart[0]) if len(apart) else len(away) - near[0])
-                    found.append((float(steps[near[0] + away[near[0] : last].argmin()]), i, j))
-        return min(found, default=None)
+                    meetings.append((float(steps[near[0] + away[near[0] : last].argmin()]), i, j))
+        return min(meetings, default=None)

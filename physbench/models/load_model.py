@@ -175,8 +175,8 @@ PIPELINE_PARTS = ("transformer", "unet", "vae", "text_encoder")  # folders of a 
 
 def _snapshot(path: Path) -> Path | None:
     """The newest snapshot in a folder of a cache of models, "models--OWNER--NAME"."""
-    found = [each for each in (path / "snapshots").glob("*") if each.is_dir()]
-    return max(found, key=lambda each: each.stat().st_mtime, default=None)
+    snapshots = [each for each in (path / "snapshots").glob("*") if each.is_dir()]
+    return max(snapshots, key=lambda each: each.stat().st_mtime, default=None)
 
 
 def _describe_folder(path: Path) -> str:

@@ -33,7 +33,7 @@ def find_networks(model: object) -> tuple[nn.Module, ...]:
     Attributes of attributes, lists, dicts and bound methods are searched too, and so are lists in a network whose
     elements are not registered as its children. No network is a child of another one: each of their layers is met once.
     """
-    found: list[nn.Module] = []
+    networks: list[nn.Module] = []
     waiting: deque[object] = deque([model])
     seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
     while waiting and len(seen) < MAX_OBJECTS:
@@ -42,7 +42,7 @@ def find_networks(model: object) -> tuple[nn.Module, ...]:
             continue
         seen[id(item)] = item
         if isinstance(item, nn.Module):
-            found.append(item)
+            networks.append(item)
         if isinstance(item, dict):
             waiting.extend(item.values())
         elif isinstance(item, list | tuple | set | frozenset | deque):
@@ -51,8 +51,8 @@ def find_networks(model: object) -> tuple[nn.Module, ...]:
             waiting.append(item.__self__)
         waiting.extend(getattr(item, "__dict__", {}).values())
         waiting.extend(getattr(item, name, None) for kind in type(item).__mro__ for name in _slots(kind))
-    inner = {each for network in found for each in network.modules() if each is not network}
-    return tuple(network for network in found if network not in inner)
+    inner = {each for network in networks for each in network.modules() if each is not network}
+    return tuple(network for network in networks if network not in inner)
 
 
 def weights_sha256(model: object) -> str | None:

@@ -45,18 +45,18 @@ def imported_globals(data: bytes) -> set[str]:
     torch's old format is several pickles in a row, then raw numbers.
     """
     stream = io.BytesIO(data)
-    found: set[str] = set()
+    names: set[str] = set()
     for _ in range(MAX_PICKLES):
-        found |= _globals_of_next(stream)
+        names |= _globals_of_next(stream)
         start = data[stream.tell() : stream.tell() + 2]
         if not looks_like_pickle(start):
             break
-    return found
+    return names
 
 
 def _globals_of_next(stream: io.BytesIO) -> set[str]:
     """Globals of one pickle. What its instructions do to the stack is followed as `pickletools.dis` follows it."""
-    found: set[str] = set()
+    names: set[str] = set()
     stack: list[Any] = []  # texts, STACK_MARK, and None for all else
     memo: dict[int, Any] = {}
     try:
@@ -65,11 +65,11 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
                 raise NotAPickle(f"it has more than {MAX_INSTRUCTIONS:,} instructions")
             name = opcode.name
             if name in ("GLOBAL", "INST"):
-                found.add(str(argument).replace(" ", "."))
+                names.add(str(argument).replace(" ", "."))
             elif name == "STACK_GLOBAL":
                 parts = stack[-2:]
                 named = len(parts) == 2 and all(isinstance(part, str) for part in parts)
-                found.add(".".join(parts) if named else "unknown")
+                names.add(".".join(parts) if named else "unknown")
             elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 memo[int(argument or 0)] = stack[-1]
             elif name == "MEMOIZE":
@@ -77,7 +77,7 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
             _follow(opcode, argument, stack, memo)
     except Exception as error:  # pickletools raises whatever the bytes lead to
         raise NotAPickle(str(error)) from None
-    return found
+    return names
 
 
 def _follow(opcode: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
@@ -108,17 +108,17 @@ def _follow(opcode: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) 
 def pickled_texts(data: bytes) -> set[str]:
     """The texts in the pickles in `data`, names of tensors among them. Raises NotAPickle."""
     stream = io.BytesIO(data)
-    found: set[str] = set()
+    texts: set[str] = set()
     try:
         for _ in range(MAX_PICKLES):
             for opcode, argument, _ in itertools.islice(pickletools.genops(stream), MAX_OPCODES):
                 if "UNICODE" in opcode.name:
-                    found.add(str(argument))
+                    texts.add(str(argument))
             if not looks_like_pickle(data[stream.tell() : stream.tell() + 2]):
                 break
     except Exception as error:  # pickletools raises whatever the bytes lead to
         raise NotAPickle(str(error)) from None
-    return found
+    return texts
 
 
 def unsafe_globals(names: set[str]) -> list[str]:

@@ -83,8 +83,8 @@ def find_index(path: Path) -> Path | None:
     """The index of a checkpoint in shards: `path` itself, or the only one in a folder; None where there is none."""
     if path.name.endswith(INDEX_END) and path.is_file():
         return path
-    found = sorted(path.glob(f"*{INDEX_END}")) if path.is_dir() else []
-    return found[0] if len(found) == 1 else None
+    indices = sorted(path.glob(f"*{INDEX_END}")) if path.is_dir() else []
+    return indices[0] if len(indices) == 1 else None
 
 
 def index_of_shard(path: Path) -> Path | None:
@@ -324,10 +324,10 @@ def prefix_words(expected: Iterable[str], got: Iterable[str]) -> str:
                 f'inside, or rename: {{"{prefix}" + name: tensor for name, tensor in tensors.items()}}.'
             )
     if wanted <= {UNWRAPPED.sub("", name) for name in there}:
-        found = next(match for name in sorted(there) if (match := UNWRAPPED.search(name)))[0]
+        wrapper = next(match for name in sorted(there) if (match := UNWRAPPED.search(name)))[0]
         return (
-            f"Only {found} within their names differs{_by(found)}. Save them without it, or rename: "
-            f'{{name.replace("{found}", ""): tensor for name, tensor in tensors.items()}}.'
+            f"Only {wrapper} within their names differs{_by(wrapper)}. Save them without it, or rename: "
+            f'{{name.replace("{wrapper}", ""): tensor for name, tensor in tensors.items()}}.'
         )
     return ""
 
@@ -384,11 +384,11 @@ def state_dict_words(error: BaseException) -> str:
     """As `prefix_words`, for what `load_state_dict` of a network raises; "" for any other error."""
     if not isinstance(error, RuntimeError) or "loading state_dict" not in str(error):
         return ""
-    found = {}
+    names = {}
     for kind in ("Missing", "Unexpected"):
         listed = re.search(rf"{kind} key\(s\) in state_dict: (.*?)\. *$", str(error), re.MULTILINE)
-        found[kind] = re.findall(r'"([^"]+)"', listed[1]) if listed else []
-    return prefix_words(found["Missing"], found["Unexpected"])
+        names[kind] = re.findall(r'"([^"]+)"', listed[1]) if listed else []
+    return prefix_words(names["Missing"], names["Unexpected"])
 
 
 def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
@@ -510,12 +510,12 @@ class ReferenceAdapter(_CheckpointAdapter):
         )
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        found: list[tuple[str, ModelCard | None, str]] = []
+        models: list[tuple[str, ModelCard | None, str]] = []
         for name, path in shipped_checkpoints().items():
             checkpoint = read_checkpoint(path)
             size = f"{path.stat().st_size / 1e3:,.0f} kB"
-            found.append((f"reference:{name}", checkpoint.card, f"{checkpoint.architecture}, {size}"))
-        return found
+            models.append((f"reference:{name}", checkpoint.card, f"{checkpoint.architecture}, {size}"))
+        return models
 
 
 class UntrainedAdapter(ReferenceAdapter):

@@ -108,7 +108,7 @@ def _runs(away: Array, step: float) -> list[tuple[Array, float, float]]:
     """Of each unbroken run of a path (T, 2) m from the source: squared error of each exponent of GRID, squared size of
     the accelerations, range of ln r."""
     weight, curve = weak_weights(step, WIDTH)
-    found = []
+    runs = []
     for run in known_runs(away):
         windows = len(run) - (len(weight) - 1) // MOMENTS_PER_FRAME
         if windows < 1 or len(run) < FEWEST_FRAMES:
@@ -122,8 +122,8 @@ def _runs(away: Array, step: float) -> list[tuple[Array, float, float]]:
         strength = (along.conj() * acceleration[:, None]).real.sum(0) / (np.abs(along) ** 2).sum(0)
         errors = (np.abs(acceleration[:, None] - np.maximum(strength, 0) * along) ** 2).sum(0)
         low, high = np.percentile(radius, [5, 95])
-        found.append((errors, size, float(high - low)))
-    return found
+        runs.append((errors, size, float(high - low)))
+    return runs
 
 
 def _banded(weight: Array, windows: int) -> Array:

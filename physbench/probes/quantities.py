@@ -78,8 +78,8 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
         for name, each in values.items():
             targets[name, slot] = np.where(seen[:, None], each, np.nan)
         targets["hidden position", slot] = np.where(hidden[:, None], position, np.nan)
-    told = all(field.energy(clip.scene, clip.states[..., :3]) is not None for field in clip.scene.fields)
-    if moving and told:
+    has_energy = all(field.energy(clip.scene, clip.states[..., :3]) is not None for field in clip.scene.fields)
+    if moving and has_energy:
         everything = share[:, [k for k, _ in moving]].min(-1) >= VISIBLE
         energy = energy_of(clip.scene, clip.states)[frames]
         targets["energy", ""] = np.where(everything, energy, np.nan).reshape(-1, 1)

@@ -27,18 +27,18 @@ ROWS_AT_ONCE = 2048
 TINY = 1e-9  # added to the diagonal of I - H
 
 
-def kernels(features: NDArray[np.float32], asked: Indices, rows: Indices) -> Array:
+def kernels(features: NDArray[np.float32], queries: Indices, rows: Indices) -> Array:
     """Inner products (m, n) of asked rows of features (R, D) with others, by whose mean and spread both are scaled."""
     fitted = features[rows]
     mean, spread = fitted.mean(0, dtype=np.float64), fitted.std(0, dtype=np.float64)
     spread = np.where(spread > LEAST_SPREAD * np.maximum(1.0, np.abs(mean)), spread, np.inf)
     shift, scale = mean.astype(np.float32), (spread * np.sqrt(features.shape[1])).astype(np.float32)
     fitted = (fitted - shift) / scale
-    found = np.empty((len(asked), len(rows)))
-    for start in range(0, len(asked), ROWS_AT_ONCE):
+    products = np.empty((len(queries), len(rows)))
+    for start in range(0, len(queries), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
-        found[part] = ((features[asked[part]] - shift) / scale) @ fitted.T
-    return found
+        products[part] = ((features[queries[part]] - shift) / scale) @ fitted.T
+    return products
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,20 +105,20 @@ def fit(problem: Problem, rows: Indices) -> ReadOut:
     return ReadOut(rows, weights, {int(task): constants[at] for at, task in enumerate(tasks.tolist())})
 
 
-def cross_validated(problem: Problem, rows: Indices, asked: Array, clips: Indices, tasks: Indices) -> Array:
+def cross_validated(problem: Problem, rows: Indices, queries: Array, clips: Indices, tasks: Indices) -> Array:
     """Predictions (M, A) of asked rows by read-outs that were fitted on other clips; NaN for clips without a value.
 
     Args:
         problem: What is fitted to.
         rows: Of it, to fit on.
-        asked: (M, N) kernel of what is asked for with its moments.
+        queries: (M, N) kernel of what is read with its moments.
         clips, tasks: (M,) of what is asked for.
     """
-    predicted = np.full((len(asked), problem.values.shape[1]), np.nan)
+    predicted = np.full((len(queries), problem.values.shape[1]), np.nan)
     fold = folds_of(problem.clips[rows], FOLDS)
     for each in np.unique(fold):
         train = rows[fold != each]
         held = np.isin(clips, problem.clips[rows[fold == each]])
         if len(train):
-            predicted[held] = fit(problem, train).predict(asked[held], tasks[held])
+            predicted[held] = fit(problem, train).predict(queries[held], tasks[held])
     return predicted

@@ -187,11 +187,11 @@ def _predictions(
     their clips of the split: a read-out is asked for what varies in a task.
     """
     own = samples.of(family, split)
-    asked, rows = np.flatnonzero(samples.read | own), np.flatnonzero(samples.read & own)
+    queries, rows = np.flatnonzero(samples.read | own), np.flatnonzero(samples.read & own)
     if not len(rows):
         return {}
-    kernel = kernels(features, asked, rows)
-    within, inside = np.isin(asked, rows), own[asked]
+    kernel = kernels(features, queries, rows)
+    within, inside = np.isin(queries, rows), own[queries]
     names = {task: number for number, task in enumerate(sorted({row.task for row in samples.rows}))}
     task = np.array([names[row.task] for row in samples.rows])[samples.clip]
     shared: dict[bytes, list[tuple[str, str]]] = {}
@@ -199,26 +199,28 @@ def _predictions(
         valid = np.isfinite(values[rows]).all(1) & _in_tasks(samples, varied[key[0]])[rows]
         if len(np.unique(samples.clip[rows][valid])) >= FEWEST:
             shared.setdefault(key[1].encode() + valid.tobytes(), []).append(key)
-    found: Predicted = {}
+    predictions: Predicted = {}
     for keys in shared.values():
         values = np.concatenate([samples.targets[key] for key in keys], 1)
         known = np.asarray(np.isfinite(values).all(1))
         chosen = np.flatnonzero(known[rows] & _in_tasks(samples, varied[keys[0][0]])[rows])
         problem = Problem(kernel[within], np.nan_to_num(values[rows]), samples.clip[rows], task[rows])
         whole = np.full(values.shape, np.nan)
-        mine, others = asked[inside], asked[~inside]
+        mine, others = queries[inside], queries[~inside]
         whole[mine] = cross_validated(problem, chosen, kernel[inside], samples.clip[mine], task[mine])
         readout = fit(problem, chosen)
         whole[others] = readout.predict(kernel[~inside], task[others])
         free = readout.without_constants(kernel[~inside])
         for number in set(np.unique(task[others]).tolist()) - set(readout.constants):
             at = task[others] == number
-            told = at & known[others] & np.array([row.split == split for row in samples.rows])[samples.clip[others]]
-            if told.any():
-                whole[others[at]] = free[at] + (values[others[told]] - free[told]).mean(0)
+            with_truth = (
+                at & known[others] & np.array([row.split == split for row in samples.rows])[samples.clip[others]]
+            )
+            if with_truth.any():
+                whole[others[at]] = free[at] + (values[others[with_truth]] - free[with_truth]).mean(0)
         ends = np.cumsum([samples.targets[key].shape[1] for key in keys])
-        found |= dict(zip(keys, np.split(whole, ends[:-1], axis=1), strict=True))
-    return found
+        predictions |= dict(zip(keys, np.split(whole, ends[:-1], axis=1), strict=True))
+    return predictions
 
 
 def _reading(

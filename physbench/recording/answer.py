@@ -91,14 +91,14 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     segments = SegmentSearch(problem, recorded.tolerance, only_first=True).run()
     end = float(clip.times[-1])
     broken = max(min((one.time for one in segments.breaks), default=end), 0.0) if segments.arcs else 0.0
-    due = _due(clip, recorded.context)
-    gone = due & (tracks.state[recorded.context :] == Visibility.ABSENT)
+    expected = _due(clip, recorded.context)
+    gone = expected & (tracks.state[recorded.context :] == Visibility.ABSENT)
     lost_at = _lost_at(clip, recorded.context, gone)
     lawful = broken if lost_at is None else min(broken, lost_at)
     off = strength(problem)
     gravity, restitution = _shown(recorded, clip, tracks)
     true_gravity, true_restitution = _shown(recorded, clip, _shortened(recorded.tracks, len(clip.times)))
-    kept = 1 - float(gone.sum() / max(int(due.sum()), 1))
+    kept = 1 - float(gone.sum() / max(int(expected.sum()), 1))
     return AnswerReadings(
         answer=path.name,
         seconds=end,

@@ -241,11 +241,11 @@ def evaluate(
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     clips = None if options.clips is None else opened_archive(options.clips)
     for name in ("look", "view"):
-        asked = getattr(options, name)
-        if clips and asked not in (None, getattr(clips.spec, name)):
-            asked_spec = replace(clips.spec, **{name: asked})
+        requested = getattr(options, name)
+        if clips and requested not in (None, getattr(clips.spec, name)):
+            asked_spec = replace(clips.spec, **{name: requested})
             raise UsageError(
-                f"--clips: {clips.name} holds clips of {clips.spec}, and --{name} asks for {asked}. Leave --{name} "
+                f"--clips: {clips.name} holds clips of {clips.spec}, and --{name} asks for {requested}. Leave --{name} "
                 f"out, or pack clips of that {name}: {pack_command(options.suite_words, asked_spec)}"
             )
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
@@ -263,7 +263,7 @@ def evaluate(
     sha256 = model_sha256(options.model) if model is None else live_sha256(model)
     if model is not None and resume and sha256 is None:
         raise UsageError(LIVE_NOT_RESUMED)
-    asked = asked_manifest(
+    requested = asked_manifest(
         options,
         suite,
         sha256,
@@ -273,7 +273,7 @@ def evaluate(
         salt=salt,
         clips=clips,
     )
-    asked.started = datetime.now(UTC).isoformat(timespec="seconds")
+    requested.started = datetime.now(UTC).isoformat(timespec="seconds")
     made: tuple[Path, ...] = ()
     stopped: Stopped | None = None
     served = options.model.startswith(("http://", "https://"))
@@ -282,24 +282,30 @@ def evaluate(
     with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
         if folder.manifest.exists():
             stored = read_manifest(folder)
-            refuse_other_settings(stored, asked, path)
+            refuse_other_settings(stored, requested, path)
             if "score" in stages:
-                refuse_other_scoring(stored, asked, path)
+                refuse_other_scoring(stored, requested, path)
             waiting = served and unanswered(folder, suite.rows, options.samples)
-            if resume and report and "finish" in stages and not waiting and is_done(folder, stored, asked, settings):
+            if (
+                resume
+                and report
+                and "finish" in stages
+                and not waiting
+                and is_done(folder, stored, requested, settings)
+            ):
                 say("Nothing is left to do: the run is finished, and nothing of it has changed.")
                 return folder
-            stopped, stored.options = stored.stopped, asked.options
+            stopped, stored.options = stored.stopped, requested.options
             stored.stopped = stored.contents = None  # of the run as it was finished before
-            asked = stored
+            requested = stored
         if clips:
-            asked.clips = NamedArchive.model_validate(clips.document())  # the same archive may lie elsewhere now
+            requested.clips = NamedArchive.model_validate(clips.document())  # the same archive may lie elsewhere now
         if settings:
-            asked.settings_file = dict(settings)
+            requested.settings_file = dict(settings)
         if not resume and (few := left_out(suite, options)):
             say(few)
         workers = worker_count(options.workers)
-        run = Run(folder, options, suite, asked, say, workers, debug, model, report, stages, started=started)
+        run = Run(folder, options, suite, requested, say, workers, debug, model, report, stages, started=started)
         verb = "rollout" if stages == ("rollout",) else "eval"
         again = options.resume_command(path, verb) if model is None else live_again(path, sha256)
         run.leftovers = stopped is not None
@@ -324,9 +330,9 @@ def evaluate(
     return folder
 
 
-def is_done(folder: RunFolder, stored: Manifest, asked: Manifest, settings: Mapping[str, object] | None) -> bool:
+def is_done(folder: RunFolder, stored: Manifest, requested: Manifest, settings: Mapping[str, object] | None) -> bool:
     """True if a run is finished just as it is requested now, and its files are those with which it was finished."""
-    alike = _decided(stored, stored.settings_file) == _decided(asked, settings)
+    alike = _decided(stored, stored.settings_file) == _decided(requested, settings)
     return alike and bool(stored.contents) and stored.stopped is None and not other_contents(folder, stored.contents)
 
 

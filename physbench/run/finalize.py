@@ -197,8 +197,8 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
     referenced = [row for row in rows if _has_references(folder, row)]
     whole = [row for row in referenced if _has_samples(folder, row, samples)]
-    found = _result_of(folder, manifest, whole, len(whole) < of_suite) if whole else None
-    judged = found is not None and DIAGNOSED_AXIS in found.axes
+    partial = _result_of(folder, manifest, whole, len(whole) < of_suite) if whole else None
+    judged = partial is not None and DIAGNOSED_AXIS in partial.axes
     awaited = judged and manifest.options.diagnosis
     return RunSoFar(
         rolled,
@@ -207,7 +207,7 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         len(whole),
         len(rows),
         False,
-        found,
+        partial,
         shard,
         before_diagnosis=awaited,
         unread=len(rows) - len(referenced),

@@ -199,11 +199,11 @@ def _ray() -> HostFinding:
 
 def _object_stores() -> HostFinding:
     """Finding on s3://. No store is contacted: it may need credentials, and a network."""
-    found = {name: library_version(name) for name in ("fsspec", "s3fs")}
-    if lacking := [name for name, known in found.items() if known is None]:
+    versions = {name: library_version(name) for name in ("fsspec", "s3fs")}
+    if lacking := [name for name, known in versions.items() if known is None]:
         text = f"{' and '.join(lacking)} not installed"
         return HostFinding("object stores", "optional", text, "For s3://...: pip install 'physbench[remote]'")
-    return HostFinding("object stores", "ok", ", ".join(f"{name} {known}" for name, known in found.items()))
+    return HostFinding("object stores", "ok", ", ".join(f"{name} {known}" for name, known in versions.items()))
 
 
 CHECKS: dict[str, Callable[[], HostFinding]] = {

@@ -74,10 +74,10 @@ def rows_in_turn(batches: Sequence[Batch], rows: Iterable[Row]) -> list[Row]:
 
 def first_of_each_task(rows: Iterable[Row]) -> list[Row]:
     """The first clip of every task, of whatever plan."""
-    found: dict[str, Row] = {}
+    first_rows: dict[str, Row] = {}
     for row in rows:
-        found.setdefault(row.task, row)
-    return list(found.values())
+        first_rows.setdefault(row.task, row)
+    return list(first_rows.values())
 
 
 # Jobs in the worker processes: their progress, their results, and how long the rest will take.

@@ -96,7 +96,7 @@ def _folder_hash(folder: Path) -> str:
 def manifest_suite(suite: Suite, **more: Any) -> ManifestSuite:
     """Name of a suite, and its clips. more: further fields."""
     rows = [{name: value for name, value in dataclasses.asdict(row).items() if value != ""} for row in suite.rows]
-    found = {
+    document = {
         "name": suite.name,
         "version": suite.version,
         **({"in_development": True} if suite.in_development else {}),
@@ -105,7 +105,7 @@ def manifest_suite(suite: Suite, **more: Any) -> ManifestSuite:
         "partial": suite.partial,
         "rows": rows,
     }
-    return ManifestSuite.model_validate(found | more)
+    return ManifestSuite.model_validate(document | more)
 
 
 def asked_manifest(
@@ -188,20 +188,20 @@ def _short(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else f"{value}"
 
 
-def first_difference(stored: Manifest, asked: Manifest, words: str = "was {}, now it is {}") -> str | None:
+def first_difference(stored: Manifest, requested: Manifest, words: str = "was {}, now it is {}") -> str | None:
     """Name the first deciding setting in which the run in the folder differs from the one asked for.
 
     words: what is said of the two values.
     """
     for label, read in _DECIDING:
-        before, now = read(stored), read(asked)
+        before, now = read(stored), read(requested)
         if before == now or (label == DEVICE and device_kind(str(before)) == device_kind(str(now))):
             continue
         if label in (OF_TASKS, OF_SCORERS, OF_ACTIONS, OF_PROMPTS):
             return f"{label} ({', '.join(_changed(before, now))}) has changed"
         return _said(label, before, now, words)
-    for name in {**stored.versions, **asked.versions}:
-        before, now = stored.versions.get(name), asked.versions.get(name)
+    for name in {**stored.versions, **requested.versions}:
+        before, now = stored.versions.get(name), requested.versions.get(name)
         if before != now:
             return _said(
                 "The source code of physbench" if name == "code" else f"The version of {name}", before, now, words
@@ -217,26 +217,26 @@ def _said(label: str, before: Any, now: Any, words: str) -> str:
 
 def _changed(before: Sequence[NamedFile], now: Sequence[NamedFile]) -> list[str]:
     """Paths of files, and of what they import, that only one of two lists holds."""
-    found = set()
+    files = set()
     for file in (*before, *now):
         if file in before and file in now:
             continue
         others = [other.imports for other in (*before, *now) if other.path == file.path]
         edited = {path for each in others for path in each if any(other.get(path) != each[path] for other in others)}
-        found |= edited or {file.path}
-    return sorted(found)
+        files |= edited or {file.path}
+    return sorted(files)
 
 
-def refuse_other_settings(stored: Manifest, asked: Manifest, folder: Path) -> None:
+def refuse_other_settings(stored: Manifest, requested: Manifest, folder: Path) -> None:
     """Resume goes on with the same run only: scores of two settings never mix in one folder."""
-    difference = first_difference(stored, asked)
+    difference = first_difference(stored, requested)
     if difference:
         raise other_settings(folder, difference)
 
 
-def refuse_other_scoring(stored: Manifest, asked: Manifest, folder: Path) -> None:
+def refuse_other_scoring(stored: Manifest, requested: Manifest, folder: Path) -> None:
     """A run that was scored on another machine is scored to its end there: scores of two environments never mix."""
-    scored, here = stored.scored_with or {}, asked.versions
+    scored, here = stored.scored_with or {}, requested.versions
     name = next((name for name in scored if name != "pybullet" and scored[name] != here.get(name)), None)
     if name is not None:
         raise other_settings(folder, f"It was scored with {name} {scored[name]}, here is {here.get(name)}")
@@ -300,13 +300,13 @@ def left_out(suite: Suite, options: Options) -> str:
     """Says that `--limit`, which counts clips in all, leaves out tasks; "" where every task has a clip."""
     if options.limit is None:
         return ""
-    asked = len(find_suite(options.suite, None, options.tasks).tasks)
-    without = asked - len(suite.tasks)
+    matching = len(find_suite(options.suite, None, options.tasks).tasks)
+    without = matching - len(suite.tasks)
     if without <= 0:
         return ""
     return (
-        f"--limit {options.limit} is {counted(options.limit, 'clip')} in all, not of each task: {without} of {asked} "
-        f"tasks have none. With --limit {asked} each has one."
+        f"--limit {options.limit} is {counted(options.limit, 'clip')} in all, not of each task: {without} of "
+        f"{matching} tasks have none. With --limit {matching} each has one."
     )
 
 

@@ -64,8 +64,8 @@ def live_engine(model: Model, options: Options, salt: str) -> RolloutEngine:
     from physbench.rollout.in_process import InProcessEngine
 
     o = options
-    asked = {"look": o.look, "view": o.view, "actions": o.actions, "prompts": o.prompts}
-    return InProcessEngine(model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, **asked)
+    conditioning = {"look": o.look, "view": o.view, "actions": o.actions, "prompts": o.prompts}
+    return InProcessEngine(model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, **conditioning)
 
 
 def engine_of(

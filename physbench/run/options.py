@@ -35,10 +35,10 @@ def parse_budget(text: str) -> float:
     Raises:
         UsageError: It is none, or not above 0, or longer than 1,000 hours.
     """
-    found = _FORM.fullmatch(text.strip())
-    if not text.strip() or found is None:
+    match = _FORM.fullmatch(text.strip())
+    if not text.strip() or match is None:
         raise UsageError(f"--budget: expected a time such as 90s, 30m, 2h or 1h30m, got '{text}'.")
-    seconds = sum(float(found[unit] or 0) * size for unit, size in UNIT_SECONDS.items())
+    seconds = sum(float(match[unit] or 0) * size for unit, size in UNIT_SECONDS.items())
     if not 0 < seconds <= LONGEST_BUDGET:
         raise UsageError(f"--budget: expected more than nothing and at most 1000h, got '{text}'.")
     return seconds
@@ -65,10 +65,10 @@ FEWEST_FOR_LOOKS = 16  # clips of a task: half of them have an interval
 
 def parse_shard(text: str) -> tuple[int, int]:
     """ "2/4" -> (2, 4)."""
-    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"--shard: expected I/N with I from 1 to N, such as 2/4, got '{text}'.")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def check_timeout(seconds: float) -> None:
@@ -481,10 +481,10 @@ class Options:
     def resume_command(self, out: Path, verb: str = "eval") -> str:
         """The exact command that goes on with the run in `out`; `verb`: eval or rollout."""
         words = ["physbench", verb, self.model, *OPTIONS["suite"].words(self.suite)]
-        usual, asked = Options(self.model, suite=self.suite).document(), self.document()
+        usual, chosen = Options(self.model, suite=self.suite).document(), self.document()
         for name, option in OPTIONS.items():
-            if asked[name] != usual[name] and not (option.eval_alone and verb != "eval"):
-                words += option.words(asked[name])
+            if chosen[name] != usual[name] and not (option.eval_alone and verb != "eval"):
+                words += option.words(chosen[name])
         return shlex.join([*words, "--out", str(out), "--resume"])
 
     def rollout_command(self, out: Path) -> str:

@@ -113,8 +113,8 @@ def do_missing(
             shown = ShownClips(partial(_needed, run, engine, source), clips)
             pipeline = Pipeline(run, pool, engine, jobs, outlook, shown, todo, shares=shares, scores=scores)
             results = pipeline.work(clips)
-    found = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
-    run.note_states(shown.states | found)
+    hashes = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+    run.note_states(shown.states | hashes)
     for name, seconds in worker.seconds_of(results).items():
         run.count_time(f"{name}_seconds", seconds)
     return [BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found]
@@ -217,8 +217,10 @@ class Pipeline:
         if run.options.until is not None or "rollout" not in run.stages:  # a look needs the references of all clips
             clips.rest()
         if "rollout" not in run.stages:  # references tell whether these are the clips that were rolled out
-            found = self.jobs.results(lambda: None)
-            run.refuse_other_clips({done.row: done.state_hash for done in found if isinstance(done, worker.Referenced)})
+            results = self.jobs.results(lambda: None)
+            run.refuse_other_clips(
+                {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+            )
         if self.scores:
             stored = [item for item in run.items if item in self.todo and run.rolled(item)]
             clips.make(item.row for item in stored)

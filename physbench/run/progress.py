@@ -126,13 +126,13 @@ class RunningSkill:
         """Score tables of these clips by source; None where a part is not there."""
         import pandas as pd
 
-        clips, found = list(rows), dict[str, pd.DataFrame]()
+        clips, tables_of_kinds = list(rows), dict[str, pd.DataFrame]()
         for name in names:
             parts = [self._part(path) for row in clips for path in self._paths(name, row)]
             if not all(parts):
                 return None
-            found[name] = pd.DataFrame(rows_document(row for part in parts for row in part or ()))
-        return found
+            tables_of_kinds[name] = pd.DataFrame(rows_document(row for part in parts for row in part or ()))
+        return tables_of_kinds
 
     def words(self) -> str:
         """ "overall 0.52 [0.45, 0.59] on 120 clips", at most every half minute anew; "" where there is none yet."""
@@ -150,10 +150,12 @@ class RunningSkill:
         if tables is None:
             return ""
         unasked = unasked_axes(manifest.card)
-        found = overall(
+        reading = overall(
             estimate(pooled(tables), resamples=FEW_DRAWS, fixed=fixed_kinds(manifest), unasked=unasked), 0, ""
         )
-        return f"overall {fixed(found.skill)} {bracket(found.interval)}".rstrip() + f" on {counted(len(rows), 'clip')}"
+        return (
+            f"overall {fixed(reading.skill)} {bracket(reading.interval)}".rstrip() + f" on {counted(len(rows), 'clip')}"
+        )
 
     def _paths(self, name: str, row: Row) -> list[Path]:
         if name != MODELS[0]:
@@ -193,13 +195,13 @@ def legs(run: Run, batches: Sequence[Batch]) -> list[Leg]:
     done = done_after(batches, order)
     points = look_points([_splits(rows) for rows in done], _splits(run.suite.rows))
     chances = misses([len(done[point - 1]) / len(run.suite.rows) for point in points])
-    found, begin = list[Leg](), 0
+    legs_of_parts, begin = list[Leg](), 0
     for number, (point, miss) in enumerate(zip(points, chances, strict=True), 1):
         if point < len(order):
             part = tuple(index for index in order[begin:point] if index in missing)
-            found.append(Leg(part, tuple(done[point - 1]), number, len(points), miss))
+            legs_of_parts.append(Leg(part, tuple(done[point - 1]), number, len(points), miss))
             begin = point
-    return [*found, Leg(tuple(index for index in order[begin:] if index in missing))]
+    return [*legs_of_parts, Leg(tuple(index for index in order[begin:] if index in missing))]
 
 
 def _splits(rows: Iterable[Row]) -> Counter[tuple[str, str]]:
@@ -221,14 +223,16 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
     if tables is None or references is None:
         return True
     unasked = unasked_axes(run.manifest.card)
-    found = look_at_tables(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), unasked=unasked)
+    reading = look_at_tables(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), unasked=unasked)
     level = 1 - leg.miss
     shown = (
-        f"overall {fixed(found.skill)} {bracket(found.interval)}".rstrip() if found.skill is not None else "no overall"
+        f"overall {fixed(reading.skill)} {bracket(reading.interval)}".rstrip()
+        if reading.skill is not None
+        else "no overall"
     )
-    why = f" ({found.reason})" if found.reason else f", half its width {found.half_width:.3f}"
+    why = f" ({reading.reason})" if reading.reason else f", half its width {reading.half_width:.3f}"
     run.say(f"Look {leg.look} of {leg.looks}, {counted(len(leg.rows), 'clip')}: {shown} at {100 * level:.4g} %{why}.")
-    if found.half_width > until:
+    if reading.half_width > until:
         return False
     run.stop(
         "until",
@@ -237,8 +241,8 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
         looks=leg.look,
         of_looks=leg.looks,
         level=round(level, 6),
-        skill=found.skill,
-        interval=found.interval,
+        skill=reading.skill,
+        interval=reading.interval,
     )
     run.say(f"That is at most {until:g}: {run.ended()}")
     return True

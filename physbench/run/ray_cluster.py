@@ -128,13 +128,13 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
 
 def _await_answer(address: str, source: str) -> None:
     """Raise UsageError where nobody answers at an address: Ray itself would try for a minute."""
-    found = re.fullmatch(r"([^:/\s]+):([0-9]{1,5})", address)
-    if found is None or not 1 <= int(found[2]) <= 65535:
+    match = re.fullmatch(r"([^:/\s]+):([0-9]{1,5})", address)
+    if match is None or not 1 <= int(match[2]) <= 65535:
         client = " Run physbench on a node of the cluster (`ray job submit` does)." if "://" in address else ""
         raise UsageError(f"{source}: expected auto or HOST:PORT of the head of the cluster, got '{address}'.{client}")
     remedy = f"without {source}, this machine alone is used"
     try:
-        with socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS) as connection:
+        with socket.create_connection((match[1], int(match[2])), ANSWER_SECONDS) as connection:
             if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
                 _await_greeting(connection)
     except _NoClusterError as error:

@@ -153,14 +153,14 @@ def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
     part, tracks = place.with_name(f"{place.name}.json"), place.with_name(f"{place.name}.npz")
     rows = cached(checked_part, part, NOT_ROWS)
     files = {folder.tracks(clip_id): tracks, folder.trace(clip_id): _trace_at(place), folder.part(clip_id): part}
-    found = {to: None if rows is None else cached(read_sealed, path, NOT_ARRAYS) for to, path in files.items()}
-    if rows is None or found[folder.tracks(clip_id)] is None or found[folder.part(clip_id)] is None:
+    contents = {to: None if rows is None else cached(read_sealed, path, NOT_ARRAYS) for to, path in files.items()}
+    if rows is None or contents[folder.tracks(clip_id)] is None or contents[folder.part(clip_id)] is None:
         return False
     traced = scorer_of("lawfulness").id  # its readings come with a trace
     of_trace = (row for row in rows if row.reading.partition(".")[0] == traced and row.status == "ok")
-    if found[folder.trace(clip_id)] is None and any(of_trace):
+    if contents[folder.trace(clip_id)] is None and any(of_trace):
         return False
-    for path, content in found.items():  # the part last: it says that the reference is there
+    for path, content in contents.items():  # the part last: it says that the reference is there
         if content is not None:
             with atomic_path(path) as draft:
                 draft.write_bytes(content)

@@ -75,15 +75,15 @@ def _refuse_unreadable(folder: RunFolder, rows: Sequence[Row], samples: int) -> 
 
 def unanswered(folder: RunFolder, rows: Sequence[Row], samples: int) -> list[tuple[Row, int]]:
     """The samples that failed because a model's server did not answer: the model is not to blame."""
-    found = []
+    gaps = []
     for row in rows:
         for sample in range(samples):
             part = read_part(folder.part(row.id, sample)) or []
             reasons = [each.reason for each in part if each.status == "failed"]
             reasons += [] if part else [stored_failure(folder, row.id, sample)]
             if any(NO_ANSWER in reason for reason in reasons):
-                found.append((row, sample))
-    return found
+                gaps.append((row, sample))
+    return gaps
 
 
 def drop_unanswered(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:

@@ -116,7 +116,7 @@ def _refuse_finished(folder: RunFolder, manifest: Manifest) -> None:
 
 def _in_order(paths: Sequence[Path], manifests: dict[Path, Manifest]) -> list[Path]:
     """The folders in the order of their shards. Raises UsageError where these are not all of one run, each once."""
-    found: dict[int, Path] = {}
+    folders: dict[int, Path] = {}
     first, of = paths[0], 0
     for path in paths:
         shard = manifests[path].options.shard
@@ -128,21 +128,23 @@ def _in_order(paths: Sequence[Path], manifests: dict[Path, Manifest]) -> list[Pa
             raise UsageError(
                 f"{path} is shard {index} of {many}, and {first} is one of {of}. Join shards of one run: the same N."
             )
-        if index in found:
-            raise UsageError(f"Shard {index} of {of} is given twice: {found[index]} and {path}. Name each shard once.")
+        if index in folders:
+            raise UsageError(
+                f"Shard {index} of {of} is given twice: {folders[index]} and {path}. Name each shard once."
+            )
         if difference := _difference(manifests[first], manifests[path]):
             raise UsageError(
                 f"{path} is no shard of the run of {first}. {difference}.\nMake it again with the settings, the model "
                 "and the version of the others, or name the shards of one run."
             )
-        found[index] = path
-    if absent := missing_shards(list(found), of):
+        folders[index] = path
+    if absent := missing_shards(list(folders), of):
         names = ", ".join(f"{index}/{of}" for index in absent)
         raise UsageError(
             f"{counted(len(absent), 'shard')} of {of} {'is' if len(absent) == 1 else 'are'} missing: {names}. Name "
             "their folders too; a shard that was not made is made by the command of the others with that --shard."
         )
-    return [found[index] for index in sorted(found)]
+    return [folders[index] for index in sorted(folders)]
 
 
 def _difference(one: Manifest, other: Manifest) -> str | None:
@@ -255,10 +257,10 @@ def joined_manifest(manifests: Sequence[Manifest], scored: Sequence[Run]) -> Man
     return whole
 
 
-def _joined_speed(found: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+def _joined_speed(speeds: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
     """Times of all shards added up, as if one machine had made them; memory of the one that took most."""
-    speed = dict(found[0])
+    speed = dict(speeds[0])
     for name in (*ADDED_OVER_SHARDS, *LARGEST_OF_SHARDS):
-        if values := [value for each in found if (value := each.get(name)) is not None]:
+        if values := [value for each in speeds if (value := each.get(name)) is not None]:
             speed[name] = max(values) if name in LARGEST_OF_SHARDS else round(sum(values), 3)
     return speed

@@ -315,13 +315,13 @@ def _refuse_other_code(manifest: Manifest, options: Options, suite: Suite, salt:
     """Raise UsageError where physbench, tasks or scorers here are not those of the run. Libraries may be others."""
     scorers = find_scorers(options.scorers)
     here = versions(purpose="runs")
-    asked = asked_manifest(
+    requested = asked_manifest(
         options, suite, None, here, foreign_code_hash(scorers), own_laws_document(scorers), salt=salt
     )
-    asked.model, asked.clips = manifest.model, manifest.clips
+    requested.model, requested.clips = manifest.model, manifest.clips
     same = SAME_SOURCE if manifest.clips else (*SAME_SOURCE, "pybullet")  # clips are made here as they were made there
-    asked.versions = {**manifest.versions, **{name: here[name] for name in same}}
-    difference = first_difference(manifest, asked, "is {} in the run, here it is {}")
+    requested.versions = {**manifest.versions, **{name: here[name] for name in same}}
+    difference = first_difference(manifest, requested, "is {} in the run, here it is {}")
     if difference:
         raise UsageError(
             f"{folder.path} cannot go on here. {difference}.\nUse what the run was rolled out with, or roll out anew."

@@ -47,9 +47,9 @@ def default_folder(model_name: str, suite: str, resume: bool, parent: Path = Pat
     signed = re.sub(r":-(?=[\d.])", "-minus-", model_name)  # a severity below 0 is another one
     stem = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{signed}-{suite}").strip("-.")
     taken = [
-        int(found.group(1))
+        int(match.group(1))
         for path in parent.glob(f"{stem}-*")
-        if (found := re.fullmatch(re.escape(stem) + r"-(\d+)", path.name))
+        if (match := re.fullmatch(re.escape(stem) + r"-(\d+)", path.name))
     ]
     if resume and taken:
         return parent / f"{stem}-{max(taken)}"
@@ -91,13 +91,13 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file. Give a folder to --out.")
     try:
-        found = contents(path)
+        files = contents(path)
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}. Choose another folder with --out.") from error
-    is_run = "manifest.json" in found
+    is_run = "manifest.json" in files
     half_merged = not is_run and (path / MERGE_DRAFT).is_dir()
-    if found and not (is_run or half_merged):
-        raise UsageError(f"{path} holds other files ({', '.join(found[:3])}) and no run. Choose another --out.")
+    if files and not (is_run or half_merged):
+        raise UsageError(f"{path} holds other files ({', '.join(files[:3])}) and no run. Choose another --out.")
     if is_run and not (resume or fresh):
         raise UsageError(
             f"{path} holds a run. Go on with it (--resume), start it over (--fresh) or choose another --out."
@@ -161,9 +161,9 @@ def batches_of_shard(batches: int, index: int, of: int) -> range:
     return range(index - 1, batches, of)
 
 
-def missing_shards(found: Sequence[int], of: int) -> list[int]:
+def missing_shards(present: Sequence[int], of: int) -> list[int]:
     """Shards of `of` that are not among those that were found."""
-    return [index for index in range(1, of + 1) if index not in found]
+    return [index for index in range(1, of + 1) if index not in present]
 
 
 Say = Callable[[str], None]
@@ -338,16 +338,16 @@ class Run:
                 f"first is {other[0].id}): the result is marked local. See `physbench data verify`."
             )
 
-    def stop(self, by: Literal["budget", "until"], asked: str, rows: Sequence[Row], **found: Any) -> None:
+    def stop(self, by: Literal["budget", "until"], asked: str, rows: Sequence[Row], **fields: Any) -> None:
         """End the run with these clips, and write that down: its result is one of a part of the suite.
 
-        found: further fields of `Stopped`.
+        fields: further fields of `Stopped`.
         """
         known = set(rows)
         kept = tuple(row for row in self.suite.rows if row in known)
         part = replace(self.suite, rows=kept)
         clips = [row.id for row in kept]
-        self.manifest.stopped = Stopped(by=by, asked=asked, clips=clips, hash=part.hash, **found)
+        self.manifest.stopped = Stopped(by=by, asked=asked, clips=clips, hash=part.hash, **fields)
         self.save_manifest()
 
     def ended(self) -> str:

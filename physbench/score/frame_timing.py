@@ -111,9 +111,9 @@ def _advances(place: Array, sd: Array, context: int, fps: float) -> Array:
     before, after = at - np.maximum(at - reach, 1), np.minimum(at + reach, total - 1) - at  # frames around each
     ahead[(at < context) | (after < 2) | (before < min(2, context))] = np.nan
     tells = np.isfinite(ahead)
-    found = np.where(tells.any(axis=1), np.where((ahead < HELD) | ~tells, 0.0, 1.0).max(axis=1, initial=0.0), np.nan)
+    advance = np.where(tells.any(axis=1), np.where((ahead < HELD) | ~tells, 0.0, 1.0).max(axis=1, initial=0.0), np.nan)
     around = np.where((inside & (near != at[:, None]))[..., None], size_of[near], np.nan)
-    return _made_up(found, size_of, _known_median(around), ahead, context, reach)[context:]
+    return _made_up(advance, size_of, _known_median(around), ahead, context, reach)[context:]
 
 
 def _mean_of(values: Array, used: Mask) -> Array:
@@ -129,19 +129,19 @@ def _known_median(values: Array) -> Array:
     return np.asarray((middle[0] + middle[1]) / 2)
 
 
-def _made_up(found: Array, size: Array, typical: Array, ahead: Array, context: int, reach: int) -> Array:
+def _made_up(advance: Array, size: Array, typical: Array, ahead: Array, context: int, reach: int) -> Array:
     """Advances (C + T,) with frames that make up for repeats, or leave some out, as whole numbers.
 
     size: (C + T, N) px of each step. typical: the same, median of the steps around it.
     """
-    found, held = found.copy(), found == 0
-    for k in np.flatnonzero(found == 1.0).tolist():
+    advance, held = advance.copy(), advance == 0
+    for k in np.flatnonzero(advance == 1.0).tolist():
         own = ahead[k][np.isfinite(ahead[k])]
         run = 0
         while held[k - run - 1]:
             run += 1
         if run:
-            found[k] = run + 1 if np.median(own) > 1 + CAUGHT_UP * run else 1.0
+            advance[k] = run + 1 if np.median(own) > 1 + CAUGHT_UP * run else 1.0
         elif k > context and not held[max(k - reach, 0) : k + reach + 1].any():
             bodies = np.isfinite(ahead[k])
             times = size[k, bodies] / np.maximum(typical[k, bodies], 1e-9)
@@ -149,10 +149,10 @@ def _made_up(found: Array, size: Array, typical: Array, ahead: Array, context: i
             beside = size[[k - 1, min(k + 1, len(size) - 1)]].max(axis=0)  # what speeds up has a like step beside it
             apart = np.abs(times - whole) < WHOLE
             apart = apart.all() and (size[k] > (1 + CAUGHT_UP) * beside)[bodies].all()
-            found[k] = whole if whole > 1 and apart else 1.0
-    if held[context] and not np.nan_to_num(found[context + 1 :])[:reach].max(initial=0.0) > 1:
-        found[context] = 1.0  # what is late from the first frame on is a matter of the lead
-    return found
+            advance[k] = whole if whole > 1 and apart else 1.0
+    if held[context] and not np.nan_to_num(advance[context + 1 :])[:reach].max(initial=0.0) > 1:
+        advance[context] = 1.0  # what is late from the first frame on is a matter of the lead
+    return advance
 
 
 def _begin(
@@ -169,14 +169,14 @@ def _begin(
             continue
         sd = max(float(np.nanmedian(tracks.position_sd[tracks.context + use, column])), LEAST_SD)
         if len(given) > 1:
-            found = _along_path(clip.px_positions()[:, column], clip.handover, place[use], clock[use], sd)
+            estimate = _along_path(clip.px_positions()[:, column], clip.handover, place[use], clock[use], sd)
         elif count <= MOST_PARABOLA * float(clip.spec.fps):
-            found = _back_to(given[-1], place[use], clock[use], sd)
+            estimate = _back_to(given[-1], place[use], clock[use], sd)
         else:
             continue
-        if found is not None:
-            leads.append(found[0])
-            rates += found[1:]
+        if estimate is not None:
+            leads.append(estimate[0])
+            rates += estimate[1:]
     return _joint(leads), _joint(rates)
 
 
@@ -235,13 +235,13 @@ def _back_to(start: Array, place: Array, k: Array, sd: float) -> list[Estimate] 
     return [Estimate(lead, max(float(np.hypot(error[0], noise)) / speed, SUREST))]
 
 
-def _joint(found: list[Estimate]) -> Estimate | None:
+def _joint(estimates: list[Estimate]) -> Estimate | None:
     """The mean of several bodies; wider where they disagree. None where it is too unsure."""
-    if not found:
+    if not estimates:
         return None
-    value, weight = np.array([each.value for each in found]), np.array([each.sd**-2 for each in found])
+    value, weight = np.array([each.value for each in estimates]), np.array([each.sd**-2 for each in estimates])
     mean = float(weight @ value / weight.sum())
-    spread = float(weight @ (value - mean) ** 2) / max(len(found) - 1, 1)
+    spread = float(weight @ (value - mean) ** 2) / max(len(estimates) - 1, 1)
     sd = float(weight.sum() ** -0.5) * max(1.0, spread**0.5)
     return Estimate(mean, sd) if sd <= UNSURE else None
 
@@ -254,7 +254,7 @@ def progress(clip: Clip, tracks: Tracks, advance: Array) -> Array:
     """
     window = slice(clip.handover, clip.handover + len(advance) + 1)
     path, size = clip.px_positions()[window], clip.diameters()[window] * clip.pixels_per_metre
-    found, guess = np.full(len(advance), np.nan), 0.0
+    clock, guess = np.full(len(advance), np.nan), 0.0
     columns = np.flatnonzero(moving(clip)).tolist()
     for k, more in enumerate(advance):
         guess, total, weight = guess + more, 0.0, 0.0
@@ -272,8 +272,8 @@ def progress(clip: Clip, tracks: Tracks, advance: Array) -> Array:
             if away[best] < NEAR * size[min(k + 1, len(size) - 1), column] and square[best] > LEAST_WAY**2:
                 total, weight = total + square[best] * (first + best + part[best]), weight + square[best]
         if weight:
-            found[k] = guess = total / weight
-    return found
+            clock[k] = guess = total / weight
+    return clock
 
 
 def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None:

@@ -54,8 +54,8 @@ def mean_squared_gradient(frames: Image, chosen: NDArray[np.intp]) -> NDArray[np
 
     Of `chosen` (n,) of frames (T, H, W, 3).
     """
-    found = []
+    gradients = []
     for frame in map(frames.__getitem__, chosen):  # one by one: the differences stay in the processor's cache
         across, down = squares_apart(frame[:, 1:], frame[:, :-1]), squares_apart(frame[1:], frame[:-1])
-        found.append((np.mean(across) + np.mean(down)) / 2)
-    return np.asarray(found, np.float64)
+        gradients.append((np.mean(across) + np.mean(down)) / 2)
+    return np.asarray(gradients, np.float64)

@@ -77,13 +77,13 @@ class FreeSegment:
 def body_motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
     """The tracked bodies that move, with their laws."""
     where = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
-    found = []
+    motions = []
     for column, index in enumerate(clip.tracked):
         body = clip.scene.bodies[index]
         if body.role != "moving":
             continue
         start = 0 if body.release is None else int(np.searchsorted(tracks.times, body.release - 1e-9))
-        found.append(
+        motions.append(
             BodyMotion(
                 column,
                 index,
@@ -94,7 +94,7 @@ def body_motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
                 np.asarray(where[:, column], np.float64),
             )
         )
-    return tuple(found)
+    return tuple(motions)
 
 
 def fine_times(times: Array) -> Array:
@@ -168,7 +168,7 @@ def _contacts_of_body(
     if motion.index not in paths:
         return ()
     body, own = clip.scene.bodies[motion.index], paths[motion.index]
-    found = []
+    contacts = []
     for index, path in paths.items():
         if index == motion.index or index in motion.supports:
             continue
@@ -179,7 +179,7 @@ def _contacts_of_body(
         edges = np.flatnonzero(np.diff(close.astype(np.int8)))
         for first, end in edges.reshape(-1, 2):
             lowest = first + int(np.argmin(near[first:end]))
-            found.append(
+            contacts.append(
                 ContactInterval(
                     float(moments[first]),
                     float(moments[end - 1]),
@@ -187,7 +187,7 @@ def _contacts_of_body(
                     index,
                 )
             )
-    return tuple(sorted(found, key=lambda contact: (contact.deepest, contact.other)))
+    return tuple(sorted(contacts, key=lambda contact: (contact.deepest, contact.other)))
 
 
 def free_segments(
@@ -207,7 +207,7 @@ def free_segments(
     ambiguous = np.zeros(len(times), dtype=bool)
     for cut in brief:
         ambiguous |= np.abs(times - cut) < dt / MOMENTS_PER_FRAME + 1e-9
-    found = []
+    segments = []
     edges = np.flatnonzero(np.diff(part * 2 + touching, prepend=-1)).tolist()
     for begin, end in zip(edges, [*edges[1:], len(times)], strict=True):
         frames = np.arange(max(begin, motion.start), end)
@@ -216,8 +216,8 @@ def free_segments(
         at = int(part[frames[0]])
         since = float(cuts[at - 1]) if at > 0 else float(times[motion.start])
         until = float(cuts[at]) if at < len(cuts) else float(times[-1])
-        found.append(FreeSegment(frames, until - since, bool(touching[frames[0]]), ambiguous[frames]))
-    return tuple(found)
+        segments.append(FreeSegment(frames, until - since, bool(touching[frames[0]]), ambiguous[frames]))
+    return tuple(segments)
 
 
 # Velocities just before and just after a contact, from the track on both sides of it.
@@ -243,7 +243,7 @@ def states_before_and_after(
     Returns:
         Two states (4,) in m and m/s; None where a side shows less than MIN_SIDE_SPAN, or only frames further away.
     """
-    found = []
+    fits = []
     free = [segment for segment in segments if not segment.touching]
     for side in (-1.0, 1.0):
         best: NDArray[np.intp] | None = None
@@ -256,8 +256,8 @@ def states_before_and_after(
                 best, least = frames, float(np.min(offset[offset > -1e-9]))
         if best is None or len(best) < 3 or np.ptp(times[best]) < MIN_SIDE_SPAN:
             return None
-        found.append(_fit(body.law, times[best] - moment, body.position[best]))
-    return found[0], found[1]
+        fits.append(_fit(body.law, times[best] - moment, body.position[best]))
+    return fits[0], fits[1]
 
 
 def _fit(law: Law | None, dt: Array, position: Array) -> Array:
@@ -305,11 +305,11 @@ def energies(
             if contact.other in group:
                 old, new = group[contact.other], group[body.index]
                 group = {index: new if of == old else of for index, of in group.items()}
-    found = []
+    energies_of_runs = []
     for name in dict.fromkeys(group.values()):
         members = tuple(body for body in bodies if group[body.index] == name)
-        found.append(_energies_of(clip, tracks, members, per_body))
-    return tuple(found)
+        energies_of_runs.append(_energies_of(clip, tracks, members, per_body))
+    return tuple(energies_of_runs)
 
 
 def _energy_of(clip: Clip, tracks: Tracks, body: BodyMotion, segments: tuple[FreeSegment, ...]) -> tuple[Array, Array]:
@@ -333,16 +333,19 @@ def _energy_of(clip: Clip, tracks: Tracks, body: BodyMotion, segments: tuple[Fre
             if isinstance(body.law, Orbit):
                 if len(run) < MIN_ORBIT_FRAMES:
                     continue
-                at, position, found = np.arange(float(len(run))), path[run], smooth_velocity(path[run], dt)
+                at, position, velocities = np.arange(float(len(run))), path[run], smooth_velocity(path[run], dt)
                 away = np.linalg.norm(position - np.asarray(body.law.source), axis=-1)
                 potential = -body.law.mu / np.maximum(away, MIN_RADIUS)
             else:
-                at, position, found = parabola_fits(path[run], dt, PARABOLA_SPAN)
+                at, position, velocities = parabola_fits(path[run], dt, PARABOLA_SPAN)
                 potential = -position @ gravity
             if not len(at):
                 continue
             nearest = np.clip(np.round(np.arange(len(run)) - at[0]), 0, len(at) - 1).astype(int)
-            velocity[run], specific[run] = found[nearest], (np.sum(found**2, axis=-1) / 2 + potential)[nearest]
+            velocity[run], specific[run] = (
+                velocities[nearest],
+                (np.sum(velocities**2, axis=-1) / 2 + potential)[nearest],
+            )
     return velocity, specific
 
 
@@ -411,13 +414,13 @@ def gaps(
     pull = np.asarray(scene.gravity, dtype=np.float64)
     own = _path(clip, tracks, motion.index, motion) + shift * pull / max(float(np.linalg.norm(pull)), 1e-12)
     shape = _shape(clip, tracks, motion.index, turned)
-    found = []
+    gaps_of_bodies = []
     for index, other in enumerate(scene.bodies):
         if index == motion.index or not other.collides:
             continue
         path = _path(clip, tracks, index, by_index.get(index))
-        found.append(gap(shape, own, _shape(clip, tracks, index, turned), path))
-    return np.stack(found) if found else np.full((0, len(tracks.times)), np.nan)
+        gaps_of_bodies.append(gap(shape, own, _shape(clip, tracks, index, turned), path))
+    return np.stack(gaps_of_bodies) if gaps_of_bodies else np.full((0, len(tracks.times)), np.nan)
 
 
 def _path(clip: Clip, tracks: Tracks, index: int, motion: BodyMotion | None) -> Array:

@@ -133,10 +133,10 @@ class Observation:
         from physbench.shadowing import shadow
         from physbench.shadowing.context import unknown_parameters
 
-        found = self.shadowing
-        if found is None or not found.problem.seen.expected_visible.any():
+        shadowing = self.shadowing
+        if shadowing is None or not shadowing.problem.seen.expected_visible.any():
             return None
-        pulled = found.problem.law.has_free_constant and not found.problem.seen.tells_forces
+        pulled = shadowing.problem.law.has_free_constant and not shadowing.problem.seen.tells_forces
         if not pulled and not unknown_parameters(self.clip, self.tracks.context):
             return None
         return shadow(self.clip, self.tracks, free=True)

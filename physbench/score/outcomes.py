@@ -74,12 +74,12 @@ def answer_questions(clip: Clip, tracks: Tracks) -> tuple[AnsweredQuestion, ...]
     shown = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
     there = detected(clip, tracks)
     given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | tracked_with_gaps(clip, tracks), expected)
-    found = []
+    answers = []
     for outcome in clip.scene.outcomes:
         true = _answer_of(clip, outcome, truth)
         if true is not None:
-            found.append(AnsweredQuestion(outcome, true, _answer_of(clip, outcome, given)))
-    return tuple(found)
+            answers.append(AnsweredQuestion(outcome, true, _answer_of(clip, outcome, given)))
+    return tuple(answers)
 
 
 def _ends(clip: Clip, position: Array, known: Mask, there: Mask, expected: Mask) -> dict[str, _End | None]:
@@ -195,8 +195,8 @@ def deciding_events(
     chance = event_chances(clip, context, shadowing.problem)
     if not chance:
         return DecidingEvents({}, {})
-    found = _lawfully_shown(shadowing) | _otherwise_shown(clip, shadowing, contacts)
-    return DecidingEvents(chance, {kind: kind in found for kind in chance})
+    kinds = _lawfully_shown(shadowing) | _otherwise_shown(clip, shadowing, contacts)
+    return DecidingEvents(chance, {kind: kind in kinds for kind in chance})
 
 
 def event_chances(clip: Clip, context: int, problem: Hypothesis) -> dict[str, float]:
@@ -241,12 +241,12 @@ def events_of(problem: Hypothesis, trajectory: Trajectory, context: int, shown: 
     position = trajectory.positions(seen.steps[frames])[0]  # (F, N, 2)
     share = seen.sight.visible_share(position[None], frames)[0]
     hidden = (share < HIDDEN_SHARE) & seen.sight.inside(position, frames)
-    found = set()
+    kinds = set()
     if any(len(run) > reach for column in hidden.T for run in runs(column)):
-        found.add("hiding")
+        kinds.add("hiding")
     for step, one, other in trajectory.contacts:
         kind = "bounce" if other < 0 else "meeting"
-        if kind in found or step <= seen.steps[context - 1] or _impact(problem, trajectory, step, one) < MIN_IMPACT:
+        if kind in kinds or step <= seen.steps[context - 1] or _impact(problem, trajectory, step, one) < MIN_IMPACT:
             continue
         frame = int(np.searchsorted(seen.steps[frames], step))
         if shown is None:
@@ -255,8 +255,8 @@ def events_of(problem: Hypothesis, trajectory: Trajectory, context: int, shown: 
         else:
             in_sight = bool(shown[frames][max(frame - 1, 0) : frame + 2, one].any())
         if in_sight:
-            found.add(kind)
-    return found
+            kinds.add(kind)
+    return kinds
 
 
 def _impact(problem: Hypothesis, trajectory: Trajectory, step: int, disc: int) -> float:
@@ -283,16 +283,16 @@ def _otherwise_shown(clip: Clip, shadowing: Shadowing, contacts: Mapping[int, tu
     """
     seen, strictest = shadowing.problem.seen, shadowing.levels[0]
     explained = {arc.disc for arc in strictest.segments.arcs} - {each.disc for each in strictest.breaks}
-    found = set()
+    kinds = set()
     for disc, index in enumerate(shadowing.problem.law.index):
         if disc in explained and seen.judged[disc]:
             continue
         for contact in contacts.get(clip.tracked.index(index), ()):
             if contact.deepest > 1e-9:
-                found.add("meeting" if clip.scene.bodies[contact.other].role == "moving" else "bounce")
+                kinds.add("meeting" if clip.scene.bodies[contact.other].role == "moving" else "bounce")
         if _goes_behind(shadowing.problem, disc):
-            found.add("hiding")
-    return found
+            kinds.add("hiding")
+    return kinds
 
 
 def _goes_behind(problem: Hypothesis, disc: int) -> bool:

@@ -82,10 +82,10 @@ def predictability(clip: Clip, context: int, *, store: bool = True) -> Predictab
         return known
     if not store:
         return _in_memory.put(key, compute(clip, context))
-    found = compute(clip, context)
-    document = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": found.seconds}
-    _store(path, {**document, "spread": found.spread.tolist()})
-    return found
+    divergence = compute(clip, context)
+    document = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": divergence.seconds}
+    _store(path, {**document, "spread": divergence.spread.tolist()})
+    return divergence
 
 
 def compute(clip: Clip, context: int) -> Predictability:
@@ -270,14 +270,14 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
     moments = np.interp(fine, np.arange(len(ahead) + 1), np.concatenate([[0.0], ahead]))
     truth = clip.states[clip.handover :, :, :3][: len(ahead) + 1]
     flat = np.concatenate([states[..., axes], states[..., [7 + axis for axis in axes]]], axis=-1)
-    found = free_paths(clip, flat, moments)
-    if found is None:
+    free = free_paths(clip, flat, moments)
+    if free is None:
         return None
     paths = np.empty((len(states), len(moments), len(scene.bodies), 3))
     for index in range(len(scene.bodies)):
         for axis in range(3):
             paths[:, :, index, axis] = np.interp(fine, np.arange(len(truth)), truth[:, index, axis])
-    for index, path in found.items():
+    for index, path in free.items():
         paths[..., index, axes] = path
     for index, body in enumerate(scene.bodies):
         apart = supports(clip, index) if body.role == "moving" and body.collides else ()

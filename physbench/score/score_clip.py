@@ -36,7 +36,7 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
     """
     known = entries(SCORER_GROUP)
     parts = user_files.split_pattern(glob or "*")
-    found: dict[str, Scorer] = {}
+    scorers: dict[str, Scorer] = {}
     for part in [part for part in parts if not user_files.names_files(part)] or ["*"]:
         names = [n for n in known if fnmatchcase(n, part) or fnmatchcase(n.split("/")[-1], part)]
         if not names:
@@ -49,17 +49,17 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
                 )
             if declared.costly and not costly and part not in (name, name.split("/")[-1]):
                 continue
-            found[name] = (
+            scorers[name] = (
                 declared if known[name].value.startswith(f"{SCORER_GROUP}.") else replace(declared, headline=False)
             )
     for part in filter(user_files.names_files, parts):
         for file, name in user_files.open_files(part):
             declared_here = dict(user_files.public_members(file, lambda value: isinstance(value, Scorer)))
             for each in user_files.select_members(file, name, declared_here, "scorer").values():
-                if each.id in known or each.id in found:
+                if each.id in known or each.id in scorers:
                     raise UsageError(f"{file.path}: there is a scorer '{each.id}' already. Give this one another id.")
-                found[each.id] = replace(each, headline=False)
-    return tuple(found[name] for name in sorted(found))
+                scorers[each.id] = replace(each, headline=False)
+    return tuple(scorers[name] for name in sorted(scorers))
 
 
 def _offered(part: str, known: Sequence[str]) -> str:
@@ -258,18 +258,18 @@ def builtin_scorers() -> tuple[Scorer, ...]:
 @cache
 def scorer_of(role: ReadingRole) -> Scorer:
     """The scorer that declares a role."""
-    found = [each for each in builtin_scorers() if role in dict(each.roles).values()]
-    if len(found) != 1:  # the code was replaced, and its list of scorers was not
+    scorers = [each for each in builtin_scorers() if role in dict(each.roles).values()]
+    if len(scorers) != 1:  # the code was replaced, and its list of scorers was not
         raise PhysbenchError(
-            f"{len(found)} scorers of physbench have the role '{role}': what is installed is of another version than "
+            f"{len(scorers)} scorers of physbench have the role '{role}': what is installed is of another version than "
             "the code. Install physbench again (pip install -e .)."
         )
-    return found[0]
+    return scorers[0]
 
 
 @cache
 def reading_of(role: ReadingRole) -> str:
     """Name of the reading that has a role, as it stands in score tables."""
-    found = scorer_of(role)
-    (key,) = (key for key, own in found.roles if own == role)
-    return reading_name(found.id, key)
+    scorer = scorer_of(role)
+    (key,) = (key for key, own in scorer.roles if own == role)
+    return reading_name(scorer.id, key)

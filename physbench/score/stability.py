@@ -105,17 +105,17 @@ def quarter_shares(
         them and none is expected: only unbroken motion is excused, so all of it is lawfully hidden or outside.
     """
     dt, horizon = float(times[1] - times[0]), float(times[-1])
-    found: list[float | None] = []
+    quarters: list[float | None] = []
     for quarter in range(QUARTERS):
         low, high = quarter * horizon / QUARTERS, (quarter + 1) * horizon / QUARTERS
         frames = np.flatnonzero((times > low + 1e-9) & (times <= high + 1e-9))
         shown = truth[frames]
         if shown.sum() * dt < MIN_EXPECTED - 1e-9:
-            found.append(None)
+            quarters.append(None)
             continue
         counted = expected[frames]
         if not counted.any():
-            found.append(math.nan)
+            quarters.append(math.nan)
             continue
         start = max(int(frames[-1]) + 1 - max(len(frames), MIN_BREAK_FRAMES), 0)
         before = [
@@ -125,8 +125,8 @@ def quarter_shares(
         ]
         fresh = weight[frames] * 2.0 ** discounted_breaks(before, weight.shape[1])
         important = None if importance is None else importance[frames][counted]
-        found.append(1 - float(np.average(1 - np.minimum(fresh, 1.0)[counted], weights=important)))
-    return tuple(found)
+        quarters.append(1 - float(np.average(1 - np.minimum(fresh, 1.0)[counted], weights=important)))
+    return tuple(quarters)
 
 
 def discounted_breaks(before: Sequence[Break], bodies: int) -> Array:

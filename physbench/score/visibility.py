@@ -106,14 +106,14 @@ class LawfulContinuation:
         breaks = sorted((each for each in self._chain.breaks if each.disc == self.disc), key=lambda b: b.frame)
         dated = [min(each.frame, int(np.searchsorted(times, each.time - 1e-9))) for each in breaks]
         missed = [each.frame for each in breaks]
-        found = []
+        segments_of_chain = []
         for k, (begin, until, miss) in enumerate(
             zip([0, *missed], [*dated, len(times)], [*missed, len(times)], strict=True)
         ):
             firsts = [arc.first for arc in self._chain.arcs if arc.disc == self.disc and begin <= arc.first < miss]
             if firsts:
-                found.append(LawfulSegment(min(firsts), until, miss, k == 0))
-        return tuple(each for each in found if self._known(each))
+                segments_of_chain.append(LawfulSegment(min(firsts), until, miss, k == 0))
+        return tuple(each for each in segments_of_chain if self._known(each))
 
     def _known(self, segment: LawfulSegment) -> bool:
         """True if enough is seen of a segment; of the first, also that it begins and is seen in the prediction."""
@@ -137,8 +137,8 @@ class LawfulContinuation:
         arcs = [replace(arc, last=min(arc.last, frame)) for arc in self._chain.arcs if arc.first < frame]
         if frame < len(problem.seen.times):
             before = Hypothesis(problem.law, problem.seen.until(frame))
-            found = SegmentSearch(before, self._chain.tolerance, only_first=True, arcs=arcs).run()
-            arcs = arcs if found.breaks else found.arcs
+            search = SegmentSearch(before, self._chain.tolerance, only_first=True, arcs=arcs).run()
+            arcs = arcs if search.breaks else search.arcs
         return self._with_arcs(arcs, frame)
 
     def continued_from_handover(self, frame: int) -> ImageTrajectory | None:
@@ -153,10 +153,10 @@ class LawfulContinuation:
         seen = replace(seen, position=place, start=np.maximum(seen.start, since))
         if seen.known[:, self.disc].sum() < MIN_SEGMENT_POINTS:
             return None
-        found = SegmentSearch(Hypothesis(problem.law, seen), self._chain.tolerance, only_first=True).run()
-        if found.breaks or all(arc.disc != self.disc for arc in found.arcs):
+        search = SegmentSearch(Hypothesis(problem.law, seen), self._chain.tolerance, only_first=True).run()
+        if search.breaks or all(arc.disc != self.disc for arc in search.arcs):
             return None
-        return self._with_arcs(found.arcs, frame)
+        return self._with_arcs(search.arcs, frame)
 
     def _with_arcs(self, arcs: Sequence[Arc], frame: int) -> ImageTrajectory:
         """Trajectory of the object in the image if all bodies stay to the end on their arcs at a frame."""
@@ -188,10 +188,10 @@ def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, L
         return {}
     too_brief = shadowing.problem.seen.too_brief
     judged = [disc for disc in range(len(shadowing.problem.law.index)) if disc not in too_brief]
-    found = _continuations(clip, shadowing, judged)
+    continuations = _continuations(clip, shadowing, judged)
     if too_brief:
-        found |= _continuations(clip, _all_judged(shadowing), too_brief)
-    return dict(sorted(found.items()))
+        continuations |= _continuations(clip, _all_judged(shadowing), too_brief)
+    return dict(sorted(continuations.items()))
 
 
 def _continuations(clip: Clip, shadowing: Shadowing, discs: Sequence[int]) -> dict[int, LawfulContinuation]:
@@ -201,10 +201,10 @@ def _continuations(clip: Clip, shadowing: Shadowing, discs: Sequence[int]) -> di
         return {}
     trajectories = _image_trajectories(clip, shadowing, level.segments.position)
     index = shadowing.problem.law.index
-    found = {
+    continuations = {
         clip.tracked.index(index[disc]): LawfulContinuation(clip, shadowing, disc, trajectories[disc]) for disc in discs
     }
-    return {column: each for column, each in found.items() if each.segments}
+    return {column: each for column, each in continuations.items() if each.segments}
 
 
 def _all_judged(shadowing: Shadowing) -> Shadowing:
@@ -356,14 +356,14 @@ def hidden_intervals(trajectory: ImageTrajectory, column: int, context: int) -> 
     )
     hidden[:context] = shown[:context] = False
     frames, seen = np.flatnonzero(hidden), np.flatnonzero(shown)
-    found = []
+    intervals = []
     for part in np.split(frames, 1 + np.flatnonzero(np.diff(np.searchsorted(seen, frames)) > 0)):
         if len(part):
             returns_at = None
             if (seen > part[-1]).any():
                 returns_at = int(part[-1] + np.flatnonzero(trajectory.share[part[-1] :] >= MIN_DETECTED_SHARE)[0])
-            found.append(HiddenInterval(column, int(part[0]), int(part[-1]), returns_at, trajectory))
-    return tuple(found)
+            intervals.append(HiddenInterval(column, int(part[0]), int(part[-1]), returns_at, trajectory))
+    return tuple(intervals)
 
 
 def expected_hidden_intervals(
@@ -396,11 +396,11 @@ def expected_hidden_intervals(
 
 def _true_intervals(clip: Clip, context: int, column: int) -> list[HiddenInterval]:
     """Those of ground truth, with wider bounds where too little is shown before them."""
-    trajectory, times, found = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
+    trajectory, times, intervals = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
     for each in hidden_intervals(trajectory, column, context):
         shown = times[: each.first][((trajectory.share >= POSITION_SHARE) & trajectory.inside)[: each.first]]
-        found.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN_BOUNDS))
-    return found
+        intervals.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN_BOUNDS))
+    return intervals
 
 
 def _begun_in(
@@ -409,8 +409,8 @@ def _begun_in(
     """The hidden intervals that begin in a lawful segment."""
     if not (continuation.trajectory.share[segment.first : segment.first_miss] < VISIBLE_SHARE).any():
         return []
-    found = hidden_intervals(continuation.continued(segment.until), column, context)
-    return [each for each in found if segment.first <= each.first < segment.first_miss]
+    intervals = hidden_intervals(continuation.continued(segment.until), column, context)
+    return [each for each in intervals if segment.first <= each.first < segment.first_miss]
 
 
 def returns(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> tuple[Return, ...]:
@@ -449,24 +449,24 @@ def _lawful_return(
     context, before = tracks.context, min(interval.first, segment.until)
     if not continuation.enough_known(segment.first, before):
         return _return(clip, tracks, interval, there)
-    found = _return(clip, tracks, _on(continuation.continued(before), interval, context), there)
-    if found.right:
-        return found
+    comeback = _return(clip, tracks, _on(continuation.continued(before), interval, context), there)
+    if comeback.right:
+        return comeback
     trajectory = (
         continuation.continued_from_handover(before)
         if segment.unbroken
         else true_trajectory(clip, context, interval.column)
     )
     if trajectory is None:
-        return found
+        return comeback
     again = _return(clip, tracks, _on(trajectory, interval, context), there)
-    return again if again.right else found
+    return again if again.right else comeback
 
 
 def _on(trajectory: ImageTrajectory, interval: HiddenInterval, context: int) -> HiddenInterval:
     """The interval on a trajectory that corresponds to a given one; that one where there is none."""
-    found = hidden_intervals(trajectory, interval.column, context)
-    return next((each for each in found if each.last >= interval.first), interval)
+    intervals = hidden_intervals(trajectory, interval.column, context)
+    return next((each for each in intervals if each.last >= interval.first), interval)
 
 
 def _return(clip: Clip, tracks: Tracks, interval: HiddenInterval, there: Mask) -> Return:

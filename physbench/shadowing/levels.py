@@ -29,22 +29,22 @@ from physbench.track.finite_differences import runs
 
 # What lawful time is worth: little until simple motions have parted from the lawful one, or have been left.
 #
-# At a tolerance a frame of a body is *decided* once every rival motion (`rival_motions`) has been off by RIVAL_DISTANCE
+# At a tolerance a frame of a body is *decided* once every naive extrapolation has been off by EXTRAPOLATION_DISTANCE
 # tolerances. A lawful trajectory whose start is free comes to within a quarter of such a distance (docs/design/
-# tolerances.md), so that at less a rival might pass for lawful. What is decided depends on the clip alone, not on who
-# is judged; what is not lawful always counts in full: nothing undecided excuses a break. Where all that is decided is
+# tolerances.md), so that at less one may pass for lawful. What is decided depends on the clip alone, not on who is
+# judged; what is not lawful always counts in full: nothing undecided excuses a break. Where all that is decided is
 # out of sight, time weighs so only for those who show it.
 
 
-RIVAL_DISTANCE = 4.0  # tolerances by which every rival is off where something is decided
+EXTRAPOLATION_DISTANCE = 4.0  # tolerances by which every extrapolation is off where something is decided
 UNDECIDED = 0.1  # weight of a lawful frame in which nothing is
 
 
 def decided(seen: PlacedBodies, tolerance: float) -> Mask:
-    """Mask (T, N) of bodies whose motion is decided; True everywhere, where rivals are not known."""
-    if seen.rival_distance is None:
+    """Mask (T, N) of bodies whose motion is decided; True everywhere, where extrapolations are not known."""
+    if seen.extrapolation_distance is None:
         return np.ones(seen.expected_visible.shape, dtype=bool)
-    return np.asarray(seen.rival_distance > RIVAL_DISTANCE * tolerance)
+    return np.asarray(seen.extrapolation_distance > EXTRAPOLATION_DISTANCE * tolerance)
 
 
 def importance(decisive: Mask, lawful: Mask, due: Mask) -> Array:

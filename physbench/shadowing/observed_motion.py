@@ -177,12 +177,12 @@ def sight_model(
     )
 
 
-# Rival motions: simple continuations that need no laws, and when they part from what truly happens.
+# Naive extrapolations: simple continuations that need no laws, and when they part from what truly happens.
 #
 # Until a contact, a turning point or a force has told them apart, the laws predict what constant velocity, acceleration
 # or turn rate predict, too: a prediction that is lawful so far has shown little.
 
-Rival = Callable[[Array, Array, float, Array], Array]
+NaiveExtrapolation = Callable[[Array, Array, float, Array], Array]
 
 CHANGE = 0.1  # s before the hand-over over which a velocity is seen to change
 MIN_TURN = 1e-6  # rad/s; what turns more slowly goes straight on
@@ -224,7 +224,7 @@ def constant_turn(velocity: Array, before: Array, span: float, times: Array) -> 
     return np.where(turns[:, None], circle, constant_velocity(velocity, before, span, times))
 
 
-RIVALS: tuple[Rival, ...] = (rest, constant_velocity, constant_acceleration, constant_turn)
+EXTRAPOLATIONS: tuple[NaiveExtrapolation, ...] = (rest, constant_velocity, constant_acceleration, constant_turn)
 
 
 def motion_at_handover(clip: Clip) -> tuple[Array, Array, float]:
@@ -237,10 +237,10 @@ def motion_at_handover(clip: Clip) -> tuple[Array, Array, float]:
     return clip.states[clip.handover][:, axes], clip.states[at][:, axes], span if span > 0 else 1.0
 
 
-def distance_of_rivals(clip: Clip, index: tuple[int, ...], frames: NDArray[np.intp]) -> Array:
+def distance_of_extrapolations(clip: Clip, index: tuple[int, ...], frames: NDArray[np.intp]) -> Array:
     """Largest error so far of the best naive extrapolation, in diameters (T, N); 0 up to the hand-over.
 
-    Of each rival the largest distance from ground truth up to a frame counts: one that has been wrong stays so.
+    Of each extrapolation the largest distance from ground truth up to a frame counts: one that has been wrong stays so.
 
     Args:
         clip: The clip.
@@ -253,8 +253,9 @@ def distance_of_rivals(clip: Clip, index: tuple[int, ...], frames: NDArray[np.in
     times, moved = clip.times[ahead], clip.states[ahead][:, :, axes] - clip.states[clip.handover][:, axes]
     diameter = np.array([2 * apparent_radius(clip.scene.bodies[i], clip.scene.camera) for i in bodies])
     off = [
-        np.linalg.norm(rival(velocity[bodies], before[bodies], span, times) - moved[:, bodies], axis=-1) / diameter
-        for rival in RIVALS
+        np.linalg.norm(extrapolation(velocity[bodies], before[bodies], span, times) - moved[:, bodies], axis=-1)
+        / diameter
+        for extrapolation in EXTRAPOLATIONS
     ]
     least = np.maximum.accumulate(off, axis=1).min(axis=0)
     return np.asarray(least[np.maximum(frames - clip.handover, 0)])
@@ -288,7 +289,8 @@ class PlacedBodies:
     sight: SightModel | None = None  # what the camera would see of other positions; None: everything
     velocity_prior: VelocityPrior | None = None  # declared velocities at the hand-over; None: any
     min_visible: float = 0.0  # frames x bodies that must be shown, or all is undetermined
-    rival_distance: Array | None = None  # (T, N) diameters by which the best simple motion was off; None: not known
+    #: (T, N) diameters by which the best naive extrapolation was off; None: not known
+    extrapolation_distance: Array | None = None
     too_brief: tuple[int, ...] = ()  # bodies that even ground truth shows too briefly: not judged
     #: (T, N) where ground truth shows the body whole, so that its position can be asked; None: everywhere
     shown_whole: Mask | None = None
@@ -377,7 +379,7 @@ class PlacedBodies:
         """The frames before one."""
         part = slice(0, frame)
         names = ["times", "steps", "position", "sd", "expected_visible", "present", "rests"]
-        optional = ("rival_distance", "scenery_off", "shown_whole", "noise", "noise_sd", "shake")
+        optional = ("extrapolation_distance", "scenery_off", "shown_whole", "noise", "noise_sd", "shake")
         names += [name for name in optional if getattr(self, name) is not None]
         return replace(self, **{name: getattr(self, name)[part] for name in names})
 
@@ -414,7 +416,7 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
         _start(clip, law, tracks.times),
         _resting(clip, law)[window],
         sight_model(clip, law.index, law.depth, diameter / 2, frames, tracks.framing),
-        rival_distance=distance_of_rivals(clip, law.index, frames),
+        extrapolation_distance=distance_of_extrapolations(clip, law.index, frames),
         shown_whole=whole,
         scenery_off=_scenery_off(clip, tracks, diameter),
         unshown=_unshown_directions(clip),
@@ -541,5 +543,5 @@ def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> Place
         present,
         _start(clip, law, times),
         _resting(clip, law)[true],
-        rival_distance=distance_of_rivals(clip, law.index, true),
+        extrapolation_distance=distance_of_extrapolations(clip, law.index, true),
     )

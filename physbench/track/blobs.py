@@ -167,7 +167,7 @@ MIN_BLOB_AREA = 3.0  # pixels of the label map; fewer are noise
 DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
 HALLUCINATION_SHARE = 0.3  # of the smallest object's area
 MIN_DURATION = 0.2  # s; an unknown or missing blob that lasts less is a flicker: 3 frames at 15 frames/s
-RIVAL_SHARE = 0.05  # of an object's area; smaller blobs beside it are noise
+COMPETITOR_SHARE = 0.05  # of an object's area; smaller blobs beside it are noise
 SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
 
 OBJECT_OF = np.array([UNKNOWN_HUE if bits >= UNKNOWN_HUE else int(bits).bit_length() for bits in range(256)])
@@ -191,7 +191,7 @@ class Choice:
 
     area: Array  # (N, K) px, 0 where there is none
     centre: Array  # (N, K, 2) px, NaN where there is none
-    rival: Array  # (N, K, 2) px, centre of the nearest other blob of its hue, NaN where there is none
+    competitor: Array  # (N, K, 2) px, centre of the nearest other blob of its hue, NaN where there is none
     duplicates: NDArray[np.uint8]  # (N, K)
     hallucinations: NDArray[np.uint8]  # (N,)
     known: NDArray[np.bool_]  # (M,) components that are objects, or that are counted as duplicates or unknown hues
@@ -229,7 +229,7 @@ def lasting_frames(fps: float) -> int:
     return max(2, math.ceil(MIN_DURATION * fps - 1e-6))
 
 
-def choose(found: Components, frames: int, full_area: Array, factor: int, fps: float) -> Choice:
+def choose(regions: Components, frames: int, full_area: Array, factor: int, fps: float) -> Choice:
     """Follow each object: the one nearest to where it was last of the larger blobs of its hue, else the largest.
 
     full_area (K,) px: the objects' own areas.
@@ -237,33 +237,33 @@ def choose(found: Components, frames: int, full_area: Array, factor: int, fps: f
     objects = len(full_area)
     area = np.zeros((frames, objects))
     centre = np.full((frames, objects, 2), np.nan)
-    rival = np.full((frames, objects, 2), np.nan)
+    competitor = np.full((frames, objects, 2), np.nan)
     duplicates = np.zeros((frames, objects), dtype=np.uint8)
-    strange = _strange(found, full_area)
-    count = _hallucinations(found, frames, strange, lasting_frames(fps))
-    choice = Choice(area, centre, rival, duplicates, count, strange)
+    spurious = _spurious(regions, full_area)
+    count = _hallucinations(regions, frames, spurious, lasting_frames(fps))
+    choice = Choice(area, centre, competitor, duplicates, count, spurious)
     for k in range(objects):
-        mine = np.flatnonzero((found.label == k + 1) & (found.area >= MIN_BLOB_AREA * factor**2))
+        mine = np.flatnonzero((regions.label == k + 1) & (regions.area >= MIN_BLOB_AREA * factor**2))
         if len(mine):
-            _follow(found, mine[np.argsort(found.frame[mine], kind="stable")], full_area[k], k, choice)
+            _follow(regions, mine[np.argsort(regions.frame[mine], kind="stable")], full_area[k], k, choice)
     return choice
 
 
-def _follow(found: Components, mine: Whole, full: float, k: int, choice: Choice) -> None:
+def _follow(regions: Components, mine: Whole, full: float, k: int, choice: Choice) -> None:
     area, centre = choice.area[:, k], choice.centre[:, k]
-    frame = found.frame[mine]
+    frame = regions.frame[mine]
     reach = SAME_REACH * np.sqrt(full / np.pi)
     start = np.flatnonzero(np.diff(frame, prepend=-1))
     stop = np.append(start[1:], len(mine))
     single = stop - start == 1
     alone = mine[start[single]]
     choice.known[alone] = True
-    area[frame[start[single]]] = found.area[alone]
-    centre[frame[start[single]]] = found.centre[alone]
+    area[frame[start[single]]] = regions.area[alone]
+    centre[frame[start[single]]] = regions.centre[alone]
     for i in np.flatnonzero(~single):  # in order of time
         t = frame[start[i]]
         here = mine[start[i] : stop[i]]
-        sizes, places = found.area[here], found.centre[here]
+        sizes, places = regions.area[here], regions.centre[here]
         main = int(sizes.argmax())
         before = np.flatnonzero(area[:t])
         if len(before):
@@ -276,28 +276,28 @@ def _follow(found: Components, mine: Whole, full: float, k: int, choice: Choice)
         twins = ~parts & (sizes >= DUPLICATE_SHARE * full)
         choice.known[here[parts | twins]] = True
         choice.duplicates[t, k] = min(255, int(twins.sum()))
-        rivals = np.flatnonzero(~parts & (sizes >= RIVAL_SHARE * full))
-        if len(rivals):
-            choice.rival[t, k] = places[rivals[away[rivals].argmin()]]
+        competitors = np.flatnonzero(~parts & (sizes >= COMPETITOR_SHARE * full))
+        if len(competitors):
+            choice.competitor[t, k] = places[competitors[away[competitors].argmin()]]
 
 
-def _strange(found: Components, full_area: Array) -> NDArray[np.bool_]:
+def _spurious(regions: Components, full_area: Array) -> NDArray[np.bool_]:
     """Components (M,) of unknown hue that are large enough to count."""
     if not len(full_area):
-        return np.zeros(len(found.label), dtype=bool)
-    return np.asarray((found.label == UNKNOWN_HUE) & (found.area >= HALLUCINATION_SHARE * full_area.min()))
+        return np.zeros(len(regions.label), dtype=bool)
+    return np.asarray((regions.label == UNKNOWN_HUE) & (regions.area >= HALLUCINATION_SHARE * full_area.min()))
 
 
-def _hallucinations(found: Components, frames: int, strange: NDArray[np.bool_], least: int) -> NDArray[np.uint8]:
+def _hallucinations(regions: Components, frames: int, spurious: NDArray[np.bool_], least: int) -> NDArray[np.uint8]:
     """Blobs of unknown hue (N,), counted where some are seen in at least `least` frames in a row."""
-    count = np.bincount(found.frame[strange], minlength=frames)
+    count = np.bincount(regions.frame[spurious], minlength=frames)
     return np.where(long_runs(count > 0, least), np.minimum(count, 255), 0).astype(np.uint8)
 
 
-def known_places(found: Components, choice: Choice, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+def known_places(regions: Components, choice: Choice, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
     """Mask of known pixels on the small maps (N, h, w)."""
     places = np.zeros(shape, dtype=bool)
-    places.ravel()[found.where[choice.known[found.number]]] = True
+    places.ravel()[regions.where[choice.known[regions.number]]] = True
     return places
 
 

@@ -59,14 +59,14 @@ def common_growth(grown: Array, fps: float) -> tuple[Array, int]:
     zoom.
     """
     none = np.zeros(len(grown)), 0
-    told = [
+    growths = [
         own - _smooth(own, fps)[0]
         for own in np.log(grown).T
         if np.isfinite(own).sum() >= LEAST_FRAMES and np.argmax(np.isfinite(own)) < LATEST * fps
     ]
-    if not told:
+    if not growths:
         return none
-    bodies = np.array(told)
+    bodies = np.array(growths)
     known, shared = np.isfinite(bodies), np.full(len(grown), np.nan)
     some = known.any(axis=0)
     shared[some] = np.nanmedian(bodies[:, some], axis=0)
@@ -87,11 +87,11 @@ def _smooth(values: Array, fps: float) -> Array:
     shown, weight = np.where(known, values, 0.0), known.astype(np.float64)
     bend = np.diff(np.eye(len(values)), 2, axis=0)
     stiff = (SMOOTH_TIME * fps) ** 4 * bend.T @ bend + 1e-9 * np.eye(len(values))
-    found = shown
+    smoothed = shown
     for _ in range(3):
-        found = np.linalg.solve(np.diag(weight) + stiff, weight * shown)
-        weight = known * OUTLIER / np.maximum(np.abs(shown - found), OUTLIER)
-    return found
+        smoothed = np.linalg.solve(np.diag(weight) + stiff, weight * shown)
+        weight = known * OUTLIER / np.maximum(np.abs(shown - smoothed), OUTLIER)
+    return smoothed
 
 
 def is_shown(off: Array, expected: Array, otherwise: bool) -> bool:
@@ -161,35 +161,35 @@ def camera_motion(
     """
     design = Design(edges)
     seen, grey = read_edges(frames, edges)
-    told = np.zeros((len(sizes), 4))
-    told[:, 2] = zoom * design.reach
-    if told.any() and not design.shows(seen, hidden, told, bodies):
-        told[:] = 0.0
-    values, known = design.fit(seen, hidden, sizes, told)
+    zooms = np.zeros((len(sizes), 4))
+    zooms[:, 2] = zoom * design.reach
+    if zooms.any() and not design.shows(seen, hidden, zooms, bodies):
+        zooms[:] = 0.0
+    values, known = design.fit(seen, hidden, sizes, zooms)
     moved = np.flatnonzero(known & (np.abs(values @ design.columns.T).max(axis=1) > FOLLOWED))
     # What is off by more than can be told before that is where a motion begins.
     first = int(np.argmax(~known | (np.arange(len(known)) == moved[0]))) if len(moved) else len(values)
     parts = [part.copy() for part in (seen.step, seen.shift, seen.colour)]
     for t in range(first, len(values)):
-        past = _continued(values[:t], told[: t + 1])
-        look = design.followed(frames[t : t + 1], hidden[t : t + 1], sizes[t : t + 1], past, told[t])
+        past = _continued(values[:t], zooms[: t + 1])
+        look = design.followed(frames[t : t + 1], hidden[t : t + 1], sizes[t : t + 1], past, zooms[t])
         values[t], known[t] = look.values if look.sure else past, look.sure
         for part, new in zip(parts, (look.reading.step, look.reading.shift, look.reading.colour), strict=True):
             part[t] = new[0]
     small = np.arange(len(values)) < first
     small &= ~_explains(grey, edges, seen, hidden, small, values @ design.columns.T)
-    values[small] = told[small]
-    values = told + _filled(values - told, known | (np.arange(len(values)) >= first))
+    values[small] = zooms[small]
+    values = zooms + _filled(values - zooms, known | (np.arange(len(values)) >= first))
     reading = EdgeReading(parts[0], parts[1] - values @ design.columns.T, parts[2])
     values, sd = design.between(values, reading, hidden)
     return CameraMotion(values, known, sd, reading)
 
 
-def _continued(values: Array, told: Array) -> Array:
-    """Motion (4,) of a camera that goes on as in its motions (T, 4) so far; told (T + 1, 4): its zoom."""
+def _continued(values: Array, zooms: Array) -> Array:
+    """Motion (4,) of a camera that goes on as in its motions (T, 4) so far; zooms (T + 1, 4): its zoom."""
     if not len(values):
-        return np.asarray(told[0])
-    own = values - told[:-1]
+        return np.asarray(zooms[0])
+    own = values - zooms[:-1]
     some = min(len(own) // 2, DRIFT_FRAMES)
     place, drift = own[-max(some, 1) :].mean(axis=0), np.zeros(4)
     if some >= LEAST_DRIFT_FRAMES:
@@ -199,21 +199,21 @@ def _continued(values: Array, told: Array) -> Array:
         error = np.sqrt(((late - trend).var(axis=0) + (early - trend).var(axis=0)) / some) / some
         drift[:2] = np.where(np.abs(step) > DRIFT_SDS * error, step, 0.0)
         place[:2] = np.where(drift[:2] != 0, own[-1, :2], place[:2])
-    return np.asarray(place + drift + told[-1])
+    return np.asarray(place + drift + zooms[-1])
 
 
 def _explains(
-    grey: NDArray[np.float32], edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Array
+    grey: NDArray[np.float32], edges: FixedEdges, seen: EdgeReading, hidden: Mask, candidates: Mask, shift: Array
 ) -> Mask:
     """Mask (N,): a small motion explains some of what differs from the scenery; grey (N, Q) of the pieces' pixels."""
-    found = np.zeros(len(shift), dtype=bool)
-    at = np.flatnonzero(asked & (np.abs(shift).max(axis=1) > NO_MOTION))
+    explained = np.zeros(len(shift), dtype=bool)
+    at = np.flatnonzero(candidates & (np.abs(shift).max(axis=1) > NO_MOTION))
     if len(at):
         free = (~hidden & _there(seen))[at]
         before, after = unexplained(grey[at], edges, shift[at], seen.step[at], free)
         gain = 1 - (after - ROUNDING2) / np.maximum(before - ROUNDING2, 1e-9)
-        found[at] = (gain > LEAST_GAIN) & (before > LEAST_REST2)
-    return found
+        explained[at] = (gain > LEAST_GAIN) & (before > LEAST_REST2)
+    return explained
 
 
 def _filled(values: Array, known: Mask) -> Array:
@@ -262,39 +262,39 @@ class Design:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""
         return np.asarray(values[:2] + values[2] * self.away + values[3] * self.turned)
 
-    def shows(self, seen: EdgeReading, hidden: Mask, told: Array, bodies: int) -> bool:
-        """True if scenery shows the zoom told (N, 4) by some bodies, where it is read at its place."""
+    def shows(self, seen: EdgeReading, hidden: Mask, zooms: Array, bodies: int) -> bool:
+        """True if scenery shows the zooms (N, 4) that bodies tell, where it is read at its place."""
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(seen.shift) < self.half)
-        expected = told @ self.columns.T
+        expected = zooms @ self.columns.T
         free &= np.abs(expected) < self.edges.half * EVEN_RANGE  # what is off by more reads as less
         return is_shown(np.where(free, seen.shift, np.nan), expected, bodies > 1 and not self.wide)
 
-    def followed(self, frame: Tensor, hidden: Mask, sizes: Array, past: Array, told: Array) -> Look:
+    def followed(self, frame: Tensor, hidden: Mask, sizes: Array, past: Array, zooms: Array) -> Look:
         """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""
-        best = self._look(frame, hidden, sizes, past, past, told)
+        best = self._look(frame, hidden, sizes, past, past, zooms)
         if best.agreed >= AGREED or self.weight[~hidden[0]].sum() < LEAST_SEEN_SHARE * self.weight.sum():
             return best
-        for start in (told, *(past + np.append(away, [0.0, 0.0]) for away in AROUND * self.half)):
-            other = self._look(frame, hidden, sizes, start, past, told)
+        for start in (zooms, *(past + np.append(away, [0.0, 0.0]) for away in AROUND * self.half)):
+            other = self._look(frame, hidden, sizes, start, past, zooms)
             best = other if other.agreed > BETTER * best.agreed else best
         return best
 
-    def _look(self, frame: Tensor, hidden: Mask, sizes: Array, start: Array, past: Array, told: Array) -> Look:
+    def _look(self, frame: Tensor, hidden: Mask, sizes: Array, start: Array, past: Array, zooms: Array) -> Look:
         """Camera in a frame (1, H, W, 3), by its pieces near where a motion (4,) would have moved them."""
         before, past, off = past, start, None
         for _ in range(LOOKS):
             looked, off = off, np.round(self.displacement(past)).astype(np.int64)
             if looked is not None and (off == looked).all():
                 break
-            found, _ = read_edges(frame, self.edges, off)
-            total = found.shift + (off * self.edges.normal).sum(axis=1)
-            whole = replace(found, shift=total)
-            now, sure = self.fit(whole, hidden, sizes, told[None], near=found.shift, past=before)
+            reading, _ = read_edges(frame, self.edges, off)
+            total = reading.shift + (off * self.edges.normal).sum(axis=1)
+            whole = replace(reading, shift=total)
+            now, sure = self.fit(whole, hidden, sizes, zooms[None], near=reading.shift, past=before)
             if sure[0]:
                 past = now[0]
         with np.errstate(invalid="ignore"):
-            agree = ~hidden & _there(found) & (np.abs(total - past @ self.columns.T) < ROBUST + self.edges.noise)
+            agree = ~hidden & _there(reading) & (np.abs(total - past @ self.columns.T) < ROBUST + self.edges.noise)
         shown = self.weight[~hidden[0]].sum()
         return Look(past, bool(sure[0]), whole, float(self.weight[agree[0]].sum() / max(shown, 1e-9)))
 
@@ -303,13 +303,13 @@ class Design:
         seen: EdgeReading,
         hidden: Mask,
         sizes: Array,
-        told: Array,
+        zooms: Array,
         near: Array | None = None,
         past: Array | None = None,
     ) -> tuple[Array, Mask]:
         """Motions (N, 4), and where enough is seen to tell them (N,).
 
-        told (N, 4): the zoom that bodies tell, which stays where scenery does not tell one. near: shifts from where it
+        zooms (N, 4): what bodies tell, which stays where scenery does not tell one. near: shifts from where it
         was looked. past (4,): the motion before; its shift stays in directions that nothing shows, as while a body
         hides the only edge across one.
         """
@@ -318,7 +318,7 @@ class Design:
             free = ~hidden & _there(seen) & (np.abs(near) < self.half)
         weight = np.where(free, self.weight, 0.0)
         known = weight.sum(axis=1) > LEAST_SEEN_SHARE * self.weight.sum()
-        before = told + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
+        before = zooms + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
         shift = seen.shift - before @ self.columns.T
         values = before + self._solve(shift, weight, self.prior)
         with np.errstate(invalid="ignore"):
@@ -326,7 +326,7 @@ class Design:
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
             prior = np.where([0, 0, 1, 0], NO_MOTION, self.prior)
             values[other] = before[other] + self._solve(shift[other], weight[other], prior)
-        values[~known] = told[~known]
+        values[~known] = zooms[~known]
         return values, known
 
     def between(self, values: Array, off: EdgeReading, hidden: Mask) -> tuple[Array, Array]:
@@ -347,7 +347,7 @@ class Design:
         shown = variance[:, 1] < SHOWN**2
         if shown.all() or shown.mean() < LEAST_SHOWN:
             return values, sd
-        at, found = np.arange(len(values)), values.copy()
+        at, smoothed = np.arange(len(values)), values.copy()
         known = np.append(-1, at[shown])  # context frames are given
         between = np.stack([np.interp(at, known, np.append(0.0, values[shown, axis])) for axis in (0, 1)], axis=-1)
         between[known[-1] + 1 :] = values[known[-1] + 1 :, :2]
@@ -357,9 +357,9 @@ class Design:
             for own, way in zip(variance[n], directions[n].T, strict=True):
                 trembles = float(((apart @ way) ** 2).mean()) if len(apart) else 0.0
                 if own >= SHOWN**2:
-                    found[n, :2] += way * (way @ (between[n] - values[n, :2])) * own / (own + trembles)
+                    smoothed[n, :2] += way * (way @ (between[n] - values[n, :2])) * own / (own + trembles)
                     sd[n] = np.hypot(sd[n], np.sqrt(own * trembles / (own + trembles)))
-        return found, sd
+        return smoothed, sd
 
     def _solve(self, shift: Array, weight: Array, prior: Array) -> Array:
         """Motions (N, 4) for shifts (N, P): what most pieces say, from the motion that is expected, or from all.
@@ -367,7 +367,11 @@ class Design:
         Pieces that are off count less, by the square, so that no compromise is found between some that moved and others
         that did not. Of two such motions the one that more pieces agree with is taken.
         """
-        shift, found, agreed = np.where(weight > 0, shift, 0.0), np.zeros((len(shift), 4)), np.full(len(shift), -1.0)
+        shift, solutions, agreed = (
+            np.where(weight > 0, shift, 0.0),
+            np.zeros((len(shift), 4)),
+            np.full(len(shift), -1.0),
+        )
         for robust in (weight / (1 + (shift / ROBUST) ** 2), weight):
             for _ in range(PASSES):
                 matrix = np.einsum("np,pi,pj->nij", robust, self.columns, self.columns) + np.diag(1 / prior**2)
@@ -375,8 +379,8 @@ class Design:
                 values = np.linalg.solve(matrix, right[..., None])[..., 0]
                 robust = weight / (1 + ((shift - values @ self.columns.T) / ROBUST) ** 2)
             better = robust.sum(axis=1) > agreed * BETTER
-            found[better], agreed[better] = values[better], robust.sum(axis=1)[better]
-        return found
+            solutions[better], agreed[better] = values[better], robust.sum(axis=1)[better]
+        return solutions
 
 
 def steadied(

@@ -117,7 +117,7 @@ def _find(clip: Clip) -> FixedEdges | None:
     field = _Field(grey, known, blurred=None if clip.spec.look == PLAIN else gaussian_filter(grey, BLUR))
     outlines = [list(_outline(clip, i, factor)) for i in bodies]
     hulls = [sides for i, sides in zip(bodies, outlines, strict=True) if clip.scene.bodies[i].shape != "plane"]
-    found = [
+    edges = [
         (number, index, piece)
         for index, (i, sides) in enumerate(zip(bodies, outlines, strict=True))
         for number, side in enumerate(sides)
@@ -125,18 +125,18 @@ def _find(clip: Clip) -> FixedEdges | None:
         # What stands on a floor shows its own foot there, and nothing of the floor.
         if clip.scene.bodies[i].shape != "plane" or not any(_within(piece, hull, field.half) for hull in hulls)
     ]
-    if not found:
+    if not edges:
         return None
-    seen = sorted({index for _, index, _ in found})
-    keys = {key: n for n, key in enumerate(dict.fromkeys((index, number) for number, index, _ in found))}
-    pieces = [piece for _, _, piece in found]
+    seen = sorted({index for _, index, _ in edges})
+    keys = {key: n for n, key in enumerate(dict.fromkeys((index, number) for number, index, _ in edges))}
+    pieces = [piece for _, _, piece in edges]
     level_at = np.flatnonzero(known)[::LEVEL_SAMPLE]
     return FixedEdges(
         factor=factor,
         size=(grey.shape[0], grey.shape[1]),
         bodies=tuple(bodies[index] for index in seen),
-        body=np.array([seen.index(index) for _, index, _ in found]),
-        side=np.array([keys[index, number] for number, index, _ in found]),
+        body=np.array([seen.index(index) for _, index, _ in edges]),
+        side=np.array([keys[index, number] for number, index, _ in edges]),
         normal=np.array([piece.normal for piece in pieces]),
         middle=np.array([piece.middle for piece in pieces]),
         length=np.array([piece.length for piece in pieces]),
@@ -338,10 +338,10 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Whole | None = None) -> t
     grey = (red + green + blue) / np.float32(3)
     both = np.stack([sums(grey, 0), sums(grey, 1)], axis=-1)
     unread = unread | _overexposed(frames, edges, grey)
-    found = np.einsum("pij,npj->npi", edges.invert, both)
-    step = found[..., 0]
+    solved = np.einsum("pij,npj->npi", edges.invert, both)
+    step = solved[..., 0]
     # An edge that is off by d shows less of its step between the weights' two halves: 1 - d / half of it, about.
-    moved = found[..., 1] / np.where(np.abs(step) < 1e-3, 1e-3, step)
+    moved = solved[..., 1] / np.where(np.abs(step) < 1e-3, 1e-3, step)
     share = 1 + np.abs(moved) / edges.half
     one = edges.invert[:, 0, 0] * edges.contrast  # a colour's step alone, its edge taken to lie where it should
     colour = np.maximum(np.abs(sums(red - green, 0)), np.abs(sums(green - blue, 0))) * np.abs(one)
@@ -380,9 +380,9 @@ def pooled_pixels(frames: Tensor, row: Whole, column: Whole, factor: int) -> NDA
     for frame, out in zip(frames.flatten(1), chosen, strict=True):  # twice as fast as from all frames at once
         torch.index_select(frame, 0, index, out=out)
     total = chosen.view(count, 3, factor * factor, len(row)).sum(2, dtype=torch.float32)  # of whole numbers: exact
-    found: NDArray[np.float32] = total.transpose(0, 1).contiguous().cpu().numpy()
-    found /= factor * factor
-    return found
+    means: NDArray[np.float32] = total.transpose(0, 1).contiguous().cpu().numpy()
+    means /= factor * factor
+    return means
 
 
 def brightness(frames: Tensor, edges: FixedEdges) -> Array:
@@ -408,9 +408,9 @@ def unexplained(
     strength, moved = np.repeat(np.nan_to_num(step), many, axis=1), np.repeat(shift, many, axis=1)
     counted = np.repeat(free, many, axis=1)
     total = np.maximum(counted.sum(axis=1), 1)
-    found = []
+    residuals = []
     for model in (strength * edges.value[0], strength * (edges.value[0] - moved * edges.value[1])):
         rest = grey - model
         rest -= np.repeat(np.add.reduceat(rest, edges.start, axis=1) / many, many, axis=1)
-        found.append(np.where(counted, rest * rest, 0.0).sum(axis=1) / total)
-    return found[0], found[1]
+        residuals.append(np.where(counted, rest * rest, 0.0).sum(axis=1) / total)
+    return residuals[0], residuals[1]

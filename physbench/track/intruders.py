@@ -37,9 +37,9 @@ def background(labels: Image, visible: Real, factor: int) -> Image:
     visible (C, K): px of the frames that should be seen of each object. Of its hue the blob that moves is the object,
     else the one whose area is nearest to what should be seen, with what touches it; all others are background.
     """
-    found = np.zeros(labels.shape[1:], dtype=np.uint8)
+    blank = np.zeros(labels.shape[1:], dtype=np.uint8)
     if not len(labels):
-        return found
+        return blank
     for k in range(visible.shape[1] + 1):
         bit = np.uint8(1 << k) if k < visible.shape[1] else np.uint8(UNKNOWN_HUE)
         shown = (labels & bit) > 0
@@ -47,8 +47,8 @@ def background(labels: Image, visible: Real, factor: int) -> Image:
         if not still.any():
             continue
         own = np.zeros_like(still) if bit == UNKNOWN_HUE else _own(shown, still, visible[:, k] / factor**2)
-        found[dilated((still & ~own)[None], REACH)[0] & ~own] |= bit
-    return found
+        blank[dilated((still & ~own)[None], REACH)[0] & ~own] |= bit
+    return blank
 
 
 def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
@@ -84,8 +84,8 @@ def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
 
 def _numbered(mask: Mask) -> NDArray[np.int64]:
     """Numbers from 1 on of connected places of a mask (h, w), 0 elsewhere."""
-    found: NDArray[np.int64] = measure.label(mask, connectivity=2)  # type: ignore[no-untyped-call]
-    return found
+    labels: NDArray[np.int64] = measure.label(mask, connectivity=2)  # type: ignore[no-untyped-call]
+    return labels
 
 
 Int = NDArray[np.integer]
@@ -156,16 +156,16 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
 
 def _greys(levels: Int) -> Int:
     """Levels that enough places have, in order."""
-    found: list[int] = []
+    greys: list[int] = []
     count = np.bincount(levels, minlength=256)
     while count.max(initial=0) > 0:
         most = int(count.argmax())
         near = slice(max(0, most - SAME_GREY), most + SAME_GREY + 1)
-        if count[near].sum() < LEAST_OF_GREY and found:
+        if count[near].sum() < LEAST_OF_GREY and greys:
             break
-        found.append(most)
+        greys.append(most)
         count[near] = 0
-    return np.array(sorted(found), dtype=np.int64)
+    return np.array(sorted(greys), dtype=np.int64)
 
 
 def _nearest(values: Int, greys: Int) -> Int:
@@ -201,9 +201,9 @@ def intruders(
     count = np.zeros(frames, dtype=np.int64)
     if len(chosen) < least:
         return count
-    found = _blobs(off[:, chosen] * free[chosen], free[chosen] & truth.of_one_grey, area, truth.shape, wanted)
-    kept = _followed(chosen[found.frame], found, MOST_WAY * smallest, least)
-    np.add.at(count, chosen[found.frame[kept]], 1)
+    blobs = _blobs(off[:, chosen] * free[chosen], free[chosen] & truth.of_one_grey, area, truth.shape, wanted)
+    kept = _followed(chosen[blobs.frame], blobs, MOST_WAY * smallest, least)
+    np.add.at(count, chosen[blobs.frame[kept]], 1)
     return count
 
 

@@ -146,7 +146,7 @@ COVER_STEPS = 1024  # steps of a pixel's coverage, so that sums are exact
 STEPS_PER_LEVEL = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
 
-NO_RIVAL = 1e6  # px; distance of a rival that does not exist
+NO_COMPETITOR = 1e6  # px; distance of a competitor that does not exist
 
 # Columns of `Patches.stats`.
 STATS = (
@@ -251,14 +251,14 @@ def measure(
     video: Video,
     index: NDArray[np.int64],
     centre: NDArray[np.float64],
-    rival: NDArray[np.float64],
+    competitor: NDArray[np.float64],
     k: int,
     radius: float,
     shape: str,
 ) -> Patches:
     """Measure object k in the frames `index` (M,), near `centre` (M, 2) px; M > 0.
 
-    rival (M, 2) px: another blob of its hue, NaN where there is none; what lies nearer to that does not count.
+    competitor (M, 2) px: another blob of its hue, NaN where there is none; what lies nearer to that does not count.
     """
     device = video.frames.device
     step = len(index) if device.type != "cpu" else max(1, BATCH_PIXELS // (2 * half_side(radius) + 1) ** 2)
@@ -266,13 +266,15 @@ def measure(
     parts = []
     for i in range(0, len(index), step):
         where = slice(i, i + step)
-        away = rival[where] - centre[where] if np.isfinite(rival[where]).any() else None
+        away = competitor[where] - centre[where] if np.isfinite(competitor[where]).any() else None
         parts.append(
             _measure(
                 video,
                 torch.from_numpy(index[where]).to(device),
                 torch.from_numpy(middle[where]).to(device),
-                None if away is None else torch.from_numpy(np.nan_to_num(away, nan=NO_RIVAL)).to(device, torch.float32),
+                None
+                if away is None
+                else torch.from_numpy(np.nan_to_num(away, nan=NO_COMPETITOR)).to(device, torch.float32),
                 k,
                 radius,
                 shape,
@@ -282,7 +284,7 @@ def measure(
 
 
 def _measure(
-    video: Video, index: Tensor, middle: Tensor, rival: Tensor | None, k: int, radius: float, shape: str
+    video: Video, index: Tensor, middle: Tensor, competitor: Tensor | None, k: int, radius: float, shape: str
 ) -> Patches:
     height, width = video.frames.shape[1:3]
     half = half_side(radius)
@@ -293,8 +295,8 @@ def _measure(
     nought = torch.zeros_like(index)
     disc = _disc(radius, half).to(index.device)[None]
     near = windows(disc, tall, wide, nought, top - middle[:, 1] + 3 * half, left - middle[:, 0] + 3 * half)
-    if rival is not None:
-        near = near & _nearer(tall, wide, middle[:, 0] - left, middle[:, 1] - top, rival)
+    if competitor is not None:
+        near = near & _nearer(tall, wide, middle[:, 0] - left, middle[:, 1] - top, competitor)
     red, green, blue = windows(video.frames, tall, wide, index, top, left).unbind(1)
     bright = torch.maximum(torch.maximum(red, green), blue)
     red, green, blue = red.to(torch.int16), green.to(torch.int16), blue.to(torch.int16)
@@ -340,12 +342,12 @@ def _disc(radius: float, half: int) -> Tensor:
     return (x * x + (x * x)[:, None] <= limit * limit).to(torch.uint8)
 
 
-def _nearer(tall: int, wide: int, x: Tensor, y: Tensor, rival: Tensor) -> Tensor:
-    """Pixels (M, P, P) u8 nearer to the places (x, y) (M,) px within the patch than to `rival` (M, 2) px from there."""
+def _nearer(tall: int, wide: int, x: Tensor, y: Tensor, competitor: Tensor) -> Tensor:
+    """Pixels (M, P, P) u8 nearer to the places (x, y) (M,) px within the patch than to `competitor` (M, 2) px."""
     across = torch.arange(wide, device=x.device, dtype=torch.float32) - x[:, None]
     down = torch.arange(tall, device=x.device, dtype=torch.float32) - y[:, None]
-    along = across[:, None, :] * rival[:, :1, None] + down[:, :, None] * rival[:, 1:, None]
-    return (along < (rival * rival).sum(1)[:, None, None] / 2).to(torch.uint8)
+    along = across[:, None, :] * competitor[:, :1, None] + down[:, :, None] * competitor[:, 1:, None]
+    return (along < (competitor * competitor).sum(1)[:, None, None] / 2).to(torch.uint8)
 
 
 def _neighbour(label: Tensor, other: Tensor, k: int, count: int) -> Tensor:

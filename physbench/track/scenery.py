@@ -193,9 +193,9 @@ def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:
 
 def _median(grown: Array) -> Array:
     """Median (N,) of what is known of values (N, K); NaN where nothing is."""
-    found, some = np.full(len(grown), np.nan), np.isfinite(grown).any(axis=1)
-    found[some] = np.nanmedian(grown[some], axis=1)
-    return found
+    medians, some = np.full(len(grown), np.nan), np.isfinite(grown).any(axis=1)
+    medians[some] = np.nanmedian(grown[some], axis=1)
+    return medians
 
 
 def _style(frames: Tensor, edges: FixedEdges, chroma: Array) -> Array:
@@ -286,9 +286,9 @@ def _lasting(values: Array, frames: int) -> Array:
     padded = np.pad(values, ((half, half), (0, 0)), constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, frames, axis=0)
     known = np.isfinite(around).any(axis=-1)
-    found = np.full(values.shape, np.nan)
-    found[known] = np.nanmedian(around[known], axis=-1)
-    return last_known(found)
+    medians = np.full(values.shape, np.nan)
+    medians[known] = np.nanmedian(around[known], axis=-1)
+    return last_known(medians)
 
 
 def without_camera(clip: Clip, camera: Array, position: Array) -> Array:

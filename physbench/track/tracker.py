@@ -250,10 +250,10 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Sequence[Array]
         away = ratio - median_filter(ratio[:, None], (window, 1), mode="nearest")[:, 0]
         moves = np.linalg.norm(np.diff(place, axis=0, prepend=place[:1]), axis=1) > LEAST_MOVED
         off.append(np.sqrt(area / np.pi) / 2 * away[moves])
-    found = np.concatenate([np.zeros(0), *off])
-    if len(found) < LEAST_EDGE_FRAMES:
+    offsets = np.concatenate([np.zeros(0), *off])
+    if len(offsets) < LEAST_EDGE_FRAMES:
         return 0.0
-    return TOGETHER * float(np.sqrt(max(0.0, 2 * np.mean(found**2) - CLEAN_EDGES**2)))
+    return TOGETHER * float(np.sqrt(max(0.0, 2 * np.mean(offsets**2) - CLEAN_EDGES**2)))
 
 
 def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: TrueAreas, zoom: float) -> Array:
@@ -504,81 +504,81 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     truth = _true_scenery(clip, context)
     lit = clip.spec.look != PLAIN  # in the plain look all light comes from the camera
     seen, maps = _see(small, target, shown, zoom, colours, truth.screens.to(small.device), lit)
-    found = tracks_from(shown, seen, zoom)
-    scenery = _scenery(clip, found, video, seen.choice.centre * zoom, still)
+    tracks = tracks_from(shown, seen, zoom)
+    scenery = _scenery(clip, tracks, video, seen.choice.centre * zoom, still)
     if scenery.camera[:, 2].any():
         grown = np.ones(len(video))
         grown[context:] += scenery.camera[:, 2]
-        found = tracks_from(shown, seen, zoom, grown)
-    found = _without_camera(clip, found, scenery)
+        tracks = tracks_from(shown, seen, zoom, grown)
+    tracks = _without_camera(clip, tracks, scenery)
     smallest = 2 * float(target.radius.min()) / maps.factor
     shadow = 0.0 if clip.spec.look == PLAIN else SHADOW_REACH * float(target.radius.max()) / maps.factor
     if still is not None:  # what it does not show is no body and no intruder
         unseen = torch.from_numpy(still.unseen[..., None].repeat(3, axis=-1).astype(np.uint8))
         hidden = blobs.pool(unseen, round(zoom) * maps.factor)[..., 0].numpy() > 0
         maps = replace(maps, bodies=np.asarray(maps.bodies | hidden))
-    found = _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
-    return found if still is None else _with_path(clip, found, still)
+    tracks = _with_intruders(tracks, maps, truth.beside, smallest, shadow, zoom * maps.factor)
+    return tracks if still is None else _with_path(clip, tracks, still)
 
 
 def _with_intruders(
-    found: Tracks, maps: _Maps, known: intruders.Surroundings, smallest: float, shadow: float, scale: float
+    tracks: Tracks, maps: _Maps, known: intruders.Surroundings, smallest: float, shadow: float, scale: float
 ) -> Tracks:
     """Tracks with what neither bodies nor scenery explain.
 
     smallest, shadow: diameter of the smallest body and reach of shadows in px of the maps, which are `scale` px.
     """
-    assert found.camera is not None
+    assert tracks.camera is not None
     count = len(maps.pooled)
-    pooled, bodies = steadied(maps.pooled, maps.bodies, found.camera[:count] / (scale, scale, 1.0, 1.0))
-    least = blobs.lasting_frames(1 / float(found.times[1] - found.times[0])) if len(found.times) > 1 else 1
-    more = np.zeros(len(found.times), dtype=np.int64)
+    pooled, bodies = steadied(maps.pooled, maps.bodies, tracks.camera[:count] / (scale, scale, 1.0, 1.0))
+    least = blobs.lasting_frames(1 / float(tracks.times[1] - tracks.times[0])) if len(tracks.times) > 1 else 1
+    more = np.zeros(len(tracks.times), dtype=np.int64)
     more[:count] = intruders.intruders(pooled, maps.factor**2, bodies, known, smallest, least, shadow)
-    more[: found.context] = 0  # true frames: what `known` lacks, such as thin holders, is scenery too
-    return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
+    more[: tracks.context] = 0  # true frames: what `known` lacks, such as thin holders, is scenery too
+    return replace(tracks, hallucinations=np.minimum(tracks.hallucinations + more, 255).astype(np.uint8))
 
 
-def _with_path(clip: Clip, found: Tracks, still: StillVideo) -> Tracks:
+def _with_path(clip: Clip, tracks: Tracks, still: StillVideo) -> Tracks:
     """Tracks of a moving camera with what it does besides its path, and what it frames."""
-    assert found.camera is not None
-    camera, missing = found.camera.copy(), len(found.times) - len(still.camera)
+    assert tracks.camera is not None
+    camera, missing = tracks.camera.copy(), len(tracks.times) - len(still.camera)
     camera[: len(still.camera)] += still.camera
-    path = path_framing(clip)[clip.window(found.context)]  # to which the camera keeps
+    path = path_framing(clip)[clip.window(tracks.context)]  # to which the camera keeps
     rest = path[len(still.framing) :][:missing]
     framing = np.concatenate([still.framing, rest])
-    return replace(found, camera=camera.round(CAMERA_DECIMALS), framing=framing)
+    return replace(tracks, camera=camera.round(CAMERA_DECIMALS), framing=framing)
 
 
-def _scenery(clip: Clip, found: Tracks, video: Tensor, centre: Array, still: StillVideo | None) -> SceneryTracks:
+def _scenery(clip: Clip, tracks: Tracks, video: Tensor, centre: Array, still: StillVideo | None) -> SceneryTracks:
     """Motion of fixed bodies and the camera; centre (N, K, 2) px of blobs."""
-    context = found.context
+    context = tracks.context
     part = slice(context, len(video))
-    assert found.chroma is not None
+    assert tracks.chroma is not None
     bodies = SeenBodies(
-        found.position[part],
-        found.position_sd[part],
+        tracks.position[part],
+        tracks.position_sd[part],
         centre[context:],
-        found.area[part],
-        found.state[part] == Visibility.CLIPPED,
-        found.chroma[part],
+        tracks.area[part],
+        tracks.state[part] == Visibility.CLIPPED,
+        tracks.chroma[part],
     )
     return observe_scenery(clip, video[context:], bodies, None if still is None else still.unseen[context:])
 
 
-def _without_camera(clip: Clip, found: Tracks, scenery: SceneryTracks) -> Tracks:
+def _without_camera(clip: Clip, tracks: Tracks, scenery: SceneryTracks) -> Tracks:
     """Tracks as a camera that stands still would have them, with what fixed bodies do."""
-    total = len(found.times)
-    part = slice(found.context, found.context + len(scenery.camera))
-    position, area, camera = found.position.copy(), found.area.copy(), np.zeros((total, 4))
+    total = len(tracks.times)
+    part = slice(tracks.context, tracks.context + len(scenery.camera))
+    position, area, camera = tracks.position.copy(), tracks.area.copy(), np.zeros((total, 4))
     camera[part] = scenery.camera
     position[part] = without_camera(clip, scenery.camera, position[part])
-    position_sd = found.position_sd.copy()
+    position_sd = tracks.position_sd.copy()
     position_sd[part] = np.hypot(position_sd[part], scenery.camera_sd[:, None])
     area[part] /= (1 + scenery.camera[:, 2:3]) ** 2
     off, lost = np.zeros((total, len(scenery.bodies))), np.zeros((total, len(scenery.bodies)), dtype=bool)
     off[part], lost[part] = scenery.off, scenery.lost  # objects are absent where frames are missing: that counts once
     return replace(
-        found,
+        tracks,
         position=position.round(DECIMALS),
         position_sd=position_sd.round(DECIMALS),
         area=area.round(DECIMALS),
@@ -714,8 +714,10 @@ def _see(
         if not len(here):
             continue
         radius = float(target.radius[k])
-        found = patches.measure(video, here, choice.centre[here, k], choice.rival[here, k], k, radius, target.shapes[k])
-        seen.stats[here, k] = found.stats.cpu().numpy()
+        measured = patches.measure(
+            video, here, choice.centre[here, k], choice.competitor[here, k], k, radius, target.shapes[k]
+        )
+        seen.stats[here, k] = measured.stats.cpu().numpy()
         full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
         seen.calibrate(k, context, target.visible_area[:, k], full, colours)
         if target.shapes[k] != "sphere" or radius < LEAST_FIT_RADIUS:
@@ -723,7 +725,7 @@ def _see(
 
         sight = shown.sights[k]
         job = disc_fit.DiscFitJob(
-            found,
+            measured,
             torch.from_numpy(seen.reference[here, k]).to(frames.device),
             radius,
             sight=None if sight is None else sight.shrunk(zoom),

@@ -140,8 +140,8 @@ def tracked_with_gaps(clip: Clip, tracks: Tracks) -> Mask:
 
 def short_gaps(gap: Mask, whole: Mask, dt: float) -> Mask:
     """Gaps (T, K) of which at most MAX_GAP, in frames dt s apart, are frames with the object shown whole (T, K)."""
-    found = gap.copy()
-    for column, plain in zip(found.T, whole.T, strict=True):
+    short = gap.copy()
+    for column, plain in zip(short.T, whole.T, strict=True):
         for run in runs(column):
             column[run] = plain[run].sum() * dt <= MAX_GAP + 1e-9
-    return found
+    return short

@@ -153,7 +153,7 @@ def filmed(frames: Image, times: Array, *, pan: float = 0.0, zoom: float = 0.0, 
     middle = (np.array(frames.shape[1:3]) - 1) / 2
     beyond = np.median(frames, axis=0)
     inside = np.ones(frames.shape[1:3])
-    found = np.empty_like(frames)
+    filmed_frames = np.empty_like(frames)
     for t, time in enumerate(times):
         angle, grow = np.radians(roll * time), 1 + zoom * time
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / grow
@@ -164,8 +164,8 @@ def filmed(frames: Image, times: Array, *, pan: float = 0.0, zoom: float = 0.0, 
                 affine_transform(each[..., channel].astype(np.float64), matrix, offset, order=1, mode="nearest")
                 for each in (frames[t], beyond)
             )
-            found[t, ..., channel] = np.rint(np.where(shown, part, rest))
-    return found
+            filmed_frames[t, ..., channel] = np.rint(np.where(shown, part, rest))
+    return filmed_frames
 
 
 SCENERY_CHANGES: dict[str, Change] = {
@@ -259,16 +259,16 @@ def is_frame_shift(source: str) -> bool:
 def find_frame_shift(source: str) -> tuple[FrameShift, float]:
     """Frame shift and severity of "late:1"; without a severity the main one. Raises UsageError where it means none."""
     name, _, text = source.partition(":")
-    found = FRAME_SHIFTS[name]
+    frame_shift = FRAME_SHIFTS[name]
     try:
-        severity = float(text) if text else found.main
+        severity = float(text) if text else frame_shift.main
     except ValueError:
         severity = float("nan")
-    low, high = found.allowed
-    if not low <= severity <= high or (found.whole and severity != round(severity)):
-        kind = "a whole number" if found.whole else "a number"
-        raise UsageError(f"{source}: expected {kind} from {low:g} to {high:g} ({found.meaning}).")
-    return found, severity
+    low, high = frame_shift.allowed
+    if not low <= severity <= high or (frame_shift.whole and severity != round(severity)):
+        kind = "a whole number" if frame_shift.whole else "a number"
+        raise UsageError(f"{source}: expected {kind} from {low:g} to {high:g} ({frame_shift.meaning}).")
+    return frame_shift, severity
 
 
 def timed_frames(clip: Clip, source: str) -> Image:

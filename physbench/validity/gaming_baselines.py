@@ -20,7 +20,12 @@ from physbench.laws.simulator import Intervention, Trajectory
 from physbench.score.outcomes import events_of
 from physbench.shadowing.context import PRIOR_DRAWS, body_signature, other_states
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.observed_motion import Rival, constant_acceleration, constant_turn, motion_at_handover
+from physbench.shadowing.observed_motion import (
+    NaiveExtrapolation,
+    constant_acceleration,
+    constant_turn,
+    motion_at_handover,
+)
 from physbench.support.arrays import Array, Image
 from physbench.track.visibility import VISIBLE_SHARE
 from physbench.validity.altered_pictures import filmed
@@ -133,19 +138,19 @@ def drop(clip: Clip, start: Array, times: Array) -> Array:
 
 def accelerate(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes on with the acceleration that it had in the last tenth of a second, through everything."""
-    return _as_rival(constant_acceleration, clip, start, times)
+    return _extrapolated(constant_acceleration, clip, start, times)
 
 
 def turn(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes on at its speed along the circle on which it was in the last tenth of a second."""
-    return _as_rival(constant_turn, clip, start, times)
+    return _extrapolated(constant_turn, clip, start, times)
 
 
-def _as_rival(rival: Rival, clip: Clip, start: Array, times: Array) -> Array:
+def _extrapolated(extrapolation: NaiveExtrapolation, clip: Clip, start: Array, times: Array) -> Array:
     """States (T, N, 13) of everything that moves as a simple motion that was seen before the hand-over."""
     states, bodies = np.repeat(start[None], len(times), axis=0), moving_bodies(clip)
     velocity, before, span = motion_at_handover(clip)
-    moved = rival(velocity[bodies], before[bodies], span, times)
+    moved = extrapolation(velocity[bodies], before[bodies], span, times)
     for k, axis in enumerate(PLANE_AXES[clip.scene.camera.view]):
         states[:, bodies, axis] += moved[..., k]
     return states

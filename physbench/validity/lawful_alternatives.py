@@ -63,12 +63,12 @@ def jpeg(frames: Image, fps: float, rng: np.random.Generator, *, quality: int) -
     """Each frame as a JPEG file and back."""
     from PIL import Image as Pillow
 
-    found = []
+    decoded = []
     for frame in frames:
         file = io.BytesIO()
         Pillow.fromarray(frame).save(file, "JPEG", quality=quality)
-        found.append(np.asarray(Pillow.open(file)))
-    return np.stack(found)
+        decoded.append(np.asarray(Pillow.open(file)))
+    return np.stack(decoded)
 
 
 def blur(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
@@ -82,9 +82,9 @@ def reduction(frames: Image, fps: float, rng: np.random.Generator, *, factor: fl
     height, width = (side // step * step for side in frames.shape[1:3])
     small = frames[:, :height, :width].reshape(len(frames), height // step, step, width // step, step, 3).mean((2, 4))
     large = zoom(small, (1, step, step, 1), order=3, mode="nearest", grid_mode=True)
-    found = frames.astype(np.float64)
-    found[:, :height, :width] = large
-    return _rounded(found)
+    values = frames.astype(np.float64)
+    values[:, :height, :width] = large
+    return _rounded(values)
 
 
 def sharpening(frames: Image, fps: float, rng: np.random.Generator, *, amount: float, sd: float) -> Image:
@@ -116,7 +116,7 @@ def wobble(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) ->
     height, width = frames.shape[1:3]
     scale = WOBBLE_SCALE * height / 128
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
-    found = np.empty_like(frames)
+    displaced = np.empty_like(frames)
     for t, frame in enumerate(frames):
         off = gaussian_filter(rng.normal(size=(2, height, width)), (0, scale, scale))
         off *= sd / off.std()
@@ -124,8 +124,8 @@ def wobble(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) ->
             moved = map_coordinates(
                 frame[..., channel].astype(np.float64), [rows + off[0], columns + off[1]], order=1, mode="nearest"
             )
-            found[t, ..., channel] = _rounded(moved)
-    return found
+            displaced[t, ..., channel] = _rounded(moved)
+    return displaced
 
 
 def brightness(frames: Image, fps: float, rng: np.random.Generator, *, factor: float) -> Image:
@@ -316,15 +316,15 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
             continue
         kept += 1
         states = simulate_ensemble(scene, 0.0, start[None], ahead(clip))[0]
-        found = LawfulAlternative(scene, states, start[:, 7:] - now[:, 7:], _distance(clip, context, states))
+        alternative = LawfulAlternative(scene, states, start[:, 7:] - now[:, 7:], _distance(clip, context, states))
         usual = (_inside(clip, states) | ~stays).all()
         if scene.fields:  # what is on an orbit never meets anything there: it would not be the task any more
             if usual and _apart(scene, states) > CLEARANCE:
-                return found
+                return alternative
         elif usual or kept >= IN_VIEW:
-            return found
+            return alternative
     if kept and not scene.fields:
-        return found
+        return alternative
     if kept:
         raise Inapplicable("with the velocities of every other draw the bodies meet or leave the view")
     raise Inapplicable(

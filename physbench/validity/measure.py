@@ -260,8 +260,8 @@ def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str],
         with scheduled(
             job, missing, workers=workers, preload=SCORING_PRELOAD, label="videos", long=True, size=_videos
         ) as outcomes:
-            for (row, _), found in zip(missing, outcomes, strict=True):
-                known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(found)
+            for (row, _), rows_of_sources in zip(missing, outcomes, strict=True):
+                known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(rows_of_sources)
 
 
 def _videos(job: tuple[Row, Sequence[str]]) -> int:
@@ -281,13 +281,13 @@ def _round(settings: Settings, known: Known) -> Iterator[tuple[tuple[str, int], 
 
 def _wanted(settings: Settings, task: str, known: Known) -> list[tuple[int, str]]:
     """Clips (by number) and sources that the cells of a task are made of, as far as can be said with what is known."""
-    found = [(number, source) for number in range(settings.lawful) for source in (*REFERENCES, *NEAR_ALTERNATIVES)]
+    sources = [(number, source) for number in range(settings.lawful) for source in (*REFERENCES, *NEAR_ALTERNATIVES)]
     for source in settings.sources:
         low_rate = LOW_RATE if source.endswith(LOW_RATE) else ""
         for number in range(asked(settings, task, source, known)):
-            found += [(number, reference + low_rate) for reference in REFERENCES]
-            found.append((number, source))
-    return list(dict.fromkeys(found))
+            sources += [(number, reference + low_rate) for reference in REFERENCES]
+            sources.append((number, source))
+    return list(dict.fromkeys(sources))
 
 
 def asked(settings: Settings, task: str, source: str, known: Known) -> int:

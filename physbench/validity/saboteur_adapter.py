@@ -79,12 +79,12 @@ class SaboteurAdapter:
         if text == WAIVED:  # as a model it would have its own context, and its jump would count
             raise ModelError(f"{target}: the context is the model's. Use stranger-far with --model-arg context=1.")
         try:
-            found = (text,) if text in (*REFERENCES, *NEAR_ALTERNATIVES) else find_sources(text)
+            sources = (text,) if text in (*REFERENCES, *NEAR_ALTERNATIVES) else find_sources(text)
         except UsageError as error:
             raise ModelError(str(error)) from None
-        if len(found) != 1:
-            raise ModelError(f"saboteur:{text} names {len(found)} saboteurs: a model is one.")
-        return found[0]
+        if len(sources) != 1:
+            raise ModelError(f"saboteur:{text} names {len(sources)} saboteurs: a model is one.")
+        return sources[0]
 
     def check(self, target: str) -> None:
         self._source(target)

@@ -333,7 +333,7 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
 
     Kinds of tasks are the same for all sources: those that are `fixed`, else from the references on all clips.
     """
-    found: list[dict[str, object]] = []
+    skills_of_axes: list[dict[str, object]] = []
     point: dict[tuple[str, str], float] = {}
     for low_rate in ("", LOW_RATE):
         truth, freeze = (table[table["source"] == name + low_rate] for name in REFERENCES)
@@ -363,8 +363,8 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
             best, still = (each[each["clip"].isin(shown["clip"])] for each in (truth, freeze))
             for axis, row in _skill(clip_qualities({"model": shown}, best, still, events=False), every, seed).items():
                 point[source, axis] = row["value"]
-                found.append({**base, "reading": f"{SKILL}{axis}", **row})
-    return [row | _bar(str(row["source"]), str(row["reading"]).removeprefix(SKILL), point) for row in found]
+                skills_of_axes.append({**base, "reading": f"{SKILL}{axis}", **row})
+    return [row | _bar(str(row["source"]), str(row["reading"]).removeprefix(SKILL), point) for row in skills_of_axes]
 
 
 def portfolio(
@@ -391,8 +391,8 @@ def portfolio(
             )
             if own.empty:
                 return table.iloc[:0]
-            found = clip_qualities({"model": own}, best_of_all, still, events=False)
-            each_task = skills(task_means(found.means(), found.counts()), every, 0, slice(1, 3)).task
+            qualities = clip_qualities({"model": own}, best_of_all, still, events=False)
+            each_task = skills(task_means(qualities.means(), qualities.counts()), every, 0, slice(1, 3)).task
             for task, skill in each_task.items():
                 value = float(np.nansum(weights[task] * skill))
                 best[task] = max(best.get(task, (-np.inf, "")), (value, source))
@@ -417,13 +417,13 @@ def _skill(qualities: Qualities, every: Mapping[str, tuple[Kind, ...]], seed: in
     }
     if set(which) == set(every):  # on some of the tasks it is another quantity
         levels = {OVERALL: (float(point.overall), draws.overall, max(clips), range(axes)), **levels}
-    found = {}
+    estimates = {}
     for name, (value, drawn_value, used, needed) in levels.items():
         if np.isfinite(value):
             enough = all(_enough(counts, which, a) for a in needed)
             low, high = resampled.interval(drawn_value) if enough else (np.nan, np.nan)
-            found[name] = {"value": float(value), "low": float(low), "high": float(high), "clips": used}
-    return found
+            estimates[name] = {"value": float(value), "low": float(low), "high": float(high), "clips": used}
+    return estimates
 
 
 def _enough(counts: Mapping[Stratum, NDArray[np.int64]], which: Mapping[str, tuple[Kind, ...]], axis: int) -> bool:
@@ -474,8 +474,8 @@ def readings_of(parts: Sequence[MeasuredPart]) -> pd.DataFrame:
     rows = [
         (*(getattr(part, name) for name in video), *read) for part in parts for read in part.reads or ((None,) * 6,)
     ]
-    found = pd.DataFrame(rows, columns=[*video, *reading])
-    return found.astype(dict.fromkeys(("time", "distance", "value", "quality"), float))
+    readings = pd.DataFrame(rows, columns=[*video, *reading])
+    return readings.astype(dict.fromkeys(("time", "distance", "value", "quality"), float))
 
 
 def task_cells(readings: pd.DataFrame, better: Mapping[str, str], lawful_before: float) -> pd.DataFrame:
@@ -499,16 +499,16 @@ def task_cells(readings: pd.DataFrame, better: Mapping[str, str], lawful_before:
     )
     reads = _judged(readings[readings["reading"].notna()], better, lawful_before)
     good = reads[(reads["source"] == "truth") & (reads["status"] == "ok")]
-    found = _measured(reads).reindex(
+    cells = _measured(reads).reindex(
         pd.MultiIndex.from_product([sorted(good["reading"].unique()), of_source.index], names=KEY)
     )
-    found = found.join(of_source, on="source").join(good.groupby("reading")["value"].median().rename("truth"))
-    found = found.join(_apart(reads, found.index, set(of_source.index[of_source["unseen"] > 0]))).reset_index()
+    cells = cells.join(of_source, on="source").join(good.groupby("reading")["value"].median().rename("truth"))
+    cells = cells.join(_apart(reads, cells.index, set(of_source.index[of_source["unseen"] > 0]))).reset_index()
     axes = readings[(readings["source"] == "truth") & readings["axis"].notna()].set_index("reading")["axis"]
     task = videos["task"].iloc[0]
-    found = found.assign(axis=found["reading"].map(axes.to_dict()), task=task, family=task.split("/")[0], level="task")
-    found.loc[found["source"] == WAIVED, ["truth", "quality_lost"]] = np.nan  # its context is not that of ground truth
-    return found.fillna(dict.fromkeys(COUNTS, 0)).astype(dict.fromkeys(COUNTS, int))
+    cells = cells.assign(axis=cells["reading"].map(axes.to_dict()), task=task, family=task.split("/")[0], level="task")
+    cells.loc[cells["source"] == WAIVED, ["truth", "quality_lost"]] = np.nan  # its context is not that of ground truth
+    return cells.fillna(dict.fromkeys(COUNTS, 0)).astype(dict.fromkeys(COUNTS, int))
 
 
 _OUTCOMES = ("refused", "unseen", "failed")
@@ -550,7 +550,7 @@ def _measured(reads: pd.DataFrame) -> pd.DataFrame:
     """Counts and means of each reading on each source."""
     strength = reads["seen"] & reads["reading"].map(is_strength)
     broken = strength & (reads["worse"] > ALL_LEVELS)
-    found = (
+    counts = (
         reads.assign(broken=broken, strength=strength)
         .groupby(KEY)
         .agg(
@@ -564,7 +564,7 @@ def _measured(reads: pd.DataFrame) -> pd.DataFrame:
         )
     )
     located = [_located(reads, reading) for reading in reads["reading"].unique() if last_part(reading) == LOCATING]
-    return found.join(pd.concat(located)) if located else found.assign(located_count=0, located_of=0)
+    return counts.join(pd.concat(located)) if located else counts.assign(located_count=0, located_of=0)
 
 
 def _located(reads: pd.DataFrame, reading: str) -> pd.DataFrame:
@@ -575,8 +575,8 @@ def _located(reads: pd.DataFrame, reading: str) -> pd.DataFrame:
     asked = reads[reads["asked"] & reads["reading"].isin((reading, reading.rpartition(".")[0]))]
     right = asked["right"] & (asked["reading"] == reading)
     by_clip = right.groupby([asked["source"], asked["seed"]]).any().groupby("source")
-    found = pd.DataFrame({"located_count": by_clip.sum(), "located_of": by_clip.size()})
-    return found.set_index(pd.MultiIndex.from_product([[reading], found.index], names=KEY))
+    counts = pd.DataFrame({"located_count": by_clip.sum(), "located_of": by_clip.size()})
+    return counts.set_index(pd.MultiIndex.from_product([[reading], counts.index], names=KEY))
 
 
 def _apart(reads: pd.DataFrame, wanted: pd.Index[Any], partly_unseen: set[str]) -> pd.DataFrame:
@@ -716,8 +716,8 @@ def _mean_cells(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     some = cells[cells["clips"] > 0]
     groups = some.groupby(key, sort=False)
     first = some.drop_duplicates(key).set_index(key)[[*{"axis", "family"} - {*key}]]
-    found = counts.join(groups[MEANS].mean(), how="inner").join(groups["apart"].agg(lambda each: mean_of(list(each))))
-    return found.join(first).reset_index()
+    means = counts.join(groups[MEANS].mean(), how="inner").join(groups["apart"].agg(lambda each: mean_of(list(each))))
+    return means.join(first).reset_index()
 
 
 def _estimated(cell: Mapping[str, Any]) -> dict[str, object]:

@@ -220,9 +220,9 @@ def _false_breaks(lawful: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def headlines(settings: Settings) -> list[str]:
     """Ids of the headline readings in the order of the axes, and of strengths."""
-    found = scorers_of(settings.scorers)
-    axes = [each.id for axis in AXES for each in found if each.axis == axis and each.headline]
-    return axes + [each.id for each in found if is_strength(each.id)]
+    scorers = scorers_of(settings.scorers)
+    axes = [each.id for axis in AXES for each in scorers if each.axis == axis and each.headline]
+    return axes + [each.id for each in scorers if is_strength(each.id)]
 
 
 def own_readings(settings: Settings) -> list[str]:

@@ -547,13 +547,18 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     else:
         frames, area = _pictures(scene, times, states, spec)
     area = area[:, :own]
+    darken(scene, states, spec, frames, area)
+    full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(own)], axis=1)
+    full = np.where(np.isnan(full), area, full)
+    return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
+
+
+def darken(scene: Scene, states: Array, spec: RenderSpec, frames: Image, area: Array) -> None:
+    """Make frames (T, H, W, 3) black where a body hides the whole picture: it alone has a visible area (T, N) px."""
     dark = darkness_over(scene, states)
     off = np.flatnonzero(dark >= 0)  # pictures of any shape, and what lies before the darkness
     frames[off], area[off] = 0, 0
     area[off, dark[off]] = spec.width * spec.height
-    full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(own)], axis=1)
-    full = np.where(np.isnan(full), area, full)
-    return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
 
 
 def _pictures(scene: Scene, times: Array, states: Array, spec: RenderSpec) -> tuple[Image, Array]:

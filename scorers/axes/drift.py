@@ -13,7 +13,7 @@ from physbench.score.predictability import MIN_PREDICTABILITY, Predictability
 from physbench.score.protocol import Reading, not_modelled, nothing_due, scorer
 from physbench.shadowing import Shadowing
 from physbench.shadowing.levels import importance
-from physbench.shadowing.observed_motion import distance_of_rivals
+from physbench.shadowing.observed_motion import distance_of_extrapolations
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import moving, truth_visible
 
@@ -83,13 +83,13 @@ def _share(clip: Clip, tracks: Tracks, objects: NDArray[np.intp], failures: NDAr
     """Share of the predictable time before failures (n,) s; it weighs little where simple motions succeed."""
     times = tracks.times[tracks.context :]
     frames = np.arange(clip.handover + 1, clip.handover + 1 + len(times))
-    rivals = distance_of_rivals(clip, tuple(clip.tracked[k] for k in objects), frames)  # (T, n)
+    extrapolations = distance_of_extrapolations(clip, tuple(clip.tracked[k] for k in objects), frames)  # (T, n)
     ahead = times <= limit + 1e-9
     if not ahead.any():
         return float(failures.mean()) / limit
     good = times[ahead, None] <= failures + 1e-9  # a frame stands for the time up to it
     due = np.ones(good.shape, dtype=bool)  # truth is known while it is hidden, too
-    weight = importance((rivals > MAX_ERROR)[ahead], good, due)
+    weight = importance((extrapolations > MAX_ERROR)[ahead], good, due)
     return 1 - float(weight[~good].sum() / weight.sum())
 
 

@@ -23,7 +23,7 @@ from physbench.shadowing.levels import at_levels
 from physbench.support import user_files
 from physbench.validity.task_checks import physics
 from physbench.validity.task_checks.check_task import check_task
-from physbench.validity.violations.hooks import ScaleFields, ShiftState, simulate_hooked
+from physbench.validity.violations.hooks import ChangeLaws, ShiftState, simulate_hooked
 from physbench.world.bullet import initial_states, simulate_ensemble
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, ForceField, Outcome, Scene, Waypoint
 
@@ -161,7 +161,7 @@ def test_the_example_is_lawful_and_what_is_not_is_found() -> None:
         for seed in range(3):
             # A hook acts once.
             kick = ShiftState(0.8, 0, np.zeros(3), np.array([0.0, 0.4, 0.0]), np.zeros(3))
-            for change in (None, ScaleFields(0.0, 0.9), kick):
+            for change in (None, ChangeLaws(0.0, WorldChange(central_mass=0.9)), kick):
 
                 def edit(scene: Scene, times: Array, states: Array, change: object = change) -> Array:
                     hooks = () if change is None else (change,)

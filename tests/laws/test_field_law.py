@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,10 +22,8 @@ from physbench.tasks.fields import harmonic_state, scatter_states, three_bodies
 from physbench.validity.task_checks.clip_protocol import check_causes
 from physbench.validity.task_checks.physics import energy_of
 from physbench.validity.violations.hooks import (
+    ChangeLaws,
     RemoveBody,
-    ScaleFields,
-    ScaleKind,
-    SetFieldExponent,
     simulate_hooked,
 )
 from physbench.validity.violations.violation_plan import StepHook
@@ -180,19 +177,19 @@ def test_truth_is_lawful(task: str, seed: int) -> None:
 
 @seeds
 @pytest.mark.parametrize(
-    ("task", "hook"),
+    ("task", "change"),
     [
-        pytest.param(HARMONIC, lambda: ScaleFields(0.0, 0.95), marks=pytest.mark.slow),
-        (HARMONIC, lambda: SetFieldExponent(0.0, 1.8)),
-        pytest.param(SCATTER, lambda: ScaleFields(0.0, 0.9), marks=pytest.mark.slow),
-        pytest.param(SCATTER, lambda: SetFieldExponent(0.0, 1.5), marks=pytest.mark.slow),
-        (DECAY, lambda: ScaleKind(0.0, Drag, 0.5)),
-        pytest.param(DECAY, lambda: ScaleFields(0.0, 0.95), marks=pytest.mark.slow),
-        pytest.param(THREE, lambda: ScaleFields(0.0, 0.8), marks=pytest.mark.slow),
+        pytest.param(HARMONIC, WorldChange(central_mass=0.95), marks=pytest.mark.slow),
+        (HARMONIC, WorldChange(exponent=1.8)),
+        pytest.param(SCATTER, WorldChange(central_mass=0.9), marks=pytest.mark.slow),
+        pytest.param(SCATTER, WorldChange(exponent=1.5), marks=pytest.mark.slow),
+        (DECAY, WorldChange(constants=(("medium_drag", 0.5),))),
+        pytest.param(DECAY, WorldChange(central_mass=0.95), marks=pytest.mark.slow),
+        pytest.param(THREE, WorldChange(central_mass=0.8), marks=pytest.mark.slow),
     ],
 )
-def test_another_law_is_found(task: str, hook: Callable[[], StepHook], seed: int) -> None:
-    smallest = at_levels(problem(task, seed, hooked(hook())))[0]
+def test_another_law_is_found(task: str, change: WorldChange, seed: int) -> None:
+    smallest = at_levels(problem(task, seed, hooked(ChangeLaws(0.0, change))))[0]
     assert smallest.breaks and smallest.breaks[0].time >= 0
     truth.cache_clear()
 
@@ -203,14 +200,14 @@ def test_changed_worlds_of_the_law_are_those_of_the_simulator() -> None:
     now = simulate(scene, [0.0]).states[0, 0]
     at = np.array([*now[:2], *(now[7:9] + law.acceleration(now[None, :2])[0] / (2 * PHYSICS_HZ)), 0.0, 0.0])
     begin = [Intervention(0, 0, "state", at[None])]
-    for hook, change in (
-        (ScaleKind(0.0, Drag, 3.0), WorldChange(constants=(("medium_drag", 3.0),))),
-        (ScaleFields(0.0, 0.8), WorldChange(constants=(("field_strength", 0.8),))),
+    for change, same in (
+        (WorldChange(constants=(("medium_drag", 3.0),)), WorldChange(constants=(("medium_drag", 3.0),))),
+        (WorldChange(constants=(("field_strength", 0.8),)), WorldChange(central_mass=0.8)),
     ):
         assert law.can_alter(change)
         steps = np.round(times * PHYSICS_HZ).astype(np.int64)
         run = altered_law(law, change).simulator().run(begin, int(steps[-1]))
-        expected = simulate_hooked(scene, [hook], steps)[:, 0, :2]
+        expected = simulate_hooked(scene, [ChangeLaws(0.0, same)], steps)[:, 0, :2]
         assert np.abs(run.positions(steps.astype(np.float64))[0, :, 0] - expected).max() < 5e-3
 
 

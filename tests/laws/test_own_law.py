@@ -19,6 +19,7 @@ from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.task import own_ids
+from physbench.laws.changes import WorldChange
 from physbench.laws.motion_law import two_bodies
 from physbench.laws.scene_law import find_laws, scene_law
 from physbench.laws.support_check import Unsupported
@@ -29,7 +30,7 @@ from physbench.shadowing.levels import at_levels
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.validity.task_checks.check_task import check_task
-from physbench.validity.violations.hooks import ScaleFields, ShiftState, simulate_hooked
+from physbench.validity.violations.hooks import ChangeLaws, ShiftState, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.scene import PHYSICS_HZ, ForceField, Outcome, Scene
 
@@ -74,7 +75,7 @@ def test_it_swings_as_hooke_says() -> None:
 def test_truth_is_lawful_and_changes_are_found(seed: int) -> None:
     assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(TASK, seed)))
     kick = ShiftState(0.8, 0, np.zeros(3), np.array([0.0, 0.4, 0.0]), np.zeros(3))
-    for change in (ScaleFields(0.0, 0.8), kick):
+    for change in (ChangeLaws(0.0, WorldChange(central_mass=0.8)), kick):
         smallest = at_levels(problem(TASK, seed, hooked(change)))[0]
         assert smallest.breaks
         assert change.start <= smallest.breaks[0].time < change.start + 1.0
@@ -86,7 +87,7 @@ def test_truth_is_lawful_and_changes_are_found(seed: int) -> None:
 def test_diagnosis_tells_another_stiffness(factor: float) -> None:
     evidence = []
     for seed in range(4):
-        found = problem(TASK, seed, hooked(ScaleFields(0.0, factor)))
+        found = problem(TASK, seed, hooked(ChangeLaws(0.0, WorldChange(central_mass=factor))))
         evidence.append(Evidence(f"{TASK}.{seed}", TASK, found.law, found.seen))
     (law,) = diagnose_family("own", evidence, find_changed_worlds()).laws
     assert law.world.id == "stiffness"

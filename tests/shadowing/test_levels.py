@@ -68,7 +68,7 @@ def test_a_tolerance_weighs_as_the_time_that_is_decided_there(clip_of: ClipOf) -
     strict, loose = decided(seen, 0.03), decided(seen, 0.5)
     assert (strict | ~loose).all() and strict.sum() > loose.sum() > 0
     assert UNDECIDED < share_of_level(seen, 0.5) < share_of_level(seen, 0.03) < 1
-    unknown = replace(seen, rival_distance=None)
+    unknown = replace(seen, extrapolation_distance=None)
     assert decided(unknown, 0.5).all() and share_of_level(unknown, 0.5) == 1
 
 

@@ -39,10 +39,12 @@ def read_program_document(path: Path) -> GraphDocument:
     place = f"the extra file '{DOCUMENT_FILE}'"
     try:
         with zipfile.ZipFile(path) as archive:
-            found = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == DOCUMENT_FILE]
-            if found and found[0].file_size > MAX_CARD_BYTES:
-                raise ModelError(f"{path}: {place} has {found[0].file_size} bytes, which is no card. Export it again.")
-            text = archive.read(found[0]).decode("utf-8") if found else None
+            members = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == DOCUMENT_FILE]
+            if members and members[0].file_size > MAX_CARD_BYTES:
+                raise ModelError(
+                    f"{path}: {place} has {members[0].file_size} bytes, which is no card. Export it again."
+                )
+            text = archive.read(members[0]).decode("utf-8") if members else None
     except DAMAGED_ARCHIVE as error:
         raise ModelError(f"{path} is corrupt: {place} cannot be read ({error}). Copy it again.") from None
     document = read_graph_document(text, str(path), place)

@@ -76,16 +76,16 @@ def _node_tensors(node: NodeProto) -> Iterator[TensorProto]:
 def needed_names(graph: GraphProto, outputs: Iterable[str]) -> set[str]:
     """Names of all values that some outputs of a graph depend on, those of inputs and weights too."""
     makers = {name: node for node in graph.node for name in node.output}
-    found: set[str] = set()
+    names: set[str] = set()
     waiting = list(outputs)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         if name in makers:
             waiting += _values_used(makers[name])
-    return found
+    return names
 
 
 def _values_used(node: NodeProto) -> Iterator[str]:

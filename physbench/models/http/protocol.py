@@ -221,13 +221,13 @@ def read_surprise(source: BytesSource, films: int, frames: int, where: str) -> N
     try:
         raw = np.array(values, dtype=object)
         numbers = all(value is None or type(value) in (int, float) for value in raw.flat)
-        found = raw.astype(np.float64) if numbers else np.empty(0)
+        surprise = raw.astype(np.float64) if numbers else np.empty(0)
     except (ValueError, TypeError, OverflowError):
-        found = np.empty(0)
-    if found.shape != (films, frames):
-        got = f", got the shape {found.shape}" if found.ndim == 2 else ""
+        surprise = np.empty(0)
+    if surprise.shape != (films, frames):
+        got = f", got the shape {surprise.shape}" if surprise.ndim == 2 else ""
         raise ModelError(f"{where}: expected the surprise of {films} films, each a list of {frames} numbers{got}.")
-    return found
+    return surprise
 
 
 def _too_short(where: str, got: int, batch: int, horizon: int, form: str, frame_bytes: int) -> ShortAnswerError:

@@ -207,10 +207,10 @@ class VideosApiModel:
     def _frames_of(self, video: bytes, horizon: int) -> Image:
         """(horizon, h, w, 3) frames after the image, in the size of the card."""
         frames, fps = _decoded(video, horizon + self._skipped, self._size)
-        url, asked, got = self._connection.address.url, self._size, frames[-1].shape[:2]
-        if got != asked:
+        url, size, got = self._connection.address.url, self._size, frames[-1].shape[:2]
+        if got != size:
             raise ModelError(
-                f"{url} answered with {got[1]}x{got[0]} px; expected {asked[1]}x{asked[0]}. Try --model-arg "
+                f"{url} answered with {got[1]}x{got[0]} px; expected {size[1]}x{size[0]}. Try --model-arg "
                 f"size={got[1]}x{got[0]}."
             )
         if fps and abs(fps / self.card.fps - 1) > 0.01:
@@ -222,16 +222,16 @@ class VideosApiModel:
                 f"{url} answered with {len(frames)} frames; expected at least {horizon + self._skipped}. Try "
                 f"--model-arg frames={len(frames)}."
             )
-        small = make_resampler(asked, asked, self.card.image_size, None)
+        small = make_resampler(size, size, self.card.image_size, None)
         return np.stack([small(frame) for frame in frames[self._skipped : self._skipped + horizon]])
 
 
 def _size(text: str) -> tuple[int, int]:
     """ "832x480" -> (480, 832): height and width in px."""
-    found = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", text)
-    if found is None:
+    match = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", text)
+    if match is None:
         raise ModelError(f"--model-arg size={one_line(text)}: expected WIDTHxHEIGHT, such as 832x480.")
-    return int(found[2]), int(found[1])
+    return int(match[2]), int(match[1])
 
 
 def _number(model_args: Mapping[str, str], name: str, usual: float) -> float:

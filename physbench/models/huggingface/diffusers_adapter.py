@@ -40,13 +40,13 @@ def missing_packages(folder: PipelineFolder | None = None) -> list[str]:
 
 def installed_versions() -> str:
     """ "diffusers 0.42.1, transformers 5.23.0": versions of what decides the frames."""
-    found = []
+    versions = []
     for name in (*PACKAGES, GUARDRAIL_PACKAGE):
         try:
-            found.append(f"{name} {version(name)}")
+            versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
-    return ", ".join(found)
+    return ", ".join(versions)
 
 
 class DiffusersAdapter:
@@ -90,8 +90,8 @@ class DiffusersAdapter:
         from physbench.models.huggingface.diffusers_surprise import denoising_plan, describe_denoising
 
         plan = self._plan(target, model_args)
-        asked = describe_denoising(denoising_plan(plan)) if "surprise" in plan.settings else []
-        return describe_plan(plan) + asked
+        denoising = describe_denoising(denoising_plan(plan)) if "surprise" in plan.settings else []
+        return describe_plan(plan) + denoising
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         from physbench.models.huggingface.diffusers_load import load_pipeline, run_settings
@@ -99,10 +99,12 @@ class DiffusersAdapter:
         from physbench.models.huggingface.diffusers_surprise import DenoisingSurprise, denoising_plan
 
         plan = self._plan(target, model_args)
-        asked = denoising_plan(plan) if "surprise" in plan.settings else None
+        denoising = denoising_plan(plan) if "surprise" in plan.settings else None
         pipe = load_pipeline(plan, device, dtype)
         settings = run_settings(plan, pipe, device, dtype, installed_versions())
-        return DiffusersModel(plan, pipe, settings) if asked is None else DenoisingSurprise(asked, pipe, settings)
+        return (
+            DiffusersModel(plan, pipe, settings) if denoising is None else DenoisingSurprise(denoising, pipe, settings)
+        )
 
     def _plan(self, target: str, model_args: Mapping[str, str]) -> PipelinePlan:
         from physbench.models.huggingface.diffusers_load import forbid_network

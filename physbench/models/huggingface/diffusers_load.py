@@ -100,10 +100,10 @@ def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) 
             f"{folder.path} cannot be loaded: {describe_error(error)}\n(diffusers {diffusers.__version__}{saved})"
         ) from error
     pipe.set_progress_bar_config(disable=True)
-    found = getattr(pipe, "vae_scale_factor_temporal", plan.ratio)
-    if found != plan.ratio:
+    ratio = getattr(pipe, "vae_scale_factor_temporal", plan.ratio)
+    if ratio != plan.ratio:
         raise ModelError(
-            f"{folder.path}: the config of its vae says {plan.ratio} frames per latent frame, the pipeline {found}. "
+            f"{folder.path}: the config of its vae says {plan.ratio} frames per latent frame, the pipeline {ratio}. "
             "Was it saved by another version of diffusers?"
         )
     return pipe

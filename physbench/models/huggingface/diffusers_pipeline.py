@@ -57,21 +57,21 @@ class DiffusersModel:
         """Continue one clip: (C, 3, H, W) -> (horizon, 3, H, W)."""
         plan = self.plan
         height, width = context.shape[-2:]
-        asked = plan.frames_asked(horizon)
+        frames_requested = plan.frames_asked(horizon)
         shown = fit(context[-plan.context :].float(), plan.size)
-        arguments = call_arguments(plan, shown, asked, prompt, generator)
+        arguments = call_arguments(plan, shown, frames_requested, prompt, generator)
         with seeded_globals(generator):
             output = self.pipe(**arguments)
         frames = frames_of(output)
-        self._check(frames, asked)
+        self._check(frames, frames_requested)
         new = frames[plan.prefix : plan.prefix + horizon]
         refuse_repetition(new)
         return unfit(new.float(), (height, width)).to(context.dtype)
 
-    def _check(self, frames: Tensor, asked: int) -> None:
+    def _check(self, frames: Tensor, frames_requested: int) -> None:
         """Refuse frames (T, 3, H, W) of another number, size or number of channels than those asked for."""
         plan = self.plan
-        wanted = plan.frames_returned(asked)
+        wanted = plan.frames_returned(frames_requested)
         if frames.ndim != 4 or frames.shape[1] != 3:
             raise ModelError(
                 f"{plan.kind.__name__} answered with {tuple(frames.shape)}; expected frames of 3 channels."
@@ -95,19 +95,23 @@ def redraw_pipeline(pipe: Any, name: str) -> None:
 
 
 def call_arguments(
-    plan: PipelinePlan, shown: Tensor, asked: int, prompt: str, generator: torch.Generator
+    plan: PipelinePlan, shown: Tensor, frames_requested: int, prompt: str, generator: torch.Generator
 ) -> dict[str, Any]:
     """The arguments of a pipeline's call that shows it frames (C, 3, H, W) and asks for so many, these included."""
-    arguments = {**plan.arguments, **condition(plan, shown, asked), **plan.quirk.arguments(plan.context, asked)}
+    arguments = {
+        **plan.arguments,
+        **condition(plan, shown, frames_requested),
+        **plan.quirk.arguments(plan.context, frames_requested),
+    }
     if "prompt" in plan.parameters:
         arguments["prompt"] = plan.settings.get("prompt", prompt)
     for name, side in zip(("height", "width"), plan.size, strict=True):
         if name in plan.parameters:
             arguments[name] = side
-    return {**arguments, plan.frame_parameter: asked, "generator": generator, "output_type": "pt"}
+    return {**arguments, plan.frame_parameter: frames_requested, "generator": generator, "output_type": "pt"}
 
 
-def condition(plan: PipelinePlan, shown: Tensor, asked: int) -> dict[str, Any]:
+def condition(plan: PipelinePlan, shown: Tensor, frames_requested: int) -> dict[str, Any]:
     """The arguments that hold the context (C, 3, H, W)."""
     images = pictures(shown)
     match plan.quirk.condition:
@@ -117,7 +121,7 @@ def condition(plan: PipelinePlan, shown: Tensor, asked: int) -> dict[str, Any]:
             return {"video": images}
         case "conditions":
             return {"conditions": [ltx_condition(plan.kind.__name__, images)]}
-    return {"video": images + grey(shown, asked), "mask": mask(shown, asked)}
+    return {"video": images + grey(shown, frames_requested), "mask": mask(shown, frames_requested)}
 
 
 def ltx_condition(class_name: str, images: list[Any]) -> Any:
@@ -165,20 +169,20 @@ def _bytes(frames: Tensor) -> NDArray[np.uint8]:
     return levels
 
 
-def grey(shown: Tensor, asked: int) -> list[Any]:
+def grey(shown: Tensor, frames_requested: int) -> list[Any]:
     """Grey images for the frames that are to be made."""
     from PIL import Image
 
     height, width = shown.shape[-2:]
-    return [Image.new("RGB", (width, height), (128, 128, 128))] * (asked - len(shown))
+    return [Image.new("RGB", (width, height), (128, 128, 128))] * (frames_requested - len(shown))
 
 
-def mask(shown: Tensor, asked: int) -> list[Any]:
+def mask(shown: Tensor, frames_requested: int) -> list[Any]:
     """Black masks for the frames that are given, white ones for those that are to be made."""
     from PIL import Image
 
     height, width = shown.shape[-2:]
-    return [Image.new("L", (width, height), 255 * (index >= len(shown))) for index in range(asked)]
+    return [Image.new("L", (width, height), 255 * (index >= len(shown))) for index in range(frames_requested)]
 
 
 def inner_size(size: tuple[int, int], outer: tuple[int, int]) -> tuple[int, int]:

@@ -108,8 +108,8 @@ class PipelinePlan:
         """Frames that are asked for, context included: the shortest length on the grid that holds `horizon` more."""
         return self.longest if self.quirk.fixed_length else on_grid(self.context + horizon, self.ratio, up=True)
 
-    def frames_returned(self, asked: int) -> int:
-        return asked + self.context if self.quirk.context_twice else asked
+    def frames_returned(self, frames_requested: int) -> int:
+        return frames_requested + self.context if self.quirk.context_twice else frames_requested
 
     @property
     def prefix(self) -> int:
@@ -119,9 +119,9 @@ class PipelinePlan:
 
 def call_parameters(kind: type) -> Mapping[str, inspect.Parameter]:
     """Parameters of a pipeline's call, by name."""
-    found = dict(inspect.signature(kind.__call__).parameters)
-    found.pop("self", None)
-    return found
+    parameters = dict(inspect.signature(kind.__call__).parameters)
+    parameters.pop("self", None)
+    return parameters
 
 
 def on_grid(frames: int, ratio: int, *, up: bool) -> int:
@@ -337,8 +337,8 @@ def _own_size(folder: PipelineFolder) -> tuple[int, int]:
         )
     list_of_sizes = HunyuanVideo15ImageProcessor(vae_scale_factor=multiple)
     height, width = 9, 16
-    while (found := list_of_sizes.calculate_default_height_width(height, width, target)) != (height, width):
-        height, width = found
+    while (fitted := list_of_sizes.calculate_default_height_width(height, width, target)) != (height, width):
+        height, width = fitted
     return int(height), int(width)
 
 
@@ -367,14 +367,14 @@ def _context_frames(settings: Mapping[str, Any], quirk: Quirk, ratio: int, class
     else:
         history = int(HISTORY * float(settings.get("fps", quirk.fps)) + 1e-9) + 1
         most = on_grid(min(quirk.most_context or history, history), ratio, up=False)
-    asked = settings.get("context_frames")
-    if asked is None:
+    setting = settings.get("context_frames")
+    if setting is None:
         return min(on_grid(quirk.context, ratio, up=False), most)
-    if not 1 <= asked <= most or on_grid(asked, ratio, up=False) != asked:
+    if not 1 <= setting <= most or on_grid(setting, ratio, up=False) != setting:
         allowed = list(range(1, most + 1, ratio))
         shown = ", ".join(map(str, allowed[:6])) + (f", ... {allowed[-1]}" if len(allowed) > 6 else "")
-        raise ModelError(f"--model-arg context_frames={asked}: {class_name} reads {shown} of them.")
-    return int(asked)
+        raise ModelError(f"--model-arg context_frames={setting}: {class_name} reads {shown} of them.")
+    return int(setting)
 
 
 def _longest(
@@ -385,17 +385,17 @@ def _longest(
     parameters: Mapping[str, inspect.Parameter],
 ) -> int:
     """Frames of one call, at most, context included."""
-    asked = settings.get("max_frames")
-    if asked is not None:
-        if asked < 2 or on_grid(asked, ratio, up=False) != asked:
-            lower = on_grid(max(asked, ratio + 1), ratio, up=False)
+    setting = settings.get("max_frames")
+    if setting is not None:
+        if setting < 2 or on_grid(setting, ratio, up=False) != setting:
+            lower = on_grid(max(setting, ratio + 1), ratio, up=False)
             raise ModelError(
-                f"--model-arg max_frames={asked}: expected {ratio} k + 1 frames, such as {lower} or {lower + ratio}."
+                f"--model-arg max_frames={setting}: expected {ratio} k + 1 frames, such as {lower} or {lower + ratio}."
             )
-        return int(asked)
+        return int(setting)
     defaults = [parameters[name].default for name in FRAME_PARAMETERS if name in parameters]
-    found = [quirk.frames, folder.config("unet").get("num_frames"), *defaults]
-    frames = next((value for value in found if isinstance(value, int)), 0)
+    lengths = [quirk.frames, folder.config("unet").get("num_frames"), *defaults]
+    frames = next((value for value in lengths if isinstance(value, int)), 0)
     if frames < 2:
         raise ModelError(f"{folder.path}: it does not say how long its clips are: add --model-arg max_frames=...")
     return on_grid(frames, ratio, up=False)

@@ -125,7 +125,7 @@ def denoising_plan(plan: PipelinePlan) -> DenoisingPlan:
     card = plan.card
     first = card.history_frames if plan.quirk.fixed_length else plan.context + plan.ratio - 1
     objective = _objective(folder)
-    asked = SurpriseCard(
+    surprise = SurpriseCard(
         name=card.name,
         image_size=card.image_size,
         fps=card.fps,
@@ -141,7 +141,7 @@ def denoising_plan(plan: PipelinePlan) -> DenoisingPlan:
             f"{folder.path}: at {card.fps:g} frames/s a film has {card.history_frames} frames before it begins to be "
             f"judged, and {first} are needed: give a higher --model-arg fps."
         )
-    return DenoisingPlan(plan, asked, objective, stride)
+    return DenoisingPlan(plan, surprise, objective, stride)
 
 
 def _objective(folder: PipelineFolder) -> Objective:
@@ -246,14 +246,14 @@ class DenoisingSurprise:
         plan = self.plan.pipeline
         frames = fit(frames.float(), plan.size)
         clean = encoded(self.pipe, frames)  # (1, C, F, h, w)
-        found = []
+        losses_of_clips = []
         for level in NOISE_LEVELS:
             noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
             timestep, noised, target = noised_latents(self.pipe.scheduler, self.plan.objective, clean, noise, level)
             predicted = self._predicted(frames, clean, noised, timestep, prompt, generator)
             errors = (predicted - target[:, :, -predicted.shape[2] :]).square().mean(dim=(0, 1, 3, 4))
-            found.append(torch.cat([errors.new_zeros(clean.shape[2] - len(errors)), errors]))
-        return torch.stack(found).mean(0)
+            losses_of_clips.append(torch.cat([errors.new_zeros(clean.shape[2] - len(errors)), errors]))
+        return torch.stack(losses_of_clips).mean(0)
 
     def _predicted(
         self, frames: Tensor, clean: Tensor, noised: Tensor, timestep: Tensor, prompt: str, generator: torch.Generator

@@ -44,8 +44,8 @@ class WindowSurprise:
         out = video.new_zeros(video.shape[:2])
         with torch.no_grad():
             for end in range(plan.window, video.shape[1] + 1, plan.tubelet):
-                found = self.at_window(video[:, end - plan.window : end])
-                out[:, end - 1 : end - 1 + plan.tubelet] = found[:, None]
+                errors = self.at_window(video[:, end - plan.window : end])
+                out[:, end - 1 : end - 1 + plan.tubelet] = errors[:, None]
         return out
 
     def redraw(self) -> None:
@@ -92,13 +92,13 @@ class LatentSurprise(WindowSurprise):
         tubelet, side = self.plan.tubelet, self.plan.card.image_size[0] // network.config.patch_size
         weights = next(self.network.parameters())
         video = self.normalised(frames.to(weights.device).movedim(-1, 2).to(weights.dtype) / 255)
-        found = []
+        latents = []
         for end in range(frames.shape[1] % tubelet + tubelet, frames.shape[1] + 1, tubelet):
             begin = max(end - self.plan.window, frames.shape[1] % tubelet)
             tokens: Tensor = network.encoder(video[:, begin:end]).last_hidden_state  # (B, N, D)
             last = tokens[:, -side * side :].transpose(1, 2)
-            found.append(last.reshape(*last.shape[:2], side, side))
-        return torch.stack(found, 1)
+            latents.append(last.reshape(*last.shape[:2], side, side))
+        return torch.stack(latents, 1)
 
 
 class PixelSurprise(WindowSurprise):
@@ -121,12 +121,12 @@ def patches(video: Tensor, tubelet: int, side: int, *, normed: bool) -> Tensor:
     normed: each channel of a patch has mean 0 and standard deviation 1.
     """
     many, frames, channels, height, width = video.shape
-    found = video.view(many, frames // tubelet, tubelet, channels, height // side, side, width // side, side)
-    found = found.permute(0, 1, 4, 6, 2, 5, 7, 3).reshape(many, -1, tubelet * side * side, channels)
+    blocks = video.view(many, frames // tubelet, tubelet, channels, height // side, side, width // side, side)
+    blocks = blocks.permute(0, 1, 4, 6, 2, 5, 7, 3).reshape(many, -1, tubelet * side * side, channels)
     if normed:
-        deviation = found.var(dim=-2, unbiased=True, keepdim=True).sqrt() + 1e-6
-        found = (found - found.mean(dim=-2, keepdim=True)) / deviation
-    return found.flatten(2)
+        deviation = blocks.var(dim=-2, unbiased=True, keepdim=True).sqrt() + 1e-6
+        blocks = (blocks - blocks.mean(dim=-2, keepdim=True)) / deviation
+    return blocks.flatten(2)
 
 
 def load_surprised(path: Path, plan: WindowPlan, device: torch.device, dtype: torch.dtype) -> WindowSurprise:
@@ -143,17 +143,17 @@ def load_surprised(path: Path, plan: WindowPlan, device: torch.device, dtype: to
     transformers.utils.logging.set_verbosity_error()
     kind = transformers.VJEPA2Model if plan.kind == "vjepa2" else transformers.VideoMAEForPreTraining
     try:
-        network, found = kind.from_pretrained(
+        network, report = kind.from_pretrained(
             path, local_files_only=True, use_safetensors=True, dtype=dtype, output_loading_info=True
         )
     except PhysbenchError:
         raise
     except Exception as error:  # whatever the library raises at a folder from elsewhere
         raise ModelError(f"{path} cannot be loaded: {describe_error(error)}") from error
-    wrong = sorted(found["missing_keys"]) + sorted(str(each[0]) for each in found["mismatched_keys"])
+    wrong = sorted(report["missing_keys"]) + sorted(str(each[0]) for each in report["mismatched_keys"])
     if wrong:
         named = ", ".join(wrong[:NAMED_TENSORS]) + (" ..." if len(wrong) > NAMED_TENSORS else "")
-        words = prefix_words(found["missing_keys"], found["unexpected_keys"])
+        words = prefix_words(report["missing_keys"], report["unexpected_keys"])
         lacks = f"{path} lacks weights of {kind.__name__}, or has them in other sizes: {named}."
         raise ModelError(f"{lacks} {words}".rstrip())
     network = network.to(device).eval().requires_grad_(False)

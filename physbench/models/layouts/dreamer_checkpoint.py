@@ -48,7 +48,7 @@ class DreamerLayout:
 
     def names(self, tensors: Iterable[str]) -> dict[str, str]:
         """Their name of each of our modules and parameters, for a checkpoint with these tensors."""
-        found = dict(self.dense)
+        names_of_parts = dict(self.dense)
         tensors = list(tensors)
         for part, pattern in self.convolutions.items():
             before, after = map(re.escape, pattern.split("{}"))
@@ -57,9 +57,9 @@ class DreamerLayout:
             normed = any(hit[2] == self.norm and int(hit[1]) % BLOCK_LAYERS == 1 for hit in hits)
             step = BLOCK_LAYERS if normed else self.bare_step
             for i in range(max(numbers, default=-1) // step + 1):
-                found[f"{part}.{i}.conv"] = pattern.format(step * i)
-                found[f"{part}.{i}.norm"] = pattern.format(step * i + 1) + self.norm
-        return found
+                names_of_parts[f"{part}.{i}.conv"] = pattern.format(step * i)
+                names_of_parts[f"{part}.{i}.norm"] = pattern.format(step * i + 1) + self.norm
+        return names_of_parts
 
 
 DREAMERV3_TORCH = DreamerLayout(
@@ -178,8 +178,8 @@ def _world_model(path: Path, layout: DreamerLayout) -> tuple[str, dict[str, Tens
     for table in (document, *(value for value in document.values() if isinstance(value, Mapping))):
         prefix = layout.prefix(name for name in table if isinstance(name, str))
         if prefix is not None:
-            found = {name.removeprefix(prefix): table[name] for name in table if name.startswith(prefix)}
-            return prefix, {name: value for name, value in found.items() if not name.startswith(layout.ignored)}
+            weights = {name.removeprefix(prefix): table[name] for name in table if name.startswith(prefix)}
+            return prefix, {name: value for name, value in weights.items() if not name.startswith(layout.ignored)}
     raise ModelError(f"{path} names the tensors of {layout.code} but does not hold them in one table. {WRAP}")
 
 

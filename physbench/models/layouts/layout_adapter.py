@@ -64,11 +64,11 @@ def _names_in(path: Path, size: int, changed: int) -> PickledNames:
         else:
             parts = []
     try:
-        found = set().union(*(imported_globals(part) for part in parts))
+        globals_of_parts = set().union(*(imported_globals(part) for part in parts))
         texts = frozenset().union(*(pickled_texts(part) for part in parts))
     except NotAPickle:
         return NO_NAMES
-    return PickledNames(texts, bool(parts) and not unsafe_globals(found))
+    return PickledNames(texts, bool(parts) and not unsafe_globals(globals_of_parts))
 
 
 def read_document(path: Path) -> Mapping[str, Any]:

@@ -171,12 +171,12 @@ class WorldModelsAdapter(LayoutAdapter):
 
     def files(self, path: Path) -> list[Path]:
         folder = _folder(path)
-        found = {kind: folder / file for kind, file in FILES.items()}
+        paths = {kind: folder / file for kind, file in FILES.items()}
         lacks = {
             "vae": "an MDN-RNN, which predicts latents: without its VAE they cannot be shown",
             "mdrnn": "a VAE, which encodes and decodes single frames: without its MDN-RNN it predicts nothing",
         }
-        for kind, file in found.items():
+        for kind, file in paths.items():
             if not file.is_file():
                 raise ModelError(
                     f"{path} is {lacks[kind]}.\nExpected {file} beside it; give the folder that holds "
@@ -186,7 +186,7 @@ class WorldModelsAdapter(LayoutAdapter):
                 from physbench.models.load_model import describe_unrecognised
 
                 raise ModelError(describe_unrecognised(str(file)))
-        return list(found.values())
+        return list(paths.values())
 
 
 adapter = WorldModelsAdapter()

@@ -88,8 +88,8 @@ class MixtureRnn(nn.Module):
 
     def advance(self, latent: Tensor, action: Tensor, state: State | None) -> State:
         """State after a latent (B, Z) and an action (B, A)."""
-        found: State = self.rnn(torch.cat([action, latent], -1), state)
-        return found
+        next_state: State = self.rnn(torch.cat([action, latent], -1), state)
+        return next_state
 
     def draw(self, hidden: Tensor, temperature: float, generators: Sequence[torch.Generator]) -> Tensor:
         """Draw the next latent (B, Z) of each clip from its own generator; at temperature 0, the likeliest mean."""

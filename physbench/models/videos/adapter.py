@@ -179,20 +179,20 @@ class VideosAdapter:
     def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
         """Notes on missing and extra videos. Raises UsageError where the suite is not the one that was exported."""
         _, answer, listing = open_target(target, model_args)
-        asked = {clip.row.id: clip for clip in answer.asked.clips}
-        others = [row for row in suite.rows if row.id not in asked]
+        requested = {clip.row.id: clip for clip in answer.asked.clips}
+        others = [row for row in suite.rows if row.id not in requested]
         if others:
             raise UsageError(
-                f"{videos_path(target)} answers {len(asked)} clips; {len(others)} of the {len(suite.rows)} clips asked "
-                f"for were not exported (the first is {others[0].id}).\nEvaluate with {answer.asked.suite.options}."
+                f"{videos_path(target)} answers {len(requested)} clips; {len(others)} of the {len(suite.rows)} clips "
+                f"asked for were not exported (first: {others[0].id}).\nEvaluate with {answer.asked.suite.options}."
             )
-        changed = [row for row in suite.rows if asked[row.id].state_hash != suite.state_hash(row)]
+        changed = [row for row in suite.rows if requested[row.id].state_hash != suite.state_hash(row)]
         if changed:
             raise UsageError(
                 f"{len(changed)} clips are not what they were at the export (the first is {changed[0].id}): another "
                 "version of the task or of the physics. Export again."
             )
-        ids = [asked[row.id].id for row in suite.rows]
+        ids = [requested[row.id].id for row in suite.rows]
         absent = listing.missing(ids, samples)
         wanted = len(ids) * samples
         lines = [f"{videos_path(target)}: {wanted - len(absent)} of {wanted} videos are there."]

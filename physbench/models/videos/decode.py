@@ -77,8 +77,8 @@ def nearest_turn(matrix: Sequence[float]) -> tuple[Turn, float]:
     turn = [0, 0, 0, 0]
     for place in places:
         turn[place] = 1 if given[place] >= 0 else -1
-    found = (turn[0], turn[1], turn[2], turn[3])
-    return found, float(np.abs(given - turn).max())
+    nearest = (turn[0], turn[1], turn[2], turn[3])
+    return nearest, float(np.abs(given - turn).max())
 
 
 EXIF_TURNS: tuple[Turn, ...] = (  # of the orientations 1 to 8
@@ -115,17 +115,17 @@ def turn_of(frame: Any, beside: dict[str, bytes]) -> tuple[Turn, str]:
 
 def unfollowed(video: Any, frame: Any, beside: dict[str, bytes]) -> list[str]:
     """Features of a file's picture that this reader does not follow."""
-    found = [words for kind, words in UNFOLLOWED_SIDE_DATA.items() if kind in beside]
+    properties = [words for kind, words in UNFOLLOWED_SIDE_DATA.items() if kind in beside]
     transfer, primaries = int(video.codec_context.color_trc), int(video.codec_context.color_primaries)
     if transfer in BRIGHT_TRANSFERS:
-        found.append(f"high dynamic range ({BRIGHT_TRANSFERS[transfer]})")
+        properties.append(f"high dynamic range ({BRIGHT_TRANSFERS[transfer]})")
     elif primaries in WIDE_PRIMARIES:
-        found.append(f"a wide range of colours ({WIDE_PRIMARIES[primaries]})")
+        properties.append(f"a wide range of colours ({WIDE_PRIMARIES[primaries]})")
     if frame.interlaced_frame:
-        found.append("interlacing")
+        properties.append("interlacing")
     if video.metadata.get("alpha_mode") == "1" and not has_alpha(frame):
-        found.append("transparency")
-    return found
+        properties.append("transparency")
+    return properties
 
 
 def has_alpha(frame: Any) -> bool:
@@ -464,8 +464,8 @@ def decode_frames(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> It
     for count, (time, frame) in enumerate(frames):
         if count >= MAX_FRAMES:
             raise UnusableError(f"{entry.name} has more than {MAX_FRAMES} frames.")
-        found = int(np.searchsorted(info.stamps, time - 1e-6)) if info.ordered and time is not None else last + 1
-        last = max(found, last + 1)
+        index = int(np.searchsorted(info.stamps, time - 1e-6)) if info.ordered and time is not None else last + 1
+        last = max(index, last + 1)
         yield last, frame
 
 

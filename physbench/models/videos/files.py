@@ -57,26 +57,26 @@ class VideoSource:
         self._tar: tarfile.TarFile | None = None
         try:
             if path.is_dir():
-                found = list(_folder_files(path, ()))
+                members = list(_folder_files(path, ()))
             elif zipfile.is_zipfile(path):
                 self._zip = zipfile.ZipFile(path)
-                found = list(_zip_members(self._zip))
+                members = list(_zip_members(self._zip))
             else:
                 self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed with the process
-                found = list(_tar_members(self._tar))
+                members = list(_tar_members(self._tar))
         except FileNotFoundError:
             raise ModelError(f"{path} does not exist.") from None
         except DAMAGED_ARCHIVE as error:
             raise ModelError(
                 f"{path} cannot be read as a folder, a .zip or a plain .tar of videos ({error}). Unpack it first."
             ) from None
-        if len(found) > MAX_FILES:
+        if len(members) > MAX_FILES:
             raise ModelError(f"{path} holds more than {MAX_FILES} files: it is not a folder of videos.")
         if not path.is_dir():
-            found = _without_top_folder(found)
-        if any(file.problem == ENCRYPTED for file in found):
+            members = _without_top_folder(members)
+        if any(file.problem == ENCRYPTED for file in members):
             raise ModelError(f"{path} is encrypted. Unpack it, or pack it without a password.")
-        self.files = tuple(sorted(found, key=lambda file: file.parts))
+        self.files = tuple(sorted(members, key=lambda file: file.parts))
 
     @classmethod
     def of_file(cls, path: Path) -> VideoSource:
@@ -173,9 +173,9 @@ def _member(name: str, size: int, special: bool) -> SourceFile:
     return SourceFile(parts, size, f"larger than {MAX_FILE_BYTES >> 30} GB" if size > MAX_FILE_BYTES else "", name)
 
 
-def _without_top_folder(found: Iterable[SourceFile]) -> list[SourceFile]:
+def _without_top_folder(members: Iterable[SourceFile]) -> list[SourceFile]:
     """Drop the folder that everything was packed in, and files that operating systems add."""
-    kept = [file for file in found if not set(file.parts) & set(SYSTEM_FILES)]
+    kept = [file for file in members if not set(file.parts) & set(SYSTEM_FILES)]
     if len({file.parts[0] for file in kept}) == 1 and all(len(file.parts) > 1 for file in kept):
         return [replace(file, parts=file.parts[1:]) for file in kept]
     return kept

@@ -149,21 +149,21 @@ class RecordedVideos:
         return self.answer.asked.height, self.answer.asked.width
 
     def _card(self) -> ModelCard:
-        asked = self.answer.asked
-        fps = scored_rate([self.rate(key) for key in self.infos], asked.fps)
+        request = self.answer.asked
+        fps = scored_rate([self.rate(key) for key in self.infos], request.fps)
         return check_card(
             ModelCard(
                 name=self.answer.name or default_name(self.source.path),
                 image_size=scored_size(*self.exported_size),
                 fps=fps,
-                context_frames=int((asked.context_frames - 1) * fps / asked.fps + 1e-9) + 1,
+                context_frames=int((request.context_frames - 1) * fps / request.fps + 1e-9) + 1,
                 uses_actions=self.answer.uses_actions,
                 uses_prompt=True,
                 stochastic=any(sample for _, sample in self.listing.entries),
                 track=self.answer.track,
                 training_clips=self.answer.training_clips,
-                look=asked.look,
-                view=asked.view,
+                look=request.look,
+                view=request.view,
             )
         )
 
@@ -173,17 +173,17 @@ class RecordedVideos:
 
     def _read_clocks(self) -> tuple[dict[SampleKey, Timing], list[str]]:
         """Display times of the frames of each video; notes where they are not, or may not be, what its file says."""
-        asked, stated = self.answer.asked.fps, self.answer.fps
+        requested, stated = self.answer.asked.fps, self.answer.fps
         timings: dict[SampleKey, Timing] = {}
         alike: dict[tuple[float, float, bool], list[SampleKey]] = {}  # by what their clocks say
         unclear = []
         for key, info in self.infos.items():
             if info.rate is None:
-                timings[key] = evenly_timed(info.frames, stated or asked)
+                timings[key] = evenly_timed(info.frames, stated or requested)
                 if info.frames > 1 and not self.listing.entries[key].is_image_sequence:
                     unclear.append(key)
-            elif info.repeats and (stated or self.is_full(info.frames, key, asked)):
-                timings[key] = evenly_timed(info.frames, stated or asked)
+            elif info.repeats and (stated or self.is_full(info.frames, key, requested)):
+                timings[key] = evenly_timed(info.frames, stated or requested)
                 unclear.append(key)
             else:
                 file = Timing(info.rate, info.stamps, info.end)
@@ -196,7 +196,7 @@ class RecordedVideos:
         if unclear:
             notes.append(
                 f"{self._count(unclear)}: time stamps are missing or repeat; frames are read one after the other at "
-                f"{asked:g} frames/s, that of the export. Another rate: --model-arg fps=..."
+                f"{requested:g} frames/s, that of the export. Another rate: --model-arg fps=..."
             )
         for (_, tick, is_coarse), keys in alike.items():
             notes += self._read_alike(keys, tick, is_coarse, timings)
@@ -206,14 +206,14 @@ class RecordedVideos:
         self, keys: Sequence[SampleKey], tick: float, is_coarse: bool, timings: dict[SampleKey, Timing]
     ) -> list[str]:
         """Correct the timings of videos of one rate where their container had to round it; notes on that."""
-        asked = self.answer.asked.fps
+        requested = self.answer.asked.fps
         rate = timings[keys[0]].rate
 
         def fitting(other: float) -> int:
             counts = {key: retimed(timings[key], other).counts | timings[key].counts for key in keys}
             return sum(any(self.is_full(count, key, other) for count in counts[key]) for key in keys)
 
-        meant = meant_rate(rate, tick, asked, fitting, is_coarse=is_coarse)
+        meant = meant_rate(rate, tick, requested, fitting, is_coarse=is_coarse)
         if meant is not None:
             tolerated = DRIFT_TOLERANCE / abs(meant - rate) if meant != rate else math.inf  # s
             drifting = [key for key in keys if timings[key].stamps[-1] > tolerated]
@@ -225,10 +225,10 @@ class RecordedVideos:
                 f"{self._count(drifting)}: the file says {rate:.4g} frames/s, to which {meant:g} may have been "
                 f"rounded; read as {meant:g} ({why}). If the file is right, say --model-arg fps={rate:.4g}."
             ]
-        if fitting(asked) and not fitting(rate) and abs(rate / asked - 1) > RATE_TOLERANCE:
+        if fitting(requested) and not fitting(rate) and abs(rate / requested - 1) > RATE_TOLERANCE:
             return [
-                f"{self._count(keys)}: as many frames as were asked for at {asked:g} frames/s, but the file says "
-                f"{rate:.4g}. If that is wrong, say --model-arg fps={asked:g}."
+                f"{self._count(keys)}: as many frames as were asked for at {requested:g} frames/s, but the file says "
+                f"{rate:.4g}. If that is wrong, say --model-arg fps={requested:g}."
             ]
         if is_coarse and renderable_rate(rate) is None:
             return [
@@ -239,8 +239,8 @@ class RecordedVideos:
 
     def is_full(self, frames: int, key: SampleKey, rate: float) -> bool:
         """True if a number of frames is the requested one of a clip at a rate in frames/s."""
-        asked, stated = self.answer.asked, self.answer.includes_context
-        context = round((asked.context_frames - 1) / asked.fps * rate) + 1
+        request, stated = self.answer.asked, self.answer.includes_context
+        context = round((request.context_frames - 1) / request.fps * rate) + 1
         leads = {0, 1, context} if stated == "auto" else {context if stated is True else int(stated)}
         return frames - round(self._seconds[key[0]] * rate) in leads
 
@@ -299,7 +299,7 @@ class RecordedVideos:
 
     def short_videos(self) -> dict[SampleKey, str]:
         """Videos that end before their clip does: a description of each."""
-        found = {}
+        shortfalls = {}
         for key, info in self.infos.items():
             rate = self.rate(key)
             known = self.answer.includes_context != "auto"
@@ -309,8 +309,8 @@ class RecordedVideos:
             if there < seconds - max(END_TOLERANCE, 0.5 / rate):
                 wanted = f"{'' if known else 'at least '}{round((seconds + handover) * rate) + 1} frames"
                 name, bound = self.listing.entries[key].name, "" if known else "at most "
-                found[key] = f"{name} {info.frames} of {wanted}, {bound}{max(there, 0):.3g} of {seconds:g} s"
-        return found
+                shortfalls[key] = f"{name} {info.frames} of {wanted}, {bound}{max(there, 0):.3g} of {seconds:g} s"
+        return shortfalls
 
     def duration(self, key: SampleKey) -> float:
         """Seconds from the start of the first frame to the end of the last one."""
@@ -389,11 +389,11 @@ class RecordedVideos:
 
     def first_steps(self) -> dict[str, list[Step]]:
         """By name of the video, how its objects move at its start, beside the conditioning image of the clip."""
-        asked, card = self.answer.asked, self.card
+        request, card = self.answer.asked, self.card
         shrink = make_resampler(self.exported_size, self.exported_size, card.image_size, None)
-        clips = {clip.id: clip for clip in asked.clips}
+        clips = {clip.id: clip for clip in request.clips}
         images: dict[str, NDArray[np.uint8]] = {}
-        found = {}
+        steps = {}
         for key in self.infos:
             if key[0] not in images:
                 clip = clips[key[0]]
@@ -407,8 +407,8 @@ class RecordedVideos:
             times, frames = [time * rate for time, _ in start], [frame for _, frame in start]
             if frames:
                 inside = resample.inside(*frames[0].shape[:2])
-                found[self.listing.entries[key].name] = measure_steps(images[key[0]], frames, times, inside)
-        return found
+                steps[self.listing.entries[key].name] = measure_steps(images[key[0]], frames, times, inside)
+        return steps
 
     def _handover(
         self, item: SampleKey, context: NDArray[np.uint8], horizon: int, rate: float, resample: Resampler
@@ -419,13 +419,13 @@ class RecordedVideos:
         """
         if self.answer.includes_context != "auto":
             return self.stated_handover(item)
-        asked = self.answer.asked
-        if asked.context_frames == 1:
+        request = self.answer.asked
+        if request.context_frames == 1:
             return 0.0 if self.begins_with_image() else -1 / rate
         first = next((resample(frame) for _, _, frame in self._frames(item)), None)
         if first is None:
             raise ModelError(f"{sample_name(item)}: the video holds no frames.")
-        handover = (asked.context_frames - 1) / asked.fps
+        handover = (request.context_frames - 1) / request.fps
         spare = self._even_duration(item) - horizon / self.card.fps
         with_context = begins_with_context(first, context, spare, handover + 1 / rate)
         verb = "begin" if with_context else "do not begin"

@@ -22,25 +22,25 @@ CHANGED_LEVELS = 24  # grey levels; a smaller difference may come from lossy cod
 STILL_SHARE = 1e-4  # of the pixels; if fewer have changed, nothing moves
 
 
-def scored_rate(rates: Iterable[float], asked: float) -> float:
+def scored_rate(rates: Iterable[float], requested: float) -> float:
     """The frame rate at which videos are scored: the commonest of their own, if it can be rendered.
 
     Videos whose rate is a multiple of the export's, or does not divide 1200, are resampled to that of the export.
 
     Args:
         rates: Frames a second of each video.
-        asked: Frames a second of the export.
+        requested: Frames a second of the export.
     """
     votes: dict[float, int] = {}
     for rate in rates:
-        chosen = asked if _is_multiple(rate, asked) else renderable_rate(rate) or asked
+        chosen = requested if _is_multiple(rate, requested) else renderable_rate(rate) or requested
         votes[chosen] = votes.get(chosen, 0) + 1
-    return max(votes, key=lambda rate: (votes[rate], rate == asked, rate)) if votes else asked
+    return max(votes, key=lambda rate: (votes[rate], rate == requested, rate)) if votes else requested
 
 
-def _is_multiple(rate: float, asked: float) -> bool:
-    times = round(rate / asked)
-    return times >= 1 and abs(rate / (times * asked) - 1) <= RATE_TOLERANCE
+def _is_multiple(rate: float, base: float) -> bool:
+    times = round(rate / base)
+    return times >= 1 and abs(rate / (times * base) - 1) <= RATE_TOLERANCE
 
 
 def renderable_rate(rate: float) -> float | None:
@@ -114,7 +114,7 @@ def _is_whole(number: float) -> bool:
 
 
 def meant_rate(
-    rate: float, tick: float, asked: float, fitting: Callable[[float], int], *, is_coarse: bool
+    rate: float, tick: float, requested: float, fitting: Callable[[float], int], *, is_coarse: bool
 ) -> float | None:
     """The rate in frames/s that a container had to round, or None: what it says is what was meant.
 
@@ -124,16 +124,16 @@ def meant_rate(
     Args:
         rate: Frames a second by the time stamps.
         tick: Seconds to which intervals were rounded.
-        asked: Frames a second of the export.
+        requested: Frames a second of the export.
         fitting: How many videos have as many frames as was asked for, at a rate.
         is_coarse: Whether the container can hold few rates, as GIF: the export's is then more likely than an odd one.
     """
     own = renderable_rate(rate)
-    possible = [other for other in dict.fromkeys((asked, own, *([] if own else RENDERABLE_RATES))) if other]
+    possible = [other for other in dict.fromkeys((requested, own, *([] if own else RENDERABLE_RATES))) if other]
     possible = [other for other in possible if _rounds_to(other, rate, tick)]
     votes = {other: fitting(other) for other in possible}
-    best = max(possible, key=lambda other: (votes[other], other == asked, other == own), default=None)
-    if best is None or (not votes[best] and (own or not is_coarse or best != asked)):
+    best = max(possible, key=lambda other: (votes[other], other == requested, other == own), default=None)
+    if best is None or (not votes[best] and (own or not is_coarse or best != requested)):
         return None
     return float(best)
 
@@ -207,13 +207,13 @@ def scored_size(height: int, width: int) -> tuple[int, int]:
     return (side, round(width * side / short)) if height <= width else (round(height * side / short), side)
 
 
-def same_shape(asked: tuple[int, int], got: tuple[int, int], pixel_aspect: float = 1.0) -> bool:
+def same_shape(requested: tuple[int, int], got: tuple[int, int], pixel_aspect: float = 1.0) -> bool:
     """True if two sizes (height, width) have the same aspect ratio, up to rounding to whole pixels.
 
     `pixel_aspect` is the width by the height of the pixels of `got`.
     """
-    ratio = (got[1] * pixel_aspect / got[0]) / (asked[1] / asked[0])
-    pixel = 1.0 / min(*asked, *got)
+    ratio = (got[1] * pixel_aspect / got[0]) / (requested[1] / requested[0])
+    pixel = 1.0 / min(*requested, *got)
     return abs(ratio - 1) <= max(ASPECT_TOLERANCE, pixel)
 
 
@@ -246,33 +246,37 @@ class Resampler:
 
 
 def make_resampler(
-    asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, int], fit: Fit | None, pixel_aspect: float = 1.0
+    requested: tuple[int, int],
+    got: tuple[int, int],
+    scored: tuple[int, int],
+    fit: Fit | None,
+    pixel_aspect: float = 1.0,
 ) -> Resampler:
     """Make the resampler for videos of one size.
 
     Args:
-        asked: (height, width) px of the export.
+        requested: (height, width) px of the export.
         got: (height, width) px of the video.
         scored: (height, width) px of the frames that are scored.
         fit: How the picture was fitted into the video, if the shapes differ.
         pixel_aspect: Width by height of the video's pixels.
     """
-    if asked == got == scored and (pixel_aspect == 1 or fit in (None, "stretch")):
+    if requested == got == scored and (pixel_aspect == 1 or fit in (None, "stretch")):
         return Resampler(None, None, True)
-    scales = got[0] / asked[0], got[1] / asked[1]  # px of the video by px of the export
+    scales = got[0] / requested[0], got[1] / requested[1]  # px of the video by px of the export
     if fit in ("contain", "cover"):
         scale = (min if fit == "contain" else max)(scales[0], scales[1] * pixel_aspect)
         scales = scale, scale / pixel_aspect
-    shrink = min(asked) / min(scored)  # exported px in one scored px
+    shrink = min(requested) / min(scored)  # exported px in one scored px
     matrices, shown, covered = [], [], True
     for axis in (0, 1):
         # Scored pixel j covers [edge[j], edge[j + 1]] in the video; the centre stays the centre.
         edges = (np.arange(scored[axis] + 1) - scored[axis] / 2) * shrink * scales[axis] + got[axis] / 2
-        margin = max((got[axis] - asked[axis] * scales[axis]) / 2, 0.0)  # px, width of a bar at either end
+        margin = max((got[axis] - requested[axis] * scales[axis]) / 2, 0.0)  # px, width of a bar at either end
         matrices.append(_averaging_weights(edges, got[axis], margin))
         centres = (edges[1:] + edges[:-1]) / 2
         shown.append((centres >= margin) & (centres <= got[axis] - margin))
-        covered &= min(asked) * scales[axis] <= got[axis] * (1 + ASPECT_TOLERANCE)
+        covered &= min(requested) * scales[axis] <= got[axis] * (1 + ASPECT_TOLERANCE)
     return Resampler(matrices[0], matrices[1], covered, (shown[0], shown[1]))
 
 

@@ -75,10 +75,10 @@ def measure_steps(
     edge = ~ndimage.binary_erosion(inside, iterations=2, border_value=0)
     steps = []
     for direction in _HUES:
-        found = _places(direction, shown, strengths, edge)
-        if found is None:
+        path = _places(direction, shown, strengths, edge)
+        if path is None:
             continue
-        first, places = found[0], found[1:]
+        first, places = path[0], path[1:]
         seen = np.isfinite(places[:, 0])
         count = len(seen) if seen.all() else int(seen.argmin())
         if count >= 4:
@@ -326,12 +326,12 @@ def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
         shift, root = _shared_shift(lead, known, place, error)
         rest = lead - _shifted(shift, place)
     error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))
-    found: dict[str, list[int]] = {}
+    leads_of_clips: dict[str, list[int]] = {}
     for number, (name, _) in enumerate(listed):
         if signal[number]:
-            found.setdefault(name, []).append(number)
+            leads_of_clips.setdefault(name, []).append(number)
     leads = {}
-    for name, mine in found.items():
+    for name, mine in leads_of_clips.items():
         weighted = step[mine] / error[mine, None] ** 2
         information = float((weighted * step[mine]).sum())
         by_shift = np.concatenate([weighted.sum(0), (weighted * place[mine]).sum(0)]) / information
@@ -384,10 +384,10 @@ def _shared_shift(lead: Array, step: Array, place: Array, error: Array) -> tuple
         loose = numbers[SHARED:] / LOOSE_LEAD
         return np.concatenate([rest.ravel(), numbers[:SHARED] / expected, loose])
 
-    found = least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1")
-    jacobian = np.asarray(found.jac, dtype=np.float64)
+    solution = least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1")
+    jacobian = np.asarray(solution.jac, dtype=np.float64)
     root: Array = np.linalg.cholesky(np.linalg.inv(jacobian.T @ jacobian)[:SHARED, :SHARED])
-    return found.x[:SHARED], root
+    return solution.x[:SHARED], root
 
 
 NAMED_VIDEOS = 3  # names in a message

@@ -186,318 +186,201 @@ def _later_law(law: SceneLaw, later: Scene) -> SceneLaw | None:
 
 FACTORS = (0.0, 0.4, 0.7, 0.9, 1.1, 1.4, 2.0)
 
-
-@changed_world(
-    id="gravity",
-    phrase="gravity were {value} times as strong",
-    short="gravity",
-    seen=("things hang in the air or fall too slowly", "things fall too fast"),
-    values=FACTORS,
-    neutral=1.0,
-    range=(-1.0, 4.0),
-)
-def gravity(scene: Scene, value: float) -> WorldChange:
-    """Uniform gravity times a factor."""
-    return WorldChange(gravity=value)
-
-
-@changed_world(
-    id="gravity-direction",
-    phrase="gravity were turned by {value} degrees",
-    short="direction of gravity",
-    seen="things fall at a slant",
-    unit="deg",
-    values=(-20.0, -8.0, -3.0, 3.0, 8.0, 20.0),
-    range=(-90.0, 90.0),
-    step=0.05,
-)
-def gravity_direction(scene: Scene, value: float) -> WorldChange:
-    """Gravity turned in the plane of motion, counter-clockwise."""
-    return WorldChange(gravity_angle=math.radians(value))
-
-
-@changed_world(
-    id="gravity-trend",
-    phrase="all attraction grew by {value} of itself a second",
-    short="growth of gravity",
-    seen=("things are pulled less and less", "things are pulled more and more"),
-    unit="1/s",
-    values=(-0.3, -0.12, -0.04, 0.04, 0.12, 0.3),
-    range=(-1.0, 2.0),
-)
-def gravity_trend(scene: Scene, value: float) -> WorldChange:
-    """Gravity, or a central force, that grows or fades in time."""
-    return WorldChange(gravity_trend=value)
-
-
-@changed_world(
-    id="pull-right",
-    phrase="everything were pulled to the right with {value} m/s2",
-    short="pull to the right",
-    seen=("things drift to the left", "things drift to the right"),
-    unit="m/s2",
-    values=(-0.5, -0.15, 0.15, 0.5),
-    range=(-10.0, 10.0),
-    applies=lambda law: "gravity" not in law.alterable,
-)
-def pull_right(scene: Scene, value: float) -> WorldChange:
-    """A uniform acceleration to the right where there is none."""
-    return WorldChange(wind=(value, 0.0))
-
-
-@changed_world(
-    id="pull-up",
-    phrase="everything were pulled upwards in the picture with {value} m/s2",
-    short="pull upwards",
-    seen=("things drift downwards", "things drift upwards"),
-    unit="m/s2",
-    values=(-0.5, -0.15, 0.15, 0.5),
-    range=(-10.0, 10.0),
-    applies=lambda law: "gravity" not in law.alterable,
-)
-def pull_up(scene: Scene, value: float) -> WorldChange:
-    """A uniform acceleration upwards in the picture where there is none."""
-    return WorldChange(wind=(0.0, value))
-
-
-@changed_world(
-    id="drag",
-    phrase="everything lost {value} of its speed a second",
-    short="drag",
-    seen=("things speed up by themselves", "things slow down by themselves"),
-    unit="1/s",
-    values=(-0.4, -0.15, -0.05, 0.05, 0.15, 0.4, 1.0),
-    range=(-2.0, 6.0),
-)
-def drag(scene: Scene, value: float) -> WorldChange:
-    """A force against the motion that grows with the speed; below 0 everything gains speed."""
-    return WorldChange(drag=value)
-
-
-@changed_world(
-    id="lateral-force",
-    phrase="a force across the motion turned everything by {value} degrees a second",
-    short="force across the motion",
-    seen="straight ways bend",
-    unit="deg/s",
-    values=(-40.0, -12.0, -4.0, 4.0, 12.0, 40.0),
-    range=(-360.0, 360.0),
-    step=0.05,
-)
-def lateral_force(scene: Scene, value: float) -> WorldChange:
-    """A force across the motion that grows with the speed, as that of Magnus on a ball that spins."""
-    return WorldChange(turn=math.radians(value))
-
-
-@changed_world(
-    id="restitution",
-    phrase="things parted at {value} times the true speed",
-    short="restitution",
-    seen=("bounces are too weak", "bounces are too lively"),
-    values=(0.0, 0.4, 0.7, 0.9, 1.1, 1.25),
-    neutral=1.0,
-    range=(0.0, 2.0),
-)
-def restitution(scene: Scene, value: float) -> WorldChange:
-    """The restitution of every contact times a factor."""
-    return WorldChange(restitution=max(value, 0.0))
-
-
-@changed_world(
-    id="friction",
-    phrase="friction were {value} times as strong",
-    short="friction",
-    seen=("things slide on for too long", "sliding things stop too soon"),
-    values=(0.0, 0.3, 0.6, 0.85, 1.2, 1.6, 2.5),
-    neutral=1.0,
-    range=(0.0, 6.0),
-)
-def friction(scene: Scene, value: float) -> WorldChange:
-    """The friction of every contact times a factor."""
-    return WorldChange(friction=max(value, 0.0))
-
-
-@changed_world(
-    id="mass-ratio",
-    phrase="the heaviest body had {value} times its mass",
-    short="mass of the heaviest",
-    seen="collisions share out the motion wrongly",
-    values=(0.2, 0.4, 0.7, 1.4, 2.0, 4.0),
-    neutral=1.0,
-    range=(0.02, 50.0),
-)
-def mass_ratio(scene: Scene, value: float) -> WorldChange:
-    """The mass of the heaviest of several bodies times a factor."""
-    return WorldChange(mass=value)
-
-
-@changed_world(
-    id="rebound-angle",
-    phrase="every rebound were turned by {value} degrees",
-    short="angle of rebound",
-    seen="things bounce off on wrong ways",
-    unit="deg",
-    values=(-25.0, -10.0, -4.0, 4.0, 10.0, 25.0),
-    range=(-80.0, 80.0),
-    step=0.05,
-)
-def rebound_angle(scene: Scene, value: float) -> WorldChange:
-    """Velocities after a bounce turned counter-clockwise."""
-    return WorldChange(twist=math.radians(value))
-
-
-@changed_world(
-    id="contact-distance",
-    phrase="things touched where their surfaces are {value} diameters apart",
-    short="distance of contacts",
-    seen=("things sink in before they bounce", "things bounce before they touch"),
-    unit="diameters",
-    values=(-0.12, -0.05, 0.05, 0.15, 0.3, 0.5),
-    range=(-0.4, 1.5),
-    resolution=0.002,
-)
-def contact_distance(scene: Scene, value: float) -> WorldChange:
-    """Contacts at a distance; below 0 things sink in before they bounce."""
-    return WorldChange(gap=value)
-
-
-@changed_world(
-    id="contact-time",
-    phrase="every contact came {value} s too early",
-    short="time of contacts",
-    seen=("things bounce too late", "things bounce before they touch"),
-    unit="s",
-    values=(-0.12, -0.05, 0.05, 0.1, 0.2),
-    range=(-0.5, 1.0),
-    resolution=1 / PHYSICS_HZ,
-)
-def contact_time(scene: Scene, value: float) -> WorldChange:
-    """Bounces before a contact; below 0 after it."""
-    return WorldChange(lead=value)
-
-
-@changed_world(
-    id="pass-through",
-    phrase="moving bodies went through each other",
-    short="bodies go through each other",
-)
-def pass_through(scene: Scene, value: float) -> WorldChange:
-    """Moving bodies that do not meet."""
-    return WorldChange(solid=False)
-
-
-@changed_world(
-    id="no-contacts",
-    phrase="nothing touched anything",
-    short="no contacts",
-    seen="walls, floors and bodies stop nothing",
-)
-def no_contacts(scene: Scene, value: float) -> WorldChange:
-    """Bodies that go through everything, floors and walls too."""
-    return WorldChange(contacts=False)
-
-
-@changed_world(
-    id="exchange",
-    phrase="two bodies went on as each other where they meet",
-    short="exchanged identities",
-)
-def exchange(scene: Scene, value: float) -> WorldChange:
-    """The first two that meet, or of which one passes before the other, exchange their identities."""
-    return WorldChange(exchanged=True)
-
-
-@changed_world(
-    id="central-mass",
-    phrase="central masses were {value} times as large",
-    short="central mass",
-    seen=("orbits are too wide", "orbits are too tight"),
-    values=FACTORS,
-    neutral=1.0,
-    range=(0.0, 4.0),
-)
-def central_mass(scene: Scene, value: float) -> WorldChange:
-    """The strength of central forces times a factor."""
-    return WorldChange(central_mass=max(value, 1e-6))
-
-
-@changed_world(
-    id="force-exponent",
-    phrase="central forces fell with the distance to the power of {value}",
-    short="exponent of the force",
-    seen="orbits do not close",
-    values=(0.5, 1.2, 1.6, 1.85, 2.15, 2.4, 3.0),
-    neutral=2.0,
-    range=(-2.0, 5.0),
-)
-def force_exponent(scene: Scene, value: float) -> WorldChange:
-    """Another power of the distance; at the hand-over the force is the true one."""
-    return WorldChange(exponent=value)
-
-
-@changed_world(
-    id="softening",
-    phrase="central forces were softened within {value} m",
-    short="softened force",
-    seen="close passes bend too little",
-    unit="m",
-    values=(0.1, 0.2, 0.4, 0.8),
-    range=(0.0, 3.0),
-)
-def softening(scene: Scene, value: float) -> WorldChange:
-    """Forces as those of a centre that is spread out."""
-    return WorldChange(softening=max(value, 0.0))
-
-
-@changed_world(
-    id="precession",
-    phrase="the axes of orbits turned by {value} degrees a revolution",
-    short="precession",
-    seen="orbits turn instead of closing",
-    unit="deg",
-    values=(-40.0, -15.0, -5.0, 5.0, 15.0, 40.0),
-    range=(-120.0, 300.0),
-    step=0.05,
-)
-def precession(scene: Scene, value: float) -> WorldChange:
-    """Orbits whose axis turns with the motion; below 0 against it."""
-    return WorldChange(precession=value / 360)
-
-
-@changed_world(
-    id="speed-of-time",
-    phrase="everything happened {value} times as fast",
-    short="speed of time",
-    seen=("everything happens too slowly", "everything happens too fast"),
-    values=(0.25, 0.5, 0.75, 0.92, 1.08, 1.3, 1.7),
-    neutral=1.0,
-    range=(0.02, 4.0),
-)
-def speed_of_time(scene: Scene, value: float) -> WorldChange:
-    """Speeds times a factor, accelerations times its square."""
-    return WorldChange(time=value)
-
-
 WORLDS: tuple[ChangedWorld, ...] = (
-    gravity,
-    gravity_direction,
-    gravity_trend,
-    pull_right,
-    pull_up,
-    drag,
-    lateral_force,
-    restitution,
-    friction,
-    mass_ratio,
-    rebound_angle,
-    contact_distance,
-    contact_time,
-    pass_through,
-    no_contacts,
-    exchange,
-    central_mass,
-    force_exponent,
-    softening,
-    precession,
-    speed_of_time,
+    changed_world(
+        id="gravity",
+        phrase="gravity were {value} times as strong",
+        short="gravity",
+        seen=("things hang in the air or fall too slowly", "things fall too fast"),
+        values=FACTORS,
+        neutral=1.0,
+        range=(-1.0, 4.0),
+    )(lambda scene, value: WorldChange(gravity=value)),
+    # In the plane of motion, counter-clockwise.
+    changed_world(
+        id="gravity-direction",
+        phrase="gravity were turned by {value} degrees",
+        short="direction of gravity",
+        seen="things fall at a slant",
+        unit="deg",
+        values=(-20.0, -8.0, -3.0, 3.0, 8.0, 20.0),
+        range=(-90.0, 90.0),
+        step=0.05,
+    )(lambda scene, value: WorldChange(gravity_angle=math.radians(value))),
+    changed_world(
+        id="gravity-trend",
+        phrase="all attraction grew by {value} of itself a second",
+        short="growth of gravity",
+        seen=("things are pulled less and less", "things are pulled more and more"),
+        unit="1/s",
+        values=(-0.3, -0.12, -0.04, 0.04, 0.12, 0.3),
+        range=(-1.0, 2.0),
+    )(lambda scene, value: WorldChange(gravity_trend=value)),
+    changed_world(
+        id="pull-right",
+        phrase="everything were pulled to the right with {value} m/s2",
+        short="pull to the right",
+        seen=("things drift to the left", "things drift to the right"),
+        unit="m/s2",
+        values=(-0.5, -0.15, 0.15, 0.5),
+        range=(-10.0, 10.0),
+        applies=lambda law: "gravity" not in law.alterable,
+    )(lambda scene, value: WorldChange(wind=(value, 0.0))),
+    changed_world(
+        id="pull-up",
+        phrase="everything were pulled upwards in the picture with {value} m/s2",
+        short="pull upwards",
+        seen=("things drift downwards", "things drift upwards"),
+        unit="m/s2",
+        values=(-0.5, -0.15, 0.15, 0.5),
+        range=(-10.0, 10.0),
+        applies=lambda law: "gravity" not in law.alterable,
+    )(lambda scene, value: WorldChange(wind=(0.0, value))),
+    # Below 0 everything gains speed.
+    changed_world(
+        id="drag",
+        phrase="everything lost {value} of its speed a second",
+        short="drag",
+        seen=("things speed up by themselves", "things slow down by themselves"),
+        unit="1/s",
+        values=(-0.4, -0.15, -0.05, 0.05, 0.15, 0.4, 1.0),
+        range=(-2.0, 6.0),
+    )(lambda scene, value: WorldChange(drag=value)),
+    # As that of Magnus on a ball that spins.
+    changed_world(
+        id="lateral-force",
+        phrase="a force across the motion turned everything by {value} degrees a second",
+        short="force across the motion",
+        seen="straight ways bend",
+        unit="deg/s",
+        values=(-40.0, -12.0, -4.0, 4.0, 12.0, 40.0),
+        range=(-360.0, 360.0),
+        step=0.05,
+    )(lambda scene, value: WorldChange(turn=math.radians(value))),
+    changed_world(
+        id="restitution",
+        phrase="things parted at {value} times the true speed",
+        short="restitution",
+        seen=("bounces are too weak", "bounces are too lively"),
+        values=(0.0, 0.4, 0.7, 0.9, 1.1, 1.25),
+        neutral=1.0,
+        range=(0.0, 2.0),
+    )(lambda scene, value: WorldChange(restitution=max(value, 0.0))),
+    changed_world(
+        id="friction",
+        phrase="friction were {value} times as strong",
+        short="friction",
+        seen=("things slide on for too long", "sliding things stop too soon"),
+        values=(0.0, 0.3, 0.6, 0.85, 1.2, 1.6, 2.5),
+        neutral=1.0,
+        range=(0.0, 6.0),
+    )(lambda scene, value: WorldChange(friction=max(value, 0.0))),
+    changed_world(
+        id="mass-ratio",
+        phrase="the heaviest body had {value} times its mass",
+        short="mass of the heaviest",
+        seen="collisions share out the motion wrongly",
+        values=(0.2, 0.4, 0.7, 1.4, 2.0, 4.0),
+        neutral=1.0,
+        range=(0.02, 50.0),
+    )(lambda scene, value: WorldChange(mass=value)),
+    changed_world(
+        id="rebound-angle",
+        phrase="every rebound were turned by {value} degrees",
+        short="angle of rebound",
+        seen="things bounce off on wrong ways",
+        unit="deg",
+        values=(-25.0, -10.0, -4.0, 4.0, 10.0, 25.0),
+        range=(-80.0, 80.0),
+        step=0.05,
+    )(lambda scene, value: WorldChange(twist=math.radians(value))),
+    # Below 0 things sink in before they bounce.
+    changed_world(
+        id="contact-distance",
+        phrase="things touched where their surfaces are {value} diameters apart",
+        short="distance of contacts",
+        seen=("things sink in before they bounce", "things bounce before they touch"),
+        unit="diameters",
+        values=(-0.12, -0.05, 0.05, 0.15, 0.3, 0.5),
+        range=(-0.4, 1.5),
+        resolution=0.002,
+    )(lambda scene, value: WorldChange(gap=value)),
+    # Below 0 after it.
+    changed_world(
+        id="contact-time",
+        phrase="every contact came {value} s too early",
+        short="time of contacts",
+        seen=("things bounce too late", "things bounce before they touch"),
+        unit="s",
+        values=(-0.12, -0.05, 0.05, 0.1, 0.2),
+        range=(-0.5, 1.0),
+        resolution=1 / PHYSICS_HZ,
+    )(lambda scene, value: WorldChange(lead=value)),
+    changed_world(
+        id="pass-through",
+        phrase="moving bodies went through each other",
+        short="bodies go through each other",
+    )(lambda scene, value: WorldChange(solid=False)),
+    changed_world(
+        id="no-contacts",
+        phrase="nothing touched anything",
+        short="no contacts",
+        seen="walls, floors and bodies stop nothing",
+    )(lambda scene, value: WorldChange(contacts=False)),
+    # The first two that meet, or of which one passes before the other.
+    changed_world(
+        id="exchange",
+        phrase="two bodies went on as each other where they meet",
+        short="exchanged identities",
+    )(lambda scene, value: WorldChange(exchanged=True)),
+    changed_world(
+        id="central-mass",
+        phrase="central masses were {value} times as large",
+        short="central mass",
+        seen=("orbits are too wide", "orbits are too tight"),
+        values=FACTORS,
+        neutral=1.0,
+        range=(0.0, 4.0),
+    )(lambda scene, value: WorldChange(central_mass=max(value, 1e-6))),
+    # At the hand-over the force is the true one.
+    changed_world(
+        id="force-exponent",
+        phrase="central forces fell with the distance to the power of {value}",
+        short="exponent of the force",
+        seen="orbits do not close",
+        values=(0.5, 1.2, 1.6, 1.85, 2.15, 2.4, 3.0),
+        neutral=2.0,
+        range=(-2.0, 5.0),
+    )(lambda scene, value: WorldChange(exponent=value)),
+    # As of a centre that is spread out.
+    changed_world(
+        id="softening",
+        phrase="central forces were softened within {value} m",
+        short="softened force",
+        seen="close passes bend too little",
+        unit="m",
+        values=(0.1, 0.2, 0.4, 0.8),
+        range=(0.0, 3.0),
+    )(lambda scene, value: WorldChange(softening=max(value, 0.0))),
+    # Below 0 against the motion.
+    changed_world(
+        id="precession",
+        phrase="the axes of orbits turned by {value} degrees a revolution",
+        short="precession",
+        seen="orbits turn instead of closing",
+        unit="deg",
+        values=(-40.0, -15.0, -5.0, 5.0, 15.0, 40.0),
+        range=(-120.0, 300.0),
+        step=0.05,
+    )(lambda scene, value: WorldChange(precession=value / 360)),
+    # Speeds times a factor, accelerations times its square.
+    changed_world(
+        id="speed-of-time",
+        phrase="everything happened {value} times as fast",
+        short="speed of time",
+        seen=("everything happens too slowly", "everything happens too fast"),
+        values=(0.25, 0.5, 0.75, 0.92, 1.08, 1.3, 1.7),
+        neutral=1.0,
+        range=(0.02, 4.0),
+    )(lambda scene, value: WorldChange(time=value)),
 )

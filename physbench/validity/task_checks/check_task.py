@@ -127,7 +127,7 @@ def check_splits(task: Task) -> Iterator[Finding]:
     """Draw clips of every split, without simulating them."""
     drawn: dict[tuple[float, ...], str] = {}
     started = time.perf_counter()
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for split in SPLITS:
         for seed in SEEDS:
             params = make_params(Row(task.id, split, seed))
@@ -140,7 +140,7 @@ def check_splits(task: Task) -> Iterator[Finding]:
                 return
             for name, parameter in task.parameters.items():
                 if not parameter.contains(params[name], split):
-                    found.append(
+                    findings.append(
                         failed(
                             "splits",
                             f"{name} = {params[name]:g} in {split}, whose range is {parameter.span(split)}",
@@ -149,7 +149,7 @@ def check_splits(task: Task) -> Iterator[Finding]:
                     )
             key = tuple(params.values())
             if key in drawn:
-                found.append(
+                findings.append(
                     failed(
                         "splits",
                         f"{split} {seed} and {drawn[key]} have the same parameters",
@@ -158,8 +158,8 @@ def check_splits(task: Task) -> Iterator[Finding]:
                 )
             drawn[key] = f"{split} {seed}"
     seconds = (time.perf_counter() - started) / len(SEEDS) / len(SPLITS)
-    if found:
-        yield found[0]
+    if findings:
+        yield findings[0]
         return
     yield fine("splits", f"{len(drawn)} draws, all different and in the ranges of their splits")
     if seconds > SLOW_DRAW:
@@ -189,13 +189,13 @@ class _Work:
     def refused(self) -> bool:
         return any(finding.state == "failed" for finding in self.findings)
 
-    def add(self, found: Iterable[Finding]) -> None:
-        self.findings += found
+    def add(self, findings: Iterable[Finding]) -> None:
+        self.findings += findings
 
-    def add_once(self, found: Iterable[Finding]) -> None:
+    def add_once(self, findings: Iterable[Finding]) -> None:
         """Add one finding per check, of many clips: the first failure, or else the one with the largest value."""
         best: dict[str, Finding] = {}
-        for finding in found:
+        for finding in findings:
             old = best.get(finding.check)
             better = finding.size > old.size if old and old.state == finding.state else finding.state == "failed"
             if old is None or better:
@@ -335,7 +335,7 @@ def _measured(clips: Sequence[Clip]) -> list[Measured]:
 def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once: bool = False) -> bool:
     """Run a check of the task's own code; False where that code raises, which becomes a finding."""
     try:
-        found = list(run())
+        findings = list(run())
     except NothingAccepted as error:
         work.add([failed(check, str(error).removesuffix(f" {error.remedy}"), error.remedy)])
         return False
@@ -346,7 +346,7 @@ def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once
             raise
         work.add([failed(check, _words(error, work.file), "Mend that line.")])
         return False
-    (work.add_once if once else work.add)(found)
+    (work.add_once if once else work.add)(findings)
     return True
 
 

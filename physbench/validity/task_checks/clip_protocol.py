@@ -125,13 +125,19 @@ def check_view(clip: Clip) -> Iterator[Finding]:
 
 def events(clip: Clip) -> dict[str, list[float]]:
     """Times in s after the hand-over of events that decide what follows, by kind."""
-    found: dict[str, list[float]] = {"contact": [], "turning point": [], "hiding": [], "push": [], "screen": []}
+    times_of_kinds: dict[str, list[float]] = {
+        "contact": [],
+        "turning point": [],
+        "hiding": [],
+        "push": [],
+        "screen": [],
+    }
     bodies = {body.name: i for i, body in moving(clip)}
     rests = {name: {clip.scene.bodies[j].name for j in supports(clip, i)} for name, i in bodies.items()}
     for contact in clip.contacts:
         a, b = contact.a, contact.b
         if contact.time > 0 and b not in rests.get(a, ()) and a not in rests.get(b, ()):
-            found["contact"].append(contact.time)
+            times_of_kinds["contact"].append(contact.time)
     ahead = clip.times > 0
     times = clip.times[ahead]
     for _, i in bodies.items():
@@ -143,22 +149,22 @@ def events(clip: Clip) -> dict[str, list[float]]:
             away = clip.states[ahead, i, :3] - clip.states[ahead, clip.scene.index(field.source), :3]
             curves.append(np.gradient(np.linalg.norm(away, axis=-1), times))
         for curve in curves:
-            found["turning point"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(np.sign(curve)))]
+            times_of_kinds["turning point"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(np.sign(curve)))]
         hidden = (visible_share(clip, i)[ahead] < HIDDEN_SHARE) & (outside(clip, i)[ahead] < 1)
-        found["hiding"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(hidden.astype(int)) > 0)]
-    found["push"] = [action.time for action in clip.scene.impulses if action.time > 0]
-    found["screen"] = [point.time for body in clip.scene.bodies for point in body.path if point.time > 0]
-    return {kind: sorted(times) for kind, times in found.items() if times}
+        times_of_kinds["hiding"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(hidden.astype(int)) > 0)]
+    times_of_kinds["push"] = [action.time for action in clip.scene.impulses if action.time > 0]
+    times_of_kinds["screen"] = [point.time for body in clip.scene.bodies for point in body.path if point.time > 0]
+    return {kind: sorted(times) for kind, times in times_of_kinds.items() if times}
 
 
 def check_event(clip: Clip, static: bool) -> Iterator[Finding]:
     """An event lies between 0.2 s and 0.6 of the horizon. `static`: none is needed."""
-    found = sorted(time for times in events(clip).values() for time in times)
+    moments = sorted(time for times in events(clip).values() for time in times)
     last = EVENT_UNTIL * clip.scene.horizon
-    if static or any(EVENT_FROM - EVENT_SLACK <= time <= last + EVENT_SLACK for time in found):
+    if static or any(EVENT_FROM - EVENT_SLACK <= time <= last + EVENT_SLACK for time in moments):
         return
     pictures = Shot(clip, tuple(clip.scene.horizon * k / 4 for k in range(5)))
-    if not found:
+    if not moments:
         yield failed(
             "nothing to predict",
             "after the hand-over nothing happens: no contact, turning point, hiding or push",
@@ -169,7 +175,7 @@ def check_event(clip: Clip, static: bool) -> Iterator[Finding]:
     else:
         yield failed(
             "event",
-            f"the deciding event lies at {', '.join(f'{time:.2f}' for time in found[:3])} s",
+            f"the deciding event lies at {', '.join(f'{time:.2f}' for time in moments[:3])} s",
             f"Let it happen in [{EVENT_FROM:g}, {last:g}] s (contact, turning point, hiding): late enough to "
             "be predicted, and early enough to show what follows.",
             clip,
@@ -285,18 +291,18 @@ def _link_contrast(clip: Clip, scene: Scene, without: Scene, frame: int) -> floa
 
 def touched(clip: Clip) -> dict[int, float]:
     """Bodies without hue that are no objects and that an object in view touches, with the time of it in s."""
-    scene, found = clip.scene, dict[int, float]()
+    scene, first_contacts = clip.scene, dict[int, float]()
     objects = {body.name: i for i, body in moving(clip)}
     for contact in sorted(clip.contacts, key=lambda contact: contact.time):
         for name, other in ((contact.a, contact.b), (contact.b, contact.a)):
             if name in objects and other not in objects:
                 k = int(np.argmin(np.abs(clip.times - contact.time)))
                 if outside(clip, objects[name])[k] <= 1:  # at least half of it is in the window
-                    found.setdefault(scene.index(other), contact.time)
+                    first_contacts.setdefault(scene.index(other), contact.time)
     for i in objects.values():
         for j in supports(clip, i):
-            found.setdefault(j, scene.bodies[i].release or 0.0)
-    return {j: when for j, when in sorted(found.items()) if scene.bodies[j].hue is None}
+            first_contacts.setdefault(j, scene.bodies[i].release or 0.0)
+    return {j: when for j, when in sorted(first_contacts.items()) if scene.bodies[j].hue is None}
 
 
 def contrast(clip: Clip, index: int, frame: int) -> float:

@@ -19,9 +19,9 @@ MAX_HORIZON = 12.0  # s, horizon
 
 def check_declaration(task: Task) -> Iterator[Finding]:
     """Docstring, and the classes and ranges of the parameters."""
-    found = [*_docstring(task), *_parameters(task)]
-    yield from found
-    if not any(finding.state == "failed" for finding in found):
+    findings = [*_docstring(task), *_parameters(task)]
+    yield from findings
+    if not any(finding.state == "failed" for finding in findings):
         changed = [name for name, parameter in task.parameters.items() if parameter.ood is not None]
         yield fine("declaration", f"{len(task.parameters)} parameters, ood changes {', '.join(changed)}")
 

@@ -55,12 +55,12 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
         )
         return
     laws = {law.name: law for clip in clips if (law := scene_law_of(clip)) is not None}
-    found = [misfit(clip, context) for clip in clips]
-    mean, worst = float(np.mean([each.quality for each in found])), min(found, key=lambda each: each.quality)
+    misfits = [misfit(clip, context) for clip in clips]
+    mean, worst = float(np.mean([each.quality for each in misfits])), min(misfits, key=lambda each: each.quality)
     names = " or ".join(sorted(laws))
     find_changed_worlds()  # raises where a constant of the user's law has a name that is taken
     if any(law.last_resort for law in laws.values()):
-        yield _last_resort(found, names)
+        yield _last_resort(misfits, names)
         return
     if mean >= LEAST_FIT:
         yield fine("shadowing", f"valid: ground truth follows the law {names}, which moves this scene")
@@ -79,13 +79,13 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
     )
 
 
-def _last_resort(found: Sequence[Misfit], names: str) -> Finding:
+def _last_resort(misfits: Sequence[Misfit], names: str) -> Finding:
     """The finding of a law that lets a task in only if its ground truth is lawful, clip by clip."""
-    lawful = sum(each.lawful for each in found)
-    summary = f"{lawful} of {len(found)} clips of ground truth are lawful under the law {names}"
-    if lawful >= LEAST_LAWFUL * len(found):
+    lawful = sum(each.lawful for each in misfits)
+    summary = f"{lawful} of {len(misfits)} clips of ground truth are lawful under the law {names}"
+    if lawful >= LEAST_LAWFUL * len(misfits):
         return fine("shadowing", f"valid: {summary}, which simulates it again (asked: {LEAST_LAWFUL:.0%})")
-    worst = min((each for each in found if not each.lawful), key=lambda each: each.quality)
+    worst = min((each for each in misfits if not each.lawful), key=lambda each: each.quality)
     return failed(
         "shadowing",
         f"{summary} (asked: {LEAST_LAWFUL:.0%}), which simulates it again and {_leaves(worst)}",
@@ -113,18 +113,18 @@ def misfit(clip: Clip, context: int) -> Misfit:
     context: frames from which it starts.
     """
     window = clip.window(context)
-    found = shadow_states(clip, clip.times[window], clip.states[window])
-    assert found is not None, "a law moves the scene"
-    breaks = found.levels[0].breaks
+    shadowing = shadow_states(clip, clip.times[window], clip.states[window])
+    assert shadowing is not None, "a law moves the scene"
+    breaks = shadowing.levels[0].breaks
     if not breaks:
-        return Misfit(clip, found.quality, found.levels[0].explained == 1.0, float("nan"), "", "")
+        return Misfit(clip, shadowing.quality, shadowing.levels[0].explained == 1.0, float("nan"), "", "")
     first = min(breaks, key=lambda each: each.time)
-    body = _body(clip, found, first.disc)
-    return Misfit(clip, found.quality, False, first.time, body.name, _touched(clip, body, first.time))
+    body = _body(clip, shadowing, first.disc)
+    return Misfit(clip, shadowing.quality, False, first.time, body.name, _touched(clip, body, first.time))
 
 
-def _body(clip: Clip, found: Shadowing, disc: int) -> Body:
-    return clip.scene.bodies[int(found.problem.law.index[disc])]
+def _body(clip: Clip, shadowing: Shadowing, body: int) -> Body:
+    return clip.scene.bodies[int(shadowing.problem.law.index[body])]
 
 
 def _touched(clip: Clip, body: Body, when: float) -> str:

@@ -44,8 +44,8 @@ def measure(clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> Measured:
     started = time.process_time()
     tracks = None
     for name in CHECKED_SOURCES:
-        found, observation = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
-        rows[name] = found
+        clip_rows, observation = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
+        rows[name] = clip_rows
         if name == "truth" and observation is not None:
             tracks = observation.tracks
     return Measured(clip, rows, tracks, known_for, (time.process_time() - started) / len(CHECKED_SOURCES))
@@ -62,7 +62,7 @@ def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
             continue
         window = clip.window(tracks.context)
         true, across = clip.px_positions()[window], clip.diameters()[window] * clip.pixels_per_metre  # px
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for column, body in enumerate(clip.tracked_bodies):
             clear = (visible_share(clip, clip.tracked[column])[window] > 0.98) & (
                 outside(clip, clip.tracked[column])[window] <= 0
@@ -73,18 +73,18 @@ def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
             errors.append(error[clear])
             when = clip.times[window]
             if lost.any():
-                found.append(_lost(clip, body.name, float(when[np.argmax(lost)]), "is in full view and not found"))
+                findings.append(_lost(clip, body.name, float(when[np.argmax(lost)]), "is in full view and not found"))
             elif (
                 error.max(initial=0) > MAX_TRACK_ERROR
                 or np.median(error[clear] if clear.any() else 0) > MEDIAN_TRACK_ERROR
             ):
                 text = f"is located {error.max():.2f} diameters off"
-                found.append(_lost(clip, body.name, float(when[np.argmax(error)]), text))
-        strange = (tracks.hallucinations > 0) | (tracks.duplicates > 0).any(axis=1)
-        if strange.any() and not found:
-            moment = float(clip.times[window][np.argmax(strange)])
-            found.append(_lost(clip, None, moment, "something is detected that is no object"))
-        yield from found
+                findings.append(_lost(clip, body.name, float(when[np.argmax(error)]), text))
+        spurious = (tracks.hallucinations > 0) | (tracks.duplicates > 0).any(axis=1)
+        if spurious.any() and not findings:
+            moment = float(clip.times[window][np.argmax(spurious)])
+            findings.append(_lost(clip, None, moment, "something is detected that is no object"))
+        yield from findings
     together = np.concatenate(errors) if errors else np.zeros(1)
     if together.size:
         yield fine(
@@ -104,7 +104,7 @@ def _lost(clip: Clip, body: str | None, when: float, text: str) -> Finding:
 
 def axis_readings(measured: Sequence[Measured]) -> dict[str, AxisReading]:
     """Mean qualities on every axis over the clips on which ground truth has one."""
-    found: dict[str, AxisReading] = {}
+    readings_of_axes: dict[str, AxisReading] = {}
     for axis in AXES:
         values: dict[str, list[float]] = {name: [] for name in CHECKED_SOURCES}
         for one in measured:
@@ -115,8 +115,8 @@ def axis_readings(measured: Sequence[Measured]) -> dict[str, AxisReading]:
         truth, freeze, straight = (float(np.mean(values[n])) if values[n] else None for n in CHECKED_SOURCES)
         known = truth is not None and freeze is not None
         kinds = kind(truth, freeze) if known else "absent"  # type: ignore[arg-type]
-        found[axis] = AxisReading(kinds, truth, freeze, straight)
-    return found
+        readings_of_axes[axis] = AxisReading(kinds, truth, freeze, straight)
+    return readings_of_axes
 
 
 def _quality(rows: Sequence[ScoreRow], axis: str) -> float | None:

@@ -151,12 +151,12 @@ class CandidateEvents:
         """(body, grid index) pairs at which something may befall one of the bodies, at random. Raises Inapplicable."""
         draws = rng.random((TRIES, 2))
         moments = partial(self.moments, least_speed=least_speed, most_speed=most_speed, gravity=gravity)
-        found = [(i, at) for i in self.moving if len(at := moments(i))]
-        if not found:
+        moments_of_bodies = [(i, at) for i in self.moving if len(at := moments(i))]
+        if not moments_of_bodies:
             air, fast = "in the air, " if gravity else "", f"at {least_speed:g} m/s or faster " if least_speed else ""
             fast += "at rest " if np.isfinite(most_speed) else ""
             raise Inapplicable(f"no body is ever {air}in full view {fast}and {QUIET:g} s from any contact")
-        pairs = [(found[int(a * len(found))], b) for a, b in draws]
+        pairs = [(moments_of_bodies[int(a * len(moments_of_bodies))], b) for a, b in draws]
         return [(index, int(at[int(b * len(at))])) for (index, at), b in pairs]
 
     def height(self, index: int) -> Array:
@@ -264,7 +264,7 @@ def frame_noise(candidates: CandidateEvents, rng: np.random.Generator) -> Array:
 
 def shifted(candidates: CandidateEvents, off: Array) -> tuple[tuple[str, Bend], ...]:
     """Bends that show moving bodies off their places after the hand-over, by (M, G, 2) diameters in the plane."""
-    found = []
+    bends = []
     for index, diameters in zip(candidates.moving, off, strict=True):
         metres = diameters * candidates.diameter(index)
 
@@ -276,5 +276,5 @@ def shifted(candidates: CandidateEvents, off: Array) -> tuple[tuple[str, Bend], 
                 states[later, axis] += path[at[later], k]
             return states
 
-        found.append((candidates.scene.bodies[index].name, bend))
-    return tuple(found)
+        bends.append((candidates.scene.bodies[index].name, bend))
+    return tuple(bends)

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.laws.changes import AlteredField, WorldChange, changed_gravity
 from physbench.support.arrays import Array
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.bullet import World, step_of
-from physbench.world.scene import PHYSICS_HZ, Contact, Drag, ForceField, RadialField, Rod, Scene, Spring, Vector
+from physbench.world.scene import PHYSICS_HZ, Contact, Drag, ForceField, RadialField, Rod, Scene, Spring
+
+UNIFORM = {"gravity", "gravity_angle", "wind"}  # parts of a change that PyBullet has as its one gravity
+FORCES = UNIFORM | {"central_mass", "exponent"}
+SCALED_FIELDS: dict[str, type[ForceField]] = {"medium_drag": Drag, "spring_stiffness": Spring}  # constants of laws
 
 # A simulation with hooks: the same steps as `World`, and hooks that act between them.
 
@@ -68,9 +73,23 @@ class HookedWorld(World):
         ids = self._ids[0]
         self._client.api.setCollisionFilterPair(ids[a], ids[b], -1, -1, 0, physicsClientId=self._client.id)
 
-    def set_gravity(self, gravity: Sequence[float]) -> None:
-        """Another uniform gravity (3,) m/s2."""
-        self._client.api.setGravity(*gravity, physicsClientId=self._client.id)
+    def alter(self, change: WorldChange) -> None:
+        """The forces of a changed world from now on. Raises ValueError for changes of anything else."""
+        factors = dict(change.constants)
+        unknown = change.altered - FORCES - SCALED_FIELDS.keys()
+        if unknown:
+            raise ValueError(f"A hook changes {sorted(FORCES | SCALED_FIELDS.keys())} but got {sorted(unknown)}.")
+        if change.altered & UNIFORM:
+            self._client.api.setGravity(*changed_gravity(self.scene, change), physicsClientId=self._client.id)
+        if change.central_mass != 1.0:
+            self.pull *= change.central_mass
+            self._pulls = self._find_pulls()
+            self._scale(lambda field: not isinstance(field, Drag | Spring), change.central_mass)
+        for name, kind in SCALED_FIELDS.items():
+            if name in factors:
+                self._scale(lambda field, kind=kind: isinstance(field, kind), factors[name])  # type: ignore[misc]
+        if change.exponent != 2.0:
+            self._bend_fields(change.exponent)
 
     def remove(self, index: int) -> None:
         """Take a body away; it keeps its last pose at rest."""
@@ -80,13 +99,7 @@ class HookedWorld(World):
         name = self.scene.bodies[index].name
         self._own_fields = tuple(each for each in self._own_fields if name not in each.sources)
 
-    def pull_by(self, factor: float) -> None:
-        """All fields but drag, springs and rods become `factor` times as strong."""
-        self.pull *= factor
-        self._pulls = self._find_pulls()
-        self.scale(lambda field: not isinstance(field, Drag | Spring), factor)
-
-    def scale(self, chosen: Callable[[ForceField], bool], factor: float) -> None:
+    def _scale(self, chosen: Callable[[ForceField], bool], factor: float) -> None:
         """Fields that are not central gravity become `factor` times as strong, where `chosen` is true of them."""
         self._own_fields = tuple(
             replace(each, factor=factor * each.factor)
@@ -95,7 +108,7 @@ class HookedWorld(World):
             for each in map(altered, self._own_fields)
         )
 
-    def bend_fields(self, exponent: float) -> None:
+    def _bend_fields(self, exponent: float) -> None:
         """Fields go with a power of the distance that is 2 - exponent higher; bodies feel at first what they felt."""
         scene, places = self.scene, self.states()[0, :, :3]
         away = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(len(places))  # m
@@ -151,29 +164,6 @@ class HookedWorld(World):
             self._pulls = pulls
 
 
-@dataclass(frozen=True, eq=False)
-class AlteredField(ForceField):
-    """A field times a factor; a radial one also times (r / r0)^higher, with an r0 for each body."""
-
-    field: ForceField
-    factor: float = 1.0
-    higher: float = 0.0
-    reference: Array | None = None  # (N,) m
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return self.field.sources
-
-    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
-        found = self.factor * self.field.accelerations(scene, position, velocity, time)
-        if self.reference is None:
-            return found
-        source = scene.index(self.sources[0])
-        away = np.linalg.norm(position - position[..., source : source + 1, :], axis=-1)
-        away[..., source] = self.reference[source]
-        return np.asarray((away / self.reference)[..., None] ** self.higher * found)
-
-
 def altered(field: ForceField) -> ForceField:
     """A field that can be altered, and altered again; a rod, whose force follows from all others, as it is."""
     return field if isinstance(field, AlteredField | Rod) else AlteredField(field)
@@ -223,44 +213,13 @@ class OneStepHook(StepHookBase):
 
 
 @dataclass
-class SetGravity(OneStepHook):
-    """Another uniform gravity."""
+class ChangeLaws(OneStepHook):
+    """The forces are those of a changed world."""
 
-    gravity: Vector  # m/s2
-
-    def act(self, world: HookedWorld) -> None:
-        world.set_gravity(self.gravity)
-
-
-@dataclass
-class ScaleFields(OneStepHook):
-    """All fields but drag times a factor."""
-
-    factor: float
+    change: WorldChange
 
     def act(self, world: HookedWorld) -> None:
-        world.pull_by(self.factor)
-
-
-@dataclass
-class SetFieldExponent(OneStepHook):
-    """Fields go with another power of the distance; every body feels at first what it felt before."""
-
-    exponent: float  # 2 changes nothing: central gravity falls with this power, others rise by 2 - exponent more
-
-    def act(self, world: HookedWorld) -> None:
-        world.bend_fields(self.exponent)
-
-
-@dataclass
-class ScaleKind(OneStepHook):
-    """Fields of one kind, such as drag, times a factor."""
-
-    kind: type[ForceField]
-    factor: float
-
-    def act(self, world: HookedWorld) -> None:
-        world.scale(lambda field: isinstance(field, self.kind), self.factor)
+        world.alter(self.change)
 
 
 @dataclass

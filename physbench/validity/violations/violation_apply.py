@@ -64,7 +64,7 @@ class Violated:
         if not clocks or len(self.plans) == 1:
             return self.plan.events
         shown = np.arange(round(self.scene.horizon * PHYSICS_HZ) + 1) / PHYSICS_HZ
-        found, before = [], 0
+        shown_events, before = [], 0
         for plan in self.plans:
             own = sum(whose is None for whose, _ in plan.clocks)
             world = _through(clocks[:before] if own else clocks, shown)
@@ -74,8 +74,8 @@ class Violated:
                 if not len(later):
                     raise Inapplicable("with another clock it comes after the end of the clip")
                 time = float(shown[max(later[0] - 1, 0)])
-                found.append(replace(event, time=time, hidden_since=None if event.hidden_since is None else 0.0))
-        return tuple(found)
+                shown_events.append(replace(event, time=time, hidden_since=None if event.hidden_since is None else 0.0))
+        return tuple(shown_events)
 
     def states(self, times: Sequence[float] | Array) -> Array:
         """States (T, N, 13) of the bodies of the scene, as shown at times (T,) s, ascending multiples of 1/1200."""

@@ -24,7 +24,7 @@ def _time(time: float) -> float:
 
 def _hits(candidates: CandidateEvents, *, both_move: bool) -> list[Contact]:
     """Contacts of moving bodies after the hand-over in full view, each pair's first one, in order of time."""
-    scene, found, pairs = candidates.scene, [], set()
+    scene, hits, pairs = candidates.scene, [], set()
     for contact in candidates.contacts:
         a, b = scene.index(contact.a), scene.index(contact.b)
         movers = [i for i in (a, b) if i in candidates.moving]
@@ -36,12 +36,12 @@ def _hits(candidates: CandidateEvents, *, both_move: bool) -> list[Contact]:
             continue  # what sets in LEAD before it would change that one
         pairs.add((a, b))
         if (len(movers) == 2 or not both_move) and all(candidates.seen(i)[k] for i in movers):
-            found.append(contact)
-    if not found:
+            hits.append(contact)
+    if not hits:
         raise Inapplicable(
             "no two moving bodies meet in view" if both_move else "no body meets anything in view after the hand-over"
         )
-    return found
+    return hits
 
 
 def _grazes(candidates: CandidateEvents, contact: Contact) -> bool:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from physbench.laws.changes import WorldChange
 from physbench.validity.violations.candidate_events import CandidateEvents
-from physbench.validity.violations.hooks import ScaleFields, ScaleKind, SetFieldExponent, SetGravity
+from physbench.validity.violations.hooks import ChangeLaws
 from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
 from physbench.world.scene import CentralGravity, Drag, RadialField, Rod, Spring
 
 
-def _gravity(candidates: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    gravity = np.asarray(candidates.scene.gravity, dtype=np.float64)
-    if not gravity.any():
+def _from_the_handover_on(change: WorldChange) -> ViolationPlan:
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ChangeLaws(0.0, change),))
+
+
+def _require_gravity(candidates: CandidateEvents) -> None:
+    if not any(candidates.scene.gravity):
         raise Inapplicable("there is no gravity")
-    return gravity
 
 
 @violation(
@@ -28,11 +33,10 @@ def _gravity(candidates: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.
 )
 def gravity(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Uniform gravity times a factor, direction kept. It sets in at 0: it is everywhere by nature."""
+    _require_gravity(candidates)
     if candidates.scene.camera.view == "top":
-        _gravity(candidates)
         raise Inapplicable("gravity lies along the view")
-    x, y, z = _gravity(candidates) * severity
-    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetGravity(0.0, (float(x), float(y), float(z))),))
+    return _from_the_handover_on(WorldChange(gravity=severity))
 
 
 @violation(
@@ -46,15 +50,10 @@ def gravity(candidates: CandidateEvents, severity: float, rng: np.random.Generat
 )
 def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Gravity turned within the plane of motion, or out of the line of sight towards a drawn side of the plane."""
-    gravity = _gravity(candidates)
-    size = float(np.linalg.norm(gravity))
-    down = gravity / size
-    sign = 1.0 if rng.random() < 0.5 else -1.0
-    side = np.zeros(3)
-    side[candidates.axes[0]] = sign
-    angle = np.radians(severity)
-    x, y, z = size * (np.cos(angle) * down + np.sin(angle) * side)
-    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetGravity(0.0, (float(x), float(y), float(z))),))
+    _require_gravity(candidates)
+    side = float(np.linalg.norm(candidates.scene.gravity)) * (1 if rng.random() < 0.5 else -1)
+    angle = math.radians(severity)
+    return _from_the_handover_on(WorldChange(gravity=math.cos(angle), wind=(side * math.sin(angle), 0.0)))
 
 
 @violation(
@@ -70,7 +69,7 @@ def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Ge
     """The strength of all fields times a factor. It sets in at 0."""
     if all(isinstance(field, Drag | Spring | Rod) for field in candidates.scene.fields):
         raise Inapplicable("there is no central field")
-    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleFields(0.0, severity),))
+    return _from_the_handover_on(WorldChange(central_mass=severity))
 
 
 @violation(
@@ -87,7 +86,7 @@ def force_exponent(candidates: CandidateEvents, severity: float, rng: np.random.
     # Fields that do not fall with the square go with a power that is 2 - s higher than theirs.
     if not any(isinstance(field, CentralGravity | RadialField) for field in candidates.scene.fields):
         raise Inapplicable("there is no central field")
-    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetFieldExponent(0.0, severity),))
+    return _from_the_handover_on(WorldChange(exponent=severity))
 
 
 @violation(
@@ -103,7 +102,7 @@ def drag(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     """The drag of all media times a factor; below 0 they speed things up. It sets in at 0."""
     if not any(isinstance(field, Drag) for field in candidates.scene.fields):
         raise Inapplicable("there is no medium with drag")
-    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleKind(0.0, Drag, severity),))
+    return _from_the_handover_on(WorldChange(constants=(("medium_drag", severity),)))
 
 
 @violation(
@@ -119,4 +118,4 @@ def stiffness(candidates: CandidateEvents, severity: float, rng: np.random.Gener
     """The stiffness of all springs times a factor; at 0 they let go. It sets in at 0."""
     if not any(isinstance(field, Spring) for field in candidates.scene.fields):
         raise Inapplicable("there is no spring")
-    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleKind(0.0, Spring, severity),))
+    return _from_the_handover_on(WorldChange(constants=(("spring_stiffness", severity),)))

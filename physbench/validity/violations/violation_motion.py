@@ -160,7 +160,7 @@ def walk(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
 )
 def hanging(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A body hangs in the air with nothing below that could carry it."""
-    found = []
+    falls = []
     for index in candidates.moving:
         if not np.isfinite(candidates.height(index)).any():
             raise Inapplicable("nothing can fall in the plane of motion")
@@ -168,9 +168,9 @@ def hanging(candidates: CandidateEvents, severity: float, rng: np.random.Generat
         falling = (height[:-1] >= 0) & (height[1:] < 0) & (candidates.states[:-1, index, 9] < -AIRBORNE)
         crossings = np.flatnonzero(falling)
         good = candidates.seen(index)[crossings] & (candidates.times[crossings] <= 0.6 * candidates.scene.horizon)
-        found += [(int(at), index) for at in crossings[good & (candidates.times[crossings] > 0.1)]]
-    if not found:
+        falls += [(int(at), index) for at in crossings[good & (candidates.times[crossings] > 0.1)]]
+    if not falls:
         raise Inapplicable(f"nothing falls through a height of {severity:g} diameters in full view")
-    at, index = min(found)
+    at, index = min(falls)
     time = float(candidates.times[at])
     return ViolationPlan((ViolationEvent(time, _name(candidates, index)),), hooks=(HoldStill(time, index, np.inf),))

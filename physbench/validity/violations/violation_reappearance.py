@@ -26,26 +26,26 @@ LEAST_EXIT_SPEED = 0.2  # m/s of what is to come out on another side
 
 def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
     """(body, first, last grid index) of every time in which a moving body lies wholly behind a screen and comes out."""
-    found = []
+    hidings = []
     for index in candidates.moving:
         hidden, seen = candidates.hidden(index), candidates.seen(index)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], hidden, [False]]).astype(np.int8)))
         for first, end in edges.reshape(-1, 2).tolist():
             back = np.flatnonzero(seen[end:])
             if end - 1 - first >= 2 * SHORTENED_BY and first > 0 and len(back) >= SHOWN_AGAIN * 60:
-                found.append((index, first + SHORTENED_BY, end - 1 - SHORTENED_BY))
-    if not found:
+                hidings.append((index, first + SHORTENED_BY, end - 1 - SHORTENED_BY))
+    if not hidings:
         raise Inapplicable("nothing that moves is wholly hidden after the hand-over and comes out again in full view")
-    return found
+    return hidings
 
 
 def _one(candidates: CandidateEvents, rng: np.random.Generator, *, moving: bool = False) -> tuple[int, int, int, str]:
-    found = [
+    hidings = [
         each for each in _hidings(candidates) if not moving or candidates.speed(each[0])[each[2]] >= LEAST_EXIT_SPEED
     ]
-    if not found:
+    if not hidings:
         raise Inapplicable("what is hidden does not come out by itself: something uncovers it")
-    index, first, last = found[int(rng.random() * len(found))]
+    index, first, last = hidings[int(rng.random() * len(hidings))]
     return index, first, last, candidates.scene.bodies[index].name
 
 

@@ -14,6 +14,7 @@ from changed_clips import KNOWN
 from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
+from physbench.laws.changes import WorldChange
 from physbench.result.diagnosis import diagnose_run as module
 from physbench.result.diagnosis.diagnose_run import as_result, chosen_rows, diagnose_run, phrase
 from physbench.result.diagnosis.ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw
@@ -22,16 +23,15 @@ from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
 from physbench.result.manifest import read_manifest
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, Visibility, save_tracks
-from physbench.validity.violations.hooks import SetGravity, simulate_hooked
+from physbench.validity.violations.hooks import ChangeLaws, simulate_hooked
 from physbench.world.camera import px_from_world
 from physbench.world.scene import PHYSICS_HZ
 
 
 def with_gravity(clip: Clip, factor: float, tracks: Tracks) -> Tracks:
     """True tracks up to the hand-over, and from there on those under another gravity, by PyBullet."""
-    x, y, z = clip.scene.gravity
     steps = np.round(clip.times * PHYSICS_HZ).astype(np.int64)
-    states = simulate_hooked(clip.scene, [SetGravity(0.0, (x, y, factor * z))], steps)
+    states = simulate_hooked(clip.scene, [ChangeLaws(0.0, WorldChange(gravity=factor))], steps)
     px = px_from_world(clip.scene.camera, clip.spec, states[:, list(clip.tracked), :3])[clip.window(tracks.context)]
     noise = np.random.default_rng(clip.row.seed).normal(0, 0.03, px.shape)
     return replace(tracks, position=px + noise, state=np.full_like(tracks.state, Visibility.VISIBLE))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Image, Real
 from physbench.world.bodies import darkness_over, is_darkness
 from physbench.world.camera import eye, looking, px_from_world
-from physbench.world.drawing import NEAR_PLANE, Rendered, boxes, full_area
+from physbench.world.drawing import NEAR_PLANE, Rendered, boxes, darken, full_area
 from physbench.world.geometry import rotate
 from physbench.world.links import with_links
 from physbench.world.scene import Camera, RenderSpec, Scene, Vector
@@ -101,24 +101,22 @@ def render_natural(
         traced = render_path_traced(scene, moments, exact, spec, colours)
         return Rendered(traced.frames, traced.visible_area[:, :own], traced.full_area[:, :own])
     indices = [i for i in drawable(scene) if not is_darkness(scene.bodies[i])]
-    dark = darkness_over(scene, exact)
     backdrop = backdrop_of(scene, spec)
     count = len(scene.bodies)
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
     before: object = None
-    for k, time in enumerate(moments):
-        if dark[k] >= 0:
-            frames[k], area[k], before = 0, 0.0, None
-            area[k, dark[k]] = spec.height * spec.width
-            continue
-        movers = movers_at(scene, backdrop.stage, indices, float(time), exact[k], colours)
+    last = 0
+    for k in np.flatnonzero(darkness_over(scene, exact) < 0).tolist():
+        movers = movers_at(scene, backdrop.stage, indices, float(moments[k]), exact[k], colours)
         now = poses(movers)
         if now == before:
-            frames[k], area[k] = frames[k - 1], area[k - 1]
-            continue
-        linear, covered = compose(scene, backdrop, movers, exact[k], spec)
-        frames[k], area[k], before = displayed(linear), covered, now
+            frames[k], area[k] = frames[last], area[last]
+        else:
+            linear, covered = compose(scene, backdrop, movers, exact[k], spec)
+            frames[k], area[k] = displayed(linear), covered
+        before, last = now, k
+    darken(scene, exact, spec, frames, area)
     full = np.stack([full_area(scene, i, moments, exact[:, i], spec) for i in range(count)], axis=1)
     full = np.where(np.isnan(full), area, full)
     boxes_of_stage = [i for i in bodies_of_parts(scene, backdrop.stage) if i >= 0 and scene.bodies[i].shape == "box"]

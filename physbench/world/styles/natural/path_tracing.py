@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
+from physbench.world.bodies import darkness_over, is_darkness
 from physbench.world.drawing import PLATE_HALF_DEPTH, Rendered, render, shown
 from physbench.world.geometry import rotate
 from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
@@ -65,14 +66,15 @@ def render_path_traced(
     """As `frames.render_natural`, with frames by path tracing and areas of the plain look."""
     plain = render(scene, times, states, replace(spec, look=PLAIN))
     tracer = PathTracer(scene, spec)
-    frames = np.empty_like(plain.frames)
+    frames = plain.frames.copy()  # black in the dark
     before: object = None
-    for k, time in enumerate(times.tolist()):
-        movers = tracer.movers(time, states[k], colours)
-        planes = tracer.planes(time, states[k], colours)
+    last = 0
+    for k in np.flatnonzero(darkness_over(scene, states) < 0).tolist():
+        movers = tracer.movers(float(times[k]), states[k], colours)
+        planes = tracer.planes(float(times[k]), states[k], colours)
         now = poses(movers), planes
-        frames[k] = frames[k - 1] if now == before else displayed(tracer.picture(movers, planes))
-        before = now
+        frames[k] = frames[last] if now == before else displayed(tracer.picture(movers, planes))
+        before, last = now, k
     return replace(plain, frames=frames)
 
 
@@ -96,7 +98,10 @@ class PathTracer:
 
     def __init__(self, scene: Scene, spec: RenderSpec) -> None:
         self.spec, self.refused = spec, frozenset(refused(scene))
-        unplaned = [replace(body, drawn=body.drawn and i not in self.refused) for i, body in enumerate(scene.bodies)]
+        unplaned = [
+            replace(body, drawn=body.drawn and i not in self.refused and not is_darkness(body))
+            for i, body in enumerate(scene.bodies)
+        ]
         self.scene, self.rest = scene, replace(scene, bodies=tuple(unplaned))
         stage = floor_out_of_sight(stage_of(self.rest), self.rest, spec)
         in_sky = stage.kind == "sky"

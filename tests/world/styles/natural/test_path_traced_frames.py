@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.support.errors import UsageError
+from physbench.world.bodies import darkness
 from physbench.world.bullet import simulate
 from physbench.world.drawing import Rendered
 from physbench.world.geometry import rotate
@@ -67,6 +68,13 @@ def test_a_plane_that_vanishes_is_drawn_until_then() -> None:
     frames = drawn(scene, (0.4, 0.6, 0.7)).frames
     assert greenish(frames[0]).sum() > 200 and not greenish(frames[1]).any()
     np.testing.assert_array_equal(frames[1], frames[2])  # nothing moves
+
+
+@pytest.mark.usefixtures("asked")
+def test_in_the_dark_pictures_are_black() -> None:
+    scene = Scene((BALL, replace(GREEN, orientation=TILTED), darkness(FRONT, 0.2, 0.4, 4.0)), FRONT)
+    frames = drawn(scene, (0.1, 0.3, 0.5)).frames
+    assert frames[1].max() == 0 and min(greenish(frames[0]).sum(), greenish(frames[2]).sum()) > 200
 
 
 @pytest.mark.usefixtures("asked")

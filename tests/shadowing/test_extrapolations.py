@@ -9,11 +9,11 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.shadowing.observed_motion import (
-    RIVALS,
+    EXTRAPOLATIONS,
     constant_acceleration,
     constant_turn,
     constant_velocity,
-    distance_of_rivals,
+    distance_of_extrapolations,
 )
 
 ClipOf = Callable[..., Clip]
@@ -43,7 +43,7 @@ def test_a_fall_is_decided_by_its_bounce_an_orbit_by_its_force_and_what_rolls_on
         clip = clip_of(task)
         index = tuple(i for i in clip.tracked if clip.scene.bodies[i].role == "moving")
         frames = np.arange(clip.handover - 7, len(clip.times))
-        off = distance_of_rivals(clip, index, frames)
+        off = distance_of_extrapolations(clip, index, frames)
         assert off.shape == (len(frames), len(index)) and not off[:8].any()
         assert (np.diff(off, axis=0) >= 0).all()  # what has been wrong stays so
         times = clip.times[frames]
@@ -54,10 +54,10 @@ def test_a_fall_is_decided_by_its_bounce_an_orbit_by_its_force_and_what_rolls_on
 
 
 def test_the_future_decides_not_how_it_is_shown(clip_of: ClipOf) -> None:
-    """Rivals know the hand-over alone: four of them, whatever the clip."""
+    """Extrapolations know the hand-over alone: four of them, whatever the clip."""
     clip = clip_of("falling/projectile-v1")
     frames = np.arange(clip.handover, len(clip.times))
     index = tuple(i for i in clip.tracked if clip.scene.bodies[i].role == "moving")
-    few = distance_of_rivals(clip, index, frames[::3])
-    assert np.array_equal(few, distance_of_rivals(clip, index, frames)[::3])
-    assert len(RIVALS) == 4
+    few = distance_of_extrapolations(clip, index, frames[::3])
+    assert np.array_equal(few, distance_of_extrapolations(clip, index, frames)[::3])
+    assert len(EXTRAPOLATIONS) == 4
