@@ -31,7 +31,8 @@ from physbench.world.bodies import (
     shelf,
     wall,
 )
-from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
+from physbench.world.camera import NEAR_DISTANCE, NEAR_TILT
+from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, CameraMove, Scene, Waypoint, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 SCREEN_Y = -0.85  # m, the face of the screen that the camera sees
@@ -673,3 +674,77 @@ def bounce_times(p: Params, until: float) -> list[float]:
         found.append(found[-1] + flight)
         flight *= p["restitution"]
     return found
+
+
+# The camera looks away.
+
+AWAY_ANGLE = 1.0  # rad that the camera turns: all of the window is out of its picture then
+TURN_TIME = 0.6  # s of each of its two turns
+ROLLED_BEFORE = 0.32  # m by the hand-over
+AWAY_CAMERA = replace(CAMERA, distance=NEAR_DISTANCE, tilt=NEAR_TILT)
+
+
+class LookAway(Task):
+    """The camera turns away from a ball that rolls along, and back: the ball has rolled on.
+
+    What happens: a ball lies on the floor in front of a grey block. The block vanishes and the ball rolls off at
+    constant speed. The camera turns to one side until its picture shows no ball, and back again.
+
+    Law: persistence of what is not seen (Piaget 1954, The Construction of Reality in the Child), here for want of
+    looking and not behind a screen, and inertia: rolling without slipping, v = omega r, at constant speed.
+
+    {parameters}
+
+    start is the distance from the middle at which the ball is held; away_at is the time at which the camera begins to
+    turn away, away_for how long after that it begins to turn back. Each turn takes 0.6 s, by 57 degrees.
+
+    Camera: from the front, 5 m away, 12 degrees from above, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, then in full view, in motion at 0; the camera begins to turn in [0.3 s, 0.9 s], and
+    is back by 3.3 s; horizon 4 s. The ball stays in the window.
+    May be hidden: everything that the picture showed, while the camera looks elsewhere.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "occlusion/look-away-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "away_for", "event": "away_at"}
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of ball and floor"),
+        restitution=Parameter.fixed(0.0, "", "of ball and floor"),
+        radius=Parameter("m", "visible", (0.40, 0.50), "of the ball", ood=(0.52, 0.58)),
+        **hues("hue"),
+        release=RELEASE,
+        velocity=Parameter("m/s", "visible", (0.5, 0.8), "of rolling, to the right", ood=(0.82, 0.9), signed=True),
+        start=Parameter("m", "visible", (1.6, 2.0), "distance from the middle where it is held"),
+        away_to=Parameter("", "visible", (1, 1), "1: the camera turns to the right, -1: to the left", signed=True),
+        away_at=Parameter("s", "visible", (0.3, 0.9), "when the camera begins to turn away"),
+        away_for=Parameter("s", "visible", (1.0, 1.8), "how long after that it begins to turn back"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """On its way at the hand-over, and in the window to the end."""
+        speed, end = abs(p["velocity"]), self.horizon - p["release"]
+        return -p["release"] * speed >= ROLLED_BEFORE and inside((p["start"], speed * end - p["start"]), p["radius"])
+
+    def scene(self, params: Params) -> Scene:
+        p, side = params, math.copysign(1.0, params["velocity"])
+        away, back = p["away_at"], p["away_at"] + p["away_for"]
+        turn = AWAY_ANGLE * p["away_to"]
+        path = (CameraMove("pan", turn, away, away + TURN_TIME), CameraMove("pan", -turn, back, back + TURN_TIME))
+        return Scene(
+            bodies=(
+                rolling("ball", p, side, p["start"], p["hue"], p["radius"]),
+                floor(),
+                block("holder", side, p["start"], p["radius"], p["release"]),
+            ),
+            camera=replace(AWAY_CAMERA, path=path),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed. The camera turns to the "
+            f"{'right' if turn > 0 else 'left'} until it no longer shows the ball, and soon turns back: the ball has "
+            "rolled on. Seen from the side.",
+        )

@@ -96,6 +96,7 @@ HALO_REACH = 2  # the same of bodies: blurred edges, the rims of sharpening, rin
 NO_GREY = 999  # above every level
 SAME_GREY = 2  # levels; greys of scenery that differ by less are one
 LEAST_OF_GREY = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
+LEAST_FROM_NEAR = 8  # the same of a moving camera, which shows small walls from several sides
 GREY_SAMPLES = 75  # px of a grey that its median is taken of
 LEAST_OFF = 22.0  # levels, mean over 3 x 3 px of a small map
 # Codecs keep colours less well than brightness: of one colour alone this share of the difference counts.
@@ -123,7 +124,9 @@ class Surroundings:
     shape: tuple[int, int]
 
 
-def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surroundings:
+def surroundings(
+    pooled: Image | Int, area: int, hued_spread: float, least_of_grey: int = LEAST_OF_GREY
+) -> Surroundings:
     """Of pooled true frames (T, h, w, 3), sums over `area` px; hued_spread: levels between the colours of a body."""
     values = pooled.astype(np.int32) // area
     height, width = values.shape[1:3]
@@ -139,7 +142,7 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
         beside = grey[-1][y, x]
         darkest = np.where(hidden & known, np.minimum(darkest, beside), darkest)
         brightest = np.where(hidden & known, np.maximum(brightest, beside), brightest)
-    greys = _greys(np.concatenate([darkest[known], brightest[known]]))
+    greys = _greys(np.concatenate([darkest[known], brightest[known]]), least_of_grey)
     reach = 2 * RIM_REACH + 1
     low = _nearest(minimum_filter(darkest, reach), greys)
     high = _nearest(maximum_filter(brightest, reach), greys)
@@ -154,14 +157,14 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
     return Surroundings(ends, number, known.ravel(), greys, one, tuple(samples), (height, width))
 
 
-def _greys(levels: Int) -> Int:
+def _greys(levels: Int, least: int) -> Int:
     """Levels that enough places have, in order."""
     greys: list[int] = []
     count = np.bincount(levels, minlength=256)
     while count.max(initial=0) > 0:
         most = int(count.argmax())
         near = slice(max(0, most - SAME_GREY), most + SAME_GREY + 1)
-        if count[near].sum() < LEAST_OF_GREY and greys:
+        if count[near].sum() < least and greys:
             break
         greys.append(most)
         count[near] = 0

@@ -72,7 +72,7 @@ def still_frames(clip: Clip, index: NDArray[np.integer]) -> Image:
     import torch
 
     frames, seen = warped(torch.from_numpy(clip.frames[index]), path_framing(clip)[index], clip.spec)
-    behind = torch.from_numpy(_still_picture(clip)).expand_as(frames)
+    behind = torch.from_numpy(still_picture(clip)).expand_as(frames)
     return np.asarray(torch.where(seen[..., None], frames, behind).numpy())
 
 
@@ -108,7 +108,7 @@ def path_framing(clip: Clip) -> Array:
     return _PATHS[clip]
 
 
-def _still_picture(clip: Clip) -> Image:
+def still_picture(clip: Clip) -> Image:
     """The picture (H, W, 3) at rest that most frames of ground truth show."""
     if clip not in _STILL:
         import torch
@@ -131,6 +131,16 @@ def _deviation(clip: Clip, values: Array) -> Array:
     matrix = lens(clip.scene.camera, clip.spec)
     turn = turned(2, -roll) @ turned(0, tilt) @ turned(1, -pan)
     return np.asarray(matrix @ np.diag([1 + zoom, 1 + zoom, 1.0]) @ turn @ np.linalg.inv(matrix))
+
+
+def _turns(clip: Clip, homography: Array, zoom: float) -> Array:
+    """The values (4,) of a deviation nearest to a homography (3, 3), with a zoom."""
+    matrix = lens(clip.scene.camera, clip.spec) @ np.diag([1 + zoom, 1 + zoom, 1.0])
+    left, _, right = np.linalg.svd(np.linalg.inv(matrix) @ homography @ lens(clip.scene.camera, clip.spec))
+    turn = left @ right * np.linalg.det(left @ right)
+    # turned(2, -roll) @ turned(0, tilt) @ turned(1, -pan)
+    pan, tilt = np.arctan2(turn[2, 0], turn[2, 2]), np.arcsin(np.clip(turn[2, 1], -1.0, 1.0))
+    return np.array([pan, tilt, np.arctan2(turn[0, 1], turn[1, 1]), zoom])
 
 
 def _similarity(clip: Clip, homography: Array) -> Array:
@@ -163,13 +173,17 @@ class _Level:
 
 
 def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
-    """A frame (H, W, 3) blurred as BLURS say, what has a hue left out."""
+    """A frame (H, W, 3) blurred as BLURS say, what has a hue left out, and where screens move what is as dark."""
     from scipy.ndimage import gaussian_filter
+
+    from physbench.track.patches import SCREEN_BRIGHTNESS
 
     red, green, blue = (plane[0] for plane in mean_planes(frame[None], _factor(clip)))
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     plain = (spread <= HUED).astype(np.float64)
     grey = (red + green + blue).astype(np.float64) / 3
+    if any(body.path and body.drawn for body in clip.scene.bodies):
+        plain *= grey >= SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
     levels = []
     for blur in BLURS:
         clear = gaussian_filter(plain, blur)
@@ -197,7 +211,9 @@ def _keys(clip: Clip) -> tuple[_Key, ...]:
     if clip not in _KEYS:
         step = max(1, round(KEY_TIME * clip.spec.fps))
         chosen = np.arange(clip.handover % step, len(clip.frames), step)
-        _KEYS[clip] = tuple(_key(clip, int(n)) for n in chosen)
+        keys = [_key(clip, int(n)) for n in chosen]
+        telling = [key for key in keys if min(map(len, key.place)) >= LEAST_POINTS]  # not those in the dark
+        _KEYS[clip] = tuple(telling or keys)
     return _KEYS[clip]
 
 
@@ -223,7 +239,9 @@ def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
         levels = _levels(clip, frame.cpu().numpy())
         last = deviations[n - 1] if n else np.zeros(4)
         before = deviations[n - 2] if n > 1 else last
-        guesses = (2 * last - before, last, np.zeros(4))
+        guesses = [2 * last - before, last, np.zeros(4)]
+        if n:  # the picture stays where it was, though the path goes on
+            guesses.append(_turns(clip, _deviation(clip, last) @ path[n - 1] @ np.linalg.inv(path[n]), last[3]))
         deviations[n], best = last, AGREED
         for guess in guesses:
             values, agreed = _registered(clip, keys, levels, path[n], guess)
@@ -246,10 +264,11 @@ def _registered(
     clip: Clip, keys: tuple[_Key, ...], levels: tuple[_Level, ...], path: Array, guess: Array
 ) -> tuple[Array, float]:
     """Deviation (4,) of a camera near a guess, and the share of what a key shows that agrees."""
-    middle = np.array([clip.spec.width, clip.spec.height]) / 2
+    size = np.array([clip.spec.width, clip.spec.height])
+    middle, corners = size / 2, size * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     own = _deviation(clip, guess) @ path
-    away = [mapped(own @ key.back, middle) - middle for key in keys]
-    key = keys[int(np.argmin([np.nan_to_num(np.hypot(*each), nan=np.inf) for each in away]))]
+    away = [np.hypot(*(mapped(own @ key.back, corners) - corners).T).max() for key in keys]
+    key = keys[int(np.argmin(np.nan_to_num(away, nan=np.inf)))]
     values, agreed, factor, focal = guess.copy(), 0.0, _factor(clip), float(lens(clip.scene.camera, clip.spec)[0, 0])
     for level, place, wanted, slope2 in zip(levels, key.place, key.level, key.slope2, strict=True):
         if len(place) < LEAST_POINTS:

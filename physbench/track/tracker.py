@@ -36,7 +36,7 @@ from physbench.track.camera import steadied
 from physbench.track.colour import DIFFUSE_SHARE, Colours, colours_of, hue_shift_deg
 from physbench.track.disc_fit import STILL
 from physbench.track.intruders import background
-from physbench.track.moving_camera import StillVideo, path_framing, still_frames, stilled
+from physbench.track.moving_camera import StillVideo, path_framing, still_frames, still_picture, stilled
 from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
@@ -516,7 +516,9 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     if still is not None:  # what it does not show is no body and no intruder
         unseen = torch.from_numpy(still.unseen[..., None].repeat(3, axis=-1).astype(np.uint8))
         hidden = blobs.pool(unseen, round(zoom) * maps.factor)[..., 0].numpy() > 0
-        maps = replace(maps, bodies=np.asarray(maps.bodies | hidden))
+        behind = blobs.pool(blobs.shrink(torch.from_numpy(still_picture(clip)[None]))[0], maps.factor).numpy()
+        pooled = np.where(hidden[..., None], behind, maps.pooled)  # black would be taken for how greys are drawn
+        maps = replace(maps, pooled=pooled, bodies=np.asarray(maps.bodies | hidden))
     tracks = _with_intruders(tracks, maps, truth.beside, smallest, shadow, zoom * maps.factor)
     return tracks if still is None else _with_path(clip, tracks, still)
 
@@ -642,7 +644,8 @@ def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
     index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, SURROUNDING_FRAMES).astype(int)
     frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
-    return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED)
+    least = intruders.LEAST_FROM_NEAR if clip.scene.camera.path else intruders.LEAST_OF_GREY
+    return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED, least)
 
 
 def _screens(clip: Clip, true: Tensor) -> Tensor:

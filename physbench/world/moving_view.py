@@ -31,8 +31,8 @@ MARK_BEHIND = 0.03  # m from the plane of motion: behind plates and links
 MARK_HALF_DEPTH = 0.004  # m
 
 
-def with_marks(scene: Scene, times: Array, states: Array, spec: RenderSpec) -> tuple[Scene, Array]:
-    """The scene with the marks that are seen at `times` (T,) s as further fixed bodies; its states (T, N, 13)."""
+def marks(scene: Scene, times: Array, spec: RenderSpec) -> Scene:
+    """The marks that the camera of a scene sees at `times` (T,) s, as fixed bodies before that camera."""
     camera = scene.camera
     size = [MARK_HALF_SIDE] * 3
     size[depth_axis(camera)] = MARK_HALF_DEPTH
@@ -45,13 +45,11 @@ def with_marks(scene: Scene, times: Array, states: Array, spec: RenderSpec) -> t
     flat = flat[in_picture(moved, spec, px_from_plane(camera, spec, flat), beyond).any(axis=0)]
     places = world_from_plane(camera, flat) + MARK_BEHIND * normal(camera)
     x, y, z = size
-    marks = tuple(
+    bodies = tuple(
         Body(f"mark {n}", "box", (x, y, z), "fixed", tuple(place.tolist()), grey=MARK_GREY, collides=False)
         for n, place in enumerate(places)
     )
-    poses = np.zeros((len(states), len(marks), 13))
-    poses[..., :3], poses[..., 6] = places, 1.0
-    return Scene((*scene.bodies, *marks), camera, decor=scene.decor), np.concatenate([states, poses], axis=1)
+    return Scene(bodies, camera)
 
 
 def moving_pictures(
@@ -63,22 +61,32 @@ def moving_pictures(
     """
     count = len(scene.bodies)
     moments = np.asarray(times, dtype=np.float64)
-    scene, states = with_marks(scene, moments, states, spec)
     drawn = [i for i, body in enumerate(scene.bodies) if body.drawn]
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
     back = np.linalg.inv(homographies(scene.camera, spec, moments))
-    with TinyRenderer(scene, dict.fromkeys(drawn, 1), spec, whole=True) as renderer:
-        names = {i: renderer.numbers[i][0] for i in drawn if i < count}
+    marked = marks(scene, moments, spec)
+    with (
+        TinyRenderer(scene, dict.fromkeys(drawn, 1), spec, whole=True) as renderer,
+        TinyRenderer(marked, dict.fromkeys(range(len(marked.bodies)), 1), spec, whole=True) as behind,
+    ):
+        names = {i: renderer.numbers[i][0] for i in drawn}
+        hued = [names[i] for i in drawn if scene.bodies[i].hue is not None]
         for t, time in enumerate(moments):
             for i in drawn:
-                if not shown(scene.bodies[i], float(time)):
-                    renderer.hide(i, 0)
-                elif i < count or t == 0:
+                if shown(scene.bodies[i], float(time)):
                     renderer.show(i, 0, states[t, i])
-            renderer.look_from(pose_at(scene.camera, float(time)))
-            layer = renderer.picture()
-            frames[t] = downsample(paint_background(layer))
+                else:
+                    renderer.hide(i, 0)
+            pose = pose_at(scene.camera, float(time))
+            renderer.look_from(pose)
+            behind.look_from(pose)
+            layer, squares = renderer.picture(), behind.picture()
+            rgb = paint_background(layer)
+            # The near side of a ball reaches behind the marks: none is seen before a body with a hue.
+            seen = (squares.depth < layer.depth) & ~np.isin(layer.number, hued)
+            rgb[seen] = squares.rgb[seen, :3]
+            frames[t] = downsample(rgb)
             weight = area_weights(back[t], spec, SUPERSAMPLING)
             total = np.bincount(layer.number.ravel() + 1, weight.ravel(), minlength=max(names.values(), default=0) + 2)
             area[t, list(names)] = total[[name + 1 for name in names.values()]]

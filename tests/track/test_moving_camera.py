@@ -5,17 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.rollout.store import Rollout
 from physbench.scorers.diagnostics.appearance import camera as camera_scorer
 from physbench.support.arrays import Array, Image
+from physbench.track import moving_camera
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
 from physbench.world.camera_path import lens
 from physbench.world.drawing import Rendered, render
-from physbench.world.scene import CameraMove
+from physbench.world.scene import Body, Camera, CameraMove, Scene
 
 CONTEXT = 4
 PAN = math.radians(2.0)  # rad/s
@@ -86,3 +88,30 @@ def test_what_a_camera_looks_away_from_is_hidden_and_not_lost(clip: Clip) -> Non
     back = looking.visible_share()[looking.window(CONTEXT)] >= 0.95
     back[: np.flatnonzero(gone)[-1]] = False
     assert back.any() and off(looking, tracks)[back].max() < 0.03
+
+
+def test_marks_hide_no_rim_of_a_ball() -> None:
+    """The near side of a ball that a tilted camera sees reaches behind them."""
+    camera = Camera("top", (0.0, 0.0, 0.0), distance=4.0, tilt=0.6, path=(CameraMove("pan", 0.01, period=4.0),))
+    bodies = tuple(
+        Body(f"ball {n}", "sphere", (0.4,), "moving", (0.6 * n - 1.2, 1.5, 0.0), hue=n % 2) for n in range(0, 5, 2)
+    )
+    states = np.zeros((1, len(bodies), 13))
+    states[0, :, :3], states[..., 6] = [body.position for body in bodies], 1.0
+    picture = render(Scene(bodies, camera), np.zeros(1), states, render_spec(128, 10))
+    assert picture.visible_area[0] == pytest.approx(picture.full_area[0], rel=0.02)
+
+
+def test_turns_and_zoom_are_those_of_a_deviation(clip: Clip) -> None:
+    values = np.array([0.3, -0.1, 0.2, 0.05])
+    assert moving_camera._turns(clip, moving_camera._deviation(clip, values), 0.05) == pytest.approx(values)
+
+
+def test_a_plate_that_moves_before_a_camera_that_moves_in_is_no_camera() -> None:
+    still = make_clip(Row("occlusion/screen-lift-v1", "test", 0), render_spec(128, 3))
+    path = (CameraMove("dolly", -1.0, 0.0, 4.0), CameraMove("pan", 0.06, period=2.0))
+    scene = replace(still.scene, camera=replace(still.scene.camera, distance=5.0, path=path))
+    lifted = replace(still, scene=scene, frames=render(scene, still.times, still.states, still.spec).frames)
+    window = lifted.window(CONTEXT)
+    found = moving_camera.stilled(lifted, CONTEXT, torch.from_numpy(lifted.frames[window]))
+    assert np.abs(found.camera[:, :2]).max() < 0.3 and np.abs(found.camera[:, 2:]).max() < 0.005

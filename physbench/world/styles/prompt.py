@@ -24,7 +24,9 @@ def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ())
     """
     prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, stated))))
     if scene.camera.path and prompt:
-        prompt = f"{_not_static(prompt)} {camera_sentence(scene.camera)}".rstrip()
+        prompt = _not_static(prompt)
+        if "camera" not in prompt:  # a task whose camera moves says so itself
+            prompt = f"{prompt} {camera_sentence(scene.camera)}".rstrip()
     if look == PLAIN or not prompt:
         return prompt
     return " ".join(filter(None, (_drawn_back(prompt, scene), set_words(scene), size_words(scene), ONE_TAKE)))
