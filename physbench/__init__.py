@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 from physbench.support import links
 
 if TYPE_CHECKING:
+    from physbench.api.evaluate import evaluate as evaluate
     from physbench.api.evaluation import Evaluation as Evaluation
-    from physbench.api.evaluation import evaluate as evaluate
     from physbench.api.evaluation import load as load
     from physbench.api.lightning_callback import LightningCallback as LightningCallback
     from physbench.api.one_clip import clip as clip
@@ -100,11 +100,8 @@ __version__ = "0.1.0"
 _NAMES = {
     # evaluations
     "physbench.support.errors": ("PhysbenchError",),
-    "physbench.api.evaluation": (
-        "evaluate",
-        "Evaluation",
-        "load",
-    ),
+    "physbench.api.evaluate": ("evaluate",),
+    "physbench.api.evaluation": ("Evaluation", "load"),
     "physbench.api.lightning_callback": ("LightningCallback",),
     "physbench.api.one_clip": ("clip", "score", "score_batch"),
     "physbench.api.training_loggers": ("to_tensorboard", "to_wandb"),

@@ -1,53 +1,50 @@
-"""`physbench.evaluate`: an evaluation from Python, and what it returns."""
+"""`physbench.load` and `Evaluation`: the result of a run in Python, its tables, tracks and frames."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from physbench.clips.suite import EXPECTATION_SUITE, find_suite
-from physbench.models.protocol import Model
-from physbench.run.evaluate import evaluate as run_evaluation
-from physbench.run.evaluate import say_on_stderr
-from physbench.run.options import OPTIONS, Keep, Options
-from physbench.run.process import Interrupted
-from physbench.run.remote_run import run_at, use_of_out
-from physbench.run.state import default_folder
-from physbench.support import user_files
-from physbench.support.errors import ModelError, UsageError
-from physbench.support.progress import silenced
-from physbench.surprise.run import evaluate_expectation
+from physbench.run.remote_run import run_at
+from physbench.run.state import say_on_stderr
+from physbench.support.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from rich.console import Console
 
+    from physbench.clips.clip import Clip, Row
     from physbench.result.compare import Comparison
     from physbench.result.document import FamilyResult, ResultDocument, TaskResult
+    from physbench.result.manifest import Manifest
     from physbench.support.run_folder import RunFolder
+    from physbench.track.tracks import Tracks
 
 Detail = Literal["axes", "all"]
+Rows = Literal["tasks", "clips", "readings"]
+Source = Literal["model", "truth", "freeze", "constant-velocity"]
 
 
 class Evaluation(Mapping[str, Any]):
     """A read-only mapping with the fields of result.json, such as result["axes"]["drift"]["interval"].
 
-    `str(result)` is the summary that the command line prints.
+    `str(result)` is the summary that the command line prints. Tables, tracks and frames are read when asked for.
     """
 
-    def __init__(self, result: ResultDocument, folder: RunFolder, temporary: Path | None = None) -> None:
-        """temporary: a folder that is removed with this result, or at the end of the program."""
+    def __init__(
+        self, result: ResultDocument, folder: RunFolder, temporary: Path | None = None, url: str | None = None
+    ) -> None:
+        """temporary: a folder removed with this result, or at the end of the program; url: what it is a copy of."""
         self._result = result
         self._folder = folder
+        self._url = url
         if temporary is not None:
             weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
 
@@ -63,6 +60,11 @@ class Evaluation(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._document)
+
+    @property
+    def document(self) -> ResultDocument:
+        """The same fields as typed objects: `document.axes["drift"].interval`."""
+        return self._result
 
     @property
     def overall(self) -> float | None:
@@ -160,11 +162,27 @@ class Evaluation(Mapping[str, Any]):
                 for task, row in reading.tasks.items():
                     yield f"{_without_version(task)}/{name}", row.value
 
-    def to_pandas(self) -> pd.DataFrame:
-        """One row per task and axis: kind, skill and quality with the ends of their intervals, references, clips.
+    def to_pandas(self, rows: Rows = "tasks", *, of: Source = "model") -> pd.DataFrame:
+        """A table of skills, qualities or readings.
 
-        On the suite `expectation` one row a kind.
+        Args:
+            rows: "tasks": one row per task and axis, with kind, skill and quality, the ends of their intervals,
+                references, clips; on the suite `expectation` one row a kind. "clips": one row a clip, indexed by its
+                id, with the quality on each axis, mean over samples, NaN where the clip does not count, and `failed`,
+                the reason, or "". "readings": the rows of scores.parquet, one a clip, sample and reading.
+            of: Whose clips or readings: those of the model, or of a reference on the same clips.
+
+        Raises:
+            UsageError: Other words; clips of `expectation`; a table that is missing or damaged.
         """
+        if rows not in get_args(Rows):
+            raise UsageError(f"rows: expected {', '.join(get_args(Rows))}, got {rows!r}.")
+        if of not in get_args(Source) or (of != "model" and rows == "tasks"):
+            raise UsageError(f"of: expected {', '.join(get_args(Source))}, of clips or readings; got {of!r} of {rows}.")
+        if rows != "tasks":
+            if self._result.expectation is not None:
+                raise UsageError(f"rows: the suite expectation has pairs of films, no {rows}. Leave `rows` out.")
+            return self._clip_table(of) if rows == "clips" else self._scores[of].copy()
         if self._result.expectation is not None:
             from physbench.surprise.report import kinds_frame
 
@@ -176,6 +194,95 @@ class Evaluation(Mapping[str, Any]):
         from physbench.result.report.markdown import csv_of_tasks
 
         return pd.read_csv(io.StringIO(csv_of_tasks(self._result)))
+
+    @cached_property
+    def _scores(self) -> dict[str, pd.DataFrame]:
+        """Score tables by source."""
+        from physbench.result.read import read_run
+
+        return read_run(self._folder)[1]
+
+    def _clip_table(self, source: Source) -> pd.DataFrame:
+        """Quality by clip and axis, as the means of the result have it."""
+        import pandas as pd
+
+        from physbench.result.skill import clip_qualities
+
+        scores = self._scores[source]
+        qualities = clip_qualities({source: scores}, self._scores["truth"], self._scores["freeze"])
+        row = qualities.sources.index(source)
+        blocks = [
+            pd.DataFrame(block[row].T, index=list(qualities.clips[stratum]), columns=list(qualities.axes))
+            for stratum, block in qualities.values.items()
+        ]
+        heads = scores.drop_duplicates("clip").set_index("clip")[["task", "split", "seed"]]
+        failed = scores[scores["status"] == "failed"].groupby("clip")["reason"].first()
+        table = heads.join(pd.concat(blocks)).sort_values(["task", "split", "seed"])
+        table["failed"] = failed.reindex(table.index).fillna("")
+        return table
+
+    @cached_property
+    def _manifest(self) -> Manifest:
+        from physbench.result.manifest import read_manifest
+
+        return read_manifest(self._folder)
+
+    def _row(self, clip: str) -> Row:
+        """The row of a clip of this run, by its id."""
+        rows = {row.id: row for row in self._manifest.rows}
+        if clip not in rows:
+            raise UsageError(f"clip: the run has no {clip!r}.{nearest(str(clip), rows)}")
+        return rows[clip]
+
+    def clip(self, clip: str) -> Clip:
+        """Ground truth of a clip of this run, by its id: scene, states, frames, at the model's size and rate.
+
+        Raises UsageError for a clip that is not in the run.
+        """
+        from physbench.result.read import clips_of
+
+        return clips_of(self._folder, self._manifest).get(self._row(clip), self._manifest.spec)
+
+    def prediction(self, clip: str, sample: int = 0) -> NDArray[Any]:
+        """Predicted frames (T, H, W, 3) uint8, or states (T, K, 13) of a model that answers with these.
+
+        Of a run behind a URL the videos are fetched at the first call.
+
+        Raises:
+            UsageError: No such clip or sample; one that failed, or was not kept (`--keep-rollouts`), or is damaged.
+        """
+        from physbench.rollout.store import has_rollout, load_rollout
+
+        name, samples = self._row(clip).id, self._result.counts.samples
+        if not 0 <= sample < samples:
+            raise UsageError(f"sample: expected 0 to {samples - 1}, got {sample}.")
+        kept = has_rollout(self._folder, name, sample)
+        rollout = load_rollout(self._folder, name, sample)
+        if rollout is None and kept and self._url is not None:
+            with run_at(self._url, "read", say_on_stderr):
+                rollout = load_rollout(self._folder, name, sample)
+        if rollout is None and kept:
+            raise UsageError(f"{name}: the rollout of sample {sample} is damaged. Roll the clip out again.")
+        if rollout is None:
+            raise UsageError(f"{name}: the rollout of sample {sample} was not kept: --keep-rollouts all keeps each.")
+        if rollout.failure:
+            raise UsageError(f"{name}: sample {sample} failed: {rollout.failure}")
+        return rollout.answer
+
+    def tracks(self, clip: str, sample: int = 0, *, of: Source = "model") -> Tracks:
+        """Positions, areas and visibility of the objects, context included, by frame.
+
+        Raises UsageError for a clip that is not in the run, and where it was not tracked, as where it failed.
+        """
+        from physbench.track.tracks import load_tracks
+
+        if of not in get_args(Source):
+            raise UsageError(f"of: expected {', '.join(get_args(Source))}, got {of!r}.")
+        place = self._folder if of == "model" else self._folder.reference(of)
+        path = place.tracks(self._row(clip).id, sample)
+        if not path.is_file():
+            raise UsageError(f"{clip}: the run has no tracks of sample {sample} of {of}.")
+        return load_tracks(path)
 
     def plot(self) -> Figure:
         """Skill of each family and of all on each axis with 95 % intervals, as a figure of matplotlib.
@@ -237,7 +344,7 @@ def load(run: str | os.PathLike[str]) -> Evaluation:
                 f"{at.name}: the run is not finished: it holds no result.json. `physbench status {at.name}` says how "
                 "far it is; what has begun it goes on with --resume, or resume=True."
             )
-        return Evaluation(read_result(at.folder.result), at.folder)
+        return Evaluation(read_result(at.folder.result), at.folder, url=at.url)
 
 
 class EvaluationComparison:
@@ -281,146 +388,3 @@ def _without_version(task: str) -> str:
     from physbench.result.formats import short
 
     return f"{task.rpartition('/')[0]}/{short(task)}".removeprefix("/")
-
-
-# `physbench.evaluate`: an evaluation from Python, of a MODEL of the command line or of an object in this process.
-
-
-OF_LOADING = ("device", "dtype", "model_arg", "autocast", "compile")  # settings that an object has already
-
-
-def evaluate(
-    model: str | os.PathLike[str] | Model,
-    suite: str = "smoke",
-    *,
-    out: str | os.PathLike[str] | None = None,
-    fresh: bool = False,
-    resume: bool = False,
-    keep: bool | None = None,
-    quick: bool = False,
-    report: bool = True,
-    progress: bool = False,
-    model_arg: Mapping[str, object] | None = None,
-    tasks: str | None = None,
-    scorers: str | None = None,
-    actions: str | None = None,
-    prompts: str | None = None,
-    limit: int | None = None,
-    device: str = "auto",
-    dtype: str = "float32",
-    autocast: str | None = None,
-    compile: bool = False,
-    batch_size: int | None = None,
-    samples: int = 1,
-    seed: int = 0,
-    timeout: float = 600.0,
-    chain: bool = True,
-    keep_rollouts: Keep = "shown",
-    diagnosis: bool = True,
-    untrained_copy: bool = False,
-    workers: int | None = None,
-    trust_code: bool = False,
-    privileged: bool = False,
-    fresh_seeds: int | str | os.PathLike[str] | None = None,
-    look: str | None = None,
-    view: str | None = None,
-    prompt_motion: bool = False,
-    budget: str | None = None,
-    until: float | None = None,
-    note: str = "",
-    tags: Sequence[str] = (),
-) -> Evaluation:
-    """Evaluate a model and return its result; quiet unless `progress`. The options are those of `physbench eval`.
-
-    `model` is a MODEL as on the command line ("reference:objects", "net.safetensors", "my_model.py:make"), which runs
-    in a process of its own, or an object with a `card` and a `rollout` (FrameModel), as a training loop has one. An
-    object is rolled out in this process, on its own device and in its own type, in evaluation mode, and the modes and
-    random states of the training are put back. It loses the isolation of a process of its own: a crash is the crash of
-    the program, and `timeout` ends nothing. `device`, `dtype`, `autocast`, `compile`, `model_arg` and `trust_code` are
-    for a MODEL only. With `resume` the run of an object goes on where its weights are those that it began with.
-
-    `quick` is for the early steps of a training: one clip of each task, no diagnosis, no report, and no folder is left,
-    so that overall, axes and `early` come in a fraction of the time; intervals need more clips.
-
-    `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
-    no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
-
-    `look` is "plain" or "natural", how clips are drawn, `view` "far", "near" or "moving", from where they are seen; by
-    default as the model's card says.
-
-    `suite="expectation"` shows impossible films and asks whether they surprise the model: the answer is
-    `result["expectation"]`; there are no axes, and overall is None. `untrained_copy` asks a MODEL with its weights
-    drawn anew, too.
-
-    With `prompt_motion` the prompt says in words how things move, for models that see one image: a track of its own.
-    `prompts` is a file with a sentence for each clip in place of the task's.
-
-    After `budget` ("30m") no rollout begins; with `until` (0.05) the run ends once half the interval of overall is at
-    most that. `result["partial"]` then says what is missing.
-
-    `out` is the run folder, or the URL of one in an object store, by default runs/MODEL-SUITE-N with MODEL as on the
-    command line, of an object its card's name; `fresh` starts the run in it over. Without `keep` the folder is a
-    temporary one, which goes with the result. `note` and `tags` are what
-    `physbench runs` shows of it. `report=False` leaves out the page, which saves seconds; `diagnosis=False`
-    leaves out the search for the laws that the model follows instead, which saves up to half a minute on `smoke`.
-    Tracking and scoring use `workers` processes; with 0, or where this process may start none, as in a
-    `multiprocessing.Pool` or a data loader, this process does that, one clip after the other.
-
-    Raises UsageError or ModelError for what was asked wrongly, and for Ctrl-C and SIGTERM KeyboardInterrupt, which says
-    how the run goes on; where the program has its own answer to these, that one is given. A rollout that raises, or
-    whose frames break the contract, is no error: its clips count as 0, see `result["failures"]`.
-    """
-    asked = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
-    if keep is None:
-        keep = not quick or out is not None
-    if not keep and (out is not None or resume):
-        raise UsageError("keep=False: the folder is a temporary one. Leave out `out` and `resume`.")
-    live: Model | None = None
-    if isinstance(model, str | os.PathLike):
-        target = os.fspath(model)
-    else:
-        usual = Options("").document()
-        if wrong := next((name for name in OF_LOADING if asked.get(name, usual[name]) != usual[name]), None):
-            raise UsageError(f"{wrong} is for a MODEL to load; an object stays as it is: move it before.")
-        from physbench.models.contract import check_contract
-
-        live = check_contract(model, type(model).__name__, "clip" if privileged else "context")
-        target = f"live:{live.card.name}"
-    options = Options(target, **asked)
-    if quick:
-        options = quick_options(options)
-    temporary = None if keep else Path(tempfile.mkdtemp(prefix="physbench-"))
-    place = out if temporary is None else default_folder(options.short_name, options.suite_name, False, temporary)
-    say = say_on_stderr if progress else _say_nothing
-    ask = evaluate_expectation if suite == EXPECTATION_SUITE else run_evaluation
-    try:
-        with (
-            user_files.temporarily_registered(),
-            contextlib.nullcontext() if progress else silenced(),
-            run_at(None if place is None else os.fspath(place), use_of_out(resume, fresh), say) as at,
-        ):
-            written = report and not quick
-            folder = ask(options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=written)
-    except (KeyboardInterrupt, Interrupted, UsageError, ModelError) as error:
-        reason = str(error)
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-            reason = "Interrupted: nothing is kept of an evaluation with keep=False."
-        if isinstance(error, Interrupted):  # after an Exception programs may go on
-            raise KeyboardInterrupt(reason) from None
-        raise
-    from physbench.result.document import read_result
-
-    return Evaluation(read_result(folder.result), folder, temporary)
-
-
-def quick_options(options: Options) -> Options:
-    """The options of an evaluation with one clip of each task, and no more than its scores."""
-    if options.suite == EXPECTATION_SUITE:
-        raise UsageError("quick: the suite expectation has pairs of films in the place of tasks. Give a limit.")
-    limit = options.limit or len(find_suite(options.suite, None, options.tasks).tasks)
-    return replace(options, limit=limit, diagnosis=False)
-
-
-def _say_nothing(message: str) -> None:
-    pass

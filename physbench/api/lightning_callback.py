@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from physbench.api.evaluation import evaluate
+from physbench.api.evaluate import evaluate
 from physbench.support.errors import ModelError, PhysbenchError, UsageError
 
 LIGHTNING_NAMES = ("lightning", "pytorch_lightning")  # of two names, whose callbacks are not the same class

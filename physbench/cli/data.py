@@ -259,6 +259,10 @@ def export(
     look: Look = "plain",
     view: View = "far",
     prompt_motion: PromptMotion = False,
+    actions: Annotated[
+        str | None,
+        typer.Option(metavar="MAP.py", help="Conditioning: actions of the model in place of pushes, of each clip."),
+    ] = None,
     states: Annotated[
         bool, typer.Option("--states", help="Conditioning: states of the context as Parquet instead of pictures.")
     ] = False,
@@ -294,6 +298,8 @@ def export(
     chosen = suite or ("core" if format_name == CONDITIONING else "train")
     if prompt_motion and (states or format_name != CONDITIONING):
         raise UsageError("--prompt-motion: states and data sets hold all velocities. Leave it out.")
+    if actions is not None and (states or format_name != CONDITIONING):
+        raise UsageError("--actions: states and data sets hold the pushes themselves. Leave it out.")
     if format_name != CONDITIONING:
         if states or state_noise or context is not None:
             raise UsageError("--states, --state-noise and --context are of conditioning: a data set has whole clips.")
@@ -315,7 +321,7 @@ def export(
     if state_noise:
         raise UsageError("--state-noise is for states: add --states.")
     pixels, processes = size or "1280x720", _workers(workers)
-    _export_conditioning(chosen, limit, tasks, pixels, fps, context, out, processes, look, view, prompt_motion)
+    _export_conditioning(chosen, limit, tasks, pixels, fps, context, out, processes, look, view, prompt_motion, actions)
 
 
 def _spec_of_dataset(size: str | None, fps: float | None, look: str, view: str) -> RenderSpec:
@@ -405,6 +411,7 @@ def _export_conditioning(
     look: str,
     view: str,
     prompt_motion: bool,
+    actions: str | None,
 ) -> None:
     """Write image, video, prompt and actions of each clip."""
     from physbench.clips.conditioning import key_path
@@ -421,7 +428,17 @@ def _export_conditioning(
     chosen = chosen_suite(name, limit, tasks, prompt_motion)
     started = time.monotonic()
     with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:
-        asked = write(chosen, spec, context, out, tasks=tasks, limit=limit, workers=workers, done=progress.advance)
+        asked = write(
+            chosen,
+            spec,
+            context,
+            out,
+            tasks=tasks,
+            limit=limit,
+            actions=actions,
+            workers=workers,
+            done=progress.advance,
+        )
     frames = "1 image" if context == 1 else f"{context} frames"
     clips = f"{counted(len(asked.clips), 'clip')} of {chosen.name}"
     note(f"{clips} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")

@@ -76,9 +76,9 @@ def asked_run(
         changes: Further arguments of `evaluate`.
     """
     from physbench.cli.console import debugging
-    from physbench.run.evaluate import say_on_stderr
     from physbench.run.ray_cluster import check_cluster
     from physbench.run.remote_run import run_at, use_of_out
+    from physbench.run.state import say_on_stderr
 
     settings = said_settings(context)
     resume, fresh = context.params["resume"], context.params["fresh"]

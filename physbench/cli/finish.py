@@ -15,9 +15,9 @@ def command(
     """
     from physbench.cli.console import debugging
     from physbench.cli.eval import print_result
-    from physbench.run.evaluate import say_on_stderr
     from physbench.run.remote_run import run_at
     from physbench.run.stages import finish_run
+    from physbench.run.state import say_on_stderr
 
     with run_at(run, "go on", say_on_stderr) as place:
         finish_run(place.folder.path, workers=workers, clips=clips, debug=debugging(), say=place.say)

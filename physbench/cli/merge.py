@@ -28,9 +28,9 @@ def command(
     """
     from physbench.cli.console import debugging
     from physbench.cli.eval import print_result
-    from physbench.run.evaluate import say_on_stderr
     from physbench.run.remote_run import run_at, use_of_out
     from physbench.run.shards import merge_runs
+    from physbench.run.state import say_on_stderr
 
     with ExitStack() as stack:
         places = [stack.enter_context(run_at(shard, "read", say_on_stderr)) for shard in shards]

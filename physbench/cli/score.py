@@ -41,9 +41,9 @@ def command(
     if executor == "local" and workers != 0:
         begin_workers()
     from physbench.result.manifest import read_manifest
-    from physbench.run.evaluate import say_on_stderr
     from physbench.run.remote_run import run_at
     from physbench.run.stages import score_run
+    from physbench.run.state import say_on_stderr
 
     with run_at(run, "go on", say_on_stderr) as place:
         folder = score_run(

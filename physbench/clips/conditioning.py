@@ -212,6 +212,9 @@ class Asked(_Strict):
     look: str = Field(default=PLAIN, description="How the scenes are drawn: plain or natural.")
     view: str = Field(default=FAR, description="From where they are seen: far, near or moving.")
     context_frames: int = Field(ge=1, le=256, description="Frames that a model is shown; the last one is time 0.")
+    action_names: tuple[str, ...] | None = Field(
+        default=None, description="Of the numbers in `actions`, of a file of `--actions`; null: they are pushes."
+    )
     clips: tuple[ClipAsked, ...]
 
 

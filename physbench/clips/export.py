@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench import __version__
+from physbench.clips.action_map import read_action_map
 from physbench.clips.clip import Row, action_table, velocities_in_prompt
 from physbench.clips.conditioning import (
     ANSWER,
@@ -57,9 +58,11 @@ def readme(asked: Asked, folder: Path) -> str:
         else "| `videos/ID.mp4` | the context as H.264, for whatever reads video |\n"
         "| `videos/ID.mkv` | the same, lossless (FFV1) |\n"
     )
+    numbers = "pushes: hue of the pushed body as RGB, impulse in N s"
+    if asked.action_names is not None:
+        numbers = f"actions: {', '.join(asked.action_names)}"
     actions = (
-        "| `actions/ID.csv` | pushes, one row a frame from the first context frame on: hue of the pushed body as RGB, "
-        "impulse in N s |\n"
+        f"| `actions/ID.csv` | {numbers}; one row a frame, from the first context frame on |\n"
         if any(clip.files.actions for clip in asked.clips)
         else ""
     )
@@ -147,22 +150,25 @@ def export(
     *,
     tasks: str | None = None,
     limit: int | None = None,
+    actions: str | None = None,
     workers: int = 1,
     done: Callable[[], None] = lambda: None,
 ) -> Asked:
     """Write the conditioning of every clip of a suite into `folder`; `done` is called after each clip.
 
-    `tasks` and `limit` are those that the suite was chosen with, for the instructions how to evaluate.
+    `tasks` and `limit` are those that the suite was chosen with, for the instructions how to evaluate. `actions` is a
+    file of `--actions`, which puts the pushes of each clip, also of one without, into a model's own actions.
     The manifest comes last, so that an export that was interrupted has none, and is made again by the same command.
     Names and order say nothing of tasks and seeds: the key, beside the folder, does (see `export_key`). What is
     returned holds both.
     """
+    names = None if actions is None else read_action_map(actions).space.names
     _refuse_foreign(folder)
     key = key_for(folder)
     (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
     _write(key_path(folder), _json(key.model_dump(mode="json")))
     clips = []
-    export = functools.partial(_export_clip, folder, spec, context, key)
+    export = functools.partial(_export_clip, folder, spec, context, key, actions)
     with scheduled(export, suite.rows, workers=workers, preload=CLIP_PRELOAD) as exported:
         for clip in exported:
             clips.append(clip)
@@ -187,6 +193,7 @@ def export(
         look=spec.look,
         view=spec.view,
         context_frames=context,
+        action_names=names,
         clips=golden,
     )
     asked = sorted_by_id(asked)
@@ -218,7 +225,9 @@ def _ours(readme: Path) -> bool:
         return False
 
 
-def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, row: Row) -> ClipAsked:
+def _export_clip(
+    folder: Path, spec: RenderSpec, context: int, key: ExportKey, actions: str | None, row: Row
+) -> ClipAsked:
     """In a worker: the files of one clip."""
     from physbench.world.bullet import simulate
     from physbench.world.styles.catalogue import draw
@@ -238,10 +247,15 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
         for kind, codec in (("video", H264), ("video_lossless", FFV1)):
             files[kind] = f"videos/{name}{codec.suffix}"
             encode(folder / files[kind], frames, spec.fps, codec)
-    actions = action_table(scene, times, start)
+    table, columns = action_table(scene, times, start), list(ACTION_COLUMNS)
     if actions is not None:
+        mapped = read_action_map(actions)
+        pushes = None if table is None else table[None]
+        (table,) = mapped.table(pushes, 1, len(times) - start, spec.fps)
+        columns = [*ACTION_COLUMNS[:2], *mapped.space.names]
+    if table is not None:
         files["actions"] = f"actions/{name}.csv"
-        _write(folder / files["actions"], _table(actions, times[start:]))
+        _write(folder / files["actions"], _table(table, times[start:], columns))
     return ClipAsked(
         id=name,
         task=row.task,
@@ -258,10 +272,10 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
     )
 
 
-def _table(actions: NDArray[np.float32], times: NDArray[np.float64]) -> bytes:
+def _table(actions: NDArray[np.float32], times: NDArray[np.float64], columns: Sequence[str]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(ACTION_COLUMNS)
+    writer.writerow(columns)
     for number, (time, values) in enumerate(zip(times, actions.tolist(), strict=True)):
         writer.writerow([number, f"{time:.6f}", *(f"{value:.6g}" for value in values)])
     return text.getvalue().encode()

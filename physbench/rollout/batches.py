@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from physbench.clips.action_map import ActionMap
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import ModelCard
-from physbench.rollout.action_map import ActionMap
 from physbench.rollout.answers import answers_of
 from physbench.rollout.device_names import device_kind
 from physbench.rollout.messages import (

@@ -17,12 +17,12 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from physbench.clips.action_map import read_action_map
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frames_ahead
 from physbench.clips.store import clip_store
 from physbench.models.load_model import Handed, is_served, what_is_handed
 from physbench.models.protocol import ModelCard
-from physbench.rollout.action_map import read_action_map
 from physbench.rollout.answers import answers_of
 from physbench.rollout.batches import (
     Batch,

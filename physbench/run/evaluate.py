@@ -6,7 +6,6 @@ The stages of a run that was begun, alone and on another machine, are in `stored
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -37,13 +36,12 @@ from physbench.run.process import PeakMemory, explained, interruptible
 from physbench.run.ray_cluster import check_cluster
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
 from physbench.run.repair import drop_damaged, drop_drafts, unanswered
-from physbench.run.state import RUN_STAGES, Run, Say, Stage, claimed_folder, default_folder, opened
+from physbench.run.state import RUN_STAGES, Run, Say, Stage, claimed_folder, default_folder, opened, say_on_stderr
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import Scorer
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.support import user_files
 from physbench.support.errors import UsageError
-from physbench.support.printable import printable
 from physbench.support.processes import worker_count
 from physbench.support.run_folder import RunFolder, other_contents
 
@@ -203,10 +201,6 @@ def _stored_bytes(rollouts: Sequence[Rollout], fps: float) -> int:
 
 
 SPEED_OPTIONS = ("workers", "timeout", "executor", "address")  # change how long a run takes, and nothing that it finds
-
-
-def say_on_stderr(message: str) -> None:
-    print(printable(message, keep="\n\t"), file=sys.stderr, flush=True)
 
 
 def evaluate(

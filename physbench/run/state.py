@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from physbench.run.options import Options, is_spent, live_again, parse_shard
 from physbench.run.parts import read_part
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
 from physbench.support.files import locked_file
+from physbench.support.printable import printable
 from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder
 
@@ -167,6 +169,13 @@ def missing_shards(present: Sequence[int], of: int) -> list[int]:
 
 
 Say = Callable[[str], None]
+
+
+def say_on_stderr(message: str) -> None:
+    """Print a line of progress, without control characters."""
+    print(printable(message, keep="\n\t"), file=sys.stderr, flush=True)
+
+
 Stage = Literal["rollout", "score", "finish"]
 RUN_STAGES: tuple[Stage, ...] = ("rollout", "score", "finish")
 IN_WORKERS = ("clips", "references", "tracking", "shadowing", "scoring")  # what worker processes spend time on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from physbench import ModelCard
 from physbench.api.evaluation import Evaluation
 from physbench.result.build import build_result
 from physbench.result.document import write_document
+from physbench.rollout.store import Rollout, store_rollout
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.run_folder import RunFolder
 
@@ -280,3 +282,75 @@ def test_a_result_is_loaded_from_its_run(make_run: MakeRun, tmp_path: Path) -> N
         physbench.load(tmp_path / "nothing")
     with pytest.raises(UsageError, match="is not a run"):
         physbench.load(tmp_path)
+
+
+def test_tables_of_clips_and_readings(make_run: MakeRun) -> None:
+    """Qualities of clips have the means of the result; readings are the rows of the table of scores."""
+    lost = "orbits.kepler-v1.test.3"
+    result = evaluation(make_run(6, 2, failed=frozenset({lost})))
+    clips = result.to_pandas("clips")
+    assert len(clips) == result["counts"]["clips"] and clips.index.name == "clip"
+    for task, axes in result["tasks"].items():
+        for axis, row in axes.items():
+            assert clips.loc[clips["task"] == task, axis].mean() == pytest.approx(row["quality"], abs=1e-6)
+    assert clips.loc[lost, "drift"] == 0 and "NaN" in clips.loc[lost, "failed"]
+    assert (clips["failed"] == "").sum() == len(clips) - 1
+    truth = result.to_pandas("clips", of="truth")
+    assert list(truth.index) == list(clips.index) and (truth["drift"] == 0.99).all()
+    readings = result.to_pandas("readings")
+    pd.testing.assert_frame_equal(readings, pd.read_parquet(result.folder / "scores.parquet"), check_dtype=False)
+    readings["value"] = 0.0
+    assert not (result.to_pandas("readings")["value"] == 0).all(), "what is handed out is a copy"
+    with pytest.raises(UsageError, match="rows: expected tasks, clips, readings, got 'axes'"):
+        result.to_pandas("axes")
+    with pytest.raises(UsageError, match=r"of: expected model, truth, .* got 'oracle' of clips"):
+        result.to_pandas("clips", of="oracle")
+    with pytest.raises(UsageError, match="got 'truth' of tasks"):
+        result.to_pandas(of="truth")
+
+
+def test_frames_tracks_and_truth_of_a_clip_are_read_when_asked_for(small_run: RunFolder) -> None:
+    run = evaluation(small_run)
+    failed, name = run.document.failures[0].clip, "orbits.kepler-v1.test.0"
+    frames, clip, tracks = run.prediction(name), run.clip(name), run.tracks(name)
+    assert np.array_equal(frames, clip.future()[np.arange(clip.horizon) // 2]), "all goes at half speed"
+    assert len(tracks.times) == tracks.context + clip.horizon
+    assert len(run.tracks(name, of="truth").times) == len(tracks.times)
+    with pytest.raises(UsageError, match=r"the run has no 'orbits.kepler-v1.test.9'. Did you mean"):
+        run.prediction("orbits.kepler-v1.test.9")
+    with pytest.raises(UsageError, match="rollout of sample 0 was not kept: --keep-rollouts all"):
+        run.prediction(failed)
+    with pytest.raises(UsageError, match="sample: expected 0 to 0, got 1"):
+        run.prediction(name, 1)
+    with pytest.raises(UsageError, match="the run has no tracks of sample 0 of model"):
+        run.tracks(failed)
+
+
+def test_a_damaged_or_failed_rollout_is_refused(make_run: MakeRun) -> None:
+    folder = make_run(1, 0)
+    run, name = evaluation(folder), "orbits.kepler-v1.test.0"
+    store_rollout(folder, Rollout(name, 0, np.zeros((0, 1, 1, 3), np.uint8), "OutOfMemory"), 15)
+    with pytest.raises(UsageError, match="sample 0 failed: OutOfMemory"):
+        run.prediction(name)
+    store_rollout(folder, Rollout(name, 0, np.zeros((2, 64, 64, 3), np.uint8)), 15)
+    folder.rollout(name).write_bytes(b"no video")
+    with pytest.raises(UsageError, match="the rollout of sample 0 is damaged"):
+        run.prediction(name)
+
+
+def test_a_result_is_loaded_without_torch(make_run: MakeRun) -> None:
+    folder = make_run(1, 0)
+    write_document(folder.result, build_result(folder, resamples=20))
+    program = f"import sys, physbench; physbench.load({str(folder.path)!r}).axes; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_the_frames_of_a_run_behind_a_url_are_fetched_when_asked_for(small_run: RunFolder, tmp_path: Path) -> None:
+    there = tmp_path / "bucket" / "run"
+    shutil.copytree(small_run.path, there)
+    folder = RunFolder(there)
+    write_document(folder.result, build_result(folder, resamples=20))
+    run, name = physbench.load(f"file://{there}"), "orbits.kepler-v1.test.0"
+    assert not list((run.folder / "rollouts").glob("*.mkv"))
+    assert np.array_equal(run.prediction(name), evaluation(small_run).prediction(name))

@@ -25,7 +25,7 @@ from physbench.clips.conditioning import (
     read_key,
     with_key,
 )
-from physbench.clips.export import _table, export
+from physbench.clips.export import ACTION_COLUMNS, _table, export
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.suite import find_suite
 from physbench.rollout.store import read_video
@@ -114,11 +114,33 @@ def test_actions_as_a_table() -> None:
     times = np.arange(-20, 41) / 10
     actions = action_table(scene, times, 20 - 3)
     assert actions is not None and actions.shape == (44, 6)
-    rows = list(csv.DictReader(io.StringIO(_table(actions, times[17:]).decode())))
+    rows = list(csv.DictReader(io.StringIO(_table(actions, times[17:], ACTION_COLUMNS).decode())))
     pushed = [row for row in rows if float(row["impulse_x_Ns"])]
     assert len(rows) == 44 and len(pushed) == 1
     assert float(pushed[0]["time_s"]) == pytest.approx(0.3) and float(pushed[0]["impulse_z_Ns"]) == -2
     assert action_table(replace(scene, impulses=()), times, 17) is None
+
+
+def test_actions_in_the_words_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each clip has a table, also one without a push; the pushed body's clip says the word in the row of its push."""
+    words = "from physbench import Words\nspace = Words(('none', 'push'))\n"
+    words += "def convert(actions, fps):\n    return ['push' if row[3:].any() else 'none' for row in actions]\n"
+    (tmp_path / "map.py").write_text(words)
+    asked = ["data", "export", "--suite", "counterfactuals", "--tasks", "collisions/head-on-push", "--limit", "2"]
+    asked += ["--size", "64", "--fps", "10", "--workers", "1"]
+    folder = tmp_path / "cond"
+    assert run([*asked, "--actions", str(tmp_path / "map.py"), "--out", str(folder)]) == 0
+    found = asked_of(folder)
+    assert found.action_names == ("none", "push") and "actions: none, push" in (folder / "README.md").read_text()
+    told = {}
+    for clip in found.clips:
+        rows = list(csv.DictReader((folder / str(clip.files.actions)).open()))
+        assert list(rows[0]) == ["frame", "time_s", "none", "push"] and len(rows) == clip.frames + 1
+        told[clip.change] = sum(float(row["push"]) for row in rows)
+    assert sorted(told.values()) == [0, 1], "the clip without its push, and the clip"
+    assert run([*asked, "--actions", "left", "--out", str(tmp_path / "other")]) == 2
+    assert "expected one file MAP.py" in capsys.readouterr().err and not (tmp_path / "other").exists()
+    assert run([*asked, "--states", "--actions", str(tmp_path / "map.py"), "--out", str(tmp_path / "other")]) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from physbench.clips.action_map import read_action_map
 from physbench.clips.action_space import ActionSpace, Words
 from physbench.models.protocol import ModelCard, SteppedModel
-from physbench.rollout.action_map import read_action_map
 from physbench.rollout.in_process import InProcessEngine
 from physbench.run.options import Options
 from physbench.support.errors import ModelError, UsageError

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from physbench.cli import console
 from physbench.result.report.page import page_environment
-from physbench.run.evaluate import say_on_stderr
+from physbench.run.state import say_on_stderr
 from physbench.support.plugins import describe_error
 from physbench.support.printable import printable
 from physbench.support.progress import on_terminal
