@@ -28,8 +28,8 @@ from physbench.clips.task import (
     numbered,
 )
 from physbench.laws.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
-from physbench.world.bodies import ball, held, table, turned_from_top, wall
-from physbench.world.scene import FLOOR_GREY, PALETTE, Body, Camera, Scene, hue_name, sphere_mass
+from physbench.world.bodies import ball, floor, held, holder, table, turned_from_front, turned_from_top, wall
+from physbench.world.scene import FLOOR_GREY, PALETTE, Body, Camera, Outcome, Scene, hue_name, sphere_mass
 
 NUMBERS = ("one", "two", "three", "four")  # in the names of bodies
 VIEW_AFTER_HIT = 0.8  # s for which both balls stay in full view after they met
@@ -404,6 +404,147 @@ def row_motion(p: Params) -> tuple[list[Flat], list[float], list[float]]:
     speeds = [p["speed"] * share ** (k + 1) for k in range(count)]
     hits = list(itertools.accumulate((p["gap"] / speed for speed in speeds[:-1]), initial=p["meeting"]))
     return centres, hits, speeds
+
+
+# Blocks in a row, of which the first one falls.
+
+BLOCK_DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
+TOPPLES, MISSES = 0.7, 1.1  # gap over height: up to the one a block topples the next, from the other it misses
+LEANS_BY = 0.06  # rad by which the first block leans further than it could stand, at least
+SWINGS_BY = 0.1  # m between the upper edge of the leaning block and the next one, at least
+PROP = 0.3  # m from the edge on which the first block stands to the prop on which it leans
+LAST_BLOCK = 4
+DOMINO_CENTRE = 1.6  # m, height of the middle of the window above the floor
+
+
+class Domino(Task):
+    """The first of a row of blocks falls: which others does it take along, and when does each fall?
+
+    What happens: three or four equal blocks stand in a row on the floor, and the first one leans towards the others on
+    a grey prop. At the hand-over the prop vanishes, the block falls against the next one, and so on. In half of the
+    rows a gap after the second or third block is wider than a block is high: the blocks beyond it stay.
+
+    Law: a block that turns about its lower edge reaches as far as it is high, so that the next one falls exactly if the
+    gap is less; the angle a of the first from the vertical obeys a'' = (m g r / I) sin(a - b), with r the distance of
+    its middle from the edge, tan b = width / height and I = 4/3 m r^2, until it hits (Euler 1765, Theoria motus). Gaps
+    are at most 0.7 or at least 1.1 heights, so that the answer can be known. The hits of blocks that slide on one
+    another have no closed form: those are simulated.
+
+    {parameters}
+
+    A gap is from face to face; that after the last block that falls is `wide`, and what is declared of blocks that are
+    not there plays no part. Mass is density x volume and plays no part.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: at rest until 0, when the prop vanishes; horizon 4 s, of which the last are at rest. All stays in view.
+    Outcomes: does each block but the first fall; when does each that falls; does anything hang in the air.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "collisions/domino-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "falling"}
+    static_history = True
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of blocks and floor"),
+        friction=Parameter.fixed(0.6, "", "of blocks and floor; of two blocks it is 0.1"),
+        blocks=Parameter("", "visible", (3, LAST_BLOCK), "how many", grid=1),
+        width=Parameter("m", "visible", (0.2, 0.22), "half width of a block"),
+        height=Parameter("m", "visible", (0.63, 0.68), "half height of a block", ood=(0.7, 0.74)),
+        **hues(*(f"hue_{i}" for i in range(1, LAST_BLOCK + 1))),
+        side=Parameter("", "visible", (1, 1), "1: they fall to the right, -1: to the left", signed=True),
+        angle=Parameter("rad", "visible", (0.38, 0.46), "by which the first block leans"),
+        gap_1=Parameter("m", "visible", (0.76, 0.9), "after the first block"),
+        **numbered((2, 3), gap=Parameter("m", "visible", (0.35, 0.8), "after the {nth} block")),
+        falling=Parameter("", "visible", (2, LAST_BLOCK), "how many fall", grid=1),
+        wide=Parameter("m", "visible", (1.45, 1.75), "after the last of these, where a block stays"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        stops = bool(rng.random() < 0.5)  # first: both are as frequent
+        return draw(self.parameters, rng, split, lambda p: (p["falling"] < p["blocks"]) == stops and self.accepts(p))
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues; the first block falls and is clear of the second; gaps are decided; all in view."""
+        if p["falling"] > p["blocks"]:
+            return False
+        tall, gaps = 2 * p["height"], domino_gaps(p)
+        others = [gap for k, gap in enumerate(gaps, start=1) if k != p["falling"]]
+        near, far = domino_reach(p)
+        return (
+            len({p[f"hue_{i}"] for i in range(1, LAST_BLOCK + 1)}) == LAST_BLOCK
+            and p["angle"] >= math.atan(p["width"] / p["height"]) + LEANS_BY
+            and gaps[0] >= tall * math.sin(p["angle"]) + SWINGS_BY
+            and all(gap <= TOPPLES * tall for gap in others)
+            and p["wide"] >= MISSES * tall
+            and far - near <= 2 * (HALF_WINDOW - FREE_BORDER)
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, side, friction = params, params["side"], math.sqrt(params["friction"] / 6)
+        size = (p["width"], BLOCK_DEPTH, p["height"])
+        near, far = domino_reach(p)
+        edges = [side * (edge - (near + far) / 2) for edge in domino_edges(p)]  # lower ones, on the side of the fall
+        blocks = []
+        for i, edge in enumerate(edges, start=1):
+            lean = p["angle"] if i == 1 else 0.0
+            x, z = -p["width"] * math.cos(lean) + p["height"] * math.sin(lean), p["width"] * math.sin(lean)
+            blocks.append(
+                Body(
+                    f"block {i}",
+                    "box",
+                    size,
+                    "moving",
+                    (edge + side * x, 0.0, z + p["height"] * math.cos(lean)),
+                    turned_from_front(-side * lean),
+                    hue=int(p[f"hue_{i}"]),
+                    restitution=p["restitution"],
+                    friction=friction,
+                    flat=True,
+                    release=0.0,
+                )
+            )
+        tall = (PROP - 0.05) / math.tan(p["angle"])
+        prop = holder("prop", (0.05, 0.2, tall / 2), (edges[0] + side * PROP, 0.0, tall / 2), 0.0)
+        names = ", ".join(hue_name(p[f"hue_{i}"]) for i in range(1, len(blocks) + 1))
+        return Scene(
+            bodies=(*blocks, floor(friction=p["friction"] / friction), prop),
+            camera=Camera("front", (0.0, 0.0, DOMINO_CENTRE)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"Blocks stand in a row on a flat floor, from one that leans on a grey prop on: {names}. The prop "
+            "vanishes, the leaning block falls, and each block that is hit falls against the next. Static camera, seen "
+            "from the side.",
+            outcomes=(
+                *(Outcome("falls", block.name) for block in blocks[1:]),
+                *(Outcome("falls when", block.name) for block in blocks),
+                Outcome("hangs", None),
+            ),
+        )
+
+
+def domino_gaps(p: Params) -> list[float]:
+    """Gaps between the blocks that are there, m."""
+    return [p["wide"] if k == p["falling"] else p[f"gap_{k}"] for k in range(1, int(p["blocks"]))]
+
+
+def domino_edges(p: Params) -> list[float]:
+    """Lower edges of the blocks on the side to which they fall, m from that of the first block."""
+    return list(itertools.accumulate((gap + 2 * p["width"] for gap in domino_gaps(p)), initial=0.0))
+
+
+def domino_reach(p: Params) -> tuple[float, float]:
+    """Ends of the row before and after the fall, m from the lower edge of the first block.
+
+    A block that stands reaches as far as the disc of its silhouette's area, which is wider.
+    """
+    edges, radius = domino_edges(p), 2 * math.sqrt(p["width"] * p["height"] / math.pi)
+    return -2 * p["width"], max(edges[-1] - p["width"] + radius, edges[int(p["falling"]) - 1] + 2 * p["height"])
 
 
 # Balls that roll, hit each other and rebound from cushions.

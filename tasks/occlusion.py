@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
+
+from physbench.clips.clip import Split
 from physbench.clips.task import (
     FREE_BORDER,
     HALF_WINDOW,
@@ -16,6 +19,7 @@ from physbench.clips.task import (
     Params,
     Task,
     declare,
+    draw_evenly,
     hues,
     inside,
 )
@@ -560,6 +564,124 @@ def tunnel_times(p: Params) -> tuple[float, float]:
     speed = abs(p["velocity"])
     bounce = p["release"] + (p["start"] + stop) / speed
     return bounce, bounce + (stop - near + p["radius"]) / (p["restitution"] * speed)
+
+
+# Two covers, behind one of which the ball stays until both rise.
+
+COVERS_APART = 0.5  # m between the covers, in which a part of the ball is seen as it passes
+RESTS_BEFORE = 0.2  # s for which it has been at rest when the covers rise, at least
+SEEN_AGAIN = 3.4  # s, by when all of it is seen again
+
+
+class Cups(Task):
+    """A ball stops behind one of two covers; the covers rise, and it lies where it stopped.
+
+    What happens: a ball lies on the floor in front of a grey block. The block vanishes and the ball rolls off at
+    constant speed towards two covers. A light grey wall, which rises above the covers, stops it behind the first one,
+    or it is seen between them and stopped behind the second. Then both covers rise.
+
+    Law: persistence and solidity of what is not seen (Baillargeon, Spelke and Wasserman 1985,
+    doi:10.1016/0010-0277(85)90008-3): restitution 0 stops the ball, and it stays there under its cover and not under
+    the other, which was moved as well.
+
+    {parameters}
+
+    start is the distance from the middle at which the ball is held; hidden_at is the time at which less than 5 % of it
+    are left to see, and places the first cover; hidden_way is how far it then rolls, hidden, before the wall stops it.
+    Both covers are as wide as that asks for.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, then in full view for at least 0.4 s, its middle in view at 0; hidden from a time
+    in [0.2 s, 1 s] on, at rest 0.2 s before the covers rise, all of it seen again by 3.4 s; horizon 4 s.
+    May be hidden: the ball, by the covers.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "occlusion/cups-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "behind", "event": "hidden_at"}
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of ball and floor"),
+        restitution=Parameter.fixed(0.0, "", "of ball, floor and wall"),
+        wall_friction=Parameter.fixed(0.0, "", "of ball and wall"),
+        radius=Parameter("m", "visible", (0.40, 0.44), "of the ball"),
+        **hues("hue"),
+        release=Parameter("s", "visible", (-0.6, -0.4), "when the holder vanishes", grid=0.05),
+        velocity=Parameter("m/s", "visible", (1.1, 1.5), "of rolling, to the right", ood=(1.55, 1.8), signed=True),
+        start=Parameter("m", "visible", (1.9, 2.1), "distance from the middle where it is held"),
+        behind=Parameter("", "visible", (1, 2), "which cover it stops behind", grid=1),
+        hidden_at=Parameter("s", "visible", (0.25, 0.6), "when less than 5 % are left to see"),
+        hidden_way=Parameter("m", "visible", (0.15, 0.35), "behind its cover, from there to the stop"),
+        cover_height=Parameter("m", "visible", (1.2, 1.5), "above the floor"),
+        wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the covers"),
+        lift=Parameter("s", "visible", (2.2, 2.8), "when the covers rise"),
+        lift_speed=Parameter("m/s", "visible", (1.4, 2.0), "with which they do"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw_evenly("behind", self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Seen long enough before it is hidden, at rest before the covers rise; covers and wall in view."""
+        speed, radius = abs(p["velocity"]), p["radius"]
+        covers, stop = cup_edges(p)
+        at_0 = -p["start"] - speed * p["release"]
+        return (
+            inside((p["start"],), radius)
+            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= covers[0][0]
+            and at_0 <= covers[0][0]
+            and p["release"] + (p["start"] + stop) / speed <= p["lift"] - RESTS_BEFORE
+            and p["lift"] + 2 * radius / p["lift_speed"] <= SEEN_AGAIN
+            and max(covers[1][1], stop + radius + WALL_WIDTH) <= HALF_WINDOW - 2 * FREE_BORDER
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, radius = params, params["radius"]
+        side = math.copysign(1.0, p["velocity"])
+        covers, stop = cup_edges(p)
+        way = "the first" if p["behind"] == 1 else "the first and then the second"
+        return Scene(
+            bodies=(
+                rolling("ball", p, side, p["start"], p["hue"], radius),
+                floor(),
+                stopping_wall({**p, "screen_height": p["cover_height"]}, side * (stop + radius + WALL_WIDTH / 2)),
+                *(
+                    rising_cover(f"{name} cover", p, (side * near, side * far), self.horizon)
+                    for name, (near, far) in zip(("first", "second"), covers, strict=True)
+                ),
+                block("holder", side, p["start"], radius, p["release"]),
+            ),
+            camera=CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball rolls over the floor behind {way} of two dark grey covers, where a "
+            "light grey wall stops it. Then both covers rise, and the ball lies at the wall. Static camera, seen from "
+            "the side.",
+        )
+
+
+def cup_edges(p: Params) -> tuple[tuple[tuple[float, float], tuple[float, float]], float]:
+    """Near and far edges of the covers, and stop of the ball's middle, m along the ball's path from the middle."""
+    near, stop = stop_edges(p)
+    width = stop - near + p["radius"] + COVERED_WALL
+    step = width + COVERS_APART
+    return ((near, near + width), (near + step, near + step + width)), stop + (p["behind"] - 1) * step
+
+
+def rising_cover(name: str, p: Params, edges: tuple[float, float], horizon: float) -> Body:
+    """A cover that looks as if it reached from edge to edge, m, and rises from `lift` on."""
+    still = replace(between(min(edges), max(edges), p["cover_height"], SCREEN_Y), name=name)
+    x, y, z = still.position
+    path = (
+        Waypoint(-HISTORY, (x, y, z)),
+        Waypoint(p["lift"], (x, y, z)),
+        Waypoint(horizon, (x, y, z + p["lift_speed"] * (horizon - p["lift"]))),
+    )
+    return replace(still, role="kinematic", path=path)
 
 
 # The light goes out.

@@ -327,6 +327,7 @@ def along_ramp_up(p: Params, time: float) -> tuple[float, float]:
 
 BELT_SIZE = (7.0, 0.8, 0.4)  # m; pictures of 2 : 1 show 5.12 to either side
 BELT_MARK_GREY = 0.35
+BALL_BELT = 2.0  # times as fast is the belt under a ball, which takes 2/7 of its speed
 SURELY_ROLLS = 1.1  # least ratio of the friction's impulse at the first bounce to that after which a ball rolls
 
 
@@ -344,8 +345,9 @@ class Conveyor(Task):
 
     {parameters}
 
-    The box is a cube of the silhouette's area. velocity is that of a box, drop the height of a ball's lowest point.
-    Mass is density x volume and plays no part.
+    The box is a cube of the silhouette's area. Under a ball the belt is twice as fast as `belt`, so that what a ball
+    takes of it is well seen. velocity is that of a box, drop the height of a ball's lowest point. Mass is density x
+    volume and plays no part.
 
     Camera: from the front, 5.12 m wide. Actions: none.
     Hand-over: held until `release`, in motion at 0; the box turns, the ball lands, in [0.2 s, 2.4 s]; horizon 4 s. All
@@ -365,7 +367,9 @@ class Conveyor(Task):
         size=Parameter("m", "visible", (0.40, 0.46), "radius of the disc of its silhouette's area"),
         **hues("hue"),
         release=Parameter("s", "visible", (-0.6, -0.4), "when the holder vanishes", grid=0.05),
-        belt=Parameter("m/s", "visible", (0.6, 1.2), "speed of the belt, to the right", ood=(1.25, 1.5), signed=True),
+        belt=Parameter(
+            "m/s", "visible", (0.6, 1.2), "speed of the belt under a box, to the right", ood=(1.25, 1.5), signed=True
+        ),
         belt_friction=Parameter("", "visible", (0.1, 0.3), "of the body and the belt, seen in its grey"),
         velocity=Parameter("m/s", "visible", (0.9, 2.6), "of a box at the release, against the belt"),
         drop=Parameter("m", "visible", (1.3, 2.4), "height of a ball's lowest point over the belt"),
@@ -385,7 +389,7 @@ class Conveyor(Task):
             lands = p["release"] + impact / p["gravity"]
             return (
                 event_in(lands, self.horizon)
-                and grip >= SURELY_ROLLS * 2 / 7 * abs(p["belt"])
+                and grip >= SURELY_ROLLS * 2 / 7 * abs(belt_speed(p))
                 and inside((p["start"], end), p["size"])
             )
         turn = p["release"] + p["velocity"] / (p["belt_friction"] * p["gravity"])
@@ -422,7 +426,7 @@ class Conveyor(Task):
         grey, friction = round(0.95 - 0.5 * p["belt_friction"], 6), p["belt_friction"]
         place = (0.0, 0.0, -BELT_SIZE[2])
         carrier = belt(
-            BELT_SIZE, place, p["belt"], self.horizon, grey=grey, mark_grey=BELT_MARK_GREY, friction=friction
+            BELT_SIZE, place, belt_speed(p), self.horizon, grey=grey, mark_grey=BELT_MARK_GREY, friction=friction
         )
         what = "box slides on" if box else "ball falls onto"
         way = "right" if side > 0 else "left"
@@ -436,9 +440,14 @@ class Conveyor(Task):
         )
 
 
+def belt_speed(p: Params) -> float:
+    """Of the belt's surface, m/s to the right."""
+    return p["belt"] * (BALL_BELT if p["shape"] == 1 else 1.0)
+
+
 def carried(p: Params, time: float) -> float:
     """Way of the body along the belt from its release to a time in s, m."""
-    since, speed = max(time - p["release"], 0.0), abs(p["belt"])
+    since, speed = max(time - p["release"], 0.0), abs(belt_speed(p))
     if p["shape"] == 1:
         return 2 / 7 * speed * max(since - math.sqrt(2 * p["drop"] / p["gravity"]), 0.0)
     rate = p["belt_friction"] * p["gravity"]

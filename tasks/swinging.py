@@ -1,11 +1,13 @@
-"""Balls that hang on a rod or on a spring and swing."""
+"""Balls that hang on a rod or on a spring and swing, and two on a spring that tumble through the air."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
-from physbench.clips.task import RELEASE, Parameter, Params, Task, declare, hues, inside
+from physbench.clips.task import HALF_WINDOW, RELEASE, Level, Parameter, Params, Task, declare, event_in, hues, inside
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, Rod, Scene, Spring, hue_name, sphere_mass
 
@@ -182,3 +184,121 @@ def hanging(p: Params) -> tuple[float, float]:
     """Distance in m from knob to ball at which the spring carries it, and rate in rad/s of the oscillation."""
     mass = sphere_mass(p["radius"])
     return p["length"] + mass * p["gravity"] / p["stiffness"], math.sqrt(p["stiffness"] / mass)
+
+
+# Two balls that turn about each other in flight.
+
+TUMBLE_CAMERA = Camera("front", (0.0, 0.0, HALF_WINDOW))
+
+
+class Tumble(Task):
+    """Two balls on a spring are thrown up on the Moon, turning: their barycentre flies as one thrown ball does.
+
+    What happens: a small and a large ball, joined by a spring at rest, lie on shelves. The shelves vanish, both fly
+    off, turn about each other, and the spring stretches and shrinks.
+
+    Law: the barycentre falls freely, z(t) = z0 + v t - g t^2 / 2, whatever happens about it; about it angular momentum
+    and energy are conserved (Newton 1687, Principia, corollaries III and IV to the laws of motion), and the distance r
+    of the balls obeys r'' = h^2 / r^3 - k (r - length) / m, m = m_a m_b / (m_a + m_b), h = r^2 x the rate of turning.
+    The spring has no mass and does not turn the balls. There is no air.
+
+    {parameters}
+
+    direction is that from the small ball to the large one at the release. Mass is density x volume: it is seen in the
+    sizes.
+
+    Camera: from the front, 5.12 m wide, no ground. Actions: none.
+    Hand-over: held until `release`, in flight at 0; the barycentre turns in [0.2 s, 1.4 s]; horizon 2.4 s. All of it
+    stays in view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "falling/tumble-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": lambda p: abs(p["spin"]),
+        "event": lambda p: tumble_top(p)[0],
+    }
+    parameters = declare(
+        gravity=Parameter.fixed(1.62, "m/s2", "downwards, as on the Moon"),
+        stiffness=Parameter.fixed(600.0, "N/m", "of the spring"),
+        radius_a=Parameter("m", "visible", (0.40, 0.42), "of the small ball"),
+        radius_b=Parameter("m", "visible", (0.48, 0.52), "of the large ball"),
+        **hues("hue_a", "hue_b"),
+        release=Parameter("s", "visible", (-0.6, -0.4), "when the shelves vanish", grid=0.05),
+        length=Parameter("m", "visible", (1.25, 1.4), "of the spring at rest"),
+        direction=Parameter("rad", "visible", (-0.5, 0.5), "from the small ball to the large one"),
+        spin=Parameter(
+            "rad/s", "visible", (1.2, 2.1), "at the release, counter-clockwise", ood=(2.2, 2.5), signed=True
+        ),
+        velocity_x=Parameter("m/s", "visible", (0.0, 0.25), "of the barycentre, to the right", signed=True),
+        velocity_z=Parameter("m/s", "visible", (1.9, 2.6), "of the barycentre, upwards"),
+        start_x=Parameter("m", "visible", (-0.8, 0.8), "of the barycentre"),
+        start_z=Parameter("m", "visible", (-1.3, -0.5), "of the barycentre above the middle of the window"),
+    )
+    horizon = 2.4  # s
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues; the barycentre turns in time; in view however the balls are turned."""
+        top, height = tumble_top(p)
+        flown = self.horizon - p["release"]
+        end = p["start_z"] + p["velocity_z"] * flown - p["gravity"] * flown**2 / 2
+        far = max(p["start_x"], p["start_x"] + p["velocity_x"] * flown, key=abs)
+        return (
+            p["hue_a"] != p["hue_b"]
+            and event_in(top, self.horizon)
+            and all(
+                inside((far, p["start_z"], height, end), reach + p[f"radius_{name}"])
+                for name, reach in zip("ab", tumble_reach(p), strict=True)
+            )
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, earlier = params, params["gravity"] / (2 * PHYSICS_HZ)  # it begins with the velocity of half a step ago
+        along = (math.cos(p["direction"]), math.sin(p["direction"]))
+        share = tumble_shares(p)
+        balls, shelves = [], []
+        for name, away in (("a", -share[1] * p["length"]), ("b", share[0] * p["length"])):
+            x, z = p["start_x"] + away * along[0], HALF_WINDOW + p["start_z"] + away * along[1]
+            vx, vz = p["velocity_x"] - p["spin"] * away * along[1], p["velocity_z"] + p["spin"] * away * along[0]
+            radius, velocity = p[f"radius_{name}"], (vx, 0.0, vz + earlier)
+            balls.append(
+                ball(f"ball {name}", radius, (x, 0.0, z), p[f"hue_{name}"], velocity=velocity, release=p["release"])
+            )
+            shelves.append(shelf(f"shelf {name}", x, z - radius, p["release"]))
+        return Scene(
+            bodies=(*balls, *shelves),
+            camera=TUMBLE_CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            fields=(Spring("ball a", "ball b", p["stiffness"], p["length"]),),
+            horizon=self.horizon,
+            prompt=f"On the Moon, a {hue_name(p['hue_a'])} and a larger {hue_name(p['hue_b'])} ball on a spring "
+            "are thrown up and turn about each other as they fly. Static camera, seen from the side.",
+        )
+
+
+def tumble_top(p: Params) -> tuple[float, float]:
+    """Time in s at which the barycentre is highest, and how high above the middle of the window, m."""
+    rise = p["velocity_z"] / p["gravity"]
+    return p["release"] + rise, p["start_z"] + p["velocity_z"] * rise / 2
+
+
+def tumble_shares(p: Params) -> tuple[float, float]:
+    """Shares of the two balls in the mass."""
+    a, b = (sphere_mass(p[f"radius_{name}"]) for name in "ab")
+    return a / (a + b), b / (a + b)
+
+
+def tumble_reach(p: Params) -> tuple[float, float]:
+    """Distances m of the two balls from the barycentre that they do not exceed.
+
+    With x the stretch r / length, energy and angular momentum say m spin^2 (1 + 1 / x) / x = k (x - 1) where the balls
+    are farthest apart, so that x - 1 is less than 2 m spin^2 / k.
+    """
+    a, b = tumble_shares(p)
+    mass = a * sphere_mass(p["radius_b"])
+    farthest = p["length"] * (1 + 2 * mass * p["spin"] ** 2 / p["stiffness"])
+    return b * farthest, a * farthest

@@ -37,6 +37,7 @@ from physbench.world.scene import Body, Outcome
 
 END_TIME = 0.3  # s at the end of the frames in which ground truth shows an object; questions are answered in them
 FALLEN = 0.3  # diameters away from where it started
+FALL_TIME = 0.15  # s, or a frame, earlier or later; blocks of a row follow one another so soon
 REST_MOTION = 0.1  # diameters within END_TIME; less is rest
 CARRIED_GAP = 0.1  # diameters; a nearer body below may be a support
 MIN_SEEN = 0.5  # of the frames of END_TIME
@@ -64,25 +65,50 @@ class _End:
     start: Array  # (2,) m in the plane of motion
     position: Array  # (2,) m
     rests: bool
+    fell: float  # s, when it was first FALLEN away from its start; NaN if never
 
 
 def answer_questions(clip: Clip, tracks: Tracks) -> tuple[AnsweredQuestion, ...]:
-    """Answer the scene's questions that apply: the direction of a fall only where the body truly falls."""
+    """Answer the scene's questions that apply: direction and time of a fall only where the body truly falls."""
     window = clip.window(tracks.context)
     expected = truth_visible(clip, tracks.context)
-    truth = _ends(clip, clip.plane_positions()[window], expected, expected, expected)
+    truth = _ends(clip, tracks.context, clip.plane_positions()[window], expected, expected, expected)
     shown = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
     there = detected(clip, tracks)
-    given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | tracked_with_gaps(clip, tracks), expected)
+    given = _ends(
+        clip,
+        tracks.context,
+        shown,
+        there & np.isfinite(shown[..., 0]),
+        there | tracked_with_gaps(clip, tracks),
+        expected,
+    )
     answers = []
     for outcome in clip.scene.outcomes:
         true = _answer_of(clip, outcome, truth)
-        if true is not None:
+        if true is None:
+            continue
+        if outcome.question == "falls when":
+            if true:
+                answers.append(AnsweredQuestion(outcome, True, _falls_in_time(clip, outcome, truth, given)))
+        else:
             answers.append(AnsweredQuestion(outcome, true, _answer_of(clip, outcome, given)))
     return tuple(answers)
 
 
-def _ends(clip: Clip, position: Array, known: Mask, there: Mask, expected: Mask) -> dict[str, _End | None]:
+def _falls_in_time(
+    clip: Clip, outcome: Outcome, truth: dict[str, _End | None], given: dict[str, _End | None]
+) -> bool | None:
+    """True if a body that falls in ground truth has fallen by the same time; None where it is not seen at the end."""
+    true, own = (ends[outcome.body or ""] for ends in (truth, given))
+    if true is None or own is None:
+        return None
+    return bool(abs(own.fell - true.fell) <= max(FALL_TIME, 1 / clip.spec.fps) + 1e-9)
+
+
+def _ends(
+    clip: Clip, context: int, position: Array, known: Mask, there: Mask, expected: Mask
+) -> dict[str, _End | None]:
     """Ends of the moving bodies that should be visible at some time; None for one that is not seen then.
 
     position (T, K, 2) m; known, there, expected (T, K): has a position, is seen, should be visible.
@@ -104,7 +130,11 @@ def _ends(clip: Clip, position: Array, known: Mask, there: Mask, expected: Mask)
         start = plane_from_world(clip.scene.camera, np.asarray(body.position, dtype=np.float64))
         moved = float(np.linalg.norm(path[-1] - path[0]))
         rests = len(usable) > 1 and moved < REST_MOTION * diameter
-        ends[body.name] = _End(body, diameter, start, np.median(path, axis=0), rests)
+        with np.errstate(invalid="ignore"):
+            away = np.linalg.norm(position[:, column] - start, axis=-1) > FALLEN * diameter
+        fallen = np.flatnonzero(away & known[:, column])
+        fell = float(clip.times[clip.window(context)][fallen[0]]) if len(fallen) else math.nan
+        ends[body.name] = _End(body, diameter, start, np.median(path, axis=0), rests, fell)
     return ends
 
 
@@ -120,7 +150,7 @@ def _answer_of(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bo
     down = pull / np.linalg.norm(pull)
     moved = end.position - end.start
     falls = bool(np.linalg.norm(moved) > FALLEN * end.diameter)
-    if outcome.question == "falls":
+    if outcome.question in ("falls", "falls when"):
         return falls
     if outcome.question == "falls left":
         return bool(moved[0] < 0) if falls else None

@@ -407,10 +407,11 @@ class Outcome:
 
     falls: body `body` ends more than 0.3 of its apparent diameter away from where it started.
     falls left: it falls and ends further left than it started; read only where it falls in ground truth.
+    falls when: it has fallen by the same time, to 0.15 s or a frame; read only where it falls in ground truth.
     hangs: something ends at rest with nothing near enough below to carry it; of all moving bodies (`body` None) or one.
     """
 
-    question: Literal["falls", "falls left", "hangs"]
+    question: Literal["falls", "falls left", "falls when", "hangs"]
     body: str | None
 
 

@@ -183,19 +183,22 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     Each body is looked at in the last 0.3 s in which ground truth shows it. falls: it is there more than 0.3 of its
     apparent diameter away from where it started. falls left: it falls, and is there further left than it started;
-    a question only where it falls in ground truth, and wrong where it does not in a prediction. hangs: it is at
-    rest (moves less than a tenth of a diameter) and nothing is so near below it that it could carry it, however both
-    are turned. The same code answers for ground truth and tracks. A body that is not seen in at least half of these
-    frames disagrees in all questions about it.
+    a question only where it falls in ground truth, and wrong where it does not in a prediction. falls when: it is so
+    far away for the first time within 0.15 s, or a frame, of when it is in ground truth; a question where it falls
+    there. hangs: it is at rest (moves less than a tenth of a diameter) and nothing is so near below it that it could
+    carry it, however both are turned. The same code answers for ground truth and tracks. A body that is not seen in at
+    least half of these frames disagrees in all questions about it.
 
-    Further readings: falls, falls-left and hangs (shares of each kind that agree), questions (number).
+    Further readings: falls, falls-left, falls-when (where a scene asks it) and hangs (shares of each kind that agree),
+    questions (number).
     """
     answers = answer_questions(clip, tracks)
     if not answers:
         return {"": Reading(None, "not applicable", "the scene declares no outcomes")}
     counted = [one for one in answers if one.outcome.question != "hangs" or not one.agrees] or answers
     readings = {"": Reading(float(np.mean([one.agrees for one in counted])))}
-    for question in ("falls", "falls left", "hangs"):
+    timed = ["falls when"] if any(one.question == "falls when" for one in clip.scene.outcomes) else []
+    for question in ("falls", "falls left", *timed, "hangs"):
         agree = [one.agrees for one in answers if one.outcome.question == question]
         key = question.replace(" ", "-")
         readings[key] = (

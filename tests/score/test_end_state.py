@@ -15,6 +15,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.observation import Observation
 from physbench.score.outcomes import answer_questions
 from physbench.scorers.axes.consistency import outcome, shadowing
+from physbench.tasks.collisions import Domino
 from physbench.tasks.falling import Stack, support_margins
 from physbench.track.tracks import Tracks, Visibility
 from physbench.world.camera import px_from_plane
@@ -89,6 +90,22 @@ def test_a_block_that_stays_in_the_air_hangs(falling: Clip, standing: Clip, idea
         assert reading["hangs"] == 0 and (reading[""] or 0) < 1
     only = replace(standing, scene=replace(standing.scene, outcomes=standing.scene.outcomes[-1:]))
     assert read(only, ideal(only))[""] == 1 and read(only, moved(only, ideal, hang))[""] == 0
+
+
+def test_a_row_that_falls_late_falls_at_the_wrong_time(clip_of: Clips, ideal: Ideal) -> None:
+    row = clip_of(Domino.id)
+
+    def delay(frames: int) -> Callable[[NDArray[np.float64]], None]:
+        def change(plane: NDArray[np.float64]) -> None:
+            plane[C + frames :] = plane[C:-frames].copy()
+            plane[C : C + frames] = plane[C]
+
+        return change
+
+    assert read(row, ideal(row))[""] == 1
+    little, much = (read(row, moved(row, ideal, delay(round(time * row.spec.fps)))) for time in (0.1, 0.3))
+    assert little["falls"] == little["falls-when"] == little[""] == 1
+    assert much["falls"] == 1 and much["falls-when"] == 0 and (much[""] or 0) < 1
 
 
 def test_what_flies_up_at_the_end_does_not_hang(standing: Clip, ideal: Ideal) -> None:

@@ -53,6 +53,7 @@ def stopped_belt(clip: Clip) -> np.ndarray:
         pytest.param("falling/ramp-up-v1", "gravity:0.8", marks=pytest.mark.slow),
         ("falling/conveyor-v1", stopped_belt),
         pytest.param("falling/container-v1", "gravity:0.8", marks=pytest.mark.slow),
+        pytest.param("falling/tumble-v1", "stiffness:0.5", marks=pytest.mark.slow),
         ("collisions/row-v1", "restitution:0.5"),
         ("occlusion/tunnel-v1", deader_wall),
         ("occlusion/dark-v1", "gravity:0.8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,8 +12,21 @@ import pytest
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import HALF_WINDOW
-from physbench.tasks.occlusion import ScreenLift, ScreenStop, ScreenSwap, plate_edges, stop_edges, swap_times
+from physbench.models.protocol import ModelCard
+from physbench.run.references import reference_rollout
+from physbench.score.score_clip import find_scorers, score_clip
+from physbench.tasks.occlusion import (
+    Cups,
+    ScreenLift,
+    ScreenStop,
+    ScreenSwap,
+    cup_edges,
+    plate_edges,
+    stop_edges,
+    swap_times,
+)
 from physbench.world.bullet import simulate
+from physbench.world.drawing import render
 from physbench.world.scene import SCREEN_GREY
 
 FPS = 20
@@ -125,3 +139,38 @@ def test_the_plate_covers_the_ball_and_uncovers_it(split: Split, seed: int) -> N
 def test_the_plate_goes_both_ways() -> None:
     ways = {np.sign(make_params(Row(ScreenLift.id, "test", seed))["velocity"]) for seed in range(8)}
     assert ways == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_a_ball_lies_where_it_stopped_when_the_covers_rise(behind: int) -> None:
+    seed = next(n for n in range(20) if make_params(Row(Cups.id, "test", n))["behind"] == behind)
+    clip, p = clip_of(Cups.id, "test", seed), make_params(Row(Cups.id, "test", seed))
+    share, x = clip.visible_share()[:, 0], clip.states[:, 0, 0] * np.sign(p["velocity"])
+    covers, stop = cup_edges(p)
+    bottom = clip.states[:, clip.scene.index("first cover"), 2] - p["cover_height"] / 2
+    under = np.abs(x - np.mean(covers[behind - 1])) < np.ptp(covers[0]) / 2
+    last = clip.times >= p["lift"] - 0.2
+    assert under[last].all() and np.ptp(x[last]) < 2e-3 and x[-1] == pytest.approx(stop, abs=0.01)
+    assert share[(x > stop - p["hidden_way"] + 0.05) & (bottom < 1e-6)].max() < 0.05
+    assert share[bottom > 2 * p["radius"] + 0.1].min() > 0.97 and clip.times[share > 0.97][-1] > 3.9
+    gap = (clip.times > p["hidden_at"]) & (clip.times < p["lift"])
+    assert (share[gap].max() > 0.2) == (behind == 2), "it is seen between the covers"
+
+
+def test_a_ball_under_the_wrong_cover_is_not_the_same_ball() -> None:
+    clip, p = clip_of(Cups.id, "test", 0), make_params(Row(Cups.id, "test", 0))
+    covers, _ = cup_edges(p)
+    moved = clip.states.copy()
+    away = (3 - 2 * p["behind"]) * (covers[1][0] - covers[0][0]) * np.sign(p["velocity"])
+    moved[clip.times >= p["lift"] - 0.1, 0, 0] += away
+    frames = render(clip.scene, clip.times, moved, clip.spec).frames[clip.handover + 1 :]
+    scorers = tuple(each for each in find_scorers() if each.headline and each.axis == "permanence")
+    rollout = reference_rollout("truth", clip, ModelCard("check", (64, 64), float(FPS), 8))
+
+    def permanence(shown: np.ndarray) -> float:
+        (row,) = (
+            row for row in score_clip(clip, replace(rollout, frames=shown), 8, scorers)[0] if row.quality is not None
+        )
+        return float(row.quality or 0.0)
+
+    assert permanence(clip.future()) > 0.98 and permanence(frames) < 0.5

@@ -1,4 +1,4 @@
-"""pendulum and spring: PyBullet against the closed forms."""
+"""pendulum, spring and tumble: PyBullet against the closed forms, and what a pair in flight conserves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from scipy.special import ellipj, ellipk
 
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
-from physbench.clips.task import Params, Task
+from physbench.clips.task import HALF_WINDOW, Params, Task
 from physbench.support.arrays import Array
-from physbench.tasks.swinging import HANGS_AT, HEIGHT, HangingSpring, Pendulum, hanging
+from physbench.tasks.swinging import (
+    HANGS_AT,
+    HEIGHT,
+    HangingSpring,
+    Pendulum,
+    Tumble,
+    hanging,
+    tumble_reach,
+    tumble_shares,
+)
 from physbench.world.bullet import simulate
-from physbench.world.scene import WINDOW
+from physbench.world.scene import PHYSICS_HZ, WINDOW, sphere_mass
 
 TIMES = np.arange(-20, 61, 4) / 20  # s
 
@@ -39,3 +48,27 @@ def test_a_spring_is_harmonic_about_its_height_of_rest() -> None:
     assert np.abs(HEIGHT + HANGS_AT - far + p["drop"] * np.cos(rate * since) - place[:, 2]).max() < 5e-5
     assert np.ptp(place[:, 0]) < 1e-9
     assert place[:, 2].min() - p["radius"] > HEIGHT - WINDOW / 2
+
+
+def test_a_pair_that_tumbles_flies_as_one_ball_and_keeps_its_angular_momentum() -> None:
+    row = Row(Tumble.id, "ood", 0)
+    p = make_params(row)
+    times = np.arange(-4, 25, 2) / 10  # s
+    free = times > p["release"]
+    states, since = simulate(make_scene(row), times).states[free, :2][..., [0, 2, 7, 9]], times[free] - p["release"]
+    shares = np.array(tumble_shares(p))
+    middle = np.einsum("tnk,n->tk", states[..., :2], shares)
+    height = HALF_WINDOW + p["start_z"] + p["velocity_z"] * since - p["gravity"] * since**2 / 2
+    np.testing.assert_allclose(middle[:, 1], height, atol=1e-4)
+    np.testing.assert_allclose(middle[:, 0], p["start_x"] + p["velocity_x"] * since, atol=1e-4)
+    apart, closing = states[:, 1, :2] - states[:, 0, :2], states[:, 1, 2:] - states[:, 0, 2:]
+    before = apart - closing / (2 * PHYSICS_HZ)  # a velocity of the simulation is that of half a step ago
+    turning = before[:, 0] * closing[:, 1] - before[:, 1] * closing[:, 0]
+    np.testing.assert_allclose(turning, p["spin"] * p["length"] ** 2, rtol=1e-3)
+    length = np.linalg.norm(apart, axis=-1)
+    mass = shares[0] * sphere_mass(p["radius_b"])
+    energy = (closing**2).sum(axis=-1) + p["stiffness"] / mass * (length - p["length"]) ** 2
+    np.testing.assert_allclose(energy, (p["spin"] * p["length"]) ** 2, rtol=0.01)
+    assert np.ptp(length) > 0.1 and length.min() > p["radius_a"] + p["radius_b"] + 0.25
+    away = np.linalg.norm(states[..., :2] - middle[:, None], axis=-1)
+    assert (away.max(axis=0) <= np.array(tumble_reach(p)) + 1e-3).all()
