@@ -104,6 +104,12 @@ def test_a_clip_is_shown_as_the_pictures_of_its_context_and_its_prompt(module: M
     assert [part["type"] for part in message["content"]] == ["image", "image", "image", "text"]
 
 
+@pytest.mark.parametrize("text", ["I cannot make a video. " * 20, "~nobody-of-this-name/x.mp4", '{"videos": [7]}', "{"])
+def test_words_in_place_of_a_video_are_a_failed_clip(text: str, module: ModuleType, exported: Path) -> None:
+    answer = module.process_results(clips(exported)[0], [text])["physbench_drift"]
+    assert answer["video"] is None and answer["said"] == text[:300]
+
+
 @pytest.mark.parametrize("form", ["path", "json"])
 def test_videos_are_scored_together_and_failures_are_clips(
     form: str, module: ModuleType, exported: Path, tmp_path: Path, capsys

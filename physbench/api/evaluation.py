@@ -237,11 +237,18 @@ class Evaluation(Mapping[str, Any]):
     def clip(self, clip: str) -> Clip:
         """Ground truth of a clip of this run, by its id: scene, states, frames, at the model's size and rate.
 
-        Raises UsageError for a clip that is not in the run.
+        Tasks of a file of one's own are read from that file. Raises UsageError for a clip that is not in the run.
         """
+        from physbench.clips.task import own_ids
         from physbench.result.read import clips_of
+        from physbench.support import user_files
 
-        return clips_of(self._folder, self._manifest).get(self._row(clip), self._manifest.spec)
+        row = self._row(clip)
+        with user_files.temporarily_registered():
+            for part in user_files.split_pattern(self._manifest.options.tasks or ""):
+                if user_files.names_files(part):
+                    own_ids(part)
+            return clips_of(self._folder, self._manifest).get(row, self._manifest.spec)
 
     def prediction(self, clip: str, sample: int = 0) -> NDArray[Any]:
         """Predicted frames (T, H, W, 3) uint8, or states (T, K, 13) of a model that answers with these.
@@ -262,7 +269,8 @@ class Evaluation(Mapping[str, Any]):
             with run_at(self._url, "read", say_on_stderr):
                 rollout = load_rollout(self._folder, name, sample)
         if rollout is None and kept:
-            raise UsageError(f"{name}: the rollout of sample {sample} is damaged. Roll the clip out again.")
+            unfetched = ", or not fetched yet, as another process is at work" if self._url is not None else ""
+            raise UsageError(f"{name}: the rollout of sample {sample} is damaged{unfetched}. Roll the clip out again.")
         if rollout is None:
             raise UsageError(f"{name}: the rollout of sample {sample} was not kept: --keep-rollouts all keeps each.")
         if rollout.failure:

@@ -276,16 +276,16 @@ def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
     """A member (from 0 on) of the clip's predictability ensemble: what the context allows, to a tracker's noise.
 
     It goes on under the clip's own constants, also where the ensemble has others for parameters that are not shown.
-    On orbits the next of every second member takes the place of one in which bodies meet or leave the view: no task has
-    that. Raises Inapplicable where all do.
+    In scenes with fields (orbits, springs, rods) the next of every second member takes the place of one in which bodies
+    meet or leave the view: no such task has that. Raises Inapplicable where all do.
     """
     from physbench.world.bullet import simulate_ensemble
 
     ensemble, stays = ensemble_states(clip, context), inside_view(clip, context)[context:].all(axis=0)
-    for start in ensemble[member % 2 :: 2] if clip.scene.fields else ensemble[[member % len(ensemble)]]:
+    with_fields = bool(clip.scene.fields)
+    for start in ensemble[member % 2 :: 2] if with_fields else ensemble[[member % len(ensemble)]]:
         states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
-        usual = (_inside(clip, states) | ~stays).all() and _apart(clip.scene, states) > CLEARANCE
-        if usual or not clip.scene.fields:
+        if not with_fields or ((_inside(clip, states) | ~stays).all() and _apart(clip.scene, states) > CLEARANCE):
             jumps = np.zeros((states.shape[1], 6))
             return LawfulAlternative(clip.scene, states, jumps, _distance(clip, context, states))
     raise Inapplicable("in every future that the context allows the bodies meet or leave the view")

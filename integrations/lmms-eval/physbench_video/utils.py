@@ -72,10 +72,13 @@ def _answer(clip: str, text: str) -> Answer:
         except ValueError:
             videos = None
         path = str(videos[0]).strip() if isinstance(videos, list) and videos else ""
-    file = Path(path).expanduser() if path and not path.startswith("[") else None
-    if file is None or not file.is_file():
-        return {"id": clip, "video": None, "said": text[:300]}
-    return {"id": clip, "video": str(file.absolute()), "said": None}
+    try:
+        file = Path(path).expanduser().absolute()
+        if path and file.is_file():
+            return {"id": clip, "video": str(file), "said": None}
+    except (OSError, RuntimeError, ValueError):  # words that can be no path
+        pass
+    return {"id": clip, "video": None, "said": text[:300]}
 
 
 # Aggregation: one run of physbench over all videos, which the first metric makes and the others read.
@@ -114,7 +117,7 @@ def _number(value: float | None) -> float:
 
 def _result(answers: Sequence[Answer]) -> dict[str, Any]:
     """result.json of these videos. Raises RuntimeError with what physbench says where it cannot score them."""
-    key = hashlib.sha256()
+    key = hashlib.sha256(os.environ.get("PHYSBENCH_OPTIONS", "").encode())
     for answer in sorted(answers, key=lambda each: str(each["id"])):
         video = answer["video"]
         key.update(f"{answer['id']} {hashlib.sha256(Path(video).read_bytes()).hexdigest() if video else ''}".encode())
@@ -138,8 +141,10 @@ def _evaluate(answers: Sequence[Answer], run: Path) -> None:
             print(f"physbench: no video of {answer['id']}, which counts as failed: {answer['said']}", file=sys.stderr)
     suite = json.loads((EXPORT / "manifest.json").read_text(encoding="utf-8"))["suite"]
     chosen = [f"--{name}={suite[name]}" for name in ("tasks", "limit") if suite[name] is not None]
+    name = suite["name"].removesuffix("-prompt-motion")
+    chosen += ["--prompt-motion"] if name != suite["name"] else []
     program = shlex.split(os.environ.get("PHYSBENCH", "physbench"))
-    command = [*program, "eval", f"videos:{folder}", "--suite", suite["name"], *chosen]
+    command = [*program, "eval", f"videos:{folder}", "--suite", name, *chosen]
     command += ["--model-arg", f"key={EXPORT.with_name(f'{EXPORT.name}.key.json')}"]
     command += ["--out", str(run), "--fresh", *shlex.split(os.environ.get("PHYSBENCH_OPTIONS", ""))]
     try:
