@@ -94,7 +94,7 @@ def measure(task: str, clips: int) -> str:
             read.setdefault(law, []).append(qualities(clip, frames))
 
     def mean(source: str, axis: str) -> float:
-        return float(np.mean([each.get(axis, 0.0) for each in read[source]]))
+        return float(np.mean([each[axis] for each in read[source]]))
 
     axes = [
         a
@@ -108,7 +108,7 @@ def measure(task: str, clips: int) -> str:
         cells.append(f"{np.mean(skill):.2f}")
     seeds = np.arange(clips)
     for axis, law, _ in LAWS[task]:
-        wrong, right = (np.array([1 - each.get(axis, 0.0) for each in read[source]]) for source in (law, "truth"))
+        wrong, right = (np.array([1 - each[axis] for each in read[source]]) for source in (law, "truth"))
         apart = separation(wrong, seeds, right, seeds)
         low, high = apart.interval()
         cells += [law, axis, f"{1 - wrong.mean():.2f}", f"{apart.value:.2f} ({low:.2f}, {high:.2f})"]
@@ -120,6 +120,8 @@ if __name__ == "__main__":
     parser.add_argument("tasks", nargs="*", default=list(LAWS), help="ids")
     parser.add_argument("--clips", type=int, default=8, help="clips of test, at least 8 for intervals")
     options = parser.parse_args()
+    if unknown := sorted(set(options.tasks) - set(LAWS)):
+        parser.error(f"no broken law for {', '.join(unknown)}; of {', '.join(LAWS)}")
     references.REFERENCE_BASELINES["physicist"] = "physicist"
     for name in options.tasks:
         print(measure(name, options.clips), flush=True)

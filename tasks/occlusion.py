@@ -800,7 +800,7 @@ def bounce_times(p: Params, until: float) -> list[float]:
 
 # The camera looks away.
 
-AWAY_ANGLE = 1.0  # rad that the camera turns: all of the window is out of its picture then
+AWAY_ANGLE = 1.25  # rad that the camera turns: the ball is out of its picture then, up to pictures of 2 : 1
 TURN_TIME = 0.6  # s of each of its two turns
 ROLLED_BEFORE = 0.32  # m by the hand-over
 AWAY_CAMERA = replace(CAMERA, distance=NEAR_DISTANCE, tilt=NEAR_TILT)
@@ -818,7 +818,7 @@ class LookAway(Task):
     {parameters}
 
     start is the distance from the middle at which the ball is held; away_at is the time at which the camera begins to
-    turn away, away_for how long after that it begins to turn back. Each turn takes 0.6 s, by 57 degrees.
+    turn away, away_for how long after that it begins to turn back. Each turn takes 0.6 s, by 72 degrees.
 
     Camera: from the front, 5 m away, 12 degrees from above, 5.12 m wide. Actions: none.
     Hand-over: held until `release`, then in full view, in motion at 0; the camera begins to turn in [0.3 s, 0.9 s], and

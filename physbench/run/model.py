@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from physbench.clips.generate import make_scene
 from physbench.clips.suite import PROMPT_MOTION_OPTION
 from physbench.models.protocol import Model, ModelCard
 from physbench.result.formats import counted
@@ -107,6 +108,12 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     check_told_model(run.options, info.card)
     run.options.check_board_look(info.card.look)
     check_pair(info.card.look, info.card.view)
+    if info.card.look != PLAIN:
+        first = {row.task: row for row in run.suite.rows}
+        moving = sorted(task for task, row in first.items() if make_scene(row).camera.path)
+        if moving:
+            names = ", ".join(moving)
+            raise UsageError(f"--look {info.card.look}: the camera of {names} moves. Name others by --tasks.")
     model: dict[str, Any] = {
         "name": info.card.name,
         "card": info.card,

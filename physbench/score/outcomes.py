@@ -132,7 +132,9 @@ def _ends(
         rests = len(usable) > 1 and moved < REST_MOTION * diameter
         with np.errstate(invalid="ignore"):
             away = np.linalg.norm(position[:, column] - start, axis=-1) > FALLEN * diameter
-        fallen = np.flatnonzero(away & known[:, column])
+        seen = np.flatnonzero(known[:, column])
+        near = np.flatnonzero(~away[seen])
+        fallen = seen[near[-1] + 1 if len(near) else 0 :]  # from then on it stays away
         fell = float(clip.times[clip.window(context)][fallen[0]]) if len(fallen) else math.nan
         ends[body.name] = _End(body, diameter, start, np.median(path, axis=0), rests, fell)
     return ends

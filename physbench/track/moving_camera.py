@@ -183,7 +183,8 @@ def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
     plain = (spread <= HUED).astype(np.float64)
     grey = (red + green + blue).astype(np.float64) / 3
     if any(body.path and body.drawn for body in clip.scene.bodies):
-        plain *= grey >= SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
+        ground = np.median(grey[plain > 0]) if plain.any() else np.inf  # of this frame, which may be darker
+        plain *= grey >= SCREEN_BRIGHTNESS * min(ground, 255 * BACKGROUND_GREY)
     levels = []
     for blur in BLURS:
         clear = gaussian_filter(plain, blur)

@@ -183,8 +183,8 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     Each body is looked at in the last 0.3 s in which ground truth shows it. falls: it is there more than 0.3 of its
     apparent diameter away from where it started. falls left: it falls, and is there further left than it started;
-    a question only where it falls in ground truth, and wrong where it does not in a prediction. falls when: it is so
-    far away for the first time within 0.15 s, or a frame, of when it is in ground truth; a question where it falls
+    a question only where it falls in ground truth, and wrong where it does not in a prediction. falls when: from then
+    on it stays so far away, within 0.15 s, or a frame, of when it does in ground truth; a question where it falls
     there. hangs: it is at rest (moves less than a tenth of a diameter) and nothing is so near below it that it could
     carry it, however both are turned. The same code answers for ground truth and tracks. A body that is not seen in at
     least half of these frames disagrees in all questions about it.

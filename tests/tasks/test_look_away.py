@@ -36,8 +36,9 @@ def test_the_ball_rolls_on_unseen(split: Split, seed: int) -> None:
     )
     states = np.repeat(rolled[-1:], len(times), axis=0)
     states[:, 0, 0] = np.interp(times, TIMES, x)
-    area = render(scene, times, states, render_spec(64, 10)).visible_area[:, 0]
-    assert area[1] == area[2] == 0 and min(area[0], area[3]) > 30
+    for size in (64, (64, 128)):
+        area = render(scene, times, states, render_spec(size, 10)).visible_area[:, 0]
+        assert area[1] == area[2] == 0 and min(area[0], area[3]) > 30
     assert f"turns to the {'right' if p['away_to'] > 0 else 'left'}" in scene.prompt
 
 

@@ -20,12 +20,13 @@ def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ())
 
     The plain one is the scene's own. In another look holders are drawn back where it says that they vanish, and it goes
     on with the set, with the sizes of bodies that have a hue, and with how it is filmed. It says no more of what
-    happens. What is told of the motion at the hand-over follows the scene's own prompt, and then what the camera does.
+    happens. What is told of the motion at the hand-over follows the scene's own prompt, and then what a moving
+    camera does, where the scene's own does not say it.
     """
     prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, stated))))
     if scene.camera.path and prompt:
         prompt = _not_static(prompt)
-        if "camera" not in prompt:  # a task whose camera moves says so itself
+        if "The camera " not in prompt:  # a task whose camera moves says so itself
             prompt = f"{prompt} {camera_sentence(scene.camera)}".rstrip()
     if look == PLAIN or not prompt:
         return prompt
