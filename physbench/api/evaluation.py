@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 import weakref
@@ -231,7 +232,9 @@ class Evaluation(Mapping[str, Any]):
         """The row of a clip of this run, by its id."""
         rows = {row.id: row for row in self._manifest.rows}
         if clip not in rows:
-            raise UsageError(f"clip: the run has no {clip!r}.{nearest(str(clip), rows)}")
+            close = difflib.get_close_matches(str(clip), rows)
+            hint = nearest(str(clip), close) if close else ' The index of to_pandas("clips") lists them.'
+            raise UsageError(f"clip: the run has no {clip!r}.{hint}")
         return rows[clip]
 
     def clip(self, clip: str) -> Clip:

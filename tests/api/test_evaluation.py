@@ -318,6 +318,8 @@ def test_frames_tracks_and_truth_of_a_clip_are_read_when_asked_for(small_run: Ru
     assert len(run.tracks(name, of="truth").times) == len(tracks.times)
     with pytest.raises(UsageError, match=r"the run has no 'orbits.kepler-v1.test.9'. Did you mean"):
         run.prediction("orbits.kepler-v1.test.9")
+    with pytest.raises(UsageError, match=r"the run has no 'x'. The index of to_pandas"):
+        run.prediction("x")
     with pytest.raises(UsageError, match="rollout of sample 0 was not kept: --keep-rollouts all"):
         run.prediction(failed)
     with pytest.raises(UsageError, match="sample: expected 0 to 0, got 1"):
