@@ -15,6 +15,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.models.protocol import ModelCard
 from physbench.result.skill import kind
+from physbench.rollout.store import Rollout
 from physbench.run import references
 from physbench.score.protocol import AXES
 from physbench.score.score_clip import find_scorers, score_clip
@@ -73,8 +74,7 @@ LAWS: dict[str, tuple[tuple[str, str, str | Broken], ...]] = {
 
 def qualities(clip: Clip, frames: np.ndarray) -> dict[str, float]:
     """Quality on each axis that has one."""
-    rollout = replace(references.reference_rollout("truth", clip, CARD), frames=frames)
-    rows = score_clip(clip, rollout, CONTEXT, SCORERS)[0]
+    rows = score_clip(clip, Rollout(clip.id, 0, frames), CONTEXT, SCORERS)[0]
     values = {axis: [row.quality for row in rows if row.axis == axis and row.quality is not None] for axis in AXES}
     return {axis: float(np.mean(each)) for axis, each in values.items() if each}
 

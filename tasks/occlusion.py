@@ -791,11 +791,11 @@ class Dark(Task):
 def bounce_times(p: Params, until: float) -> list[float]:
     """Times s of the bounces of a ball that is let go at `release`, up to `until`."""
     fall = math.sqrt(2 * p["start_height"] / p["gravity"])
-    found, flight = [p["release"] + fall], 2 * p["restitution"] * fall
-    while found[-1] + flight < until:
-        found.append(found[-1] + flight)
+    times, flight = [p["release"] + fall], 2 * p["restitution"] * fall
+    while times[-1] + flight < until:
+        times.append(times[-1] + flight)
         flight *= p["restitution"]
-    return found
+    return times
 
 
 # The camera looks away.

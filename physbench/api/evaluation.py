@@ -242,15 +242,14 @@ class Evaluation(Mapping[str, Any]):
 
         Tasks of a file of one's own are read from that file. Raises UsageError for a clip that is not in the run.
         """
-        from physbench.clips.task import own_ids
+        from physbench.clips.task import match_tasks
         from physbench.result.read import clips_of
         from physbench.support import user_files
 
-        row = self._row(clip)
+        row, tasks = self._row(clip), self._manifest.options.tasks
         with user_files.temporarily_registered():
-            for part in user_files.split_pattern(self._manifest.options.tasks or ""):
-                if user_files.names_files(part):
-                    own_ids(part)
+            if tasks is not None:
+                match_tasks(tasks)  # registers them
             return clips_of(self._folder, self._manifest).get(row, self._manifest.spec)
 
     def prediction(self, clip: str, sample: int = 0) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from physbench.run.state import Run
 from physbench.support.errors import UsageError
 from physbench.support.processes import WorkerPool
 from physbench.world.scene import PLAIN
-from physbench.world.styles.catalogue import check_pair, look_hash
+from physbench.world.styles.catalogue import check_camera, check_pair, look_hash
 
 
 @contextmanager
@@ -108,12 +108,9 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     check_told_model(run.options, info.card)
     run.options.check_board_look(info.card.look)
     check_pair(info.card.look, info.card.view)
-    if info.card.look != PLAIN:
-        first = {row.task: row for row in run.suite.rows}
-        moving = sorted(task for task, row in first.items() if make_scene(row).camera.path)
-        if moving:
-            names = ", ".join(moving)
-            raise UsageError(f"--look {info.card.look}: the camera of {names} moves. Name others by --tasks.")
+    if info.card.look != PLAIN:  # before the first clip, not in the middle of a run
+        for task, row in {row.task: row for row in run.suite.rows}.items():
+            check_camera(info.card.look, make_scene(row), task)
     model: dict[str, Any] = {
         "name": info.card.name,
         "card": info.card,

@@ -82,10 +82,10 @@ def predictability(clip: Clip, context: int, *, store: bool = True) -> Predictab
         return known
     if not store:
         return _in_memory.put(key, compute(clip, context))
-    divergence = compute(clip, context)
-    document = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": divergence.seconds}
-    _store(path, {**document, "spread": divergence.spread.tolist()})
-    return divergence
+    computed = compute(clip, context)
+    document = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": computed.seconds}
+    _store(path, {**document, "spread": computed.spread.tolist()})
+    return computed
 
 
 def compute(clip: Clip, context: int) -> Predictability:
@@ -173,22 +173,22 @@ def ensemble_states(clip: Clip, context: int) -> Array:
         dt = clip.times[_informative(clip, context, column)]
         now = clip.states[clip.handover, index]
         state = np.concatenate([now[:3][axes], now[7:10][axes]])
-        if len(dt) >= 2 and np.abs(now[7:]).max() < STILL_SPEED:  # it is seen at rest
+        shows_velocity = len(dt) >= 2
+        if shows_velocity and np.abs(now[7:]).max() < STILL_SPEED:  # it is seen at rest
             change = np.concatenate([rng.normal(0.0, sd / np.sqrt(len(dt)), (MEMBERS, 2)), np.zeros((MEMBERS, 2))], 1)
-        elif len(dt) >= 2:
+        elif shows_velocity:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
         else:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
             others = open_velocities(clip, index)
             change[:, 2:] = others - state[2:] if len(others) else 0.0
-        shows_velocity = len(dt) >= 2
-        off = _off_the_support(clip, index, law, shows_velocity=shows_velocity)
-        up = off[axes]
+        normal = _off_the_support(clip, index, law, shows_velocity=shows_velocity)
+        up = normal[axes]
         change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
         for axis, shift, change_of_velocity in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
             states[:, index, axis] += shift
             states[:, index, 7 + axis] += change_of_velocity
-        states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10], off)
+        states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10], normal)
     scenes = possible_scenes(clip, context)
     return states + unseen_states(clip, scenes) if scenes else states
 

@@ -56,9 +56,9 @@ def document_of(row: Row) -> tuple[str, tuple[float, list[list[int]]]]:
     from physbench.score.predictability import compute, content_key
 
     clip = ClipStore().get(row, SHIPPED_SPEC)
-    ensemble = compute(clip, SHIPPED_CONTEXT)
-    steps = (ensemble.spread / SPREAD_STEP).round().astype(int).tolist()
-    return content_key(clip, SHIPPED_CONTEXT), (ensemble.seconds, steps)
+    computed = compute(clip, SHIPPED_CONTEXT)
+    steps = (computed.spread / SPREAD_STEP).round().astype(int).tolist()
+    return content_key(clip, SHIPPED_CONTEXT), (computed.seconds, steps)
 
 
 def write_shipped(path: Path, workers: int = 2) -> None:

@@ -25,7 +25,7 @@ from physbench.clips.video import Codec, h264, round_trip
 from physbench.laws.motion_law import two_bodies
 from physbench.score.predictability import ensemble_states
 from physbench.shadowing.context import possible_scenes
-from physbench.support.arrays import Array, Image
+from physbench.support.arrays import Array, Image, Mask
 from physbench.track.visibility import inside_view, moving, truth_visible
 from physbench.validity.altered_pictures import filmed
 from physbench.validity.violations import Inapplicable
@@ -281,11 +281,10 @@ def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
     """
     from physbench.world.bullet import simulate_ensemble
 
-    ensemble, stays = ensemble_states(clip, context), inside_view(clip, context)[context:].all(axis=0)
-    with_fields = bool(clip.scene.fields)
-    for start in ensemble[member % 2 :: 2] if with_fields else ensemble[[member % len(ensemble)]]:
+    ensemble, stays = ensemble_states(clip, context), _stays(clip, context)
+    for start in ensemble[member % 2 :: 2] if clip.scene.fields else ensemble[[member % len(ensemble)]]:
         states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
-        if not with_fields or ((_inside(clip, states) | ~stays).all() and _apart(clip.scene, states) > CLEARANCE):
+        if not clip.scene.fields or _usual(clip, clip.scene, states, stays):
             jumps = np.zeros((states.shape[1], 6))
             return LawfulAlternative(clip.scene, states, jumps, _distance(clip, context, states))
     raise Inapplicable("in every future that the context allows the bodies meet or leave the view")
@@ -303,7 +302,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
     possible = possible_scenes(clip, context)
     if possible:
         scene = possible[draw % len(possible)]
-    stays = inside_view(clip, context)[context:].all(axis=0)  # (K,)
+    stays = _stays(clip, context)
     alike = kept = 0
     for number in range(DRAWS):
         row = Row(clip.row.task, clip.row.split, OTHER_DRAWS + clip.row.seed + 7919 * (draw + 101 * number))
@@ -317,11 +316,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
         kept += 1
         states = simulate_ensemble(scene, 0.0, start[None], ahead(clip))[0]
         alternative = LawfulAlternative(scene, states, start[:, 7:] - now[:, 7:], _distance(clip, context, states))
-        usual = (_inside(clip, states) | ~stays).all()
-        if scene.fields:  # what is on an orbit never meets anything there: it would not be the task any more
-            if usual and _apart(scene, states) > CLEARANCE:
-                return alternative
-        elif usual or kept >= IN_VIEW:
+        if _usual(clip, scene, states, stays) or (kept >= IN_VIEW and not scene.fields):
             return alternative
     if kept and not scene.fields:
         return alternative
@@ -330,6 +325,17 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
     raise Inapplicable(
         "every draw of the task begins with the same velocities" if alike else "no other draw has the same bodies"
     )
+
+
+def _stays(clip: Clip, context: int) -> Mask:
+    """Which objects (K,) are in view in all predicted frames."""
+    return np.asarray(inside_view(clip, context)[context:].all(axis=0))
+
+
+def _usual(clip: Clip, scene: Scene, states: Array, stays: Mask) -> bool:
+    """True if what `stays` (K,) in view does so here and, in scenes with fields, bodies never meet, as in the task."""
+    in_view = bool((_inside(clip, states) | ~stays).all())
+    return in_view and (not scene.fields or _apart(scene, states) > CLEARANCE)
 
 
 def _same_bodies(scene: Scene, other: Scene) -> bool:

@@ -54,6 +54,14 @@ def check_pair(look: str, view: str) -> None:
         raise UsageError(f"--view {view}: it is drawn in the look {PLAIN} alone. Leave out --look {look}.")
 
 
+def check_camera(look: str, scene: Scene, name: str = "the scene") -> None:
+    """Raise UsageError where the camera of a scene, of that name, moves and the look does not draw that."""
+    if scene.camera.path and look != PLAIN:
+        raise UsageError(
+            f"--look {look}: the camera of {name} moves, which is drawn in the look {PLAIN} alone. Name other --tasks."
+        )
+
+
 def look_key(look: str) -> str:
     """Key of a look's pictures beside the scene and the code of the plain look: "" for that one."""
     if look == PLAIN:
@@ -83,8 +91,7 @@ def draw(
     """
     if spec.look == PLAIN:
         return _draw_plain(scene, times, states, spec, colours or {})
-    if scene.camera.path:
-        raise UsageError(f"--look {spec.look}: a camera that moves is drawn in the look {PLAIN} alone.")
+    check_camera(spec.look, scene)
     from physbench.world.styles.natural import frames as natural_frames
 
     return natural_frames.render_natural(scene, times, states, spec, colours or {})
