@@ -14,6 +14,16 @@ import torch
 from tiny_cosmos import AllowAll, cosmos1, cosmos2, cosmos3, cosmos25
 from tiny_image_to_video import cogvideox_i2v, hunyuan15_i2v, hunyuan_i2v, svd
 from tiny_ltx import ltx2_condition, ltx2_i2v, ltx_condition, ltx_i2v
+from tiny_modular import (
+    modular_cosmos3,
+    modular_echo,
+    modular_hunyuan15,
+    modular_ltx,
+    modular_ltx2,
+    modular_minimax_h3,
+    modular_wan22_i2v,
+    modular_wan_i2v,
+)
 from tiny_parts import SIZE
 from tiny_wan import skyreels_df, skyreels_df_i2v, skyreels_i2v, wan_i2v, wan_vace
 
@@ -37,6 +47,14 @@ MAKERS: dict[str, Callable[[], Any]] = {
         ltx2_i2v,
         cogvideox_i2v,
         svd,
+        modular_cosmos3,
+        modular_echo,
+        modular_hunyuan15,
+        modular_ltx,
+        modular_ltx2,
+        modular_minimax_h3,
+        modular_wan22_i2v,
+        modular_wan_i2v,
     )
 }
 
@@ -48,7 +66,8 @@ def save_tiny(name: str, folder: Path) -> Path:
     pipe.set_progress_bar_config(disable=True)
     if isinstance(getattr(pipe, "safety_checker", None), AllowAll):
         pipe.register_modules(safety_checker=None)
-    pipe.save_pretrained(folder, safe_serialization=True)
+    modular = {"overwrite_modular_index": True} if name.startswith("modular_") else {}
+    pipe.save_pretrained(str(folder), safe_serialization=True, **modular)
     return folder
 
 
@@ -63,12 +82,17 @@ TINY_ARGS: dict[str, dict[str, str]] = {
     "ltx2_condition": LTX2_ARGS,
     "ltx2_i2v": {**LTX2_ARGS, "image_crf": "0"},
     "svd": {},
+    "modular_cosmos3": {"guardrail": "dummy", "max_frames": "25"},
+    "modular_echo": {"max_frames": "25", "max_sequence_length": "16"},
+    "modular_minimax_h3": {"max_frames": "124", "num_inference_steps": "2"},  # of which one is the end
+    "modular_ltx2": {"max_frames": "25", "max_sequence_length": "16"},
     "cogvideox_i2v": {},
     "wan_vace": {"max_frames": "25", "context_frames": "5"},
 }
 
 
 OWN_SIZE = ("hunyuan15_i2v",)  # take no size
+OWN_STEPS = ("modular_echo",)  # take no number of steps
 
 
 class TinyPipelines:
@@ -86,7 +110,8 @@ class TinyPipelines:
     def arguments(self, name: str, **changed: str) -> dict[str, str]:
         """--model-arg for a quick rollout."""
         side = {} if name in OWN_SIZE else {"width": f"{SIZE}", "height": f"{SIZE}"}
-        usual = {**side, "num_inference_steps": "1"}
+        steps = {} if name in OWN_STEPS else {"num_inference_steps": "1"}
+        usual = {**side, **steps}
         return {**usual, **TINY_ARGS.get(name, {"max_frames": "25"}), **changed}
 
     def model(self, name: str, **changed: str) -> Any:

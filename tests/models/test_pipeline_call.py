@@ -17,6 +17,7 @@ from physbench.models.huggingface.diffusers_pipeline import (
     seeded_globals,
     unfit,
 )
+from physbench.models.huggingface.diffusers_plan import on_grid
 from physbench.rollout.answers import Inputs
 from physbench.rollout.predict import predict
 from physbench.support.errors import ModelError
@@ -87,8 +88,14 @@ def levels_of(context):
     return context[0].mul(255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
-@pytest.mark.parametrize("name", MAKERS)
+HEAVY = "modular_minimax_h3"  # 51 layers, 124 frames a call; its processor needs torchvision
+CASES = [pytest.param(name, marks=pytest.mark.slow) if name == HEAVY else name for name in MAKERS]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_every_pipeline_answers_with_the_frames_after_its_context(recorded, name) -> None:
+    if name == HEAVY:
+        pytest.importorskip("torchvision")
     model = recorded(name)
     context = random_context(model.card.context_frames, size=model.plan.size)
     answer = roll(model, context, horizon=3)
@@ -101,7 +108,8 @@ def test_every_pipeline_answers_with_the_frames_after_its_context(recorded, name
     before = len(output) - len(output[model.plan.prefix :])
     assert before >= model.card.context_frames, "the context comes back first"
     assert torch.equal(answer[0], output[before : before + 3])
-    assert (call[model.plan.frame_parameter] - 1) % model.plan.ratio == 0
+    count = call[model.plan.frame_parameter]
+    assert on_grid(count, model.plan.lengths, up=False) == count
     assert answer.min() >= 0 and answer.max() <= 1 and answer.std() > 0
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from tiny_pipelines import edit_json
 
 from physbench.models.huggingface.diffusers_folder import check_folder, folder_sha256, read_folder
+from physbench.models.huggingface.diffusers_plan import make_plan
 from physbench.models.load_model import check_target, find_adapter, load_model
 from physbench.support.errors import ModelError
 
@@ -22,7 +23,9 @@ def folder(tiny, tmp_path):
 
 def told(folder) -> str:
     with pytest.raises(ModelError) as caught:
-        check_folder(read_folder(folder))
+        found = read_folder(folder)
+        check_folder(found)
+        make_plan(found, {})
     text = str(caught.value)
     assert len(text.splitlines()) <= 2
     return text
@@ -44,21 +47,37 @@ def test_no_pipeline_at_all(tmp_path) -> None:
     assert "not valid JSON" in told(snapshot)
 
 
-def test_a_modular_pipeline_is_told(tmp_path) -> None:
+def test_what_a_modular_pipeline_would_load_from_elsewhere_is_told(tmp_path) -> None:
     """It has an index of its own alone (huggingface/diffusers#13192), with parts that may lie elsewhere."""
     where = {"pretrained_model_name_or_path": "a/b", "subfolder": "vae", "type_hint": ["diffusers", "AutoencoderKLWan"]}
-    document = {"_class_name": "WanModularPipeline", "vae": [None, None, where], "scheduler": [None, None, where]}
-    (tmp_path / "modular_model_index.json").write_text(json.dumps(document))
-    (tmp_path / "scheduler").mkdir()
-    text = told(tmp_path)
-    assert "is a modular pipeline of diffusers (WanModularPipeline)" in text
-    assert "loads 1 of its parts from elsewhere ('vae' from 'a/b')" in text and "WanPipeline(**pipe.components)" in text
+    index = tmp_path / "modular_model_index.json"
+    document = {"_class_name": "WanImage2VideoModularPipeline", "vae": [None, None, where]}
+    index.write_text(json.dumps(document))
+    assert "would load 'vae' from 'a/b'. Nothing is taken from the network" in told(tmp_path)
     assert find_adapter(str(tmp_path)).name == "diffusers"
+    (tmp_path / "vae").mkdir()
+    index.write_text(json.dumps({**document, "vae": [None, None, {**where, "subfolder": "../elsewhere"}]}))
+    assert "'vae' is in a folder of another name, '../elsewhere': refused" in told(tmp_path)
     for broken in ("{}", '{"vae": [1], "x": [{}]}'):
-        (tmp_path / "modular_model_index.json").write_text(broken)
-        assert "is a modular pipeline of diffusers" in told(tmp_path)
-    (tmp_path / "modular_model_index.json").write_text("{")
+        index.write_text(broken)
+        assert "does not say which pipeline class" in told(tmp_path)
+    index.write_text("{")
     assert "not valid JSON" in told(tmp_path)
+
+
+def test_a_modular_pipeline_with_a_class_of_another_library_is_refused(tiny, tmp_path) -> None:
+    folder = shutil.copytree(tiny.folder("modular_ltx"), tmp_path / "ltx")
+    document = json.loads((folder / "modular_model_index.json").read_text())
+    source = {**document["scheduler"][2], "type_hint": ["subprocess", "Popen"]}
+    edit_json(folder / "modular_model_index.json", scheduler=[None, None, source])
+    assert "the component 'scheduler' is a Popen of 'subprocess'" in told(folder)
+
+
+def test_blocks_that_diffusers_has_not_are_refused(tmp_path) -> None:
+    document = {"_class_name": "WanImage2VideoModularPipeline"}
+    for name in ("MyBlocks", "DiffusionPipeline", 3):
+        (tmp_path / "modular_model_index.json").write_text(json.dumps({**document, "_blocks_class_name": name}))
+        assert f"put together from {name!r}, which diffusers" in told(tmp_path)
 
 
 def test_parts_of_a_pipeline_without_an_index_are_told(folder) -> None:

@@ -42,7 +42,7 @@ def test_every_class_of_the_table_has_a_plan(index_of, name) -> None:
     plan = make_plan(index_of(name), options)
     assert plan.card.max_horizon >= 8
     assert plan.size[0] % plan.quirk.multiple == plan.size[1] % plan.quirk.multiple == 0
-    assert (plan.context - 1) % plan.ratio == (plan.longest - 1) % plan.ratio == 0
+    assert (plan.context - 1) % plan.ratio == 0 and on_grid(plan.longest, plan.lengths, up=False) == plan.longest
 
 
 def test_hunyuan_1_5_answers_in_the_size_of_its_checkpoint(index_of) -> None:
@@ -162,8 +162,8 @@ def test_frames_per_latent_of_every_autoencoder(tiny) -> None:
         config = read_folder(tiny.folder(name)).config("vae")
         assert frames_per_latent(config, 1) == ratio
     assert frames_per_latent({}, 8) == 8
-    assert [on_grid(frames, 4, up=True) for frames in (1, 2, 5, 6)] == [1, 5, 5, 9]
-    assert [on_grid(frames, 4, up=False) for frames in (1, 4, 5, 6)] == [1, 1, 5, 5]
+    assert [on_grid(frames, (4, 1), up=True) for frames in (1, 2, 5, 6)] == [1, 5, 5, 9]
+    assert [on_grid(frames, (4, 1), up=False) for frames in (1, 4, 5, 6)] == [1, 1, 5, 5]
 
 
 def test_the_length_of_svd_is_that_of_its_network(tiny) -> None:

@@ -33,8 +33,11 @@ INSTALL = 'pip install "physbench[diffusers]"'
 def missing_packages(folder: PipelineFolder | None = None) -> list[str]:
     """Packages of the extra that are not installed, of those that every pipeline needs, or one folder."""
     needed = list(PACKAGES)
-    if folder is not None and folder.config("transformer").get("concat_padding_mask"):
-        needed.append("torchvision")  # networks of Cosmos resize that mask with it
+    if folder is not None and (
+        folder.config("transformer").get("concat_padding_mask")  # networks of Cosmos resize that mask with it
+        or any(class_name == "Qwen3VLProcessor" for _, class_name in folder.components.values())
+    ):
+        needed.append("torchvision")
     return [name for name in needed if importlib.util.find_spec(name) is None]
 
 

@@ -4,6 +4,9 @@ model_index.json                                   {"_class_name": ..., "vae": [
 vae/config.json
 vae/diffusion_pytorch_model.safetensors            or several, with an index
 scheduler/scheduler_config.json, tokenizer/...     no weights
+
+A modular pipeline has modular_model_index.json in its place: {"_class_name": ..., "_blocks_class_name": ...,
+"vae": ["diffusers", "AutoencoderKLWan", {"pretrained_model_name_or_path": ..., "subfolder": "vae", ...}], ...}
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,10 +65,13 @@ class Quirk:
         most_context: Context frames, at most; None: any number.
         ratio: Frames per latent frame where the autoencoder's config does not say it.
         fps_argument: Value for the parameter `fps` or `frame_rate`; None: the rate of the clips.
+        lengths: (step, first): a call makes step * k + first frames; None: ratio * k + 1.
+        fewest: Frames that a call makes at least.
         fixed_length: True if every call makes `frames`, as other lengths change the motion or fail.
         arguments: Further arguments, from the numbers of context frames and of requested frames.
         context_twice: True if the answer begins with the context as given and, after it, as decoded again.
         own_size: True if the call takes no size: it is the one of the checkpoint's list that is nearest to the image's.
+        unused: Components of a modular pipeline that continuing frames does not take.
         note: A sentence for the reader of a run.
     """
 
@@ -78,10 +84,13 @@ class Quirk:
     most_context: int | None = None
     ratio: int = 4
     fps_argument: float | None = None
+    lengths: tuple[int, int] | None = None
+    fewest: int = 1
     fixed_length: bool = False
     arguments: Callable[[int, int], dict[str, Any]] = _no_arguments
     context_twice: bool = False
     own_size: bool = False
+    unused: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -156,6 +165,44 @@ QUIRKS: Mapping[str, Quirk] = {
         fixed_length=True,
         note="Noise of 0.02 is added to the image (noise_aug_strength).",
     ),
+    # Put together from blocks.
+    "Cosmos3OmniModularPipeline": Quirk(
+        "video",
+        24,
+        (720, 1280),
+        16,
+        189,
+        context=5,
+        arguments=_clean_latents_of_cosmos3,
+        unused=("sound_tokenizer",),
+        note="Sentences on size and length are added to the prompt (add_resolution_template, add_duration_template).",
+    ),
+    "EchoModularPipeline": Quirk("image", 25, (512, 704), 32, 241, ratio=8),
+    "HunyuanVideo15ModularPipeline": Quirk("image", 24, (480, 848), 16, 121),
+    "LTX2ModularPipeline": Quirk(
+        "conditions",
+        24,
+        (512, 768),
+        32,
+        121,
+        context=9,
+        ratio=8,
+        unused=("duration_head", "processor", "prompt_enhancer"),
+    ),
+    "LTXModularPipeline": Quirk("image", 25, (512, 704), 32, 161, ratio=8),
+    "MiniMaxH3ModularPipeline": Quirk(
+        "image",
+        24,
+        (768, 1344),
+        32,
+        345,
+        lengths=(17, 5),
+        fewest=124,
+        unused=("transformer_ref",),
+        note="A call makes 124 frames (5.2 s) at least, of which those that are not asked for are dropped.",
+    ),
+    "Wan22Image2VideoModularPipeline": Quirk("image", 16, (480, 832), 16, 81),
+    "WanImage2VideoModularPipeline": Quirk("image", 16, (480, 832), 16, 81),
 }
 
 # Classes that make videos from text, and those that continue frames with the same components.
@@ -207,6 +254,7 @@ PIPELINE_LIBRARIES = ("diffusers", "transformers")
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 HASHED = (".json", ".jinja", ".model", ".safetensors", ".txt")  # everything that decides the answers
 MAX_VERSION = 40  # characters
+MAX_PLACE = 100  # characters, of where a component is to be loaded from
 AGAIN = "Download or copy the folder again."
 
 
@@ -220,6 +268,8 @@ class PipelineFolder:
         saved_by: Version of diffusers that saved it, "" if it does not say.
         components: (library, class) by name, for those that are in the folder.
         options: Other values of the index, such as `boundary_ratio`.
+        elsewhere: Place by name of those components that the index of a modular pipeline loads from another one.
+        modular: True if the pipeline is put together from blocks.
     """
 
     path: Path
@@ -227,6 +277,12 @@ class PipelineFolder:
     saved_by: str
     components: dict[str, tuple[str, str]]
     options: dict[str, Any]
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    modular: bool = False
+
+    @property
+    def index(self) -> Path:
+        return self.path / (MODULAR_INDEX if self.modular else INDEX)
 
     def weights(self, variant: str | None = None) -> list[Path]:
         """The files of weights, in a fixed order."""
@@ -257,10 +313,9 @@ def read_folder(path: Path) -> PipelineFolder:
         from physbench.models.load_model import describe_missing_path
 
         raise ModelError(describe_missing_path(path) if not path.exists() else f"{path} is not a folder.")
-    index = path / INDEX
+    modular = not (path / INDEX).is_file() and (path / MODULAR_INDEX).is_file()
+    index = path / (MODULAR_INDEX if modular else INDEX)
     if not index.is_file():
-        if (path / MODULAR_INDEX).is_file():
-            raise ModelError(_modular(path))
         snapshots = sorted((path / "snapshots").glob(f"*/*{INDEX}"))
         hint = f" Did you mean {snapshots[-1].parent}?" if snapshots else " It is written by `pipe.save_pretrained`."
         raise ModelError(f"{path} has no {INDEX}, so it is not the folder of a diffusers pipeline.{hint}")
@@ -273,42 +328,41 @@ def read_folder(path: Path) -> PipelineFolder:
     saved_by = printable(str(document.pop("_diffusers_version", ""))[:MAX_VERSION])
     components: dict[str, tuple[str, str]] = {}
     options: dict[str, Any] = {}
+    elsewhere: dict[str, str] = {}
     for name, value in document.items():
-        pair = isinstance(value, list) and len(value) == 2 and all(isinstance(part, str | None) for part in value)
-        if not pair:
-            options[name] = value
-        elif value[0] is not None and value[1] is not None:
-            for word in (name, value[1]):  # a folder in this one, and a class
-                if not _is_name(word):
-                    raise ModelError(f"{index}: {word!a:.60} is no name of a component or class. {AGAIN}")
-            components[name] = (value[0], value[1])
-    return PipelineFolder(path, class_name, saved_by, components, options)
+        source = _source(value) if modular else {}
+        pair = source.get("type_hint", value) if source else value
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str | None) for part in pair)):
+            if not source:
+                options[name] = value
+            continue
+        if pair[0] is None or pair[1] is None:
+            continue
+        for word in (name, pair[1]):  # a folder in this one, and a class
+            if not _is_name(word):
+                raise ModelError(f"{index}: {word!a:.60} is no name of a component or class. {AGAIN}")
+        place = source.get("pretrained_model_name_or_path") or source.get("repo")
+        if source and not (path / name).is_dir():
+            if place is not None:
+                elsewhere[name] = printable(str(place)[:MAX_PLACE])
+        elif source and source.get("subfolder", name) != name:
+            raise ModelError(f"{index}: '{name}' is in a folder of another name, {source['subfolder']!a:.60}: refused.")
+        else:
+            components[name] = (pair[0], pair[1])
+    return PipelineFolder(path, class_name, saved_by, components, options, elsewhere, modular)
+
+
+def _source(value: Any) -> dict[str, Any]:
+    """Loading spec of a component of a modular pipeline, its library and class as `type_hint`; {} of other values."""
+    if not (isinstance(value, list) and len(value) == 3 and isinstance(value[2], dict)):
+        return {}
+    source: dict[str, Any] = value[2]
+    return source if value[0] is None else {**source, "type_hint": value[:2]}
 
 
 def is_pipeline(path: Path) -> bool:
     """True if a folder is that of a diffusers pipeline."""
     return (path / INDEX).is_file() or (path / MODULAR_INDEX).is_file()
-
-
-def _modular(path: Path) -> str:
-    """Reason that a modular pipeline is not rolled out, with a remedy."""
-    document = read_json(path / MODULAR_INDEX)
-    name = printable(str(document.get("_class_name") or document.get("_blocks_class_name") or "")[:MAX_NAME])
-    elsewhere = {}  # where components come from, by component
-    for part, value in document.items():
-        source = value[-1] if isinstance(value, list) and value and isinstance(value[-1], dict) else {}
-        place = source.get("pretrained_model_name_or_path") or source.get("repo")
-        if isinstance(place, str) and not (path / part).is_dir():
-            elsewhere[part] = place
-    part, place = next(iter(elsewhere.items()), ("", ""))
-    lacks = f", and loads {len(elsewhere)} of its parts from elsewhere ({part!a:.60} from {place!a:.100})" * bool(part)
-    usual = f"{name.removesuffix('ModularPipeline')}Pipeline" if name.endswith("ModularPipeline") else "Pipeline"
-    return (
-        f"{path} is a modular pipeline of diffusers ({name or 'without a name'}): it is put together from blocks when "
-        f"it is loaded{lacks}. Pipelines with a {INDEX} are rolled out.\nSave one of the same parts: "
-        f"pipe = ModularPipeline.from_pretrained(DIR); pipe.load_components(); {usual}(**pipe.components)"
-        ".save_pretrained(OTHER)"
-    )
 
 
 def _is_name(text: str) -> bool:
@@ -328,7 +382,7 @@ def check_folder(folder: PipelineFolder) -> None:
             continue
         if not _is_library(library):
             raise ModelError(
-                f"{folder.path / INDEX}: the component '{name}' is a {class_name} of {library!a:.60}, and only classes "
+                f"{folder.index}: the component '{name}' is a {class_name} of {library!a:.60}, and only classes "
                 f"of {' and '.join(PIPELINE_LIBRARIES)} are loaded: refused."
             )
         check_component(folder.path / name, class_name)
@@ -350,7 +404,7 @@ def check_component(path: Path, class_name: str) -> None:
     names = {file.name for file in path.iterdir()}
     if not names:
         raise ModelError(f"{path} is empty; expected a {class_name}. {AGAIN}")
-    if INDEX in names:
+    if names & {INDEX, MODULAR_INDEX}:
         raise ModelError(f"{path} is a pipeline in a pipeline, whose components nobody has checked: refused.")
     if "config.json" not in names:
         pickles = sorted(name for name in names if name.endswith(PICKLES))
@@ -391,7 +445,7 @@ def folder_sha256(folder: PipelineFolder) -> str:
     Names are hashed with the contents, in alphabetical order; README files and pictures are not.
     """
     digest = hashlib.sha256()
-    files = [folder.path / INDEX]
+    files = [folder.index]
     for name in sorted(folder.components):
         files += sorted(file for file in (folder.path / name).rglob("*") if file.is_file() and file.suffix in HASHED)
     for file in files:

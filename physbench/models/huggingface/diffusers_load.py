@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.huggingface.diffusers_folder import GUARDED, GUARDRAIL_PACKAGE, PipelineFolder, weight_files
+from physbench.models.huggingface.diffusers_modular import is_modular, load_modular
 from physbench.models.huggingface.diffusers_plan import RATE_PARAMETERS, PipelinePlan
 from physbench.models.safetensors_files import prefix_words, read_header
 from physbench.support.errors import ModelError, PhysbenchError
@@ -70,6 +71,8 @@ def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) 
     offload = settings.get("offload")
     if offload and device.type == "cpu":
         raise ModelError(f"--model-arg offload={offload} moves weights to an accelerator: --device names none.")
+    if offload and is_modular(plan.kind):
+        raise ModelError(f"--model-arg offload: {plan.kind.__name__} has no offload. device_map places its weights.")
     if offload and "device_map" in settings:
         raise ModelError("--model-arg offload and device_map both place the weights: give one of them.")
     arguments: dict[str, Any] = {}
@@ -81,15 +84,26 @@ def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) 
     types = dtype if vae_dtype is None else {"default": dtype, "vae": getattr(torch, vae_dtype)}
     folder = plan.folder
     try:
-        pipe = plan.kind.from_pretrained(  # type: ignore[attr-defined]
-            str(folder.path),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            variant=settings.get("variant"),
-            dtype=types,
-            **arguments,
-        )
+        if is_modular(plan.kind):
+            pipe = load_modular(
+                plan.kind,
+                folder,
+                types,
+                variant=settings.get("variant"),
+                device_map=settings.get("device_map"),
+            )
+            if hasattr(pipe, "enable_safety_checker"):
+                pipe.enable_safety_checker(guardrail(plan))
+        else:
+            pipe = plan.kind.from_pretrained(  # type: ignore[attr-defined]
+                str(folder.path),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                variant=settings.get("variant"),
+                dtype=types,
+                **arguments,
+            )
         _refuse_missing_tensors(pipe, folder, settings.get("variant"))
         _place(pipe, settings, device)
     except PhysbenchError:
@@ -227,7 +241,8 @@ def length_words(plan: PipelinePlan) -> str:
     if plan.quirk.fixed_length:
         grid = f"{plan.longest} at each call"
     else:
-        grid = f"{plan.ratio} k + 1, at most {plan.longest}" if plan.ratio > 1 else f"at most {plan.longest}"
+        step, first = plan.lengths
+        grid = f"{step} k + {first}, at most {plan.longest}" if step > 1 else f"at most {plan.longest}"
     return f"{grid} frames, {new} of them new; longer clips are continued on the model's own last frames (chained)"
 
 

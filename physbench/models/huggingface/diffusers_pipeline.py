@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from physbench.models.huggingface.diffusers_load import NOISE_NETWORKS
+from physbench.models.huggingface.diffusers_modular import is_modular
 from physbench.models.huggingface.diffusers_plan import PipelinePlan
 from physbench.models.networks import take_weights
 from physbench.support.errors import ModelError
@@ -108,6 +109,8 @@ def call_arguments(
     for name, side in zip(("height", "width"), plan.size, strict=True):
         if name in plan.parameters:
             arguments[name] = side
+    if is_modular(plan.kind):
+        arguments["output"] = "videos"  # else all that its blocks have made comes back
     return {**arguments, plan.frame_parameter: frames_requested, "generator": generator, "output_type": "pt"}
 
 
@@ -221,9 +224,9 @@ def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
 def frames_of(output: Any) -> Tensor:
     """The frames (T, 3, H, W) in [0, 1] of the first video of a pipeline's output. Raises ModelError."""
     name = next((name for name in RESULTS if getattr(output, name, None) is not None), None)
-    if name is None:
+    if name is None and not isinstance(output, Tensor):
         raise ModelError(f"A {type(output).__name__} came back; expected one with {', '.join(RESULTS)}.")
-    videos = getattr(output, name)
+    videos = output if name is None else getattr(output, name)
     video = videos[0] if len(videos) else None
     if getattr(videos, "ndim", 5) == 4:  # Cosmos 3 answers with one video, not with a batch of one
         video = videos

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from physbench.models.huggingface.diffusers_folder import QUIRKS, PipelineFolder, Quirk, continuing_classes, refusal
+from physbench.models.huggingface.diffusers_modular import block_parameters, check_components, is_modular
 from physbench.models.protocol import ModelCard, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support.errors import ModelError, nearest
@@ -98,7 +99,7 @@ class PipelinePlan:
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
-        return call_parameters(self.kind)
+        return call_parameters(self.kind, self.folder)
 
     @property
     def frame_parameter(self) -> str:
@@ -106,7 +107,14 @@ class PipelinePlan:
 
     def frames_asked(self, horizon: int) -> int:
         """Frames that are asked for, context included: the shortest length on the grid that holds `horizon` more."""
-        return self.longest if self.quirk.fixed_length else on_grid(self.context + horizon, self.ratio, up=True)
+        if self.quirk.fixed_length:
+            return self.longest
+        return max(self.quirk.fewest, on_grid(self.context + horizon, self.lengths, up=True))
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """(step, first): a call makes step * k + first frames."""
+        return self.quirk.lengths or (self.ratio, 1)
 
     def frames_returned(self, frames_requested: int) -> int:
         return frames_requested + self.context if self.quirk.context_twice else frames_requested
@@ -117,17 +125,24 @@ class PipelinePlan:
         return 2 * self.context if self.quirk.context_twice else self.context
 
 
-def call_parameters(kind: type) -> Mapping[str, inspect.Parameter]:
+def call_parameters(kind: type, folder: PipelineFolder) -> Mapping[str, inspect.Parameter]:
     """Parameters of a pipeline's call, by name."""
+    if is_modular(kind):
+        return block_parameters(kind, folder)
     parameters = dict(inspect.signature(kind.__call__).parameters)
     parameters.pop("self", None)
     return parameters
 
 
-def on_grid(frames: int, ratio: int, *, up: bool) -> int:
-    """The number ratio * k + 1 that is next to `frames`, above or below; at least 1."""
-    latents = max(0, frames - 1)
-    return (-(-latents // ratio) if up else latents // ratio) * ratio + 1
+def on_grid(frames: int, lengths: tuple[int, int], *, up: bool) -> int:
+    """The number step * k + first that is next to `frames`, above or below; at least `first`.
+
+    >>> on_grid(60, (4, 1), up=True), on_grid(60, (4, 1), up=False), on_grid(60, (17, 5), up=True)
+    (61, 57, 73)
+    """
+    step, first = lengths
+    steps = max(0, frames - first)
+    return (-(-steps // step) if up else steps // step) * step + first
 
 
 def pipeline_class(name: str, folder: PipelineFolder) -> type:
@@ -142,7 +157,9 @@ def pipeline_class(name: str, folder: PipelineFolder) -> type:
         known = nearest_few(name, names)
         raise ModelError(f"{folder.path}: diffusers {diffusers.__version__} has no pipeline '{name}'{saved}.{known}")
     kind: type = getattr(diffusers, name)
-    parameters = call_parameters(kind)
+    if folder.modular and not is_modular(kind):
+        raise ModelError(f"{folder.path}: {name} is not put together from blocks, as this folder's pipeline is.")
+    parameters = call_parameters(kind, folder)
     if not any(word in parameters for word in FRAME_PARAMETERS):
         raise ModelError(f"{folder.path}: {name} answers with one image, not with a video: it cannot be evaluated.")
     if name not in QUIRKS and "image" not in parameters:
@@ -185,10 +202,12 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
         ModelError: The pipeline cannot continue frames, or an argument is unknown or has a value that cannot work.
     """
     kind = pipeline_class(model_args.get("pipeline", folder.class_name), folder)
-    parameters = call_parameters(kind)
+    parameters = call_parameters(kind, folder)
     settings, arguments = _sort_arguments(model_args, parameters, kind.__name__)
     _check_checkpoint(kind.__name__, folder)
     quirk = _quirk_of_checkpoint(QUIRKS.get(kind.__name__) or _generic_quirk(parameters), kind.__name__, folder)
+    if is_modular(kind):
+        check_components(folder, quirk.unused)
     ratio = frames_per_latent(folder.config("vae"), quirk.ratio)
     if not 1 <= ratio <= MOST_RATIO:
         raise ModelError(f"{folder.path / 'vae' / 'config.json'}: {ratio} frames per latent frame cannot be right.")
@@ -241,6 +260,8 @@ def _annotation_text(annotation: Any) -> str:
 def _scalar(parameter: inspect.Parameter) -> str:
     """The kind of a parameter that takes one number, word or truth value; "" for others."""
     words = _kind_words(parameter)
+    if "dict" in words:
+        return ""
     return next((kind for kind in ("bool", "float", "int", "str") if kind in words), "")
 
 
@@ -366,11 +387,11 @@ def _context_frames(settings: Mapping[str, Any], quirk: Quirk, ratio: int, class
         most = 1
     else:
         history = int(HISTORY * float(settings.get("fps", quirk.fps)) + 1e-9) + 1
-        most = on_grid(min(quirk.most_context or history, history), ratio, up=False)
+        most = on_grid(min(quirk.most_context or history, history), (ratio, 1), up=False)
     setting = settings.get("context_frames")
     if setting is None:
-        return min(on_grid(quirk.context, ratio, up=False), most)
-    if not 1 <= setting <= most or on_grid(setting, ratio, up=False) != setting:
+        return min(on_grid(quirk.context, (ratio, 1), up=False), most)
+    if not 1 <= setting <= most or on_grid(setting, (ratio, 1), up=False) != setting:
         allowed = list(range(1, most + 1, ratio))
         shown = ", ".join(map(str, allowed[:6])) + (f", ... {allowed[-1]}" if len(allowed) > 6 else "")
         raise ModelError(f"--model-arg context_frames={setting}: {class_name} reads {shown} of them.")
@@ -385,12 +406,15 @@ def _longest(
     parameters: Mapping[str, inspect.Parameter],
 ) -> int:
     """Frames of one call, at most, context included."""
+    step, first = grid = quirk.lengths or (ratio, 1)
     setting = settings.get("max_frames")
     if setting is not None:
-        if setting < 2 or on_grid(setting, ratio, up=False) != setting:
-            lower = on_grid(max(setting, ratio + 1), ratio, up=False)
+        fewest = max(2, quirk.fewest)
+        if setting < fewest or on_grid(setting, grid, up=False) != setting:
+            lower = on_grid(max(setting, fewest, step + first), grid, up=False)
             raise ModelError(
-                f"--model-arg max_frames={setting}: expected {ratio} k + 1 frames, such as {lower} or {lower + ratio}."
+                f"--model-arg max_frames={setting}: expected {step} k + {first} frames, such as {lower} or "
+                f"{lower + step}."
             )
         return int(setting)
     defaults = [parameters[name].default for name in FRAME_PARAMETERS if name in parameters]
@@ -398,4 +422,4 @@ def _longest(
     frames = next((value for value in lengths if isinstance(value, int)), 0)
     if frames < 2:
         raise ModelError(f"{folder.path}: it does not say how long its clips are: add --model-arg max_frames=...")
-    return on_grid(frames, ratio, up=False)
+    return on_grid(frames, grid, up=False)

@@ -82,7 +82,7 @@ class DenoisingPlan:
         ends = [*range(min(plan.context + self.stride, frames), frames, self.stride), frames]
         done = None
         for end in ends:
-            start = end - min(plan.longest, on_grid(end, plan.ratio, up=False))
+            start = end - min(plan.longest, on_grid(end, plan.lengths, up=False))
             yield DenoisingCall(start, start + plan.context if done is None else done, end)
             done = end
 
