@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,16 +12,22 @@ import torch
 
 from physbench import ModelCard
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "stochastic_video.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def example(name: str):
+    """The module of an example."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
 def video(tmp_path: Path):
     """A next-frame network with a learned prior, made by `make` from a file of its parts."""
-    spec = importlib.util.spec_from_file_location("stochastic_video", EXAMPLE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = example("stochastic_video")
     torch.manual_seed(0)
     net = module.StochasticVideo(ModelCard("made", (64, 64), fps=10, context_frames=5), 6, 3, 4, 8)
     parts = {name: part.state_dict() for name, part in net.named_children()}
@@ -58,3 +66,126 @@ def test_pictures_that_the_decoder_reuses_stay_those_of_the_context(video) -> No
         state = video.init(context)
         state, _ = video.step(state, torch.zeros(1, 3))
     assert all(torch.equal(one, other) for one, other in zip(state[1:5], expected, strict=True))
+
+
+def package(root: Path, files: dict[str, str]) -> str:
+    """A checkout of somebody's code, in files by their path."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return str(root)
+
+
+@pytest.fixture
+def own_imports(monkeypatch):
+    """What an example puts into the path and imports from there is gone afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] in ("src", "inference"):
+            del sys.modules[name]
+
+
+ENCODER = """
+import torch
+from torch import nn
+class Tiny(nn.Module):
+    embed_dim = 6
+    def __init__(self, tubelet_size, patch_size, **options):
+        super().__init__()
+        size = (tubelet_size, patch_size, patch_size)
+        self.embed = nn.Conv3d(3, self.embed_dim, size, stride=size)
+    def forward(self, video):
+        return self.embed(video).flatten(2).transpose(1, 2)
+vit_large = Tiny
+"""
+PREDICTOR = """
+from torch import nn
+class Tiny(nn.Module):
+    def __init__(self, embed_dim, **options):
+        super().__init__()
+        self.mix = nn.Linear(embed_dim, embed_dim)
+    def forward(self, latents, shown, hidden):
+        return self.mix(latents.mean(1, keepdim=True)).expand(-1, hidden[0].shape[1], -1)
+vit_predictor = Tiny
+"""
+AC_PREDICTOR = (
+    PREDICTOR.replace("shown, hidden", "actions, states")
+    .replace("vit_pr", "vit_ac_pr")
+    .replace("self.mix(latents.mean(1, keepdim=True)).expand(-1, hidden[0].shape[1], -1)", "self.mix(latents)")
+)
+
+
+@pytest.mark.parametrize("actions", [False, True])
+def test_v_jepa_of_a_checkout_is_surprised_by_what_it_has_seen_alone(tmp_path, own_imports, actions) -> None:
+    """Against networks of the shapes of that code; with that code itself it was run by hand."""
+    files = {"vision_transformer": ENCODER, "predictor": PREDICTOR, "ac_predictor": AC_PREDICTOR}
+    checkout = package(tmp_path, {f"src/models/{name}.py": text for name, text in files.items()})
+    torch.manual_seed(0)
+    tensors = {"embed.weight": torch.randn(6, 3, 2, 16, 16), "embed.bias": torch.randn(6), "pos_embed": torch.zeros(1)}
+    saved = {
+        "encoder": {f"module.backbone.{name}": tensor for name, tensor in tensors.items()},
+        "predictor": {"module.mix.weight": torch.randn(6, 6), "module.mix.bias": torch.randn(6)},
+    }
+    torch.save(saved, tmp_path / "weights.pt")
+    module = example("vjepa_checkout")
+    options = {"device": torch.device("cpu"), "dtype": torch.float32, "checkout": checkout, "actions": actions}
+    model = module.make(**options, weights=str(tmp_path / "weights.pt"), side=32)
+    film = torch.rand(2, 20, 3, 32, 32)
+    ask = {"context": 15, "actions": None, "prompts": ["", ""], "generators": []}
+    values = model.surprise(film, **ask)
+    first = 1 if actions else module.WINDOW - 1
+    assert values.shape == (2, 20) and not values[:, :first].any() and (values[:, first:] > 0).all()
+    film[:, 18:] = 0
+    changed = (model.surprise(film, **ask) != values).any(0).nonzero().flatten()
+    assert changed.tolist() == ([18, 19] if actions else [19]), "a window of whole tokens ends at frames 15, 17, 19"
+    latents = model.encode((film * 255).byte().movedim(2, -1))
+    assert latents.shape == (2, 10, 6, 2, 2) and not torch.equal(latents[:, 8], latents[:, 9])
+    saved["predictor"].pop("module.mix.bias")
+    torch.save(saved, tmp_path / "short.pt")
+    with pytest.raises(ValueError, match=r"the predictor of this file is of another network: mix\.bias"):
+        module.make(**options, weights=str(tmp_path / "short.pt"), side=32)
+
+
+MAGI = """
+import av, json, numpy, torch
+class MagiPipeline:
+    def __init__(self, config_path):
+        with open(config_path) as file:
+            self.runtime = json.load(file)["runtime_config"]
+    def run_video_to_video(self, prompt, prefix_video_path, output_path):
+        with av.open(prefix_video_path) as file:
+            last = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)][-32:][-1]
+        with av.open(output_path, "w") as file:
+            stream = file.add_stream("libx264", rate=24, options={"crf": "1"})
+            stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv444p"
+            for step in range(12):
+                level = numpy.full((64, 64, 3), last.mean() + 5 * step + 20 * float(torch.rand(())), numpy.uint8)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(level, format="rgb24")))
+            file.mux(stream.encode())
+"""
+
+
+def test_magi_1_continues_a_video_file_by_file(tmp_path, own_imports) -> None:
+    """Against a pipeline that reads and writes as MAGI-1's does; MAGI-1 itself needs a GPU and weights."""
+    seed = "import torch\ndef set_random_seed(seed):\n    torch.manual_seed(seed)\n"
+    checkout = package(tmp_path, {"inference/common.py": seed, "inference/pipeline.py": MAGI})
+    config = tmp_path / "config.json"
+    folders = {"load": "./a", "t5_pretrained": "./b", "vae_pretrained": "/c"}
+    config.write_text(json.dumps({"runtime_config": {"fps": 24, "num_frames": 12, **folders}}))
+    model = example("magi").make(device=torch.device("cpu"), dtype=torch.float32, checkout=checkout, config=config)
+    assert [model.pipeline.runtime[name] for name in folders] == [f"{checkout}/a", f"{checkout}/b", "/c"]
+    assert (model.card.context_frames, model.card.max_horizon, model.card.fps) == (32, 12, 24)
+    context = torch.full((2, 32, 3, 256, 256), 0.2)
+    ask = {"actions": None, "prompts": ["a ball falls", ""]}
+    generators = [torch.Generator().manual_seed(index) for index in (1, 2)]
+    answer = model.rollout(context, horizon=10, **ask, generators=generators)
+    assert answer.shape == (2, 10, 3, 256, 256) and not torch.equal(answer[0], answer[1])
+    drift = answer[:, -1].mean() - answer[:, 0].mean()
+    assert drift == pytest.approx(45 / 255, abs=0.04) and answer[:, 0].mean() == pytest.approx(0.24, abs=0.05)
+    again = [torch.Generator().manual_seed(index) for index in (1, 2)]
+    assert torch.equal(answer, model.rollout(context, horizon=10, **ask, generators=again))
+    with pytest.raises(RuntimeError, match="made 12 frames, and 13 were asked for"):
+        model.rollout(context, horizon=13, **ask, generators=generators)
