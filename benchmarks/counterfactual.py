@@ -1,4 +1,4 @@
-"""What `consistency/counterfactual` reads of wrong pushes: the table of docs/methodology.md, and its noise floor.
+"""What `consistency/counterfactual` reads of wrong pushes: the figures of docs/methodology.md, and its noise floor.
 
     python benchmarks/counterfactual.py [--seeds 16] [--tasks GLOB] [--size 64] [--fps 15] [--context 8] [--wide 1]
 

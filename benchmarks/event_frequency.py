@@ -3,7 +3,7 @@
 Motions are exact, without pictures: `tests/score/test_deciding_events.py` shows that tracks of
 pictures read the same.
 
-    python benchmarks/event_frequency.py --sets 20              the table of docs/design/one-image.md
+    python benchmarks/event_frequency.py --sets 20              the figures of docs/design/one-image.md
     python benchmarks/event_frequency.py --tasks screen-pass    some tasks
 
 As models, drawn and tracked, what dodges and what is drawn lawfully:

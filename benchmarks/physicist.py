@@ -1,4 +1,4 @@
-"""Compares `baseline:physicist` with `baseline:oracle`, task by task: the table of docs/design/baselines.md.
+"""Compares `baseline:physicist` with `baseline:oracle`, task by task: the figures of docs/design/baselines.md.
 
     python benchmarks/physicist.py [--clips 8] [--tasks GLOB] [--size 128] [--fps 15] [--context 8] [--out FILE.json]
 

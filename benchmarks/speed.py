@@ -1,4 +1,4 @@
-"""Speed of whole commands, as the table of docs/design/speed.md: everything in one run, ratios beside the figures.
+"""Speed of whole commands, as the figures of docs/design/speed.md: everything in one run, ratios beside the figures.
 
     python benchmarks/speed.py [SECTION ...] [--clips 28] [--table FILE.md]
 

@@ -28,12 +28,18 @@ def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     user_files.forget_all()
 
 
-@pytest.mark.parametrize(("page", "example"), [("task", "task"), ("scorer", "scorer"), ("task", "law")])
+@pytest.mark.parametrize(("page", "example"), [("task", "task"), ("scorer", "scorer")])
 def test_the_page_shows_the_example(page: str, example: str) -> None:
     text = (ROOT / "docs" / f"your-{page}.md").read_text(encoding="utf-8")
     code = (ROOT / "examples" / f"my_{example}.py").read_text(encoding="utf-8")
     assert code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(code.splitlines()) < 80
+
+
+def test_the_page_shows_force_and_law_of_the_example() -> None:
+    text = (ROOT / "docs" / "your-task.md").read_text(encoding="utf-8")
+    (block,) = (each for each in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "pb.SceneLaw" in each)
+    assert "pb.ForceField" in block and block in (ROOT / "examples" / "my_law.py").read_text(encoding="utf-8")
 
 
 def written(kind: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, ModuleType]:

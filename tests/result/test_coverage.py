@@ -3,7 +3,7 @@
 A quality follows from a rank u in 0..1 by the inverse of its distribution, so that its mean, and with it skill, is
 known by quadrature. Models and references share half of the variance of a clip's rank: hard clips are hard for all.
 
-    python tests/score/test_coverage.py      prints the table of docs/design/skill.md
+    python tests/result/test_coverage.py     prints the figures of docs/design/skill.md
 """
 
 from __future__ import annotations
