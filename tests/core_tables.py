@@ -113,6 +113,7 @@ def make_core_run(
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    """make_run(name, level): see `make_core_run`."""
+def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
+    """make_run(name, level): see `make_core_run`. Results are built without skill by part, as in `made_runs`."""
+    monkeypatch.setattr("physbench.result.build.skill_by_part", lambda *_: {})
     return lambda *arguments, **options: make_core_run(tmp_path, *arguments, **options)

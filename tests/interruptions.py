@@ -24,6 +24,7 @@ from typing import Any
 
 import pandas as pd
 from quick_runs import write_result_alone
+from warm_models import WarmModels
 
 from physbench.cli.main import run
 from physbench.result.manifest import read_manifest
@@ -47,10 +48,10 @@ class Fault:
     """What happens at the n-th time that a file is put in its place.
 
     Attributes:
-        kind: "kill" (SIGKILL to the process that writes), "group" (to the program and its workers), "model" (to the
-            model's process, in its call number `at`: the toy does it itself), "full" (the same, and the system says
-            that memory was full), "memory" (MemoryError), "delete" (the folder `path` is gone), or the name of an errno
-            such as "ENOSPC".
+        kind: "kill" (SIGKILL to the process that writes), "group" (to the program and its workers), "interrupt" (SIGINT
+            to them, as a terminal sends it after Ctrl-C), "model" (SIGKILL to the model's process, in its call number
+            `at`: the toy does it itself), "full" (the same, and the system says that memory was full), "memory"
+            (MemoryError), "delete" (the folder `path` is gone), or the name of an errno such as "ENOSPC".
         match: Pattern of the files that count.
         role: "program" or "worker": whose writes count; "": all.
         at: At which of these writes, from 1.
@@ -82,6 +83,7 @@ def session(
     place: Path,
     prepare: Callable[[], object] = lambda: None,
     conclude: Callable[[], object] = lambda: None,
+    warm: bool = False,
 ) -> Session:
     """Run the program once.
 
@@ -91,11 +93,14 @@ def session(
         place: An empty folder for what is counted and said.
         prepare: Called in its process before it.
         conclude: Called there after it.
+        warm: Whether its model starts warm: not where the program may be killed while it starts one.
     """
     place.mkdir(parents=True)
     said = place / "stderr"
     pid = os.fork()
     if pid == 0:
+        if warm and isinstance(process.subprocess, WarmModels):
+            process.subprocess.adopt()
         _child(arguments, faults, place, said, prepare, conclude)
     deadline = time.monotonic() + LONGEST
     family: set[int] = {pid}
@@ -109,7 +114,7 @@ def session(
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise AssertionError(f"a session took more than {LONGEST:g} s: {said.read_text()}")
-        time.sleep(0.02)
+        time.sleep(0.1)  # to list processes takes milliseconds
     _wait_for_end(family - {pid})
     struck = place / "struck"
     lines = struck.read_text(encoding="utf-8").splitlines() if struck.is_file() else []
@@ -124,7 +129,7 @@ def _wait_for_end(family: set[int]) -> None:
     deadline = time.monotonic() + 120
     while any(_lives(pid) for pid in family):
         assert time.monotonic() < deadline, "processes of a session that is over go on"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def _mount(*words: str) -> None:
@@ -239,6 +244,8 @@ def _strike(fault: Fault, program: int, target: str, place: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault.kind == "group":
         os.killpg(program, signal.SIGKILL)
+    elif fault.kind == "interrupt":
+        os.killpg(program, signal.SIGINT)
     elif fault.kind == "delete":
         shutil.rmtree(fault.path)
     elif fault.kind == "memory":

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from physbench.clips.clip import Clip, Row
+from physbench.result import build
+from physbench.result.document import ResultDocument
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, Visibility, save_tracks
@@ -108,11 +111,30 @@ def kit() -> SimpleNamespace:
 
 
 MakeRun = Callable[..., RunFolder]
+_BUILT: dict[tuple[object, ...], ResultDocument] = {}
+
+
+def built_once(folder: RunFolder, **options: Any) -> ResultDocument:
+    """`build_result`, once for runs of equal content: a pure function of their files."""
+    places = (folder, *(folder.reference(name) for name in SOURCES[1:]))
+    files = (folder.manifest, folder.diagnosis, *(place.scores for place in places))
+    key = (build.skill_by_part, *(path.is_file() and path.read_bytes() for path in files), *sorted(options.items()))
+    if key not in _BUILT:
+        _BUILT[key] = build.build_result(folder, **options)
+    return _BUILT[key].model_copy(deep=True)  # tests may change theirs
+
+
+def no_parts(*_: object) -> dict[str, object]:
+    return {}
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    """Write a finished run without tracks or rollouts: make_run(test, ood, failed=..., suite=..., tasks=...)."""
+def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
+    """Write a finished run without tracks or rollouts: make_run(test, ood, failed=..., suite=..., tasks=...).
+
+    Until `monkeypatch.undo()` results are built without skill by part, which takes a third of their time.
+    """
+    monkeypatch.setattr(build, "skill_by_part", no_parts)
 
     def make(
         test: int = 24,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import subprocess
 import sys
@@ -53,6 +54,14 @@ def modules() -> Iterator[tuple[str, Path]]:
         folder = ROOT / package if package in PARTS else ENGINE / package
         for path in sorted(folder.rglob("*.py")):
             yield package, path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_kept() -> Iterator[None]:
+    """The garbage collector would go through them again and again."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @cache

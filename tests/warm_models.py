@@ -23,8 +23,9 @@ from typing import Any
 
 from physbench.rollout.process import model_environment
 
-# Variables that are read when needed, not when Python starts. torch sets those of its inductor when it compiles.
-OWN = ("PHYSBENCH_", "TOY_", "PYTEST_", "TORCHINDUCTOR_")
+# Variables that are read when needed, not when Python starts. Libraries set the last ones in the process of the tests,
+# such as lightning and gymnasium when they are imported: no model would start warm after that.
+OWN = ("PHYSBENCH_", "TOY_", "PYTEST_", "TORCHINDUCTOR_", "PYTORCH_NVML_", "PYGAME_", "WANDB_", "SVT_")
 SERVER = ("-P", "-m", "physbench.rollout.server")
 STATUS = struct.Struct("i")
 MOST_BYTES = 1 << 20  # of a request: an environment
@@ -84,6 +85,11 @@ class WarmModels:
             socket.send_fds(self._requests, [request], [*pass_fds, more["stderr"], theirs.fileno()])
             (pid,) = STATUS.unpack(self._requests.recv(STATUS.size))
         return WarmModel(pid, ours)
+
+    def adopt(self) -> None:
+        """In a fork of the process of the tests, while that one waits for it: models start warm here, too."""
+        if self._server is not None:
+            self._owner = os.getpid()
 
     def stop(self) -> None:
         """End the process that all are forked from, and with it those that are left."""

@@ -25,7 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from physbench.result.skill import Kind, Qualities, Skills, Stratum, clip_qualities, kinds, skills, task_means
+from physbench.result.skill import (
+    Kind,
+    Qualities,
+    ScoredClips,
+    Skills,
+    Stratum,
+    kinds,
+    scored_clips,
+    skills,
+    task_means,
+)
 from physbench.score.protocol import AXES
 from physbench.support.arrays import Array
 
@@ -287,7 +297,25 @@ def estimate(
     fixed: kinds of tasks that do not depend on these clips (`physbench.result.task_roles`). axes: the overall skill
     is the mean of these without those in `unasked`.
     """
-    qualities = clip_qualities({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], axes)
+    qualities = lined_up(tables, axes).qualities()
+    return estimate_of(qualities, resamples=resamples, seed=seed, fixed=fixed, unasked=unasked)
+
+
+def lined_up(tables: Mapping[str, pd.DataFrame], axes: tuple[str, ...] = AXES) -> ScoredClips:
+    """The tables of an estimate on the clips of the model."""
+    return scored_clips({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], axes)
+
+
+def estimate_of(
+    qualities: Qualities,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    fixed: Fixed | None = None,
+    unasked: Collection[str] = (),
+) -> Estimate:
+    """Every level of the qualities of `lined_up` tables; the rest as `estimate`."""
+    axes = qualities.axes
     counts = qualities.counts()
     sources, width = len(qualities.sources), len(qualities.axes)
     flat = {key: block.reshape(sources * width, -1) for key, block in qualities.values.items()}

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_params
 from physbench.clips.task import LEVELS, find_task, level_of
-from physbench.result.bootstrap import Estimate, Fixed, estimate, pooled
+from physbench.result.bootstrap import POOLED, Estimate, Fixed, estimate_of, lined_up
 from physbench.result.document import PartSkill
 from physbench.result.levels import axis_skill, overall
 from physbench.support.errors import UsageError
@@ -38,6 +38,7 @@ def skill_by_part(
     """By kind of level and part: skill of the model in these clips; {} where no task of the run declares any."""
     fixed: Fixed = {task: dict(zip(e.qualities.axes, kinds, strict=True)) for task, kinds in e.kinds.items()}
     skills: dict[str, dict[str, PartSkill]] = {}
+    lined = lined_up(tables)
     for kind in LEVELS:
         values = {row: value for row in rows if row.split != "ood" and (value := _value(row, kind)) is not None}
         parts = thirds(values)
@@ -47,9 +48,8 @@ def skill_by_part(
             chosen = {row: value for row, value in values.items() if parts[row] == number}
             if not chosen:
                 continue
-            names = {row.id for row in chosen}
-            own = pooled({source: table[table["clip"].isin(names)] for source, table in tables.items()})
-            part = estimate(own, resamples=min(resamples, DRAWS), fixed=fixed, unasked=unasked)
+            own = lined.qualities([row.id for row in chosen], split=POOLED)
+            part = estimate_of(own, resamples=min(resamples, DRAWS), fixed=fixed, unasked=unasked)
             skills.setdefault(kind, {})[name] = PartSkill(
                 clips=len(chosen),
                 tasks=len({row.task for row in chosen}),

@@ -16,7 +16,7 @@ Everything works on the last axes of its arrays, so that a point estimate and 10
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -330,6 +330,82 @@ def _clip_qualities(table: pd.DataFrame) -> pd.DataFrame:
     return wide.astype(float)
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredClips:
+    """Score tables of several sources lined up on the clips of the first: read once for any part of these clips.
+
+    A source without a clip there (a failed clip, a missing row) has NaN.
+    """
+
+    axes: tuple[str, ...]  # (A,)
+    models: tuple[str, ...]  # sources without truth and freeze
+    tables: Mapping[str, pd.DataFrame]  # by source, of which events are counted
+    clips: pd.DataFrame  # clip, task and split of n clips
+    quality: dict[str, Array]  # by source (n, A), the mean over a clip's samples
+    measured: NDArray[np.bool_]  # (A,) axes that every model was scored on
+
+    def qualities(
+        self, clips: Collection[str] | None = None, *, split: str | None = None, events: bool = True
+    ) -> Qualities:
+        """Qualities in some of the clips, default all; `split` stands for the split of each of them.
+
+        An axis that one of the models was not scored on in these clips counts nowhere. Behind one image a source whose
+        events are too rare loses a share of a task's consistency (`event_losses`); with events=False, for tables
+        that hold headline readings alone, none does.
+        """
+        tables, about, quality, measured = self.tables, self.clips, self.quality, self.measured
+        if clips is not None:
+            chosen = about["clip"].isin(list(clips)).to_numpy()
+            about, quality = about[chosen], {name: rows[chosen] for name, rows in quality.items()}
+            measured = np.all([np.isfinite(quality[name]).any(axis=0) for name in self.models], axis=0)
+        paying = self.axes.index(axis_of_events()) if events and axis_of_events() in self.axes else None
+        if paying is not None and event_rows(tables["truth"]).empty:
+            paying = None
+        if paying is not None and clips is not None:
+            tables = {name: table[table["clip"].isin(about["clip"])] for name, table in tables.items()}
+        lost = [{} if paying is None else event_losses(table, tables["truth"]) for table in tables.values()]
+        names, tasks = (about[column].to_numpy(dtype=object) for column in ("clip", "task"))
+        splits = about["split"].to_numpy(dtype=object) if split is None else [split] * len(about)
+        places: dict[Stratum, list[int]] = {}
+        for place, (task, own) in enumerate(zip(tasks, splits, strict=True)):
+            places.setdefault(Stratum(str(task), str(own)), []).append(place)
+        values, ids = {}, {}
+        for key in sorted(places):
+            block = np.stack([quality[name][places[key]].T for name in tables])  # (S, A, n)
+            for source, losses in zip(block, lost, strict=True):
+                if paying is not None and key.task in losses:
+                    frozen = np.nan_to_num(block[list(tables).index("freeze"), paying])
+                    source[paying] = with_loss(source[paying], frozen, losses[key.task])
+            counts = np.isfinite(block[list(tables).index("truth")]) & measured[:, None]  # (A, n)
+            values[key] = np.where(counts, np.nan_to_num(block, nan=0.0), np.nan)
+            ids[key] = tuple(names[places[key]])
+        return Qualities(tuple(tables), self.axes, values, ids)
+
+
+def scored_clips(
+    models: Mapping[str, pd.DataFrame], truth: pd.DataFrame, freeze: pd.DataFrame, axes: tuple[str, ...] = AXES
+) -> ScoredClips:
+    """Line up score tables (fields of ScoreRow) of one or more models with truth and freeze.
+
+    Raises PhysbenchError where a table lacks a clip of the first model.
+    """
+    tables = {**models, "truth": truth, "freeze": freeze}
+    first = next(iter(models.values()))
+    clips = first.drop_duplicates("clip")[["clip", "task", "split", "seed"]].sort_values(["task", "split", "seed"])
+    wide = {}
+    for name, table in tables.items():
+        missing = set(clips["clip"]) - set(table["clip"].unique())
+        if missing:
+            raise PhysbenchError(
+                f"The scores of {name} lack {len(missing)} of {len(clips)} clips, the first {min(missing)}. "
+                "Run the same command with --resume, or start afresh with --fresh."
+            )
+        wide[name] = _clip_qualities(table).reindex(columns=list(axes))
+    measured = np.array([all(wide[name][axis].notna().any() for name in models) for axis in axes])
+    quality = {name: wide[name].reindex(clips["clip"]).to_numpy(dtype=np.float64) for name in tables}
+    return ScoredClips(axes, tuple(models), tables, clips[["clip", "task", "split"]], quality, measured)
+
+
 def clip_qualities(
     models: Mapping[str, pd.DataFrame],
     truth: pd.DataFrame,
@@ -338,42 +414,8 @@ def clip_qualities(
     *,
     events: bool = True,
 ) -> Qualities:
-    """Line up score tables (fields of ScoreRow) of one or more models with truth and freeze on the same clips.
-
-    The clips are those of the first model. An axis that one of the models was not scored on counts nowhere. Behind one
-    image a source whose events are too rare loses a share of a task's consistency (`event_losses`); with events=False,
-    for tables that hold headline readings alone, none does.
-    Raises PhysbenchError where a table lacks a clip.
-    """
-    tables = {**models, "truth": truth, "freeze": freeze}
-    first = next(iter(models.values()))
-    clips = first.drop_duplicates("clip")[["clip", "task", "split", "seed"]].sort_values(["task", "split", "seed"])
-    wide = {}
-    for name, table in tables.items():
-        missing = set(clips["clip"]) - set(table["clip"])
-        if missing:
-            raise PhysbenchError(
-                f"The scores of {name} lack {len(missing)} of {len(clips)} clips, the first {min(missing)}. "
-                "Run the same command with --resume, or start afresh with --fresh."
-            )
-        wide[name] = _clip_qualities(table).reindex(columns=list(axes))
-    measured = np.array([all(wide[name][axis].notna().any() for name in models) for axis in axes])
-    rows = {name: wide[name].reindex(clips["clip"]).to_numpy(dtype=np.float64) for name in tables}  # (clips, A)
-    clips["place"] = np.arange(len(clips))
-    paying = list(axes).index(axis_of_events()) if events and axis_of_events() in axes else None
-    lost = [{} if paying is None else event_losses(table, truth) for table in tables.values()]
-    values, ids = {}, {}
-    for (task, split), group in clips.groupby(["task", "split"], sort=True):
-        names = tuple(group["clip"])
-        block = np.stack([rows[name][group["place"]].T for name in tables])  # (S, A, n)
-        for source, losses in zip(block, lost, strict=True):
-            if paying is not None and str(task) in losses:
-                frozen = np.nan_to_num(block[list(tables).index("freeze"), paying])
-                source[paying] = with_loss(source[paying], frozen, losses[str(task)])
-        counts = np.isfinite(block[list(tables).index("truth")]) & measured[:, None]  # (A, n)
-        values[Stratum(str(task), str(split))] = np.where(counts, np.nan_to_num(block, nan=0.0), np.nan)
-        ids[Stratum(str(task), str(split))] = names
-    return Qualities(tuple(tables), axes, values, ids)
+    """Qualities of all clips of the first model, see `scored_clips` and `ScoredClips.qualities`."""
+    return scored_clips(models, truth, freeze, axes).qualities(events=events)
 
 
 def task_means(means: Mapping[Stratum, Array], counts: Mapping[Stratum, NDArray[np.int64]]) -> dict[str, Array]:

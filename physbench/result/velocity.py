@@ -24,11 +24,13 @@ def velocity_errors(
     tables: Mapping[str, pd.DataFrame], e: Estimate, resamples: int
 ) -> dict[str, dict[str, VelocityErrors]]:
     """Errors of the model and its references by task and split; {} where none was read."""
+    rows = tables["truth"][tables["truth"]["reading"] == reading_of("velocity-error")]
+    rows = rows[rows["value"].notna()]
+    if rows.empty:
+        return {}
     values = {
         source: {part: _by_clip(tables[source], part) for part in PARTS} for source in ("model", *REFERENCE_MODELS)
     }
-    rows = tables["truth"][tables["truth"]["reading"] == reading_of("velocity-error")]
-    rows = rows[rows["value"].notna()]
     errors: dict[str, dict[str, VelocityErrors]] = {}
     for (task, split), group in rows.groupby(["task", "split"], sort=True):
         clips = sorted(set(group["clip"]))

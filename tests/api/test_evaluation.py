@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from made_runs import built_once
 
 import physbench
 from physbench import ModelCard
 from physbench.api.evaluation import Evaluation
-from physbench.result.build import build_result
 from physbench.result.document import write_document
 from physbench.rollout.store import Rollout, store_rollout
 from physbench.support.errors import PhysbenchError, UsageError
@@ -29,7 +29,7 @@ MakeRun = Callable[..., RunFolder]
 
 
 def evaluation(folder: RunFolder) -> Evaluation:
-    return Evaluation(build_result(folder, resamples=200), folder)
+    return Evaluation(built_once(folder, resamples=200), folder)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_scalars_hold_every_axis_family_task_quality_and_law(result: Evaluation)
 
 def test_a_notebook_shows_words_and_skills_and_escapes_names(make_run: MakeRun) -> None:
     folder = make_run()
-    built = build_result(folder, resamples=200)
+    built = built_once(folder, resamples=200)
     named = built.model.model_copy(update={"name": "<script>alert(1)</script>"})
     document = built.model_copy(update={"model": named})
     shown = Evaluation(document, folder)._repr_html_()
@@ -274,7 +274,7 @@ def test_a_result_is_loaded_from_its_run(make_run: MakeRun, tmp_path: Path) -> N
     folder = make_run()
     with pytest.raises(UsageError, match=r"not finished: it holds no result.json. `physbench status"):
         physbench.load(folder.path)
-    write_document(folder.result, build_result(folder, resamples=200))
+    write_document(folder.result, built_once(folder, resamples=200))
     loaded = physbench.load(str(folder.path))
     assert loaded.scalars() == evaluation(folder).scalars() and loaded.folder == folder.path
     assert "kepler" in str(loaded)
@@ -342,7 +342,7 @@ def test_a_damaged_or_failed_rollout_is_refused(make_run: MakeRun) -> None:
 
 def test_a_result_is_loaded_without_torch(make_run: MakeRun) -> None:
     folder = make_run(1, 0)
-    write_document(folder.result, build_result(folder, resamples=20))
+    write_document(folder.result, built_once(folder, resamples=20))
     program = f"import sys, physbench; physbench.load({str(folder.path)!r}).axes; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -352,7 +352,7 @@ def test_the_frames_of_a_run_behind_a_url_are_fetched_when_asked_for(small_run: 
     there = tmp_path / "bucket" / "run"
     shutil.copytree(small_run.path, there)
     folder = RunFolder(there)
-    write_document(folder.result, build_result(folder, resamples=20))
+    write_document(folder.result, built_once(folder, resamples=20))
     run, name = physbench.load(f"file://{there}"), "orbits.kepler-v1.test.0"
     assert not list((run.folder / "rollouts").glob("*.mkv"))
     assert np.array_equal(run.prediction(name), evaluation(small_run).prediction(name))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +24,7 @@ import physbench
 from physbench.api.given_frames import clip_rate, read_file
 from physbench.api.one_clip import ClipScore, score, score_batch
 from physbench.clips.clip import Clip, Row
+from physbench.laws.kernels import compile_kernels
 from physbench.models.load_model import load_model
 from physbench.rollout.store import write_video
 from physbench.score.protocol import AXES
@@ -307,8 +310,33 @@ print(seen)
 """
 
 
-def test_nothing_is_written_and_no_process_started(tmp_path: Path) -> None:
+def test_nothing_is_written_and_no_process_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even the time for which the clip can be predicted, which a run keeps in the cache."""
+    seen, watches = list[str](), [True]
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if not watches or threading.current_thread() is not threading.main_thread():
+            return
+        path, flags = (arguments[0], arguments[2] or 0) if event == "open" else (None, 0)
+        if isinstance(path, str) and path != os.devnull and flags & (os.O_WRONLY | os.O_RDWR):
+            seen.append(path)
+        if event in ("os.fork", "os.posix_spawn", "subprocess.Popen", "os.mkdir", "os.rename", "os.remove"):
+            seen.append(event)
+
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    compile_kernels()  # once on a machine, beside the package
+    sys.addaudithook(hook)  # for good: afterwards it does nothing
+    clip = physbench.clip("falling/projectile", "test", 7, size=SIZE, fps=FPS, store=False)
+    found = physbench.score(clip, clip.future()[::-1].copy(), 10)
+    with (tmp_path / "seen").open("w"):
+        watches.clear()
+    assert found["axes"]["drift"]["quality"] is not None
+    assert seen == [str(tmp_path / "seen")] and not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_nothing_is_written_by_a_new_interpreter(tmp_path: Path) -> None:
     environment = {"PHYSBENCH_CACHE": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from slow_cases import others_slow
 
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.baselines.memory import memory_table
@@ -98,14 +99,17 @@ def misplaced(clip: Clip, context: int, answer: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("task", "context"),
-    [
-        ("collisions/head-on-v1", 8),
-        ("falling/projectile-v1", 1),
-        ("falling/projectile-v1", 31),
-        ("occlusion/screen-lift-v1", 8),
-        ("occlusion/screen-pass-v1", 8),
-        ("orbits/kepler-v1", 8),
-    ],
+    others_slow(
+        [
+            ("collisions/head-on-v1", 8),
+            ("falling/projectile-v1", 1),
+            ("falling/projectile-v1", 31),
+            ("occlusion/screen-lift-v1", 8),
+            ("occlusion/screen-pass-v1", 8),
+            ("orbits/kepler-v1", 8),
+        ],
+        3,
+    ),
 )
 def test_a_clip_that_is_remembered_has_its_true_future(
     clip_of: Clips, table: MemoryTable, task: str, context: int
@@ -118,7 +122,9 @@ def test_a_clip_that_is_remembered_has_its_true_future(
     assert np.abs(answer.astype(int) - clip.future()).mean() < 0.5
 
 
-@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1"])
+@pytest.mark.parametrize(
+    "task", others_slow(["falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1"], 1)
+)
 def test_it_sees_and_draws_the_natural_look(table: MemoryTable, task: str) -> None:
     """Wood, bricks and a blue sky are no objects, and shadows no screens."""
     for package in ("mitsuba", "mitsuba_oidn"):

@@ -96,6 +96,7 @@ def test_diagnosis_tells_another_stiffness(factor: float) -> None:
     assert law.interval[0] < factor < law.interval[1]
 
 
+@pytest.mark.slow
 def test_the_checker_says_which_law() -> None:
     report = check_task(str(FILE), clips=1)
     assert report.passed

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
+from slow_cases import others_slow
 
 from physbench.laws.motion_law import Slope, slope_law
 from physbench.world.scene import Body, Camera, Scene, ramp
@@ -54,7 +55,7 @@ def test_motion_runs_backwards(law: Slope, velocity: float) -> None:
     np.testing.assert_allclose(law.propagate(later, np.array([-0.1]))[0], start, atol=1e-12)
 
 
-@pytest.mark.parametrize("law", [SMOOTH, ROUGH, ROLLING])
+@pytest.mark.parametrize("law", others_slow([SMOOTH, ROUGH, ROLLING], 3))
 @pytest.mark.parametrize("velocity", [2.5, 0.4, -0.9])
 def test_fits_find_back_what_made_the_data(law: Slope, velocity: float) -> None:
     times = np.arange(24) / 15

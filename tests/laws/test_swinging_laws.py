@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from shadow_scenes import START, Edit, problem
+from slow_cases import others_slow
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
@@ -117,11 +118,14 @@ def test_truth_is_lawful_and_another_law_is_found(task: str, change: WorldChange
 
 @pytest.mark.parametrize(
     ("task", "change"),
-    [
-        (PENDULUM, WorldChange(gravity=0.8)),
-        (SPRING, WorldChange(constants=(("spring_stiffness", 0.8),))),
-        (SPRING, WorldChange(gravity=0.8)),
-    ],
+    others_slow(
+        [
+            (PENDULUM, WorldChange(gravity=0.8)),
+            (SPRING, WorldChange(constants=(("spring_stiffness", 0.8),))),
+            (SPRING, WorldChange(gravity=0.8)),
+        ],
+        1,
+    ),
 )
 def test_changed_worlds_of_a_law_are_those_of_the_simulator(task: str, change: WorldChange) -> None:
     scene, steps = make_scene(Row(task, "test", 1)), np.arange(0, 1801, 300)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from shadow_scenes import START, truth
+from slow_cases import others_slow
 
 from physbench.laws.changes import WorldChange, altered_law, joined_change
 from physbench.laws.planar_law import PlanarLaw
@@ -65,15 +66,18 @@ def off(one: Array, other: Array) -> float:
 
 @pytest.mark.parametrize(
     "task",
-    [
-        "collisions/billiards-v1",
-        "collisions/wall-bounce-v1",
-        "falling/incline-v1",
-        "falling/drop-bounce-v1",
-        "occlusion/screen-swap-v1",
-        "orbits/binary-v1",
-        "orbits/kepler-v1",
-    ],
+    others_slow(
+        [
+            "collisions/billiards-v1",
+            "collisions/wall-bounce-v1",
+            "falling/incline-v1",
+            "falling/drop-bounce-v1",
+            "occlusion/screen-swap-v1",
+            "orbits/binary-v1",
+            "orbits/kepler-v1",
+        ],
+        3,
+    ),
 )
 def test_a_change_by_nothing_changes_nothing(task: str) -> None:
     model, changes, steps, _ = started(task)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from core_tables import MakeRun, lawfulness, make_core_run, scores
+from slow_cases import others_slow
 from tiny_board import without_reports
 
 from physbench.cli.main import run as cli
@@ -355,45 +356,52 @@ GUARD = {"kind": "guard"}
 
 @pytest.mark.parametrize(
     ("change", "hashed", "said"),
-    [
-        (HIGHER, False, "result.json.gz is not the file that was added"),
-        (scaled("model", 0.9), False, "headlines.parquet is not the file that was added"),
-        (lambda entry: (entry.path / "report.html.gz").unlink(), False, "report.html.gz is not the file"),
-        (lambda entry: (entry.path / "result.json.gz").unlink(), False, "holds no result.json.gz"),
-        (lambda entry: (entry.path / "more.html").touch(), False, "holds more.html, which no entry has"),
-        (lambda entry: entry.path.rename(entry.path.with_name("other-1")), False, "is a result of first-"),
-        (HIGHER, True, "overall is 0.5979"),
-        (scaled("model", 0.9), True, "from the clips"),
-        (scaled("model", 5), True, "model has a quality outside of 0 to 1"),
-        (scaled("truth", 0.9), True, "its truth is not that of"),
-        (
-            in_table(lambda table: pd.concat([table, table[table["source"] == "model"]])),
-            True,
-            "model has a reading twice",
-        ),
-        (
-            in_table(lambda table: table[(table["clip"] != table["clip"][0]) | (table["source"] != "model")]),
-            True,
-            "model has 447 clips, the suite 448",
-        ),
-        (in_table(lambda table: table[table["source"] != "truth"]), True, "its truth is not that of"),
-        (in_table(lambda table: table.assign(quality="high")), True, "do not belong together"),
-        (in_result(lambda document: document["by_family"].clear()), True, "overall is made of"),
-        (in_result(lambda document: document["tasks"].popitem()), True, "tasks, the suite 14"),
-        (
-            in_result(lambda document: document["tasks"]["orbits/kepler-v1"]["drift"].update(GUARD)),
-            True,
-            "drift of orbits/kepler-v1 counts as guard, and is informative",
-        ),
-        (
-            in_result(lambda document: document["families"]["orbits"]["drift"].update(skill=0.99)),
-            True,
-            "drift of orbits is 0.99",
-        ),
-        (in_result(lambda document: document["suite"].update(version=99)), True, "another version of core"),
-        (in_result(lambda document: document["model"].update(target="reference:x")), True, "is a result of first-"),
-        (lambda entry: (entry.path / "report.html.gz").write_bytes(b"torn"), True, "report.html.gz: cannot be read"),
-    ],
+    others_slow(
+        [
+            (HIGHER, False, "result.json.gz is not the file that was added"),
+            (scaled("model", 0.9), False, "headlines.parquet is not the file that was added"),
+            (lambda entry: (entry.path / "report.html.gz").unlink(), False, "report.html.gz is not the file"),
+            (lambda entry: (entry.path / "result.json.gz").unlink(), False, "holds no result.json.gz"),
+            (lambda entry: (entry.path / "more.html").touch(), False, "holds more.html, which no entry has"),
+            (lambda entry: entry.path.rename(entry.path.with_name("other-1")), False, "is a result of first-"),
+            (HIGHER, True, "overall is 0.5979"),
+            (scaled("model", 0.9), True, "from the clips"),
+            (scaled("model", 5), True, "model has a quality outside of 0 to 1"),
+            (scaled("truth", 0.9), True, "its truth is not that of"),
+            (
+                in_table(lambda table: pd.concat([table, table[table["source"] == "model"]])),
+                True,
+                "model has a reading twice",
+            ),
+            (
+                in_table(lambda table: table[(table["clip"] != table["clip"][0]) | (table["source"] != "model")]),
+                True,
+                "model has 447 clips, the suite 448",
+            ),
+            (in_table(lambda table: table[table["source"] != "truth"]), True, "its truth is not that of"),
+            (in_table(lambda table: table.assign(quality="high")), True, "do not belong together"),
+            (in_result(lambda document: document["by_family"].clear()), True, "overall is made of"),
+            (in_result(lambda document: document["tasks"].popitem()), True, "tasks, the suite 14"),
+            (
+                in_result(lambda document: document["tasks"]["orbits/kepler-v1"]["drift"].update(GUARD)),
+                True,
+                "drift of orbits/kepler-v1 counts as guard, and is informative",
+            ),
+            (
+                in_result(lambda document: document["families"]["orbits"]["drift"].update(skill=0.99)),
+                True,
+                "drift of orbits is 0.99",
+            ),
+            (in_result(lambda document: document["suite"].update(version=99)), True, "another version of core"),
+            (in_result(lambda document: document["model"].update(target="reference:x")), True, "is a result of first-"),
+            (
+                lambda entry: (entry.path / "report.html.gz").write_bytes(b"torn"),
+                True,
+                "report.html.gz: cannot be read",
+            ),
+        ],
+        9,
+    ),
 )
 def test_one_changed_number_of_an_entry_builds_no_board(
     two_entries: Path, tmp_path: Path, change: Callable[[Entry], None], hashed: bool, said: str
@@ -586,12 +594,15 @@ def part_of(run: RunFolder, suite: str, family: str) -> RunFolder:
 
 @pytest.mark.parametrize(
     ("suite", "family", "said"),
-    [
-        ("smoke", "", "ran the suite smoke; the board ranks core"),
-        ("core", "falling/", "ran 128 clips of core"),
-        ("fresh-core", "", "ran on fresh seeds"),
-        ("core", "collisions/", "ran 96 clips of core"),
-    ],
+    others_slow(
+        [
+            ("smoke", "", "ran the suite smoke; the board ranks core"),
+            ("core", "falling/", "ran 128 clips of core"),
+            ("fresh-core", "", "ran on fresh seeds"),
+            ("core", "collisions/", "ran 96 clips of core"),
+        ],
+        2,
+    ),
 )
 @pytest.mark.parametrize("others", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_preview_takes_any_finished_run(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from slow_cases import others_slow
 from tiny_parts import SIZE
 from tiny_pipelines import MAKERS, OWN_SIZE
 
@@ -89,10 +90,9 @@ def levels_of(context):
 
 
 HEAVY = "modular_minimax_h3"  # 51 layers, 124 frames a call; its processor needs torchvision
-CASES = [pytest.param(name, marks=pytest.mark.slow) if name == HEAVY else name for name in MAKERS]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", others_slow(MAKERS, ("cosmos3", "ltx_condition", "modular_wan_i2v", "svd", "wan_i2v")))
 def test_every_pipeline_answers_with_the_frames_after_its_context(recorded, name) -> None:
     if name == HEAVY:
         pytest.importorskip("torchvision")

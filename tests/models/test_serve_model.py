@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from model_servers import SIZE, started
+from slow_cases import others_slow
 
 from physbench.cli.main import run
 from physbench.models.http import serve_model
@@ -180,32 +181,43 @@ def test_a_model_on_tensors_gives_the_frames_that_it_gives_in_process(tmp_path, 
 
 @pytest.mark.parametrize(
     ("source", "words", "message"),
-    [
-        (NUMPY_MODEL, ["none.py"], "none.py does not exist"),
-        (NUMPY_MODEL, ["my_model.py:mkae"], "has no function 'mkae'"),
-        ("rollout = print\n", ["my_model.py"], "has no card"),
-        ("card = {'name': 'a', 'fsp': 3}\nrollout = lambda **_: 0\n", ["my_model.py"], "has the unknown fsp; it may"),
-        (
-            "card = {'name': 'a', 'fps': 9}\nrollout = lambda **_: 0\n",
-            ["my_model.py"],
-            "The card lacks image_size, context_frames;",
-        ),
-        (NUMPY_MODEL, ["my_model.py", "--hash", "none.pt"], "--hash none.pt: there is no such file."),
-        (NUMPY_MODEL, ["my_model.py", "--port", "99999"], "port 99999: a port is a number from 0 to 65535."),
-        (
-            NUMPY_MODEL,
-            ["my_model.py", "--arg", "shift=1"],
-            "--arg and --device are for a function that makes",
-        ),
-        (NUMPY_MODEL, ["my_model.py", "--device", "cuda"], "--arg and --device are for a function that makes"),
-        (
-            NUMPY_MODEL.replace(", actions, prompts, seeds", ""),
-            ["my_model.py"],
-            "rollout is given context, horizon, actions, prompts, seeds by name, and takes (context, horizon): got ",
-        ),
-        (NUMPY_MODEL, ["my_model.py", "--host", "0.0.0.0"], "could call the model. Give --token-file FILE, or --open"),
-        (NUMPY_MODEL, ["my_model.py", "--token-file", "bad"], "expected one line of printable characters"),
-    ],
+    others_slow(
+        [
+            (NUMPY_MODEL, ["none.py"], "none.py does not exist"),
+            (NUMPY_MODEL, ["my_model.py:mkae"], "has no function 'mkae'"),
+            ("rollout = print\n", ["my_model.py"], "has no card"),
+            (
+                "card = {'name': 'a', 'fsp': 3}\nrollout = lambda **_: 0\n",
+                ["my_model.py"],
+                "has the unknown fsp; it may",
+            ),
+            (
+                "card = {'name': 'a', 'fps': 9}\nrollout = lambda **_: 0\n",
+                ["my_model.py"],
+                "The card lacks image_size, context_frames;",
+            ),
+            (NUMPY_MODEL, ["my_model.py", "--hash", "none.pt"], "--hash none.pt: there is no such file."),
+            (NUMPY_MODEL, ["my_model.py", "--port", "99999"], "port 99999: a port is a number from 0 to 65535."),
+            (
+                NUMPY_MODEL,
+                ["my_model.py", "--arg", "shift=1"],
+                "--arg and --device are for a function that makes",
+            ),
+            (NUMPY_MODEL, ["my_model.py", "--device", "cuda"], "--arg and --device are for a function that makes"),
+            (
+                NUMPY_MODEL.replace(", actions, prompts, seeds", ""),
+                ["my_model.py"],
+                "rollout is given context, horizon, actions, prompts, seeds by name, and takes (context, horizon): ",
+            ),
+            (
+                NUMPY_MODEL,
+                ["my_model.py", "--host", "0.0.0.0"],
+                "could call the model. Give --token-file FILE, or --open",
+            ),
+            (NUMPY_MODEL, ["my_model.py", "--token-file", "bad"], "expected one line of printable characters"),
+        ],
+        6,
+    ),
 )
 def test_what_cannot_be_served(tmp_path, source, words, message) -> None:
     (tmp_path / "my_model.py").write_text(source)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from alignment_configurations import bench
+from slow_cases import others_slow
 
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import Asked
@@ -69,14 +70,17 @@ REDRAWN = replace(bench.BASE, name="redrawn at half size", size=(64, 64), change
 
 @pytest.mark.parametrize(
     ("configuration", "with_image"),
-    [
-        (bench.BASE, True),
-        (REDRAWN, False),
-        pytest.param(bench.BASE, False, marks=pytest.mark.slow),
-        pytest.param(CONTAIN, True, marks=pytest.mark.slow),
-        pytest.param(CONTAIN, False, marks=pytest.mark.slow),
-        pytest.param(REDRAWN, True, marks=pytest.mark.slow),
-    ],
+    others_slow(
+        [
+            (bench.BASE, True),
+            (REDRAWN, False),
+            pytest.param(bench.BASE, False, marks=pytest.mark.slow),
+            pytest.param(CONTAIN, True, marks=pytest.mark.slow),
+            pytest.param(CONTAIN, False, marks=pytest.mark.slow),
+            pytest.param(REDRAWN, True, marks=pytest.mark.slow),
+        ],
+        1,
+    ),
     ids=lambda each: getattr(each, "name", each),
 )
 def test_truth_is_dated_rightly(exported, configuration, with_image: bool) -> None:

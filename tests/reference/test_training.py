@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from slow_cases import others_slow
 from torch import Tensor
 
 from physbench.data.episodes import training_rows
@@ -149,7 +150,7 @@ ARCHITECTURES = [plugins.load("physbench.architectures", name) for name in entri
 FRAMES = [each for each in ARCHITECTURES if type(each.card(each.config())) is ModelCard]
 
 
-@pytest.mark.parametrize("architecture", FRAMES, ids=lambda each: each.name)
+@pytest.mark.parametrize("architecture", others_slow(FRAMES, 3), ids=lambda each: each.name)
 def test_a_checkpoint_gives_the_model_back(toys, architecture, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     config = architecture.config()
     torch.manual_seed(1)

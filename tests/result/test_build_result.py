@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import scipy.stats
+from made_runs import built_once
+from slow_cases import others_slow
 
 from physbench.clips.suite import PUBLISHED_VERSION, find_suite
 from physbench.result.build import FINAL_FROM, build_result
@@ -28,7 +30,7 @@ def change_manifest(folder: RunFolder, **changes: object) -> None:
 
 def test_values_are_those_of_the_scores(make_run) -> None:
     folder = make_run()
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     table, truth, freeze = (
         pd.read_parquet(place.scores) for place in (folder, folder.reference("truth"), folder.reference("freeze"))
     )
@@ -75,22 +77,22 @@ def test_values_are_those_of_the_scores(make_run) -> None:
 def test_truth_scores_one_and_freeze_nothing(make_run) -> None:
     folder = make_run()
     replace_scores(folder, "truth")
-    best = build_result(folder, **FEW)
+    best = built_once(folder, **FEW)
     assert best.overall.skill == pytest.approx(1.0, abs=1e-6)
     assert best.references["constant-velocity"].ahead.interval[0] > 0.5
     replace_scores(folder, "freeze")
-    frozen = build_result(folder, **FEW)
+    frozen = built_once(folder, **FEW)
     assert frozen.overall.skill == pytest.approx(0.0, abs=1e-6)
     assert frozen.overall.interval[0] <= 0 <= frozen.overall.interval[1]
     assert frozen.references["constant-velocity"].ahead.interval[1] < 0
 
 
-@pytest.mark.parametrize("source", ["model", "truth", "freeze", "constant-velocity"])
+@pytest.mark.parametrize("source", others_slow(["model", "truth", "freeze", "constant-velocity"], 2))
 def test_every_interval_holds_its_estimate(make_run, source: str) -> None:
     folder = make_run()
     if source != "model":
         replace_scores(folder, source)
-    result = build_result(folder, resamples=1000)
+    result = built_once(folder, resamples=1000)
     found = [(result.overall.skill, result.overall.interval)]
     for axis in result.axes.values():
         found += [(axis.skill, axis.interval), (axis.quality, axis.quality_interval)]
@@ -113,7 +115,7 @@ def test_the_order_of_rows_does_not_matter(make_run) -> None:
 
 def test_a_family_of_three_tasks_has_an_interval_over_tasks(make_run) -> None:
     falling = tuple(f"falling/{name}-v1" for name in ("projectile", "drop", "wall-bounce"))
-    result = build_result(make_run(8, 0, tasks=(*falling, "orbits/kepler-v1", "orbits/binary-v1")), **FEW)
+    result = built_once(make_run(8, 0, tasks=(*falling, "orbits/kepler-v1", "orbits/binary-v1")), **FEW)
     found = result.families["falling"]["consistency"]
     skills = [result.tasks[task]["consistency"].skill for task in falling]
     low, high = scipy.stats.t.interval(0.95, 2, loc=found.skill, scale=scipy.stats.sem(skills))
@@ -122,7 +124,7 @@ def test_a_family_of_three_tasks_has_an_interval_over_tasks(make_run) -> None:
 
 
 def test_the_difference_to_constant_velocity_is_that_of_the_skills(make_run) -> None:
-    result = build_result(make_run(), **FEW)
+    result = built_once(make_run(), **FEW)
     beside = result.references["constant-velocity"]
     assert beside.ahead.skill == pytest.approx(result.overall.skill - beside.overall.skill, abs=2e-6)
     low, high = beside.ahead.interval
@@ -130,7 +132,7 @@ def test_the_difference_to_constant_velocity_is_that_of_the_skills(make_run) -> 
 
 
 def test_a_look_has_values_without_intervals_and_says_why(make_run) -> None:
-    result = build_result(make_run(4, 0, suite="smoke"), **FEW)
+    result = built_once(make_run(4, 0, suite="smoke"), **FEW)
     assert result.note == "a look, not a score: 4 clips a task"
     assert result.overall.skill is not None
     assert result.overall.interval is None
@@ -144,7 +146,7 @@ def test_a_look_has_values_without_intervals_and_says_why(make_run) -> None:
 
 def test_failed_clips_count_as_zero_and_are_listed(make_run) -> None:
     failed = frozenset({"falling.projectile-v1.test.0", "falling.projectile-v1.ood.7"})
-    good, bad = build_result(make_run(), **FEW), build_result(make_run(failed=failed, name="bad"), **FEW)
+    good, bad = built_once(make_run(), **FEW), built_once(make_run(failed=failed, name="bad"), **FEW)
     assert bad.counts.model_dump() == {"clips": 128, "samples": 1, "scored": 126, "failed": 2}
     assert {found.counted for found in bad.axis_counts.values()} == {128}  # what failed counts
     assert {item.clip for item in bad.failures} == failed
@@ -159,7 +161,7 @@ def test_overall_needs_every_task_of_the_suite(make_run) -> None:
     folder = make_run(tasks=("falling/projectile-v1", "occlusion/screen-pass-v1"))
     options = {**read_manifest(folder).document()["options"], "tasks": "[fo]*"}
     change_manifest(folder, options=options)
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     assert result.suite.complete is False
     why = "not every task of the suite was run"
     assert result.overall == SkillValue(skill=None, interval=None, reason=why)
@@ -167,7 +169,7 @@ def test_overall_needs_every_task_of_the_suite(make_run) -> None:
 
 
 def test_an_axis_without_informative_task_is_null_with_the_reason(make_run) -> None:
-    result = build_result(make_run(tasks=("falling/projectile-v1",)), **FEW)
+    result = built_once(make_run(tasks=("falling/projectile-v1",)), **FEW)
     assert result.axes["permanence"].skill is None
     assert result.axes["permanence"].reason == "no informative task"
     assert result.overall.reason == "no skill on object permanence"
@@ -177,13 +179,13 @@ def test_an_axis_that_was_not_scored_is_null_with_the_reason(make_run) -> None:
     folder = make_run()
     table = pd.read_parquet(folder.scores)
     table[table["axis"] != "drift"].to_parquet(folder.scores)
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     assert result.axes["drift"].reason == "not measured"
     assert result.tasks["orbits/kepler-v1"]["drift"].kind == "absent"
 
 
 def test_readings_stand_beside_those_of_truth(make_run) -> None:
-    reading = build_result(make_run(), **FEW).readings["laws/gravity"]
+    reading = built_once(make_run(), **FEW).readings["laws/gravity"]
     assert reading.unit == "m/s2"
     assert reading.statistic == "median"
     value = reading.tasks["falling/projectile-v1"]
@@ -198,7 +200,7 @@ def test_lawful_time_is_the_mean_over_families(make_run) -> None:
     table = pd.read_parquet(folder.scores)
     rows = table[table["reading"] == "consistency/shadowing.shadowing-time"]
     expected = rows.groupby("task")["value"].mean().mean()
-    lawful = build_result(folder, **FEW).lawful
+    lawful = built_once(folder, **FEW).lawful
     assert lawful.seconds == pytest.approx(expected, abs=1e-6)
     assert lawful.horizon == pytest.approx(0.99 * 5)
     assert lawful.interval[0] < expected < lawful.interval[1]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import built_once
 
-from physbench.result.build import build_result
 from physbench.result.coverage import axis_counts, together
 from physbench.result.document import AxisCounts, LeftOut, ResultDocument
 from physbench.result.manifest import read_manifest
@@ -70,7 +70,7 @@ def folder(make_run) -> RunFolder:
 
 
 def test_counts_are_those_of_the_scores(folder: RunFolder) -> None:
-    result = build_result(folder, resamples=50)
+    result = built_once(folder, resamples=50)
     axes = result.axis_counts
     assert {axis: found.counted for axis, found in axes.items()} == {
         "consistency": 32,
@@ -127,7 +127,7 @@ def test_a_clip_that_no_reading_tells_gives_the_reasons_of_those_that_could(fold
 
 
 def test_it_is_said_in_words(folder: RunFolder) -> None:
-    result = build_result(folder, resamples=50)
+    result = built_once(folder, resamples=50)
     assert counting(result) == [
         "Of 32 clips count 32 on physical consistency, 32 on object permanence and 30 on long-horizon drift.",
         f"Left out of long-horizon drift: 2 clips of kepler ({BRIEF}).",
@@ -148,14 +148,14 @@ def test_it_is_said_in_words(folder: RunFolder) -> None:
 
 
 def test_a_task_without_a_curve_of_lawfulness_says_why(folder: RunFolder) -> None:
-    result = build_result(folder, resamples=50)
+    result = built_once(folder, resamples=50)
     assert without_chart(result, "collisions", []) == {TOWER: [f"shadowing: not valid ({TIPS}); outcome alone counts"]}
     drawn = GroupShares(TOWER, np.zeros(0), {})
     assert without_chart(result, "collisions", [drawn]) == {}
 
 
 def test_where_all_counts_that_is_all_that_is_said(make_run) -> None:
-    result = build_result(make_run(4, 0), resamples=50)
+    result = built_once(make_run(4, 0), resamples=50)
     assert counting(result) == ["All 16 clips count on every axis."] and partly(result) == []
     single = AxisCounts(counted=1, left_out=[], readings={}, undetermined=None)
     counts = result.counts.model_copy(update={"clips": 1})
@@ -164,7 +164,7 @@ def test_where_all_counts_that_is_all_that_is_said(make_run) -> None:
 
 
 def test_report_and_markdown_say_it(folder: RunFolder) -> None:
-    result = build_result(folder, resamples=50)
+    result = built_once(folder, resamples=50)
     page = render(result, read_manifest(folder), ReportData((), {}, ()))
     for sentence in counting(result):
         assert sentence in page and sentence.replace("_", r"\_") in markdown(result)
@@ -174,7 +174,7 @@ def test_report_and_markdown_say_it(folder: RunFolder) -> None:
 
 
 def test_a_result_of_an_older_version_says_nothing(folder: RunFolder) -> None:
-    result = build_result(folder, resamples=50).model_dump(mode="json")
+    result = built_once(folder, resamples=50).model_dump(mode="json")
     del result["axis_counts"]
     older = ResultDocument.model_validate(result)
     assert counting(older) == partly(older) == []
@@ -215,5 +215,5 @@ def test_clips_of_a_task_are_those_that_count_and_those_that_do_not(folder: RunF
         return leave_out(table, which, "less than a segment")
 
     change(folder, make, ("truth",))
-    said = not_valid(build_result(folder, resamples=50), FALL)["consistency"]
+    said = not_valid(built_once(folder, resamples=50), FALL)["consistency"]
     assert said == ["shadowing: not valid in 5 of 8 clips (less than a segment)"]

@@ -8,10 +8,11 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import built_once
 from rich.console import Console
 from scipy.stats import binom
 
-from physbench.result.build import build_result, write_result
+from physbench.result.build import write_result
 from physbench.result.report.markdown import markdown
 from physbench.result.report.page import write_report
 from physbench.result.report.tables import event_sentences
@@ -107,8 +108,8 @@ def test_what_is_missing_or_failed_shows_no_event(make_run) -> None:
 
 def test_the_share_is_taken_off_what_lies_above_a_frozen_frame(make_run) -> None:
     """Of that task on consistency alone; other tasks, axes, ground truth and the frozen frame stay."""
-    honest = build_result(run_with(make_run, lambda n: n % 2, name="honest"), **FEW)
-    dodges = build_result(run_with(make_run, lambda n: float(n < 4), name="dodges"), **FEW)
+    honest = built_once(run_with(make_run, lambda n: n % 2, name="honest"), **FEW)
+    dodges = built_once(run_with(make_run, lambda n: float(n < 4), name="dodges"), **FEW)
     found = dodges.event_frequency[TASK]["hiding"]
     assert found.clips == 32 and found.seen == 4 and found.expected == 16 and found.lost == 0.75
     assert honest.event_frequency[TASK]["hiding"].lost == 0
@@ -124,7 +125,7 @@ def test_the_best_of_several_samples_pays_for_all_of_them(make_run) -> None:
     folder = run_with(make_run, lambda n: 0.0)
     table = pd.read_parquet(folder.scores)
     pd.concat([table, table.assign(sample=1)]).to_parquet(folder.scores)
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     assert result.best_of.axes["consistency"] == pytest.approx(result.axes["consistency"].skill, abs=1e-5)
     assert result.event_frequency[TASK]["hiding"].lost == 1
 
@@ -140,7 +141,7 @@ def test_the_largest_loss_of_all_kinds_counts(make_run) -> None:
 @pytest.mark.slow
 def test_it_is_said_on_the_terminal_in_the_report_and_in_markdown(make_run) -> None:
     folder = run_with(make_run, lambda n: float(n < 4))
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     (sentence,) = event_sentences(result)
     assert "hiding in 4 of 32 clips" in sentence and "16.0" in sentence and "75 %" in sentence
     out = StringIO()
@@ -153,5 +154,5 @@ def test_it_is_said_on_the_terminal_in_the_report_and_in_markdown(make_run) -> N
 
 
 def test_behind_a_video_there_is_nothing_to_say(make_run) -> None:
-    result = build_result(make_run(), **FEW)
+    result = built_once(make_run(), **FEW)
     assert result.event_frequency == {} and event_sentences(result) == []

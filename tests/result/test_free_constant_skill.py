@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import built_once
 from rich.console import Console
 
 from physbench.cli.main import run as cli
-from physbench.result.build import build_result
 from physbench.result.document import ResultDocument, TaskResult, read_result
 from physbench.result.manifest import read_manifest
 from physbench.result.report.markdown import markdown
@@ -52,9 +52,9 @@ def free(folder: RunFolder, tasks: tuple[str, ...] = PULLED) -> RunFolder:
 
 
 def test_skill_is_that_of_the_axis_with_the_other_reading_where_it_applies(make_run) -> None:
-    before = build_result(make_run(name="before"), **FEW)
+    before = built_once(make_run(name="before"), **FEW)
     folder = free(make_run())
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     found = result.unseen_constants
     assert found.clips == 64 and result.counts.clips == 128
     skills = []
@@ -88,7 +88,7 @@ def test_the_factor_is_a_median_over_clips(make_run) -> None:
     read = (table["reading"] == FACTOR) & (table["task"] == PULLED[0])
     table.loc[read, "value"] = np.linspace(0.7, 0.9, 32)
     table.to_parquet(folder.scores)
-    found = build_result(folder, **FEW).unseen_constants
+    found = built_once(folder, **FEW).unseen_constants
     falling = found.tasks[PULLED[0]].factor
     assert falling.value == pytest.approx(0.8) and falling.clips == 32
     assert 0.7 < falling.interval[0] < 0.8 < falling.interval[1] < 0.9
@@ -100,7 +100,7 @@ def test_truth_reads_one_and_freeze_nothing(make_run) -> None:
     folder = free(make_run())
     for source, skill in (("truth", 1.0), ("freeze", 0.0)):
         folder.scores.write_bytes(folder.reference(source).scores.read_bytes())
-        found = build_result(folder, **FEW).unseen_constants
+        found = built_once(folder, **FEW).unseen_constants
         assert found.consistency.skill == pytest.approx(skill, abs=1e-6)
         assert found.factor.value == 1.0
 
@@ -108,7 +108,7 @@ def test_truth_reads_one_and_freeze_nothing(make_run) -> None:
 def test_failed_clips_stay_at_zero_and_few_clips_give_no_interval(make_run) -> None:
     failed = frozenset({"falling.projectile-v1.test.0"})
     folder = free(make_run(4, 0, failed=failed))
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     found = result.unseen_constants
     table = pd.read_parquet(folder.scores)
     of_task = table[(table["task"] == PULLED[0]) & (table["reading"] == HEADLINE)]
@@ -121,15 +121,15 @@ def test_failed_clips_stay_at_zero_and_few_clips_give_no_interval(make_run) -> N
 
 
 def test_it_is_null_where_every_constant_is_shown_or_consistency_was_not_read(make_run) -> None:
-    assert build_result(free(make_run(4, 0), tasks=()), **FEW).unseen_constants is None
+    assert built_once(free(make_run(4, 0), tasks=()), **FEW).unseen_constants is None
     folder = free(make_run(4, 0, name="unread"))
     table = pd.read_parquet(folder.scores)
     table[~table["reading"].str.startswith("consistency/")].to_parquet(folder.scores)
-    assert build_result(folder, **FEW).unseen_constants is None
+    assert built_once(folder, **FEW).unseen_constants is None
 
 
 def test_a_result_from_before_it_reads(make_run, tmp_path: Path) -> None:
-    result = build_result(free(make_run(4, 0)), **FEW).model_dump(mode="json")
+    result = built_once(free(make_run(4, 0)), **FEW).model_dump(mode="json")
     write_json(tmp_path / "new.json", result)
     assert read_result(tmp_path / "new.json").model_dump(mode="json") == result
     del result["unseen_constants"]
@@ -145,7 +145,7 @@ def summary(result: ResultDocument) -> str:
 
 
 def test_words_say_what_is_free_and_what_it_is_instead_of(make_run) -> None:
-    result = build_result(free(make_run()), **FEW)
+    result = built_once(free(make_run()), **FEW)
     first, second = unseen_sentences(result)
     own, axis = result.unseen_constants.consistency, result.axes["consistency"]
     assert first.startswith("With gravity and central masses left free (an image cannot show them): consistency 0.")
@@ -156,20 +156,20 @@ def test_words_say_what_is_free_and_what_it_is_instead_of(make_run) -> None:
     assert unseen_sentences(result.model_copy(update={"context": 2}))[0].startswith(
         "With gravity and central masses left free (the con"
     )
-    without = build_result(free(make_run(name="shown"), tasks=()), **FEW)
+    without = built_once(free(make_run(name="shown"), tasks=()), **FEW)
     assert "left free" not in summary(without) + markdown(without)
 
 
 def test_the_report_has_a_table_of_it_where_it_applies(make_run, tmp_path: Path) -> None:
     tasks = ("falling/projectile-v1", "collisions/head-on-v1")
     folder = free(make_run(2, 0, tasks=tasks))
-    page = write_report(folder, tmp_path / "free.html", build_result(folder, **FEW)).read_text(encoding="utf-8")
+    page = write_report(folder, tmp_path / "free.html", built_once(folder, **FEW)).read_text(encoding="utf-8")
     table = page[page.index('id="unseen"') :]
     table = table[: table.index("</table>")]
     assert "projectile" in table and "head-on" not in table and "0.90" in table
     assert "2 of 4 clips" in page
     shown = free(make_run(2, 0, name="shown", tasks=tasks), tasks=())
-    other = write_report(shown, tmp_path / "shown.html", build_result(shown, **FEW)).read_text(encoding="utf-8")
+    other = write_report(shown, tmp_path / "shown.html", built_once(shown, **FEW)).read_text(encoding="utf-8")
     assert 'id="unseen"' not in other
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from made_runs import built_once
 
-from physbench.result.build import build_result
 from physbench.result.document import ImpliedLawResult, ImpliedWorldResult, TimingFault, TimingResult
 from physbench.result.implied_worlds import (
     bounds,
@@ -45,10 +45,10 @@ LAWFUL = NAMED.model_copy(update={"verdict": "lawful", "laws": [], "share": 0.0,
 
 def test_it_is_part_of_the_result(make_run) -> None:
     folder = make_run(2, 0)
-    assert build_result(folder, resamples=100).implied_worlds == {}
+    assert built_once(folder, resamples=100).implied_worlds == {}
     write_diagnosis(folder, {"falling": NAMED, "orbits": LAWFUL})
     assert read_diagnosis(folder) == {"falling": NAMED, "orbits": LAWFUL}
-    found = build_result(folder, resamples=100).implied_worlds
+    found = built_once(folder, resamples=100).implied_worlds
     assert found["falling"].laws[0].value == 0.63
     assert found["orbits"].verdict == "lawful"
 
@@ -70,12 +70,12 @@ TIMING = TimingResult(
 def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
     folder = make_run(4, 0)
     write_diagnosis(folder, {"falling": NAMED})
-    before = build_result(folder, resamples=100)
+    before = built_once(folder, resamples=100)
     assert before.timing is None and before.sentences[1].startswith("Clearest in falling: as if gravity")
     timing = told_timing(TIMING, 15.0)
     write_diagnosis(folder, {"falling": NAMED}, timing)
     assert read_timing(folder) == timing and read_diagnosis(folder) == {"falling": NAMED}
-    found = build_result(folder, resamples=100)
+    found = built_once(folder, resamples=100)
     assert found.timing.faults[0].kind == "shift"
     assert found.sentences[1].startswith(
         "Timing: predictions begin one frame late; with that undone, the laws explain 98 % of its motion instead of "
@@ -83,7 +83,7 @@ def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
     )
     assert len(found.sentences) == len(before.sentences)
     write_diagnosis(folder, {"falling": NAMED}, timing.model_copy(update={"named": False}))
-    assert build_result(folder, resamples=100).sentences == before.sentences
+    assert built_once(folder, resamples=100).sentences == before.sentences
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_the_first_law_to_break_is_what_explains_the_motion(make_run) -> None:
     table.loc[first, "value"] = 0.2
     table.to_parquet(folder.scores)
     read = "Worst in falling: gravity 6.2 m/s² "
-    assert build_result(folder, resamples=100).sentences[1].startswith(read)
+    assert built_once(folder, resamples=100).sentences[1].startswith(read)
     for world, words in (
         (
             NAMED,
@@ -140,7 +140,7 @@ def test_the_first_law_to_break_is_what_explains_the_motion(make_run) -> None:
         (UNSURE, "Worst in falling: 61 % of its motion is explained by the laws."),
     ):
         write_diagnosis(folder, {"falling": world})
-        assert build_result(folder, resamples=100).sentences[1].startswith(words)
+        assert built_once(folder, resamples=100).sentences[1].startswith(words)
 
 
 def test_words() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_params, render_spec
@@ -26,7 +27,7 @@ def test_every_task_of_core_declares_its_difficulty_and_all_but_the_tower_an_eve
     assert set(CORE) - set(TIMED) == {"falling/stack-v1"}, "it is let go at 0"
 
 
-@pytest.mark.parametrize("task", TIMED)
+@pytest.mark.parametrize("task", others_slow(TIMED, 3))
 def test_the_declared_event_is_one_that_happens(task: str) -> None:
     row = Row(task, "test", 3)
     declared = level_of(find_task(task), "event", make_params(row))
@@ -68,7 +69,8 @@ def test_a_model_that_fails_late_events_breaks_there(make_run) -> None:
     assert [part.mean for part in found.values()] == sorted(part.mean or 0 for part in found.values())
 
 
-def test_a_result_and_its_report_say_where_it_breaks(make_run) -> None:
+def test_a_result_and_its_report_say_where_it_breaks(make_run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # with parts
     result = build_result(make_run(24, 8), resamples=100)
     assert {kind: tuple(found) for kind, found in result.by_part.items()} == PARTS
     for found in result.by_part.values():

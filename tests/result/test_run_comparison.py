@@ -8,10 +8,10 @@ import re
 
 import pandas as pd
 import pytest
+from made_runs import built_once
 from rich.console import Console
 
 from physbench.cli.main import run
-from physbench.result.build import build_result
 from physbench.result.compare import Comparison, compare, sign_test
 from physbench.result.manifest import read_manifest
 from physbench.result.report.terminal import print_comparison
@@ -41,7 +41,7 @@ def rename(folder: RunFolder, name: str, **changes: object) -> RunFolder:
 def test_the_difference_is_that_of_the_two_results(make_run) -> None:
     better, worse = be(make_run(name="a"), "truth"), make_run(name="b")
     (found,) = compare(better, worse, **FEW).against
-    results = [build_result(folder, resamples=200) for folder in (better, worse)]
+    results = [built_once(folder, resamples=200) for folder in (better, worse)]
     skills = [result.overall.skill for result in results]
     assert found.overall.ahead == pytest.approx(skills[0] - skills[1], abs=2e-6)
     assert found.overall.other == pytest.approx(skills[1], abs=2e-6)
@@ -74,7 +74,7 @@ def test_pairing_makes_the_interval_narrow(make_run) -> None:
             quality=table["quality"].where(~chosen, values), value=table["value"].where(~chosen, values)
         ).to_parquet(folder.scores)
     (found,) = compare(first, second, **FEW).against
-    alone = build_result(first, resamples=400).axes["drift"].interval
+    alone = built_once(first, resamples=400).axes["drift"].interval
     assert found.axes["drift"].interval is not None
     low, high = found.axes["drift"].interval
     assert high - low < 0.25 * (alone[1] - alone[0])
@@ -204,7 +204,7 @@ def test_one_model_in_two_looks_says_what_the_look_changes(make_run) -> None:
         (found,) = comparison.against
         assert comparison.differs == "look" and comparison.first.look == "natural" and found.other.look == "plain"
         assert comparison.first.path == str(lit.path), "the order in which they are given does not turn the sign"
-    results = [build_result(folder, resamples=200) for folder in (lit, plain)]
+    results = [built_once(folder, resamples=200) for folder in (lit, plain)]
     assert found.overall.ahead == pytest.approx(results[0].overall.skill - results[1].overall.skill, abs=2e-6)
     assert found.overall.interval is not None and found.overall.interval[1] < 0
     for axis, change in found.axes.items():

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import built_once
 
-from physbench.result.build import build_result
 from physbench.result.findings import builtin_phrases, findings
 from physbench.result.sentences import sentences
 from physbench.score.score_clip import find_scorers
@@ -39,7 +39,7 @@ def test_with_intervals(make_run) -> None:
     first = (table["reading"] == "consistency/shadowing.shadowing-time") & (table["task"] == "falling/projectile-v1")
     table.loc[first, "value"] = 0.2
     table.to_parquet(folder.scores)
-    lawful, broken, lost = build_result(folder, **FEW).sentences
+    lawful, broken, lost = built_once(folder, **FEW).sentences
     assert re.fullmatch(r"Physical for 2\.\d s \[2\.\d, 2\.\d\] of 5 s \(freeze 0\.5, truth 5\.0\)\.", lawful)
     assert re.fullmatch(
         r"Worst in falling: gravity 6\.2 m/s² \[6\.\d, 6\.\d\] where the truth has 9\.8, so that things fall "
@@ -50,7 +50,7 @@ def test_with_intervals(make_run) -> None:
 
 
 def test_a_look_gives_point_values(make_run) -> None:
-    result = build_result(make_run(4, 0, suite="smoke"), **FEW)
+    result = built_once(make_run(4, 0, suite="smoke"), **FEW)
     assert result.note == "a look, not a score: 4 clips a task"
     assert not any("[" in sentence for sentence in result.sentences)
 
@@ -58,7 +58,7 @@ def test_a_look_gives_point_values(make_run) -> None:
 def test_ground_truth_breaks_nothing(make_run) -> None:
     folder = make_run()
     folder.scores.write_bytes(folder.reference("truth").scores.read_bytes())
-    lawful, broken, lost = build_result(folder, **FEW).sentences
+    lawful, broken, lost = built_once(folder, **FEW).sentences
     assert lawful.startswith("Physical for 5.0 s")
     assert broken == "No law breaks before the end."
     assert lost == "Loses no object behind screens."
@@ -68,7 +68,7 @@ def test_without_a_law_reading_the_explained_share_is_said(make_run) -> None:
     folder = make_run()
     drop(folder, "laws/")
     assert re.search(
-        r"Worst in \w+: \d\d % of its motion is explained by the laws", build_result(folder, **FEW).sentences[1]
+        r"Worst in \w+: \d\d % of its motion is explained by the laws", built_once(folder, **FEW).sentences[1]
     )
 
 
@@ -77,7 +77,7 @@ def test_a_law_that_does_not_depart_is_not_named(make_run) -> None:
     folder = make_run(tasks=("falling/projectile-v1",))
     for source in ("model", "truth"):
         alter(folder, "laws/gravity", 9.81, source)
-    assert "gravity" not in build_result(folder, **FEW).sentences[1]
+    assert "gravity" not in built_once(folder, **FEW).sentences[1]
 
 
 def test_the_law_that_is_broken_most_is_named_and_not_the_one_that_is_small(make_run) -> None:
@@ -89,7 +89,7 @@ def test_the_law_that_is_broken_most_is_named_and_not_the_one_that_is_small(make
         others = rows.assign(reading="laws/friction", value=friction, unit="1")
         table.loc[rows.index, "value"] = gravity
         pd.concat([table, others], ignore_index=True).to_parquet(place.scores)
-    assert "gravity 8.8 m/s²" in build_result(folder, **FEW).sentences[1]
+    assert "gravity 8.8 m/s²" in built_once(folder, **FEW).sentences[1]
 
 
 def test_what_breaks_at_the_hand_over_is_said_where_no_law_is_named(make_run) -> None:
@@ -100,7 +100,7 @@ def test_what_breaks_at_the_hand_over_is_said_where_no_law_is_named(make_run) ->
         rows = table[table["reading"] == "consistency/shadowing"]
         first_break = rows.assign(reading="consistency/shadowing.first-break", axis=None, quality=None, value=first)
         pd.concat([table, first_break], ignore_index=True).to_parquet(place.scores)
-    result = build_result(folder, **FEW)
+    result = built_once(folder, **FEW)
     assert result.first_breaks["falling"].model_dump() == {"clips": 32, "broken": 32, "at_handover": 32, "median": 0.1}
     assert result.sentences[1] == ("Worst in falling: motion is unlawful from 0.1 s on in 32 of 32 clips (medians).")
 
@@ -109,7 +109,7 @@ def test_only_readings_that_exist_are_said(make_run) -> None:
     folder = make_run()
     drop(folder, "consistency/shadowing.")
     drop(folder, "permanence/")
-    sentences = build_result(folder, **FEW).sentences
+    sentences = built_once(folder, **FEW).sentences
     assert len(sentences) == 1
     assert sentences[0].startswith("Clearest in falling: gravity")
 
@@ -117,9 +117,9 @@ def test_only_readings_that_exist_are_said(make_run) -> None:
 def test_where_most_objects_are_gone_that_is_said_before_any_law(make_run) -> None:
     """An untrained model showed nothing at all, and the second sentence spoke of the paths that things leave."""
     folder = make_run()
-    first = build_result(folder, **FEW).sentences
+    first = built_once(folder, **FEW).sentences
     alter(folder, "permanence/intact.survival", 0.4)
-    second = build_result(folder, **FEW).sentences
+    second = built_once(folder, **FEW).sentences
     assert "gravity" in first[1] and first[2].startswith("Loses")
     assert re.search(r"and 60 % .*in view\.", second[1]) and len(second) == 2, "too little is there to read a motion"
 
@@ -128,7 +128,7 @@ def test_objects_lost_in_view_only(make_run) -> None:
     folder = make_run()
     for source in ("model", "truth"):
         alter(folder, "permanence/intact.reemergence", 1.0, source)
-    lost = build_result(folder, **FEW).sentences[2]
+    lost = built_once(folder, **FEW).sentences[2]
     assert re.fullmatch(r"Loses no object behind screens, but \d+ % in view\.", lost)
 
 
@@ -137,7 +137,7 @@ def test_nothing_scored(make_run, count: int) -> None:
     folder = make_run(count, 0)
     table = pd.read_parquet(folder.scores)
     failed = make_run(count, 0, failed=frozenset(table["clip"]), name="failed")
-    result = build_result(failed, **FEW)
+    result = built_once(failed, **FEW)
     assert result.sentences == [f"No clip could be scored: all {4 * count} failed."]
     assert result.overall.skill < 0
 
@@ -151,7 +151,7 @@ def test_what_failed_is_not_called_kept(make_run) -> None:
         here = (table["reading"] == "permanence/intact.survival") & (table["status"] == "ok")
         table.loc[here, "value"] = 1.0
         table.to_parquet((folder if source == "model" else folder.reference(source)).scores)
-    assert build_result(folder, **FEW).sentences[2] == (
+    assert built_once(folder, **FEW).sentences[2] == (
         "Loses no object in view where it could be seen: 3 of 8 clips failed."
     )
 
@@ -162,7 +162,7 @@ def test_readings_that_only_help_others_are_not_said(make_run) -> None:
         table = pd.read_parquet(place.scores)
         table.loc[table["reading"] == "laws/gravity", "reading"] = "laws/restitution.contacts"
         table.to_parquet(place.scores)
-    assert "% of its motion is explained by the laws" in build_result(folder, **FEW).sentences[1]
+    assert "% of its motion is explained by the laws" in built_once(folder, **FEW).sentences[1]
 
 
 def test_every_phrase_is_of_a_reading_that_there_is() -> None:
@@ -173,7 +173,7 @@ def test_every_phrase_is_of_a_reading_that_there_is() -> None:
 
 def test_a_family_that_failed_is_not_called_unlawful_alone(make_run) -> None:
     failed = frozenset(f"falling.projectile-v1.test.{seed}" for seed in range(8))
-    assert build_result(make_run(8, 0, failed=failed), **FEW).sentences[1] == (
+    assert built_once(make_run(8, 0, failed=failed), **FEW).sentences[1] == (
         "Worst in falling: 0 % of its motion is explained by the laws; 8 of its clips failed."
     )
 
@@ -197,14 +197,14 @@ def test_what_a_push_changes(make_run) -> None:
     folder = make_run()
     one, two = sorted(set(pd.read_parquet(folder.scores)["task"]))[:2]
     with_pairs(folder, {one: 0.6})
-    said = build_result(folder, **FEW)
+    said = built_once(folder, **FEW)
     low, high = said.readings["consistency/counterfactual"].tasks[one].interval
     value = said.readings["consistency/counterfactual"].tasks[one].value
     assert said.sentences[-1] == f"A push does {value:.2f} [{low:.2f}, {high:.2f}] of what it should (truth 1)."
     folder = make_run(name="two")
     with_pairs(folder, {one: 0.6, two: -0.8})
     with_pairs(folder, {two: -0.5}, ".others")
-    said = build_result(folder, **FEW)
+    said = built_once(folder, **FEW)
     ends = [value.interval for value in said.readings["consistency/counterfactual"].tasks.values()]
     found = [value.value for value in said.readings["consistency/counterfactual"].tasks.values()]
     down = np.hypot(*[(v - e[0]) / 2 for v, e in zip(found, ends, strict=True)])
@@ -218,20 +218,20 @@ def test_a_push_that_does_too_much_or_the_contrary_is_no_share(make_run) -> None
     for factor, start in ((1.69, "A push does 1."), (-0.25, "A push does −0.")):
         folder = make_run(name=f"push{factor}")
         with_pairs(folder, {"falling/projectile-v1": factor})
-        assert build_result(folder, **FEW).sentences[-1].startswith(start)
+        assert built_once(folder, **FEW).sentences[-1].startswith(start)
 
 
 def test_a_push_that_does_what_it_should_is_not_said(make_run) -> None:
     """Neither where the interval holds ground truth, nor where it excludes it by next to nothing."""
     folder = make_run()
     with_pairs(folder, {"falling/projectile-v1": 1.0, "orbits/kepler-v1": 1.0})
-    assert not [sentence for sentence in build_result(folder, **FEW).sentences if "push" in sentence]
+    assert not [sentence for sentence in built_once(folder, **FEW).sentences if "push" in sentence]
     with_pairs(folder, {"orbits/kepler-v1": 0.7}, ".others")
-    said = build_result(folder, **FEW).sentences[-1]
+    said = built_once(folder, **FEW).sentences[-1]
     assert re.search(r"\] of what it should in objects that it does not push itself \(truth 1\)\.$", said)
     folder = make_run(name="near")
     with_pairs(folder, {"falling/projectile-v1": 0.985}, spread=0.001)
-    assert not [sentence for sentence in build_result(folder, **FEW).sentences if "push" in sentence]
+    assert not [sentence for sentence in built_once(folder, **FEW).sentences if "push" in sentence]
 
 
 def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
@@ -244,7 +244,7 @@ def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
         lost = (table["reading"] == "consistency/counterfactual") & table["task"].isin(failed)
         table.loc[lost, "value"], table.loc[lost, "status"] = None, "failed"
         table.to_parquet(folder.scores)
-        said = [sentence for sentence in build_result(folder, **FEW).sentences if "push" in sentence]
+        said = [sentence for sentence in built_once(folder, **FEW).sentences if "push" in sentence]
         if len(failed) == 2:
             assert said == []
         else:
@@ -254,7 +254,7 @@ def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
 def test_what_was_not_shown_is_not_held_against_a_model(make_run) -> None:
     """How strongly things are pulled, behind one image; and pushes, of which it was not told."""
     folder = make_run(tasks=("falling/projectile-v1",))
-    document = build_result(folder, **FEW)
+    document = built_once(folder, **FEW)
     assert "gravity" in sentences(document)[1]
     image = document.model_copy(update={"unseen_constants": True})
     assert "gravity" not in " ".join(each.sentence for each in findings(image, builtin_phrases()))

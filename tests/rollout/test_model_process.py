@@ -81,7 +81,7 @@ def factory(*, device, dtype, note):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sessions are those of POSIX")
-@pytest.mark.parametrize("how", ["closed", "killed"])
+@pytest.mark.parametrize("how", others_slow(["closed", "killed"], 1))
 def test_the_process_and_what_the_model_has_started_in_sessions_of_its_own_end(how: str, tmp_path: Path) -> None:
     (tmp_path / "leaves.py").write_text(LEAVES)
     target, note = f"{tmp_path / 'leaves.py'}:factory", tmp_path / "pids"

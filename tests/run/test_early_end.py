@@ -130,24 +130,6 @@ def test_a_budget_ends_a_run_with_what_is_rolled_out(
     assert (compared.clips, compared.held) == (1, [1, 4])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "again", [("--budget", "3h"), pytest.param((), marks=pytest.mark.slow)], ids=["with more", "without"]
-)
-def test_a_resume_goes_on_to_the_same_bytes(
-    ended: RunFolder, staged_run: RunFolder, stage_words: Words, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
-) -> None:
-    monkeypatch.setattr(state, "is_spent", lambda budget, started: False)
-    assert run(stage_words("eval", ended.path, *again, "--resume")) == 0
-    for path in (staged_run.scores, *(staged_run.reference(name).scores for name in ("truth", "freeze"))):
-        assert (ended.path / path.relative_to(staged_run.path)).read_bytes() == path.read_bytes()
-    ours, theirs = (read_sealed_json(each.result) for each in (ended, staged_run))
-    for document in (ours, theirs):
-        document.pop("speed"), document.pop("sealed", None)
-    assert {k: v for k, v in ours.items() if "seal" not in k} == {k: v for k, v in theirs.items() if "seal" not in k}
-    assert read_manifest(ended).stopped is None
-
-
 def test_no_board_takes_a_part(ended: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the run is partial: it has ended with 1 of 4 clips"):
         _ = read_claim(ended).suite

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -16,11 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from interruptions import Fault, session
 
 from physbench.cli.main import run
-from physbench.rollout import store as rollout_store
-from physbench.run import rollouts
 from physbench.run.process import processes_of
+from physbench.run.state import opened
 from physbench.support.files import read_sealed_json
 from physbench.support.run_folder import RunFolder
 
@@ -100,6 +99,27 @@ def test_scores_are_the_same_bytes_after_a_kill(staged_run: RunFolder, ask: Eval
 
 
 def test_ctrl_c_prints_the_command_that_resumes(
+    staged_run: RunFolder, ask: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = RunFolder(tmp_path / "interrupted")
+    fault = Fault("interrupt", r"/interrupted/parts/", "worker", 4, after=True)
+    ended = session(ask(out.path), [fault], tmp_path / "session", warm=True)
+    assert ended.code == 130 and ended.struck == ("interrupt",), ended
+    assert "Traceback" not in ended.said
+    assert re.search(r"\b[1-7] of 8", ended.said), ended.said
+    with opened(out.path, resume=True, fresh=False):
+        for word in ("--resume", "--fresh"):
+            assert run(ask(out.path, word)) == 2
+            assert "Another process is working" in capsys.readouterr().err
+
+    command = re.findall(r"^ *(physbench eval .*--resume)$", ended.said, re.MULTILINE)
+    assert len(command) == 1
+    assert run(shlex.split(command[0])[1:]) == 0
+    assert out.scores.read_bytes() == staged_run.scores.read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_new_interpreter(
     staged_run: RunFolder, ask: Eval, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A second process on its folder is refused, and disturbs nothing."""
@@ -223,35 +243,3 @@ def test_a_baseline_reads_as_its_reference_does(scorers: str, tmp_path: Path) ->
     assert run(["eval", *model, *asked, "--out", str(out.path)]) == 0
     assert out.scores.read_bytes() == out.reference("constant-velocity").scores.read_bytes()
     assert rollouts_of(out.path), "those that the report shows are kept"
-
-
-def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
-    staged_run: RunFolder,
-    ask: Eval,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    out = RunFolder(tmp_path / "full")
-    store = rollout_store.store_rollout
-    stored = []
-
-    def store_until_full(folder: RunFolder, rollout: object, fps: float) -> None:
-        if len(stored) == 4:
-            wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
-            raise OSError(errno.ENOSPC, "No space left on device", str(out.path))
-        stored.append(rollout)
-        store(folder, rollout, fps)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(rollout_store, "store_rollout", store_until_full)
-    stored_here = {"JOBS_AHEAD": -1, "BYTES_AHEAD": -1, "LEAST_CORES": 10**6, "PATIENCE": 0.0}
-    for name, value in stored_here.items():
-        monkeypatch.setattr(rollouts, name, value)
-    assert run(ask(out.path, "--workers", "1")) == 1
-    said = capsys.readouterr().err
-    assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said
-    assert "Traceback" not in said
-    monkeypatch.undo()
-    assert run(ask(out.path, "--workers", "1", "--resume")) == 0
-    assert rollouts_of(out.path) == rollouts_of(staged_run.path)
-    assert out.scores.read_bytes() == staged_run.scores.read_bytes()

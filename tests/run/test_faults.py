@@ -20,14 +20,12 @@ import pytest
 from quick_runs import quick_finish
 
 from physbench.cli.main import run
-from physbench.clips.store import ClipStore
 from physbench.result.manifest import read_manifest
 from physbench.rollout.batches import BatchItem
-from physbench.rollout.store import drop_rollout, load_rollout
+from physbench.rollout.store import load_rollout
 from physbench.run.process import processes_of
 from physbench.support.files import read_sealed_json
 from physbench.support.run_folder import RunFolder, other_contents
-from physbench.world.scene import RenderSpec
 
 Eval = Callable[..., tuple[str, ...]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -204,47 +202,6 @@ def test_a_model_that_fails_in_its_third_batch_costs_that_batch(tmp_path: Path, 
     result = json.loads(out.result.read_text())
     assert result["counts"] == {"clips": 4, "samples": 1, "scored": 3, "failed": 1}
     assert [words in failure["reason"] for failure in result["failures"]] == [True], result["failures"]
-
-
-def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
-    staged_run: RunFolder, ask: Eval, tmp_path: Path, cache: Path
-) -> None:
-    """Truncated: Parquet of the run and of its references, every second cached clip and cached reference."""
-    out = RunFolder(tmp_path / "damaged")
-    shutil.copytree(staged_run.path, out.path)
-    for table in (out.scores, out.reference("truth").scores):
-        table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
-    rows, spec = read_manifest(staged_run).rows, RenderSpec(64, 64, 5)
-    clips = [ClipStore(cache / "clips").path(row, spec) for row in rows]
-    references = [path for path in (cache / "references").rglob("*") if path.is_file()]
-    assert all(path.is_file() for path in clips) and references
-    for path in [*clips[::2], *references[::2]]:
-        path.write_bytes(path.read_bytes()[:100])
-    assert run(ask(out.path, "--resume")) == 0
-    assert out.scores.read_bytes() == staged_run.scores.read_bytes()
-    assert out.reference("truth").scores.read_bytes() == staged_run.reference("truth").scores.read_bytes()
-
-
-def test_lost_tracks_are_made_again(
-    staged_run: RunFolder, ask: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Truncated and gone, with the rollout and without it, and one of a reference; all samples are read again."""
-    out = RunFolder(tmp_path / "lost")
-    shutil.copytree(staged_run.path, out.path)
-    first, second, third, fourth = (row.id for row in read_manifest(staged_run).rows)
-    content = out.tracks(first, 1).read_bytes()
-    out.tracks(first, 1).write_bytes(content[: len(content) // 2])
-    out.tracks(second).unlink()
-    out.tracks(third).unlink()
-    drop_rollout(out, third, 0)
-    out.reference("truth").tracks(fourth).write_bytes(b"")
-    assert run(ask(out.path, "--resume")) == 0
-    said = capsys.readouterr().err
-    assert "Files of 4 samples are damaged or lost: scored again" in said and "5 of 8 rollouts are scored" in said
-    for name in ("tracks", "parts", "references/truth/tracks", "references/truth/parts"):
-        expected = {path.name: path.read_bytes() for path in (staged_run.path / name).iterdir()}
-        assert {path.name: path.read_bytes() for path in (out.path / name).iterdir()} == expected, name
-    assert out.scores.read_bytes() == staged_run.scores.read_bytes()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Interruptions at random writes, and faults inside the workers: no row lost or doubled, no byte different."""
+"""Interruptions at random writes, and full memory: no row lost or doubled, no byte different but where it is named."""
 
 from __future__ import annotations
 
@@ -13,38 +13,12 @@ from full_counts import SEED, asked, repeatable
 from interruptions import Ask, Fault, Session, goes_on, is_whole, session
 
 from physbench.result.manifest import read_manifest
+from physbench.rollout.store import load_rollout
 from physbench.support.run_folder import RunFolder
 
 INTERRUPTIONS = asked("INTERRUPTIONS", 300)
 OWN_WRITES = r"manifest\.json|rollouts/|scores\.parquet|result\.json"  # of the program
 WORKER_WRITES = r"/(parts|rollouts|tracks|traces)/"  # also of references
-
-
-@pytest.mark.slow
-def test_faults_inside_workers_are_named_and_lose_nothing(ask: Ask, staged_run: RunFolder, tmp_path: Path) -> None:
-    """Each session goes on where the last one ended; the last has no fault and gives the bytes of a whole run.
-
-    Faults come early: two workers that are slow to hear of one write on, and work must be left for the next.
-    """
-    out = RunFolder(tmp_path / "run")
-    for number, (fault, words, code) in enumerate(
-        (
-            (Fault("ENOSPC", WORKER_WRITES, "worker", 2, lasting=True), "The disk is full", 1),
-            (Fault("EIO", WORKER_WRITES, "worker", 2), "Input/output error", 1),
-            (Fault("EROFS", WORKER_WRITES, "worker", 2), "Read-only file system", 1),
-            (Fault("memory", WORKER_WRITES, "worker", 1), "Memory is full", 1),
-            (Fault("kill", WORKER_WRITES, "worker", 1), "A worker process was killed by SIGKILL", 1),
-            (Fault("EIO", r"scores\.parquet", "program"), "Input/output error", 1),
-            (Fault("EROFS", "result", "program"), "Read-only file system", 1),
-        )
-    ):
-        ended = session(ask(out.path, *goes_on(out)), [fault], tmp_path / f"session-{number}")
-        assert ended.code == code and words in ended.said, (fault, ended)
-        assert "--resume" in ended.said and "rollouts are scored and kept in" in ended.said, ended.said
-        assert "Traceback" not in ended.said and "should not happen" not in ended.said, ended.said
-    ended = session(ask(out.path, "--resume"), [], tmp_path / "last")
-    assert ended.code == 0, ended.said
-    is_whole(out, staged_run)
 
 
 def random_faults(rng: random.Random) -> list[Fault]:
@@ -100,3 +74,25 @@ def test_interruptions_at_random_writes_lose_and_change_nothing(
             print(f"seed {seed}: {struck.total()} interruptions in {sessions} sessions, {result}; {dict(seen)}")
         if seen.total() >= INTERRUPTIONS:
             break
+
+
+@pytest.mark.slow
+def test_full_memory_halves_batches_and_the_manifest_names_what_that_changed(
+    ask: Ask, staged_run: RunFolder, tmp_path: Path
+) -> None:
+    """The system ends the model's process as memory is full: all rollouts are made, in batches that are named."""
+    out = RunFolder(tmp_path / "run")
+    fault = Fault("full", at=4)
+    ended = session(ask(out.path), [fault], tmp_path / "session")
+    assert ended.code == 0 and ended.struck == ("full",), ended
+    manifest = read_manifest(out)
+    named = set(manifest.regrouped)
+    for row in {tuple(sorted(each.items())) for each in manifest.document()["suite"]["rows"]}:
+        about = dict(row)
+        clip = f"{about['task'].replace('/', '.')}.{about['split']}.{about['seed']}"
+        for sample in range(2):
+            found, expected = (load_rollout(each, clip, sample) for each in (out, staged_run))
+            assert found is not None and expected is not None and found.failure is None
+            same = (found.frames == expected.frames).all()
+            assert same or any(name.startswith(clip) for name in named), (clip, named)
+    assert named and manifest.events, "a batch was interrupted"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
@@ -140,7 +141,9 @@ QUICK_TASKS = ("falling/projectile-v1", "occlusion/screen-swap-v1", "orbits/flyb
 SLOW_TASKS = tuple(sorted(set(find_suite("core").tasks) - set(QUICK_TASKS)))
 
 
-@pytest.mark.parametrize("task", [*QUICK_TASKS, *(pytest.param(task, marks=pytest.mark.slow) for task in SLOW_TASKS)])
+@pytest.mark.parametrize(
+    "task", others_slow([*QUICK_TASKS, *(pytest.param(task, marks=pytest.mark.slow) for task in SLOW_TASKS)], 2)
+)
 def test_what_is_shipped_is_what_is_computed(task: str) -> None:
     """Other machines draw other members of the ensemble: its 80th percentile varies with them, the time does not."""
     for row in (Row(task, "test", 3), Row(task, "ood", 1)):

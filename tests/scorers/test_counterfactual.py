@@ -14,6 +14,7 @@ import saboteurs as sabotage
 from handmade import tracks_at, true_places
 from numpy.typing import NDArray
 from quick_runs import write_result_alone
+from slow_cases import others_slow
 
 from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
@@ -51,7 +52,7 @@ def read(quiet: Clip, places: Places, clip: Clip, pushed: Places) -> dict[str, f
     return {key: reading.value for key, reading in found.items()}
 
 
-@pytest.mark.parametrize("part", [1.0, 0.5, 2.0, -1.0, 0.0])
+@pytest.mark.parametrize("part", others_slow([1.0, 0.5, 2.0, -1.0, 0.0], 3))
 @pytest.mark.parametrize("task", [HEAD_ON, THRUST])
 def test_a_part_of_the_difference_reads_as_that_part(task: str, part: float) -> None:
     """Also where both rollouts are wrong in the same way: only the effect of the push is read."""
@@ -174,7 +175,8 @@ def test_who_failed_and_who_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "least", "most"), [(1.0, 0.99, 1.01), (0.5, 0.45, 0.55), (2.0, 1.7, 2.3), (-1.0, -1.2, -0.7)]
+    ("factor", "least", "most"),
+    others_slow([(1.0, 0.99, 1.01), (0.5, 0.45, 0.55), (2.0, 1.7, 2.3), (-1.0, -1.2, -0.7)], 2),
 )
 def test_sabotage_of_known_size(factor: float, least: float, most: float) -> None:
     """The thrust times a factor, simulated, drawn and tracked: what it changes follows it, its sign included."""

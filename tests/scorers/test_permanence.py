@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
@@ -44,7 +45,9 @@ def test_mass_must_lie_between_bounds(clip_of: Clips, factor: float, kept: float
     assert read(clip, replace(tracks, area=area))[""] == pytest.approx(kept)
 
 
-@pytest.mark.parametrize("name", ("bright-.6", "bright-1.4", "saturate-.6", "saturate-1.4", "contrast-10", "unsharp-1"))
+@pytest.mark.parametrize(
+    "name", others_slow(("bright-.6", "bright-1.4", "saturate-.6", "saturate-1.4", "contrast-10", "unsharp-1"), 3)
+)
 @pytest.mark.parametrize("task", (FALLING, OCCLUSION))
 def test_how_pale_dark_or_sharp_a_picture_is_costs_nothing(clip_of: Clips, task: str, name: str) -> None:
     clip = clip_of(task)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import saboteurs as sabotage
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
@@ -144,27 +145,30 @@ def test_what_is_seen_before_the_screen_all_the_time_is_not_hidden(clip_of: Clip
 
 @pytest.mark.parametrize(
     ("source", "task"),
-    [
-        ("return-wrong-side:1", PASS),
-        ("return-late:0.4", PASS),
-        ("return-never:1", LIFT),
-        ("return-hue:72", PASS),
-        ("return-size:0.75", PASS),
-        ("return-through-wall:1", STOP),
-        ("cheat-straight-stay", PASS),
-        ("cheat-limp", PASS),
-    ],
+    others_slow(
+        [
+            ("return-wrong-side:1", PASS),
+            ("return-late:0.4", PASS),
+            ("return-never:1", LIFT),
+            ("return-hue:72", PASS),
+            ("return-size:0.75", PASS),
+            ("return-through-wall:1", STOP),
+            ("cheat-straight-stay", PASS),
+            ("cheat-limp", PASS),
+        ],
+        3,
+    ),
 )
 def test_what_comes_back_unlawfully_is_not_excused_by_what_fits_it_best(clip_of: Clips, source: str, task: str) -> None:
     clip = clip_of(task)
     assert read(clip, show(clip, C, source).frames, intact)[""] == 0
 
 
-@pytest.mark.parametrize("task", [PASS, *(pytest.param(task, marks=pytest.mark.slow) for task in (SWAP, STOP))])
-def test_another_lawful_future_keeps_everything(clip_of: Clips, task: str) -> None:
+@pytest.mark.parametrize(("task", "clips"), others_slow([(PASS, 1), (PASS, 3), (SWAP, 3), (STOP, 3)], 1))
+def test_another_lawful_future_keeps_everything(clip_of: Clips, task: str, clips: int) -> None:
     """Behind one frame, which shows no velocity, that of another draw is as lawful as the recorded one."""
     kept = []
-    for seed in range(3):
+    for seed in range(clips):
         clip = clip_of(task, seed=seed)
         found = read(clip, show(clip, C, "stranger-far-waived").frames, intact, context=1)
         assert found["reemergence"] in (1, None)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import saboteurs as sabotage
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.clips.suite import find_suite
@@ -131,7 +132,8 @@ def emptied(clip: Clip) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "make", [sabotage.black, pytest.param(sabotage.noise, marks=pytest.mark.slow), sabotage.one_hue, emptied]
+    "make",
+    others_slow([sabotage.black, pytest.param(sabotage.noise, marks=pytest.mark.slow), sabotage.one_hue, emptied], 1),
 )
 def test_pictures_of_nothing_have_no_skill_on_any_axis(
     clip_of: Clips, read: Read, make: Callable[[Clip], np.ndarray]

@@ -99,6 +99,7 @@ def test_strength_is_the_size_of_a_jump_within_a_factor_of_four(clip_of: ClipOf)
     assert 0.025 <= found[1] <= 0.12 and 0.1 <= found[2] <= 0.48  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_an_image_does_not_show_how_strong_gravity_is(clip_of: ClipOf) -> None:
     """The strict reading knows the scene's gravity; the one with unseen constants finds the factor."""
     clip = clip_of(FALLS, **SPEC)

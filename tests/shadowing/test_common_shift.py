@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
@@ -33,7 +34,7 @@ def quality(task: str, off: np.ndarray) -> float:
     return found.quality
 
 
-@pytest.mark.parametrize("task", ("collisions/head-on-v1", "orbits/binary-v1"))
+@pytest.mark.parametrize("task", others_slow(("collisions/head-on-v1", "orbits/binary-v1"), 1))
 def test_what_bodies_share_on_bare_ground_is_free(task: str) -> None:
     _, tracks = true(task)
     noise = np.random.default_rng(0).normal(0, 0.3, (len(tracks.times), 1, 2))
@@ -59,7 +60,7 @@ def test_a_slow_pan_of_two_bodies_on_bare_ground_is_free(task: str) -> None:
     assert quality(task, pan(task, 0.08 * 128)) < 0.9  # faster than a slow camera
 
 
-@pytest.mark.parametrize("task", ("collisions/head-on-v1", "orbits/binary-v1"))
+@pytest.mark.parametrize("task", others_slow(("collisions/head-on-v1", "orbits/binary-v1"), 1))
 def test_a_push_of_one_body_and_one_that_grows_are_no_pan(task: str) -> None:
     steady = pan(task, 0.03 * 128)
     assert quality(task, steady * np.array([[1.0], [0.0]])) < 0.95

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from shadow_scenes import again, problem
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, render_spec
@@ -80,7 +81,7 @@ def image(given: Hypothesis) -> PlacedBodies:
     return replace(seen, position=place, start=np.full(len(seen.start), first))
 
 
-@pytest.mark.parametrize("task", ["falling/projectile-v1", "orbits/kepler-v1"])
+@pytest.mark.parametrize("task", others_slow(["falling/projectile-v1", "orbits/kepler-v1"], 1))
 def test_a_wrong_pull_is_found_and_the_right_one_is_kept(task: str) -> None:
     given = problem(task, 0)
     assert best_factor(given.law, image(given)) == 1.0
@@ -181,6 +182,7 @@ def test_velocities_of_other_draws_lie_inside_what_is_declared(clip_of: Callable
     assert range_.outside(0, np.array([0.0, 12.0])) > 4
 
 
+@pytest.mark.slow
 def test_what_even_ground_truth_shows_for_a_moment_only_is_not_judged_behind_an_image() -> None:
     """A ball that rolls behind a screen within 0.2 s: an image tells no velocity, and no segment is that short."""
     clip = make_clip(Row("occlusion/screen-stop-v1", "test", 5007), render_spec(128, 30.0))

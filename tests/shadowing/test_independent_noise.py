@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from shadow_scenes import problem
+from slow_cases import others_slow
 
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import at_levels, jitter, judge, quality, strength
@@ -40,7 +41,7 @@ def noise_of(task: str, sd: float, seed: int = 0) -> Array:
     return np.asarray(np.random.default_rng(seed).normal(0, sd, shape))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", others_slow(TASKS, 2))
 @pytest.mark.parametrize("sd", [0.02, 0.05])
 def test_independent_noise_about_a_lawful_motion_costs_nothing(task: str, sd: float) -> None:
     noisy = moved(task, noise_of(task, sd))

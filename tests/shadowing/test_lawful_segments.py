@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from shadow_scenes import Edit, again, problem
+from slow_cases import others_slow
 
 from physbench.shadowing import search
 from physbench.shadowing.levels import STRENGTH_GRID, at_levels, read, strength
@@ -69,7 +70,7 @@ def gravity(factor: float) -> Edit:
     return edit
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", others_slow(TASKS, 3))
 def test_truth_is_one_lawful_segment(task: str) -> None:
     level = at_levels(problem(task, 0))[0]
     assert not level.breaks

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
@@ -21,7 +22,7 @@ CASES += [(f"occlusion/screen-{name}-v1", 1) for name in ("pass", "swap", "stop"
 CASES += [("falling/projectile-v1", 1), ("orbits/kepler-v1", 1), ("collisions/billiards-v1", 1)]
 
 
-@pytest.mark.parametrize(("task", "seed"), CASES)
+@pytest.mark.parametrize(("task", "seed"), others_slow(CASES, 4))
 def test_visible_share_of_true_places_is_what_was_drawn(clip_of: Callable[..., Clip], task: str, seed: int) -> None:
     check_shares(clip_of(task, seed=seed))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kept_clips import kept_clip
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.models.protocol import ModelCard
@@ -47,19 +48,22 @@ def stopped_belt(clip: Clip) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("task", "broken"),
-    [
-        ("falling/slide-stop-v1", "friction:0.5"),
-        pytest.param("falling/roll-off-v1", "gravity:0.8", marks=pytest.mark.slow),
-        pytest.param("falling/ramp-up-v1", "gravity:0.8", marks=pytest.mark.slow),
-        ("falling/conveyor-v1", stopped_belt),
-        pytest.param("falling/container-v1", "gravity:0.8", marks=pytest.mark.slow),
-        pytest.param("falling/tumble-v1", "stiffness:0.5", marks=pytest.mark.slow),
-        ("collisions/row-v1", "restitution:0.5"),
-        ("occlusion/tunnel-v1", deader_wall),
-        ("occlusion/dark-v1", "gravity:0.8"),
-        pytest.param("falling/pendulum-v1", "gravity:0.9", marks=pytest.mark.slow),
-        pytest.param("falling/spring-v1", "stiffness:0.8", marks=pytest.mark.slow),
-    ],
+    others_slow(
+        [
+            ("falling/slide-stop-v1", "friction:0.5"),
+            pytest.param("falling/roll-off-v1", "gravity:0.8", marks=pytest.mark.slow),
+            pytest.param("falling/ramp-up-v1", "gravity:0.8", marks=pytest.mark.slow),
+            ("falling/conveyor-v1", stopped_belt),
+            pytest.param("falling/container-v1", "gravity:0.8", marks=pytest.mark.slow),
+            pytest.param("falling/tumble-v1", "stiffness:0.5", marks=pytest.mark.slow),
+            ("collisions/row-v1", "restitution:0.5"),
+            ("occlusion/tunnel-v1", deader_wall),
+            ("occlusion/dark-v1", "gravity:0.8"),
+            pytest.param("falling/pendulum-v1", "gravity:0.9", marks=pytest.mark.slow),
+            pytest.param("falling/spring-v1", "stiffness:0.8", marks=pytest.mark.slow),
+        ],
+        2,
+    ),
 )
 def test_a_broken_law_is_found(task: str, broken: str | Callable[[Clip], np.ndarray]) -> None:
     clip = kept_clip(task)

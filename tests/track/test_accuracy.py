@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from kept_clips import kept_clip
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip
@@ -58,7 +59,7 @@ def errors(clip: Clip, tracks: Tracks) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return off, share[:, moving].ravel(), gaps[:, moving].ravel()
 
 
-@pytest.mark.parametrize(("task", "size"), EVERY)
+@pytest.mark.parametrize(("task", "size"), others_slow(EVERY, 20))
 def test_positions_agree_with_ground_truth(task: str, size: int) -> None:
     parts = [errors(clip, tracks) for clip, tracks in tracked(task, size)]
     off, share, gap = (np.concatenate(part) for part in zip(*parts, strict=True))

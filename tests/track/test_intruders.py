@@ -115,11 +115,14 @@ AT_EDGES = STYLES[:3]  # what changes edges, as of a screen or of one body befor
 
 @pytest.mark.parametrize(
     ("stage", "style"),
-    [
-        pytest.param(stage, style, marks=() if style in AT_EDGES else pytest.mark.slow)
-        for stage in ("four", "screen", "crossing")
-        for style in STYLES
-    ],
+    others_slow(
+        [
+            pytest.param(stage, style, marks=() if style in AT_EDGES else pytest.mark.slow)
+            for stage in ("four", "screen", "crossing")
+            for style in STYLES
+        ],
+        3,
+    ),
 )
 def test_styles_make_none(
     clip_of: Callable[..., Clip], stages: dict[str, Callable[..., object]], stage: str, style: str

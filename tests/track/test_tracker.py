@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.track import patches, tracker
@@ -262,7 +263,9 @@ def test_a_part_is_compared_with_frames_near_it() -> None:
     assert np.flatnonzero(tracker._too_blurred_parts(fits, good, 14.0, 8)).tolist() == [31]
 
 
-@pytest.mark.parametrize(("shade", "amount"), [(0.5, 0.0), (0.65, 0.0), (0.8, 0.0), (0.5, 1.0), (0.8, 1.0)])
+@pytest.mark.parametrize(
+    ("shade", "amount"), others_slow([(0.5, 0.0), (0.65, 0.0), (0.8, 0.0), (0.5, 1.0), (0.8, 1.0)], 2)
+)
 def test_a_ball_lit_from_above_has_a_place_on_a_post(
     stages: dict, clip_of: Callable[..., Clip], shade: float, amount: float
 ) -> None:

@@ -111,11 +111,13 @@ def test_a_far_alternative_on_an_orbit_keeps_the_shape_of_the_other_ellipse(clip
     assert (energy < 0).all() and np.ptp(energy) < 0.02 * np.abs(energy).mean()
 
 
+@pytest.mark.slow
 def test_what_always_begins_at_rest_has_no_far_alternative(clip_of: Clips) -> None:
     with pytest.raises(Inapplicable, match="same velocities"):
         far(clip_of("falling/stack-v1"), CONTEXT)
 
 
+@pytest.mark.slow
 def test_far_alternatives_that_draw_each_other_leave_their_barycentre_alone(clip_of: Clips) -> None:
     clip = clip_of("orbits/binary-v1")
     alternative = far(clip, CONTEXT)

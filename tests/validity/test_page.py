@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,8 +50,9 @@ def part(task: str, source: str, seed: int, strength: float, consistency: float,
     )
 
 
-def table_of(values: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
-    parts = {task: [part(task, name, s, *each) for name, each in values.items() for s in SEEDS] for task in TASKS}
+@cache
+def table_of(values: tuple[tuple[str, tuple[float, float, float]], ...]) -> pd.DataFrame:
+    parts = {task: [part(task, name, s, *each) for name, each in values for s in SEEDS] for task in TASKS}
     return validity_table(parts.items(), find_scorers(costly=True))
 
 
@@ -74,7 +76,7 @@ def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | 
         crf=crf,
         columns={},
     )
-    write_table(path, table_of(values), header)
+    write_table(path, table_of(tuple(values.items())), header)
 
 
 def published(folder: Path) -> Any:

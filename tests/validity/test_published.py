@@ -84,6 +84,7 @@ def test_a_part_of_the_table_comes_out_again(golden: dict[str, Any], here: dict[
         assert not wrong, f"{name}: {', '.join(wrong)}. If that is meant: {COMMAND}"
 
 
+@pytest.mark.slow
 def test_lawful_clips_read_as_lawful_and_wrong_ones_as_wrong(here: dict[str, MeasuredPart]) -> None:
     for name, part in here.items():
         if part.outcome != "shown":

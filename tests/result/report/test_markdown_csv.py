@@ -10,16 +10,17 @@ import pandas as pd
 import pytest
 import yaml
 from huggingface_hub.repocard_data import model_index_to_eval_results
+from made_runs import built_once
+from slow_cases import others_slow
 
 from physbench.cli.main import run
-from physbench.result.build import build_result
 from physbench.result.document import ResultDocument
 from physbench.result.report.markdown import CSV_COLUMNS, csv_of_clips, csv_of_tasks, markdown, model_index
 
 
 @pytest.fixture
 def result(make_run) -> ResultDocument:
-    return build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
+    return built_once(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
 
 
 def named(result: ResultDocument, name: str) -> ResultDocument:
@@ -40,7 +41,7 @@ def test_a_hub_reads_the_metadata_of_a_card(result: ResultDocument) -> None:
     assert found[0].dataset_revision == result.suite.hash
 
 
-@pytest.mark.parametrize("name", ['a: "b" # c', "- x\n  y: 1", "\u202ea\u0000", "null", "\U0001f916"])
+@pytest.mark.parametrize("name", others_slow(['a: "b" # c', "- x\n  y: 1", "\u202ea\u0000", "null", "\U0001f916"], 3))
 def test_names_and_reasons_of_others_stay_text_in_metadata(result: ResultDocument, name: str) -> None:
     unknown = result.overall.model_copy(update={"skill": None, "interval": None, "reason": f"no clip\nof {name}"})
     text = model_index(named(result, name).model_copy(update={"overall": unknown}))
@@ -95,7 +96,7 @@ def test_markdown_shows_a_name_as_it_is(result: ResultDocument) -> None:
 
 def test_markdown_of_failures_alone_has_no_table(make_run) -> None:
     clips = frozenset(pd.read_parquet(make_run(2, 0).scores)["clip"])
-    text = markdown(build_result(make_run(2, 0, failed=clips, name="failed"), resamples=100))
+    text = markdown(built_once(make_run(2, 0, failed=clips, name="failed"), resamples=100))
     assert "No clip could be scored" in text and "|" not in text
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import built_once
 from runs_on_disk import gathered
 
 import physbench.result.report
 from physbench.baselines.baseline_adapter import baseline_card
-from physbench.result.build import build_result
 from physbench.result.document import ImpliedWorldResult
 from physbench.result.formats import AXIS_NAMES, bracket, fixed
 from physbench.result.manifest import FreshSeeds, read_manifest
@@ -195,7 +195,7 @@ def test_terms_are_explained_to_those_who_hover_and_those_who_do_not(page: Page)
 
 
 def test_the_worst_family_comes_first_and_is_open(small_run: RunFolder) -> None:
-    result, manifest = build_result(small_run, resamples=50), read_manifest(small_run)
+    result, manifest = built_once(small_run, resamples=50), read_manifest(small_run)
     shown = gathered(small_run, manifest, read_run(small_run)[1])
     for family in ("falling", "orbits"):
         first = by_family(shown.figures, family)
@@ -264,11 +264,11 @@ def test_what_is_kept_does_not_read_as_a_failure(make_run) -> None:
     scores.loc[kept, ["value", "quality"]] = 1.0
     scores.loc[lost, ["value", "quality"]] = 0.7
     scores.to_parquet(folder.scores)
-    lines = {line.name: line.cells[2] for line in skill_rows(build_result(folder, resamples=100))}
+    lines = {line.name: line.cells[2] for line in skill_rows(built_once(folder, resamples=100))}
     assert (lines["falling: projectile"].text, lines["falling: projectile"].tone) == ("kept", "kept")
     assert (lines["orbits: kepler"].text, lines["orbits: kepler"].note) == ("−0.29", "lost")  # 0.7 of the 0.99 of truth
     assert lines["occlusion: screen-pass"].tone == "good"
-    assert lines["all families"].text == fixed(build_result(folder, resamples=100).axes["permanence"].skill)
+    assert lines["all families"].text == fixed(built_once(folder, resamples=100).axes["permanence"].skill)
 
 
 def test_what_a_family_gains_and_loses_is_written_one_way() -> None:
@@ -286,7 +286,7 @@ def test_what_a_family_gains_and_loses_is_written_one_way() -> None:
 def test_the_interval_over_tasks_stands_beside_that_over_clips(make_run) -> None:
     falling = tuple(f"falling/{name}-v1" for name in ("projectile", "drop", "wall-bounce"))
     folder = make_run(8, 0, tasks=(*falling, "orbits/kepler-v1"))
-    result, manifest = build_result(folder, resamples=100), read_manifest(folder)
+    result, manifest = built_once(folder, resamples=100), read_manifest(folder)
     page = render(result, manifest, ReportData((), {}, ()))
     table = page[page.index("Other clips, other tasks") :]
     table = table[: table.index("</table>")]
@@ -294,7 +294,7 @@ def test_the_interval_over_tasks_stands_beside_that_over_clips(make_run) -> None
         found = result.families["falling"][axis]
         assert bracket(found.skill_interval) in table and bracket(found.tasks_interval) in table
     assert table.count("<tr>") == 1 + 2 and "orbits" not in table
-    few = render(build_result(make_run(8, 0, name="few"), resamples=100), manifest, ReportData((), {}, ()))
+    few = render(built_once(make_run(8, 0, name="few"), resamples=100), manifest, ReportData((), {}, ()))
     assert "Other clips, other tasks" not in few
 
 
@@ -304,7 +304,7 @@ def test_the_gap_between_splits_is_shown(make_run) -> None:
     worse = (scores["split"] == "ood") & (scores["reading"] == "drift/accuracy") & scores["task"].str.startswith("orb")
     scores.loc[worse, ["value", "quality"]] -= 0.3
     scores.to_parquet(folder.scores)
-    result = build_result(folder, resamples=400)
+    result = built_once(folder, resamples=400)
     gap = result.gaps["orbits"]["drift"]
     test, ood = (result.tasks["orbits/kepler-v1"]["drift"].splits[s].quality for s in ("test", "ood"))
     assert gap.gap == pytest.approx(test - ood, abs=2e-6)
@@ -314,7 +314,7 @@ def test_the_gap_between_splits_is_shown(make_run) -> None:
     assert result.gaps["all"]["drift"].gap == pytest.approx(
         np.mean([result.gaps[family]["drift"].gap for family in result.families]), abs=2e-6
     )
-    assert build_result(make_run(9, 0, name="one"), resamples=100).gaps == {}
+    assert built_once(make_run(9, 0, name="one"), resamples=100).gaps == {}
 
 
 def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
@@ -322,8 +322,8 @@ def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
     one = pd.read_parquet(folder.scores)
     worse = one.assign(sample=1, quality=one["quality"] * 0.5)
     pd.concat([one, worse]).sort_values(["task", "seed", "sample"]).to_parquet(folder.scores)
-    result = build_result(folder, resamples=100)
-    alone = build_result(make_run(9, 0, name="alone"), resamples=100)
+    result = built_once(folder, resamples=100)
+    alone = built_once(make_run(9, 0, name="alone"), resamples=100)
     assert result.best_of.samples == 2
     assert result.best_of.overall == pytest.approx(alone.overall.skill, abs=1e-6)
     assert result.overall.skill < result.best_of.overall
@@ -353,7 +353,7 @@ def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_
 
 def test_what_an_adapter_says_of_its_model_is_among_the_settings(small_run: RunFolder) -> None:
     manifest = read_manifest(small_run)
-    result = build_result(small_run)
+    result = built_once(small_run)
     plain = settings(result, manifest)
     manifest.model.settings = {"scheduler": "Euler", "calls": "steps=4"}
     assert [pair for pair in settings(result, manifest) if pair not in plain] == [

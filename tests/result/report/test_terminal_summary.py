@@ -7,9 +7,9 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import built_once
 from rich.console import Console
 
-from physbench.result.build import build_result
 from physbench.result.document import BeyondMemory, ReadingResult, ReadingValue, ResultDocument, SkillValue
 from physbench.result.formats import number
 from physbench.result.manifest import read_manifest
@@ -29,7 +29,7 @@ def printed(result: ResultDocument, width: int = 80, **options: object) -> str:
 
 @pytest.fixture
 def core(make_run) -> ResultDocument:
-    return build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
+    return built_once(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
 
 
 def test_scorers_of_ones_own_are_said_with_their_references(core: ResultDocument) -> None:
@@ -91,7 +91,7 @@ def test_a_scorer_that_broke_is_said_and_one_of_a_failed_clip_is_not(make_run) -
     whole = own["status"] == "ok"
     own.loc[whole, ["status", "reason"]] = ["failed", "own/height-error raised ValueError in line 5 (f): odd"]
     pd.concat([table, own]).to_parquet(folder.scores)
-    result = build_result(folder, resamples=200)
+    result = built_once(folder, resamples=200)
     said = "failed on 127 of 128 clips: raised ValueError in line 5 (f): odd"
     assert result.unavailable == {"appearance/lpips": "weights", "own/height-error": said}
     assert f"unavailable: own/height-error {said}" in printed(result, width=120)
@@ -107,7 +107,7 @@ def test_every_reason_is_said_with_its_count(make_run) -> None:
     for name, reason in zip(names, reasons, strict=True):
         table.loc[(table["clip"] == name) & (table["status"] == "failed"), "reason"] = reason
     table.to_parquet(folder.scores)
-    result = build_result(folder, resamples=200)
+    result = built_once(folder, resamples=200)
     text = printed(result)
     assert "6 of 32 clips failed and count as 0:" in text
     assert "  3 x There is no video 'orbits.kepler-v1.test.0'" in text and "  1 x too late" in text
@@ -130,14 +130,14 @@ def test_memory_and_the_gap_stand_in_the_table(make_run, core: ResultDocument) -
 
 
 def test_a_look_is_called_one(make_run) -> None:
-    text = printed(build_result(make_run(4, 0, suite="smoke"), resamples=200))
+    text = printed(built_once(make_run(4, 0, suite="smoke"), resamples=200))
     assert "A look, not a score: 4 clips a task" in text
     assert "[" not in text.replace("[/", "")
 
 
 def test_families_of_several_tasks_are_grouped(make_run) -> None:
     tasks = ("falling/projectile-v1", "falling/drop-bounce-v1", "occlusion/screen-pass-v1")
-    lines = printed(build_result(make_run(tasks=tasks), resamples=200)).splitlines()
+    lines = printed(built_once(make_run(tasks=tasks), resamples=200)).splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("falling "))
     assert [line.split()[0] for line in lines[first : first + 4]] == [
         "falling",
@@ -151,7 +151,7 @@ def test_families_of_several_tasks_are_grouped(make_run) -> None:
 
 def test_a_run_of_failures_alone_has_no_table(make_run) -> None:
     clips = frozenset(pd.read_parquet(make_run(2, 0).scores)["clip"])
-    text = printed(build_result(make_run(2, 0, failed=clips, name="failed"), resamples=200))
+    text = printed(built_once(make_run(2, 0, failed=clips, name="failed"), resamples=200))
     assert "No clip could be scored" in text
     assert "8 of 8 clips failed" in text
     assert "skill" not in text and "overall" not in text
@@ -163,7 +163,7 @@ def test_markup_in_names_is_not_read(core: ResultDocument) -> None:
 
 
 def test_what_does_not_exist_is_a_dash(make_run) -> None:
-    text = printed(build_result(make_run(tasks=("falling/projectile-v1",)), resamples=200))
+    text = printed(built_once(make_run(tasks=("falling/projectile-v1",)), resamples=200))
     assert "overall –" in text
     assert "no skill on object permanence" in text
 

@@ -144,6 +144,7 @@ def test_a_colour_of_the_palette_is_drawn_as_the_hue_would_be(spec: RenderSpec) 
     assert (coloured.frames != draw(scene, [0.0], states, spec).frames).any()
 
 
+@pytest.mark.slow
 def test_violations_are_drawn_in_the_look_of_their_clip() -> None:
     plain, clip = (make_clip(Row("orbits/kepler-v1", "test", 0), spec) for spec in (PLAIN_SPEC, SPEC))
     shown = show(clip, 8, "vanish")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from slow_cases import others_slow
 
 from physbench.support.errors import UsageError
 from physbench.world.bodies import darkness
@@ -43,7 +44,7 @@ def greenish(frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 @pytest.mark.usefixtures("asked")
-@pytest.mark.parametrize(("camera", "tilt"), [(FRONT, (0.0, 0.0, 0.0, 1.0)), (FRONT, TILTED)])
+@pytest.mark.parametrize(("camera", "tilt"), others_slow([(FRONT, (0.0, 0.0, 0.0, 1.0)), (FRONT, TILTED)], 1))
 def test_planes_are_where_the_plain_look_has_them(camera: Camera, tilt: tuple[float, float, float, float]) -> None:
     scene = Scene((BALL, replace(GREEN, orientation=tilt)), camera)
     natural, plain = drawn(scene), drawn(scene, look="plain")
@@ -61,6 +62,7 @@ def test_planes_are_where_the_plain_look_has_them(camera: Camera, tilt: tuple[fl
     assert len(rows) == 0 or ((places - middle) @ up).max() < 0.35
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("asked")
 def test_a_plane_that_vanishes_is_drawn_until_then() -> None:
     floor = Body("ground", "plane", (), "fixed", (0.0, 0.0, 0.0))
