@@ -9,10 +9,12 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
-  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`,
-  `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys
-  `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`, `LawConstant`;
-- actions: `ActionSpace`, `Words`, `pushes`; every task as an environment of Gymnasium is in `physbench.envs`;
+  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Drive`, `Command`, the bodies `ball`, `floor`,
+  `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`,
+  and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`,
+  `LawConstant`;
+- actions: `ActionSpace`, `Words`, `pushes`, `velocities`; every task as an environment of Gymnasium is in
+  `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
 Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from physbench.clips.action_space import ActionSpace as ActionSpace
     from physbench.clips.action_space import Words as Words
     from physbench.clips.action_space import pushes as pushes
+    from physbench.clips.action_space import velocities as velocities
     from physbench.clips.clip import Clip as Clip
     from physbench.clips.task import RELEASE as RELEASE
     from physbench.clips.task import Parameter as Parameter
@@ -80,7 +83,9 @@ if TYPE_CHECKING:
     from physbench.world.scene import Body as Body
     from physbench.world.scene import Camera as Camera
     from physbench.world.scene import CentralGravity as CentralGravity
+    from physbench.world.scene import Command as Command
     from physbench.world.scene import Drag as Drag
+    from physbench.world.scene import Drive as Drive
     from physbench.world.scene import ForceField as ForceField
     from physbench.world.scene import Impulse as Impulse
     from physbench.world.scene import Outcome as Outcome
@@ -120,7 +125,7 @@ _NAMES = {
         "SurpriseCard",
     ),
     # actions
-    "physbench.clips.action_space": ("ActionSpace", "Words", "pushes"),
+    "physbench.clips.action_space": ("ActionSpace", "Words", "pushes", "velocities"),
     # tasks
     "physbench.clips.task": (
         "Parameter",
@@ -139,7 +144,9 @@ _NAMES = {
         "Body",
         "Camera",
         "CentralGravity",
+        "Command",
         "Drag",
+        "Drive",
         "FLOOR_GREY",
         "ForceField",
         "Impulse",

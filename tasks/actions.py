@@ -1,6 +1,7 @@
-"""Tasks of the suite `actions`: something is pushed after the hand-over, and the push decides what happens.
+"""Tasks of the suites `actions` and `pusher`: what is done after the hand-over decides what happens.
 
-A push is an impulse on the grid of 1/20 s. Models that take actions are told of it; the others can only guess.
+A push is an impulse on the grid of 1/20 s; a driven body is told a velocity. Models that take actions are told of both;
+the others can only guess.
 """
 
 from __future__ import annotations
@@ -8,8 +9,22 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from physbench.clips.action_space import pushes
-from physbench.clips.task import FREE_BORDER, HALF_WINDOW, RELEASE, Parameter, Params, Task, declare, hues, inside
+import numpy as np
+
+from physbench.clips.action_space import pushes, velocities
+from physbench.clips.clip import Split
+from physbench.clips.task import (
+    FREE_BORDER,
+    HALF_WINDOW,
+    RELEASE,
+    Parameter,
+    Params,
+    Task,
+    declare,
+    draw,
+    hues,
+    inside,
+)
 from physbench.laws.impacts import Flat, at, meeting_time, rebound
 from physbench.tasks.collisions import (
     CUSHION,
@@ -26,8 +41,8 @@ from physbench.tasks.collisions import (
     steady,
 )
 from physbench.tasks.orbits import SURFACE_GAP, Kepler, half_extents, kepler_state
-from physbench.world.bodies import held, table
-from physbench.world.scene import Camera, Impulse, Scene, hue_name, sphere_mass
+from physbench.world.bodies import ball, held, table, turned_from_top, wall
+from physbench.world.scene import HISTORY, Body, Camera, Command, Drive, Impulse, Scene, hue_name, sphere_mass
 
 PUSH_TO_HIT = 0.15  # s between a push and the first hit, at least
 CHANGED_BY = 2.0  # s, when a ball that is not pushed is elsewhere than without the push
@@ -322,3 +337,146 @@ class KeplerThrust(Kepler):
             f"star under gravity; it is pushed {how} once and goes on another ellipse. Static camera.",
             prompt_unpushed=scene.prompt,
         )
+
+
+WALL_FACE, WALL_HALF = 2.2, 0.15  # m, of the wall: its face from the middle of the window, half of its thickness
+PUSHER_SIZE = (0.3, 0.62, 0.4)  # m, half extents of the pusher, the first along its way
+MOTOR = 4.0  # m/s2, the acceleration of a pusher that nothing blocks
+FIRST_PUSH, LAST_HIT = 0.5, 1.7  # s, between which the pusher meets the ball
+BLOCKED_FOR = 0.5  # s, for which a blocked one is told to go on, at least
+CLEAR = 0.15  # m between the ball that is left alone and all else
+
+
+class Pusher(Task):
+    """A pusher, which a motor drives as it is told, hits a ball or presses it against a wall; seen from straight above.
+
+    What happens: a bar rests before a ball that rests, while another ball glides by at its side. From the hand-over on
+    the bar is told to move towards the ball, after one or two seconds to go back, and a second later to stand. In half
+    of the clips the ball lies in the open, is hit, rebounds from the wall and may be hit again; in the others it lies
+    at the wall: the bar is told to go on, and cannot.
+
+    Law: a motor changes the velocity of the bar towards the one that it is told with at most 4 m/s2, its force limited,
+    so that a body at a wall stops it; conservation of momentum and Newton's law of restitution (Newton 1687, Principia,
+    corollary III), for a bar that slides on rails without turning. Straight lines in between; no gravity, no friction,
+    no spin, the table is only drawn.
+
+    {parameters}
+
+    Lengths are those of a scene whose wall is on the right, which is then turned by quarters of a turn. Nothing is read
+    of room where the ball lies at the wall. Mass is density x volume.
+
+    Camera: from straight above, 5.12 m wide. Actions: the velocity of the bar, told at 0, `back_at` and 1 s later.
+    Hand-over: bar and ball at rest, the other ball in motion throughout; the bar meets the ball in [0.5 s, 1.7 s], in
+    blocked clips 0.5 s before `back_at` or earlier; horizon 4 s. Nothing leaves the window, nor touches the other ball.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "collisions/pusher-v1"
+    suite = "pusher"
+    actions = True
+    action_space = velocities(2.0)
+    parameters = declare(
+        restitution=Parameter.fixed(0.5, "", "of all"),
+        friction=Parameter.fixed(0.0, "", "of all"),
+        blocked=Parameter("", "visible", (0, 1), "1: the ball lies at the wall", grid=1),
+        radius=Parameter("m", "visible", (0.40, 0.46), "of the ball", ood=(0.48, 0.52)),
+        radius_other=Parameter("m", "visible", (0.40, 0.46), "of the other ball"),
+        **hues("hue_pusher", "hue_ball", "hue_other"),
+        quarter_turns=Parameter("", "visible", (0, 3), "of the scene, counter-clockwise", grid=1),
+        gap=Parameter("m", "visible", (0.4, 1.1), "from the bar to the ball"),
+        room=Parameter("m", "visible", (0.4, 1.2), "from the ball to the wall"),
+        lane=Parameter("m", "visible", (-0.8, 0.0), "of the bar, upwards"),
+        aside=Parameter("m", "visible", (-0.25, 0.25), "from there to the line of the ball"),
+        lane_other=Parameter("m", "visible", (1.5, 2.0), "of the other ball, upwards"),
+        middle_other=Parameter("m", "visible", (-0.6, 0.3), "where it is at 1 s, to the right"),
+        speed_other=Parameter("m/s", "visible", (0.2, 0.5), "of the other ball, to the right", signed=True),
+        speed=Parameter("m/s", "visible", (0.7, 1.1), "that the bar is told at 0", ood=(1.2, 1.4)),
+        back_at=Parameter("s", "visible", (1.0, 2.0), "when the bar is told to go back", grid=1.0),
+        speed_back=Parameter("m/s", "visible", (0.3, 0.7), "that it is told then"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        blocked = float(rng.random() < 0.5)  # first: both are as frequent
+        return draw(self.parameters, rng, split, lambda p: p["blocked"] == blocked and self.accepts(p))
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues; the bar meets the ball in time and stays in view; the other ball is left alone, in view."""
+        _, face = ball_and_face(p)
+        last = p["back_at"] - BLOCKED_FOR if p["blocked"] else LAST_HIT
+        if len({p["hue_pusher"], p["hue_ball"], p["hue_other"]}) < 3 or not FIRST_PUSH <= hit_time(p) <= last:
+            return False
+        reached = face + p["speed"] * p["back_at"]
+        if not p["blocked"] and (hit_time(p) > p["back_at"] or reached > WALL_FACE - 2 * p["radius"] - CLEAR):
+            return False
+        ends = [p["middle_other"] + 3 * side * p["speed_other"] for side in (-1, 1)]
+        reach = max(PUSHER_SIZE[1], abs(p["aside"]) + p["radius"])
+        return (
+            face - 2 * PUSHER_SIZE[0] >= -HALF_WINDOW + FREE_BORDER
+            and min(ends) - p["radius_other"] >= -HALF_WINDOW + FREE_BORDER
+            and max(ends) + p["radius_other"] <= WALL_FACE - CLEAR
+            and p["lane_other"] + p["radius_other"] <= HALF_WINDOW - FREE_BORDER
+            and p["lane"] + reach + CLEAR <= p["lane_other"] - p["radius_other"]
+            and p["lane"] - reach >= -HALF_WINDOW + FREE_BORDER
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, angle, bounce = params, params["quarter_turns"] * math.pi / 2, math.sqrt(params["restitution"])
+        line, face = ball_and_face(p)
+        turned, height = turned_from_top(angle), PUSHER_SIZE[2]
+        bar = Body(
+            "pusher",
+            "box",
+            PUSHER_SIZE,
+            "moving",
+            (*turn((face - PUSHER_SIZE[0], p["lane"]), angle), 0.0),
+            turned,
+            hue=int(p["hue_pusher"]),
+            restitution=bounce,
+            flat=True,
+            turns=False,
+        )
+        centre = (*turn((line, p["lane"] + p["aside"]), angle), 0.0)
+        struck = ball("ball", p["radius"], centre, p["hue_ball"], restitution=bounce)
+        start = (p["middle_other"] - (HISTORY + 1) * p["speed_other"], p["lane_other"])
+        other = ball(
+            "other ball",
+            p["radius_other"],
+            (*turn(start, angle), 0.0),
+            p["hue_other"],
+            velocity=(*turn((p["speed_other"], 0.0), angle), 0.0),
+            restitution=bounce,
+        )
+        place = (*turn((WALL_FACE + WALL_HALF, 0.0), angle), 0.0)
+        end = wall("wall", (WALL_HALF, HALF_WINDOW, height), place, turned, restitution=bounce)
+        speeds = ((0.0, p["speed"]), (p["back_at"], -p["speed_back"]), (p["back_at"] + 1, 0.0))
+        commands = tuple(Command(time, (*turn((speed, 0.0), angle), 0.0)) for time, speed in speeds)
+        names = {name: hue_name(p[f"hue_{name}"]) for name in ("pusher", "ball", "other")}
+        does = "presses it against a grey wall" if p["blocked"] else "hits it, so that it rebounds from a grey wall"
+        return Scene(
+            bodies=(bar, struck, other, table(), end),
+            camera=Camera("top", (0.0, 0.0, 0.0)),
+            fields=(Drive("pusher", MOTOR * bar.mass, commands),),
+            horizon=self.horizon,
+            prompt=f"A {names['pusher']} bar moves towards a {names['ball']} ball on a frictionless table, {does} and "
+            f"goes back, while a {names['other']} ball glides past. Static camera, seen from straight above.",
+        )
+
+
+def turn(place: Flat, angle: float) -> Flat:
+    """A place or velocity that is turned by a whole number of quarters of a turn, counter-clockwise; angle: rad."""
+    cos, sin = round(math.cos(angle)), round(math.sin(angle))
+    return cos * place[0] - sin * place[1], sin * place[0] + cos * place[1]
+
+
+def ball_and_face(p: Params) -> Flat:
+    """Where the ball's middle and the bar's face are at the hand-over, m towards the wall from the middle."""
+    line = WALL_FACE - p["radius"] - (0.0 if p["blocked"] else p["room"])
+    return line, line - p["radius"] - p["gap"]
+
+
+def hit_time(p: Params) -> float:
+    """When the bar meets the ball, s, under a constant acceleration up to its speed."""
+    return p["gap"] / p["speed"] + p["speed"] / (2 * MOTOR)

@@ -97,7 +97,7 @@ def cosmos25() -> Any:
     )
 
 
-def cosmos3() -> Any:
+def cosmos3(**changed: Any) -> Any:
     from diffusers import Cosmos3OmniPipeline, Cosmos3OmniTransformer, UniPCMultistepScheduler
 
     extra = ("<|vision_start|>", "<|vision_end|>", "<|im_start|>", "<|im_end|>")
@@ -116,6 +116,7 @@ def cosmos3() -> Any:
         rms_norm_eps=1e-5,
         rope_axes_dim=[1, 1, 1],
         vocab_size=len(WORDS) + len(extra),
+        **changed,
     )
     template = "{% for message in messages %}{{ message.content }} {% endfor %}"
     return Cosmos3OmniPipeline(
@@ -125,3 +126,15 @@ def cosmos3() -> Any:
         scheduler=UniPCMultistepScheduler(),
         safety_checker=AllowAll(),
     )
+
+
+def cosmos3_actions() -> Any:
+    """One that was made with actions; their embedding is not 0, so that its frames depend on them."""
+    import torch
+
+    pipe = cosmos3(action_gen=True, action_dim=4)
+    with torch.no_grad():
+        for name in ("action_proj_in", "action_proj_out"):
+            for weights in getattr(pipe.transformer, name).parameters():
+                weights.normal_()
+    return pipe

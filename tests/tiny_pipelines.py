@@ -11,7 +11,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
-from tiny_cosmos import AllowAll, cosmos1, cosmos2, cosmos3, cosmos25
+from tiny_cosmos import AllowAll, cosmos1, cosmos2, cosmos3, cosmos3_actions, cosmos25
 from tiny_image_to_video import cogvideox_i2v, hunyuan15_i2v, hunyuan_i2v, svd
 from tiny_ltx import ltx2_condition, ltx2_i2v, ltx_condition, ltx_i2v
 from tiny_modular import (
@@ -27,7 +27,7 @@ from tiny_modular import (
 from tiny_parts import SIZE
 from tiny_wan import skyreels_df, skyreels_df_i2v, skyreels_i2v, wan_i2v, wan_vace
 
-MAKERS: dict[str, Callable[[], Any]] = {
+MAKERS: dict[str, Callable[..., Any]] = {
     maker.__name__: maker
     for maker in (
         cosmos1,
@@ -59,10 +59,13 @@ MAKERS: dict[str, Callable[[], Any]] = {
 }
 
 
+TAKES_ACTIONS = {"cosmos3_actions": cosmos3_actions}
+
+
 def save_tiny(name: str, folder: Path) -> Path:
     """Make the pipeline of one maker with fixed random weights and save it as diffusers does."""
     torch.manual_seed(0)
-    pipe = MAKERS[name]()
+    pipe = {**MAKERS, **TAKES_ACTIONS}[name]()
     pipe.set_progress_bar_config(disable=True)
     if isinstance(getattr(pipe, "safety_checker", None), AllowAll):
         pipe.register_modules(safety_checker=None)
@@ -79,6 +82,13 @@ TINY_ARGS: dict[str, dict[str, str]] = {
     "cosmos25": {"guardrail": "dummy", "max_frames": "25"},
     "skyreels_df": {"pipeline": "SkyReelsV2DiffusionForcingVideoToVideoPipeline", "context_frames": "5"},
     "cosmos3": {"guardrail": "dummy", "max_frames": "25"},
+    "cosmos3_actions": {
+        "guardrail": "dummy",
+        "max_frames": "25",
+        "actions": "action",
+        "action_domain": "pusht",
+        "action_tier": "256",
+    },
     "ltx2_condition": LTX2_ARGS,
     "ltx2_i2v": {**LTX2_ARGS, "image_crf": "0"},
     "svd": {},

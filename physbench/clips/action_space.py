@@ -103,6 +103,11 @@ def pushes(largest: float) -> ActionSpace:
     return ActionSpace(("right", "up"), (-largest, -largest), (largest, largest), "N s")
 
 
+def velocities(largest: float) -> ActionSpace:
+    """Velocities in the plane of motion of the body that the task drives, each number up to `largest` m/s."""
+    return ActionSpace(("right", "up"), (-largest, -largest), (largest, largest), "m/s")
+
+
 def in_world(action: Sequence[float] | Array, axes: tuple[int, int]) -> tuple[float, float, float]:
     """An action (2,) in the plane of motion as a vector in the world; axes: `camera.PLANE_AXES` of the view."""
     vector = [0.0, 0.0, 0.0]

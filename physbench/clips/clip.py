@@ -14,12 +14,12 @@ from physbench.clips.scene_changes import PROMPT_MOTION
 from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.motion_words import StatedVelocity, stated_velocities
-from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
+from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Contact, Drive, RenderSpec, Scene
 from physbench.world.styles.prompt import scene_prompt
 
 Split = Literal["train", "test", "ood", "gap"]
 
-ACTION_WIDTH = 6  # of an action: hue of the pushed body as RGB, impulse in N s
+ACTION_WIDTH = 6  # of an action: hue of a body as RGB, impulse in N s (of a driven body: velocity in m/s)
 
 __all__ = [
     "ACTION_WIDTH",
@@ -160,14 +160,16 @@ class Clip:
     def actions(self, context: int) -> NDArray[np.float32] | None:
         """Actions as a model gets them: (context + horizon, 6), hue of the pushed body as RGB and impulse in N s.
 
-        An impulse stands in the row of the first frame that shows its effect. None if the scene has no actions.
+        An impulse stands in the row of the first frame that shows its effect. Of a driven body each row has the hue and
+        the velocity in m/s that it is told, mean over the time since the frame before. None if the scene has no
+        actions.
         """
         return action_table(self.scene, self.times, self.handover + 1 - context)
 
 
 def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArray[np.float32] | None:
     """Actions (len(times) - start, 6) from frame `start` on, as in `Clip.actions`; times: (T,) s of a clip's frames."""
-    if not scene.impulses:
+    if not scene.impulses and not scene.drives:
         return None
     table = np.zeros((len(times) - start, ACTION_WIDTH), dtype=np.float32)
     for action in scene.impulses:
@@ -175,7 +177,21 @@ def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArra
         body = scene.bodies[scene.index(action.body)]
         if 0 <= row < len(table) and body.hue is not None:
             table[row] = (*PALETTE[body.hue], *action.impulse)
+    for drive in scene.drives:
+        hue = scene.bodies[scene.index(drive.body)].hue
+        if hue is not None:
+            table[:, :3], table[:, 3:] = PALETTE[hue], told_velocities(drive, times)[start:]
     return table
+
+
+def told_velocities(drive: Drive, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Velocities (T, 3) m/s that a drive is told, each the mean since the frame before; times: (T,) s of frames."""
+    steps = np.rint(np.concatenate([[2 * times[0] - times[1]], times]) * PHYSICS_HZ)
+    edges = np.array([-np.inf, *(round(each.time * PHYSICS_HZ) for each in drive.commands), np.inf])
+    begin, end = np.maximum(steps[:-1, None], edges[:-1]), np.minimum(steps[1:, None], edges[1:])
+    share = np.maximum(end - begin, 0.0) / np.diff(steps)[:, None]  # (T, parts) of a frame with a command
+    velocities = np.array([(0.0, 0.0, 0.0), *(each.velocity for each in drive.commands)])
+    return np.asarray(share @ velocities)
 
 
 # A stored clip whose frames, nearly all of its bytes, are unpacked when they are first asked for.

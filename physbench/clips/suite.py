@@ -29,10 +29,12 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "actions": {"test": 24, "ood": 8},
     "counterfactuals": {"test": 16},
     "phyworld": {"test": 16, "gap": 16, "ood": 16},
+    "pusher": {"test": 24, "ood": 8},
     EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
 FULL = "full"  # the suite of all tasks in which nothing is pushed
 PHYWORLD = "phyworld"  # the suite of the tasks of another benchmark, in its ranges
+PUSHER = "pusher"  # the suite of the tasks in which a body is driven, whose actions are velocities
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
     "counterfactuals": ("unpushed",)
@@ -111,8 +113,8 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 
 def suite_names() -> tuple[str, ...]:
     """Names: smoke (a look), lite (a quarter of core, for slow models), core (the leaderboard), full (core and
-    more tasks), actions (pushes), counterfactuals (with and without), phyworld (its three scenes), expectation
-    (films), train."""
+    more tasks), actions (pushes), counterfactuals (with and without), phyworld (its three scenes), pusher (a driven
+    body), expectation (films), train."""
     return (*GOLDEN_SUITES, TRAIN)
 
 
@@ -120,8 +122,8 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
     """Return a suite, or a part of it: the clips of the `tasks` that a glob selects, `limit` of them spread evenly.
 
     `smoke`, `lite`, `core` and `train` hold 14 tasks, `full` all in which nothing is pushed,
-    `actions` those in which something is, `counterfactuals` these with the push and without, and `phyworld` its three
-    scenes. A part of a suite with
+    `actions` those in which something is, `counterfactuals` these with the push and without, `phyworld` its three
+    scenes, and `pusher` those in which a body is driven. A part of a suite with
     golden states is marked `partial`. Tasks outside the suite, installed or from a file
     (`physbench.support.user_files`), get as many clips as those in it; the suite is then another
     one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips.
@@ -202,8 +204,8 @@ def fresh_suite(suite: Suite, per_task: int, draw: Callable[[str, int], int] = r
 
 def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
-    if name == PHYWORLD:
-        return builtin_task_ids(suite=name, full=True)
+    if name in (PHYWORLD, PUSHER):
+        return builtin_task_ids(actions=name == PUSHER, suite=name, full=True)
     return builtin_task_ids(actions=name in PUSHED_SUITES, full=name == FULL)
 
 

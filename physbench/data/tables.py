@@ -580,7 +580,8 @@ def dataset_card(plan: DatasetPlan) -> str:
         *(f"| `tables/{name}` | {TABLE_TEXT[name]} |" for name in CARD_TABLES[settings.format]),
         "",
         f"The 13 numbers of a state are {', '.join(STATE_NAMES)} in the units of the table `states`: "
-        "m, quaternion, m/s, rad/s. The 6 of an action are the hue of the pushed body as RGB and the impulse in N s.",
+        "m, quaternion, m/s, rad/s. The 6 of an action are the hue of the pushed body as RGB and the impulse in N s, "
+        "or the velocity in m/s that a driven one is told.",
         "",
         "`dataset.json` has the settings, and size and sha256 of every file. How clips are made: the documentation of "
         "physbench, *Training data*.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from physbench.clips.action_space import ActionSpace, in_world
-from physbench.clips.clip import ACTION_WIDTH, Row
+from physbench.clips.clip import ACTION_WIDTH, Row, action_table, told_velocities
 from physbench.clips.generate import frame_times, make_scene, render_spec, simulated_times
 from physbench.clips.task import SPLITS, find_task
 from physbench.support.arrays import Array, Image
@@ -18,7 +19,7 @@ from physbench.support.errors import PhysbenchError, UsageError, nearest
 from physbench.world.bullet import World
 from physbench.world.camera import PLANE_AXES
 from physbench.world.drawing import MomentRenderer
-from physbench.world.scene import HISTORY, PALETTE, Impulse, Scene
+from physbench.world.scene import HISTORY, PALETTE, Impulse
 
 ROWS = len(PALETTE)  # coloured bodies of a scene: no two have one hue
 DRAWN_SEEDS = 2**31  # seeds of clips that are drawn lie below
@@ -31,8 +32,9 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
 
     Action: of a task in which something is pushed the impulse (2,) in N s, to the right and up in the picture, on the
     body that the task pushes, cut to the bounds of the space. It acts at the start of the step; in the step that holds
-    the push of the clip itself, at the time of that push. Any step may push. A task without actions is to be watched:
-    its space is `Discrete(1)`, whose one action does nothing.
+    the push of the clip itself, at the time of that push. Any step may push. Of a task with a driven body the velocity
+    (2,) in m/s that it is told during the step. A task without actions is to be watched: its space is `Discrete(1)`,
+    whose one action does nothing.
 
     Reward: 0. No task has a goal; wrap the environment to give it one.
 
@@ -40,9 +42,10 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
 
     Info, at each step: `time` s; `states` (5, 13) of the coloured bodies, position m, quaternion xyzw, velocity m/s,
     spin rad/s, zeros where there are fewer; `hues` (5,) their indices into the palette, -1 where there are fewer;
-    `action` (6,) as models are given it, hue of the pushed body as RGB and impulse in N s. At a reset also `clip` (its
-    id), `prompt`, `context` (C, H, W, 3), the frames up to the first observation, and, of a task with pushes,
-    `own_actions` (T, 2), those with which the episode is the clip, bit for bit.
+    `action` (6,) as models are given it, hue of the pushed body as RGB and impulse in N s, or the velocity of the
+    driven one. At a reset also `clip` (its id), `prompt`, `context` (C, H, W, 3), the frames up to the first
+    observation, and, of a task with pushes, `own_actions` (T, 2), those with which the episode is the clip, bit for
+    bit.
 
     task: id, short name or FILE.py of a task. size: side in px or (height, width). fps: frames/s, divides 1200.
     context_frames: C. held_out: whether clips of `test` and `ood` may be asked for; nothing should learn from them.
@@ -95,7 +98,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         self.close()
         self._scene = make_scene(row)
         self._own = self._scene.impulses
-        quiet = Scene(**{**vars(self._scene), "impulses": ()})
+        self._drive = next(iter(self._scene.drives), None)
+        quiet = replace(self._scene, impulses=())
         self._world = World(quiet)
         self._renderer = MomentRenderer(quiet, self.spec_of_frames)
         self._stops = simulated_times(self._scene, self.spec_of_frames)
@@ -107,7 +111,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
             self._advance(float(time))
             context.append(self._picture())
         self._frame = context[-1]
-        info = self._info(np.zeros(ACTION_WIDTH, np.float32))
+        table = action_table(self._scene, times, handover)
+        info = self._info(np.zeros(ACTION_WIDTH, np.float32) if table is None else table[0])
         info |= {
             "clip": row.id,
             "prompt": self._scene.prompt_unpushed or self._scene.prompt,
@@ -125,8 +130,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         if self.actions is None:
             if action not in self.action_space:
                 raise UsageError(f"{self.task} has no actions: expected 0, which does nothing, got {action!r:.80}.")
-        elif (pushed := self.actions.bounded(action)).any():
-            given = self._push(pushed)
+        elif (pushed := self.actions.bounded(action)).any() or self._drive:
+            given = self._act(pushed)
         self._step += 1
         self._advance(float(self._times[self._step]))
         self._frame = self._picture()
@@ -162,15 +167,19 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
             raise UsageError(f"options: expected a seed that is a whole number from 0 on, got {chosen!r:.80}.")
         return Row(self.task, split, int(chosen))
 
-    def _push(self, action: Array) -> NDArray[np.float32]:
-        """Push in this step, and return the action (6,) as models are given it."""
+    def _act(self, action: Array) -> NDArray[np.float32]:
+        """Push or drive in this step, and return the action (6,) as models are given it."""
         assert self._world is not None
-        own = self._own[0]
-        impulse = in_world(action, PLANE_AXES[self._scene.camera.view])
-        self._advance(next((push.time for push in self._own if self._frame_of(push) == self._step), self._now))
-        self._world.push(own.body, impulse)
-        hue = self._scene.bodies[self._scene.index(own.body)].hue
-        return np.array([*PALETTE[hue or 0], *impulse], np.float32)
+        vector = in_world(action, PLANE_AXES[self._scene.camera.view])
+        if self._drive:
+            body = self._drive.body
+            self._world.command(body, vector)
+        else:
+            body = self._own[0].body
+            self._advance(next((push.time for push in self._own if self._frame_of(push) == self._step), self._now))
+            self._world.push(body, vector)
+        hue = self._scene.bodies[self._scene.index(body)].hue
+        return np.array([*PALETTE[hue or 0], *vector], np.float32)
 
     def _advance(self, time: float) -> None:
         """Simulate up to `time` s, by way of the times at which `make_clip` stops."""
@@ -187,10 +196,13 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         return int(np.searchsorted(self._times, push.time + 1e-9, side="right")) - 1
 
     def _own_actions(self) -> Array:
-        """The pushes of the clip as actions (T, 2) of the steps of its episode."""
+        """The pushes or velocities of the clip as actions (T, 2) of the steps of its episode."""
+        axes = list(PLANE_AXES[self._scene.camera.view])
+        if self._drive:
+            return np.asarray(told_velocities(self._drive, self._times)[1:, axes])
         table = np.zeros((len(self._times) - 1, 2))
         for push in self._own:
-            table[self._frame_of(push)] = [push.impulse[axis] for axis in PLANE_AXES[self._scene.camera.view]]
+            table[self._frame_of(push)] = [push.impulse[axis] for axis in axes]
         return table
 
     def _picture(self) -> Image:

@@ -35,6 +35,7 @@ from physbench.world.scene import (
     CentralGravity,
     Contact,
     Drag,
+    Drive,
     ForceField,
     RadialField,
     Rod,
@@ -72,6 +73,8 @@ def scaled(each: ForceField, factor: float) -> ForceField:
         return replace(each, mu=factor * each.mu)
     if isinstance(each, RadialField):
         return replace(each, strength=factor * each.strength)
+    if isinstance(each, Drive):
+        return replace(each, force=factor * each.force)
     if isinstance(each, Drag) or type(each).accelerations is ForceField.accelerations:
         return each
     return AlteredField(each, factor)

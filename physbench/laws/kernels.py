@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from physbench.laws.drive_motion import follow_driven
 from physbench.laws.event_loop import follow, followed_positions
 from physbench.laws.field_motion import follow_fields
 from physbench.laws.field_orbits import follow_field
@@ -28,6 +29,7 @@ KERNELS: tuple[Kernel[..., Any], ...] = (
     follow_field,
     follow_fields,
     follow_pendulums,
+    follow_driven,
     weighted_distances,
     distances,
     first_beyond,

@@ -183,7 +183,8 @@ class FrameModel(Protocol):
             context: Frames (B, C, 3, H, W) in [0, 1] on the model's device. The last one is at the hand-over.
             horizon: Number of frames to predict.
             actions: (B, C + horizon, 6): hue of the pushed body as RGB, impulse in N s (world axes), zeros for none;
-                at most one push a clip in 0.25 s, in the row of the first frame that shows its effect. None where the
+                at most one push a clip in 0.25 s, in the row of the first frame that shows its effect. Of a driven
+                body each row has the velocity in m/s that it is told, in place of an impulse. None where the
                 card does not use actions or no clip has any; zeros where a clip is shown without its pushes.
             prompts: B descriptions of scenes; empty where the card does not use prompts.
             generators: B generators, one per clip and sample, seeded from the clip. Randomness that is drawn from them
@@ -227,8 +228,8 @@ class StateModel(Protocol):
             gravity: (B, 3) m/s2, in the world.
             horizon: Number of states to predict.
             actions: (B, C + horizon, N, 3) impulses in N s on each body, world axes, at most one a clip in 0.25 s, in
-                the row of the first state that shows its effect. None where the card does not use actions or no clip
-                has any.
+                the row of the first state that shows its effect. Of a driven body the velocity in m/s that it is told,
+                in each row. None where the card does not use actions or no clip has any.
             prompts: B descriptions of scenes; empty where the card does not use prompts.
             generators: B generators, one per clip and sample, seeded from the clip.
 

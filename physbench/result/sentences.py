@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from physbench.clips.clip import Row
 from physbench.clips.scene_changes import PROMPT_MOTION
-from physbench.clips.suite import FRESH, OWN, PROMPT_MOTION_SUFFIX, PUSHED_SUITES
+from physbench.clips.suite import FRESH, OWN, PROMPT_MOTION_SUFFIX, PUSHED_SUITES, PUSHER
 from physbench.result import formats
 from physbench.result.bootstrap import FEWEST
 from physbench.result.coverage import partial_words
@@ -267,11 +267,15 @@ def _changed(result: ResultDocument) -> str | None:
 
 
 def _untold(result: ResultDocument) -> str | None:
-    """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
-    pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(PROMPT_MOTION_SUFFIX) in PUSHED_SUITES
-    if not pushed or result.model.card.uses_actions or result.model.track == "privileged":
+    """A remark that a model without actions cannot know what happens in clips with actions; else None."""
+    suite = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(PROMPT_MOTION_SUFFIX)
+    if result.model.card.uses_actions or result.model.track == "privileged":
         return None
-    return "The model takes no actions: it was not told of the pushes, nor asked what one changes."
+    if suite == PUSHER:
+        return "The model takes no actions: it was not told how the pusher is to move."
+    if suite in PUSHED_SUITES:
+        return "The model takes no actions: it was not told of the pushes, nor asked what one changes."
+    return None
 
 
 def _effect(result: ResultDocument, role: ReadingRole) -> tuple[str, str] | None:

@@ -144,9 +144,12 @@ class RolloutEngine:
         if info.card.answers == "frames" and info.card.uses_actions and not info.privileged and not info.recorded:
             return
         self.close(at_once=True)
+        if info.card.answers == "surprise":
+            raise UsageError(f"--actions: {info.card.name} is asked for surprise at films, in which nothing is done.")
         raise UsageError(
             f"--actions: {info.card.name} is given no actions. It must answer with frames that it makes now, and say "
-            "uses_actions=True on its card (a checkpoint of Dreamer or World Models: --model-arg actions=true)."
+            "uses_actions=True on its card (a checkpoint of Dreamer or World Models: --model-arg actions=true; a "
+            "pipeline of diffusers: --model-arg actions=NAME, the argument of its call)."
         )
 
     def launch(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row
+from physbench.clips.clip import Clip, Row, told_velocities
 from physbench.clips.generate import frame_times, make_params, make_scene, scene_with
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.suite import Suite
@@ -165,8 +165,13 @@ def context_states(clip: Clip, card: StateCard) -> Array:
 
 
 def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | None:
-    """Impulses (B, C + horizon, N, 3) in N s, zeros for clips without; None where none has any, or none are used."""
-    shown = any(clip.scene.impulses or (clip.row.change and CHANGES[clip.row.change].by_actions) for clip in clips)
+    """Impulses (B, C + horizon, N, 3) in N s, zeros for clips without; None where none has any, or none are used.
+
+    Of a driven body the velocities in m/s that it is told.
+    """
+    scenes = [clip.scene for clip in clips]
+    unpushed = [bool(clip.row.change) and CHANGES[clip.row.change].by_actions for clip in clips]
+    shown = any(unpushed) or any(scene.impulses or scene.drives for scene in scenes)
     if not card.uses_actions or not shown:
         return None
     table = np.zeros((len(clips), card.context_frames + clips[0].horizon, rows, 3))
@@ -177,6 +182,10 @@ def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | 
             index = clip.scene.index(push.body)
             if 0 <= row < len(own) and index in clip.tracked[:rows]:
                 own[row, clip.tracked.index(index)] = push.impulse
+        for drive in clip.scene.drives:
+            if (index := clip.scene.index(drive.body)) in clip.tracked[:rows]:
+                told = told_velocities(drive, clip.times)[max(start, 0) :]
+                own[-len(told) :, clip.tracked.index(index)] = told
     return table
 
 

@@ -84,6 +84,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         # Compiled functions and the constants in them. `array_layout` is filled from a `PlanarScene` in Python.
         "kernels": Purpose(
             (
+                "physbench.laws.drive_motion",
                 "physbench.laws.event_loop",
                 "physbench.laws.field_motion",
                 "physbench.laws.field_orbits",

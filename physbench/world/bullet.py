@@ -21,7 +21,7 @@ from physbench.support.errors import PhysbenchError
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate
-from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Impulse, Scene
+from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Drive, Impulse, Scene, Vector
 
 # The only module that imports PyBullet: late, without its messages, and with a remedy where it is missing.
 
@@ -107,6 +107,7 @@ def collision_shape(client: Client, body: Body) -> int:
 ACTION_HZ = 20
 SEPARATION = 1e-3  # m; bodies closer than this after a touch are still in the same contact
 SPACING = 100.0  # m between copies that share a client
+RAILS = 1e9  # kg m2, of a body that is not to turn
 
 
 def initial_states(scene: Scene) -> Array:
@@ -190,7 +191,8 @@ class World:
         restarts: bool = False,
     ) -> None:
         self.scene = scene
-        self._own_fields = scene.own_fields
+        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Drive))
+        self._drives, self._commands = scene.drives, dict[str, Vector]()
         self._refine = refine
         self.step = step_of(start)
         self.contacts: list[Contact] = []
@@ -316,6 +318,8 @@ class World:
             angularDamping=0,
             physicsClientId=client,
         )
+        if not body.turns:
+            api.changeDynamics(number, -1, localInertiaDiagonal=(RAILS,) * 3, physicsClientId=client)
         if not body.collides:
             api.setCollisionFilterGroupMask(number, -1, 0, 0, physicsClientId=client)
         if moves:
@@ -351,6 +355,8 @@ class World:
                 self._move(index, part / self._refine)
             if self._pulls:
                 self._attract()
+            if self._drives:
+                self._drive()
             if self._own_fields:
                 self._exert(self.time + part / self._refine * PHYSICS_STEP)
             self._client.api.stepSimulation(physicsClientId=self._client.id)
@@ -422,6 +428,24 @@ class World:
                 for ids, force, place in zip(self._ids, forces, places, strict=True):
                     if ids[index] >= 0:
                         api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
+
+    def command(self, name: str, velocity: Vector) -> None:
+        """Tell a driven body another velocity (3,) m/s from now on, in place of the commands of the scene."""
+        self._commands[name] = velocity
+
+    def _drive(self) -> None:
+        """Apply the forces of motors for this step."""
+        api, client = self._client.api, self._client.id
+        for drive in self._drives:
+            body = self.scene.bodies[index := self.scene.index(drive.body)]
+            if body.role != "moving" or self._held(body) or self._gone(body):
+                continue
+            command = self._commands.get(drive.body) or drive.command(self.time)
+            for ids in (each for each in self._ids if each[index] >= 0):
+                position, _ = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
+                velocity, _ = api.getBaseVelocity(ids[index], physicsClientId=client)
+                force = drive.force_at(body.mass, velocity, command)
+                api.applyExternalForce(ids[index], -1, force, position, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
         """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there.

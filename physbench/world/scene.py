@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, SupportsIndex
@@ -25,6 +26,7 @@ PHYSICS_HZ = 1200
 PHYSICS_STEP = 1.0 / PHYSICS_HZ  # s
 HISTORY = 2.0  # s before the hand-over
 WINDOW = 5.12  # m, side of the square window in the plane of motion
+DRIVE_TIME = 0.02  # s, in which a motor would reach the velocity that it is told if its force had no limit
 DENSITY = 100.0  # kg/m3 of every moving body, so that mass is seen in the size
 
 # Five hues 72 degrees apart in the opponent plane: the most that 64 px tells apart under blur and noise.
@@ -93,6 +95,7 @@ class Body:
     until: float | None = None  # s; the body (a holder) vanishes then
     path: tuple[Waypoint, ...] = ()  # of a kinematic body
     surface: Vector = (0.0, 0.0, 0.0)  # m/s of the surface of a fixed one, as of a belt; `bodies.belt` shows it
+    turns: bool = True  # False: a moving one keeps its orientation, as on rails, whatever hits it
 
     def __post_init__(self) -> None:
         """Give it the mass of its size. Raises ValueError where the engine knows no such shape, size, role, surface."""
@@ -327,6 +330,55 @@ class Rod(ForceField):
 
 
 @dataclass(frozen=True)
+class Command:
+    """An action: from `time` on a driven body is to have `velocity`, until the next command."""
+
+    time: float  # s
+    velocity: Vector  # m/s, world axes
+
+
+@dataclass(frozen=True)
+class Drive(ForceField):
+    """A motor that brings a body to the velocity that it is told, with a limited force: what blocks it stops it.
+
+    Its force is mass (v_told - v) / DRIVE_TIME, at most `force`. Before the first command it keeps the body at rest.
+    """
+
+    body: str
+    force: float  # N, at most
+    commands: tuple[Command, ...]  # by time
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where it is none."""
+        times = [each.time for each in self.commands]
+        if not 0 < self.force < math.inf or times != sorted(set(times)):
+            raise ValueError(f"{self} is no drive: expected a force above 0 N and commands in the order of time.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.body,)
+
+    def command(self, time: float) -> Vector:
+        """The velocity m/s that it is told at `time` s."""
+        number = bisect_right(self.commands, time + 1e-9, key=lambda each: each.time)
+        return self.commands[number - 1].velocity if number else (0.0, 0.0, 0.0)
+
+    def force_at(self, mass: float, velocity: Sequence[float], command: Sequence[float]) -> list[float]:
+        """Force (3,) in N on a body of `mass` kg that has one velocity (3,) m/s and is told another."""
+        wanted = [mass * (c - v) / DRIVE_TIME for c, v in zip(command, velocity, strict=True)]
+        share = self.force / max(math.hypot(*wanted), self.force)
+        return [share * each for each in wanted]
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        found, i = 0.0 * position, scene.index(self.body)
+        mass = scene.bodies[i].mass
+        wanted = (self.command(time) - velocity[..., i, :]) / DRIVE_TIME
+        size = (wanted**2).sum(axis=-1, keepdims=True) ** 0.5
+        found[..., i, :] = wanted * (self.force / mass) / size.clip(min=self.force / mass)
+        return found
+
+
+@dataclass(frozen=True)
 class Impulse:
     """An action: `impulse` is given to the centre of body `body` at `time`, on a grid of 1/20 s."""
 
@@ -463,8 +515,13 @@ class Scene:
         return tuple(each for each in self.fields if isinstance(each, Spring | Rod))
 
     @property
+    def drives(self) -> tuple[Drive, ...]:
+        """Its motors, whose commands are actions."""
+        return tuple(each for each in self.fields if isinstance(each, Drive))
+
+    @property
     def own_fields(self) -> tuple[ForceField, ...]:
-        """Its other fields, of which the simulator asks accelerations."""
+        """Its fields but those that draw bodies to a centre: the simulator asks for their accelerations."""
         return tuple(each for each in self.fields if not isinstance(each, CentralGravity))
 
     @property

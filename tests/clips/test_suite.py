@@ -41,6 +41,7 @@ def test_suites_hold_what_they_promise() -> None:
         "actions",
         "counterfactuals",
         "phyworld",
+        "pusher",
         "expectation",
         "train",
     )
@@ -173,7 +174,7 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
     ("name", "offer"),
     [
         ("cor", "Did you mean core"),
-        ("zzz", "Known: actions, core, counterfactuals, expectation, full, lite, phyworld, smoke, train"),
+        ("zzz", "Known: actions, core, counterfactuals, expectation, full, lite, phyworld, pusher, smoke, train"),
     ],
 )
 def test_unknown_suites(name: str, offer: str) -> None:

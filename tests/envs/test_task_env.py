@@ -20,7 +20,7 @@ from physbench.support.errors import PhysbenchError, UsageError
 from physbench.world.scene import PALETTE
 
 PUSHED = tuple(task for task in task_ids() if getattr(find_task(task), "actions", False))
-SOME = ("collisions/billiards-push-v1", "orbits/kepler-thrust-v1", "falling/stack-v1")
+SOME = ("collisions/billiards-push-v1", "orbits/kepler-thrust-v1", "falling/stack-v1", "collisions/pusher-v1")
 REST = tuple(task for task in task_ids() if task not in (*SOME, "orbits/kepler-v1"))
 
 
@@ -54,7 +54,11 @@ def test_every_task_is_registered() -> None:
 
 @pytest.mark.parametrize(
     "task",
-    [SOME[1], "orbits/kepler-v1", *(pytest.param(each, marks=pytest.mark.slow) for each in (SOME[0], SOME[2], *REST))],
+    [
+        SOME[1],
+        "orbits/kepler-v1",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (SOME[0], *SOME[2:], *REST)),
+    ],
 )
 def test_the_checker_of_gymnasium_passes(task: str) -> None:
     with warnings.catch_warnings():
@@ -68,7 +72,8 @@ def test_the_checker_of_gymnasium_passes(task: str) -> None:
     [
         (SOME[0], 15),
         ("falling/stack-v1", 5),
-        *(pytest.param(each, 15, marks=pytest.mark.slow) for each in (*SOME[1:], "orbits/kepler-v1", *REST)),
+        (SOME[3], 15),
+        *(pytest.param(each, 15, marks=pytest.mark.slow) for each in (*SOME[1:3], "orbits/kepler-v1", *REST)),
     ],
 )
 def test_an_episode_with_the_clips_own_actions_is_the_clip(task: str, fps: float) -> None:
@@ -104,6 +109,24 @@ def test_a_push_changes_the_velocity_by_impulse_over_mass_and_none_leaves_the_cl
     env.close()
     quiet = make_clip(Row("collisions/head-on-push-v1", "train", 7, "unpushed"), render_spec(64, 10))
     np.testing.assert_array_equal(np.stack(frames), quiet.frames[quiet.handover :])
+
+
+def test_a_driven_body_is_told_velocities() -> None:
+    """It gets there with its own acceleration, stands when it is told nothing, and is told no more than the bounds."""
+    env = TaskEnv("collisions/pusher-v1", fps=10)
+    _, info = env.reset(seed=7)
+    own = info["own_actions"]
+    assert own.shape == (40, 2) and np.abs(own).max() <= 1.1
+    x, y = own[0] / np.linalg.norm(own[0])
+    *_, info = env.step([-0.3 * x, -0.3 * y])
+    np.testing.assert_allclose(info["states"][0, 7:9], [-0.3 * x, -0.3 * y], atol=0.05)
+    np.testing.assert_allclose(info["action"][3:], [-0.3 * x, -0.3 * y, 0], rtol=1e-6)
+    for _ in range(3):
+        *_, info = env.step([0.0, 0.0])
+    np.testing.assert_allclose(info["states"][0, 7:9], 0, atol=1e-3)
+    *_, info = env.step([0.0, 1e9])
+    assert info["action"][4] == 2
+    env.close()
 
 
 def test_vectorised_environments_keep_their_infos_apart() -> None:

@@ -113,7 +113,15 @@ def test_a_scene_without_a_law_is_refused() -> None:
         replace(scene, fields=(Wind(),))
     with user_files.temporarily_registered():
         user_files.forget_all()
-        assert {law.name for law in find_laws()} == {"planar", "central", "fields", "springs", "pendulum", "bullet"}
+        assert {law.name for law in find_laws()} == {
+            "planar",
+            "central",
+            "fields",
+            "springs",
+            "pendulum",
+            "drive",
+            "bullet",
+        }
         assert scene_law(scene, START).name == "bullet"
         with pytest.raises(Unsupported, match="no law covers a scene with Spring"):
             scene_law(replace(scene, outcomes=(Outcome("hangs", None),)), START)

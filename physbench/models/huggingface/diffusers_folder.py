@@ -32,7 +32,7 @@ from physbench.support.printable import printable
 Condition = Literal["image", "video", "conditions", "mask"]
 
 
-def _no_arguments(context: int, frames: int) -> dict[str, Any]:
+def no_arguments(context: int, frames: int) -> dict[str, Any]:
     return {}
 
 
@@ -87,7 +87,7 @@ class Quirk:
     lengths: tuple[int, int] | None = None
     fewest: int = 1
     fixed_length: bool = False
-    arguments: Callable[[int, int], dict[str, Any]] = _no_arguments
+    arguments: Callable[[int, int], dict[str, Any]] = no_arguments
     context_twice: bool = False
     own_size: bool = False
     unused: tuple[str, ...] = ()

@@ -211,6 +211,7 @@ def describe_plan(plan: PipelinePlan) -> list[tuple[str, str]]:
         ("context", context_words(plan)),
         ("length", length_words(plan)),
         ("prompts", prompt_words(plan)),
+        ("actions", action_words(plan)),
         ("calls", "one clip a call; " + ", ".join(f"{key}={value}" for key, value in call_settings(plan).items())),
         ("checker", guardrail_words(plan)),
         ("note", plan.quirk.note),
@@ -252,6 +253,15 @@ def prompt_words(plan: PipelinePlan) -> str:
     if "prompt" in plan.settings:
         return f"for every clip: '{plan.settings['prompt']}'"
     return "the description of each scene"
+
+
+def action_words(plan: PipelinePlan) -> str:
+    """Actions that the pipeline is given; "" for none."""
+    if plan.actions is None:
+        return ""
+    numbers = "numbers" if plan.actions.width is None else f"{plan.actions.width} numbers"
+    of = "" if plan.actions.condition is None else f", of the domain {plan.actions.condition['domain_name']}"
+    return f"{numbers} a frame as '{plan.actions.keyword}'{of}"
 
 
 def call_settings(plan: PipelinePlan) -> dict[str, Any]:

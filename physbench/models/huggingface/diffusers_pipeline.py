@@ -45,8 +45,10 @@ class DiffusersModel:
     ) -> Tensor:
         """Continue B clips; see `FrameModel.rollout`. Raises ModelError where an answer has other frames than asked."""
         answers = [
-            self._continue(frames, horizon, prompt, generator)
-            for frames, prompt, generator in zip(context, prompts, generators, strict=True)
+            self._continue(frames, horizon, rows, prompt, generator)
+            for frames, rows, prompt, generator in zip(
+                context, [None] * len(context) if actions is None else actions, prompts, generators, strict=True
+            )
         ]
         return torch.stack(answers).to(context.device)
 
@@ -54,13 +56,15 @@ class DiffusersModel:
         """Forget what was learned, see `redraw_pipeline`."""
         redraw_pipeline(self.pipe, self.card.name)
 
-    def _continue(self, context: Tensor, horizon: int, prompt: str, generator: torch.Generator) -> Tensor:
-        """Continue one clip: (C, 3, H, W) -> (horizon, 3, H, W)."""
+    def _continue(
+        self, context: Tensor, horizon: int, actions: Tensor | None, prompt: str, generator: torch.Generator
+    ) -> Tensor:
+        """Continue one clip: (C, 3, H, W) and actions (C + horizon, width) -> (horizon, 3, H, W)."""
         plan = self.plan
         height, width = context.shape[-2:]
         frames_requested = plan.frames_asked(horizon)
         shown = fit(context[-plan.context :].float(), plan.size)
-        arguments = call_arguments(plan, shown, frames_requested, prompt, generator)
+        arguments = call_arguments(plan, shown, frames_requested, prompt, generator, actions)
         with seeded_globals(generator):
             output = self.pipe(**arguments)
         frames = frames_of(output)
@@ -96,9 +100,17 @@ def redraw_pipeline(pipe: Any, name: str) -> None:
 
 
 def call_arguments(
-    plan: PipelinePlan, shown: Tensor, frames_requested: int, prompt: str, generator: torch.Generator
+    plan: PipelinePlan,
+    shown: Tensor,
+    frames_requested: int,
+    prompt: str,
+    generator: torch.Generator,
+    actions: Tensor | None = None,
 ) -> dict[str, Any]:
-    """The arguments of a pipeline's call that shows it frames (C, 3, H, W) and asks for so many, these included."""
+    """The arguments of a pipeline's call that shows it frames (C, 3, H, W) and asks for so many, these included.
+
+    actions: (C + horizon, width), for a plan that passes them; None: nothing is done.
+    """
     arguments = {
         **plan.arguments,
         **condition(plan, shown, frames_requested),
@@ -106,12 +118,18 @@ def call_arguments(
     }
     if "prompt" in plan.parameters:
         arguments["prompt"] = plan.settings.get("prompt", prompt)
+    arguments |= {"generator": generator, "output_type": "pt"}
+    if plan.actions is not None:
+        arguments |= plan.actions.arguments(actions, pictures(shown[-1:])[0], frames_requested)
+        if plan.actions.condition is not None:  # picture, size and length are in it
+            arguments.pop("image")
+            return arguments
     for name, side in zip(("height", "width"), plan.size, strict=True):
         if name in plan.parameters:
             arguments[name] = side
     if is_modular(plan.kind):
         arguments["output"] = "videos"  # else all that its blocks have made comes back
-    return {**arguments, plan.frame_parameter: frames_requested, "generator": generator, "output_type": "pt"}
+    return {**arguments, plan.frame_parameter: frames_requested}
 
 
 def condition(plan: PipelinePlan, shown: Tensor, frames_requested: int) -> dict[str, Any]:

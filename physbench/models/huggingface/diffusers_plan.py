@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from physbench.models.huggingface.diffusers_folder import QUIRKS, PipelineFolder, Quirk, continuing_classes, refusal
+from physbench.models.huggingface.diffusers_actions import ACTION_OPTIONS, COSMOS3_SIZE, ActionCall, action_call
+from physbench.models.huggingface.diffusers_folder import (
+    QUIRKS,
+    PipelineFolder,
+    Quirk,
+    continuing_classes,
+    no_arguments,
+    refusal,
+)
 from physbench.models.huggingface.diffusers_modular import block_parameters, check_components, is_modular
 from physbench.models.protocol import ModelCard, check_card
 from physbench.models.python_code import convert_argument
@@ -55,6 +63,7 @@ OPTIONS = {
     "vae_tiling": "bool",
     "surprise": "str",
     "stride": "int",
+    **ACTION_OPTIONS,
 }
 CHOICES = {
     "offload": ("model", "sequential"),
@@ -81,6 +90,7 @@ class PipelinePlan:
         longest: Frames of one call, at most, context included.
         arguments: Arguments of every call.
         settings: Options of the adapter that were given, by name.
+        actions: Argument of the call that takes actions; None: they are not passed.
     """
 
     folder: PipelineFolder
@@ -92,6 +102,7 @@ class PipelinePlan:
     longest: int
     arguments: dict[str, Any]
     settings: dict[str, Any]
+    actions: ActionCall | None = None
 
     @property
     def context(self) -> int:
@@ -208,6 +219,12 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
     quirk = _quirk_of_checkpoint(QUIRKS.get(kind.__name__) or _generic_quirk(parameters), kind.__name__, folder)
     if is_modular(kind):
         check_components(folder, quirk.unused)
+    if "actions" in settings and is_modular(kind):
+        raise ModelError(f"--model-arg actions: those of modular pipelines ({kind.__name__}) are not passed.")
+    actions = action_call(settings, parameters, kind.__name__, folder, _scalar, OWN_PARAMETERS)
+    if actions is not None and actions.condition is not None:  # it continues one picture, and derives its length
+        note = "With actions it continues one picture, the last frame."
+        quirk = replace(quirk, condition="image", size=COSMOS3_SIZE, context=1, arguments=no_arguments, note=note)
     ratio = frames_per_latent(folder.config("vae"), quirk.ratio)
     if not 1 <= ratio <= MOST_RATIO:
         raise ModelError(f"{folder.path / 'vae' / 'config.json'}: {ratio} frames per latent frame cannot be right.")
@@ -239,10 +256,11 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
         fps=fps,
         context_frames=context,
         max_horizon=longest - context,
+        uses_actions=actions is not None,
         uses_prompt="prompt" in parameters and "prompt" not in settings,
         stochastic=True,
     )
-    return PipelinePlan(folder, kind, quirk, ratio, size, check_card(card), longest, arguments, settings)
+    return PipelinePlan(folder, kind, quirk, ratio, size, check_card(card), longest, arguments, settings, actions)
 
 
 def _kind_words(parameter: inspect.Parameter) -> set[str]:
