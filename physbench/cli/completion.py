@@ -53,9 +53,9 @@ def suite_names(incomplete: str) -> Iterable[str]:
 
 def clip_suites(incomplete: str) -> Iterable[str]:
     """Suites of clips, that of the reference models' training among them."""
-    from physbench.clips.suite import EXPECTATION_SUITE, GOLDEN_SUITES
+    from physbench.clips.suite import EXPECTATION_SUITE, suite_names
 
-    return _beginning(incomplete, [*(name for name in GOLDEN_SUITES if name != EXPECTATION_SUITE), "train"])
+    return _beginning(incomplete, [name for name in suite_names() if name != EXPECTATION_SUITE])
 
 
 def task_names(incomplete: str) -> Iterable[str]:

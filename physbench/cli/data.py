@@ -51,15 +51,15 @@ def verify_suite(name: str, workers: int) -> None:
     raise typer.Exit(1)
 
 
-def verify_train(clips: int | None, workers: int) -> None:
+def verify_train(name: str, clips: int | None, workers: int) -> None:
     """Simulate clips to learn from and print their hash; exit 1 where it is not the published one of as many clips."""
-    from physbench.clips.golden import published_train_lists, state_hashes
-    from physbench.clips.suite import TRAIN, find_suite, suite_hash
+    from physbench.clips.golden import published_lists, state_hashes
+    from physbench.clips.suite import find_suite, suite_hash
     from physbench.result.formats import counted
 
-    chosen, published = find_suite(TRAIN, limit=clips), published_train_lists()
+    chosen, published = find_suite(name, limit=clips), published_lists(name)
     made, many = suite_hash(state_hashes(chosen.rows, workers).items()), len(chosen.rows)
-    typer.echo(f"{counted(many, 'clip')} of {TRAIN}, suite version {chosen.version}: {made}")
+    typer.echo(f"{counted(many, 'clip')} of {name}, suite version {chosen.version}: {made}")
     if many not in published:
         sizes = ", ".join(f"{size:,}" for size in published) or "no number of"
         note(f"There are published hashes of {sizes} clips, none of {many:,}.")
@@ -106,7 +106,7 @@ app = typer.Typer(
 )
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
-SUITE_NAMES = "smoke, lite, core, full, actions, counterfactuals, phyworld or train."
+SUITE_NAMES = "smoke, lite, core, full, actions, counterfactuals, phyworld, combo, train or combo-6, -30 or -60."
 Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=completion.clip_suites)]
 Look = Annotated[
     str,
@@ -501,10 +501,12 @@ def verify(
     physbench data verify core-128.clips
     """
 
-    if limit is not None and suite != "train":
-        raise UsageError("--limit is for --suite train: any other suite is verified as a whole.")
-    if archive is None and suite == "train":
-        verify_train(limit, _workers(workers))
+    from physbench.clips.suite import TRAINING_LISTS
+
+    if limit is not None and suite not in TRAINING_LISTS:
+        raise UsageError("--limit is for --suite train and combo-6, -30 and -60: others are verified as a whole.")
+    if archive is None and suite in TRAINING_LISTS:
+        verify_train(suite, limit, _workers(workers))
     elif archive is None:
         verify_suite(suite or "core", _workers(workers))
     elif suite is not None or workers is not None:

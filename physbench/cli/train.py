@@ -27,6 +27,9 @@ def command(
         Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
     ] = None,
     clips: Annotated[int, typer.Option(metavar="N", help="Clips of the train split, over all tasks.")] = 1260,
+    suite: Annotated[
+        str, typer.Option(help="train, or combo-6, combo-30 or combo-60: so many templates of combined elements.")
+    ] = "train",
     size: Annotated[str, typer.Option(metavar="S|M", help="Size of the network.")] = "S",
     minutes: Annotated[
         float | None,
@@ -54,7 +57,7 @@ def command(
     try:
         with interruptible():
             done = train(
-                name, out=folder, clips=clips, size=size, minutes=minutes, steps=steps, seed=seed,
+                name, out=folder, clips=clips, suite=suite, size=size, minutes=minutes, steps=steps, seed=seed,
                 device=pick_device(name, device), resume=resume,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -62,6 +65,7 @@ def command(
         note(
             "Continue with: "
             + again
+            + (f" --suite {suite}" if suite != "train" else "")
             + (f" --size {size}" if size != "S" else "")
             + (f" --steps {steps}" if steps else "")
             + (f" --minutes {minutes!r}" if minutes else "")

@@ -106,8 +106,10 @@ def state_hashes(rows: Sequence[Row], workers: int = 2) -> dict[Row, str]:
 
 
 @cache
-def published_train_lists() -> Mapping[int, str]:
-    """Hashes of the lists of TRAIN_LISTS by their number of clips; of another suite version there are none."""
+def published_lists(name: str) -> Mapping[int, str]:
+    """Hashes of the lists of TRAIN_LISTS by their number of clips; of another suite or version there are none."""
+    if name != TRAIN:
+        return {}
     document = json.loads(files("physbench.clips").joinpath("golden", f"{TRAIN}.json").read_text())
     same = document["version"] == SUITE_VERSION
     return {int(clips): digest for clips, digest in document["lists"].items()} if same else {}

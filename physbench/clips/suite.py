@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from physbench.clips.clip import Row, Split
 from physbench.clips.scene_changes import PROMPT_MOTION
-from physbench.clips.task import GAP, builtin_task_ids, find_task, match_tasks, splits_of
+from physbench.clips.task import GAP, Task, builtin_task_ids, find_task, match_tasks, splits_of
 from physbench.support.errors import UsageError, nearest
 
 SUITE_VERSION = 4  # rises with any change of rows or of a headline scorer
@@ -30,11 +30,14 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "counterfactuals": {"test": 16},
     "phyworld": {"test": 16, "gap": 16, "ood": 16},
     "pusher": {"test": 24, "ood": 8},
+    "combo": {"test": 30, "ood": 30},
     EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
 FULL = "full"  # the suite of all tasks in which nothing is pushed
 PHYWORLD = "phyworld"  # the suite of the tasks of another benchmark, in its ranges
 PUSHER = "pusher"  # the suite of the tasks in which a body is driven, whose actions are velocities
+COMBO = "combo"  # the suite of combined elements: templates that are trained on, and others that are held out
+OWN_TASKS = (PHYWORLD, PUSHER, COMBO)  # suites of tasks that no other suite has
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
     "counterfactuals": ("unpushed",)
@@ -43,6 +46,8 @@ OWN = "own-"  # before the name of a suite to which other tasks were added: its 
 FRESH = "fresh-"  # before the name of a suite whose seeds were drawn anew: no store and no training set holds its clips
 FRESH_SEEDS = range(2**40, 2**52)  # far above those of all suites; whole numbers that any reader of JSON keeps
 TRAIN_CLIPS = 2000  # of the train suite, by default
+COMBO_LISTS = ("combo-6", "combo-30", "combo-60")  # the same, of nested sets of templates
+TRAINING_LISTS = (TRAIN, *COMBO_LISTS)
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,8 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 def suite_names() -> tuple[str, ...]:
     """Names: smoke (a look), lite (a quarter of core, for slow models), core (the leaderboard), full (core and
     more tasks), actions (pushes), counterfactuals (with and without), phyworld (its three scenes), pusher (a driven
-    body), expectation (films), train."""
-    return (*GOLDEN_SUITES, TRAIN)
+    body), combo (combined elements), expectation (films); to learn from train, combo-6, combo-30 and combo-60."""
+    return (*GOLDEN_SUITES, *TRAINING_LISTS)
 
 
 def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
@@ -123,10 +128,10 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
 
     `smoke`, `lite`, `core` and `train` hold 14 tasks, `full` all in which nothing is pushed,
     `actions` those in which something is, `counterfactuals` these with the push and without, `phyworld` its three
-    scenes, and `pusher` those in which a body is driven. A part of a suite with
+    scenes, `pusher` those in which a body is driven and `combo` combinations of elements. A part of a suite with
     golden states is marked `partial`. Tasks outside the suite, installed or from a file
     (`physbench.support.user_files`), get as many clips as those in it; the suite is then another
-    one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips.
+    one, "own-smoke" or "own-core". TRAINING_LISTS have any size: `limit` is the number of clips.
     Unknown suites and tasks raise UsageError and offer the nearest names.
     """
     if name not in suite_names():
@@ -136,6 +141,8 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
     if name == TRAIN:
         ids = builtin_task_ids() if tasks is None else match_tasks(tasks)
         return Suite(name, SUITE_VERSION, train_rows(ids, limit or TRAIN_CLIPS))
+    if name in COMBO_LISTS:
+        return Suite(name, SUITE_VERSION, combo_rows(name, tasks, limit or TRAIN_CLIPS))
     whole = _golden_suite(name)
     rows, other = whole.rows, False
     if tasks is not None:
@@ -155,6 +162,50 @@ def train_rows(task_ids: tuple[str, ...], count: int) -> tuple[Row, ...]:
     return tuple(
         Row(task, "train", seed) for i, task in enumerate(task_ids) for seed in range(per_task + (1 if i < more else 0))
     )
+
+
+def combo_rows(name: str, tasks: str | None, count: int) -> tuple[Row, ...]:
+    """`count` clips of a list of COMBO_LISTS, the same number (or one more) of each template, in order of seed."""
+    ids = golden_tasks(COMBO)
+    if tasks is not None and match_tasks(tasks, ids) != ids:
+        raise UsageError(f"{name} holds clips of {', '.join(ids)} alone. Leave --tasks out.")
+    return tuple(Row(task, "train", seed) for task in ids for seed in seeds_of_templates(task, "train", name, count))
+
+
+def seeds_of_templates(task_id: str, split: Split, name: str, count: int) -> tuple[int, ...]:
+    """The lowest seeds of a split that give `count` clips, as many (or one more) of each of a task's templates `name`.
+
+    Tasks without templates have the seeds from 0 on.
+    """
+    task = find_task(task_id)
+    if not hasattr(task, "templates"):
+        return tuple(range(count))
+    templates = task.templates[name]
+    per_template, more = divmod(count, len(templates))
+    lacking = {template: per_template + (k < more) for k, template in enumerate(templates)}
+    seeds: list[int] = []
+    seed = 0
+    while any(lacking.values()):
+        template = template_of(task, Row(task_id, split, seed))
+        if lacking.get(template):
+            lacking[template] -= 1
+            seeds.append(seed)
+        seed += 1
+    return tuple(seeds)
+
+
+def _among_templates(task_id: str, split: Split, seed: int) -> bool:
+    """True if a clip has one of the templates that are judged in its split; of a task without templates, always."""
+    task = find_task(task_id)
+    return not hasattr(task, "templates") or template_of(task, Row(task_id, split, seed)) in task.templates[split]
+
+
+def template_of(task: Task, row: Row) -> int:
+    """The template of a clip, which its task draws first."""
+    from physbench.clips.generate import random_stream
+
+    template: int = task.template(random_stream(row), row.split)  # type: ignore[attr-defined]
+    return template
 
 
 def spread(rows: tuple[Row, ...], limit: int) -> tuple[Row, ...]:
@@ -195,7 +246,9 @@ def fresh_suite(suite: Suite, per_task: int, draw: Callable[[str, int], int] = r
         for index in itertools.count():
             if len(seeds) == per_task:
                 break
-            seeds.add(draw(task, index))
+            seed = draw(task, index)
+            if all(_among_templates(task, split, seed) for split, _ in places):
+                seeds.add(seed)
         for split in dict.fromkeys(split for split, _ in places):
             changes = [change for other, change in places if other == split]
             rows += [Row(task, split, seed, change) for seed in sorted(seeds) for change in changes]
@@ -204,7 +257,7 @@ def fresh_suite(suite: Suite, per_task: int, draw: Callable[[str, int], int] = r
 
 def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
-    if name in (PHYWORLD, PUSHER):
+    if name in OWN_TASKS:
         return builtin_task_ids(actions=name == PUSHER, suite=name, full=True)
     return builtin_task_ids(actions=name in PUSHED_SUITES, full=name == FULL)
 
@@ -216,7 +269,7 @@ def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:
         for task in task_ids
         for split, count in GOLDEN_SUITES[name].items()
         if split != GAP or split in splits_of(find_task(task))
-        for seed in range(count)
+        for seed in seeds_of_templates(task, split, split, count)
         for change in ("", *SUITE_CHANGES.get(name, ()))
     )
 

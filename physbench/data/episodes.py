@@ -11,20 +11,19 @@ from torch import Tensor
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.clips.suite import TRAIN, find_suite, suite_hash
+from physbench.clips.suite import TRAIN, Suite, find_suite, suite_hash
 from physbench.world.scene import RenderSpec
 
 
-def training_rows(clips: int) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Rows of the train split to learn from, and one in ten to look at: never a clip of another split."""
-    rows = find_suite(TRAIN, limit=clips).rows
+def training_rows(clips: int, suite: str = TRAIN) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """Rows to learn from and one in ten to look at, of a list of `suite.TRAINING_LISTS`: all of the train split."""
+    rows = find_suite(suite, limit=clips).rows
     held_out = tuple(row for i, row in enumerate(rows) if i % 10 == 9)
     return tuple(row for i, row in enumerate(rows) if i % 10 != 9), held_out
 
 
-def training_hash(clips: int, store: ClipStore, spec: RenderSpec) -> str:
+def training_hash(suite: Suite, store: ClipStore, spec: RenderSpec) -> str:
     """Hash of the list of clips of a training, as `Suite.hash`: stored clips know that of their states."""
-    suite = find_suite(TRAIN, limit=clips)
 
     def state_hash(row: Row) -> str:
         found = store.stored(row, spec)

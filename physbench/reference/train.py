@@ -18,20 +18,20 @@ from torch import nn
 
 from physbench import __version__
 from physbench.clips.store import ClipStore
-from physbench.clips.suite import EXPECTATION_SUITE
+from physbench.clips.suite import COMBO, EXPECTATION_SUITE, TRAIN, TRAINING_LISTS, find_suite
 from physbench.data.episodes import ClipEpisodes, training_hash, training_rows
 from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import save_checkpoint
 from physbench.reference.architecture import ReferenceModel, continued
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
 from physbench.support import plugins
-from physbench.support.errors import UsageError
+from physbench.support.errors import UsageError, nearest
 from physbench.support.files import atomic_path
 
 # The validation curve of a training: how near to the truth the pixels of held-out clips are, as it goes on.
 
 CURVE_FILE = "curve.csv"
-SPANS = (0.25, 0.5, 1.0, 2.0)  # s from the hand-over
+SPANS = (0.25, 0.5, 1.0, 2.0)  # s from the hand-over, at most to the end of the clips
 CLIPS = 28
 
 
@@ -45,10 +45,11 @@ class ValidationCurve:
     def __init__(self, model: Any, episodes: Episodes, folder: Path) -> None:
         self.model, self.path = model, folder / CURVE_FILE
         self.context = model.card.context_frames
-        self.counts = [max(1, round(span * model.card.fps)) for span in SPANS]
         chosen = torch.linspace(0, len(episodes) - 1, min(CLIPS, len(episodes))).long().tolist()
-        length = self.context + self.counts[-1]
-        self.videos = torch.stack([episodes.frames(index)[:length] for index in chosen])
+        clips = [episodes.frames(index) for index in chosen]
+        shown = min(len(frames) for frames in clips) - self.context
+        self.counts = [min(max(1, round(span * model.card.fps)), shown) for span in SPANS]
+        self.videos = torch.stack([frames[: self.context + self.counts[-1]] for frames in clips])
 
     @torch.no_grad()
     def skills(self) -> list[float]:
@@ -108,6 +109,7 @@ def training_card(
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
     reach = f"{card.max_horizon} frames at a time" if card.max_horizon else "any horizon"
     asked = f"{training['minutes']:g} minutes" if training.get("minutes") else f"{training.get('steps')} steps"
+    data = f"list `{training['suite']}`" if "suite" in training else "`train` split"
     listed = f" (list {training['clips_hash'][:12]})" if training.get("clips_hash") else ""
     lines = [
         f"# `{name}`",
@@ -116,7 +118,7 @@ def training_card(
         "",
         "| | |",
         "| --- | --- |",
-        f"| data | {training['clips']} clips of the `train` split{listed}, one in ten held out |",
+        f"| data | {training['clips']} clips of the {data}{listed}, one in ten held out |",
         f"| asked for | {asked}, size {training.get('size', 'S')} |",
         f"| device | {training['device']} |",
         f"| time | {spent} |",
@@ -171,6 +173,7 @@ def train(
     *,
     out: Path,
     clips: int = DEFAULT_CLIPS,
+    suite: str = TRAIN,
     size: str = "S",
     minutes: float | None = None,
     steps: int | None = None,
@@ -186,6 +189,7 @@ def train(
         name: Of the architecture.
         out: Folder of the training.
         clips: Number of clips, at least 20; some are held out.
+        suite: List of clips of which these are the first: one of `suite.TRAINING_LISTS`.
         size: Of the network, one of the architecture's `sizes`.
         minutes: Time of training once the clips were made, as many steps as it takes. Their number, and so the
             weights, then depend on the speed of the machine.
@@ -202,6 +206,8 @@ def train(
     architecture = plugins.load("physbench.architectures", name)
     if clips < 20:
         raise UsageError(f"Expected at least 20 clips but got --clips {clips}.")
+    if suite not in TRAINING_LISTS:
+        raise UsageError(f"--suite: '{suite}' is no list to learn from.{nearest(suite, TRAINING_LISTS)}")
     if steps is not None and steps < 1:
         raise UsageError(f"Expected at least one step but got --steps {steps}.")
     if minutes is not None and not 0 < minutes < math.inf:
@@ -211,7 +217,7 @@ def train(
     steps = steps or architecture.steps
     config = architecture.config(size)
     card: ModelCard = architecture.card(config)
-    rows, held_out = training_rows(clips)
+    rows, held_out = training_rows(clips, suite)
     prepare_folder(out, resume)
     training = {
         "physbench": __version__,
@@ -219,6 +225,7 @@ def train(
         "clips": clips,
         "tasks": sorted({row.task for row in rows}),
         "split": "train",
+        **({} if suite == TRAIN else {"suite": suite}),  # checkpoints of train are as they were
         "size": size,
         "seed": seed,
         "steps": steps,
@@ -242,7 +249,8 @@ def train(
     )  # fmt: skip
     checkpoint = out / f"{name}.safetensors"
     seconds = {"clips": round(generation, 1), **{stage: round(value, 1) for stage, value in seconds.items()}}
-    training = {**training, "clips_hash": training_hash(clips, store, architecture.clip_spec(card)), "seconds": seconds}
+    clips_hash = training_hash(find_suite(suite, limit=clips), store, architecture.clip_spec(card))
+    training = {**training, "clips_hash": clips_hash, "seconds": seconds}
     with atomic_path(checkpoint) as draft:
         save_checkpoint(draft, net.state_dict(), architecture=name, config=config, card=card, training=training)
         draft.chmod(0o644)  # the library writes files that nobody else can read
@@ -252,7 +260,8 @@ def train(
     numbers = sum(each.numel() for each in net.parameters())
     words = training_card(name, architecture.summary, card, numbers, training, out, picture.name)
     (out / f"{name}.md").write_text(words, encoding="utf-8")
-    options = f" --suite {'smoke' if card.continues else EXPECTATION_SUITE}"
+    judged = "smoke" if suite == TRAIN else COMBO
+    options = f" --suite {judged if card.continues else EXPECTATION_SUITE}"
     return TrainingResult(checkpoint, picture, seconds, options)
 
 

@@ -9,6 +9,7 @@ from physbench import __version__
 from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
 from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
+from physbench.result.combinations import combination_gaps
 from physbench.result.coverage import at_look, axis_counts, partial_run, unasked_axes, unasked_reasons
 from physbench.result.document import (
     BestOf,
@@ -152,6 +153,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         event_frequency=event_results(tables["model"], tables["truth"]),
         by_part=skill_by_part(tables, rows, e, resamples, unasked),
         velocity_errors=velocity_errors(tables, e, resamples),
+        combinations=combination_gaps(tables, e, resamples),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),

@@ -491,6 +491,21 @@ class VelocityErrors(Record):
     reason: str = Field(default="", description="Why the interval is null.")
 
 
+class CombinationGap(Record):
+    """A measure in templates that all training sets hold and in templates that none holds."""
+
+    trained: float | None = Field(description="Mean over clips of trained templates (`test`), 0..1.")
+    held_out: float | None = Field(description="The same of held-out templates (`ood`).")
+    gap: float | None = Field(
+        description="What held-out templates cost: quality that is lost, or by how much more clips are abnormal."
+    )
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
+    references: dict[str, dict[str, float | None]] = Field(
+        description="The measure of truth, freeze and constant-velocity by split, on the same clips."
+    )
+    reason: str = Field(default="", description="Why gap or interval are null.")
+
+
 class BestOf(Record):
     """Skill where of each clip's samples the best counts, chosen after the fact: never the score."""
 
@@ -719,6 +734,10 @@ class ResultDocument(Record):
     )
     velocity_errors: dict[str, dict[str, VelocityErrors]] = Field(
         default_factory=dict, description="By task of the suite `phyworld` and split; {} on every other suite."
+    )
+    combinations: dict[str, CombinationGap] = Field(
+        default_factory=dict,
+        description="By measure (consistency, permanence, abnormal) on the suite `combo`; {} on every other suite.",
     )
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")

@@ -54,7 +54,7 @@ LARGEST = 2.0  # diameters, of what breaks at every tolerance that is tried
 
 def strength_of_run(tables: Mapping[str, pd.DataFrame]) -> StrengthResult | None:
     """Strength of the model and of its references on the same clips; None where none was read."""
-    truth, model = (_by_clip(tables[name]) for name in ("truth", "model"))
+    truth, model = (strength_by_clip(tables[name]) for name in ("truth", "model"))
     if truth.empty or model.empty:
         return None
     own = model.reindex(truth.index).dropna()
@@ -65,7 +65,7 @@ def strength_of_run(tables: Mapping[str, pd.DataFrame]) -> StrengthResult | None
         families={str(name): _strength_value(own[families == name]) for name in dict.fromkeys(families)},
         tasks={str(name): _strength_value(own[tasks == name]) for name in dict.fromkeys(tasks)},
         references={
-            name: _strength_value(_by_clip(tables[name]).reindex(own.index).dropna()).median
+            name: _strength_value(strength_by_clip(tables[name]).reindex(own.index).dropna()).median
             for name in REFERENCE_MODELS
             if name in tables
         },
@@ -79,7 +79,7 @@ def strength_text(median: float | None) -> str:
     return "2 or more" if median >= LARGEST else f"{median:.2f}"
 
 
-def _by_clip(table: pd.DataFrame) -> pd.Series[float]:
+def strength_by_clip(table: pd.DataFrame) -> pd.Series[float]:
     """Strength of each clip, mean over its samples, LARGEST for one that failed, indexed by (task, clip)."""
     rows = table[
         (table["reading"] == reading_of("strength")) & (table["value"].notna() | (table["status"] == "failed"))

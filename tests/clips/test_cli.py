@@ -112,14 +112,14 @@ def test_a_list_of_training_clips_is_named_by_its_hash(
         ({15: made}, 0, "This is the published list."),
         ({15: "0" * 64}, 1, "The published list is another one: 000"),
     ):
-        monkeypatch.setattr(golden, "published_train_lists", lambda published=published: published)
+        monkeypatch.setattr(golden, "published_lists", lambda name, published=published: published)
         code, out, err = call(capsys, "data", "verify", "--suite", "train", "--limit", "15", "--workers", "1")
         assert code == expected_code and made in out and says in out + err
 
 
 @pytest.mark.slow
 def test_the_smallest_published_list_is_made_here() -> None:
-    published = golden.published_train_lists()
+    published = golden.published_lists("train")
     assert tuple(published) == golden.TRAIN_LISTS
     assert find_suite("train", limit=150).hash == published[150]
 

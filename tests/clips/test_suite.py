@@ -42,8 +42,12 @@ def test_suites_hold_what_they_promise() -> None:
         "counterfactuals",
         "phyworld",
         "pusher",
+        "combo",
         "expectation",
         "train",
+        "combo-6",
+        "combo-30",
+        "combo-60",
     )
     quiet, pushed = builtin_task_ids(), builtin_task_ids(actions=True)
     assert not set(quiet) & set(pushed) and len(pushed) == 3
@@ -94,7 +98,7 @@ def test_more_tasks_leave_published_suites_alone() -> None:
     assert SUITE_VERSION == 4 and {name: find_suite(name).hash for name in PUBLISHED} == PUBLISHED
     train = find_suite("train", limit=150)
     assert train.tasks == find_suite("core").tasks == builtin_task_ids() == CORE_TASKS
-    lists = golden.published_train_lists()
+    lists = golden.published_lists("train")
     assert lists[150] == "ebecdd8797d090b4b0634c0e4bde999a81d618628ef8b99e51545dee0ae36ee4"
 
 
@@ -174,7 +178,11 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
     ("name", "offer"),
     [
         ("cor", "Did you mean core"),
-        ("zzz", "Known: actions, core, counterfactuals, expectation, full, lite, phyworld, pusher, smoke, train"),
+        (
+            "zzz",
+            "Known: actions, combo, combo-30, combo-6, combo-60, core, counterfactuals, expectation, full, "
+            "lite, phyworld, pusher, smoke, train",
+        ),
     ],
 )
 def test_unknown_suites(name: str, offer: str) -> None:

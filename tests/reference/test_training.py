@@ -19,7 +19,7 @@ from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import read_checkpoint, save_checkpoint, shipped_checkpoints
 from physbench.reference import objects, objects_training, training_loop
-from physbench.reference.train import learn, pick_device, prepare_folder, train
+from physbench.reference.train import ValidationCurve, learn, pick_device, prepare_folder, train
 from physbench.reference.training_loop import generator
 from physbench.support import plugins
 from physbench.support.errors import ModelError, UsageError
@@ -134,6 +134,8 @@ def test_wrong_arguments_name_the_option(tmp_path: Path) -> None:
             train("objects", out=tmp_path, minutes=minutes)
     with pytest.raises(UsageError, match="no size XL"):
         train("simple", out=tmp_path, size="XL")
+    with pytest.raises(UsageError, match="Did you mean combo-6"):
+        train("simple", out=tmp_path, suite="combo-7")
     with pytest.raises(UsageError, match="--device"):
         pick_device("objects", "abacus")
 
@@ -144,6 +146,29 @@ def test_only_the_train_split_is_learned_from() -> None:
     assert not set(rows) & set(held_out)
     assert {row.task for row in rows} == {row.task for row in held_out}
     assert len(rows) == 252
+
+
+def test_a_list_of_templates_is_learned_from_and_no_suite_that_is_judged() -> None:
+    rows, held_out = training_rows(30, "combo-6")
+    assert {row.task for row in (*rows, *held_out)} == {"combo/throw-v1"} and (len(rows), len(held_out)) == (27, 3)
+    assert {row.split for row in (*rows, *held_out)} == {"train"}
+
+
+def test_the_validation_curve_ends_with_the_clips(tmp_path: Path) -> None:
+    """Clips of 1.6 s have no 2 s to be compared."""
+    simple = plugins.load("physbench.architectures", "simple")
+    model = simple.build(simple.config())
+    videos = [torch.randint(0, 255, (8 + 24, 3, 64, 64), dtype=torch.uint8) for _ in range(2)]
+
+    class Episodes:
+        def __len__(self) -> int:
+            return len(videos)
+
+        def frames(self, index: int) -> torch.Tensor:
+            return videos[index]
+
+    curve = ValidationCurve(model, Episodes(), tmp_path)  # type: ignore[arg-type]
+    assert curve.counts == [4, 8, 15, 24] and len(curve.skills()) == 4
 
 
 ARCHITECTURES = [plugins.load("physbench.architectures", name) for name in entries("physbench.architectures")]

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Literal
 from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, bracket, cell_text, csv_text, fixed
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import summary_view
-from physbench.result.report.tables import VELOCITY_LEGEND, Cell, skill_rows, velocity_errors
+from physbench.result.report.tables import (
+    COMBINATIONS_LEGEND,
+    VELOCITY_LEGEND,
+    Cell,
+    combinations,
+    skill_rows,
+    velocity_errors,
+)
 from physbench.support.printable import printable
 
 if TYPE_CHECKING:
@@ -61,11 +68,20 @@ def markdown(result: ResultDocument) -> str:
             name = f"**{line.name}**" if line.level in ("all", "family") else _plain(line.name)
             lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |")
         lines.append("")
-        if shown := velocity_errors(result):
-            lines += [f"| {' | '.join(shown.columns)} |", "| --- | --- |" + " ---: |" * (len(shown.columns) - 2)]
+        for shown, legend in (
+            (velocity_errors(result), VELOCITY_LEGEND),
+            (combinations(result), COMBINATIONS_LEGEND),
+        ):
+            if shown is None:
+                continue
+            words = 1 + len(shown.words)
+            lines += [
+                f"| {' | '.join(shown.columns)} |",
+                "|" + " --- |" * words + " ---: |" * (len(shown.columns) - words),
+            ]
             for row in shown.groups[0]:
                 lines.append(f"| {row.name} | {' | '.join(f'{c.text} {c.note}'.strip() for c in row.cells)} |")
-            lines += ["", _plain(VELOCITY_LEGEND), ""]
+            lines += ["", _plain(legend), ""]
         notes = [*view.legend[:2], view.best_of, view.unseen, view.events, view.counting]
     if view.failed:
         reasons = [f"{reason} ({n})" if len(view.reasons) > 1 else reason for reason, n in view.reasons]

@@ -324,6 +324,30 @@ def velocity_errors(result: ResultDocument) -> Table | None:
     return Table("PhyWorld's errors of velocity", columns, (once(rows),), (1,)) if rows else None
 
 
+COMBINATIONS_LEGEND = (
+    "Combinations of elements. Trained: templates that every training set holds; held out: templates that none holds. "
+    "The gap is what held-out templates cost; of a model that was trained on none it says nothing of combinations. "
+    "Abnormal: share of clips that break at 0.5 diameters or lose an object for 0.2 s. References: trained/held out."
+)
+COMBINATION_BASES = {name: BASES[name] for name in ("truth", "constant-velocity")}
+
+
+def combinations(result: ResultDocument) -> Table | None:
+    """Consistency, permanence and abnormal clips in trained and held-out templates; None on other suites."""
+    rows: list[tuple[str, tuple[Cell, ...], str]] = []
+    for measure, own in result.combinations.items():
+        values = (own.trained, own.held_out, own.gap)
+        bases = [own.references.get(name, {}) for name in COMBINATION_BASES]
+        cells = (
+            *(Cell(fixed(value), title=own.reason) for value in values),
+            Cell(bracket(own.interval)),
+            *(Cell(f"{fixed(base.get('test'))}/{fixed(base.get('ood'))}") for base in bases),
+        )
+        rows.append((measure, cells, ""))
+    columns = ("measure", "trained", "held out", "gap", "95 % interval", *COMBINATION_BASES.values())
+    return Table("Combinations", columns, (once(rows),)) if rows else None
+
+
 def parts(result: ResultDocument) -> Table | None:
     """Skill by difficulty and by time of the deciding event; None where no task declares either."""
     axes, groups = tuple(result.axes), []

@@ -9,7 +9,15 @@ from physbench.result.bootstrap import FEWEST
 from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, ascii_minus, bracket, counted, fixed, joined
 from physbench.result.readings import strength_text
 from physbench.result.report.summary import SummaryView, own_readings, summary_view
-from physbench.result.report.tables import VELOCITY_LEGEND, Cell, gained_and_lost, skill_rows, velocity_errors
+from physbench.result.report.tables import (
+    COMBINATIONS_LEGEND,
+    VELOCITY_LEGEND,
+    Cell,
+    combinations,
+    gained_and_lost,
+    skill_rows,
+    velocity_errors,
+)
 from physbench.result.report.tables import Table as TableView
 
 if TYPE_CHECKING:
@@ -144,7 +152,10 @@ def print_summary(result: ResultDocument, console: Console) -> None:
         console.print()
         console.print(_overall(view))
         say(f"overall: {view.meaning}" if view.meaning else "", "dim")
-        for shown, legend in ((velocity_errors(result), VELOCITY_LEGEND),):
+        for shown, legend in (
+            (velocity_errors(result), VELOCITY_LEGEND),
+            (combinations(result), COMBINATIONS_LEGEND),
+        ):
             if shown:
                 console.print()
                 console.print(_plain_table(shown))
