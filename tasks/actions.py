@@ -462,6 +462,8 @@ class Pusher(Task):
             horizon=self.horizon,
             prompt=f"A {names['pusher']} bar moves towards a {names['ball']} ball on a frictionless table, {does} and "
             f"goes back, while a {names['other']} ball glides past. Static camera, seen from straight above.",
+            prompt_unpushed=f"A {names['pusher']} bar stands before a {names['ball']} ball on a frictionless table "
+            f"with a grey wall, while a {names['other']} ball glides past. Static camera, seen from straight above.",
         )
 
 

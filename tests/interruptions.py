@@ -51,7 +51,7 @@ class Fault:
         kind: "kill" (SIGKILL to the process that writes), "group" (to the program and its workers), "interrupt" (SIGINT
             to them, as a terminal sends it after Ctrl-C), "model" (SIGKILL to the model's process, in its call number
             `at`: the toy does it itself), "full" (the same, and the system says that memory was full), "memory"
-            (MemoryError), "delete" (the folder `path` is gone), or the name of an errno such as "ENOSPC".
+            (MemoryError), "delete" (the cache is gone), or the name of an errno such as "ENOSPC".
         match: Pattern of the files that count.
         role: "program" or "worker": whose writes count; "": all.
         at: At which of these writes, from 1.
@@ -65,7 +65,6 @@ class Fault:
     at: int = 1
     lasting: bool = False
     after: bool = False
-    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def _strike(fault: Fault, program: int, target: str, place: Path) -> None:
     elif fault.kind == "interrupt":
         os.killpg(program, signal.SIGINT)
     elif fault.kind == "delete":
-        shutil.rmtree(fault.path)
+        shutil.rmtree(os.environ["PHYSBENCH_CACHE"])
     elif fault.kind == "memory":
         raise MemoryError
     else:

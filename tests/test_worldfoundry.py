@@ -21,7 +21,8 @@ out.mkdir(parents=True)
 axes = {axis: {"skill": skill} for axis, skill in (("consistency", -0.4), ("permanence", 0.5), ("drift", None))}
 result = {"overall": {"skill": 0.25}, "axes": axes, "lawful": {"seconds": 1.5}, "physbench_version": "0"}
 name = args[args.index("--suite") + 1]
-(out / "result.json").write_text(json.dumps({**result, "suite": {"name": name}, "failures": [], "args": args}))
+suite = {"name": name, "complete": "--limit" not in " ".join(args)}
+(out / "result.json").write_text(json.dumps({**result, "suite": suite, "failures": [], "args": args}))
 """
 
 spec = importlib.util.spec_from_file_location("run_physbench_official_runner", TREE / RUNNER)
@@ -76,7 +77,12 @@ def test_videos_are_scored_as_they_were_asked_for(export, tmp_path, capsys) -> N
     }
     rows = card(out)["metrics"]["per_metric"]
     assert rows["physbench_consistency"]["raw_score"] == -0.4 and not rows["physbench_drift"]["available"]
-    assert card(out)["leaderboard_valid"] and card(out)["integration_evidence"]
+    assert card(out)["integration_evidence"] and not card(out)["leaderboard_valid"], "4 clips are not all of core"
+    (export / "manifest.json").write_text('{"suite": {"name": "core"}}')
+    assert (
+        runner.main([*where, "--output-dir", str(tmp_path / "all")]) == 0
+        and card(tmp_path / "all")["leaderboard_valid"]
+    )
 
 
 def test_a_result_is_imported_and_is_no_evidence(export, tmp_path) -> None:
@@ -111,3 +117,9 @@ def test_a_program_that_is_not_there_and_one_that_fails(export, tmp_path, monkey
         monkeypatch.setenv("PHYSBENCH", program)
         assert runner.main([*where, "--output-dir", str(tmp_path / "out")]) == 1
         assert words in card(tmp_path / "out")["run"]["error"]
+    (tmp_path / "out" / "run").mkdir()
+    (tmp_path / "out" / "run" / "result.json").write_text("{}")  # of an earlier run
+    assert runner.main([*where, "--output-dir", str(tmp_path / "out")]) == 1
+    (export / "manifest.json").write_text("{}")
+    assert runner.main([*where, "--output-dir", str(tmp_path / "out")]) == 1
+    assert "names no suite" in card(tmp_path / "out")["run"]["error"]

@@ -106,7 +106,9 @@ app = typer.Typer(
 )
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
-SUITE_NAMES = "smoke, lite, core, full, actions, counterfactuals, phyworld, combo, train or combo-6, -30 or -60."
+SUITE_NAMES = (
+    "smoke, lite, core, full, actions, counterfactuals, phyworld, pusher, combo, train, combo-6, combo-30, combo-60."
+)
 Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=completion.clip_suites)]
 Look = Annotated[
     str,
@@ -484,12 +486,13 @@ def verify(
     ] = None,
     workers: Workers = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", help="Of train: how many clips, such as 150, 1500 or 15000.")
+        int | None,
+        typer.Option(metavar="N", help="Of clips to learn from: how many, such as 150, 1500 or 15000."),
     ] = None,
 ) -> None:
     """Simulate a suite and compare it with its golden states. Exits with 1 where they differ.
 
-    Of train, which has any size, the hash of its first N clips is printed; those of three sizes are published.
+    Of clips to learn from, of any number, the hash of the first N is printed; three of train are published.
 
     Of an archive, all clips are compared with their hashes, and the states from which they were made with the golden
     ones. Exits with 1 where these differ, and with 2 where it is damaged or of another version of physbench.

@@ -26,7 +26,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
     ] = None,
-    clips: Annotated[int, typer.Option(metavar="N", help="Clips of the train split, over all tasks.")] = 1260,
+    clips: Annotated[int, typer.Option(metavar="N", help="Clips to learn from, over all tasks.")] = 1260,
     suite: Annotated[
         str, typer.Option(help="train, or combo-6, combo-30 or combo-60: so many templates of combined elements.")
     ] = "train",
@@ -42,7 +42,7 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
 ) -> None:
-    """Train a reference model on clips of the train split: a checkpoint for `physbench eval` and a sample picture."""
+    """Train a reference model on clips to learn from: a checkpoint for `physbench eval` and a sample picture."""
     from physbench.cli.console import note
     from physbench.support.errors import UsageError
 

@@ -172,15 +172,15 @@ def combo_rows(name: str, tasks: str | None, count: int) -> tuple[Row, ...]:
     return tuple(Row(task, "train", seed) for task in ids for seed in seeds_of_templates(task, "train", name, count))
 
 
+@cache
 def seeds_of_templates(task_id: str, split: Split, name: str, count: int) -> tuple[int, ...]:
     """The lowest seeds of a split that give `count` clips, as many (or one more) of each of a task's templates `name`.
 
     Tasks without templates have the seeds from 0 on.
     """
-    task = find_task(task_id)
-    if not hasattr(task, "templates"):
+    if not (every := templates_of(task_id)):
         return tuple(range(count))
-    templates = task.templates[name]
+    task, templates = find_task(task_id), every[name]
     per_template, more = divmod(count, len(templates))
     lacking = {template: per_template + (k < more) for k, template in enumerate(templates)}
     seeds: list[int] = []
@@ -196,8 +196,16 @@ def seeds_of_templates(task_id: str, split: Split, name: str, count: int) -> tup
 
 def _among_templates(task_id: str, split: Split, seed: int) -> bool:
     """True if a clip has one of the templates that are judged in its split; of a task without templates, always."""
-    task = find_task(task_id)
-    return not hasattr(task, "templates") or template_of(task, Row(task_id, split, seed)) in task.templates[split]
+    every = templates_of(task_id)
+    return not every or template_of(find_task(task_id), Row(task_id, split, seed)) in every[split]
+
+
+def templates_of(task_id: str) -> Mapping[str, range]:
+    """Templates of a task of the suite combo, by split and by list to learn from; {} of other tasks."""
+    if task_id not in golden_tasks(COMBO):
+        return {}
+    templates: Mapping[str, range] = find_task(task_id).templates  # type: ignore[attr-defined]
+    return templates
 
 
 def template_of(task: Task, row: Row) -> int:

@@ -44,8 +44,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
     spin rad/s, zeros where there are fewer; `hues` (5,) their indices into the palette, -1 where there are fewer;
     `action` (6,) as models are given it, hue of the pushed body as RGB and impulse in N s, or the velocity of the
     driven one. At a reset also `clip` (its id), `prompt`, `context` (C, H, W, 3), the frames up to the first
-    observation, and, of a task with pushes, `own_actions` (T, 2), those with which the episode is the clip, bit for
-    bit.
+    observation, and, of a task with actions, `own_actions` (T, 2), those with which the episode is the clip, bit for
+    bit; of a driven body at rates at which its commands begin with a frame.
 
     task: id, short name or FILE.py of a task. size: side in px or (height, width). fps: frames/s, divides 1200.
     context_frames: C. held_out: whether clips of `test` and `ood` may be asked for; nothing should learn from them.
@@ -75,7 +75,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         self.metadata = {**type(self).metadata, "render_fps": fps}
         self.actions: ActionSpace | None = getattr(found, "action_space", None)
         if self.actions is None and getattr(found, "actions", False):
-            raise UsageError(f"{found.id} pushes, and does not say how much: action_space = pushes(60.0), in N s.")
+            spaces = "action_space = pushes(60.0), in N s, or velocities(2.0), in m/s"
+            raise UsageError(f"{found.id} takes actions, and does not say how large: {spaces}.")
         shape = (self.spec_of_frames.height, self.spec_of_frames.width, 3)
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self.action_space = gymnasium.spaces.Discrete(1)

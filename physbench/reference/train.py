@@ -49,6 +49,7 @@ class ValidationCurve:
         clips = [episodes.frames(index) for index in chosen]
         shown = min(len(frames) for frames in clips) - self.context
         self.counts = [min(max(1, round(span * model.card.fps)), shown) for span in SPANS]
+        self.spans = [min(span, shown / model.card.fps) for span in SPANS]  # s
         self.videos = torch.stack([frames[: self.context + self.counts[-1]] for frames in clips])
 
     @torch.no_grad()
@@ -78,11 +79,11 @@ class ValidationCurve:
         kept = [row for row in rows[1:] if row[0] != stage or int(row[1]) < step]
         with self.path.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["stage", "step", "seconds", *(f"skill within {span:g} s" for span in SPANS)])
+            writer.writerow(["stage", "step", "seconds", *(f"skill within {span:.3g} s" for span in self.spans)])
             writer.writerows(kept)
             writer.writerow([stage, step, round(seconds, 1), *(f"{each:.4f}" for each in found)])
         return "nearer than a frozen frame by " + ", ".join(
-            f"{value:.2f} ({span:g} s)" for value, span in zip(found, SPANS, strict=True)
+            f"{value:.2f} ({span:.3g} s)" for value, span in zip(found, self.spans, strict=True)
         )
 
 
@@ -183,7 +184,7 @@ def train(
     threads: int | None = None,
     workers: int = 2,
 ) -> TrainingResult:
-    """Train an architecture on the train split and write OUT/NAME.safetensors.
+    """Train an architecture on clips to learn from and write OUT/NAME.safetensors.
 
     Args:
         name: Of the architecture.

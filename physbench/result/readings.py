@@ -79,12 +79,18 @@ def strength_text(median: float | None) -> str:
     return "2 or more" if median >= LARGEST else f"{median:.2f}"
 
 
-def strength_by_clip(table: pd.DataFrame) -> pd.Series[float]:
-    """Strength of each clip, mean over its samples, LARGEST for one that failed, indexed by (task, clip)."""
+def strength_by_clip(table: pd.DataFrame, above: float | None = None) -> pd.Series[float]:
+    """Strength of each clip, mean over its samples, LARGEST for one that failed, indexed by (task, clip).
+
+    With `above`, diameters, the share of its samples whose strength is larger.
+    """
     rows = table[
         (table["reading"] == reading_of("strength")) & (table["value"].notna() | (table["status"] == "failed"))
     ]
-    return rows["value"].astype(float).fillna(LARGEST).groupby([rows["task"], rows["clip"]]).mean()
+    values = rows["value"].astype(float).fillna(LARGEST)
+    if above is not None:
+        values = (values > above).astype(float)
+    return values.groupby([rows["task"], rows["clip"]]).mean()
 
 
 def _strength_value(values: pd.Series[float]) -> StrengthValue:

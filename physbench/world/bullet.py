@@ -254,6 +254,7 @@ class World:
         api, client = self._client.api, self._client.id
         api.restoreState(self._saved, physicsClientId=client)
         self.step, self.contacts, self._touching = step_of(start), [], set()
+        self._commands.clear()
         self._states = np.array(states, dtype=np.float64)
         for copy, ids in enumerate(self._ids):
             for index, body in enumerate(self.scene.bodies):

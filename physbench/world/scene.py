@@ -351,8 +351,12 @@ class Drive(ForceField):
     def __post_init__(self) -> None:
         """Raises ValueError where it is none."""
         times = [each.time for each in self.commands]
-        if not 0 < self.force < math.inf or times != sorted(set(times)):
+        numbers = [*times, *(part for each in self.commands for part in each.velocity)]
+        if not (0 < self.force < math.inf and all(map(math.isfinite, numbers)) and times == sorted(set(times))):
             raise ValueError(f"{self} is no drive: expected a force above 0 N and commands in the order of time.")
+        steps = [time * PHYSICS_HZ for time in times]
+        if any(abs(step - round(step)) > 1e-6 for step in steps) or any(len(c.velocity) != 3 for c in self.commands):
+            raise ValueError(f"{self} is no drive: expected times on the grid of 1/{PHYSICS_HZ} s and velocities (3,).")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -478,7 +482,7 @@ class Scene:
     impulses: tuple[Impulse, ...] = ()
     horizon: float = 4.0  # s
     prompt: str = ""
-    prompt_unpushed: str = ""  # the prompt of the same scene without its impulses
+    prompt_unpushed: str = ""  # the prompt of the same scene without its actions
     free: tuple[str, ...] = ()  # parameters that the context cannot show
     outcomes: tuple[Outcome, ...] = ()  # questions for motion without a closed form
     # Names what other looks than the plain one draw around the bodies. It follows from the row of the clip.
@@ -499,6 +503,10 @@ class Scene:
         for what, name in (*acting, *(("Impulse", each.body) for each in self.impulses)):
             if name not in names:
                 raise ValueError(f"{what}: there is no body named {name!r}.{nearest(str(name), names)}")
+        driven = [each.body for each in self.drives]
+        for name in driven:
+            if driven.count(name) > 1 or self.bodies[self.index(name)].role != "moving":
+                raise ValueError(f"Drive: expected one on {name!r}, a body that moves.")
 
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""

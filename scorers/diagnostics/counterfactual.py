@@ -159,15 +159,22 @@ def _followed(
     }
 
 
+AT_REST = 1e-3  # m/s
 STANDS = 0.1  # of the speed that a body is told; slower it is blocked
-BLOCKED_OVER = 0.2  # s before the next command, over which the way of a blocked body is a mean
+BLOCKED_OVER = 0.2  # s before the next command, or before it is lost, over which the way of a blocked body is a mean
+PRESSED = 0.1  # m that a blocked body could not do by then, from which on it is read
 LEFT_ALONE = 0.3  # diameters from where it should be
 
 
 def of_drive(clip: Clip, tracks: Tracks) -> dict[str, Reading]:
     """The readings of a clip in which a body that rests at the hand-over is driven."""
     drive = clip.scene.drives[0]
-    k = [body.name for body in clip.tracked_bodies].index(drive.body)
+    names = [body.name for body in clip.tracked_bodies]
+    if drive.body not in names:
+        return {"": Reading(None, "not applicable", "what is driven is not tracked")}
+    if np.linalg.norm(clip.states[clip.handover, clip.scene.index(drive.body), 7:10]) > AT_REST:
+        return {"": Reading(None, "not applicable", "what is driven moves at the hand-over")}
+    k = names.index(drive.body)
     window, start = clip.window(tracks.context), clip.plane_positions()[clip.handover, k]
     times, diameter = clip.times[window], clip.diameters()[window, k, None]
     true = (clip.plane_positions()[window, k] - start) / diameter
@@ -190,18 +197,22 @@ def _forced(clip: Clip, drive: Drive, times: Array, way: Array, true: Array) -> 
         size, last = float(np.linalg.norm(told)), int(np.searchsorted(clip.times, after.time + 1e-9)) - 1
         if size == 0 or last < 0 or np.linalg.norm(speed[last]) > STANDS * size:
             continue
-        end = (times > after.time - BLOCKED_OVER) & (times <= after.time + 1e-9) & np.isfinite(way).all(axis=-1)
-        if not end.any():
-            return Reading(None, "not applicable", "it is not seen where it is blocked")
         along = told / size
         begun = true[max(int(np.searchsorted(times, command.time + 1e-9)) - 1, 0)]
         missing = (times - command.time) * size - (true - begun) @ along  # m
+        seen = (times > command.time) & (times <= after.time + 1e-9) & np.isfinite(way).all(axis=-1)
+        seen &= missing > PRESSED
+        if not seen.any():
+            return Reading(None, "not applicable", "it is not seen where it is blocked")
+        end = seen & (times > times[seen].max() - BLOCKED_OVER)
         return Reading(float(((way - true) @ along)[end].sum() / missing[end].sum()))
     return Reading(None, "not applicable", "nothing blocks it")
 
 
 def _left_alone(clip: Clip, tracks: Tracks, driven: str) -> Reading:
     """Share of the frames of bodies that nothing touches in which they are where they should be."""
+    if tracks.context < 2:
+        return Reading(None, "not applicable", "one image does not show how others move")
     touched = {driven, *(name for each in clip.contacts for name in (each.a, each.b))}
     alone = np.array([body.name not in touched for body in clip.tracked_bodies])
     window = clip.window(tracks.context)

@@ -65,6 +65,43 @@ def test_what_a_modular_pipeline_would_load_from_elsewhere_is_told(tmp_path) -> 
     assert "not valid JSON" in told(tmp_path)
 
 
+def test_a_modular_pipeline_that_lacks_a_component_is_refused(tiny, tmp_path) -> None:
+    folder = shutil.copytree(tiny.folder("modular_ltx"), tmp_path / "ltx")
+    index = folder / "modular_model_index.json"
+    document = json.loads(index.read_text())
+    nowhere = {**document["transformer"][2], "pretrained_model_name_or_path": None}
+    shutil.rmtree(folder / "transformer")
+    edit_json(index, transformer=[None, None, nowhere])
+    assert "lacks transformer, without which a LTXModularPipeline cannot run" in told(folder)
+    del document["transformer"]
+    index.write_text(json.dumps(document))
+    assert "lacks transformer" in told(folder)
+
+
+def test_weights_whose_class_is_found_by_themselves_are_refused(tiny, tmp_path) -> None:
+    """An Auto class would take any file beside the .safetensors, in any type."""
+    folder = shutil.copytree(tiny.folder("modular_ltx"), tmp_path / "ltx")
+    index, hint = folder / "modular_model_index.json", ["transformers", "AutoModel"]
+    source = json.loads(index.read_text())["text_encoder"][2]
+    edit_json(index, text_encoder=[*hint, {**source, "type_hint": hint}])
+    arguments = tiny.arguments("modular_ltx")
+    with pytest.raises(ModelError, match="'text_encoder' is of AutoModel, which does not say its class"):
+        load_model(str(folder), device=torch.device("cpu"), dtype=torch.float32, model_args=arguments)
+
+
+def test_a_guider_of_the_folder_is_taken(tiny, tmp_path) -> None:
+    from diffusers import ClassifierFreeGuidance
+
+    folder = shutil.copytree(tiny.folder("modular_ltx"), tmp_path / "ltx")
+    ClassifierFreeGuidance(guidance_scale=7.5).save_pretrained(folder / "guider")
+    hint = ["diffusers", "ClassifierFreeGuidance"]
+    source = {"pretrained_model_name_or_path": "a/b", "subfolder": "guider", "type_hint": hint}
+    edit_json(folder / "modular_model_index.json", guider=[*hint, source])
+    arguments = tiny.arguments("modular_ltx")
+    model = load_model(str(folder), device=torch.device("cpu"), dtype=torch.float32, model_args=arguments)
+    assert model.pipe.guider.guidance_scale == 7.5
+
+
 def test_a_modular_pipeline_with_a_class_of_another_library_is_refused(tiny, tmp_path) -> None:
     folder = shutil.copytree(tiny.folder("modular_ltx"), tmp_path / "ltx")
     document = json.loads((folder / "modular_model_index.json").read_text())

@@ -75,3 +75,22 @@ def test_the_gap_is_printed_beside_skill_and_nowhere_else(make_run) -> None:
     assert line.split()[:4] == ["abnormal", "0.20", "0.80", "0.60"] and line.split()[-2:] == ["0.00/0.00", "1.00/1.00"]
     assert "| abnormal | 0.20 | 0.80 | 0.60 |" in markdown(result)
     assert plain.combinations == {} and "abnormal" not in markdown(plain)
+
+
+def test_of_several_samples_the_share_that_is_abnormal_counts() -> None:
+    """One lost sample of four (strength 2) makes a quarter of a clip, whatever it does to the mean strength."""
+    made = tables()
+    lost = [
+        pd.DataFrame(rows(split, seed, 1.0, 2.0 if sample == 0 else 0.01)).assign(sample=sample)
+        for split in ("test", "ood")
+        for seed in range(10)
+        for sample in range(4)
+    ]
+    made["model"] = pd.concat(lost, ignore_index=True)
+    abnormal = combination_gaps(made, estimate(made, resamples=50), 50)["abnormal"]
+    assert (abnormal.trained, abnormal.held_out) == (0.25, 0.25)
+
+
+def test_clips_to_learn_from_have_no_gap() -> None:
+    made = {name: table.assign(split="train") for name, table in tables().items()}
+    assert combination_gaps(made, estimate(made, resamples=50), 50) == {}

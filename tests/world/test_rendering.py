@@ -7,6 +7,7 @@ import hashlib
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,9 +235,9 @@ def digest() -> str:
 
 
 def test_same_bits_in_another_process_and_after_other_scenes() -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_rendering as t; print(t.digest())"
-    folder = __file__.rsplit("/", 1)[0]
-    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import test_rendering as t; print(t.digest())"
+    folders = [str(folder) for folder in Path(__file__).parents[:2]]
+    done = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True, check=True)
     for _ in range(2):
         times = np.arange(-5, 5) / 10
         other = busy("top")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COSMOS3 = "Cosmos3OmniPipeline"
-COSMOS3_SIZE = (480, 832)  # px, of its usual tier
+COSMOS3_SIZES = {256: (192, 320), 480: (480, 832), 704: (704, 1280), 720: (720, 1280)}  # px, wide ones, by tier
 COSMOS3_TIER = 480
 ACTION_OPTIONS = {"actions": "str", "action_domain": "str", "action_tier": "int", "action_view": "str"}
 

@@ -268,7 +268,8 @@ class PipelineFolder:
         saved_by: Version of diffusers that saved it, "" if it does not say.
         components: (library, class) by name, for those that are in the folder.
         options: Other values of the index, such as `boundary_ratio`.
-        elsewhere: Place by name of those components that the index of a modular pipeline loads from another one.
+        elsewhere: Place by name of those components of a modular pipeline that are not in the folder; "" of those for
+            which its index names none, as of what was not loaded when it was saved.
         modular: True if the pipeline is put together from blocks.
     """
 
@@ -343,8 +344,7 @@ def read_folder(path: Path) -> PipelineFolder:
                 raise ModelError(f"{index}: {word!a:.60} is no name of a component or class. {AGAIN}")
         place = source.get("pretrained_model_name_or_path") or source.get("repo")
         if source and not (path / name).is_dir():
-            if place is not None:
-                elsewhere[name] = printable(str(place)[:MAX_PLACE])
+            elsewhere[name] = printable(str(place or "")[:MAX_PLACE])
         elif source and source.get("subfolder", name) != name:
             raise ModelError(f"{index}: '{name}' is in a folder of another name, {source['subfolder']!a:.60}: refused.")
         else:

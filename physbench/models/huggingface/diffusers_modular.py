@@ -6,16 +6,18 @@ Blocks that a folder names and its class does not have are not run, nor is code 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.huggingface.diffusers_folder import PipelineFolder
+from physbench.models.huggingface.diffusers_folder import AGAIN, PipelineFolder, weight_files
 from physbench.support.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
 SUFFIX = "ModularPipeline"
+LOADED = "from_pretrained"  # of components that a folder holds
 LISTED = 3  # components that an error names
 
 
@@ -57,9 +59,21 @@ def block_parameters(kind: type, folder: PipelineFolder) -> Mapping[str, inspect
     }
 
 
-def check_components(folder: PipelineFolder, unused: tuple[str, ...]) -> None:
-    """Refuse a modular pipeline of which components are elsewhere, but for `unused`. Raises ModelError."""
-    lacks = {name: place for name, place in sorted(folder.elsewhere.items()) if name not in unused}
+def check_components(kind: type, folder: PipelineFolder, unused: tuple[str, ...] | None) -> None:
+    """Refuse a modular pipeline of which components are elsewhere or missing.
+
+    Args:
+        kind: Its class.
+        folder: From `read_folder`.
+        unused: Components that may be missing; None: those for which the index names no place may.
+
+    Raises:
+        ModelError: With the remedy.
+    """
+    specs = make_blocks(kind, folder).expected_components
+    expected = [spec.name for spec in specs if spec.default_creation_method == LOADED]
+    missing = [name for name in expected if name not in folder.components and name not in (unused or ())]
+    lacks = {name: folder.elsewhere[name] for name in missing if folder.elsewhere.get(name)}
     if lacks:
         shown = ", ".join(f"'{name}' from {place!a}" for name, place in list(lacks.items())[:LISTED])
         more = f" and {len(lacks) - LISTED} more" if len(lacks) > LISTED else ""
@@ -67,6 +81,10 @@ def check_components(folder: PipelineFolder, unused: tuple[str, ...]) -> None:
             f"{folder.path} would load {shown}{more}. Nothing is taken from the network: all has to be in the folder.\n"
             "Download it whole, or: pipe = ModularPipeline.from_pretrained(REPO); pipe.load_components(); "
             "pipe.save_pretrained(DIR)"
+        )
+    if missing and unused is not None:
+        raise ModelError(
+            f"{folder.path} lacks {', '.join(missing)}, without which a {kind.__name__} cannot run. {AGAIN}"
         )
 
 
@@ -89,9 +107,8 @@ def load_modular(
 
     Raises:
         ValueError: A component cannot be loaded.
+        ModelError: One with weights does not say its class.
     """
-    import torch
-
     blocks = make_blocks(kind, folder)
     place = str(folder.path)
     sources = {  # of checked components alone: classes that the index names are imported
@@ -100,17 +117,19 @@ def load_modular(
     }
     pipe = kind(blocks=blocks, pretrained_model_name_or_path=place, modular_config_dict={**folder.options, **sources})
     loaded = {}
-    for spec in blocks.expected_components:
-        if spec.default_creation_method != "from_pretrained" or spec.name not in folder.components:
+    for source in pipe._component_specs.values():  # with the classes that the folder names
+        if source.default_creation_method != LOADED or source.name not in folder.components:
             continue
-        source = pipe._component_specs[spec.name]  # with the class that the folder names
-        options: dict[str, Any] = {}
-        if issubclass(source.type_hint or torch.nn.Module, torch.nn.Module):  # tokenizers take neither
-            options["dtype"] = types.get(spec.name, types["default"]) if isinstance(types, dict) else types
+        library, class_name = folder.components[source.name]
+        options: dict[str, Any] = {"trust_remote_code": False} if library == "transformers" else {}
+        if weight_files(folder.path / source.name, variant):  # tokenizers have none
+            if re.match("Auto[A-Z]", class_name):  # they would take any file of weights, in any type
+                raise ModelError(f"{folder.index}: '{source.name}' is of {class_name}, which does not say its class.")
+            options["dtype"] = types.get(source.name, types["default"]) if isinstance(types, dict) else types
             options["use_safetensors"] = True
             if device_map is not None:
                 options["device_map"] = device_map
-        loaded[spec.name] = source.load(variant=variant, local_files_only=True, **options)
+        loaded[source.name] = source.load(variant=variant, local_files_only=True, **options)
     pipe.update_components(**loaded)
     _hide_progress(pipe._blocks)
     return pipe

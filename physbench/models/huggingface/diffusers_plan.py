@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from physbench.models.huggingface.diffusers_actions import ACTION_OPTIONS, COSMOS3_SIZE, ActionCall, action_call
+from physbench.models.huggingface.diffusers_actions import ACTION_OPTIONS, COSMOS3_SIZES, ActionCall, action_call
 from physbench.models.huggingface.diffusers_folder import (
     QUIRKS,
     PipelineFolder,
@@ -217,14 +217,15 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
     settings, arguments = _sort_arguments(model_args, parameters, kind.__name__)
     _check_checkpoint(kind.__name__, folder)
     quirk = _quirk_of_checkpoint(QUIRKS.get(kind.__name__) or _generic_quirk(parameters), kind.__name__, folder)
-    if is_modular(kind):
-        check_components(folder, quirk.unused)
+    if folder.modular:
+        check_components(kind, folder, quirk.unused if kind.__name__ in QUIRKS else None)
     if "actions" in settings and is_modular(kind):
         raise ModelError(f"--model-arg actions: those of modular pipelines ({kind.__name__}) are not passed.")
     actions = action_call(settings, parameters, kind.__name__, folder, _scalar, OWN_PARAMETERS)
     if actions is not None and actions.condition is not None:  # it continues one picture, and derives its length
         note = "With actions it continues one picture, the last frame."
-        quirk = replace(quirk, condition="image", size=COSMOS3_SIZE, context=1, arguments=no_arguments, note=note)
+        size = COSMOS3_SIZES[actions.condition["resolution_tier"]]
+        quirk = replace(quirk, condition="image", size=size, context=1, arguments=no_arguments, note=note)
     ratio = frames_per_latent(folder.config("vae"), quirk.ratio)
     if not 1 <= ratio <= MOST_RATIO:
         raise ModelError(f"{folder.path / 'vae' / 'config.json'}: {ratio} frames per latent frame cannot be right.")

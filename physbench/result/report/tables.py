@@ -327,7 +327,7 @@ def velocity_errors(result: ResultDocument) -> Table | None:
 COMBINATIONS_LEGEND = (
     "Combinations of elements. Trained: templates that every training set holds; held out: templates that none holds. "
     "The gap is what held-out templates cost; of a model that was trained on none it says nothing of combinations. "
-    "Abnormal: share of clips that break at 0.5 diameters or lose an object for 0.2 s. References: trained/held out."
+    "Abnormal: share of clips that break at 0.46 diameters or lose an object for 0.2 s. References: trained/held out."
 )
 COMBINATION_BASES = {name: BASES[name] for name in ("truth", "constant-velocity")}
 

@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -58,20 +58,23 @@ def evaluate(args: argparse.Namespace) -> Path:
     manifest = export / "manifest.json"
     if not manifest.is_file():
         raise ValueError(f"{export} has no manifest.json: write it with `physbench data export`")
-    suite = json.loads(manifest.read_text(encoding="utf-8"))["suite"]
+    suite = json.loads(manifest.read_text(encoding="utf-8")).get("suite")
+    if not isinstance(suite, dict) or not isinstance(suite.get("name"), str):
+        raise ValueError(f"{manifest} names no suite: write it with `physbench data export`")
     name = suite["name"].removesuffix("-prompt-motion")
     run = args.output_dir.resolve() / "run"
     command = [*shlex.split(os.environ.get("PHYSBENCH", "physbench")), "eval", f"videos:{videos}", "--suite", name]
     command += [f"--{option}={suite[option]}" for option in ("tasks", "limit") if suite.get(option) is not None]
     command += ["--prompt-motion"] if name != suite["name"] else []
-    command += ["--model-arg", f"export={manifest}", "--model-arg", f"key={export.with_name(export.name)}.key.json"]
+    command += ["--model-arg", f"export={manifest}", "--model-arg", f"key={export}.key.json"]
     command += ["--out", str(run), "--fresh", *shlex.split(os.environ.get("PHYSBENCH_OPTIONS", ""))]
+    result = run / "result.json"
+    result.unlink(missing_ok=True)  # of an earlier run
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     except FileNotFoundError:
         raise ValueError(f"there is no program {command[0]!r}: PHYSBENCH is the command of physbench") from None
     print(done.stdout, file=sys.stderr)
-    result = run / "result.json"
     if not result.is_file():
         raise ValueError(f"physbench ended with {done.returncode} and without a result: {shlex.join(command)}")
     return result
@@ -109,7 +112,8 @@ def scorecard_of(source: Path, output: Path, *, executed: bool) -> dict[str, Any
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{source} is no result.json of physbench ({type(error).__name__}: {error})") from None
     rows = metric_rows(result, source)
-    complete = suite["name"] == RANKED_SUITE and not result.get("partial") and not failures
+    whole = suite["name"] == RANKED_SUITE and suite.get("complete") is True
+    complete = whole and not result.get("partial") and not failures
     available = [row for row in rows if row["available"]]
     card = {
         "schema_version": "worldfoundry-scorecard",
@@ -141,7 +145,7 @@ def scorecard_of(source: Path, output: Path, *, executed: bool) -> dict[str, Any
 
 
 def header(status: str, **more: str) -> dict[str, Any]:
-    now = datetime.now(UTC).isoformat()
+    now = datetime.now(timezone.utc).isoformat()  # noqa: UP017 - it runs on Python 3.10, too
     code = 0 if status == "succeeded" else 1
     return {"status": status, "returncode": code, "started_at": now, "runner": "physbench_official_runner", **more}
 
