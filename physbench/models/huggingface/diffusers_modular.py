@@ -37,7 +37,8 @@ def make_blocks(kind: type, folder: PipelineFolder) -> Any:
     own = folder.options.get("_blocks_class_name") if kind.__name__ == folder.class_name else None
     name = own or getattr(kind, "default_blocks_name", None)
     blocks = getattr(diffusers, name, None) if isinstance(name, str) else None
-    if not (isinstance(blocks, type) and issubclass(blocks, diffusers.ModularPipelineBlocks) and blocks.block_classes):
+    known = isinstance(blocks, type) and issubclass(blocks, diffusers.ModularPipelineBlocks)
+    if blocks is None or not known or not getattr(blocks, "block_classes", ()):
         raise ModelError(
             f"{folder.path}: a {kind.__name__} put together from {name!a:.60}, which diffusers {diffusers.__version__} "
             "has not: only its own blocks are run."
