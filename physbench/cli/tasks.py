@@ -149,7 +149,7 @@ def list_tasks(
     from rich.table import Table
     from rich.text import Text
 
-    from physbench.clips.suite import OWN_TASKS, golden_tasks
+    from physbench.clips.suite import SEPARATE_SUITES, golden_tasks
     from physbench.clips.task import builtin_task_ids, find_task, match_tasks, own_tasks
 
     console = stdout_console()
@@ -167,7 +167,7 @@ def list_tasks(
             "core": core,
             "full": full,
             "actions": pushed,
-            **{name: golden_tasks(name) for name in OWN_TASKS},
+            **{name: golden_tasks(name) for name in SEPARATE_SUITES},
             "own": own_tasks(),
         }
         suite = next((name for name, held in suites.items() if task_id in held), "")

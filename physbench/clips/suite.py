@@ -37,7 +37,7 @@ FULL = "full"  # the suite of all tasks in which nothing is pushed
 PHYWORLD = "phyworld"  # the suite of the tasks of another benchmark, in its ranges
 PUSHER = "pusher"  # the suite of the tasks in which a body is driven, whose actions are velocities
 COMBO = "combo"  # the suite of combined elements: templates that are trained on, and others that are held out
-OWN_TASKS = (PHYWORLD, PUSHER, COMBO)  # suites of tasks that no other suite has
+SEPARATE_SUITES = (PHYWORLD, PUSHER, COMBO)  # suites of tasks that no other suite has
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
     "counterfactuals": ("unpushed",)
@@ -265,7 +265,7 @@ def fresh_suite(suite: Suite, per_task: int, draw: Callable[[str, int], int] = r
 
 def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
-    if name in OWN_TASKS:
+    if name in SEPARATE_SUITES:
         return builtin_task_ids(actions=name == PUSHER, suite=name, full=True)
     return builtin_task_ids(actions=name in PUSHED_SUITES, full=name == FULL)
 

@@ -57,11 +57,11 @@ def _abnormal(tables: Mapping[str, pd.DataFrame], tasks: Sequence[str], resample
     clips = tables["truth"].drop_duplicates("clip")
     clips = clips[clips["task"].isin(tasks)]
     measured = {name: strength_by_clip(tables[name], ABNORMAL) for name in ("model", *REFERENCE_MODELS)}
-    due = measured["truth"].index
+    scored = measured["truth"].index
     strata: dict[Stratum, Array] = {}
     shares: dict[str, dict[str, float | None]] = {name: {} for name in measured}
     for split in (INSIDE, OUTSIDE):
-        chosen = due[due.get_level_values("clip").isin(clips[clips["split"] == split]["clip"])]
+        chosen = scored[scored.get_level_values("clip").isin(clips[clips["split"] == split]["clip"])]
         for name, share in measured.items():
             values = np.asarray(share.reindex(chosen).fillna(1.0), dtype=np.float64)
             shares[name][split] = rounded(values.mean()) if len(values) else None

@@ -15,7 +15,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +94,7 @@ class Quirk:
     note: str = ""
 
 
-QUIRKS: Mapping[str, Quirk] = {
+STANDARD: Mapping[str, Quirk] = {
     "CosmosVideoToWorldPipeline": Quirk("video", 30, (704, 1280), 16, 121, context=9, ratio=8),
     "Cosmos2VideoToWorldPipeline": Quirk(
         "video",
@@ -165,31 +165,16 @@ QUIRKS: Mapping[str, Quirk] = {
         fixed_length=True,
         note="Noise of 0.02 is added to the image (noise_aug_strength).",
     ),
-    # Put together from blocks.
-    "Cosmos3OmniModularPipeline": Quirk(
-        "video",
-        24,
-        (720, 1280),
-        16,
-        189,
-        context=5,
-        arguments=_clean_latents_of_cosmos3,
-        unused=("sound_tokenizer",),
-        note="Sentences on size and length are added to the prompt (add_resolution_template, add_duration_template).",
-    ),
+}
+# Put together from blocks: as the standard class of the same checkpoints, where there is one.
+MODULAR: Mapping[str, Quirk] = {
+    "Cosmos3OmniModularPipeline": replace(STANDARD["Cosmos3OmniPipeline"], unused=("sound_tokenizer",)),
     "EchoModularPipeline": Quirk("image", 25, (512, 704), 32, 241, ratio=8),
     "HunyuanVideo15ModularPipeline": Quirk("image", 24, (480, 848), 16, 121),
-    "LTX2ModularPipeline": Quirk(
-        "conditions",
-        24,
-        (512, 768),
-        32,
-        121,
-        context=9,
-        ratio=8,
-        unused=("duration_head", "processor", "prompt_enhancer"),
+    "LTX2ModularPipeline": replace(
+        STANDARD["LTX2ConditionPipeline"], unused=("duration_head", "processor", "prompt_enhancer")
     ),
-    "LTXModularPipeline": Quirk("image", 25, (512, 704), 32, 161, ratio=8),
+    "LTXModularPipeline": STANDARD["LTXImageToVideoPipeline"],
     "MiniMaxH3ModularPipeline": Quirk(
         "image",
         24,
@@ -201,9 +186,10 @@ QUIRKS: Mapping[str, Quirk] = {
         unused=("transformer_ref",),
         note="A call makes 124 frames (5.2 s) at least, of which those that are not asked for are dropped.",
     ),
-    "Wan22Image2VideoModularPipeline": Quirk("image", 16, (480, 832), 16, 81),
-    "WanImage2VideoModularPipeline": Quirk("image", 16, (480, 832), 16, 81),
+    "Wan22Image2VideoModularPipeline": STANDARD["WanImageToVideoPipeline"],
+    "WanImage2VideoModularPipeline": STANDARD["WanImageToVideoPipeline"],
 }
+QUIRKS: Mapping[str, Quirk] = {**STANDARD, **MODULAR}
 
 # Classes that make videos from text, and those that continue frames with the same components.
 CONTINUED_BY: Mapping[str, tuple[str, ...]] = {

@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from physbench.models.huggingface.diffusers_actions import ACTION_OPTIONS, COSMOS3_SIZES, ActionCall, action_call
@@ -108,7 +109,7 @@ class PipelinePlan:
     def context(self) -> int:
         return self.card.context_frames
 
-    @property
+    @cached_property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         return call_parameters(self.kind, self.folder)
 
