@@ -91,6 +91,15 @@ def _no_lines_of_progress() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _own_files_are_forgotten() -> Iterator[None]:
+    """A file with tasks that a test names is registered in this process: the next test must not find its tasks."""
+    from physbench.support.user_files import temporarily_registered
+
+    with temporarily_registered():
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _workers_start_warm() -> Iterator[None]:
     """The fork server, one for the session, has imported what workers of any pool need, whichever pool is the first."""

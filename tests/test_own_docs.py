@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,19 +12,10 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.clips.generate import make_params
-from physbench.support import user_files
 from physbench.validity.task_checks.check_task import check_task
 from physbench.world.scene import Contact
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(user_files.TASK_FILES_VARIABLE, "")
-    user_files.forget_all()
-    yield
-    user_files.forget_all()
 
 
 @pytest.mark.parametrize(("page", "example"), [("task", "task"), ("scorer", "scorer")])

@@ -14,7 +14,6 @@ from physbench import __version__
 from physbench.cli import main
 from physbench.run.options import ADVANCED, HOW, WHAT, WHERE
 from physbench.support.errors import ModelError, PhysbenchError, UsageError
-from physbench.support.user_files import temporarily_registered
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -152,7 +151,6 @@ def test_an_error_of_a_task_file_names_its_line(tmp_path: Path, capsys: pytest.C
     file = tmp_path / "own.py"
     assert main.run(["tasks", "new", "own", "--out", str(tmp_path)]) == 0
     file.write_text(file.read_text(encoding="utf-8").replace("return Scene(", "return 1 / 0, Scene("), encoding="utf-8")
-    with temporarily_registered():
-        assert main.run(["data", "generate", "--tasks", str(file), "--limit", "1", "--out", str(tmp_path / "c")]) == 2
+    assert main.run(["data", "generate", "--tasks", str(file), "--limit", "1", "--out", str(tmp_path / "c")]) == 2
     shown = capsys.readouterr().err
     assert "ZeroDivisionError in own.py, line " in shown and "Mend that line." in shown

@@ -42,10 +42,8 @@ TASK = "own/ball-on-spring-v1"
 
 @pytest.fixture(autouse=True)
 def named() -> Iterator[None]:
-    """The file is named in this test alone."""
-    with user_files.temporarily_registered():
-        own_ids(str(FILE))
-        yield
+    own_ids(str(FILE))
+    yield
     truth.cache_clear()
 
 
@@ -111,20 +109,19 @@ def test_a_scene_without_a_law_is_refused() -> None:
     scene = make_scene(Row(TASK, "test", 0))
     with pytest.raises(TypeError, match="no dataclass"):
         replace(scene, fields=(Wind(),))
-    with user_files.temporarily_registered():
-        user_files.forget_all()
-        assert {law.name for law in find_laws()} == {
-            "planar",
-            "central",
-            "fields",
-            "springs",
-            "pendulum",
-            "drive",
-            "bullet",
-        }
-        assert scene_law(scene, START).name == "bullet"
-        with pytest.raises(Unsupported, match="no law covers a scene with Spring"):
-            scene_law(replace(scene, outcomes=(Outcome("hangs", None),)), START)
+    user_files.forget_all()
+    assert {law.name for law in find_laws()} == {
+        "planar",
+        "central",
+        "fields",
+        "springs",
+        "pendulum",
+        "drive",
+        "bullet",
+    }
+    assert scene_law(scene, START).name == "bullet"
+    with pytest.raises(Unsupported, match="no law covers a scene with Spring"):
+        scene_law(replace(scene, outcomes=(Outcome("hangs", None),)), START)
 
 
 def test_a_field_reaches_other_processes() -> None:

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +18,6 @@ from physbench.result.findings import builtin_phrases, law_phrases, own_laws_doc
 from physbench.result.manifest import read_manifest
 from physbench.score.protocol import Reading, ReadingRole, Scorer, scorer
 from physbench.score.score_clip import builtin_scorers, find_scorers, reading_of
-from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
@@ -36,14 +34,6 @@ def height(clip, rollout, tracks):
     heights = tracks.position[tracks.context :, 0, 1]
     return {"": Reading(float(heights[:5].mean())), "last": Reading(float(heights[4]))}
 '''
-
-
-@pytest.fixture(autouse=True)
-def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(user_files.TASK_FILES_VARIABLE, "")
-    user_files.forget_all()
-    yield
-    user_files.forget_all()
 
 
 def declared(**more: object) -> Scorer:

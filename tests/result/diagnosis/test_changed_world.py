@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,9 +88,8 @@ def mud(scene, value):
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[Path]:
-    with user_files.temporarily_registered():
-        yield tmp_path / "my_laws.py"
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "my_laws.py"
 
 
 def test_files_with_tasks_may_declare_worlds(file: Path) -> None:

@@ -1,21 +1,11 @@
-"""Files with tasks, and no trace of them in the next test."""
+"""Files with tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from physbench.support import user_files
-
-
-@pytest.fixture(autouse=True)
-def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(user_files.TASK_FILES_VARIABLE, "")
-    user_files.forget_all()
-    yield
-    user_files.forget_all()
 
 
 @pytest.fixture
