@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 
 CHECK_TEXTS = ("check", "outcome", "detail")  # of a verdict
 PACKED_FILES = ("result.json", "report.html")  # of an entry, that its board unpacks
-PICTURE_QUALITY = 60  # of WebP: a noisy model's report has 0.6 MB instead of 2.2, and nothing else to be seen in it
+PICTURE_QUALITY = 60  # of WebP, at most: nothing else is to be seen in the report, which has a third of the bytes
 KEPT_SOURCES = ("model", "truth", "freeze")
 SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "reading", "axis", "value", "quality")
 

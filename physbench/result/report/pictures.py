@@ -388,6 +388,8 @@ LEAST_RATE = 4  # frames/s, of what would be too large otherwise
 SIDE_GAP = 4  # px between the two
 GREYS_AS_ONE = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
 MOST_SHEET_BYTES = 90_000  # of a picture; a larger one keeps every second frame
+MOST_LOSSY_BYTES = 30_000  # where a quality is asked for: noise that is still larger is packed at a lower one
+LEAST_QUALITY = 5
 MOST_HEIGHT = 16_383  # px, of WebP
 ENDED, GAP_COLOUR = 132, 20
 
@@ -431,7 +433,7 @@ def player(
 ) -> Player | None:
     """Truth and prediction (T, H, W, 3) side by side; where the prediction has ended its half is grey.
 
-    quality: of the pictures, 0 to 100; None: lossless. None where this Pillow writes no WebP.
+    quality: of the pictures, 0 to 100, at most; None: lossless. None where this Pillow writes no WebP.
     """
     from PIL import features
 
@@ -446,6 +448,9 @@ def player(
         if small and (len(packed) <= MOST_SHEET_BYTES or fps / step < 2 * LEAST_RATE):
             break
         step *= 2
+    while quality is not None and len(packed) > MOST_LOSSY_BYTES and quality > LEAST_QUALITY:
+        quality = max(quality // 2, LEAST_QUALITY)
+        packed = _webp(np.concatenate(moments), quality)
     height, width = moments[0].shape[:2]
     uri = "data:image/webp;base64," + base64.b64encode(packed).decode("ascii")
     times = tuple(round((i + 1) / fps, 4) for i in shown)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from physbench.result.report.pictures import GREYS_AS_ONE, MOST_SHEET_BYTES, SIDE_GAP, player
+from physbench.result.report.pictures import GREYS_AS_ONE, MOST_LOSSY_BYTES, MOST_SHEET_BYTES, SIDE_GAP, player
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -50,6 +50,9 @@ def test_noise_and_length_are_kept_small() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), dtype=np.uint8)
     found = player("a", moving_square(60, 128), noise, 30)
     assert found is not None and found.moments < 20
+    lossy = player("a", moving_square(60, 128), noise, 30, quality=60)
+    assert lossy is not None and lossy.moments == found.moments and len(lossy.sheet) < len(found.sheet) / 8
+    assert len(lossy.sheet) < 2 * 4 / 3 * MOST_LOSSY_BYTES, "at the least quality"
     long = player("a", moving_square(400, 128), moving_square(400, 128), 15)
     assert long is not None and len(long.sheet) < 4 / 3 * MOST_SHEET_BYTES + 100
     assert long.moments * long.height <= 16_383, "the largest picture of this format"
