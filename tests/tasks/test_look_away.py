@@ -1,4 +1,4 @@
-"""look-away: the ball rolls on at constant speed while the camera shows nothing of it."""
+"""look-away: the ball meets a wall, by Newton's law of restitution, while the camera shows nothing of either."""
 
 from __future__ import annotations
 
@@ -9,52 +9,68 @@ from kept_clips import kept_clip
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_params, make_scene, render_spec
 from physbench.clips.task import HALF_WINDOW
-from physbench.rollout.store import Rollout
-from physbench.score.score_clip import find_scorers, score_clip
-from physbench.support.arrays import Image
-from physbench.tasks.occlusion import TURN_TIME, LookAway
+from physbench.score.score_clip import find_scorers
+from physbench.tasks.occlusion import TURN_TIME, LookAway, away_meeting
+from physbench.validity.measure import measure_one
+from physbench.validity.violations import candidate_events
 from physbench.world.bullet import simulate
 from physbench.world.drawing import render
 
 CONTEXT = 8  # frames
 TIMES = np.arange(-20, 41) / 10  # s
-READINGS = ("consistency/shadowing", "permanence/intact")
+CONSISTENCY, PERMANENCE = "consistency/shadowing", "permanence/intact"
 
 
 @pytest.mark.parametrize(("split", "seed"), [("test", 0), ("test", 1), ("ood", 0)])
-def test_the_ball_rolls_on_unseen(split: Split, seed: int) -> None:
+def test_the_ball_meets_the_wall_unseen(split: Split, seed: int) -> None:
     row = Row(LookAway.id, split, seed)
     p, scene = make_params(row), make_scene(row)
-    rolled = simulate(scene, TIMES).states
-    x = rolled[:, 0, 0]
-    free = p["release"] < TIMES
-    start = -np.sign(p["velocity"]) * p["start"]
-    np.testing.assert_allclose(x[free], start + p["velocity"] * (TIMES[free] - p["release"]), atol=2e-3)
-    assert np.abs(x).max() + p["radius"] <= HALF_WINDOW
-    times = np.array(
-        [p["away_at"], p["away_at"] + TURN_TIME, p["away_at"] + p["away_for"], p["away_at"] + p["away_for"] + TURN_TIME]
-    )
-    states = np.repeat(rolled[-1:], len(times), axis=0)
-    states[:, 0, 0] = np.interp(times, TIMES, x)
+    simulation, meeting = simulate(scene, TIMES), away_meeting(p)
+    hits = [contact.time for contact in simulation.contacts if "wall" in (contact.a, contact.b)]
+    assert hits == [pytest.approx(meeting, abs=0.005)]
+    way = np.sign(p["velocity"]) * simulation.states[:, 0, 0]
+    speed, met = abs(p["velocity"]), p["wall"] - p["radius"]
+    late = meeting < TIMES
+    towards = (p["release"] < TIMES) & ~late
+    np.testing.assert_allclose(way[towards], met + speed * (TIMES[towards] - meeting), atol=0.02)
+    np.testing.assert_allclose(way[late], met - p["restitution"] * speed * (TIMES[late] - meeting), atol=0.02)
+    assert np.abs(way).max() + p["radius"] <= HALF_WINDOW
+    away, back = p["away_at"], p["away_at"] + p["away_for"]
+    times = np.array([away, away + TURN_TIME, back, back + TURN_TIME])
+    states = np.repeat(simulation.states[-1:], len(times), axis=0)
+    states[:, 0, 0] = np.interp(times, TIMES, simulation.states[:, 0, 0])
     for size in (64, (64, 128)):
-        area = render(scene, times, states, render_spec(size, 10)).visible_area[:, 0]
-        assert area[1] == area[2] == 0 and min(area[0], area[3]) > 30
+        area = render(scene, times, states, render_spec(size, 10)).visible_area
+        assert not area[1:3, [scene.index("ball"), scene.index("wall")]].any() and min(area[[0, 3], 0]) > 30
     assert f"turns to the {'right' if p['away_to'] > 0 else 'left'}" in scene.prompt
 
 
-def readings(clip: Clip, future: Image) -> dict[str, float | None]:
-    scorers = [scorer for scorer in find_scorers() if scorer.id in READINGS]
-    return {row.reading: row.value for row in score_clip(clip, Rollout(clip.id, 0, future), CONTEXT, scorers)[0]}
+def test_violations_know_when_the_camera_shows_the_ball() -> None:
+    p, candidates = make_params(Row(LookAway.id, "test", 0)), candidate_events(make_scene(Row(LookAway.id, "test", 0)))
+    unseen, whole = candidates.hidden(0), candidates.seen(0)
+    away, back = p["away_at"], p["away_at"] + p["away_for"]
+    standing = (candidates.times >= away + TURN_TIME) & (candidates.times <= back)
+    before = candidates.times <= away
+    assert unseen[standing].all() and whole[before].all() and not (unseen & whole).any()
+    assert whole[candidates.times >= back + TURN_TIME].all()
+
+
+def readings(clip: Clip, source: str) -> tuple[float, float]:
+    """Consistency and permanence of a source."""
+    scorers = [scorer for scorer in find_scorers() if scorer.id in (CONSISTENCY, PERMANENCE)]
+    part = measure_one(clip, CONTEXT, source, scorers)
+    values = {read.reading: read.value for read in part.reads}
+    consistency, permanence = values[CONSISTENCY], values[PERMANENCE]
+    assert part.outcome == "shown" and consistency is not None and permanence is not None
+    return consistency, permanence
 
 
 @pytest.mark.slow
-def test_a_ball_that_waits_until_it_is_seen_again_breaks_a_law() -> None:
-    clip = kept_clip(LookAway.id)
-    true = readings(clip, clip.future())
-    assert [true[name] for name in READINGS] == [1.0, 1.0]
-    unseen = (clip.visible_share()[:, 0] == 0) & (clip.times > 0)
-    states = clip.states.copy()
-    states[:, 0, 0] -= np.cumsum(unseen) / clip.spec.fps * make_params(clip.row)["velocity"]
-    waits = render(clip.scene, clip.times, states, clip.spec).frames[clip.handover + 1 :]
-    consistency = readings(clip, waits)["consistency/shadowing"]
-    assert consistency is not None and consistency < 0.75
+def test_what_happens_to_an_unseen_ball_is_read_when_it_is_back() -> None:
+    clip = kept_clip(LookAway.id, size=128, fps=10)
+    assert readings(clip, "truth") == (1.0, 1.0)
+    vanished, hue = readings(clip, "return-never"), readings(clip, "return-hue")
+    assert vanished[1] < 0.5 and hue[1] < 0.1
+    waits, ahead = readings(clip, "return-late:1.0"), readings(clip, "return-early:0.2")
+    assert waits[0] < 0.3 and waits[1] > 0.9
+    assert ahead[0] < 0.9 and ahead[1] > 0.9

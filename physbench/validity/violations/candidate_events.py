@@ -5,6 +5,7 @@ Nothing here depends on a render spec, so that a violation is the same one at ev
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 
@@ -14,7 +15,8 @@ from scipy.ndimage import maximum_filter1d
 
 from physbench.support.arrays import Array, Mask
 from physbench.validity.violations.violation_plan import Bend, Inapplicable
-from physbench.world.camera import PLANE_AXES, depth_axis, eye, normal, plane_from_world
+from physbench.world.camera import PLANE_AXES, depth_axis, eye, normal, picture_width, plane_from_world
+from physbench.world.camera_path import pose_at
 from physbench.world.drawing import apparent_radius, shown
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import PHYSICS_HZ, Contact, Scene
@@ -28,6 +30,7 @@ NEARER = 0.3  # m; what is nearer to the camera than that can hide a body
 CLEAR = 0.02  # m that stay free around a body that is put elsewhere
 EDGE = 0.01  # m; a screen before a body covers that much more than its own outline
 SCREEN_DIRECTIONS = 24
+WIDEST = 2.0  # to 1: the widest pictures out of which a body that a camera turns away from is hidden
 TRIES = 16  # places and times that are looked at for one that leaves room
 
 
@@ -91,8 +94,8 @@ class CandidateEvents:
         return (offset < half + radius).all(axis=1) & there, (offset <= half - radius + EDGE).all(axis=1) & there
 
     def seen(self, index: int) -> Mask:
-        """Mask (T,): a body is in full view, inside the window and behind nothing."""
-        mask = self.in_view(index)
+        """Mask (T,): a body is in full view, inside the window and the picture, and behind nothing."""
+        mask = self.in_view(index) & self._pictured(index, 1.0)[0]
         for other in self.screens(index):
             mask &= ~self.cover(index, other)[0]
         across = depth_axis(self.scene.camera)
@@ -103,11 +106,26 @@ class CandidateEvents:
         return mask
 
     def hidden(self, index: int) -> Mask:
-        """Mask (T,): a body lies wholly behind a screen."""
-        mask = np.zeros(len(self.times), dtype=bool)
+        """Mask (T,): a body lies wholly behind a screen, or out of a picture of up to WIDEST."""
+        mask = self._pictured(index, WIDEST)[1]
         for other in self.screens(index):
             mask |= self.cover(index, other)[1]
         return mask
+
+    def _pictured(self, index: int, widest: float) -> tuple[Mask, Mask]:
+        """Masks (T,): a body lies wholly in a picture whose sides are `widest` to 1, and wholly out of it.
+
+        A camera without a path shows the window throughout.
+        """
+        camera, none = self.scene.camera, np.zeros(len(self.times), dtype=bool)
+        if not camera.path:
+            return ~none, none
+        poses = [pose_at(camera, float(time)) for time in self.times]
+        away = np.stack([p.axes @ (place - p.eye) for p, place in zip(poses, self.states[:, index, :3], strict=True)])
+        slope = widest * picture_width(camera) / 2 / camera.distance  # of the four planes that bound the picture
+        beyond = (np.abs(away[:, :2]) - slope * away[:, 2:]).max(axis=1) / math.hypot(1.0, slope)
+        radius = self.diameter(index) / 2
+        return beyond <= -radius, beyond >= radius
 
     def jolts(self, index: int) -> Array:
         """Times in s of the contacts of a body and of the pushes that it gets."""

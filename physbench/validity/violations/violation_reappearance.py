@@ -1,4 +1,4 @@
-"""Violations behind a screen: what comes out too early, too late, never, on the wrong side, or as something else."""
+"""Violations out of sight: what comes out too early, too late, never, on the wrong side, or as something else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST_EXIT_SPEED = 0.2  # m/s of what is to come out on another side
 
 
 def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
-    """(body, first, last grid index) of every time in which a moving body lies wholly behind a screen and comes out."""
+    """(body, first, last grid index) of every time in which a moving body is wholly out of sight and comes back."""
     hidings = []
     for index in candidates.moving:
         hidden, seen = candidates.hidden(index), candidates.seen(index)
@@ -68,7 +68,9 @@ def wrong_side(candidates: CandidateEvents, severity: float, rng: np.random.Gene
     """While it is hidden its trajectory is mirrored at the middle of the screen, so that it comes out in time."""
     index, first, last, name = _one(candidates, rng, moving=True)
     middle = (first + last) // 2
-    (other,) = [i for i in candidates.screens(index) if candidates.cover(index, i)[1][middle]][:1]
+    other = next((i for i in candidates.screens(index) if candidates.cover(index, i)[1][middle]), None)
+    if other is None:
+        raise Inapplicable("no screen hides it: it has no sides")
     axis, time = candidates.axes[0], float(candidates.times[middle])
     centre = float(candidates.states[middle, other, axis])
     return ViolationPlan(
@@ -216,7 +218,7 @@ def through_wall(candidates: CandidateEvents, severity: float, rng: np.random.Ge
             contact.time < 0.1
             or len(movers) != 1
             or at >= len(candidates.times)
-            or not candidates.hidden(movers[0])[at]
+            or not any(candidates.cover(movers[0], i)[1][at] for i in candidates.screens(movers[0]))
         ):
             continue
         index, wall = movers[0], pair[1 - pair.index(movers[0])]
