@@ -136,6 +136,7 @@ BLUR_REACH = 3  # px around the core that belong to the object: its blurred edge
 HALF_SIDE = (1.1, 3.7)  # of a patch: times the radius, plus px
 # A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
 SCREEN_BRIGHTNESS = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
+FLOOR_LEVELS = 6  # levels of the floor's own within which a pixel is floor: half of what bodies stand out by
 # Share of an object that a pixel at half of the plateau gains per plateau: 1 would count the noise around it, 2 counts
 # whole pixels, whose number jumps by 3 % at a radius of 5 px.
 EDGE_SLOPE = 1.2
@@ -245,6 +246,7 @@ class Video:
     grey: Tensor  # (N,) u8, its brightness
     screens: Tensor  # (H, W) u8, where ground truth's background has a screen
     colours: Colours
+    floor: float | None = None  # its brightness over that of the background, where bodies are seen before it
 
 
 def measure(
@@ -310,7 +312,11 @@ def _measure(
     others = label & (255 - bit)
     other = others.clamp(max=1)
     limit = (video.grey[index].to(torch.float32) * SCREEN_BRIGHTNESS).to(torch.uint8)[:, None, None]
-    dark = bright.lt_(limit).bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
+    floor = None if video.floor is None else is_floor(bright, video.floor * video.grey[index, None, None])
+    dark = bright.lt_(limit)
+    if floor is not None:
+        dark.bitwise_and_(floor.logical_not_())
+    dark.bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
     screen = dark.bitwise_and_(grey)
     reach = dilate(core, BLUR_REACH)
 
@@ -332,6 +338,11 @@ def _measure(
     beside = torch.stack([touch, border, noise], dim=1).to(torch.float64)
     stats = torch.cat([stats, beside, harmonics(along * region, radius)], dim=1)
     return Patches(along, core, region, other, screen, origin, stats)
+
+
+def is_floor(bright: Tensor, level: Tensor | float) -> Tensor:
+    """Mask of pixels (...) u8 that are as bright as a floor of `level`."""
+    return (bright.to(torch.float32) - level).abs() <= FLOOR_LEVELS
 
 
 @lru_cache(maxsize=256)

@@ -428,6 +428,7 @@ def _lasting(low: Mask, least: int) -> Mask:
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
 TRUE_FRAMES = 5  # of ground truth in which screens are looked for
+FLOOR_ROWS = 4  # px at the bottom of a picture that looks down, where it shows the floor
 SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
 HUED = 30  # levels between the colours of a pixel of a body
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
@@ -463,6 +464,7 @@ class _TrueScenery:
     """Scenery in ground truth: all that is no body."""
 
     screens: Tensor  # (H, W) u8, see _screens
+    floor: float | None  # level of a floor before which bodies are seen
     beside: intruders.Surroundings
 
 
@@ -503,7 +505,7 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     colours = colours_of(hues, small.device)
     truth = _true_scenery(clip, context)
     lit = clip.spec.look != PLAIN  # in the plain look all light comes from the camera
-    seen, maps = _see(small, target, shown, zoom, colours, truth.screens.to(small.device), lit)
+    seen, maps = _see(small, target, shown, zoom, colours, truth, lit)
     tracks = tracks_from(shown, seen, zoom)
     scenery = _scenery(clip, tracks, video, seen.choice.centre * zoom, still)
     if scenery.camera[:, 2].any():
@@ -635,7 +637,9 @@ def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
     """Scenery of ground truth, by the clip and the length of the context alone, kept as long as the clip."""
     known = _KNOWN.setdefault(clip, {})
     if context not in known:
-        known[context] = _TrueScenery(_screens(clip, _true_frames(clip)), _surroundings(clip, context))
+        true = _true_frames(clip)
+        floor = _floor(clip, true)
+        known[context] = _TrueScenery(_screens(clip, true, floor), floor, _surroundings(clip, context))
     return known[context]
 
 
@@ -648,13 +652,25 @@ def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
     return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED, least)
 
 
-def _screens(clip: Clip, true: Tensor) -> Tensor:
+def _floor(clip: Clip, true: Tensor) -> float | None:
+    """Level of the floor, which a camera that looks down shows behind bodies; None where it shows none there."""
+    camera = clip.scene.camera
+    drawn = any(body.shape == "plane" and body.drawn for body in clip.scene.bodies)
+    if camera.view != "front" or not camera.tilt or not drawn:
+        return None
+    return float(true[:, -FLOOR_ROWS:].amax(-1).to(torch.float32).median())
+
+
+def _screens(clip: Clip, true: Tensor, floor: float | None) -> Tensor:
     """Mask (H, W) u8 of the screens in ground truth.
 
     Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
     """
     red, green, blue = true.unbind(-1)  # an axis of 3 is slow to reduce
-    dark = torch.maximum(torch.maximum(red, green), blue) < patches.SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
+    bright = torch.maximum(torch.maximum(red, green), blue)
+    dark = bright < patches.SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
+    if floor is not None:
+        dark &= ~patches.is_floor(bright, floor)
     moves = any(body.path and body.drawn and body.until is None for body in clip.scene.bodies)
     return (dark.all(0) if moves else dark.any(0)).to(torch.uint8)
 
@@ -691,7 +707,7 @@ def _see(
     shown: TrueAreas,
     zoom: float,
     colours: Colours,
-    screens: Tensor,
+    truth: _TrueScenery,
     lit: bool,
 ) -> tuple[BlobMeasurements, _Maps]:
     """Measure the objects in frames (N, H, W, 3). lit: balls may be lit from one side, as the context frames show."""
@@ -706,7 +722,8 @@ def _see(
     maps = _Maps(pooled, blobs.known_places(found_blobs, choice, labels.shape), factor)
     smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
     cast, grey = torch.cat([part.cast for part in parts]), torch.cat([part.grey for part in parts])
-    video = patches.Video(smooth, cast, grey, screens, colours)
+    floor = None if truth.floor is None else truth.floor / max(float(grey[: max(context, 1)].median()), 1.0)
+    video = patches.Video(smooth, cast, grey, truth.screens.to(frames.device), colours, floor)
 
     seen = _nothing(count, objects)
     seen.choice = choice

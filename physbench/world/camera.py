@@ -27,7 +27,7 @@ SWAY = (
     CameraMove("roll", math.radians(1.0), period=3.3),
 )
 SWAY_MARGIN = 1.2  # times the width of a picture at rest
-CIRCLES = 10.0  # m; nearer cameras see a ball as an ellipse. From 20 m its axes differ by 2 %
+CIRCLES = 10.0  # m; nearer cameras see a ball as an ellipse, and tilted ones, whose depth changes along the picture
 LARGEST = 1.75  # times its radius in the middle that a body reaches in a near picture of 16 to 9; 1.45 in a square one
 
 
@@ -197,7 +197,7 @@ def least_scale(camera: Camera, spec: RenderSpec, points: Array) -> Array:
 
 def most_scale(camera: Camera, spec: RenderSpec) -> float:
     """Pixels that a metre takes at most where a body is seen."""
-    return pixels_per_metre(camera, spec) * (1.0 if camera.distance >= CIRCLES else LARGEST)
+    return pixels_per_metre(camera, spec) * (1.0 if camera.distance >= CIRCLES and not camera.tilt else LARGEST)
 
 
 # The outline of a ball: the cone of rays that touch it cuts the image in an ellipse.
@@ -293,8 +293,8 @@ class BallSight:
 
 
 def ball_sight(camera: Camera, spec: RenderSpec, radius: float, depth: float) -> BallSight | None:
-    """Sight of a ball of `radius` m whose centre stays at `depth` m on the depth axis; None of a circle."""
-    if camera.distance >= CIRCLES:
+    """Sight of a ball of `radius` m whose centre stays at `depth` m on the depth axis; None of a circle of one size."""
+    if camera.distance >= CIRCLES and not camera.tilt:
         return None
     focal = camera.distance * pixels_per_metre(camera, spec)
     away = plane_distance(camera) * float(depth_scale(camera, np.asarray(depth)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,7 +17,7 @@ from physbench.track import tracker
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
 from physbench.world.camera import depth_axis, depth_scale, foot, plane_from_px, plane_from_world
-from physbench.world.drawing import apparent_radius
+from physbench.world.drawing import apparent_radius, render
 from physbench.world.scene import RenderSpec
 
 CONTEXT = 8
@@ -168,6 +169,21 @@ def test_a_near_clip_reads_as_it_is(task: str) -> None:
     assert not tracks.hallucinations.any() and np.nanmax(tracks.shape, initial=0.0) < 0.7  # type: ignore[type-var]
     assert tracks.scenery_lost is not None and not tracks.scenery_lost.any()
     assert tracks.camera is not None and np.abs(tracks.camera[:, :2]).max() < 0.2
+
+
+def test_a_floor_behind_a_ball_hides_nothing_of_it() -> None:
+    """A dark one from higher up, at a distance from which the ball is a circle whose size changes with its height."""
+    far = make_clip(Row("falling/drop-bounce-v1", "test", 3), RenderSpec(128, 128, 5.0))
+    scene = replace(far.scene, camera=replace(far.scene.camera, distance=18.0, tilt=0.5))
+    picture = render(scene, far.times, far.states, far.spec)
+    clip = replace(
+        far, scene=scene, frames=picture.frames, visible_area=picture.visible_area, full_area=picture.full_area
+    )
+    window = clip.window(CONTEXT)
+    tracks = track(clip, CONTEXT, clip.frames[window])
+    off = np.linalg.norm(tracks.position - clip.px_positions()[window], axis=-1)
+    diameter = (clip.diameters() * clip.pixels_per_metre)[window]
+    assert (off / diameter).max() < 0.006 and tracks.position_sd.max() < 0.05, "diameters; px"
 
 
 def test_a_circle_would_not_do_for_a_near_camera(monkeypatch: pytest.MonkeyPatch) -> None:
