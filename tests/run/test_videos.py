@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,9 @@ from physbench.clips.conditioning import key_path, read_file, read_key, with_key
 from physbench.clips.generate import make_clip
 from physbench.clips.video import FFV1, Codec, encode
 from physbench.support.run_folder import RunFolder
-from physbench.world.scene import RenderSpec
+from physbench.world.camera_path import lens
+from physbench.world.drawing import render
+from physbench.world.scene import CameraMove, RenderSpec
 
 TASKS = "falling/projectile-v1"
 SUITE = ("--suite", "smoke", "--tasks", TASKS)
@@ -95,6 +99,28 @@ def test_check_lists_everything_and_draws_a_picture(
     kinds = [line.split()[0] for line in said.splitlines()]
     assert [kinds.count(kind) for kind in ("missing", "unusable", "short")] == [1, 1, 1]
     assert picture.exists()
+
+
+@pytest.mark.slow
+def test_a_camera_that_pans_by_itself_is_read_and_costs_no_physics(tmp_path: Path) -> None:
+    """Answers to the moving view whose camera also pans by 2 degrees/s from the hand-over on."""
+    cond, pan = tmp_path / "cond", math.radians(2.0)
+    suite = ("--suite", "smoke", "--tasks", TASKS, "--limit", "1")
+    words = ("--size", "128", "--fps", "10", "--context", "8", "--view", "moving")
+    assert run(["data", "export", *suite, *words, "--out", str(cond)]) == 0
+    clip = make_clip(Row(TASKS, "test", 0), RenderSpec(128, 128, 10.0, view="moving"))
+    end = float(clip.times[-1])
+    camera = clip.scene.camera
+    also = replace(camera, path=(*camera.path, CameraMove("pan", pan * end, 0.0, end)))
+    panned = render(replace(clip.scene, camera=also), clip.times, clip.states, clip.spec).frames
+    answers = cond / "answers"
+    encode(answers / f"{name_of(answers, 0)}.mkv", panned[clip.handover - 7 :], 10)
+    out = RunFolder(tmp_path / "run")
+    words = ("--scorers", "consistency/shadowing,drift/camera", "--model-arg", "includes_context=true")
+    assert run(["eval", f"videos:{answers}", *suite, *words, "--workers", "1", "--out", str(out.path)]) == 0
+    value = pd.read_parquet(out.scores).set_index("reading")["value"]
+    speed = lens(camera, clip.spec)[0, 0] * pan / clip.spec.height * 100  # % of the picture a second
+    assert value["consistency/shadowing"] > 0.98 and value["drift/camera"] == pytest.approx(speed, rel=0.05)
 
 
 @pytest.mark.slow
