@@ -1,8 +1,10 @@
 """Measures what `physbench.score` costs a clip, beside the tracking that is a part of it.
 
-    python benchmarks/one_clip.py [--size 128] [--fps 16] [--tasks 'falling/projectile,...'] [--calls 5]
+    python benchmarks/one_clip.py [--size 128] [--fps 16] [--tasks 'falling/projectile,...|core'] [--calls 5]
 
-16 frames/s give 64 frames in clips of 4 s. For each task and each of four answers (ground truth, everything at 0.9
+16 frames/s give 64 frames in clips of 4 s. With `--tasks core` two clips of each task of core are scored as ground
+truth and as a motion that stops, without references; then come the median, the ninth decile and the share of at most
+0.15 s of those with 64 frames. For each task and each of four answers (ground truth, everything at 0.9
 times its speed, a motion that stops half-way, the frozen frame): processor time of tracking, median of the calls, and
 in multiples of that the first call of the clip, and the median of further ones with all readings and with
 `axes="consistency"`. A tracker that is let alone takes 0.05 s for 72 frames of 128 px: 0.15 s are 3 times that.
@@ -22,7 +24,8 @@ import numpy as np
 
 import physbench
 from physbench.api.one_clip import score
-from physbench.clips.clip import Clip
+from physbench.clips.clip import Clip, Row
+from physbench.clips.suite import find_suite
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import observed
 from physbench.support.arrays import Image
@@ -51,6 +54,38 @@ def answers(clip: Clip) -> dict[str, Image]:
     }
 
 
+def distribution(size: int, fps: float, calls: int) -> None:
+    """Print times over the tasks of core, of ground truth and of a motion that stops half-way."""
+    rows: dict[str, list[Row]] = {}
+    for row in find_suite("core").rows:
+        if row.split == "test":
+            rows.setdefault(row.task, []).append(row)
+    taken: dict[tuple[str, str], list[float]] = {}
+    for row in (row for each in rows.values() for row in each[:2]):
+        clip = physbench.clip(row.id, size=size, fps=fps)
+        for name, frames in answers(clip).items():
+            if name not in ("truth", "stops"):
+                continue
+            whole = partial(score, clip, frames, fps, references=False)
+            work = {
+                "tracking": partial(observed, clip, Rollout(clip.id, 0, frames), CONTEXT),
+                "consistency": partial(whole, axes="consistency"),
+                "all readings": whole,
+            }
+            seconds_of(whole)  # what is made once a clip
+            found = {label: seconds_of(each, calls) for label, each in work.items()}
+            times = ", ".join(f"{label} {seconds:.3f} s" for label, seconds in found.items())
+            print(f"{clip.id:34} {name:7} {clip.horizon} frames, {times}", flush=True)
+            for label, seconds in found.items() if clip.horizon <= 64 else ():
+                taken.setdefault((name, label), []).append(seconds)
+    for (name, label), each in sorted(taken.items()):
+        values = np.array(each)
+        print(
+            f"{name:7} {label:13} {len(values)} clips: median {np.median(values):.3f} s, ninth decile "
+            f"{np.quantile(values, 0.9):.3f} s, at most 0.15 s in {np.mean(values <= 0.15):.0%}"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128)
@@ -58,6 +93,8 @@ def main() -> None:
     parser.add_argument("--tasks", default=TASKS)
     parser.add_argument("--calls", type=int, default=5)
     asked = parser.parse_args()
+    if asked.tasks == "core":
+        return distribution(asked.size, asked.fps, asked.calls)
     for task in asked.tasks.split(","):
         clip = physbench.clip(task, "test", 0, size=asked.size, fps=asked.fps)
         for name, frames in answers(clip).items():

@@ -98,7 +98,7 @@ class Clip:
     def id(self) -> str:
         return self.row.id
 
-    @property
+    @cached_property
     def handover(self) -> int:
         """Index of the frame at time 0."""
         return int(np.argmin(np.abs(self.times)))
@@ -144,10 +144,18 @@ class Clip:
 
     def px_positions(self) -> NDArray[np.float64]:
         """Positions of the true centres of the tracked bodies in the camera's image at rest (T, K, 2) px."""
+        return self._px_positions.copy()
+
+    @cached_property
+    def _px_positions(self) -> NDArray[np.float64]:
         return px_from_world(self.scene.camera, self.spec, self.states[:, list(self.tracked), :3])
 
     def visible_share(self) -> NDArray[np.float64]:
         """Visible area over full area of the tracked bodies (T, K), 0..1."""
+        return self._visible_share.copy()
+
+    @cached_property
+    def _visible_share(self) -> NDArray[np.float64]:
         keep = list(self.tracked)
         full = self.full_area[:, keep].astype(np.float64)
         return np.clip(self.visible_area[:, keep] / np.maximum(full, 1e-9), 0.0, 1.0)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.score.image_stats import over_channels
 from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import moving
@@ -129,6 +130,12 @@ def _known_median(values: Array) -> Array:
     return np.asarray((middle[0] + middle[1]) / 2)
 
 
+def _median(values: Array) -> float:
+    """Median of values (n,), as `np.median` has it, which takes longer than two bodies are worth."""
+    ordered = sorted(values.tolist())
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
 def _made_up(advance: Array, size: Array, typical: Array, ahead: Array, context: int, reach: int) -> Array:
     """Advances (C + T,) with frames that make up for repeats, or leave some out, as whole numbers.
 
@@ -141,11 +148,11 @@ def _made_up(advance: Array, size: Array, typical: Array, ahead: Array, context:
         while held[k - run - 1]:
             run += 1
         if run:
-            advance[k] = run + 1 if np.median(own) > 1 + CAUGHT_UP * run else 1.0
+            advance[k] = run + 1 if _median(own) > 1 + CAUGHT_UP * run else 1.0
         elif k > context and not held[max(k - reach, 0) : k + reach + 1].any():
             bodies = np.isfinite(ahead[k])
             times = size[k, bodies] / np.maximum(typical[k, bodies], 1e-9)
-            whole = np.round(np.median(times))
+            whole = np.round(_median(times))
             beside = size[[k - 1, min(k + 1, len(size) - 1)]].max(axis=0)  # what speeds up has a like step beside it
             apart = np.abs(times - whole) < WHOLE
             apart = apart.all() and (size[k] > (1 + CAUGHT_UP) * beside)[bodies].all()
@@ -298,24 +305,27 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
         if body.role != "moving" or body.shape != "sphere":
             continue
         step = np.diff(tracks.position[:, column], axis=0)
-        for t in range(len(frames)):
-            at = tracks.context + t
-            if tracks.camera is not None and np.abs(tracks.camera[at, :2]).max() > MOST_SHIFT:
-                continue  # places are those of a camera at rest
+        speed = np.hypot(*step.T)  # px a frame
+        fast = whole[1:, column] & (speed > MIN_SMEARED * size[1:, column])  # False where NaN
+        if tracks.camera is not None:  # places are those of a camera at rest
+            fast &= ~(np.abs(tracks.camera[1:, :2]).max(axis=1) > MOST_SHIFT)
+        for at in (1 + np.flatnonzero(fast)).tolist():
+            t = at - tracks.context
+            if not 0 <= t < len(frames):
+                continue
             (x, y), (dx, dy) = tracks.position[at, column], step[at - 1]
             others = np.delete(tracks.position[at], column, axis=0)
-            reach = size[at, column] / 2 + np.hypot(dx, dy) + 1
-            if not whole[at, column] or not np.hypot(dx, dy) > MIN_SMEARED * size[at, column]:  # True where NaN
-                continue
+            reach = size[at, column] / 2 + speed[at - 1] + 1
             if not reach < x < width - reach or not reach < y < height - reach:
                 continue
             if (np.linalg.norm(others - (x, y), axis=-1) < reach + size[at].max()).any():
                 continue
             rows, columns = slice(int(y - reach), int(y + reach) + 1), slice(int(x - reach), int(x + reach) + 1)
-            part = frames[t, rows, columns].astype(np.float64)
-            hued = part.max(axis=-1) - part.min(axis=-1)
+            part = frames[t, rows, columns]
+            hued = (over_channels(np.maximum, part) - over_channels(np.minimum, part)).astype(np.float64)
             hued = np.maximum(hued - LEAST_HUED * hued.max(), 0.0)
-            v, u = np.mgrid[rows, columns] + 0.5
+            v, u = np.ogrid[rows, columns]
+            v, u = v + 0.5, u + 0.5
             total = max(float(hued.sum()), 1e-9)
             u, v = u - (hued * u).sum() / total, v - (hued * v).sum() / total
             along, across = (u * dx + v * dy) ** 2, (v * dx - u * dy) ** 2

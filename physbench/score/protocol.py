@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -154,14 +155,15 @@ class Scorer:
         return function(observation.clip, observation.rollout, observation.tracks, **given)
 
 
-def _taken(function: Callable[..., object], needs: Sequence[str]) -> list[str]:
+@lru_cache(1024)
+def _taken(function: Callable[..., object], needs: tuple[str, ...]) -> tuple[str, ...]:
     """The analyses among needs that a function takes by keyword: all of them where it has `**`."""
     parameters = list(inspect.signature(function).parameters.values())
     # The first three are given by position: clip, rollout and tracks.
     by_keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = {parameter.name for parameter in parameters[3:] if parameter.kind in by_keyword}
     every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    return [need for need in needs if need not in INPUTS and (every or need in names)]
+    return tuple(need for need in needs if need not in INPUTS and (every or need in names))
 
 
 def scorer(
@@ -316,7 +318,7 @@ def _check_keys(id: str, function: ScorerFunction, phrases: Mapping[str, str]) -
 def _check_keywords(id: str, needs: Sequence[str], function: ScorerFunction, precheck: Precheck | None) -> None:
     """Refuse needs that nothing takes, and functions that take by keyword only what they are not given."""
     functions = {"function": function} | ({} if precheck is None else {"precheck": precheck})
-    taken = {need for each in functions.values() for need in _taken(each, needs)}
+    taken = {need for each in functions.values() for need in _taken(each, tuple(needs))}
     for need in needs:
         if need not in (*INPUTS, *taken):
             raise ValueError(

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -337,7 +338,10 @@ class SegmentSearch:
         self.current: dict[int, int] = {}  # arc of each body that goes on
         self.fitted = np.zeros(0)  # numbers (p,) of the last fit by least squares
         self.excess = 0.0  # largest distance in limits of the last fit that did not go on
-        self.rng = np.random.default_rng(0)
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(0)
 
     def run(self) -> LawfulSegments:
         """Find the segments; none where too little is seen for any arc."""
@@ -511,6 +515,8 @@ class SegmentSearch:
                 if at >= since:
                     group |= {i, j}
                     grown = True
+        if group >= self.current.keys():
+            return sorted(group)
         linked = np.any(self.problem.law.linked[:, sorted(group)], axis=1).tolist()  # they act all the time
         return sorted(
             group | {n for n, a in self.current.items() if linked[n] and self.segments.arcs[a].first <= frame}
