@@ -31,7 +31,7 @@ from physbench.score.protocol import AXES, Axis, Scorer, ScoreRow
 from physbench.score.score_clip import find_scorers, reading_of, score_clip, scorer_of
 from physbench.support import user_files
 from physbench.support.arrays import Image
-from physbench.support.errors import UsageError, nearest
+from physbench.support.errors import PhysbenchError, UsageError, nearest
 from physbench.support.recently_used import RecentlyUsed
 from physbench.world.scene import FAR, PLAIN, RenderSpec
 
@@ -69,6 +69,7 @@ class ClipScore(TypedDict):
     sentence: str
     axes: dict[str, AxisScore]
     readings: dict[str, ReadingValue]
+    error: str  # of an answer in a batch that could not be read: nothing else is known of it; else ""
 
 
 def clip(
@@ -148,6 +149,8 @@ def score_batch(
 ) -> list[ClipScore]:
     """Score several answers, one after the other: as `score` for each of them.
 
+    An answer that cannot be read, such as a damaged video, has an `error` in its place, and no score, axis or reading.
+
     Args:
         clips: One for each answer, or one for all of them.
         answers: A list as `score` takes each, or an array or tensor (N, T, H, W, 3) or (N, T, 3, H, W).
@@ -157,8 +160,10 @@ def score_batch(
         references: As of `score`.
 
     Raises:
-        UsageError: As of `score`, with the number of the answer, from 0; or as many clips as answers are not there.
+        UsageError: No answer can be read: the first one's error, with its number; an unknown axis; or another number
+            of clips than of answers.
     """
+    _chosen(axes)
     if is_file(answers):
         raise UsageError("answers: expected a list of answers, got one path. Put it in a list.")
     try:
@@ -176,9 +181,21 @@ def score_batch(
         try:
             answer = answers[number]  # type: ignore[index]
             found.append(score(clip, answer, fps, axes=axes, context=context, references=references))
-        except UsageError as error:
-            raise UsageError(f"answer {number}: {error}") from None
+        except MemoryError:  # of this machine, not of the answer
+            raise
+        except Exception as error:  # one answer must not lose the others
+            found.append(_unread(clip, number, error))
+    if found and all(result["error"] for result in found):
+        raise UsageError(found[0]["error"])
     return found
+
+
+def _unread(clip: object, number: int, error: Exception) -> ClipScore:
+    """The place of an answer of a batch that could not be read."""
+    words = str(error) if isinstance(error, PhysbenchError) else f"{type(error).__name__}: {error}"
+    name = clip.id if isinstance(clip, Clip | Row) else str(clip)
+    error_text = f"answer {number}: {words}"
+    return ClipScore(clip=name, score=None, sentence="", axes={}, readings={}, error=error_text)
 
 
 # What was given.
@@ -285,6 +302,7 @@ def _scored(
             )
             for row in rows
         },
+        error="",
     )
 
 

@@ -220,9 +220,27 @@ def test_bad_input_is_refused_in_one_line(
     assert says in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_batch_says_which_answer_is_wrong(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
-    with pytest.raises(UsageError, match=r"^answer 1: frames: .* too few"):
-        score_batch(clip, [slow, slow[:5]], FPS, axes="drift")
+def test_an_answer_that_cannot_be_read_does_not_lose_the_others(
+    clip: Clip, slow: np.ndarray, result: ClipScore, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "answer.mkv"
+    write_video(damaged, slow, FPS)
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    answers = [slow[:5], slow, str(damaged), with_nan(slow), None]
+    found = score_batch([clip, clip, clip, clip.row, clip.id], answers, FPS)
+    assert found[1] == result and found[1]["error"] == ""
+    for number, words in ((0, "too few"), (2, "answer.mkv"), (3, "holds NaN"), (4, "got NoneType")):
+        one = found[number]
+        assert one["error"].startswith(f"answer {number}: frames: ") and words in one["error"]
+        assert one["score"] is None and one["clip"] == clip.id and not one["axes"] and not one["readings"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_batch_of_which_nothing_can_be_read_is_refused(clip: Clip, slow: np.ndarray, result: ClipScore) -> None:
+    with pytest.raises(UsageError, match=r"^answer 0: frames: .* too few"):
+        score_batch(clip, [slow[:4], slow[:5]], FPS, axes="drift")
+    with pytest.raises(UsageError, match="there is no axis 'physics'"):
+        score_batch(clip, [slow], FPS, axes="physics")
     with pytest.raises(UsageError, match="expected one for each of 1 answers, or one for all, got 2"):
         score_batch([clip, clip], [slow], FPS)
     with pytest.raises(UsageError, match="got list_iterator"):
