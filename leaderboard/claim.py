@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from physbench import __version__
 from physbench.clips.clip import Row
+from physbench.clips.conditioning import EXPORTED_ACTIONS
 from physbench.clips.packed import PackedClips
 from physbench.clips.suite import (
     EXPECTATION_SUITE,
@@ -76,6 +77,7 @@ class ClaimedModel(_Part):
     target: Text
     sha256: Text | None = None
     args: dict[str, str] = {}
+    settings: dict[str, Any] = {}
     card: dict[str, Any]
 
 
@@ -156,6 +158,11 @@ class Claim:
         for name in ("actions", "prompts"):
             if getattr(options, name) is not None:
                 raise UsageError(f"the model was given {name} of a file of its own (--{name}), which no board ranks")
+        if EXPORTED_ACTIONS in self.manifest.model.settings:
+            raise UsageError(
+                "the videos answer an export with actions of a file of its own (data export --actions), which no board "
+                "ranks"
+            )
         if self.manifest.stopped is not None:
             clips, of = len(self.manifest.stopped.clips), len(named.rows)
             raise UsageError(f"the run is partial: it has ended with {clips} of {of} clips. Go on with eval --resume")

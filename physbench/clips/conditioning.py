@@ -129,6 +129,7 @@ def sorted_by_id(asked: Asked) -> Asked:
 
 CONDITIONING_VERSION = 2  # 1: ids told task and seed, and there was no key
 MANIFEST, ANSWER = "manifest.json", "answer.json"
+EXPORTED_ACTIONS = "exported actions"  # setting of a run of videos, made for an export with `--actions`
 MAX_DOCUMENT_BYTES = 64 * 2**20  # bytes of a document that is read
 
 Fit = Literal["stretch", "contain", "cover"]

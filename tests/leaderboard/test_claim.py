@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_board import with_changed_document
 
+from physbench.clips.conditioning import EXPORTED_ACTIONS
 from physbench.leaderboard.check_tables import check_clips
 from physbench.leaderboard.claim import read_claim
 from physbench.support.errors import UsageError
@@ -99,3 +100,11 @@ def test_a_run_with_actions_or_prompts_of_its_own_is_refused(tiny_copy: RunFolde
     verdict = check_clips(read_claim(tiny_copy))
     assert verdict.outcome == "failed"
     assert f"{name} of a file of its own (--{name}), which no board ranks" in verdict.detail
+
+
+def test_videos_for_an_export_with_actions_of_its_own_are_refused(tiny_copy: RunFolder) -> None:
+    with_changed_document(
+        tiny_copy.manifest, lambda d: d["model"].update(settings={EXPORTED_ACTIONS: "none, left, right"})
+    )
+    verdict = check_clips(read_claim(tiny_copy))
+    assert verdict.outcome == "failed" and "(data export --actions), which no board ranks" in verdict.detail

@@ -7,6 +7,7 @@ import pytest
 from alignment_configurations import bench
 from PIL import Image
 
+from physbench.clips.conditioning import EXPORTED_ACTIONS
 from physbench.clips.video import FFV1, Codec, encode, png
 from physbench.models.videos.adapter import adapter
 from physbench.support.errors import ModelError, UsageError
@@ -50,6 +51,15 @@ def test_ffv1_comes_back_exactly(answered, context) -> None:
     assert (model.card.image_size, model.card.fps, model.card.context_frames) == ((64, 64), 15.0, 4)
     assert model.card.uses_prompt and not model.card.uses_actions and not model.card.stochastic
     assert np.array_equal(answered.play(clip_id), answered.truth(clip_id))
+
+
+def test_actions_of_the_export_are_a_setting_of_the_run(answered) -> None:
+    """Boards refuse it; pushes as they are need none."""
+    write(answered, answered.ids[0], answered.truth(answered.ids[0]))
+    assert answered.open().run_settings == {}
+    answered.asked = answered.asked.model_copy(update={"action_names": ("none", "left")})
+    answered.say(includes_context=False)
+    assert answered.open().run_settings == {EXPORTED_ACTIONS: "none, left"}
 
 
 @pytest.mark.parametrize(("codec", "levels"), [(MP4, 2.0), (WEBM, 2.0), (MOV, 1.0), (GIF, 45.0)])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
-from physbench.clips.conditioning import ANSWER, Answer, ClipAsked
+from physbench.clips.conditioning import ANSWER, EXPORTED_ACTIONS, Answer, ClipAsked
 from physbench.clips.generate import make_scene
 from physbench.models.protocol import ModelCard, check_card
 from physbench.models.video_containers import demuxer
@@ -139,6 +139,8 @@ class RecordedVideos:
         self.timings, notes = self._read_clocks()
         self._check_shapes()
         self.card = self._card()
+        names = answer.asked.action_names
+        self.run_settings = {} if names is None else {EXPORTED_ACTIONS: ", ".join(names)}
         self._examples: dict[bool, str] = {}  # first video found to begin with the conditioning frames, or not
         self._resamplers: dict[tuple[int, int, float], Resampler] = {}
         self._start: StartDecision | None = None
