@@ -11,6 +11,7 @@ from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
 from physbench.result.combinations import combination_gaps
 from physbench.result.coverage import at_look, axis_counts, partial_run, unasked_axes, unasked_reasons
+from physbench.result.distribution import distribution
 from physbench.result.document import (
     BestOf,
     Counts,
@@ -144,6 +145,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         references={MODELS[1]: reference_result(p, incomplete)},
         beyond_memory=beyond_memory(manifest, whole, by_axis),
         best_of=best_of(tables, incomplete, fixed, unasked),
+        distribution=distribution(tables, resamples),
         unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
         first_breaks=first_breaks(tables),
         strength=strength_of_run(tables),

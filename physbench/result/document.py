@@ -514,6 +514,29 @@ class BestOf(Record):
     axes: dict[str, float | None] = Field(description="The same on each axis; the best sample is that of the axis.")
 
 
+class DistributionValue(Record):
+    """A property of the samples: mean over families of the mean over their clips."""
+
+    value: float | None = Field(description="Null where no clip tells it.")
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
+    clips: int = Field(description="Clips that tell it.")
+    reason: str = Field(default="", description="Why value or interval are null.")
+
+
+class Distribution(Record):
+    """Samples of each clip as a forecast of what its context leaves open: beside the score, never part of it."""
+
+    samples: int = Field(description="K, samples a clip.")
+    crps: DistributionValue = Field(description="CRPS of positions, in apparent diameters; less is better.")
+    open: float | None = Field(description="CRPS of what the context leaves open: the least that can be expected.")
+    spread_over_error: DistributionValue = Field(
+        description="Error that the samples' spread stands for, over that of their mean: 1 is calibrated, less is too "
+        "sure."
+    )
+    lawful: DistributionValue = Field(description="Share of samples without a break at the smallest tolerance.")
+    lawful_truth: float | None = Field(description="The same of ground truth.")
+
+
 class FreedFactor(Record):
     """Fitted gravity or central masses where the context does not show them, over those of the scene."""
 
@@ -704,6 +727,9 @@ class ResultDocument(Record):
         default=None, description="Beside the memory of as many training clips; null in files of older programs."
     )
     best_of: BestOf | None = Field(default=None, description="Best of K samples; null for one sample a clip.")
+    distribution: Distribution | None = Field(
+        default=None, description="The samples of each clip together; null for one sample a clip."
+    )
     unseen_constants: UnseenConstants | None = Field(
         default=None,
         description="Consistency with unseen constants free; null where every context shows every constant.",

@@ -297,14 +297,14 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
         rows = [np.asarray(per_source[name].reindex(clips_of).fillna(0.0), dtype=np.float64) for name in sources]
         blocks[stratum] = np.stack(rows) / max(horizons[stratum.task], 1e-9)
     clips = {key: block.shape[1] for key, block in blocks.items()}
-    point = _over_families({key: block.mean(axis=1) * horizons[key.task] for key, block in blocks.items()}, clips)
+    point = over_families({key: block.mean(axis=1) * horizons[key.task] for key, block in blocks.items()}, clips)
     least = min(clips.values())
     reason = "" if least >= FEWEST else f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
-    horizon = float(_over_families({key: np.array([horizons[key.task]]) for key in blocks}, clips)[0])
+    horizon = float(over_families({key: np.array([horizons[key.task]]) for key in blocks}, clips)[0])
     interval = None
     if not reason:
         drawn = resample(blocks, resamples=resamples, bounded=(0,))
-        seconds = _over_families({key: draws * horizons[key.task] for key, draws in drawn.means.items()}, clips)
+        seconds = over_families({key: draws * horizons[key.task] for key, draws in drawn.means.items()}, clips)
         interval = ends(drawn.interval(seconds[:, 0]), 0.0, horizon)
     return Lawful(
         seconds=rounded(point[0]),
@@ -346,7 +346,7 @@ def _per_clip(table: pd.DataFrame) -> pd.Series[float]:
     return rows["value"].fillna(0.0).groupby([rows["task"], rows["split"], rows["clip"]]).mean()
 
 
-def _over_families(means: Mapping[Stratum, Array], clips: Mapping[Stratum, int]) -> Array:
+def over_families(means: Mapping[Stratum, Array], clips: Mapping[Stratum, int]) -> Array:
     """Stratum means (..., S) -> mean over families of the mean over their clips (..., S)."""
     families = []
     for family in dict.fromkeys(key.family for key in means):

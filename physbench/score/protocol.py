@@ -47,6 +47,10 @@ ReadingRole = Literal[
     "shown-gravity",  # m/s2, by falls
     "shown-restitution",  # by bounces
     "frame-smear",  # how far bodies are drawn out along their motion, as means of neighbouring frames are
+    "samples-score",  # CRPS of the positions of several samples of a clip, diameters
+    "open-score",  # the same of what the context leaves open
+    "samples-spread",  # error of the samples' mean that their spread stands for, diameters
+    "samples-error",  # error of that mean, diameters
     "velocity-error",  # PhyWorld's, by its paper; further keys: by its code, and the share of balls that are missing
     "early-sign",  # moves in a training while every axis still reads as a frozen frame; 0 is that frame, 1 is truth
 ]

@@ -10,7 +10,7 @@ from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.predictability import ensemble_positions
 from physbench.score.protocol import Reading, scorer
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px, plane_from_world
@@ -41,6 +41,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
         "": Reading(float(_energy_score(possible, predicted, own).mean())),
         "best": Reading(float(theirs.mean() / 2)),
         "spread": Reading(float(own.mean() / max(float(theirs.mean()), 1e-9)), unit="1"),
+        **_spread_and_error(drawn, possible[..., :2]),
     }
 
 
@@ -54,6 +55,12 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     noise_floor="ground truth as each sample reads 0.012 to 0.051, 8 true frames (64 px, 15 frames/s; 10 clips), the "
     "simulations themselves 0.008 to 0.036",
     source="energy score, the CRPS of positions; Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
+    roles={
+        "": "samples-score",
+        "best": "open-score",
+        "calibrated-error": "samples-spread",
+        "mean-error": "samples-error",
+    },
     together=of_samples,
 )
 def crps(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
@@ -66,7 +73,9 @@ def crps(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     clip have one value, in the row of the first. Outside every mean.
 
     Further readings: best, what the simulations themselves would read; spread, E|X - X'| over that of the simulations:
-    1 spreads as far as the context leaves open, 0 not at all.
+    1 spreads as far as the context leaves open, 0 not at all. mean-error, rms distance of the mean of the k samples
+    that show an object from the simulations, and calibrated-error, the rms of sd (1 + 1 / k)^(1/2), which it is where
+    samples and simulations have one distribution (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1).
     """
     return of_samples(clip, tracks.context, [tracks])
 
@@ -87,6 +96,27 @@ def _energy_score(outcomes: Array, forecast: Array, apart: Array) -> Array:
     """Fair energy score of forecasts (n, S, 3) that lie `apart` (n,), mean over possible outcomes (n, M, 3) -> (n,)."""
     misses = [np.linalg.norm(forecast - one[:, None], axis=-1).mean(axis=-1) for one in np.moveaxis(outcomes, 1, 0)]
     return np.asarray(np.mean([miss - 0.5 * apart for miss in misses], axis=0), dtype=np.float64)
+
+
+def _spread_and_error(drawn: Array, possible: Array) -> dict[str, Reading]:
+    """Error that the spread of samples (n, S, 2) stands for, and that of their mean beside outcomes (n, M, 2).
+
+    In the units of both; of the samples of a frame those that are not NaN, where two are.
+    """
+    shown: Mask = np.asarray(np.isfinite(drawn).all(axis=-1))
+    used = shown.sum(axis=1) > 1
+    if not used.any():
+        missing = Reading(None, "not applicable", "no frame shows an object in two samples")
+        return {"calibrated-error": missing, "mean-error": missing}
+    drawn, possible, weight = drawn[used], possible[used], shown[used, :, None]
+    count = weight.sum(axis=1)  # (n, 1)
+    mean = np.where(weight, drawn, 0.0).sum(axis=1) / count  # (n, 2)
+    variance = np.where(weight, (drawn - mean[:, None]) ** 2, 0.0).sum(axis=1) / (count - 1)
+    squares = ((possible - mean[:, None]) ** 2).sum(axis=-1)
+    return {
+        "calibrated-error": Reading(float(np.sqrt((variance * (1 + 1 / count)).sum(axis=-1).mean()))),
+        "mean-error": Reading(float(np.sqrt(squares.mean()))),
+    }
 
 
 def _apart(points: Array) -> Array:

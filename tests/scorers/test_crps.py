@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 from handmade import tracks_at
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from physbench.cli.main import run
 from physbench.clips.clip import Clip
 from physbench.run.parts import read_part
 from physbench.score.predictability import ensemble_positions
 from physbench.score.protocol import Reading
-from physbench.scorers.diagnostics.crps import of_samples
+from physbench.scorers.diagnostics.crps import _apart, _energy_score, _spread_and_error, of_samples
 from physbench.support.run_folder import RunFolder
 from physbench.world.camera import plane_from_world
 
@@ -80,6 +81,45 @@ def test_samples_that_failed_or_lost_the_object_are_far_away(clip_of: Clips) -> 
     assert window < value(of_samples(clip, 1, [None, None])) < 2 * window
 
 
+def gaussian(samples: float, outcomes: float, count: int = 3, frames: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Samples (n, count, 2) and outcomes (n, 1, 2) of normal distributions with these sds."""
+    draw = np.random.default_rng(0)
+    return draw.normal(size=(frames, count, 2)) * samples, draw.normal(size=(frames, 1, 2)) * outcomes
+
+
+@pytest.mark.parametrize(("samples", "outcomes"), [(1.0, 1.0), (0.5, 1.0), (2.0, 1.0)])
+def test_spread_over_error_is_that_of_gaussians(samples: float, outcomes: float) -> None:
+    """sd (1 + 1 / k)^(1/2) over (outcomes^2 + samples^2 / k)^(1/2): 1 where calibrated, less where too sure."""
+    drawn, possible = gaussian(samples, outcomes)
+    found = _spread_and_error(drawn, possible)
+    ratio = value(found, "calibrated-error") / value(found, "mean-error")
+    right = samples * np.sqrt(1 + 1 / 3) / np.hypot(outcomes, samples / np.sqrt(3))
+    assert ratio == pytest.approx(right, rel=0.02)
+    assert (ratio < 0.7) == (samples < outcomes) and (ratio > 1.3) == (samples > outcomes)
+
+
+def test_spread_and_error_are_of_the_samples_that_show_an_object() -> None:
+    drawn, possible = gaussian(1.0, 1.0, count=4)
+    drawn[::2, 2:] = np.nan  # two of four in every other frame
+    drawn[::4, 1:] = np.nan  # one alone tells no spread
+    found = _spread_and_error(drawn, possible)
+    assert value(found, "calibrated-error") / value(found, "mean-error") == pytest.approx(1, rel=0.02)
+    alone = _spread_and_error(drawn[::4], possible[::4])
+    assert {each.status for each in alone.values()} == {"not applicable"}
+
+
+def test_the_energy_score_of_a_gaussian_is_its_crps() -> None:
+    """CRPS of N(0, s) at y: s (z (2 F(z) - 1) + 2 f(z) - pi^(-1/2)), z = y / s (Gneiting and Raftery 2007)."""
+    draw, sd, outcome = np.random.default_rng(1), 0.7, 0.4
+    forecast = np.zeros((20_000, 5, 3))
+    forecast[..., 0] = draw.normal(size=(20_000, 5)) * sd
+    outcomes = np.zeros((20_000, 1, 3))
+    outcomes[..., 0] = outcome
+    z = outcome / sd
+    right = sd * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - np.pi**-0.5)
+    assert _energy_score(outcomes, forecast, _apart(forecast)).mean() == pytest.approx(right, rel=0.02)
+
+
 def test_one_sample_has_none(clip_of: Clips) -> None:
     clip = clip_of(ORBITS)
     answer = of_samples(clip, 1, [tracks_at(clip, members(clip)[0], 1)])[""]
@@ -120,7 +160,9 @@ def test_samples_are_read_together_in_a_run(tmp_path: Path) -> None:
     result = json.loads(folder.result.read_text())
     reading = result["readings"]["drift/crps"]["tasks"]["falling/projectile-v1"]
     assert reading["clips"] == 2 and reading["value"] > 0
-    assert result["best_of"]["samples"] == 3
+    assert result["best_of"]["samples"] == result["distribution"]["samples"] == 3
+    assert result["distribution"]["crps"]["value"] == pytest.approx(reading["value"], rel=1e-5)  # the mean of two clips
+    assert result["distribution"]["spread_over_error"]["value"] > 0
     table = pd.read_parquet(folder.scores)
     rows = table[table["reading"] == "drift/crps"]
     assert list(rows.loc[rows["value"].notna(), "sample"]) == [0, 0]

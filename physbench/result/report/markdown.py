@@ -82,7 +82,7 @@ def markdown(result: ResultDocument) -> str:
             for row in shown.groups[0]:
                 lines.append(f"| {row.name} | {' | '.join(f'{c.text} {c.note}'.strip() for c in row.cells)} |")
             lines += ["", _plain(legend), ""]
-        notes = [*view.legend[:2], view.best_of, view.unseen, view.events, view.counting]
+        notes = [*view.legend[:2], view.best_of, view.distribution, view.unseen, view.events, view.counting]
     if view.failed:
         reasons = [f"{reason} ({n})" if len(view.reasons) > 1 else reason for reason, n in view.reasons]
         more = f"; and {view.more_reasons} more reasons" if view.more_reasons else ""

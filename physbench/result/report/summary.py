@@ -133,6 +133,7 @@ class SummaryView:
     axes: Mapping[str, Figure]
     beside: tuple[str, ...]  # reference models, and what memory does not explain
     best_of: str
+    distribution: str
     unseen: str  # with unseen constants free
     events: str  # what happens too seldom behind one image
     memory: str  # why memory is not known
@@ -174,6 +175,7 @@ def summary_view(result: ResultDocument) -> SummaryView:
         axes={axis: _figure(AXIS_NAMES.get(axis, axis), own, _rests_on(own)) for axis, own in result.axes.items()},
         beside=_beside(result),
         best_of=_best_of(result),
+        distribution=_distribution(result),
         unseen=" ".join(unseen_sentences(result)),
         events=" ".join(event_sentences(result)),
         memory=memory_note(result),
@@ -236,6 +238,22 @@ def _best_of(result: ResultDocument) -> str:
     axes = ", ".join(f"{AXIS_NAMES.get(axis, axis)} {fixed(value)}" for axis, value in best.axes.items())
     chosen = f"Best of {best.samples} samples, chosen after the fact and not the score"
     return f"{chosen}: overall {fixed(best.overall)}, {axes}."
+
+
+def _distribution(result: ResultDocument) -> str:
+    """What several samples say together; "" for one."""
+    found = result.distribution
+    if not found:
+        return ""
+    crps, ratio, lawful = (
+        f"{fixed(each.value)} {bracket(each.interval)}".rstrip()
+        for each in (found.crps, found.spread_over_error, found.lawful)
+    )
+    return (
+        f"{found.samples} samples a clip: CRPS {crps} diameters (what the context leaves open {fixed(found.open)}), "
+        f"spread over error {ratio} (1 is calibrated, less too sure), lawful samples {lawful} (truth "
+        f"{fixed(found.lawful_truth)})."
+    )
 
 
 def _unavailable(reasons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

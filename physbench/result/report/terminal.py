@@ -164,6 +164,7 @@ def print_summary(result: ResultDocument, console: Console) -> None:
             say(line)
         for text, style in (
             (view.best_of, "dim"),
+            (view.distribution, "dim"),
             (view.unseen, "dim"),
             (view.events, "yellow"),
             (view.memory, "dim"),
