@@ -34,3 +34,14 @@ def test_a_window_is_the_context_and_what_follows_it() -> None:
     np.testing.assert_allclose(times[:4], [-0.2, -0.1, 0.0, 0.1], atol=1e-9)
     assert len(times) == 3 + clip.horizon and np.isclose(times[-1], clip.scene.horizon)
     np.testing.assert_array_equal(clip.frames[clip.window(3)], np.concatenate([clip.context(3), clip.future()]))
+
+
+def test_places_that_a_caller_changes_stay_those_of_the_clip() -> None:
+    """They are computed once a clip; a copy with other states has its own."""
+    clip = make_clip(Row("falling/projectile-v1", "test", 0), SPEC)
+    before, share = clip.px_positions(), clip.visible_share()
+    clip.px_positions()[:], clip.visible_share()[:] = -1.0, -1.0
+    np.testing.assert_array_equal(clip.px_positions(), before)
+    np.testing.assert_array_equal(clip.visible_share(), share)
+    frozen = dataclasses.replace(clip, states=np.broadcast_to(clip.states[:1], clip.states.shape))
+    assert not np.ptp(frozen.px_positions(), axis=0).any() and np.ptp(before, axis=0).any()

@@ -13,7 +13,7 @@ from physbench.clips.clip import Clip
 from physbench.result.diagnosis.run_timing import Part, explained_timing, shared_advance
 from physbench.result.document import TimingResult
 from physbench.rollout.store import Rollout
-from physbench.score.frame_timing import _along_path, _back_to, frame_timing, smear
+from physbench.score.frame_timing import _along_path, _back_to, _median, frame_timing, smear
 from physbench.score.score_clip import observed
 from physbench.shadowing import shadow
 from physbench.validity.sources import show
@@ -43,6 +43,13 @@ def found(clip_of: Clips) -> Callable[[str], TimingResult | None]:
         return explained_timing(parts, quality, dict.fromkeys(quality, 1.0), drawn_out, 15.0)
 
     return find
+
+
+def test_the_median_is_that_of_numpy() -> None:
+    draw = np.random.default_rng(0)
+    for count in (1, 2, 3, 4, 5, 8):
+        values = draw.normal(size=count)
+        assert _median(values) == np.median(values)
 
 
 @pytest.mark.parametrize("context", (2, 4, 8))
