@@ -40,6 +40,7 @@ from physbench.result.report.page import (
     settings,
     write_report,
 )
+from physbench.result.report.summary import summary_view
 from physbench.result.report.tables import gained_and_lost, skill_rows
 from physbench.score.protocol import AXES
 from physbench.support.errors import UsageError
@@ -328,6 +329,9 @@ def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
     assert result.best_of.overall == pytest.approx(alone.overall.skill, abs=1e-6)
     assert result.overall.skill < result.best_of.overall
     assert alone.best_of is None
+    shown = summary_view(result).distribution
+    assert shown.startswith("2 samples a clip: CRPS – diameters") and "lawful samples" in shown
+    assert summary_view(alone).distribution == ""
 
 
 def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_run(make_run) -> None:
