@@ -23,17 +23,17 @@ from typing import Any
 
 from physbench.rollout.process import model_environment
 
-# Variables that are read when needed, not when Python starts. Libraries set the last ones in the process of the tests,
-# such as lightning and gymnasium when they are imported: no model would start warm after that.
-OWN = ("PHYSBENCH_", "TOY_", "PYTEST_", "TORCHINDUCTOR_", "PYTORCH_NVML_", "PYGAME_", "WANDB_", "SVT_")
+# Variables that Python, its loader and its numerical libraries read when they start. Others are read when needed:
+# libraries set some in the process of the tests, after which models must still start warm.
+READ_AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_", "MKL_")
 SERVER = ("-P", "-m", "physbench.rollout.server")
 STATUS = struct.Struct("i")
 MOST_BYTES = 1 << 20  # of a request: an environment
 
 
 def at_start(environment: dict[str, str]) -> dict[str, str]:
-    """What an interpreter and its libraries may read of their environment when they are imported."""
-    return {name: value for name, value in environment.items() if not name.startswith(OWN)}
+    """What an interpreter and its libraries read of their environment when they are imported."""
+    return {name: value for name, value in environment.items() if name.startswith(READ_AT_START)}
 
 
 class WarmModel:

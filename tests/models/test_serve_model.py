@@ -296,7 +296,7 @@ def test_through_tls(certificate, load, monkeypatch) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*map(os.fspath, certificate))
     server.socket = tls.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with pytest.raises(ModelError, match="its certificate is not accepted"):
             load(f"https://127.0.0.1:{port}")

@@ -101,7 +101,7 @@ def test_an_archive_states_no_surprise(tmp_path) -> None:
 def served() -> Iterator[str]:
     """The example of a server, in a thread."""
     server = HTTPServer(("127.0.0.1", 0), example("serve_surprise").Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -1,6 +1,9 @@
 """The engine with a real process. Toys do to each clip what its code says, so that one process serves many cases."""
 
+import os
+
 import numpy as np
+import psutil
 import pytest
 
 from physbench.rollout.batches import Batch, BatchItem
@@ -226,6 +229,13 @@ def test_answers_do_not_depend_on_batch_or_repetition(toy_target, clips, clip_ma
     assert first.keys() == second.keys() and len(first) == 6
     assert all(np.array_equal(first[key], second[key]) for key in first)
     assert len({frames.tobytes() for frames in first.values()}) == 6
+
+
+def test_models_start_warm_whatever_libraries_set(toy_target, monkeypatch) -> None:
+    """Else every later test of the session waits for a new interpreter to import torch."""
+    monkeypatch.setenv("SET_BY_A_LIBRARY", "1")
+    with RolloutEngine(toy_target("noise"), threads=1) as engine:
+        assert psutil.Process(engine.pid).ppid() != os.getpid()
 
 
 @pytest.mark.parametrize(
