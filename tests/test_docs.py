@@ -58,6 +58,7 @@ def test_commands_and_options_exist(program: Any, page: Path, line: str) -> None
     assert asked <= known | {"--help", "--debug"}, f"{page.name}: '{line}' has options that do not exist"
 
 
+@pytest.mark.slow
 def test_every_formula_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A formula that only TeX understands fails the build of the pages, which comes last."""
     pytest.importorskip("sphinx")

@@ -168,6 +168,7 @@ class MagiPipeline:
 """
 
 
+@pytest.mark.slow
 def test_magi_1_continues_a_video_file_by_file(tmp_path, own_imports) -> None:
     """Against a pipeline that reads and writes as MAGI-1's does; MAGI-1 itself needs a GPU and weights."""
     seed = "import torch\ndef set_random_seed(seed):\n    torch.manual_seed(seed)\n"

@@ -93,6 +93,7 @@ def test_a_step_has_the_cores_of_its_job(tmp_path: Path) -> None:
     assert (tmp_path / "state" / "cores").read_text().split() == ["6", "1", "6", "6"]
 
 
+@pytest.mark.slow
 def test_more_options_of_packing(tmp_path: Path) -> None:
     look = ("--look", "natural")
     done = submitted(tmp_path, {}, "m", str(tmp_path / "run"), *look, SHARDS="1", PACK="--look natural --limit 4")

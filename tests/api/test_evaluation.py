@@ -148,6 +148,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 def test_weights_and_biases_takes_scalars_table_and_figure(
     result: Evaluation,
     offline: None,
@@ -340,6 +341,7 @@ def test_a_damaged_or_failed_rollout_is_refused(make_run: MakeRun) -> None:
         run.prediction(name)
 
 
+@pytest.mark.slow
 def test_a_result_is_loaded_without_torch(make_run: MakeRun) -> None:
     folder = make_run(1, 0)
     write_document(folder.result, built_once(folder, resamples=20))

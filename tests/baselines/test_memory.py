@@ -122,9 +122,8 @@ def test_a_clip_that_is_remembered_has_its_true_future(
     assert np.abs(answer.astype(int) - clip.future()).mean() < 0.5
 
 
-@pytest.mark.parametrize(
-    "task", others_slow(["falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1"], 1)
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1"])
 def test_it_sees_and_draws_the_natural_look(table: MemoryTable, task: str) -> None:
     """Wood, bricks and a blue sky are no objects, and shadows no screens."""
     for package in ("mitsuba", "mitsuba_oidn"):

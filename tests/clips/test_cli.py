@@ -123,7 +123,8 @@ def test_the_smallest_published_list_is_made_here() -> None:
     assert find_suite("train", limit=150).hash == published[150]
 
 
-@pytest.mark.parametrize("suite", ["smoke", pytest.param("core", marks=pytest.mark.slow)])
+@pytest.mark.slow  # a part of it in test_suite
+@pytest.mark.parametrize("suite", ["smoke", "core"])
 def test_verify_for_real(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(capsys, "data", "verify", "--suite", suite)[0] == 0
 

@@ -108,7 +108,7 @@ def test_it_agrees_with_scipy(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_harmonic_is_an_ellipse_about_its_middle(seed: int) -> None:
     row = Row(HARMONIC, "test", seed)
     params, scene, times = make_params(row), make_scene(row), np.arange(-8, 33) / 4
@@ -131,6 +131,7 @@ def test_scatter_is_a_hyperbola_about_its_outer_focus(split: str) -> None:
     assert distance.min() >= params["distance"] - 1e-9
 
 
+@pytest.mark.slow
 def test_decay_loses_areal_velocity_as_the_exponential() -> None:
     row = Row(DECAY, "test", 0)
     params, scene, times = make_params(row), make_scene(row), np.arange(-8, 33) / 4
@@ -246,7 +247,9 @@ def test_scenes_that_it_cannot_move_are_refused() -> None:
         replace(scene, fields=(RadialField("sta", 1.0, 1.0),))
 
 
-@pytest.mark.parametrize("change", [{"drawn": False}, {"grey": 0.53, "hue": None}])
+@pytest.mark.parametrize(
+    "change", [{"drawn": False}, pytest.param({"grey": 0.53, "hue": None}, marks=pytest.mark.slow)]
+)
 def test_a_force_from_nothing_that_is_seen_is_refused(change: dict[str, object]) -> None:
     clip = make_clip(Row(HARMONIC, "test", 0), render_spec(64, 4))
     assert not list(check_causes(clip))

@@ -69,6 +69,7 @@ def test_it_swings_as_hooke_says() -> None:
     assert np.ptp(states[free, 0, 0]) > 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_truth_is_lawful_and_changes_are_found(seed: int) -> None:
     assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(TASK, seed)))

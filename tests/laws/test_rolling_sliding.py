@@ -55,8 +55,8 @@ def test_motion_runs_backwards(law: Slope, velocity: float) -> None:
     np.testing.assert_allclose(law.propagate(later, np.array([-0.1]))[0], start, atol=1e-12)
 
 
-@pytest.mark.parametrize("law", others_slow([SMOOTH, ROUGH, ROLLING], 3))
-@pytest.mark.parametrize("velocity", [2.5, 0.4, -0.9])
+@pytest.mark.parametrize("law", [SMOOTH, ROUGH, ROLLING])
+@pytest.mark.parametrize("velocity", others_slow([0.4, 2.5, -0.9], 1))
 def test_fits_find_back_what_made_the_data(law: Slope, velocity: float) -> None:
     times = np.arange(24) / 15
     state = state_of(law, 0.2, velocity)

@@ -106,7 +106,7 @@ def hooked(hook: StepHook) -> Edit:
 @pytest.mark.parametrize(
     ("task", "change"),
     [
-        (PENDULUM, WorldChange(gravity=0.95)),
+        pytest.param(PENDULUM, WorldChange(gravity=0.95), marks=pytest.mark.slow),
         pytest.param(SPRING, WorldChange(constants=(("spring_stiffness", 0.95),)), marks=pytest.mark.slow),
     ],
 )

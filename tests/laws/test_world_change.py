@@ -97,6 +97,7 @@ def test_nothing_changes_before_the_hand_over() -> None:
     assert off(found[~early], true[~early]) > 0.3
 
 
+@pytest.mark.slow
 def test_gravity_fields_and_drag_are_those_of_the_other_simulator() -> None:
     for change in (WorldChange(gravity=0.8), WorldChange(gravity_angle=math.radians(4))):
         other = hooked("falling/projectile-v1", [ChangeLaws(0.0, change)])

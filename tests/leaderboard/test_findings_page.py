@@ -32,6 +32,7 @@ def as_target(run: RunFolder, target: str) -> RunFolder:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("plain_reports")
 def test_the_words_follow_the_numbers(
     findings: ModuleType, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -61,7 +61,7 @@ def shows_events(run: RunFolder, share: float) -> RunFolder:
     [
         (0.979, 0, "97.9% is explained"),
         (0.99, 23, "5% of the clips"),
-        (0.99, 200, "45% of the clips"),
+        pytest.param(0.99, 200, "45% of the clips", marks=pytest.mark.slow),
         (0.981, 22, None),
     ],
 )
@@ -267,6 +267,7 @@ def test_what_an_image_cannot_show_has_a_board_of_its_own(make_run: MakeRun, tmp
     assert "falling 0.90 [0.90, 0.90]" in own and "224 of 448" in own
 
 
+@pytest.mark.slow
 def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: MakeRun, tmp_path: Path) -> None:
     """Two that are alike share ranks; the skill is that of the result, from the scores of falling and orbits."""
     board = tmp_path / "board"
@@ -525,6 +526,7 @@ def test_links_belong_to_one_model(make_run: MakeRun, tmp_path: Path, capsys: py
     assert "belong to one model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_preview_changes_no_board(make_run: MakeRun, tmp_path: Path) -> None:
     """It shows the rank that the run would have, and stands for an entry of the same model."""
     board, out = tmp_path / "board", tmp_path / "pages" / "preview.html"
@@ -546,6 +548,7 @@ def test_a_preview_changes_no_board(make_run: MakeRun, tmp_path: Path) -> None:
     assert report.is_file()
 
 
+@pytest.mark.slow
 def test_any_two_entries_are_compared_and_can_be_cited(make_run: MakeRun, tmp_path: Path) -> None:
     """Differences are those of the skills, with intervals that hold 0 for equals, and names stay texts."""
     board = tmp_path / "board"

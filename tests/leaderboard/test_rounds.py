@@ -37,6 +37,7 @@ def committed(run: RunFolder, place: Path, name: str, started: str) -> tuple[Pat
     return place / name, commit(run, place / name)
 
 
+@pytest.mark.slow
 def test_earlier_commitments_that_were_not_met_are_named(tiny_copy: RunFolder, tmp_path: Path) -> None:
     board = tmp_path / "board"
     first, one = committed(tiny_copy, tmp_path, "1.zip", "2026-11-20")

@@ -30,6 +30,7 @@ def sets(rng: np.random.Generator, gap: float, stored: int = 16, fresh: int = 2)
     return np.concatenate(skills), np.concatenate(flags), np.array(names)
 
 
+@pytest.mark.slow
 def test_an_honest_model_has_each_p_value_as_often_as_it_says() -> None:
     rng = np.random.default_rng(3)
     found = [unpaired_gap(*sets(rng, 0.0)) for _ in range(200)]

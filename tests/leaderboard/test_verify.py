@@ -226,7 +226,7 @@ def test_a_forgery_is_not_admitted(tiny_copy: RunFolder, tmp_path: Path, plain_r
     [
         ({"quality": 5.0}, "has a quality outside 0..1"),
         pytest.param({"value": np.inf}, "has a value that is not finite", marks=pytest.mark.slow),
-        ({"value": np.nan}, "has a value without status ok, or ok without a value"),
+        pytest.param({"value": np.nan}, "has a value without status ok, or ok without a value", marks=pytest.mark.slow),
         pytest.param({"status": "good"}, "has a status that there is not", marks=pytest.mark.slow),
         pytest.param(
             {"status": "unavailable", "value": np.nan},

@@ -207,6 +207,7 @@ def test_noise_is_added_as_the_library_adds_it() -> None:
     assert torch.allclose(mixed - time / 1000 * target, clean, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_untrained_copy_has_another_denoiser_and_the_same_autoencoder(loaded) -> None:
     trained, copy, again = loaded("wan_i2v"), loaded("wan_i2v", untrained=True), loaded("wan_i2v", untrained=True)
     name = "blocks.0.attn1.to_q.weight"

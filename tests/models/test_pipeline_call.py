@@ -113,7 +113,7 @@ def test_every_pipeline_answers_with_the_frames_after_its_context(recorded, name
     assert answer.min() >= 0 and answer.max() <= 1 and answer.std() > 0
 
 
-@pytest.mark.parametrize("name", SEVERAL_FRAMES)
+@pytest.mark.parametrize("name", others_slow(SEVERAL_FRAMES, 4))
 def test_the_last_frames_are_passed(recorded, name) -> None:
     model = recorded(name)
     count = model.card.context_frames

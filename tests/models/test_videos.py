@@ -93,7 +93,7 @@ def test_a_folder_of_pictures(answered) -> None:
         answered.play(clip_id)
 
 
-@pytest.mark.parametrize("rate", [10.0, 24.0, 30.0])
+@pytest.mark.parametrize("rate", [10.0, pytest.param(24.0, marks=pytest.mark.slow), 30.0])
 @pytest.mark.parametrize("context", [False, True])
 def test_other_rates(answered, rate, context) -> None:
     """Videos are scored at their own rate if it can be rendered, at the export's if theirs is a multiple of it."""

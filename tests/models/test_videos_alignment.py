@@ -104,6 +104,7 @@ def test_the_frame_after_the_image_is_played_first(exported, answers, with_image
     assert not [note for note in load(answers, includes_context="true").notes if "begin" in note], "not looked at"
 
 
+@pytest.mark.slow
 def test_models_check_says_what_was_found(exported, answers) -> None:
     answer(answers, exported[1], lambda _: True, bench.BASE)
     notes = [text for kind, text in adapter.inspect(f"videos:{answers}", {}) if kind == "note"]

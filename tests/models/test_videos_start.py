@@ -165,6 +165,7 @@ def test_two_frames_that_were_cut_off_are_not_read_as_a_fast_start() -> None:
     assert start.FASTEST_LEAD < found.lead < start.FASTEST_LEAD + 0.2 and found.reading == "open"
 
 
+@pytest.mark.slow
 def test_wrong_decisions_are_rare() -> None:
     """Over draws of few and noisy clips, where each alone says little: one in 1,000 may be wrong."""
     wrong = 0

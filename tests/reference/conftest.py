@@ -92,7 +92,7 @@ def net(toys, tmp_path_factory: pytest.TempPathFactory) -> ObjectsNet:  # type: 
             patch.setattr(objects_training, name, value)
         folder = tmp_path_factory.mktemp("objects")
         trained, _ = learn(
-            architecture, architecture.config(), toys, folder, {}, seed=0, steps=30, minutes=None, device="cpu",
+            architecture, architecture.config(), toys, folder, {}, seed=0, steps=15, minutes=None, device="cpu",
             resume=False, threads=1,
         )  # fmt: skip
     assert isinstance(trained, ObjectsNet)

@@ -51,6 +51,7 @@ def trained(toys, folder: Path, monkeypatch: pytest.MonkeyPatch, *, resume: bool
     return net.state_dict()
 
 
+@pytest.mark.slow
 def test_all_stages_lower_their_loss_and_the_latents_do_not_collapse(toys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     net = architecture.net(TINY)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from slow_cases import others_slow
 from torch import Tensor
 
 from physbench import BODY_COLUMNS, STATIC_COLUMNS, StateCard
@@ -295,7 +296,7 @@ def test_turned_quaternions_turn_the_same_points() -> None:
     assert float((other - windows).abs().max()) > 0.1
 
 
-@BOTH
+@pytest.mark.parametrize("kind", others_slow((TRANSFORMER, GRAPH), 1), ids=lambda each: each.name)
 def test_it_learns(kind: StateArchitecture, tmp_path: Path) -> None:
     torch.manual_seed(0)
     net, episodes = kind.net(tiny_config(kind)), Simulated(kind, ("falling/drop-bounce-v1", "orbits/flyby-v1"), 2)

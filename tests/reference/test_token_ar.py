@@ -48,6 +48,7 @@ def generators(count: int) -> list[torch.Generator]:
     return [generator("clip", index) for index in range(count)]
 
 
+@pytest.mark.slow
 def test_it_learns(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(latent_model, "POOL_FRAMES", 96)
     monkeypatch.setattr(TokenTransformer, "batch", 2)

@@ -70,6 +70,7 @@ def test_a_short_fall_costs_below_one_in_a_thousand_and_never_before() -> None:
         assert rare == (seen < found.fewest)
 
 
+@pytest.mark.slow
 def test_of_lawful_draws_one_in_a_thousand_loses() -> None:
     rng = np.random.default_rng(1)
     chances = rng.uniform(0.1, 0.97, 32)
@@ -121,6 +122,7 @@ def test_the_share_is_taken_off_what_lies_above_a_frozen_frame(make_run) -> None
     assert dodges.axes["consistency"].skill < honest.axes["consistency"].skill - 0.05
 
 
+@pytest.mark.slow
 def test_the_best_of_several_samples_pays_for_all_of_them(make_run) -> None:
     folder = run_with(make_run, lambda n: 0.0)
     table = pd.read_parquet(folder.scores)

@@ -82,6 +82,7 @@ def test_skill_is_that_of_the_axis_with_the_other_reading_where_it_applies(make_
     assert before.unseen_constants is None
 
 
+@pytest.mark.slow
 def test_the_factor_is_a_median_over_clips(make_run) -> None:
     folder = free(make_run())
     table = pd.read_parquet(folder.scores)
@@ -160,6 +161,7 @@ def test_words_say_what_is_free_and_what_it_is_instead_of(make_run) -> None:
     assert "left free" not in summary(without) + markdown(without)
 
 
+@pytest.mark.slow
 def test_the_report_has_a_table_of_it_where_it_applies(make_run, tmp_path: Path) -> None:
     tasks = ("falling/projectile-v1", "collisions/head-on-v1")
     folder = free(make_run(2, 0, tasks=tasks))

@@ -164,6 +164,7 @@ def test_keys_of_declarations_are_names() -> None:
     assert (one.needs_constants, one.needs) == (("most",), ("tracks",))
 
 
+@pytest.mark.slow
 def test_a_phrase_of_a_reading_that_there_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Refused where the annotation tells it; `scorers check` says it where only the dict that is returned does."""
     mine = tmp_path / "mine.py"

@@ -221,6 +221,7 @@ def test_a_push_that_does_too_much_or_the_contrary_is_no_share(make_run) -> None
         assert built_once(folder, **FEW).sentences[-1].startswith(start)
 
 
+@pytest.mark.slow
 def test_a_push_that_does_what_it_should_is_not_said(make_run) -> None:
     """Neither where the interval holds ground truth, nor where it excludes it by next to nothing."""
     folder = make_run()
@@ -234,6 +235,7 @@ def test_a_push_that_does_what_it_should_is_not_said(make_run) -> None:
     assert not [sentence for sentence in built_once(folder, **FEW).sentences if "push" in sentence]
 
 
+@pytest.mark.slow
 def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
     """Of three tasks one was read: nothing is said. Of three tasks two: how many pairs stands there."""
     names = ("collisions/head-on-v1", "falling/projectile-v1", "orbits/kepler-v1")

@@ -63,6 +63,7 @@ def test_it_stands_beside_skill_on_the_terminal_and_in_the_report(make_run) -> N
     assert "strength, diameters" in page and "<td>0.74</td>" in page
 
 
+@pytest.mark.slow
 def test_a_comparison_shows_both_and_a_run_without_it_says_nothing(make_run) -> None:
     one, other = with_strength(make_run()), with_strength(make_run(name="other"), factor=3.0)
     found = compare(one, other, resamples=50)

@@ -123,6 +123,7 @@ def test_a_checkpoint_of_simple_can_be_exported(tmp_path, capfd) -> None:
     assert (rolled(path, 9) - rolled(checkpoint, 9)).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_random_numbers_come_from_the_generators(code, tmp_path) -> None:
     target = code(
         """noise_size = 3

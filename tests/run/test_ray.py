@@ -51,6 +51,7 @@ def same_tables(out: Path, other: RunFolder) -> None:
     assert {**results[0], "speed": 0} == {**results[1], "speed": 0}
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_same_bytes(
     ray: RayStandIn, staged_run: RunFolder, stage_words: Words, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """Conditions under which a run leaves the bytes of one to which nothing happens: tables, parts, tracks and rollouts.
 
-A row is a condition: the sessions of its run in order, how each ends and what it says. Two rows run by default.
+A row is a condition: the sessions of its run in order, how each ends and what it says. The first one runs by default.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def time_is_spent(place: Place) -> None:
 
 
 ENDED = Step(prepare=time_is_spent, more=("--budget", "2h"), said="Partial|For all of them")
-DEFAULT = ("a disk that is full, with one worker", "tracks that are lost")
+DEFAULT = ("a disk that is full, with one worker",)
 CONDITIONS = (
     Condition(
         "a disk that is full, with one worker",

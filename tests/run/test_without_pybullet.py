@@ -60,30 +60,50 @@ def packed(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def test_a_machine_without_pybullet_rolls_out(
-    staged_run: RunFolder, packed: Path, stage_words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its rollouts have the bytes of those of a whole evaluation; they are scored from the same archive elsewhere."""
-    assert "pybullet" in lacked()
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(LACKING.format(lacked=lacked()))
-    place = tmp_path / "archive.clips"
+@pytest.fixture(scope="module")
+def rolled(
+    packed: Path, stage_words: Words, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, subprocess.CompletedProcess[str]]:
+    """The run that such a machine leaves, its copy of the archive, and what the program said."""
+    folder = tmp_path_factory.mktemp("without")
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(LACKING.format(lacked=lacked()))
+    place, out = folder / "archive.clips", folder / "rolled"
     shutil.copy(packed, place)
-    out = tmp_path / "rolled"
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(tmp_path / "site"), os.environ.get("PYTHONPATH")))),
-        "PHYSBENCH_CACHE": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(folder / "site"), os.environ.get("PYTHONPATH")))),
+        "PHYSBENCH_CACHE": str(folder / "cache"),
     }
     program = "import sys\ntry:\n import pybullet\nexcept ImportError: pass\nelse: sys.exit('pybullet is there')\n"
     program += "from physbench.cli.main import main; main()"
     command = [sys.executable, "-c", program, *stage_words("rollout", out, "--clips", str(place))]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return out, place, subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_machine_without_pybullet_rolls_out(
+    staged_run: RunFolder, rolled: tuple[Path, Path, subprocess.CompletedProcess[str]]
+) -> None:
+    """Its rollouts have the bytes of those of a whole evaluation."""
+    assert "pybullet" in lacked()
+    out, _, done = rolled
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{out}\n" and "Traceback" not in done.stderr
-    for video in (staged_run.path / "rollouts").glob("*.mkv"):
+    videos = list((staged_run.path / "rollouts").glob("*.mkv"))
+    assert videos
+    for video in videos:
         assert (out / "rollouts" / video.name).read_bytes() == video.read_bytes()
 
+
+@pytest.mark.slow
+def test_its_rollouts_are_scored_elsewhere(
+    staged_run: RunFolder,
+    rolled: tuple[Path, Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From the same archive, wherever it lies, to the bytes of a whole evaluation."""
+    out, place, _ = rolled
     place.rename(tmp_path / "moved.clips")
     assert run(("score", str(out))) == 2
     assert "which is not there. Say where it is now: physbench score RUN --clips FILE" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.laws.planar_law import PlanarLaw, PlanarTrajectory
@@ -55,6 +56,7 @@ def pictures(clip: Clip, problem: Hypothesis, velocity: np.ndarray) -> np.ndarra
     return frames_of(clip, simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0])
 
 
+@pytest.mark.slow
 def test_a_ball_beside_a_screen_is_hidden_where_it_rolls_that_way(clip_of: Clips) -> None:
     """The sense of its velocity decides: Laplace's rule of succession for those of the ensemble that have it."""
     clip = clip_of(PASS)
@@ -85,7 +87,7 @@ def test_a_ball_meets_a_wall_as_often_as_its_way_leads_there(clip_of: Clips) -> 
     assert abs(chance * (MEMBERS + 2) - 1 - meets) <= 2  # corners, and bounces at the very border
 
 
-@pytest.mark.parametrize("task", [pytest.param(HEAD_ON, marks=pytest.mark.slow), WALL, PASS])
+@pytest.mark.parametrize("task", others_slow([PASS, HEAD_ON, WALL], 1))
 def test_truth_shows_its_event_and_a_dodging_future_none(clip_of: Clips, task: str) -> None:
     clip, kind = clip_of(task, seed=1), DECIDED[task]
     problem = behind_an_image(clip)
@@ -157,6 +159,7 @@ def assert_lawful_draws_keep_all(clips: list[Clip], sets: int, times: int = 1) -
         assert abs(shown[kind].mean() - chances[kind].mean()) < 0.15
 
 
+@pytest.mark.slow
 def test_lawful_draws_lose_nothing(clip_of: Clips) -> None:
     """Few clips stand in for many."""
     assert_lawful_draws_keep_all([clip_of(PASS, seed=seed) for seed in range(4)], 20, times=6)

@@ -68,6 +68,7 @@ def test_a_rolling_ball_rolls_in_every_member(clip_of: Clips) -> None:
     assert np.ptp(states[:, 7]) > 1e-3
 
 
+@pytest.mark.slow
 def test_balls_on_a_table_roll_at_every_speed_that_an_image_allows(clip_of: Clips) -> None:
     """Seen from above; with the spin of the clip's own velocity they would slide and leave the range of speeds."""
     clip = clip_of("collisions/billiards-v1")
@@ -95,6 +96,7 @@ def test_what_touches_is_simulated(clip_of: Clips, task: str) -> None:
     assert module._undisturbed(clip, ensemble_states(clip, 8), clip.times[clip.handover + 1 :]) is None
 
 
+@pytest.mark.slow
 def test_an_image_does_not_tell_the_speed(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
     velocities = ensemble_states(clip, 1)[:, clip.tracked[0], 7:10]
@@ -142,7 +144,7 @@ SLOW_TASKS = tuple(sorted(set(find_suite("core").tasks) - set(QUICK_TASKS)))
 
 
 @pytest.mark.parametrize(
-    "task", others_slow([*QUICK_TASKS, *(pytest.param(task, marks=pytest.mark.slow) for task in SLOW_TASKS)], 2)
+    "task", others_slow([*QUICK_TASKS, *(pytest.param(task, marks=pytest.mark.slow) for task in SLOW_TASKS)], 1)
 )
 def test_what_is_shipped_is_what_is_computed(task: str) -> None:
     """Other machines draw other members of the ensemble: its 80th percentile varies with them, the time does not."""

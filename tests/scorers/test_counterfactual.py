@@ -53,7 +53,7 @@ def read(quiet: Clip, places: Places, clip: Clip, pushed: Places) -> dict[str, f
 
 
 @pytest.mark.parametrize("part", others_slow([1.0, 0.5, 2.0, -1.0, 0.0], 3))
-@pytest.mark.parametrize("task", [HEAD_ON, THRUST])
+@pytest.mark.parametrize("task", [HEAD_ON, pytest.param(THRUST, marks=pytest.mark.slow)])
 def test_a_part_of_the_difference_reads_as_that_part(task: str, part: float) -> None:
     """Also where both rollouts are wrong in the same way: only the effect of the push is read."""
     quiet, clip = pair_of(task)

@@ -10,6 +10,7 @@ import pytest
 import saboteurs as sabotage
 from handmade import times_ahead, tracks_at, true_places
 from numpy.typing import NDArray
+from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
@@ -159,7 +160,7 @@ def test_friction_on_the_level_is_the_brake_over_the_weight(clip_of: Clips, brak
     assert found == pytest.approx(brake / 9.81, abs=0.004)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", others_slow(range(4), 1))
 def test_friction_on_a_slope(clip_of: Clips, read: Read, seed: int) -> None:
     """A box shows what its ramp declares, a ball 2/7 tan a and a cylinder 1/3 tan a downwards, at most that."""
     clip = clip_of(INCLINE, seed=seed)

@@ -164,7 +164,8 @@ def test_what_comes_back_unlawfully_is_not_excused_by_what_fits_it_best(clip_of:
     assert read(clip, show(clip, C, source).frames, intact)[""] == 0
 
 
-@pytest.mark.parametrize(("task", "clips"), others_slow([(PASS, 1), (PASS, 3), (SWAP, 3), (STOP, 3)], 1))
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "clips"), [(PASS, 1), (PASS, 3), (SWAP, 3), (STOP, 3)])
 def test_another_lawful_future_keeps_everything(clip_of: Clips, task: str, clips: int) -> None:
     """Behind one frame, which shows no velocity, that of another draw is as lawful as the recorded one."""
     kept = []

@@ -79,7 +79,7 @@ def test_a_weaker_star_is_seen(clip_of: Clips, read: Read) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("change", [sabotage.removed, sabotage.recoloured])
+@pytest.mark.parametrize("change", [sabotage.removed, pytest.param(sabotage.recoloured, marks=pytest.mark.slow)])
 def test_what_vanishes_or_changes_its_hue_is_missed(
     clip_of: Clips, read: Read, task: str, change: Callable[..., np.ndarray]
 ) -> None:

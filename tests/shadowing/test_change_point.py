@@ -103,7 +103,7 @@ def test_a_push_before_a_bounce_is_dated_before_it() -> None:
 
 @pytest.mark.parametrize("wobble", [False, True])
 @pytest.mark.parametrize("task", ["collisions/head-on-v1", "collisions/wall-bounce-v1"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_passes_through_breaks_at_the_touch_that_does_not_happen(task: str, seed: int, wobble: bool) -> None:
     """Both trajectories are one up to there; two pieces would fit a slow wobble better than one."""
 

@@ -54,7 +54,7 @@ def pan(task: str, px: float) -> np.ndarray:
     return np.maximum(tracks.times, 0.0)[:, None, None] * np.array([-px, 0.0])
 
 
-@pytest.mark.parametrize("task", ("collisions/head-on-v1", "orbits/binary-v1"))
+@pytest.mark.parametrize("task", ("collisions/head-on-v1", pytest.param("orbits/binary-v1", marks=pytest.mark.slow)))
 def test_a_slow_pan_of_two_bodies_on_bare_ground_is_free(task: str) -> None:
     assert quality(task, pan(task, 0.03 * 128)) > 0.97
     assert quality(task, pan(task, 0.08 * 128)) < 0.9  # faster than a slow camera

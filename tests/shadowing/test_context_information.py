@@ -192,6 +192,7 @@ def test_an_unknown_friction_spreads_the_places_quadratically(context: int) -> N
         assert box.friction not in frictions
 
 
+@pytest.mark.slow
 def test_closed_forms_of_unknown_friction_are_what_the_simulation_gives() -> None:
     clip = clip_of("slide")
     ahead = clip.times[clip.handover + 1 :]
@@ -221,6 +222,7 @@ def test_what_a_touch_reveals_is_known_if_the_touch_lies_in_the_context() -> Non
     np.testing.assert_array_equal(np.stack(states), ensemble_states(clip, 8))
 
 
+@pytest.mark.slow
 def test_a_touch_in_the_last_frames_does_not_make_an_image_of_a_video() -> None:
     """What came before tells the speed; another ball that nothing touched says nothing else."""
     clip = clip_of("bounced")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from shadow_scenes import METRES, Edit, again, problem, truth
-from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow
@@ -98,7 +97,8 @@ def test_nothing_shown_is_nothing_explained(clip_of: ClipOf, context: int, black
     assert found.strength == 2.0
 
 
-@pytest.mark.parametrize("context", others_slow([1, pytest.param(4, marks=slow), 8], 1))
+@slow
+@pytest.mark.parametrize("context", [1, 4, 8])
 def test_noise_in_which_nothing_can_be_placed_explains_nothing(clip_of: ClipOf, ideal: Ideal, context: int) -> None:
     clip = clip_of(WALL)
     tracks = frozen(clip, context, ideal)

@@ -105,7 +105,7 @@ def test_lawful_time_before_a_screen_is_worth_little_to_what_comes_out_where_it_
     assert found[1][0] < 0.4 * found[1][1]
 
 
-@pytest.mark.parametrize("task", [PROJECTILE, KEPLER])
+@pytest.mark.parametrize("task", [PROJECTILE, pytest.param(KEPLER, marks=pytest.mark.slow)])
 def test_simulators_are_in_the_order_of_their_errors(clip_of: ClipOf, task: str) -> None:
     """Constants off by 5, 20 and 80 %, on exact places."""
     clip = clip_of(task)

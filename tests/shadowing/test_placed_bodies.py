@@ -58,6 +58,7 @@ def test_a_short_context_leaves_a_start_as_much_freedom_as_a_long_one(clip_of: C
     assert shares == pytest.approx([shares[-1]] * len(CONTEXTS), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_an_image_gets_no_history(clip_of: ClipOf, ideal: Ideal) -> None:
     clip = clip_of(WALL)
     model = scene_law_of(clip)

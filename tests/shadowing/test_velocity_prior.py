@@ -90,6 +90,7 @@ def test_what_contradicts_the_words_is_noticed(image: Clip, ideal: Callable[...,
         assert bool(breaks(told, tracks)) == contradicts
 
 
+@pytest.mark.slow
 def test_the_range_is_cut_to_the_words(image: Clip) -> None:
     told = velocities_in_prompt(image)
     (said,) = told.stated_velocities or ()

@@ -82,7 +82,7 @@ def test_here_a_job_is_done_when_its_result_is_asked_for() -> None:
         assert done == [0]
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, pytest.param(ValueError, marks=pytest.mark.slow)])
 def test_an_error_of_the_caller_ends_long_jobs(stop: type[BaseException]) -> None:
     began = time.monotonic()
     with pytest.raises(stop), scheduled(time.sleep, [0.0, 300.0], workers=2, long=True) as results:

@@ -133,6 +133,7 @@ def test_the_order_in_which_films_are_shown_changes_nothing(clip: Clip) -> None:
     assert {right, wrong} == {0.0, 1.0}, "labels that are turned turn the choice"
 
 
+@pytest.mark.slow
 def test_samples_are_averaged_and_both_films_get_the_same_random_numbers(clip: Clip) -> None:
     films = films_of(clip, 40)
     alone = replace(films, before={POSSIBLE: (POSSIBLE, 0), "changed": ("changed", 0)})

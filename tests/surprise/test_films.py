@@ -25,6 +25,7 @@ def thrown_clip() -> Clip:
     return make_clip(Row("falling/projectile-v1", "test", 0), SPEC)
 
 
+@pytest.mark.slow
 def test_every_frame_of_a_quadruple_is_as_often_possible_as_impossible(hidden_clip: Clip) -> None:
     name = "return-hue:90"
     aa, ab, bb, ba = (

@@ -18,7 +18,11 @@ from physbench.world.scene import HISTORY
 
 HZ = 100
 MOMENTS = np.arange(-2 * HZ, 8 * HZ + 1) / HZ
-rows = pytest.mark.parametrize("row", [Row(Binary.id, "test", 0), Row(Binary.id, "ood", 0)], ids=["test", "ood"])
+rows = pytest.mark.parametrize(
+    "row",
+    [Row(Binary.id, "test", 0), pytest.param(Row(Binary.id, "ood", 0), marks=pytest.mark.slow)],
+    ids=["test", "ood"],
+)
 
 
 @lru_cache

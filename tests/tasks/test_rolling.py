@@ -45,7 +45,7 @@ def played(task: type[Task], split: Split, seed: int) -> tuple[Params, Scene, Si
     return p, scene, simulation, way, simulation.states[:, 0, 2]
 
 
-@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test",)))
 def test_a_box_slides_as_coulomb_says(split: Split) -> None:
     """v / (mu g) s and v^2 / (2 mu g) m, whatever its mass."""
     for seed in SEEDS:
@@ -68,7 +68,7 @@ def test_the_grey_shows_the_friction_of_the_floor() -> None:
             assert ground.grey == pytest.approx(0.95 - 0.5 * box.friction * ground.friction) and ground.grey >= 0.6
 
 
-@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test",)))
 def test_a_ball_rolls_off_and_lands_where_galilei_says(split: Split) -> None:
     """Straight to the edge, sqrt(2 h / g) s of flight at the same speed, then bounces of e^2 of the height."""
     for seed in SEEDS:
@@ -91,7 +91,7 @@ def test_a_ball_rolls_off_and_lands_where_galilei_says(split: Split) -> None:
         assert np.abs(way[max(off + VIEW_AFTER_LANDING, VIEW_UNTIL) >= TIMES]).max() + radius <= WINDOW / 2
 
 
-@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test",)))
 def test_a_ball_rolls_up_a_ramp_and_back(split: Split) -> None:
     """5/7 g sin a, and (2 + 5 cos a) / 7 of the speed at the foot, up and down: within 4 mm after 4 s."""
     for seed in SEEDS[:1]:

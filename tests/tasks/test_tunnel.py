@@ -15,7 +15,7 @@ from physbench.tasks.occlusion import VIEW_AFTER, Tunnel, tunnel_times
 from physbench.world.scene import WINDOW
 
 
-@pytest.mark.parametrize("split", others_slow(SPLITS, ("test", "ood")))
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test",)))
 def test_a_hidden_bounce_turns_v_into_minus_e_v(split: Split) -> None:
     for seed in range(3):
         row = Row(Tunnel.id, split, seed)

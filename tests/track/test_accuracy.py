@@ -85,7 +85,7 @@ def test_positions_agree_with_ground_truth(task: str, size: int) -> None:
         assert (distance[known] <= 0.5).mean() >= 0.99
 
 
-@pytest.mark.parametrize(("task", "size"), EVERY)
+@pytest.mark.parametrize(("task", "size"), others_slow(EVERY, 20))
 def test_presence_and_identity_agree_with_ground_truth(task: str, size: int) -> None:
     for clip, tracks in tracked(task, size):
         window = clip.window(CONTEXT)

@@ -25,7 +25,7 @@ def test_a_fifth_of_a_second_in_frames() -> None:
     assert [lasting_frames(fps) for fps in (4, 10, 15, 20, 30, 60)] == [2, 2, 3, 4, 6, 12]
 
 
-@pytest.mark.parametrize("fps", others_slow([10, 30, 60], 3))
+@pytest.mark.parametrize("fps", others_slow([10, 30, 60], 1))
 @pytest.mark.parametrize(("gap", "absent"), [(0.1, False), (0.3, True)])
 def test_a_short_gap_is_a_flicker_and_a_longer_one_an_absence(
     clip_of: Callable[..., Clip], stages: dict[str, Callable[..., object]], fps: int, gap: float, absent: bool
@@ -42,7 +42,7 @@ def test_a_short_gap_is_a_flicker_and_a_longer_one_an_absence(
     assert not absent or (state[missing] == Visibility.ABSENT).all()
 
 
-@pytest.mark.parametrize("fps", others_slow([10, 30, 60], 3))
+@pytest.mark.parametrize("fps", others_slow([10, 30, 60], 1))
 @pytest.mark.parametrize(("length", "counted"), [(0.1, False), (0.3, True)])
 def test_a_hallucination_lasts(
     clip_of: Callable[..., Clip],

@@ -55,6 +55,7 @@ def test_a_moving_clip_reads_as_it_is(clip: Clip) -> None:
     assert not (tracks.state == Visibility.ABSENT).any()
 
 
+@pytest.mark.slow
 def test_a_camera_that_pans_by_itself_is_read_and_moves_no_body(clip: Clip) -> None:
     end = float(clip.times[-1])
     future = drawn(clip, CameraMove("pan", PAN * end, 0.0, end)).frames[clip.handover + 1 :]
@@ -107,6 +108,7 @@ def test_turns_and_zoom_are_those_of_a_deviation(clip: Clip) -> None:
     assert moving_camera._turns(clip, moving_camera._deviation(clip, values), 0.05) == pytest.approx(values)
 
 
+@pytest.mark.slow
 def test_a_plate_that_moves_before_a_camera_that_moves_in_is_no_camera() -> None:
     still = make_clip(Row("occlusion/screen-lift-v1", "test", 0), render_spec(128, 3))
     path = (CameraMove("dolly", -1.0, 0.0, 4.0), CameraMove("pan", 0.06, period=2.0))

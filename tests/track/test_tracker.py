@@ -26,7 +26,7 @@ def size() -> int:
     return 64
 
 
-both_sizes = pytest.mark.parametrize("size", (64, 128))
+both_sizes = pytest.mark.parametrize("size", (64, pytest.param(128, marks=pytest.mark.slow)))
 
 
 class Bench:

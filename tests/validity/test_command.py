@@ -145,6 +145,7 @@ def test_two_processes_make_the_same_table(made: Path, own: Path, tmp_path: Path
     assert (tmp_path / "table.parquet").read_bytes() == (made / "table.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_error_is_a_row_with_its_reason(
     own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.validity.gaming_baselines import GAMING_BASELINES, accelerate, moving_bodies, straight, turn
@@ -47,7 +46,7 @@ def blinded(clip: Clip) -> Clip:
     return replace(clip, scene=scene, frames=frames, states=states, contacts=())
 
 
-@pytest.mark.parametrize("name", others_slow(GAMING_BASELINES, 20))
+@pytest.mark.parametrize("name", GAMING_BASELINES)
 @pytest.mark.parametrize("task", [PROJECTILE, pytest.param(HEAD_ON, marks=pytest.mark.slow)])
 def test_a_cheat_answers_in_full_and_does_not_look_ahead(clip_of: Clips, task: str, name: str) -> None:
     clip = clip_of(task)

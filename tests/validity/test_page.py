@@ -102,6 +102,7 @@ def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleTy
     assert "| 128 px, 30 frames/s | 128 px, 30 frames/s, H.264 crf 23 |" in last and "`gravity:0.9`" in last
 
 
+@pytest.mark.slow
 def test_an_image_cannot_show_a_wrong_constant(page: ModuleType, tmp_path: Path) -> None:
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
     write(tmp_path / "image.parquet", {**USUAL, **WRONG, **CHEATS}, context=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from slow_cases import others_slow
 
 from physbench.validity.lawful_alternatives import STYLES, styled
 
@@ -24,7 +23,7 @@ def chroma(frames: np.ndarray) -> np.ndarray:
     return frames.max(-1).astype(float) - frames.min(-1)
 
 
-@pytest.mark.parametrize("name", others_slow(STYLES, 12))
+@pytest.mark.parametrize("name", STYLES)
 def test_a_style_changes_the_frames_and_repeats(frames: np.ndarray, name: str) -> None:
     found = styled(frames, name, 15.0, 3)
     assert found.shape == frames.shape and found.dtype == np.uint8

@@ -103,6 +103,7 @@ def test_lawful_clips_read_as_lawful_and_wrong_ones_as_wrong(here: dict[str, Mea
             assert part.time is not None and first is not None and abs(first - part.time) <= 0.2, name
 
 
+@pytest.mark.slow
 def test_every_violation_of_the_part_is_shown_somewhere(here: dict[str, MeasuredPart]) -> None:
     shown = [part.source for part in here.values() if part.outcome == "shown"]
     assert set(shown) == set(PART.sources)

@@ -82,6 +82,7 @@ def test_what_changes_no_pixel_has_nothing_to_do(clip_of: Clips, source: str) ->
         show(clip_of("falling/projectile-v1"), 8, source)
 
 
+@pytest.mark.slow
 def test_a_saboteur_is_a_privileged_model(clip_of: Clips) -> None:
     clips = [clip_of("falling/projectile-v1"), clip_of("falling/projectile-v1", seed=1)]
     model = load_model("saboteur:hue:72", device=torch.device("cpu"), dtype=torch.float32)

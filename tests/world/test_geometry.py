@@ -101,7 +101,10 @@ def test_boxes_never_too_far() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(("box", 0.5, 0.4, 0.3), ("box", 0.4, 0.4, 0.35)), (("cylinder", 0.4, 0.8), ("box", 0.5, 0.4, 0.3))],
+    [
+        pytest.param(("box", 0.5, 0.4, 0.3), ("box", 0.4, 0.4, 0.35), marks=pytest.mark.slow),
+        (("cylinder", 0.4, 0.8), ("box", 0.5, 0.4, 0.3)),
+    ],
 )
 def test_flat_bodies_that_touch_are_found_to_touch(first: tuple[str, float], second: tuple[str, float]) -> None:
     """Turned in the plane of motion only: never further than Bullet finds them, and where they meet as far."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from slow_cases import others_slow
 
 from physbench.result.diagnosis import ranking
 from physbench.result.diagnosis.explanation import Leaning
@@ -21,7 +20,8 @@ def drawn(rng: np.random.Generator, clips: int, spread: float) -> list[Leaning]:
     return [Leaning(np.array([[1 / s**2]]), np.array([v / s**2]), 1.0) for s, v in zip(sd, value, strict=True)]
 
 
-@pytest.mark.parametrize("spread", others_slow([0.0, 4.0], 1))
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", [0.0, 4.0])
 def test_intervals_cover(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
     theory: Any = SimpleNamespace(worlds=(SimpleNamespace(free=1, resolution=0.0, range=(-9.0, 9.0)),), values=(0.0,))
     monkeypatch.setattr(ranking, "VALUE_DRAWS", 100)

@@ -34,6 +34,7 @@ def test_the_right_world_is_named_with_its_number() -> None:
     assert found.ranking[0] == ("contact-distance", found.share)
 
 
+@pytest.mark.slow
 def test_both_of_two_worlds_are_named() -> None:
     clips = [evidence("falling/projectile-v1", seed, {"gravity": 0.9, "drag": 0.2}) for seed in range(4)]
     found = diagnose_family("falling", clips, [KNOWN["gravity"], KNOWN["drag"]])
@@ -61,7 +62,7 @@ def test_a_law_is_named_where_positions_tremble(sd: float) -> None:
 
 
 @pytest.mark.parametrize("task", ["falling/drop-bounce-v1", "orbits/kepler-v1"])
-@pytest.mark.parametrize("sd", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("sd", [0.02, pytest.param(0.05, marks=pytest.mark.slow), 0.1])
 def test_truth_that_trembles_has_nothing_to_name(task: str, sd: float) -> None:
     clips = [trembling(evidence(task, seed, {}), sd) for seed in range(4)]
     found = diagnose_family("some", clips, WORLDS)
@@ -69,6 +70,7 @@ def test_truth_that_trembles_has_nothing_to_name(task: str, sd: float) -> None:
     assert found.tremble == pytest.approx(sd, rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_walk_is_motion_and_no_law_explains_it() -> None:
     clips = []
     for seed in range(4):

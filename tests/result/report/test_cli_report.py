@@ -99,6 +99,7 @@ def test_tracks_that_cannot_be_read_are_refused_in_words(small_run: RunFolder, t
     assert "cannot be read" in error and "Resume the run" in error and len(error.strip().splitlines()) <= 2
 
 
+@pytest.mark.slow
 def test_a_physicist_is_a_run_of_it_under_the_same_conditions(make_run, tmp_path: Path, capsys) -> None:
     """Else its traces would be drawn beside others under a name that is not theirs."""
     folder = make_run(2, 0)

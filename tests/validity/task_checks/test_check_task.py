@@ -30,13 +30,13 @@ def failures(path: Path, pictures: Path | None = None) -> list[Finding]:
     ("name", "check", "says"),
     [
         ("OVERLAPPING", "overlap", "ball and other are 0.50 m inside each other"),
-        ("OUT_OF_VIEW", "view", "out of the window"),
+        pytest.param("OUT_OF_VIEW", "view", "out of the window", marks=pytest.mark.slow),
         ("NONDETERMINISTIC", "determinism", "differs in its scene"),
         pytest.param("BY_HASH", "determinism", "differs in its scene", marks=pytest.mark.slow),
         ("NOTHING_LEFT", "nothing to predict", "nothing happens"),
         ("EXPLODING", "energy", "from nowhere"),
-        ("UNSEEN", "visible", "floor is touched at"),
-        ("UNDRAWN", "visible", "is not seen at any time before 0"),
+        pytest.param("UNSEEN", "visible", "floor is touched at", marks=pytest.mark.slow),
+        pytest.param("UNDRAWN", "visible", "is not seen at any time before 0", marks=pytest.mark.slow),
     ],
 )
 def test_broken_tasks_are_refused_with_a_picture(

@@ -32,7 +32,7 @@ def even_light(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "light_layers", layers)
 
 
-@pytest.mark.parametrize("task", others_slow(["occlusion/screen-pass-v1", "occlusion/screen-lift-v1"], 2))
+@pytest.mark.parametrize("task", others_slow(["occlusion/screen-pass-v1", "occlusion/screen-lift-v1"], 1))
 @pytest.mark.parametrize("look", [PLAIN, "natural"])
 def test_no_picture_tells_of_a_hidden_body(clip_of: Clips, even_light: None, task: str, look: str) -> None:
     found = list(hidden_differences(clip_of(task), look))

@@ -59,6 +59,7 @@ def test_what_cannot_be_drawn_is_named_with_the_reason(
         drawable(Scene((BALL, *bodies), camera))
 
 
+@pytest.mark.slow
 def test_boxes_that_stand_still_in_a_sky_have_the_areas_of_the_plain_look() -> None:
     grey = Body("bumper", "box", (0.3, 1.0, 0.3), "fixed", (1.0, 0.0, 0.0), grey=0.6)
     dark = Body("screen", "box", (0.4, 0.3, 0.3), "fixed", (0.0, 0.0, 1.5), grey=0.2)  # above the ball, which it hides

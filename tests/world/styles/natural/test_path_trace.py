@@ -6,7 +6,6 @@ import importlib.util
 
 import numpy as np
 import pytest
-from slow_cases import others_slow
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
@@ -47,7 +46,8 @@ def levels_off(task: str, size: int, samples: int) -> tuple[float, float]:
     return everywhere, close
 
 
-@pytest.mark.parametrize("task", others_slow(QUICK, 1))
+@pytest.mark.slow
+@pytest.mark.parametrize("task", QUICK)
 def test_frames_look_like_path_traces(task: str) -> None:
     whole, near = levels_off(task, 64, 64)
     assert whole < MOST_OFF and near < MOST_OFF_NEAR

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from slow_cases import others_slow
 
 from physbench.support.errors import UsageError
 from physbench.world.bodies import darkness
@@ -44,7 +43,8 @@ def greenish(frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 @pytest.mark.usefixtures("asked")
-@pytest.mark.parametrize(("camera", "tilt"), others_slow([(FRONT, (0.0, 0.0, 0.0, 1.0)), (FRONT, TILTED)], 1))
+@pytest.mark.slow
+@pytest.mark.parametrize(("camera", "tilt"), [(FRONT, (0.0, 0.0, 0.0, 1.0)), (FRONT, TILTED)])
 def test_planes_are_where_the_plain_look_has_them(camera: Camera, tilt: tuple[float, float, float, float]) -> None:
     scene = Scene((BALL, replace(GREEN, orientation=tilt)), camera)
     natural, plain = drawn(scene), drawn(scene, look="plain")
