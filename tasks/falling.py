@@ -26,7 +26,7 @@ from physbench.clips.task import (
     inside,
     numbered,
 )
-from physbench.laws.motion_law import INERTIA, Phase, distance_at, ramp_phases
+from physbench.laws.motion_law import Phase, distance_at, ramp_phases
 from physbench.support.arrays import Array
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front, wall
 from physbench.world.camera import NEAR_DISTANCE, NEAR_TILT
@@ -282,6 +282,7 @@ SURELY_STAYS = 0.05  # least |friction - tan angle| of a box, so that it surely 
 LEAST_RELEASE_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
 REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
 SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
+ROLLING_INERTIA = (2 / 5, 1 / 2)  # over m r^2, of the first two
 
 
 class Incline(Task):
@@ -385,7 +386,7 @@ def slope_accelerations(p: Params) -> tuple[float, float]:
     weight = p["gravity"] * math.sin(p["angle"])
     grip = p["gravity"] * p["ramp_friction"] * math.cos(p["angle"])
     if p["shape"] < 2:
-        k = INERTIA[SHAPES[int(p["shape"])]]
+        k = ROLLING_INERTIA[int(p["shape"])]
         pull = weight - min(grip, weight * k / (1 + k))
         return pull, pull
     return weight + grip, weight - grip

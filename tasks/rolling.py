@@ -11,7 +11,7 @@ import numpy as np
 from physbench.clips.clip import Split
 from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, draw_evenly, event_in, hues, inside
 from physbench.world.bodies import HOLDER_GAP, ball, belt, floor, holder, shelf, turned_from_front, wall
-from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name
+from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name, ramp
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 BOX_DEPTH = 0.4  # m, half of the box's extent across the plane of motion
@@ -321,6 +321,162 @@ def along_ramp_up(p: Params, time: float) -> tuple[float, float]:
         up = 5 / 14 * p["gravity"] * math.sin(angle) * ((turn - p["meeting"]) ** 2 - (time - turn) ** 2)
         return touch + up * math.cos(angle), p["radius"] + up * math.sin(angle)
     return touch - speed * (2 + 5 * math.cos(angle)) / 7 * (time - back), p["radius"]
+
+
+# A full and a hollow cylinder that roll down alike ramps.
+
+RACE_CAMERA = Camera("front", (0.0, 0.0, 0.0))
+DECK_HEIGHT = 1.05  # m of each ramp above or below the middle of both, at its own middle
+DECK_BELOW = 0.5  # m of that below the middle of the window
+DECK_END = 2.36  # m from the middle of the window to the ends of the ramps
+DECK_THICKNESS, DECK_DEPTH = 0.08, 0.5  # m, as they are seen, and half of their extent across the plane of motion
+DECK_GREY = 0.7
+CURB_WIDTH, CURB_HEIGHT = 0.3, 0.7  # m, of the stop along the ramp and over it
+LEAST_LEAD = 0.3  # m between the two when the first arrives
+
+
+class RollingRace(Task):
+    """A full and a hollow cylinder roll down ramps of one slope: the full one is first.
+
+    What happens: two cylinders of one size, one of them hollow, are held on two ramps, one above the other, by grey
+    blocks, equally far from the stops at their feet. The blocks vanish, and both roll down to their stops, where they
+    stay.
+
+    Law: rolling with a moment of inertia k m r^2 (Euler 1765, Theoria motus corporum): the acceleration is
+    g sin a / (1 + k), whatever mass and size. A full cylinder has k = 1/2, one with a hole of b times its radius
+    k = (1 + b^2) / 2. The stops take all speed and hold nothing.
+
+    {parameters}
+
+    start is the way along the ramp from the stop. The viewer looks along the axes, so that the hole is seen. Mass is
+    density x volume and plays no part.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, rolling at 0, the full one at its stop in [0.2 s, 2.4 s], when the other is at
+    least 0.3 m behind; horizon 4 s. All of it stays in view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "falling/rolling-race-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "bore", "event": lambda p: race_times(p)[0]}
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of the cylinders with ramps and stops"),
+        friction=Parameter.fixed(0.5, "", "of the cylinders with the ramps, enough for them to roll"),
+        radius=Parameter("m", "visible", (0.58, 0.61), "of both cylinders"),
+        bore=Parameter("", "visible", (0.62, 0.72), "radius of the hole, over that of the cylinder"),
+        **hues("hue_full", "hue_hollow"),
+        angle=Parameter("rad", "visible", (0.16, 0.24), "of the ramps", ood=(0.25, 0.29)),
+        side=Parameter("", "visible", (1, 1), "1: the ramps rise to the right", signed=True),
+        above=Parameter("", "visible", (0, 1), "1: the hollow one is on the upper ramp", grid=1),
+        release=Parameter("s", "visible", (-1.0, -0.6), "when the holders vanish", grid=0.05),
+        start=Parameter("m", "visible", (2.5, 3.0), "way along the ramps from the stops"),
+    )
+    horizon = 4.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """Seen in motion before the hand-over, decided in time, told apart, and in view."""
+        full, hollow = (race_acceleration(p, bore) for bore in (0.0, p["bore"]))
+        first, last = race_times(p)
+        behind = p["start"] - hollow * (first - p["release"]) ** 2 / 2
+        top = [deck_point(p, level, CURB_WIDTH + 2 * p["radius"] + p["start"], p["radius"]) for level in (-1, 1)]
+        foot = [deck_point(p, level, 0.0, -DECK_THICKNESS) for level in (-1, 1)]
+        return (
+            p["hue_full"] != p["hue_hollow"]
+            and min(full, hollow) * p["release"] ** 2 / 2 >= LEAST_PATH
+            and event_in(first, self.horizon)
+            and last < self.horizon
+            and behind >= LEAST_LEAD
+            and inside([x for point in top for x in point], p["radius"])
+            and inside([z for _, z in foot], 0.0)
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, turned = params, turned_from_front(params["side"] * params["angle"])
+        bodies: list[Body] = []
+        for level, name in ((-1, "lower"), (1, "upper")):
+            hollow = (level > 0) == (p["above"] > 0)
+            x, z = deck_point(p, level, CURB_WIDTH + p["radius"] + p["start"], p["radius"])
+            block_x, block_z = deck_point(p, level, CURB_WIDTH + p["start"] - HOLDER_GAP, 0.5 * p["radius"])
+            stop_x, stop_z = deck_point(p, level, CURB_WIDTH / 2, CURB_HEIGHT / 2)
+            left = deck_point(p, level, 0.0 if p["side"] > 0 else deck_length(p), 0.0)
+            bodies += [
+                Body(
+                    "hollow" if hollow else "full",
+                    "cylinder",
+                    (p["radius"], 2 * BOX_DEPTH),
+                    "moving",
+                    (x, 0.0, z),
+                    (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)),  # its axis is that of the view
+                    hue=int(p["hue_hollow" if hollow else "hue_full"]),
+                    restitution=p["restitution"],
+                    friction=p["friction"],
+                    flat=True,
+                    release=p["release"],
+                    bore=p["bore"] if hollow else 0.0,
+                ),
+                ramp(
+                    f"{name}-ramp",
+                    left,
+                    p["side"] * p["angle"],
+                    deck_length(p),
+                    thickness=DECK_THICKNESS,
+                    depth=DECK_DEPTH,
+                    grey=DECK_GREY,
+                    friction=1.0,
+                ),
+                wall(
+                    f"{name}-stop",
+                    (CURB_WIDTH / 2, DECK_DEPTH, CURB_HEIGHT / 2),
+                    (stop_x, 0.0, stop_z),
+                    turned,
+                    grey=DECK_GREY,
+                ),
+                holder(
+                    f"{name}-holder",
+                    (0.05, 0.2, 0.5 * p["radius"]),
+                    (block_x, 0.0, block_z),
+                    p["release"],
+                    turned,
+                ),
+            ]
+        where = ("below", "above")[int(p["above"])]
+        return Scene(
+            bodies=tuple(bodies),
+            camera=RACE_CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring roll down "
+            "two ramps of the same slope, which have stops at their feet. Static camera, seen from the side.",
+        )
+
+
+def race_acceleration(p: Params, bore: float) -> float:
+    """Acceleration m/s2 down the ramp of a cylinder with a hole of `bore` times its radius."""
+    return p["gravity"] * math.sin(p["angle"]) / (1 + (1 + bore**2) / 2)
+
+
+def race_times(p: Params) -> tuple[float, float]:
+    """Times in s at which the full and the hollow cylinder are at their stops."""
+    full, hollow = (p["release"] + math.sqrt(2 * p["start"] / race_acceleration(p, bore)) for bore in (0.0, p["bore"]))
+    return full, hollow
+
+
+def deck_length(p: Params) -> float:
+    """Of either ramp, m."""
+    return 2 * DECK_END / math.cos(p["angle"])
+
+
+def deck_point(p: Params, level: int, distance: float, height: float) -> tuple[float, float]:
+    """Point (x, z) m that lies `distance` up the lower (level -1) or upper (1) ramp and `height` over it."""
+    cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
+    along = distance - deck_length(p) / 2
+    middle = level * DECK_HEIGHT - DECK_BELOW
+    return p["side"] * (along * cosine - height * sine), middle + along * sine + height * cosine
 
 
 # A belt that moves.

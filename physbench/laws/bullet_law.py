@@ -129,7 +129,7 @@ class BulletLaw(PlanarLaw):
                 lasts = body.role == "fixed" and body.until is None
                 faces += [face for face in _faces(body, bodies, axes, across) if lasts]
         radius = np.array([_size(body, scene.gravity) for body in bodies])
-        turns = [{"sphere": 2.5, "cylinder": 2.0, "box": 0.0}[body.shape] for body in bodies]
+        turns = [0.0 if body.shape == "box" else 1 / body.inertia for body in bodies]
         return assembled(scene, self.index, radius, turns, faces, (), np.zeros(len(bodies)))
 
     # Forces at a distance

@@ -32,7 +32,7 @@ from physbench.world.scene import Body, Scene
 # is less, it slips and f = mu g cos a.
 
 
-INERTIA = {"sphere": 2 / 5, "cylinder": 1 / 2}  # over m r^2, about the axis on which it rolls
+ROUND = ("sphere", "cylinder")  # shapes that roll
 MAX_SLIP = 0.02  # of the speed; a body that slips less at its release rolls
 MAX_RESTITUTION = 0.05  # of a pair, the product of both; with less nothing rebounds
 MAX_SLIP_TIME = 0.25  # s; a ball that rolls again so soon after a rebound on a level floor counts as rolling
@@ -151,10 +151,10 @@ def slope_law(scene: Scene, index: int, support: int, position: Array) -> Slope 
         along, sine = -along, -sine
     friction_deceleration = body.friction * board.friction * cosine
     rising, sinking = sine + friction_deceleration, sine - friction_deceleration
-    if body.shape in INERTIA:
+    if body.shape in ROUND:
         if not _rolls(body, normal) or _may_be_thrown_back(scene, index, support):
             return None
-        k = INERTIA[body.shape]
+        k = body.inertia
         rising = sinking = sine - min(friction_deceleration, k / (1 + k) * sine)
         if sinking < 1e-9:
             return None  # level: its speed stays the same
@@ -175,15 +175,15 @@ def straight_on(scene: Scene, index: int, support: int, position: Array, fastest
     if body.friction * board.friction == 0 or normal is None:
         return True
     still = not np.any(body.velocity) and not np.any(body.spin)
-    if not still and not (body.shape in INERTIA and _rolls(body, normal)):
+    if not still and not (body.shape in ROUND and _rolls(body, normal)):
         return False
     if not any(action.body == body.name for action in scene.impulses) and not _may_be_thrown_back(
         scene, index, support
     ):
         return True
-    if body.shape not in INERTIA:
+    if body.shape not in ROUND:
         return False
-    k = INERTIA[body.shape]
+    k = body.inertia
     friction_deceleration = body.friction * board.friction * float(np.linalg.norm(scene.gravity))  # m/s2
     return 2 * fastest * k / (1 + k) <= MAX_SLIP_TIME * friction_deceleration  # a straight rebound that leaves the spin
 

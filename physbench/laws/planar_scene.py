@@ -340,10 +340,10 @@ def check_depths(bodies: list[Body], across: int) -> None:
 def _disc(body: Body, across: int) -> tuple[float, float]:
     """Radius in m and m r^2 / I of a body as a disc."""
     if body.shape == "sphere":
-        return body.size[0], 2.5
+        return body.size[0], 1 / body.inertia
     if body.flat and body.shape == "cylinder":
         if abs(rotate(body.orientation, (0.0, 0.0, 1.0))[across]) > 1 - ALIGNMENT:
-            return body.size[0], 2.0
+            return body.size[0], 1 / body.inertia
         raise Unsupported(f"{body.name} is a cylinder that is not seen from its end")
     sides = sorted({size for axis, size in enumerate(body.size) if axis != 1})
     if not body.flat or body.shape != "box" or len(sides) > 1:

@@ -367,7 +367,7 @@ Model = FrameModel | StateModel | SurpriseModel | PrivilegedModel | RecordedMode
 STATE_COLUMNS = ("x", "y", "z", "qx", "qy", "qz", "qw", "vx", "vy", "vz", "wx", "wy", "wz")  # m, -, m/s, rad/s
 PLACE, SPEED = slice(0, 3), slice(7, 10)  # of STATE_COLUMNS
 SHAPE_NUMBERS = ("sphere", "box", "cylinder", "plane")  # the number of a shape is its place here
-SIZES = ("size_1", "size_2", "size_3")  # m: radius; half extents; radius and length
+SIZES = ("size_1", "size_2", "size_3")  # m: radius; half extents; radius, length and inner radius
 BODY_COLUMNS = ("shape", *SIZES, "mass", "friction", "restitution", "pull", "release", "moves")
 STATIC_COLUMNS = ("shape", *SIZES, "x", "y", "z", "qx", "qy", "qz", "qw", "friction", "restitution")
 # Where a clip is rendered to see which objects a camera would show, and at what distance tracking noise would matter.

@@ -265,7 +265,7 @@ def gather_bodies(states: Tensor, scene: StateScene) -> tuple[Bodies, Moment]:
     motion = torch.cat([states[..., 7:13], statics.new_zeros(*statics.shape[:2], 6)], 1)
     mass = functional.pad(scene.body("mass") * scene.body("moves"), (0, statics.shape[1]))
     light = torch.where(mass > 0, 1 / mass.clamp_min(1e-6), 0.0)
-    rounded = torch.where(number == SPHERE, 0.4, 0.5) * radius**2
+    rounded = torch.where(number == SPHERE, 0.4 * radius**2, (radius**2 + sizes[..., 2] ** 2) / 2)
     inertia = torch.where(box[..., 0], (sizes[..., 0] ** 2 + sizes[..., 2] ** 2) / 3, rounded)  # over mass
     bodies = Bodies(
         extent=torch.where(plane, GROUND, torch.where(box, sizes, 0.0)).flatten(0, 1),

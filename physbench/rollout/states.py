@@ -226,7 +226,10 @@ def scene_constants(scene: Scene) -> Constants:
 
 def _shape(body: Body) -> list[float]:
     """Number of the shape and its sizes, padded with zeros."""
-    return [float(SHAPE_NUMBERS.index(body.shape)), *body.size, *[0.0] * (len(SIZES) - len(body.size))]
+    sizes = [*body.size, *[0.0] * (len(SIZES) - len(body.size))]
+    if body.bore:
+        sizes[2] = body.bore * body.size[0]
+    return [float(SHAPE_NUMBERS.index(body.shape)), *sizes]
 
 
 def _body_row(body: Body, pull: dict[str, float]) -> list[float]:

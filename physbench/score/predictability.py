@@ -301,7 +301,13 @@ def content_key(clip: Clip, context: int) -> str:
     stated = (clip.stated_velocities,) if clip.stated_velocities else ()
     content = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, *stated))
     # What is shipped was computed before bodies and cameras had these. A body, too, has a path.
-    for usual in (", turns=True)", ", surface=(0.0, 0.0, 0.0))", ", tilt=0.0, path=())", f", view={FAR!r})"):
+    for usual in (
+        ", bore=0.0)",
+        ", turns=True)",
+        ", surface=(0.0, 0.0, 0.0))",
+        ", tilt=0.0, path=())",
+        f", view={FAR!r})",
+    ):
         content = content.replace(usual, ")")
     digest = hashlib.sha256(_DECIMAL.sub(_rounded, content).encode())
     for array in (clip.states, clip.visible_area, clip.full_area):

@@ -319,6 +319,10 @@ class World:
             angularDamping=0,
             physicsClientId=client,
         )
+        if body.bore:
+            axial, across = body.mass * body.size[0] ** 2 * body.inertia, body.mass * body.size[1] ** 2 / 12
+            moments = (axial / 2 + across,) * 2 + (axial,)
+            api.changeDynamics(number, -1, localInertiaDiagonal=moments, physicsClientId=client)
         if not body.turns:
             api.changeDynamics(number, -1, localInertiaDiagonal=(RAILS,) * 3, physicsClientId=client)
         if not body.collides:

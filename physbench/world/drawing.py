@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -93,6 +93,25 @@ def unit_cylinder(around: int = 64) -> Mesh:
 
 
 @cache
+def unit_tube(bore: float, around: int = 64) -> Mesh:
+    """A hollow cylinder of radius 1 m and length 1 m along z. bore: inner radius, m."""
+    azimuth = np.linspace(0, 2 * np.pi, around + 1)
+    ring = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros_like(azimuth)], axis=-1)
+    up, end = np.array([0.0, 0.0, 0.5]), np.tile([0.0, 0.0, 1.0], (around + 1, 1))
+    walls = ((ring - up, ring + up, ring), (bore * ring + up, bore * ring - up, -ring))
+    ends = ((ring + up, bore * ring + up, end), (bore * ring - up, ring - up, -end))
+    vertices, normals, triangles = [], [], []
+    j = np.arange(around)
+    for k, (first, second, facing) in enumerate(walls + ends):
+        a = 2 * k * (around + 1) + j
+        b = a + around + 1
+        vertices += [first, second]
+        normals += [facing, facing]
+        triangles += [np.stack([a, a + 1, b], axis=-1), np.stack([a + 1, b + 1, b], axis=-1)]
+    return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(triangles))
+
+
+@cache
 def unit_box() -> Mesh:
     """A box of half extents 1 m."""
     vertices: list[Array] = []
@@ -135,7 +154,8 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     across = _axis_across(body, camera) if plate else None
     if body.shape == "cylinder":
         length = min(body.size[1], 2 * FLAT_HALF_DEPTH) if across == 2 else body.size[1]
-        return _scaled(unit_cylinder(), (body.size[0], body.size[0], length))
+        unit = unit_tube(body.bore) if body.bore else unit_cylinder()
+        return _scaled(unit, (body.size[0], body.size[0], length))
     if body.shape == "box":
         x, y, z = (min(half, FLAT_HALF_DEPTH) if axis == across else half for axis, half in enumerate(body.size))
         thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
@@ -204,6 +224,7 @@ def apparent_radius(body: Body, camera: Camera) -> float:
     else:
         radius, length = body.size
         area = float(np.pi * radius**2 * along[2] + 2 * radius * length * np.hypot(along[0], along[1]))
+        area *= 1 - body.bore**2
     return float(np.sqrt(area / np.pi))
 
 
@@ -231,11 +252,11 @@ def _ball_area(scene: Scene, body: Body, states: Array) -> Array:
 
 
 def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
-    """Square metres (T,) at the target of a convex mesh.
+    """Square metres (T,) at the target of a convex mesh, less the hole of a hollow cylinder.
 
     Each ray that meets it enters and leaves through one face each: the outline is half the sum of all projected faces.
     """
-    camera, mesh = scene.camera, body_mesh(body, scene.camera)
+    camera, mesh = scene.camera, body_mesh(replace(body, bore=0.0), scene.camera)
     still = bool((states[:, :7] == states[:1, :7]).all())
     poses = states[:1] if still else states
     points = poses[:, None, :3] + rotate(poses[:, None, 3:7], mesh.vertices[None]) - eye(camera)  # (T, V, 3)
@@ -243,7 +264,8 @@ def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
     flat = across * (camera.distance / (points @ looking(camera)))[..., None]
     a, b, c = (flat[:, mesh.triangles[:, i]] for i in range(3))
     cross = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
-    return np.asarray(np.broadcast_to(np.abs(cross).sum(axis=1) / 4, len(states)))
+    # A hole is seen from its end, so that it takes its share of the outline.
+    return np.asarray(np.broadcast_to((1 - body.bore**2) * np.abs(cross).sum(axis=1) / 4, len(states)))
 
 
 def _in_plane(points: Array, camera: Camera) -> Array:

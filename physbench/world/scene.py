@@ -96,6 +96,7 @@ class Body:
     path: tuple[Waypoint, ...] = ()  # of a kinematic body
     surface: Vector = (0.0, 0.0, 0.0)  # m/s of the surface of a fixed one, as of a belt; `bodies.belt` shows it
     turns: bool = True  # False: a moving one keeps its orientation, as on rails, whatever hits it
+    bore: float = 0.0  # of a cylinder: radius of the hole along its axis, over its own
 
     def __post_init__(self) -> None:
         """Give it the mass of its size. Raises ValueError where the engine knows no such shape, size, role, surface."""
@@ -110,9 +111,11 @@ class Body:
             raise ValueError(
                 f"{self.name} has a surface that moves: expected a fixed box, got a {self.role} {self.shape}."
             )
+        if not 0 <= self.bore < 1 or (self.bore and (self.shape != "cylinder" or not self.flat)):
+            raise ValueError(f"{self.name} has a bore of {self.bore:g}: expected 0 to 1, of a flat cylinder.")
         if self.mass is None:
             moves = self.role == "moving" and self.shape != "plane"
-            object.__setattr__(self, "mass", mass_of_size(self.shape, self.size) if moves else 1.0)
+            object.__setattr__(self, "mass", mass_of_size(self) if moves else 1.0)
 
     @property
     def radius(self) -> float:
@@ -120,6 +123,16 @@ class Body:
         if self.shape not in ("sphere", "cylinder"):
             raise AttributeError(f"A {self.shape} has no radius; drawing.apparent_radius has that of its silhouette.")
         return self.size[0]
+
+    @property
+    def inertia(self) -> float:
+        """Moment of inertia about the axis on which it rolls, over m r^2: 2/5 of a ball, 1/2 of a full cylinder.
+
+        Of a hollow one (1 + bore^2) / 2, that of a ring between two radii. Raises AttributeError for other shapes.
+        """
+        if self.shape not in ("sphere", "cylinder"):
+            raise AttributeError(f"A {self.shape} does not roll.")
+        return 2 / 5 if self.shape == "sphere" else (1 + self.bore**2) / 2
 
 
 class ForceField:
@@ -556,11 +569,13 @@ def hue_name(hue: float) -> str:
     return HUE_NAMES[int(hue)]
 
 
-def mass_of_size(shape: Shape, size: tuple[float, ...]) -> float:
-    """Mass in kg of a body of DENSITY that is no plane."""
-    if shape == "sphere":
-        return sphere_mass(size[0])
-    return box_mass((size[0], size[1], size[2])) if shape == "box" else cylinder_mass(size[0], size[1])
+def mass_of_size(body: Body) -> float:
+    """Mass in kg of a body of DENSITY that is no plane, whatever `body.mass` says."""
+    if body.shape == "sphere":
+        return sphere_mass(body.size[0])
+    if body.shape == "box":
+        return box_mass((body.size[0], body.size[1], body.size[2]))
+    return cylinder_mass(body.size[0], body.size[1]) * (1 - body.bore**2)
 
 
 def sphere_mass(radius: float) -> float:

@@ -51,6 +51,7 @@ def stopped_belt(clip: Clip) -> np.ndarray:
     others_slow(
         [
             ("falling/slide-stop-v1", "friction:0.5"),
+            pytest.param("falling/rolling-race-v1", "gravity:0.8", marks=pytest.mark.slow),
             pytest.param("falling/roll-off-v1", "gravity:0.8", marks=pytest.mark.slow),
             pytest.param("falling/ramp-up-v1", "gravity:0.8", marks=pytest.mark.slow),
             ("falling/conveyor-v1", stopped_belt),
@@ -70,3 +71,12 @@ def test_a_broken_law_is_found(task: str, broken: str | Callable[[Clip], np.ndar
     assert consistency(clip, clip.future()) >= 0.95
     frames = show(clip, CONTEXT, broken).frames if isinstance(broken, str) else broken(clip)
     assert consistency(clip, frames) <= 0.75
+
+
+@pytest.mark.slow
+def test_a_ring_that_rolls_as_a_full_cylinder_is_found() -> None:
+    """It gains 14 % too much speed, beside a cylinder that rolls as it should."""
+    clip = kept_clip("falling/rolling-race-v1")
+    full: Scene = replace(clip.scene, bodies=tuple(replace(each, bore=0.0) for each in clip.scene.bodies))
+    frames = render(clip.scene, clip.times, simulate(full, clip.times).states, clip.spec).frames
+    assert consistency(clip, frames[clip.handover + 1 :]) <= 0.9

@@ -1,4 +1,4 @@
-"""slide-stop, roll-off, ramp-up and conveyor: PyBullet against closed forms, the protocol, what is seen."""
+"""Tasks of rolling and sliding: PyBullet against closed forms, the protocol, what is seen."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from slow_cases import others_slow
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS, Params, Task
+from physbench.laws.scene_law import scene_law
 from physbench.tasks.rolling import (
     BACK_BEFORE_END,
     REST_DISTANCE,
@@ -18,12 +19,15 @@ from physbench.tasks.rolling import (
     VIEW_UNTIL,
     Conveyor,
     RampUp,
+    RollingRace,
     RollOff,
     SlideStop,
     along_ramp_up,
     belt_speed,
     carried,
     edge_of,
+    race_acceleration,
+    race_times,
     ramp_up_times,
     slide_end,
     slide_way,
@@ -58,6 +62,21 @@ def test_a_box_slides_as_coulomb_says(split: Split) -> None:
         np.testing.assert_allclose(height, half, atol=0.01)
         assert np.abs(way).max() + half <= WINDOW / 2
         assert way[-1] - way[TIMES == 0][0] >= 2 * REST_DISTANCE * p["size"] - 0.01
+
+
+@pytest.mark.parametrize("split", others_slow(SPLITS, ("test",)))
+def test_a_hollow_cylinder_rolls_as_euler_says(split: Split) -> None:
+    """g sin a / (1 + k) along the ramp, k = 1/2 of a full and (1 + b^2) / 2 of a hollow one, to the stop."""
+    for seed in SEEDS:
+        row = Row(RollingRace.id, split, seed)
+        p, scene = make_params(row), make_scene(row)
+        states = simulate(scene, TIMES).states
+        assert scene_law(scene, 0.0).name == "planar"
+        for name, bore, arrival in zip(("full", "hollow"), (0.0, p["bore"]), race_times(p), strict=True):
+            way = np.linalg.norm(states[:, scene.index(name), :3] - states[0, scene.index(name), :3], axis=-1)
+            rolled = race_acceleration(p, bore) * np.maximum(TIMES - p["release"], 0.0) ** 2 / 2
+            np.testing.assert_allclose(way, np.minimum(rolled, p["start"]), atol=0.01)
+            assert 0.2 <= arrival < RollingRace.horizon
 
 
 def test_the_grey_shows_the_friction_of_the_floor() -> None:

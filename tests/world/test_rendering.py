@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from slow_cases import others_slow
 
-from physbench.world.bullet import simulate
+from physbench.world.bullet import initial_states, simulate
 from physbench.world.camera import PLANE_AXES, pixels_per_metre, px_from_plane
-from physbench.world.drawing import TinyRenderer, downsample, paint_background, render, static_layer
+from physbench.world.drawing import TinyRenderer, apparent_radius, downsample, paint_background, render, static_layer
 from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector, ramp, sphere_mass
 
 FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.3, 0.2, 0.0))
@@ -152,6 +152,20 @@ def test_full_area_is_what_is_counted_when_nothing_hides(shape: tuple[str, float
     states[:, 0, 3:7] = turn / np.linalg.norm(turn, axis=1, keepdims=True)
     rendered = render(scene, np.zeros(20), states, spec)
     np.testing.assert_allclose(rendered.visible_area, rendered.full_area, rtol=0.02)
+
+
+@pytest.mark.parametrize("camera", [FRONT, TOP])
+def test_a_hollow_cylinder_is_drawn_as_a_ring(camera: Camera) -> None:
+    spec = RenderSpec(256, 256, 30)
+    turned = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)) if camera is FRONT else (0.0, 0.0, 0.0, 1.0)
+    body = Body("ring", "cylinder", (0.5, 0.8), "moving", camera.center, turned, hue=1, flat=True, bore=0.5)
+    states = initial_states(Scene((body,), camera))[None]
+    rendered = render(Scene((body,), camera), np.zeros(1), states, spec)
+    expected = math.pi * (0.5**2 - 0.25**2) * pixels_per_metre(camera, spec) ** 2
+    assert rendered.visible_area.item() == pytest.approx(expected, rel=0.02)
+    assert rendered.full_area.item() == pytest.approx(expected, rel=0.02)
+    assert apparent_radius(body, camera) == pytest.approx(math.sqrt(0.5**2 - 0.25**2))
+    assert (rendered.frames[0, 128, 128] == rendered.frames[0, 0, 0]).all(), "the ground is seen through the hole"
 
 
 def test_areas_behind_a_screen_and_at_the_border() -> None:

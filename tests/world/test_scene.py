@@ -46,6 +46,17 @@ def test_a_body_that_moves_has_the_mass_of_its_size(shape, size, volume) -> None
     assert Body("b", shape, size, "fixed", (0.0, 0.0, 1.0)).mass == 1.0
 
 
+def test_a_hole_takes_mass_and_moves_the_rest_outwards() -> None:
+    full = Body("b", "cylinder", (0.4, 0.6), "moving", (0.0, 0.0, 1.0), flat=True)
+    hollow = Body("b", "cylinder", (0.4, 0.6), "moving", (0.0, 0.0, 1.0), flat=True, bore=0.5)
+    assert hollow.mass == pytest.approx(0.75 * full.mass)
+    hole = 0.25 * full.mass * 0.5 * 0.5**2  # the moment of what is missing
+    assert hollow.inertia * hollow.mass == pytest.approx(full.inertia * full.mass - hole)
+    for changes in ({"bore": 1.0}, {"bore": -0.1}, {"bore": 0.5, "flat": False}):
+        with pytest.raises(ValueError, match="has a bore of"):
+            replace(full, **changes)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

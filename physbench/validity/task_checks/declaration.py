@@ -123,7 +123,7 @@ def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
             f"{body.name} has a radius of {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
             f"Make it at least {MIN_BODY_RADIUS} m (5 px): smaller ones are not located well.",
         )
-    expected = mass_of_size(body.shape, body.size)
+    expected = mass_of_size(body)
     if abs(body.mass / expected - 1) > 0.01:
         yield failed(
             "scene",

@@ -278,8 +278,8 @@ def _spin_energy(body: Body, states: Array) -> Array:
     if body.shape == "sphere":
         inertia = np.full(3, 0.4 * size[0] ** 2)
     elif body.shape == "cylinder":
-        across = size[0] ** 2 / 4 + size[1] ** 2 / 12
-        inertia = np.array([across, across, size[0] ** 2 / 2])
+        axial = body.inertia * size[0] ** 2
+        inertia = np.array([axial / 2 + size[1] ** 2 / 12] * 2 + [axial])
     else:
         squares = np.array(size) ** 2
         inertia = (squares.sum() - squares) / 3

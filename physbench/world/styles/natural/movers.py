@@ -367,10 +367,19 @@ def _hit_cylinder(mover: Mover, origin: Real, directions: Real) -> tuple[Real, R
         t_side = (-b - np.sqrt(np.maximum(root, 0))) / a
         at_side = o + t_side[..., None] * d
         on_side = (root > 0) & (np.abs(at_side[..., 2]) <= half)
-    t = np.where(on_cap & (t_cap > 1e-6), t_cap, np.where(on_side & (t_side > 1e-6), t_side, NOTHING_MET))
+        hole = on_cap & (dot(at_cap[..., :2], at_cap[..., :2]) < (mover.body.bore * radius) ** 2)
+        # Into a hole a ray meets the wall of it from within, or nothing.
+        inner = b * b - a * (dot(o[..., :2], o[..., :2]) - (mover.body.bore * radius) ** 2)
+        t_wall = (-b + np.sqrt(np.maximum(inner, 0))) / a
+        at_wall = o + t_wall[..., None] * d
+    on_wall = hole & (np.abs(at_wall[..., 2]) <= half)
+    on_cap &= ~hole
+    t_outer = np.where(on_side & ~hole & (t_side > 1e-6), t_side, NOTHING_MET)
+    t = np.where(on_cap & (t_cap > 1e-6), t_cap, np.where(on_wall & (t_wall > 1e-6), t_wall, t_outer))
     cap_normal = np.zeros(d.shape)
     cap_normal[..., 2] = cap
     side_normal = np.concatenate([at_side[..., :2] / radius, np.zeros((*d.shape[:-1], 1))], axis=-1)
+    side_normal[on_wall, :2] = -at_wall[on_wall, :2] / (mover.body.bore * radius)
     local = np.where((on_cap & (t_cap > 1e-6))[..., None], cap_normal, side_normal)
     return t, rotate(mover.turn, local)
 

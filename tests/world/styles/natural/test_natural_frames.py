@@ -108,7 +108,7 @@ def test_the_night_sky_is_no_screen_and_has_no_hue() -> None:
     assert still.std() > 4
 
 
-@pytest.mark.parametrize("task", ["falling/incline-v1", "falling/stack-v1"])
+@pytest.mark.parametrize("task", ["falling/incline-v1", "falling/stack-v1", "falling/rolling-race-v1"])
 def test_boxes_and_cylinders_are_met_by_no_ray_outside_of_their_corners(task: str) -> None:
     scene = make_scene(Row(task, "test", 1))
     states, stage = simulate(scene, np.array([0.4])).states, stage_of(scene)
