@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +31,11 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
-from physbench.validity.lawful_alternatives import styled
 from physbench.validity.table import auroc
 from physbench.world.drawing import render
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # helpers that tests share
+from picture_styles import styled
 
 Image = NDArray[np.uint8]
 Array = NDArray[np.float64]

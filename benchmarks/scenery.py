@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import sys
 import zlib
 from pathlib import Path
 
@@ -25,10 +26,12 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
-from physbench.validity.altered_pictures import SCENERY_CHANGES, fixed_body
-from physbench.validity.lawful_alternatives import styled
 from physbench.validity.table import auroc
 from physbench.validity.violations import Inapplicable
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # helpers that tests share
+from picture_styles import styled
+from scenery_changes import SCENERY_CHANGES, fixed_body
 
 TRUTH, PLAIN = "truth", "plain"
 READINGS = {"consistency": "consistency/shadowing", "permanence": "permanence/intact", "camera": "drift/camera"}

@@ -4,7 +4,7 @@
                                     [--look plain] [--violations NAME,..] [--styled-context] [--kept FILE]
 
 True clips of `core` are scored as a model would be that predicts the truth in a style: codecs, blur, brightness and
-others of `physbench.validity.lawful_alternatives`. Context frames are those of the clip, as in a run; with
+others of `tests/picture_styles.py`. Context frames are those of the clip, as in a run; with
 --styled-context they are in the style, too. Printed is by how much each axis and overall lie below the unstyled truth,
 as skill (0 is a frozen last frame), then the tasks that lose most. The aim is .03 on each axis, from 128 px on.
 
@@ -37,11 +37,13 @@ from physbench.result.task_roles import kinds_of
 from physbench.rollout.store import Rollout
 from physbench.score.protocol import AXES, Scorer
 from physbench.score.score_clip import find_scorers, score_clip
-from physbench.validity.lawful_alternatives import STYLES, styled
 from physbench.validity.sources import find_sources, show
 from physbench.validity.table import auroc
 from physbench.validity.violations import Inapplicable
 from physbench.world.scene import PLAIN, RenderSpec
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # helpers that tests share
+from picture_styles import STYLES, styled
 
 UNSTYLED = "plain"
 AIM = 0.03  # of skill on an axis

@@ -12,7 +12,7 @@ import numpy as np
 
 from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import compiled, kernel
-from physbench.world.scene import DRIVE_TIME, PHYSICS_HZ
+from physbench.world.scene import DRIVE_TIME, PHYSICS_HZ, motor_share
 
 STEP = 1.0 / PHYSICS_HZ  # s
 ROUNDS = 50  # of the solver
@@ -24,6 +24,9 @@ X, Y, HALF_X, HALF_Y, RADIUS, COS, SIN, LIGHT, BOUNCE, SOLID = range(10)
 COLUMNS = 10
 # Columns of a command: body, step from which on it holds, velocity m/s, largest acceleration m/s2.
 DRIVEN, SINCE, TOLD_X, TOLD_Y, MOTOR = range(5)
+
+
+_motor_share = compiled(motor_share)
 
 
 @compiled
@@ -71,8 +74,7 @@ def _drive(velocity: Array, command: Array, step: int, strength: float) -> None:
         n = int(command[e, DRIVEN])
         ax = (command[e, TOLD_X] - velocity[n, 0]) / DRIVE_TIME
         ay = (command[e, TOLD_Y] - velocity[n, 1]) / DRIVE_TIME
-        most = strength * command[e, MOTOR]
-        share = STEP * most / max(math.sqrt(ax * ax + ay * ay), most)
+        share = STEP * _motor_share(math.sqrt(ax * ax + ay * ay), strength * command[e, MOTOR])
         velocity[n, 0] += share * ax
         velocity[n, 1] += share * ay
 

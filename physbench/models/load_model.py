@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NotRequired, Protocol, TypedDict, Unpack, runtime_checkable
 
 from physbench.models.pickle_scan import (
     MAX_PICKLE_BYTES,
@@ -480,25 +480,41 @@ def describe_model(target: str, model_args: Mapping[str, str]) -> list[tuple[str
     return adapter.describe(target, model_args) if isinstance(adapter, DescribedAdapter) else []
 
 
-def load_model(
+class LoadOptions(TypedDict):
+    """Keywords with which any model is loaded."""
+
+    device: torch.device
+    """Where the model runs."""
+    dtype: torch.dtype
+    """Floating-point type of its weights and frames."""
+    model_args: NotRequired[Mapping[str, str] | None]
+    """Values of --model-arg, by name."""
+    trust_code: NotRequired[bool]
+    """Allow formats that run code when they are read, as .pt2 does. `file.py:factory` and `python:module:factory` need
+    no such word: they name the code that may run."""
+
+
+def _load(
     target: str,
-    *,
     device: torch.device,
     dtype: torch.dtype,
     model_args: Mapping[str, str] | None = None,
     trust_code: bool = False,
-    privileged: bool = False,
-    untrained: bool = False,
+) -> object:
+    """What the adapter of a target makes; nothing of it is checked."""
+    adapter = _trusted_adapter(target, trust_code)
+    adapter.check(target)
+    return adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
+
+
+def load_model(
+    target: str, *, privileged: bool = False, untrained: bool = False, **options: Unpack[LoadOptions]
 ) -> Model:
     """Load a model and check that it keeps the protocol of models.
 
     Args:
         target: `scheme:rest`, or a path that an adapter recognises.
-        device: Where the model runs.
-        dtype: Floating-point type of its weights and frames.
-        model_args: Values of --model-arg, by name.
-        trust_code: Allow formats that run code when they are read, as .pt2 does. `file.py:factory` and
-            `python:module:factory` need no such word: they name the code that may run.
+        options: See `LoadOptions`.
         privileged: Allow a model of the user's that is handed whole clips. Built-in ones need no permission.
         untrained: Draw its weights anew, see `untrained_copy`.
 
@@ -510,10 +526,7 @@ def load_model(
     """
     from physbench.models.contract import check_contract
 
-    adapter = _trusted_adapter(target, trust_code)
-    adapter.check(target)
-    model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
-    checked = check_contract(model, target, what_is_handed(target, privileged))
+    checked = check_contract(_load(target, **options), target, what_is_handed(target, privileged))
     if not untrained:
         return checked
     from physbench.models.networks import make_untrained
@@ -521,19 +534,11 @@ def load_model(
     return make_untrained(checked, target)
 
 
-def load_encoder(
-    target: str,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    model_args: Mapping[str, str] | None = None,
-    trust_code: bool = False,
-    untrained_beside: Encoder | None = None,
-) -> Encoder:
+def load_encoder(target: str, *, untrained_beside: Encoder | None = None, **options: Unpack[LoadOptions]) -> Encoder:
     """Load what has an `encode`: a model of any kind, or an object with a card and an `encode` alone.
 
     Args:
-        target, device, dtype, model_args, trust_code: As of `load_model`.
+        target, options: As of `load_model`.
         untrained_beside: The same, loaded before. Draw weights anew; of `reference:NAME` as `untrained:NAME` does.
 
     Raises:
@@ -544,9 +549,7 @@ def load_encoder(
     untrained = untrained_beside is not None
     if untrained and target.startswith("reference:"):
         target, untrained = f"untrained:{target.partition(':')[2]}", False
-    adapter = _trusted_adapter(target, trust_code)
-    adapter.check(target)
-    model: object = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
+    model = _load(target, **options)
     if not callable(getattr(model, "encode", None)):
         raise ModelError(
             f"{target} has no encoder: the {type(model).__name__} has no method `encode(frames)`, which gives latents "

@@ -32,8 +32,6 @@ ZERO_SHOT_CLIPS = 1500  # of the memory that a model is compared with that was t
 MEMORY_FILE = "memory.json"
 MEMORY_COMMAND = "python -m physbench.result.beyond_memory RUN ..."
 
-Skills = Mapping[str, SkillValue]  # by axis
-
 
 def beyond_memory(manifest: Manifest, overall: SkillValue, axes: Mapping[str, AxisResult]) -> BeyondMemory:
     """The skills of a run minus those of the memory; without published numbers, the reason alone."""

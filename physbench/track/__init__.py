@@ -5,7 +5,6 @@
 - `tracks`: `Tracks`, `Visibility`; on disk, and from predicted states.
 - `visibility`: when each object should be visible, from ground truth, and when the tracker saw it.
 - `finite_differences`: velocities between the frames of a track, without a law of motion.
-- `draw_tracks`: tracks drawn on frames.
 """
 
 from physbench.track.tracks import Tracks, Visibility

@@ -96,11 +96,6 @@ def picture_width(camera: Camera) -> float:
     return width * camera.distance / (camera.distance - camera.width / 2 * abs(math.sin(camera.tilt)))
 
 
-def field_of_view(camera: Camera) -> float:
-    """Angle in rad across the shorter side of the image."""
-    return 2 * math.atan(picture_width(camera) / 2 / camera.distance)
-
-
 def plane_from_world(camera: Camera, points: Array) -> Array:
     """World points (..., 3) m -> plane coordinates (..., 2) m."""
     return points[..., list(PLANE_AXES[camera.view])]

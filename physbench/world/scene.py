@@ -350,6 +350,11 @@ class Command:
     velocity: Vector  # m/s, world axes
 
 
+def motor_share(demand: float, most: float) -> float:
+    """Share of a demanded force that a motor gives whose force is `most`; of accelerations as of forces."""
+    return most / max(demand, most)
+
+
 @dataclass(frozen=True)
 class Drive(ForceField):
     """A motor that brings a body to the velocity that it is told, with a limited force: what blocks it stops it.
@@ -381,18 +386,20 @@ class Drive(ForceField):
         return self.commands[number - 1].velocity if number else (0.0, 0.0, 0.0)
 
     def force_at(self, mass: float, velocity: Sequence[float], command: Sequence[float]) -> list[float]:
-        """Force (3,) in N on a body of `mass` kg that has one velocity (3,) m/s and is told another."""
-        wanted = [mass * (c - v) / DRIVE_TIME for c, v in zip(command, velocity, strict=True)]
-        share = self.force / max(math.hypot(*wanted), self.force)
-        return [share * each for each in wanted]
+        """Force (3,) in N on a body of `mass` kg that moves at `velocity` (3,) and is commanded another one, m/s."""
+        demand = [mass * (c - v) / DRIVE_TIME for c, v in zip(command, velocity, strict=True)]
+        share = motor_share(math.hypot(*demand), self.force)
+        return [share * each for each in demand]
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
-        found, i = 0.0 * position, scene.index(self.body)
-        mass = scene.bodies[i].mass
-        wanted = (self.command(time) - velocity[..., i, :]) / DRIVE_TIME
-        size = (wanted**2).sum(axis=-1, keepdims=True) ** 0.5
-        found[..., i, :] = wanted * (self.force / mass) / size.clip(min=self.force / mass)
-        return found
+        from numpy import ndindex
+
+        result, i = 0.0 * position, scene.index(self.body)
+        mass, command = scene.bodies[i].mass, self.command(time)
+        for at in ndindex(velocity.shape[:-2]):
+            force = self.force_at(mass, velocity[(*at, i)].tolist(), command)
+            result[(*at, i)] = [part / mass for part in force]
+        return result
 
 
 @dataclass(frozen=True)

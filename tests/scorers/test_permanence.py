@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from picture_styles import styled
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
@@ -15,7 +16,7 @@ from physbench.score.observation import Observation
 from physbench.scorers.axes.permanence import intact
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.validity.lawful_alternatives import ahead, frames_of, styled
+from physbench.validity.lawful_alternatives import ahead, frames_of
 from physbench.world.bullet import simulate_ensemble
 
 Clips = Callable[..., Clip]

@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from kept_clips import kept_clip
+from picture_styles import styled
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.track.tracker import track
 from physbench.validity.altered_pictures import filmed
-from physbench.validity.lawful_alternatives import styled
 
 C, STEPS = 8, 40
 CLEAR = (54.0, 47.5)  # px at 64, far from all four balls

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -11,11 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, optimize
 
-from physbench.clips.clip import Clip
 from physbench.track import blobs, disc_fit, patches
 from physbench.track.colour import CHROMA_GATE, HALO_SHARE, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
-from physbench.track.draw_tracks import draw_tracks
-from physbench.track.tracker import track
 from physbench.world.scene import PALETTE
 
 CPU = torch.device("cpu")
@@ -213,18 +208,3 @@ def test_disc_fit_agrees_with_scipy_least_squares() -> None:
 
     best = optimize.least_squares(rest, [15.0, 15.0, 2.0, 1.0]).x
     assert np.abs(mine[:2] - best[:2]).max() < 0.05
-
-
-def test_drawing(stages: dict, clip_of: Callable[..., Clip]) -> None:
-    clip = clip_of(stages["four"](16), 64)
-    frames = clip.frames.copy()
-    frames[12:] = 127
-    tracks = track(clip, 8, frames)
-    drawn = draw_tracks(frames, clip, tracks)
-    assert drawn.shape == (16, 256, 256, 3)
-    assert drawn.dtype == np.uint8
-    x, y = (tracks.position[5, 0] * 4).astype(int)
-    assert (drawn[5, y, x] == 255).all()  # the cross
-    assert not np.array_equal(drawn[13], frames[13].repeat(4, 0).repeat(4, 1))  # absent: marks and ways are left
-    assert np.array_equal(draw_tracks(frames[8:], clip, tracks, first=8), drawn[8:])
-    assert draw_tracks(frames[:2], clip, tracks, scale=1).shape == (2, 64, 64, 3)

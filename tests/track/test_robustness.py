@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from picture_styles import styled
 from scipy import ndimage
 from slow_cases import others_slow
 
@@ -16,7 +17,6 @@ from physbench.support.errors import PhysbenchError
 from physbench.track import disc_fit, intruders, patches, tracker
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.validity.lawful_alternatives import styled
 from physbench.world.scene import PALETTE
 
 CONTEXT, STEPS = 8, 20

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from kept_clips import kept_clip
+from picture_styles import jitter, styled
+from scenery_changes import SINCE, floor_vanished, half_vanished, moved, resized, tinted, vanished
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row
@@ -15,17 +17,7 @@ from physbench.clips.generate import make_clip, render_spec
 from physbench.track.scenery import without_camera
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.validity.altered_pictures import (
-    SINCE,
-    filmed,
-    floor_vanished,
-    half_vanished,
-    moved,
-    resized,
-    tinted,
-    vanished,
-)
-from physbench.validity.lawful_alternatives import jitter, styled
+from physbench.validity.altered_pictures import filmed
 
 CONTEXT = 8
 STYLES = ("", "h264-28", "blur-1.5", "bright-.6", "grain-8", "unsharp-2", "contrast-10")

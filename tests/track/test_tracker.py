@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from picture_styles import sharpening
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
@@ -14,7 +15,6 @@ from physbench.track import patches, tracker
 from physbench.track.blobs import Choice
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.validity import lawful_alternatives
 from physbench.world.scene import PALETTE, Body
 
 CONTEXT, STEPS, EVENT = 8, 30, 20  # frames; the event comes after the hand-over at frame 7
@@ -282,7 +282,7 @@ def test_a_ball_lit_from_above_has_a_place_on_a_post(
     lit = np.clip(frames * factor, 0, 255).astype(np.uint8)
     if amount:
         rng = np.random.default_rng(0)
-        lit[CONTEXT:] = lawful_alternatives.sharpening(lit[CONTEXT:], clip.spec.fps, rng, amount=amount, sd=2.0)
+        lit[CONTEXT:] = sharpening(lit[CONTEXT:], clip.spec.fps, rng, amount=amount, sd=2.0)
     clip = dataclasses.replace(clip, spec=dataclasses.replace(clip.spec, look="natural"))
     tracks = track(clip, CONTEXT, lit)
     off = np.linalg.norm(tracks.position - clip.px_positions(), axis=-1)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from physbench.validity.lawful_alternatives import STYLES, styled
+from picture_styles import STYLES, styled
 
 
 @pytest.fixture(scope="module")
