@@ -184,47 +184,47 @@ def _placed_bodies(view: Clip, tracks: Tracks, index: tuple[int, ...]) -> Placed
     )
 
 
-def _initial_arcs(problem: Hypothesis, disc: int, first: int, velocity: Array) -> list[Arc]:
+def _initial_arcs(problem: Hypothesis, body: int, first: int, velocity: Array) -> list[Arc]:
     """Arcs from frame `first` on that a body may follow; with `velocity` (2,) m/s where it was seen once only."""
     seen = problem.seen
-    known = first + np.flatnonzero(seen.known[first:, disc])
+    known = first + np.flatnonzero(seen.known[first:, body])
     if len(known) >= MIN_POINTS and known[0] == first:
-        return [*initial_guesses(problem, disc, first)]
+        return [*initial_guesses(problem, body, first)]
     if not len(known):
         return []
-    position = seen.position[known[0], disc]
+    position = seen.position[known[0], body]
     if len(known) > 1:
-        velocity = (seen.position[known[-1], disc] - position) / (seen.times[known[-1]] - seen.times[known[0]])
+        velocity = (seen.position[known[-1], body] - position) / (seen.times[known[-1]] - seen.times[known[0]])
     law = problem.law
-    faces = law.charts(disc, position[None], float(seen.diameter[disc]))[1:]
-    nearest = [faces[int(np.abs(law.gaps(disc, faces, position)).argmin())]] if faces else []
+    faces = law.charts(body, position[None], float(seen.diameter[body]))[1:]
+    nearest = [faces[int(np.abs(law.gaps(body, faces, position)).argmin())]] if faces else []
     charts = [FREE, *nearest]
-    return [Arc(disc, first, len(seen.times), chart, law.numbers(chart, position, velocity)) for chart in charts]
+    return [Arc(body, first, len(seen.times), chart, law.numbers(chart, position, velocity)) for chart in charts]
 
 
-def _best_arc(problem: Hypothesis, arcs: list[Arc], disc: int, guesses: list[Arc], total: int) -> Arc:
+def _best_arc(problem: Hypothesis, arcs: list[Arc], body: int, guesses: list[Arc], total: int) -> Arc:
     """The arc that explains the track of a body best, by Schwarz's criterion."""
     found: list[tuple[float, Arc]] = []
     for support in sorted({guess.chart for guess in guesses}):
         candidates: list[tuple[float, Arc]] = []
         for guess in (guess for guess in guesses if guess.chart == support):
-            fit = ArcFit(problem, [*arcs[:disc], guess, *arcs[disc + 1 :]], [disc], None, total)
-            candidates.append((_squared_error(fit, fit.start, disc), guess))
+            fit = ArcFit(problem, [*arcs[:body], guess, *arcs[body + 1 :]], [body], None, total)
+            candidates.append((_squared_error(fit, fit.start, body), guess))
         guess = min(candidates, key=lambda pair: pair[0])[1]
-        fit = ArcFit(problem, [*arcs[:disc], guess, *arcs[disc + 1 :]], [disc], None, total)
+        fit = ArcFit(problem, [*arcs[:body], guess, *arcs[body + 1 :]], [body], None, total)
         mask = np.zeros((total - fit.since, len(arcs)), dtype=bool)
-        mask[:, disc] = True
+        mask[:, body] = True
         numbers = fit.descend(mask)
-        points = int(problem.seen.known[fit.since :, disc].sum())
-        cost = _squared_error(fit, numbers, disc) + len(numbers) * np.log(2 * points)  # Schwarz's criterion
-        found.append((cost, fit.result(numbers)[disc]))
+        points = int(problem.seen.known[fit.since :, body].sum())
+        cost = _squared_error(fit, numbers, body) + len(numbers) * np.log(2 * points)  # Schwarz's criterion
+        found.append((cost, fit.result(numbers)[body]))
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def _squared_error(fit: ArcFit, numbers: Array, disc: int) -> float:
+def _squared_error(fit: ArcFit, numbers: Array, body: int) -> float:
     """Sum of squared distances of a body from its track, in standard deviations."""
-    errors = fit.errors(numbers[None])[0][:, disc] / fit.problem.seen.sd[fit.frames, disc]
-    known = fit.problem.seen.known[fit.frames, disc]
+    errors = fit.errors(numbers[None])[0][:, body] / fit.problem.seen.sd[fit.frames, body]
+    known = fit.problem.seen.known[fit.frames, body]
     return float(np.nan_to_num(errors[known], nan=1e3).clip(max=1e3) ** 2 @ np.ones(int(known.sum())))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from physbench.laws.changes import AlteredField, WorldChange, changed_gravity
 from physbench.laws.field_law import FIELD_STRENGTH
 from physbench.laws.planar_law import PlanarLaw
-from physbench.laws.planar_motion import DISC, KIND, PUSH, STATE, STEP
+from physbench.laws.planar_motion import BODY, KIND, PUSH, STATE, STEP
 from physbench.laws.planar_scene import Face, PlanarScene, assembled, box_axes, box_in_plane, check_depths, is_obstacle
 from physbench.laws.scene_law import FREE, LawConstant, SceneLaw
 from physbench.laws.simulator import Simulator, States
@@ -517,7 +517,7 @@ class BulletTrajectory:
 
     def _intervene(self, now: Array, m: int, step: int) -> None:
         """Apply an intervention to states (K, N, 6)."""
-        body, kind, value = int(self.rows[m, DISC]), int(self.rows[m, KIND]), self.value[m]
+        body, kind, value = int(self.rows[m, BODY]), int(self.rows[m, KIND]), self.value[m]
         if kind == STATE:
             given = value.copy()
             if np.isnan(given[:, 4:]).any():

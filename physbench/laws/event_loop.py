@@ -30,7 +30,7 @@ from physbench.laws.planar_motion import (
     CORNER_X,
     CORNER_Y,
     DAMP,
-    DISC,
+    BODY,
     FACE_FRICTION,
     FACE_RESTITUTION,
     FACE_SPEED,
@@ -115,7 +115,7 @@ def follow(
         time, pair_time = np.empty((count, FIRST_FACE + faces + corners)), np.empty(len(pair))
         ahead = np.empty((count, 10)) if lead != 0 else now
         stop, end = span[w]
-        while start < stop and intervention[start, DISC] < 0 and not remains.any():
+        while start < stop and intervention[start, BODY] < 0 and not remains.any():
             start += 1
         for k in range(size):
             gx, gy = gravity[w][min(k, len(gravity[w]) - 1)]
@@ -238,7 +238,7 @@ def _accelerate_present(
 @borrowing
 def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value: Array) -> int:
     """Apply an intervention (3,) with value (6,). Returns by how much the number of present discs grows."""
-    i, kind = intervention[DISC], intervention[KIND]
+    i, kind = intervention[BODY], intervention[KIND]
     before = int(there[i])
     if kind == STATE:
         for c in range(len(value)):

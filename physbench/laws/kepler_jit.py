@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from physbench.laws.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
-from physbench.laws.planar_motion import DISC, KIND, PUSH, STATE, STEP
+from physbench.laws.planar_motion import BODY, KIND, PUSH, STATE, STEP
 from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import compiled, kernel
 
@@ -243,7 +243,7 @@ def follow_orbits(
             if first == frames:
                 break
             while c < len(intervention) and intervention[c, STEP] == begin:
-                n, kind = intervention[c, DISC], intervention[c, KIND]
+                n, kind = intervention[c, BODY], intervention[c, KIND]
                 for axis in range(4):
                     if kind == STATE:
                         state[n, axis] = value[c, k, axis]

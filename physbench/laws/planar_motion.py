@@ -31,7 +31,7 @@ X, Y, VX, VY, SX, SY, AX, AY, TX, TY = range(10)
 # Pairs (P, 2) of discs that can meet
 ONE, OTHER = range(2)
 # Interventions (M, 3)
-STEP, DISC, KIND = range(3)
+STEP, BODY, KIND = range(3)
 KINDS = ("state", "push", "gone", "gravity", "damp")
 STATE, PUSH, GONE, GRAVITY, DAMP = range(5)
 # Rules of contacts (2,), both 0 in the true world: s by which a contact comes too early, and the angle in rad by which

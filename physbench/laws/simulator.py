@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from physbench.laws.planar_motion import DISC, KIND, KINDS, PUSH, STATE, STEP
+from physbench.laws.planar_motion import BODY, KIND, KINDS, PUSH, STATE, STEP
 from physbench.support.arrays import Array, Whole
 from physbench.support.errors import PhysbenchError
 from physbench.world.scene import PHYSICS_HZ
@@ -29,7 +29,7 @@ class Intervention:
     """
 
     step: int
-    disc: int  # which of the moving bodies; any where all of them are meant
+    body: int  # which of the moving bodies; any where all of them are meant
     kind: Literal["state", "push", "gone", "gravity", "damp"]
     value: Array | None = (
         None  # (K, 6) of a state, (2,) m/s of a push or m/s2 of gravity, (2,) factor and rad of "damp"
@@ -63,7 +63,7 @@ class Simulator(ABC):
         """Simulate from the first intervention, which gives a body its states, to step `end`.
 
         Args:
-            rows: (M, 3) STEP, DISC and KIND of `array_layout`; steps ascending, none after `end`.
+            rows: (M, 3) STEP, BODY and KIND of `array_layout`; steps ascending, none after `end`.
             value: (M, K, 6) what each sets or adds, as of an `Intervention`; 0 in columns that it does not have.
             end: Step.
             smooth: Events stay where they are in continuous time, so that the result has derivatives.
@@ -95,7 +95,7 @@ def intervention_arrays(changes: Sequence[Intervention], end: int) -> tuple[Whol
     rows, value = np.empty((len(order), 3), dtype=np.int64), np.zeros((len(order), size, 6))
     for m, c in enumerate(order):
         change = changes[c]
-        rows[m] = change.step, change.disc, KINDS.index(change.kind)
+        rows[m] = change.step, change.body, KINDS.index(change.kind)
         if change.value is not None:
             value[m, :, : change.value.shape[-1]] = change.value
     return rows, value, order
@@ -196,7 +196,7 @@ class PiecewiseSimulator(Simulator):
             states = self.moved(now, np.array([float(step)]))[:, 0] if pieces else now.states
             now = Piece(step, states.copy(), now.spin.copy())
             for row, each in group:
-                body = row[DISC]
+                body = row[BODY]
                 if row[KIND] == STATE:
                     now.states[:, body], now.spin[:, body] = each[:, :4], each[:, 4:]
                 elif row[KIND] == PUSH:
@@ -238,12 +238,12 @@ class Sequel(Simulator):
         rows, value = rows[split:], value[split:]
         states = np.concatenate([part[:, 0] for part in first.at(np.array([float(self.since)]))], axis=-1)  # (K, N, 6)
         there = np.isfinite(states).all(axis=-1).any(axis=0)
-        there[rows[(rows[:, STEP] == self.since) & (rows[:, KIND] == STATE), DISC]] = False  # they begin anew
+        there[rows[(rows[:, STEP] == self.since) & (rows[:, KIND] == STATE), BODY]] = False  # they begin anew
         carried = np.flatnonzero(there)
         if not len(carried) and not (rows[:, KIND] == STATE).any():
             return first
         begun = np.empty((len(carried), 3), dtype=np.int64)
-        begun[:, STEP], begun[:, DISC], begun[:, KIND] = self.since, carried, STATE
+        begun[:, STEP], begun[:, BODY], begun[:, KIND] = self.since, carried, STATE
         rows = np.concatenate([begun, rows])
         value = np.concatenate([states[:, carried].swapaxes(0, 1), value])
         second = self.after.follow(rows, np.ascontiguousarray(value), end, smooth)

@@ -291,10 +291,10 @@ def events_of(problem: Hypothesis, trajectory: Trajectory, context: int, shown: 
     return kinds
 
 
-def _impact(problem: Hypothesis, trajectory: Trajectory, step: int, disc: int) -> float:
+def _impact(problem: Hypothesis, trajectory: Trajectory, step: int, body: int) -> float:
     """Change of a body's velocity in one step, in diameters/s."""
-    velocity = trajectory.at(np.array([step - 1.0, step]))[1][0, :, disc]
-    return float(np.linalg.norm(velocity[1] - velocity[0]) / problem.seen.diameter[disc])
+    velocity = trajectory.at(np.array([step - 1.0, step]))[1][0, :, body]
+    return float(np.linalg.norm(velocity[1] - velocity[0]) / problem.seen.diameter[body])
 
 
 def _lawfully_shown(shadowing: Shadowing) -> set[str]:
@@ -314,23 +314,23 @@ def _otherwise_shown(clip: Clip, shadowing: Shadowing, contacts: Mapping[int, tu
     What follows the event need not be lawful: a body that passes through another one has met it.
     """
     seen, strictest = shadowing.problem.seen, shadowing.levels[0]
-    explained = {arc.disc for arc in strictest.segments.arcs} - {each.disc for each in strictest.breaks}
+    explained = {arc.body for arc in strictest.segments.arcs} - {each.body for each in strictest.breaks}
     kinds = set()
-    for disc, index in enumerate(shadowing.problem.law.index):
-        if disc in explained and seen.judged[disc]:
+    for body, index in enumerate(shadowing.problem.law.index):
+        if body in explained and seen.judged[body]:
             continue
         for contact in contacts.get(clip.tracked.index(index), ()):
             if contact.deepest > 1e-9:
                 kinds.add("meeting" if clip.scene.bodies[contact.other].role == "moving" else "bounce")
-        if _goes_behind(shadowing.problem, disc):
+        if _goes_behind(shadowing.problem, body):
             kinds.add("hiding")
     return kinds
 
 
-def _goes_behind(problem: Hypothesis, disc: int) -> bool:
+def _goes_behind(problem: Hypothesis, body: int) -> bool:
     """True if a body is gone where it would get hidden, had it moved straight on from its last two known positions."""
     seen = problem.seen
-    known = np.flatnonzero(seen.known[:, disc])
+    known = np.flatnonzero(seen.known[:, body])
     if seen.sight is None or len(known) < 2:
         return False
     dt = float(seen.times[1] - seen.times[0])
@@ -339,10 +339,10 @@ def _goes_behind(problem: Hypothesis, disc: int) -> bool:
         if not len(ahead):
             continue
         position = seen.position[ahead].copy()
-        velocity = (seen.position[last, disc] - seen.position[before, disc]) / (last - before)
-        position[:, disc] = seen.position[last, disc] + (ahead - last)[:, None] * velocity
+        velocity = (seen.position[last, body] - seen.position[before, body]) / (last - before)
+        position[:, body] = seen.position[last, body] + (ahead - last)[:, None] * velocity
         frames = slice(int(ahead[0]), int(ahead[-1]) + 1)
-        share = seen.sight.visible_share(position[None], frames)[0, :, disc]
-        if ((share < HIDDEN_SHARE) & seen.sight.inside(position, frames)[:, disc]).any():
+        share = seen.sight.visible_share(position[None], frames)[0, :, body]
+        if ((share < HIDDEN_SHARE) & seen.sight.inside(position, frames)[:, body]).any():
             return True
     return False

@@ -136,5 +136,5 @@ def discounted_breaks(before: Sequence[Break], bodies: int) -> Array:
     """
     count = np.zeros(bodies)
     for each in before:
-        count[each.disc] += not each.gross
+        count[each.body] += not each.gross
     return count

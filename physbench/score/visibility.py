@@ -86,13 +86,13 @@ class LawfulContinuation:
 
     clip: Clip  #: ground truth
     shadowing: Shadowing  #: of the tracks
-    disc: int  #: of the law
+    body: int  #: of the law
     trajectory: ImageTrajectory  #: on all lawful segments, where they are
 
     @property
     def broken(self) -> bool:
         """True if its motion has a break."""
-        return any(each.disc == self.disc for each in self._chain.breaks)
+        return any(each.body == self.body for each in self._chain.breaks)
 
     @property
     def until(self) -> int:
@@ -103,14 +103,14 @@ class LawfulContinuation:
     def segments(self) -> tuple[LawfulSegment, ...]:
         """The segments of which enough is seen to continue them, in the order of time."""
         times = self.shadowing.problem.seen.times
-        breaks = sorted((each for each in self._chain.breaks if each.disc == self.disc), key=lambda b: b.frame)
+        breaks = sorted((each for each in self._chain.breaks if each.body == self.body), key=lambda b: b.frame)
         dated = [min(each.frame, int(np.searchsorted(times, each.time - 1e-9))) for each in breaks]
         missed = [each.frame for each in breaks]
         segments_of_chain = []
         for k, (begin, until, miss) in enumerate(
             zip([0, *missed], [*dated, len(times)], [*missed, len(times)], strict=True)
         ):
-            firsts = [arc.first for arc in self._chain.arcs if arc.disc == self.disc and begin <= arc.first < miss]
+            firsts = [arc.first for arc in self._chain.arcs if arc.body == self.body and begin <= arc.first < miss]
             if firsts:
                 segments_of_chain.append(LawfulSegment(min(firsts), until, miss, k == 0))
         return tuple(each for each in segments_of_chain if self._known(each))
@@ -119,13 +119,13 @@ class LawfulContinuation:
         """True if enough is seen of a segment; of the first, also that it begins and is seen in the prediction."""
         seen = self.shadowing.problem.seen
         from_start = segment.first <= np.searchsorted(seen.times, 1e-9)
-        shown = from_start and seen.present[segment.first : segment.until, self.disc].any()
+        shown = from_start and seen.present[segment.first : segment.until, self.body].any()
         return bool(self.enough_known(segment.first, segment.until) and (shown or not segment.unbroken))
 
     def enough_known(self, first: int, until: int) -> bool:
         """True if enough positions are known between two frames to continue the motion."""
         seen = self.shadowing.problem.seen
-        return is_long_enough(seen.times[first:until][seen.known[first:until, self.disc]])
+        return is_long_enough(seen.times[first:until][seen.known[first:until, self.body]])
 
     def continued(self, frame: int) -> ImageTrajectory:
         """Trajectory of the object in the image if its lawful motion before a frame of a segment continues.
@@ -151,10 +151,10 @@ class LawfulContinuation:
         place = seen.position.copy()
         place[:since] = np.nan
         seen = replace(seen, position=place, start=np.maximum(seen.start, since))
-        if seen.known[:, self.disc].sum() < MIN_SEGMENT_POINTS:
+        if seen.known[:, self.body].sum() < MIN_SEGMENT_POINTS:
             return None
         search = SegmentSearch(Hypothesis(problem.law, seen), self._chain.tolerance, only_first=True).run()
-        if search.breaks or all(arc.disc != self.disc for arc in search.arcs):
+        if search.breaks or all(arc.body != self.body for arc in search.arcs):
             return None
         return self._with_arcs(search.arcs, frame)
 
@@ -164,7 +164,7 @@ class LawfulContinuation:
         steps = np.round(problem.seen.times * PHYSICS_HZ)  # of the frames: the first place may be an earlier one
         ahead = [replace(arc, last=len(steps)) if arc.last >= frame else arc for arc in arcs]
         simulated = problem.simulate(ahead, len(steps) - 1)
-        return _image_trajectories(self.clip, self.shadowing, simulated.positions(steps)[0])[self.disc]
+        return _image_trajectories(self.clip, self.shadowing, simulated.positions(steps)[0])[self.body]
 
     @property
     def _chain(self) -> LawfulSegments:
@@ -187,22 +187,22 @@ def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, L
     if shadowing is None or shadowing.problem.seen.sight is None:
         return {}
     too_brief = shadowing.problem.seen.too_brief
-    judged = [disc for disc in range(len(shadowing.problem.law.index)) if disc not in too_brief]
+    judged = [body for body in range(len(shadowing.problem.law.index)) if body not in too_brief]
     continuations = _continuations(clip, shadowing, judged)
     if too_brief:
         continuations |= _continuations(clip, _all_judged(shadowing), too_brief)
     return dict(sorted(continuations.items()))
 
 
-def _continuations(clip: Clip, shadowing: Shadowing, discs: Sequence[int]) -> dict[int, LawfulContinuation]:
+def _continuations(clip: Clip, shadowing: Shadowing, bodies: Sequence[int]) -> dict[int, LawfulContinuation]:
     """Those of some bodies that have a segment to continue, by column of the tracks."""
     level = shadowing.levels[LAWFUL_LEVEL]
-    if not discs or not level.weight.any():
+    if not bodies or not level.weight.any():
         return {}
     trajectories = _image_trajectories(clip, shadowing, level.segments.position)
     index = shadowing.problem.law.index
     continuations = {
-        clip.tracked.index(index[disc]): LawfulContinuation(clip, shadowing, disc, trajectories[disc]) for disc in discs
+        clip.tracked.index(index[body]): LawfulContinuation(clip, shadowing, body, trajectories[body]) for body in bodies
     }
     return {column: each for column, each in continuations.items() if each.segments}
 
@@ -223,7 +223,7 @@ def _image_trajectories(clip: Clip, shadowing: Shadowing, position: Array) -> li
     assert sight is not None
     px = px_from_plane(clip.scene.camera, clip.spec, sight.apparent_position(position))
     share, inside = sight.visible_share(position[None])[0], sight.inside(position)
-    return [ImageTrajectory(px[:, disc], share[:, disc], inside[:, disc]) for disc in range(position.shape[1])]
+    return [ImageTrajectory(px[:, body], share[:, body], inside[:, body]) for body in range(position.shape[1])]
 
 
 def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:

@@ -88,7 +88,7 @@ def change_point(
         earliest: First frame at which the break may lie.
         tolerance: Of both arcs, diameters.
     """
-    seen, n = problem.seen, old.disc
+    seen, n = problem.seen, old.body
     size = float(seen.diameter[n])
     start = old.last if new is None else new.first
     last = min(old.last, start)  # a break lies no later than the first frame that the old arc misses
@@ -128,7 +128,7 @@ def change_point(
 
 def _cut(
     problem: Hypothesis,
-    disc: int,
+    body: int,
     trajectory: Trajectory,
     cuts: NDArray[np.intp],
     total: Array,
@@ -141,13 +141,13 @@ def _cut(
     trajectory: simulation in which the old arc goes on.
     """
     seen = problem.seen
-    known = np.flatnonzero(seen.known[cuts, disc])  # only there the sums change
+    known = np.flatnonzero(seen.known[cuts, body])  # only there the sums change
     if not len(known):
         return len(cuts) - 1, 0.0
     best = float(total[known].min())
     slack = EQUAL_FIT**2 * max(best / max(free, 1), 1.0)
-    wide = max((CONTACT_SLACK * tolerance / float(np.median(seen.sd[cuts, disc]))) ** 2, slack)
-    met = np.searchsorted(seen.steps[cuts], [step for step, *pair in trajectory.contacts if disc in pair])
+    wide = max((CONTACT_SLACK * tolerance / float(np.median(seen.sd[cuts, body]))) ** 2, slack)
+    met = np.searchsorted(seen.steps[cuts], [step for step, *pair in trajectory.contacts if body in pair])
     near, met_at = known[total[known] <= best + wide].tolist(), set(met.tolist())
     good = [*known[total[known] <= best + slack].tolist(), *(cut for cut in near if cut in met_at)]
     return max(good), slack
@@ -178,7 +178,7 @@ def _break_between(
 
 def _best_fits(
     problem: Hypothesis,
-    disc: int,
+    body: int,
     linear: _LinearTrajectory,
     cuts: NDArray[np.intp],
     start_sd: Array | None,
@@ -191,9 +191,9 @@ def _best_fits(
     """
     seen = problem.seen
     frames = slice(linear.first, linear.first + len(linear.position))
-    away = np.ascontiguousarray(linear.position - seen.position[frames, disc])
+    away = np.ascontiguousarray(linear.position - seen.position[frames, body])
     slope = np.ascontiguousarray(linear.position_slope)
-    sums = cumulative_squares(away, slope, seen.sd[frames, disc] * seen.diameter[disc])
+    sums = cumulative_squares(away, slope, seen.sd[frames, body] * seen.diameter[body])
     part = sums[cuts - linear.first]
     if backward:
         part = sums[-1] - part
@@ -205,12 +205,12 @@ def _best_fits(
     return least, step
 
 
-def _derivatives(fit: ArcFit, disc: int) -> tuple[Array, Array]:
+def _derivatives(fit: ArcFit, body: int) -> tuple[Array, Array]:
     """Derivatives (F, 2, p) of positions and velocities of a body in the frames of a fit."""
     moved = fit.trajectory(np.concatenate([fit.start[None], fit.start + np.diag(fit.steps)]), True)
     positions, velocities, _ = moved.at(fit.problem.seen.steps[fit.frames])
     position, velocity = (
-        np.moveaxis(each[1:, :, disc] - each[0, :, disc], 0, -1) / fit.steps for each in (positions, velocities)
+        np.moveaxis(each[1:, :, body] - each[0, :, body], 0, -1) / fit.steps for each in (positions, velocities)
     )
     return position, velocity
 
@@ -219,7 +219,7 @@ def _carried_back(
     problem: Hypothesis, arcs: Sequence[Arc], new: Arc, trajectory: Trajectory, first: int, end: int
 ) -> _LinearTrajectory:
     """The new arc from frame `first`, which lies before its start, up to frame `end`."""
-    seen, n, law = problem.seen, new.disc, problem.law
+    seen, n, law = problem.seen, new.body, problem.law
     fit = ArcFit(problem, arcs, [next(a for a, arc in enumerate(arcs) if arc is new)], trajectory, end)
     simulated = fit.trajectory(new.numbers[None])
     position, velocity, _ = (part[0, :, n] for part in simulated.at(seen.steps[new.first : end]))

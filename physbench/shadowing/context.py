@@ -37,17 +37,17 @@ class VelocityPrior:
     toward: Array  # (N,) rad, the direction that the prompt tells
     beside: Array  # (N,) rad by which a direction may differ from it; pi or more: any
 
-    def outside(self, disc: int, velocity: Array) -> float:
+    def outside(self, body: int, velocity: Array) -> float:
         """By how many m/s a velocity (2,) m/s lies outside the range of a body; 0 inside."""
         speed = float(np.linalg.norm(velocity))
-        beyond = np.maximum(np.maximum(self.low[disc] - velocity, velocity - self.high[disc]), 0.0)
-        slow, fast = float(self.slowest[disc]) - speed, speed - float(self.fastest[disc])
-        return max(slow, fast, float(np.linalg.norm(beyond)), self._aside(disc, velocity, speed), 0.0)
+        beyond = np.maximum(np.maximum(self.low[body] - velocity, velocity - self.high[body]), 0.0)
+        slow, fast = float(self.slowest[body]) - speed, speed - float(self.fastest[body])
+        return max(slow, fast, float(np.linalg.norm(beyond)), self._aside(body, velocity, speed), 0.0)
 
-    def _aside(self, disc: int, velocity: Array, speed: float) -> float:
+    def _aside(self, body: int, velocity: Array, speed: float) -> float:
         """By how many m/s a velocity must change at least to point where the prompt says; 0 where it does."""
-        turned = math.atan2(velocity[1], velocity[0]) - float(self.toward[disc])
-        excess = abs(math.remainder(turned, math.tau)) - float(self.beside[disc])
+        turned = math.atan2(velocity[1], velocity[0]) - float(self.toward[body])
+        excess = abs(math.remainder(turned, math.tau)) - float(self.beside[body])
         return speed * math.sin(min(excess, math.pi / 2)) if excess > 0 else 0.0
 
 

@@ -42,10 +42,10 @@ class Tolerance:
         """A time as a number of frames, at least 1."""
         return max(1, round(seconds * self.fps))
 
-    def misses(self, errors: Array, first: int, disc: int) -> Mask:
+    def misses(self, errors: Array, first: int, body: int) -> Mask:
         """Mask of errors (..., F) in diameters, from frame `first` on, that exceed the limit; NaN at a point does."""
         part = slice(first, first + errors.shape[-1])
-        return np.asarray(self.known[part, disc] & ~(errors <= self.limit[part, disc]))
+        return np.asarray(self.known[part, body] & ~(errors <= self.limit[part, body]))
 
     def reach(self, fit: ArcFit, numbers: Array) -> Whole:
         """First frame (K,) that some fitted arc misses; the end of the simulated frames where none is missed."""
@@ -66,14 +66,14 @@ class Tolerance:
     def _arcs(fit: ArcFit) -> Whole:
         """Body and first of the simulated frames (C, 2) of each fitted arc."""
         arcs = [fit.arcs[c] for c in fit.chosen]
-        return np.array([(arc.disc, arc.first - fit.since) for arc in arcs], dtype=np.int64)
+        return np.array([(arc.body, arc.first - fit.since) for arc in arcs], dtype=np.int64)
 
     def points(self, fit: ArcFit, end: int) -> Mask:
         """The points (F, N) of fitted arcs before frame `end`."""
         mask = np.zeros((fit.frames.stop - fit.since, len(self.seen.diameter)), dtype=bool)
         for c in fit.chosen:
             arc = fit.arcs[c]
-            mask[arc.first - fit.since : max(end - fit.since, 0), arc.disc] = True
+            mask[arc.first - fit.since : max(end - fit.since, 0), arc.body] = True
         return mask
 
     def pressure(self, fit: ArcFit, numbers: Array) -> Array:
@@ -92,7 +92,7 @@ KEPT_SIMULATIONS = 2  # of whole tracks: before and after a fit
 class Arc:
     """A body's lawful motion from a frame on, given by the numbers of a chart of the law: m, then m/s."""
 
-    disc: int
+    body: int
     first: int  # frame at which its numbers hold
     last: int  # first frame that it does not explain
     chart: int  # FREE, or on which face it rests or rolls
@@ -115,10 +115,10 @@ class Hypothesis:
         """The same laws for bodies that are placed otherwise."""
         return Hypothesis(self.law, seen, self.factor)
 
-    def state(self, disc: int, chart: int, numbers: Array) -> Array:
+    def state(self, body: int, chart: int, numbers: Array) -> Array:
         """States (K, 6) from the numbers (K, p) of arcs."""
         state = np.zeros((len(numbers), 6))
-        self.law.set_states(state, disc, chart, numbers)
+        self.law.set_states(state, body, chart, numbers)
         return state
 
     def simulate(self, arcs: Sequence[Arc], end: int) -> Trajectory:
@@ -167,25 +167,25 @@ class Hypothesis:
             begin = self._step(arc.first)
             if arc.first >= since:
                 first[a] = len(interventions)
-                state = self.state(arc.disc, arc.chart, arc.numbers[None])
-                interventions.append(Intervention(begin, arc.disc, "state", state))
+                state = self.state(arc.body, arc.chart, arc.numbers[None])
+                interventions.append(Intervention(begin, arc.body, "state", state))
             if since < arc.last < len(self.seen.times):
-                follows = any(other.disc == arc.disc and other.first >= arc.last for other in every)
+                follows = any(other.body == arc.body and other.first >= arc.last for other in every)
                 if not follows and self.law.removable:
-                    interventions.append(Intervention(self._step(arc.last), arc.disc, "gone"))
+                    interventions.append(Intervention(self._step(arc.last), arc.body, "gone"))
             until = self._step(arc.last) if arc.last < len(self.seen.times) else np.inf
             for push in self.law.pushes:
                 later = push.step > self._step(since) or (arc.first >= since and push.step >= begin)
-                if push.disc == arc.disc and begin <= push.step < until and later:
+                if push.body == arc.body and begin <= push.step < until and later:
                     interventions.append(push)
         return interventions, first
 
-    def frozen(self, trajectory: Trajectory, frame: int, discs: Sequence[int]) -> list[Intervention]:
+    def frozen(self, trajectory: Trajectory, frame: int, bodies: Sequence[int]) -> list[Intervention]:
         """States of bodies at a frame of the first candidate of a simulation, as interventions."""
         position, velocity, spin = (part[0, 0] for part in trajectory.at(np.array([self.seen.steps[frame]])))
         return [
             Intervention(self._step(frame), n, "state", np.concatenate([position[n], velocity[n], spin[n]])[None])
-            for n in discs
+            for n in bodies
             if np.isfinite(position[n]).all()
         ]
 
@@ -205,49 +205,49 @@ MAX_SINK = 0.03  # diameters by which a body may lie in a face
 MIN_GUESS_POINTS = 3  # points
 
 
-def initial_guesses(problem: Hypothesis, disc: int, frame: int) -> tuple[Arc, ...]:
+def initial_guesses(problem: Hypothesis, body: int, frame: int) -> tuple[Arc, ...]:
     """Arcs of a body that may begin at a frame. Only simulating them tells the best one.
 
     They are kept: searches at other tolerances ask for them again.
     """
-    if (disc, frame) not in problem.guesses:
-        problem.guesses[disc, frame] = tuple(_guesses(problem, disc, frame))
-    return problem.guesses[disc, frame]
+    if (body, frame) not in problem.guesses:
+        problem.guesses[body, frame] = tuple(_guesses(problem, body, frame))
+    return problem.guesses[body, frame]
 
 
-def _guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
+def _guesses(problem: Hypothesis, body: int, frame: int) -> list[Arc]:
     seen = problem.seen
     window_end = int(np.searchsorted(seen.times, seen.times[frame] + GUESS_WINDOW + 1e-9))
-    known = frame + np.flatnonzero(seen.known[frame:window_end, disc])
+    known = frame + np.flatnonzero(seen.known[frame:window_end, body])
     guesses: list[Arc] = []
     # Two places of the context tell a velocity, where ground truth too may show no further one.
-    if len(known) < MIN_GUESS_POINTS and seen.given[known, disc].sum() < 2:
+    if len(known) < MIN_GUESS_POINTS and seen.given[known, body].sum() < 2:
         return guesses
-    law, around = problem.law, _positions_around(problem, disc, frame, seen.position[known[0], disc])
+    law, around = problem.law, _positions_around(problem, body, frame, seen.position[known[0], body])
     times = seen.moments - seen.moments[frame]
     sizes = sorted({max(MIN_GUESS_POINTS, int((times[known] <= span + 1e-9).sum())) for span in GUESS_SPANS})
-    charts = law.charts(disc, seen.position[known[:MIN_GUESS_POINTS], disc], float(seen.diameter[disc]))
+    charts = law.charts(body, seen.position[known[:MIN_GUESS_POINTS], body], float(seen.diameter[body]))
     for size in sizes:
         points = known[:size]
         dt = times[points]
         for chart in charts:
-            numbers = law.guess(disc, chart, dt, seen.position[points, disc], around)
-            sunk = law.gaps(disc, charts[1:], numbers[:2]) if chart == FREE and len(charts) > 1 else np.zeros(1)
-            if sunk.min() < -MAX_SINK * seen.diameter[disc]:
+            numbers = law.guess(body, chart, dt, seen.position[points, body], around)
+            sunk = law.gaps(body, charts[1:], numbers[:2]) if chart == FREE and len(charts) > 1 else np.zeros(1)
+            if sunk.min() < -MAX_SINK * seen.diameter[body]:
                 continue  # it rests: a fall that fits the points would begin below the face
-            guesses.append(Arc(disc, frame, len(seen.times), chart, numbers))
-    if frame == 0 and seen.first_velocity is not None and np.isfinite(seen.first_velocity[disc]).all():
-        start = seen.position[0, disc], seen.first_velocity[disc]
-        guesses += [Arc(disc, frame, len(seen.times), chart, law.numbers(chart, *start)) for chart in charts]
+            guesses.append(Arc(body, frame, len(seen.times), chart, numbers))
+    if frame == 0 and seen.first_velocity is not None and np.isfinite(seen.first_velocity[body]).all():
+        start = seen.position[0, body], seen.first_velocity[body]
+        guesses += [Arc(body, frame, len(seen.times), chart, law.numbers(chart, *start)) for chart in charts]
     return guesses
 
 
-def _positions_around(problem: Hypothesis, disc: int, frame: int, position: Array) -> Array:
+def _positions_around(problem: Hypothesis, body: int, frame: int, position: Array) -> Array:
     """Positions (N, 2) m of all bodies at a frame; of others as they are seen nearest to it, where they matter."""
     positions = np.repeat(position[None], len(problem.seen.diameter), axis=0)
-    for other in np.flatnonzero(problem.law.linked[disc]):
+    for other in np.flatnonzero(problem.law.linked[body]):
         known = np.flatnonzero(problem.seen.known[:, other])
-        if other != disc and len(known):
+        if other != body and len(known):
             positions[other] = problem.seen.position[known[np.abs(known - frame).argmin()], other]
     return positions
 
@@ -290,7 +290,7 @@ class ArcFit:
         self.problem, self.arcs, self.chosen = problem, list(arcs), list(chosen)
         self.since = min(self.arcs[c].first for c in self.chosen)
         self.frames = slice(self.since, end)
-        moved = {self.arcs[c].disc for c in self.chosen if self.arcs[c].first == self.since}
+        moved = {self.arcs[c].body for c in self.chosen if self.arcs[c].first == self.since}
         others = [n for n in range(len(problem.seen.diameter)) if n not in moved]
         self._frozen = problem.frozen(trajectory, self.since, others) if trajectory is not None else []
         ends = [0, *accumulate(len(self.arcs[c].numbers) for c in self.chosen)]
@@ -311,11 +311,11 @@ class ArcFit:
     @cached_property
     def _interventions(self) -> tuple[Whole, Array, list[int | None]]:
         """Interventions for the first numbers: rows (M, 3), values (M, 1, 6), and the place of each chosen arc."""
-        held, end = {change.disc for change in self._frozen}, self.frames.stop
+        held, end = {change.body for change in self._frozen}, self.frames.stop
         relevant = [
             a
             for a, arc in enumerate(self.arcs)
-            if arc.first < end and (arc.first >= self.since or (arc.disc in held and arc.last > self.since))
+            if arc.first < end and (arc.first >= self.since or (arc.body in held and arc.last > self.since))
         ]
         changes, first = self.problem.changes([self.arcs[a] for a in relevant], self.since, self.arcs)
         rows, value, order = intervention_arrays([*self._frozen, *changes], self._last)
@@ -334,7 +334,7 @@ class ArcFit:
         value = first.repeat(len(numbers), axis=1)
         for c, place, part in zip(self.chosen, places, self._parts, strict=True):
             if place is not None:
-                self.problem.law.set_states(value[place], self.arcs[c].disc, self.arcs[c].chart, numbers[:, part])
+                self.problem.law.set_states(value[place], self.arcs[c].body, self.arcs[c].chart, numbers[:, part])
         return rows, value
 
     def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:

@@ -173,16 +173,16 @@ def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float, due: Ma
     important = importance(decided(seen, tolerance), first & (weight == 1), seen.expected_visible | counted)
     lost = important * (1 - weight * (1 + first) / 2)
     after = weight.copy()
-    for disc in range(weight.shape[1]):
-        at_handover = handover_break(segments, disc)
+    for body in range(weight.shape[1]):
+        at_handover = handover_break(segments, body)
         if at_handover is not None:
-            after[at_handover.frame :, disc] *= 2.0 ** (GROSS_BREAKS if at_handover.gross else 1)
+            after[at_handover.frame :, body] *= 2.0 ** (GROSS_BREAKS if at_handover.gross else 1)
     return ToleranceLevel(
         tolerance,
         float(weight[counted].sum() / total),
         float((weight * first)[counted].sum() / total),
         float(np.minimum(after, 1.0)[counted].sum() / total),
-        tuple(sorted(segments.breaks, key=lambda b: (b.time, b.disc))),
+        tuple(sorted(segments.breaks, key=lambda b: (b.time, b.body))),
         float((short & counted).sum() / total),
         weight,
         counted,
@@ -193,9 +193,9 @@ def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float, due: Ma
     )
 
 
-def handover_break(segments: LawfulSegments, disc: int) -> Break | None:
+def handover_break(segments: LawfulSegments, body: int) -> Break | None:
     """The first break of a body after the hand-over, if it lies within HANDOVER_WINDOW s of it."""
-    later = [b for b in segments.breaks if b.disc == disc and b.time > 1e-9]
+    later = [b for b in segments.breaks if b.body == body and b.time > 1e-9]
     first = min(later, key=lambda b: b.time, default=None)
     return first if first is not None and first.time <= HANDOVER_WINDOW + 1e-9 else None
 
@@ -204,7 +204,7 @@ def excused(segments: LawfulSegments, seen: PlacedBodies) -> Mask:
     """Mask (T, N) of bodies that should be visible, are absent, and are lawfully hidden or outside the image."""
     away = seen.expected_visible & ~seen.present & np.isfinite(segments.position[..., 0])
     for n in range(away.shape[1]):
-        away[min((b.frame for b in segments.breaks if b.disc == n), default=len(away)) :, n] = False
+        away[min((b.frame for b in segments.breaks if b.body == n), default=len(away)) :, n] = False
     if seen.sight is None or not away.any():
         return np.zeros_like(away)
     return away & seen.sight.excused(segments.position)
@@ -229,7 +229,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     still = resting(seen, seen.position) | resting(seen, segments.position, REST_SPEED / REST_SLACK)
     lawfully = resting(seen, segments.position, REST_SLACK * REST_SPEED)
     for arc in segments.arcs:
-        n, part = arc.disc, slice(arc.first, arc.last)
+        n, part = arc.body, slice(arc.first, arc.last)
         before = segments.breaks_until(n, arc.first)
         if not _is_told(seen, arc, not before):
             short[part, n] = True
@@ -240,7 +240,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
         weight[part, n] = good * 0.5 ** sum(GROSS_BREAKS if b.gross else 1 for b in before)
         first[part, n] = not before
     for b in segments.breaks:  # the arc before it continues to the first point that it misses
-        first[seen.times >= b.time - 1e-9, b.disc] = False
+        first[seen.times >= b.time - 1e-9, b.body] = False
     moved, lost = scenery_broken(seen, tolerance)
     first[moved] = False
     weight[moved] *= 0.5
@@ -254,7 +254,7 @@ def _is_told(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
     No prediction is required of what ground truth does not show. It may show a body whole for a few frames or none,
     before that is hidden for good: where the context tells how it moves, half of these places are enough.
     """
-    n, part = arc.disc, slice(arc.first, arc.last)
+    n, part = arc.body, slice(arc.first, arc.last)
     known, expected = seen.known[part, n], seen.expected_visible[part, n]
     whole = np.ones(len(seen.times), dtype=bool) if seen.shown_whole is None else seen.shown_whole[:, n]
     # Context alone tells nothing about what follows.
@@ -278,7 +278,7 @@ def _may_rest(
 
     The body came to rest in this arc, or rests in the context and was not touched since, or rests in ground truth.
     """
-    n, begin, end = arc.disc, arc.first, arc.last
+    n, begin, end = arc.body, arc.first, arc.last
     speed = np.linalg.norm(segments.velocity[begin:end, n], axis=-1) / seen.diameter[n]
     moves = (speed > 2 * REST_SPEED) & ~still  # both: a lawful hop below the tolerance is not a motion that was shown
     may = (np.maximum.accumulate(moves) & lawfully) | (seen.rests & seen.expected_visible)[begin:end, n]
@@ -287,14 +287,14 @@ def _may_rest(
     return np.asarray(may)
 
 
-def _rested(seen: PlacedBodies, disc: int) -> bool:
+def _rested(seen: PlacedBodies, body: int) -> bool:
     """True if the context frames themselves show a body at rest."""
-    given = np.flatnonzero(seen.given[:, disc])
+    given = np.flatnonzero(seen.given[:, body])
     if len(given) < FORCE_POINTS or seen.times[given[-1]] - seen.times[given[0]] < FORCE_TIME - 1e-9:
         return False
-    position = seen.position[given, disc] / seen.diameter[disc]
+    position = seen.position[given, body] / seen.diameter[body]
     moved = np.linalg.norm(position - position[0], axis=-1)
-    most = REST_SPEED * (seen.moments[given] - seen.moments[given[0]]) + seen.least_limit[given, disc]
+    most = REST_SPEED * (seen.moments[given] - seen.moments[given[0]]) + seen.least_limit[given, body]
     return bool((moved <= most).all())
 
 

@@ -58,7 +58,7 @@ def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> 
         return None
     first: dict[int, Arc] = {}
     for arc in arcs:
-        first.setdefault(arc.disc, replace(arc, last=len(seen.times)))
+        first.setdefault(arc.body, replace(arc, last=len(seen.times)))
     begun, later = list(first.values()), np.maximum(seen.times, 0.0)
     velocity = np.zeros(len(free))
     for until in PAN_TIMES:
@@ -68,7 +68,7 @@ def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> 
             fit = ArcFit(problem.with_bodies(panned), begun, range(len(begun)), None, end)
             mask = panned.known[fit.frames].copy()
             for arc in begun:
-                mask[: arc.first - fit.since, arc.disc] = False
+                mask[: arc.first - fit.since, arc.body] = False
             residual, slope = fit.linearized(mask)  # of lawful places against seen ones, in sd
             weight = later[fit.frames, None] * panned.certainty[fit.frames] / panned.diameter
             moved = (weight[..., None, None] * free.T)[mask].reshape(-1, len(free))
@@ -264,7 +264,7 @@ def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:
     """Index of the arc that covers a frame (T, N); -1 without one."""
     numbers = np.full(seen.known.shape, -1)
     for a, arc in enumerate(segments.arcs):
-        numbers[arc.first : arc.last, arc.disc] = a
+        numbers[arc.first : arc.last, arc.body] = a
     return numbers
 
 

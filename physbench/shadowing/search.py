@@ -66,9 +66,9 @@ class SegmentStarts:
     def first_arcs(self) -> list[Arc]:
         """First arcs of all bodies that have one, each fitted while the others follow their first guesses."""
         arcs: list[Arc] = []
-        for disc, first in enumerate(self.seen.start.tolist()):
-            for frame in (first + np.flatnonzero(self.seen.known[first:, disc])).tolist():
-                guesses = initial_guesses(self.problem, disc, frame)
+        for body, first in enumerate(self.seen.start.tolist()):
+            for frame in (first + np.flatnonzero(self.seen.known[first:, body])).tolist():
+                guesses = initial_guesses(self.problem, body, frame)
                 if guesses:
                     arcs.append(guesses[-1])
                     break
@@ -76,7 +76,7 @@ class SegmentStarts:
             others = [*arcs[:a], *arcs[a + 1 :]]
             trajectory = self._trajectory_to(arc.first, others)
             best = self._best(
-                arc.first, arcs[:a], arcs[a + 1 :], initial_guesses(self.problem, arc.disc, arc.first), trajectory, True
+                arc.first, arcs[:a], arcs[a + 1 :], initial_guesses(self.problem, arc.body, arc.first), trajectory, True
             )
             arcs[a] = best[1]
         return arcs
@@ -86,11 +86,11 @@ class SegmentStarts:
 
         old: the arc before, one of `arcs`. trajectory: a simulation in which the body continues its old arc.
         """
-        disc, total = old.disc, self.limits.total
-        known = np.flatnonzero(self.may_begin[:, disc])
+        body, total = old.body, self.limits.total
+        known = np.flatnonzero(self.may_begin[:, body])
         delays = [round(delay * self.limits.fps / 30) for delay in DELAYS]
         tried, at = -1, frame
-        while at < total and self._vain[disc] < MAX_VAIN_STARTS:
+        while at < total and self._vain[body] < MAX_VAIN_STARTS:
             if self.problem.work > self.work_limit:
                 self.truncated = True
                 return None
@@ -102,23 +102,23 @@ class SegmentStarts:
                 lasting = self._lasting_arc(old, tried, arcs, trajectory)
                 if lasting is not None:
                     return lasting
-                self._vain[disc] += 1
+                self._vain[body] += 1
             delays = delays[1:] if len(delays) > 1 else [delays[0] + self.limits.frames(LATER_DELAY)]
             at = max(frame + delays[0], at + 1)
         return None
 
     def _lasting_arc(self, old: Arc, frame: int, arcs: Sequence[Arc], trajectory: Trajectory) -> Arc | None:
-        guesses = [*initial_guesses(self.problem, old.disc, frame), *self._continued(old, frame, trajectory)]
+        guesses = [*initial_guesses(self.problem, old.body, frame), *self._continued(old, frame, trajectory)]
         if not guesses:
             return None
         (reach, _), arc = self._best(frame, arcs, (), guesses, trajectory)
         lasted = float(self.seen.times[min(reach, self.limits.total) - 1] - self.seen.times[frame])
-        points = int(self.seen.known[frame:reach, old.disc].sum())
+        points = int(self.seen.known[frame:reach, old.body].sum())
         return arc if lasted >= MIN_SEGMENT_TIME - 1e-9 and points >= MIN_SEGMENT_POINTS else None
 
     def _continued(self, old: Arc, frame: int, trajectory: Trajectory) -> list[Arc]:
         """Guesses for a body that soon touches something: with its velocity before, and with that of two points."""
-        seen, n = self.seen, old.disc
+        seen, n = self.seen, old.body
         recent = max(frame - VELOCITY_LOOKBACK, old.first)  # in between the old arc may have met something
         old_velocities = trajectory.at(seen.steps[[recent, frame]])[1][0, :, n]
         position, velocities = seen.position[frame, n], list(old_velocities)
@@ -146,7 +146,7 @@ class SegmentStarts:
 
         trajectory: a simulation up to the frame. first: it is the first arc of its body, which always gets one.
         """
-        limits, disc = self.limits, guesses[0].disc
+        limits, body = self.limits, guesses[0].body
         end = min(frame + max(2 * limits.frames(FIRST_FIT_TIME), MIN_SEGMENT_POINTS + 2), limits.total)
         index, promising = len(before), frame + limits.frames(MIN_PROMISE)
         around = [*before, guesses[0], *later]
@@ -163,7 +163,7 @@ class SegmentStarts:
             span = min(max(values[g][0] + limits.frames(FIT_MARGIN), frame + limits.frames(FIRST_FIT_TIME / 2)), end)
             for until in (span, frame + limits.frames(FIRST_FIT_TIME) + 1):
                 numbers = fit.descend(limits.points(fit, min(until, end)), numbers, rounds=3)
-                value = self._durations(fit.errors(numbers[None])[:, :, disc], frame, disc)[0]
+                value = self._durations(fit.errors(numbers[None])[:, :, body], frame, body)[0]
                 if value > best[0]:
                     best = (value, fit.result(numbers)[index])
                 if value[0] < promising or value[0] >= end:
@@ -185,21 +185,21 @@ class SegmentStarts:
         Also the smallest, over the guesses, of the largest distance in limits within MIN_SEGMENT_TIME.
         """
         values: list[Value] = [(0, -np.inf)] * len(guesses)
-        disc, first = guesses[0].disc, guesses[0].first
+        body, first = guesses[0].body, guesses[0].first
         excess, until = np.inf, min(first + self.limits.frames(MIN_SEGMENT_TIME) + 1, end)
         for chart in {guess.chart for guess in guesses}:
             some = [g for g, guess in enumerate(guesses) if guess.chart == chart]
             arcs = [*around[:index], guesses[some[0]], *around[index + 1 :]]
             fit = ArcFit(self.problem, arcs, [index], trajectory, end)
             numbers = np.stack([guesses[g].numbers for g in some])
-            for g, value in zip(some, self._durations(fit.errors(numbers)[:, :, disc], first, disc), strict=True):
+            for g, value in zip(some, self._durations(fit.errors(numbers)[:, :, body], first, body), strict=True):
                 values[g] = value
             excess = min(excess, float(self.limits.excess(fit, numbers, until).min()))
         return values, excess
 
-    def _durations(self, errors: Array, first: int, disc: int) -> list[Value]:
+    def _durations(self, errors: Array, first: int, body: int) -> list[Value]:
         """Durations for which arcs of a body that begin at a frame hold, from their distances (K, F) in diameters."""
-        beyond = self.limits.misses(errors, first, disc)
+        beyond = self.limits.misses(errors, first, body)
         reaches = np.where(beyond.any(axis=1), beyond.argmax(axis=1), beyond.shape[1]).tolist()
         return [(first + reach, -_rms(row[: max(reach, 1)])) for row, reach in zip(errors, reaches, strict=True)]
 
@@ -284,7 +284,7 @@ CONTACT_TIME = 0.2  # s before a miss in which a contact may have caused it
 class Break:
     """Moment at which a body's motion cannot be lawful."""
 
-    disc: int  #: index of the body in the law
+    body: int  #: index of the body in the law
     frame: int  #: first frame that the arc before misses
     time: float  #: s, first frame that the next lawful motion explains better than the one before
     gross: bool  #: it counts as 4
@@ -305,13 +305,13 @@ class LawfulSegments:
     touched: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))  # (T, N) something, since its arc began
     truncated: bool = False  # whether MAX_WORK ended the search; what follows is unexplained
 
-    def count_of(self, disc: int) -> int:
+    def count_of(self, body: int) -> int:
         """Breaks of a body, where a gross one counts as GROSS_BREAKS."""
-        return sum(GROSS_BREAKS if b.gross else 1 for b in self.breaks if b.disc == disc)
+        return sum(GROSS_BREAKS if b.gross else 1 for b in self.breaks if b.body == body)
 
-    def breaks_until(self, disc: int, frame: int) -> list[Break]:
+    def breaks_until(self, body: int, frame: int) -> list[Break]:
         """Breaks of a body up to a frame."""
-        return [b for b in self.breaks if b.disc == disc and b.frame <= frame]
+        return [b for b in self.breaks if b.body == body and b.frame <= frame]
 
 
 class SegmentSearch:
@@ -354,7 +354,7 @@ class SegmentSearch:
         """The arcs alone of the segments, without their motion and without a break for a first velocity."""
         if not self.segments.arcs:
             self.segments.arcs = self.segment_starts.first_arcs()
-        self.current = {arc.disc: a for a, arc in enumerate(self.segments.arcs)}
+        self.current = {arc.body: a for a, arc in enumerate(self.segments.arcs)}
         if self.segments.arcs:
             self._extend()
             self.segments.truncated = self.segments.truncated or self.segment_starts.truncated
@@ -375,40 +375,40 @@ class SegmentSearch:
             if self.problem.work > self.work_limit:
                 self._stop_searching(missed)
                 return
-            disc = _first_to_miss(missed, errors)
-            frame = missed[disc]
+            body = _first_to_miss(missed, errors)
+            frame = missed[body]
             # A fit may round a contact to another step and so gain nothing.
             # Two bodies may undo each other's fits in turn: MAX_FITS ends that.
-            again, stalled = stalled == (disc, frame), (disc, frame)
-            fits[disc, frame] += 1
-            again = again or fits[disc, frame] > MAX_FITS
-            if not again and self._improve(disc, frame, trajectory, margin):
+            again, stalled = stalled == (body, frame), (body, frame)
+            fits[body, frame] += 1
+            again = again or fits[body, frame] > MAX_FITS
+            if not again and self._improve(body, frame, trajectory, margin):
                 margin = min(2 * margin, self.limits.frames(MAX_MARGIN))  # a slow drift is followed in larger steps
                 continue
             margin, longer = base, margin
-            if not again and longer > base and self._improve(disc, frame, trajectory, base):
+            if not again and longer > base and self._improve(body, frame, trajectory, base):
                 continue
-            if again or self._crosses(disc, frame) or not self._improve(disc, frame, trajectory, margin, hard=True):
-                self._break(disc, frame, trajectory)
+            if again or self._crosses(body, frame) or not self._improve(body, frame, trajectory, margin, hard=True):
+                self._break(body, frame, trajectory)
                 if self.only_first and self.segments.breaks:
                     return
 
-    def _crosses(self, disc: int, frame: int) -> bool:
+    def _crosses(self, body: int, frame: int) -> bool:
         """True if the arc of a body that misses a frame has crossed the date of a break at a larger tolerance."""
         if self.coarser is None:
             return False
-        begin, end = self.seen.times[self.segments.arcs[self.current[disc]].first], self.seen.times[frame]
-        return any(b.disc == disc and begin < b.time <= end + 1e-9 for b in self.coarser.breaks)
+        begin, end = self.seen.times[self.segments.arcs[self.current[body]].first], self.seen.times[frame]
+        return any(b.body == body and begin < b.time <= end + 1e-9 for b in self.coarser.breaks)
 
     def _stop_searching(self, missed: dict[int, int]) -> None:
         """End every arc that misses, without a next one: the work is spent."""
         segments = self.segments
         segments.truncated = True
-        for disc, frame in missed.items():
-            index = self.current.pop(disc)
+        for body, frame in missed.items():
+            index = self.current.pop(body)
             segments.arcs[index] = replace(segments.arcs[index], last=frame)
-            if disc not in self.seen.too_brief:
-                segments.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
+            if body not in self.seen.too_brief:
+                segments.breaks.append(Break(body, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
 
     def _final_fit(self) -> None:
         """Fit arcs that last to the end once more to all of their points, unless that causes a miss."""
@@ -437,8 +437,8 @@ class SegmentSearch:
         for arc in segments.arcs:
             for step, i, j in trajectory.contacts:
                 frame = int(np.searchsorted(seen.steps, step))
-                if arc.disc in (i, j) and arc.first < frame < arc.last:
-                    segments.touched[frame : arc.last, arc.disc] = True
+                if arc.body in (i, j) and arc.first < frame < arc.last:
+                    segments.touched[frame : arc.last, arc.body] = True
         covered = self._covered()
         segments.position[covered], segments.velocity[covered] = position[0][covered], velocity[0][covered]
 
@@ -449,19 +449,19 @@ class SegmentSearch:
             return
         first_arcs: dict[int, Arc] = {}
         for arc in self.segments.arcs:
-            first_arcs.setdefault(arc.disc, arc)
-        for disc, arc in first_arcs.items():
-            if disc in seen.too_brief or seen.tells_velocity[disc] or seen.times[arc.first] > 1e-9:
+            first_arcs.setdefault(arc.body, arc)
+        for body, arc in first_arcs.items():
+            if body in seen.too_brief or seen.tells_velocity[body] or seen.times[arc.first] > 1e-9:
                 continue
             prior = seen.velocity_prior
             velocity, velocity_jump = min(
-                ((each, prior.outside(disc, each)) for each in self._first_velocities(arc)),
+                ((each, prior.outside(body, each)) for each in self._first_velocities(arc)),
                 key=lambda scored: scored[1],
             )
-            if velocity_jump > max(tolerance / CONTEXT_TIME, MIN_PRIOR_EXCESS) * float(seen.diameter[disc]):
-                larger = max(float(np.linalg.norm(velocity)), float(seen.velocity_prior.slowest[disc]))
+            if velocity_jump > max(tolerance / CONTEXT_TIME, MIN_PRIOR_EXCESS) * float(seen.diameter[body]):
+                larger = max(float(np.linalg.norm(velocity)), float(seen.velocity_prior.slowest[body]))
                 self.segments.breaks.append(
-                    Break(disc, arc.first, 0.0, velocity_jump > GROSS_JUMP * larger, 0.0, velocity_jump)
+                    Break(body, arc.first, 0.0, velocity_jump > GROSS_JUMP * larger, 0.0, velocity_jump)
                 )
 
     def _first_velocities(self, arc: Arc) -> list[Array]:
@@ -469,13 +469,13 @@ class SegmentSearch:
 
         Two frames do not tell a fall from a slide: the velocity into a ramp on which a body lies may be any.
         """
-        velocities = [self.problem.state(arc.disc, arc.chart, arc.numbers[None])[0, 2:4]]
+        velocities = [self.problem.state(arc.body, arc.chart, arc.numbers[None])[0, 2:4]]
         begin, end = self.seen.steps[arc.first : arc.first + 3][[0, -1]]
         trajectory = self._simulate()
-        touched = (at for at, i, j in trajectory.contacts if arc.disc in (i, j) and begin <= at < end)
+        touched = (at for at, i, j in trajectory.contacts if arc.body in (i, j) and begin <= at < end)
         first = min(touched, default=None)
         if first is not None:
-            velocities.append(trajectory.at(np.array([float(first + 1)]))[1][0, 0, arc.disc])
+            velocities.append(trajectory.at(np.array([float(first + 1)]))[1][0, 0, arc.body])
         return velocities
 
     # State of the search
@@ -494,17 +494,17 @@ class SegmentSearch:
     def _missed(self, errors: Array) -> dict[int, int]:
         """First frame that the current arc of a body misses, by body."""
         missed = {}
-        for disc, a in self.current.items():
+        for body, a in self.current.items():
             first = self.segments.arcs[a].first
-            beyond = np.flatnonzero(self.limits.misses(errors[first:, disc], first, disc))
+            beyond = np.flatnonzero(self.limits.misses(errors[first:, body], first, body))
             if len(beyond):
-                missed[disc] = first + int(beyond[0])
+                missed[body] = first + int(beyond[0])
         return missed
 
-    def _group(self, disc: int, frame: int, trajectory: Trajectory) -> list[int]:
-        """Bodies whose current arcs have met `disc`, directly or not, up to a frame."""
+    def _group(self, body: int, frame: int, trajectory: Trajectory) -> list[int]:
+        """Bodies whose current arcs have met `body`, directly or not, up to a frame."""
         step = self.seen.steps[frame]
-        group = {disc}
+        group = {body}
         grown = True
         while grown:
             grown = False
@@ -522,10 +522,10 @@ class SegmentSearch:
             group | {n for n, a in self.current.items() if linked[n] and self.segments.arcs[a].first <= frame}
         )
 
-    def _improve(self, disc: int, frame: int, trajectory: Trajectory, margin: int, hard: bool = False) -> bool:
+    def _improve(self, body: int, frame: int, trajectory: Trajectory, margin: int, hard: bool = False) -> bool:
         """Fit the arcs of bodies that have met so that they last beyond a frame; returns whether they do."""
         limits = self.limits
-        chosen = [self.current[n] for n in self._group(disc, frame, trajectory)]
+        chosen = [self.current[n] for n in self._group(body, frame, trajectory)]
         end = min(frame + max(2 * margin, limits.frames(FIRST_FIT_TIME)) + 1, self.total)
         fit = ArcFit(self.problem, self.segments.arcs, chosen, trajectory, end)
         for numbers in self._minimax_fits(fit, frame) if hard else self._least_squares_fit(fit, frame + margin):
@@ -558,45 +558,45 @@ class SegmentSearch:
         yield best
         yield fit.descend(points, best, rounds=3)
 
-    def _break(self, disc: int, frame: int, trajectory: Trajectory) -> None:
+    def _break(self, body: int, frame: int, trajectory: Trajectory) -> None:
         """End the arc of a body at a frame that it misses, and look for the next one."""
-        index = self.current.pop(disc)
+        index = self.current.pop(body)
         segments = self.segments
         segments.arcs[index] = before = replace(segments.arcs[index], last=frame)
         caused_by_other = (
-            disc in self.seen.too_brief  # it is not judged; it goes on for the bodies that it meets
-            or self._touched_unexplained_body(disc, frame)
+            body in self.seen.too_brief  # it is not judged; it goes on for the bodies that it meets
+            or self._touched_unexplained_body(body, frame)
             or self._hit_by_unlawful_body(before, frame, trajectory)
         )
-        if not caused_by_other and segments.count_of(disc) >= MAX_BREAKS:
+        if not caused_by_other and segments.count_of(body) >= MAX_BREAKS:
             return
         start = None
         if (caused_by_other or not self.only_first) and before.first < frame:  # else the same search would fail again
             start = self.segment_starts.after(before, frame, segments.arcs, trajectory)
         if start is not None:
-            self.current[disc] = len(segments.arcs)
+            self.current[body] = len(segments.arcs)
             segments.arcs.append(start)
         if caused_by_other:
             return
         if self.only_first:
-            segments.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
+            segments.breaks.append(Break(body, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
             return
         predicted = int(np.searchsorted(self.seen.times, 1e-9))  # a break never lies in the context
         earliest = max(frame - self.limits.frames(MAX_BACKDATING), predicted)
         point = change_point(self.problem, segments.arcs, before, start, trajectory, earliest, self.limits.tolerance)
-        segments.breaks.append(Break(disc, frame, point.time, point.gross, point.position_jump, point.velocity_jump))
+        segments.breaks.append(Break(body, frame, point.time, point.gross, point.position_jump, point.velocity_jump))
 
-    def _touched_unexplained_body(self, disc: int, frame: int) -> bool:
+    def _touched_unexplained_body(self, body: int, frame: int) -> bool:
         """True if a body may just have been hit by one without a lawful motion, which then causes the break."""
         seen = self.seen
         recent = max(frame - self.limits.frames(CONTACT_TIME), 0)
         covered = self._covered()
         for other in range(len(seen.diameter)):
-            reach = self.problem.law.reach[disc, other]
+            reach = self.problem.law.reach[body, other]
             if reach == 0:
                 continue
-            away = np.linalg.norm(seen.position[: frame + 1, disc] - seen.position[: frame + 1, other], axis=-1)
-            near = away <= reach + CONTACT_DISTANCE * seen.diameter[disc]
+            away = np.linalg.norm(seen.position[: frame + 1, body] - seen.position[: frame + 1, other], axis=-1)
+            near = away <= reach + CONTACT_DISTANCE * seen.diameter[body]
             met = np.flatnonzero(near[recent:])
             if len(met):
                 apart = np.flatnonzero(~near[: recent + met[-1]])
@@ -613,12 +613,12 @@ class SegmentSearch:
         steps, segments = self.seen.steps, self.segments
         begin, end = steps[arc.first], steps[frame] - CONTACT_TIME / 2 * PHYSICS_HZ
         for step, i, j in trajectory.contacts:
-            if j < 0 or arc.disc not in (i, j) or not begin <= step < end:
+            if j < 0 or arc.body not in (i, j) or not begin <= step < end:
                 continue
-            other = j if arc.disc == i else i
+            other = j if arc.body == i else i
             for b in segments.breaks:
-                later = [a.first for a in segments.arcs if a.disc == other and a.first >= b.frame]
-                if b.disc == other and steps[max(b.frame - 1, 0)] < step <= steps[min(later, default=self.total - 1)]:
+                later = [a.first for a in segments.arcs if a.body == other and a.first >= b.frame]
+                if b.body == other and steps[max(b.frame - 1, 0)] < step <= steps[min(later, default=self.total - 1)]:
                     return True
         return False
 
@@ -627,12 +627,12 @@ def _covered(seen: PlacedBodies, arcs: Sequence[Arc]) -> Mask:
     """Mask (T, N) of frames of bodies that some arc explains."""
     covered = np.zeros(seen.known.shape, dtype=bool)
     for arc in arcs:
-        covered[arc.first : arc.last, arc.disc] = True
+        covered[arc.first : arc.last, arc.body] = True
     return covered
 
 
 def _first_to_miss(missed: dict[int, int], errors: Array) -> int:
     """The body whose arc misses first, or misses by most in that frame. missed: frames by body. errors: (T, N)."""
     first = min(missed.values())
-    bodies = [disc for disc, frame in missed.items() if frame == first]
+    bodies = [body for body, frame in missed.items() if frame == first]
     return max(bodies, key=lambda n: 0.0 if np.isnan(errors[first, n]) else errors[first, n])

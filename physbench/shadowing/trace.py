@@ -88,7 +88,7 @@ def trace(clip: Clip, tracks: Tracks, shadowed: Shadowing | None) -> Trace | Non
         due=shadowed.levels[-1].counted,
         weight=np.stack([level.weight for level in shadowed.levels]).astype(np.float16),
         rung=np.array([r for r, _ in breaks], dtype=np.int16),
-        body=np.array([each.disc for _, each in breaks], dtype=np.int16),
+        body=np.array([each.body for _, each in breaks], dtype=np.int16),
         frame=np.array([each.frame for _, each in breaks], dtype=np.int16),
         time=np.array([each.time for _, each in breaks], dtype=np.float32),
         gross=np.array([each.gross for _, each in breaks], dtype=np.bool_),
@@ -118,22 +118,22 @@ def lawful_path(clip: Clip, shadowed: Shadowing, level: ToleranceLevel, at: Brea
     """
     problem, total = shadowed.problem, len(shadowed.problem.seen.times)
     path = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
-    own = [arc for arc in level.segments.arcs if arc.disc == at.disc]
+    own = [arc for arc in level.segments.arcs if arc.body == at.body]
     leads, follows = ([arc for arc in own if getattr(arc, end) == at.frame] for end in ("last", "first"))
     if not (leads or follows):
         return path
     arc = (leads or follows)[0]
-    before = [each for each in level.segments.arcs if each.disc != at.disc or each.first < arc.first or each is arc]
+    before = [each for each in level.segments.arcs if each.body != at.body or each.first < arc.first or each is arc]
     arcs = [replace(each, last=total) if each is arc else each for each in before]
     frames = np.arange(max(middle - reach, arc.first, 0), min(middle + reach, total - 1) + 1)
     if not len(frames):
         return path
     steps = np.round(problem.seen.times[frames] * PHYSICS_HZ)
-    position = problem.simulate(arcs, int(frames[-1])).at(steps)[0][0, :, at.disc]  # (F, 2) m
+    position = problem.simulate(arcs, int(frames[-1])).at(steps)[0][0, :, at.body]  # (F, 2) m
     camera = clip.scene.camera
     points = np.zeros((len(frames), 3))
     points[:, list(PLANE_AXES[camera.view])] = position
-    points[:, depth_axis(camera)] = problem.law.depth[at.disc]
+    points[:, depth_axis(camera)] = problem.law.depth[at.body]
     path[frames - middle + reach] = px_from_world(camera, clip.spec, points)
     return path
 

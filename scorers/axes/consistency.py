@@ -99,7 +99,7 @@ def shadowing(
 def _first(clip: Clip, tracks: Tracks, shadowed: Shadowing, horizon: float) -> Reading:
     """Time of the first break, with the body that breaks as the reason; the horizon where none does."""
     level, index = shadowed.levels[0], shadowed.problem.law.index
-    breaks = [(each.time, each.disc, clip.scene.bodies[index[each.disc]].name) for each in level.breaks]
+    breaks = [(each.time, each.body, clip.scene.bodies[index[each.body]].name) for each in level.breaks]
     moved = np.flatnonzero(scenery_broken(shadowed.problem.seen, level.tolerance)[0])
     if len(moved):
         breaks.append((float(tracks.times[moved[0]]), -1, _moved_body(clip, tracks, int(moved[0]))))

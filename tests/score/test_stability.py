@@ -25,7 +25,7 @@ def weights(breaks: list[Break], bodies: int = 1) -> NDArray[np.float64]:
     """Weights of bodies that are lawful all the time but for these breaks."""
     weight = np.ones((len(TIMES), bodies))
     for each in breaks:
-        weight[each.frame :, each.disc] *= 0.5 ** (4 if each.gross else 1)
+        weight[each.frame :, each.body] *= 0.5 ** (4 if each.gross else 1)
     return weight
 
 

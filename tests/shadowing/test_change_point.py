@@ -83,7 +83,7 @@ def first_break(task: str, edit: Edit, seed: int = 0, tolerance: float = 0.03) -
 )
 def test_a_weak_push_is_dated_when_it_happens(task: str, time: float, gain: tuple[float, float, float]) -> None:
     found = first_break(task, kicked(time, gain))
-    assert found.disc == BODY
+    assert found.body == BODY
     assert found.time == pytest.approx(time, abs=0.15)
     assert found.velocity_jump == pytest.approx(0.2, abs=0.05)
     assert found.position_jump < 0.04

@@ -215,7 +215,7 @@ def test_whom_a_broken_body_meets_is_not_broken(seed: int, before: float) -> Non
         return again(scene, times, states, at(times, hit - before), change)
 
     level = at_levels(problem(HEAD_ON, seed, edit), (0.03,))[0]
-    assert {b.disc for b in level.breaks} == {0}
+    assert {b.body for b in level.breaks} == {0}
     assert level.explained > 0.7
 
 
@@ -252,7 +252,7 @@ def test_passing_through_is_dated_at_the_touch(seed: int) -> None:
         return states
 
     level = at_levels(problem(HEAD_ON, seed, through), (0.03,))[0]
-    assert {b.disc for b in level.breaks} == {0, 1}
+    assert {b.body for b in level.breaks} == {0, 1}
     for b in level.breaks:
         assert b.time == pytest.approx(times[hit], abs=0.2)
 

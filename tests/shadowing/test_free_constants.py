@@ -212,7 +212,7 @@ def test_who_is_not_judged_is_never_broken_and_spoils_nobody(
     seen = place_bodies(clip, ideal(clip, 1, px), model)
     assert not seen.too_brief
     strict = Hypothesis(model, seen)
-    assert any(b.disc == 0 for b in at_levels(strict)[0].breaks) and strength(strict) > 0.3
+    assert any(b.body == 0 for b in at_levels(strict)[0].breaks) and strength(strict) > 0.3
     expected_visible = seen.expected_visible.copy()
     expected_visible[:, 0] = False
     spared = Hypothesis(model, replace(seen, too_brief=(0,), expected_visible=expected_visible))

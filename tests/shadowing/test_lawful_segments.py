@@ -82,7 +82,7 @@ def test_truth_is_one_lawful_segment(task: str) -> None:
 def test_a_jump_is_one_break_where_it_happens(task: str) -> None:
     levels = at_levels(problem(task, 0, teleported(0.8, 0.15)))
     first = levels[0].breaks[0]
-    assert first.disc == 0
+    assert first.body == 0
     assert first.time == pytest.approx(0.8, abs=0.1)
     assert not first.gross
     assert 0.05 < first.position_jump < 0.3
@@ -196,7 +196,7 @@ def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.
     monkeypatch.setattr(search, "MAX_WORK", trial.work // 2)
     cut, again_ = (SegmentSearch(problem(task, 0, edit), 0.03).run() for _ in range(2))
     assert cut.truncated
-    assert [(b.disc, b.frame) for b in cut.breaks] == [(b.disc, b.frame) for b in again_.breaks]
+    assert [(b.body, b.frame) for b in cut.breaks] == [(b.body, b.frame) for b in again_.breaks]
     assert 0 < len(cut.breaks) < len(whole.breaks)
     last = max(arc.last for arc in cut.arcs)
     assert last < len(trial.seen.times)

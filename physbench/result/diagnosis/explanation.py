@@ -178,7 +178,7 @@ def _explain(
     expected = max(int(counted.sum()), 1)
     begun = np.zeros_like(counted)  # where a body has an arc
     for arc in starts:
-        begun[arc.first :, arc.disc] = True
+        begun[arc.first :, arc.body] = True
     misfit, used = np.inf, np.zeros_like(counted)
     for tolerance in (LIMITS[0], LIMITS[-1]) if thorough else LIMITS[-1:]:
         search = LeastSquaresSearch(problem, tolerance, only_first=True, arcs=list(_whole(starts, total)))

@@ -119,7 +119,7 @@ def misfit(clip: Clip, context: int) -> Misfit:
     if not breaks:
         return Misfit(clip, shadowing.quality, shadowing.levels[0].explained == 1.0, float("nan"), "", "")
     first = min(breaks, key=lambda each: each.time)
-    body = _body(clip, shadowing, first.disc)
+    body = _body(clip, shadowing, first.body)
     return Misfit(clip, shadowing.quality, False, first.time, body.name, _touched(clip, body, first.time))
 
 

@@ -255,7 +255,7 @@ def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(cli
     found = shadow(clip, tracks)
     assert found is not None
     (level,) = (each for each in found.levels if each.tolerance == 0.2)
-    arc = next(arc for arc in level.segments.arcs if arc.disc == 1)
+    arc = next(arc for arc in level.segments.arcs if arc.body == 1)
     way = lawful_path(clip, found, level, Break(1, arc.first, 0.0, False, 0.0, 1.5), 6, arc.first)
     assert np.isnan(way[:6]).all()
     true = clip.px_positions()[clip.window(CONTEXT)][arc.first : arc.first + 7, 1]
