@@ -101,8 +101,8 @@ def check_commitment(
     path = folder.path / CHALLENGE
     if not path.is_file():
         if issued is not None:
-            asked = counted(len(issued.rollouts), "rollout")
-            return failed("commitment", f"the board has asked for {asked}, and none was sent with its challenge")
+            wanted = counted(len(issued.rollouts), "rollout")
+            return failed("commitment", f"the board has asked for {wanted}, and none was sent with its challenge")
         return passed("commitment", f"{what}; no rollout was asked for", commitment=commitment.id)
     try:
         sent = read_challenge(path)
@@ -155,12 +155,14 @@ def retrack(job: RetrackJob) -> Retracked:
         rollout = _decoded(path, job, clip)
         if frames_hash(rollout.answer) != job.promised.hash:
             return Retracked(f"{path.name} is not the rollout that was committed", ())
-        made = observed(clip, rollout, context)
+        observation = observed(clip, rollout, context)
         sent = read_sent_tracks(job.sent.tracks(job.row.id, job.sample), clip, context)
-        problem = track_difference(sent, made)
+        problem = track_difference(sent, observation)
         if problem:
             return Retracked(f"{path.name}: {problem} from the tracks that were sent", ())
-        return Retracked("", tuple(rows_document(read_observation(Observation(clip, rollout, made), frame_scorers()))))
+        return Retracked(
+            "", tuple(rows_document(read_observation(Observation(clip, rollout, observation), frame_scorers())))
+        )
     except UsageError as error:
         return Retracked(str(error), ())
 
@@ -197,38 +199,38 @@ def check_rollouts(
     problem = next((each.problem for each in again if each.problem), "")
     if problem:
         return failed("rollouts", problem, wrong=sum(bool(each.problem) for each in again))
-    asked = _asked(folder, commitment)
+    requested = _requested_ids(folder, commitment)
     if commitment is None:
         whole = len(jobs) == len(claim.suite.rows) * claim.samples
         seen = len(jobs) if whole else 0  # of some that were sent the submitter made the choice
     else:
-        seen = sum(rollout_name(job.row.id, job.sample) in asked for job in jobs)
+        seen = sum(rollout_name(job.row.id, job.sample) in requested for job in jobs)
     return _check_frame_readings(jobs, again, tables, seen)
 
 
-def show_rollouts(sent: RunFolder, made: RunFolder, claim: Claim, commitment: Commitment | None) -> None:
+def show_rollouts(sent: RunFolder, remade: RunFolder, claim: Claim, commitment: Commitment | None) -> None:
     """Give a run that a board has made the first samples that `check_rollouts` has passed: its report shows them."""
     height, width = claim.card.spec.height, claim.card.spec.width
     for job in _jobs(sent, claim, commitment):
         if job.sample == 0:
             answer, promised = answers_of(job.card).file(sent, job.row.id, 0), job.promised
-            link_rollout(made, answer, job.row.id, 0, (promised.steps, height, width, 3), promised.hash)
+            link_rollout(remade, answer, job.row.id, 0, (promised.steps, height, width, 3), promised.hash)
 
 
-def _asked(folder: RunFolder, commitment: Commitment | None) -> list[str]:
+def _requested_ids(folder: RunFolder, commitment: Commitment | None) -> list[str]:
     path = folder.path / CHALLENGE
     return read_challenge(path).rollouts if commitment is not None and path.is_file() else []
 
 
 def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> list[RetrackJob]:
-    asked = _asked(folder, commitment)
+    requested = _requested_ids(folder, commitment)
     jobs = []
     for row in claim.suite.rows:
         for sample in range(claim.samples):
             name = rollout_name(row.id, sample)
             there = answers_of(claim.card).file(folder, row.id, sample).is_file()
             promised = commitment.rollouts.get(name) if commitment else stored_rollout(folder, row.id, sample)
-            if promised is not None and promised.steps and (there or name in asked):
+            if promised is not None and promised.steps and (there or name in requested):
                 jobs.append(RetrackJob(folder, row, sample, claim.card, promised, claim.archive_path))
     return jobs
 
@@ -239,13 +241,13 @@ def _check_frame_readings(
     """Check readings of frames against the rollouts; seen: number of rollouts that the submitter did not choose."""
     import pandas as pd
 
-    made = pd.DataFrame([row for each in retracked for row in each.rows], columns=list(SHARD_COLUMNS))
-    made = made.astype({"value": float, "quality": float})
+    remade = pd.DataFrame([row for each in retracked for row in each.rows], columns=list(SHARD_COLUMNS))
+    remade = remade.astype({"value": float, "quality": float})
     framed = {scorer.id for scorer in frame_scorers()}
     sent = tables[MODEL_SOURCE]
     keys = pd.MultiIndex.from_tuples([(job.row.id, job.sample) for job in jobs])
     sent = sent[base_of(sent).isin(framed) & pd.MultiIndex.from_frame(sent[["clip", "sample"]]).isin(keys)]
-    outcome = compared(sent, made)
+    outcome = compared(sent, remade)
     if outcome.first:
         return failed("rollouts", outcome.first, different=outcome.different)
     many = counted(len(jobs), "rollout")

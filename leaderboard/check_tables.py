@@ -17,7 +17,7 @@ from physbench import __version__
 from physbench.clips.suite import suite_label
 from physbench.leaderboard.claim import Claim
 from physbench.result.build import build_result
-from physbench.result.coverage import asked_axes
+from physbench.result.coverage import applicable_axes
 from physbench.result.document import ResultDocument, read_result
 from physbench.result.formats import joined
 from physbench.result.read import REFERENCE_MODELS, ROW_KEY, read_scores
@@ -126,9 +126,9 @@ class TableDifference:
     largest: float  # difference of numbers in rows that agree
 
 
-def compare_tables(sent: pd.DataFrame, made: pd.DataFrame, whose: str = "") -> TableDifference:
+def compare_tables(sent: pd.DataFrame, remade: pd.DataFrame, whose: str = "") -> TableDifference:
     """Compare a table that was sent with one that was made here. Both have the fields of ScoreRow, each row once."""
-    a, b = (table.set_index(ROW_KEY).sort_index() for table in (sent, made))
+    a, b = (table.set_index(ROW_KEY).sort_index() for table in (sent, remade))
     missing, extra = b.index.difference(a.index), a.index.difference(b.index)
     both = a.index.intersection(b.index)
     a, b = a.loc[both], b.loc[both]
@@ -338,7 +338,7 @@ def check_rows(tables: Tables, claim: Claim) -> Verdict:
         problem = _wrong_rows(table, known, range(claim.samples if name == MODEL_SOURCE else 1), wanted)
         if problem:
             return failed("rows", f"{name}: {problem}")
-    problem = _withheld(tables, asked_axes(claim.card))
+    problem = _withheld(tables, applicable_axes(claim.card))
     if problem:
         return failed("rows", problem)
     total = {name: len(table) for name, table in tables.items()}

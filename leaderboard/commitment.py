@@ -139,9 +139,11 @@ def issue_challenge(commitment: Commitment, board: Path) -> Challenge:
             return read_challenge(path)
         seed = secrets.token_hex(32)
         issued = datetime.now(UTC).isoformat(timespec="seconds")
-        made = Challenge(commitment=commitment.id, seed=seed, issued=issued, rollouts=chosen_rollouts(commitment, seed))
-        write_json(path, made.model_dump(mode="json"))
-    return made
+        challenge = Challenge(
+            commitment=commitment.id, seed=seed, issued=issued, rollouts=chosen_rollouts(commitment, seed)
+        )
+        write_json(path, challenge.model_dump(mode="json"))
+    return challenge
 
 
 def read_commitment(folder: RunFolder) -> Commitment | None:
@@ -221,15 +223,15 @@ def begin_round(board: Path, challenge: Challenge, claim: Claim, submitter: str)
     with changing(board):
         if path.is_file():
             return read_document(path, Round)
-        made = Round(
+        started = Round(
             commitment=challenge.commitment,
             model=claim.card.name,
             sha256=model.sha256,
             submitter=submitter,
             issued=challenge.issued,
         )
-        write_json(path, made.model_dump(mode="json"))
-    return made
+        write_json(path, started.model_dump(mode="json"))
+    return started
 
 
 def end_round(board: Path, commitment: str, failed: str = "") -> None:

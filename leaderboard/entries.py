@@ -36,7 +36,7 @@ from physbench.leaderboard.eligibility import (
 from physbench.leaderboard.submission import Submission
 from physbench.result.bootstrap import RESAMPLES
 from physbench.result.build import build_result
-from physbench.result.coverage import asked_axes
+from physbench.result.coverage import applicable_axes
 from physbench.result.document import ResultDocument, read_result
 from physbench.result.manifest import Manifest
 from physbench.result.read import read_run
@@ -202,7 +202,11 @@ def add(
             version of the suite than the rest of the board, or had a size at which ground truth itself breaks laws;
             its model is on the board already; or what is said of it cannot be shown.
     """
-    with _made(run, board, submission or Submission(), resamples, verification, source or run.path) as (new, result, _):
+    with _new_entry(run, board, submission or Submission(), resamples, verification, source or run.path) as (
+        new,
+        result,
+        _,
+    ):
         path = entry_place(board, of_result(result).name)
         if not replace:
             refuse_present(path, board)
@@ -230,13 +234,13 @@ def unpublished(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> I
     """
     with (
         tempfile.TemporaryDirectory() as place,
-        _made(run, board, Submission(), resamples, None, run.path, Path(place)) as (new, _, problem),
+        _new_entry(run, board, Submission(), resamples, None, run.path, Path(place)) as (new, _, problem),
     ):
         yield Entry(new), problem
 
 
 @contextmanager
-def _made(
+def _new_entry(
     run: RunFolder,
     board: Path,
     submission: Submission,
@@ -448,7 +452,7 @@ def _problems(result: ResultDocument, tables: Mapping[str, pd.DataFrame]) -> Ite
         quality = table["quality"].to_numpy(float)
         if np.any((quality < 0) | (quality > 1)):
             yield f"{source} has a quality outside of 0 to 1"
-    axes = asked_axes(result.model.card)
+    axes = applicable_axes(result.model.card)
     qualities = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"], axes)
     right = _suite_kinds(qualities, result)
     yield from _other_kinds(qualities, right, result)

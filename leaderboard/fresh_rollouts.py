@@ -383,9 +383,9 @@ def _stored_verdict(
         return not_possible(STORED_CHECK, "none of the clips counts")
     gap = paired_gap(before.skills, now.skills)
     figures = {"gap": gap.value, "interval": gap.interval, "p": gap.p, "clips": len(now.clips), "same_rollouts": same}
-    bytes_said = "" if same is None else f", {same} of {len(answers)} rollouts are the same bytes"
+    bytes_text = "" if same is None else f", {same} of {len(answers)} rollouts are the same bytes"
     above = f"skill {fixed(gap.value)} {bracket(gap.interval)} above what the model makes of"
-    text = f"{above} {len(now.clips)} clips now{bytes_said}"
+    text = f"{above} {len(now.clips)} clips now{bytes_text}"
     if gap.sure:
         return refused(STORED_CHECK, f"what was sent is better than the model: {text}", **figures)
     return passed(STORED_CHECK, text, **figures)

@@ -17,7 +17,7 @@ import numpy as np
 
 from physbench.leaderboard.entries import Entry, describe
 from physbench.result.bootstrap import MISS, RESAMPLES, Resampled, resample
-from physbench.result.coverage import asked_axes
+from physbench.result.coverage import applicable_axes
 from physbench.result.document import ResultDocument, SkillValue
 from physbench.result.read import key_of_result
 from physbench.result.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
@@ -76,7 +76,7 @@ def resampled_skill(
 
 def entry_skill(tables: dict[str, pd.DataFrame], result: ResultDocument, resamples: int) -> ResampledSkill:
     """Overall skill of an entry, resampled. tables: as of `resampled_skill`."""
-    axes = asked_axes(result.model.card)
+    axes = applicable_axes(result.model.card)
     return resampled_skill(tables, resamples=resamples, fixed=kinds_of(result), axes=axes)
 
 

@@ -122,10 +122,10 @@ def _misfit(tracks: Tracks, clip: Clip, context: int) -> str:
     return ""
 
 
-def track_difference(sent: Tracks, made: Tracks) -> str:
+def track_difference(sent: Tracks, remade: Tracks) -> str:
     """The first field in which tracks differ by more than TRACK_CLOSE, in words; "" where they agree."""
     for field in fields(Tracks):
-        a, b = getattr(sent, field.name), getattr(made, field.name)
+        a, b = getattr(sent, field.name), getattr(remade, field.name)
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
             if a.shape != b.shape:
                 return f"{field.name} has the shape {a.shape}, and {b.shape} is right"
@@ -328,11 +328,11 @@ def failures_of(table: pd.DataFrame) -> dict[tuple[str, int], str]:
     return {(c, int(s)): str(r) for c, s, r in rows.itertuples(index=False, name=None) if (c, s) not in well}
 
 
-def _check_references(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
+def _check_references(remade: RunFolder, claim: Claim, tables: Tables) -> Verdict:
     rows, largest = 0, 0.0
     for name in REFERENCE_MODELS:
-        compile_scores(made.reference(name), (BatchItem(row) for row in claim.suite.rows))
-        comparison = compared(tables[name], read_scores(made.reference(name)), name)
+        compile_scores(remade.reference(name), (BatchItem(row) for row in claim.suite.rows))
+        comparison = compared(tables[name], read_scores(remade.reference(name)), name)
         if comparison.first:
             many = f"{comparison.different} rows of {name} differ"
             return failed("references", f"{comparison.first} ({many})", different=comparison.different)
@@ -340,21 +340,21 @@ def _check_references(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
     return passed("references", f"{rows} rows made again, {_agreement(largest)}", rows=rows, largest_difference=largest)
 
 
-def _read_jointly(made: RunFolder, claim: Claim) -> None:
+def _read_jointly(remade: RunFolder, claim: Claim) -> None:
     """Read jointly what takes several rollouts: samples of a clip, and clips with a change beside those without."""
     known = set(claim.suite.rows)
     for row in claim.suite.rows:
         if claim.samples > 1:
-            worker.together(made.path, row, claim.samples, claim.card, None)
+            worker.together(remade.path, row, claim.samples, claim.card, None)
         if row.change and row.unchanged in known:
-            worker.pair(made.path, row, claim.samples, claim.card, None)
+            worker.pair(remade.path, row, claim.samples, claim.card, None)
 
 
-def _check_samples(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
-    compile_scores(made, [BatchItem(row, sample) for row in claim.suite.rows for sample in range(claim.samples)])
+def _check_samples(remade: RunFolder, claim: Claim, tables: Tables) -> Verdict:
+    compile_scores(remade, [BatchItem(row, sample) for row in claim.suite.rows for sample in range(claim.samples)])
     read = {scorer.id for scorer in track_scorers()}
     sent = tables[MODEL_SOURCE]
-    comparison = compared(sent[base_of(sent).isin(read)], read_scores(made))
+    comparison = compared(sent[base_of(sent).isin(read)], read_scores(remade))
     if comparison.first:
         return failed(
             "tracks", f"{comparison.first} ({comparison.different} rows differ)", different=comparison.different
@@ -363,7 +363,7 @@ def _check_samples(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
     return passed("tracks", text, rows=comparison.rows, largest_difference=comparison.largest)
 
 
-def compared(sent: pd.DataFrame, made: pd.DataFrame, whose: str = "") -> TableDifference:
+def compared(sent: pd.DataFrame, remade: pd.DataFrame, whose: str = "") -> TableDifference:
     """Two tables without what only one of two machines can read: scorers with packages that one of them lacks.
 
     Such a scorer is unavailable in every row: a machine has a package, or has it not.
@@ -374,8 +374,8 @@ def compared(sent: pd.DataFrame, made: pd.DataFrame, whose: str = "") -> TableDi
         absent = (table["status"] == "unavailable").groupby(base_of(table)).all()
         return {str(scorer) for scorer in absent.index[absent]} & optional
 
-    lacked = lacking(sent) | lacking(made)
-    return compare_tables(sent[~base_of(sent).isin(lacked)], made[~base_of(made).isin(lacked)], whose)
+    lacked = lacking(sent) | lacking(remade)
+    return compare_tables(sent[~base_of(sent).isin(lacked)], remade[~base_of(remade).isin(lacked)], whose)
 
 
 def _agreement(largest: float) -> str:

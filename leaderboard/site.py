@@ -29,7 +29,7 @@ from physbench.leaderboard.ranking import (
 from physbench.leaderboard.submission import LINKS, short_count
 from physbench.result import formats
 from physbench.result.bootstrap import RESAMPLES
-from physbench.result.coverage import asked_axes
+from physbench.result.coverage import applicable_axes
 from physbench.result.document import GapValue, ResultDocument, SkillValue
 from physbench.result.formats import csv_text
 from physbench.result.readings import AXIS, strength_text
@@ -94,7 +94,7 @@ DIGITS = 4  # of a figure on the page
 
 
 def compare_page(
-    found: Sequence[Entry],
+    published: Sequence[Entry],
     resampled: Mapping[str, ResampledSkill],
     report: Callable[[Entry], str],
     chosen: Collection[Entry],
@@ -102,14 +102,14 @@ def compare_page(
     """The page: a table of the chosen models, made in the browser from the figures that it holds.
 
     Args:
-        found: The entries.
+        published: The entries.
         resampled: Of each by its name, as `ranking.entry_skill` gives it.
         report: Link to the report of an entry.
         chosen: Entries that are shown before a reader chooses.
     """
-    entries = sorted(found, key=lambda entry: -(entry.result.overall.skill or 0.0))
+    entries = sorted(published, key=lambda entry: -(entry.result.overall.skill or 0.0))
     first = entries[0].result
-    axes = {axis: formats.AXIS_NAMES[axis] for axis in asked_axes(first.model.card)}
+    axes = {axis: formats.AXIS_NAMES[axis] for axis in applicable_axes(first.model.card)}
     document = {
         "models": [_model(entry, axes, report(entry)) | {"chosen": entry in chosen} for entry in entries],
         "differences": differences([resampled[entry.name] for entry in entries]),
@@ -421,8 +421,8 @@ def _page(
     note: str = "",
 ) -> str:
     result = entries[0].result
-    asked = asked_axes(result.model.card)
-    names = {axis: name for axis, name in formats.AXIS_NAMES.items() if axis in asked}
+    axes = applicable_axes(result.model.card)
+    names = {axis: name for axis, name in formats.AXIS_NAMES.items() if axis in axes}
     environment = page_environment(
         "physbench.leaderboard",
         fixed=formats.fixed,
@@ -466,7 +466,7 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
         "model": result.model.name,
     }
     record |= {"rank_low": low, "rank_high": high}
-    skills = {"overall": result.overall, **{axis: row.axis(axis) for axis in asked_axes(result.model.card)}}
+    skills = {"overall": result.overall, **{axis: row.axis(axis) for axis in applicable_axes(result.model.card)}}
     for name, skill in {**skills, "beyond_memory": row.beyond_memory}.items():
         record |= {name: skill.skill} | _ends(name, skill.interval)
     record |= {"consistency_gap": row.gap.gap} | _ends("consistency_gap", row.gap.interval)
@@ -474,7 +474,7 @@ def _record(table: RankedTable, row: BoardRow, difference: LookDifference | None
     record |= {"less_plain": None if difference is None else difference.value}
     record |= _ends("less_plain", None if difference is None else difference.interval)
     for family, by_axis in result.families.items():
-        for axis in asked_axes(result.model.card):
+        for axis in applicable_axes(result.model.card):
             name = f"{family}_{axis}"
             record |= {name: by_axis[axis].skill} | _ends(name, by_axis[axis].skill_interval)
     submission = about.submission

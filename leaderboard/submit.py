@@ -50,23 +50,23 @@ def reveal(run: RunFolder, challenge: Path, out: Path) -> Challenge:
 
     Raises UsageError where the challenge is for another run, or the run has changed since its commitment.
     """
-    claim, asked = _claim(run), read_challenge(challenge)
+    claim, answer = _claim(run), read_challenge(challenge)
     with TemporaryDirectory() as place:
         files, commitment = _committed(run, claim, Path(place))
-        if asked.commitment != commitment.id or asked.rollouts != chosen_rollouts(commitment, asked.seed):
+        if answer.commitment != commitment.id or answer.rollouts != chosen_rollouts(commitment, answer.seed):
             raise UsageError(
                 f"{challenge}: is the answer to another commitment than that of {run.path}. Was the run scored again "
                 "since? Then commit again, and ask for another challenge."
             )
         files[CHALLENGE] = Path(place) / CHALLENGE
-        write_json(files[CHALLENGE], asked.model_dump(mode="json"))
+        write_json(files[CHALLENGE], answer.model_dump(mode="json"))
         for row in claim.suite.rows:
             for sample in range(claim.samples):
-                if rollout_name(row.id, sample) in asked.rollouts:
+                if rollout_name(row.id, sample) in answer.rollouts:
                     path = answers_of(claim.card).file(run, row.id, sample)
                     files[f"rollouts/{path.name}"] = path
         write_archive(out, files)
-    return asked
+    return answer
 
 
 def _claim(run: RunFolder) -> Claim:

@@ -150,9 +150,9 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
     elif not how.rescore:
         verdicts += [not_possible(name, "was not asked for") for name in EXPENSIVE]
     else:
-        again, made = _expensive(sent, RunFolder(place / "made"), claim, tables, commitment, how)
+        again, remade = _expensive(sent, RunFolder(place / "made"), claim, tables, commitment, how)
         verdicts += again
-        folder = made or checked
+        folder = remade or checked
     if how.model is not None and not any(each.check == MODEL_CHECK for each in verdicts):
         verdicts += _of_model(how.model, claim, tables, commitment, how, bool(_problems(verdicts)))
     whole = Verification(tuple(verdicts))
@@ -183,7 +183,7 @@ def _issued(commitment: Commitment | None, how: How) -> Challenge | None:
 
 
 def _expensive(
-    sent: RunFolder, made: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How
+    sent: RunFolder, remade: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How
 ) -> tuple[list[Verdict], RunFolder | None]:
     """References, tracks and rollouts again; and a run of what was made, where all of it could be."""
     known = dict(commitment.rollouts) if commitment else {}
@@ -196,7 +196,7 @@ def _expensive(
     with_tracks = any((sent.path / "tracks").glob("*.npz"))
     references, tracks = make_again(
         sent,
-        made,
+        remade,
         claim,
         tables,
         with_tracks=with_tracks,
@@ -209,8 +209,8 @@ def _expensive(
         return [references, tracks, not_possible("rollouts", "the tracks were not read again")], None
     rollouts = check_rollouts(sent, claim, tables, commitment, how.workers)
     if rollouts.outcome == "passed":
-        show_rollouts(sent, made, claim, commitment)
-    return [references, tracks, rollouts], made
+        show_rollouts(sent, remade, claim, commitment)
+    return [references, tracks, rollouts], remade
 
 
 def _with_versions(verdict: Verdict, claim: Claim) -> Verdict:
@@ -350,6 +350,6 @@ def challenge(path: Path, board: Path, submitter: str = "") -> ChallengeAnswer:
             )
         assert checked.claim is not None, "nothing failed"
         refuse_ineligible(path, of_claim(checked.claim), board, candidates(board))
-        made = issue_challenge(checked.commitment, board)
-        begin_round(board, made, checked.claim, submitter)
-        return ChallengeAnswer(made, unmet_words(unmet(board, made.commitment, checked.claim)))
+        issued = issue_challenge(checked.commitment, board)
+        begin_round(board, issued, checked.claim, submitter)
+        return ChallengeAnswer(issued, unmet_words(unmet(board, issued.commitment, checked.claim)))

@@ -179,8 +179,8 @@ links.install()
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'physbench' has no attribute '{name}'")
-    found = import_module(_HOMES[name])
-    return globals().get(name, getattr(found, name))  # `physbench.score` is a package, too, which can be called
+    attribute = import_module(_HOMES[name])
+    return globals().get(name, getattr(attribute, name))  # `physbench.score` is a package, too, which can be called
 
 
 def __dir__() -> list[str]:

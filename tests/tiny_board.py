@@ -26,7 +26,7 @@ from physbench.result.read import REFERENCE_MODELS
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import store_rollout
 from physbench.run.finalize import compile_scores
-from physbench.run.manifest import asked_manifest
+from physbench.run.manifest import requested_manifest
 from physbench.run.options import Options
 from physbench.run.parts import write_part
 from physbench.run.references import bring_references, reference_rollout
@@ -68,7 +68,7 @@ def make_tiny_run(
 ) -> None:
     """A finished run of a baseline with all its rollouts, as `eval --for-board` leaves it."""
     options = Options(TINY_TARGET, "core", TINY_ARGS, keep_rollouts="all")
-    manifest = asked_manifest(options, suite, None, {"code": "x"})
+    manifest = requested_manifest(options, suite, None, {"code": "x"})
     manifest.context, manifest.render_spec = card.scored_context, str(card.spec)
     manifest.device, manifest.started = "cpu (a test)", "2026-11-22T04:00:00+00:00"
     manifest.speed = {"chained": 1, "model_frames_per_s": 900.0}

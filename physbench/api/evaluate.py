@@ -107,7 +107,7 @@ def evaluate(
     how the run goes on; where the program has its own answer to these, that one is given. A rollout that raises, or
     whose frames break the contract, is no error: its clips count as 0, see `result["failures"]`.
     """
-    asked = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
+    chosen = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
     if keep is None:
         keep = not quick or out is not None
     if not keep and (out is not None or resume):
@@ -117,13 +117,13 @@ def evaluate(
         target = os.fspath(model)
     else:
         usual = Options("").document()
-        if wrong := next((name for name in OF_LOADING if asked.get(name, usual[name]) != usual[name]), None):
+        if wrong := next((name for name in OF_LOADING if chosen.get(name, usual[name]) != usual[name]), None):
             raise UsageError(f"{wrong} is for a MODEL to load; an object stays as it is: move it before.")
         from physbench.models.contract import check_contract
 
         live = check_contract(model, type(model).__name__, "clip" if privileged else "context")
         target = f"live:{live.card.name}"
-    options = Options(target, **asked)
+    options = Options(target, **chosen)
     if quick:
         options = quick_options(options)
     temporary = None if keep else Path(tempfile.mkdtemp(prefix="physbench-"))

@@ -75,18 +75,18 @@ class Evaluation(Mapping[str, Any]):
     @property
     def axes(self) -> dict[str, float | None]:
         """Skill by axis: consistency, permanence, drift (shown as long-horizon drift; higher is better)."""
-        return {name: found.skill for name, found in self._result.axes.items()}
+        return {name: axis.skill for name, axis in self._result.axes.items()}
 
     @property
     def tasks(self) -> dict[str, dict[str, float | None]]:
         """Skill by task, then axis; for a guard its cost, at most 0."""
-        return {task: {a: found.skill for a, found in axes.items()} for task, axes in self._result.tasks.items()}
+        return {task: {a: reading.skill for a, reading in axes.items()} for task, axes in self._result.tasks.items()}
 
     @property
     def told_apart(self) -> float | None:
         """Share told apart of the pairs of films that no pixel baseline solves; None but on `expectation`."""
-        found = self._result.expectation
-        return None if found is None else found.counted.accuracy
+        result = self._result.expectation
+        return None if result is None else result.counted.accuracy
 
     @property
     def lawful_seconds(self) -> float | None:
@@ -155,9 +155,9 @@ class Evaluation(Mapping[str, Any]):
         levels: dict[str, Mapping[str, FamilyResult | TaskResult]] = {**result.families}
         levels |= {_without_version(task): axes for task, axes in result.tasks.items()}
         for level, axes in levels.items():
-            for axis, found in axes.items():
-                yield f"{level}/{axis}", found.skill
-                yield f"{level}/{axis}/quality", found.quality
+            for axis, cell in axes.items():
+                yield f"{level}/{axis}", cell.skill
+                yield f"{level}/{axis}/quality", cell.quality
         for name, reading in result.readings.items():
             if name.startswith(f"{LAWS}/"):
                 for task, row in reading.tasks.items():

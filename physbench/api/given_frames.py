@@ -96,23 +96,23 @@ def levels(frames: Frames, clip: Clip, context: int) -> Image:
             "of your model: physbench.clip(..., size=(height, width))."
         )
     _check_count(len(frames), clip.horizon, context)  # type: ignore[arg-type]  # no file
-    found: NDArray[Any]
+    array: NDArray[Any]
     if isinstance(frames, torch.Tensor):
         tensor = frames.detach()
-        found = _of_tensor(tensor, clip.horizon) if tensor.is_floating_point() else tensor.cpu().numpy()
+        array = _of_tensor(tensor, clip.horizon) if tensor.is_floating_point() else tensor.cpu().numpy()
     else:
-        found = np.asarray(frames)
-        if np.issubdtype(found.dtype, np.floating):
-            native = f"f{min(found.dtype.itemsize, 8)}"  # torch takes no other, and warns of what is read-only
-            found = _of_tensor(torch.from_numpy(np.require(found, native, ["C", "W"])), clip.horizon)
-    if found.dtype != np.uint8:
+        array = np.asarray(frames)
+        if np.issubdtype(array.dtype, np.floating):
+            native = f"f{min(array.dtype.itemsize, 8)}"  # torch takes no other, and warns of what is read-only
+            array = _of_tensor(torch.from_numpy(np.require(array, native, ["C", "W"])), clip.horizon)
+    if array.dtype != np.uint8:
         raise UsageError(
-            f"frames: expected uint8 from 0 to 255 or floats from 0 to 1, got {found.dtype}. Convert them, as with "
+            f"frames: expected uint8 from 0 to 255 or floats from 0 to 1, got {array.dtype}. Convert them, as with "
             ".astype('uint8')."
         )
-    if found.max() == 1:
+    if array.max() == 1:
         raise UsageError(f"frames: {MISCAST}.")
-    return np.ascontiguousarray(found.transpose(0, 2, 3, 1) if found.shape[1] == 3 else found)
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1) if array.shape[1] == 3 else array)
 
 
 def _shape(frames: Frames) -> tuple[int, ...]:

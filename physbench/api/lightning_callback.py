@@ -16,10 +16,10 @@ LIGHTNING_NAMES = ("lightning", "pytorch_lightning")  # of two names, whose call
 
 def _callback_class() -> Any:
     """The class of callbacks of the library that the program has imported, or else of the one that is installed."""
-    found = sorted((name for name in LIGHTNING_NAMES if find_spec(name)), key=lambda name: name not in sys.modules)
-    if not found:
+    modules = sorted((name for name in LIGHTNING_NAMES if find_spec(name)), key=lambda name: name not in sys.modules)
+    if not modules:
         return object
-    return import_module("lightning.pytorch" if found[0] == "lightning" else found[0]).Callback
+    return import_module("lightning.pytorch" if modules[0] == "lightning" else modules[0]).Callback
 
 
 CALLBACK = _callback_class()
@@ -60,12 +60,12 @@ class LightningCallback(CALLBACK):  # type: ignore[misc, valid-type]
     def _evaluate(self, trainer: Any, module: Any) -> None:
         if trainer.state.fn == "fit" and (trainer.current_epoch + 1) % self.every:
             return
-        found: dict[str, float] = {}
+        scalars: dict[str, float] = {}
         if trainer.is_global_zero:
             try:
-                found = evaluate(module, **self.options).scalars(detail="axes")
+                scalars = evaluate(module, **self.options).scalars(detail="axes")
             except (UsageError, ModelError):
                 raise
             except PhysbenchError as error:
                 warnings.warn(f"physbench has no scores of epoch {trainer.current_epoch}: {error}", stacklevel=2)
-        module.log_dict(trainer.strategy.broadcast(found))
+        module.log_dict(trainer.strategy.broadcast(scalars))

@@ -133,9 +133,9 @@ def score(
         UsageError: Frames of another shape, size, rate, type or range, NaN, too few or too many; an unknown clip or
             axis; a context that the clip has not.
     """
-    asked, scorers = _chosen(axes)
+    chosen, scorers = _chosen(axes)
     shown, whole = _given(clip, frames, fps)
-    return _scored(whole, levels(shown, whole, _checked(context, whole)), context, asked, scorers, references)
+    return _scored(whole, levels(shown, whole, _checked(context, whole)), context, chosen, scorers, references)
 
 
 def score_batch(
@@ -176,18 +176,18 @@ def score_batch(
     each = [clips] * count if isinstance(clips, Clip | Row | str) else list(clips)
     if len(each) != count:
         raise UsageError(f"clips: expected one for each of {count} answers, or one for all, got {len(each)}.")
-    found = []
+    scores = []
     for number, clip in enumerate(each):
         try:
             answer = answers[number]  # type: ignore[index]
-            found.append(score(clip, answer, fps, axes=axes, context=context, references=references))
+            scores.append(score(clip, answer, fps, axes=axes, context=context, references=references))
         except MemoryError:  # of this machine, not of the answer
             raise
         except Exception as error:  # one answer must not lose the others
-            found.append(_unread(clip, number, error))
-    if found and all(result["error"] for result in found):
-        raise UsageError(found[0]["error"])
-    return found
+            scores.append(_unread(clip, number, error))
+    if scores and all(result["error"] for result in scores):
+        raise UsageError(scores[0]["error"])
+    return scores
 
 
 def _unread(clip: object, number: int, error: Exception) -> ClipScore:
@@ -260,14 +260,14 @@ def _chosen(axes: str | Sequence[str] | None) -> tuple[tuple[Axis, ...], tuple[S
             raise UsageError(f"axes: there is no axis {name!r}.{nearest(str(name), AXES)}")
     if not names:
         raise UsageError(f"axes: expected one or more of {', '.join(AXES)}, got {axes!r:.80}.")
-    asked = tuple(axis for axis in AXES if axis in names)
-    return asked, _scorers(asked)
+    chosen = tuple(axis for axis in AXES if axis in names)
+    return chosen, _scorers(chosen)
 
 
 @lru_cache
-def _scorers(asked: tuple[Axis, ...] | None) -> tuple[Scorer, ...]:
+def _scorers(axes: tuple[Axis, ...] | None) -> tuple[Scorer, ...]:
     """All scorers, or those whose own reading is the quality of one of these axes."""
-    return tuple(each for each in find_scorers() if asked is None or (each.headline and each.axis in asked))
+    return tuple(each for each in find_scorers() if axes is None or (each.headline and each.axis in axes))
 
 
 # What is read.
@@ -285,17 +285,17 @@ _references = RecentlyUsed[tuple[object, ...], Mapping[str, _Reference]](REFEREN
 
 
 def _scored(
-    clip: Clip, frames: Image, context: int, asked: tuple[Axis, ...], scorers: tuple[Scorer, ...], references: bool
+    clip: Clip, frames: Image, context: int, chosen: tuple[Axis, ...], scorers: tuple[Scorer, ...], references: bool
 ) -> ClipScore:
     rows = _read(clip, frames, context, scorers)
-    beside = _beside(clip, context, asked) if references else None
-    quality = {axis: _quality(rows, axis) for axis in asked}
-    found, whole = _axes(clip, context, quality, rows, beside)
+    beside = _beside(clip, context, chosen) if references else None
+    quality = {axis: _quality(rows, axis) for axis in chosen}
+    axes, whole = _axes(clip, context, quality, rows, beside)
     return ClipScore(
         clip=clip.id,
         score=whole,
         sentence=_sentence(clip, rows, beside),
-        axes=found,
+        axes=axes,
         readings={
             row.reading: ReadingValue(
                 value=row.value, unit=row.unit, quality=row.quality, status=row.status, reason=row.reason
@@ -337,27 +337,27 @@ def _settings_of_a_run() -> Iterator[None]:
             torch.set_float32_matmul_precision(precision)
 
 
-def _beside(clip: Clip, context: int, asked: tuple[Axis, ...]) -> Mapping[str, _Reference]:
+def _beside(clip: Clip, context: int, axes: tuple[Axis, ...]) -> Mapping[str, _Reference]:
     """Ground truth and the frozen last frame, through the same chain."""
     made = clip_key(clip.row, clip.spec, clip.scene), clip.state_hash, clip.stated_velocities
     shown = zlib.crc32(np.ascontiguousarray(clip.frames).data)  # a caller may have changed them
-    key = (*made, shown, context, asked, user_files.registered_files())
+    key = (*made, shown, context, axes, user_files.registered_files())
     known = _references.get(key)
     if known is not None:
         return known
     still = np.broadcast_to(clip.context(1), clip.future().shape)
-    found = {}
+    references = {}
     for name, frames in zip(REFERENCES, (clip.future(), np.ascontiguousarray(still)), strict=True):
-        rows = _read(clip, frames, context, _scorers(asked))
-        quality = tuple(math.nan if (each := _quality(rows, axis)) is None else each for axis in asked)
-        found[name] = _Reference(quality, _value(rows, reading_of("lawful-time")))
-    return _references.put(key, found)
+        rows = _read(clip, frames, context, _scorers(axes))
+        quality = tuple(math.nan if (each := _quality(rows, axis)) is None else each for axis in axes)
+        references[name] = _Reference(quality, _value(rows, reading_of("lawful-time")))
+    return _references.put(key, references)
 
 
 def _quality(rows: Sequence[ScoreRow], axis: str) -> float | None:
     """Quality on an axis: the mean of its headline readings that apply."""
-    found = [row.quality for row in rows if row.axis == axis and row.quality is not None]
-    return sum(found) / len(found) if found else None
+    qualities = [row.quality for row in rows if row.axis == axis and row.quality is not None]
+    return sum(qualities) / len(qualities) if qualities else None
 
 
 def _value(rows: Sequence[ScoreRow], reading: str) -> float | None:
@@ -373,7 +373,7 @@ def _axes(
 ) -> tuple[dict[str, AxisScore], float | None]:
     """Each axis, and the skill over all of them, as of a run of this clip alone."""
     axes = tuple(quality)
-    found: dict[str, AxisScore] = {
+    scores: dict[str, AxisScore] = {
         axis: AxisScore(
             quality=value,
             skill=None,
@@ -385,7 +385,7 @@ def _axes(
         for axis, value in quality.items()
     }
     if beside is None:
-        return found, None
+        return scores, None
     truth, freeze = (np.array(beside[name].quality) for name in REFERENCES)
     own = np.array([0.0 if value is None else value for value in quality.values()])
     counts = np.isfinite(truth)  # where ground truth is read; what has no quality there has lost it
@@ -396,13 +396,13 @@ def _axes(
     roles = kinds(qualities, fixed)
     read = skills(task_means(qualities.means(), qualities.counts()), roles, 0, slice(1, 3))
     for place, axis in enumerate(axes):
-        one = found[axis]
+        one = scores[axis]
         one["skill"], one["kind"] = _finite(read.task[task][place]), roles[task][place]
         one["truth"], one["freeze"] = _finite(truth[place]), _finite(freeze[place])
     family = read.family.get(clip.row.family)
-    if family is None and (guards := cells_of(roles[task], COUNTED[1])):  # nothing can be gained here, only lost
-        return found, _finite(np.mean(read.task[task][guards]))
-    return found, None if family is None else _finite(family)
+    if family is None and (saturated := cells_of(roles[task], COUNTED[1])):  # nothing can be gained here, only lost
+        return scores, _finite(np.mean(read.task[task][saturated]))
+    return scores, None if family is None else _finite(family)
 
 
 def _finite(value: float | np.floating | np.ndarray) -> float | None:

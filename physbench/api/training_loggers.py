@@ -36,7 +36,7 @@ def to_wandb(run: Any, result: Evaluation, step: int) -> None:
     import wandb
 
     run.define_metric("physbench/*", step_metric="physbench/step")
-    found: dict[str, Any] = {"physbench/step": step, **result.scalars()}
-    found |= {"physbench/tasks": wandb.Table(dataframe=result.to_pandas())}
-    found |= {"physbench/figure": wandb.Image(result.plot())}
-    run.log(found, step=max(step, run.step))
+    record: dict[str, Any] = {"physbench/step": step, **result.scalars()}
+    record |= {"physbench/tasks": wandb.Table(dataframe=result.to_pandas())}
+    record |= {"physbench/figure": wandb.Image(result.plot())}
+    run.log(record, step=max(step, run.step))

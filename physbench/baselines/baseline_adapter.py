@@ -80,8 +80,8 @@ def _registered(name: str) -> Callable[[ModelCard], Model]:
     """Factory of a baseline that uses packages above the adapters, so that it is loaded through its entry point."""
 
     def make(card: ModelCard) -> Model:
-        made: Model = plugins.load("physbench.baselines", name)(card)
-        return made
+        baseline: Model = plugins.load("physbench.baselines", name)(card)
+        return baseline
 
     return make
 
@@ -92,8 +92,8 @@ def _states(kind: str) -> Callable[[ModelCard], Model]:
     def make(card: ModelCard) -> Model:
         from physbench.baselines import state_baselines
 
-        made: Model = getattr(state_baselines, kind)(card)
-        return made
+        baseline: Model = getattr(state_baselines, kind)(card)
+        return baseline
 
     return make
 

@@ -119,13 +119,13 @@ def _object_hues(hue: Array, chroma: Array) -> list[float]:
     weights, edges = np.histogram(hue, bins=HUE_BINS, range=(0, 360), weights=chroma)
     smooth = weights + np.roll(weights, 1) + np.roll(weights, -1)
     centers = (edges[:-1] + edges[1:]) / 2
-    found: list[float] = []
+    hues: list[float] = []
     for index in np.argsort(-smooth, kind="stable"):
         if smooth[index] < MIN_MASS:
             break
-        if all(abs((centers[index] - other + 180) % 360 - 180) >= MIN_HUE_DISTANCE for other in found):
-            found.append(float(centers[index]))
-    return found
+        if all(abs((centers[index] - other + 180) % 360 - 180) >= MIN_HUE_DISTANCE for other in hues):
+            hues.append(float(centers[index]))
+    return hues
 
 
 def _background(frames: Array, dilated: Mask) -> Array:

@@ -204,7 +204,7 @@ def _initial_arcs(problem: Hypothesis, body: int, first: int, velocity: Array) -
 
 def _best_arc(problem: Hypothesis, arcs: list[Arc], body: int, guesses: list[Arc], total: int) -> Arc:
     """The arc that explains the track of a body best, by Schwarz's criterion."""
-    found: list[tuple[float, Arc]] = []
+    costs: list[tuple[float, Arc]] = []
     for support in sorted({guess.chart for guess in guesses}):
         candidates: list[tuple[float, Arc]] = []
         for guess in (guess for guess in guesses if guess.chart == support):
@@ -217,8 +217,8 @@ def _best_arc(problem: Hypothesis, arcs: list[Arc], body: int, guesses: list[Arc
         numbers = fit.descend(mask)
         points = int(problem.seen.known[fit.since :, body].sum())
         cost = _squared_error(fit, numbers, body) + len(numbers) * np.log(2 * points)  # Schwarz's criterion
-        found.append((cost, fit.result(numbers)[body]))
-    return min(found, key=lambda pair: pair[0])[1]
+        costs.append((cost, fit.result(numbers)[body]))
+    return min(costs, key=lambda pair: pair[0])[1]
 
 
 def _squared_error(fit: ArcFit, numbers: Array, body: int) -> float:
@@ -366,9 +366,9 @@ def _fit_single_body(view: Clip, states: Array, index: int, positions: Array, ti
 
 def _move_onto_support(view: Clip, states: Array, index: int) -> None:
     """Move a body onto the face that carries it, if there is one."""
-    found = _supporting_face(view, states, index)
-    if found is not None:
-        normal, distance = found
+    support = _supporting_face(view, states, index)
+    if support is not None:
+        normal, distance = support
         states[index, :3] -= distance * normal
 
 

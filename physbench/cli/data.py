@@ -58,12 +58,12 @@ def verify_train(name: str, clips: int | None, workers: int) -> None:
     from physbench.result.formats import counted
 
     chosen, published = find_suite(name, limit=clips), published_lists(name)
-    made, many = suite_hash(state_hashes(chosen.rows, workers).items()), len(chosen.rows)
-    typer.echo(f"{counted(many, 'clip')} of {name}, suite version {chosen.version}: {made}")
+    digest, many = suite_hash(state_hashes(chosen.rows, workers).items()), len(chosen.rows)
+    typer.echo(f"{counted(many, 'clip')} of {name}, suite version {chosen.version}: {digest}")
     if many not in published:
         sizes = ", ".join(f"{size:,}" for size in published) or "no number of"
         note(f"There are published hashes of {sizes} clips, none of {many:,}.")
-    elif published[many] == made:
+    elif published[many] == digest:
         typer.echo("This is the published list.")
     else:
         typer.echo(f"The published list is another one: {published[many]}")
@@ -158,10 +158,10 @@ def generate(
     store = ClipStore(out, required=True)
     started = time.monotonic()
     with interrupted_note("The stored clips are kept: the same command continues."):
-        made = store.ensure(chosen.rows, spec, processes)
+        written = store.ensure(chosen.rows, spec, processes)
     size_mb = sum(store.path(row, spec).stat().st_size for row in chosen.rows) / 1e6
     note(
-        f"{len(chosen.rows)} clips of {suite} at {spec}: {made} made, {len(chosen.rows) - made} existed; "
+        f"{len(chosen.rows)} clips of {suite} at {spec}: {written} made, {len(chosen.rows) - written} existed; "
         f"{size_mb:.1f} MB, {time.monotonic() - started:.1f} s"
     )
     typer.echo(store.directory / str(spec))
@@ -430,7 +430,7 @@ def _export_conditioning(
     chosen = chosen_suite(name, limit, tasks, prompt_motion)
     started = time.monotonic()
     with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:
-        asked = write(
+        requested = write(
             chosen,
             spec,
             context,
@@ -442,11 +442,11 @@ def _export_conditioning(
             done=progress.advance,
         )
     frames = "1 image" if context == 1 else f"{context} frames"
-    clips = f"{counted(len(asked.clips), 'clip')} of {chosen.name}"
+    clips = f"{counted(len(requested.clips), 'clip')} of {chosen.name}"
     note(f"{clips} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
-    note(f"Expected for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} explains how.")
+    note(f"Expected for each: a video of {lengths(requested)}, in {out / 'answers'}. {out / 'README.md'} explains how.")
     note(f"{key_path(out)} says which clip each name stands for: keep it from the model.")
-    note(f"Then: physbench eval videos:{out / 'answers'} {asked.suite.options}")
+    note(f"Then: physbench eval videos:{out / 'answers'} {requested.suite.options}")
     typer.echo(out)
 
 
@@ -518,7 +518,7 @@ def verify(
         verify_archive(archive)
 
 
-def _workers(asked: int | None) -> int:
-    if asked is not None and asked < 1:
-        raise UsageError(f"--workers: expected at least 1 but got {asked}.")
-    return asked or min(os.cpu_count() or 1, 8)
+def _workers(wanted: int | None) -> int:
+    if wanted is not None and wanted < 1:
+        raise UsageError(f"--workers: expected at least 1 but got {wanted}.")
+    return wanted or min(os.cpu_count() or 1, 8)

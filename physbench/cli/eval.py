@@ -54,10 +54,10 @@ def command(
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
     from physbench.cli.console import note as note_line
-    from physbench.cli.eval_options import asked_run, begin_workers, said_settings
+    from physbench.cli.eval_options import announced_settings, begin_workers, requested_run
 
     if dry_run:
-        said_settings(context)
+        announced_settings(context)
         (_say_films_plan if films else _say_plan)(options, out, as_json)
         return
     if films:
@@ -68,7 +68,7 @@ def command(
         begin_workers()
     from physbench.run.evaluate import evaluate
 
-    with asked_run(context, options, evaluate) as place:
+    with requested_run(context, options, evaluate) as place:
         if options.shard is None:
             print_result(place, as_json)
     if options.shard is not None:
@@ -101,12 +101,12 @@ def print_result(place: RunPlace, as_json: bool) -> None:
 def _expectation(context: typer.Context, options: Options, as_json: bool) -> None:
     """Ask a model how surprised it is, and print what it notices."""
     from physbench.cli.console import complain, stdout_console
-    from physbench.cli.eval_options import asked_run
+    from physbench.cli.eval_options import requested_run
     from physbench.result.document import read_result
     from physbench.surprise.report import print_expectation
     from physbench.surprise.run import evaluate_expectation
 
-    with asked_run(context, options, evaluate_expectation) as place:
+    with requested_run(context, options, evaluate_expectation) as place:
         folder = place.folder
     result = read_result(folder.result)
     if as_json:
@@ -134,14 +134,14 @@ def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
     frames = f"{least} to {most} frames" if least != most else f"{most} frames"
     calls = f", in up to {plan.calls} calls" if plan.calls > 1 else ""
     rollouts = f", {plan.rollouts} rollouts" if plan.rollouts != plan.clips else ""
-    asked = [
+    request = [
         ("suite", f"{plan.suite}: {counted(plan.clips, 'clip')} of {counted(plan.tasks, 'task')}{rollouts}"),
         ("frames", f"{plan.render_spec}, {plan.context_frames} in the context, {frames} to predict{calls}"),
         ("clips", f"{plan.to_make} to make, {plan.clips - plan.to_make} in the cache"),
         ("batches", f"{plan.batches}, of up to {counted(plan.batch_size, 'rollout')}"),
     ]
     disk = "not known" if plan.failure else f"up to {readable_size(plan.disk)} while it runs"
-    _print_plan(plan, as_json, asked, [("disk", disk)], tried="the batch", then=", then diagnosis and report")
+    _print_plan(plan, as_json, request, [("disk", disk)], tried="the batch", then=", then diagnosis and report")
 
 
 def _say_films_plan(options: Options, out: str | None, as_json: bool) -> None:
@@ -152,22 +152,22 @@ def _say_films_plan(options: Options, out: str | None, as_json: bool) -> None:
 
     plan = films_dry_run(options, note, out)
     pairs = f"{counted(plan.pairs, 'pair')} and {counted(plan.controls, 'control')}"
-    asked = [
+    request = [
         ("suite", f"expectation: {pairs} of {counted(plan.clips, 'clip')}, {counted(plan.films, 'film')}"),
         ("frames", f"{plan.render_spec}, {plan.context_frames} in the context, {plan.batch_size} at a time"),
     ]
-    _print_plan(plan, as_json, asked, [], tried="a film", then="")
+    _print_plan(plan, as_json, request, [], tried="a film", then="")
 
 
 def _print_plan(
-    plan: Plan, as_json: bool, asked: list[tuple[str, str]], cost: list[tuple[str, str]], *, tried: str, then: str
+    plan: Plan, as_json: bool, request: list[tuple[str, str]], cost: list[tuple[str, str]], *, tried: str, then: str
 ) -> None:
     """Print a plan as JSON, or in lines; these exit 1 where what was tried failed.
 
     Args:
         plan: The plan.
         as_json: Whether to print it as JSON.
-        asked: Lines of the plan's kind on what is asked for.
+        request: Lines of the plan's kind on what is asked for.
         cost: Lines of its kind on what it costs beside time and memory.
         tried: What was tried.
         then: What follows after the time that is estimated.
@@ -187,7 +187,7 @@ def _print_plan(
     time = f"about {duration(plan.seconds)}{then}: model {duration(plan.model_seconds)}, {beside}"
     for name, text in (
         ("model", f"{plan.model} on {plan.device}, {plan.dtype}"),
-        *asked,
+        *request,
         ("memory", f"{readable_size(plan.peak_memory)} in all processes{device}"),
         ("time", f"not known, since {tried} failed" if plan.failure else time),
         *cost,

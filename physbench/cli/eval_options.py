@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What `eval` and `rollout` share: a run at the place of --out, with the settings of the file.
 
 
-def said_settings(context: typer.Context) -> dict[str, Any]:
+def announced_settings(context: typer.Context) -> dict[str, Any]:
     """Settings that a command takes from a file, after a note of them."""
     from physbench.cli.console import note
     from physbench.cli.settings_file import settings_used
@@ -64,7 +64,7 @@ def begin_workers() -> None:
 
 
 @contextmanager
-def asked_run(
+def requested_run(
     context: typer.Context, options: Options, evaluate: Callable[..., RunFolder], **changes: object
 ) -> Iterator[RunPlace]:
     """Evaluate at --out. What is made in the block is at its URL, too.
@@ -80,7 +80,7 @@ def asked_run(
     from physbench.run.remote_run import run_at, use_of_out
     from physbench.run.state import say_on_stderr
 
-    settings = said_settings(context)
+    settings = announced_settings(context)
     resume, fresh = context.params["resume"], context.params["fresh"]
     if fresh:  # what lies at --out goes before `evaluate` looks at the settings
         options.check()

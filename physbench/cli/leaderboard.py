@@ -179,8 +179,8 @@ def submit(
     if out.is_dir():
         raise UsageError(f"--out: {out} is a folder. Name a file, such as submission.zip.")
     if reveal is None:
-        made = write_commitment(RunFolder(run), out)
-        note(f"Committed to {len(made.rollouts)} rollouts: {made.id}")
+        commitment = write_commitment(RunFolder(run), out)
+        note(f"Committed to {len(commitment.rollouts)} rollouts: {commitment.id}")
     else:
         shown = write_rollouts(RunFolder(run), reveal, out)
         note(f"With {len(shown.rollouts)} rollouts that the board has asked for.")
@@ -201,9 +201,9 @@ def challenge(
 
     Submission(submitter).check()
     answered = answer(path, board, submitter)
-    made = answered.challenge
-    write_json(out, made.model_dump(mode="json"))
-    note(f"The board asks for {len(made.rollouts)} rollouts of {made.commitment[:16]}.")
+    issued = answered.challenge
+    write_json(out, issued.model_dump(mode="json"))
+    note(f"The board asks for {len(issued.rollouts)} rollouts of {issued.commitment[:16]}.")
     if answered.remark:
         note(f"Note: {answered.remark}.")
     typer.echo(out)

@@ -52,8 +52,8 @@ COMMANDS: Mapping[str, str] = {
 }
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"physbench {__version__}")
         raise typer.Exit
 
@@ -114,8 +114,8 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"] or ["--help"]
     completing = COMPLETING in os.environ
-    asked = next((word for word in arguments if not word.startswith("-")), None)
-    known = [name for name in COMMANDS if name == asked]
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    known = [name for name in COMMANDS if name == command]
     app = build() if completing else build(known) if known else _names()
     program = typer.main.get_command(app)
     try:

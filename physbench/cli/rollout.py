@@ -28,10 +28,10 @@ def command(
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
 
     from physbench.cli.console import note as note_line
-    from physbench.cli.eval_options import asked_run
+    from physbench.cli.eval_options import requested_run
     from physbench.run.evaluate import evaluate
 
-    with asked_run(context, options, evaluate, stages=("rollout",)) as place:
+    with requested_run(context, options, evaluate, stages=("rollout",)) as place:
         name = place.named(place.folder.path)
     note_line(f"Then: physbench score {shlex.quote(name)}")
     typer.echo(name)

@@ -38,11 +38,11 @@ class ActionMap:
 
     def _of_clip(self, actions: NDArray[np.float32], fps: float) -> NDArray[np.float32]:
         try:
-            found = self.convert(actions.copy(), fps)
+            converted = self.convert(actions.copy(), fps)
         except Exception as error:
             raise UsageError(f"{self.file.path}: {describe_error_in_file(error, self.file.path)}.") from error
         try:
-            return self.space.table(found, len(actions))
+            return self.space.table(converted, len(actions))
         except UsageError as problem:
             raise UsageError(f"{self.file.path}, convert: {problem}.") from None
 

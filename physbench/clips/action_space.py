@@ -56,17 +56,17 @@ class ActionSpace:
         """Actions (count, width) of as many frames. Raises UsageError, with the first row that is none."""
         numbers = ", ".join(self.names)
         try:
-            found = np.asarray(rows, dtype=np.float64)
+            values = np.asarray(rows, dtype=np.float64)
         except (TypeError, ValueError):
             raise UsageError(f"expected ({count}, {self.width}) numbers ({numbers}), got {rows!r:.60}") from None
-        if found.shape != (count, self.width):
-            raise UsageError(f"expected numbers of shape ({count}, {self.width}) ({numbers}), got {found.shape}")
-        wrong = ~((found >= np.array(self.low) - 1e-6) & (found <= np.array(self.high) + 1e-6))  # NaN, too
+        if values.shape != (count, self.width):
+            raise UsageError(f"expected numbers of shape ({count}, {self.width}) ({numbers}), got {values.shape}")
+        wrong = ~((values >= np.array(self.low) - 1e-6) & (values <= np.array(self.high) + 1e-6))  # NaN, too
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             bounds = f"{self.low[column]:g} to {self.high[column]:g}"
-            raise UsageError(f"row {row}: expected {self.names[column]} from {bounds}, got {found[row, column]:g}")
-        return found.astype(np.float32)
+            raise UsageError(f"row {row}: expected {self.names[column]} from {bounds}, got {values[row, column]:g}")
+        return values.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class Words:
         """Actions (count, width) of as many frames. Raises UsageError, with the first word that there is not."""
         if isinstance(rows, str) or not isinstance(rows, Sequence | np.ndarray) or np.shape(rows)[:1] != (count,):
             raise UsageError(f"expected {count} words, one a frame, got {rows!r:.60}")
-        found = np.zeros((count, self.width), dtype=np.float32)
+        values = np.zeros((count, self.width), dtype=np.float32)
         for number, row in enumerate(rows):
             for word in str(row).split("+"):
                 if word not in self.names:
                     raise UsageError(f"row {number}: there is no word {word!r}.{nearest(word, self.names).rstrip('.')}")
-                found[number, self.names.index(word)] = 1.0
-        return found
+                values[number, self.names.index(word)] = 1.0
+        return values
 
 
 def pushes(largest: float) -> ActionSpace:

@@ -188,11 +188,11 @@ def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArra
     for drive in scene.drives:
         hue = scene.bodies[scene.index(drive.body)].hue
         if hue is not None:
-            table[:, :3], table[:, 3:] = PALETTE[hue], told_velocities(drive, times)[start:]
+            table[:, :3], table[:, 3:] = PALETTE[hue], commanded_velocities(drive, times)[start:]
     return table
 
 
-def told_velocities(drive: Drive, times: NDArray[np.float64]) -> NDArray[np.float64]:
+def commanded_velocities(drive: Drive, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Velocities (T, 3) m/s that a drive is told, each the mean since the frame before; times: (T,) s of frames."""
     steps = np.rint(np.concatenate([[2 * times[0] - times[1]], times]) * PHYSICS_HZ)
     edges = np.array([-np.inf, *(round(each.time * PHYSICS_HZ) for each in drive.commands), np.inf])

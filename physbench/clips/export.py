@@ -114,8 +114,8 @@ from the model and from whoever runs it: with it, a clip and its future can be m
 
 def lengths(asked: Asked) -> str:
     """ "4 s (96 frames)", or "4 to 8 s (96 to 192 frames), as `manifest.json` says for each clip"."""
-    found = {(clip.seconds, clip.frames) for clip in asked.clips}
-    low, high = min(found), max(found)
+    pairs = {(clip.seconds, clip.frames) for clip in asked.clips}
+    low, high = min(pairs), max(pairs)
     if low == high:
         return f"{low[0]:g} s ({low[1]} frames)"
     return f"{low[0]:g} to {high[0]:g} s ({low[1]} to {high[1]} frames), as `{MANIFEST}` says for each clip"

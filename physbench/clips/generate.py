@@ -137,11 +137,11 @@ def _steps(scene: Scene, stride: int) -> NDArray[np.int64]:
 
 
 def _task(task_id: str) -> Task:
-    return _found(task_id, user_files.registered_files())
+    return _task_of(task_id, user_files.registered_files())
 
 
 @lru_cache
-def _found(task_id: str, files: tuple[UserFile, ...]) -> Task:
+def _task_of(task_id: str, files: tuple[UserFile, ...]) -> Task:
     """The task as it is in these files, which may have changed since the last call."""
     return find_task(task_id)
 

@@ -127,8 +127,8 @@ def write_train_lists(folder: Path, workers: int = 2) -> None:
 if __name__ == "__main__":
     from physbench.clips import golden  # a worker finds its functions there, not in __main__
 
-    place, asked = Path(__file__).parent / "golden", sys.argv[1:]
-    if asked == [TRAIN]:
+    place, chosen = Path(__file__).parent / "golden", sys.argv[1:]
+    if chosen == [TRAIN]:
         golden.write_train_lists(place)
     else:
-        golden.write_golden(place, names=asked or tuple(GOLDEN_SUITES))
+        golden.write_golden(place, names=chosen or tuple(GOLDEN_SUITES))

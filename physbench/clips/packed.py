@@ -301,7 +301,7 @@ class PackedClips:
         return StoredClip(hashlib.sha256(key.encode()).hexdigest(), entry.state_hash)
 
     @property
-    def _asked_suite(self) -> str:
+    def _requested_suite(self) -> str:
         """The suite as it is asked for on the command line."""
         name, prompt_motion = split_name(self.suite["name"])
         return f"{name} {PROMPT_MOTION_OPTION}" if prompt_motion else name
@@ -333,7 +333,7 @@ class PackedClips:
             raise UsageError(
                 f"--clips: {self.name} holds clips of {self.spec}, and the model asks for {spec}. "
                 f"{f'Give{_drawn(self.spec, spec)}, or pack' if as_packed else 'Pack'} those: "
-                f"{pack_command(self._asked_suite, spec)}"
+                f"{pack_command(self._requested_suite, spec)}"
             )
         return self._bytes_of(row.id, self._entry(row))
 

@@ -186,7 +186,7 @@ class ClipStore:
         self.directory = cache_dir() / "clips" if directory is None else Path(directory)
         self.required = required
         self.problem: str | None = None  # why nothing is stored
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
     def path(self, row: Row, spec: RenderSpec) -> Path:
         """File of a clip."""
@@ -251,15 +251,15 @@ class ClipStore:
         missing = self.missing(dict.fromkeys(rows), spec)
         if not missing or not self._can_write():
             return 0
-        made = 0
+        written = 0
         job = functools.partial(_make_and_store, str(self.directory), spec)
         with scheduled(job, missing, workers=workers, preload=CLIP_PRELOAD, label=f"clips {spec}") as problems:
             for problem in problems:
                 if problem is not None:
                     self._give_up(problem)
                     break
-                made += 1
-        return made
+                written += 1
+        return written
 
     def _can_write(self) -> bool:
         try:
@@ -287,9 +287,9 @@ class ClipStore:
         if isinstance(error, CorruptError):
             _say(f"stored clip {path} is damaged ({error}) and is made again")
             return
-        if type(error).__name__ in self._said:
+        if type(error).__name__ in self._reported:
             return
-        self._said.add(type(error).__name__)
+        self._reported.add(type(error).__name__)
         if isinstance(error, StaleError):
             _say(f"stored clips in {path.parent.parent} are of another version of the program and are made again")
         else:

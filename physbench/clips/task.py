@@ -74,8 +74,8 @@ class Parameter:
 
     def range(self, split: Split) -> tuple[float, float]:
         """Lowest and highest value in `split` (of the size, if signed)."""
-        found = self.ranges(split)
-        return found[0][0], found[-1][1]
+        span = self.ranges(split)
+        return span[0][0], span[-1][1]
 
     def span(self, split: Split) -> str:
         """The ranges in words: "9.81", "0.4 .. 0.52", "+-0.25 .. 0.6", "0, 1 .. 4", "0 .. 1 and 4 .. 6"."""
@@ -121,8 +121,8 @@ PARAMETER_COLUMNS = ("parameter", "unit", "class", "train and test", "ood", "mea
 
 def other_spans(parameter: Parameter) -> str:
     """The ranges of the splits besides train and test: that of ood, and that of the gap under its name."""
-    found = [] if parameter.ood is None else [parameter.span("ood")]
-    return "; ".join(found + ([] if parameter.gap is None else [f"{GAP} {parameter.span(GAP)}"]))
+    spans = [] if parameter.ood is None else [parameter.span("ood")]
+    return "; ".join(spans + ([] if parameter.gap is None else [f"{GAP} {parameter.span(GAP)}"]))
 
 
 def parameter_table(parameters: Mapping[str, Parameter]) -> list[str]:
@@ -217,15 +217,15 @@ def own_tasks() -> Mapping[str, type[Task]]:
 
 @lru_cache(maxsize=8)
 def _classes(files: tuple[UserFile, ...]) -> Mapping[str, type[Task]]:
-    found: dict[str, type[Task]] = {}
+    classes: dict[str, type[Task]] = {}
     for file in files:
         for task in _tasks_in(file).values():
-            if task.id in found or task.id in entries(TASK_GROUP):
+            if task.id in classes or task.id in entries(TASK_GROUP):
                 raise UsageError(
                     f"{file.path}: there is a task with the id '{task.id}' already. Give this one another."
                 )
-            found[task.id] = task
-    return MappingProxyType(found)
+            classes[task.id] = task
+    return MappingProxyType(classes)
 
 
 def own_ids(part: str) -> tuple[str, ...]:
@@ -243,7 +243,7 @@ def own_ids(part: str) -> tuple[str, ...]:
 
 def _tasks_in(file: UserFile) -> dict[str, type[Task]]:
     """The classes of a file that are tasks, by name; an incomplete one raises UsageError with what it lacks."""
-    found: dict[str, type[Task]] = {}
+    classes: dict[str, type[Task]] = {}
     for name, each in user_files.public_members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
         missing = [word for word in ("parameters", "sample", "scene") if not hasattr(each, word)]
         if getattr(each, "scene", None) is Task.scene:  # it derives from Task and describes no scene
@@ -255,8 +255,8 @@ def _tasks_in(file: UserFile) -> dict[str, type[Task]]:
                 f"{file.path}: the id of {name} is {each.id!r}. Expected a family, a slash and a name with a version "
                 "in small letters, digits and hyphens, such as falling/my-task-v1."
             )
-        found[name] = each
-    return found
+        classes[name] = each
+    return classes
 
 
 def builtin_task_ids(actions: bool = False, full: bool = False, suite: str = "") -> tuple[str, ...]:
@@ -294,8 +294,8 @@ def find_task(name: str) -> Task:
         raise UsageError(f"There is no task named '{name}'.{_nearest(name, task_ids())}")
     if len(kinds := sorted({each.rpartition("-v")[0] for each in matches})) > 1:
         raise UsageError(f"'{name}' names several tasks: {', '.join(kinds)}. Give one of these names.")
-    found = max(matches, key=_version)
-    task: Task = (own_tasks()[found] if found in own_tasks() else load(TASK_GROUP, found))()
+    newest = max(matches, key=_version)
+    task: Task = (own_tasks()[newest] if newest in own_tasks() else load(TASK_GROUP, newest))()
     return task
 
 
@@ -305,18 +305,18 @@ def match_tasks(pattern: str, ids: Iterable[str] | None = None) -> tuple[str, ..
     A name is looked for among `ids`, then among all tasks; a file gives its own (see
     `physbench.support.user_files`). A part that selects nothing raises UsageError and offers the nearest names.
     """
-    asked = user_files.split_pattern(pattern)
-    named = [task_id for part in asked if user_files.names_files(part) for task_id in own_ids(part)]
+    patterns = user_files.split_pattern(pattern)
+    named = [task_id for part in patterns if user_files.names_files(part) for task_id in own_ids(part)]
     known = tuple(sorted(task_ids() if ids is None else ids))
-    found: set[str] = set(named)
-    for part in (part for part in asked if not user_files.names_files(part)):
+    matches: set[str] = set(named)
+    for part in (part for part in patterns if not user_files.names_files(part)):
         hits = _hits(part, known) or _hits(part, task_ids())
         if not hits:
             raise UsageError(f"No task matches '{part}'.{_nearest(part, known)}")
-        found |= hits
-    if not found:
+        matches |= hits
+    if not matches:
         raise UsageError(f"No task is named in '{pattern}'.{nearest('', known)}")
-    return tuple(sorted(found))
+    return tuple(sorted(matches))
 
 
 def _hits(part: str, ids: Iterable[str]) -> set[str]:

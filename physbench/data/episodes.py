@@ -26,8 +26,8 @@ def training_hash(suite: Suite, store: ClipStore, spec: RenderSpec) -> str:
     """Hash of the list of clips of a training, as `Suite.hash`: stored clips know that of their states."""
 
     def state_hash(row: Row) -> str:
-        found = store.stored(row, spec)
-        return suite.state_hash(row) if found is None else found.state_hash
+        stored = store.stored(row, spec)
+        return suite.state_hash(row) if stored is None else stored.state_hash
 
     return suite_hash((row, state_hash(row)) for row in suite.rows)
 

@@ -89,14 +89,14 @@ def export_dataset(
     """
     _refuse_other_plan(folder, plan)  # before a folder is made
     folder.mkdir(parents=True, exist_ok=True)
-    made = 0
+    written = 0
     with _alone(folder):
         _refuse_other_plan(folder, plan)  # that another process has written meanwhile
         files = _finished(folder)
         if files is None:
             _sweep(folder)
             write_json(folder / DATASET_MANIFEST, {**plan.key, "complete": False})
-            files, made = _write_parts(folder, plan, workers, done, kept)
+            files, written = _write_parts(folder, plan, workers, done, kept)
             for name in DATASET_FORMATS[plan.settings.format].finish(folder, plan):
                 files[name] = _described(folder / name)
             write_text(folder / DATASET_CARD, dataset_card(plan))
@@ -104,7 +104,7 @@ def export_dataset(
             files = {name: files[name] for name in sorted(files) if not name.startswith(f"{PART_FOLDER}/")}
             write_json(folder / DATASET_MANIFEST, {**plan.key, "complete": True, "files": files})
         shutil.rmtree(folder / PART_FOLDER, ignore_errors=True)
-    return Exported(made, sum(file["bytes"] for file in files.values()))
+    return Exported(written, sum(file["bytes"] for file in files.values()))
 
 
 def _write_parts(

@@ -324,8 +324,8 @@ def write_meta(folder: Path, plan: DatasetPlan) -> list[str]:
     with atomic_path(folder / "meta/tasks.parquet") as draft:
         tasks.to_parquet(draft)
     columns = [f"stats/{name}/{key}" for name in (IMAGE_FEATURE, STATE_FEATURE, "action") for key in STATISTICS]
-    found = (pq.read_table(folder / lerobot_paths(part)[2], columns=columns) for part in plan.parts)
-    _write_json(folder / "meta/stats.json", joined_statistics(row for table in found for row in table.to_pylist()))
+    tables = (pq.read_table(folder / lerobot_paths(part)[2], columns=columns) for part in plan.parts)
+    _write_json(folder / "meta/stats.json", joined_statistics(row for table in tables for row in table.to_pylist()))
     _write_json(folder / "meta/info.json", _info(plan))
     return ["meta/tasks.parquet", "meta/stats.json", "meta/info.json"]
 
@@ -426,13 +426,15 @@ def _episode_row(part: Part, place: Place, clip: Clip, columns: dict[str, Any]) 
 def _statistics(histograms: Sequence[NDArray[np.int64]]) -> dict[str, list[float]]:
     """Exact statistics of pixel values in [0, 1] from the counts of their 256 levels, one histogram a channel."""
     levels = np.arange(256) / PIXEL_VALUES
-    found: dict[str, list[float]] = {"min": [], "max": [], "mean": [], "std": []}
+    statistics: dict[str, list[float]] = {"min": [], "max": [], "mean": [], "std": []}
     for counts in histograms:
         share, seen = counts / counts.sum(), levels[counts > 0]
         mean = float(share @ levels)
-        for key, value in zip(found, (seen[0], seen[-1], mean, np.sqrt(share @ (levels - mean) ** 2)), strict=True):
-            found[key].append(float(value))
-    return found
+        for key, value in zip(
+            statistics, (seen[0], seen[-1], mean, np.sqrt(share @ (levels - mean) ** 2)), strict=True
+        ):
+            statistics[key].append(float(value))
+    return statistics
 
 
 def _info(plan: DatasetPlan) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def plan_dataset(
         "frames": first,
         "clips_per_file": clips_per_file,
         "physbench_version": __version__,
-        "libraries": {name: found for name in WRITERS if (found := _version(name)) is not None},
+        "libraries": {name: version for name in WRITERS if (version := _version(name)) is not None},
         "clips_sha256": whole.hexdigest(),
     }
     parts = tuple(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from physbench.clips.action_space import ActionSpace, in_world
-from physbench.clips.clip import ACTION_WIDTH, Row, action_table, told_velocities
+from physbench.clips.clip import ACTION_WIDTH, Row, action_table, commanded_velocities
 from physbench.clips.generate import frame_times, make_scene, render_spec, simulated_times
 from physbench.clips.task import SPLITS, find_task
 from physbench.support.arrays import Array, Image
@@ -63,20 +63,20 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         held_out: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        found = find_task(task)
+        named = find_task(task)
         if render_mode not in (None, "rgb_array"):
             raise UsageError(f"render_mode: there is no {render_mode!r}. Use rgb_array, or None.")
         self.spec_of_frames = render_spec(size, fps)
         if not 1 <= context_frames <= (most := int(HISTORY * fps + 1e-9) + 1):
             raise UsageError(f"context_frames: expected 1 to {most} ({HISTORY:g} s), got {context_frames}.")
-        self.task, self.held_out, self.render_mode = found.id, held_out, render_mode
+        self.task, self.held_out, self.render_mode = named.id, held_out, render_mode
         self.context_frames = context_frames
         self._frame: Image | None = None
         self.metadata = {**type(self).metadata, "render_fps": fps}
-        self.actions: ActionSpace | None = getattr(found, "action_space", None)
-        if self.actions is None and getattr(found, "actions", False):
+        self.actions: ActionSpace | None = getattr(named, "action_space", None)
+        if self.actions is None and getattr(named, "actions", False):
             spaces = "action_space = pushes(60.0), in N s, or velocities(2.0), in m/s"
-            raise UsageError(f"{found.id} takes actions, and does not say how large: {spaces}.")
+            raise UsageError(f"{named.id} takes actions, and does not say how large: {spaces}.")
         shape = (self.spec_of_frames.height, self.spec_of_frames.width, 3)
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self.action_space = gymnasium.spaces.Discrete(1)
@@ -200,7 +200,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         """The pushes or velocities of the clip as actions (T, 2) of the steps of its episode."""
         axes = list(PLANE_AXES[self._scene.camera.view])
         if self._drive:
-            return np.asarray(told_velocities(self._drive, self._times)[1:, axes])
+            return np.asarray(commanded_velocities(self._drive, self._times)[1:, axes])
         table = np.zeros((len(self._times) - 1, 2))
         for push in self._own:
             table[self._frame_of(push)] = [push.impulse[axis] for axis in axes]

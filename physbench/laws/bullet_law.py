@@ -191,7 +191,7 @@ class BulletLaw(PlanarLaw):
     def set_states(self, state: Array, body: int, chart: int, numbers: Array) -> None:
         """As `SceneLaw.set_states`. On a rough face a ball begins with the spin of rolling."""
         super().set_states(state, body, chart, numbers)
-        if not self._told:
+        if not self._has_positions:
             return
         if chart == FREE:
             state[:, 4:] = np.nan
@@ -209,7 +209,7 @@ class BulletLaw(PlanarLaw):
         return np.array([np.interp(step, at, column) for column in flat.T]).reshape(turns.shape[1:])
 
     @cached_property
-    def _told(self) -> bool:
+    def _has_positions(self) -> bool:
         """True where the scene says where its bodies begin, which the physicist does not know."""
         return all(bool(np.isfinite(self.scene.bodies[i].position).all()) for i in self.index)
 
@@ -218,7 +218,9 @@ class BulletLaw(PlanarLaw):
         """Steps (F,) and spins and angles (F, N, 2) of the scene's own motion; None where nothing can turn."""
         moving = [self.scene.bodies[i] for i in self.index]
         rough = any(body.friction > 0 and body.collides for body in moving)
-        if not self._told or (not rough and all(body.shape == "sphere" and not any(body.spin) for body in moving)):
+        if not self._has_positions or (
+            not rough and all(body.shape == "sphere" and not any(body.spin) for body in moving)
+        ):
             return None
         first, end = math.floor(self.since * PHYSICS_HZ), math.ceil(self.scene.horizon * PHYSICS_HZ)
         steps = np.arange(first, end + OWN_STEPS, OWN_STEPS)
@@ -283,7 +285,7 @@ class BulletLaw(PlanarLaw):
 
     def _longest(self, scene: Scene) -> int:
         first = round(self.since * PHYSICS_HZ)
-        if self._told:
+        if self._has_positions:
             states = simulate(self.scene, [first / PHYSICS_HZ], log=False).states
         else:
             states = _states(*self._probes)[:2]

@@ -97,8 +97,8 @@ class DriveLaw(SceneLaw):
             number, motor = self.index.index(i), drive.force / self.scene.bodies[i].mass
             rows.append([number, -np.inf, 0.0, 0.0, motor])
             for each in drive.commands:
-                told = np.asarray(each.velocity)[axes]
-                rows.append([number, round(each.time * PHYSICS_HZ), *told, motor])
+                velocity = np.asarray(each.velocity)[axes]
+                rows.append([number, round(each.time * PHYSICS_HZ), *velocity, motor])
         return np.array(rows, dtype=np.float64)
 
     @property

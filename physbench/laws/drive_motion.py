@@ -23,7 +23,7 @@ SLOW = 0.01  # m/s; a contact that is met more slowly does not rebound
 X, Y, HALF_X, HALF_Y, RADIUS, COS, SIN, LIGHT, BOUNCE, SOLID = range(10)
 COLUMNS = 10
 # Columns of a command: body, step from which on it holds, velocity m/s, largest acceleration m/s2.
-DRIVEN, SINCE, TOLD_X, TOLD_Y, MOTOR = range(5)
+DRIVEN, SINCE, GOAL_X, GOAL_Y, MOTOR = range(5)
 
 
 _motor_share = compiled(motor_share)
@@ -72,8 +72,8 @@ def _drive(velocity: Array, command: Array, step: int, strength: float) -> None:
         if command[e, SINCE] > step or not last:
             continue
         n = int(command[e, DRIVEN])
-        ax = (command[e, TOLD_X] - velocity[n, 0]) / DRIVE_TIME
-        ay = (command[e, TOLD_Y] - velocity[n, 1]) / DRIVE_TIME
+        ax = (command[e, GOAL_X] - velocity[n, 0]) / DRIVE_TIME
+        ay = (command[e, GOAL_Y] - velocity[n, 1]) / DRIVE_TIME
         share = STEP * _motor_share(math.sqrt(ax * ax + ay * ay), strength * command[e, MOTOR])
         velocity[n, 0] += share * ax
         velocity[n, 1] += share * ay
@@ -130,19 +130,19 @@ def follow_driven(
         met: (C, 3) for step, body and other body, or -1, of contacts of the first candidate.
     """
     size, count = states.shape[0], states.shape[1]
-    found = np.full((size, len(steps), count, 4), np.nan)
+    motion = np.full((size, len(steps), count, 4), np.nan)
     place, velocity = np.empty((count, 2)), np.empty((count, 2))
     most = count * len(body)
     pair, normal = np.empty((most, 2), np.int64), np.empty((most, 2))
     touching = np.zeros((count, len(body)), np.bool_)
-    due = np.zeros((count, len(body)), np.int64)  # steps before which two bodies cannot meet
+    earliest = np.zeros((count, len(body)), np.int64)  # steps before which two bodies cannot meet
     contacts, gained = 0, 0.0
     for e in range(len(command)):  # m/s by which motors change velocities in that time, at most
         gained += 2 * STEP * MOST_SKIPPED * command[e, MOTOR] * factor.max()
     for k in range(size):
         strength = factor[min(k, len(factor) - 1)]
         touching[:] = False
-        due[:] = steps[0]
+        earliest[:] = steps[0]
         for n in range(count):
             for axis in range(2):
                 place[n, axis], velocity[n, axis] = states[k, n, axis], states[k, n, 2 + axis]
@@ -152,7 +152,7 @@ def follow_driven(
                 active = 0
                 for i in range(count):
                     for j in range(i + 1, len(body)):
-                        if now < due[i, j] or body[i, SOLID] == 0 or body[j, SOLID] == 0:
+                        if now < earliest[i, j] or body[i, SOLID] == 0 or body[j, SOLID] == 0:
                             continue
                         x, y = (place[j, 0], place[j, 1]) if j < count else (body[j, X], body[j, Y])
                         gap, nx, ny = _gap(body[i], body[j], place[i, 0] - x, place[i, 1] - y)
@@ -168,15 +168,15 @@ def follow_driven(
                             speed = math.sqrt(velocity[i, 0] ** 2 + velocity[i, 1] ** 2) + gained
                             if j < count:
                                 speed += math.sqrt(velocity[j, 0] ** 2 + velocity[j, 1] ** 2)
-                            due[i, j] = now + min(MOST_SKIPPED, int(gap / (STEP * speed)))
+                            earliest[i, j] = now + min(MOST_SKIPPED, int(gap / (STEP * speed)))
                 _drive(velocity, command, now, strength)
                 if active > 0 and _solve(velocity, body, pair, normal, active):
-                    due[:] = now
+                    earliest[:] = now
                 for n in range(count):
                     for axis in range(2):
                         place[n, axis] += STEP * velocity[n, axis]
                 now += 1
             for n in range(count):
                 for axis in range(2):
-                    found[k, f, n, axis], found[k, f, n, 2 + axis] = place[n, axis], velocity[n, axis]
-    return found, contacts
+                    motion[k, f, n, axis], motion[k, f, n, 2 + axis] = place[n, axis], velocity[n, axis]
+    return motion, contacts

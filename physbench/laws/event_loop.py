@@ -25,12 +25,12 @@ from physbench.laws.planar_contacts import (
 )
 from physbench.laws.planar_motion import (
     AX,
+    BODY,
     CORNER_FRICTION,
     CORNER_RESTITUTION,
     CORNER_X,
     CORNER_Y,
     DAMP,
-    BODY,
     FACE_FRICTION,
     FACE_RESTITUTION,
     FACE_SPEED,
@@ -217,9 +217,9 @@ def followed_positions(
 ) -> Array:
     """Positions (K, F, N, 2) m at steps (F,), ascending, of the motion that `follow` gives for the same arguments."""
     begin, pieces, last, until, _ = _follow(worlds, gravity, table, rules, span, intervention, value, smooth)
-    found = np.empty((1, value.shape[1], len(steps), pieces.shape[1], 2))
-    _evaluate(begin, pieces, last, until, span, steps, found)
-    positions: Array = found[0]
+    sampled = np.empty((1, value.shape[1], len(steps), pieces.shape[1], 2))
+    _evaluate(begin, pieces, last, until, span, steps, sampled)
+    positions: Array = sampled[0]
     return positions
 
 

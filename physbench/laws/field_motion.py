@@ -113,7 +113,7 @@ def follow_fields(
         reach: (N, N) m, distances at which two bodies touch, after which nothing is modelled; 0 where they cannot.
     """
     size, count, frames = states.shape[0], states.shape[1], len(times)
-    found = np.full((size, frames, count, 4), np.nan)
+    motion = np.full((size, frames, count, 4), np.nan)
     state, slope, total, trial = (
         np.empty((count, 4)),
         np.empty((count, 4)),
@@ -151,5 +151,5 @@ def follow_fields(
                             state[n, c] = np.nan
             for n in range(count):
                 for c in range(4):
-                    found[k, f, n, c] = state[n, c]
-    return found
+                    motion[k, f, n, c] = state[n, c]
+    return motion

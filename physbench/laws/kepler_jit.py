@@ -252,13 +252,13 @@ def follow_orbits(
                     elif axis >= 2:
                         state[n, axis] += value[c, k, axis - 2]
                 c += 1
-            asked = 0
-            while first + asked < frames and (c == len(intervention) or steps[first + asked] < intervention[c, STEP]):
-                dt[asked] = (steps[first + asked] - begin) * h
-                asked += 1
-            times = asked
+            wanted = 0
+            while first + wanted < frames and (c == len(intervention) or steps[first + wanted] < intervention[c, STEP]):
+                dt[wanted] = (steps[first + wanted] - begin) * h
+                wanted += 1
+            times = wanted
             if c < len(intervention):
-                dt[asked] = (intervention[c, STEP] - begin) * h
+                dt[wanted] = (intervention[c, STEP] - begin) * h
                 times += 1
             if mutual:
                 _propagate_pair(state, dt[:times], strength * mu[0], strength * mu[1], reach, moved)
@@ -268,7 +268,7 @@ def follow_orbits(
                         state[n, axis] -= source[axis]
                     _propagate_one(state[n], dt[:times], strength * mu[0], moved[n])
             for n in range(count):
-                for t in range(asked):
+                for t in range(wanted):
                     for axis in range(2):
                         position[k, first + t, n, axis] = moved[n, t, axis] + origin[axis]
                         velocity[k, first + t, n, axis] = moved[n, t, axis + 2]

@@ -42,7 +42,7 @@ def follow_pendulums(states: Array, times: Array, rod: Array, worlds: Array) -> 
         worlds: (K or 1, 5) what acts on all of them.
     """
     size, count, frames = states.shape[0], states.shape[1], len(times)
-    found = np.full((size, frames, count, 4), np.nan)
+    motion = np.full((size, frames, count, 4), np.nan)
     for k in range(size):
         world = worlds[min(k, len(worlds) - 1)]
         fastest = math.hypot(world[GRAVITY_X], world[GRAVITY_Y])
@@ -70,6 +70,6 @@ def follow_pendulums(states: Array, times: Array, rod: Array, worlds: Array) -> 
                     now += h
                 now = times[f]
                 cos, sin = math.cos(angle), math.sin(angle)
-                found[k, f, n, 0], found[k, f, n, 1] = rod[n, X] + length * cos, rod[n, Y] + length * sin
-                found[k, f, n, 2], found[k, f, n, 3] = -length * rate * sin, length * rate * cos
-    return found
+                motion[k, f, n, 0], motion[k, f, n, 1] = rod[n, X] + length * cos, rod[n, Y] + length * sin
+                motion[k, f, n, 2], motion[k, f, n, 3] = -length * rate * sin, length * rate * cos
+    return motion

@@ -196,12 +196,14 @@ def moved_by(disc: Array, n: float, axis: int) -> tuple[float, float, float]:
 
 
 @kernel("(float64[::1], float64[:,:,::1], int64[::1], float64[::1], int64[:,::1], float64[::1], float64[:,:,:,:,::1])")
-def evaluate(begin: Array, pieces: Array, last: Whole, until: Array, span: Whole, steps: Array, found: Array) -> None:
+def evaluate(
+    begin: Array, pieces: Array, last: Whole, until: Array, span: Whole, steps: Array, positions: Array
+) -> None:
     """Set positions at steps (F,), ascending, and velocities and spins if there is room: found (1 or 3, K, F, N, 2).
 
     The motion is as `event_loop.follow` gives it. A world that is followed by another one ends before its last step.
     """
-    size, piece, f_begin = found.shape[1], 0, 0
+    size, piece, f_begin = positions.shape[1], 0, 0
     for w in range(len(span)):
         f_end = f_begin
         while f_end < len(steps) and (w + 1 == len(span) or steps[f_end] < span[w, 1]):
@@ -216,10 +218,10 @@ def evaluate(begin: Array, pieces: Array, last: Whole, until: Array, span: Whole
                 for i in range(pieces.shape[1]):
                     for axis in range(2):
                         position, velocity, spin = moved_by(pieces[piece, i], n, axis)
-                        found[0, k - w * size, f, i, axis] = position if known else math.nan
-                        if len(found) > 1:
-                            found[1, k - w * size, f, i, axis] = velocity
-                            found[2, k - w * size, f, i, axis] = spin
+                        positions[0, k - w * size, f, i, axis] = position if known else math.nan
+                        if len(positions) > 1:
+                            positions[1, k - w * size, f, i, axis] = velocity
+                            positions[2, k - w * size, f, i, axis] = spin
             piece = last[k]
         f_begin = f_end
 

@@ -24,15 +24,15 @@ def weighted_distances(
         weight: (M,).
         absent: What a distance is that is not finite, with its sign.
     """
-    found = np.empty((len(position), 2 * len(index)))
+    distances = np.empty((len(position), 2 * len(index)))
     for k in range(len(position)):
         for m in range(len(index)):
             for axis in range(2):
                 away = (position[k, index[m], axis] - point[m, axis]) / diameter[m] * weight[m]
                 if not math.isfinite(away):
                     away = -absent if away < 0 else absent
-                found[k, 2 * m + axis] = away
-    return found
+                distances[k, 2 * m + axis] = away
+    return distances
 
 
 @kernel("(float64[:,::1], float64[:,:,::1], float64[::1])")
@@ -51,28 +51,28 @@ def weighted_points(weight: Array, track: Array, diameter: Array) -> tuple[Whole
     for f in range(frames):
         for n in range(count):
             used += weight[f, n] > 0
-    index, point, size, found = np.empty(used, np.int64), np.empty((used, 2)), np.empty(used), np.empty(used)
+    index, point, size, weights = np.empty(used, np.int64), np.empty((used, 2)), np.empty(used), np.empty(used)
     m = 0
     for f in range(frames):
         for n in range(count):
             if weight[f, n] > 0:
-                index[m], size[m], found[m] = f * count + n, diameter[n], weight[f, n]
+                index[m], size[m], weights[m] = f * count + n, diameter[n], weight[f, n]
                 point[m, 0], point[m, 1] = track[f, n, 0], track[f, n, 1]
                 m += 1
-    return index, point, size, found
+    return index, point, size, weights
 
 
 @kernel("(float64[:,:,:,::1], float64[:,:,::1], float64[::1])")
 def distances(position: Array, track: Array, diameter: Array) -> Array:
     """Distances (K, F, N) in diameters (N,) of positions (K, F, N, 2) m from a track (F, N, 2) m; NaN where one is."""
     frames, count = track.shape[0], track.shape[1]
-    found = np.empty((len(position), frames, count))
+    distance = np.empty((len(position), frames, count))
     for k in range(len(position)):
         for f in range(frames):
             for n in range(count):
                 x, y = position[k, f, n, 0] - track[f, n, 0], position[k, f, n, 1] - track[f, n, 1]
-                found[k, f, n] = math.sqrt(x * x + y * y) / diameter[n]
-    return found
+                distance[k, f, n] = math.sqrt(x * x + y * y) / diameter[n]
+    return distance
 
 
 @kernel("(float64[:,:,::1], boolean[:,::1], float64[:,::1], int64[:,::1])")
@@ -85,15 +85,15 @@ def first_beyond(distance: Array, known: Mask, limit: Array, arcs: Whole) -> Who
         limit: (F, N) diameters.
         arcs: (C, 2) body and first frame of each arc.
     """
-    found = np.full(len(distance), distance.shape[1])
+    first = np.full(len(distance), distance.shape[1])
     for k in range(len(distance)):
         for c in range(len(arcs)):
             n = arcs[c, 0]
-            for f in range(arcs[c, 1], found[k]):
+            for f in range(arcs[c, 1], first[k]):
                 if known[f, n] and not distance[k, f, n] <= limit[f, n]:
-                    found[k] = f
+                    first[k] = f
                     break
-    return found
+    return first
 
 
 @kernel("(float64[:,:,::1], boolean[:,::1], float64[:,::1], int64[:,::1], int64)")
@@ -102,15 +102,15 @@ def largest_share(distance: Array, known: Mask, limit: Array, arcs: Whole, end: 
 
     Arguments as for `first_beyond`.
     """
-    found = np.zeros(len(distance))
+    largest = np.zeros(len(distance))
     for k in range(len(distance)):
         for c in range(len(arcs)):
             n = arcs[c, 0]
             for f in range(arcs[c, 1], end):
                 if known[f, n]:
                     share = distance[k, f, n] / limit[f, n]
-                    found[k] = max(found[k], math.inf if math.isnan(share) else share)
-    return found
+                    largest[k] = max(largest[k], math.inf if math.isnan(share) else share)
+    return largest
 
 
 @kernel("(float64[:,::1], float64[:,:,::1], float64[::1])")

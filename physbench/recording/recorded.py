@@ -216,7 +216,7 @@ def load(folder: Path) -> Recorded:
         recording, plane, hues, radius, spec, times, hues.matte(frames), floor, (fps * stride / rate) ** 2
     )
     tracks = track(blank, context, blank.frames)
-    _check_found(recording, blank, tracks)
+    _check_tracked(recording, blank, tracks)
     seen = _as_seen(blank, tracks)
     gravity = _gravity(seen, rate / stride / fps)
     if gravity is not None and abs(gravity / recording.gravity - 1) > MOST_GRAVITY_ERROR:
@@ -294,7 +294,7 @@ def _blank_clip(
     return Clip(Row("recorded/plane-v1", "test", 0), scene, spec, times, frames, states, area, area, ())
 
 
-def _check_found(recording: Recording, clip: Clip, tracks: Tracks) -> None:
+def _check_tracked(recording: Recording, clip: Clip, tracks: Tracks) -> None:
     """Refuse a recording in which a ball is lost, but for one that leaves the picture."""
     for k, ball in enumerate(recording.balls):
         known = np.flatnonzero(np.isfinite(tracks.position[:, k, 0]))

@@ -104,11 +104,11 @@ class SpatialAutoencoder(Autoencoder):
 
     def moments(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """As of `Autoencoder`; rounded latents have no variance."""
-        found = self.encoder(frames - 0.5).float()
+        moments = self.encoder(frames - 0.5).float()
         if self.levels:
-            mean, log_variance = fsq(found, self.many), found.new_full((1, 1, 1, 1), -30.0).expand_as(found)
+            mean, log_variance = fsq(moments, self.many), moments.new_full((1, 1, 1, 1), -30.0).expand_as(moments)
         else:
-            mean, log_variance = found.chunk(2, 1)
+            mean, log_variance = moments.chunk(2, 1)
         return unshuffle(mean, 2), unshuffle(log_variance.clamp(-30, 10), 2)
 
     def draw(self, raw: Tensor) -> Tensor:

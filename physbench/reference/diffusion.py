@@ -100,9 +100,9 @@ class Denoiser(Dynamics):
         sigmas = (most + ramp * (least - most)) ** RHO
         change = sigmas[0] * clip_noise(generators, seen[:, :AHEAD])
         for k in range(self.steps):
-            found = self.denoise(change, seen, anchor, sigmas[k].expand(len(seen)))
+            clean = self.denoise(change, seen, anchor, sigmas[k].expand(len(seen)))
             after = sigmas[k + 1] if k + 1 < self.steps else torch.zeros_like(sigmas[k])
-            change = found + (change - found) * after / sigmas[k]
+            change = clean + (change - clean) * after / sigmas[k]
         ahead: Tensor = seen[:, -1:] + change
         return ahead
 

@@ -111,8 +111,8 @@ class JepaLosses:
 
     def errors(self, progress: float, numbers: torch.Generator) -> Tensor:
         """Loss of the usual error, which is least where that is the mean of the errors: an exponential distribution."""
-        found = [(wrong.detach().abs().mean(2), usual) for wrong, usual in self.net.compare(self.windows(numbers))]
-        sizes, usual = (torch.cat([pair[i].flatten() for pair in found]) for i in (0, 1))
+        errors = [(wrong.detach().abs().mean(2), usual) for wrong, usual in self.net.compare(self.windows(numbers))]
+        sizes, usual = (torch.cat([pair[i].flatten() for pair in errors]) for i in (0, 1))
         self.seen = {"error": float(sizes.mean()), "usual error": float(usual.detach().mean())}
         return (sizes / usual + usual.log()).mean()
 

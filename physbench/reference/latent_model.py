@@ -143,13 +143,13 @@ class LatentBank:
         """First frames of the windows of a length. Those in which nothing moves are mostly left out."""
         if length not in self._starts:
             many = torch.cat([torch.zeros(1, dtype=torch.long), self.moving.long().cumsum(0)])
-            found = []
+            starts = []
             for first, frames in zip(self.first.tolist(), self.length.tolist(), strict=True):
                 begins = torch.arange(first, max(first + 1, first + frames - length + 1))
                 soon = torch.clamp(begins + self.context + 15, max=first + frames)
                 moves = many[soon] > many[begins + min(self.context, frames) - 1]
-                found.append(begins[moves | (begins % STILL_SHARE == 0)])
-            self._starts[length] = torch.cat(found)
+                starts.append(begins[moves | (begins % STILL_SHARE == 0)])
+            self._starts[length] = torch.cat(starts)
         return self._starts[length]
 
 

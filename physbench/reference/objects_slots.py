@@ -125,12 +125,12 @@ def directional_reach(masks: Tensor, centre: Tensor) -> Tensor:
     x = torch.arange(width, device=masks.device) + 0.5
     y = torch.arange(height, device=masks.device) + 0.5
     inside = masks > INSIDE_SHARE
-    found = []
+    reach = []
     for cosine, sine in zip(angle.cos(), angle.sin(), strict=True):
         along = (cosine * x)[None, :] + (sine * y)[:, None]  # (H, W)
         edge = torch.where(inside, along + masks - 0.5, -torch.inf).flatten(-2).amax(-1)
-        found.append(edge - cosine * centre[..., 0] - sine * centre[..., 1])
-    return torch.stack(found, -1)
+        reach.append(edge - cosine * centre[..., 0] - sine * centre[..., 1])
+    return torch.stack(reach, -1)
 
 
 def reach_and_roundness(masks: Tensor, centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,7 +241,7 @@ def outline(
     inside = contrast - threshold
     smooth = gaussian_filter(np.minimum(contrast, 2 * threshold), 1.0)
     slope = np.stack([sobel(smooth, axis=1), sobel(smooth, axis=0)], axis=-1)  # (H, W, 2), towards the surface
-    found = []
+    outlines = []
     for axis in (0, 1):
         near = np.take(inside, range(inside.shape[axis] - 1), axis)
         next_to = np.take(inside, range(1, inside.shape[axis]), axis)
@@ -251,10 +251,10 @@ def outline(
         pixel = np.minimum(y.astype(int), inside.shape[0] - 1), np.minimum(x.astype(int), inside.shape[1] - 1)
         normal = -slope[pixel]
         normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
-        found.append(
+        outlines.append(
             np.column_stack([x, y, normal, *contrast_and_depth(background - commonest, x, y, normal, threshold)])
         )
-    points = np.concatenate(found)
+    points = np.concatenate(outlines)
     if hidden is not None and hidden.any():
         points = np.concatenate([points, extended_edges(points, hidden)])
     if len(points) > most:
@@ -291,8 +291,8 @@ def extended_edges(points: NDArray[np.float64], hidden: NDArray[np.bool_]) -> ND
     def within(position: NDArray[np.float64]) -> NDArray[np.bool_]:
         x, y = np.floor(position[..., 0]).astype(int), np.floor(position[..., 1]).astype(int)
         image = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        found: NDArray[np.bool_] = image & hidden[y.clip(0, height - 1), x.clip(0, width - 1)]
-        return found
+        inside: NDArray[np.bool_] = image & hidden[y.clip(0, height - 1), x.clip(0, width - 1)]
+        return inside
 
     apart = points[None, :, :2] - points[:, None, :2]  # (P, P, 2)
     near = np.hypot(apart[..., 0], apart[..., 1]) < NEIGHBOUR_DISTANCE
@@ -313,10 +313,10 @@ def extended_edges(points: NDArray[np.float64], hidden: NDArray[np.bool_]) -> ND
         use = occluded & ~left & occluded[:, :MAX_EDGE_GAP].any(axis=1)[:, None]
         rest = np.concatenate([outward, clean[:, 4:]], axis=-1)[:, None]
         more.append(np.concatenate([line, np.broadcast_to(rest, (*line.shape[:2], rest.shape[-1]))], axis=-1)[use])
-    found = np.concatenate(more)
+    edges = np.concatenate(more)
     # Several points of one edge have the same continuation: one point for each pixel and direction is enough.
-    keys = np.column_stack([np.floor(found[:, :2]), np.round(found[:, 2:4] * 4)])
-    return found[np.unique(keys, axis=0, return_index=True)[1]]
+    keys = np.column_stack([np.floor(edges[:, :2]), np.round(edges[:, 2:4] * 4)])
+    return edges[np.unique(keys, axis=0, return_index=True)[1]]
 
 
 # Estimates the background of a context, and a grey screen that may move in front of it.
@@ -361,13 +361,13 @@ def estimate_background(frames: Tensor) -> tuple[Tensor, MovingScreen]:
     def tensor(parts: list[Any]) -> Tensor:
         return torch.as_tensor(np.stack(parts), dtype=frames.dtype, device=frames.device)
 
-    found = MovingScreen(*(tensor([screen[k] for screen in screens]) for k in range(3)))
+    moving_screen = MovingScreen(*(tensor([screen[k] for screen in screens]) for k in range(3)))
     moving = tensor(hidden)
     covered = covered | (functional.max_pool2d(moving, 3, stride=1, padding=1) > 0)
     late = min(HOLDER_FRAMES, frames.shape[1] - 1)  # a holder is not part of the background
     covered, frames = covered[:, late:], frames[:, late:]
     image = torch.where(covered[:, :, None], torch.nan, frames).nanmedian(1).values
-    return fill_holes(image, covered.all(1)), found
+    return fill_holes(image, covered.all(1)), moving_screen
 
 
 def fill_holes(image: Tensor, empty: Tensor) -> Tensor:
@@ -625,15 +625,15 @@ def surface_points(background: Tensor, hidden: Tensor | None) -> Tensor:
 def distance_to_hiding(background: Tensor, hidden: Tensor | None, screen: MovingScreen) -> Tensor:
     """Distance (B, H, W) in px from occluders and from the border; 0 everywhere in clips with a moving screen."""
     batch, _, height, width = background.shape
-    found = np.zeros((batch, height, width), np.float32)
+    distance = np.zeros((batch, height, width), np.float32)
     for k, cover in enumerate(screen.cover.amax((1, 2)).tolist()):
         if cover == 0:
             seen = np.ones((height + 2, width + 2), bool)
             seen[[0, -1]] = seen[:, [0, -1]] = False
             if hidden is not None:
                 seen[1:-1, 1:-1] = hidden[k].detach().cpu().numpy() < 0.5
-            found[k] = distance_transform_edt(seen)[1:-1, 1:-1]
-    return torch.from_numpy(found).to(background.device)
+            distance[k] = distance_transform_edt(seen)[1:-1, 1:-1]
+    return torch.from_numpy(distance).to(background.device)
 
 
 def pushes_by_object(actions: Tensor, colours: Tensor, slot: Tensor) -> Tensor:

@@ -163,8 +163,8 @@ def _jumps(states: Tensor, lengths: Tensor, free: Tensor) -> Tensor:
     jump = step.diff(dim=1).norm(dim=-1).amax(-1) > JUMP  # (E, T - 2), of moments 2 ..
     moments = torch.arange(2, states.shape[1])
     inside = (moments < lengths[:, None]) & (moments > free[:, None] + 1)
-    found: Tensor = (jump & inside).nonzero() + torch.tensor([0, 2])
-    return found
+    jumps: Tensor = (jump & inside).nonzero() + torch.tensor([0, 2])
+    return jumps
 
 
 def moving_axes(places: Tensor, gravity: Tensor) -> Tensor:

@@ -139,9 +139,9 @@ class StateTransformer(StateNet):
         x, mask = tokens[rows], exist[rows][:, None, None]
         for block in self.blocks:
             x = block(x, mask)
-        found = seen.new_zeros(batch, many, 3)
-        found[rows] = self.change(self.norm(x[:, -1]))
-        return found
+        acceleration = seen.new_zeros(batch, many, 3)
+        acceleration[rows] = self.change(self.norm(x[:, -1]))
+        return acceleration
 
     def statics(self, place: Tensor, scene: StateScene) -> Tensor:
         """Tokens (B, N, M, width) of what stands still, from bodies at places (B, N, 3)."""

@@ -65,25 +65,25 @@ class ValidationCurve:
         own = (frames - truth).square().mean((2, 3, 4))
         frozen = (context[:, -1:] - truth).square().mean((2, 3, 4))
         net.train(training)
-        found = []
+        skills = []
         for count in self.counts:
             mine, still = own[:, :count].mean(1).sqrt(), frozen[:, :count].mean(1).sqrt()
             moved = still > 1e-5
-            found.append(float(((still - mine) / (still + mine))[moved].mean()))
-        return found
+            skills.append(float(((still - mine) / (still + mine))[moved].mean()))
+        return skills
 
     def row(self, stage: str, step: int, seconds: float) -> str:
         """Add a row to the file, in place of later ones of a training that was interrupted. Returns it in words."""
-        found = self.skills()
+        skills = self.skills()
         rows = list(csv.reader(self.path.read_text().splitlines())) if self.path.exists() else []
         kept = [row for row in rows[1:] if row[0] != stage or int(row[1]) < step]
         with self.path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["stage", "step", "seconds", *(f"skill within {span:.3g} s" for span in self.spans)])
             writer.writerows(kept)
-            writer.writerow([stage, step, round(seconds, 1), *(f"{each:.4f}" for each in found)])
+            writer.writerow([stage, step, round(seconds, 1), *(f"{each:.4f}" for each in skills)])
         return "nearer than a frozen frame by " + ", ".join(
-            f"{value:.2f} ({span:.3g} s)" for value, span in zip(found, self.spans, strict=True)
+            f"{value:.2f} ({span:.3g} s)" for value, span in zip(skills, self.spans, strict=True)
         )
 
 
@@ -109,7 +109,7 @@ def training_card(
     seconds = training.get("seconds", {})
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
     reach = f"{card.max_horizon} frames at a time" if card.max_horizon else "any horizon"
-    asked = f"{training['minutes']:g} minutes" if training.get("minutes") else f"{training.get('steps')} steps"
+    budget = f"{training['minutes']:g} minutes" if training.get("minutes") else f"{training.get('steps')} steps"
     data = f"list `{training['suite']}`" if "suite" in training else "`train` split"
     listed = f" (list {training['clips_hash'][:12]})" if training.get("clips_hash") else ""
     lines = [
@@ -120,7 +120,7 @@ def training_card(
         "| | |",
         "| --- | --- |",
         f"| data | {training['clips']} clips of the {data}{listed}, one in ten held out |",
-        f"| asked for | {asked}, size {training.get('size', 'S')} |",
+        f"| asked for | {budget}, size {training.get('size', 'S')} |",
         f"| device | {training['device']} |",
         f"| time | {spent} |",
         f"| seed | {training['seed']} |",
@@ -240,9 +240,9 @@ def train(
         check_state(out, training_key(architecture.name, config, training))
     started = time.monotonic()
     store = ClipStore()
-    made = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
+    written = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
     generation = time.monotonic() - started
-    print_note(f"{clips} clips, {made} of them made in {generation:.0f} s, the rest kept from before.")
+    print_note(f"{clips} clips, {written} of them made in {generation:.0f} s, the rest kept from before.")
     episodes, watched = (architecture.episodes(part, card, store) for part in (rows, held_out))
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
@@ -343,13 +343,13 @@ def print_note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def pick_device(name: str, asked: str) -> str:
+def pick_device(name: str, option: str) -> str:
     """Resolve "auto": a GPU where there is one, except for kinds whose small tensors are faster on a CPU."""
-    if asked != "auto":
+    if option != "auto":
         try:
-            torch.empty(1, device=asked)
+            torch.empty(1, device=option)
         except (RuntimeError, AssertionError) as error:
             line = str(error).splitlines()[0]
-            raise UsageError(f"--device {asked} does not work here ({line}). Use --device cpu or auto.") from None
-        return asked
+            raise UsageError(f"--device {option} does not work here ({line}). Use --device cpu or auto.") from None
+        return option
     return "cuda" if torch.cuda.is_available() and name not in ON_A_CPU else "cpu"

@@ -128,10 +128,10 @@ def run_stages(
                 spent = time.monotonic() - started
                 share = spent / limit if limit else step / stage.steps
                 clocks[stage.name] = spent
-                due = (
+                saves = (
                     stage.refresh is None and time.monotonic() - saved > SAVED_AFTER
                 )  # data that is refreshed is not saved
-                if step % stage.every == 0 or due:
+                if step % stage.every == 0 or saves:
                     _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
                     saved = time.monotonic()
                 if step % stage.every == 0:

@@ -93,8 +93,8 @@ class MixtureDynamics(Dynamics):
 
     def mixture(self, known: Tensor, last: Tensor) -> Mixture:
         """The mixtures of the latents that follow `last` (B, T, *shape)."""
-        found = self.numbers(known).float().reshape(*last.shape[:2], 3, self.gaussians, *last.shape[2:])
-        logits, changes, log_scales = found.movedim(3, -1).unbind(2)  # each (B, T, *shape, K)
+        numbers = self.numbers(known).float().reshape(*last.shape[:2], 3, self.gaussians, *last.shape[2:])
+        logits, changes, log_scales = numbers.movedim(3, -1).unbind(2)  # each (B, T, *shape, K)
         return logits, last[..., None] + changes, LEAST_SCALE + (log_scales + FIRST_LOG_SCALE).clamp(*LOG_SCALES).exp()
 
     def forward(  # type: ignore[override]
@@ -149,8 +149,8 @@ class LstmDynamics(MixtureDynamics):
 
     def numbers(self, known: Tensor) -> Tensor:
         """As of `MixtureDynamics`."""
-        found: Tensor = self.head(known)
-        return found.view(*known.shape[:2], 3 * self.gaussians, -1)
+        numbers: Tensor = self.head(known)
+        return numbers.view(*known.shape[:2], 3 * self.gaussians, -1)
 
     def weights(self, windows: Tensor) -> Tensor:
         """As of `MixtureDynamics`: all count alike."""
@@ -189,8 +189,8 @@ class ConvLstmDynamics(MixtureDynamics):
 
     def numbers(self, known: Tensor) -> Tensor:
         """As of `MixtureDynamics`."""
-        found: Tensor = self.head(self.blocks(known.flatten(0, 1)))  # (B T, 3 K D, h, w)
-        return found.reshape(*known.shape[:2], 3 * self.gaussians, -1, *known.shape[3:])
+        numbers: Tensor = self.head(self.blocks(known.flatten(0, 1)))  # (B T, 3 K D, h, w)
+        return numbers.reshape(*known.shape[:2], 3 * self.gaussians, -1, *known.shape[3:])
 
     def weights(self, windows: Tensor) -> Tensor:
         """As of `MixtureDynamics`: a cell that changes at any time counts more at all times.

@@ -323,8 +323,8 @@ def estimate_of(
     resampled = resample(flat, resamples=resamples, seed=seed, bounded=bounded)
     drawn = {key: values.reshape(-1, sources, width) for key, values in resampled.means.items()}
     kind = kinds(qualities, fixed)
-    asked = tuple(a for a, axis in enumerate(axes) if axis not in unasked)
-    part = asked if unasked else None
+    counted = tuple(a for a, axis in enumerate(axes) if axis not in unasked)
+    part = counted if unasked else None
     means, mean_draws = task_means(qualities.means(), counts), task_means(drawn, counts)
     return Estimate(
         qualities,
@@ -336,7 +336,7 @@ def estimate_of(
         qualities.means(),
         drawn,
         resampled,
-        asked,
+        counted,
     )
 
 

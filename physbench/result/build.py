@@ -82,8 +82,8 @@ def best_of(
         "constant-velocity": tables["constant-velocity"],
     }
     qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
-    asked = [a for a, axis in enumerate(qualities.axes) if axis not in unasked] if unasked else None
-    skill = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, asked)
+    counted = [a for a, axis in enumerate(qualities.axes) if axis not in unasked] if unasked else None
+    skill = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, counted)
     return BestOf(
         samples=samples,
         overall=None if incomplete else rounded(skill.overall),
@@ -227,7 +227,7 @@ def _is_fresh(manifest: Manifest) -> bool:
 def _whole(manifest: Manifest, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
     """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
     if manifest.options.tasks is None and manifest.options.limit is None:
-        return manifest.asked_rows
+        return manifest.requested_rows
     from physbench.clips.suite import chosen_suite, split_name
 
     name, prompt_motion = split_name(manifest.suite.name.removeprefix(FRESH))

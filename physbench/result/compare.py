@@ -140,7 +140,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     read by the same code, else UsageError says what differs and what to do. Of two runs of one model in two looks the
     one that is not in the plain look is the first, in whichever order they are given.
     """
-    from physbench.result.sentences import sentence, told_apart
+    from physbench.result.sentences import distinct_names, sentence
 
     if not others:
         raise UsageError("Expected at least two runs to compare.")
@@ -160,7 +160,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     if two_looks:
         names = [f"{model} ({look})" for model, look in zip(models, looks, strict=True)]
     else:
-        names = told_apart([(model, str(folder.path)) for model, folder in zip(models, folders, strict=True)])
+        names = distinct_names([(model, str(folder.path)) for model, folder in zip(models, folders, strict=True)])
     sides = []
     for folder, name, (manifest, tables) in zip(folders, names, runs, strict=True):
         wanted = {row.id for row in shared}
@@ -174,9 +174,9 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
             look=manifest.spec.picture,
         )
         unasked = unasked_axes(manifest.card)
-        found_here = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
+        own_estimate = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
         size = strength_of_run(kept)
-        sides.append(ComparedRun(manifest, info, found_here, None if size is None else size.all.median))
+        sides.append(ComparedRun(manifest, info, own_estimate, None if size is None else size.all.median))
     left = sides[0]
     against = []
     for right in sides[1:]:

@@ -99,7 +99,7 @@ def _undetermined(model: pd.DataFrame) -> Undetermined | None:
 # What is asked of a model by what it answers with: frames, or states of bodies without a picture.
 
 UNASKED_OF_STATES = ("permanence",)  # axes that only a picture has
-NOT_ASKED = "not asked: states show no picture"
+NOT_APPLICABLE = "not asked: states show no picture"
 
 
 def unasked_axes(card: ModelCard) -> tuple[str, ...]:
@@ -107,25 +107,25 @@ def unasked_axes(card: ModelCard) -> tuple[str, ...]:
     return () if card.sees_pictures else UNASKED_OF_STATES
 
 
-def asked_axes(card: ModelCard) -> tuple[str, ...]:
+def applicable_axes(card: ModelCard) -> tuple[str, ...]:
     """Axes that overall skill is made of."""
     return tuple(axis for axis in AXES if axis not in unasked_axes(card))
 
 
 def unasked_reasons(card: ModelCard) -> dict[str, str]:
     """By axis that a model is not asked about, the reason and what overall skill is then; for result.json."""
-    return {axis: f"{NOT_ASKED}; overall is {_made_of(card)}" for axis in unasked_axes(card)}
+    return {axis: f"{NOT_APPLICABLE}; overall is {_axes_text(card)}" for axis in unasked_axes(card)}
 
 
 def overall_meaning(card: ModelCard) -> str:
     """Composition of overall skill, where it is not made of all axes; else ""."""
     if not unasked_axes(card):
         return ""
-    return f"{_made_of(card)}: the model answers with states"
+    return f"{_axes_text(card)}: the model answers with states"
 
 
-def _made_of(card: ModelCard) -> str:
-    return f"made of {joined([AXIS_NAMES[axis] for axis in asked_axes(card)])}"
+def _axes_text(card: ModelCard) -> str:
+    return f"made of {joined([AXIS_NAMES[axis] for axis in applicable_axes(card)])}"
 
 
 # What a result says of a run that has ended before its suite did, from its manifest.
@@ -136,14 +136,14 @@ def partial_run(manifest: Manifest) -> PartialRun | None:
     stopped = manifest.stopped
     if stopped is None:
         return None
-    rows, asked = manifest.rows, manifest.asked_rows
+    rows, requested = manifest.rows, manifest.requested_rows
     known = set(rows)
     return PartialRun(
         by=stopped.by,
         asked=stopped.asked,
         clips=len(rows),
-        of=len(asked),
-        missing=[row.id for row in asked if row not in known],
+        of=len(requested),
+        missing=[row.id for row in requested if row not in known],
         look=stopped.looks,
         looks=stopped.of_looks,
         level=stopped.level,

@@ -16,10 +16,10 @@ from functools import cache
 from typing import Any
 
 from physbench.result import formats
-from physbench.result.coverage import asked_axes, early_sign
+from physbench.result.coverage import applicable_axes, early_sign
 from physbench.result.document import Finding, ImpliedWorldResult, ReadingValue, ResultDocument
 from physbench.result.formats import counted, joined, number
-from physbench.result.implied_worlds import FEWEST_CLIPS, said
+from physbench.result.implied_worlds import FEWEST_CLIPS, sentence_of
 from physbench.result.readings import strength_text
 from physbench.score.protocol import ReadingRole, Scorer
 from physbench.score.score_clip import builtin_scorers, reading_name, reading_of
@@ -117,11 +117,11 @@ def findings(result: ResultDocument, laws: Laws) -> list[Finding]:
         return [_finding("failed", f"No clip could be scored: all {result.counts.clips} failed.", result.counts.clips)]
     if frozen := _frozen(result):
         return [frozen]
-    lost, strange, motion = _lost(result), _spurious(result), _timing(result) or _motion(result, laws)
+    lost, spurious, motion = _lost(result), _spurious(result), _timing(result) or _motion(result, laws)
     shaken = _tremble(result)
     if motion is None:
         motion, shaken = shaken, None
-    ordered = [lost, strange, motion] if _is_first(lost, motion, result) else [motion, lost, strange]
+    ordered = [lost, spurious, motion] if _is_first(lost, motion, result) else [motion, lost, spurious]
     ordered.append(shaken)
     return [each for each in ordered if each is not None]
 
@@ -132,7 +132,7 @@ def _finding(kind: str, sentence: str, clips: int, **more: object) -> Finding:
 
 def _frozen(result: ResultDocument) -> Finding | None:
     """Finding that no axis differs from the frozen last frame, with pixel progress; None where one does."""
-    axes = [result.axes[axis] for axis in asked_axes(result.model.card)]
+    axes = [result.axes[axis] for axis in applicable_axes(result.model.card)]
     if any(axis.skill is None for axis in axes):
         return None
     same = [abs(a.skill or 0) < SAME_SKILL if a.interval is None else a.interval[0] <= 0 <= a.interval[1] for a in axes]
@@ -297,9 +297,9 @@ def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
     )
     for teller in tellers:
         for family in large:
-            if told := teller(family):
+            if teller_reading := teller(family):
                 begin = "Worst" if family == worst else "Clearest"
-                return told.model_copy(update={"sentence": f"{begin} in {told.sentence}."})
+                return teller_reading.model_copy(update={"sentence": f"{begin} in {teller_reading.sentence}."})
     broken = (family for family in several if kept[family] < BREAKS_BELOW and not _is_lawful(result, family))
     worst = next((family for family in broken if not _is_absence(result, family)), "")
     return _unnamed(result, worst) if worst else None
@@ -392,7 +392,7 @@ def _world(result: ResultDocument, family: str) -> Finding | None:
     law = world.laws[0]
     return _finding(
         "changed world",
-        f"{family}: as if {said(world.laws)}{_so([law.seen for law in world.laws])} ({share})",
+        f"{family}: as if {sentence_of(world.laws)}{_so([law.seen for law in world.laws])} ({share})",
         _explained_clips(world),
         family=family,
         what=" + ".join(each.id for each in world.laws),

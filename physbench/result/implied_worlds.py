@@ -12,7 +12,7 @@ from physbench.support.files import add_file, read_sealed_json, write_sealed_jso
 from physbench.support.plugins import first_line
 from physbench.support.run_folder import RunFolder
 
-_Found = tuple[dict[str, ImpliedWorldResult], TimingResult | None]
+_Implied = tuple[dict[str, ImpliedWorldResult], TimingResult | None]
 
 FEWEST_CLIPS = 3  # that show what is said of a run; one or two may be anything
 NOT_A_DIAGNOSIS = (ValueError, KeyError, TypeError, AttributeError)  # what reading another document raises
@@ -43,9 +43,9 @@ def read_timing(folder: RunFolder) -> TimingResult | None:
     return _read(folder)[1]
 
 
-def _read(folder: RunFolder) -> _Found:
+def _read(folder: RunFolder) -> _Implied:
     try:
-        return _found(folder) or ({}, None)
+        return _implied_in(folder) or ({}, None)
     except OSError:
         return {}, None
     except NOT_A_DIAGNOSIS as error:
@@ -53,7 +53,7 @@ def _read(folder: RunFolder) -> _Found:
         raise UsageError(f"{folder.diagnosis}: is damaged ({first_line(str(error))}). {again}") from error
 
 
-def _found(folder: RunFolder) -> _Found | None:
+def _implied_in(folder: RunFolder) -> _Implied | None:
     """Stored diagnosis; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
     document = read_sealed_json(folder.diagnosis, required=False)
     if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
@@ -68,7 +68,7 @@ def _found(folder: RunFolder) -> _Found | None:
 def is_diagnosed(folder: RunFolder) -> bool:
     """True if a diagnosis stands beside the scores that the run has now."""
     try:
-        return _found(folder) is not None
+        return _implied_in(folder) is not None
     except (OSError, *NOT_A_DIAGNOSIS):
         return False
 
@@ -91,7 +91,7 @@ def implied_sentence(world: ImpliedWorldResult) -> str:
             names = joined([law.short for law in world.laws])
             best = f"; what explains most, {names}, explains {100 * world.share:.0f} % of what the true laws do not"
         return f"no simple law explains it{best}"
-    return f"as if {said(world.laws)} (explains {100 * world.share:.0f} % of what the true laws do not)"
+    return f"as if {sentence_of(world.laws)} (explains {100 * world.share:.0f} % of what the true laws do not)"
 
 
 def _too_little(world: ImpliedWorldResult) -> str:
@@ -101,7 +101,7 @@ def _too_little(world: ImpliedWorldResult) -> str:
     return "but its value is not sure"
 
 
-def said(laws: list[ImpliedLawResult]) -> str:
+def sentence_of(laws: list[ImpliedLawResult]) -> str:
     """Laws in the subjunctive, with values and intervals."""
     return joined([law.phrase for law in laws])
 

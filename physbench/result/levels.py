@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from physbench.result.bootstrap import MODELS, Estimate, ends, one_model, over_tasks, rounded
-from physbench.result.coverage import NOT_ASKED
+from physbench.result.coverage import NOT_APPLICABLE
 from physbench.result.document import (
     AxisResult,
     FamilyResult,
@@ -207,7 +207,7 @@ def _overall(e: Estimate, point: Array, incomplete: str, draws: Array, minus: Ar
 
 def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None = None) -> SkillValue:
     if a not in e.asked:
-        return SkillValue(skill=None, interval=None, reason=NOT_ASKED)
+        return SkillValue(skill=None, interval=None, reason=NOT_APPLICABLE)
     if not np.isfinite(point):
         absent = all(e.kinds[task][a] == "absent" for task in e.tasks)
         return SkillValue(skill=None, interval=None, reason="not measured" if absent else "no informative task")

@@ -245,7 +245,7 @@ class Manifest(_Part):
         return self.suite.fresh.salt if self.suite.fresh else ""
 
     @property
-    def asked_rows(self) -> tuple[Row, ...]:
+    def requested_rows(self) -> tuple[Row, ...]:
         """The clips that the run was asked for, in the suite's order."""
         return tuple(Row(row.task, row.split, row.seed, row.change) for row in self.suite.rows)
 
@@ -253,7 +253,7 @@ class Manifest(_Part):
     def rows(self) -> tuple[Row, ...]:
         """The clips of the run; where it has ended early those that it was ended with."""
         known = None if self.stopped is None else set(self.stopped.clips)
-        return tuple(row for row in self.asked_rows if known is None or row.id in known)
+        return tuple(row for row in self.requested_rows if known is None or row.id in known)
 
     def document(self) -> dict[str, Any]:
         """The fields that were set; of those that may be missing none is null."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # A comparison in one plain sentence.
 
 
-def told_apart(runs: Sequence[tuple[str, str]]) -> list[str]:
+def distinct_names(runs: Sequence[tuple[str, str]]) -> list[str]:
     """Names of runs from (name of the model, path): with the path where two models share a name."""
     names = [name for name, _ in runs]
     return [f"{name} ({path})" if names.count(name) > 1 else name for name, path in runs]
@@ -110,7 +110,7 @@ def _size(difference: SkillDifference, *, signed: bool = False) -> str:
 SAME_RATE = 0.05  # of real time
 
 
-def told_timing(timing: TimingResult, fps: float) -> TimingResult:
+def worded_timing(timing: TimingResult, fps: float) -> TimingResult:
     """The finding with its sentence and remedy. fps: of the scored frames."""
     faults = joined([phrase(fault) for fault in timing.faults])
     missing = all(fault.kind == "repeats" and fault.frame is None for fault in timing.faults)

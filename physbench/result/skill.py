@@ -53,14 +53,16 @@ def task_weights(kinds: Mapping[str, tuple[str, ...]]) -> dict[str, Array]:
     """
     weights = {task: np.zeros(len(row)) for task, row in kinds.items()}
     for axis in range(max((len(row) for row in kinds.values()), default=0)):
-        informative, guards = (_shares([task for task, row in kinds.items() if row[axis] == kind]) for kind in COUNTED)
+        informative, saturated = (
+            _shares([task for task, row in kinds.items() if row[axis] == kind]) for kind in COUNTED
+        )
         most = min(informative.values(), default=1.0)
-        for task, share in (*informative.items(), *((task, min(share, most)) for task, share in guards.items())):
+        for task, share in (*informative.items(), *((task, min(share, most)) for task, share in saturated.items())):
             weights[task][axis] = share
     return weights
 
 
-def overall_weights(kinds: Mapping[str, tuple[str, ...]], asked: Sequence[int] | None = None) -> dict[str, Array]:
+def overall_weights(kinds: Mapping[str, tuple[str, ...]], axes: Sequence[int] | None = None) -> dict[str, Array]:
     """The weight (A,) with which each task enters overall by each axis, 0 where it does not.
 
     Families weigh the same. In a family, tasks weigh the same, and in a task the axes on which it is informative. A
@@ -69,27 +71,27 @@ def overall_weights(kinds: Mapping[str, tuple[str, ...]], asked: Sequence[int] |
 
     Args:
         kinds: Kind of each task on each axis (A,); a task's name begins with its family.
-        asked: Axes that count; None: all.
+        axes: Axes that count; None: all.
     """
     weights = {task: np.zeros(len(row)) for task, row in kinds.items()}
     families: dict[str, list[str]] = {}
     for task, row in kinds.items():
-        if cells_of(row, "informative", asked):
+        if cells_of(row, "informative", axes):
             families.setdefault(task.split("/")[0], []).append(task)
     for family, tasks in families.items():
         for task in tasks:
-            own = cells_of(kinds[task], "informative", asked)
+            own = cells_of(kinds[task], "informative", axes)
             weights[task][own] = 1 / (len(families) * len(tasks) * len(own))
-        least = min(weights[task][a] for task in tasks for a in cells_of(kinds[task], "informative", asked))
-        guards = [(t, a) for t in kinds if t.split("/")[0] == family for a in cells_of(kinds[t], "guard", asked)]
-        for task, a in guards:
-            weights[task][a] = min(least, 1 / (len(families) * len(guards)))
+        least = min(weights[task][a] for task in tasks for a in cells_of(kinds[task], "informative", axes))
+        saturated = [(t, a) for t in kinds if t.split("/")[0] == family for a in cells_of(kinds[t], "guard", axes)]
+        for task, a in saturated:
+            weights[task][a] = min(least, 1 / (len(families) * len(saturated)))
     return weights
 
 
-def cells_of(row: Sequence[str], kind: str, asked: Sequence[int] | None = None) -> list[int]:
+def cells_of(row: Sequence[str], kind: str, axes: Sequence[int] | None = None) -> list[int]:
     """The axes on which a task is of a kind, among those that are asked (None: all)."""
-    return [a for a, role in enumerate(row) if role == kind and (asked is None or a in asked)]
+    return [a for a, role in enumerate(row) if role == kind and (axes is None or a in axes)]
 
 
 def _shares(tasks: list[str]) -> dict[str, float]:
@@ -478,7 +480,7 @@ def skills(
     kinds: Mapping[str, tuple[Kind, ...]],
     model: int,
     references: slice,
-    asked: Sequence[int] | None = None,
+    counted: Sequence[int] | None = None,
 ) -> Skills:
     """Skill at every level from task means (..., S, A).
 
@@ -501,8 +503,8 @@ def skills(
     guard = {family: _cost(raw, kinds, weights, family) for family in families}
     lost = np.asarray(sum(np.nan_to_num(cost, nan=0.0) for cost in guard.values()), dtype=np.float64)
     axis = np.maximum(_mean_of(list(informative.values())) + lost, SKILL_FLOOR)
-    by_family = _by_family(raw, kinds, asked)
-    whole = np.isfinite(axis if asked is None else axis[..., list(asked)]).all(axis=-1)
+    by_family = _by_family(raw, kinds, counted)
+    whole = np.isfinite(axis if counted is None else axis[..., list(counted)]).all(axis=-1)
     return Skills(
         quality,
         task_skill,
@@ -527,26 +529,28 @@ def _raw(own: Array, truth: Array, freeze: Array, row: tuple[Kind, ...]) -> Arra
 
 
 def clip_skills(
-    qualities: Qualities, kinds: Mapping[str, tuple[Kind, ...]], asked: Sequence[int] | None = None
+    qualities: Qualities, kinds: Mapping[str, tuple[Kind, ...]], axes: Sequence[int] | None = None
 ) -> dict[str, float]:
     """By clip, what it adds to overall for the first source, on the scale of its task; NaN where nothing counts.
 
     Mean skill on the axes on which its task is informative, plus what it loses on the others, with their weights in
     overall where the family has gained all. It lies between the references of the task, not those of the clip alone.
     """
-    means, weights = task_means(qualities.means(), qualities.counts()), overall_weights(kinds, asked)
+    means, weights = task_means(qualities.means(), qualities.counts()), overall_weights(kinds, axes)
     truth, freeze = (qualities.sources.index(name) for name in SCALE)
     skills_by_clip: dict[str, float] = {}
     for stratum, block in qualities.values.items():
         row = kinds[stratum.task]
-        gains, guards = (cells_of(row, kind, asked) for kind in COUNTED)
+        gains, saturated = (cells_of(row, kind, axes) for kind in COUNTED)
         raw = _raw(block[0].T, means[stratum.task][truth], means[stratum.task][freeze], row)  # (n, A)
         whole = weights[stratum.task][gains].sum()
         gained = _mean(raw[:, gains])
-        lost = np.nan_to_num(np.minimum(raw[:, guards], 0.0), nan=0.0)
-        share = weights[stratum.task][guards] / whole if gains else np.full(len(guards), 1 / max(len(guards), 1))
+        lost = np.nan_to_num(np.minimum(raw[:, saturated], 0.0), nan=0.0)
+        share = (
+            weights[stratum.task][saturated] / whole if gains else np.full(len(saturated), 1 / max(len(saturated), 1))
+        )
         skill = (lost @ share) + (gained if gains else 0.0)
-        known = np.isfinite(raw[:, gains + guards]).any(axis=-1)
+        known = np.isfinite(raw[:, gains + saturated]).any(axis=-1)
         skills_by_clip |= zip(qualities.clips[stratum], np.where(known, skill, np.nan).tolist(), strict=True)
     return skills_by_clip
 
@@ -555,24 +559,24 @@ def _cost(
     raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], weights: Mapping[str, Array], family: str
 ) -> Array:
     """Cost of the guards of a family on each axis (..., A), together at most 0; NaN where it has none."""
-    guards = [task for task in raw if task.split("/")[0] == family]
-    has = np.any([_is(kinds[task], "guard") for task in guards], axis=0)
-    losses = (np.nan_to_num(np.where(_is(kinds[t], "guard"), raw[t], 0.0), nan=0.0) * weights[t] for t in guards)
+    saturated = [task for task in raw if task.split("/")[0] == family]
+    has = np.any([_is(kinds[task], "guard") for task in saturated], axis=0)
+    losses = (np.nan_to_num(np.where(_is(kinds[t], "guard"), raw[t], 0.0), nan=0.0) * weights[t] for t in saturated)
     return np.where(has, np.minimum(np.asarray(sum(losses), dtype=np.float64), 0.0), np.nan)
 
 
 def _by_family(
-    raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], asked: Sequence[int] | None
+    raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], axes: Sequence[int] | None
 ) -> dict[str, Array]:
     """Gain of each family that has an informative task (...), less the share of it that guards take."""
-    weights = overall_weights(kinds, asked)
+    weights = overall_weights(kinds, axes)
     gains: dict[str, list[Array]] = {}
     losses: dict[str, list[Array]] = {}
     for task, task_gains in raw.items():
         family = task.split("/")[0]
-        if own := cells_of(kinds[task], "informative", asked):
+        if own := cells_of(kinds[task], "informative", axes):
             gains.setdefault(family, []).append(_mean_of([task_gains[..., a] for a in own]))
-        for a in cells_of(kinds[task], "guard", asked):
+        for a in cells_of(kinds[task], "guard", axes):
             losses.setdefault(family, []).append(np.nan_to_num(task_gains[..., a], nan=0.0) * weights[task][a])
     result = {}
     for family, members in gains.items():

@@ -196,5 +196,5 @@ def look_at_tables(
     anchors = [whole.sources.index(name) for name in SCALE]
     means = {task: block[anchors] for task, block in task_means(whole.means(), whole.counts()).items()}
     values = {key: block[0] for key, block in own.values.items()}
-    asked = [a for a, axis in enumerate(AXES) if axis not in unasked]
-    return look(values, means, kinds(whole, fixed), asked, miss, resamples=resamples)
+    counted = [a for a, axis in enumerate(AXES) if axis not in unasked]
+    return look(values, means, kinds(whole, fixed), counted, miss, resamples=resamples)

@@ -171,8 +171,8 @@ class StateAnswers(Answers):
         return {"states": state_inputs(clips, self.card)}
 
     def inputs(self, clips: Sequence[Clip], **given: Any) -> Inputs:
-        found = super().inputs(clips, **given)  # a privileged model answers for as many rows
-        return found if found.states is not None else replace(found, states=state_inputs(clips, self.card))
+        inputs = super().inputs(clips, **given)  # a privileged model answers for as many rows
+        return inputs if inputs.states is not None else replace(inputs, states=state_inputs(clips, self.card))
 
     def predicted(self, moments: NDArray[Any], bodies: int) -> dict[str, Any]:
         return {"frames": self._no_frames(), "states": moments[:, :bodies].copy()}

@@ -171,10 +171,10 @@ def frozen_end(clip: Clip) -> Clip:
 
 
 def _compare_calls(checked: CheckedModel, again: Sequence[Rollout]) -> None:
-    found = _difference(checked.kind, checked.rollouts, again)
-    if found.largest:
+    difference = _difference(checked.kind, checked.rollouts, again)
+    if difference.largest:
         checked.problems.append(
-            f"Two calls with the same context and the same generators differ, by up to {found.words}. Draw random "
+            f"Two calls with the same context and the same generators differ, by up to {difference.words}. Draw random "
             "numbers from `generators` only, and put networks into eval mode."
         )
 
@@ -183,24 +183,26 @@ def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], engine_not
     failures = [rollout.failure for rollout in alone if rollout.failure]
     if failures:
         checked.problems.append(f"A clip that works together with another fails alone: {failures[0]}")
-    found = _difference(checked.kind, checked.rollouts, alone)
-    if found.largest and not checked.problems:
+    difference = _difference(checked.kind, checked.rollouts, alone)
+    if difference.largest and not checked.problems:
         cause = "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
-        if found.rounding:
+        if difference.rounding:
             cause = "rounding, which is harmless as the plan of batches is fixed."
         elif GLOBAL_RANDOMNESS in engine_notes:
             cause = "random numbers that do not come from `generators`."
-        checked.notes.append(f"The rollouts of a clip alone and with another differ by up to {found.words}: {cause}")
+        checked.notes.append(
+            f"The rollouts of a clip alone and with another differ by up to {difference.words}: {cause}"
+        )
 
 
 def _compare_samples(checked: CheckedModel, samples: Sequence[Rollout]) -> None:
     if any(sample.failure for sample in samples) or checked.problems:
         return
-    found = _difference(checked.kind, samples[:1], samples[1:])
+    difference = _difference(checked.kind, samples[:1], samples[1:])
     stochastic = checked.info.card.stochastic
-    if stochastic and not found.largest:
+    if stochastic and not difference.largest:
         checked.notes.append("The card says stochastic=True, but two samples of one clip are the same.")
-    if not stochastic and not found.rounding:
+    if not stochastic and not difference.rounding:
         checked.notes.append("Two samples of one clip differ: the card should say stochastic=True.")
 
 

@@ -60,9 +60,9 @@ def export_model(
     if not isinstance(model, FrameModel):
         raise ModelError(f"{target} is no model that continues frames: it cannot be a graph.")
     with evaluation_mode(model), tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        export_graph(model, find_networks(model), made, target)
-        graph = load_model(str(made), device=CPU, dtype=torch.float32, trust_code=True)  # it was made here
+        exported = Path(folder) / path.name
+        export_graph(model, find_networks(model), exported, target)
+        graph = load_model(str(exported), device=CPU, dtype=torch.float32, trust_code=True)  # it was made here
         assert isinstance(graph, FrameModel)
         differences = compare_models(model, graph, target)
         worst = max(differences.values())
@@ -87,14 +87,14 @@ def compare_models(first: FrameModel, second: FrameModel, target: str) -> dict[s
     seen = [torch.from_numpy(model_context(store.get(row, card.spec), card)) for row in rows]
     numbers = torch.Generator().manual_seed(0)
     random = torch.randint(0, 256, (COMPARED_CLIPS, card.context_frames, 3, *card.image_size), generator=numbers)
-    found = {}
+    differences = {}
     for name, frames in (
         ("contexts of clips", torch.stack(seen).permute(0, 1, 4, 2, 3).contiguous()),
         ("random contexts", random.to(torch.uint8)),
     ):
         answers = [_answer(model, normalized_frames(frames, CPU, torch.float32), target) for model in (first, second)]
-        found[name] = float((answers[0] - answers[1]).abs().max())
-    return found
+        differences[name] = float((answers[0] - answers[1]).abs().max())
+    return differences
 
 
 @torch.inference_mode()

@@ -41,10 +41,10 @@ def round_on_device(chunk: Tensor) -> tuple[Tensor, Tensor]:
     together = max(1, ROUNDED_TOGETHER // chunk[0].numel())  # clips
     statistics = []
     for block, rounded in zip(torch.split(chunk, together), torch.split(levels, together), strict=True):
-        found = frame_statistics(block)
-        wrong = is_wrong(found).any(1)
+        block_statistics = frame_statistics(block)
+        wrong = is_wrong(block_statistics).any(1)
         rounded.copy_(round_levels(block)).masked_fill_(wrong[:, None, None, None, None], 0)
-        statistics.append(found)
+        statistics.append(block_statistics)
     return levels, torch.cat(statistics)
 
 
@@ -282,8 +282,8 @@ def frame_statistics(frames: Tensor) -> Tensor:
     """
     within = (-3, -2, -1)
     counts = (frames.isfinite().logical_not().sum(within), frames.isnan().sum(within))
-    found = (frames.amin(within), frames.amax(within), *counts)
-    return torch.stack([each.to(torch.float64) for each in found], -1)
+    statistics = (frames.amin(within), frames.amax(within), *counts)
+    return torch.stack([each.to(torch.float64) for each in statistics], -1)
 
 
 def is_wrong(statistics: Tensor) -> Tensor:

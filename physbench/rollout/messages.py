@@ -296,18 +296,18 @@ def checked_info(answer: Report, target: str, handed: Handed, first: LoadedModel
 
 def shown_in(info: LoadedModel, look: str | None, view: str | None) -> LoadedModel:
     """The model as it is asked in a look and a view; None: those of its card. Raises ModelError where it cannot be."""
-    for name, asked in (("look", look), ("view", view)):
+    for name, wanted in (("look", look), ("view", view)):
         own = getattr(info.card, name)
-        if asked is None or asked == own:
+        if wanted is None or wanted == own:
             continue
         if not info.card.sees_pictures:
             raise ModelError(
-                f"--{name} {asked}: {info.card.name} is given states and sees no pictures. Leave --{name} out."
+                f"--{name} {wanted}: {info.card.name} is given states and sees no pictures. Leave --{name} out."
             )
         if info.recorded:
             raise ModelError(
-                f"--{name} {asked}: the videos of {info.card.name} continue clips of the {name} {own}. Leave --{name} "
-                f"out, or export the clips anew with --{name} {asked}."
+                f"--{name} {wanted}: the videos of {info.card.name} continue clips of the {name} {own}. Leave --{name} "
+                f"out, or export the clips anew with --{name} {wanted}."
             )
     card = dataclasses.replace(info.card, look=look or info.card.look, view=view or info.card.view)
     return info if card == info.card else dataclasses.replace(info, card=card)

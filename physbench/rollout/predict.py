@@ -109,12 +109,12 @@ def global_random_states(device: torch.device) -> tuple[object, ...]:
 
 def make_generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
     """One generator per clip and sample, on the model's device."""
-    made = []
+    generators = []
     for seed in seeds:
         generator = torch.Generator(device=device)
         generator.manual_seed(seed)
-        made.append(generator)
-    return made
+        generators.append(generator)
+    return generators
 
 
 @dataclass(frozen=True, eq=False)
@@ -391,15 +391,15 @@ def _hint(shape: tuple[int, ...], wanted: tuple[int, ...], given: StateInputs) -
 
 def value_problems(values: Array, given: StateInputs, first: int, horizon: int) -> dict[int, str]:
     """By position in the batch, why a clip failed: NaN or Inf in a row that it has. values: (B, T, N, columns)."""
-    found = {}
+    problems = {}
     for position, (own, mask) in enumerate(zip(values, given.mask, strict=True)):
         wrong = ~np.isfinite(own[:, mask])
         if wrong.any():
             moment = int(wrong.any(axis=(1, 2)).argmax())
             kind = "NaN" if np.isnan(own[moment][mask]).any() else "Inf"
             count = f"{int(wrong[moment].sum())} of {wrong[moment].size} values"
-            found[position] = f"Predicted state {first + moment + 1} of {horizon} holds {kind} ({count})."
-    return found
+            problems[position] = f"Predicted state {first + moment + 1} of {horizon} holds {kind} ({count})."
+    return problems
 
 
 def _next_context(states: Array, predicted: Array, card: StateCard) -> Array:
@@ -433,8 +433,8 @@ def predict_surprise(request: Request) -> None:
         wrong = (~torch.isfinite(row)).nonzero()
         if len(wrong):
             at = int(wrong[0])
-            found = float(row[at])
-            result.failures[position] = f"The surprise at frame {context + at + 1} of {video.shape[1]} is {found}."
+            value = float(row[at])
+            result.failures[position] = f"The surprise at frame {context + at + 1} of {video.shape[1]} is {value}."
         else:
             request.out[position, :, 0] = row
     result.chained = 1

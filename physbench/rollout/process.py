@@ -109,17 +109,20 @@ def model_environment(sees_clips: bool, served: bool = False) -> dict[str, str]:
     It holds no place of clips and tasks, unless the model is handed clips, and the token of a server only where the
     model is `served` by one. Libraries keep what they have downloaded below XDG_CACHE_HOME.
     """
-    found = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # scoring uses the cores: torch must not spin while it waits
+    environment = {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+    }  # scoring uses the cores: torch must not spin while it waits
     if not served:
-        found.pop(TOKEN_VARIABLE, None)
+        environment.pop(TOKEN_VARIABLE, None)
     if sees_clips:
-        return found
-    caches = found.get(USERS_CACHES)
+        return environment
+    caches = environment.get(USERS_CACHES)
     if caches:
-        found = {name: str(Path(caches) / folder) for name, folder in LIBRARY_CACHES.items()} | found
+        environment = {name: str(Path(caches) / folder) for name, folder in LIBRARY_CACHES.items()} | environment
     store = cache_dir().absolute()
     hidden = {ENVIRONMENT, TASK_FILES_VARIABLE, USERS_CACHES}
-    return {name: _outside(text, store) for name, text in found.items() if name not in hidden}
+    return {name: _outside(text, store) for name, text in environment.items() if name not in hidden}
 
 
 def _outside(text: str, place: Path) -> str:

@@ -115,10 +115,10 @@ class JobReceiver:
 
     def get(self) -> Any:
         """The next message. Raises, in its turn, the error of one that this process cannot read."""
-        found = self.queue.get()
-        if isinstance(found, Exception):
-            raise found
-        return found
+        message = self.queue.get()
+        if isinstance(message, Exception):
+            raise message
+        return message
 
 
 class RolloutWorker:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row, told_velocities
+from physbench.clips.clip import Clip, Row, commanded_velocities
 from physbench.clips.generate import frame_times, make_params, make_scene, scene_with
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.suite import Suite
@@ -41,13 +41,13 @@ from physbench.world.scene import HISTORY, PALETTE, Body, RenderSpec, Scene, wro
 def to_model(states: Array, card: StateCard, given: StateInputs) -> Array:
     """States (B, T, N, 13) -> (B, T, N, S), or (B, T, N * S), as the card has them."""
     if card.columns == "all":
-        found = states
+        columns = states
     else:
         parts = [_shown(states[..., PLACE], card, given, moves=False)]
         if card.columns == "positions+velocities":
             parts.append(_shown(states[..., SPEED], card, given, moves=True))
-        found = np.concatenate(parts, axis=-1) * given.mask[:, None, :, None]
-    return found.reshape(*found.shape[:2], -1) if card.layout == "flat" else found
+        columns = np.concatenate(parts, axis=-1) * given.mask[:, None, :, None]
+    return columns.reshape(*columns.shape[:2], -1) if card.layout == "flat" else columns
 
 
 def from_model(answer: Array, card: StateCard, given: StateInputs, last: Array) -> Array:
@@ -57,13 +57,13 @@ def from_model(answer: Array, card: StateCard, given: StateInputs, last: Array) 
     """
     if answer.shape[-1] == len(STATE_COLUMNS):
         return answer
-    found = np.full((*answer.shape[:3], len(STATE_COLUMNS)), np.nan)
+    states = np.full((*answer.shape[:3], len(STATE_COLUMNS)), np.nan)
     axes = card.axes
-    found[..., PLACE] = _placed(answer[..., :axes], card, given, last[:, None, :, PLACE], moves=False)
+    states[..., PLACE] = _placed(answer[..., :axes], card, given, last[:, None, :, PLACE], moves=False)
     if answer.shape[-1] == 2 * axes:
         still = np.zeros((len(last), 1, last.shape[1], 3))
-        found[..., SPEED] = _placed(answer[..., axes:], card, given, still, moves=True)
-    return found
+        states[..., SPEED] = _placed(answer[..., axes:], card, given, still, moves=True)
+    return states
 
 
 def _shown(vectors: Array, card: StateCard, given: StateInputs, moves: bool) -> Array:
@@ -85,10 +85,10 @@ def _placed(values: Array, card: StateCard, given: StateInputs, depth: Array, mo
     if card.units == "px":
         scale, centre = _image(card, given, moves)
         values = (values - (0.0 if moves else card.window_px / 2)) / scale + centre
-    found = np.array(np.broadcast_to(depth, (*values.shape[:3], 3)))
+    placed = np.array(np.broadcast_to(depth, (*values.shape[:3], 3)))
     index = np.broadcast_to(given.axes[:, None, None, :], values.shape)
-    np.put_along_axis(found, index, values, axis=-1)
-    return found
+    np.put_along_axis(placed, index, values, axis=-1)
+    return placed
 
 
 def _image(card: StateCard, given: StateInputs, moves: bool) -> tuple[Array, Array]:
@@ -184,28 +184,28 @@ def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | 
                 own[row, clip.tracked.index(index)] = push.impulse
         for drive in clip.scene.drives:
             if (index := clip.scene.index(drive.body)) in clip.tracked[:rows]:
-                told = told_velocities(drive, clip.times)[max(start, 0) :]
-                own[-len(told) :, clip.tracked.index(index)] = told
+                velocities = commanded_velocities(drive, clip.times)[max(start, 0) :]
+                own[-len(velocities) :, clip.tracked.index(index)] = velocities
     return table
 
 
 @lru_cache(maxsize=4096)
 def known_constants(row: Row, scene: Scene) -> Constants:
     """Constants of the coloured bodies (K, ..), of the statics (M, ..) and gravity (3,); NaN where they are hidden."""
-    found = scene_constants(scene)
+    constants = scene_constants(scene)
     try:
         task, own = find_task(row.task), make_params(row)
     except PhysbenchError:  # a scene without a task hides nothing
-        return found
+        return constants
     for name, parameter in task.parameters.items():
         if parameter.kind not in ("revealed", "free") and name not in scene.free:
             continue
         for value in parameter.range(row.split):
             other = scene_constants(scene_with(row, {**own, name: value}))
-            for mine, theirs in zip(found, other, strict=True):
+            for mine, theirs in zip(constants, other, strict=True):
                 if mine.shape == theirs.shape:
                     mine[~np.isclose(mine, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)] = np.nan
-    return found
+    return constants
 
 
 def scene_constants(scene: Scene) -> Constants:
@@ -311,8 +311,8 @@ def clip_tables(row: Row, fps: float, context: int, noise: float) -> dict[str, T
     scene = make_scene(row)
     times = frame_times(scene, RenderSpec(*VIEW, float(fps)))
     since = int(np.argmin(np.abs(times))) + 1 - context
-    given = times[since : since + context]
-    states = simulate(scene, given).states[:, list(scene.tracked)]
+    shown_times = times[since : since + context]
+    states = simulate(scene, shown_times).states[:, list(scene.tracked)]
     _add_noise(states, row, noise)
     names = [scene.bodies[index].name for index in scene.tracked]
     bodies, statics, gravity = known_constants(row, scene)
@@ -323,7 +323,7 @@ def clip_tables(row: Row, fps: float, context: int, noise: float) -> dict[str, T
         "clips": [about],
         "states": [
             {"clip": row.id, "time_s": float(time), "body": name, **_named(STATE_COLUMNS, state)}
-            for time, moment in zip(given, states, strict=True)
+            for time, moment in zip(shown_times, states, strict=True)
             for name, state in zip(names, moment, strict=True)
         ],
         "bodies": [{"clip": row.id, "body": n, **_named(BODY_COLUMNS, b)} for n, b in zip(names, bodies, strict=True)],

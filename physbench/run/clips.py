@@ -134,12 +134,12 @@ class ClipPreparation:
                 )
                 self.jobs.add("references", self.brought[row])
 
-    def is_made(self, row: Row) -> bool:
+    def is_ready(self, row: Row) -> bool:
         """True if a clip can be read now."""
         if row not in self.absent:
             return True
-        made = self.made.get(row)
-        return made is not None and made.done() and not made.cancelled() and made.exception() is None
+        future = self.made.get(row)
+        return future is not None and future.done() and not future.cancelled() and future.exception() is None
 
     def expect(self, order: Sequence[Row], ahead: int) -> None:
         """Say in which order the clips will be needed, before any of them is asked for by `up_to`.
@@ -198,17 +198,17 @@ class ShownClips:
 
     def __init__(self, read: Callable[[Row], Clip], made: ClipPreparation | UnseenClips) -> None:
         self.states: dict[Row, str] = {}  # hashes of those of the clips that were shown
-        self._read, self._made = read, made
+        self._read, self._preparation = read, made
         self._ahead: ClipsReadAhead | None = None
 
     def get(self, row: Row) -> Clip:
         """A clip, once it is made; the error of what made it is raised here."""
-        if isinstance(self._made, UnseenClips):
-            clip = self._made.get(row)
+        if isinstance(self._preparation, UnseenClips):
+            clip = self._preparation.get(row)
         else:
-            self._made.up_to(row)
-            if row in self._made.made:
-                self._made.made[row].result()
+            self._preparation.up_to(row)
+            if row in self._preparation.made:
+                self._preparation.made[row].result()
             clip = self._ahead.get(row) if self._ahead else self._read(row)
         self.states[row] = clip.state_hash
         return clip
@@ -216,11 +216,11 @@ class ShownClips:
     @contextmanager
     def read_ahead(self, batches: Sequence[Batch], devices: int) -> Iterator[None]:
         """Stored clips of the next batches are read while the model works."""
-        if isinstance(self._made, UnseenClips):
+        if isinstance(self._preparation, UnseenClips):
             yield
             return
         order = [item.row for batch in batches for item in batch.items]
         most = max((len(batch.items) for batch in batches), default=0) * devices
-        with ClipsReadAhead(self._read, self._made.is_made, order, most) as self._ahead:
+        with ClipsReadAhead(self._read, self._preparation.is_ready, order, most) as self._ahead:
             yield
         self._ahead = None

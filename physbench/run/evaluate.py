@@ -29,8 +29,14 @@ from physbench.rollout.batches import Batch
 from physbench.rollout.engine import ClipLoader, RolloutEngine
 from physbench.rollout.store import Rollout, store_rollout
 from physbench.run.finalize import drop_results
-from physbench.run.manifest import asked_manifest, asked_suite, left_out, refuse_other_scoring, refuse_other_settings
-from physbench.run.model import calls_along_time, check_told_model, engine_of
+from physbench.run.manifest import (
+    left_out,
+    refuse_other_scoring,
+    refuse_other_settings,
+    requested_manifest,
+    requested_suite,
+)
+from physbench.run.model import calls_along_time, check_prompted_model, engine_of
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.process import PeakMemory, explained, interruptible
 from physbench.run.ray_cluster import check_cluster
@@ -100,7 +106,7 @@ def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
         ModelError: The model cannot be loaded.
     """
     options.check()
-    suite, salt = asked_suite(options)
+    suite, salt = requested_suite(options)
     scorers = find_scorers(options.scorers)
     check_target(options.model, trust_code=options.trust_code)
     if few := left_out(suite, options):
@@ -111,7 +117,7 @@ def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, salt) as engine:
         info, card = engine.info, engine.card
-        check_told_model(options, card)
+        check_prompted_model(options, card)
         horizons = {row: engine.horizon(row) for row in rows}
         store = ClipStore()
         missing = list(rows) if salt else store.missing(rows, card.spec)
@@ -237,12 +243,12 @@ def evaluate(
     for name in ("look", "view"):
         requested = getattr(options, name)
         if clips and requested not in (None, getattr(clips.spec, name)):
-            asked_spec = replace(clips.spec, **{name: requested})
+            requested_spec = replace(clips.spec, **{name: requested})
             raise UsageError(
                 f"--clips: {clips.name} holds clips of {clips.spec}, and --{name} asks for {requested}. Leave --{name} "
-                f"out, or pack clips of that {name}: {pack_command(options.suite_words, asked_spec)}"
+                f"out, or pack clips of that {name}: {pack_command(options.suite_words, requested_spec)}"
             )
-    suite, salt = asked_suite(options, path if resume else None, live=model is not None)
+    suite, salt = requested_suite(options, path if resume else None, live=model is not None)
     suite = clips.known(suite) if clips else suite
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
@@ -257,7 +263,7 @@ def evaluate(
     sha256 = model_sha256(options.model) if model is None else live_sha256(model)
     if model is not None and resume and sha256 is None:
         raise UsageError(LIVE_NOT_RESUMED)
-    requested = asked_manifest(
+    requested = requested_manifest(
         options,
         suite,
         sha256,
@@ -268,12 +274,12 @@ def evaluate(
         clips=clips,
     )
     requested.started = datetime.now(UTC).isoformat(timespec="seconds")
-    made: tuple[Path, ...] = ()
+    created: tuple[Path, ...] = ()
     stopped: Stopped | None = None
     served = options.model.startswith(("http://", "https://"))
     if path is None:
-        path, made = claimed_folder(options.short_name, options.suite_name)
-    with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
+        path, created = claimed_folder(options.short_name, options.suite_name)
+    with interruptible(), opened(path, resume=resume, fresh=fresh, created=created) as folder:
         if folder.manifest.exists():
             stored = read_manifest(folder)
             refuse_other_settings(stored, requested, path)

@@ -174,7 +174,7 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         UsageError: The folder is no run.
     """
     manifest = read_manifest(folder)
-    rows, samples = manifest.asked_rows, manifest.options.samples
+    rows, samples = manifest.requested_rows, manifest.options.samples
     of_suite = len(rows)
     shard = manifest.options.shard or ""
     items = [BatchItem(row, sample) for row in rows for sample in range(samples)]

@@ -108,7 +108,7 @@ def manifest_suite(suite: Suite, **more: Any) -> ManifestSuite:
     return ManifestSuite.model_validate(document | more)
 
 
-def asked_manifest(
+def requested_manifest(
     options: Options,
     suite: Suite,
     sha256: str | None,
@@ -199,17 +199,17 @@ def first_difference(stored: Manifest, requested: Manifest, words: str = "was {}
             continue
         if label in (OF_TASKS, OF_SCORERS, OF_ACTIONS, OF_PROMPTS):
             return f"{label} ({', '.join(_changed(before, now))}) has changed"
-        return _said(label, before, now, words)
+        return _difference_text(label, before, now, words)
     for name in {**stored.versions, **requested.versions}:
         before, now = stored.versions.get(name), requested.versions.get(name)
         if before != now:
-            return _said(
+            return _difference_text(
                 "The source code of physbench" if name == "code" else f"The version of {name}", before, now, words
             )
     return None
 
 
-def _said(label: str, before: Any, now: Any, words: str) -> str:
+def _difference_text(label: str, before: Any, now: Any, words: str) -> str:
     others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
     was, is_now = ("not given" if x is None and label.startswith("--") else _short(x) for x in (before, now))
     return f"{label} {words.format(was, others + is_now)}"
@@ -257,7 +257,7 @@ def other_settings(folder: Path, difference: str) -> OtherSettingsError:
 RUN_SALT_BYTES = 16
 
 
-def asked_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
+def requested_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
     """As `untold_suite`, with prompts that tell how things move where the options ask for it.
 
     Raises UsageError also where the sentences of `--prompts` are not those of its clips.

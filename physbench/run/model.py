@@ -105,7 +105,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     info = engine.info
     if not info.card.continues:
         raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
-    check_told_model(run.options, info.card)
+    check_prompted_model(run.options, info.card)
     run.options.check_board_look(info.card.look)
     check_pair(info.card.look, info.card.view)
     if info.card.look != PLAIN:  # before the first clip, not in the middle of a run
@@ -142,7 +142,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     run.manifest.device = f"{info.device} ({info.device_name})"
 
 
-def check_told_model(options: Options, card: ModelCard) -> None:
+def check_prompted_model(options: Options, card: ModelCard) -> None:
     """Raise UsageError where words for motion are asked for and the model is shown it."""
     if not options.prompt_motion:
         return

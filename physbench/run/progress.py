@@ -282,7 +282,7 @@ class Outlook:
         self.rolled = 0  # rollouts made
         self.rolling = None if rolls else 0.0  # s that the batches still take; None: not known yet
         self._begun = time.monotonic()
-        self._said = False
+        self._reported = False
 
     def seconds_left(self) -> float | None:
         """None where it is not known yet."""
@@ -293,9 +293,9 @@ class Outlook:
         """Say once how long it will take, as soon as enough jobs of each kind were measured."""
         if self.scores and self.progress.is_shown:
             self.progress.advance(0, self.skill.words())
-        left = None if self._said else self.seconds_left()
+        left = None if self._reported else self.seconds_left()
         if left is not None:
-            self._said = True
+            self._reported = True
             if left > LEAST_LEFT:
                 what = " and ".join(["rollouts"] * self.rolls + ["scores"] * self.scores)
                 self.run.say(f"{what.capitalize()}: about {duration(left)} left.")

@@ -282,7 +282,7 @@ class RayPool(WorkerPool):
         self._job = self.ray.remote(num_cpus=1, max_retries=TASK_RETRIES)(run_job)
         self._threads = ThreadPoolExecutor(QUEUED * run.workers, "ray")
         self._lock = threading.Lock()
-        self._made: dict[Row, Future[Any]] = {}  # clips that are made, or on their way
+        self._prepared: dict[Row, Future[Any]] = {}  # clips that are made, or on their way
         self._sent: dict[Row, Any] = {}  # references to clips in the object store
         self._ended = False
 
@@ -295,7 +295,7 @@ class RayPool(WorkerPool):
             return nothing
         future: Future[R] = self._threads.submit(self._do, function, *args)
         if function is worker.make:
-            self._made[args[1]] = future  # type: ignore[index]
+            self._prepared[args[1]] = future  # type: ignore[index]
         return future
 
     def __exit__(
@@ -325,9 +325,9 @@ class RayPool(WorkerPool):
 
     def clip(self, row: Row, spec: RenderSpec) -> Any:
         """Reference to a packed clip and its place in the folder of a job."""
-        if row in self._made:
+        if row in self._prepared:
             with suppress(CancelledError):
-                self._made[row].result()
+                self._prepared[row].result()
         with self._lock:
             if row not in self._sent:
                 self._sent[row] = self.ray.put((clip_file(row, spec), self._packed(row, spec)))

@@ -210,7 +210,7 @@ class BeingStored:
                 yield item
 
 
-MOST_SAID = 5  # events and notes
+MOST_NOTES = 5  # events and notes
 
 
 class RolloutNotes:
@@ -258,7 +258,7 @@ class RolloutNotes:
     def say_once(self, message: str) -> None:
         """Print the first few events and notes of a model; all of them are in the manifest."""
         self.said += 1
-        if self.said <= MOST_SAID:
+        if self.said <= MOST_NOTES:
             self.run.say(message)
-        elif self.said == MOST_SAID + 1:
+        elif self.said == MOST_NOTES + 1:
             self.run.say(f"Further events and notes are in {self.run.folder.manifest}.")

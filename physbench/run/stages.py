@@ -25,7 +25,7 @@ from physbench.rollout.store import stored_failure
 from physbench.run import worker
 from physbench.run.finalize import FINISHED_FILES, finish
 from physbench.run.jobs import SCORING_PRELOAD
-from physbench.run.manifest import OtherSettingsError, asked_manifest, asked_suite, first_difference
+from physbench.run.manifest import OtherSettingsError, first_difference, requested_manifest, requested_suite
 from physbench.run.options import Executor, Options, check_executor, options_of
 from physbench.run.parts import read_part
 from physbench.run.pipeline import roll_and_score
@@ -79,7 +79,7 @@ def _paired(run: Run, row: Row) -> bool:
     return all(read_part(path) is not None for path in (*own, *others))
 
 
-def _score(run: Run, pool: WorkerPool, what: str, work: Callable[..., worker.Made], rows: Sequence[Row]) -> None:
+def _score(run: Run, pool: WorkerPool, what: str, work: Callable[..., worker.Finished], rows: Sequence[Row]) -> None:
     """Have `work` done for each row, with progress; the first error is raised."""
     o, card = run.options, run.card
     with Progress(f"{run.suite.name}: {what}", len(rows)) as progress:
@@ -299,7 +299,7 @@ def stored_run(
     elif clips is not None:
         raise UsageError(f"--clips: {folder.path} was not rolled out on an archive of clips. Leave it out.")
     source = clips_of(folder, manifest)
-    suite, salt = asked_suite(options, folder.path)
+    suite, salt = requested_suite(options, folder.path)
     suite = source.known(suite) if isinstance(source, PackedClips) else suite
     _refuse_other_code(manifest, options, suite, salt, folder)
     _refuse_other_look(manifest, folder)
@@ -315,7 +315,7 @@ def _refuse_other_code(manifest: Manifest, options: Options, suite: Suite, salt:
     """Raise UsageError where physbench, tasks or scorers here are not those of the run. Libraries may be others."""
     scorers = find_scorers(options.scorers)
     here = versions(purpose="runs")
-    requested = asked_manifest(
+    requested = requested_manifest(
         options, suite, None, here, foreign_code_hash(scorers), own_laws_document(scorers), salt=salt
     )
     requested.model, requested.clips = manifest.model, manifest.clips

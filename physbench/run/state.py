@@ -65,7 +65,7 @@ def claimed_folder(model_name: str, suite: str, parent: Path = Path("runs")) -> 
     """
     for _ in range(ATTEMPTS):
         path = default_folder(model_name, suite, False, parent)
-        made = tuple(place for place in (path, *path.parents) if not place.exists())
+        created = tuple(place for place in (path, *path.parents) if not place.exists())
         try:
             parent.mkdir(parents=True, exist_ok=True)
             path.mkdir()
@@ -73,7 +73,7 @@ def claimed_folder(model_name: str, suite: str, parent: Path = Path("runs")) -> 
             continue
         except OSError:
             break
-        return path, made
+        return path, created
     return path, ()
 
 
@@ -83,12 +83,12 @@ def contents(path: Path) -> list[str]:
 
 
 @contextmanager
-def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) -> Iterator[RunFolder]:
+def opened(path: Path, *, resume: bool, fresh: bool, created: Sequence[Path] = ()) -> Iterator[RunFolder]:
     """Hold the run folder at `path`: made if need be, emptied with `fresh`, refused if it is in use or not a run.
 
     What a merge left that was killed before it wrote the manifest is removed.
 
-    made: folders that were made for it already, deepest first. They go again if nothing comes into them.
+    created: folders that were made for it already, deepest first. They go again if nothing comes into them.
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file. Give a folder to --out.")
@@ -104,7 +104,7 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
         raise UsageError(
             f"{path} holds a run. Go on with it (--resume), start it over (--fresh) or choose another --out."
         )
-    absent = list(made) or [place for place in (path, *path.parents) if not place.exists()]
+    absent = list(created) or [place for place in (path, *path.parents) if not place.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = locked_file(path / LOCK)
@@ -124,12 +124,12 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
         os.close(handle)  # gives the lock back, as the end of the process would
 
 
-def _leave_nothing(path: Path, made: list[Path]) -> None:
+def _leave_nothing(path: Path, created: list[Path]) -> None:
     """Remove the folders that were made, deepest first, if nothing came into them."""
     with contextlib.suppress(OSError):
-        if made and [item.name for item in path.iterdir()] == [LOCK]:
+        if created and [item.name for item in path.iterdir()] == [LOCK]:
             (path / LOCK).unlink()
-            for folder in made:
+            for folder in created:
                 folder.rmdir()
 
 
@@ -180,7 +180,7 @@ Stage = Literal["rollout", "score", "finish"]
 RUN_STAGES: tuple[Stage, ...] = ("rollout", "score", "finish")
 IN_WORKERS = ("clips", "references", "tracking", "shadowing", "scoring")  # what worker processes spend time on
 AFTER_THEM = ("diagnosis", "report")
-LEAST_SAID = 0.5  # s
+LEAST_SHOWN = 0.5  # s
 
 
 @dataclass
@@ -347,7 +347,7 @@ class Run:
                 f"first is {other[0].id}): the result is marked local. See `physbench data verify`."
             )
 
-    def stop(self, by: Literal["budget", "until"], asked: str, rows: Sequence[Row], **fields: Any) -> None:
+    def stop(self, by: Literal["budget", "until"], budget: str, rows: Sequence[Row], **fields: Any) -> None:
         """End the run with these clips, and write that down: its result is one of a part of the suite.
 
         fields: further fields of `Stopped`.
@@ -356,7 +356,7 @@ class Run:
         kept = tuple(row for row in self.suite.rows if row in known)
         part = replace(self.suite, rows=kept)
         clips = [row.id for row in kept]
-        self.manifest.stopped = Stopped(by=by, asked=asked, clips=clips, hash=part.hash, **fields)
+        self.manifest.stopped = Stopped(by=by, asked=budget, clips=clips, hash=part.hash, **fields)
         self.save_manifest()
 
     def ended(self) -> str:
@@ -408,10 +408,10 @@ class Run:
         speed, names = self.manifest.speed, (*IN_WORKERS, *AFTER_THEM, "model")
         keys = {name: f"{name}_seconds" for name in names}
         spent = {name: (speed.get(key) or 0.0) - (self._before.get(key) or 0.0) for name, key in keys.items()}
-        inside = ", ".join(f"{name} {duration(spent[name])}" for name in IN_WORKERS if spent[name] >= LEAST_SAID)
-        parts = [f"model {duration(spent['model'])}"] if spent["model"] >= LEAST_SAID else []
+        inside = ", ".join(f"{name} {duration(spent[name])}" for name in IN_WORKERS if spent[name] >= LEAST_SHOWN)
+        parts = [f"model {duration(spent['model'])}"] if spent["model"] >= LEAST_SHOWN else []
         parts += [f"in {counted(self.workers, 'worker')} {inside}" if self.workers else inside] if inside else []
-        parts += [f"{name} {duration(spent[name])}" for name in AFTER_THEM if spent[name] >= LEAST_SAID]
+        parts += [f"{name} {duration(spent[name])}" for name in AFTER_THEM if spent[name] >= LEAST_SHOWN]
         text = "; ".join(parts)
         return f"{text[0].upper()}{text[1:]}." if text else ""
 

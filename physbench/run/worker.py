@@ -39,7 +39,7 @@ from physbench.world.scene import RenderSpec
 
 
 @dataclass(frozen=True)
-class Made:
+class Finished:
     """A clip is in the store."""
 
     row: Row
@@ -70,7 +70,7 @@ class Referenced:
     first: bool = False
 
 
-def seconds_of(results: Iterable[Made | Scored | Referenced]) -> dict[str, float]:
+def seconds_of(results: Iterable[Finished | Scored | Referenced]) -> dict[str, float]:
     """Time of jobs by kind of work, s."""
     spent = {"clips": 0.0, "references": 0.0, "tracking": 0.0, "shadowing": 0.0, "scoring": 0.0}
     for done in results:
@@ -120,13 +120,13 @@ def shown(row: Row, spec: RenderSpec) -> Clip:
     return make_clip(row, spec)
 
 
-def make(store: Path, row: Row, spec: RenderSpec) -> Made:
+def make(store: Path, row: Row, spec: RenderSpec) -> Finished:
     """Make a clip and store it. Where the store cannot be written, the jobs that need the clip make it again."""
     from physbench.clips.generate import make_clip
 
     started = time.monotonic()
     clip_store(store).put(make_clip(row, spec))
-    return Made(row, time.monotonic() - started, _first("clip"))
+    return Finished(row, time.monotonic() - started, _first("clip"))
 
 
 def score(
@@ -169,7 +169,7 @@ def _mapped(shared: SharedRollout) -> Rollout | None:
         return None
 
 
-def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
+def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Finished:
     """Read all samples of a clip together; their tracks are in the run folder, where they did not fail."""
     from physbench.score.score_clip import score_together
 
@@ -178,10 +178,10 @@ def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str
     tracks = [_tracks(run, row, sample) for sample in range(samples)]
     rows = score_together(_clips(folder).get(row, card.spec), card.scored_context, tracks, _scorers(scorers))
     write_part(run.together(row.id), rows)
-    return Made(row, time.monotonic() - started)
+    return Finished(row, time.monotonic() - started)
 
 
-def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
+def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Finished:
     """Read a clip with a change beside the one without it: every sample of the model, and the references."""
     from physbench.run.references import REFERENCE_BASELINES
     from physbench.score.score_clip import score_pair
@@ -195,7 +195,7 @@ def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | N
         tracks, before = (_tracks(place, each, sample) for each in (row, row.unchanged))
         rows = score_pair(clip, tracks, origin, before, sample, _scorers(scorers), not_read)
         write_part(place.pair(row.id, sample), rows)
-    return Made(row, time.monotonic() - started)
+    return Finished(row, time.monotonic() - started)
 
 
 def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:

@@ -28,7 +28,7 @@ GOES_ON = 0.3  # of its mean motion that a body must show both before and after:
 HELD = 0.25  # of the motion a frame; a frame that advances by less repeats the one before
 CAUGHT_UP = 0.6  # of the motion that repeats left out, from which on it is made up for at once
 WHOLE = 0.3  # frames; a skip is a whole number of frames to within this
-LEAST_TOLD = 5  # frames of a clip that tells of repeats
+LEAST_MEASURED = 5  # frames of a clip that tells of repeats
 BEGIN_TIME, LEAST_BEGIN = 0.3, 6  # s and frames from which the beginning is extrapolated
 LEAST_SD = 0.02  # px of a place
 SUREST = 0.05  # frames; no beginning is known better from one clip
@@ -114,7 +114,7 @@ def _advances(place: Array, sd: Array, context: int, fps: float) -> Array:
     tells = np.isfinite(ahead)
     advance = np.where(tells.any(axis=1), np.where((ahead < HELD) | ~tells, 0.0, 1.0).max(axis=1, initial=0.0), np.nan)
     around = np.where((inside & (near != at[:, None]))[..., None], size_of[near], np.nan)
-    return _made_up(advance, size_of, _known_median(around), ahead, context, reach)[context:]
+    return _caught_up(advance, size_of, _known_median(around), ahead, context, reach)[context:]
 
 
 def _mean_of(values: Array, used: Mask) -> Array:
@@ -136,7 +136,7 @@ def _median(values: Array) -> float:
     return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
-def _made_up(advance: Array, size: Array, typical: Array, ahead: Array, context: int, reach: int) -> Array:
+def _caught_up(advance: Array, size: Array, typical: Array, ahead: Array, context: int, reach: int) -> Array:
     """Advances (C + T,) with frames that make up for repeats, or leave some out, as whole numbers.
 
     size: (C + T, N) px of each step. typical: the same, median of the steps around it.
@@ -170,15 +170,15 @@ def _begin(
     leads, rates = [], []
     for column in columns.tolist():
         place = tracks.position[tracks.context :, column]
-        given = tracks.position[max(tracks.context - 2, 0) : tracks.context, column]
+        shown = tracks.position[max(tracks.context - 2, 0) : tracks.context, column]
         use = np.flatnonzero(new & np.isfinite(place).all(axis=-1))[:count]
-        if len(use) < LEAST_BEGIN or clock[use[-1]] > 2 * count or not np.isfinite(given).all():
+        if len(use) < LEAST_BEGIN or clock[use[-1]] > 2 * count or not np.isfinite(shown).all():
             continue
         sd = max(float(np.nanmedian(tracks.position_sd[tracks.context + use, column])), LEAST_SD)
-        if len(given) > 1:
+        if len(shown) > 1:
             estimate = _along_path(clip.px_positions()[:, column], clip.handover, place[use], clock[use], sd)
         elif count <= MOST_PARABOLA * float(clip.spec.fps):
-            estimate = _back_to(given[-1], place[use], clock[use], sd)
+            estimate = _back_to(shown[-1], place[use], clock[use], sd)
         else:
             continue
         if estimate is not None:

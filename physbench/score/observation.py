@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -57,37 +57,37 @@ def _read_only(answer: Any) -> Any:
     return MappingProxyType(answer) if isinstance(answer, dict) else answer
 
 
-class Analysis(Generic[Made]):
+class Analysis(Generic[Value]):
     """A property of an `Observation` that is made when it is first read, and kept.
 
     An error is kept too, since it costs as much as an answer: it is raised again for each reader.
     """
 
-    def __init__(self, make: Callable[[Observation], Made]) -> None:
+    def __init__(self, make: Callable[[Observation], Value]) -> None:
         self.make = make
         self.name = make.__name__
         self.__doc__ = make.__doc__
 
     @overload
-    def __get__(self, observation: None, owner: type[Observation]) -> Analysis[Made]: ...
+    def __get__(self, observation: None, owner: type[Observation]) -> Analysis[Value]: ...
     @overload
-    def __get__(self, observation: Observation, owner: type[Observation]) -> Made: ...
-    def __get__(self, observation: Observation | None, owner: type[Observation]) -> Analysis[Made] | Made:
+    def __get__(self, observation: Observation, owner: type[Observation]) -> Value: ...
+    def __get__(self, observation: Observation | None, owner: type[Observation]) -> Analysis[Value] | Value:
         if observation is None:
             return self
-        made = observation._made
-        if self.name not in made:
+        value = observation._values
+        if self.name not in value:
             started = time.monotonic()
             try:
-                made[self.name] = _read_only(self.make(observation))
+                value[self.name] = _read_only(self.make(observation))
             except MemoryError:  # of this machine, not of the prediction
                 raise
             except Exception as error:
-                made[self.name] = _Failure(type(error), str(error), user_line(error))
+                value[self.name] = _Failure(type(error), str(error), user_line(error))
                 raise
             finally:
                 observation.seconds[self.name] = time.monotonic() - started
-        answer: Any = made[self.name]
+        answer: Any = value[self.name]
         if isinstance(answer, _Failure):
             raise answer.again()
         return answer  # type: ignore[no-any-return]
@@ -110,12 +110,12 @@ class Observation:
     tracks: Tracks
     store: bool = True
     seconds: dict[str, float] = field(default_factory=dict, init=False, repr=False)
-    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _values: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def known(self, name: str) -> Any:
         """An analysis that has been made; None where it has not, or where it raised. Computes nothing."""
-        made = self._made.get(name)
-        return None if isinstance(made, _Failure) else made
+        values = self._values.get(name)
+        return None if isinstance(values, _Failure) else values
 
     @Analysis
     def shadowing(self) -> Shadowing | None:

@@ -340,7 +340,7 @@ def not_modelled(clip: Clip) -> Reading:
     return Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")
 
 
-def nothing_due(shadowing: Shadowing) -> Reading:
+def nothing_expected(shadowing: Shadowing) -> Reading:
     """The reading of a clip in which no moving object is visible for long enough to be judged."""
     brief = "the context shows no velocity, and ground truth shows moving objects too briefly to fit a segment"
     return Reading(

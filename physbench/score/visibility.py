@@ -202,7 +202,8 @@ def _continuations(clip: Clip, shadowing: Shadowing, bodies: Sequence[int]) -> d
     trajectories = _image_trajectories(clip, shadowing, level.segments.position)
     index = shadowing.problem.law.index
     continuations = {
-        clip.tracked.index(index[body]): LawfulContinuation(clip, shadowing, body, trajectories[body]) for body in bodies
+        clip.tracked.index(index[body]): LawfulContinuation(clip, shadowing, body, trajectories[body])
+        for body in bodies
     }
     return {column: each for column, each in continuations.items() if each.segments}
 

@@ -47,23 +47,23 @@ def decided(seen: PlacedBodies, tolerance: float) -> Mask:
     return np.asarray(seen.extrapolation_distance > EXTRAPOLATION_DISTANCE * tolerance)
 
 
-def importance(decisive: Mask, lawful: Mask, due: Mask) -> Array:
+def importance(decisive: Mask, lawful: Mask, counted: Mask) -> Array:
     """Weights of frames (T, N).
 
     Args:
         decisive: Where something is decided; where nothing is in the frames that are due, all weigh the same.
         lawful: Where the motion is lawful and unbroken.
-        due: Where ground truth or the prediction shows a body.
+        counted: Where ground truth or the prediction shows a body.
     """
-    if not (decisive & due).any():
+    if not (decisive & counted).any():
         return np.ones(decisive.shape)
     return np.where(decisive | ~lawful, 1.0, UNDECIDED)
 
 
 def share_of_level(seen: PlacedBodies, tolerance: float) -> float:
     """Weight of a tolerance: the mean weight of the frames in which ground truth shows a body."""
-    due = seen.expected_visible
-    return float(np.where(decided(seen, tolerance), 1.0, UNDECIDED)[due].mean()) if due.any() else 1.0
+    expected = seen.expected_visible
+    return float(np.where(decided(seen, tolerance), 1.0, UNDECIDED)[expected].mean()) if expected.any() else 1.0
 
 
 TOLERANCES = (0.03, 0.08, 0.2, 0.5)  # diameters
@@ -71,7 +71,7 @@ EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is d
 REST_SPEED, REST_TIME = 0.1, 0.3  # diameters/s over s: a slower track rests
 REST_SLACK = 1.2  # times that: noise may change the speed of a lawful motion, or of the track, by so much
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
-ASKED_OF_SHOWN = 2  # of so many frames in which ground truth shows a body whole, a position is asked in one
+FRAMES_PER_POSITION = 2  # of so many frames in which ground truth shows a body whole, a position is asked in one
 MAX_LOST_TIME = 0.2  # s without a body that should be visible: it is lost
 STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters; the last is 1.98
 
@@ -138,8 +138,8 @@ def _levels(
     """Readings of segments at rising tolerances."""
     levels: list[ToleranceLevel] = []
     for segments, tolerance in zip(searched, tolerances, strict=True):
-        due = next((level.counted for level in reversed(levels) if level.tolerance <= EXCUSING < tolerance), None)
-        levels.append(read(segments, seen, tolerance, due))
+        judged = next((level.counted for level in reversed(levels) if level.tolerance <= EXCUSING < tolerance), None)
+        levels.append(read(segments, seen, tolerance, judged))
     return tuple(levels)
 
 
@@ -157,15 +157,17 @@ def quality(levels: tuple[ToleranceLevel, ...]) -> float:
     return 1 - float(np.average(lost, weights=[level.share for level in levels]))
 
 
-def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float, due: Mask | None = None) -> ToleranceLevel:
-    """Shares of lawful segments. due: (T, N) frames that count in any case."""
+def read(
+    segments: LawfulSegments, seen: PlacedBodies, tolerance: float, expected: Mask | None = None
+) -> ToleranceLevel:
+    """Shares of lawful segments. expected: (T, N) frames that count in any case."""
     weight, first, short = _weights(segments, seen, tolerance)
     # A body that is shown must be lawful also where ground truth shows nothing: it may not come out of a wall.
     # Nothing excuses a body that is out of sight where the scenery is no longer that of the scene.
     moved = scenery_broken(seen, tolerance)[0][:, None] & seen.judged
     counted = ((seen.expected_visible | _shown(seen)) & ~excused(segments, seen)) | moved
-    if due is not None:  # a motion that is off by half a diameter might leave the view, and what follows with it
-        counted |= due
+    if expected is not None:  # a motion that is off by half a diameter might leave the view, and what follows with it
+        counted |= expected
     if not _shows_enough(seen):
         weight, first, short = np.zeros_like(weight), np.zeros_like(first), counted
     total = max(int(counted.sum()), 1)
@@ -231,7 +233,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     for arc in segments.arcs:
         n, part = arc.body, slice(arc.first, arc.last)
         before = segments.breaks_until(n, arc.first)
-        if not _is_told(seen, arc, not before):
+        if not _is_observed(seen, arc, not before):
             short[part, n] = True
             continue
         good = (seen.present | _shown(seen))[part, n] & ~(
@@ -248,7 +250,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     return weight, first, short
 
 
-def _is_told(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
+def _is_observed(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
     """True if enough of a segment is seen to count.
 
     No prediction is required of what ground truth does not show. It may show a body whole for a few frames or none,
@@ -258,9 +260,9 @@ def _is_told(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
     known, expected = seen.known[part, n], seen.expected_visible[part, n]
     whole = np.ones(len(seen.times), dtype=bool) if seen.shown_whole is None else seen.shown_whole[:, n]
     # Context alone tells nothing about what follows.
-    if (known & expected).sum() < min(MIN_SEGMENT_POINTS, (whole[part] & expected).sum() // ASKED_OF_SHOWN):
+    if (known & expected).sum() < min(MIN_SEGMENT_POINTS, (whole[part] & expected).sum() // FRAMES_PER_POSITION):
         return False
-    shown_briefly = not is_long_enough(seen.times[whole][::ASKED_OF_SHOWN])
+    shown_briefly = not is_long_enough(seen.times[whole][::FRAMES_PER_POSITION])
     return is_long_enough(seen.times[part][known]) or bool(unbroken and shown_briefly and seen.tells_velocity[n])
 
 
@@ -289,12 +291,12 @@ def _may_rest(
 
 def _rested(seen: PlacedBodies, body: int) -> bool:
     """True if the context frames themselves show a body at rest."""
-    given = np.flatnonzero(seen.given[:, body])
-    if len(given) < FORCE_POINTS or seen.times[given[-1]] - seen.times[given[0]] < FORCE_TIME - 1e-9:
+    shown = np.flatnonzero(seen.given[:, body])
+    if len(shown) < FORCE_POINTS or seen.times[shown[-1]] - seen.times[shown[0]] < FORCE_TIME - 1e-9:
         return False
-    position = seen.position[given, body] / seen.diameter[body]
+    position = seen.position[shown, body] / seen.diameter[body]
     moved = np.linalg.norm(position - position[0], axis=-1)
-    most = REST_SPEED * (seen.moments[given] - seen.moments[given[0]]) + seen.least_limit[given, body]
+    most = REST_SPEED * (seen.moments[shown] - seen.moments[shown[0]]) + seen.least_limit[shown, body]
     return bool((moved <= most).all())
 
 

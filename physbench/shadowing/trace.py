@@ -81,7 +81,7 @@ def trace(clip: Clip, tracks: Tracks, shadowed: Shadowing | None) -> Trace | Non
     index = shadowed.problem.law.index
     reach = round(KEPT_WINDOW / float(tracks.times[1] - tracks.times[0]))
     breaks = [(r, each) for r, level in enumerate(shadowed.levels) for each in level.breaks]
-    made = Trace(
+    result = Trace(
         rungs=np.array([level.tolerance for level in shadowed.levels], dtype=np.float32),
         columns=np.array([clip.tracked.index(i) for i in index], dtype=np.int16),
         times=tracks.times.astype(np.float32),
@@ -96,12 +96,12 @@ def trace(clip: Clip, tracks: Tracks, shadowed: Shadowing | None) -> Trace | Non
         kick=_numbers([each.velocity_jump for _, each in breaks]),
         lawful=np.full((len(breaks), 2 * reach + 1, 2), np.nan, dtype=np.float32),
     )
-    for b in made.distinct()[:MAX_KEPT]:
+    for b in result.distinct()[:MAX_KEPT]:
         r, each = breaks[b]
         # The scores are already known: a path that fails must not end a run.
         with suppress(ArithmeticError, LookupError, RuntimeError, ValueError):
-            made.lawful[b] = lawful_path(clip, shadowed, shadowed.levels[r], each, reach, made.moment(b))
-    return made
+            result.lawful[b] = lawful_path(clip, shadowed, shadowed.levels[r], each, reach, result.moment(b))
+    return result
 
 
 def _numbers(values: Sequence[float | None]) -> Array:

@@ -384,10 +384,10 @@ def cached(read: Callable[[Path], Content], path: Path, damage: tuple[type[Excep
     except (FileNotFoundError, NotADirectoryError):
         return None
     except damage as error:
-        say_made_again(path, error)
+        report_remake(path, error)
         return None
 
 
-def say_made_again(path: Path, error: Exception) -> None:
+def report_remake(path: Path, error: Exception) -> None:
     """Say that an entry is damaged and is made again."""
     print(f"physbench: {path} in the cache is damaged ({error}) and is made again", file=sys.stderr)

@@ -37,7 +37,7 @@ INIT = "__init__.py"
 NEVER: tuple[str, ...] = ("physbench.run.versions", "physbench.support")
 # Decides nothing in the plain look. Keys of clips in another look name the code of that look themselves.
 NATURAL = "physbench.world.styles.natural.frames"
-FOUND = ("physbench.scorers", "physbench.tasks", "physbench.laws")  # by entry points
+PLUG_INS = ("physbench.scorers", "physbench.tasks", "physbench.laws")  # by entry points
 VIOLATIONS = "physbench.validity.violations"  # imports its modules by computed names
 BARS_MODULE = "physbench.validity.thresholds"  # which sources are shown depends on them, but not what these read
 
@@ -53,7 +53,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         "predictability": Purpose(("physbench.score.predictability",), (NATURAL,)),
         # Readings of ground truth and of the baselines that need no entry point. `load_model` leads to every model.
         "references": Purpose(
-            ("physbench.run.references", "physbench.baselines.baseline_adapter", *FOUND),
+            ("physbench.run.references", "physbench.baselines.baseline_adapter", *PLUG_INS),
             (NATURAL, "physbench.models.load_model"),
         ),
         # All that a rollout and its scores can depend on, with everything that a name of a model leads to. How a
@@ -68,12 +68,12 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 "physbench.score",
                 "physbench.validity.saboteur_adapter",
                 VIOLATIONS,
-                *FOUND,
+                *PLUG_INS,
             ),
             (BARS_MODULE, NATURAL, "physbench.reference.train"),
         ),
         # One part of a validity table: one source on one clip. How a table is made of parts does not count.
-        "validity": Purpose(("physbench.validity.measure", VIOLATIONS, *FOUND), (BARS_MODULE, NATURAL)),
+        "validity": Purpose(("physbench.validity.measure", VIOLATIONS, *PLUG_INS), (BARS_MODULE, NATURAL)),
         # The films of the suite `expectation`, and what pixel baselines make of them; the clip is in the key.
         "expectation": Purpose(
             ("physbench.surprise.films", "physbench.surprise.pixel_baselines", "physbench.laws", VIOLATIONS),

@@ -80,11 +80,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def worker_count(asked: int | None) -> int:
+def worker_count(wanted: int | None) -> int:
     """Processes of a run that asks for so many, None for one per core; 0: this process does what they would."""
-    if asked == 0 or no_processes():
+    if wanted == 0 or no_processes():
         return 0
-    return asked or cores()
+    return wanted or cores()
 
 
 def no_processes() -> str:
@@ -458,12 +458,12 @@ def how_it_ended(code: int | None, kills: int | None, kills_now: int | None) -> 
 
 # Maps a function that lets other threads run (copies, codecs, files) over items, on all cores of this process.
 
-Made = TypeVar("Made")
+Mapped = TypeVar("Mapped")
 
 SWITCH_INTERVAL = 5e-4  # s
 
 
-def thread_map(function: Callable[[Item], Made], items: Sequence[Item]) -> Generator[Made, None, None]:
+def thread_map(function: Callable[[Item], Mapped], items: Sequence[Item]) -> Generator[Mapped, None, None]:
     """The results in the order of the items, each as soon as it is there.
 
     Raises what the function raises, in its turn. Where the caller stops, what has not begun is not done. The function

@@ -134,7 +134,7 @@ def owns(module: str) -> bool:
     return module.startswith(_LABEL)
 
 
-def made_from_file(path: str, module: str, name: str, values: Mapping[str, Any]) -> Any:
+def instance_from_file(path: str, module: str, name: str, values: Mapping[str, Any]) -> Any:
     """A dataclass's object of a class in a file, from the values of its fields: what is sent to another process.
 
     Raises UsageError where the file is another version than that of the module, whose name tells it.
@@ -144,10 +144,10 @@ def made_from_file(path: str, module: str, name: str, values: Mapping[str, Any])
         if file.module.__name__ != module:
             raise UsageError(f"{path} has changed while it was in use: scores of two versions never mix. Start again.")
     kind: Any = functools.reduce(getattr, name.split("."), sys.modules[module])
-    made = object.__new__(kind)
+    instance = object.__new__(kind)
     for each, value in values.items():
-        object.__setattr__(made, each, value)
-    return made
+        object.__setattr__(instance, each, value)
+    return instance
 
 
 def select_members(file: UserFile, name: str, members: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -178,22 +178,22 @@ def state_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]
     begun = time.monotonic()
     clip = clip_store().get(row, spec)
     grid, alone = (_after_release(window_grid(clip, shown), clip) for shown in (context, 1))
-    made = ClipFilms(clip, grid, alone, {}, {}, {name: {} for name in STATE_BASELINES})
+    films = ClipFilms(clip, grid, alone, {}, {}, {name: {} for name in STATE_BASELINES})
     for source in dict.fromkeys((POSSIBLE, *sources)):
         try:
             states, event = film_states(clip, source)
         except PhysbenchError as reason:
-            made.absent[source] = str(reason)
+            films.absent[source] = str(reason)
             continue
-        made.before[source] = nearest_film(source, states, made.films)
-        made.films[source] = states
+        films.before[source] = nearest_film(source, states, films.films)
+        films.films[source] = states
         if source != POSSIBLE:
-            made.events[source] = event
-        film = made.film(source)
+            films.events[source] = event
+        film = films.film(source)
         for name, predict in STATE_BASELINES.items():
             errors = [state_error(film, alone, k, predict(film, alone, k)) for k in range(len(alone.starts))]
-            made.baselines[name][source] = np.array(errors)
-    return replace(made, seconds=time.monotonic() - begun)
+            films.baselines[name][source] = np.array(errors)
+    return replace(films, seconds=time.monotonic() - begun)
 
 
 def _after_release(grid: WindowGrid, clip: Clip) -> WindowGrid:

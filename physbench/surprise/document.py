@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # Does a model that rolls out lawfully also notice what is not? Skill on the axes beside what surprises it.
 
 Key = tuple[str, str, tuple[tuple[str, str], ...]]  # of a model: target, hash, arguments
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 class SkillBesideNotice(Record):
@@ -115,7 +115,7 @@ def agreement(models: Sequence[SkillBesideNotice]) -> str:
         return "With runs of further models a sentence here says whether models that roll out lawfully also notice."
     same = other = pairs = 0
     for one, two in combinations(models, 2):
-        if _asked(one.noticed) != _asked(two.noticed):
+        if _question_of(one.noticed) != _question_of(two.noticed):
             continue
         pairs += 1
         skill = _ahead(one.axes["consistency"].interval, two.axes["consistency"].interval)
@@ -130,7 +130,7 @@ def agreement(models: Sequence[SkillBesideNotice]) -> str:
     )
 
 
-def _asked(column: ThresholdColumn) -> tuple[int, tuple[str, ...]]:
+def _question_of(column: ThresholdColumn) -> tuple[int, tuple[str, ...]]:
     return column.everything.pairs, tuple(column.kinds)
 
 
@@ -153,7 +153,7 @@ def _key(document: ResultDocument) -> Key:
     return model.target, model.sha256 or "", tuple(sorted(args.items()))
 
 
-def _add(values: dict[Key, Found], key: Key, value: Found, path: str) -> None:
+def _add(values: dict[Key, Value], key: Key, value: Value, path: str) -> None:
     if key in values:
         raise UsageError(f"{path} is a second run of one model: give one of each kind.")
     values[key] = value
@@ -313,9 +313,9 @@ def readings(
 
 def _series(part: Mapping[str, Any], observer: str) -> tuple[Array, dict[str, Array]]:
     """Times (N,) and surprise (N,) by film."""
-    asked = observer in (MODEL_FILMS, IN_TRACKS, UNTRAINED)
-    times = part["times" if asked else "baseline_times"]
-    films = part[observer] if asked else part["baselines"][observer]
+    answers = observer in (MODEL_FILMS, IN_TRACKS, UNTRAINED)
+    times = part["times" if answers else "baseline_times"]
+    films = part[observer] if answers else part["baselines"][observer]
     return np.array(times, dtype=np.float64), {
         name: np.array([np.nan if value is None else value for value in values]) for name, values in films.items()
     }

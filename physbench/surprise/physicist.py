@@ -35,7 +35,7 @@ from physbench.support.schedule import scheduled
 from physbench.surprise.ask import PairReading
 from physbench.surprise.films import POSSIBLE, film_of
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, all_pairs, find_pairs, of_this_suite, pairs_hash
-from physbench.surprise.readings import fitted, over_kinds, said_of
+from physbench.surprise.readings import fitted, fitted_text, over_kinds
 from physbench.world.scene import RenderSpec
 
 # What the physicist makes of the films of the suite, published for a version of it and a class of picture sizes.
@@ -109,15 +109,17 @@ def parsed(document: Mapping[str, Any]) -> dict[str, dict[str, PublishedStrength
     }
 
 
-def kept_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any]) -> dict[str, Strengths]:
+def kept_strengths(path: Path, spec: RenderSpec, provenance: Mapping[str, Any]) -> dict[str, Strengths]:
     """Strengths in a file, of films of this version and class, made in the same way; by id of the clip."""
     if not path.exists():
         return {}
     known = parsed(json.loads(path.read_text(encoding="utf-8"))).get(str(SUITE_VERSION), {}).get(picture_class(spec))
-    return dict(known.films) if known is not None and known.made == made else {}
+    return dict(known.films) if known is not None and known.made == provenance else {}
 
 
-def write_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any], strengths: Mapping[str, Strengths]) -> None:
+def write_strengths(
+    path: Path, spec: RenderSpec, provenance: Mapping[str, Any], strengths: Mapping[str, Strengths]
+) -> None:
     """Put strengths into a file, beside other versions and classes."""
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"versions": {}}
     classes = stored["versions"].setdefault(str(SUITE_VERSION), {})
@@ -125,7 +127,7 @@ def write_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any], stren
         row: {name: None if value is None else round(value, STRENGTH_DIGITS) for name, value in films.items()}
         for row, films in sorted(strengths.items())
     }
-    classes[picture_class(spec)] = {"made": dict(made), "films": rounded}
+    classes[picture_class(spec)] = {"made": dict(provenance), "films": rounded}
     write_text(path, json.dumps({"made_by": PHYSICIST_COMMAND, **stored}, indent=1) + "\n")
 
 
@@ -177,7 +179,7 @@ def physicist_table(readings: Sequence[PairReading]) -> str:
         for size in kind.sizes:
             right = [reading.right for reading in own if reading.pair.size == size]
             cells.append(f"{size:g}: {fixed(float(np.mean(right)))} of {len(right)}" if right else "")
-        lines.append(f"{kind.noun}: {said_of(kind, fitted(kind, own))}  " + ", ".join(filter(None, cells)))
+        lines.append(f"{kind.noun}: {fitted_text(kind, fitted(kind, own))}  " + ", ".join(filter(None, cells)))
     shown = [reading for reading in readings if reading.impossible >= SEEN_FROM]
     for name, some in (("all pairs", readings), (f"pairs whose track shows it at {SEEN_FROM:g} diameters", shown)):
         lines.append(f"{name}: {fixed(over_kinds(list(some)).accuracy)} of {len(some)} (mean over kinds)")
@@ -198,13 +200,13 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=GOLDEN, help="where they are kept")
     options = parser.parse_args()
     spec = RenderSpec(options.size, options.size, options.fps)
-    made = made_with(spec, options.context)
+    provenance = made_with(spec, options.context)
     pairs = judged(find_pairs(options.limit, options.kinds))
-    known = kept_strengths(options.file, spec, made) if options.publish else {}
+    known = kept_strengths(options.file, spec, provenance) if options.publish else {}
     for clip, values in clip_strengths(pairs, spec, options.context, options.workers, known):
         known[clip] = values
         if options.publish:
-            write_strengths(options.file, spec, made, known)
+            write_strengths(options.file, spec, provenance, known)
     print(physicist_table(read_pairs(pairs, known)))
 
 

@@ -222,7 +222,7 @@ def expectation_result(
     pairs = [reading.pair for reading in model]
     far = np.array([not pair.control and pair.hidden > sees + 1e-9 for pair in pairs], dtype=bool)
     near = [k for k, pair in enumerate(pairs) if not pair.control and not far[k]]
-    asked = [model[k] for k in near]
+    near_kinds = [model[k] for k in near]
     others = {name: [readings[k] for k in near] for name, readings in baselines.items()}
     near_ids = {pairs[k].id for k in near}
     known = {
@@ -230,14 +230,16 @@ def expectation_result(
         for name, readings in (beside or {}).items()
     }
     kinds = {
-        name: _kind(kind, asked, others, known, solved if solved is not None else solved_sizes(others), timed=not ahead)
+        name: _kind(
+            kind, near_kinds, others, known, solved if solved is not None else solved_sizes(others), timed=not ahead
+        )
         for name, kind in IMPOSSIBLE_KINDS.items()
-        if any(reading.pair.kind == name for reading in asked)
+        if any(reading.pair.kind == name for reading in near_kinds)
     }
     counting = {(name, size.size) for name, kind in kinds.items() for size in kind.sizes if size.counts}
-    counted = [reading for reading in asked if (reading.pair.kind, reading.pair.size) in counting]
+    counted = [reading for reading in near_kinds if (reading.pair.kind, reading.pair.size) in counting]
     controls = [reading for reading in model if reading.pair.control]
-    alarms = film_alarms(asked, controls)
+    alarms = film_alarms(near_kinds, controls)
     worst = max((reading.ahead for reading in model), default=0.0)
     return ExpectationResult(
         unit=unit,
@@ -251,13 +253,13 @@ def expectation_result(
             "alarm": f"more surprise than {CALM:.0%} of the possible films",
         },
         counted=over_kinds(counted, f"a {baseline} notices every size that was shown"),
-        everything=over_kinds(asked),
-        everything_maximum=over_kinds(asked, by_peak=True),
+        everything=over_kinds(near_kinds),
+        everything_maximum=over_kinds(near_kinds, by_peak=True),
         auroc=alarms["auroc"],
-        auroc_maximum=film_alarms(asked, controls, by_peak=True)["auroc"],
+        auroc_maximum=film_alarms(near_kinds, controls, by_peak=True)["auroc"],
         hits=alarms["hits"],
         alarm_level=alarms["level"],
-        controls={name: control_alarms(name, controls, asked) for name in CONTROLS if _of(controls, name)},
+        controls={name: control_alarms(name, controls, near_kinds) for name in CONTROLS if _of(controls, name)},
         beyond_memory=share(
             [reading for reading, beyond in zip(model, far, strict=True) if beyond],
             "the model sees the evidence of every pair",
@@ -429,7 +431,7 @@ def _kind(
         **whole.model_dump(),
         noun=kind.noun,
         unit=kind.unit,
-        said=said(kind, threshold),
+        said=threshold_text(kind, threshold),
         threshold=threshold,
         baseline_thresholds={
             name: noticed_from(kind, each, smallest) for name, each in fits.items() if each is not None
@@ -481,12 +483,12 @@ def size_text(size: float) -> str:
     return f"{float(f'{size:.2g}'):g}".replace("-", "−")
 
 
-def said_of(kind: ImpossibleKind, fit: FittedThreshold | None) -> str:
+def fitted_text(kind: ImpossibleKind, fit: FittedThreshold | None) -> str:
     """A fitted threshold in words."""
-    return said(kind, None if fit is None else noticed_from(kind, fit, kind.sizes[0]))
+    return threshold_text(kind, None if fit is None else noticed_from(kind, fit, kind.sizes[0]))
 
 
-def said(kind: ImpossibleKind, threshold: NoticedFrom | None) -> str:
+def threshold_text(kind: ImpossibleKind, threshold: NoticedFrom | None) -> str:
     """A threshold in words: "from 0.4 diameters on", "never"; "" where there is none."""
     if threshold is None:
         return ""

@@ -39,7 +39,7 @@ from physbench.result.report.charts import (
 from physbench.result.report.page import INLINE_ONLY, SCRIPT, page_environment
 from physbench.result.report.pictures import Player, player
 from physbench.result.report.tables import Cell, Table, TableRow
-from physbench.result.sentences import told_apart
+from physbench.result.sentences import distinct_names
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import write_text
 from physbench.support.run_folder import RunFolder
@@ -47,7 +47,7 @@ from physbench.surprise.ask import PairReading
 from physbench.surprise.films import film_of
 from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, FilmPair
 from physbench.surprise.pixel_baselines import SPRITE_FRAMES
-from physbench.surprise.readings import relative, said, size_text
+from physbench.surprise.readings import relative, size_text, threshold_text
 from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
@@ -290,10 +290,10 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     console.print(Text(f"alarms: impossible films {fixed(result.hits)}{alarms}", style="dim"))
     observers = ", ".join(f"{name} {fixed(result.observers[name].all)}" for name in result.baselines)
     console.print(Text(f"{result.baseline}s on all: {observers}", style="dim"))
-    others_said = "; ".join(
+    others_text = "; ".join(
         f"{name} {observer_text(each)}" for name, each in result.observers.items() if name not in result.baselines
     )
-    console.print(Text(ascii_minus(f"beside it: {others_said}"), style="dim"))
+    console.print(Text(ascii_minus(f"beside it: {others_text}"), style="dim"))
     if document.failures:
         reason = document.failures[0].reason
         console.print(
@@ -425,7 +425,7 @@ def _best_baseline(kind: ExpectationKindResult) -> str:
         return "never" if kind.threshold is not None else "–"
     own = IMPOSSIBLE_KINDS[next(name for name, each in IMPOSSIBLE_KINDS.items() if each.noun == kind.noun)]
     name, best = min(noticing, key=lambda item: own.amount(item[1].size or 0.0))
-    return f"{said(own, best)} ({name})"
+    return f"{threshold_text(own, best)} ({name})"
 
 
 def _left_out(kind: ExpectationKindResult) -> str:
@@ -465,7 +465,7 @@ def thresholds_table(result: ExpectationResult) -> Table:
         cells = [Cell(kind.said or fixed(kind.accuracy))]
         for other in others:
             threshold = {**kind.baseline_thresholds, **kind.beside_thresholds}.get(other)
-            cells.append(Cell(said(IMPOSSIBLE_KINDS[name], threshold) or fixed(mean_of(kind, other))))
+            cells.append(Cell(threshold_text(IMPOSSIBLE_KINDS[name], threshold) or fixed(mean_of(kind, other))))
         rows.append(TableRow(kind.noun, tuple(cells)))
     columns = ("impossible", "model", *others)
     return Table("Thresholds beside others", columns, (tuple(rows),), words=tuple(range(1, len(columns))))
@@ -580,7 +580,7 @@ def threshold_table(folders: Sequence[RunFolder]) -> ThresholdTable:
                 f"{folder.path} shows other pairs than {folders[0].path}: give both the same --limit and --tasks, and "
                 "the same version of the suite."
             )
-    names = told_apart([(str(m.model.name), str(f.path)) for f, m in zip(folders, manifests, strict=True)])
+    names = distinct_names([(str(m.model.name), str(f.path)) for f, m in zip(folders, manifests, strict=True)])
     results = [read_result(folder.result).expectation for folder in folders]
     columns = [
         _column(folder, name, result)

@@ -23,7 +23,7 @@ from physbench.result.manifest import Manifest, read_manifest, write_manifest
 from physbench.rollout.device_names import device_kind
 from physbench.rollout.engine import RolloutEngine
 from physbench.run.evaluate import Plan
-from physbench.run.manifest import asked_manifest, other_settings, refuse_other_settings
+from physbench.run.manifest import other_settings, refuse_other_settings, requested_manifest
 from physbench.run.model import engine_of, live_engine
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.process import PeakMemory, explained, interruptible
@@ -76,9 +76,9 @@ def films_dry_run(options: Options, say: Say, out: str | None = None) -> FilmsDr
         UsageError: As `evaluate_expectation`.
         ModelError: The model cannot be loaded.
     """
-    pairs, asked = asked_films(options, say)
+    pairs, requested = requested_films(options, say)
     folder = default_folder(options.short_name, EXPECTATION_SUITE, False)
-    run = ExpectationRun(RunFolder(folder), options, pairs, asked, say, worker_count(options.workers))
+    run = ExpectationRun(RunFolder(folder), options, pairs, requested, say, worker_count(options.workers))
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, "") as engine:
         agree_on_model(run, engine)
@@ -217,32 +217,34 @@ def evaluate_expectation(
     `model` is one that lives in this process; `options.model` is then only its name.
     Raises UsageError or ModelError for what was asked wrongly, Interrupted for Ctrl-C; what is done is kept.
     """
-    pairs, asked = asked_films(options, say, live=model is not None)
+    pairs, requested = requested_films(options, say, live=model is not None)
     if model is not None:
-        asked.model.sha256 = live_sha256(model)
-        if resume and asked.model.sha256 is None:
+        requested.model.sha256 = live_sha256(model)
+        if resume and requested.model.sha256 is None:
             raise UsageError(LIVE_NOT_RESUMED)
     path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
-    made: tuple[Path, ...] = ()
+    created: tuple[Path, ...] = ()
     if path is None:
-        path, made = claimed_folder(options.short_name, EXPECTATION_SUITE)
-    with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
+        path, created = claimed_folder(options.short_name, EXPECTATION_SUITE)
+    with interruptible(), opened(path, resume=resume, fresh=fresh, created=created) as folder:
         if folder.manifest.exists():
             stored = read_manifest(folder)
-            refuse_other_settings(stored, asked, path)
-            stored.options = asked.options
-            asked = stored
+            refuse_other_settings(stored, requested, path)
+            stored.options = requested.options
+            requested = stored
         if settings:
-            asked.settings_file = dict(settings)
-        run = ExpectationRun(folder, options, pairs, asked, say, worker_count(options.workers), debug, model, report)
-        sha256 = asked.model.sha256
+            requested.settings_file = dict(settings)
+        run = ExpectationRun(
+            folder, options, pairs, requested, say, worker_count(options.workers), debug, model, report
+        )
+        sha256 = requested.model.sha256
         again = options.resume_command(path) if model is None else live_again(path, sha256)
         with explained(again, run.kept, folder.path):
             _work(run)
     return folder
 
 
-def asked_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[FilmPair, ...], Manifest]:
+def requested_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[FilmPair, ...], Manifest]:
     """The pairs that are asked for, and the manifest of a run that begins. Raises UsageError and ModelError.
 
     live: the model lives in this process, and nothing is to be loaded.
@@ -256,10 +258,10 @@ def asked_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[F
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)
     known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}
-    asked = asked_manifest(options, suite, None if live else model_sha256(options.model), known)
-    asked.suite.hash, asked.suite.pairs = pairs_hash(pairs), len(pairs)
-    asked.started = datetime.now(UTC).isoformat(timespec="seconds")
-    return pairs, asked
+    requested = requested_manifest(options, suite, None if live else model_sha256(options.model), known)
+    requested.suite.hash, requested.suite.pairs = pairs_hash(pairs), len(pairs)
+    requested.started = datetime.now(UTC).isoformat(timespec="seconds")
+    return pairs, requested
 
 
 def suite_of(pairs: Sequence[FilmPair]) -> Suite:
@@ -355,13 +357,13 @@ def agree_on_model(run: ExpectationRun, engine: RolloutEngine) -> None:
             f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks models that "
             "see frames, or the states of a context."
         )
-    asked = observer_of(card).pairs(run.pairs)
-    if not asked:
+    pairs = observer_of(card).pairs(run.pairs)
+    if not pairs:
         raise UsageError(
             f"{card.name} answers with states of bodies, which show none of these pairs. Ask for other "
             "kinds (--tasks), or for more pairs (--limit)."
         )
-    run.pairs = asked
+    run.pairs = pairs
     if card.spec.picture != PLAIN:
         raise UsageError(
             f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.spec.picture}."
@@ -430,13 +432,13 @@ def _films(
 ) -> AbstractContextManager[Iterator[ClipFilms]]:
     """The films of clips in order, made by the workers while the model is at the ones before."""
     jobs = [(row, run.sources(row)) for row in rows]
-    make, ahead = partial(_made, observer_of(card)), run.workers + AHEAD_OF_MODEL
+    make, ahead = partial(_films_of, observer_of(card)), run.workers + AHEAD_OF_MODEL
     return scheduled(
         make, jobs, workers=run.workers, preload=FILM_PRELOAD, label=label, long=True, beside=True, ahead=ahead
     )
 
 
-def _made(observer: FrameObserver, job: tuple[Row, Sequence[str]]) -> ClipFilms:
+def _films_of(observer: FrameObserver, job: tuple[Row, Sequence[str]]) -> ClipFilms:
     """In a worker: the films of a clip, as an observer is shown them."""
     return observer.films(*job)
 

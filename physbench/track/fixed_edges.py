@@ -268,9 +268,9 @@ class _Field:
             chosen = np.unique(np.linspace(0, count - 1, MOST_PIECES).round().astype(int))
         for n in chosen:
             here = number == n
-            made = self._piece(rows[here], columns[here], across[here], slope[here], normal, whole / count)
-            if made is not None and (made.sure or abs(off) <= NEAREST):
-                yield made
+            piece = self._piece(rows[here], columns[here], across[here], slope[here], normal, whole / count)
+            if piece is not None and (piece.sure or abs(off) <= NEAREST):
+                yield piece
 
     @staticmethod
     def _edge(across: Array, slope: Array) -> float:

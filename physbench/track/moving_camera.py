@@ -55,8 +55,8 @@ class StillVideo:
 def stilled(clip: Clip, context: int, video: Tensor) -> StillVideo:
     """A video (C + T, H, W, 3) u8 of the last `context` true frames of a clip, and a prediction, at rest."""
     path = path_framing(clip)[clip.window(context)][: len(video)]
-    given = min(context, len(video))
-    off = np.concatenate([np.zeros((given, 4)), _followed(clip, video[given:], path[given:])])
+    shown = min(context, len(video))
+    off = np.concatenate([np.zeros((shown, 4)), _followed(clip, video[shown:], path[shown:])])
     own = np.array([_deviation(clip, values) for values in off]).reshape(-1, 3, 3)
     framing = own @ path
     frames, seen = warped(video, framing, clip.spec)

@@ -716,10 +716,10 @@ def _see(
     factor = parts[0].factor
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
     labels &= ~background(labels[:context], target.visible_area[:context], factor)
-    found_blobs = blobs.components(labels, factor)
-    choice = blobs.choose(found_blobs, count, target.full_area, factor, fps)
+    blobs_of_frames = blobs.components(labels, factor)
+    choice = blobs.choose(blobs_of_frames, count, target.full_area, factor, fps)
     pooled = np.concatenate([part.pooled.cpu().numpy() for part in parts])
-    maps = _Maps(pooled, blobs.known_places(found_blobs, choice, labels.shape), factor)
+    maps = _Maps(pooled, blobs.known_places(blobs_of_frames, choice, labels.shape), factor)
     smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
     cast, grey = torch.cat([part.cast for part in parts]), torch.cat([part.grey for part in parts])
     floor = None if truth.floor is None else truth.floor / max(float(grey[: max(context, 1)].median()), 1.0)

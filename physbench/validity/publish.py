@@ -53,7 +53,7 @@ def publish(source: Path, target: Path) -> int:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         raise SystemExit("Expected TABLE.parquet TARGET.parquet.")
-    made = Path(sys.argv[2])
-    made.parent.mkdir(parents=True, exist_ok=True)
-    count = publish(Path(sys.argv[1]), made)
-    print(f"{made}: {count} rows, {made.stat().st_size / 1000:.0f} kB")
+    table_file = Path(sys.argv[2])
+    table_file.parent.mkdir(parents=True, exist_ok=True)
+    count = publish(Path(sys.argv[1]), table_file)
+    print(f"{table_file}: {count} rows, {table_file.stat().st_size / 1000:.0f} kB")

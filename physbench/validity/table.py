@@ -72,14 +72,14 @@ def write_table(path: Path, table: pd.DataFrame, header: TableHeader) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made = pa.Table.from_pandas(table, preserve_index=False)
+    arrow_table = pa.Table.from_pandas(table, preserve_index=False)
     metadata = {
         TABLE_KEY: header.model_dump_json().encode(),
         b"physbench_table_version": str(header.table_version).encode(),
     }
-    made = made.replace_schema_metadata(metadata)
+    arrow_table = arrow_table.replace_schema_metadata(metadata)
     with atomic_path(path) as draft:
-        pq.write_table(made, draft, compression="zstd")
+        pq.write_table(arrow_table, draft, compression="zstd")
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, TableHeader]:
@@ -518,7 +518,7 @@ def _judged(reads: pd.DataFrame, better: Mapping[str, str], lawful_before: float
     """Readings with what follows from each and from that of ground truth on its clip."""
     truth = reads[reads["source"] == "truth"].set_index(["reading", "seed"])
     clip = pd.MultiIndex.from_frame(reads[["reading", "seed"]])
-    told, visible = reads["status"].isin(("ok", "failed")), reads["outcome"] != "unseen"
+    readable, visible = reads["status"].isin(("ok", "failed")), reads["outcome"] != "unseen"
     truth_quality = truth["quality"].reindex(clip).to_numpy()
     near = (reads["value"] - reads["time"]).abs() <= LOCATED_WITHIN
     on_body = [
@@ -526,14 +526,14 @@ def _judged(reads: pd.DataFrame, better: Mapping[str, str], lawful_before: float
         for reason, bodies in zip(reads["reason"], reads["bodies"], strict=True)
     ]
     judged = reads.assign(
-        told=told,
-        seen=told & visible,
-        lawful=told & (reads["seed"] < lawful_before) & reads["source"].isin(NEGATIVES),
-        silent=~told & (truth["status"].reindex(clip) == "ok").to_numpy(),
+        told=readable,
+        seen=readable & visible,
+        lawful=readable & (reads["seed"] < lawful_before) & reads["source"].isin(NEGATIVES),
+        silent=~readable & (truth["status"].reindex(clip) == "ok").to_numpy(),
         visible_quality=reads["quality"].where(visible),
         quality_lost=(truth_quality - reads["quality"]).where(visible),
-        seen_value=reads["value"].where(told & visible & (reads["status"] == "ok")),
-        asked=told & (reads["outcome"] == "shown") & reads["time"].notna(),
+        seen_value=reads["value"].where(readable & visible & (reads["status"] == "ok")),
+        asked=readable & (reads["outcome"] == "shown") & reads["time"].notna(),
         right=(reads["status"] == "ok") & near & np.array(on_body, dtype=bool),
         worse=0.0,
     )
@@ -572,9 +572,9 @@ def _located(reads: pd.DataFrame, reading: str) -> pd.DataFrame:
 
     A break that is not found is a reading that does not apply where its scorer's own reading does.
     """
-    asked = reads[reads["asked"] & reads["reading"].isin((reading, reading.rpartition(".")[0]))]
-    right = asked["right"] & (asked["reading"] == reading)
-    by_clip = right.groupby([asked["source"], asked["seed"]]).any().groupby("source")
+    readable = reads[reads["asked"] & reads["reading"].isin((reading, reading.rpartition(".")[0]))]
+    right = readable["right"] & (readable["reading"] == reading)
+    by_clip = right.groupby([readable["source"], readable["seed"]]).any().groupby("source")
     counts = pd.DataFrame({"located_count": by_clip.sum(), "located_of": by_clip.size()})
     return counts.set_index(pd.MultiIndex.from_product([[reading], counts.index], names=KEY))
 

@@ -52,13 +52,13 @@ def accelerations(
     total = np.zeros((*states.shape[:-1], 3))
     rods = [field for field in fields if isinstance(field, Rod)]
     for field in (field for field in fields if not isinstance(field, Rod)):
-        found = field.accelerations(scene, states[..., :3], states[..., 7:10], time)
-        if np.shape(found) != total.shape:
+        term = field.accelerations(scene, states[..., :3], states[..., 7:10], time)
+        if np.shape(term) != total.shape:
             raise PhysbenchError(
                 f"{type(field).__name__}.accelerations: expected the shape {total.shape}, that of the positions, "
-                f"but got {np.shape(found)}. Begin with zeros of that shape and set the rows of bodies that it moves."
+                f"but got {np.shape(term)}. Begin with zeros of that shape and set the rows of bodies that it moves."
             )
-        total += found
+        total += term
     if rods:
         other = total + np.asarray(scene.gravity)
         for central in (each for each in scene.central if each not in fields):

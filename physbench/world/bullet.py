@@ -425,10 +425,10 @@ class World:
     def _exert(self, time: float) -> None:
         """Apply the forces of the task's own fields at `time` s."""
         api, client, scene, states = self._client.api, self._client.id, self.scene, self.states()
-        found = accelerations(scene, self._own_fields, states, time, PHYSICS_STEP / self._refine)
+        acceleration = accelerations(scene, self._own_fields, states, time, PHYSICS_STEP / self._refine)
         for index, body in enumerate(scene.bodies):
             if body.role == "moving" and not self._held(body):
-                forces = (body.mass * found[:, index]).tolist()
+                forces = (body.mass * acceleration[:, index]).tolist()
                 places = (states[:, index, :3] + self._offset).tolist()
                 for ids, force, place in zip(self._ids, forces, places, strict=True):
                     if ids[index] >= 0:
@@ -623,11 +623,11 @@ def simulate_batch(
         logged = log and first == 0
         world, key = _lent(scene, start, states[first : first + size], logged)
         try:
-            found = []
+            simulations = []
             for time in times:
                 world.advance(float(time))
-                found.append(world.states())
-            parts.append(np.stack(found, axis=1))
+                simulations.append(world.states())
+            parts.append(np.stack(simulations, axis=1))
             contacts = tuple(world.contacts) if logged else contacts
         except BaseException:
             world.close()

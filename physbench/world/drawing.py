@@ -714,12 +714,12 @@ def _alike(scene: Scene, states: Array, parts: Iterable[RenderItem]) -> dict[Ren
     What stands still while something else moves is drawn once: a screen that will be lifted, say.
     """
     first: dict[tuple[object, ...], RenderItem] = {}
-    found: dict[RenderItem, list[int]] = {}
+    groups: dict[RenderItem, list[int]] = {}
     for item in parts:
         poses = (states[item.frame, i, : 3 if scene.bodies[i].shape == "sphere" else 7].tobytes() for i in item.bodies)
         like = first.setdefault((item.box, item.bodies, *poses), item)
-        found.setdefault(like, []).append(item.frame)
-    return found
+        groups.setdefault(like, []).append(item.frame)
+    return groups
 
 
 def _cast(renderer: TinyRenderer, picture: list[RenderItem], states: Array) -> list[dict[int, int]]:

@@ -157,7 +157,7 @@ class ForceField:
             return super().__reduce_ex__(protocol)
         values = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
         place = sys.modules[kind.__module__].__file__, kind.__module__, kind.__qualname__
-        return user_files.made_from_file, (*place, values)
+        return user_files.instance_from_file, (*place, values)
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
         """Accelerations (..., N, 3) m/s2 of all N bodies at `time` s; those of moving ones count.
@@ -203,8 +203,8 @@ class CentralGravity(ForceField):
         away = position[..., source : source + 1, :] - position
         square = (away**2).sum(axis=-1, keepdims=True)
         square[..., source, :] = math.inf
-        found: Array = self.mu * away / square**1.5
-        return found
+        pull: Array = self.mu * away / square**1.5
+        return pull
 
     def energy(self, scene: Scene, position: Array) -> Array:
         return _pair_energy(scene, self.source, {each.source for each in scene.central}, position, self._potential)
@@ -230,8 +230,8 @@ class RadialField(ForceField):
         away = position[..., source : source + 1, :] - position
         distance = (away**2).sum(axis=-1, keepdims=True) ** 0.5
         distance[..., source, :] = 1.0  # where `away` is 0
-        found: Array = self.strength * distance ** (self.power - 1) * away
-        return found
+        pull: Array = self.strength * distance ** (self.power - 1) * away
+        return pull
 
     def energy(self, scene: Scene, position: Array) -> Array:
         alike = {each.source for each in scene.fields if isinstance(each, RadialField) and each.power == self.power}
@@ -302,14 +302,14 @@ class Spring(ForceField):
         return self.anchor, self.body
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
-        found, (anchor, body) = 0.0 * position, map(scene.index, self.sources)
+        total, (anchor, body) = 0.0 * position, map(scene.index, self.sources)
         away = position[..., anchor, :] - position[..., body, :]
         distance = (away**2).sum(axis=-1, keepdims=True) ** 0.5
         distance[distance == 0] = 1.0  # where it has no direction
         force = self.stiffness * (1 - self.length / distance) * away
-        found[..., body, :] = force / scene.bodies[body].mass
-        found[..., anchor, :] = -force / scene.bodies[anchor].mass
-        return found
+        total[..., body, :] = force / scene.bodies[body].mass
+        total[..., anchor, :] = -force / scene.bodies[anchor].mass
+        return total
 
     def energy(self, scene: Scene, position: Array) -> Array:
         anchor, body = map(scene.index, self.sources)
@@ -512,9 +512,9 @@ class Scene:
         """Raises TypeError or ValueError where it holds what the engine does not know, such as another force."""
         names = [body.name for body in self.bodies if isinstance(body, Body)]
         for kind, held in ((Body, self.bodies), (ForceField, self.fields), (Impulse, self.impulses)):
-            strange = next((each for each in held if not isinstance(each, kind)), None)
-            if strange is not None:
-                raise TypeError(f"The scene holds {_described(strange)}, which the engine does not know. {FORCES}")
+            misfit = next((each for each in held if not isinstance(each, kind)), None)
+            if misfit is not None:
+                raise TypeError(f"The scene holds {_described(misfit)}, which the engine does not know. {FORCES}")
         if plain := next((each for each in self.fields if not is_dataclass(each)), None):
             raise TypeError(
                 f"The scene holds {_described(plain)}, which is no dataclass: write @dataclass(frozen=True)."

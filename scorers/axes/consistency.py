@@ -9,7 +9,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.outcomes import answer_questions
-from physbench.score.protocol import Reading, not_modelled, nothing_due, scorer
+from physbench.score.protocol import Reading, not_modelled, nothing_expected, scorer
 from physbench.shadowing import Shadowing
 from physbench.shadowing.levels import scenery_broken
 from physbench.track.tracks import Tracks
@@ -75,24 +75,24 @@ def shadowing(
     if shadowed is None:
         return {"": not_modelled(clip)}
     if not shadowed.problem.seen.expected_visible.any():
-        return {"": nothing_due(shadowed)}
+        return {"": nothing_expected(shadowed)}
     horizon = float(tracks.times[-1])
     dt = float(tracks.times[1] - tracks.times[0])
-    rates = [len(rung.breaks) / max(dt * float(rung.counted.sum()), dt) for rung in shadowed.levels]
+    rates = [len(level.breaks) / max(dt * float(level.counted.sum()), dt) for level in shadowed.levels]
     readings = {
         "": Reading(shadowed.quality),
         "explained": Reading(shadowed.explained),
         "shadowing-time": Reading(shadowed.shadowed * horizon, unit="s"),
         "behind-join": Reading(shadowed.explained_after_handover),
         "breaks-per-second": Reading(float(np.mean(rates)), unit="1/s"),
-        "undetermined": Reading(float(np.mean([rung.undetermined for rung in shadowed.levels]))),
+        "undetermined": Reading(float(np.mean([level.undetermined for level in shadowed.levels]))),
         "first-break": _first(clip, tracks, shadowed, horizon),
         "jitter": _known(shadowed.jitter, "diameters", "no three frames in a row are explained"),
         "offset": _known(shadowed.offset, "diameters", "nothing that stands still is tracked"),
         **dict(zip(("join-jump", "join-kick"), _join(shadowed), strict=True)),
     }
-    for name, rung in zip(LEVEL_NAMES, shadowed.levels, strict=True):
-        readings[name] = Reading(rung.quality)
+    for name, level in zip(LEVEL_NAMES, shadowed.levels, strict=True):
+        readings[name] = Reading(level.quality)
     return readings | _unseen(free_constants)
 
 
@@ -158,7 +158,7 @@ def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowi
     if shadowing is None:
         return not_modelled(clip)
     if not shadowing.problem.seen.expected_visible.any():
-        return nothing_due(shadowing)
+        return nothing_expected(shadowing)
     return Reading(shadowing.strength)
 
 

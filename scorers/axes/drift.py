@@ -10,7 +10,7 @@ from physbench.rollout.store import Rollout
 from physbench.score import stability as stability_by_quarter
 from physbench.score.motion import error_curve, error_out_of_place
 from physbench.score.predictability import MIN_PREDICTABILITY, Predictability
-from physbench.score.protocol import Reading, not_modelled, nothing_due, scorer
+from physbench.score.protocol import Reading, not_modelled, nothing_expected, scorer
 from physbench.shadowing import Shadowing
 from physbench.shadowing.levels import importance
 from physbench.shadowing.observed_motion import distance_of_extrapolations
@@ -88,8 +88,8 @@ def _share(clip: Clip, tracks: Tracks, objects: NDArray[np.intp], failures: NDAr
     if not ahead.any():
         return float(failures.mean()) / limit
     good = times[ahead, None] <= failures + 1e-9  # a frame stands for the time up to it
-    due = np.ones(good.shape, dtype=bool)  # truth is known while it is hidden, too
-    weight = importance((extrapolations > MAX_ERROR)[ahead], good, due)
+    expected = np.ones(good.shape, dtype=bool)  # truth is known while it is hidden, too
+    weight = importance((extrapolations > MAX_ERROR)[ahead], good, expected)
     return 1 - float(weight[~good].sum() / weight.sum())
 
 
@@ -145,7 +145,7 @@ def stability(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadow
     if shadowing is None:
         return {"": not_modelled(clip)}
     if not shadowing.problem.seen.expected_visible.any():
-        return {"": nothing_due(shadowing)}
+        return {"": nothing_expected(shadowing)}
     stable = stability_by_quarter.stability(shadowing)
     if stable.quality is None:
         return {

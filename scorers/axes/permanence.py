@@ -110,7 +110,7 @@ def intact(
     duplicates (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected
     frames).
     """
-    hallucinated, doubled = _strange(tracks)
+    hallucinated, doubled = _spurious(tracks)
     whole = fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks) | keeps_colour(clip, tracks)
     whole &= present & ~exchanged(clip, tracks) & keeps_shape(tracks)
     still = whole * kept(clip, tracks, lawful_continuations)
@@ -191,14 +191,14 @@ def scenery_kept(tracks: Tracks) -> float:
     return 1.0 - float(np.mean(tracks.scenery_lost[tracks.context :]))
 
 
-def _strange(tracks: Tracks) -> tuple[Mask, Mask]:
+def _spurious(tracks: Tracks) -> tuple[Mask, Mask]:
     """Predicted frames (T,) with a hue that the scene does not hold, and those with an object twice."""
     ahead = slice(tracks.context, None)
     return tracks.hallucinations[ahead] > 0, np.any(tracks.duplicates[ahead] > 0, axis=1)
 
 
 def _unexpected(tracks: Tracks) -> dict[str, Reading]:
-    hallucinated, doubled = _strange(tracks)
+    hallucinated, doubled = _spurious(tracks)
     return {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
 
 

@@ -193,11 +193,11 @@ def _forced(clip: Clip, drive: Drive, times: Array, way: Array, true: Array) -> 
     """
     speed = plane_from_world(clip.scene.camera, clip.states[:, clip.scene.index(drive.body), 7:10])
     for command, after in pairwise(drive.commands):
-        told = plane_from_world(clip.scene.camera, np.array(command.velocity))
-        size, last = float(np.linalg.norm(told)), int(np.searchsorted(clip.times, after.time + 1e-9)) - 1
+        velocity = plane_from_world(clip.scene.camera, np.array(command.velocity))
+        size, last = float(np.linalg.norm(velocity)), int(np.searchsorted(clip.times, after.time + 1e-9)) - 1
         if size == 0 or last < 0 or np.linalg.norm(speed[last]) > STANDS * size:
             continue
-        along = told / size
+        along = velocity / size
         begun = true[max(int(np.searchsorted(times, command.time + 1e-9)) - 1, 0)]
         missing = (times - command.time) * size - (true - begun) @ along  # m
         seen = (times > command.time) & (times <= after.time + 1e-9) & np.isfinite(way).all(axis=-1)
@@ -216,11 +216,11 @@ def _left_alone(clip: Clip, tracks: Tracks, driven: str) -> Reading:
     touched = {driven, *(name for each in clip.contacts for name in (each.a, each.b))}
     alone = np.array([body.name not in touched for body in clip.tracked_bodies])
     window = clip.window(tracks.context)
-    asked = truth_visible(clip, tracks.context) & moving(clip) & alone & (clip.times[window] > 0)[:, None]
-    if not asked.any():
+    expected = truth_visible(clip, tracks.context) & moving(clip) & alone & (clip.times[window] > 0)[:, None]
+    if not expected.any():
         return Reading(None, "not applicable", "each body is touched")
     off = np.linalg.norm(_positions(clip, tracks) - clip.plane_positions()[window], axis=-1) / clip.diameters()[window]
-    return Reading(float(np.mean(off[asked] <= LEFT_ALONE)))  # one without a place is not
+    return Reading(float(np.mean(off[expected] <= LEFT_ALONE)))  # one without a place is not
 
 
 def _complex(places: Array) -> Numbers:

@@ -87,8 +87,8 @@ def _stays(seen: Array, start: Array, context: int) -> Array:
     return filled
 
 
-def _of_means(found: Array, true: Array, chosen: Mask, when: str) -> Reading:
+def _of_means(predicted: Array, true: Array, chosen: Mask, when: str) -> Reading:
     """Difference of mean velocities (T, K) along x over the chosen times (T,), mean over balls."""
     if not chosen.any():
         return Reading(None, "not applicable", f"no {STEP:g} s {when} the hit with both balls whole")
-    return Reading(float(np.abs(found[chosen].mean(axis=0) - true[chosen].mean(axis=0)).mean()))
+    return Reading(float(np.abs(predicted[chosen].mean(axis=0) - true[chosen].mean(axis=0)).mean()))

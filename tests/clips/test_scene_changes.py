@@ -17,7 +17,7 @@ from physbench.clips.scene_changes import CHANGES, changed
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids
-from physbench.run.manifest import asked_manifest
+from physbench.run.manifest import requested_manifest
 from physbench.run.options import Options
 from physbench.support.errors import UsageError
 from physbench.world.scene import Impulse
@@ -70,7 +70,7 @@ def test_what_cannot_be_changed_is_said() -> None:
 
 def test_a_run_and_an_export_name_both(tmp_path: Path) -> None:
     suite = find_suite("counterfactuals", limit=2, tasks="kepler-thrust")
-    manifest = asked_manifest(Options("baseline:freeze"), suite, None, {})
+    manifest = requested_manifest(Options("baseline:freeze"), suite, None, {})
     assert manifest.document()["suite"]["rows"] == [
         {"task": "orbits/kepler-thrust-v1", "split": "test", "seed": 0},
         {"task": "orbits/kepler-thrust-v1", "split": "test", "seed": 0, "change": "unpushed"},

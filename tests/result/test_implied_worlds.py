@@ -15,7 +15,7 @@ from physbench.result.implied_worlds import (
     read_timing,
     write_diagnosis,
 )
-from physbench.result.sentences import told_timing
+from physbench.result.sentences import worded_timing
 from physbench.support.errors import UsageError
 
 GRAVITY = ImpliedLawResult(
@@ -72,7 +72,7 @@ def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
     write_diagnosis(folder, {"falling": NAMED})
     before = built_once(folder, resamples=100)
     assert before.timing is None and before.sentences[1].startswith("Clearest in falling: as if gravity")
-    timing = told_timing(TIMING, 15.0)
+    timing = worded_timing(TIMING, 15.0)
     write_diagnosis(folder, {"falling": NAMED}, timing)
     assert read_timing(folder) == timing and read_diagnosis(folder) == {"falling": NAMED}
     found = built_once(folder, resamples=100)
@@ -98,7 +98,7 @@ def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
 )
 def test_timing_in_words(fault: dict[str, object], words: str) -> None:
     own = TimingFault.model_validate(LATE.model_dump() | fault)
-    assert words in told_timing(TIMING.model_copy(update={"faults": [own]}), 15.0).sentence
+    assert words in worded_timing(TIMING.model_copy(update={"faults": [own]}), 15.0).sentence
 
 
 def test_a_diagnosis_of_other_scores_is_not_read(make_run) -> None:
@@ -161,8 +161,8 @@ def test_frames_that_come_twice_are_mended_by_leaving_them_out() -> None:
     """The rate follows from the repeats: another `fps` would be wrong with them and without."""
     twice = TimingFault(kind="repeats", value=0.5, interval=(0.48, 0.51), unit="1", clips=11, period=2)
     half = TimingFault(kind="rate", value=0.5, interval=(0.49, 0.51), unit="1", clips=11)
-    remedy = told_timing(TIMING.model_copy(update={"faults": [twice, half]}), 15.0).remedy
+    remedy = worded_timing(TIMING.model_copy(update={"faults": [twice, half]}), 15.0).remedy
     assert remedy == "Leave the repeats out: what is left runs in real time at the same `fps`."
     slow = half.model_copy(update={"value": 0.8})
-    assert "lower rate" in (apart := told_timing(TIMING.model_copy(update={"faults": [twice, slow]}), 15.0).remedy)
+    assert "lower rate" in (apart := worded_timing(TIMING.model_copy(update={"faults": [twice, slow]}), 15.0).remedy)
     assert "18.8" in apart

@@ -64,7 +64,7 @@ def test_overall_by_hand() -> None:
     np.testing.assert_allclose(found["f/b"], [1 / 4, 1 / 8, 1 / 8])
     np.testing.assert_allclose(found["g/c"], [1 / 2, 1 / 2, 0])
     np.testing.assert_allclose(found["h/d"], 0)
-    np.testing.assert_allclose(overall_weights(rows, asked=(0,))["f/a"], [1 / 4, 0, 0])
+    np.testing.assert_allclose(overall_weights(rows, axes=(0,))["f/a"], [1 / 4, 0, 0])
 
 
 @pytest.mark.parametrize(("version", "size"), PUBLISHED)

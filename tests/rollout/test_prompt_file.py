@@ -12,7 +12,7 @@ from physbench.clips.clip import Row
 from physbench.clips.suite import find_suite
 from physbench.rollout.in_process import InProcessEngine
 from physbench.rollout.prompt_file import check_prompts, read_prompts
-from physbench.run.manifest import asked_manifest, asked_suite, first_difference
+from physbench.run.manifest import first_difference, requested_manifest, requested_suite
 from physbench.run.options import Options
 from physbench.support.errors import UsageError
 
@@ -99,17 +99,17 @@ def test_a_run_declares_the_file_and_goes_on_with_the_same(tmp_path: Path) -> No
     suite = find_suite("smoke", limit=2)
     sentences = {row.id: "Something moves." for row in find_suite("smoke").rows}
     options = Options("baseline:freeze", suite="smoke", limit=2, prompts=written(tmp_path, json.dumps(sentences)))
-    assert asked_suite(options)[0].rows == suite.rows
-    stored = asked_manifest(options, suite, None, {})
+    assert requested_suite(options)[0].rows == suite.rows
+    stored = requested_manifest(options, suite, None, {})
     (named,) = stored.document()["files"]["prompts"]
     assert named["path"] == options.prompts and len(named["sha256"]) == 64
     assert stored.document()["options"]["prompts"] == options.prompts
     written(tmp_path, json.dumps(sentences | {suite.rows[0].id: "It falls."}))
-    changed = first_difference(stored, asked_manifest(options, suite, None, {}))
+    changed = first_difference(stored, requested_manifest(options, suite, None, {}))
     assert changed == f"The content of the file of --prompts ({options.prompts}) has changed"
     written(tmp_path, "{}")
     with pytest.raises(UsageError, match="2 of 2 clips have no sentence"):
-        asked_suite(options)
+        requested_suite(options)
 
 
 @pytest.mark.parametrize(

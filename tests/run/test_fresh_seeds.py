@@ -16,7 +16,7 @@ from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH_SEEDS, SUITE_VERSION, find_suite
 from physbench.leaderboard.entries import add
 from physbench.result.compare import compare
-from physbench.run.manifest import asked_suite, left_out
+from physbench.run.manifest import left_out, requested_suite
 from physbench.run.options import Options
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
@@ -44,7 +44,7 @@ def test_a_limit_that_leaves_out_tasks_says_so() -> None:
 
     def told(**options: Any) -> str:
         asked = Options("baseline:freeze", suite="smoke", **options)
-        return left_out(asked_suite(asked)[0], asked)
+        return left_out(requested_suite(asked)[0], asked)
 
     assert told(limit=1) == (
         "--limit 1 is 1 clip in all, not of each task: 13 of 14 tasks have none. With --limit 14 each has one."
@@ -114,14 +114,14 @@ def written(tmp_path: Path) -> Callable[..., Path]:
 def test_another_model_is_asked_for_the_same_clips(written: Callable[..., Path]) -> None:
     seeds = [FRESH_SEEDS[5], FRESH_SEEDS[6]]
     options = Options("baseline:freeze", suite="smoke", fresh_seeds=str(written("fresh-smoke", seeds)))
-    suite, salt = asked_suite(options)
+    suite, salt = requested_suite(options)
     assert suite.rows == tuple(Row("falling/projectile-v1", "test", seed) for seed in seeds)
     assert (suite.name, salt) == ("fresh-smoke", "secret")
 
 
 def test_a_run_that_goes_on_keeps_its_clips(written: Callable[..., Path]) -> None:
     folder = written("fresh-smoke", [FRESH_SEEDS[5]])
-    drawn, salt = asked_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=1), resumed=folder)
+    drawn, salt = requested_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=1), resumed=folder)
     assert [row.seed for row in drawn.rows] == [FRESH_SEEDS[5]] and salt == "secret"
 
 
@@ -143,13 +143,13 @@ def test_a_run_does_not_go_on_with_another_choice_of_clips(
 ) -> None:
     folder = written("fresh-smoke", [FRESH_SEEDS[5]], options=stored)
     with pytest.raises(UsageError, match=rf"holds a run of other settings\. {words}"):
-        asked_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=1, **asked), resumed=folder)
+        requested_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=1, **asked), resumed=folder)
 
 
 def test_a_run_goes_on_where_the_same_tasks_are_named_otherwise(written: Callable[..., Path]) -> None:
     folder = written("fresh-smoke", [FRESH_SEEDS[5]], options={"tasks": "falling/projectile*", "limit": 1})
     options = Options("baseline:freeze", suite="smoke", fresh_seeds=1, tasks="falling/projectile-v1", limit=1)
-    assert asked_suite(options, resumed=folder)[1] == "secret"
+    assert requested_suite(options, resumed=folder)[1] == "secret"
 
 
 @pytest.mark.parametrize(
@@ -165,17 +165,17 @@ def test_a_run_goes_on_where_the_same_tasks_are_named_otherwise(written: Callabl
 )
 def test_a_run_of_other_clips_is_refused(written: Callable[..., Path], settings: tuple[Any, ...], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        asked_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=str(written(*settings))))
+        requested_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=str(written(*settings))))
 
 
 def test_videos_cannot_answer_clips_that_were_not_exported() -> None:
     with pytest.raises(UsageError, match="videos answer the clips that were exported"):
-        asked_suite(Options("videos:answers", suite="smoke", fresh_seeds=1))
+        requested_suite(Options("videos:answers", suite="smoke", fresh_seeds=1))
 
 
 def test_clips_and_salt_are_others_each_time() -> None:
     options = Options("baseline:freeze", suite="smoke", fresh_seeds=2, limit=3)
-    (first, salt), (second, other) = asked_suite(options), asked_suite(options)
+    (first, salt), (second, other) = requested_suite(options), requested_suite(options)
     assert len(first.rows) == len(second.rows) == 3 and first.partial
     assert not set(first.rows) & set(second.rows) and salt != other
-    assert asked_suite(Options("baseline:freeze", suite="smoke")) == (find_suite("smoke"), "")
+    assert requested_suite(Options("baseline:freeze", suite="smoke")) == (find_suite("smoke"), "")

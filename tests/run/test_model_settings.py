@@ -11,7 +11,7 @@ from physbench.models.protocol import ModelCard
 from physbench.rollout.messages import LoadedModel
 from physbench.run.model import agree
 from physbench.run.options import Options
-from physbench.run.rollouts import MOST_SAID, RolloutNotes
+from physbench.run.rollouts import MOST_NOTES, RolloutNotes
 from physbench.run.state import Run
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
@@ -56,6 +56,6 @@ def test_notes_are_kept_once_also_those_that_are_not_printed(tmp_path) -> None:
         notes.note_down()
     kept = json.loads((tmp_path / "manifest.json").read_text())["notes"]
     assert kept == ["The token is sent in the open.", *live.notes]
-    assert said[1:] == [*live.notes[:MOST_SAID], f"Further events and notes are in {tmp_path / 'manifest.json'}."]
+    assert said[1:] == [*live.notes[:MOST_NOTES], f"Further events and notes are in {tmp_path / 'manifest.json'}."]
     RolloutNotes(run, live).note_down()
     assert run.manifest.notes == kept, "a run that goes on says them again and keeps them once"

@@ -113,7 +113,7 @@ class Workers:
         elif name == "references":
             future.set_result(worker.Referenced(row, "state", 1.0))
         else:
-            future.set_result(worker.Made(row, 1.0))
+            future.set_result(worker.Finished(row, 1.0))
 
     def catch_up(self) -> None:
         slow, self.slow = self.slow, []

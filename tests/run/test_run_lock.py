@@ -37,12 +37,12 @@ def test_runs_that_start_together_get_a_folder_each(tmp_path: Path) -> None:
         claims = list(pool.map(lambda _: claimed_folder("a b", "smoke", parent), range(24)))
     assert sorted(path.name for path, _ in claims) == sorted(f"a-b-smoke-{n}" for n in range(1, 25))
     for path, made in claims:
-        with opened(path, resume=False, fresh=False, made=made):
+        with opened(path, resume=False, fresh=False, created=made):
             pass
     assert list(parent.glob("*")) == [], "what came to nothing leaves nothing behind"
     (tmp_path / "file").write_text("")
     path, made = claimed_folder("a", "smoke", tmp_path / "file")
-    with pytest.raises(UsageError, match="--out"), opened(path, resume=False, fresh=False, made=made):
+    with pytest.raises(UsageError, match="--out"), opened(path, resume=False, fresh=False, created=made):
         pass
 
 

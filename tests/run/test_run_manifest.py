@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.suite import find_suite
 from physbench.result.manifest import Manifest
-from physbench.run.manifest import asked_manifest, first_difference, refuse_other_settings
+from physbench.run.manifest import first_difference, refuse_other_settings, requested_manifest
 from physbench.run.options import Options
 from physbench.run.versions import code_hash, foreign_code_hash, versions
 from physbench.score.score_clip import find_scorers
@@ -21,7 +21,7 @@ OPTIONS = Options("baseline:freeze", suite="smoke")
 
 def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c") -> Manifest:
     suite = find_suite(options.suite, options.limit, options.tasks)
-    return asked_manifest(options, suite, sha256, {"physbench": "0", "code": code})
+    return requested_manifest(options, suite, sha256, {"physbench": "0", "code": code})
 
 
 @pytest.mark.parametrize(

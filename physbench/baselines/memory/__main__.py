@@ -18,10 +18,10 @@ def main() -> None:
     arguments = parser.parse_args()
     table, rows = MemoryTable(), memory_rows(arguments.clips, pushed=arguments.pushed)
     started = time.monotonic()
-    made = table.ensure(rows, arguments.workers)
+    written = table.ensure(rows, arguments.workers)
     seconds = time.monotonic() - started
     print(f"{len(rows):,} clips, {table.size(rows) / 1e6:.1f} MB in {table.folder}")
-    print(f"{made:,} of them made now, in {seconds:.0f} s", file=sys.stderr)
+    print(f"{written:,} of them made now, in {seconds:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -208,8 +208,8 @@ def motion_at_handover(times: Array, position: Array) -> Array:
         (K, 6): m, m/s and m/s2; NaN where an object was never seen. What fewer frames do not show is 0: one shows no
         velocity, fewer than CURVED_FROM no acceleration.
     """
-    found = np.full((position.shape[1], 6), np.nan)
-    for own, path in zip(found, np.moveaxis(position, 1, 0), strict=True):
+    motion = np.full((position.shape[1], 6), np.nan)
+    for own, path in zip(motion, np.moveaxis(position, 1, 0), strict=True):
         known = np.flatnonzero(np.isfinite(path[:, 0]))
         recent = known[times[known] >= -SEEN_IN_MOTION - 1e-9]
         used = recent if len(recent) else known[-1:]
@@ -220,7 +220,7 @@ def motion_at_handover(times: Array, position: Array) -> Array:
         own[:] = 0.0
         own[: 2 * terms] = np.linalg.lstsq(powers, path[used], rcond=None)[0].ravel()
         own[4:] *= 2.0
-    return found
+    return motion
 
 
 def object_numbers(motion: Array, radius: Array, kicks: Array) -> Array:
@@ -401,11 +401,11 @@ class Memory:
         time = (np.arange(len(pushes)) - self.card.context_frames + 1) / self.card.fps
         rows = np.flatnonzero(pushes.any(1))
         hue = np.abs(pushes[rows, None, :3] - np.array(PALETTE)).sum(-1).argmin(-1)
-        found = []
+        kicks = []
         for own, radius in zip(seen.hues, seen.radius, strict=True):
             mine = rows[hue == own]
-            found.append(kick_numbers(pushes[mine, 3:], time[mine], float(radius)))
-        return np.stack(found)
+            kicks.append(kick_numbers(pushes[mine, 3:], time[mine], float(radius)))
+        return np.stack(kicks)
 
     def drawing(self, frames: Picture, horizon: int, pushes: Array | None = None) -> Drawing:
         """Continuation of a context (C, H, W, 3) in [0, 1] by `horizon` frames."""

@@ -88,8 +88,8 @@ class MemoryTable:
         missing = self.missing(blocks_of(rows))
         jobs = [(str(self.path(block)), block) for block in missing]
         label = "clips to remember"
-        with scheduled(_make_block, jobs, workers=workers, preload=CLIP_PRELOAD, label=label, size=_clips_of) as made:
-            return sum(made)
+        with scheduled(_make_block, jobs, workers=workers, preload=CLIP_PRELOAD, label=label, size=_clips_of) as blocks:
+            return sum(blocks)
 
     def read(self, rows: Sequence[Row]) -> Iterator[tuple[Row, RecordedMotion]]:
         """The clips, block by block. Raises where a file is missing or damaged."""

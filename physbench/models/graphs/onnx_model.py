@@ -96,9 +96,9 @@ class OnnxSteps(SteppedModel[Values]):
 
     def init(self, context: Tensor, **given: Tensor) -> Values:
         self._device = context.device
-        made = self._init.run({"context": context, **given}, {})
+        outputs = self._init.run({"context": context, **given}, {})
         return {
-            name: made[output] for name, output in zip(self._layout.states, self._layout.first_outputs, strict=True)
+            name: outputs[output] for name, output in zip(self._layout.states, self._layout.first_outputs, strict=True)
         }
 
     def step(self, state: Values, **given: Tensor) -> tuple[Values, Tensor]:
@@ -124,8 +124,8 @@ class OnnxClip:
         generators: Sequence[torch.Generator],
     ) -> Iterator[Tensor]:
         """The first `horizon` of its frames, (B, horizon, 3, H, W) in one chunk."""
-        made = self._session.run({"context": context}, {})
-        yield _as_tensor(made["frames"], context.device)[:, :horizon]
+        outputs = self._session.run({"context": context}, {})
+        yield _as_tensor(outputs["frames"], context.device)[:, :horizon]
 
 
 class OnnxSurprise:

@@ -103,8 +103,8 @@ class ProgramSteps(SteppedModel[State]):
 
     def init(self, context: Tensor, **given: Tensor) -> State:
         # Without hooks: those of older versions want a tensor for every input.
-        made: State = self._init.forward(*({"context": context, **given}.get(name) for name in self._names))
-        return made
+        state: State = self._init.forward(*({"context": context, **given}.get(name) for name in self._names))
+        return state
 
     def step(self, state: State, **given: Tensor) -> tuple[State, Tensor]:
         values = {**dict(zip(self._states, state, strict=True)), **given}

@@ -32,7 +32,7 @@ CONNECT_AGAIN_SECONDS = 1.0  # where the last attempt failed: many clips may fol
 GATEWAY_STATUS = (502, 503, 504)  # of something in between that cannot reach the server
 LONGEST_CALL = 86_400.0  # s; --timeout ends a batch long before
 MAX_ERROR_BYTES = 1 << 16  # bytes of an answer that is an error
-MAX_SAID = 300  # characters of a server's words in a message
+MAX_MESSAGE = 300  # characters of a server's words in a message
 START_HINT = (
     "Start it there: python serve_model.py my_model.py --port {port} (made by `physbench models serve-template`)"
 )
@@ -92,7 +92,7 @@ def parse_address(target: str) -> ServerAddress:
 def one_line(text: object) -> str:
     """A text in one printable line that is not too long."""
     line = printable(" ".join(str(text).split()))
-    return line if len(line) <= MAX_SAID else line[: MAX_SAID - 3] + "..."
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
 
 
 def read_whole(response: HTTPResponse, most: int) -> bytes:

@@ -62,7 +62,7 @@ class DiffusersModel:
         """Continue one clip: (C, 3, H, W) and actions (C + horizon, width) -> (horizon, 3, H, W)."""
         plan = self.plan
         height, width = context.shape[-2:]
-        frames_requested = plan.frames_asked(horizon)
+        frames_requested = plan.requested_frames(horizon)
         shown = fit(context[-plan.context :].float(), plan.size)
         arguments = call_arguments(plan, shown, frames_requested, prompt, generator, actions)
         with seeded_globals(generator):

@@ -117,7 +117,7 @@ class PipelinePlan:
     def frame_parameter(self) -> str:
         return next(name for name in FRAME_PARAMETERS if name in self.parameters)
 
-    def frames_asked(self, horizon: int) -> int:
+    def requested_frames(self, horizon: int) -> int:
         """Frames that are asked for, context included: the shortest length on the grid that holds `horizon` more."""
         if self.quirk.fixed_length:
             return self.longest

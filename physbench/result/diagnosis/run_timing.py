@@ -19,9 +19,9 @@ from physbench.result.diagnosis.ranking import share_interval
 from physbench.result.document import Interval, TimingFault, TimingResult
 from physbench.result.implied_worlds import FEWEST_CLIPS
 from physbench.result.read import clips_of, read_run
-from physbench.result.sentences import told_timing
+from physbench.result.sentences import worded_timing
 from physbench.result.skill import Stratum
-from physbench.score.frame_timing import LEAST_SPEED, LEAST_TOLD, Estimate, FrameTiming, frame_timing, progress
+from physbench.score.frame_timing import LEAST_MEASURED, LEAST_SPEED, Estimate, FrameTiming, frame_timing, progress
 from physbench.score.score_clip import reading_of
 from physbench.shadowing import shadow
 from physbench.support.arrays import Array, Mask
@@ -44,7 +44,7 @@ PERIODIC = 0.85  # of the frames that tell, which a period explains
 LONGEST_PERIOD = 30  # frames
 NEEDED = 0.05  # of what is lost: a fault without which as much is explained is none
 LEAST_EXPLAINED = 0.1  # of what is lost; what explains less is no finding
-SAID = 0.5  # of what is lost, from which on timing is what is wrong
+LEAST_EXPLAINED = 0.5  # of what is lost, from which on timing is what is wrong
 WHOLE_FRAMES = 0.15  # frames; a lead that is as near to a whole number is that
 BLENDED = 0.12  # `smear`, between what an exposure for all of a frame's time leaves (0.083) and blends (0.16 to 0.25)
 EVEN = 0.5  # frames by which a prediction may be off an even progress along the true path
@@ -133,7 +133,7 @@ def explained_timing(
             faults, gain = [*kept, *others], without
     if gain.sum() < LEAST_EXPLAINED * lost.sum():
         return None
-    return told_timing(
+    return worded_timing(
         TimingResult(
             clips=len(few),
             faults=[fault for fault, _ in faults],
@@ -141,7 +141,7 @@ def explained_timing(
             interval=share_interval(1 - lost + gain, 1 - lost, np.ones(len(few))),
             quality=float(np.mean([quality[part.clip.id] for part in few])),
             undone=float(np.mean([quality[part.clip.id] for part in few]) + gain.mean()),
-            named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= SAID * lost.sum()),
+            named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= LEAST_EXPLAINED * lost.sum()),
             sentence="",
             remedy="",
         ),
@@ -208,7 +208,7 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
 
 def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock] | None:
     """Repeats, or frames left out: with a period, or at the same frames of all clips, or else as often in most."""
-    telling = [each for each in timings if each.told >= LEAST_TOLD]
+    telling = [each for each in timings if each.told >= LEAST_MEASURED]
     if len(telling) < FEWEST_CLIPS:
         return None
     sequence, periodic = shared_advance([each.advance for each in timings])

@@ -315,10 +315,10 @@ def _weighted(table: Array, clips: NDArray[np.intp], weights: Array) -> tuple[Ar
     medians, shares = (np.full((len(table), len(weights)), np.nan) for _ in range(2))
     every = weights[:, clips]  # (R, N)
     for g, row in enumerate(table):
-        due = np.flatnonzero(~np.isnan(row))
-        if not len(due):
+        valid = np.flatnonzero(~np.isnan(row))
+        if not len(valid):
             continue
-        order = due[np.argsort(row[due], kind="stable")]
+        order = valid[np.argsort(row[valid], kind="stable")]
         values = row[order]
         reached = np.cumsum(every[:, order], axis=1)  # (R, due)
         total = reached[:, -1]
@@ -540,7 +540,7 @@ def skill_plot(result: ResultDocument) -> Figure:
         layout="constrained",
     )
     plt.close(figure)
-    guarded = False
+    has_costs = False
     for panel, axis in zip(panels[0], axes, strict=True):
         whole, parts = result.axes[axis], [result.families[family][axis] for family in families]
         skills = [(whole.skill, whole.interval), *((each.skill, each.skill_interval) for each in parts)]
@@ -552,7 +552,7 @@ def skill_plot(result: ResultDocument) -> Figure:
                 panel.plot(skill, row, "o", color=BLUE, markersize=6)
             if loss is not None:
                 panel.plot(loss, row, "D", color=BLUE, markerfacecolor="white", markersize=5)
-                guarded = True
+                has_costs = True
         for name, reference in result.references.items():
             if (skill := reference.axes[axis].skill) is not None:
                 panel.axvline(skill, color=ORANGE, linewidth=1, linestyle="--")
@@ -567,7 +567,9 @@ def skill_plot(result: ResultDocument) -> Figure:
     panels[0][0].set_yticks(range(len(rows)), rows)
     panels[0][0].set_ylim(len(rows) - 0.4, -0.6)
     meaning = "skill: 0 is the frozen last frame, 1 is ground truth"
-    figure.supxlabel(f"{meaning}\n◇ what is lost where a frozen frame does as well" if guarded else meaning, fontsize=9)
+    figure.supxlabel(
+        f"{meaning}\n◇ what is lost where a frozen frame does as well" if has_costs else meaning, fontsize=9
+    )
     name = result.model.name.replace("$", r"\$")  # which begins a formula
     figure.suptitle(f"{name}, {result.suite_label}", fontsize=11)
     return figure

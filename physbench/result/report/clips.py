@@ -53,8 +53,8 @@ def select(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tuple[Sele
     failed = set(first.loc[first["axis"].notna() & (first["status"] == "failed"), "clip"])
     qualities = clip_qualities({"model": first}, tables["truth"], tables["freeze"], events=False)
     unasked = unasked_axes(manifest.card)
-    asked = [a for a, axis in enumerate(AXES) if axis not in unasked]
-    skills = clip_skills(qualities, kinds(qualities, fixed_kinds(manifest)), asked)
+    counted = [a for a, axis in enumerate(AXES) if axis not in unasked]
+    skills = clip_skills(qualities, kinds(qualities, fixed_kinds(manifest)), counted)
     tasks: dict[str, list[tuple[float, str]]] = {}
     for stratum, clips in qualities.clips.items():
         ranked = ((float(np.round(np.nan_to_num(skills[clip]), 9)), clip) for clip in clips if clip not in failed)
@@ -146,14 +146,14 @@ def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
     for k, body in enumerate(clip.tracked_bodies):
         ((off, _),) = first_off(times, error[:, k : k + 1])
         lost = np.isinf(error[:, k])
-        due = int((np.isfinite(error[:, k]) | lost).sum())
+        expected = int((np.isfinite(error[:, k]) | lost).sum())
         parts = [] if off is None else [f"is off by more than its diameter at {off:.1f} s"]
         for mask, words in (
             (lost & unseen[:, k], "is missing"),
             (lost & ~unseen[:, k], "is too deformed to be located"),
         ):
             if mask.any():
-                share = 100 * mask.sum() / due
+                share = 100 * mask.sum() / expected
                 parts.append(
                     f"{words} from {times[np.argmax(mask)]:.1f} s (in {share:.0f} % of the time it should be seen)"
                 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, bracket, cell_text, csv_text, fixed
+from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, bracket, cell_text, csv_text, fixed
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import summary_view
 from physbench.result.report.tables import (
@@ -191,6 +191,6 @@ def notebook_html(result: ResultDocument, report: Path | None) -> str:
         suite=result.suite_label,
         columns=["overall", *(AXIS_NAMES[axis] for axis in result.axes)],
         rows=skill_rows(result),
-        guards=GUARD_MEANING,
+        guards=SATURATED_MEANING,
         report=None if report is None else report.absolute().as_uri(),
     )

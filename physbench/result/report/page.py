@@ -17,7 +17,7 @@ from physbench.result.findings import apart, departs
 from physbench.result.formats import (
     AXIS_NAMES,
     AXIS_QUESTIONS,
-    GUARD_MEANING,
+    SATURATED_MEANING,
     counted,
     fixed,
     joined,
@@ -84,7 +84,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
     ),
     "kept": (
         "kept, lost",
-        GUARD_MEANING,
+        SATURATED_MEANING,
     ),
     "truth": ("truth", "The simulated future, seen through the same tracker as the prediction."),
     "freeze": ("freeze", "The last frame that the model was shown, repeated."),

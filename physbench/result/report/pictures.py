@@ -126,9 +126,9 @@ def _left_out(apart: int, drawn: int) -> str:
 
 def _words(trace: Trace) -> str:
     ahead = trace.times > 1e-6
-    due = trace.due[ahead]
+    expected = trace.due[ahead]
     dt = float(trace.times[1] - trace.times[0])
-    lost, whole = (dt * float(mask.sum()) for mask in (due & (trace.weight[0, ahead] == 0), due))
+    lost, whole = (dt * float(mask.sum()) for mask in (expected & (trace.weight[0, ahead] == 0), expected))
     unlawful = f"no lawful motion is seen for {lost:.1f} of {whole:.1f} s of object-time"
     if not len(trace.rung):
         if lost:
@@ -325,9 +325,9 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
                 ring = (_round(x), _round(y), _round(r)) if within else None
             seen_marks.append(Mark(hue, _film_points(seen, offset, cell), *_last(seen, here), ring=ring, lost=lost))
     true = picture_strip([clip.future()[i] for i in shown], cell, quality)
-    made = picture_strip([prediction[i] if i < len(prediction) else None for i in shown], cell, quality)
+    picture = picture_strip([prediction[i] if i < len(prediction) else None for i in shown], cell, quality)
     size = (len(shown) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1])
-    return Strip("truth", true, *size, tuple(truth_marks)), Strip("model", made, *size, tuple(seen_marks))
+    return Strip("truth", true, *size, tuple(truth_marks)), Strip("model", picture, *size, tuple(seen_marks))
 
 
 def _in_frame(framing: Array | None, frame: int, points: Array) -> Array:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from physbench.result.compare import compare
 from physbench.result.document import read_result
-from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, fixed
+from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, fixed
 from physbench.result.read import SORTED_BY, RunSummary, find_runs, sorted_runs
 from physbench.result.report.page import page_environment
 from physbench.result.report.tables import skill_rows
@@ -118,7 +118,7 @@ def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
         columns=["overall", *(AXIS_NAMES[axis] for axis in axes)],
         rows=rows,
         said=printable(sentence),
-        guards=GUARD_MEANING,
+        guards=SATURATED_MEANING,
     )
 
 
@@ -200,15 +200,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def _content(self, path: str, asked: Mapping[str, Sequence[str]]) -> bytes | None:
+    def _content(self, path: str, query: Mapping[str, Sequence[str]]) -> bytes | None:
         if path not in ("/", "/two") and not path.startswith("/report/"):
             return None
         runs = find_runs(self.server.folder)
         if path == "/":
-            by = asked.get("sort", ["changed"])[0]
+            by = query.get("sort", ["changed"])[0]
             return runs_page(self.server.folder, runs, by if by in SORTED_BY else "changed").encode()
         if path == "/two":
-            pair = [run for key in asked.get("run", ()) for run in runs if run.axes and run_key(run) == key]
+            pair = [run for key in query.get("run", ()) for run in runs if run.axes and run_key(run) == key]
             if len(pair) != 2 or pair[0] is pair[1]:
                 raise UsageError("Choose two runs that have a result, and go back to the list for others.")
             return two_runs_page(self.server.folder, pair).encode()

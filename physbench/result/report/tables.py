@@ -351,9 +351,9 @@ def combinations(result: ResultDocument) -> Table | None:
 def parts(result: ResultDocument) -> Table | None:
     """Skill by difficulty and by time of the deciding event; None where no task declares either."""
     axes, groups = tuple(result.axes), []
-    for kind, found in result.by_part.items():
+    for kind, rows_of_part in result.by_part.items():
         rows = [TableRow({"difficulty": "By difficulty", "event": "By time of the deciding event"}[kind], level="head")]
-        for name, own in found.items():
+        for name, own in rows_of_part.items():
             values = (own.overall, *(own.axes[axis] for axis in axes))
             skills = tuple(_skill(value.skill, value.interval, value.reason) for value in values)
             when = "" if own.mean is None else f", {own.mean:.1f} s"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from physbench.clips.suite import suite_label
 from physbench.result.bootstrap import FEWEST
-from physbench.result.formats import AXIS_NAMES, GUARD_MEANING, ascii_minus, bracket, counted, fixed, joined
+from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, ascii_minus, bracket, counted, fixed, joined
 from physbench.result.readings import strength_text
 from physbench.result.report.summary import SummaryView, own_readings, summary_view
 from physbench.result.report.tables import (
@@ -70,7 +70,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         for axes in against.families.values()
         for difference in axes.values()
     ):
-        console.print(Text(GUARD_MEANING, style="dim"))
+        console.print(Text(SATURATED_MEANING, style="dim"))
     for against in comparison.against:
         if comparison.differs == "model" and (against.other.render_spec, against.other.context) != ours:
             note = (

@@ -50,13 +50,13 @@ FINGERPRINT_PARTS = tuple(REMEDIES)
 
 def fingerprint(row: Row, spec: RenderSpec, clip: Clip | None = None) -> dict[str, str]:
     """Hashes of parameters, scene, states and frames of a clip, and its frame at the hand-over to be shown."""
-    made = make_clip(row, spec) if clip is None else clip
-    frames = hashlib.sha256(np.ascontiguousarray(made.frames).data).hexdigest()
+    shown_clip = make_clip(row, spec) if clip is None else clip
+    frames = hashlib.sha256(np.ascontiguousarray(shown_clip.frames).data).hexdigest()
     parameters = hashlib.sha256(repr(dict(make_params(row))).encode()).hexdigest()
-    scene = hashlib.sha256(repr(made.scene).encode()).hexdigest()
-    now = made.frames[made.handover]
+    scene = hashlib.sha256(repr(shown_clip.scene).encode()).hexdigest()
+    now = shown_clip.frames[shown_clip.handover]
     shown = base64.b64encode(zlib.compress(np.ascontiguousarray(now).data)).decode()
-    return {"parameters": parameters, "scene": scene, "states": made.state_hash, "frames": frames, "shown": shown}
+    return {"parameters": parameters, "scene": scene, "states": shown_clip.state_hash, "frames": frames, "shown": shown}
 
 
 class FreshProcess:
@@ -241,25 +241,25 @@ def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> No
     repeated = {"test": rows[0], "ood": next(row for row in rows if row.split == "ood")}
     fresh_process = FreshProcess(tuple(repeated.values()), SPEC)
     try:
-        made: dict[Row, Clip] = {}
+        clips_by_row: dict[Row, Clip] = {}
         started = time.process_time()
         for row in rows:
             try:
-                made[row] = make_clip(row, SPEC)
+                clips_by_row[row] = make_clip(row, SPEC)
             except Exception as error:
                 work.add([failed("simulation", f"{row.id}: {_words(error, work.file)}", "Mend the scene.")])
                 return
             advance()
         work.seconds["clip"] = (time.process_time() - started) / len(rows)
-        work.add(fresh_process.findings([made[row] for row in repeated.values()]))
+        work.add(fresh_process.findings([clips_by_row[row] for row in repeated.values()]))
         advance()
     finally:
         fresh_process.close()
     if not work.refused:
-        _check_states(work, list(made.values()), static)
+        _check_states(work, list(clips_by_row.values()), static)
     advance()
     if not work.refused:
-        _check_readings(work, [clip for clip in made.values() if clip.row.split != "train"], static)
+        _check_readings(work, [clip for clip in clips_by_row.values() if clip.row.split != "train"], static)
     if not work.refused and work.look != PLAIN:
         _check_look(work, list(repeated.values()))
     advance()

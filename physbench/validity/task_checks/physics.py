@@ -149,7 +149,7 @@ def _touched(clip: Clip, body: Body, when: float) -> str:
 MAX_CLIP_OVERLAP = 0.02  # m
 MAX_SPEED = 30.0  # m/s
 MAX_ENERGY_GAIN = 0.005  # of the largest energy
-TOLD_ENERGY_GAIN = 1e-4  # of it; the report gives no number for less
+REPORTED_ENERGY_GAIN = 1e-4  # of it; the report gives no number for less
 MAX_STEP_EFFECT = 0.1  # diameters by which half the step may move a body before the predictability time
 
 
@@ -227,7 +227,9 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
             )
             return
     size = (
-        f"by at most {100 * worst:.2g} %" if worst >= TOLD_ENERGY_GAIN else f"by less than {100 * TOLD_ENERGY_GAIN:g} %"
+        f"by at most {100 * worst:.2g} %"
+        if worst >= REPORTED_ENERGY_GAIN
+        else f"by less than {100 * REPORTED_ENERGY_GAIN:g} %"
     )
     yield fine("energy", f"energy rises {size} of its size (allowed: {100 * MAX_ENERGY_GAIN:g} %)", worst)
 

@@ -176,8 +176,8 @@ def violation(
         raise ValueError(f"@violation {name}: the name is taken, or main={main}, {severities} and {allowed} disagree")
 
     def declare(plan: Planner) -> Violation:
-        made = Violation(name, unit, meaning, severities, main, plan, group, allowed, lawful)
-        REGISTRY[name] = made
-        return made
+        declared = Violation(name, unit, meaning, severities, main, plan, group, allowed, lawful)
+        REGISTRY[name] = declared
+        return declared
 
     return declare

@@ -100,18 +100,18 @@ def working_variant() -> str:
     """Name of the first of VARIANTS that renders here, or of the one that the environment names."""
     if importlib.util.find_spec("mitsuba") is None:
         raise UsageError(MISSING)
-    asked = os.environ.get(VARIANT_ENVIRONMENT)
-    if asked and asked not in VARIANTS:
-        raise UsageError(f"${VARIANT_ENVIRONMENT}: expected {' or '.join(VARIANTS)}, got '{asked}'.")
+    requested = os.environ.get(VARIANT_ENVIRONMENT)
+    if requested and requested not in VARIANTS:
+        raise UsageError(f"${VARIANT_ENVIRONMENT}: expected {' or '.join(VARIANTS)}, got '{requested}'.")
     failures = []
-    for variant in (asked,) if asked else VARIANTS:
+    for variant in (requested,) if requested else VARIANTS:
         problem = probe(variant)
         if not problem:
             return variant
         failures.append(f"{variant}: {problem}")
     remedy = (
         f"Unset ${VARIANT_ENVIRONMENT}, as scalar_rgb needs no LLVM, or install LLVM 19 (apt install libllvm19)."
-        if asked == "llvm_ad_rgb"
+        if requested == "llvm_ad_rgb"
         else "Install it again: pip install --force-reinstall mitsuba mitsuba-oidn."
     )
     raise UsageError(f"Mitsuba is installed, but renders nothing here ({'; '.join(failures)}). {remedy}")
@@ -138,13 +138,13 @@ def variant_names() -> dict[str, str]:
     """Versions on which a layer depends beside the stage: the variant, Mitsuba and the denoiser."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"variant": working_variant()}
+    names = {"variant": working_variant()}
     for name in ("mitsuba", "drjit", "mitsuba-oidn"):
         try:
-            found[name] = version(name)
+            names[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "none"
-    return found
+            names[name] = "none"
+    return names
 
 
 Description = dict[str, Any]
@@ -227,17 +227,17 @@ def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
 
 def _surfaces(stage: Stage, paint: Paint, reach: float) -> Description:
     """Rectangles that face up or the camera, a floor in two: before and behind the plane of motion."""
-    found: Description = {}
+    surfaces: Description = {}
     for number, surface in enumerate(stage.surfaces):
         middle = np.asarray(stage.middle)[[0, 1 if surface.axis == 2 else 2]]
         ends = [middle[1] - reach, middle[1] + reach]
         if surface.material.front != 1.0 and ends[0] < 0 < ends[1]:
             ends.insert(1, 0.0)
         for begin, end in itertools.pairwise(ends):
-            found[f"surface_{number}_{len(found)}"] = _rectangle(
+            surfaces[f"surface_{number}_{len(surfaces)}"] = _rectangle(
                 surface, middle[0], begin, end, reach, paint(surface, middle, begin, end)
             )
-    return found
+    return surfaces
 
 
 def _rectangle(
@@ -339,7 +339,7 @@ def _faces(name: str, centre: Real, edges: Real, albedo: Callable[[Real, Real], 
     edges: (3, 3) m, half of each, one a row; albedo: (P, 3) of points (P, 3) m with normals (P, 3) of the upright box;
     fine: texels a metre.
     """
-    found = {}
+    faces = {}
     for i, sign in itertools.product(range(3), (1.0, -1.0)):
         right, up = edges[(i + 1) % 3], sign * edges[(i + 2) % 3]
         outwards = np.cross(right, up)
@@ -351,12 +351,12 @@ def _faces(name: str, centre: Real, edges: Real, albedo: Callable[[Real, Real], 
         colours = albedo(points, np.broadcast_to(normal, points.shape)).reshape(*u.shape, 3)
         place = np.eye(4)
         place[:3] = np.stack([right, up, outwards / np.linalg.norm(outwards), middle], axis=1)
-        found[f"{name}_{i}_{sign:+.0f}"] = {
+        faces[f"{name}_{i}_{sign:+.0f}"] = {
             "type": "rectangle",
             "to_world": renderer().ScalarTransform4f(place),
             "bsdf": _pictured(colours, "clamp"),
         }
-    return found
+    return faces
 
 
 def _leaning(mover: Mover, camera: Camera) -> tuple[Real, Real]:
@@ -442,9 +442,9 @@ def light_layers(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     path = cache_dir() / "layers" / f"{layer_key(stage, camera, spec)}.npz"
     try:
         with np.load(io.BytesIO(path.read_bytes())) as stored:
-            found = _as_layers(stored["key"], stored["sky"])
-        if found.key.shape == found.sky.shape == (spec.height, spec.width, 3):
-            return found
+            stored_layers = _as_layers(stored["key"], stored["sky"])
+        if stored_layers.key.shape == stored_layers.sky.shape == (spec.height, spec.width, 3):
+            return stored_layers
     except NOT_ARRAYS:
         pass
     layers = _trace(stage, camera, spec)

@@ -274,14 +274,14 @@ def movers_at(
 
     colours: RGB (0..1) of bodies by index, where it is not that of their hue.
     """
-    found: list[Mover] = []
+    movers: list[Mover] = []
     leaving: list[Mover] = []
     for index in indices:
         body = scene.bodies[index]
         if is_holder(body):
             holder = holder_at(scene, stage, index, time)
             if holder is not None:
-                (leaving if withdraws(body, time) else found).append(_holder(index, holder, withdraws(body, time)))
+                (leaving if withdraws(body, time) else movers).append(_holder(index, holder, withdraws(body, time)))
             continue
         if not shown(body, time):
             continue
@@ -298,8 +298,8 @@ def movers_at(
         thin = body.flat and body.shape != "sphere"
         deep = looking(scene.camera) * (_depth(body) / 2 - FLAT_HALF_DEPTH if thin else 0.0)
         albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body)
-        found.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
-    return found + leaving
+        movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
+    return movers + leaving
 
 
 def poses(movers: Sequence[Mover]) -> tuple[object, ...]:

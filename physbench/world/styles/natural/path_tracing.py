@@ -50,10 +50,10 @@ FEATURES = "albedo:albedo,normal:sh_normal"  # that the denoiser keeps sharp
 
 def path_traced(scene: Scene) -> bool:
     """True if frames of a scene are path-traced. Raises UsageError where the environment says neither yes nor no."""
-    asked = os.environ.get(PATH_TRACE_ENVIRONMENT, "")
-    if asked not in ("", "0", "1"):
-        raise UsageError(f"${PATH_TRACE_ENVIRONMENT}: expected 0 or 1, got '{asked}'.")
-    return asked == "1" and bool(refused(scene))
+    requested = os.environ.get(PATH_TRACE_ENVIRONMENT, "")
+    if requested not in ("", "0", "1"):
+        raise UsageError(f"${PATH_TRACE_ENVIRONMENT}: expected 0 or 1, got '{requested}'.")
+    return requested == "1" and bool(refused(scene))
 
 
 def render_path_traced(
@@ -129,12 +129,12 @@ class PathTracer:
     def picture(self, movers: Sequence[Mover], planes: Sequence[Plane]) -> NDArray[np.float32]:
         """Linear RGB (h, w, 3) of the stage with these bodies on it."""
         camera = self.scene.camera
-        found = dict(self.still)
+        description = dict(self.still)
         for mover in movers:
-            found |= body_parts(mover, camera, self.spec)
-        found |= {f"plane_{plane.index}": _slab(plane, camera, self.stage, self.reach) for plane in planes}
+            description |= body_parts(mover, camera, self.spec)
+        description |= {f"plane_{plane.index}": _slab(plane, camera, self.stage, self.reach) for plane in planes}
         mi = renderer()
-        picture = np.array(mi.render(mi.load_dict(found), seed=self.stage.seed), dtype=np.float32)
+        picture = np.array(mi.render(mi.load_dict(description), seed=self.stage.seed), dtype=np.float32)
         colour, albedo, normal = (np.ascontiguousarray(picture[..., i : i + 3]) for i in (0, 4, 7))
         clean = np.asarray(denoise(colour, albedo, normal), dtype=np.float32)
         return clean if self.beyond is None else clean + (1 - picture[..., 3:4]) * self.beyond
