@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from physbench.models.protocol import Model, ModelCard, StateCard, Track, check_card
+from physbench.models.protocol import PLACE, SPEED, STATE_COLUMNS, Model, ModelCard, StateCard, Track, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support import plugins
 from physbench.support.errors import ModelError, nearest
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from physbench.clips.clip import Clip
+
 
 DEFAULT_ARGUMENTS = {"size": "64", "fps": "15", "context": "8"}
 MEMORY_CLIPS = "1500"  # of the `train` split, by default
@@ -70,6 +71,71 @@ class Oracle:
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 
+# Baselines that answer with states: what the scores of models of states are read against.
+
+
+class StateFreeze:
+    """The persistence baseline: the last state of the context stays."""
+
+    def __init__(self, card: StateCard) -> None:
+        self.card = card
+
+    def rollout_states(
+        self,
+        states: Tensor,
+        *,
+        bodies: Tensor,
+        statics: Tensor,
+        mask: Tensor,
+        gravity: Tensor,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        return states[:, -1:].repeat(1, horizon, 1, 1)
+
+
+class StateConstantVelocity(StateFreeze):
+    """Every body moves on in a straight line, through everything."""
+
+    def rollout_states(
+        self,
+        states: Tensor,
+        *,
+        bodies: Tensor,
+        statics: Tensor,
+        mask: Tensor,
+        gravity: Tensor,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        import torch
+
+        answer = states[:, -1:].repeat(1, horizon, 1, 1)
+        seconds = torch.arange(1, horizon + 1, device=states.device, dtype=states.dtype) / self.card.fps
+        answer[..., PLACE] += answer[..., SPEED] * seconds[:, None, None]
+        return answer
+
+
+class StateOracle:
+    """The true states: the best that can be measured. Privileged."""
+
+    def __init__(self, card: StateCard) -> None:
+        self.card = card
+
+    def rollout_clips(self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]) -> Tensor:
+        import numpy as np
+        import torch
+
+        answer = np.zeros((len(clips), horizon, max(len(clip.tracked) for clip in clips), len(STATE_COLUMNS)))
+        for own, clip in zip(answer, clips, strict=True):
+            own[:, : len(clip.tracked)] = clip.states[clip.handover + 1 :, list(clip.tracked)]
+        return torch.from_numpy(answer)
+
+
 def _constant_velocity(card: ModelCard) -> Model:
     from physbench.baselines.constant_velocity import ConstantVelocity
 
@@ -86,18 +152,6 @@ def _registered(name: str) -> Callable[[ModelCard], Model]:
     return make
 
 
-def _states(kind: str) -> Callable[[ModelCard], Model]:
-    """Factory of a baseline that answers with states."""
-
-    def make(card: ModelCard) -> Model:
-        from physbench.baselines import state_baselines
-
-        baseline: Model = getattr(state_baselines, kind)(card)
-        return baseline
-
-    return make
-
-
 PRIVILEGED = ("oracle", "physicist", "state-oracle")
 OF_STATES = "state-"  # begins the names of baselines that answer with states
 BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
@@ -109,9 +163,9 @@ BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
         _registered("physicist"),
         "tracks the context and simulates on from there by the scene's laws (privileged)",
     ),
-    "state-constant-velocity": (_states("StateConstantVelocity"), "states: every body moves on in a straight line"),
-    "state-freeze": (_states("StateFreeze"), "states: every body stays"),
-    "state-oracle": (_states("StateOracle"), "states: the true ones (privileged)"),
+    "state-constant-velocity": (StateConstantVelocity, "states: every body moves on in a straight line"),
+    "state-freeze": (StateFreeze, "states: every body stays"),
+    "state-oracle": (StateOracle, "states: the true ones (privileged)"),
 }
 
 

@@ -25,7 +25,8 @@ from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.support.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 
 OF_MODULES = {"skimage": "scikit-image"}  # names of libraries that are not those of their modules
-# One file each in this folder: a noun has `app`, a verb has `command`. The line is what `physbench --help` says of it.
+# One file each in this folder, but for STAGES: a noun has `app`, a verb has `command`. The line is what
+# `physbench --help` says of it.
 COMMANDS: Mapping[str, str] = {
     "eval": "Evaluate a model: roll it out, score it, write a report.",
     "rollout": "The first stage of eval alone: roll a model out.",
@@ -52,6 +53,9 @@ COMMANDS: Mapping[str, str] = {
 }
 
 
+STAGES = ("rollout", "score", "finish", "merge", "status")  # in the file of that name
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"physbench {__version__}")
@@ -71,11 +75,12 @@ def build(commands: Collection[str] = COMMANDS) -> typer.Typer:
     """Return the program with these commands. Help is plain text: rich would make it take twice as long."""
     app = _program()
     for name in commands:
-        module = importlib.import_module(f"physbench.cli.{name}")
+        module = importlib.import_module(f"physbench.cli.{'stages' if name in STAGES else name}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, short_help=COMMANDS[name])
         else:
-            app.command(name, cls=GroupedHelp, short_help=COMMANDS[name])(module.command)
+            function = getattr(module, name if name in STAGES else "command")
+            app.command(name, cls=GroupedHelp, short_help=COMMANDS[name])(function)
     return app
 
 

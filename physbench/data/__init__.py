@@ -1,8 +1,6 @@
 """Clips as training data: `clips` makes data sets for PyTorch, `collate` their batches.
 
-`plan_dataset` and `export_dataset` write them for other libraries (`physbench data export --format`).
-
-`training_rows` and `ClipEpisodes` are what `physbench train` reads.
+`training_rows` and `ClipEpisodes` are what `physbench train` reads; `export` writes clips for other libraries.
 """
 
 from __future__ import annotations
@@ -18,28 +16,18 @@ if TYPE_CHECKING:
     from physbench.data.clip_dataset import collate as collate
     from physbench.data.episodes import ClipEpisodes as ClipEpisodes
     from physbench.data.episodes import training_rows as training_rows
-    from physbench.data.export import Exported as Exported
-    from physbench.data.export import export_dataset as export_dataset
-    from physbench.data.tables import DatasetPlan as DatasetPlan
-    from physbench.data.tables import plan_dataset as plan_dataset
 
 _PLACES = {
     **dict.fromkeys(("clips", "collate", "ClipDataset", "ClipStream", "Episode"), "clip_dataset"),
     **dict.fromkeys(("ClipEpisodes", "training_rows"), "episodes"),
-    **dict.fromkeys(("Exported", "export_dataset"), "export"),
-    **dict.fromkeys(("DatasetPlan", "plan_dataset"), "tables"),
 }
 __all__ = [
     "ClipDataset",
     "ClipEpisodes",
     "ClipStream",
-    "DatasetPlan",
     "Episode",
-    "Exported",
     "clips",
     "collate",
-    "export_dataset",
-    "plan_dataset",
     "training_rows",
 ]
 

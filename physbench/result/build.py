@@ -9,7 +9,6 @@ from physbench import __version__
 from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
 from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
-from physbench.result.combinations import combination_gaps
 from physbench.result.coverage import at_look, axis_counts, partial_run, unasked_axes, unasked_reasons
 from physbench.result.distribution import distribution
 from physbench.result.document import (
@@ -36,7 +35,7 @@ from physbench.result.levels import (
     task_result,
 )
 from physbench.result.manifest import Manifest, read_manifest, renew
-from physbench.result.parts import skill_by_part
+from physbench.result.parts import combination_gaps, skill_by_part
 from physbench.result.read import read_run
 from physbench.result.readings import (
     first_breaks,

@@ -7,21 +7,3 @@
 - `geometry`: distances between the surfaces of bodies. `compiled`: functions compiled by Numba. `motion_words`:
   velocities in words.
 """
-
-from __future__ import annotations
-
-from typing import Any
-
-__all__ = ["World", "render", "simulate", "simulate_ensemble"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("World", "simulate", "simulate_ensemble"):
-        from physbench.world import bullet
-
-        return getattr(bullet, name)
-    if name == "render":
-        from physbench.world.drawing import render
-
-        return render
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

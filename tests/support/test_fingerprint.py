@@ -209,7 +209,7 @@ def test_where_names_of_modules_are_computed_the_table_says_what_they_are() -> N
         if b"import_module(" in path.read_bytes() or b"__import__(" in path.read_bytes()
     }
     # One imports models of users, one hands out names that type checkers follow, one is called by users alone.
-    assert computing == {module.VIOLATIONS, "physbench.models.python_code", "physbench.laws", "physbench.score"}
+    assert computing == {module.VIOLATIONS, "physbench.models.python_code", "physbench.score"}
 
 
 def names(purpose: str) -> set[str]:

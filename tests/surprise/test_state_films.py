@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.baselines.state_baselines import StateConstantVelocity
+from physbench.baselines.baseline_adapter import StateConstantVelocity
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.models.protocol import PLACE, SPEED, StateCard
