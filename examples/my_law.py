@@ -16,9 +16,9 @@ class Spring(pb.ForceField):
     rate: float  # rad/s, the root of stiffness over mass
 
     def accelerations(self, scene, position, velocity, time):
-        found, i = np.zeros_like(position), scene.index(self.body)
-        found[..., i, :] = self.rate**2 * (np.array(self.anchor) - position[..., i, :])
-        return found
+        pull, i = np.zeros_like(position), scene.index(self.body)
+        pull[..., i, :] = self.rate**2 * (np.array(self.anchor) - position[..., i, :])
+        return pull
 
     def energy(self, scene, position):
         i = scene.index(self.body)
