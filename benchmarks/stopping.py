@@ -30,7 +30,7 @@ from scipy.special import stdtrit
 
 from physbench.result.bootstrap import MISS, resample
 from physbench.result.skill import Kind, Stratum, kind, skills, task_means, task_weights
-from physbench.result.stop_rule import LOOK_FRACTIONS, look, misses
+from physbench.result.stop_rule import INTERIM_FRACTIONS, interim_analysis, misses
 from physbench.score.protocol import AXES
 
 Array = NDArray[np.float64]
@@ -106,14 +106,14 @@ def evaluations(rows: Mapping[str, list[dict[str, Array]]], name: str, number: i
     """The known skill, and of each evaluation the intervals (E, looks + 1, 2): of the looks, then the plain one."""
     whole, kinds, known = made_up(rows, name)
     asked, rng = range(len(AXES)), np.random.default_rng(5)
-    chances, found = misses(LOOK_FRACTIONS), np.empty((number, len(LOOK_FRACTIONS) + 1, 2))
+    chances, found = misses(INTERIM_FRACTIONS), np.empty((number, len(INTERIM_FRACTIONS) + 1, 2))
     for e in range(number):
         suite = {key: block[..., rng.integers(0, block.shape[-1], CORE[key.split])] for key, block in whole.items()}
         every = {t: np.concatenate([suite[Stratum(t, s)] for s in CORE], axis=-1) for t in rows}
         references = {t: np.nanmean(block[1:], axis=-1) for t, block in every.items()}
-        for k, (fraction, miss) in enumerate(zip(LOOK_FRACTIONS, chances, strict=True)):
+        for k, (fraction, miss) in enumerate(zip(INTERIM_FRACTIONS, chances, strict=True)):
             done = {key: block[0][:, : round(fraction * CORE[key.split])] for key, block in suite.items()}
-            found[e, k] = look(done, references, kinds, asked, miss, resamples=DRAWS).interval
+            found[e, k] = interim_analysis(done, references, kinds, asked, miss, resamples=DRAWS).interval
         found[e, -1] = plain_interval(suite, kinds)
     return known, found
 
@@ -129,8 +129,8 @@ def linear_evaluations(rows: Mapping[str, list[dict[str, Array]]], name: str, nu
     references = {
         t: np.nanmean(np.concatenate([drawn[Stratum(t, s)][:, 1:] for s in CORE], axis=-1), axis=-1) for t in rows
     }  # (E, 2, A)
-    found = np.empty((number, len(LOOK_FRACTIONS) + 1, 2))
-    levels = [*zip(LOOK_FRACTIONS, misses(LOOK_FRACTIONS), strict=True), (1.0, MISS)]
+    found = np.empty((number, len(INTERIM_FRACTIONS) + 1, 2))
+    levels = [*zip(INTERIM_FRACTIONS, misses(INTERIM_FRACTIONS), strict=True), (1.0, MISS)]
     for k, (fraction, miss) in enumerate(levels):
         done = {key: block[:, 0, :, : round(fraction * CORE[key.split])] for key, block in drawn.items()}
         own = {t: np.nanmean(np.concatenate([done[Stratum(t, s)] for s in CORE], axis=-1), axis=-1) for t in rows}
@@ -177,10 +177,10 @@ def main() -> None:
         each = np.arange(number)
         for width in WIDTHS:
             early = half[:, :-2] <= width  # the last look is the whole suite
-            stop = np.where(early.any(axis=1), early.argmax(axis=1), len(LOOK_FRACTIONS) - 1)
-            ends = np.where(stop == len(LOOK_FRACTIONS) - 1, len(LOOK_FRACTIONS), stop)
+            stop = np.where(early.any(axis=1), early.argmax(axis=1), len(INTERIM_FRACTIONS) - 1)
+            ends = np.where(stop == len(INTERIM_FRACTIONS) - 1, len(INTERIM_FRACTIONS), stop)
             covered = f"{holds[each, stop].mean():.3f} | {holds[each, ends].mean():.3f}"
-            print(f"| {name} | {known:.2f} | {width} | {np.array(LOOK_FRACTIONS)[stop].mean():.2f} | {covered} |")
+            print(f"| {name} | {known:.2f} | {width} | {np.array(INTERIM_FRACTIONS)[stop].mean():.2f} | {covered} |")
         ratio = half[:, -2] / half[:, -1]
         print(f"| {name} | {known:.2f} | none | 1.00 | {holds[:, -2].mean():.3f} | {holds[:, -1].mean():.3f} |")
         print(

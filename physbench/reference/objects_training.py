@@ -37,7 +37,7 @@ from physbench.reference.training_loop import Episodes, TrainingStage, parameter
 from physbench.support.files import atomic_path
 from physbench.support.progress import Progress
 
-LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion stage
+APPEARANCE_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion stage
 SAMPLED_EPISODES = 160  # for segmentation and drawing
 PIXEL_BATCH = 4096
 WINDOW_BATCH = 256
@@ -202,14 +202,14 @@ def stages(
     steps = steps or architecture.steps
     data = TrainingData(net, config, episodes, folder)
 
-    def look_loss(progress: float, numbers: torch.Generator) -> Tensor:
+    def appearance_loss(progress: float, numbers: torch.Generator) -> Tensor:
         assert data.pixels is not None
         return net.segmenter.loss(data.pixels[torch.randint(len(data.pixels), (PIXEL_BATCH,), generator=numbers)])
 
-    look, draw = max(1, round(steps * LOOK_SHARE)), max(1, round(steps * DRAW_SHARE))
+    look, draw = max(1, round(steps * APPEARANCE_SHARE)), max(1, round(steps * DRAW_SHARE))
     seen, drawn, moved = (list(part.parameters()) for part in (net.segmenter, net.painter, net.dynamics))
     return [
-        TrainingStage("look", look, 1e-2, seen, look_loss, data.gather_pixels, data.choose_colours, every=200),
+        TrainingStage("look", look, 1e-2, seen, appearance_loss, data.gather_pixels, data.choose_colours, every=200),
         TrainingStage("draw", draw, 1e-2, drawn, data.drawing_loss, data.gather_drawing_examples, every=100),
         TrainingStage(
             "motion", steps, 1e-2, moved, data.motion_loss, data.gather_slots, refresh=data.fit_starts,

@@ -9,7 +9,7 @@ from physbench import __version__
 from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
 from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
-from physbench.result.coverage import at_look, axis_counts, partial_run, unasked_axes, unasked_reasons
+from physbench.result.coverage import at_interim, axis_counts, partial_run, unasked_axes, unasked_reasons
 from physbench.result.distribution import distribution
 from physbench.result.document import (
     BestOf,
@@ -118,7 +118,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     axes = dict(enumerate(e.qualities.axes))
     families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
     failures = _failures(tables["model"])
-    whole = at_look(overall(p, 0, incomplete), manifest)
+    whole = at_interim(overall(p, 0, incomplete), manifest)
     by_axis = {name: axis_result(p, a) for a, name in axes.items()}
     document = ResultDocument(
         schema_version=1,

@@ -150,7 +150,7 @@ def partial_run(manifest: Manifest) -> PartialRun | None:
     )
 
 
-def at_look(overall: SkillValue, manifest: Manifest) -> SkillValue:
+def at_interim(overall: SkillValue, manifest: Manifest) -> SkillValue:
     """Overall as it was when `--until` ended the run, the references being those of the whole suite; else as it is."""
     stopped = manifest.stopped
     if stopped is None or stopped.interval is None:

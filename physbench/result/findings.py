@@ -96,8 +96,8 @@ def law_phrases(own_laws: Mapping[str, Mapping[str, Any]]) -> dict[str, LawPhras
 MOST = 0.5  # share of objects that are lost, or of unexplained time that is explained, from which it is most of it
 BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
 LARGE = 0.5  # of the lawful time that the worst family loses: a law is named only where as much is lost
-LOOK_OFF = 3.0  # thresholds by which a law is off where there is no interval
-LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
+MANY_THRESHOLDS = 3.0  # thresholds by which a law is off where there is no interval
+LEAST_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 SAME_SKILL = 0.02  # of no difference, where there are no intervals
 SPURIOUS = 0.1  # share of the frames with what the scene does not hold, from which that is said
 TREMBLES = 0.015  # diameters, noise of positions beyond what outlines tell, from which that is said; codecs leave less
@@ -452,7 +452,7 @@ def _off(law: LawPhrase, value: ReadingValue) -> float:
     if value.value is None or truth is None or not _tells(value):
         return 0.0
     off = abs(value.value - truth) / law.breaks_at
-    return off if value.departs or (value.interval is None and off >= LOOK_OFF) else 0.0
+    return off if value.departs or (value.interval is None and off >= MANY_THRESHOLDS) else 0.0
 
 
 def _so(seen: list[str]) -> str:
@@ -491,10 +491,10 @@ def _tells(value: ReadingValue) -> bool:
 
 
 def departs(value: ReadingValue) -> bool:
-    """True if a reading differs from ground truth: by its interval, without one by more than LOOK_APART."""
+    """True if a reading differs from ground truth: by its interval, without one by more than LEAST_APART."""
     if value.value is None or 2 * value.clips < value.applicable:
         return False
-    return value.departs if value.interval else apart(value) > LOOK_APART
+    return value.departs if value.interval else apart(value) > LEAST_APART
 
 
 def apart(value: ReadingValue) -> float:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-LOOK_FRACTIONS = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1.0)  # fractions of the suite
+INTERIM_FRACTIONS = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1.0)  # fractions of the suite
 POWER = 2.0  # of the spending function
 FEWEST_APART = 2  # clips of each split, to be drawn apart
 NODES = 64  # of Gauss-Legendre quadrature
@@ -74,8 +74,8 @@ def misses(fractions: Sequence[float]) -> tuple[float, ...]:
     return tuple(chances)
 
 
-def look_points(done: Sequence[Mapping[tuple[str, str], int]], whole: Mapping[tuple[str, str], int]) -> list[int]:
-    """At which steps of a run it is looked at: the first ones that reach each of LOOK_FRACTIONS, each once.
+def interim_points(done: Sequence[Mapping[tuple[str, str], int]], whole: Mapping[tuple[str, str], int]) -> list[int]:
+    """At which steps of a run it is looked at: the first ones that reach each of INTERIM_FRACTIONS, each once.
 
     Args:
         done: After each step, how many clips of each (task, split) are done; the last step is that of the whole suite.
@@ -86,7 +86,7 @@ def look_points(done: Sequence[Mapping[tuple[str, str], int]], whole: Mapping[tu
         clip: their skill would be that of another mixture.
     """
     total, points = sum(whole.values()), list[int]()
-    for fraction in LOOK_FRACTIONS:
+    for fraction in INTERIM_FRACTIONS:
         point = next(n for n, each in enumerate(done, 1) if sum(each.values()) >= fraction * total - 1e-9)
         if point not in points and _is_alike(done[point - 1], whole):
             points.append(point)
@@ -103,7 +103,7 @@ def _is_alike(done: Mapping[tuple[str, str], int], whole: Mapping[tuple[str, str
 
 
 @dataclass(frozen=True)
-class SkillAtLook:
+class InterimSkill:
     """The overall skill of a part of the suite."""
 
     skill: float | None
@@ -116,7 +116,7 @@ class SkillAtLook:
         return np.inf if self.interval is None else round((self.interval[1] - self.interval[0]) / 2, 6)
 
 
-def look(
+def interim_analysis(
     values: Mapping[Stratum, Array],
     references: Mapping[str, Array],
     kinds: Mapping[str, tuple[Kind, ...]],
@@ -125,7 +125,7 @@ def look(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> SkillAtLook:
+) -> InterimSkill:
     """Overall skill with its interval.
 
     Args:
@@ -141,7 +141,7 @@ def look(
     counts = {key: np.isfinite(block).sum(axis=-1) for key, block in strata.items()}  # (A,)
     tasks = tuple(dict.fromkeys(key.task for key in strata))
     if set(tasks) != set(references):
-        return SkillAtLook(None, None, "not every task has a clip yet")
+        return InterimSkill(None, None, "not every task has a clip yet")
     clips = [
         int(sum(count[a] for key, count in counts.items() if key.task == task))
         for task in tasks
@@ -150,7 +150,7 @@ def look(
     ]
     least = min(clips, default=0)
     if least < 1:
-        return SkillAtLook(None, None, "not every task has a clip that counts yet")
+        return InterimSkill(None, None, "not every task has a clip that counts yet")
     drawn = resample(strata, resamples=resamples, seed=seed, bounded=range(len(next(iter(strata.values())))))
     means = {
         task: np.stack([own, *np.broadcast_to(references[task][:, None], (2, *own.shape))], axis=1)
@@ -158,8 +158,8 @@ def look(
     }  # (L, 3, A)
     overall = skills(means, kinds, 0, slice(1, 3), asked).overall
     if least < FEWEST:
-        return SkillAtLook(rounded(overall[0]), None, f"{TOO_FEW}: {least} of a task, an interval needs {FEWEST}")
-    return SkillAtLook(rounded(overall[0]), ends(drawn.interval(overall, miss=miss)))
+        return InterimSkill(rounded(overall[0]), None, f"{TOO_FEW}: {least} of a task, an interval needs {FEWEST}")
+    return InterimSkill(rounded(overall[0]), ends(drawn.interval(overall, miss=miss)))
 
 
 def _joined(values: Mapping[Stratum, Array]) -> dict[Stratum, Array]:
@@ -172,7 +172,7 @@ def _joined(values: Mapping[Stratum, Array]) -> dict[Stratum, Array]:
     return strata
 
 
-def look_at_tables(
+def interim_reading(
     tables: Mapping[str, pd.DataFrame],
     references: Mapping[str, pd.DataFrame],
     miss: float,
@@ -180,8 +180,8 @@ def look_at_tables(
     fixed: Fixed | None = None,
     unasked: Collection[str] = (),
     resamples: int = RESAMPLES,
-) -> SkillAtLook:
-    """As `look`, from score tables.
+) -> InterimSkill:
+    """As `interim_analysis`, from score tables.
 
     Args:
         tables: "model", "truth" and "freeze" on the clips that are done.
@@ -197,4 +197,4 @@ def look_at_tables(
     means = {task: block[anchors] for task, block in task_means(whole.means(), whole.counts()).items()}
     values = {key: block[0] for key, block in own.values.items()}
     counted = [a for a, axis in enumerate(AXES) if axis not in unasked]
-    return look(values, means, kinds(whole, fixed), counted, miss, resamples=resamples)
+    return interim_analysis(values, means, kinds(whole, fixed), counted, miss, resamples=resamples)

@@ -60,7 +60,7 @@ LIVE_NOT_RESUMED = (
 MOST_FRESH_SEEDS = 10_000  # of a task
 MOST_NOTED = 500  # characters of a note
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
-FEWEST_FOR_LOOKS = 16  # clips of a task: half of them have an interval
+FEWEST_FOR_INTERIM = 16  # clips of a task: half of them have an interval
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -507,7 +507,8 @@ def until_suites() -> tuple[str, ...]:
     return tuple(
         name
         for name, splits in GOLDEN_SUITES.items()
-        if sum(splits.values()) >= FEWEST_FOR_LOOKS and name not in SUITE_CHANGES  # pairs: read once all is rolled out
+        if sum(splits.values()) >= FEWEST_FOR_INTERIM
+        and name not in SUITE_CHANGES  # pairs: read once all is rolled out
     )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Lines while a run is at work: in a log at regular times, where no terminal shows a bar, and of what has begun.
 
 EVERY = 60.0  # s
-LOOK_EVERY = 0.5  # s
+POLL_EVERY = 0.5  # s
 LEAST_LEFT = 2.0  # s
 
 
@@ -59,7 +59,7 @@ class Announced:
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def _work(self) -> None:
-        while not (self._end or self._event.wait(LOOK_EVERY)):
+        while not (self._end or self._event.wait(POLL_EVERY)):
             pass
         if not self._end:
             self._say(self._line)
@@ -72,7 +72,7 @@ class Announced:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end = True  # it sees that within LOOK_EVERY, and nobody waits for it
+        self._end = True  # it sees that within POLL_EVERY, and nobody waits for it
 
 
 class StatusLines:
@@ -178,8 +178,8 @@ class Leg:
 
     batches: tuple[int, ...]  # those of it that are missing, in turn
     rows: tuple[Row, ...] = ()  # clips that are done after it, at a look; () for no look
-    look: int = 0  # number of the look, from 1
-    looks: int = 0  # how many there are
+    analysis: int = 0  # number of the interim analysis, from 1
+    analyses: int = 0  # how many there are
     miss: float = 0.0  # how often the interval of this look may miss
 
 
@@ -190,10 +190,10 @@ def legs(run: Run, batches: Sequence[Batch]) -> list[Leg]:
     left = [index for index in order if index in missing]
     if run.options.until is None:
         return [Leg(tuple(left))]
-    from physbench.result.stop_rule import look_points, misses  # with scipy: runs without looks do not wait for it
+    from physbench.result.stop_rule import interim_points, misses  # with scipy: runs without looks do not wait for it
 
     done = done_after(batches, order)
-    points = look_points([_splits(rows) for rows in done], _splits(run.suite.rows))
+    points = interim_points([_splits(rows) for rows in done], _splits(run.suite.rows))
     chances = misses([len(done[point - 1]) / len(run.suite.rows) for point in points])
     legs_of_parts, begin = list[Leg](), 0
     for number, (point, miss) in enumerate(zip(points, chances, strict=True), 1):
@@ -214,7 +214,7 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
 
     Where a rollout of it has to be made again, too, so that the same look can be taken once that is done.
     """
-    from physbench.result.stop_rule import look_at_tables
+    from physbench.result.stop_rule import interim_reading
 
     until = run.options.until
     assert until is not None
@@ -223,7 +223,7 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
     if tables is None or references is None:
         return True
     unasked = unasked_axes(run.manifest.card)
-    reading = look_at_tables(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), unasked=unasked)
+    reading = interim_reading(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), unasked=unasked)
     level = 1 - leg.miss
     shown = (
         f"overall {fixed(reading.skill)} {bracket(reading.interval)}".rstrip()
@@ -231,15 +231,17 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
         else "no overall"
     )
     why = f" ({reading.reason})" if reading.reason else f", half its width {reading.half_width:.3f}"
-    run.say(f"Look {leg.look} of {leg.looks}, {counted(len(leg.rows), 'clip')}: {shown} at {100 * level:.4g} %{why}.")
+    run.say(
+        f"Look {leg.analysis} of {leg.analyses}, {counted(len(leg.rows), 'clip')}: {shown} at {100 * level:.4g} %{why}."
+    )
     if reading.half_width > until:
         return False
     run.stop(
         "until",
         f"{until:g}",
         leg.rows,
-        looks=leg.look,
-        of_looks=leg.looks,
+        looks=leg.analysis,
+        of_looks=leg.analyses,
         level=round(level, 6),
         skill=reading.skill,
         interval=reading.interval,

@@ -277,7 +277,7 @@ def _left_view(times: Array, outside: Mask, there: Mask) -> Mask:
 
 MIN_UNSEEN = 0.8  # share of the hidden frames, or of as many a little earlier or later, without the object
 MAX_GLIMPSE = 0.1  # s; an object that should stay hidden and is seen for longer came out
-LOOK_TIME = 1.5  # s after the return in which size and hue are read: all of it is out by then
+APPEARANCE_TIME = 1.5  # s after the return in which size and hue are read: all of it is out by then
 LARGEST_PERCENTILE = 90.0  # of the areas; counts as the largest
 MIN_AREA_RATIO = 0.75  # of the area that should be seen; less, or more than MAX_AREA_RATIO, is another object
 SIZE_SHARE = 0.5  # visible share that an object should have for its size to be read
@@ -330,7 +330,7 @@ class Return:
     in_time: bool = False  #: within the bounds
     position: float | None = None  #: diameters from its trajectory, where half of it is first seen again
     position_unknown: bool = False  #: its trajectory shows too little of it then for a position
-    size: float | None = None  #: area over that which should be seen, both at their largest within LOOK_TIME
+    size: float | None = None  #: area over that which should be seen, both at their largest within APPEARANCE_TIME
     hue: float | None = None  #: degrees off, median of the frames that then show half of it
     came_out: bool = False  #: although it should stay hidden
     went_in: bool = False  #: it should stay hidden, and was last seen entering
@@ -483,8 +483,8 @@ def _return(clip: Clip, tracks: Tracks, interval: HiddenInterval, there: Mask) -
     if reappears is None:
         return Return(interval, unseen, shift is not None)
     delay = float(tracks.times[reappears] - tracks.times[interval.returns_at])
-    soon = np.arange(reappears, len(there))[tracks.times[reappears:] <= tracks.times[reappears] + LOOK_TIME]
-    size, hue = _look(clip, tracks, interval, soon)
+    soon = np.arange(reappears, len(there))[tracks.times[reappears:] <= tracks.times[reappears] + APPEARANCE_TIME]
+    size, hue = _appearance(clip, tracks, interval, soon)
     position = _position_error(clip, tracks, interval, soon)
     unknown = _position_unknown(tracks.times, interval, soon)
     return Return(interval, unseen, shift is not None, delay, abs(delay) <= most, position, unknown, size, hue)
@@ -581,7 +581,7 @@ def _distance(point: Array, path: Array) -> float:
     return float(np.linalg.norm(point - nearest, axis=-1).min())
 
 
-def _look(
+def _appearance(
     clip: Clip, tracks: Tracks, interval: HiddenInterval, soon: NDArray[np.intp]
 ) -> tuple[float | None, float | None]:
     """Largest area over that which should be seen, and degrees of hue off, within the frames after its return."""

@@ -428,7 +428,7 @@ def _chunks(names: Iterable[str]) -> Iterator[list[str]]:
 LOCK_OBJECT = ".lock"
 BEAT_SECONDS = 10.0  # between two signs of life
 LEASE_SECONDS = 30.0  # without one after which a machine counts as gone
-LOOK_SECONDS = 2.0  # between two looks at the lock of another machine
+POLL_SECONDS = 2.0  # between two looks at the lock of another machine
 
 
 class TakenOverError(PhysbenchError):
@@ -500,7 +500,7 @@ class RemoteLock:
         )
         until = time.monotonic() + LEASE_SECONDS
         while time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             now = self._read()
             if now is None:
                 return

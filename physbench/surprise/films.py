@@ -137,13 +137,13 @@ def film_of(clip: Clip, source: str, context: int) -> Film:
 def with_other_look(clip: Clip, source: str) -> Violated:
     """The world in which a body has its second look throughout ("/other"), or up to the change alone ("/back")."""
     world = violate(clip.scene, find_acts(source.removesuffix(OTHER_LOOK).removesuffix(BACK_AGAIN)), clip.id)
-    if not world.plan.looks or world.plan.hooks or world.plan.clocks or world.plan.bends:
+    if not world.plan.appearances or world.plan.hooks or world.plan.clocks or world.plan.bends:
         raise Inapplicable("only a change of look has a second order")
-    looks = tuple(
-        replace(look, since=ALWAYS, until=np.inf if source.endswith(OTHER_LOOK) else look.since)
-        for look in world.plan.looks
+    appearances = tuple(
+        replace(each, since=ALWAYS, until=np.inf if source.endswith(OTHER_LOOK) else each.since)
+        for each in world.plan.appearances
     )
-    return Violated(world.scene, world.acts, (replace(world.plan, looks=looks),), world.seed)
+    return Violated(world.scene, world.acts, (replace(world.plan, appearances=appearances),), world.seed)
 
 
 def film_states(clip: Clip, source: str) -> tuple[Array, float]:

@@ -117,7 +117,7 @@ PASSES = 8
 LEAST_SEEN_SHARE = 0.3  # of what the pieces tell that must be seen in a frame
 AGREED = 0.9  # of what pieces show that must lie where a motion takes it; else it is looked for elsewhere, too
 AROUND = np.array([[x, y] for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]) * 1.5  # times the way that is told
-LOOKS = 4  # at most, each from where the one before it finds the pieces: a short one soon slides along itself
+REGISTRATIONS = 4  # at most, each from where the one before it finds the pieces: a short one soon slides along itself
 DRIFT_FRAMES, LEAST_DRIFT_FRAMES = 8, 3  # over which a drift is told: it goes on where nothing shows it
 DRIFT_SDS = 4.0  # standard deviations of a drift, that tell it from a camera that trembles
 LEAST_GAIN = 0.2  # of what differs from the scenery that a motion below FOLLOWED must explain
@@ -172,9 +172,11 @@ def camera_motion(
     parts = [part.copy() for part in (seen.step, seen.shift, seen.colour)]
     for t in range(first, len(values)):
         past = _continued(values[:t], zooms[: t + 1])
-        look = design.followed(frames[t : t + 1], hidden[t : t + 1], sizes[t : t + 1], past, zooms[t])
-        values[t], known[t] = look.values if look.sure else past, look.sure
-        for part, new in zip(parts, (look.reading.step, look.reading.shift, look.reading.colour), strict=True):
+        registration = design.followed(frames[t : t + 1], hidden[t : t + 1], sizes[t : t + 1], past, zooms[t])
+        values[t], known[t] = registration.values if registration.sure else past, registration.sure
+        for part, new in zip(
+            parts, (registration.reading.step, registration.reading.shift, registration.reading.colour), strict=True
+        ):
             part[t] = new[0]
     small = np.arange(len(values)) < first
     small &= ~_explains(grey, edges, seen, hidden, small, values @ design.columns.T)
@@ -230,7 +232,7 @@ def _there(seen: EdgeReading) -> Mask:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Registration:
     """Reading of the camera in one frame."""
 
     values: Array  # (4,)
@@ -270,20 +272,22 @@ class Design:
         free &= np.abs(expected) < self.edges.half * EVEN_RANGE  # what is off by more reads as less
         return is_shown(np.where(free, seen.shift, np.nan), expected, bodies > 1 and not self.wide)
 
-    def followed(self, frame: Tensor, hidden: Mask, sizes: Array, past: Array, zooms: Array) -> Look:
+    def followed(self, frame: Tensor, hidden: Mask, sizes: Array, past: Array, zooms: Array) -> Registration:
         """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""
-        best = self._look(frame, hidden, sizes, past, past, zooms)
+        best = self._register(frame, hidden, sizes, past, past, zooms)
         if best.agreed >= AGREED or self.weight[~hidden[0]].sum() < LEAST_SEEN_SHARE * self.weight.sum():
             return best
         for start in (zooms, *(past + np.append(away, [0.0, 0.0]) for away in AROUND * self.half)):
-            other = self._look(frame, hidden, sizes, start, past, zooms)
+            other = self._register(frame, hidden, sizes, start, past, zooms)
             best = other if other.agreed > BETTER * best.agreed else best
         return best
 
-    def _look(self, frame: Tensor, hidden: Mask, sizes: Array, start: Array, past: Array, zooms: Array) -> Look:
+    def _register(
+        self, frame: Tensor, hidden: Mask, sizes: Array, start: Array, past: Array, zooms: Array
+    ) -> Registration:
         """Camera in a frame (1, H, W, 3), by its pieces near where a motion (4,) would have moved them."""
         before, past, off = past, start, None
-        for _ in range(LOOKS):
+        for _ in range(REGISTRATIONS):
             looked, off = off, np.round(self.displacement(past)).astype(np.int64)
             if looked is not None and (off == looked).all():
                 break
@@ -296,7 +300,7 @@ class Design:
         with np.errstate(invalid="ignore"):
             agree = ~hidden & _there(reading) & (np.abs(total - past @ self.columns.T) < ROBUST + self.edges.noise)
         shown = self.weight[~hidden[0]].sum()
-        return Look(past, bool(sure[0]), whole, float(self.weight[agree[0]].sum() / max(shown, 1e-9)))
+        return Registration(past, bool(sure[0]), whole, float(self.weight[agree[0]].sum() / max(shown, 1e-9)))
 
     def fit(
         self,

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 from physbench.result import stop_rule
 from physbench.result.bootstrap import MISS
 from physbench.result.skill import Stratum
-from physbench.result.stop_rule import LOOK_FRACTIONS, look, look_points, misses
+from physbench.result.stop_rule import INTERIM_FRACTIONS, interim_analysis, interim_points, misses
 
 FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -57,10 +57,10 @@ def test_all_looks_together_miss_as_often_as_may_be() -> None:
 
 def test_the_whole_suite_costs_little_width() -> None:
     """At the end the half width is at most 1.15 of the plain one; earlier looks are ever stricter."""
-    found = bounds(LOOK_FRACTIONS)
+    found = bounds(INTERIM_FRACTIONS)
     assert found[-1] / bounds((1.0,))[0] < 1.11
     assert (np.diff(found) < 0).all()
-    assert misses(LOOK_FRACTIONS[:3]) == pytest.approx(misses(LOOK_FRACTIONS)[:3]), (
+    assert misses(INTERIM_FRACTIONS[:3]) == pytest.approx(misses(INTERIM_FRACTIONS)[:3]), (
         "a look depends on those before it alone"
     )
 
@@ -79,16 +79,16 @@ def steps(size: int, splits: dict[str, int], tasks: int = 3) -> tuple[list[Count
 
 def test_looks_are_at_fixed_fractions() -> None:
     done, whole = steps(1, {"test": 24, "ood": 8})
-    assert [sum(done[point - 1].values()) / 96 for point in look_points(done, whole)] == list(LOOK_FRACTIONS)
+    assert [sum(done[point - 1].values()) / 96 for point in interim_points(done, whole)] == list(INTERIM_FRACTIONS)
     done, whole = steps(16, {"test": 24, "ood": 8})  # six steps: some fractions are reached together
-    assert look_points(done, whole) == [2, 3, 4, 5, 6]
+    assert interim_points(done, whole) == [2, 3, 4, 5, 6]
 
 
 def test_no_look_where_a_split_lags_behind() -> None:
     """A task with its test clips alone has another skill than with all."""
     key, other = ("a/b", "test"), ("a/b", "ood")
     done = [Counter({key: 12}), Counter({key: 24}), Counter({key: 24, other: 8})]
-    assert look_points(done, done[-1]) == [3]
+    assert interim_points(done, done[-1]) == [3]
 
 
 KINDS = {f"{family}/t": ("informative",) for family in "ab"}
@@ -103,19 +103,19 @@ def qualities(n: int, split: str = "test") -> dict[Stratum, np.ndarray]:
 def test_skill_is_that_of_fixed_references() -> None:
     """Closed form: mean over tasks of (Q - freeze) / (truth - freeze), and t times its standard error."""
     values = qualities(16)
-    found = look(values, REFERENCES, KINDS, (0,), MISS)
+    found = interim_analysis(values, REFERENCES, KINDS, (0,), MISS)
     each = np.array([(block.mean() - 0.2) / 0.8 for block in values.values()])
     assert found.skill == pytest.approx(each.mean(), abs=1e-6)
     error = np.sqrt(sum((block.std(ddof=1) / 0.8) ** 2 / 16 for block in values.values())) / 2
     assert found.half_width == pytest.approx(2.04 * error, rel=0.05)  # t with 30 degrees of freedom
-    assert look(values, REFERENCES, KINDS, (0,), 0.003).half_width > 1.4 * found.half_width
+    assert interim_analysis(values, REFERENCES, KINDS, (0,), 0.003).half_width > 1.4 * found.half_width
 
 
 def test_few_clips_give_no_interval() -> None:
-    few = look(qualities(7), REFERENCES, KINDS, (0,), MISS)
+    few = interim_analysis(qualities(7), REFERENCES, KINDS, (0,), MISS)
     assert few.interval is None and few.half_width == np.inf and "7 of a task" in few.reason and few.skill is not None
     one = {key: block for key, block in qualities(16).items() if key.task == "a/t"}
-    assert look(one, REFERENCES, KINDS, (0,), MISS).skill is None, "a task without a clip"
+    assert interim_analysis(one, REFERENCES, KINDS, (0,), MISS).skill is None, "a task without a clip"
 
 
 def test_a_difference_between_splits_is_no_error() -> None:
@@ -123,7 +123,7 @@ def test_a_difference_between_splits_is_no_error() -> None:
     test = qualities(24)
     shifted = test | {Stratum(key.task, "ood"): block[:, :8] + 0.3 for key, block in test.items()}
     alike = test | {Stratum(key.task, "ood"): block[:, :8] for key, block in test.items()}
-    apart, same = (look(each, REFERENCES, KINDS, (0,), MISS).half_width for each in (shifted, alike))
+    apart, same = (interim_analysis(each, REFERENCES, KINDS, (0,), MISS).half_width for each in (shifted, alike))
     assert apart == pytest.approx(same, rel=1e-4)
     lone = test | {Stratum(key.task, "ood"): block[:, :1] + 0.3 for key, block in test.items()}
-    assert look(lone, REFERENCES, KINDS, (0,), MISS).half_width > same
+    assert interim_analysis(lone, REFERENCES, KINDS, (0,), MISS).half_width > same

@@ -23,7 +23,7 @@ from physbench.result.compare import compare
 from physbench.result.document import read_result
 from physbench.result.manifest import read_manifest
 from physbench.result.read import find_runs
-from physbench.result.stop_rule import SkillAtLook
+from physbench.result.stop_rule import InterimSkill
 from physbench.run import manifest, rollouts, state
 from physbench.run.options import Options, parse_budget
 from physbench.support.errors import UsageError
@@ -160,13 +160,13 @@ def test_until_ends_a_run_at_a_look(
     monkeypatch.setattr(manifest, "find_suite", lambda *_: part)
     widths: list[int] = []
 
-    def look_at(tables: dict, references: dict, miss: float, **_: object) -> SkillAtLook:
+    def look_at(tables: dict, references: dict, miss: float, **_: object) -> InterimSkill:
         assert len(set(references["truth"]["clip"])) == 6, "references are those of all clips"
         widths.append(len(set(tables["model"]["clip"])))
         half = 0.1 / len(widths)
-        return SkillAtLook(0.5, (0.5 - half, 0.5 + half))
+        return InterimSkill(0.5, (0.5 - half, 0.5 + half))
 
-    monkeypatch.setattr(stop_rule, "look_at_tables", look_at)
+    monkeypatch.setattr(stop_rule, "interim_reading", look_at)
     words = ("eval", "baseline:freeze", "--suite", "core", "--until", "0.05", "--batch-size", "1", "--no-diagnosis")
     assert run((*words, "--device", "cpu", "--workers", "2", "--out", str(tmp_path / "run"))) == 0
     said = capsys.readouterr().err

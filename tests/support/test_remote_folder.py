@@ -251,7 +251,7 @@ def test_a_lock_of_the_living_is_refused_and_one_of_the_dead_taken(
     machine: Machine, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "LEASE_SECONDS", 0.3)
-    monkeypatch.setattr(remote, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(remote, "POLL_SECONDS", 0.05)
     said: list[str] = []
     a, b = (RemoteLock(machine(name).place, name, said.append) for name in "ab")
     a.take()

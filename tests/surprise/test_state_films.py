@@ -147,4 +147,4 @@ def test_states_show_every_kind_that_is_asked(name: str) -> None:
     """A kind that changes how a body is drawn is one of looks, and no other kind is."""
     pair = next(pair for pair in all_pairs() if pair.kind == name)
     world = violate(make_scene(pair.row), find_acts(f"{name}:{pair.size:g}"), pair.row.id)
-    assert bool(world.plan.looks) == IMPOSSIBLE_KINDS[name].look
+    assert bool(world.plan.appearances) == IMPOSSIBLE_KINDS[name].look

@@ -16,9 +16,9 @@ from physbench.validity.violations.hooks import simulate_hooked
 from physbench.validity.violations.violation_plan import (
     REGISTRY,
     Act,
+    Appearance,
     Clock,
     Inapplicable,
-    Look,
     Unseen,
     ViolationEvent,
     ViolationPlan,
@@ -57,8 +57,8 @@ class Violated:
     def events(self) -> tuple[ViolationEvent, ...]:
         """Times and bodies at which the acts are seen. Raises Inapplicable where a clock puts one after the end.
 
-        What happens in the world happens later where a clock makes it slow: times of hooks, bends and looks are those
-        of the world.
+        What happens in the world happens later where a clock makes it slow: times of hooks, bends and appearances are
+        those of the world.
         """
         clocks = [clock for whose, clock in self.plan.clocks if whose is None]
         if not clocks or len(self.plans) == 1:
@@ -121,14 +121,14 @@ class Violated:
         """Frames (T, H, W, 3) before anything is done to the picture."""
         states = self.states(times)
         world = self._world(times)  # which holders are still there is a matter of that
-        if not self.plan.looks:
+        if not self.plan.appearances:
             return draw(self.scene, world, states, spec).frames
         frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
-        active = np.stack([look.active(world) for look in self.plan.looks], axis=1)
+        active = np.stack([appearance.active(world) for appearance in self.plan.appearances], axis=1)
         for row in np.unique(active, axis=0):
             at = np.flatnonzero((active == row).all(axis=1))
-            looks = [look for look, on in zip(self.plan.looks, row, strict=True) if on]
-            frames[at] = _drawn(self.scene, looks, world[at], states[at], spec)
+            appearances = [appearance for appearance, on in zip(self.plan.appearances, row, strict=True) if on]
+            frames[at] = _drawn(self.scene, appearances, world[at], states[at], spec)
         return frames
 
     def effect(self, times: Array, lawful: Array) -> float:
@@ -147,7 +147,7 @@ class Violated:
 
         It is Unseen where something moves at all, by NO_EFFECT or more.
         """
-        if self.plan.looks or self.plan.treatments:
+        if self.plan.appearances or self.plan.treatments:
             return
         effect = self.effect(times, lawful)
         if effect < LEAST_EFFECT:
@@ -162,31 +162,31 @@ def _through(clocks: Sequence[Clock], times: Array) -> Array:
     return times
 
 
-def _drawn(scene: Scene, looks: Sequence[Look], times: Array, states: Array, spec: RenderSpec) -> Image:
-    """Frames of a scene in which these looks hold throughout."""
+def _drawn(scene: Scene, appearances: Sequence[Appearance], times: Array, states: Array, spec: RenderSpec) -> Image:
+    """Frames of a scene in which these appearances hold throughout."""
     bodies, columns, coloured = list(scene.bodies), [states], {}
-    for look in looks:
-        i = scene.index(look.body)
-        if look.hidden:
+    for appearance in appearances:
+        i = scene.index(appearance.body)
+        if appearance.hidden:
             bodies[i] = replace(bodies[i], drawn=False)
-        if look.size != 1.0:
-            bodies[i] = replace(bodies[i], size=tuple(look.size * x for x in bodies[i].size))
-        if look.shape is not None:
-            shape, measures = look.shape
+        if appearance.size != 1.0:
+            bodies[i] = replace(bodies[i], size=tuple(appearance.size * x for x in bodies[i].size))
+        if appearance.shape is not None:
+            shape, measures = appearance.shape
             bodies[i] = replace(bodies[i], shape=shape, size=measures, flat=True)
             states[:, i, 3:7] = UPRIGHT
-        states[:, i, 2] += look.lift
-        if look.colour is not None:
-            coloured[i] = look.colour
-    for look in looks:
-        if look.shift is not None:
-            i = scene.index(look.body)
+        states[:, i, 2] += appearance.lift
+        if appearance.colour is not None:
+            coloured[i] = appearance.colour
+    for appearance in appearances:
+        if appearance.shift is not None:
+            i = scene.index(appearance.body)
             double = states[:, i : i + 1].copy()
-            double[..., :3] += look.shift
+            double[..., :3] += appearance.shift
             columns.append(double)
             if i in coloured:
                 coloured[len(bodies)] = coloured[i]
-            bodies.append(replace(bodies[i], name=f"{look.body} again"))
+            bodies.append(replace(bodies[i], name=f"{appearance.body} again"))
     every = np.concatenate(columns, axis=1)
     return draw(replace(scene, bodies=tuple(bodies)), times, every, spec, coloured).frames
 

@@ -10,7 +10,13 @@ import numpy as np
 
 from physbench.validity.violations.candidate_events import CandidateEvents
 from physbench.validity.violations.hooks import RemoveBody
-from physbench.validity.violations.violation_plan import Inapplicable, Look, ViolationEvent, ViolationPlan, violation
+from physbench.validity.violations.violation_plan import (
+    Appearance,
+    Inapplicable,
+    ViolationEvent,
+    ViolationPlan,
+    violation,
+)
 from physbench.world.bodies import UPRIGHT
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import PALETTE, Body, Shape, Vector
@@ -44,7 +50,9 @@ def vanish(candidates: CandidateEvents, severity: float, rng: np.random.Generato
     """In full view; what it would have hit goes on as if it had never been."""
     index, time, name = _somewhere(candidates, rng)
     return ViolationPlan(
-        (ViolationEvent(time, name),), hooks=(RemoveBody(time, index),), looks=(Look(time, name, hidden=True),)
+        (ViolationEvent(time, name),),
+        hooks=(RemoveBody(time, index),),
+        appearances=(Appearance(time, name, hidden=True),),
     )
 
 
@@ -60,7 +68,9 @@ def vanish(candidates: CandidateEvents, severity: float, rng: np.random.Generato
 def blink(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It goes on unseen; nothing but its picture is missing."""
     _, time, name = _somewhere(candidates, rng)
-    return ViolationPlan((ViolationEvent(time, name),), looks=(Look(time, name, until=time + severity, hidden=True),))
+    return ViolationPlan(
+        (ViolationEvent(time, name),), appearances=(Appearance(time, name, until=time + severity, hidden=True),)
+    )
 
 
 @violation(
@@ -80,7 +90,8 @@ def duplicate(candidates: CandidateEvents, severity: float, rng: np.random.Gener
             x, y, z = severity * candidates.diameter(index) * directions[0]
             time, name = float(candidates.times[at]), candidates.scene.bodies[index].name
             return ViolationPlan(
-                (ViolationEvent(time, name),), looks=(Look(time, name, shift=(float(x), float(y), float(z))),)
+                (ViolationEvent(time, name),),
+                appearances=(Appearance(time, name, shift=(float(x), float(y), float(z))),),
             )
     raise Inapplicable(f"no body has room for a double at {severity:g} diameters")
 
@@ -99,7 +110,7 @@ def hue(candidates: CandidateEvents, severity: float, rng: np.random.Generator) 
     index, time, name = _somewhere(candidates, rng)
     return ViolationPlan(
         (ViolationEvent(time, name),),
-        looks=(Look(time, name, colour=turned(candidates.scene.bodies[index], severity)),),
+        appearances=(Appearance(time, name, colour=turned(candidates.scene.bodies[index], severity)),),
     )
 
 
@@ -116,8 +127,8 @@ def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     """It is drawn larger or smaller, about its middle, or from what it lies on; it moves as before."""
     index, at = candidates.choices(rng)[0]
     time, name = float(candidates.times[at]), candidates.scene.bodies[index].name
-    look = Look(time, name, size=severity, lift=lift(candidates, index, at, severity))
-    return ViolationPlan((ViolationEvent(time, name),), looks=(look,))
+    appearance = Appearance(time, name, size=severity, lift=lift(candidates, index, at, severity))
+    return ViolationPlan((ViolationEvent(time, name),), appearances=(appearance,))
 
 
 @violation(
@@ -164,8 +175,8 @@ def hue_drift(candidates: CandidateEvents, severity: float, rng: np.random.Gener
     if not any(candidates.in_view(i)[: _beat(candidates)].any() for i in others):
         raise Inapplicable("no other body in view tells its hue from that of the picture")
     body = candidates.scene.bodies[index]
-    looks = (Look(a, name, until=b, colour=turned(body, severity * b)) for a, b in _steps(candidates))
-    return ViolationPlan((ViolationEvent(0.0, name),), looks=tuple(looks))
+    appearances = (Appearance(a, name, until=b, colour=turned(body, severity * b)) for a, b in _steps(candidates))
+    return ViolationPlan((ViolationEvent(0.0, name),), appearances=tuple(appearances))
 
 
 @violation(
@@ -193,7 +204,7 @@ def scenery_vanish(candidates: CandidateEvents, severity: float, rng: np.random.
         raise Inapplicable("no fixed body shows an edge")
     time = float(rng.choice(candidates.times[(candidates.times > 0.1) & (candidates.times < candidates.times[-1] / 2)]))
     name = shown[int(rng.integers(len(shown)))]
-    return ViolationPlan((ViolationEvent(time, None),), looks=(Look(time, name, hidden=True),))
+    return ViolationPlan((ViolationEvent(time, None),), appearances=(Appearance(time, name, hidden=True),))
 
 
 def _beat(candidates: CandidateEvents) -> int:
@@ -209,11 +220,11 @@ def _steps(candidates: CandidateEvents) -> list[tuple[float, float]]:
 def _sized(candidates: CandidateEvents, rng: np.random.Generator, factor: Callable[[float], float]) -> ViolationPlan:
     """A body drawn larger or smaller by a factor at each time in s, about its middle or from what it lies on."""
     index, _, name = _somewhere(candidates, rng)
-    looks = (
-        Look(a, name, until=b, size=factor(b), lift=lift(candidates, index, at, factor(b)))
+    appearances = (
+        Appearance(a, name, until=b, size=factor(b), lift=lift(candidates, index, at, factor(b)))
         for at, (a, b) in enumerate(_steps(candidates), start=1)
     )
-    return ViolationPlan((ViolationEvent(0.0, name),), looks=tuple(looks))
+    return ViolationPlan((ViolationEvent(0.0, name),), appearances=tuple(appearances))
 
 
 @violation(
@@ -235,7 +246,9 @@ def shape(candidates: CandidateEvents, severity: float, rng: np.random.Generator
         half = radius * np.sqrt(np.pi) / 2  # of a square of that area
         drawn: tuple[Shape, tuple[float, ...]] = ("sphere", (radius,)) if body.shape == "box" else ("box", (half,) * 3)
         rise = drawn[1][0] - float(candidates.reach_down(index)[at]) if candidates.lies(index, at) else 0.0
-        return ViolationPlan((ViolationEvent(time, body.name),), looks=(Look(time, body.name, shape=drawn, lift=rise),))
+        return ViolationPlan(
+            (ViolationEvent(time, body.name),), appearances=(Appearance(time, body.name, shape=drawn, lift=rise),)
+        )
     raise Inapplicable("what is in full view lies on a slope, on which nothing stands upright")
 
 
@@ -258,9 +271,9 @@ def exchange(candidates: CandidateEvents, severity: float, rng: np.random.Genera
                 one, two, time = bodies[index].name, bodies[other].name, float(candidates.times[at])
                 return ViolationPlan(
                     (ViolationEvent(time, one, other=two),),
-                    looks=(
-                        Look(time, one, colour=turned(bodies[other], 0.0)),
-                        Look(time, two, colour=turned(bodies[index], 0.0)),
+                    appearances=(
+                        Appearance(time, one, colour=turned(bodies[other], 0.0)),
+                        Appearance(time, two, colour=turned(bodies[index], 0.0)),
                     ),
                 )
     raise Inapplicable("no two bodies of different hues are in full view at once")

@@ -47,7 +47,7 @@ class StepHook(Protocol):
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """Appearance of a body after `since`, up to and with `until`. Its states stay."""
 
     since: float  # s
@@ -82,13 +82,13 @@ class ViolationEvent:
 
 @dataclass(frozen=True)
 class ViolationPlan:
-    """Effects of a violation on one scene. Simulation, then clocks, then bends, then looks, then treatments."""
+    """Effects of a violation on one scene. Simulation, then clocks, then bends, then appearances, then treatments."""
 
     events: tuple[ViolationEvent, ...]
     hooks: tuple[StepHook, ...] = ()
     clocks: tuple[tuple[str | None, Clock], ...] = ()  # of one body, or of all the world
     bends: tuple[tuple[str, Bend], ...] = ()
-    looks: tuple[Look, ...] = ()
+    appearances: tuple[Appearance, ...] = ()
     treatments: tuple[Treatment, ...] = ()
 
     def __add__(self, other: ViolationPlan) -> ViolationPlan:
@@ -98,7 +98,7 @@ class ViolationPlan:
             self.hooks + other.hooks,
             self.clocks + other.clocks,
             self.bends + other.bends,
-            self.looks + other.looks,
+            self.appearances + other.appearances,
             self.treatments + other.treatments,
         )
 

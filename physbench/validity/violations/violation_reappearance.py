@@ -9,10 +9,10 @@ from physbench.validity.violations.candidate_events import CandidateEvents
 from physbench.validity.violations.hooks import IgnoreContact, RemoveBody
 from physbench.validity.violations.violation_looks import lift, turned
 from physbench.validity.violations.violation_plan import (
+    Appearance,
     Bend,
     Clock,
     Inapplicable,
-    Look,
     ViolationEvent,
     ViolationPlan,
     violation,
@@ -158,7 +158,7 @@ def never(candidates: CandidateEvents, severity: float, rng: np.random.Generator
     return ViolationPlan(
         (ViolationEvent(_out(candidates, index, last), name, time),),
         hooks=(RemoveBody(time, index),),
-        looks=(Look(time, name, hidden=True),),
+        appearances=(Appearance(time, name, hidden=True),),
     )
 
 
@@ -177,7 +177,8 @@ def return_hue(candidates: CandidateEvents, severity: float, rng: np.random.Gene
     colour = turned(candidates.scene.bodies[index], severity)
     time = float(candidates.times[(first + last) // 2])
     return ViolationPlan(
-        (ViolationEvent(_out(candidates, index, last), name, time),), looks=(Look(time, name, colour=colour),)
+        (ViolationEvent(_out(candidates, index, last), name, time),),
+        appearances=(Appearance(time, name, colour=colour),),
     )
 
 
@@ -195,8 +196,8 @@ def return_size(candidates: CandidateEvents, severity: float, rng: np.random.Gen
     index, first, last, name = _one(candidates, rng)
     middle = (first + last) // 2
     time = float(candidates.times[middle])
-    look = Look(time, name, size=severity, lift=lift(candidates, index, middle, severity))
-    return ViolationPlan((ViolationEvent(_out(candidates, index, last), name, time),), looks=(look,))
+    appearance = Appearance(time, name, size=severity, lift=lift(candidates, index, middle, severity))
+    return ViolationPlan((ViolationEvent(_out(candidates, index, last), name, time),), appearances=(appearance,))
 
 
 @violation(

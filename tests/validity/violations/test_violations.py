@@ -93,9 +93,9 @@ def test_a_violation_is_the_same_at_every_size_and_rate(clip_of: Clips, wrong: W
 def test_a_hue_of_the_palette_is_drawn_as_the_renderer_would(clip_of: Clips, wrong: Wrong) -> None:
     clip = clip_of(PROJECTILE)
     world = wrong(clip, "hue:72")
-    look = world.plan.looks[0]
+    look = world.plan.appearances[0]
     other = next(h for h in range(len(PALETTE)) if h != clip.scene.bodies[0].hue)
-    exact = replace(world, plans=(replace(world.plans[0], looks=(replace(look, colour=PALETTE[other]),)),))
+    exact = replace(world, plans=(replace(world.plans[0], appearances=(replace(look, colour=PALETTE[other]),)),))
     bodies = (replace(clip.scene.bodies[0], hue=other), *clip.scene.bodies[1:])
     late = clip.times > world.events[0].time + 1e-9
     expected = render(replace(clip.scene, bodies=bodies), clip.times[late], clip.states[late], clip.spec).frames
