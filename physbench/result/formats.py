@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 
 AXIS_NAMES = {"consistency": "physical consistency", "permanence": "object permanence", "drift": "long-horizon drift"}
 DRIFT_IS_BETTER_HIGH = "Of long-horizon drift, too, more is better: 1 drifts no more than ground truth."
+STRENGTH_MEANING = "the smallest distance in diameters within which the whole motion is lawful"
+DASH_MEANING = "A dash: no motion is compared with the laws there."
 SATURATED_MEANING = (
     "Where a frozen frame does nearly as well as ground truth, a model can only lose: kept says that it does not, lost "
     "which share of it a task loses, or what a family's losses take from the axis (after what it gains)."

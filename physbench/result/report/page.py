@@ -18,6 +18,7 @@ from physbench.result.formats import (
     AXIS_NAMES,
     AXIS_QUESTIONS,
     SATURATED_MEANING,
+    STRENGTH_MEANING,
     counted,
     fixed,
     joined,
@@ -96,7 +97,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
     "break": ("break", "The moment at which no lawful trajectory goes on within the tolerance."),
     "strength": (
         "strength",
-        "The smallest distance in diameters within which the whole motion is lawful; less is better.",
+        f"{STRENGTH_MEANING[0].upper()}{STRENGTH_MEANING[1:]}; less is better.",
     ),
     "tp": ("predictability time", "Until when the context determines what happens, to within a diameter."),
     "interval": ("95 % interval", "By resampling clips together with their references; in brackets."),

@@ -12,10 +12,12 @@ from physbench.result.coverage import overall_meaning
 from physbench.result.document import AxisResult, Counts, Failure, ResultDocument, SkillValue, Speed
 from physbench.result.formats import (
     AXIS_NAMES,
+    DASH_MEANING,
     DRIFT_IS_BETTER_HIGH,
     FAILED_ON,
     MAY_CHANGE,
     SATURATED_MEANING,
+    STRENGTH_MEANING,
     ahead,
     bracket,
     counted,
@@ -89,8 +91,7 @@ def own_readings(result: ResultDocument) -> list[str]:
 
 LEGEND = f"1 is ground truth, 0 the frozen last frame. {DRIFT_IS_BETTER_HIGH}"
 STRENGTH_LEGEND = (
-    "Strength: the smallest distance in diameters within which the whole motion is lawful, median over clips; ground "
-    "truth has 0.01, and less is better. A dash: no motion is compared with the laws there."
+    f"Strength: {STRENGTH_MEANING}, median over clips; ground truth has 0.01, and less is better. {DASH_MEANING}"
 )
 SHOWN_REASONS = 3
 
