@@ -169,7 +169,7 @@ class RescoreJob:
     """One clip of a submission to read again."""
 
     sent: RunFolder
-    made: RunFolder  # where parts, tracks and traces go
+    folder: RunFolder  # where parts, tracks and traces go
     row: Row
     card: ModelCard
     failures: tuple[str | None, ...]  # of each sample: why its rollout failed, as it was sent; None where it did not
@@ -201,14 +201,14 @@ def all_scorers() -> tuple[Scorer, ...]:
 def reread(job: RescoreJob) -> Reread:
     """In a worker: references and samples of one clip into the folder that is made."""
     clips = board_clips(job.archive)
-    bring_references(job.made, job.row, clips, job.card, all_scorers(), cached=job.cached)
+    bring_references(job.folder, job.row, clips, job.card, all_scorers(), cached=job.cached)
     clip = clips.get(job.row, job.card.spec)
     for sample, failure in enumerate(job.failures if job.with_tracks else ()):
         try:
             rows = sample_rows(job, clip, sample, failure)
         except UsageError as error:
             return Reread(job.row, clip.state_hash, str(error))
-        write_part(job.made.part(job.row.id, sample), rows)
+        write_part(job.folder.part(job.row.id, sample), rows)
     return Reread(job.row, clip.state_hash, "")
 
 
@@ -223,10 +223,10 @@ def sample_rows(job: RescoreJob, clip: Clip, sample: int, failure: str | None) -
         raise UsageError(f"{path.name} is missing")
     tracks = read_sent_tracks(path, clip, context)
     rows, observation = rows_of_tracks(job.card, clip, sample, tracks, job.frames[sample])
-    save_tracks(job.made.tracks(clip.id, sample), tracks)
+    save_tracks(job.folder.tracks(clip.id, sample), tracks)
     lawful = trace(clip, tracks, observation.known("shadowing"))
     if lawful is not None:
-        save_trace(job.made.trace(clip.id, sample), lawful)
+        save_trace(job.folder.trace(clip.id, sample), lawful)
     return rows
 
 

@@ -9,7 +9,7 @@ size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from physbench.models.protocol import PLACE, SPEED, STATE_COLUMNS, Model, ModelCard, StateCard, Track, check_card
 from physbench.models.python_code import convert_argument
@@ -154,7 +154,7 @@ def _registered(name: str) -> Callable[[ModelCard], Model]:
 
 PRIVILEGED = ("oracle", "physicist", "state-oracle")
 OF_STATES = "state-"  # begins the names of baselines that answer with states
-BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
+BASELINES: dict[str, tuple[Callable[[Any], Any], str]] = {  # what makes a model of a card, of its kind each
     "constant-velocity": (_constant_velocity, "what is coloured moves on in straight lines over the median background"),
     "freeze": (Freeze, "the last context frame stays"),
     "memory": (_registered("memory"), "the displacements of the nearest of --model-arg clips=1500 training clips"),
@@ -234,7 +234,8 @@ class BaselineAdapter:
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         name = self._name(target)
         make, _ = BASELINES[name]
-        return make(baseline_card(name, model_args))
+        model: Model = make(baseline_card(name, model_args))
+        return model
 
 
 adapter = BaselineAdapter()

@@ -392,10 +392,10 @@ def _export_dataset(
         StatusLines(note, status),
     ):
         exported = export_dataset(plan, out, workers=workers, done=progress.advance, kept=keep)
-    kept = f", {plan.clips - exported.made} were there" if exported.made < plan.clips else ""
+    kept = f", {plan.clips - exported.written} were there" if exported.written < plan.clips else ""
     seconds = time.monotonic() - started
     note(
-        f"{counted(plan.clips, 'clip')} of {name} at {spec} as {format_name}: {exported.made} made{kept}; "
+        f"{counted(plan.clips, 'clip')} of {name} at {spec} as {format_name}: {exported.written} made{kept}; "
         f"{exported.size / 1e6:.1f} MB, {seconds:.1f} s. {out / 'README.md'} says how to load them."
     )
     typer.echo(out)

@@ -65,7 +65,7 @@ DATASET_FORMATS = {
 class Exported:
     """Outcome of a call."""
 
-    made: int  # clips that this call wrote; those of an interrupted call before it are kept
+    written: int  # clips that this call wrote; those of an interrupted call before it are kept
     size: int  # bytes of all files
 
 

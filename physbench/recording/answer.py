@@ -91,7 +91,7 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     segments = SegmentSearch(problem, recorded.tolerance, only_first=True).run()
     end = float(clip.times[-1])
     broken = max(min((one.time for one in segments.breaks), default=end), 0.0) if segments.arcs else 0.0
-    expected = _due(clip, recorded.context)
+    expected = _expected_frames(clip, recorded.context)
     gone = expected & (tracks.state[recorded.context :] == Visibility.ABSENT)
     lost_at = _lost_at(clip, recorded.context, gone)
     lawful = broken if lost_at is None else min(broken, lost_at)
@@ -174,7 +174,7 @@ def _shown(recorded: Recorded, clip: Clip, tracks: Tracks) -> tuple[float | None
     return None if gravity is None else gravity * ratio**2, restitution
 
 
-def _due(clip: Clip, context: int) -> Mask:
+def _expected_frames(clip: Clip, context: int) -> Mask:
     """Mask (T, K) of predicted frames in which the recording shows a ball."""
     return np.asarray(clip.visible_share()[context:] >= VISIBLE_SHARE)
 

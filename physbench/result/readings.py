@@ -136,7 +136,7 @@ class SharePool:
 
     name: str
     times: Array = field(default_factory=lambda: np.zeros(0))
-    found: dict[str, list[_Clip]] = field(default_factory=dict)
+    clips: dict[str, list[_Clip]] = field(default_factory=dict)
 
     def add(self, traces: Mapping[str, Trace]) -> None:
         """Add the traces of one clip by source. A model without one explains nothing where ground truth has one."""
@@ -147,13 +147,13 @@ class SharePool:
         if int(ahead.sum()) > len(self.times):
             self.times = truth.times[ahead].astype(np.float64)
         for source in dict.fromkeys(["model", *traces]):
-            self.found.setdefault(source, []).append(_sums(traces.get(source), truth))
+            self.clips.setdefault(source, []).append(_sums(traces.get(source), truth))
 
     def result(self, banded: Sequence[str] = ("model",)) -> GroupShares:
         """Pool all that was added, with bands for the sources in `banded`."""
         length = len(self.times)
         chosen = np.unique(np.round(np.linspace(0, length - 1, min(length, MOST_TIMES))).astype(int))
-        shares = {source: self._share(sums, source in banded, chosen) for source, sums in self.found.items()}
+        shares = {source: self._share(sums, source in banded, chosen) for source, sums in self.clips.items()}
         return GroupShares(self.name, self.times[chosen], shares)
 
     def _share(self, sums: Sequence[_Clip], banded: bool, chosen: NDArray[np.intp]) -> Share:

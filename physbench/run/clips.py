@@ -108,7 +108,7 @@ class ClipPreparation:
     source: ClipSource | None  # where they are put; None: nothing is absent
     absent: Set[Row]  # clips that are not stored
     references: bool  # whether they are needed, too
-    made: dict[Row, Future[Any]] = field(default_factory=dict)
+    futures: dict[Row, Future[Any]] = field(default_factory=dict)
     brought: dict[Row, Future[Any]] = field(default_factory=dict)
     _order: Sequence[Row] = ()
     _places: dict[Row, int] = field(default_factory=dict)
@@ -118,10 +118,10 @@ class ClipPreparation:
     def make(self, rows: Iterable[Row]) -> None:
         """Have clips made that are not stored."""
         for row in rows:
-            if row in self.absent and row not in self.made:
+            if row in self.absent and row not in self.futures:
                 assert self.pool is not None and isinstance(self.source, ClipStore), "an archive lacks none"
-                self.made[row] = self.pool.submit(worker.make, self.source.directory, row, self.run.card.spec)
-                self.jobs.add("clip", self.made[row])
+                self.futures[row] = self.pool.submit(worker.make, self.source.directory, row, self.run.card.spec)
+                self.jobs.add("clip", self.futures[row])
 
     def bring(self, rows: Iterable[Row]) -> None:
         """Have ground truth and baselines read on clips, where references are needed."""
@@ -138,7 +138,7 @@ class ClipPreparation:
         """True if a clip can be read now."""
         if row not in self.absent:
             return True
-        future = self.made.get(row)
+        future = self.futures.get(row)
         return future is not None and future.done() and not future.cancelled() and future.exception() is None
 
     def expect(self, order: Sequence[Row], ahead: int) -> None:
@@ -178,7 +178,7 @@ class ClipPreparation:
         self.bring(needed)
         given_up = [row for row in self._order if row not in rows]
         for kind, futures, wanted in (
-            ("clip", self.made, self.absent),
+            ("clip", self.futures, self.absent),
             ("references", self.brought, self._places if self.references else {}),
         ):
             if many := sum(row in wanted and row not in futures for row in given_up):
@@ -207,8 +207,8 @@ class ShownClips:
             clip = self._preparation.get(row)
         else:
             self._preparation.up_to(row)
-            if row in self._preparation.made:
-                self._preparation.made[row].result()
+            if row in self._preparation.futures:
+                self._preparation.futures[row].result()
             clip = self._ahead.get(row) if self._ahead else self._read(row)
         self.states[row] = clip.state_hash
         return clip

@@ -117,7 +117,9 @@ def do_missing(
     run.note_states(shown.states | hashes)
     for name, seconds in worker.seconds_of(results).items():
         run.count_time(f"{name}_seconds", seconds)
-    return [BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found]
+    return [
+        BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.readable
+    ]
 
 
 def roll_unseen(run: Run, pool: WorkerPool | None, engine: RolloutEngine, clips: UnseenClips) -> None:

@@ -218,7 +218,7 @@ class RolloutNotes:
 
     def __init__(self, run: Run, engine: RolloutEngine) -> None:
         self.run, self.engine = run, engine
-        self.said = 0  # events and notes
+        self.count = 0  # events and notes
         self.noted = 0  # of the engine's notes
 
     def write_down(self, result: BatchResult, new: Sequence[BatchItem], states: Mapping[Row, str]) -> None:
@@ -257,8 +257,8 @@ class RolloutNotes:
 
     def say_once(self, message: str) -> None:
         """Print the first few events and notes of a model; all of them are in the manifest."""
-        self.said += 1
-        if self.said <= MOST_NOTES:
+        self.count += 1
+        if self.count <= MOST_NOTES:
             self.run.say(message)
-        elif self.said == MOST_NOTES + 1:
+        elif self.count == MOST_NOTES + 1:
             self.run.say(f"Further events and notes are in {self.run.folder.manifest}.")

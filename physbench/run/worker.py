@@ -53,7 +53,7 @@ class Scored:
 
     row: Row
     sample: int
-    found: bool  # False: the rollout cannot be read and has to be made again
+    readable: bool  # False: the rollout cannot be read and has to be made again
     seconds: float
     first: bool = False
     tracking: float = 0.0  # s of these

@@ -65,19 +65,19 @@ class FrameTiming:
     rate: Estimate | None  #: speed at the hand-over over that of the context; None where that shows none
 
     @property
-    def told(self) -> int:
+    def comparable(self) -> int:
         """Frames that tell whether they repeat the one before."""
         return int(np.isfinite(self.advance).sum())
 
     @property
     def repeats(self) -> float:
         """Share of them that do."""
-        return float((self.advance == 0).sum()) / max(self.told, 1)
+        return float((self.advance == 0).sum()) / max(self.comparable, 1)
 
     @property
     def left_out(self) -> float:
         """Frames left out, not to make up for repeats, over those that tell."""
-        return max(0.0, float(np.nansum(self.advance - 1))) / max(self.told, 1)
+        return max(0.0, float(np.nansum(self.advance - 1))) / max(self.comparable, 1)
 
 
 def frame_timing(clip: Clip, tracks: Tracks) -> FrameTiming:

@@ -61,11 +61,11 @@ class PublishedStrengths:
         films: By id of the clip.
     """
 
-    made: Mapping[str, Any]
+    inputs: Mapping[str, Any]
     films: Mapping[str, Strengths] = field(default_factory=dict)
 
 
-def made_with(spec: RenderSpec, context: int) -> dict[str, Any]:
+def inputs_of(spec: RenderSpec, context: int) -> dict[str, Any]:
     """Inputs of the strengths of the present suite."""
     return {"pairs": pairs_hash(all_pairs()), "films_of": str(spec), "context": context}
 
@@ -89,7 +89,7 @@ def read_pairs(pairs: Sequence[FilmPair], strengths: Mapping[str, Strengths]) ->
 def published_readings(pairs: Sequence[FilmPair], spec: RenderSpec) -> list[PairReading]:
     """Readings of pairs by the physicist in pictures of this class; empty where they are not published."""
     published = of_this_suite(_golden()).get(picture_class(spec))
-    if published is None or published.made["pairs"] != pairs_hash(all_pairs()):
+    if published is None or published.inputs["pairs"] != pairs_hash(all_pairs()):
         return []
     return read_pairs(pairs, published.films)
 
@@ -114,7 +114,7 @@ def kept_strengths(path: Path, spec: RenderSpec, provenance: Mapping[str, Any]) 
     if not path.exists():
         return {}
     known = parsed(json.loads(path.read_text(encoding="utf-8"))).get(str(SUITE_VERSION), {}).get(picture_class(spec))
-    return dict(known.films) if known is not None and known.made == provenance else {}
+    return dict(known.films) if known is not None and known.inputs == provenance else {}
 
 
 def write_strengths(
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=GOLDEN, help="where they are kept")
     options = parser.parse_args()
     spec = RenderSpec(options.size, options.size, options.fps)
-    provenance = made_with(spec, options.context)
+    provenance = inputs_of(spec, options.context)
     pairs = judged(find_pairs(options.limit, options.kinds))
     known = kept_strengths(options.file, spec, provenance) if options.publish else {}
     for clip, values in clip_strengths(pairs, spec, options.context, options.workers, known):

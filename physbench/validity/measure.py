@@ -284,13 +284,13 @@ def _wanted(settings: Settings, task: str, known: Known) -> list[tuple[int, str]
     sources = [(number, source) for number in range(settings.lawful) for source in (*REFERENCES, *NEAR_ALTERNATIVES)]
     for source in settings.sources:
         low_rate = LOW_RATE if source.endswith(LOW_RATE) else ""
-        for number in range(asked(settings, task, source, known)):
+        for number in range(clips_needed(settings, task, source, known)):
             sources += [(number, reference + low_rate) for reference in REFERENCES]
             sources.append((number, source))
     return list(dict.fromkeys(sources))
 
 
-def asked(settings: Settings, task: str, source: str, known: Known) -> int:
+def clips_needed(settings: Settings, task: str, source: str, known: Known) -> int:
     """Number of clips of a task, from 0 on, that a source needs, as far as `known` tells."""
     outcomes: list[SourceOutcome] = []
     while (count := settings.more(outcomes)) > 0:

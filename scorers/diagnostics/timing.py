@@ -37,7 +37,7 @@ def timing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     their time). Outside every mean. What is said of a run pools its clips.
     """
     measured = frame_timing(clip, tracks)
-    enough = measured.told >= LEAST_MEASURED
+    enough = measured.comparable >= LEAST_MEASURED
     few, blurred = "too few frames in which things move on", None
     if len(rollout.frames):
         blurred = smear(clip, rollout.frames[: clip.horizon], tracks)

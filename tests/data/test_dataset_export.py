@@ -87,7 +87,7 @@ def test_videos_and_tables_give_every_clip_back(
     tmp_path: Path, clips: list[Clip], planned: Callable[..., DatasetPlan]
 ) -> None:
     exported = export_dataset(planned("parquet+video"), tmp_path)
-    assert exported.made == len(clips) == 6
+    assert exported.written == len(clips) == 6
     episodes, steps, states = (table(tmp_path, name) for name in ("episodes", "steps", "states"))
     assert episodes.id.tolist() == [clip.id for clip in clips]
     for clip, row in zip(clips, episodes.itertuples(), strict=True):
@@ -249,11 +249,11 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes(
     draft.write_bytes(b"PAR1")
     counted: dict[str, list[int]] = {"done": [], "kept": []}
     counts = {key: each.append for key, each in counted.items()}
-    assert export_dataset(plan, tmp_path / "cut", **counts).made == 4  # of 6: the first part is kept
+    assert export_dataset(plan, tmp_path / "cut", **counts).written == 4  # of 6: the first part is kept
     assert counted == {"done": [2, 2], "kept": [2]}
     assert contents(tmp_path / "cut") == whole
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").rglob("*") if path.is_file()}
-    assert export_dataset(plan, tmp_path / "cut").made == 0
+    assert export_dataset(plan, tmp_path / "cut").written == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").rglob("*") if path.is_file()} == before
 
 
@@ -328,7 +328,7 @@ def test_a_complete_export_that_names_files_elsewhere_is_made_again(
     document = json.loads((out / "dataset.json").read_text())
     size = Path("/etc/hostname").stat().st_size if name.startswith("/") else 1
     (out / "dataset.json").write_text(json.dumps({**document, "files": {name: {"bytes": size, "sha256": ""}}}))
-    assert export_dataset(plan, out).made == plan.clips
+    assert export_dataset(plan, out).written == plan.clips
     assert json.loads((out / "dataset.json").read_text()) == document
 
 
@@ -475,7 +475,7 @@ def test_a_disk_without_room_for_the_file_is_reported_before_it_is_written(
         patch.setattr(formats.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
         with pytest.raises(OSError, match=r"No space left on device.*clips\.h5"):
             export_dataset(plan, tmp_path)
-    assert export_dataset(plan, tmp_path).made == 0  # what there was room for is kept
+    assert export_dataset(plan, tmp_path).written == 0  # what there was room for is kept
 
 
 def test_nothing_is_written_through_links(planned: Callable[..., DatasetPlan], tmp_path: Path) -> None:
@@ -505,5 +505,5 @@ def test_a_truncated_file_of_a_finished_export_is_made_again(
     path = tmp_path / "clips.h5"
     whole = path.read_bytes()
     path.write_bytes(whole[:10])
-    assert export_dataset(planned("hdf5"), tmp_path, workers=1).made > 0
+    assert export_dataset(planned("hdf5"), tmp_path, workers=1).written > 0
     assert path.read_bytes() == whole

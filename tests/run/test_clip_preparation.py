@@ -90,16 +90,16 @@ def test_rollouts_alone_can_be_given_up(tmp_path: Path) -> None:
     clips.jobs = Jobs(Progress("jobs"), 1, {"clip": len(ROWS)})
     clips.up_to(ROWS[0])
     clips.give_up_all_but({ROWS[0]})
-    assert [row for row, future in clips.made.items() if not future.cancelled()] == [ROWS[0]]
+    assert [row for row, future in clips.futures.items() if not future.cancelled()] == [ROWS[0]]
 
 
 def test_what_is_given_up_is_not_expected(tmp_path: Path) -> None:
     clips, pool = preparation(tmp_path, set(ROWS), ahead=0)
     clips.up_to(ROWS[9])
-    running = clips.made[ROWS[2]]
+    running = clips.futures[ROWS[2]]
     running.set_running_or_notify_cancel()
     clips.give_up_all_but({ROWS[0], ROWS[15]})
-    assert {row for row, future in clips.made.items() if not future.cancelled()} == {ROWS[0], ROWS[2], ROWS[15]}
+    assert {row for row, future in clips.futures.items() if not future.cancelled()} == {ROWS[0], ROWS[2], ROWS[15]}
     assert {row for row, future in clips.brought.items() if not future.cancelled()} == {ROWS[0], ROWS[15]}
     assert clips.jobs._left == {"clip": 3, "references": 2, "score": 0}
     assert ("references", ROWS[15]) in pool.jobs

@@ -109,7 +109,7 @@ class Workers:
     def finish(self, name: str, row: Row, future: Future[Any]) -> None:
         if name == "score":
             self.run.scores.add(BatchItem(row))
-            future.set_result(worker.Scored(row, 0, found=True, seconds=1.0))
+            future.set_result(worker.Scored(row, 0, readable=True, seconds=1.0))
         elif name == "references":
             future.set_result(worker.Referenced(row, "state", 1.0))
         else:

@@ -200,7 +200,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     strengths: dict[str, dict[str, float | None]] = {}
     for pair in physicist.judged(find_pairs(None, "teleport")):
         strengths.setdefault(pair.row.id, {POSSIBLE: 0.01})[pair.impossible] = pair.size
-    physicist.write_strengths(path, SPEC, physicist.made_with(SPEC, 8), strengths)
+    physicist.write_strengths(path, SPEC, physicist.inputs_of(SPEC, 8), strengths)
     monkeypatch.setattr(physicist, "files", lambda name: tmp_path)
     monkeypatch.setattr(report, "chosen_pairs", lambda *given: [])  # no film need be made
     physicist._golden.cache_clear()
@@ -232,7 +232,7 @@ def test_the_physicist_and_the_untrained_copy_stand_in_every_row(published: Path
 
 
 def test_strengths_are_gone_on_with_and_forgotten_where_the_suite_is_another(published: Path) -> None:
-    made = physicist.made_with(SPEC, 8)
+    made = physicist.inputs_of(SPEC, 8)
     known = physicist.kept_strengths(published, SPEC, made)
     assert len(known) == 12 and physicist.kept_strengths(published, SPEC, {**made, "context": 4}) == {}
     pairs = physicist.judged(find_pairs(None, "teleport"))

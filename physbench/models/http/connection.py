@@ -327,5 +327,5 @@ class ServerRefusalError(ModelError):
     def __init__(self, status: int, where: str, message: str, kind: object) -> None:
         super().__init__(f"{where}{f': {message}' if message else '.'}")
         self.status = status
-        self.said = message
+        self.message = message
         self.kind = kind

@@ -153,8 +153,8 @@ class HttpModel:
             yield connection.request("POST", path, LONGEST_CALL, body, MEDIA_TYPE)
             whole = True
         except ServerRefusalError as error:
-            if error.status == 500 and error.said:
-                raise_served(error.said, error.kind, url)
+            if error.status == 500 and error.message:
+                raise_served(error.message, error.kind, url)
             raise
         except TimeoutError:
             raise NoServerError(f"{NO_ANSWER}{url} after {so_far()}.") from None

@@ -250,13 +250,13 @@ class RequestHandler(BaseHTTPRequestHandler):
         self.send_header(*length)
         if self.close_connection:
             self.send_header("Connection", "close")
-        self._guarded(self.end_headers)
+        self._send_if_heard(self.end_headers)
 
     def _write(self, *parts: bytes | memoryview) -> None:
         for part in parts:
-            self._guarded(self.wfile.write, part)
+            self._send_if_heard(self.wfile.write, part)
 
-    def _guarded(self, action: Callable[..., object], *given: Any) -> None:
+    def _send_if_heard(self, action: Callable[..., object], *given: Any) -> None:
         """Tell an error in sending from one of the model's."""
         try:
             action(*given)

@@ -30,17 +30,17 @@ class Theory:
     worlds: tuple[ChangedWorld, ...]
     values: tuple[float, ...]
     evidence: tuple[Evidence, ...]
-    found: tuple[Explanation, ...]
+    explanations: tuple[Explanation, ...]
 
     @cached_property
     def shares(self) -> Array:
         """Explained share of the counted time of each clip (C,)."""
-        return np.array([each.share for each in self.found])
+        return np.array([each.share for each in self.explanations])
 
     @cached_property
     def misfit(self) -> float:
         """Mean square distance in sd, geometric mean over the clips; infinity where nothing is explained."""
-        values = [each.misfit for each in self.found if np.isfinite(each.misfit)]
+        values = [each.misfit for each in self.explanations if np.isfinite(each.misfit)]
         return float(np.exp(np.mean(np.log(np.maximum(values, 1e-3))))) if values else float("inf")
 
     @property
@@ -92,11 +92,10 @@ def theory_of(
     explanations = []
     for c, each in enumerate(evidence):
         if like is not None and not any(world.applies(each.law) for world in worlds):
-            explanations.append(like.found[c])
+            explanations.append(like.explanations[c])
         else:
-            explanations.append(
-                explain(each, worlds, values, None if like is None or not worlds else like.found[c].arcs, thorough)
-            )
+            arcs = None if like is None or not worlds else like.explanations[c].arcs
+            explanations.append(explain(each, worlds, values, arcs, thorough))
     return Theory(worlds, values, tuple(evidence), tuple(explanations))
 
 
@@ -104,7 +103,7 @@ def leanings(theory: Theory) -> list[Leaning]:
     """Quadratic forms of clips in the values of those worlds that have one, without clips that say nothing of them."""
     free = [n for n, world in enumerate(theory.worlds) if world.free]
     leanings = []
-    for evidence, each in zip(theory.evidence, theory.found, strict=True):
+    for evidence, each in zip(theory.evidence, theory.explanations, strict=True):
         if not any(theory.worlds[n].applies(evidence.law) for n in free):
             continue
         lean = leaning(evidence, theory.worlds, theory.values, each)
@@ -397,7 +396,7 @@ def _part(theory: Theory, chosen: Sequence[int]) -> Theory:
         theory.worlds,
         theory.values,
         tuple(theory.evidence[c] for c in chosen),
-        tuple(theory.found[c] for c in chosen),
+        tuple(theory.explanations[c] for c in chosen),
     )
 
 

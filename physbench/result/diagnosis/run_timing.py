@@ -116,7 +116,7 @@ def explained_timing(
     faults = faults_of(parts, smear)
     if not faults:
         return None
-    few = [part for part in parts if part.timing.told or part.timing.lead or part.timing.rate][:UNDONE_CLIPS]
+    few = [part for part in parts if part.timing.comparable or part.timing.lead or part.timing.rate][:UNDONE_CLIPS]
     lost = np.array([truth[part.clip.id] - quality[part.clip.id] for part in few])
     if not few or lost.sum() < LEAST_LOST * len(few):
         return None
@@ -208,7 +208,7 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
 
 def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock] | None:
     """Repeats, or frames left out: with a period, or at the same frames of all clips, or else as often in most."""
-    telling = [each for each in timings if each.told >= LEAST_MEASURED]
+    telling = [each for each in timings if each.comparable >= LEAST_MEASURED]
     if len(telling) < FEWEST_CLIPS:
         return None
     sequence, periodic = shared_advance([each.advance for each in timings])

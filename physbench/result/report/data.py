@@ -150,10 +150,10 @@ def gather(manifest: Manifest, tables: Mapping[str, pd.DataFrame], clips: Iterab
         tuple(curves.result() for curves in families.values()),
         {f: tuple(curves.result() for task, curves in tasks.items() if task.split("/")[0] == f) for f in families},
         tuple(sorted(figures, key=lambda each: (each.shown.task, each.shown.place == "median"))),
-        tuple(each.result() for each in shares.values() if each.found),
+        tuple(each.result() for each in shares.values() if each.clips),
         {
             f: tuple(
-                shared.result() for task, shared in task_shares.items() if shared.found and task.split("/")[0] == f
+                shared.result() for task, shared in task_shares.items() if shared.clips and task.split("/")[0] == f
             )
             for f in families
         },

@@ -532,7 +532,7 @@ def _adds(result: ResultDocument, family: str, tasks: list[str]) -> Cell:
 def _family(value: FamilyResult) -> Cell:
     lost = value.guard
     if value.skill is None:
-        return _guard(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=value.reason)
+        return _saturated(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=value.reason)
     own = _skill(value.skill, value.skill_interval, "mean of its informative tasks")
     if lost is None or lost >= KEPT_FROM:
         return own
@@ -542,7 +542,7 @@ def _family(value: FamilyResult) -> Cell:
 def gained_and_lost(gained: float | None, lost: float | None) -> str:
     """A family on an axis: "0.64", "0.64 −0.05" with what it loses, "−0.05 lost" or "kept" with no gain."""
     if gained is None:
-        cell = _guard(lost, "")
+        cell = _saturated(lost, "")
         return f"{cell.text} {cell.note}".rstrip()
     return fixed(gained) if lost is None or lost >= KEPT_FROM else f"{fixed(gained)} {fixed(lost)}"
 
@@ -551,7 +551,7 @@ def _task(value: TaskResult) -> Cell:
     if value.kind == "informative":
         return _skill(value.skill, value.skill_interval, value.why)
     if value.kind == "guard":
-        return _guard(value.skill, value.why)
+        return _saturated(value.skill, value.why)
     return Cell("–", "not scored" if value.kind == "unscored" else "not asked", value.why)
 
 
@@ -562,7 +562,7 @@ def _skill(value: float | None, interval: Interval | None, title: str) -> Cell:
     return Cell(fixed(value), bracket(interval), title, "good" if value >= 0 else "bad", strength)
 
 
-def _guard(cost: float | None, title: str) -> Cell:
+def _saturated(cost: float | None, title: str) -> Cell:
     if cost is None:
         return Cell("–", title=title)
     if cost >= KEPT_FROM:

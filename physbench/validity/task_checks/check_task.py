@@ -228,11 +228,11 @@ def rows_of(task_id: str, clips: int) -> tuple[Row, ...]:
 
 def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> None:
     task, static = work.task, bool(getattr(work.task, "static_history", False))
-    if not _guarded(work, "declaration", lambda: check_declaration(task)) or work.refused:
+    if not _run_check(work, "declaration", lambda: check_declaration(task)) or work.refused:
         return
-    if not _guarded(work, "splits", lambda: check_splits(task)):
+    if not _run_check(work, "splits", lambda: check_splits(task)):
         return
-    if not _guarded(work, "scene", lambda: (f for row in rows for f in check_scene(make_scene(row))), once=True):
+    if not _run_check(work, "scene", lambda: (f for row in rows for f in check_scene(make_scene(row))), once=True):
         return
     advance()
     if any(finding.check == "scene" for finding in work.findings if finding.state == "failed"):
@@ -332,7 +332,7 @@ def _measured(clips: Sequence[Clip]) -> list[Measured]:
     return [measure(clip, card, scorers) for clip in clips]
 
 
-def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once: bool = False) -> bool:
+def _run_check(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once: bool = False) -> bool:
     """Run a check of the task's own code; False where that code raises, which becomes a finding."""
     try:
         findings = list(run())

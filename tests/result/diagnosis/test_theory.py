@@ -27,7 +27,7 @@ def test_clips_without_the_law_keep_what_the_true_world_explains() -> None:
     clips = [evidence(TASK, 0, {"gravity": 0.8}), evidence("collisions/head-on-v1", 0, {})]
     base = theory_of(clips)
     found = theory_of(clips, (KNOWN["gravity"],), (0.8,), base)
-    assert found.found[1] is base.found[1]
+    assert found.explanations[1] is base.explanations[1]
     assert found.shares.tolist() == [1.0, 1.0]
 
 
