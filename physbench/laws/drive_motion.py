@@ -15,15 +15,15 @@ from physbench.world.compiled import compiled, kernel
 from physbench.world.scene import DRIVE_TIME, PHYSICS_HZ, motor_share
 
 STEP = 1.0 / PHYSICS_HZ  # s
-ROUNDS = 50  # of the solver
-MOST_SKIPPED = 60  # steps in which two bodies are not looked at, as they cannot meet
-SLOW = 0.01  # m/s; a contact that is met more slowly does not rebound
+ITERATIONS = 50  # of the solver
+MAX_SKIPPED = 60  # steps in which two bodies that cannot meet are not tested
+MIN_REBOUND_SPEED = 0.01  # m/s; a contact that is met more slowly does not rebound
 # Columns of a body: place m and half extents m of what stands or moves, the radius of a ball (0 of a box), the cosine
 # and sine of its orientation, 1 / mass, restitution, whether it collides.
-X, Y, HALF_X, HALF_Y, RADIUS, COS, SIN, LIGHT, BOUNCE, SOLID = range(10)
+X, Y, HALF_X, HALF_Y, RADIUS, COS, SIN, INVERSE_MASS, RESTITUTION, COLLIDES = range(10)
 COLUMNS = 10
 # Columns of a command: body, step from which on it holds, velocity m/s, largest acceleration m/s2.
-DRIVEN, SINCE, GOAL_X, GOAL_Y, MOTOR = range(5)
+BODY, START, GOAL_X, GOAL_Y, ACCELERATION = range(5)
 
 
 _motor_share = compiled(motor_share)
@@ -65,16 +65,16 @@ def _gap(one: Array, other: Array, dx: float, dy: float) -> tuple[float, float, 
 
 
 @compiled
-def _drive(velocity: Array, command: Array, step: int, strength: float) -> None:
+def _drive(velocity: Array, command: Array, step: int, motor_factor: float) -> None:
     """Change velocities (N, 2) m/s as motors do in a step."""
     for e in range(len(command)):
-        last = e + 1 == len(command) or command[e + 1, DRIVEN] != command[e, DRIVEN] or command[e + 1, SINCE] > step
-        if command[e, SINCE] > step or not last:
+        last = e + 1 == len(command) or command[e + 1, BODY] != command[e, BODY] or command[e + 1, START] > step
+        if command[e, START] > step or not last:
             continue
-        n = int(command[e, DRIVEN])
+        n = int(command[e, BODY])
         ax = (command[e, GOAL_X] - velocity[n, 0]) / DRIVE_TIME
         ay = (command[e, GOAL_Y] - velocity[n, 1]) / DRIVE_TIME
-        share = STEP * _motor_share(math.sqrt(ax * ax + ay * ay), strength * command[e, MOTOR])
+        share = STEP * _motor_share(math.sqrt(ax * ax + ay * ay), motor_factor * command[e, ACCELERATION])
         velocity[n, 0] += share * ax
         velocity[n, 1] += share * ay
 
@@ -86,32 +86,34 @@ def _solve(velocity: Array, body: Array, pair: Whole, normal: Array, count: int)
     pair, normal: (C, 2), the first `count` of them.
     """
     moving = len(velocity)
-    target, total = np.empty(count), np.zeros(count)
+    rebound, impulses = np.empty(count), np.zeros(count)
     for c in range(count):
         i, j = pair[c]
         speed = normal[c, 0] * velocity[i, 0] + normal[c, 1] * velocity[i, 1]
         if j < moving:
             speed -= normal[c, 0] * velocity[j, 0] + normal[c, 1] * velocity[j, 1]
-        target[c] = -body[i, BOUNCE] * body[j, BOUNCE] * speed if speed < -SLOW else 0.0
-    for number in range(ROUNDS):
+        rebound[c] = -body[i, RESTITUTION] * body[j, RESTITUTION] * speed if speed < -MIN_REBOUND_SPEED else 0.0
+    for iteration in range(ITERATIONS):
         changed = False
         for c in range(count):
             i, j = pair[c]
-            light_j = body[j, LIGHT] if j < moving else 0.0
+            inverse_mass_j = body[j, INVERSE_MASS] if j < moving else 0.0
             speed = normal[c, 0] * velocity[i, 0] + normal[c, 1] * velocity[i, 1]
             if j < moving:
                 speed -= normal[c, 0] * velocity[j, 0] + normal[c, 1] * velocity[j, 1]
-            gained = max(total[c] + (target[c] - speed) / (body[i, LIGHT] + light_j), 0.0) - total[c]
-            if gained == 0:
+            impulse = (
+                max(impulses[c] + (rebound[c] - speed) / (body[i, INVERSE_MASS] + inverse_mass_j), 0.0) - impulses[c]
+            )
+            if impulse == 0:
                 continue
             changed = True
-            total[c] += gained
+            impulses[c] += impulse
             for axis in range(2):
-                velocity[i, axis] += gained * body[i, LIGHT] * normal[c, axis]
+                velocity[i, axis] += impulse * body[i, INVERSE_MASS] * normal[c, axis]
                 if j < moving:
-                    velocity[j, axis] -= gained * light_j * normal[c, axis]
+                    velocity[j, axis] -= impulse * inverse_mass_j * normal[c, axis]
         if not changed:
-            return number > 0
+            return iteration > 0
     return True
 
 
@@ -132,15 +134,15 @@ def follow_driven(
     size, count = states.shape[0], states.shape[1]
     motion = np.full((size, len(steps), count, 4), np.nan)
     place, velocity = np.empty((count, 2)), np.empty((count, 2))
-    most = count * len(body)
-    pair, normal = np.empty((most, 2), np.int64), np.empty((most, 2))
+    pairs = count * len(body)
+    pair, normal = np.empty((pairs, 2), np.int64), np.empty((pairs, 2))
     touching = np.zeros((count, len(body)), np.bool_)
     earliest = np.zeros((count, len(body)), np.int64)  # steps before which two bodies cannot meet
-    contacts, gained = 0, 0.0
+    contacts, driven_speed = 0, 0.0
     for e in range(len(command)):  # m/s by which motors change velocities in that time, at most
-        gained += 2 * STEP * MOST_SKIPPED * command[e, MOTOR] * factor.max()
+        driven_speed += 2 * STEP * MAX_SKIPPED * command[e, ACCELERATION] * factor.max()
     for k in range(size):
-        strength = factor[min(k, len(factor) - 1)]
+        motor_factor = factor[min(k, len(factor) - 1)]
         touching[:] = False
         earliest[:] = steps[0]
         for n in range(count):
@@ -152,7 +154,7 @@ def follow_driven(
                 active = 0
                 for i in range(count):
                     for j in range(i + 1, len(body)):
-                        if now < earliest[i, j] or body[i, SOLID] == 0 or body[j, SOLID] == 0:
+                        if now < earliest[i, j] or body[i, COLLIDES] == 0 or body[j, COLLIDES] == 0:
                             continue
                         x, y = (place[j, 0], place[j, 1]) if j < count else (body[j, X], body[j, Y])
                         gap, nx, ny = _gap(body[i], body[j], place[i, 0] - x, place[i, 1] - y)
@@ -165,11 +167,11 @@ def follow_driven(
                             touching[i, j] = True
                         elif gap > 1e-3:
                             touching[i, j] = False
-                            speed = math.sqrt(velocity[i, 0] ** 2 + velocity[i, 1] ** 2) + gained
+                            speed = math.sqrt(velocity[i, 0] ** 2 + velocity[i, 1] ** 2) + driven_speed
                             if j < count:
                                 speed += math.sqrt(velocity[j, 0] ** 2 + velocity[j, 1] ** 2)
-                            earliest[i, j] = now + min(MOST_SKIPPED, int(gap / (STEP * speed)))
-                _drive(velocity, command, now, strength)
+                            earliest[i, j] = now + min(MAX_SKIPPED, int(gap / (STEP * speed)))
+                _drive(velocity, command, now, motor_factor)
                 if active > 0 and _solve(velocity, body, pair, normal, active):
                     earliest[:] = now
                 for n in range(count):
