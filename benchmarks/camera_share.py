@@ -25,7 +25,7 @@ from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.suite import find_suite
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
-from physbench.world.camera import field_of_view
+from physbench.world.camera import picture_width
 from physbench.world.scene import Camera, CameraMove
 
 STRENGTH, MOST = "consistency/strength", 0.03  # diameters
@@ -39,7 +39,8 @@ def random_camera(camera: Camera, random: np.random.Generator) -> tuple[Camera, 
     """A camera about the target of a task's own, and its distance, tilt and fastest pan."""
     distance, tilt, pan, period = (float(random.uniform(*each)) for each in (DISTANCE, TILT, PAN, PERIOD))
     still = replace(camera, distance=distance, tilt=math.radians(tilt), path=())
-    size = min(math.radians(pan) * period / (2 * math.pi), field_of_view(still) / 4)
+    field = 2 * math.atan(picture_width(still) / 2 / still.distance)  # rad
+    size = min(math.radians(pan) * period / (2 * math.pi), field / 4)
     move = CameraMove("pan", size, period=2 * math.pi * size / math.radians(pan))
     return replace(still, path=(move,)), {"distance": distance, "tilt": tilt, "pan": pan}
 
@@ -54,22 +55,24 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=8, help="frames")
     options = parser.parse_args()
     lines = [json.loads(line) for line in options.file.read_text().splitlines()] if options.file.exists() else []
-    done = {(line["n"], line["seed"], line["size"]) for line in lines}
+    chosen = {name: getattr(options, name) for name in ("seed", "size", "fps", "context")}
+    done = {line["n"] for line in lines if chosen.items() <= line.items()}
     (scorer,) = [scorer for scorer in find_scorers() if scorer.id == STRENGTH]
     tasks = [task for task in find_suite("core").tasks if task != "falling/stack-v1"]  # towers have no law
     for n in range(options.cameras):
-        if (n, options.seed, options.size) in done:
+        if n in done:
             continue
         row = Row(tasks[n % len(tasks)], "test", n + 1000 * options.seed)
         camera, drawn = random_camera(make_scene(row).camera, np.random.default_rng([options.seed, n]))
         clip = seen_by(make_clip(row, render_spec(options.size, options.fps)), camera)
         rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), options.context, [scorer])
         strength = next(each.value for each in rows if each.reading == STRENGTH)
-        line = {"n": n, "seed": options.seed, "size": options.size, "task": row.task, **drawn, "strength": strength}
+        line = {"n": n, **chosen, "task": row.task, **drawn, "strength": strength}
         lines.append(line)
         with options.file.open("a") as file:
             file.write(json.dumps(line) + "\n")
-    report(pd.DataFrame(lines))
+    if lines:
+        report(pd.DataFrame(lines))
 
 
 def report(table: pd.DataFrame) -> None:

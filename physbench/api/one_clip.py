@@ -181,9 +181,7 @@ def score_batch(
         try:
             answer = answers[number]  # type: ignore[index]
             scores.append(score(clip, answer, fps, axes=axes, context=context, references=references))
-        except MemoryError:  # of this machine, not of the answer
-            raise
-        except Exception as error:  # one answer must not lose the others
+        except PhysbenchError as error:  # one answer must not lose the others
             scores.append(_unread(clip, number, error))
     if scores and all(result["error"] for result in scores):
         raise UsageError(scores[0]["error"])
@@ -192,9 +190,8 @@ def score_batch(
 
 def _unread(clip: object, number: int, error: Exception) -> ClipScore:
     """The place of an answer of a batch that could not be read."""
-    words = str(error) if isinstance(error, PhysbenchError) else f"{type(error).__name__}: {error}"
     name = clip.id if isinstance(clip, Clip | Row) else str(clip)
-    error_text = f"answer {number}: {words}"
+    error_text = f"answer {number}: {error}"
     return ClipScore(clip=name, score=None, sentence="", axes={}, readings={}, error=error_text)
 
 

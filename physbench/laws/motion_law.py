@@ -28,8 +28,8 @@ from physbench.world.scene import Body, Scene
 # On a board that rises by an angle a, with friction mu (the product of both bodies'), a box decelerates by
 # g (sin a + mu cos a) on its way up and accelerates by g (sin a - mu cos a) on its way down; where that is negative it
 # stays where it stops. A body that rolls accelerates downwards by g sin a - f both ways. While it does not slip,
-# f = k / (1 + k) g sin a with its inertia k m r^2: 2/7 g sin a for a ball, 1/3 g sin a for a cylinder. Where mu g cos a
-# is less, it slips and f = mu g cos a.
+# f = k / (1 + k) g sin a with its inertia k m r^2: 2/7 g sin a for a ball, 1/3 g sin a for a full cylinder. Where
+# mu g cos a is less, it slips and f = mu g cos a.
 
 
 ROUND = ("sphere", "cylinder")  # shapes that roll

@@ -183,7 +183,7 @@ class PlanarScene:
     index: tuple[int, ...]  # (N,) of the moving bodies in the scene
     radius: Array  # (N,) m
     mass: Array  # (N,) kg
-    inverse_inertia: Array  # (N,) m r^2 / I: 5/2 of a ball, 2 of a cylinder, 0 of what does not turn
+    inverse_inertia: Array  # (N,) m r^2 / I: 5/2 of a ball, 2 of a full cylinder, 0 of what does not turn
     restitution: Array  # (N,) of the body; that of a contact is the product of both
     friction: Array  # (N,) of the body; that of a contact is the product of both
     collides: Mask  # (N,) whether anything touches it

@@ -533,7 +533,9 @@ class Distribution(Record):
         description="Error that the samples' spread stands for, over that of their mean: 1 is calibrated, less is too "
         "sure."
     )
-    lawful: DistributionValue = Field(description="Share of samples without a break at the smallest tolerance.")
+    lawful: DistributionValue = Field(
+        description="Share of samples that laws explain throughout, at the smallest tolerance."
+    )
     lawful_truth: float | None = Field(description="The same of ground truth.")
 
 

@@ -232,7 +232,8 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
     )
     why = f" ({reading.reason})" if reading.reason else f", half its width {reading.half_width:.3f}"
     run.say(
-        f"Look {leg.analysis} of {leg.analyses}, {counted(len(leg.rows), 'clip')}: {shown} at {100 * level:.4g} %{why}."
+        f"Interim analysis {leg.analysis} of {leg.analyses}, {counted(len(leg.rows), 'clip')}: "
+        f"{shown} at {100 * level:.4g} %{why}."
     )
     if reading.half_width > until:
         return False

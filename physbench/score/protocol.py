@@ -29,6 +29,7 @@ ReadingRole = Literal[
     "lawfulness",  # quality of the motion under the scene's laws; a trace is stored beside it
     "explained-share",  # of the time in which objects should be visible, mean of the tolerances
     "lawful-time",  # s before the first break, at most the horizon
+    "strict-lawfulness",  # the same at the smallest tolerance alone
     "first-break",  # s, at the smallest tolerance; the horizon where there is none. Its reason names the body
     "strength",  # diameters, the smallest tolerance without a break; lower is better
     "jitter",  # diameters, of positions about the lawful motion, from frame to frame

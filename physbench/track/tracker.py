@@ -428,7 +428,7 @@ def _lasting(low: Mask, least: int) -> Mask:
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
 TRUE_FRAMES = 5  # of ground truth in which screens are looked for
-FLOOR_ROWS = 4  # px at the bottom of a picture that looks down, where it shows the floor
+FLOOR_ROWS = 4  # px: the lowest rows of a picture that looks down that show the floor
 SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
 HUED = 30  # levels between the colours of a pixel of a body
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
@@ -656,9 +656,11 @@ def _floor(clip: Clip, true: Tensor) -> float | None:
     """Level of the floor, which a camera that looks down shows behind bodies; None where it shows none there."""
     camera = clip.scene.camera
     drawn = any(body.shape == "plane" and body.drawn for body in clip.scene.bodies)
-    if camera.view != "front" or not camera.tilt or not drawn:
+    if clip.spec.look != PLAIN or camera.view != "front" or not camera.tilt or not drawn:
         return None
-    return float(true[:, -FLOOR_ROWS:].amax(-1).to(torch.float32).median())
+    rows = true.amax(-1).to(torch.float32).transpose(0, 1).flatten(1).median(1).values  # (H,)
+    shown = rows[(rows - 255 * BACKGROUND_GREY).abs() > patches.FLOOR_LEVELS]  # the others show no floor
+    return float(shown[-FLOOR_ROWS:].median()) if len(shown) else None
 
 
 def _screens(clip: Clip, true: Tensor, floor: float | None) -> Tensor:

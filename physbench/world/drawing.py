@@ -135,6 +135,7 @@ SLAB_BEGINS = 1.1  # times the near plane, where the floor of a tilted front vie
 SLAB_DEPTH = 4.0  # m behind the plane of motion, where it ends: its edge is seen
 PLATE_HALF_DEPTH = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
 FLAT_HALF_DEPTH = 0.012  # m, of a flat one
+SEEN_FROM_END = 0.999  # cosine between the axis of a hollow cylinder and the normal of the plane of motion
 ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
 
 
@@ -224,7 +225,7 @@ def apparent_radius(body: Body, camera: Camera) -> float:
     else:
         radius, length = body.size
         area = float(np.pi * radius**2 * along[2] + 2 * radius * length * np.hypot(along[0], along[1]))
-        area *= 1 - body.bore**2
+        area *= 1 - float(_hole(body, along[2]))
     return float(np.sqrt(area / np.pi))
 
 
@@ -264,8 +265,16 @@ def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
     flat = across * (camera.distance / (points @ looking(camera)))[..., None]
     a, b, c = (flat[:, mesh.triangles[:, i]] for i in range(3))
     cross = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
-    # A hole is seen from its end, so that it takes its share of the outline.
-    return np.asarray(np.broadcast_to((1 - body.bore**2) * np.abs(cross).sum(axis=1) / 4, len(states)))
+    hole = _hole(body, unrotate(poses[:, 3:7], normal(camera))[..., 2])
+    return np.asarray(np.broadcast_to((1 - hole) * np.abs(cross).sum(axis=1) / 4, len(states)))
+
+
+def _hole(body: Body, along: Array) -> Array:
+    """Share (...) of a cylinder's outline that its hole takes: none unless it is seen from its end.
+
+    along: (...) cosine between its axis and the normal of the plane of motion.
+    """
+    return np.where(np.abs(along) > SEEN_FROM_END, body.bore**2, 0.0)
 
 
 def _in_plane(points: Array, camera: Camera) -> Array:

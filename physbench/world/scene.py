@@ -392,13 +392,11 @@ class Drive(ForceField):
         return [share * each for each in demand]
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
-        from numpy import ndindex
-
         result, i = 0.0 * position, scene.index(self.body)
-        mass, command = scene.bodies[i].mass, self.command(time)
-        for at in ndindex(velocity.shape[:-2]):
-            force = self.force_at(mass, velocity[(*at, i)].tolist(), command)
-            result[(*at, i)] = [part / mass for part in force]
+        largest = self.force / scene.bodies[i].mass  # m/s2
+        demand = (self.command(time) - velocity[..., i, :]) / DRIVE_TIME
+        size = (demand**2).sum(axis=-1, keepdims=True) ** 0.5
+        result[..., i, :] = demand * (largest / size.clip(min=largest))  # `motor_share` of many
         return result
 
 

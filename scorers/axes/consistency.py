@@ -35,6 +35,7 @@ LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, sma
         "explained": "explained-share",
         "shadowing-time": "lawful-time",
         "first-break": "first-break",
+        "strict": "strict-lawfulness",
         "jitter": "jitter",
         "undetermined": "undetermined-share",
         "unseen-constants": "freed-constants",

@@ -29,7 +29,6 @@ INNER = HEAD + "\n@compiled\ndef inner(x):\n    return {} * x\n"
 OUTER = HEAD + "from room.inner import inner\n\n@compiled\ndef outer(x):\n    return inner(x)\n"
 
 
-@pytest.mark.slow
 def test_a_change_of_a_called_function_is_not_passed_over(tmp_path: Path) -> None:
     room = tmp_path / "room"
     room.mkdir()

@@ -33,12 +33,13 @@ def table(task: str, clips: int, samples: int, spread: float, broken: int) -> li
         ]
         for sample in range(samples):
             rows.append(row(task, seed, sample, "lawfulness", 0.5))
-            rows.append(row(task, seed, sample, "first-break", 1.0, "ball" if sample < broken else ""))
+            rows.append(row(task, seed, sample, "strict-lawfulness", 0.9 if sample < broken else 1.0))
     return rows
 
 
 def tables(own: list[dict]) -> dict[str, pd.DataFrame]:
-    truth = [{**each, "sample": 0, "reason": ""} for each in own if each["sample"] == 0]
+    strict = reading_of("strict-lawfulness")
+    truth = [{**each, **({"value": 1.0} if each["reading"] == strict else {})} for each in own if each["sample"] == 0]
     return {"model": pd.DataFrame(own), "truth": pd.DataFrame(truth)}
 
 

@@ -175,4 +175,4 @@ def test_until_ends_a_run_at_a_look(
     assert (result.partial.look, result.partial.clips, result.partial.of) == (2, 3, 6)
     assert result.overall.interval == (0.45, 0.55) and result.partial.level is not None and result.partial.level > 0.97
     assert {clip.split(".")[2] for clip in result.partial.missing} == {"test", "ood"}
-    assert "Look 2 of" in said and "That is at most 0.05" in said
+    assert "Interim analysis 2 of" in said and "That is at most 0.05" in said

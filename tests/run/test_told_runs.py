@@ -52,8 +52,7 @@ def test_nothing_sets_it_beside_a_run_without_words(
         _ = read_claim(told).suite
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("also", [("--dry-run",), ()])
+@pytest.mark.parametrize("also", [("--dry-run",), pytest.param((), marks=pytest.mark.slow)])
 def test_who_sees_the_motion_is_not_told_it(
     also: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

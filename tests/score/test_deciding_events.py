@@ -159,7 +159,6 @@ def assert_lawful_draws_keep_all(clips: list[Clip], sets: int, times: int = 1) -
         assert abs(shown[kind].mean() - chances[kind].mean()) < 0.15
 
 
-@pytest.mark.slow
 def test_lawful_draws_lose_nothing(clip_of: Clips) -> None:
     """Few clips stand in for many."""
     assert_lawful_draws_keep_all([clip_of(PASS, seed=seed) for seed in range(4)], 20, times=6)

@@ -7,6 +7,7 @@ import hashlib
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,8 @@ def test_a_hollow_cylinder_is_drawn_as_a_ring(camera: Camera) -> None:
     assert rendered.visible_area.item() == pytest.approx(expected, rel=0.02)
     assert rendered.full_area.item() == pytest.approx(expected, rel=0.02)
     assert apparent_radius(body, camera) == pytest.approx(math.sqrt(0.5**2 - 0.25**2))
+    askew = replace(body, orientation=(0.0, math.sqrt(0.5), 0.0, math.sqrt(0.5)))  # the hole is not seen
+    assert apparent_radius(askew, camera) == apparent_radius(replace(askew, bore=0.0), camera)
     assert (rendered.frames[0, 128, 128] == rendered.frames[0, 0, 0]).all(), "the ground is seen through the hole"
 
 

@@ -243,17 +243,17 @@ def _best_of(result: ResultDocument) -> str:
 
 def _distribution(result: ResultDocument) -> str:
     """What several samples say together; "" for one."""
-    found = result.distribution
-    if not found:
+    samples = result.distribution
+    if samples is None:
         return ""
     crps, ratio, lawful = (
-        f"{fixed(each.value)} {bracket(each.interval)}".rstrip()
-        for each in (found.crps, found.spread_over_error, found.lawful)
+        f"{fixed(each.value)} {bracket(each.interval) if each.interval else f'({each.reason})'}"
+        for each in (samples.crps, samples.spread_over_error, samples.lawful)
     )
     return (
-        f"{found.samples} samples a clip: CRPS {crps} diameters (what the context leaves open {fixed(found.open)}), "
-        f"spread over error {ratio} (1 is calibrated, less too sure), lawful samples {lawful} (truth "
-        f"{fixed(found.lawful_truth)})."
+        f"{samples.samples} samples a clip: CRPS {crps} diameters (what the context leaves open "
+        f"{fixed(samples.open)}), spread over error {ratio} (1 is calibrated, less too sure), lawful samples {lawful} "
+        f"(truth {fixed(samples.lawful_truth)})."
     )
 
 

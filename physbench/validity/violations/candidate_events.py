@@ -105,9 +105,9 @@ class CandidateEvents:
                 mask &= np.linalg.norm(self._flat[:, index] - self._flat[:, other], axis=1) > reach
         return mask
 
-    def hidden(self, index: int) -> Mask:
-        """Mask (T,): a body lies wholly behind a screen, or out of a picture of up to WIDEST."""
-        mask = self._pictured(index, WIDEST)[1]
+    def hidden(self, index: int, widest: float = WIDEST) -> Mask:
+        """Mask (T,): a body lies wholly behind a screen, or out of a picture whose sides are up to `widest` to 1."""
+        mask = self._pictured(index, widest)[1]
         for other in self.screens(index):
             mask |= self.cover(index, other)[1]
         return mask

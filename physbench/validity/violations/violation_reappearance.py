@@ -50,8 +50,8 @@ def _one(candidates: CandidateEvents, rng: np.random.Generator, *, moving: bool 
 
 
 def _out(candidates: CandidateEvents, index: int, last: int) -> float:
-    """Time in s at which a body begins to come out after grid index `last`."""
-    seen_at_all = ~candidates.hidden(index)
+    """Time in s at which a body begins to come out, or into a square picture, after grid index `last`."""
+    seen_at_all = ~candidates.hidden(index, widest=1.0)
     return float(candidates.times[last + int(np.argmax(seen_at_all[last:]))])
 
 
@@ -100,7 +100,7 @@ def _mirror(since: float, axis: int, centre: float) -> Bend:
     allowed=(0.001, 4.0),
 )
 def late(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """It waits behind the screen; the event is when it should come out."""
+    """It waits out of sight; the event is when it should come out."""
     index, first, last, name = _one(candidates, rng, moving=True)
     time = float(candidates.times[(first + last) // 2])
 
@@ -122,18 +122,20 @@ def late(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     allowed=(0.001, 4.0),
 )
 def early(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """It jumps ahead behind the screen; the event is when it comes out."""
+    """It jumps ahead out of sight; the event is when it comes out, or the camera has it in view again."""
     index, first, last, name = _one(candidates, rng, moving=True)
     room = candidates.times[last] - candidates.times[first]
     if room < severity:
         raise Inapplicable(f"it is hidden for {room:.2f} s only")
     time = float(candidates.times[last]) - severity
+    behind = any(candidates.cover(index, i)[1][last] for i in candidates.screens(index))
+    sooner = severity if behind else 0.0  # a camera that turns back does so in time
 
     def clock(times: Array) -> Array:
         return np.where(times > time + 1e-9, times + severity, times)
 
     return ViolationPlan(
-        (ViolationEvent(_out(candidates, index, last) - severity, name, time),), clocks=((name, _on_grid(clock)),)
+        (ViolationEvent(_out(candidates, index, last) - sooner, name, time),), clocks=((name, _on_grid(clock)),)
     )
 
 
@@ -152,7 +154,7 @@ def _on_grid(clock: Clock) -> Clock:
     allowed=(1.0, 1.0),
 )
 def never(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """It vanishes behind the screen; the event is when it should come out."""
+    """It vanishes out of sight; the event is when it should come out."""
     index, first, last, name = _one(candidates, rng)
     time = float(candidates.times[(first + last) // 2])
     return ViolationPlan(

@@ -383,6 +383,8 @@ def _round(mover: Mover) -> Description:
             "int_ior": 1.45,
         }
         return {"type": "sphere", "center": mover.centre.tolist(), "radius": mover.body.size[0], "bsdf": gloss}
+    if mover.body.bore:
+        raise UsageError(f"{mover.body.name} is hollow, which path tracing does not draw here. Use the plain look.")
     middle = mover.centre + mover.deep
     radius, length = mover.body.size
     place = placed(middle, mover.turn, (radius, radius, length / 2))

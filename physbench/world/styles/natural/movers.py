@@ -216,7 +216,7 @@ class Mover:
             return (BallBlocker(self.centre, self.body.size[0], self.casts),)
         if self.body.shape == "box":
             return (BoxBlocker(self.centre + self.deep, self.body.size, self.turn, self.casts),)
-        radius, length = self.body.size
+        radius, length = self.body.size  # a hollow one casts the shadow of a full one
         return (CylinderBlocker(self.centre + self.deep, radius, length / 2, self.turn, self.casts),)
 
 
