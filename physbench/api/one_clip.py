@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import TypedDict
 
 import numpy as np
@@ -99,6 +100,9 @@ def clip(
     Raises:
         UsageError: No such task, split, seed, size, rate, look or view.
     """
+    sides = size if isinstance(size, tuple) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, Integral) for side in sides):
+        raise UsageError(f"size: expected a number of px or (height, width), got {size!r}.")
     return clip_store().get(_row(task, split, seed), render_spec(size, fps, look, view), store=store)
 
 

@@ -229,10 +229,12 @@ def lasting_frames(fps: float) -> int:
     return max(2, math.ceil(MIN_DURATION * fps - 1e-6))
 
 
-def choose(regions: Components, frames: int, full_area: Array, factor: int, fps: float) -> Choice:
+def choose(
+    regions: Components, frames: int, full_area: Array, outline_radius: Array, factor: int, fps: float
+) -> Choice:
     """Follow each object: the one nearest to where it was last of the larger blobs of its hue, else the largest.
 
-    full_area (K,) px: the objects' own areas.
+    full_area (K,) px: the objects' own areas. outline_radius (K,) px: of the circles of their outlines.
     """
     objects = len(full_area)
     area = np.zeros((frames, objects))
@@ -245,14 +247,14 @@ def choose(regions: Components, frames: int, full_area: Array, factor: int, fps:
     for k in range(objects):
         mine = np.flatnonzero((regions.label == k + 1) & (regions.area >= MIN_BLOB_AREA * factor**2))
         if len(mine):
-            _follow(regions, mine[np.argsort(regions.frame[mine], kind="stable")], full_area[k], k, choice)
+            in_order = mine[np.argsort(regions.frame[mine], kind="stable")]
+            _follow(regions, in_order, full_area[k], SAME_REACH * outline_radius[k], k, choice)
     return choice
 
 
-def _follow(regions: Components, mine: Whole, full: float, k: int, choice: Choice) -> None:
+def _follow(regions: Components, mine: Whole, full: float, reach: float, k: int, choice: Choice) -> None:
     area, centre = choice.area[:, k], choice.centre[:, k]
     frame = regions.frame[mine]
-    reach = SAME_REACH * np.sqrt(full / np.pi)
     start = np.flatnonzero(np.diff(frame, prepend=-1))
     stop = np.append(start[1:], len(mine))
     single = stop - start == 1

@@ -444,6 +444,12 @@ class _Target:
     shapes: tuple[str, ...]
     full_area: Array  # (K,) px
     visible_area: Array  # (N, K) px, of the frames that there are
+    bore: Array  # (K,) radius of the hole of a hollow cylinder over its own
+
+    @property
+    def outline_radius(self) -> Array:
+        """Radius (K,) px with the hole: the parts of a thin ring lie that far apart."""
+        return np.asarray(self.radius / np.sqrt(1 - self.bore**2))
 
     @property
     def radius(self) -> Array:
@@ -493,6 +499,7 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         tuple(body.shape for body in clip.tracked_bodies),
         np.maximum(_typical(full), 1.0) / zoom**2,
         visible[: len(small)] / zoom**2,
+        np.array([body.bore for body in clip.tracked_bodies]),
     )
     middle, fps, camera = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps, clip.scene.camera
     axes = PLANE_AXES[camera.view]
@@ -719,7 +726,7 @@ def _see(
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
     labels &= ~background(labels[:context], target.visible_area[:context], factor)
     blobs_of_frames = blobs.components(labels, factor)
-    choice = blobs.choose(blobs_of_frames, count, target.full_area, factor, fps)
+    choice = blobs.choose(blobs_of_frames, count, target.full_area, target.outline_radius, factor, fps)
     pooled = np.concatenate([part.pooled.cpu().numpy() for part in parts])
     maps = _Maps(pooled, blobs.known_places(blobs_of_frames, choice, labels.shape), factor)
     smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
@@ -735,7 +742,7 @@ def _see(
         here = np.flatnonzero(choice.area[:, k] > 0)
         if not len(here):
             continue
-        radius = float(target.radius[k])
+        radius = float(target.outline_radius[k])
         measured = patches.measure(
             video, here, choice.centre[here, k], choice.competitor[here, k], k, radius, target.shapes[k]
         )

@@ -112,7 +112,9 @@ class Body:
                 f"{self.name} has a surface that moves: expected a fixed box, got a {self.role} {self.shape}."
             )
         if not 0 <= self.bore < 1 or (self.bore and (self.shape != "cylinder" or not self.flat)):
-            raise ValueError(f"{self.name} has a bore of {self.bore:g}: expected 0 to 1, of a flat cylinder.")
+            raise ValueError(
+                f"{self.name} has a bore of {self.bore:g}: expected 0 to below 1, of a cylinder with flat=True."
+            )
         if self.mass is None:
             moves = self.role == "moving" and self.shape != "plane"
             object.__setattr__(self, "mass", mass_of_size(self) if moves else 1.0)

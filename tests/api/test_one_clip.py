@@ -359,3 +359,9 @@ def test_nothing_is_written_by_a_new_interpreter(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("size", ["64", (64,), 63.5])
+def test_a_size_that_is_none_is_refused(size: object) -> None:
+    with pytest.raises(UsageError, match="size: expected a number of px"):
+        physbench.clip(PROJECTILE, "test", 0, size=size)  # type: ignore[arg-type]

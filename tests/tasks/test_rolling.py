@@ -9,7 +9,7 @@ import pytest
 from slow_cases import others_slow
 
 from physbench.clips.clip import Row, Split
-from physbench.clips.generate import make_params, make_scene
+from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import SPLITS, Params, Task
 from physbench.laws.scene_law import scene_law
 from physbench.tasks.rolling import (
@@ -32,7 +32,9 @@ from physbench.tasks.rolling import (
     slide_end,
     slide_way,
 )
+from physbench.track.tracker import track
 from physbench.world.bullet import Simulation, simulate
+from physbench.world.camera import px_from_world
 from physbench.world.scene import PHYSICS_HZ, WINDOW, Scene
 
 TIMES = np.arange(-2 * PHYSICS_HZ, 4 * PHYSICS_HZ + 1, 12) / PHYSICS_HZ  # s
@@ -77,6 +79,15 @@ def test_a_hollow_cylinder_rolls_as_euler_says(split: Split) -> None:
             rolled = race_acceleration(p, bore) * np.maximum(TIMES - p["release"], 0.0) ** 2 / 2
             np.testing.assert_allclose(way, np.minimum(rolled, p["start"]), atol=0.01)
             assert 0.2 <= arrival < RollingRace.horizon
+
+
+def test_a_thin_ring_is_found_whole_where_its_pixels_come_in_pieces() -> None:
+    clip = make_clip(Row(RollingRace.id, "test", 8), render_spec(64, 15))
+    window = clip.window(8)
+    tracks = track(clip, 8, clip.frames[window])
+    ring = clip.states[window, clip.scene.index("hollow"), :3]
+    off = tracks.position[:, tracks.names.index("hollow")] - px_from_world(clip.scene.camera, clip.spec, ring)
+    assert np.linalg.norm(off, axis=1).max() < 0.25
 
 
 def test_the_grey_shows_the_friction_of_the_floor() -> None:

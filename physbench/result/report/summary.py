@@ -251,8 +251,8 @@ def _distribution(result: ResultDocument) -> str:
         for each in (samples.crps, samples.spread_over_error, samples.lawful)
     )
     return (
-        f"{samples.samples} samples a clip: CRPS {crps} diameters (what the context leaves open "
-        f"{fixed(samples.open)}), spread over error {ratio} (1 is calibrated, less too sure), lawful samples {lawful} "
+        f"{samples.samples} samples a clip: CRPS in diameters {crps}, what the context leaves open "
+        f"{fixed(samples.open)}, spread over error {ratio} (1 is calibrated, less too sure), lawful samples {lawful} "
         f"(truth {fixed(samples.lawful_truth)})."
     )
 

@@ -118,9 +118,10 @@ def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
         return
     radius = apparent_radius(body, scene.camera)
     if radius < MIN_BODY_RADIUS - 1e-9:
+        size = "the area of a disc of" if body.bore else "a radius of"
         yield failed(
             "scene",
-            f"{body.name} has a radius of {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
+            f"{body.name} has {size} {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
             f"Make it at least {MIN_BODY_RADIUS} m (5 px): smaller ones are not located well.",
         )
     expected = mass_of_size(body)
