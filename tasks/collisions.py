@@ -759,12 +759,12 @@ def cushions(p: Params) -> tuple[Body, ...]:
     """Four walls round the table; their tops stand a little above the centres of the balls that they stop."""
     radius, restitution = p["radius"], p["cushions"] / math.sqrt(p["restitution"])
     half = (HALF_WINDOW - TABLE_HALF) / 2
-    cushions = []
+    walls = []
     for name, (x, y) in zip(("right", "top", "left", "bottom"), ((1, 0), (0, 1), (-1, 0), (0, -1)), strict=True):
         size = (half, HALF_WINDOW, radius / 2 + 0.05) if x else (TABLE_HALF, half, radius / 2 + 0.05)
         centre = ((TABLE_HALF + half) * x, (TABLE_HALF + half) * y, 0.05 - radius / 2)
-        cushions.append(wall(f"cushion {name}", size, centre, restitution=restitution))
-    return tuple(cushions)
+        walls.append(wall(f"cushion {name}", size, centre, restitution=restitution))
+    return tuple(walls)
 
 
 def play(
@@ -783,7 +783,7 @@ def play(
     """
     where, moving, now = list(positions), list(velocities), 0.0
     inner, reach = TABLE_HALF - p["radius"], 2 * p["radius"]
-    contacts, hits = [], []
+    places, hits = [], []
     for time in times:
         event: tuple[int, int] | None = (0, 0)
         while event is not None:
@@ -802,8 +802,8 @@ def play(
             if event is not None:
                 _impact(p, where, moving, *event)
                 hits.append((now, *event))
-        contacts.append(list(where))
-    return contacts, hits
+        places.append(list(where))
+    return places, hits
 
 
 def _impact(p: Params, where: list[Flat], moving: list[Flat], a: int, other: int) -> None:

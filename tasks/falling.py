@@ -43,6 +43,7 @@ from physbench.world.scene import (
     cylinder_mass,
     hue_name,
     ramp,
+    rolling_inertia,
     sphere_mass,
 )
 
@@ -282,7 +283,6 @@ SURELY_STAYS = 0.05  # least |friction - tan angle| of a box, so that it surely 
 LEAST_RELEASE_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
 REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
 SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
-ROLLING_INERTIA = (2 / 5, 1 / 2)  # over m r^2, of the first two
 
 
 class Incline(Task):
@@ -386,7 +386,7 @@ def slope_accelerations(p: Params) -> tuple[float, float]:
     weight = p["gravity"] * math.sin(p["angle"])
     grip = p["gravity"] * p["ramp_friction"] * math.cos(p["angle"])
     if p["shape"] < 2:
-        k = ROLLING_INERTIA[int(p["shape"])]
+        k = rolling_inertia(SHAPES[int(p["shape"])])
         pull = weight - min(grip, weight * k / (1 + k))
         return pull, pull
     return weight + grip, weight - grip

@@ -11,7 +11,7 @@ import numpy as np
 from physbench.clips.clip import Split
 from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, draw_evenly, event_in, hues, inside
 from physbench.world.bodies import HOLDER_GAP, ball, belt, floor, holder, shelf, turned_from_front, wall
-from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name, ramp
+from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name, ramp, rolling_inertia
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 BOX_DEPTH = 0.4  # m, half of the box's extent across the plane of motion
@@ -457,7 +457,7 @@ class RollingRace(Task):
 
 def race_acceleration(p: Params, bore: float) -> float:
     """Acceleration m/s2 down the ramp of a cylinder with a hole of `bore` times its radius."""
-    return p["gravity"] * math.sin(p["angle"]) / (1 + (1 + bore**2) / 2)
+    return p["gravity"] * math.sin(p["angle"]) / (1 + rolling_inertia("cylinder", bore))
 
 
 def race_times(p: Params) -> tuple[float, float]:

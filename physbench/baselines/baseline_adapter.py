@@ -80,41 +80,17 @@ class StateFreeze:
     def __init__(self, card: StateCard) -> None:
         self.card = card
 
-    def rollout_states(
-        self,
-        states: Tensor,
-        *,
-        bodies: Tensor,
-        statics: Tensor,
-        mask: Tensor,
-        gravity: Tensor,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
+    def rollout_states(self, states: Tensor, *, horizon: int, **given: object) -> Tensor:
         return states[:, -1:].repeat(1, horizon, 1, 1)
 
 
 class StateConstantVelocity(StateFreeze):
     """Every body moves on in a straight line, through everything."""
 
-    def rollout_states(
-        self,
-        states: Tensor,
-        *,
-        bodies: Tensor,
-        statics: Tensor,
-        mask: Tensor,
-        gravity: Tensor,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
+    def rollout_states(self, states: Tensor, *, horizon: int, **given: object) -> Tensor:
         import torch
 
-        answer = states[:, -1:].repeat(1, horizon, 1, 1)
+        answer = super().rollout_states(states, horizon=horizon)
         seconds = torch.arange(1, horizon + 1, device=states.device, dtype=states.dtype) / self.card.fps
         answer[..., PLACE] += answer[..., SPEED] * seconds[:, None, None]
         return answer

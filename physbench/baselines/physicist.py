@@ -28,7 +28,7 @@ from physbench.world.bullet import initial_states
 from physbench.world.camera import PLANE_AXES, depth_axis, planes_from_px
 from physbench.world.drawing import apparent_radius, full_area
 from physbench.world.geometry import gap
-from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
+from physbench.world.scene import PHYSICS_HZ, ROUND, Body, Scene, Vector
 from physbench.world.styles.catalogue import draw
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ def _set_plane_state(view: Clip, states: Array, index: int, known: EstimatedStat
     camera, body = view.scene.camera, view.scene.bodies[index]
     axes = list(PLANE_AXES[camera.view])
     states[index, axes], states[index, [7 + axis for axis in axes]] = known.position, known.velocity
-    if body.shape not in ("sphere", "cylinder"):
+    if body.shape not in ROUND:
         return
     if camera.view == "front":  # clockwise as seen, about the axis into the picture
         states[index, 11] = known.rolling_velocity[0] / body.size[0]

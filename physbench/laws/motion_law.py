@@ -21,7 +21,7 @@ from physbench.support.arrays import Array
 from physbench.world.camera import depth_axis, plane_from_world
 from physbench.world.drawing import apparent_radius
 from physbench.world.geometry import gap, rotate, unrotate
-from physbench.world.scene import Body, Scene
+from physbench.world.scene import ROUND, Body, Scene
 
 # Rolling, slipping and sliding along a straight support, in closed form, from the scene's data alone.
 #
@@ -32,7 +32,6 @@ from physbench.world.scene import Body, Scene
 # mu g cos a is less, it slips and f = mu g cos a.
 
 
-ROUND = ("sphere", "cylinder")  # shapes that roll
 MAX_SLIP = 0.02  # of the speed; a body that slips less at its release rolls
 MAX_RESTITUTION = 0.05  # of a pair, the product of both; with less nothing rebounds
 MAX_SLIP_TIME = 0.25  # s; a ball that rolls again so soon after a rebound on a level floor counts as rolling

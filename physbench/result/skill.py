@@ -90,7 +90,7 @@ def overall_weights(kinds: Mapping[str, tuple[str, ...]], axes: Sequence[int] | 
 
 
 def cells_of(row: Sequence[str], kind: str, axes: Sequence[int] | None = None) -> list[int]:
-    """The axes on which a task is of a kind, among those that are asked (None: all)."""
+    """The axes on which a task is of a kind, among `axes` (None: all)."""
     return [a for a, role in enumerate(row) if role == kind and (axes is None or a in axes)]
 
 
@@ -484,7 +484,7 @@ def skills(
 ) -> Skills:
     """Skill at every level from task means (..., S, A).
 
-    `model` and `references` (truth, freeze) index the sources, `asked` the axes of the overall skill; None: all.
+    `model` and `references` (truth, freeze) index the sources, `counted` the axes of the overall skill; None: all.
     """
     quality, task_skill, raw = {}, {}, {}
     for task, q in means.items():
@@ -559,9 +559,9 @@ def _cost(
     raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], weights: Mapping[str, Array], family: str
 ) -> Array:
     """Cost of the guards of a family on each axis (..., A), together at most 0; NaN where it has none."""
-    saturated = [task for task in raw if task.split("/")[0] == family]
-    has = np.any([_is(kinds[task], "guard") for task in saturated], axis=0)
-    losses = (np.nan_to_num(np.where(_is(kinds[t], "guard"), raw[t], 0.0), nan=0.0) * weights[t] for t in saturated)
+    tasks = [task for task in raw if task.split("/")[0] == family]
+    has = np.any([_is(kinds[task], "guard") for task in tasks], axis=0)
+    losses = (np.nan_to_num(np.where(_is(kinds[t], "guard"), raw[t], 0.0), nan=0.0) * weights[t] for t in tasks)
     return np.where(has, np.minimum(np.asarray(sum(losses), dtype=np.float64), 0.0), np.nan)
 
 

@@ -75,19 +75,19 @@ class Analysis(Generic[Value]):
     def __get__(self, observation: Observation | None, owner: type[Observation]) -> Analysis[Value] | Value:
         if observation is None:
             return self
-        value = observation._values
-        if self.name not in value:
+        values = observation._values
+        if self.name not in values:
             started = time.monotonic()
             try:
-                value[self.name] = _read_only(self.make(observation))
+                values[self.name] = _read_only(self.make(observation))
             except MemoryError:  # of this machine, not of the prediction
                 raise
             except Exception as error:
-                value[self.name] = _Failure(type(error), str(error), user_line(error))
+                values[self.name] = _Failure(type(error), str(error), user_line(error))
                 raise
             finally:
                 observation.seconds[self.name] = time.monotonic() - started
-        answer: Any = value[self.name]
+        answer: Any = values[self.name]
         if isinstance(answer, _Failure):
             raise answer.again()
         return answer  # type: ignore[no-any-return]
@@ -114,8 +114,8 @@ class Observation:
 
     def known(self, name: str) -> Any:
         """An analysis that has been made; None where it has not, or where it raised. Computes nothing."""
-        values = self._values.get(name)
-        return None if isinstance(values, _Failure) else values
+        value = self._values.get(name)
+        return None if isinstance(value, _Failure) else value
 
     @Analysis
     def shadowing(self) -> Shadowing | None:

@@ -39,7 +39,7 @@ from physbench.support.recently_used import RecentlyUsed
 from physbench.track.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
-from physbench.world.scene import FAR, Contact, Scene
+from physbench.world.scene import FAR, ROUND, Contact, Scene
 
 SPREAD_PERCENTILE = 80.0
 SPREAD_DIGITS = 4  # that are kept
@@ -251,7 +251,7 @@ def _rolling(clip: Clip, index: int, velocity_change: Array, up: Array) -> Array
     up: (3,) away from the support, zero without one.
     """
     now = clip.states[clip.handover, index]
-    if not np.any(up) or clip.scene.bodies[index].shape not in ("sphere", "cylinder"):
+    if not np.any(up) or clip.scene.bodies[index].shape not in ROUND:
         return np.zeros_like(velocity_change)
     radius = clip.scene.bodies[index].size[0]
     slip = now[7:10] - np.cross(now[10:], radius * up)

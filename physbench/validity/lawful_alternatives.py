@@ -25,7 +25,7 @@ from physbench.track.visibility import inside_view, moving, truth_visible
 from physbench.validity.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
-from physbench.world.scene import Scene
+from physbench.world.scene import ROUND, Scene
 from physbench.world.styles.catalogue import draw
 
 OTHER_DRAWS = 2_000_000  # seeds of the draws that give far alternatives their velocities
@@ -131,7 +131,7 @@ def _carried_over(scene: Scene, here: Array, other: Scene, there: Array) -> Arra
         velocity = _on_orbit(scene, here, i, other, there)
         if up is not None:
             velocity = _along(velocity, up, _support(other, there, i), scene)
-            if body.shape in ("sphere", "cylinder") and _rolls(scene, here, i, up):
+            if body.shape in ROUND and _rolls(scene, here, i, up):
                 start[i, 10:] = np.cross(up, velocity) / body.size[0]
         start[i, 7:10] = velocity
     return start

@@ -262,11 +262,11 @@ def is_darkness(body: Body) -> bool:
 
 def darkness_over(scene: Scene, states: Array) -> NDArray[np.intp]:
     """Index of the body that hides the whole picture at states (T, N, 13), (T,); -1 while the light is on."""
-    latest = np.full(len(states), -1)
+    hiding = np.full(len(states), -1)
     for i, body in enumerate(scene.bodies):
         if is_darkness(body):
-            latest[np.abs(states[:, i, 0] - scene.camera.center[0]) < body.size[0] - WINDOW / 2] = i
-    return latest
+            hiding[np.abs(states[:, i, 0] - scene.camera.center[0]) < body.size[0] - WINDOW / 2] = i
+    return hiding
 
 
 def nearer_scale(camera: Camera, y: float) -> float:

@@ -623,11 +623,11 @@ def simulate_batch(
         logged = log and first == 0
         world, key = _lent(scene, start, states[first : first + size], logged)
         try:
-            simulations = []
+            by_time = []
             for time in times:
                 world.advance(float(time))
-                simulations.append(world.states())
-            parts.append(np.stack(simulations, axis=1))
+                by_time.append(world.states())
+            parts.append(np.stack(by_time, axis=1))
             contacts = tuple(world.contacts) if logged else contacts
         except BaseException:
             world.close()

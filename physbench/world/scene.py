@@ -44,6 +44,7 @@ SHAPE_SIZES: Mapping[str, tuple[str, ...]] = {  # what the size of each shape sa
     "cylinder": ("radius", "length"),
     "plane": (),
 }
+ROUND: tuple[Shape, ...] = ("sphere", "cylinder")  # shapes that roll
 ROLES: tuple[Role, ...] = ("moving", "fixed", "kinematic")
 FORCES = (
     "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), RadialField(...), Drag(...), "
@@ -122,19 +123,16 @@ class Body:
     @property
     def radius(self) -> float:
         """Radius in m of a sphere or a cylinder; of any shape as it appears: `drawing.apparent_radius`."""
-        if self.shape not in ("sphere", "cylinder"):
+        if self.shape not in ROUND:
             raise AttributeError(f"A {self.shape} has no radius; drawing.apparent_radius has that of its silhouette.")
         return self.size[0]
 
     @property
     def inertia(self) -> float:
-        """Moment of inertia about the axis on which it rolls, over m r^2: 2/5 of a ball, 1/2 of a full cylinder.
-
-        Of a hollow one (1 + bore^2) / 2, that of a ring between two radii. Raises AttributeError for other shapes.
-        """
-        if self.shape not in ("sphere", "cylinder"):
+        """As `rolling_inertia`. Raises AttributeError for shapes that do not roll."""
+        if self.shape not in ROUND:
             raise AttributeError(f"A {self.shape} does not roll.")
-        return 2 / 5 if self.shape == "sphere" else (1 + self.bore**2) / 2
+        return rolling_inertia(self.shape, self.bore)
 
 
 class ForceField:
@@ -574,6 +572,14 @@ class Contact:
 def hue_name(hue: float) -> str:
     """Name of a hue, an index into PALETTE: "lime" for 1."""
     return HUE_NAMES[int(hue)]
+
+
+def rolling_inertia(shape: Shape, bore: float = 0.0) -> float:
+    """Moment of inertia about the axis on which a body rolls, over m r^2: 2/5 of a ball, 1/2 of a full cylinder.
+
+    Of a hollow one (1 + bore^2) / 2, that of a ring between two radii.
+    """
+    return 2 / 5 if shape == "sphere" else (1 + bore**2) / 2
 
 
 def mass_of_size(body: Body) -> float:
