@@ -7,7 +7,7 @@ centre are known there; what is fitted is the same four numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from physbench.track.colour import AMBIENT_SHARE, DIFFUSE_SHARE
 from physbench.track.patches import BATCH_PIXELS, STEPS_PER_LEVEL, Patches, dilate
 from physbench.world.camera import LARGEST, BallSight
+from physbench.world.camera_path import MovingSight
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
 MORE_ITERATIONS = 4  # for those whose edge is wider than MOST_WIDTH, which begin far from it, and those that still move
@@ -46,7 +47,8 @@ class DiscFitJob:
     reference: Tensor  # (M,) float64 levels of chroma of a pixel of it
     radius: float  # px
     light: tuple[float, ...] | None = None  # on it (3,), see `find_light`; None: as from the camera
-    sight: BallSight | None = None  # in px of the frames, where its outline is an ellipse; of all jobs or of none
+    #: in px of the frames, where its outline is an ellipse; of one kind for all jobs
+    sight: BallSight | MovingSight | None = None
 
     @property
     def reach(self) -> float:
@@ -55,8 +57,10 @@ class DiscFitJob:
 
     def select(self, chosen: NDArray[np.bool_]) -> DiscFitJob:
         """Some of the patches (M,)."""
-        index = torch.from_numpy(np.flatnonzero(chosen)).to(self.reference.device)
-        return replace(self, patches=self.patches.select(index), reference=self.reference[index])
+        frames = np.flatnonzero(chosen)
+        index = torch.from_numpy(frames).to(self.reference.device)
+        sight = self.sight.select(frames) if isinstance(self.sight, MovingSight) else self.sight
+        return replace(self, patches=self.patches.select(index), reference=self.reference[index], sight=sight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +75,12 @@ class _Pixels:
     start: Tensor  # (M, 2) float64 px within the patch
     core: Tensor  # (M,) float32 px, valid core pixels of the whole patch
     light: Tensor | None = None  # (M, 3) float32, of their jobs; None: all are lit from the camera
-    sight: Tensor | None = None  # (M, 6) float64, see `_sight`; None: all are circles
+    sight: Tensor | None = None  # (M, 6) float64, see `_sight`; None: all are circles, or as follows
+    outline: Tensor | None = None  # (M, 6) float64, see `_outline`, before an eye that moves
 
     def part(self, where: slice | Tensor) -> _Pixels:
-        parts = (self.value, self.x, self.y, self.bits, self.radius, self.start, self.core)
-        light = None if self.light is None else self.light[where]
-        sight = None if self.sight is None else self.sight[where]
-        return replace(_Pixels(*(part[where] for part in parts)), light=light, sight=sight)
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _Pixels(**{name: part[where] for name, part in parts.items() if part is not None})
 
     def mask(self, bit: int) -> Tensor:
         return (self.bits & bit).clamp_(max=1).to(torch.float32)
@@ -92,12 +95,10 @@ def fit(jobs: Sequence[DiscFitJob]) -> list[Tensor]:
     """
     offsets = _offsets(max(job.reach for job in jobs)).to(jobs[0].patches.along.device)
     prepared = [_prepare(job, offsets) for job in jobs]
-    fields = ("value", "x", "y", "bits", "radius", "start", "core")
-    pixels = _Pixels(*(torch.cat([getattr(part, field) for part in prepared]) for field in fields))
+    parts = {field.name: [getattr(part, field.name) for part in prepared] for field in fields(_Pixels)}
+    pixels = _Pixels(**{name: torch.cat(each) for name, each in parts.items() if each[0] is not None})
     if any(job.light is not None for job in jobs):
         pixels = replace(pixels, light=torch.cat([_light(job) for job in jobs]))
-    if jobs[0].sight is not None:
-        pixels = replace(pixels, sight=torch.cat([_sight(job) for job in jobs]))
     count = len(pixels.value)
     step = max(1, BATCH_PIXELS // len(offsets)) if pixels.value.device.type == "cpu" else count
     result = torch.cat([_solve(pixels.part(slice(i, i + step))) for i in range(0, count, step)])
@@ -131,7 +132,7 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     inside = (columns >= 0) & (columns < wide) & (rows >= 0) & (rows < tall)
     inside &= (offsets * offsets).sum(1) <= job.reach**2
     at = rows.clamp(0, tall - 1) * wide + columns.clamp(0, wide - 1)
-    return _Pixels(
+    pixels = _Pixels(
         value.flatten(1).gather(1, at),
         columns.to(torch.float32) + 0.5,
         rows.to(torch.float32) + 0.5,
@@ -140,6 +141,9 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
         start,
         (patches.core & valid).to(torch.float32).sum((1, 2)),
     )
+    if isinstance(job.sight, MovingSight):
+        return replace(pixels, outline=_outline(job.sight, patches, start))
+    return pixels if job.sight is None else replace(pixels, sight=_sight(job.sight, patches))
 
 
 def _light(job: DiscFitJob) -> Tensor:
@@ -147,21 +151,34 @@ def _light(job: DiscFitJob) -> Tensor:
     return job.patches.along.new_tensor(job.light or FROM_CAMERA).expand(len(job.patches.core), 3)
 
 
-def _sight(job: DiscFitJob) -> Tensor:
-    """Focal length and middle in px within each patch of a job, and what tells depth and radius there (M, 6)."""
-    sight, origin = job.sight, job.patches.origin
-    assert sight is not None
+def _outline(sight: MovingSight, patches: Patches, start: Tensor) -> Tensor:
+    """Inverse half axes of outlines at first guesses (M, 2) within patches, and the light along these (M, 6)."""
+    half, shade = sight.axes(sight.centre((start + patches.origin).cpu().numpy()))
+    return patches.origin.new_tensor(np.concatenate([np.linalg.inv(half).reshape(-1, 4), shade], axis=1))
+
+
+def _sight(sight: BallSight, patches: Patches) -> Tensor:
+    """Middle and focal length in px within each patch, and what tells depth and radius there (M, 6)."""
+    origin = patches.origin
     middle = origin.new_tensor(sight.middle) - origin
     rest = origin.new_tensor([sight.focal, sight.nearness, sight.down, sight.radius]).expand(len(origin), 4)
     return torch.cat([middle, rest], dim=1)
 
 
-def _ellipse(sight: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Outlines with the centres of a state: unit vectors (M, 2) along the ray from the middle of the picture, half axes
-    (M, 1) px along it and across it, and the sine (M, 1) of the angle between that ray and the camera's axis.
+def _ellipse(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """Outlines with the centres of a state, float32: rows (M, 2) that take an offset in px to its parts along the ray
+    from the middle of the picture and across it, in half axes; the product (M, 1) of these, px2; and the parts (M, 1)
+    or (M, 2) of the light along them. None of circles.
 
     Closed forms as in `BallSight`, at the image of the ball's centre.
     """
+    sight = pixels.sight
+    if pixels.outline is not None:
+        one, other, light = (pixels.outline[:, i : i + 2] for i in (0, 2, 4))
+        area = 1 / (one[:, :1] * other[:, 1:] - one[:, 1:] * other[:, :1]).abs()
+        return one.float(), other.float(), area.float(), light.float()
+    if sight is None:
+        return None
     middle, (focal, nearness, down, radius) = sight[:, :2], sight[:, 2:, None].unbind(1)
     away = state[:, :2] - middle
     square = (radius * (nearness + down * away[:, 1:])) ** 2
@@ -170,7 +187,9 @@ def _ellipse(sight: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     across = focal * (square / (1 - square)).sqrt()
     along = focal * (square * (1 + oblique - square)).sqrt() / (1 - square)
     far = away.square().sum(1, keepdim=True).sqrt().clamp(min=1e-9)
-    return away / far, along, across, (oblique / (1 + oblique)).sqrt()
+    area, light = (along * across).float(), -(oblique / (1 + oblique)).sqrt().float()  # it falls along the axis
+    ray, along, across = (away / far).float(), along.float(), across.float()
+    return ray / along, torch.cat([-ray[:, 1:], ray[:, :1]], dim=1) / across, area, light
 
 
 def find_light(job: DiscFitJob) -> Tensor:
@@ -182,8 +201,6 @@ def find_light(job: DiscFitJob) -> Tensor:
     of the sky does, too. The fit is that of `fit` with these numbers more.
     """
     pixels = _prepare(job, _offsets(job.reach).to(job.patches.along.device))
-    if job.sight is not None:
-        pixels = replace(pixels, sight=_sight(job))
     valid = pixels.mask(1)
     value = pixels.value * valid
     ones = torch.ones_like(pixels.radius, dtype=torch.float64)
@@ -274,7 +291,7 @@ def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tenso
 
 def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Shade, coverage, its slope, place u in the edge, distance, dx and dy from the centre; all (M, Q) float32."""
-    ellipse = None if pixels.sight is None else _ellipse(pixels.sight, state)
+    ellipse = _ellipse(pixels, state)
     state = state.to(torch.float32)
     width, radius = state[:, 2:3], pixels.radius
     dx, dy = pixels.x - state[:, :1], pixels.y - state[:, 1:2]
@@ -282,13 +299,15 @@ def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     distance = distance2.sqrt().clamp_(min=1e-3)
     tilted = None
     if ellipse is not None:  # the radius is that of the outline in the direction of each pixel
-        ray, along, across, sine = (part.to(torch.float32) for part in ellipse)
-        outwards = dx * (ray[:, :1] / along) + dy * (ray[:, 1:] / along)
-        aside = dy * (ray[:, :1] / across) - dx * (ray[:, 1:] / across)
+        one, other, _, light = ellipse
+        outwards = dx * one[:, :1] + dy * one[:, 1:]
+        aside = dy * other[:, 1:] + dx * other[:, :1]
         share2 = (outwards * outwards).add_(aside * aside)
         radius = distance / share2.sqrt().clamp_(min=1e-4)
         distance2 = share2 * pixels.radius**2
-        tilted = outwards.mul_(-DIFFUSE_SHARE * sine)  # what faces the camera's axis faces its light
+        tilted = outwards.mul_(DIFFUSE_SHARE * light[:, :1])  # what faces the camera's axis faces its light
+        if light.shape[1] > 1:
+            tilted.add_(aside.mul_(DIFFUSE_SHARE * light[:, 1:]))
     # Fitted to blurred shaded discs this edge lies within 0.04 px of the radius (5 to 24 px, blur up to 3 px).
     u = (radius - distance).mul_(1 / width).clamp_(-1.0, 1.0)
     square = u * u
@@ -338,10 +357,8 @@ def _quality(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor, step:
     on = (cover > 0.02).to(torch.float32).mul_(valid)
     count = on.sum(1).clamp(min=1)
     rms = (rest.mul_(on).square_().sum(1) / count).sqrt().to(torch.float64)
-    square = pixels.radius[:, 0] ** 2
-    if pixels.sight is not None:
-        _, along, across, _ = _ellipse(pixels.sight, state)
-        square = (along * across)[:, 0].to(torch.float32)
+    ellipse = _ellipse(pixels, state)
+    square = pixels.radius[:, 0] ** 2 if ellipse is None else ellipse[2][:, 0]
     share = cover.mul_(valid).sum(1) / (torch.pi * square)
     core = pixels.mask(4)
     beyond = pixels.core - (core * pixels.mask(1)).sum(1)  # not looked at, far from the first guess

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Image, Mask
 from physbench.track.colour import mean_planes
-from physbench.world.camera_path import homographies, lens, mapped, turned
+from physbench.world.camera_path import eye_moves, homographies, lens, mapped, turned
 from physbench.world.scene import BACKGROUND_GREY, RenderSpec
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 READ_SIDE = 128  # px that the shorter side is pooled to
 HUED = 30  # levels between the colours of a pixel of a body
-KEY_TIME = 0.5  # s between the frames of ground truth that others are registered with
+KEY_TIME = 0.5  # s between the frames of ground truth that others are registered with; all where the eye moves, since
+# what stands before or behind the plane of motion is then shifted against it
 BLURS = (3.0, 1.0)  # px, sd, from coarse to fine; a pan of 20 degrees/s is 3 px a frame at 128 px, 15 frames/s
 CLEAR = 0.7  # share of what a blurred pixel holds that must have no hue
 MOST_POINTS = 1500  # of a picture that tell the camera: where its grey levels change most
@@ -210,7 +211,7 @@ class _Key:
 
 def _keys(clip: Clip) -> tuple[_Key, ...]:
     if clip not in _KEYS:
-        step = max(1, round(KEY_TIME * clip.spec.fps))
+        step = 1 if eye_moves(clip.scene.camera) else max(1, round(KEY_TIME * clip.spec.fps))
         chosen = np.arange(clip.handover % step, len(clip.frames), step)
         keys = [_key(clip, int(n)) for n in chosen]
         telling = [key for key in keys if min(map(len, key.place)) >= LEAST_POINTS]  # not those in the dark

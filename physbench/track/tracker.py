@@ -42,6 +42,7 @@ from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, 
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
 from physbench.world.camera import PLANE_AXES, BallSight, ball_sight, depth_axis
+from physbench.world.camera_path import MovingSight, moving_sight
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
 
@@ -100,7 +101,8 @@ class TrueAreas:
     distance: float  # m from the camera to the plane of motion
     axes: tuple[int, int]  # of the world, that span it
     fps: float
-    sights: tuple[BallSight | None, ...]  # (K,) of a near camera, in px; None each: one size everywhere
+    #: (K,) of a near camera, in px, of all N frames that exist; None each: one size everywhere
+    sights: tuple[BallSight | MovingSight | None, ...]
 
     def local(self, k: int, place: Array) -> Array:
         """Area (...) of object k where it is seen at places (..., 2) px, over its usual one; 1 where NaN."""
@@ -504,7 +506,17 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     middle, fps, camera = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps, clip.scene.camera
     axes = PLANE_AXES[camera.view]
     shown = TrueAreas(
-        names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps, _sights(clip)
+        names,
+        times,
+        context,
+        clip.tracked_bodies,
+        full,
+        visible,
+        middle,
+        camera.distance,
+        axes,
+        fps,
+        _sights(clip, times[: len(video)], None if still is None else still.framing),
     )
     if not names or not len(small):
         return tracks_from(shown, _nothing(0, len(names)), 1.0)
@@ -611,13 +623,25 @@ def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tens
     return video[: clip.times[clip.window(context)].shape[0]].contiguous()
 
 
-def _sights(clip: Clip) -> tuple[BallSight | None, ...]:
-    """Sight of each tracked body, in px of the frames: its depth is that of its plane."""
-    camera = clip.scene.camera
-    return tuple(
-        ball_sight(camera, clip.spec, apparent_radius(body, camera), body.position[depth_axis(camera)])
-        for body in clip.tracked_bodies
-    )
+def _sights(clip: Clip, times: Array, framing: Array | None) -> tuple[BallSight | MovingSight | None, ...]:
+    """Sight of each tracked body in frames at `times`, in px of the frames: its depth is that of its plane."""
+    camera, sights = clip.scene.camera, list[BallSight | MovingSight | None]()
+    for body in clip.tracked_bodies:
+        radius, depth = apparent_radius(body, camera), body.position[depth_axis(camera)]
+        if framing is None:
+            sights.append(ball_sight(camera, clip.spec, radius, depth))
+        else:
+            sights.append(moving_sight(camera, clip.spec, radius, depth, times, framing))
+    return tuple(sights)
+
+
+def _of_frames(
+    sight: BallSight | MovingSight | None, frames: NDArray[np.int64], zoom: float
+) -> BallSight | MovingSight | None:
+    """The sight of some frames (M,), in px of the size at which they are tracked."""
+    if isinstance(sight, MovingSight):
+        sight = sight.select(frames)
+    return None if sight is None else sight.shrunk(zoom)
 
 
 def _distinct_hues(clip: Clip) -> tuple[int, ...]:
@@ -757,7 +781,7 @@ def _see(
             measured,
             torch.from_numpy(seen.reference[here, k]).to(frames.device),
             radius,
-            sight=None if sight is None else sight.shrunk(zoom),
+            sight=_of_frames(sight, here, zoom),
         )
         whole = (here < context) & (target.visible_area[here, k] > WHOLE_SHARE * full[here])
         if lit and radius >= LEAST_LIT_RADIUS and whole.any():

@@ -204,14 +204,16 @@ class BallSight:
 
     focal: float  # px
     middle: tuple[float, float]  # px, where the camera's axis meets the image
-    nearness: float  # 1/m, one over the depth of a centre that is seen in the middle
-    down: float  # 1/m, by how much that grows for a px down
+    nearness: float | Array  # 1/m, one over the depth of a centre that is seen in the middle; (N,) one a frame
+    down: float | Array  # 1/m, by how much that grows for a px down
     radius: float  # m
+    right: float | Array = 0.0  # 1/m, by how much it grows for a px to the right
 
     def shrunk(self, factor: float) -> BallSight:
         """The same in an image of 1 / factor of the size."""
         x, y = self.middle
-        return replace(self, focal=self.focal / factor, middle=(x / factor, y / factor), down=self.down * factor)
+        down, right = self.down * factor, self.right * factor
+        return replace(self, focal=self.focal / factor, middle=(x / factor, y / factor), down=down, right=right)
 
     def square(self, place: Array) -> Array:
         """(radius / depth)^2 (...) of balls whose centres are seen at places (..., 2) px."""
@@ -249,7 +251,8 @@ class BallSight:
 
     def _nearness(self, place: Array) -> Array:
         """One over the depth (...) 1/m of what is seen at places (..., 2) px."""
-        return np.asarray(self.nearness + self.down * (place[..., 1] - self.middle[1]))
+        x, y = place[..., 0] - self.middle[0], place[..., 1] - self.middle[1]
+        return np.asarray(self.nearness + self.down * y + self.right * x)
 
     def plate_shift(self, place: Array, spread: float) -> Array:
         """How far (...) px down the centroids of plates at places (..., 2) px lie from the images of their centres.
@@ -291,6 +294,11 @@ def ball_sight(camera: Camera, spec: RenderSpec, radius: float, depth: float) ->
     """Sight of a ball of `radius` m whose centre stays at `depth` m on the depth axis; None of a circle of one size."""
     if camera.distance >= CIRCLES and not camera.tilt:
         return None
+    return cone_sight(camera, spec, radius, depth)
+
+
+def cone_sight(camera: Camera, spec: RenderSpec, radius: float, depth: float) -> BallSight:
+    """That of a ball before any camera."""
     focal = camera.distance * pixels_per_metre(camera, spec)
     away = plane_distance(camera) * float(depth_scale(camera, np.asarray(depth)))
     return BallSight(

@@ -8,12 +8,24 @@ View Geometry, 13.1). Where the camera only turns, so does everything else that 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Mask
-from physbench.world.camera import depth_axis, eye, looking, normal, pixels_per_metre, plane_distance, up
+from physbench.world.camera import (
+    BallSight,
+    ball_sight,
+    cone_sight,
+    depth_scale,
+    eye,
+    looking,
+    normal,
+    pixels_per_metre,
+    plane_distance,
+    up,
+)
 from physbench.world.scene import Camera, CameraMove, RenderSpec
 
 SHAKE = ((1.3, 0.0), (2.1, 1.0), (3.7, 2.5))  # Hz and rad, of sines of one size that add up to a shake
@@ -38,11 +50,25 @@ def pose_at(camera: Camera, time: float) -> CameraPose:
         else:
             size[move.kind] += _value(move, time)
     target = np.asarray(camera.center, dtype=np.float64)
-    # The second axis of the plane of motion, about which an orbit goes: z from the front, y from the top.
-    about = turned(depth_axis(camera) % 2 + 1, size["orbit"])
+    about = turned(2, size["orbit"])
     away = about @ (eye(camera) + size["dolly"] * looking(camera) - target)
     turn = turned(2, -size["roll"]) @ turned(0, size["tilt"]) @ turned(1, -size["pan"])
     return CameraPose(target + away, turn @ _axes_at_rest(camera) @ about.T)
+
+
+def eye_moves(camera: Camera) -> bool:
+    """Whether its path takes a camera to other places, and does not turn it alone."""
+    return any(move.kind in ("dolly", "orbit") and move.size for move in camera.path)
+
+
+def pictured(camera: Camera, spec: RenderSpec, times: Array, points: Array) -> Array:
+    """Places (T, N, 2) px of points (T, N, 3) m, as the camera sees them at `times` (T,) s, in the picture at rest."""
+    matrix, seen = lens(camera, spec), []
+    for time, moment in zip(times, points, strict=True):
+        pose = pose_at(camera, float(time))
+        image = (moment - pose.eye) @ (matrix @ pose.axes).T
+        seen.append(image[:, :2] / image[:, 2:])
+    return mapped(_inverse(homographies(camera, spec, times))[:, None], np.array(seen))
 
 
 def _axes_at_rest(camera: Camera) -> Array:
@@ -115,3 +141,130 @@ def area_weights(homography: Array, spec: RenderSpec, fine: int) -> Array:
     right, down, last = (row[0] * x + row[1] * y + row[2] for row in homography)
     inside = (last > 0) & (right >= 0) & (right <= spec.width * last) & (down >= 0) & (down <= spec.height * last)
     return np.where(inside, abs(np.linalg.det(homography)) / np.where(inside, last, 1.0) ** 3, 0.0) / fine**2
+
+
+# The outline of a ball before a camera whose eye moves, in the picture of the camera at rest.
+
+
+@dataclass(frozen=True, eq=False)
+class MovingSight:
+    """Outlines of a ball in N frames, each seen from where the camera is, as the homography of its frame shows them."""
+
+    still: BallSight  # of the camera at rest
+    own: BallSight  # in px of the frames, of N eyes
+    framing: Array  # (N, 3, 3) homographies from the picture at rest to the frame
+    light: Array  # (N, 3) unit vectors along which it falls, to the right, down and ahead: the camera leaves it at rest
+
+    def shrunk(self, factor: float) -> MovingSight:
+        """The same in images of 1 / factor of the size."""
+        size = np.diag([factor, factor, 1.0])
+        framing = np.linalg.inv(size) @ self.framing @ size
+        return replace(self, still=self.still.shrunk(factor), own=self.own.shrunk(factor), framing=framing)
+
+    def select(self, frames: NDArray[np.integer]) -> MovingSight:
+        """That of some frames, by their numbers (M,)."""
+        own = replace(self.own, **{name: getattr(self.own, name)[frames] for name in ("nearness", "down", "right")})
+        return replace(self, own=own, framing=self.framing[frames], light=self.light[frames])
+
+    def centre(self, outline: Array) -> Array:
+        """Images (N, 2) px of the centres of balls whose outlines have the centres `outline` (N, 2) px."""
+        place = outline
+        for _ in range(3):
+            place = place + outline - self._outlines(place)[0]
+        return np.asarray(place)
+
+    def area(self, place: Array) -> Array:
+        """Areas (N,) px of outlines of balls that are seen at places (N, 2) px."""
+        return np.pi * _half_axes_product(self._outlines(place)[1])
+
+    def two_fold(self, place: Array) -> Array:
+        """As `BallSight.two_fold`, (N, 2)."""
+        square = self._outlines(place)[1]
+        parts = np.stack([square[:, 0, 0] - square[:, 1, 1], 2 * square[:, 0, 1]], axis=-1)
+        return np.asarray(parts / (4 * _half_axes_product(square))[:, None])
+
+    def slant(self, place: Array) -> Array:
+        """As `BallSight.slant`, (N, 2)."""
+        half, shade = self.axes(place)
+        return np.asarray(-np.einsum("nij,nj->ni", half, shade))
+
+    def plate_area(self, place: Array) -> Array:
+        """As `BallSight.plate_area`: what lies in the plane is as the camera at rest shows it."""
+        return self.still.plate_area(place)
+
+    def plate_shift(self, place: Array, spread: float) -> Array:
+        """As `BallSight.plate_shift`."""
+        return self.still.plate_shift(place, spread)
+
+    def axes(self, place: Array) -> tuple[Array, Array]:
+        """Half axes (N, 2, 2) px of outlines of balls seen at places (N, 2) px, in columns: the images of those along
+        and across the ray from the middle of the frame; and the parts (N, 2) of the light along these."""
+        seen = mapped(self.framing, place)
+        half, ray = self._half_axes(seen)
+        tangent = np.sqrt(self.own.oblique2(seen))
+        inwards = (self.light[:, :2] * ray).sum(axis=-1) - tangent * self.light[:, 2]
+        across = self.light[:, 1] * ray[:, 0] - self.light[:, 0] * ray[:, 1]
+        back = _derivatives(_inverse(self.framing), seen)
+        return back @ half, np.stack([inwards / np.sqrt(1 + tangent**2), across], axis=-1)
+
+    def _half_axes(self, seen: Array) -> tuple[Array, Array]:
+        """In columns (N, 2, 2) px of the frames, along the ray (N, 2) from the middle and across it; and that ray."""
+        away = seen - np.asarray(self.own.middle)
+        ray = away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9)
+        along, across = self.own.axes(seen)
+        aside = np.stack([-ray[:, 1], ray[:, 0]], axis=-1)
+        return np.stack([ray * along[:, None], aside * across[:, None]], axis=-1), ray
+
+    def _outlines(self, place: Array) -> tuple[Array, Array]:
+        """Centres (N, 2) and squares (N, 2, 2) of the half axes of outlines of balls seen at places (N, 2) px.
+
+        An ellipse goes through a homography as its dual conic does (Hartley and Zisserman 2004, 2.2.3).
+        """
+        seen = mapped(self.framing, place)
+        half, middle = self._half_axes(seen)[0], np.asarray(self.own.middle)
+        centre = middle + (seen - middle) / (1 - self.own.square(seen))[:, None]
+        dual = np.empty((len(place), 3, 3))
+        dual[:, :2, :2] = centre[:, :, None] * centre[:, None] - half @ half.transpose(0, 2, 1)
+        dual[:, :2, 2] = dual[:, 2, :2] = centre
+        dual[:, 2, 2] = 1.0
+        back = _inverse(self.framing)
+        dual = back @ dual @ back.transpose(0, 2, 1)
+        dual /= dual[:, 2:, 2:]
+        centre = dual[:, :2, 2]
+        return centre, centre[:, :, None] * centre[:, None] - dual[:, :2, :2]
+
+
+def _half_axes_product(square: Array) -> Array:
+    """Of ellipses (N,), from the squares (N, 2, 2) of their half axes."""
+    return np.asarray(np.sqrt(square[:, 0, 0] * square[:, 1, 1] - square[:, 0, 1] ** 2))
+
+
+def _inverse(matrices: Array) -> Array:
+    return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
+
+
+def _derivatives(homography: Array, points: Array) -> Array:
+    """Derivatives (N, 2, 2) of what homographies (N, 3, 3) make of points (N, 2)."""
+    last = (homography[:, 2, :2] * points).sum(axis=-1) + homography[:, 2, 2]
+    moved = mapped(homography, points)[:, :, None] * homography[:, None, 2, :2]
+    return np.asarray((homography[:, :2, :2] - moved) / last[:, None, None])
+
+
+def moving_sight(
+    camera: Camera, spec: RenderSpec, radius: float, depth: float, times: Array, framing: Array
+) -> MovingSight | BallSight | None:
+    """Sight of a ball as `ball_sight` has it, in frames at `times` (N,) s with homographies (N, 3, 3) to them.
+
+    Where the eye stays in its place, it is that of the camera at rest: a homography shows all of space as that does.
+    """
+    if not eye_moves(camera):
+        return ball_sight(camera, spec, radius, depth)
+    still, across = cone_sight(camera, spec, radius, depth), normal(camera)
+    poses = [pose_at(camera, float(time)) for time in times]
+    near = np.array([pose.axes @ across for pose in poses])  # (N, 3): to the right, down and ahead
+    plane = eye(camera) @ across + plane_distance(camera) * float(depth_scale(camera, np.asarray(depth)))
+    away = plane - np.array([pose.eye @ across for pose in poses])
+    right, down, ahead = (near / away[:, None]).T
+    own = replace(still, nearness=ahead, down=down / still.focal, right=right / still.focal)
+    light = np.array([pose.axes @ looking(camera) for pose in poses])
+    return MovingSight(still, own, framing, light)

@@ -30,7 +30,7 @@ from physbench.world.camera import (
     px_from_world,
     up,
 )
-from physbench.world.camera_path import CameraPose
+from physbench.world.camera_path import CameraPose, eye_moves, homographies, moving_sight, pictured
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import with_links
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
@@ -232,14 +232,31 @@ def apparent_radius(body: Body, camera: Camera) -> float:
 def full_area(scene: Scene, index: int, times: Array, states: Array, spec: RenderSpec) -> Array:
     """Area (T,) px of the whole outline of body `index`, as the camera sees it alone in an endless image.
 
-    states: (T, 13) of this body. 0 while it is not shown; a plane has no outline and gets NaN.
+    Of a camera that moves: in the picture of the camera at rest. states: (T, 13) of this body. 0 while it is not shown;
+    a plane has no outline and gets NaN.
     """
     body = scene.bodies[index]
     if body.shape == "plane":
         return np.full(len(times), np.nan)
     there = np.array([shown(body, float(time)) for time in times], dtype=np.float64)
+    if eye_moves(scene.camera):
+        return np.asarray(_moving_area(scene, body, times, states, spec) * there)
     area = _ball_area(scene, body, states) if body.shape == "sphere" else _mesh_area(scene, body, states)
     return np.asarray(area * pixels_per_metre(scene.camera, spec) ** 2 * there)
+
+
+def _moving_area(scene: Scene, body: Body, times: Array, states: Array, spec: RenderSpec) -> Array:
+    """Square px (T,) before a camera whose eye moves."""
+    camera = scene.camera
+    if body.shape == "sphere":
+        framing = homographies(camera, spec, times)
+        depth = float(states[0, depth_axis(camera)])
+        sight = moving_sight(camera, spec, body.size[0], depth, times, framing)
+        assert sight is not None
+        return sight.area(px_from_world(camera, spec, states[:, :3]))
+    mesh = body_mesh(replace(body, bore=0.0), camera)
+    points = states[:, None, :3] + rotate(states[:, None, 3:7], mesh.vertices[None])
+    return _projected(body, camera, states, pictured(camera, spec, times, points), mesh.triangles)
 
 
 def _ball_area(scene: Scene, body: Body, states: Array) -> Array:
@@ -263,10 +280,15 @@ def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
     points = poses[:, None, :3] + rotate(poses[:, None, 3:7], mesh.vertices[None]) - eye(camera)  # (T, V, 3)
     across = np.stack([points[..., 0], points @ up(camera)], axis=-1) if camera.tilt else _in_plane(points, camera)
     flat = across * (camera.distance / (points @ looking(camera)))[..., None]
-    a, b, c = (flat[:, mesh.triangles[:, i]] for i in range(3))
+    return np.broadcast_to(_projected(body, camera, poses, flat, mesh.triangles), len(states))
+
+
+def _projected(body: Body, camera: Camera, poses: Array, flat: Array, triangles: NDArray[np.int64]) -> Array:
+    """Area (T,) of a mesh of which a picture shows the vertices at `flat` (T, V, 2)."""
+    a, b, c = (flat[:, triangles[:, i]] for i in range(3))
     cross = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
     hole = _hole(body, unrotate(poses[:, 3:7], normal(camera))[..., 2])
-    return np.asarray(np.broadcast_to((1 - hole) * np.abs(cross).sum(axis=1) / 4, len(states)))
+    return np.asarray((1 - hole) * np.abs(cross).sum(axis=1) / 4)
 
 
 def _hole(body: Body, along: Array) -> Array:

@@ -413,9 +413,9 @@ class Impulse:
 class CameraMove:
     """One part of a camera's motion about its pose at rest. Several add up.
 
-    pan turns it to the right, tilt down, roll clockwise, orbit takes it to the right about its target, by rad; dolly
-    takes it ahead by m. shake trembles in pan and tilt. It goes from 0 at `begin` to `size` at `end` on a straight
-    line, or to and fro as size sin(2 pi t / period).
+    pan turns it to the right, tilt down, roll clockwise, orbit takes it to the right about the vertical through its
+    target, by rad; dolly takes it ahead by m. shake trembles in pan and tilt. It goes from 0 at `begin` to `size` at
+    `end` on a straight line, or to and fro as size sin(2 pi t / period).
     """
 
     kind: Literal["pan", "tilt", "roll", "dolly", "orbit", "shake"]

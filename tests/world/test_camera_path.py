@@ -9,8 +9,18 @@ import pytest
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene, render_spec
 from physbench.support.arrays import Array
-from physbench.world.camera import in_view, px_from_plane, px_from_world, world_from_plane
-from physbench.world.camera_path import area_weights, homographies, in_picture, lens, mapped, pose_at
+from physbench.world.camera import depth_axis, in_view, px_from_plane, px_from_world, world_from_plane
+from physbench.world.camera_path import (
+    MovingSight,
+    area_weights,
+    homographies,
+    in_picture,
+    lens,
+    mapped,
+    moving_sight,
+    pictured,
+    pose_at,
+)
 from physbench.world.drawing import render
 from physbench.world.motion_words import camera_sentence
 from physbench.world.scene import Body, Camera, CameraMove, RenderSpec, Scene
@@ -66,7 +76,10 @@ def test_each_move_goes_where_its_name_says() -> None:
     assert at(beside, dolly=1.0)[0] == pytest.approx(10 * 5 / 4)
     assert np.allclose(at(orbit=0.1), 0, atol=1e-9)
     assert pose_at(camera(orbit=0.1), 2.0).eye[0] > 0.3 + 0.4
-    assert pose_at(camera("top", orbit=0.1), 2.0).eye[0] > 0.3 + 0.4
+    above = camera("top", orbit=0.1)
+    assert pose_at(above, 2.0).eye[0] > 0.3 + 0.05 and pose_at(above, 2.0).eye[2] == pytest.approx(
+        pose_at(above, 0.0).eye[2]
+    )
 
 
 def test_moves_ramp_sway_and_add_up() -> None:
@@ -109,6 +122,58 @@ def test_a_body_has_the_area_that_the_camera_at_rest_would_see() -> None:
     assert picture.visible_area[:2, 0] == pytest.approx(picture.full_area[:2, 0], rel=0.02)
     right = render(replace(scene, camera=camera(pan=-1.0)), np.array([2.0]), states[:1], SPEC)
     assert right.visible_area[0, 0] == 0 and right.full_area[0, 0] > 0
+
+
+@pytest.mark.parametrize(
+    ("view", "tilt", "move"), [("top", 0.5, "orbit"), ("front", 0.2, "orbit"), ("front", 0.0, "dolly")]
+)
+def test_a_ball_before_an_eye_that_moves_has_the_outline_of_its_cone(view: str, tilt: float, move: str) -> None:
+    path = (CameraMove(move, -1.2, 0.0, 2.0),)  # type: ignore[arg-type]
+    moving = Camera(view, (0.3, 0.0, 1.0), distance=6.0, tilt=tilt, path=path)  # type: ignore[arg-type]
+    times, radius = np.array([0.0, 1.0, 2.0]), 0.45
+    middle = world_from_plane(moving, np.array([[0.9, 1.2]]) if view == "front" else np.array([[0.9, 0.8]]))[0]
+    framing = homographies(moving, SPEC, times)
+    sight = moving_sight(moving, SPEC, radius, float(middle[depth_axis(moving)]), times, framing)
+    assert isinstance(sight, MovingSight)
+    place = np.repeat(px_from_world(moving, SPEC, middle[None]), 3, axis=0)
+    angle = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
+    for n, time in enumerate(times):
+        away = middle - pose_at(moving, float(time)).eye
+        far = np.linalg.norm(away)
+        one = np.cross(away, [0.0, 0.6, 0.8])
+        one /= np.linalg.norm(one)
+        other = np.cross(away / far, one)
+        # The rays that touch a ball meet it in a circle (closed form).
+        circle = middle - away * (radius / far) ** 2
+        rim = circle + radius * math.sqrt(1 - (radius / far) ** 2) * (
+            np.cos(angle)[:, None] * one + np.sin(angle)[:, None] * other
+        )
+        x, y = pictured(moving, SPEC, times[[n]], rim[None])[0].T
+        cross = x * np.roll(y, -1) - np.roll(x, -1) * y
+        area = cross.sum() / 2
+        centre = np.array([((z + np.roll(z, -1)) * cross).sum() / 6 / area for z in (x, y)])
+        assert sight.area(place)[n] == pytest.approx(abs(area), rel=1e-5)
+        assert sight.centre(np.repeat(centre[None], 3, axis=0))[n] == pytest.approx(place[n], abs=1e-3)
+        half, light = sight.axes(place)
+        rim_radii = np.linalg.norm(np.linalg.inv(half)[n] @ (np.stack([x, y]) - centre[:, None]), axis=0)
+        assert rim_radii == pytest.approx(1, abs=0.05) and np.linalg.norm(light[n]) <= 1
+        z = (x - centre[0] + 1j * (y - centre[1])) / math.sqrt(abs(area) / np.pi)
+        after = np.roll(z, -1)
+        second = (cross * (z**2 + z * after + after**2)).sum() / 6 / cross.sum()
+        assert second == pytest.approx(complex(*sight.two_fold(place)[n]), abs=1e-3)
+
+
+def test_full_areas_before_an_eye_that_moves_are_those_that_are_seen() -> None:
+    path = (CameraMove("orbit", math.pi, 0.0, 4.0),)
+    ball = Body("ball", "sphere", (0.45,), "moving", (1.2, -0.8, 0.0), hue=0)
+    plate = Body("box", "box", (0.5, 0.3, 0.2), "moving", (-1.2, 0.6, 0.0), hue=2)
+    scene = Scene((ball, plate), Camera("top", (0.0, 0.0, 0.0), distance=6.0, tilt=0.5, path=path))
+    states = np.zeros((5, 2, 13))
+    states[..., 6] = 1.0
+    states[:, 0, :3], states[:, 1, :3] = ball.position, plate.position
+    picture = render(scene, np.linspace(0, 4, 5), states, RenderSpec(256, 256, 10.0))
+    assert picture.visible_area == pytest.approx(picture.full_area, rel=0.02)
+    assert np.ptp(picture.full_area[:, 0]) > 0.1 * picture.full_area[0, 0]
 
 
 def test_the_view_moving_keeps_the_window_whole() -> None:

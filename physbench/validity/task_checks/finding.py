@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from physbench.clips.clip import Clip
+from physbench.world.camera_path import homographies, mapped
 
 State = Literal["ok", "note", "failed"]
 
@@ -137,6 +138,8 @@ def save(finding: Finding, path: Path) -> None:
         if shot.body in names:
             column = names.index(shot.body)
             centre = clip.px_positions()[index, column]
+            if clip.scene.camera.path:
+                centre = mapped(homographies(clip.scene.camera, clip.spec, clip.times[[index]])[0], centre)
             radius = 0.6 * clip.diameters()[index, column] * clip.pixels_per_metre
             inside = np.clip(centre, 0, (clip.spec.width, clip.spec.height))
             axes.add_patch(Circle(tuple(inside - 0.5), max(radius, 4), fill=False, color="#c8451b", linewidth=1.5))
