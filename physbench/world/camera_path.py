@@ -210,7 +210,8 @@ class MovingSight:
     def _half_axes(self, seen: Array) -> tuple[Array, Array]:
         """In columns (N, 2, 2) px of the frames, along the ray (N, 2) from the middle and across it; and that ray."""
         away = seen - np.asarray(self.own.middle)
-        ray = away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9)
+        far = np.linalg.norm(away, axis=-1, keepdims=True)
+        ray = np.where(far > 1e-9, away / np.maximum(far, 1e-9), (1.0, 0.0))  # in the middle all are as long
         along, across = self.own.axes(seen)
         aside = np.stack([-ray[:, 1], ray[:, 0]], axis=-1)
         return np.stack([ray * along[:, None], aside * across[:, None]], axis=-1), ray

@@ -167,8 +167,9 @@ def test_full_areas_before_an_eye_that_moves_are_those_that_are_seen() -> None:
     path = (CameraMove("orbit", math.pi, 0.0, 4.0),)
     ball = Body("ball", "sphere", (0.45,), "moving", (1.2, -0.8, 0.0), hue=0)
     plate = Body("box", "box", (0.5, 0.3, 0.2), "moving", (-1.2, 0.6, 0.0), hue=2)
-    scene = Scene((ball, plate), Camera("top", (0.0, 0.0, 0.0), distance=6.0, tilt=0.5, path=path))
-    states = np.zeros((5, 2, 13))
+    middle = replace(ball, name="middle", position=(0.0, 0.0, 0.0), hue=1)
+    scene = Scene((ball, plate, middle), Camera("top", (0.0, 0.0, 0.0), distance=6.0, tilt=0.5, path=path))
+    states = np.zeros((5, 3, 13))
     states[..., 6] = 1.0
     states[:, 0, :3], states[:, 1, :3] = ball.position, plate.position
     picture = render(scene, np.linspace(0, 4, 5), states, RenderSpec(256, 256, 10.0))
