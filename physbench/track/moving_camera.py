@@ -38,6 +38,7 @@ BORDER = 2.0  # px of a picture's border that tell nothing
 PASSES, STILL = 12, 0.005  # at most, and px of a pass that moves nothing any more
 LEAST_SCALE = 1.0  # levels, from which on a difference counts less
 AGREED = 0.6  # share of slopes squared that must agree, for the camera to be known
+CLEARLY = 0.1  # by which more of them must agree with another camera than with one that goes on as it did
 PRIOR = np.array([1.0, 1.0, 0.2, 0.1])  # sd of pan, tilt, roll and zoom where nothing tells them
 STILL_FRAMES = 15  # of ground truth, that tell what a picture at rest shows
 BLACK = 0  # level of what a frame does not show: dark as a screen, behind which a body may be
@@ -175,7 +176,7 @@ class _Level:
 
 def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
     """A frame (H, W, 3) blurred as BLURS say, what has a hue left out, and where screens move what is as dark."""
-    from scipy.ndimage import gaussian_filter
+    from scipy.ndimage import gaussian_filter, minimum_filter
 
     from physbench.track.patches import SCREEN_BRIGHTNESS
 
@@ -186,6 +187,7 @@ def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
     if any(body.path and body.drawn for body in clip.scene.bodies):
         ground = np.median(grey[plain > 0]) if plain.any() else np.inf  # of this frame, which may be darker
         plain *= grey >= SCREEN_BRIGHTNESS * min(ground, 255 * BACKGROUND_GREY)
+    plain = minimum_filter(plain, 3)  # the rim of a body or a screen that moves is a mixture
     levels = []
     for blur in BLURS:
         clear = gaussian_filter(plain, blur)
@@ -247,7 +249,7 @@ def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
         deviations[n], best = last, AGREED
         for guess in guesses:
             values, agreed = _registered(clip, keys, levels, path[n], guess)
-            if agreed > best:
+            if agreed > best + (CLEARLY if best > AGREED else 0.0):
                 deviations[n], best = values, agreed
             if best > (1 + AGREED) / 2:
                 break
