@@ -371,7 +371,7 @@ def describe(result: ResultDocument) -> Mapping[str, str]:
     """Properties that a reader needs to compare two entries."""
     card = result.model.card
     thing, context = card.moment, result.context if card.sees_pictures else card.context_frames
-    uses = [word for word, used in (("actions", card.uses_actions), ("prompt", card.uses_prompt)) if used]
+    uses = [word for word in ("actions", "camera", "prompt") if getattr(card, f"uses_{word}")]
     return {
         "frames": card.shown(result.render_spec),
         "context": f"{context} {thing}{'s' if context > 1 else ''}",

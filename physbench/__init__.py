@@ -13,8 +13,8 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`,
   and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`,
   `LawConstant`;
-- actions: `ActionSpace`, `Words`, `pushes`, `velocities`; every task as an environment of Gymnasium is in
-  `physbench.envs`;
+- actions: `ActionSpace`, `Words`, `pushes`, `velocities`, `CAMERA_POSE`, `camera_matrices`; every task as an
+  environment of Gymnasium is in `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
 Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from physbench.api.one_clip import score_batch as score_batch
     from physbench.api.training_loggers import to_tensorboard as to_tensorboard
     from physbench.api.training_loggers import to_wandb as to_wandb
+    from physbench.clips.action_space import CAMERA_POSE as CAMERA_POSE
     from physbench.clips.action_space import ActionSpace as ActionSpace
     from physbench.clips.action_space import Words as Words
     from physbench.clips.action_space import pushes as pushes
@@ -125,7 +126,8 @@ _NAMES = {
         "SurpriseCard",
     ),
     # actions
-    "physbench.clips.action_space": ("ActionSpace", "Words", "pushes", "velocities"),
+    "physbench.clips.action_space": ("ActionSpace", "CAMERA_POSE", "Words", "pushes", "velocities"),
+    "physbench.world.camera_path": ("camera_matrices",),
     # tasks
     "physbench.clips.task": (
         "Parameter",

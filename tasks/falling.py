@@ -153,7 +153,7 @@ class Follow(Projectile):
     start_height is that of the ball's lowest point above the floor. Mass is density x volume.
 
     Camera: from the front, 5 m away, 12 degrees from above, 5.12 m wide before it turns; it pans by
-    atan(x / 5 m) with the ball at x, by at most 12 degrees/s. Actions: none.
+    atan(x / 5 m) with the ball at x, by at most 12 degrees/s. Actions: none but its pose.
     Hand-over: held until `release`, in flight at 0, first contact in [0.2 s, 2.4 s], horizon 4 s.
     The ball is in full view throughout, also on a twin with half the gravity from the hand-over on.
     May be hidden: nothing.

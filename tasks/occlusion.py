@@ -824,7 +824,7 @@ class LookAway(Task):
     start is the distance from the middle at which the ball is held; away_at is the time at which the camera begins to
     turn away, away_for how long after that it begins to turn back. Each turn takes 0.6 s, by 86 degrees.
 
-    Camera: from the front, 5 m away, 12 degrees from above, 5.12 m wide. Actions: none.
+    Camera: from the front, 5 m away, 12 degrees from above, 5.12 m wide. Actions: none but its pose.
     Hand-over: held until `release`, then in full view, in motion at 0; the camera begins to turn in [0.3 s, 0.9 s], the
     ball meets the wall while the camera stands turned away, by 2.4 s, and the camera is back by 3.3 s; horizon 4 s. The
     ball stays in the window.

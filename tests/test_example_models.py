@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -190,3 +191,21 @@ def test_magi_1_continues_a_video_file_by_file(tmp_path, own_imports) -> None:
     assert torch.equal(answer, model.rollout(context, horizon=10, **ask, generators=again))
     with pytest.raises(RuntimeError, match="made 12 frames, and 13 were asked for"):
         model.rollout(context, horizon=13, **ask, generators=generators)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0])
+def test_a_picture_turns_as_the_pose_of_the_camera_says(share: float) -> None:
+    """A mark in the middle goes left by the focal length times the tangent of a pan to the right, and up by a tilt."""
+    module = example("turns_as_told")
+    model = module.make(device=torch.device("cpu"), dtype=torch.float32, share=share)
+    context = torch.zeros(1, 8, 3, 128, 128)
+    context[..., 62:66, 62:66] = 1
+    poses = torch.zeros(1, 10, 6)
+    poses[0, 8, 0], poses[0, 9, 1] = 10.0, 5.0
+    frames = torch.cat(list(model.rollout(context, horizon=2, actions=poses, prompts=[""], generators=[])), 1)
+    away = []
+    for mass in frames[0, :, 0]:
+        rows, columns = (torch.arange(128) + 0.5 - 64 for _ in "yx")
+        away.append([float((mass.sum(0) * columns).sum() / mass.sum()), float((mass.sum(1) * rows).sum() / mass.sum())])
+    pan, tilt = (share * 0.7272 * 128 * np.tan(np.radians(angle)) for angle in (10, 5))
+    np.testing.assert_allclose(away, [[-pan, 0], [0, -tilt]], atol=0.3)

@@ -263,7 +263,7 @@ def export(
     prompt_motion: PromptMotion = False,
     actions: Annotated[
         str | None,
-        typer.Option(metavar="MAP.py", help="Conditioning: actions of the model in place of pushes, of each clip."),
+        typer.Option(metavar="MAP.py", help="Conditioning: actions of the model in place of those of each clip."),
     ] = None,
     states: Annotated[
         bool, typer.Option("--states", help="Conditioning: states of the context as Parquet instead of pictures.")

@@ -94,7 +94,7 @@ def check(
         bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
     ] = False,
     actions: Annotated[
-        str | None, typer.Option(metavar="MAP.py", help="A file that puts pushes into the model's own actions.")
+        str | None, typer.Option(metavar="MAP.py", help="A file that puts actions into the model's own.")
     ] = None,
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
@@ -194,7 +194,7 @@ def describe_card(card: ModelCard) -> str:
     words = [card.words]
     if card.max_horizon is not None:
         words.append(f"at most {card.max_horizon} {card.moment}s")
-    words += [name for name in ("actions", "prompt") if getattr(card, f"uses_{name}")]
+    words += [name for name in ("actions", "camera", "prompt") if getattr(card, f"uses_{name}")]
     words += ["stochastic"] if card.stochastic else []
     words += [card.track] if card.track != "zero-shot" else []
     return ", ".join(words)

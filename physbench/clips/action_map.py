@@ -1,7 +1,8 @@
-"""Pushes in a model's own actions, by a function of a file: `--actions MAP.py`.
+"""Actions of clips in a model's own, by a function of a file: `--actions MAP.py`.
 
-The file says `space`, an `ActionSpace` or `Words`, and has `convert(actions, fps)`: the actions (T, 6) of a clip, hue
-of the pushed body as RGB and impulse in N s, zeros for none, and the frame rate -> T actions in that space.
+The file says `space`, an `ActionSpace` or `Words`, and has `convert(actions, fps)`: the actions (T, 12) of a clip and
+the frame rate -> T actions in that space. The 12 are the hue of the pushed body as RGB, the impulse in N s, zeros for
+none, and the pose of the camera, `action_space.CAMERA_POSE`, zeros where it stands still.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.action_space import ActionSpace, Words
-from physbench.clips.clip import ACTION_WIDTH
 from physbench.support.errors import UsageError
 from physbench.support.plugins import describe_error_in_file
 from physbench.support.user_files import UserFile, names_files, open_files
@@ -28,13 +28,12 @@ class ActionMap:
     space: ActionSpace | Words
     convert: Callable[[NDArray[np.float32], float], Any]
 
-    def table(self, actions: NDArray[np.float32] | None, clips: int, frames: int, fps: float) -> NDArray[np.float32]:
-        """Actions (clips, frames, width) in the model's space of actions (clips, frames, 6); None: nothing is pushed.
+    def table(self, actions: NDArray[np.float32], fps: float) -> NDArray[np.float32]:
+        """Actions (B, T, width) in the model's space of actions (B, T, 12).
 
         Raises UsageError where the function raises, or gives what is not in its space.
         """
-        given = np.zeros((clips, frames, ACTION_WIDTH), np.float32) if actions is None else actions
-        return np.stack([self._of_clip(each, fps) for each in given])
+        return np.stack([self._of_clip(each, fps) for each in actions])
 
     def _of_clip(self, actions: NDArray[np.float32], fps: float) -> NDArray[np.float32]:
         try:

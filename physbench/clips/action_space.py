@@ -108,6 +108,15 @@ def velocities(largest: float) -> ActionSpace:
     return ActionSpace(("right", "up"), (-largest, -largest), (largest, largest), "m/s")
 
 
+# Pose of the camera, against that at the hand-over: physbench.world.camera_path.relative_poses. No camera goes farther.
+CAMERA_POSE = ActionSpace(
+    ("pan_deg", "tilt_deg", "roll_deg", "right_m", "down_m", "ahead_m"),
+    (-180.0, -90.0, -180.0, -50.0, -50.0, -50.0),
+    (180.0, 90.0, 180.0, 50.0, 50.0, 50.0),
+    "degrees, m",
+)
+
+
 def in_world(action: Sequence[float] | Array, axes: tuple[int, int]) -> tuple[float, float, float]:
     """An action (2,) in the plane of motion as a vector in the world; axes: `camera.PLANE_AXES` of the view."""
     vector = [0.0, 0.0, 0.0]

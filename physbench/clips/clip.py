@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from physbench.clips.scene_changes import PROMPT_MOTION
 from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
+from physbench.world.camera_path import relative_poses
 from physbench.world.motion_words import StatedVelocity, stated_velocities
 from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Contact, Drive, RenderSpec, Scene
 from physbench.world.styles.prompt import scene_prompt
@@ -20,9 +21,11 @@ from physbench.world.styles.prompt import scene_prompt
 Split = Literal["train", "test", "ood", "gap"]
 
 ACTION_WIDTH = 6  # of an action: hue of a body as RGB, impulse in N s (of a driven body: velocity in m/s)
+POSE_WIDTH = 6  # of a pose of the camera: `action_space.CAMERA_POSE`
 
 __all__ = [
     "ACTION_WIDTH",
+    "POSE_WIDTH",
     "Clip",
     "Contact",
     "Row",
@@ -174,6 +177,10 @@ class Clip:
         """
         return action_table(self.scene, self.times, self.handover + 1 - context)
 
+    def camera_poses(self, context: int) -> NDArray[np.float32]:
+        """Poses of the camera as a model gets them: (context + horizon, 6), as `action_space.CAMERA_POSE` says."""
+        return pose_table(self.scene, self.times[self.handover + 1 - context :])
+
 
 def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArray[np.float32] | None:
     """Actions (len(times) - start, 6) from frame `start` on, as in `Clip.actions`; times: (T,) s of a clip's frames."""
@@ -190,6 +197,11 @@ def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArra
         if hue is not None:
             table[:, :3], table[:, 3:] = PALETTE[hue], commanded_velocities(drive, times)[start:]
     return table
+
+
+def pose_table(scene: Scene, times: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Poses (T, 6) of the camera in frames at `times` (T,) s; zeros where it stands still."""
+    return relative_poses(scene.camera, times).astype(np.float32)
 
 
 def commanded_velocities(drive: Drive, times: NDArray[np.float64]) -> NDArray[np.float64]:

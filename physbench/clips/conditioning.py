@@ -248,7 +248,8 @@ class Answer(_Strict):
         description="Clips of the suite `train` that a trained model has seen: see its score beyond memory.",
     )
     uses_actions: bool = Field(
-        default=False, description="Whether the model was given the actions, and so can know what is pushed, and when."
+        default=False,
+        description="Whether the model was given the actions: what is pushed, and when, and where the camera goes.",
     )
     asked: Asked
 

@@ -6,6 +6,7 @@ import csv
 import functools
 import hashlib
 import io
+import itertools
 import json
 import shlex
 from collections.abc import Callable, Sequence
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 
 from physbench import __version__
 from physbench.clips.action_map import read_action_map
-from physbench.clips.clip import Row, action_table, velocities_in_prompt
+from physbench.clips.action_space import CAMERA_POSE
+from physbench.clips.clip import ACTION_WIDTH, Row, action_table, pose_table, velocities_in_prompt
 from physbench.clips.conditioning import (
     ANSWER,
     MANIFEST,
@@ -58,7 +60,9 @@ def readme(asked: Asked, folder: Path) -> str:
         else "| `videos/ID.mp4` | the context as H.264, for whatever reads video |\n"
         "| `videos/ID.mkv` | the same, lossless (FFV1) |\n"
     )
-    numbers = "pushes: hue of the pushed body as RGB, impulse in N s"
+    numbers = (
+        "pushes (hue of the pushed body as RGB, impulse in N s) and, where the camera moves, its pose in each frame"
+    )
     if asked.action_names is not None:
         numbers = f"actions: {', '.join(asked.action_names)}"
     actions = (
@@ -124,7 +128,8 @@ def lengths(asked: Asked) -> str:
 README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
 EXPORT_FOLDERS = ("images", "videos", "prompts", "actions", ANSWERS)
-ACTION_COLUMNS = ("frame", "time_s", "red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
+TIME_COLUMNS = ("frame", "time_s")
+PUSH_COLUMNS = ("red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
 
 
 def check_export(width: int, height: int, fps: float, context: int, look: str = PLAIN, view: str = FAR) -> RenderSpec:
@@ -157,7 +162,7 @@ def export(
     """Write the conditioning of every clip of a suite into `folder`; `done` is called after each clip.
 
     `tasks` and `limit` are those that the suite was chosen with, for the instructions how to evaluate. `actions` is a
-    file of `--actions`, which puts the pushes of each clip, also of one without, into a model's own actions.
+    file of `--actions`, which puts the actions of each clip, also of one without, into a model's own.
     The manifest comes last, so that an export that was interrupted has none, and is made again by the same command.
     Names and order say nothing of tasks and seeds: the key, beside the folder, does (see `export_key`). What is
     returned holds both.
@@ -247,15 +252,21 @@ def _export_clip(
         for kind, codec in (("video", H264), ("video_lossless", FFV1)):
             files[kind] = f"videos/{name}{codec.suffix}"
             encode(folder / files[kind], frames, spec.fps, codec)
-    table, columns = action_table(scene, times, start), list(ACTION_COLUMNS)
+    pushes, poses = action_table(scene, times, start), pose_table(scene, times[start:])
+    parts: list[tuple[Sequence[str], NDArray[np.float32]]] = [] if pushes is None else [(PUSH_COLUMNS, pushes)]
+    parts += [(CAMERA_POSE.names, poses)] if scene.camera.path else []
     if actions is not None:
         mapped = read_action_map(actions)
-        pushes = None if table is None else table[None]
-        (table,) = mapped.table(pushes, 1, len(times) - start, spec.fps)
-        columns = [*ACTION_COLUMNS[:2], *mapped.space.names]
-    if table is not None:
+        every = np.concatenate(
+            [np.zeros((len(poses), ACTION_WIDTH), np.float32) if pushes is None else pushes, poses], 1
+        )
+        parts = [(mapped.space.names, mapped.table(every[None], spec.fps)[0])]
+    if parts:
         files["actions"] = f"actions/{name}.csv"
-        _write(folder / files["actions"], _table(table, times[start:], columns))
+        columns = [*TIME_COLUMNS, *itertools.chain.from_iterable(names for names, _ in parts)]
+        _write(
+            folder / files["actions"], _table(np.concatenate([part for _, part in parts], 1), times[start:], columns)
+        )
     return ClipAsked(
         id=name,
         task=row.task,

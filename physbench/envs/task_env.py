@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from physbench.clips.action_space import ActionSpace, in_world
-from physbench.clips.clip import ACTION_WIDTH, Row, action_table, commanded_velocities
+from physbench.clips.clip import ACTION_WIDTH, Row, action_table, commanded_velocities, pose_table
 from physbench.clips.generate import frame_times, make_scene, render_spec, simulated_times
 from physbench.clips.task import SPLITS, find_task
 from physbench.support.arrays import Array, Image
@@ -43,9 +43,10 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
     Info, at each step: `time` s; `states` (5, 13) of the coloured bodies, position m, quaternion xyzw, velocity m/s,
     spin rad/s, zeros where there are fewer; `hues` (5,) their indices into the palette, -1 where there are fewer;
     `action` (6,) as models are given it, hue of the pushed body as RGB and impulse in N s, or the velocity of the
-    driven one. At a reset also `clip` (its id), `prompt`, `context` (C, H, W, 3), the frames up to the first
-    observation, and, of a task with actions, `own_actions` (T, 2), those with which the episode is the clip, bit for
-    bit; of a driven body at rates at which its commands begin with a frame.
+    driven one; `camera` (6,), its pose against that at the hand-over, `CAMERA_POSE`, zeros where it stands still. At a
+    reset also `clip` (its id), `prompt`, `context` (C, H, W, 3), the frames up to the first observation, and, of a task
+    with actions, `own_actions` (T, 2), those with which the episode is the clip, bit for bit; of a driven body at rates
+    at which its commands begin with a frame.
 
     task: id, short name or FILE.py of a task. size: side in px or (height, width). fps: frames/s, divides 1200.
     context_frames: C. held_out: whether clips of `test` and `ood` may be asked for; nothing should learn from them.
@@ -216,4 +217,5 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         tracked = list(self._scene.tracked)
         states[: len(tracked)] = self._world.states()[0][tracked]
         hues[: len(tracked)] = [self._scene.bodies[index].hue for index in tracked]
-        return {"time": self._now, "states": states, "hues": hues, "action": action}
+        (pose,) = pose_table(self._scene, np.array([self._now]))
+        return {"time": self._now, "states": states, "hues": hues, "action": action, "camera": pose}

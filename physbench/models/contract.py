@@ -126,7 +126,7 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         value = getattr(card, name)
         if type(value) is not int and not (name != "context_frames" and value is None):
             raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
-    for name in ("uses_actions", "uses_prompt", "stochastic", "repeat_first"):
+    for name in ("uses_actions", "uses_camera", "uses_prompt", "stochastic", "repeat_first"):
         value = getattr(card, name)
         if type(value) is not bool:
             raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")

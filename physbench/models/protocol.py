@@ -38,7 +38,8 @@ class ModelCard:
         context_frames: Number of frames that the model sees, at most 2 s of history.
         max_horizon: Frames that one call can predict; None: any number. A longer clip is continued on the model's own
             last frames.
-        uses_actions: Whether actions are passed.
+        uses_actions: Whether pushes, and commands of driven bodies, are passed as actions.
+        uses_camera: Whether the camera's pose of each frame is, after those where it uses both.
         uses_prompt: Whether prompts are passed; else they are empty.
         stochastic: Whether the model draws from its generators.
         repeat_first: Whether the first frame may be repeated where the context reaches further back than the history.
@@ -63,6 +64,7 @@ class ModelCard:
     training_clips: int | None = None
     look: str = PLAIN
     view: str = FAR
+    uses_camera: bool = False
 
     methods: ClassVar[tuple[str, ...]] = ("rollout", "rollout_clips", "play")  # of which its model has one
     moment: ClassVar[str] = "frame"  # the noun for one moment of context and answer
@@ -185,7 +187,9 @@ class FrameModel(Protocol):
             actions: (B, C + horizon, 6): hue of the pushed body as RGB, impulse in N s (world axes), zeros for none;
                 at most one push a clip in 0.25 s, in the row of the first frame that shows its effect. Of a driven
                 body each row has the velocity in m/s that it is told, in place of an impulse. None where the
-                card does not use actions or no clip has any; zeros where a clip is shown without its pushes.
+                card does not use actions or no clip has any; zeros where a clip is shown without its pushes. Where the
+                card uses the camera (B, C + horizon, 6) of its pose in that frame, `physbench.CAMERA_POSE`, zeros of
+                one that stands still; where it uses both (B, C + horizon, 12), the pose last.
             prompts: B descriptions of scenes; empty where the card does not use prompts.
             generators: B generators, one per clip and sample, seeded from the clip. Randomness that is drawn from them
                 alone does not depend on the batch.
@@ -438,6 +442,8 @@ class StateCard(ModelCard):
         return f"{self.columns} in {self.units}, {self.fps:g}/s"
 
     def check_kind(self, where: str) -> None:
+        if self.uses_camera:
+            raise ModelError(f"{where}: states have no camera: leave uses_camera out.")
         for name, known in (("columns", Columns), ("space", Space), ("units", Units), ("layout", Layout)):
             if getattr(self, name) not in get_args(known):
                 raise ModelError(
@@ -518,12 +524,14 @@ def card_fields(document: Mapping[str, Any]) -> tuple[type[ModelCard], dict[str,
 
 
 def card_document(card: ModelCard) -> dict[str, Any]:
-    """A card for manifest.json and result.json; the plain look and the far view are not named."""
+    """A card for manifest.json and result.json; what is usual in look, view and camera is not named."""
     document = {**asdict(card), "image_size": list(card.image_size)}
     if card.look == PLAIN:
         del document["look"]
     if card.view == FAR:
         del document["view"]
+    if not card.uses_camera:
+        del document["uses_camera"]
     return document
 
 
@@ -550,7 +558,8 @@ class SteppedModel(Generic[State]):
 
     Attributes:
         noise_size: How many random numbers a step takes for each clip.
-        action_values: How many numbers an action has: 6, or as many as a file of `--actions` gives.
+        action_values: How many numbers an action has: 6, 12 where the card uses pushes and the camera, or as many as a
+            file of `--actions` gives.
     """
 
     card: ModelCard
@@ -580,7 +589,7 @@ class SteppedModel(Generic[State]):
         if actions.shape[-1] != self.action_values:
             raise ModelError(
                 f"{self.card.name} takes actions of {self.action_values} numbers, and is given {actions.shape[-1]}: "
-                "--actions MAP.py puts pushes into the actions of a model."
+                "--actions MAP.py puts actions into those of a model."
             )
         state = self.init(context, **({"context_actions": actions[:, :seen]} if "context_actions" in taken else {}))
         for index in range(seen, seen + horizon):

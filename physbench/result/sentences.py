@@ -224,13 +224,13 @@ def _few(rows: Sequence[Row], by_split: bool) -> str:
 
 
 def sentences(result: ResultDocument) -> list[str]:
-    """At most six: how long it stays physical, the findings, what a push does, what was not shown."""
+    """At most seven: how long it stays physical, the findings, pushes and camera, what was not shown."""
     motion = [finding.sentence for finding in result.findings]
     if not result.findings or result.findings[0].kind == "failed":
         return motion
     if result.findings[0].kind == "frozen":
         return [*motion, *filter(None, (_untold(result),))]
-    candidates = (_lawful(result), *motion, _changed(result), _untold(result))
+    candidates = (_lawful(result), *motion, _changed(result), _turned(result), _untold(result))
     return [sentence for sentence in candidates if sentence]
 
 
@@ -266,6 +266,24 @@ def _changed(result: ResultDocument) -> str | None:
     return f"A push does {figure} of what it should{where} ({beside}){also}."
 
 
+LEAST_TURN_APART = 0.05  # from ground truth, of the turns of a camera that are followed
+
+
+def _turned(result: ResultDocument) -> str | None:
+    """Whether a moving camera goes as its path says; None where it does and the model did not know the path."""
+    card, reading = result.model.card, result.readings.get(reading_of("camera-followed"))
+    if reading is None or all(value.value is None for value in reading.tasks.values()):
+        return None
+    informed = card.uses_camera or result.model.track == "privileged"
+    if turns := _effect(result, "camera-followed", LEAST_TURN_APART, "clips"):
+        text = f"The camera turns {turns[0]} of what it should ({turns[1]})"
+    elif not informed:
+        return None
+    else:
+        text = "The camera turns as it should"
+    return f"{text}." if informed or card.uses_actions else f"{text}: the model takes no poses of it."
+
+
 def _untold(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with actions; else None."""
     suite = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(PROMPT_MOTION_SUFFIX)
@@ -278,12 +296,14 @@ def _untold(result: ResultDocument) -> str | None:
     return None
 
 
-def _effect(result: ResultDocument, role: ReadingRole) -> tuple[str, str] | None:
+def _effect(
+    result: ResultDocument, role: ReadingRole, least: float = 0.0, counted: str = "pairs"
+) -> tuple[str, str] | None:
     """The mean over tasks, weighted by their pairs, "0.45 [0.41, 0.49]", and beside it that of ground truth, "truth 1".
 
-    None where it does not depart from ground truth, and where more than half of the pairs of all tasks failed. The
-    interval is made of those of the tasks, which are independent (method of variance estimates recovery: Zou and Donner
-    2008, doi:10.1002/sim.3095).
+    None where it does not depart from ground truth by `least` (0: as the scorer says), and where more than half of what
+    is counted failed, of all tasks. The interval is made of those of the tasks, which are independent (method of
+    variance estimates recovery: Zou and Donner 2008, doi:10.1002/sim.3095).
     """
     reading = result.readings.get(reading_of(role))
     tasks = list(reading.tasks.values()) if reading else []
@@ -300,12 +320,12 @@ def _effect(result: ResultDocument, role: ReadingRole) -> tuple[str, str] | None
     ]
     low, high = mean - math.hypot(*(end[0] for end in ends)), mean + math.hypot(*(end[1] for end in ends))
     known = math.isfinite(low + high)
-    least = (scorer_of(role).breaks_at or 0.0) if known else LEAST_APART
+    least = least or ((scorer_of(role).breaks_at or 0.0) if known else LEAST_APART)
     if abs(mean - truth) < least or (known and low <= truth <= high):
         return None
     interval = f" {formats.bracket((low, high))}" if known else ""
-    counted = f"; read in {pairs} of {applicable} pairs" if pairs < applicable else ""
-    return f"{formats.fixed(mean)}{interval}", f"truth {truth:.2g}{counted}"
+    part = f"; read in {pairs} of {applicable} {counted}" if pairs < applicable else ""
+    return f"{formats.fixed(mean)}{interval}", f"truth {truth:.2g}{part}"
 
 
 def _trimmed(value: float) -> str:

@@ -35,7 +35,7 @@ class Inputs:
     seeds: Sequence[int]  # (B,)
     prompts: Sequence[str]  # (B,)
     context: Image | None = None  # (B, C, 3, H, W), whole films for surprise
-    actions: NDArray[np.float32] | None = None  # (B, C + T, 6)
+    actions: NDArray[np.float32] | None = None  # (B, C + T, numbers of an action)
     clips: Sequence[Clip] | None = None  # (B,) for a privileged model only
     items: Sequence[tuple[str, int]] = ()  # (B,) clip id and sample, for a recorded model only
     states: StateInputs | None = None  # for a model of states only
@@ -227,14 +227,39 @@ def model_context(clip: Clip, card: ModelCard) -> Image:
 
 
 def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
-    """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none.
+    """Actions that a card asks for: pushes, poses of the camera or, in rows of 12, both; None if it asks for none.
+
+    Also None where it asks for pushes alone and no clip has any."""
+    pushes = _pushes(clips, card) if card.uses_actions else None
+    if not card.uses_camera:
+        return pushes
+    if card.uses_actions:
+        return every_action(clips, card)
+    return _poses(clips, card)
+
+
+def every_action(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:
+    """Actions (B, C + horizon, 12): pushes, zeros where there are none, and poses of the camera."""
+    pushes, poses = _pushes(clips, card), _poses(clips, card)
+    return np.concatenate([np.zeros_like(poses[..., :ACTION_WIDTH]) if pushes is None else pushes, poses], axis=-1)
+
+
+def _poses(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:
+    """Poses (B, C + horizon, 6) of the camera; where the first frame is repeated, so is its pose."""
+    tables = [clip.camera_poses(card.scored_context) for clip in clips]
+    missing = card.context_frames + clips[0].horizon - len(tables[0])
+    return np.stack([np.concatenate([np.repeat(table[:1], missing, axis=0), table]) for table in tables])
+
+
+def _pushes(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
+    """Actions (B, C + horizon, 6) of pushes and driven bodies, zeros for clips without; None if no clip has any.
 
     A clip whose pushes were removed has actions that are all zero, so that what a model is given of a pair does not
     depend on whether both clips share a batch.
     """
-    tables = [clip.actions(card.scored_context) for clip in clips] if card.uses_actions else []
+    tables = [clip.actions(card.scored_context) for clip in clips]
     pushes_removed = any(clip.row.change and CHANGES[clip.row.change].by_actions for clip in clips)
-    if all(table is None for table in tables) and not (card.uses_actions and pushes_removed):
+    if all(table is None for table in tables) and not pushes_removed:
         return None
     batch = np.zeros((len(clips), card.context_frames + clips[0].horizon, ACTION_WIDTH), dtype=np.float32)
     for row, table in zip(batch, tables, strict=True):

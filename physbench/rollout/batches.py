@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from physbench.clips.action_map import ActionMap
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import ModelCard
-from physbench.rollout.answers import answers_of
+from physbench.rollout.answers import answers_of, every_action
 from physbench.rollout.device_names import device_kind
 from physbench.rollout.messages import (
     DeviceFailure,
@@ -252,8 +252,7 @@ def make_job(
         items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
     )
     if action_map is not None:
-        frames = card.context_frames + batch.horizon
-        inputs = replace(inputs, actions=action_map.table(inputs.actions, size, frames, card.fps))
+        inputs = replace(inputs, actions=action_map.table(every_action(clips, card), card.fps))
     if prompts is not None:
         inputs = replace(inputs, prompts=tuple(prompts[item.row.id] for item in batch.items))
     return RolloutJob(

@@ -87,7 +87,7 @@ class RolloutEngine:
             salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
             look: How clips are drawn; None: as the model's card says.
             view: From where they are seen, likewise.
-            actions: File that puts pushes into the model's own actions; None: it is given them as they are.
+            actions: File that puts actions into the model's own; None: it is given them as they are.
             prompts: File with the sentences of clips; None: those of the tasks.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
@@ -140,8 +140,9 @@ class RolloutEngine:
         return self._info
 
     def _check_takes_actions(self, info: LoadedModel) -> None:
-        """Refuse a file that puts pushes into actions for a model that is given none."""
-        if info.card.answers == "frames" and info.card.uses_actions and not info.privileged and not info.recorded:
+        """Refuse a file that puts actions into a model's own for one that is given none."""
+        takes = info.card.uses_actions or info.card.uses_camera
+        if info.card.answers == "frames" and takes and not info.privileged and not info.recorded:
             return
         self.close(at_once=True)
         if info.card.answers == "surprise":

@@ -103,7 +103,7 @@ def _answer(model: FrameModel, context: Tensor, target: str) -> Tensor:
     card, (batch, count) = model.card, context.shape[:2]
     horizon = min(COMPARED_FRAMES, card.max_horizon or COMPARED_FRAMES)
     actions = None
-    if card.uses_actions:
+    if card.uses_actions or card.uses_camera:
         numbers = torch.Generator().manual_seed(1)
         width = getattr(model, "action_values", ACTION_VALUES)
         actions = torch.zeros(batch, count + horizon, width)

@@ -213,7 +213,7 @@ class Options:
         in_file=True, metavar="GLOB|FILE.py", offers="task_names")
     scorers: str | None = option(None, WHAT, "Only these scorers; those from a file are added to all others.",
         in_file=True, metavar="GLOB|FILE.py", offers="scorer_names")
-    actions: str | None = option(None, WHAT, "A file that puts pushes into the model's own actions.",
+    actions: str | None = option(None, WHAT, "A file that puts actions into the model's own.",
         metavar="MAP.py")
     prompts: str | None = option(None, WHAT, "A file with a sentence a clip (JSON, JSON lines, CSV), for models that "
         "read words, in place of the task's.", metavar="FILE")

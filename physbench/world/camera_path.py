@@ -11,9 +11,10 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from physbench.support.arrays import Array, Mask
+from physbench.support.errors import UsageError
 from physbench.world.camera import (
     BallSight,
     ball_sight,
@@ -69,6 +70,44 @@ def pictured(camera: Camera, spec: RenderSpec, times: Array, points: Array) -> A
         image = (moment - pose.eye) @ (matrix @ pose.axes).T
         seen.append(image[:, :2] / image[:, 2:])
     return mapped(_inverse(homographies(camera, spec, times))[:, None], np.array(seen))
+
+
+def relative_poses(camera: Camera, times: Array) -> Array:
+    """Poses (T, 6) of a camera at `times` (T,) s against that at 0 s, the hand-over.
+
+    Pan to the right, tilt down and roll clockwise in degrees, one after the other about the camera's own axes; then how
+    far it has gone to the right, down and ahead, along the axes that it has at 0 s, in m. Zeros of one that stands
+    still.
+    """
+    if not camera.path:
+        return np.zeros((len(times), 6))
+    first, poses = pose_at(camera, 0.0), []
+    for time in times:
+        pose = pose_at(camera, float(time))
+        turn = first.axes @ pose.axes.T  # turned(1, pan) @ turned(0, -tilt) @ turned(2, roll)
+        angles = (
+            math.atan2(turn[0, 2], turn[2, 2]),
+            math.asin(min(max(turn[1, 2], -1.0), 1.0)),
+            math.atan2(turn[1, 0], turn[1, 1]),
+        )
+        poses.append([*map(math.degrees, angles), *(first.axes @ (pose.eye - first.eye))])
+    return np.array(poses).reshape(-1, 6).round(9) + 0.0
+
+
+def camera_matrices(poses: ArrayLike) -> Array:
+    """Matrices (T, 3, 4) from the axes of a camera to those that it has at the hand-over, of poses (T, 6) of an action.
+
+    [R | t] of OpenCV's "camera to world": x to the right, y down, z ahead, m; the world is the camera at the hand-over.
+    Models that take extrinsics ("world to camera") want the inverse, [R^T | -R^T t].
+    """
+    numbers = np.asarray(poses, dtype=np.float64)
+    if numbers.ndim != 2 or numbers.shape[1] != 6:
+        raise UsageError(f"Expected poses of shape (T, 6), got {numbers.shape}.")
+    pan, tilt, roll = np.radians(numbers[:, :3]).T
+    turns = [
+        turned(1, p) @ turned(0, -t) @ turned(2, r) for p, t, r in zip(pan, tilt, roll, strict=True)
+    ]  # as `relative_poses` takes them apart
+    return np.concatenate([np.array(turns).reshape(-1, 3, 3), numbers[:, 3:, None]], axis=2)
 
 
 def _axes_at_rest(camera: Camera) -> Array:

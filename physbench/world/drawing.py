@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Image
-from physbench.support.errors import PhysbenchError
 from physbench.world.bodies import darkness_over
 from physbench.world.bullet import Client
 from physbench.world.camera import (
@@ -622,13 +621,17 @@ def _pictures(scene: Scene, times: Array, states: Array, spec: RenderSpec) -> tu
 
 
 class MomentRenderer:
-    """Draws a scene moment by moment. The pixels are those of `render`, which is faster for many frames at once."""
+    """Draws a scene moment by moment. The pixels are those of `render`, which is faster for many frames at once.
+
+    Where a camera moves, or a link is drawn, `render` draws each moment: nothing of such a picture stays.
+    """
 
     def __init__(self, scene: Scene, spec: RenderSpec) -> None:
-        if scene.camera.path:
-            raise PhysbenchError("A camera that moves is drawn by `render`, for all moments at once.")
-        still = [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)]
+        self._renderer: TinyRenderer | None = None
         self._scene, self._spec = scene, spec
+        if scene.camera.path or scene.links:
+            return
+        still = [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)]
         self._behind = _static_picture(scene, still, spec)
         self._blank = downsample(self._behind.rgb)
         drawn = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
@@ -636,10 +639,13 @@ class MomentRenderer:
 
     def close(self) -> None:
         """Close the client."""
-        self._renderer.close()
+        if self._renderer is not None:
+            self._renderer.close()
 
     def draw(self, time: float, states: Array) -> Image:
         """The frame (H, W, 3) at `time` s with the bodies at `states` (N, 13)."""
+        if self._renderer is None:
+            return np.asarray(render(self._scene, [time], states[None], self._spec).frames[0])
         numbers = {}
         for index, (number,) in self._renderer.numbers.items():
             if shown(self._scene.bodies[index], time):

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from physbench.cli.main import run
+from physbench.clips.action_space import CAMERA_POSE
 from physbench.clips.clip import Row, action_table
 from physbench.clips.conditioning import (
     CONDITIONING_VERSION,
@@ -25,11 +26,12 @@ from physbench.clips.conditioning import (
     read_key,
     with_key,
 )
-from physbench.clips.export import ACTION_COLUMNS, _table, export
+from physbench.clips.export import PUSH_COLUMNS, TIME_COLUMNS, _table, export
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.suite import find_suite
 from physbench.rollout.store import read_video
 from physbench.support.errors import UsageError
+from physbench.world.camera_path import relative_poses
 from physbench.world.scene import Impulse, RenderSpec
 
 WORDS = ("--suite", "smoke", "--tasks", "occlusion/screen-pass*", "--limit", "2", "--size", "96x64", "--fps", "10")
@@ -114,7 +116,7 @@ def test_actions_as_a_table() -> None:
     times = np.arange(-20, 41) / 10
     actions = action_table(scene, times, 20 - 3)
     assert actions is not None and actions.shape == (44, 6)
-    rows = list(csv.DictReader(io.StringIO(_table(actions, times[17:], ACTION_COLUMNS).decode())))
+    rows = list(csv.DictReader(io.StringIO(_table(actions, times[17:], TIME_COLUMNS + PUSH_COLUMNS).decode())))
     pushed = [row for row in rows if float(row["impulse_x_Ns"])]
     assert len(rows) == 44 and len(pushed) == 1
     assert float(pushed[0]["time_s"]) == pytest.approx(0.3) and float(pushed[0]["impulse_z_Ns"]) == -2
@@ -141,6 +143,22 @@ def test_actions_in_the_words_of_a_model(tmp_path: Path, capsys: pytest.CaptureF
     assert run([*asked, "--actions", "left", "--out", str(tmp_path / "other")]) == 2
     assert "expected one file MAP.py" in capsys.readouterr().err and not (tmp_path / "other").exists()
     assert run([*asked, "--states", "--actions", str(tmp_path / "map.py"), "--out", str(tmp_path / "other")]) == 2
+
+
+def test_poses_of_a_moving_camera_beside_pushes(tmp_path: Path) -> None:
+    words = ("--suite", "counterfactuals", "--tasks", "collisions/head-on-push", "--limit", "2", "--view", "moving")
+    words += ("--size", "64", "--fps", "10", "--workers", "1", "--out", str(tmp_path / "c"))
+    assert run(["data", "export", *words]) == 0
+    for clip in asked_of(tmp_path / "c").clips:
+        rows = list(csv.DictReader((tmp_path / "c" / str(clip.files.actions)).open()))
+        pushed = [] if clip.change else list(PUSH_COLUMNS)
+        assert list(rows[0]) == [*TIME_COLUMNS, *pushed, *CAMERA_POSE.names]
+        expected = make_scene(clip.row, "moving").camera
+        found = np.array([[float(row[name]) for name in CAMERA_POSE.names] for row in rows])
+        times = np.array([float(row["time_s"]) for row in rows])
+        np.testing.assert_allclose(found, relative_poses(expected, times), atol=1e-4)
+        assert np.ptp(found[:, 0]) > 6
+    assert "where the camera moves, its pose" in (tmp_path / "c" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

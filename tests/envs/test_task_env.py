@@ -127,6 +127,18 @@ def test_a_driven_body_is_told_velocities() -> None:
     env.close()
 
 
+def test_the_pose_of_a_camera_that_turns_by_itself() -> None:
+    env = TaskEnv("falling/follow-v1", fps=10, size=32)
+    _, info = env.reset(seed=7)
+    first, before = info["camera"], info["states"][0, 0]
+    for _ in range(5):
+        *_, info = env.step(0)
+    assert not first.any() and info["camera"].shape == (6,) and not info["camera"][1:].any()
+    turned = np.degrees(np.arctan(info["states"][0, 0] / 5) - np.arctan(before / 5))
+    assert abs(turned) > 1 and info["camera"][0] == pytest.approx(turned, abs=0.5)
+    env.close()
+
+
 def test_vectorised_environments_keep_their_infos_apart() -> None:
     """Games of two to four balls have infos of one shape."""
     envs = gymnasium.make_vec("physbench/billiards-push-v1", num_envs=3, vectorization_mode="sync", fps=5)

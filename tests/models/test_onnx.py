@@ -258,6 +258,7 @@ def test_cards_about_inputs_that_are_not_there(tmp_path) -> None:
         return lambda model: (model.ClearField("metadata_props"), model.metadata_props.extend(props))
 
     assert "uses_actions=True" in told(save(stepped(), tmp_path / "a.onnx", claim(uses_actions=True)))
+    assert "uses_camera=True" in told(save(stepped(), tmp_path / "c.onnx", claim(uses_camera=True)))
     assert "stochastic=True" in told(save(stepped(), tmp_path / "b.onnx", claim(stochastic=True)))
     assert "stochastic=False" in told(save(stepped(stochastic=True), tmp_path / "c.onnx", claim()))
     assert "max_horizon=9" in told(save(clip(7, max_horizon=9), tmp_path / "d.onnx"))

@@ -249,7 +249,7 @@ def test_the_card_is_what_the_answer_says(answered) -> None:
     assert answered.open(name="other").card.name == "other"
     assert not card.uses_actions and answered.open(uses_actions="true").card.uses_actions
     answered.say(uses_actions=True, includes_context=False)
-    assert answered.open().card.uses_actions
+    assert answered.open().card.uses_actions and answered.open().card.uses_camera
     answered.say(includes_context=False)
     assert answered.open().card.name == answered.folder.parent.name
     with pytest.raises(ModelError, match="Did you mean fit"):

@@ -253,6 +253,32 @@ def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
             assert re.search(r"\] of what it should \(truth 1; read in 64 of 96 pairs\)\.$", said[0])
 
 
+def with_turns(folder: RunFolder, share: float) -> None:
+    """Give the model a reading of how much of the camera's path it turns, and ground truth all of it."""
+    for place, value in ((folder, share), (folder.reference("truth"), 1.0)):
+        table = pd.read_parquet(place.scores)
+        rows = table[(table["reading"] == "consistency/shadowing") & (table["sample"] == 0)]
+        found = value + 0.01 * np.resize([-1.0, 1.0], len(rows))
+        others = rows.assign(reading="drift/camera.followed", value=found, axis=None, quality=None, unit="1", reason="")
+        pd.concat([table, others], ignore_index=True).to_parquet(place.scores)
+
+
+def test_whether_the_camera_goes_where_it_should(make_run) -> None:
+    """Said of a model that is given the poses in any case; of another where it does not, and that it takes none."""
+    for share, start in ((0.0, "The camera turns 0.0"), (2.0, "The camera turns 2.0"), (1.0, "")):
+        folder = make_run(name=f"turns{share}", tasks=("falling/projectile-v1",))
+        with_turns(folder, share)
+        document = built_once(folder, **FEW)
+        said = [sentence for sentence in document.sentences if "camera" in sentence]
+        assert [each.startswith(start) for each in said] == ([True] if start else [])
+        assert all(each.endswith("of what it should (truth 1): the model takes no poses of it.") for each in said)
+        card = replace(document.model.card, uses_camera=True)
+        informed = document.model_copy(update={"model": document.model.model_copy(update={"card": card})})
+        said = [sentence for sentence in sentences(informed) if "camera" in sentence]
+        assert len(said) == 1 and "poses" not in said[0]
+        assert said[0].startswith(start) if start else said[0] == "The camera turns as it should."
+
+
 def test_what_was_not_shown_is_not_held_against_a_model(make_run) -> None:
     """How strongly things are pulled, behind one image; and pushes, of which it was not told."""
     folder = make_run(tasks=("falling/projectile-v1",))

@@ -12,18 +12,20 @@ import torch
 from physbench.clips.action_map import read_action_map
 from physbench.clips.action_space import ActionSpace, Words
 from physbench.models.protocol import ModelCard, SteppedModel
+from physbench.rollout.answers import model_actions
 from physbench.rollout.in_process import InProcessEngine
 from physbench.run.options import Options
 from physbench.support.errors import ModelError, UsageError
-from physbench.world.scene import PALETTE, Impulse
+from physbench.world.scene import PALETTE, Camera, CameraMove, Impulse
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "keyboard_actions.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE, CAMERA_KEYS = EXAMPLES / "keyboard_actions.py", EXAMPLES / "camera_keys.py"
 ARM = """
 from physbench import ActionSpace
 import numpy as np
 space = ActionSpace(tuple("xyzabg") + ("grip",), (-1.0,) * 7, (1.0,) * 7, "")
 def convert(actions, fps):
-    return np.pad(actions[:, 3:] / 100, ((0, 0), (0, 4)))
+    return np.pad(actions[:, 3:6] / 100, ((0, 0), (0, 4)))
 """
 
 
@@ -66,18 +68,63 @@ def test_a_model_is_given_pushes_in_its_own_words(clips, clip_maker, toys, chain
     np.testing.assert_array_equal(heard[1], [right_down if k == row else none for k in range(len(table))])
 
 
+MOVING = replace(Camera("front", (0.0, 0.0, 1.0)), path=(CameraMove("pan", 0.5, 0.0, 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("takes", "width"), [({"uses_camera": True}, 6), ({"uses_camera": True, "uses_actions": True}, 12)]
+)
+def test_a_model_is_given_the_pose_of_each_frame(clips, clip_maker, toys, takes: dict[str, bool], width: int) -> None:
+    """Where a camera stands still they are zeros; a push, where the card uses both, comes first."""
+    still, turns = clip_maker(0), clip_maker(1)
+    push = Impulse(0.1, turns.scene.bodies[0].name, (30.0, 0.0, -40.0))
+    turns = replace(turns, scene=replace(turns.scene, impulses=(push,), camera=MOVING))
+    clips.add(still, turns)
+    model = Listens(toys.card(**takes))
+    with InProcessEngine(model) as engine:
+        plan = engine.plan(list(clips), batch_size=2, load=clips.load, horizon=clips.horizon)
+        assert not [r.failure for result in engine.run(plan, clips.load) for r in result if r.failure]
+    ((quiet, heard),) = (each.numpy() for each in model.heard)
+    assert heard.shape == (model.card.context_frames + still.horizon, width) and not quiet.any()
+    times = turns.times[turns.window(model.card.context_frames)]
+    np.testing.assert_allclose(heard[:, -6], np.degrees(0.5 * np.clip(times, 0, 1)), atol=1e-4)
+    assert not heard[:, -5:].any()
+    if width == 12:
+        np.testing.assert_array_equal(heard[:, :6], turns.actions(model.card.context_frames))
+
+
+def test_a_repeated_first_frame_has_its_pose_again(clip_maker, toys) -> None:
+    turns = clip_maker(0)
+    path = (CameraMove("pan", 0.5, -10.0, 10.0),)
+    turns = replace(turns, scene=replace(turns.scene, camera=replace(MOVING, path=path)))
+    card = toys.card(uses_camera=True, context_frames=25, repeat_first=True)
+    given = model_actions([turns], card)
+    assert given is not None and given.shape == (1, 25 + turns.horizon, 6) and card.scored_context == 21
+    assert (given[0, :5, 0] == given[0, 0, 0]).all() and (np.diff(given[0, 4:, 0]) > 0).all()
+
+
+def test_the_turns_of_a_camera_as_keys(clip_maker) -> None:
+    turns = clip_maker(0)
+    turns = replace(turns, scene=replace(turns.scene, camera=MOVING))
+    keys = read_action_map(str(CAMERA_KEYS))
+    given = np.concatenate([np.zeros((len(turns.times), 6)), turns.camera_poses(turns.handover + 1)], 1)
+    words = keys.table(given[None].astype(np.float32), turns.spec.fps)[0]
+    right = words[:, keys.space.names.index("right")] == 1
+    assert right.any() and set(turns.times[right].round(1)) <= set(np.arange(0, 11).round(1) / 10)
+    assert (words.sum(axis=1) == 1).all() and (words[~right, 0] == 1).all()
+
+
 def test_a_model_that_takes_no_actions_is_told_so(toys) -> None:
     with pytest.raises(UsageError, match=r"toy is given no actions\. .*uses_actions=True"):
         InProcessEngine(Listens(toys.card()), actions=str(EXAMPLE)).start()
 
 
 def test_seven_numbers_of_an_arm(tmp_path: Path) -> None:
-    pushes = np.zeros((2, 4, 6), np.float32)
-    pushes[1, 2] = [*PALETTE[0], 50, -20, 0]
-    found = read_action_map(written(tmp_path, ARM)).table(pushes, 2, 4, 15)
+    pushes = np.zeros((2, 4, 12), np.float32)
+    pushes[1, 2, :6] = [*PALETTE[0], 50, -20, 0]
+    found = read_action_map(written(tmp_path, ARM)).table(pushes, 15)
     assert found.shape == (2, 4, 7) and not found[0].any()
     np.testing.assert_allclose(found[1, 2], [0.5, -0.2, 0, 0, 0, 0, 0], rtol=1e-6)
-    assert read_action_map(written(tmp_path, ARM)).table(None, 2, 4, 15).shape == (2, 4, 7)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +136,7 @@ def test_seven_numbers_of_an_arm(tmp_path: Path) -> None:
         (ARM.replace("(0, 4)", "(0, 3)"), r"convert: expected numbers of shape \(4, 7\) .*, got \(4, 6\)"),
         (ARM.replace("/ 100", "* np.nan"), "convert: row 0: expected x from -1 to 1, got nan"),
         (ARM.replace("/ 100", "+ 2"), "convert: row 0: expected x from -1 to 1, got 2"),
-        (ARM.replace("actions[:, 3:]", "actions[:, 3:][9]"), "line 6"),
+        (ARM.replace("actions[:, 3:6]", "actions[:, 3:6][9]"), "line 6"),
         (
             "from physbench import Words\nspace = Words(('none', 'left'))\ndef convert(a, fps): return ['lefft'] * 4",
             "convert: row 0: there is no word 'lefft'. Did you mean left",
@@ -99,7 +146,7 @@ def test_seven_numbers_of_an_arm(tmp_path: Path) -> None:
 )
 def test_what_is_no_action_is_refused_in_a_line(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as found:
-        read_action_map(written(tmp_path, text)).table(None, 1, 4, 15)
+        read_action_map(written(tmp_path, text)).table(np.zeros((1, 4, 12), np.float32), 15)
     assert "\n" not in str(found.value)
 
 

@@ -168,7 +168,8 @@ def test_its_actions_as_keys() -> None:
     clip = clip_of(BLOCKED)
     table = clip.actions(4)
     assert table is not None
-    keys = read_action_map(str(EXAMPLES / "pusher_keys.py")).table(table[None], 1, len(table), 15)[0]
+    every = np.concatenate([table, clip.camera_poses(4)], axis=1)
+    keys = read_action_map(str(EXAMPLES / "pusher_keys.py")).table(every[None], 15)[0]
     x, y = clip.scene.drives[0].commands[0].velocity[:2]
     first = {(1, 0): "right", (-1, 0): "left", (0, 1): "up", (0, -1): "down"}[round(np.sign(x)), round(np.sign(y))]
     pressed = [("none", "left", "right", "up", "down")[each.argmax()] for each in keys]

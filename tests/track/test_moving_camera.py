@@ -69,6 +69,27 @@ def test_a_camera_that_pans_by_itself_is_read_and_moves_no_body(clip: Clip) -> N
     assert speed[""].value == pytest.approx(told, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    "share", [0.0, pytest.param(2.0, marks=pytest.mark.slow), pytest.param(-1.0, marks=pytest.mark.slow)]
+)
+def test_it_is_told_how_much_of_its_path_a_camera_follows(clip: Clip, share: float) -> None:
+    """As a model that is given the pose of each frame and ignores it, turns twice as far or the other way."""
+    path = tuple(replace(move, size=share * move.size) for move in clip.scene.camera.path)
+    scene = replace(clip.scene, camera=replace(clip.scene.camera, path=path))
+    for future, right in (
+        (clip.future(), 1.0),
+        (render(scene, clip.times, clip.states, clip.spec).frames[clip.handover + 1 :], share),
+    ):
+        readings = camera_scorer.function(clip, Rollout(clip.id, 0, future), read(clip, future))
+        assert isinstance(readings, dict) and readings["followed"].value == pytest.approx(right, abs=0.02)
+
+
+def test_a_still_camera_has_nothing_to_follow() -> None:
+    still = make_clip(Row("falling/projectile-v1", "test", 0), render_spec(64, 5))
+    readings = camera_scorer.function(still, Rollout(still.id, 0, still.future()), read(still, still.future()))
+    assert isinstance(readings, dict) and "followed" not in readings
+
+
 def test_bodies_in_a_frozen_picture_stay_where_they_are(clip: Clip) -> None:
     """The camera stands still against its path, and what it shows is read relative to the scene."""
     tracks = read(clip, np.repeat(clip.frames[clip.handover][None], clip.horizon, axis=0))

@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from physbench.clips.action_space import CAMERA_POSE
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene, render_spec
 from physbench.support.arrays import Array
+from physbench.support.errors import UsageError
 from physbench.world.camera import depth_axis, in_view, px_from_plane, px_from_world, world_from_plane
 from physbench.world.camera_path import (
     MovingSight,
     area_weights,
+    camera_matrices,
     homographies,
     in_picture,
     lens,
@@ -20,6 +24,7 @@ from physbench.world.camera_path import (
     moving_sight,
     pictured,
     pose_at,
+    relative_poses,
 )
 from physbench.world.drawing import render
 from physbench.world.motion_words import camera_sentence
@@ -197,3 +202,32 @@ def test_a_sentence_says_what_the_camera_does() -> None:
     assert spec.picture == "moving" and str(spec) == "64x64@10-moving"
     sway = make_scene(Row("falling/projectile-v1", "test", 0), "moving").camera
     assert camera_sentence(sway) == "The camera sways from side to side, nods up and down and rocks."
+
+
+def test_poses_are_those_of_the_camera_at_the_hand_over() -> None:
+    """Against SciPy's rotations about the camera's own axes, and where a point lies in front of the moved camera."""
+    moving = camera(pan=0.4, tilt=-0.2, roll=0.1, dolly=0.5, orbit=0.3)
+    begun = replace(moving, path=tuple(replace(move, begin=-1.0, end=3.0) for move in moving.path))
+    times = np.array([-1.0, 0.0, 2.5])
+    poses = relative_poses(begun, times)
+    assert poses.shape == (3, 6) and np.abs(poses[1]).max() < 1e-9 and np.abs(poses[2]).min() > 0.01
+    matrices, first = camera_matrices(poses), pose_at(begun, 0.0)
+    for matrix, (pan, tilt, roll), time in zip(matrices, poses[:, :3], times, strict=True):
+        expected = Rotation.from_euler("YXZ", (pan, -tilt, roll), degrees=True).as_matrix()
+        assert np.allclose(matrix[:, :3], expected)
+        pose, point = pose_at(begun, float(time)), np.array([0.7, 3.0, 1.2])
+        before, now = first.axes @ (point - first.eye), pose.axes @ (point - pose.eye)
+        assert np.allclose(matrix @ np.append(now, 1.0), before)
+    with pytest.raises(UsageError, match=r"poses of shape \(T, 6\), got \(6,\)"):
+        camera_matrices(np.zeros(6))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "column"), [("pan", 10, 0), ("tilt", 10, 1), ("roll", 10, 2), ("dolly", 1, 5)]
+)
+def test_each_number_of_a_pose_is_what_its_name_says(kind: str, size: float, column: int) -> None:
+    value = size if kind == "dolly" else math.radians(size)
+    pose = relative_poses(camera(**{kind: value}), np.array([2.0]))[0]
+    assert pose[column] == pytest.approx(size) and np.abs(np.delete(pose, column)).max() < 1e-9
+    assert CAMERA_POSE.names[column].split("_")[0] == {"dolly": "ahead"}.get(kind, kind)
+    assert not relative_poses(replace(camera(), path=()), np.array([-1.0, 2.0])).any()

@@ -58,7 +58,7 @@ def _check_inputs(document: GraphDocument, path: Path) -> None:
         raise ModelError(f"{path}: a .pt2 predicts frames. Export surprise as an .onnx of the kind 'surprise'.")
     if inputs and (inputs[0] != "context" or not state_names(inputs) or len(set(inputs)) < len(inputs)):
         raise ModelError(f"{path}: expected its inputs to be context and at least one state, got {', '.join(inputs)}.")
-    for field, name in (("uses_actions", "action"), ("stochastic", "noise")):
+    for field, name in (("uses_actions", "action"), ("uses_camera", "action"), ("stochastic", "noise")):
         if getattr(card, field) and name not in inputs:
             raise ModelError(f"{path}: its card says {field}=True, but the program has no input `{name}`.")
     if card.uses_prompt:

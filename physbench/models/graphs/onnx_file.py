@@ -362,8 +362,9 @@ def read_layout(model: ModelProto, where: str) -> GraphLayout:
 
 def _refuse_more(card: ModelCard, layout: GraphLayout, where: str) -> None:
     """Raise ModelError where the card promises what the graph does not take."""
-    if card.uses_actions and not {"action", "context_actions"} & layout.optional:
-        raise ModelError(f"{where}: its card says uses_actions=True, but the graph has no input `action` (B, 6).")
+    given = next((name for name in ("uses_actions", "uses_camera") if getattr(card, name)), None)
+    if given and not {"action", "context_actions"} & layout.optional:
+        raise ModelError(f"{where}: its card says {given}=True, but the graph has no input `action` (B, 6).")
     if card.uses_prompt:
         raise ModelError(f"{where}: its card says uses_prompt=True, but a graph takes no text.")
     if card.stochastic != ("noise" in layout.optional):

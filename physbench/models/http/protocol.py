@@ -22,7 +22,7 @@ CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
 SURPRISE_FIELDS = tuple(item.name for item in dataclasses.fields(SurpriseCard))
 SURPRISE_PATH = "/v1/surprise"
 NUMBER_BYTES = 40  # of a number in an answer, at most
-FLAGS = ("uses_actions", "uses_prompt", "stochastic", "repeat_first")
+FLAGS = ("uses_actions", "uses_camera", "uses_prompt", "stochastic", "repeat_first")
 
 
 class BytesSource(Protocol):

@@ -51,7 +51,16 @@ IDLE_SECONDS = 600.0  # for a client that neither sends nor reads
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
 TOKEN_REASONS = ("a token is needed", "the token is wrong")  # of a refusal without a token, and with one
 CARD_NEEDS = ("name", "image_size", "fps", "context_frames")
-CARD_TAKES = ("max_horizon", "uses_actions", "uses_prompt", "stochastic", "repeat_first", "track", "training_clips")
+CARD_TAKES = (
+    "max_horizon",
+    "uses_actions",
+    "uses_camera",
+    "uses_prompt",
+    "stochastic",
+    "repeat_first",
+    "track",
+    "training_clips",
+)
 
 
 class RequestProblem(Exception):

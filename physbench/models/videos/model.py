@@ -166,6 +166,7 @@ class RecordedVideos:
                 training_clips=self.answer.training_clips,
                 look=request.look,
                 view=request.view,
+                uses_camera=self.answer.uses_actions,
             )
         )
 
