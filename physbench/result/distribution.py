@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_ERROR = 1e-9  # diameters squared
+NO_SPREAD = 1e-12  # diameters squared
 NO_LOSS = 0.005  # of the strict quality; ground truth through a tracker loses less
 
 
@@ -32,15 +33,19 @@ def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribu
     if samples < 2:
         return None
     scores = _blocks(_by_clip(model, role) for role in ("samples-score", "open-score"))
-    squares = _blocks(_by_clip(model, role) ** 2 for role in ("samples-spread", "samples-error"))
+    spread = _by_clip(model, "samples-spread")
+    equal = bool(len(spread)) and bool((spread**2 < NO_SPREAD).all())
+    squares = {} if equal else _blocks((spread**2, _by_clip(model, "samples-error") ** 2))
+    unspread = "all samples of a clip are equal" if equal else "no frame shows an object in two samples"
     lawful = _blocks(_lawful(tables[name]) for name in ("model", "truth"))
     return Distribution(
         samples=samples,
         crps=_value(scores, lambda means: means[..., 0], resamples, "no clip has a CRPS"),
         open=_point(scores, lambda means: means[..., 1]),
-        spread_over_error=_value(squares, _root_of_ratio, resamples, "no frame shows an object in two samples"),
+        spread_over_error=_value(squares, _root_of_ratio, resamples, unspread),
         lawful=_value(lawful, lambda means: means[..., 0], resamples, "no motion is compared with the laws", 1.0),
         lawful_truth=_point(lawful, lambda means: means[..., 1]),
+        equal=equal,
     )
 
 

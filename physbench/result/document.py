@@ -537,6 +537,9 @@ class Distribution(Record):
         description="Share of samples that laws explain throughout, at the smallest tolerance."
     )
     lawful_truth: float | None = Field(description="The same of ground truth.")
+    equal: bool = Field(
+        default=False, description="Samples of each clip are the same: of a deterministic model, one says as much."
+    )
 
 
 class FreedFactor(Record):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import built_once
 
 from physbench.result.distribution import distribution
+from physbench.result.report.summary import summary_view
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of
 
@@ -68,6 +70,22 @@ def test_a_sample_that_failed_is_not_lawful_and_one_sample_has_no_distribution()
     assert found is not None and found.lawful.value == 0.5
     assert found.lawful.interval is None and found.lawful.reason.startswith("too few clips: 3")
     assert distribution(tables(table(FALL, 3, 1, 1.0, 0)), 50) is None
+
+
+def test_equal_samples_are_called_equal_in_place_of_an_interval_of_nothing(make_run) -> None:
+    """By what they show, whatever the card says; samples that hardly differ are not equal."""
+    found = distribution(tables(table(FALL, 8, 3, 0.0, 0) + table(ORBIT, 8, 3, 0.0, 0)), 50)
+    assert found is not None and found.equal and found.crps.value == 1.0
+    assert (found.spread_over_error.value, found.spread_over_error.interval) == (None, None)
+    assert found.spread_over_error.reason == "all samples of a clip are equal"
+    result = built_once(make_run(), resamples=100)
+    line = summary_view(result.model_copy(update={"distribution": found})).distribution
+    assert line == (
+        "3 samples a clip, all equal: the model is deterministic, and one says as much. CRPS in diameters 1.00, lawful "
+        "samples 1.00 (truth 1.00)."
+    )
+    near = distribution(tables(table(FALL, 8, 3, 0.01, 0)), 50)
+    assert near is not None and not near.equal and near.spread_over_error.value == pytest.approx(0.01)
 
 
 def test_what_no_clip_tells_says_why() -> None:

@@ -246,6 +246,12 @@ def _distribution(result: ResultDocument) -> str:
     samples = result.distribution
     if samples is None:
         return ""
+    if samples.equal:
+        crps, lawful = fixed(samples.crps.value), fixed(samples.lawful.value)
+        return (
+            f"{samples.samples} samples a clip, all equal: the model is deterministic, and one says as much. CRPS in "
+            f"diameters {crps}, lawful samples {lawful} (truth {fixed(samples.lawful_truth)})."
+        )
     crps, ratio, lawful = (
         f"{fixed(each.value)} {bracket(each.interval) if each.interval else f'({each.reason})'}"
         for each in (samples.crps, samples.spread_over_error, samples.lawful)
