@@ -20,7 +20,7 @@ from physbench.run.repair import drop_unanswered
 from physbench.run.state import Run
 from physbench.support.errors import UsageError
 from physbench.support.processes import WorkerPool
-from physbench.world.scene import PLAIN
+from physbench.world.scene import HISTORY, PLAIN
 from physbench.world.styles.catalogue import check_camera, check_pair, look_hash
 
 
@@ -129,7 +129,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
                 continue
             if before != value:
                 raise other_settings(run.folder.path, _difference(name, before, value))
-    for note in (*info.notes, *_words_lost(run.options, info.card), *_own_prompts(run.options)):
+    for note in (*info.notes, *_words_lost(run.options, info.card), *_repeated(info.card), *_own_prompts(run.options)):
         run.say(note)
         run.note(note)
     if run.planned:
@@ -160,6 +160,16 @@ def _words_lost(options: Options, card: ModelCard) -> tuple[str, ...]:
     if not options.prompt_motion or card.uses_prompt or card.track == "privileged":
         return ()
     return (f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it.",)
+
+
+def _repeated(card: ModelCard) -> tuple[str, ...]:
+    """A note where the context reaches further back than the history."""
+    if (missing := card.context_frames - card.history_frames) <= 0:
+        return ()
+    return (
+        f"{missing} of the {card.context_frames} context frames repeat the first one: the history is {HISTORY:g} s. In "
+        "tasks in which things move then, they start with a jerk.",
+    )
 
 
 def _own_prompts(options: Options) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from slow_cases import others_slow
 from tiny_parts import SIZE
 from tiny_pipelines import MAKERS, OWN_SIZE
 
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip
 from physbench.models.huggingface.diffusers_pipeline import (
     DiffusersModel,
     fit,
@@ -19,7 +21,7 @@ from physbench.models.huggingface.diffusers_pipeline import (
     unfit,
 )
 from physbench.models.huggingface.diffusers_plan import on_grid
-from physbench.rollout.answers import Inputs
+from physbench.rollout.answers import Inputs, model_context, planes
 from physbench.rollout.predict import predict
 from physbench.support.errors import ModelError
 
@@ -121,6 +123,19 @@ def test_the_last_frames_are_passed(recorded, name) -> None:
     context = random_context(count + 3)
     roll(model, context)
     assert np.array_equal(given(model.pipe.calls[0])[:count], levels_of(context)[3:])
+
+
+def test_cosmos_3_reads_three_seconds(recorded) -> None:
+    """73 frames at 24/s, of which a clip has 49: the harness repeats the first one."""
+    model = recorded("cosmos3", context_frames="73", max_frames="77")
+    assert model.card.context_frames == 73 and model.card.repeat_first and model.card.fps == 24
+    clip = make_clip(Row("falling/drop-bounce-v1", "test", 0), model.card.spec)
+    shown = model_context(clip, model.card)
+    assert len(shown) == 73 and (shown[:25] == shown[24]).all() and np.array_equal(shown[24:], clip.context(49))
+    answer = roll(model, torch.from_numpy(planes([shown])) / 255, horizon=3)
+    (call,), (output,) = model.pipe.calls, model.pipe.outputs
+    assert call["condition_frame_indexes_vision"] == tuple(range(19)) and np.array_equal(given(call)[:73], shown)
+    assert torch.equal(answer[0], output[73:76])
 
 
 def test_frames_are_asked_for_on_the_grid_and_cut(recorded) -> None:

@@ -69,7 +69,7 @@ def test_hunyuan_1_5_answers_in_the_size_of_its_checkpoint(index_of) -> None:
         ({"num_frames": "9"}, "use max_frames"),
         ({"video": "x.mp4"}, "made for each clip"),
         ({"width": "100"}, "multiple of 16, such as 96 or 112"),
-        ({"context_frames": "6"}, "reads 1, 5, 9, 13, 17, 21, ... 33 of them"),
+        ({"context_frames": "6"}, "reads 1, 5, 9, 13, 17, 21, ... 33 of them, or more, which repeat the first one"),
         ({"max_frames": "24"}, "4 k \\+ 1 frames, such as 21 or 25"),
         ({"max_frames": "5"}, "more than the 5 frames of the context"),
         ({"offload": "all"}, "expected model or sequential"),
@@ -107,6 +107,12 @@ def test_cosmos_3_keeps_the_last_frames_and_its_safety_checker(index_of) -> None
         kept = {"condition_frame_indexes_vision": latents, "condition_video_keep": "last"}
         assert plan.quirk.arguments(plan.context, 93) == kept
         assert "condition_video_keep=last" in dict(describe_plan(plan))["calls"]
+    plan = make_plan(folder, {"context_frames": "73"})
+    assert (plan.context, plan.card.scored_context, plan.card.max_horizon) == (73, 49, 116) and plan.card.repeat_first
+    assert plan.quirk.arguments(73, 189)["condition_frame_indexes_vision"] == tuple(range(19))
+    assert not make_plan(folder, {"context_frames": "49"}).card.repeat_first
+    with pytest.raises(ModelError, match="more than the 189 frames of the context"):
+        make_plan(folder, {"context_frames": "189"})
     for name, words in (("enable_safety_check", "licence asks"), ("condition_video_keep", "last frames are kept")):
         with pytest.raises(ModelError, match=f"{name} cannot be given: .*{words}"):
             make_plan(folder, {name: "false"})

@@ -15,8 +15,9 @@ from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
+from physbench.clips.suite import find_suite
 from physbench.clips.task import SPLITS, Params, Task, find_task, parameter_table, short_names, task_ids
-from physbench.world.bullet import simulate_ensemble
+from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import DENSITY, HISTORY, PALETTE, PHYSICS_HZ, WINDOW, Body, CentralGravity, RadialField
@@ -299,3 +300,16 @@ def test_declarations(task_id: str) -> None:
             assert parameter.kind in ("fixed", "visible")
     assert any(parameter.ood is not None for parameter in task.parameters.values())
     assert find_task(short_names(task_id)[1]).id.rpartition("-v")[0] == task_id.rpartition("-v")[0]
+
+
+@pytest.mark.slow
+def test_in_which_tasks_something_moves_as_the_history_begins() -> None:
+    """A context that reaches further back repeats the first frame; docs/models/diffusers.md names where it moves."""
+    times = np.array([-HISTORY, 0.1 - HISTORY])
+    moving = set()
+    for task in find_suite("core").tasks:
+        for seed in range(4):
+            states = simulate(make_scene(Row(task, "test", seed)), times, log=False).states
+            if np.abs(states[1] - states[0]).max() > 1e-6:
+                moving.add(task.split("/")[1])
+    assert moving == {"screen-lift-v1", "binary-v1", "kepler-v1"} and len(find_suite("core").tasks) == 14

@@ -22,7 +22,7 @@ from physbench.models.huggingface.diffusers_folder import (
     refusal,
 )
 from physbench.models.huggingface.diffusers_modular import block_parameters, check_components, is_modular
-from physbench.models.protocol import ModelCard, check_card
+from physbench.models.protocol import MAX_CONTEXT_FRAMES, ModelCard, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support.errors import ModelError, nearest
 from physbench.world.scene import HISTORY
@@ -261,6 +261,7 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
         uses_actions=actions is not None,
         uses_prompt="prompt" in parameters and "prompt" not in settings,
         stochastic=True,
+        repeat_first=context > int(HISTORY * fps + 1e-9) + 1,
     )
     return PipelinePlan(folder, kind, quirk, ratio, size, check_card(card), longest, arguments, settings, actions)
 
@@ -402,19 +403,21 @@ def _clip_size(size: tuple[int, int], settings: Mapping[str, Any]) -> tuple[int,
 
 
 def _context_frames(settings: Mapping[str, Any], quirk: Quirk, ratio: int, class_name: str) -> int:
-    """Context frames: those of the table, or fewer where they need more than the history or than the ratio allows."""
-    if quirk.condition == "image":
-        most = 1
-    else:
-        history = int(HISTORY * float(settings.get("fps", quirk.fps)) + 1e-9) + 1
-        most = on_grid(min(quirk.most_context or history, history), (ratio, 1), up=False)
+    """Context frames: those of the table, or fewer where they need more than the history or than the ratio allows.
+
+    More of them than the history holds have to be asked for: the first one is repeated.
+    """
+    limit = 1 if quirk.condition == "image" else quirk.most_context
+    history = int(HISTORY * float(settings.get("fps", quirk.fps)) + 1e-9) + 1
+    most = on_grid(min(limit or history, history), (ratio, 1), up=False)
     setting = settings.get("context_frames")
     if setting is None:
         return min(on_grid(quirk.context, (ratio, 1), up=False), most)
-    if not 1 <= setting <= most or on_grid(setting, (ratio, 1), up=False) != setting:
+    if not 1 <= setting <= (limit or MAX_CONTEXT_FRAMES) or on_grid(setting, (ratio, 1), up=False) != setting:
         allowed = list(range(1, most + 1, ratio))
         shown = ", ".join(map(str, allowed[:6])) + (f", ... {allowed[-1]}" if len(allowed) > 6 else "")
-        raise ModelError(f"--model-arg context_frames={setting}: {class_name} reads {shown} of them.")
+        more = "" if limit else ", or more, which repeat the first one"
+        raise ModelError(f"--model-arg context_frames={setting}: {class_name} reads {shown} of them{more}.")
     return int(setting)
 
 
