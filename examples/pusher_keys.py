@@ -1,6 +1,7 @@
 """The pusher as keys: physbench eval MODEL --suite pusher --actions examples/pusher_keys.py
 
-The model is given one column a word, a 1 for the keys that are pressed; "none" where the pusher is told to stand.
+The model is given one column a word, a 1 for the keys that are pressed; "none" where the pusher is told to stand. Of a
+thruster (--suite thrust) the keys say which way it pushes.
 """
 
 import numpy as np

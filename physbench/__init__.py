@@ -9,11 +9,12 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
-  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Drive`, `Command`, the bodies `ball`, `floor`,
-  `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`, `cylinder_mass`,
+  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Drive`, `Command`, `Thrust`, `Burn`, the bodies `ball`,
+  `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`,
+  `cylinder_mass`,
   and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`,
   `LawConstant`;
-- actions: `ActionSpace`, `Words`, `pushes`, `velocities`, `CAMERA_POSE`, `camera_matrices`; every task as an
+- actions: `ActionSpace`, `Words`, `pushes`, `velocities`, `forces`, `CAMERA_POSE`, `camera_matrices`; every task as an
   environment of Gymnasium is in `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from physbench.clips.action_space import CAMERA_POSE as CAMERA_POSE
     from physbench.clips.action_space import ActionSpace as ActionSpace
     from physbench.clips.action_space import Words as Words
+    from physbench.clips.action_space import forces as forces
     from physbench.clips.action_space import pushes as pushes
     from physbench.clips.action_space import velocities as velocities
     from physbench.clips.clip import Clip as Clip
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from physbench.world.scene import FLOOR_GREY as FLOOR_GREY
     from physbench.world.scene import SCREEN_GREY as SCREEN_GREY
     from physbench.world.scene import Body as Body
+    from physbench.world.scene import Burn as Burn
     from physbench.world.scene import Camera as Camera
     from physbench.world.scene import CentralGravity as CentralGravity
     from physbench.world.scene import Command as Command
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     from physbench.world.scene import Rod as Rod
     from physbench.world.scene import Scene as Scene
     from physbench.world.scene import Spring as Spring
+    from physbench.world.scene import Thrust as Thrust
     from physbench.world.scene import Waypoint as Waypoint
     from physbench.world.scene import box_mass as box_mass
     from physbench.world.scene import cylinder_mass as cylinder_mass
@@ -126,7 +130,7 @@ _NAMES = {
         "SurpriseCard",
     ),
     # actions
-    "physbench.clips.action_space": ("ActionSpace", "CAMERA_POSE", "Words", "pushes", "velocities"),
+    "physbench.clips.action_space": ("ActionSpace", "CAMERA_POSE", "Words", "forces", "pushes", "velocities"),
     "physbench.world.camera_path": ("camera_matrices",),
     # tasks
     "physbench.clips.task": (
@@ -144,6 +148,7 @@ _NAMES = {
     "physbench.world.scene": (
         "BACKGROUND_GREY",
         "Body",
+        "Burn",
         "Camera",
         "CentralGravity",
         "Command",
@@ -158,6 +163,7 @@ _NAMES = {
         "SCREEN_GREY",
         "Scene",
         "Spring",
+        "Thrust",
         "Waypoint",
         "box_mass",
         "cylinder_mass",

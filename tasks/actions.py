@@ -1,7 +1,7 @@
-"""Tasks of the suites `actions` and `pusher`: what is done after the hand-over decides what happens.
+"""Tasks of the suites `actions`, `pusher` and `thrust`: what is done after the hand-over decides what happens.
 
-A push is an impulse on the grid of 1/20 s; a driven body is told a velocity. Models that take actions are told of both;
-the others can only guess.
+A push is an impulse on the grid of 1/20 s; a driven body is told a velocity, a thruster a force. Models that take
+actions are told of them; the others can only guess.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from physbench.clips.action_space import pushes, velocities
+from physbench.clips.action_space import forces, pushes, velocities
 from physbench.clips.clip import Split
 from physbench.clips.task import (
     FREE_BORDER,
@@ -22,10 +22,13 @@ from physbench.clips.task import (
     Task,
     declare,
     draw,
+    draw_evenly,
     hues,
     inside,
+    numbered,
 )
 from physbench.laws.impacts import Flat, at, meeting_time, rebound
+from physbench.support.arrays import Array
 from physbench.tasks.collisions import (
     CUSHION,
     FIRST_HIT,
@@ -42,7 +45,20 @@ from physbench.tasks.collisions import (
 )
 from physbench.tasks.orbits import SURFACE_GAP, Kepler, half_extents, kepler_state
 from physbench.world.bodies import ball, held, table, turned_from_top, wall
-from physbench.world.scene import HISTORY, Body, Camera, Command, Drive, Impulse, Scene, hue_name, sphere_mass
+from physbench.world.links import THRUST_SCALE
+from physbench.world.scene import (
+    HISTORY,
+    Body,
+    Burn,
+    Camera,
+    Command,
+    Drive,
+    Impulse,
+    Scene,
+    Thrust,
+    hue_name,
+    sphere_mass,
+)
 
 PUSH_TO_HIT = 0.15  # s between a push and the first hit, at least
 CHANGED_BY = 2.0  # s, when a ball that is not pushed is elsewhere than without the push
@@ -482,3 +498,123 @@ def ball_and_face(p: Params) -> Flat:
 def hit_time(p: Params) -> float:
     """When the bar meets the ball, s, under a constant acceleration up to its speed."""
     return p["gap"] / p["speed"] + p["speed"] / (2 * MOTOR)
+
+
+THRUST_BORDER = 0.1  # m that stay free about the ball and the bar of its thruster
+PATH_TIMES = np.arange(0.0, 4.01, 0.1)  # s, at which the ways of a thruster and of another ball are checked
+
+
+class Thruster(Task):
+    """A ball with a thruster, which pushes it as it is told, another way in each second; seen from straight above.
+
+    What happens: a ball rests in empty space. From the hand-over on its thruster pushes it for three seconds, each
+    second in another direction with another force, and is off then. A grey bar, on the side away from which it pushes,
+    is 1.5 cm long for each N. In half of the clips another ball glides by, which nothing touches.
+
+    Law: F = m a (Newton 1687, Principia, law II): in each second a parabola, x(t) = x0 + v0 t + F t^2 / (2 m), and then
+    a straight line. No gravity, no friction, no contact.
+
+    {parameters}
+
+    thrust_k and angle_k are force and direction in the second k. Nothing is read of the other ball where there is none.
+    Mass is density x volume.
+
+    Camera: from straight above, 5.12 m wide, no ground. Actions: the force of the thruster, told at 0, 1, 2 and 3 s.
+    Hand-over: the ball rests until then, the other one is in motion throughout; horizon 4 s. Ball and bar stay 0.1 m
+    within the window and away from the other ball; in the end the ball is a diameter away from where it was.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "orbits/thruster-v1"
+    suite = "thrust"
+    static_history = True
+    actions = True
+    action_space = forces(40.0)
+    parameters = declare(
+        other=Parameter("", "visible", (0, 1), "1: another ball glides by", grid=1),
+        radius=Parameter("m", "visible", (0.40, 0.46), "of the ball", ood=(0.48, 0.52)),
+        radius_other=Parameter("m", "visible", (0.40, 0.46), "of the other ball"),
+        **hues("hue", "hue_other"),
+        start_x=Parameter("m", "visible", (-1.5, 1.5), "of the ball, to the right"),
+        start_y=Parameter("m", "visible", (-1.5, 1.5), "of the ball, upwards in the image"),
+        **numbered(
+            (1, 2, 3),
+            thrust=Parameter("N", "visible", (12.0, 30.0), "in the {nth} second", ood=(31.0, 36.0)),
+            angle=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of the push in the {nth} second"),
+        ),
+        middle_x=Parameter("m", "visible", (-1.5, 1.5), "of the other ball at 2 s, to the right"),
+        middle_y=Parameter("m", "visible", (-1.5, 1.5), "of the other ball at 2 s, upwards in the image"),
+        speed_other=Parameter("m/s", "visible", (0.2, 0.4), "of the other ball"),
+        heading=Parameter("rad", "visible", (-3.1416, 3.1416), "of the other ball"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw_evenly("other", self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues; ball, bar and other ball in view and apart; the ball ends elsewhere."""
+        path, tips = thruster_path(p, PATH_TIMES), thruster_tips(p, PATH_TIMES)
+        room = HALF_WINDOW - THRUST_BORDER
+        away = float(np.linalg.norm(path[-1] - path[0]))
+        if p["hue"] == p["hue_other"] or np.abs(tips).max() > room or away < 2 * p["radius"]:
+            return False
+        if np.abs(path).max() + p["radius"] > room or not p["other"]:
+            return bool(np.abs(path).max() + p["radius"] <= room)
+        others = glided(p, np.append(PATH_TIMES, -HISTORY))
+        gap = min(np.linalg.norm(each - others[:-1], axis=-1).min() for each in (path, tips))
+        clear = p["radius"] + p["radius_other"] + THRUST_BORDER
+        started = np.linalg.norm(glided(p, np.linspace(-HISTORY, 0, 21)) - path[0], axis=-1).min()
+        return bool(np.abs(others).max() + p["radius_other"] <= room and min(gap, started) > clear)
+
+    def scene(self, params: Params) -> Scene:
+        p, name = params, hue_name(params["hue"])
+        bodies = [ball("ball", p["radius"], (p["start_x"], p["start_y"], 0.0), p["hue"])]
+        beside = ""
+        if p["other"]:
+            (x, y), speed = glided(p, np.array([-HISTORY]))[0].tolist(), p["speed_other"]
+            velocity = (speed * math.cos(p["heading"]), speed * math.sin(p["heading"]), 0.0)
+            bodies.append(ball("other ball", p["radius_other"], (x, y, 0.0), p["hue_other"], velocity=velocity))
+            beside = f", while a {hue_name(p['hue_other'])} ball glides past"
+        burns = (*(Burn(float(k), (*force, 0.0)) for k, force in enumerate(thrusts(p))), Burn(3.0, (0.0, 0.0, 0.0)))
+        return Scene(
+            bodies=tuple(bodies),
+            camera=Camera("top", (0.0, 0.0, 0.0)),
+            fields=(Thrust("ball", burns),),
+            horizon=self.horizon,
+            prompt=f"A {name} ball floats in empty space. A thruster, a grey bar on one side, pushes it away from that "
+            f"side, each second another way{beside}. Static camera, seen from straight above.",
+            prompt_unpushed=f"A {name} ball floats in empty space{beside}. Static camera, seen from straight above.",
+        )
+
+
+def thrusts(p: Params) -> list[Flat]:
+    """Forces in N in the three seconds."""
+    polar = ((p[f"thrust_{k}"], p[f"angle_{k}"]) for k in (1, 2, 3))
+    return [(force * math.cos(angle), force * math.sin(angle)) for force, angle in polar]
+
+
+def thruster_path(p: Params, times: Array) -> Array:
+    """Places (T, 2) m of the ball at `times` (T,) s from 0 on, in closed form."""
+    place = np.tile([p["start_x"], p["start_y"]], (len(times), 1))
+    for k, force in enumerate(thrusts(p)):
+        pushed = np.clip(times - k, 0.0, 1.0)
+        way = pushed**2 / 2 + np.maximum(times - k - 1.0, 0.0)  # m for 1 m/s2
+        place = place + way[:, None] * np.array(force) / sphere_mass(p["radius"])
+    return np.asarray(place)
+
+
+def thruster_tips(p: Params, times: Array) -> Array:
+    """Ends (T, 2) m of the bar of the thruster at `times` (T,) s; the ball's middle while it is off."""
+    forces = np.array([*thrusts(p), (0.0, 0.0)])[np.clip(times.astype(int), 0, 3)]
+    size = np.linalg.norm(forces, axis=-1, keepdims=True)
+    reach = np.where(size > 0, p["radius"] / np.maximum(size, 1e-9) + THRUST_SCALE, 0.0)
+    return np.asarray(thruster_path(p, times) - reach * forces)
+
+
+def glided(p: Params, times: Array) -> Array:
+    """Places (T, 2) m of the other ball at `times` (T,) s."""
+    ahead = np.array([math.cos(p["heading"]), math.sin(p["heading"])])
+    return np.asarray(np.array([p["middle_x"], p["middle_y"]]) + (times - 2.0)[:, None] * p["speed_other"] * ahead)

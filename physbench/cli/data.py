@@ -107,7 +107,8 @@ app = typer.Typer(
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
 SUITE_NAMES = (
-    "smoke, lite, core, full, actions, counterfactuals, phyworld, pusher, combo, train, combo-6, combo-30, combo-60."
+    "smoke, lite, core, full, actions, counterfactuals, phyworld, pusher, thrust, combo, train, combo-6, combo-30, "
+    "combo-60."
 )
 Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=completion.clip_suites)]
 Look = Annotated[

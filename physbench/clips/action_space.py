@@ -108,6 +108,11 @@ def velocities(largest: float) -> ActionSpace:
     return ActionSpace(("right", "up"), (-largest, -largest), (largest, largest), "m/s")
 
 
+def forces(largest: float) -> ActionSpace:
+    """Forces in the plane of motion of the thruster of the task, each number up to `largest` N."""
+    return ActionSpace(("right", "up"), (-largest, -largest), (largest, largest), "N")
+
+
 # Pose of the camera, against that at the hand-over: physbench.world.camera_path.relative_poses. No camera goes farther.
 CAMERA_POSE = ActionSpace(
     ("pan_deg", "tilt_deg", "roll_deg", "right_m", "down_m", "ahead_m"),

@@ -15,12 +15,12 @@ from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.camera_path import relative_poses
 from physbench.world.motion_words import StatedVelocity, stated_velocities
-from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Contact, Drive, RenderSpec, Scene
+from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Contact, Drive, RenderSpec, Scene, Thrust
 from physbench.world.styles.prompt import scene_prompt
 
 Split = Literal["train", "test", "ood", "gap"]
 
-ACTION_WIDTH = 6  # of an action: hue of a body as RGB, impulse in N s (of a driven body: velocity in m/s)
+ACTION_WIDTH = 6  # of an action: hue of a body as RGB, impulse in N s (driven: velocity in m/s; thrust: force in N)
 POSE_WIDTH = 6  # of a pose of the camera: `action_space.CAMERA_POSE`
 
 __all__ = [
@@ -172,7 +172,8 @@ class Clip:
         """Actions as a model gets them: (context + horizon, 6), hue of the pushed body as RGB and impulse in N s.
 
         An impulse stands in the row of the first frame that shows its effect. Of a driven body each row has the hue and
-        the velocity in m/s that it is told, mean over the time since the frame before. None if the scene has no
+        the velocity in m/s that it is told, of one with a thruster its force in N, mean over the time since the frame
+        before. None if the scene has no
         actions.
         """
         return action_table(self.scene, self.times, self.handover + 1 - context)
@@ -184,7 +185,7 @@ class Clip:
 
 def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArray[np.float32] | None:
     """Actions (len(times) - start, 6) from frame `start` on, as in `Clip.actions`; times: (T,) s of a clip's frames."""
-    if not scene.impulses and not scene.drives:
+    if not scene.impulses and not scene.actuators:
         return None
     table = np.zeros((len(times) - start, ACTION_WIDTH), dtype=np.float32)
     for action in scene.impulses:
@@ -192,10 +193,10 @@ def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArra
         body = scene.bodies[scene.index(action.body)]
         if 0 <= row < len(table) and body.hue is not None:
             table[row] = (*PALETTE[body.hue], *action.impulse)
-    for drive in scene.drives:
-        hue = scene.bodies[scene.index(drive.body)].hue
+    for actuator in scene.actuators:
+        hue = scene.bodies[scene.index(actuator.body)].hue
         if hue is not None:
-            table[:, :3], table[:, 3:] = PALETTE[hue], commanded_velocities(drive, times)[start:]
+            table[:, :3], table[:, 3:] = PALETTE[hue], mean_commands(actuator, times)[start:]
     return table
 
 
@@ -204,14 +205,14 @@ def pose_table(scene: Scene, times: NDArray[np.float64]) -> NDArray[np.float32]:
     return relative_poses(scene.camera, times).astype(np.float32)
 
 
-def commanded_velocities(drive: Drive, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Velocities (T, 3) m/s that a drive is told, each the mean since the frame before; times: (T,) s of frames."""
+def mean_commands(actuator: Drive | Thrust, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Velocities (T, 3) m/s or forces N that are commanded, mean since the frame before; times: (T,) s of frames."""
     steps = np.rint(np.concatenate([[2 * times[0] - times[1]], times]) * PHYSICS_HZ)
-    edges = np.array([-np.inf, *(round(each.time * PHYSICS_HZ) for each in drive.commands), np.inf])
+    edges = np.array([-np.inf, *(round(time * PHYSICS_HZ) for time, _ in actuator.orders), np.inf])
     begin, end = np.maximum(steps[:-1, None], edges[:-1]), np.minimum(steps[1:, None], edges[1:])
     share = np.maximum(end - begin, 0.0) / np.diff(steps)[:, None]  # (T, parts) of a frame with a command
-    velocities = np.array([(0.0, 0.0, 0.0), *(each.velocity for each in drive.commands)])
-    return np.asarray(share @ velocities)
+    commands = np.array([(0.0, 0.0, 0.0), *(command for _, command in actuator.orders)])
+    return np.asarray(share @ commands)
 
 
 # A stored clip whose frames, nearly all of its bytes, are unpacked when they are first asked for.

@@ -30,14 +30,16 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "counterfactuals": {"test": 16},
     "phyworld": {"test": 16, "gap": 16, "ood": 16},
     "pusher": {"test": 24, "ood": 8},
+    "thrust": {"test": 24, "ood": 8},
     "combo": {"test": 30, "ood": 30},
     EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
 FULL = "full"  # the suite of all tasks in which nothing is pushed
 PHYWORLD = "phyworld"  # the suite of the tasks of another benchmark, in its ranges
 PUSHER = "pusher"  # the suite of the tasks in which a body is driven, whose actions are velocities
+THRUST = "thrust"  # the suite of the tasks in which a body has a thruster, whose actions are forces
 COMBO = "combo"  # the suite of combined elements: templates that are trained on, and others that are held out
-SEPARATE_SUITES = (PHYWORLD, PUSHER, COMBO)  # suites of tasks that no other suite has
+SEPARATE_SUITES = (PHYWORLD, PUSHER, THRUST, COMBO)  # suites of tasks that no other suite has
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
     "counterfactuals": ("unpushed",)
@@ -119,7 +121,8 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 def suite_names() -> tuple[str, ...]:
     """Names: smoke (a look), lite (a quarter of core, for slow models), core (the leaderboard), full (core and
     more tasks), actions (pushes), counterfactuals (with and without), phyworld (its three scenes), pusher (a driven
-    body), combo (combined elements), expectation (films); to learn from train, combo-6, combo-30 and combo-60."""
+    body), thrust (a thruster), combo (combined elements), expectation (films); to learn from train, combo-6, combo-30
+    and combo-60."""
     return (*GOLDEN_SUITES, *TRAINING_LISTS)
 
 
@@ -128,10 +131,10 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
 
     `smoke`, `lite`, `core` and `train` hold 14 tasks, `full` all in which nothing is pushed,
     `actions` those in which something is, `counterfactuals` these with the push and without, `phyworld` its three
-    scenes, `pusher` those in which a body is driven and `combo` combinations of elements. A part of a suite with
-    golden states is marked `partial`. Tasks outside the suite, installed or from a file
-    (`physbench.support.user_files`), get as many clips as those in it; the suite is then another
-    one, "own-smoke" or "own-core". TRAINING_LISTS have any size: `limit` is the number of clips.
+    scenes, `pusher` those in which a body is driven, `thrust` those in which one has a thruster and `combo`
+    combinations of elements. A part of a suite with golden states is marked `partial`. Tasks outside the suite,
+    installed or from a file (`physbench.support.user_files`), get as many clips as those in it; the suite is then
+    another one, "own-smoke" or "own-core". TRAINING_LISTS have any size: `limit` is the number of clips.
     Unknown suites and tasks raise UsageError and offer the nearest names.
     """
     if name not in suite_names():
@@ -266,7 +269,7 @@ def fresh_suite(suite: Suite, per_task: int, draw: Callable[[str, int], int] = r
 def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
     if name in SEPARATE_SUITES:
-        return builtin_task_ids(actions=name == PUSHER, suite=name, full=True)
+        return builtin_task_ids(actions=name in (PUSHER, THRUST), suite=name, full=True)
     return builtin_task_ids(actions=name in PUSHED_SUITES, full=name == FULL)
 
 

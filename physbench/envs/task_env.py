@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from physbench.clips.action_space import ActionSpace, in_world
-from physbench.clips.clip import ACTION_WIDTH, Row, action_table, commanded_velocities, pose_table
+from physbench.clips.clip import ACTION_WIDTH, Row, action_table, mean_commands, pose_table
 from physbench.clips.generate import frame_times, make_scene, render_spec, simulated_times
 from physbench.clips.task import SPLITS, find_task
 from physbench.support.arrays import Array, Image
@@ -19,7 +19,7 @@ from physbench.support.errors import PhysbenchError, UsageError, nearest
 from physbench.world.bullet import World
 from physbench.world.camera import PLANE_AXES
 from physbench.world.drawing import MomentRenderer
-from physbench.world.scene import HISTORY, PALETTE, Impulse
+from physbench.world.scene import HISTORY, PALETTE, Burn, Impulse, Scene, Thrust
 
 ROWS = len(PALETTE)  # coloured bodies of a scene: no two have one hue
 DRAWN_SEEDS = 2**31  # seeds of clips that are drawn lie below
@@ -33,8 +33,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
     Action: of a task in which something is pushed the impulse (2,) in N s, to the right and up in the picture, on the
     body that the task pushes, cut to the bounds of the space. It acts at the start of the step; in the step that holds
     the push of the clip itself, at the time of that push. Any step may push. Of a task with a driven body the velocity
-    (2,) in m/s that it is told during the step. A task without actions is to be watched: its space is `Discrete(1)`,
-    whose one action does nothing.
+    (2,) in m/s that it is told during the step, of one with a thruster its force (2,) in N. A task without actions is
+    to be watched: its space is `Discrete(1)`, whose one action does nothing.
 
     Reward: 0. No task has a goal; wrap the environment to give it one.
 
@@ -100,8 +100,9 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         self.close()
         self._scene = make_scene(row)
         self._own = self._scene.impulses
-        self._drive = next(iter(self._scene.drives), None)
-        quiet = replace(self._scene, impulses=())
+        self._drive = next(iter(self._scene.actuators), None)
+        self._burns: list[Burn] = []
+        quiet = self._quiet()
         self._world = World(quiet)
         self._renderer = MomentRenderer(quiet, self.spec_of_frames)
         self._stops = simulated_times(self._scene, self.spec_of_frames)
@@ -152,6 +153,13 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
                 each.close()
         self._world = self._renderer = None
 
+    def _quiet(self) -> Scene:
+        """The scene without its own actions; a thruster acts as it was told so far."""
+        scene = replace(self._scene, impulses=())
+        if isinstance(self._drive, Thrust):
+            scene = replace(scene, fields=(Thrust(self._drive.body, tuple(self._burns)),))
+        return scene
+
     def _row(self, seed: int | None, options: dict[str, Any]) -> Row:
         """The row of the clip that a reset asks for."""
         split, chosen = options.pop("split", "train"), options.pop("seed", seed)
@@ -176,6 +184,9 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         if self._drive:
             body = self._drive.body
             self._world.command(body, vector)
+            if isinstance(self._drive, Thrust) and self._renderer is not None:
+                self._burns.append(Burn(self._now, vector))
+                self._renderer = MomentRenderer(self._quiet(), self.spec_of_frames)
         else:
             body = self._own[0].body
             self._advance(next((push.time for push in self._own if self._frame_of(push) == self._step), self._now))
@@ -201,7 +212,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         """The pushes or velocities of the clip as actions (T, 2) of the steps of its episode."""
         axes = list(PLANE_AXES[self._scene.camera.view])
         if self._drive:
-            return np.asarray(commanded_velocities(self._drive, self._times)[1:, axes])
+            return np.asarray(mean_commands(self._drive, self._times)[1:, axes])
         table = np.zeros((len(self._times) - 1, 2))
         for push in self._own:
             table[self._frame_of(push)] = [push.impulse[axis] for axis in axes]

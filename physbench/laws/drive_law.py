@@ -1,4 +1,4 @@
-"""The law of scenes with driven bodies: balls, bars on rails and walls without friction, on a table seen from above."""
+"""The law of scenes with driven bodies: balls, bars on rails and walls without friction, seen from straight above."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.support_check import ALIGNMENT, Unsupported
 from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.camera import PLANE_AXES, depth_axis
-from physbench.world.scene import PHYSICS_HZ, Body, Drive
+from physbench.world.scene import PHYSICS_HZ, Body, Drive, Thrust
 
 MOST_CONTACTS = 256  # of a simulation that are told
+OUT_OF_REACH = 1e9  # m/s, towards which a thruster pushes
 STEP_COST = 10  # of a body in a step, over that of motion in closed form
 
 
 class DriveLaw(SceneLaw):
-    """Bodies that motors drive, and what they hit; it steps as the simulator does, without turns."""
+    """Bodies that motors or thrusters drive, and what they hit; it steps as the simulator does, without turns."""
 
     name = "drive"
-    fields: ClassVar[tuple[type, ...]] = (Drive,)
+    fields: ClassVar[tuple[type, ...]] = (Drive, Thrust)
     constants: ClassVar[tuple[LawConstant, ...]] = (
         LawConstant("motor_force", "motors were {value} times as strong", "force of motors"),
     )
@@ -90,7 +91,10 @@ class DriveLaw(SceneLaw):
 
     @cached_property
     def _commands(self) -> Array:
-        """Commands (E, 5) as `drive_motion` has them; before the first one a motor keeps its body at rest."""
+        """Commands (E, 5) as `drive_motion` has them; before the first one a motor keeps its body at rest.
+
+        A force is that of a motor which never gets to its velocity.
+        """
         axes, rows = list(PLANE_AXES[self.scene.camera.view]), []
         for drive in self.scene.drives:
             i = self.scene.index(drive.body)
@@ -99,6 +103,15 @@ class DriveLaw(SceneLaw):
             for each in drive.commands:
                 velocity = np.asarray(each.velocity)[axes]
                 rows.append([number, round(each.time * PHYSICS_HZ), *velocity, motor])
+        for thrust in self.scene.thrusts:
+            i = self.scene.index(thrust.body)
+            number, mass = self.index.index(i), self.scene.bodies[i].mass
+            rows.append([number, -np.inf, OUT_OF_REACH, 0.0, 0.0])
+            for burn in thrust.burns:
+                force = np.asarray(burn.force)[axes]
+                size = float(np.hypot(*force))
+                towards = force / size if size else np.array([1.0, 0.0])
+                rows.append([number, round(burn.time * PHYSICS_HZ), *(OUT_OF_REACH * towards), size / mass])
         return np.array(rows, dtype=np.float64)
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from physbench.clips.clip import Row
 from physbench.clips.scene_changes import PROMPT_MOTION
-from physbench.clips.suite import FRESH, OWN, PROMPT_MOTION_SUFFIX, PUSHED_SUITES, PUSHER
+from physbench.clips.suite import FRESH, OWN, PROMPT_MOTION_SUFFIX, PUSHED_SUITES, PUSHER, THRUST
 from physbench.result import formats
 from physbench.result.bootstrap import FEWEST
 from physbench.result.coverage import partial_words
@@ -291,6 +291,8 @@ def _untold(result: ResultDocument) -> str | None:
         return None
     if suite == PUSHER:
         return "The model takes no actions: it was not told how the pusher is to move."
+    if suite == THRUST:
+        return "The model takes no actions: it was not told how the thruster is to push."
     if suite in PUSHED_SUITES:
         return "The model takes no actions: it was not told of the pushes, nor asked what one changes."
     return None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row, commanded_velocities
+from physbench.clips.clip import Clip, Row, mean_commands
 from physbench.clips.generate import frame_times, make_params, make_scene, scene_with
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.suite import Suite
@@ -167,11 +167,11 @@ def context_states(clip: Clip, card: StateCard) -> Array:
 def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | None:
     """Impulses (B, C + horizon, N, 3) in N s, zeros for clips without; None where none has any, or none are used.
 
-    Of a driven body the velocities in m/s that it is told.
+    Of a driven body the velocities in m/s that it is told, of one with a thruster its forces in N.
     """
     scenes = [clip.scene for clip in clips]
     unpushed = [bool(clip.row.change) and CHANGES[clip.row.change].by_actions for clip in clips]
-    shown = any(unpushed) or any(scene.impulses or scene.drives for scene in scenes)
+    shown = any(unpushed) or any(scene.impulses or scene.actuators for scene in scenes)
     if not card.uses_actions or not shown:
         return None
     table = np.zeros((len(clips), card.context_frames + clips[0].horizon, rows, 3))
@@ -182,10 +182,10 @@ def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | 
             index = clip.scene.index(push.body)
             if 0 <= row < len(own) and index in clip.tracked[:rows]:
                 own[row, clip.tracked.index(index)] = push.impulse
-        for drive in clip.scene.drives:
-            if (index := clip.scene.index(drive.body)) in clip.tracked[:rows]:
-                velocities = commanded_velocities(drive, clip.times)[max(start, 0) :]
-                own[-len(velocities) :, clip.tracked.index(index)] = velocities
+        for actuator in clip.scene.actuators:
+            if (index := clip.scene.index(actuator.body)) in clip.tracked[:rows]:
+                commands = mean_commands(actuator, clip.times)[max(start, 0) :]
+                own[-len(commands) :, clip.tracked.index(index)] = commands
     return table
 
 

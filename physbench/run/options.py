@@ -204,7 +204,7 @@ class Options:
     model: str  # path or scheme:rest
     suite: str = option("core", WHAT, "smoke: a look in a minute; core: the leaderboard's clips; lite: a quarter of "
         "them, for slow models; full: more tasks; actions: pushes; counterfactuals: pushes and the same without; "
-        "phyworld: its scenes and metrics; pusher: a driven body; combo: combinations of elements; "
+        "phyworld: its scenes and metrics; pusher: a driven body; thrust: a thruster; combo: combinations of elements; "
         "expectation: surprise at impossible films (--limit: pairs, --tasks: their kinds).",
         in_file=True, offers="suite_names")
     model_arg: Mapping[str, str] = option(dict, WHAT, "Passed to the model's factory; repeatable.",

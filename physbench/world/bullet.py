@@ -21,7 +21,18 @@ from physbench.support.errors import PhysbenchError
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate
-from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Drive, Impulse, Scene, Vector
+from physbench.world.scene import (
+    HISTORY,
+    PHYSICS_HZ,
+    PHYSICS_STEP,
+    Body,
+    Contact,
+    Drive,
+    Impulse,
+    Scene,
+    Thrust,
+    Vector,
+)
 
 # The only module that imports PyBullet: late, without its messages, and with a remedy where it is missing.
 
@@ -191,8 +202,8 @@ class World:
         restarts: bool = False,
     ) -> None:
         self.scene = scene
-        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Drive))
-        self._drives, self._commands = scene.drives, dict[str, Vector]()
+        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Drive | Thrust))
+        self._drives, self._commands = scene.actuators, dict[str, Vector]()
         self._refine = refine
         self.step = step_of(start)
         self.contacts: list[Contact] = []
@@ -434,12 +445,12 @@ class World:
                     if ids[index] >= 0:
                         api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
 
-    def command(self, name: str, velocity: Vector) -> None:
-        """Tell a driven body another velocity (3,) m/s from now on, in place of the commands of the scene."""
-        self._commands[name] = velocity
+    def command(self, name: str, command: Vector) -> None:
+        """Tell a motor another velocity (3,) m/s, or a thruster a force N, in place of what the scene commands."""
+        self._commands[name] = command
 
     def _drive(self) -> None:
-        """Apply the forces of motors for this step."""
+        """Apply the forces of motors and thrusters for this step."""
         api, client = self._client.api, self._client.id
         for drive in self._drives:
             body = self.scene.bodies[index := self.scene.index(drive.body)]

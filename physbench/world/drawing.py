@@ -591,7 +591,7 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     of a plane is its visible one.
     """
     times, own = np.asarray(times, dtype=np.float64), len(scene.bodies)
-    scene, states = with_links(scene, states)
+    scene, states = with_links(scene, states, times)
     if scene.camera.path:
         from physbench.world.moving_view import moving_pictures
 
@@ -629,7 +629,7 @@ class MomentRenderer:
     def __init__(self, scene: Scene, spec: RenderSpec) -> None:
         self._renderer: TinyRenderer | None = None
         self._scene, self._spec = scene, spec
-        if scene.camera.path or scene.links:
+        if scene.camera.path or scene.links or scene.thrusts:
             return
         still = [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)]
         self._behind = _static_picture(scene, still, spec)

@@ -1,8 +1,11 @@
-"""Pictures of springs and rods: thin grey boxes between the middles of two bodies, drawn as bodies are.
+"""Pictures of springs, rods and thrusters: thin grey boxes between the middles of two bodies, drawn as bodies are.
 
 A rod is one box. A spring is a zigzag of rigid pieces, flatter the longer it is, so that its stretch is seen. They lie
 just behind the middles of the bodies, so that a ball hides what is within its outline. They are in no state of a clip
 and nobody tracks them.
+
+A thruster is a bar that sticks out of its body on the side away from which it pushes, THRUST_SCALE long for each N; in
+the body while it is off.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ LINK_HALF_WIDTH = 0.025  # m
 LINK_HALF_DEPTH = 0.004  # m
 LINK_BEHIND = 0.006  # m from the middles of the bodies to that of a link: its front is behind their outlines
 SPRING_PIECES = 12
+THRUST_SCALE, THRUST_HALF_WIDTH = 0.015, 0.07  # m for a N, m
 MOST_STRETCHED = 4.0  # times its length at rest, at which a zigzag is straight; beyond that it has gaps
 SHORTEST_SPRING = 0.5  # m, for which a zigzag is made where the length at rest is less
 
 
-def with_links(scene: Scene, states: Array) -> tuple[Scene, Array]:
-    """The scene with its links as further bodies, and without its fields; its states (T, N, 13) with theirs."""
+def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]:
+    """The scene with its links as further bodies, and without its fields; its states (T, N, 13) at `times` s too."""
     bodies, added = list(scene.bodies), [states]
     for number, link in enumerate(scene.links):
         ends = [scene.index(name) for name in link.sources]
@@ -33,10 +37,25 @@ def with_links(scene: Scene, states: Array) -> tuple[Scene, Array]:
             continue
         places = states[:, ends, :3] + LINK_BEHIND * looking(scene.camera)  # (T, 2, 3)
         pieces = [(link.length, places)] if isinstance(link, Rod) else _zigzag(places, link, scene.camera)
-        times = [time for end in ends if (time := scene.bodies[end].until) is not None]
+        untils = [time for end in ends if (time := scene.bodies[end].until) is not None]
         for part, (length, piece) in enumerate(pieces):
-            bodies.append(_box(f"link {number} {part}", length, scene.camera, min(times) if times else None))
+            bodies.append(_box(f"link {number} {part}", length, scene.camera, min(untils) if untils else None))
             added.append(_posed(piece, scene.camera)[:, None])
+    for thrust in scene.thrusts:
+        body = scene.bodies[index := scene.index(thrust.body)]
+        for part, (burn, following) in enumerate(pairwise([*thrust.burns, None])):
+            if burn is None or not (force := float(np.linalg.norm(burn.force))):
+                continue
+            end = np.inf if following is None else following.time
+            length = THRUST_SCALE * force
+            on = ((times > burn.time + 1e-9) & (times <= end + 1e-9))[:, None]  # what acted until then
+            backwards = -np.asarray(burn.force) / force
+            middle = states[:, index, :3] + np.where(on, (body.size[0] + length / 2) * backwards, 0.0)
+            middle = middle + LINK_BEHIND * looking(scene.camera)
+            tips = middle[:, None] + length / 2 * np.stack([-backwards, backwards])
+            name = f"thrust {thrust.body} {part}"
+            bodies.append(_box(name, length, scene.camera, body.until, THRUST_HALF_WIDTH))
+            added.append(_posed(tips, scene.camera)[:, None])
     if len(bodies) == len(scene.bodies):
         return scene, states
     return Scene(tuple(bodies), scene.camera, decor=scene.decor), np.concatenate(added, axis=1)
@@ -60,8 +79,8 @@ def _zigzag(places: Array, spring: Spring, camera: Camera) -> list[tuple[float, 
     return list(zip([length / 2, *[length] * (SPRING_PIECES - 1), length / 2], ends, strict=True))
 
 
-def _box(name: str, length: float, camera: Camera, until: float | None) -> Body:
-    size = [length / 2, LINK_HALF_WIDTH, LINK_HALF_WIDTH]
+def _box(name: str, length: float, camera: Camera, until: float | None, half_width: float = LINK_HALF_WIDTH) -> Body:
+    size = [length / 2, half_width, half_width]
     size[depth_axis(camera)] = LINK_HALF_DEPTH
     x, y, z = size
     return Body(name, "box", (x, y, z), "moving", (0.0, 0.0, 0.0), grey=LINK_GREY, collides=False, until=until)

@@ -380,6 +380,11 @@ class Drive(ForceField):
     def sources(self) -> tuple[str, ...]:
         return (self.body,)
 
+    @property
+    def orders(self) -> tuple[tuple[float, Vector], ...]:
+        """Times s and what is commanded from then on, velocities in m/s."""
+        return tuple((each.time, each.velocity) for each in self.commands)
+
     def command(self, time: float) -> Vector:
         """The velocity m/s that it is told at `time` s."""
         number = bisect_right(self.commands, time + 1e-9, key=lambda each: each.time)
@@ -397,6 +402,59 @@ class Drive(ForceField):
         demand = (self.command(time) - velocity[..., i, :]) / DRIVE_TIME
         size = (demand**2).sum(axis=-1, keepdims=True) ** 0.5
         result[..., i, :] = demand * (largest / size.clip(min=largest))  # `motor_share` of many
+        return result
+
+
+@dataclass(frozen=True)
+class Burn:
+    """An action: from `time` on a thruster acts with `force`, until the next burn."""
+
+    time: float  # s
+    force: Vector  # N, world axes
+
+
+@dataclass(frozen=True)
+class Thrust(ForceField):
+    """A thruster: a force on one body alone, as it is commanded; off before the first burn.
+
+    It is drawn as a bar on the side away from which it pushes, as long as it is strong: `physbench.world.links`.
+    """
+
+    body: str
+    burns: tuple[Burn, ...]  # by time
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where it is none."""
+        times = [each.time for each in self.burns]
+        numbers = [*times, *(part for each in self.burns for part in each.force)]
+        whole = all(abs(time * PHYSICS_HZ - round(time * PHYSICS_HZ)) < 1e-6 for time in times if math.isfinite(time))
+        if not (whole and all(map(math.isfinite, numbers)) and times == sorted(set(times))):
+            raise ValueError(
+                f"{self} is no thruster: expected burns in the order of time, on the grid of 1/{PHYSICS_HZ} s, and "
+                "finite forces."
+            )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.body,)
+
+    @property
+    def orders(self) -> tuple[tuple[float, Vector], ...]:
+        """Times s and what is commanded from then on, forces in N."""
+        return tuple((each.time, each.force) for each in self.burns)
+
+    def command(self, time: float) -> Vector:
+        """The force N with which it acts at `time` s."""
+        number = bisect_right(self.burns, time + 1e-9, key=lambda each: each.time)
+        return self.burns[number - 1].force if number else (0.0, 0.0, 0.0)
+
+    def force_at(self, mass: float, velocity: Sequence[float], command: Sequence[float]) -> list[float]:
+        """Force (3,) in N that a command (3,) in N gives: that one, whatever the body does."""
+        return list(command)
+
+    def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
+        result, i = 0.0 * position, scene.index(self.body)
+        result[..., i, :] = [part / scene.bodies[i].mass for part in self.command(time)]
         return result
 
 
@@ -521,10 +579,10 @@ class Scene:
         for what, name in (*acting, *(("Impulse", each.body) for each in self.impulses)):
             if name not in names:
                 raise ValueError(f"{what}: there is no body named {name!r}.{nearest(str(name), names)}")
-        driven = [each.body for each in self.drives]
+        driven = [each.body for each in self.actuators]
         for name in driven:
             if driven.count(name) > 1 or self.bodies[self.index(name)].role != "moving":
-                raise ValueError(f"Drive: expected one on {name!r}, a body that moves.")
+                raise ValueError(f"Drive, Thrust: expected one on {name!r}, a body that moves.")
 
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""
@@ -542,8 +600,18 @@ class Scene:
 
     @property
     def drives(self) -> tuple[Drive, ...]:
-        """Its motors, whose commands are actions."""
+        """Its motors."""
         return tuple(each for each in self.fields if isinstance(each, Drive))
+
+    @property
+    def thrusts(self) -> tuple[Thrust, ...]:
+        """Its thrusters, which are drawn."""
+        return tuple(each for each in self.fields if isinstance(each, Thrust))
+
+    @property
+    def actuators(self) -> tuple[Drive | Thrust, ...]:
+        """Its motors and thrusters, whose commands are actions."""
+        return (*self.drives, *self.thrusts)
 
     @property
     def own_fields(self) -> tuple[ForceField, ...]:

@@ -42,6 +42,7 @@ def test_suites_hold_what_they_promise() -> None:
         "counterfactuals",
         "phyworld",
         "pusher",
+        "thrust",
         "combo",
         "expectation",
         "train",
@@ -181,7 +182,7 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
         (
             "zzz",
             "Known: actions, combo, combo-30, combo-6, combo-60, core, counterfactuals, expectation, full, "
-            "lite, phyworld, pusher, smoke, train",
+            "lite, phyworld, pusher, smoke, thrust, train",
         ),
     ],
 )

@@ -13,11 +13,11 @@ from gymnasium.utils.env_checker import check_env
 
 import physbench.envs
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import find_task, short_names, task_ids
 from physbench.envs import TaskEnv
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.world.scene import PALETTE
+from physbench.world.scene import PALETTE, sphere_mass
 
 PUSHED = tuple(task for task in task_ids() if getattr(find_task(task), "actions", False))
 SOME = ("collisions/billiards-push-v1", "orbits/kepler-thrust-v1", "falling/stack-v1", "collisions/pusher-v1")
@@ -124,6 +124,22 @@ def test_a_driven_body_is_told_velocities() -> None:
     np.testing.assert_allclose(info["states"][0, 7:9], 0, atol=1e-3)
     *_, info = env.step([0.0, 1e9])
     assert info["action"][4] == 2
+    env.close()
+
+
+def test_a_thruster_is_told_forces() -> None:
+    """It accelerates by F / m for as long as it is told, shows its bar, and is cut to the bounds."""
+    env = TaskEnv("orbits/thruster-v1", fps=10)
+    frame, info = env.reset(seed=7)
+    assert env.action_space.shape == (2,) and info["own_actions"].shape == (40, 2)
+    dark = [int((frame.max(axis=-1) < 90).sum())]
+    for force in ([20.0, 0.0], [20.0, 0.0], [0.0, 0.0], [1e9, 0.0]):
+        frame, *_, info = env.step(force)
+        dark.append(int((frame.max(axis=-1) < 90).sum()))
+        assert info["action"][3] == min(force[0], 40)
+    assert dark[0] == dark[3] == 0 and dark[1] > 0 and dark[4] > dark[1]
+    ratio = info["states"][0, 7] / (0.1 * (20 + 20 + 40))
+    assert ratio == pytest.approx(1 / sphere_mass(make_params(Row(env.task, "train", 7))["radius"]), rel=1e-3)
     env.close()
 
 

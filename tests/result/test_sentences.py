@@ -288,5 +288,8 @@ def test_what_was_not_shown_is_not_held_against_a_model(make_run) -> None:
     assert "gravity" not in " ".join(each.sentence for each in findings(image, builtin_phrases()))
     pushed = document.model_copy(update={"suite": document.suite.model_copy(update={"name": "own-actions"})})
     assert sentences(pushed)[-1].startswith("The model takes no actions")
+    for suite, what in (("thrust", "thruster"), ("pusher", "pusher")):
+        driven = document.model_copy(update={"suite": document.suite.model_copy(update={"name": suite})})
+        assert f"it was not told how the {what} is to" in sentences(driven)[-1]
     told = document.model.model_copy(update={"card": replace(document.model.card, uses_actions=True)})
     assert sentences(pushed.model_copy(update={"model": told})) == sentences(document)

@@ -13,7 +13,7 @@ import torch
 from handmade import tracks_at, true_places
 
 from physbench.clips.action_map import read_action_map
-from physbench.clips.clip import Clip, Row, commanded_velocities
+from physbench.clips.clip import Clip, Row, mean_commands
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.suite import find_suite
 from physbench.clips.task import Params, builtin_task_ids
@@ -104,7 +104,7 @@ def test_actions_are_what_it_is_told_since_the_frame_before(fps: float) -> None:
     """Their sum over frames is the way that is told, also at rates at which a command begins within a frame."""
     drive = Drive("pusher", 1.0, (Command(0.0, (1.0, 0.0, 0.0)), Command(1.0, (0.0, -2.0, 0.0))))
     times = np.arange(-2, round(2 * fps) + 1) / fps
-    table = commanded_velocities(drive, times)
+    table = mean_commands(drive, times)
     way = np.maximum(np.stack([np.minimum(times, 1.0), -2 * (times - 1.0)], axis=-1), [0, -9])
     np.testing.assert_allclose(np.cumsum(table, axis=0)[:, :2] / fps, np.minimum(way, [9, 0]), atol=1e-12)
 
@@ -140,7 +140,7 @@ def test_half_speed_standing_still_and_two_frames_late_are_read(seed: int) -> No
 def test_what_cannot_be_done_and_who_is_left_alone() -> None:
     """A bar that goes through ball and wall has done all that it was told; a ball that is lost is not left alone."""
     clip = clip_of(BLOCKED)
-    told = commanded_velocities(clip.scene.drives[0], clip.times)[clip.handover + 1 :, :2]
+    told = mean_commands(clip.scene.drives[0], clip.times)[clip.handover + 1 :, :2]
     through = true_places(clip)
     through[:, 0] = clip.plane_positions()[clip.handover, 0] + np.cumsum(told, axis=0) / 15
     assert read(clip, through)[3] == pytest.approx(1, abs=1e-6)

@@ -50,7 +50,7 @@ def test_a_link_is_drawn_from_body_to_body_and_no_body_changes(task: str) -> Non
 
 def test_pieces_of_a_spring_are_as_long_as_ever_and_joined() -> None:
     own, states = hanging(SPRING)
-    scene, posed = with_links(own, states)
+    scene, posed = with_links(own, states, np.zeros(len(states)))
     count = len(own.bodies)
     half = np.array([body.size[0] for body in scene.bodies[count:]])[:, None]
     assert half.sum() == pytest.approx(MOST_STRETCHED / 2) and len(half) == SPRING_PIECES + 1 and not scene.fields

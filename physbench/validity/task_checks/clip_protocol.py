@@ -153,6 +153,7 @@ def events(clip: Clip) -> dict[str, list[float]]:
         hidden = (visible_share(clip, i)[ahead] < HIDDEN_SHARE) & (outside(clip, i)[ahead] < 1)
         times_of_kinds["hiding"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(hidden.astype(int)) > 0)]
     times_of_kinds["push"] = [action.time for action in clip.scene.impulses if action.time > 0]
+    times_of_kinds["push"] += [burn.time for each in clip.scene.thrusts for burn in each.burns if burn.time > 0]
     times_of_kinds["screen"] = [point.time for body in clip.scene.bodies for point in body.path if point.time > 0]
     return {kind: sorted(times) for kind, times in times_of_kinds.items() if times}
 

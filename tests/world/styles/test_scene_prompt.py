@@ -12,8 +12,8 @@ from physbench.clips.task import builtin_task_ids
 from physbench.world.scene import HUE_NAMES, PLAIN, RenderSpec
 from physbench.world.styles.prompt import ONE_TAKE, scene_prompt
 
-PUSHER = builtin_task_ids(actions=True, suite="pusher")
-TASKS = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True), *PUSHER)
+ACTUATED = tuple(task for suite in ("pusher", "thrust") for task in builtin_task_ids(actions=True, suite=suite))
+TASKS = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True), *ACTUATED)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -96,7 +96,7 @@ def render_natural(
     moments: NDArray[np.float64] = np.asarray(times, dtype=np.float64)
     exact: NDArray[np.float64] = np.asarray(states, dtype=np.float64)
     own = len(scene.bodies)
-    scene, exact = with_links(scene, exact)
+    scene, exact = with_links(scene, exact, moments)
     if path_traced(scene):
         traced = render_path_traced(scene, moments, exact, spec, colours)
         return Rendered(traced.frames, traced.visible_area[:, :own], traced.full_area[:, :own])
