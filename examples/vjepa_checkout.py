@@ -1,16 +1,20 @@
-"""V-JEPA 2 and 2-AC in the files of facebookresearch/vjepa2: surprise, and latents for probes.
+"""V-JEPA 2, 2.1 and 2-AC in the files of facebookresearch/vjepa2: surprise, and latents for probes.
 
     git clone https://github.com/facebookresearch/vjepa2
     physbench eval examples/vjepa_checkout.py:make --suite expectation --limit 60 \\
         --model-arg checkout=vjepa2 --model-arg weights=vitl.pt
     physbench probe examples/vjepa_checkout.py:make --model-arg checkout=vjepa2 --model-arg weights=vitl.pt
 
-For 2-AC add --model-arg arch=vit_giant_xformers --model-arg actions=true. It is told that its robot does nothing.
+For 2-AC add --model-arg arch=vit_giant_xformers --model-arg actions=true. It is told that its robot does nothing. For
+2.1 add --model-arg version=2.1 --model-arg side=384, and the arch of the file: vit_giant_xformers,
+vit_gigantic_xformers, or vit_base and vit_large, which were distilled from the last one and foresee its latents: they
+are for probes alone.
 The code of the checkout is imported. Weights are read without running any: {"encoder": ..., "predictor": ...}.
 """
 
 import importlib
 import sys
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -22,6 +26,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in i
 TUBELET, PATCH = 2, 16  # frames and px of a token
 WINDOW, HIDDEN = 16, 4  # frames that are encoded together, and of them those that are foreseen
 PAST = 8  # frames from which 2-AC foresees the next one
+DISTILLED = ("vit_base", "vit_large")  # of 2.1
 NO_ACTION = 7  # zeros: no change of the pose of the robot's hand, and its pose
 
 
@@ -48,10 +53,15 @@ class Foreseen(nn.Module):
             shown, whole = self.encoder(frames[:, :, :-HIDDEN]), self.encoder(frames)  # (B, N, D)
             tokens = torch.arange(whole.shape[1], device=video.device).expand(len(video), -1)
             seen, unseen = tokens[:, : shown.shape[1]], tokens[:, shown.shape[1] :]
-            expected = self.predictor(shown, [seen], [unseen])
-            error = expected - layer_norm(whole[:, shown.shape[1] :], whole.shape[-1:])
+            error = self.foreseen(shown, seen, unseen) - self.normed(whole[:, shown.shape[1] :])
             out[:, end - 1 : end - 1 + TUBELET] = error.abs().mean((1, 2))[:, None]
         return out
+
+    def foreseen(self, shown, seen, unseen):  # latents (B, N, D) of tokens, numbers of these and of others (B, M)
+        return self.predictor(shown, [seen], [unseen])
+
+    def normed(self, latents):
+        return layer_norm(latents, latents.shape[-1:])
 
     @torch.no_grad()
     def encode(self, frames):  # (B, T, H, W, 3) uint8 -> (B, T // 2, D, h, w): the last tokens of each window
@@ -63,6 +73,31 @@ class Foreseen(nn.Module):
     def last_tokens(self, video):
         tokens = self.encoder(video)[:, -(self.grid**2) :]  # (B, h w, D)
         return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+
+
+class Levels(Foreseen):
+    """V-JEPA 2.1: the same of several layers of its encoder, one after the other in a token, each layer-normed."""
+
+    def __init__(self, encoder, predictor, side, fps):
+        super().__init__(encoder, predictor, side, fps)
+        encoder.return_hierarchical = predictor is not None
+
+    def describe(self, side, fps):
+        return replace(super().describe(side, fps), name="vjepa2.1")
+
+    def surprise(self, video, **given):
+        if self.predictor is None:
+            raise ValueError("It foresees the latents of its teacher, which its file does not hold: for probes alone.")
+        return super().surprise(video, **given)
+
+    def foreseen(self, shown, seen, unseen):
+        return self.predictor(shown, [seen], [unseen])[0]
+
+    def normed(self, latents):
+        return super().normed(latents.unflatten(-1, (-1, self.encoder.embed_dim))).flatten(-2)
+
+    def last_tokens(self, video):
+        return super().last_tokens(video)[:, -self.encoder.embed_dim :]  # those of the last layer
 
 
 class ActionConditioned(Foreseen):
@@ -93,31 +128,57 @@ class ActionConditioned(Foreseen):
         return last.transpose(1, 2).unflatten(2, (self.grid, self.grid))
 
 
-def make(*, device, dtype, checkout, weights, arch="vit_large", actions: bool = False, side: int = 256, fps: int = 8):
+def make(
+    *,
+    device,
+    dtype,
+    checkout,
+    weights,
+    arch="vit_large",
+    version="2",
+    actions: bool = False,
+    side: int = 256,
+    fps: int = 8,
+):
     sys.path.insert(0, checkout)
-    encoders = importlib.import_module("src.models.vision_transformer")
-    predictors = importlib.import_module(f"src.models.{'ac_predictor' if actions else 'predictor'}")
+    newer = str(version) == "2.1"
+    code = "app.vjepa_2_1.models" if newer else "src.models"
+    encoders = importlib.import_module(f"{code}.vision_transformer")
+    predictors = importlib.import_module(f"{code}.{'ac_predictor' if actions else 'predictor'}")
     shape = {"img_size": (side, side), "patch_size": PATCH, "num_frames": 64, "tubelet_size": TUBELET}
     options = {"use_rope": True, "uniform_power": False}
-    encoder = getattr(encoders, arch)(**shape, **options, use_sdpa=True, use_SiLU=False, wide_SiLU=True)
-    if actions:
+    images = {"img_temporal_dim_size": 1} if newer else {}
+    turned = {"interpolate_rope": True} if newer else {}
+    encoder = getattr(encoders, arch)(
+        **shape, **options, **images, **turned, use_sdpa=True, use_SiLU=False, wide_SiLU=True
+    )
+    distilled = newer and arch in DISTILLED
+    if distilled:
+        predictor = None
+    elif actions:
         predictor = predictors.vit_ac_predictor(**shape, embed_dim=encoder.embed_dim)
     else:
+        levels = {"n_output_distillation": 4, "return_all_tokens": True} if newer else {}
         predictor = predictors.vit_predictor(
             **shape,
             **options,
+            **images,
+            **levels,
             embed_dim=encoder.embed_dim,
             predictor_embed_dim=384,
-            depth=12,
+            depth=24 if newer else 12,
             num_heads=12,
             use_mask_tokens=True,
-            num_mask_tokens=10,
+            num_mask_tokens=8 if newer else 10,
             use_sdpa=True,
         )
     saved = torch.load(weights, map_location="cpu", weights_only=True)
-    for name, network in (("encoder", encoder), ("predictor", predictor)):
-        load(network, {key.replace("module.", "").replace("backbone.", ""): w for key, w in saved[name].items()}, name)
-    kind = ActionConditioned if actions else Foreseen
+    of_encoder = ("ema_encoder" if distilled else "target_encoder") if newer else "encoder"
+    for name, network in ((of_encoder, encoder), ("predictor", predictor)):
+        if network is not None:
+            tensors = {key.replace("module.", "").replace("backbone.", ""): w for key, w in saved[name].items()}
+            load(network, tensors, name)
+    kind = ActionConditioned if actions else Levels if newer else Foreseen
     return kind(encoder, predictor, side, fps).to(device, dtype).eval().requires_grad_(False)
 
 

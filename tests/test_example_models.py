@@ -150,6 +150,55 @@ def test_v_jepa_of_a_checkout_is_surprised_by_what_it_has_seen_alone(tmp_path, o
         module.make(**options, weights=str(tmp_path / "short.pt"), side=32)
 
 
+LEVELLED = ENCODER.replace(
+    "    def forward(self, video):", "    return_hierarchical = False\n    def forward(self, video):"
+).replace(
+    "return self.embed(video).flatten(2).transpose(1, 2)",
+    "last = self.embed(video).flatten(2).transpose(1, 2)\n"
+    "        return torch.cat([k * last + k for k in (4, 3, 2, 1)], 2) if self.return_hierarchical else last + 1",
+)
+LEVELLED = (
+    LEVELLED.replace("from torch import nn", "import torch\nfrom torch import nn") + "vit_giant_xformers = Tiny\n"
+)
+LEVELS_FORESEEN = PREDICTOR.replace(
+    "nn.Linear(embed_dim, embed_dim)", "nn.Linear(4 * embed_dim, 4 * embed_dim)"
+).replace(".expand(-1, hidden[0].shape[1], -1)", ".expand(-1, hidden[0].shape[1], -1), None")
+
+
+def test_v_jepa_2_1_of_a_checkout_compares_each_of_its_levels(tmp_path, own_imports) -> None:
+    """Against networks of the shapes of that code: four levels in a token, two answers of a predictor."""
+    files = {"vision_transformer": LEVELLED, "predictor": LEVELS_FORESEEN}
+    checkout = package(tmp_path, {f"app/vjepa_2_1/models/{name}.py": text for name, text in files.items()})
+    torch.manual_seed(0)
+    encoder = {"module.embed.weight": torch.randn(6, 3, 2, 16, 16), "module.embed.bias": torch.randn(6)}
+    mix = {"module.backbone.mix.weight": torch.randn(24, 24), "module.backbone.mix.bias": torch.randn(24)}
+    torch.save({"target_encoder": encoder, "predictor": mix}, tmp_path / "giant.pt")
+    torch.save({"ema_encoder": encoder}, tmp_path / "large.pt")
+    module = example("vjepa_checkout")
+    options = {
+        "device": torch.device("cpu"),
+        "dtype": torch.float32,
+        "checkout": checkout,
+        "version": "2.1",
+        "side": 32,
+    }
+    model = module.make(**options, weights=str(tmp_path / "giant.pt"), arch="vit_giant_xformers")
+    film = torch.rand(1, 16, 3, 32, 32)
+    ask = {"context": 15, "actions": None, "prompts": [""], "generators": []}
+    values = model.surprise(film, **ask)
+    assert model.card.name == "vjepa2.1" and values.shape == (1, 16) and values[0, 15] > 0 and not values[0, :15].any()
+    whole = model.encoder(model.pictures(film))  # (1, 32, 24): the last two of eight moments are hidden
+    mean = model.encoder(model.pictures(film)[:, :, :12]).mean(1)
+    target = torch.cat([torch.nn.functional.layer_norm(part, (6,)) for part in whole[:, 24:].split(6, 2)], 2)
+    torch.testing.assert_close(values[0, 15], (model.predictor.mix(mean)[:, None] - target).abs().mean())
+    latents = model.encode((film * 255).byte().movedim(2, -1))
+    assert latents.shape == (1, 8, 6, 2, 2)
+    distilled = module.make(**options, weights=str(tmp_path / "large.pt"), arch="vit_large")
+    torch.testing.assert_close(distilled.encode((film * 255).byte().movedim(2, -1)), latents)
+    with pytest.raises(ValueError, match="latents of its teacher"):
+        distilled.surprise(film, **ask)
+
+
 MAGI = """
 import av, json, numpy, torch
 class MagiPipeline:
