@@ -41,7 +41,7 @@ from physbench.clips.video import FFV1, H264, encode, png
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
 from physbench.support.schedule import scheduled
-from physbench.world.scene import FAR, HISTORY, MOVING, PLAIN, RenderSpec, wrong_rate
+from physbench.world.scene import FAR, HISTORY, MOVING, PLAIN, RenderSpec, Scene, wrong_rate
 from physbench.world.styles.catalogue import check_drawn
 from physbench.world.styles.prompt import scene_prompt
 
@@ -61,7 +61,7 @@ def readme(asked: Asked, folder: Path) -> str:
         "| `videos/ID.mkv` | the same, lossless (FFV1) |\n"
     )
     numbers = (
-        "pushes (hue of the pushed body as RGB, impulse in N s) and, where the camera moves, its pose in each frame"
+        "hue of the pushed body as RGB, impulse, velocity or force as the columns say, and pose of a moving camera"
     )
     if asked.action_names is not None:
         numbers = f"actions: {', '.join(asked.action_names)}"
@@ -129,7 +129,7 @@ README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
 EXPORT_FOLDERS = ("images", "videos", "prompts", "actions", ANSWERS)
 TIME_COLUMNS = ("frame", "time_s")
-PUSH_COLUMNS = ("red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
+HUE_COLUMNS = ("red", "green", "blue")
 
 
 def check_export(width: int, height: int, fps: float, context: int, look: str = PLAIN, view: str = FAR) -> RenderSpec:
@@ -253,7 +253,7 @@ def _export_clip(
             files[kind] = f"videos/{name}{codec.suffix}"
             encode(folder / files[kind], frames, spec.fps, codec)
     pushes, poses = action_table(scene, times, start), pose_table(scene, times[start:])
-    parts: list[tuple[Sequence[str], NDArray[np.float32]]] = [] if pushes is None else [(PUSH_COLUMNS, pushes)]
+    parts: list[tuple[Sequence[str], NDArray[np.float32]]] = [] if pushes is None else [(push_columns(scene), pushes)]
     parts += [(CAMERA_POSE.names, poses)] if scene.camera.path else []
     if actions is not None:
         mapped = read_action_map(actions)
@@ -281,6 +281,12 @@ def _export_clip(
         files=ClipFiles(**files),
         sha256={kind: hashlib.sha256((folder / path).read_bytes()).hexdigest() for kind, path in files.items()},
     )
+
+
+def push_columns(scene: Scene) -> tuple[str, ...]:
+    """Names of the numbers of a push, of a command of a motor or of a thruster."""
+    what = "force_{}_N" if scene.thrusts else "velocity_{}_m_s" if scene.drives else "impulse_{}_Ns"
+    return (*HUE_COLUMNS, *(what.format(axis) for axis in "xyz"))
 
 
 def _table(actions: NDArray[np.float32], times: NDArray[np.float64], columns: Sequence[str]) -> bytes:

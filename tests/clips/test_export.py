@@ -26,7 +26,7 @@ from physbench.clips.conditioning import (
     read_key,
     with_key,
 )
-from physbench.clips.export import PUSH_COLUMNS, TIME_COLUMNS, _table, export
+from physbench.clips.export import TIME_COLUMNS, _table, export, push_columns
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.suite import find_suite
 from physbench.rollout.store import read_video
@@ -116,11 +116,13 @@ def test_actions_as_a_table() -> None:
     times = np.arange(-20, 41) / 10
     actions = action_table(scene, times, 20 - 3)
     assert actions is not None and actions.shape == (44, 6)
-    rows = list(csv.DictReader(io.StringIO(_table(actions, times[17:], TIME_COLUMNS + PUSH_COLUMNS).decode())))
+    rows = list(csv.DictReader(io.StringIO(_table(actions, times[17:], TIME_COLUMNS + push_columns(scene)).decode())))
     pushed = [row for row in rows if float(row["impulse_x_Ns"])]
     assert len(rows) == 44 and len(pushed) == 1
     assert float(pushed[0]["time_s"]) == pytest.approx(0.3) and float(pushed[0]["impulse_z_Ns"]) == -2
     assert action_table(replace(scene, impulses=()), times, 17) is None
+    for task, name in (("collisions/pusher-v1", "velocity_x_m_s"), ("orbits/thruster-v1", "force_x_N")):
+        assert push_columns(make_scene(Row(task, "test", 0)))[3] == name
 
 
 def test_actions_in_the_words_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,14 +153,14 @@ def test_poses_of_a_moving_camera_beside_pushes(tmp_path: Path) -> None:
     assert run(["data", "export", *words]) == 0
     for clip in asked_of(tmp_path / "c").clips:
         rows = list(csv.DictReader((tmp_path / "c" / str(clip.files.actions)).open()))
-        pushed = [] if clip.change else list(PUSH_COLUMNS)
+        pushed = [] if clip.change else list(push_columns(make_scene(clip.row)))
         assert list(rows[0]) == [*TIME_COLUMNS, *pushed, *CAMERA_POSE.names]
         expected = make_scene(clip.row, "moving").camera
         found = np.array([[float(row[name]) for name in CAMERA_POSE.names] for row in rows])
         times = np.array([float(row["time_s"]) for row in rows])
         np.testing.assert_allclose(found, relative_poses(expected, times), atol=1e-4)
         assert np.ptp(found[:, 0]) > 6
-    assert "where the camera moves, its pose" in (tmp_path / "c" / "README.md").read_text()
+    assert "pose of a moving camera" in (tmp_path / "c" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
