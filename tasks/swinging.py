@@ -1,4 +1,4 @@
-"""Balls that hang on a rod or on a spring and swing, and two on a spring that tumble through the air."""
+"""Balls that hang on rods or on a spring and swing, in a row that is hit too; two on a spring that tumble in flight."""
 
 from __future__ import annotations
 
@@ -7,9 +7,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from physbench.clips.task import HALF_WINDOW, RELEASE, Level, Parameter, Params, Task, declare, event_in, hues, inside
+import numpy as np
+from scipy.special import ellipk
+
+from physbench.clips.clip import Split
+from physbench.clips.task import (
+    HALF_WINDOW,
+    RELEASE,
+    Level,
+    Parameter,
+    Params,
+    Task,
+    declare,
+    draw_evenly,
+    event_in,
+    hues,
+    inside,
+)
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front
-from physbench.world.scene import PHYSICS_HZ, Body, Camera, Rod, Scene, Spring, hue_name, sphere_mass
+from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Camera, Rod, Scene, Spring, hue_name, sphere_mass
 
 HEIGHT = 2.2  # m of the middle of the window above the ground
 CAMERA = Camera("front", (0.0, 0.0, HEIGHT))
@@ -184,6 +200,126 @@ def hanging(p: Params) -> tuple[float, float]:
     """Distance in m from knob to ball at which the spring carries it, and rate in rad/s of the oscillation."""
     mass = sphere_mass(p["radius"])
     return p["length"] + mass * p["gravity"] / p["stiffness"], math.sqrt(p["stiffness"] / mass)
+
+
+# A row of balls on rods that is hit from one side.
+
+HOOK, HOOK_GREY = 0.12, 0.3  # radius m and grey of the hooks on which the balls hang
+NUMBERS = ("one", "two", "three", "four")  # in the names of bodies
+LEAST_SWING = 0.26  # m before the hand-over
+
+
+class Cradle(Task):
+    """Newton's cradle: as many balls swing out at the far end as were let go at the near one.
+
+    What happens: three or four equal balls hang in a row on rods from grey hooks, a little apart. The first one or two
+    are held aside on shelves, as far from each other as they hang. The shelves vanish, they swing down and hit the row;
+    as many balls swing out at its other end, a little less high, come back and hit the row again.
+
+    Law: between hits the angle of each rod obeys a'' = -g / l sin a; in a hit momentum is kept and Newton's law of
+    restitution holds (Huygens 1703, De motu corporum ex percussione; Newton 1687, Principia, corollary VI to the laws
+    of motion). The balls hang apart, so that hits come one after the other, each of two balls: (1 + e) / 2 of the speed
+    goes on and (1 - e) / 2 stays. The rods have no mass and do not turn the balls.
+
+    {parameters}
+
+    angle is that from the vertical at which the balls are held, length that of the rods, gap the distance of the
+    surfaces of two balls that hang. Ball k of 0, 1, ... from the end that is lifted has the hue hue + k hue_step modulo
+    5. Mass is density x volume, the same for all.
+
+    Camera: from the front, 5.12 m wide, the floor at its lower border. Actions: none.
+    Hand-over: held until `release`, swinging down at 0, first hit in [0.2 s, 1 s], horizon 4 s, in which the balls that
+    swung out come back. All of it stays in view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "collisions/cradle-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "balls", "event": lambda p: cradle_hit(p)}
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.95, "", "of two balls"),
+        balls=Parameter("", "visible", (3, 4), "that hang in the row", grid=1),
+        lifted=Parameter("", "visible", (1, 2), "of them, which are held aside", grid=1),
+        radius=Parameter("m", "visible", (0.40, 0.42), "of every ball"),
+        hue=Parameter("", "visible", (0, 4), "index into the palette, of the ball at the end", grid=1),
+        hue_step=Parameter("", "visible", (1, 4), "from ball to ball, modulo 5", grid=1),
+        release=Parameter("s", "visible", (-0.65, -0.5), "when the shelves vanish", grid=0.05),
+        length=Parameter("m", "visible", (2.5, 3.5), "of the rods"),
+        angle=Parameter("rad", "visible", (0.2, 0.3), "at which they are held, to the right", (0.31, 0.35), True),
+        gap=Parameter("m", "visible", (0.02, 0.04), "between two balls that hang"),
+        middle=Parameter("m", "visible", (-0.2, 0.2), "of the row, to the right"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        """Both numbers of balls are as likely, though four seldom fit."""
+        return draw_evenly("balls", self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Seen in motion before the hand-over, the first hit in time; all in view, on both sides."""
+        seen = -p["release"] * math.sqrt(p["gravity"] / p["length"])  # rad of the swing
+        reach = cradle_places(p)[-1] + p["length"] * math.sin(abs(p["angle"])) + abs(p["middle"])
+        return (
+            p["length"] * abs(p["angle"]) * (1 - math.cos(seen)) >= LEAST_SWING
+            and event_in(cradle_hit(p), self.horizon)
+            and inside((reach,), p["radius"])
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, radius, side = params, params["radius"], math.copysign(1.0, params["angle"])
+        cos, sin, top = math.cos(p["angle"]), math.sin(p["angle"]), HEIGHT + HANGS_AT
+        earlier = p["gravity"] * sin / (2 * PHYSICS_HZ)  # the simulator begins with the velocity of half a step ago
+        balls, hooks, shelves = [], [], []
+        for k, (name, away) in enumerate(zip(NUMBERS, reversed(cradle_places(p)), strict=False)):
+            aside, hook = k < p["lifted"], p["middle"] + side * away
+            x, z = (hook + p["length"] * sin, top - p["length"] * cos) if aside else (hook, top - p["length"])
+            body = ball(
+                f"ball {name}",
+                radius,
+                (x, 0.0, z),
+                (int(p["hue"]) + k * int(p["hue_step"])) % len(PALETTE),
+                velocity=(earlier * cos, 0.0, earlier * sin) if aside else (0.0, 0.0, 0.0),
+                restitution=math.sqrt(p["restitution"]),
+                release=p["release"] if aside else None,
+            )
+            balls.append(body)
+            fixed = Body(f"hook {name}", "sphere", (HOOK,), "fixed", (hook, 0.0, top), grey=HOOK_GREY, collides=False)
+            hooks.append(fixed)
+            if aside:
+                shelves.append(shelf(f"shelf {name}", x, z - radius, p["release"]))
+        names = [hue_name(each.hue or 0) for each in balls]
+        lie, vanish = f"The {names[0]} and the {names[1]} one lie aside on shelves", "The shelves vanish"
+        if p["lifted"] == 1:
+            lie, vanish = f"The {names[0]} one lies aside on a shelf", "The shelf vanishes"
+        return Scene(
+            bodies=(*balls, *hooks, ground(), *shelves),
+            camera=CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            fields=tuple(Rod(hook.name, each.name, p["length"]) for hook, each in zip(hooks, balls, strict=True)),
+            horizon=self.horizon,
+            prompt=f"Newton's cradle: {NUMBERS[len(names) - 1]} balls, {', '.join(names[:-1])} and {names[-1]}, hang "
+            f"in a row on thin rods. {lie}. {vanish} and the row is hit. Static camera, seen from the side.",
+        )
+
+
+def cradle_places(p: Params) -> list[float]:
+    """Where the balls hang, m from the middle of the row, ascending."""
+    step, count = 2 * p["radius"] + p["gap"], int(p["balls"])
+    return [step * (k - (count - 1) / 2) for k in range(count)]
+
+
+def cradle_hit(p: Params) -> float:
+    """Time in s of the first hit, when a rod stands at -gap from the vertical: a quarter of a period and a little.
+
+    The quarter is sqrt(l / g) K(sin^2(angle / 2)); from there on the ball goes straight, at 2 sqrt(g l) sin(angle / 2).
+    """
+    sine = math.sin(abs(p["angle"]) / 2)
+    quarter = math.sqrt(p["length"] / p["gravity"]) * float(ellipk(sine**2))
+    return float(p["release"] + quarter + p["gap"] / (2 * math.sqrt(p["gravity"] * p["length"]) * sine))
 
 
 # Two balls that turn about each other in flight.

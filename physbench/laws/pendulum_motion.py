@@ -1,10 +1,12 @@
-"""Motion of bodies on rods that turn about fixed points: integrated for many candidates, compiled.
+"""Motion of bodies on rods that turn about fixed points, and hit each other: integrated for many candidates, compiled.
 
 With the angle a of a rod of length L from the x axis of the picture,
 
     L a'' = (1 + trend (t - begin)) (g_y cos a - g_x sin a) - L drag a'.
 
-The method is Runge and Kutta's of fourth order: 1e-6 m off after four swings of a rod of 2 m.
+The method is Runge and Kutta's of fourth order: 1e-6 m off after four swings of a rod of 2 m. Between steps bodies are
+looked at: where two overlap that come nearer, the step ends where they touch, and they part by Newton's law of
+restitution, along the line of their middles as far as rods let them.
 """
 
 from __future__ import annotations
@@ -14,12 +16,18 @@ import math
 import numpy as np
 
 from physbench.support.arrays import Array
-from physbench.world.compiled import borrowing, kernel
+from physbench.world.compiled import borrowing, compiled, kernel
 
-X, Y, LENGTH = range(3)  # columns of a rod (N, 3): the point about which it turns, m
+X, Y, LENGTH, RADIUS, INVERSE_MASS, RESTITUTION = range(6)  # columns of a rod (N, 6), see `follow_pendulums`
 GRAVITY_X, GRAVITY_Y, DRAG, TREND, BEGIN = range(5)  # columns of a world (K or 1, 5): m/s2, m/s2, 1/s, 1/s, s
-LONGEST_STEP = 0.02  # s
+LONGEST_STEP = 0.04  # s
 STEP_ANGLE = 0.1  # rad of the fastest small swing that a step covers
+MIN_REBOUND_SPEED = 0.01  # m/s; a hit that is slower does not rebound, as in the simulator
+TOUCH = 1e-6  # m, to which the place of a hit is found
+MOST_SECANTS = 30
+MOST_HITS = 400  # of a candidate; after that bodies pass through each other
+SWEEPS = 50  # through the pairs that touch at once
+AT_REST = 1e-9  # m/s
 
 
 @borrowing
@@ -30,46 +38,158 @@ def _bend(angle: float, rate: float, now: float, length: float, world: Array) ->
     return bend
 
 
-@kernel("(float64[:,:,::1], float64[::1], float64[:,::1], float64[:,::1])")
-def follow_pendulums(states: Array, times: Array, rod: Array, worlds: Array) -> Array:
-    """States (K, F, N, 4) m and m/s of K candidates of N bodies on rods; NaN of what is absent.
+@borrowing
+def _swing(swing: Array, moved: Array, rod: Array, now: float, h: float, world: Array) -> None:
+    """Set `moved` (N, 2) to the angles rad and rates rad/s of `swing` after h s."""
+    for n in range(len(rod)):
+        angle, rate, length = swing[n, 0], swing[n, 1], rod[n, LENGTH]
+        a1 = _bend(angle, rate, now, length, world)
+        r2 = rate + h / 2 * a1
+        a2 = _bend(angle + h / 2 * rate, r2, now + h / 2, length, world)
+        r3 = rate + h / 2 * a2
+        a3 = _bend(angle + h / 2 * r2, r3, now + h / 2, length, world)
+        r4 = rate + h * a3
+        a4 = _bend(angle + h * r3, r4, now + h, length, world)
+        moved[n, 0] = angle + h / 6 * (rate + 2 * r2 + 2 * r3 + r4)
+        moved[n, 1] = rate + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+
+
+@borrowing
+def _closing(swing: Array, rod: Array, i: int, j: int) -> tuple[float, float, float, float]:
+    """Gap m of two bodies, speed m/s with which it grows, and by how much it does so per rate of either, m.
+
+    NaN of what is absent.
+    """
+    ci, si, cj, sj = math.cos(swing[i, 0]), math.sin(swing[i, 0]), math.cos(swing[j, 0]), math.sin(swing[j, 0])
+    x = rod[i, X] + rod[i, LENGTH] * ci - rod[j, X] - rod[j, LENGTH] * cj
+    y = rod[i, Y] + rod[i, LENGTH] * si - rod[j, Y] - rod[j, LENGTH] * sj
+    away = max(math.sqrt(x * x + y * y), 1e-9)
+    by_i, by_j = rod[i, LENGTH] * (ci * y - si * x) / away, rod[j, LENGTH] * (sj * x - cj * y) / away
+    return away - rod[i, RADIUS] - rod[j, RADIUS], by_i * swing[i, 1] + by_j * swing[j, 1], by_i, by_j
+
+
+@borrowing
+def _first_hit(moved: Array, rod: Array) -> tuple[int, int]:
+    """The pair of bodies that overlap most in `moved` and come nearer there; -1, -1 where none does."""
+    one, other, deepest = -1, -1, 0.0
+    for i in range(len(rod)):
+        for j in range(i):
+            if rod[i, RADIUS] > 0 and rod[j, RADIUS] > 0:
+                gap, speed, _, _ = _closing(moved, rod, i, j)
+                if gap < deepest and speed < -AT_REST:
+                    one, other, deepest = i, j, gap
+    return one, other
+
+
+@compiled
+def _hit(swing: Array, rod: Array, time: float, met: Array, count: int) -> int:
+    """Let all bodies part that touch and come nearer; returns the number of contacts, which are added to `met`."""
+    for sweep in range(SWEEPS):
+        parted = True
+        for i in range(len(rod)):
+            for j in range(i):
+                if rod[i, RADIUS] == 0 or rod[j, RADIUS] == 0:
+                    continue
+                gap, speed, by_i, by_j = _closing(swing, rod, i, j)
+                if gap > TOUCH or not speed < -AT_REST:
+                    continue
+                parted = False
+                bounce = rod[i, RESTITUTION] * rod[j, RESTITUTION] if speed < -MIN_REBOUND_SPEED else 0.0
+                # An impulse J turns rods by J by / (m L^2).
+                light_i = by_i * rod[i, INVERSE_MASS] / rod[i, LENGTH] ** 2
+                light_j = by_j * rod[j, INVERSE_MASS] / rod[j, LENGTH] ** 2
+                impulse = -(1 + bounce) * speed / max(by_i * light_i + by_j * light_j, 1e-12)
+                swing[i, 1] += impulse * light_i
+                swing[j, 1] += impulse * light_j
+                if sweep == 0 and count < len(met):
+                    met[count, 0], met[count, 1], met[count, 2] = time, i, j
+                    count += 1
+        if parted:
+            break
+    return count
+
+
+@compiled
+def _advance(
+    swing: Array, moved: Array, rod: Array, now: float, h: float, world: Array, met: Array, count: int, hits: int
+) -> tuple[int, int]:
+    """Move angles and rates (N, 2) by h s, through all hits on the way; numbers of contacts and hits so far."""
+    left = h
+    while True:
+        _swing(swing, moved, rod, now, left, world)
+        one, other = (-1, -1) if h < 0 or hits >= MOST_HITS else _first_hit(moved, rod)
+        if one < 0:
+            swing[:] = moved
+            return count, hits
+        hits += 1
+        low, high = 0.0, left
+        gap_low, speed, _, _ = _closing(swing, rod, one, other)
+        gap_high, _, _, _ = _closing(moved, rod, one, other)
+        if gap_low <= TOUCH:  # they overlap already: they part at once, or where they begin to come nearer
+            part = 0.0 if speed < -AT_REST else left
+        else:
+            part = left
+            for k in range(MOST_SECANTS):
+                share = gap_low / (gap_low - gap_high)
+                part = low + (high - low) * (share if k % 3 < 2 else 0.5)
+                _swing(swing, moved, rod, now, part, world)
+                gap, _, _, _ = _closing(moved, rod, one, other)
+                if abs(gap) < TOUCH / 2:
+                    break
+                if gap > 0:
+                    low, gap_low = part, gap
+                else:
+                    high, gap_high = part, gap
+        _swing(swing, moved, rod, now, part, world)
+        swing[:] = moved
+        now += part
+        left -= part
+        count = _hit(swing, rod, now, met, count)
+
+
+@kernel("(float64[:,:,::1], float64[::1], float64[:,::1], float64[:,::1], float64[:,::1])")
+def follow_pendulums(states: Array, times: Array, rod: Array, worlds: Array, met: Array) -> tuple[Array, int]:
+    """States (K, F, N, 4) m and m/s of K candidates of N bodies on rods, NaN of what is absent; number of contacts.
 
     Args:
         states: (K, N, 4) at the first of the times. Of positions the direction from the fixed point counts, of
             velocities what is across the rod.
-        times: (F,) s, ascending or descending.
-        rod: (N, 3) of each body.
+        times: (F,) s, ascending or, without hits, descending.
+        rod: (N, 6) of each body: the point m about which its rod turns and its length m; its radius m, 0 of what hits
+            nothing; 1 / mass and restitution.
         worlds: (K or 1, 5) what acts on all of them.
+        met: (C, 3) for times s and two bodies of contacts of the first candidate.
     """
     size, count, frames = states.shape[0], states.shape[1], len(times)
     motion = np.full((size, frames, count, 4), np.nan)
+    swing, moved, nobody = np.empty((count, 2)), np.empty((count, 2)), np.empty((0, 3))
+    contacts = 0
     for k in range(size):
         world = worlds[min(k, len(worlds) - 1)]
         fastest = math.hypot(world[GRAVITY_X], world[GRAVITY_Y])
+        longest, hits = LONGEST_STEP, 0
         for n in range(count):
             x, y, length = states[k, n, 0] - rod[n, X], states[k, n, 1] - rod[n, Y], rod[n, LENGTH]
-            if not math.isfinite(x + y + states[k, n, 2] + states[k, n, 3]):
-                continue
             angle = math.atan2(y, x)
-            rate = (math.cos(angle) * states[k, n, 3] - math.sin(angle) * states[k, n, 2]) / length
-            longest = min(LONGEST_STEP, STEP_ANGLE / math.sqrt(max(fastest / length, 1e-6)))
-            now = times[0]
-            for f in range(frames):
-                parts = math.ceil(abs(times[f] - now) / longest - 1e-9)
-                h = (times[f] - now) / max(parts, 1)
-                for _ in range(parts):
-                    a1 = _bend(angle, rate, now, length, world)
-                    r2 = rate + h / 2 * a1
-                    a2 = _bend(angle + h / 2 * rate, r2, now + h / 2, length, world)
-                    r3 = rate + h / 2 * a2
-                    a3 = _bend(angle + h / 2 * r2, r3, now + h / 2, length, world)
-                    r4 = rate + h * a3
-                    a4 = _bend(angle + h * r3, r4, now + h, length, world)
-                    angle += h / 6 * (rate + 2 * r2 + 2 * r3 + r4)
-                    rate += h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
-                    now += h
-                now = times[f]
-                cos, sin = math.cos(angle), math.sin(angle)
+            swing[n, 0] = angle
+            swing[n, 1] = (math.cos(angle) * states[k, n, 3] - math.sin(angle) * states[k, n, 2]) / length
+            if math.isfinite(swing[n, 0] + swing[n, 1]):
+                longest = min(longest, STEP_ANGLE / math.sqrt(max(fastest / length, 1e-6)))
+            else:
+                swing[n] = np.nan
+        now = times[0]
+        for f in range(frames):
+            parts = math.ceil(abs(times[f] - now) / longest - 1e-9)
+            h = (times[f] - now) / max(parts, 1)
+            for _ in range(parts):
+                if k == 0:
+                    contacts, hits = _advance(swing, moved, rod, now, h, world, met, contacts, hits)
+                else:
+                    _, hits = _advance(swing, moved, rod, now, h, world, nobody, 0, hits)
+                now += h
+            now = times[f]
+            for n in range(count):
+                length, cos, sin = rod[n, LENGTH], math.cos(swing[n, 0]), math.sin(swing[n, 0])
                 motion[k, f, n, 0], motion[k, f, n, 1] = rod[n, X] + length * cos, rod[n, Y] + length * sin
-                motion[k, f, n, 2], motion[k, f, n, 3] = -length * rate * sin, length * rate * cos
-    return motion
+                motion[k, f, n, 2], motion[k, f, n, 3] = -length * swing[n, 1] * sin, length * swing[n, 1] * cos
+    return motion, contacts

@@ -46,18 +46,23 @@ def rod_accelerations(
     rods = [rod for rod, (a, b) in ends.items() if masses[a] + masses[b] > 0 and not _gone(scene, (a, b), time)]
     if not rods:
         return np.zeros((*states.shape[:-1], 3))
-    sign, inverse = _incidence(tuple(ends[rod] for rod in rods), masses)
+    sign, inverse, coupling, alone = _incidence(tuple(ends[rod] for rod in rods), masses)
     length2 = np.array([rod.length for rod in rods]) ** 2
     away = sign @ states[..., :3]  # (..., E, 3) from anchor to body
     ahead = away + step * (sign @ (states[..., 7:10] + step * (inverse > 0)[:, None] * other))
-    # Change of each span by the tension of each rod over its length: (..., E, F, 3).
-    effect = -(step**2) * (sign * inverse @ sign.T)[..., None] * away[..., None, :, :]
-    pull = _alone(ahead, effect[..., 0, :], length2) if len(rods) == 1 else _together(ahead, effect, length2)
+    effect = -(step**2) * coupling  # on spans, of tensions over lengths
+    if alone:
+        pull = _alone(ahead, effect.diagonal()[:, None] * away, length2)
+    else:
+        pull = _together(ahead, effect[..., None] * away[..., None, :, :], length2)
     return np.asarray(-inverse[:, None] * (sign.T @ (pull[..., None] * away)))
 
 
 def _alone(ahead: Array, effect: Array, length2: Array) -> Array:
-    """Tension over length (..., 1) N/m of one rod: the smaller root of |ahead + pull effect|^2 = length^2."""
+    """Tensions over lengths (..., E) N/m of rods that do not act on each other.
+
+    Of each the smaller root of |ahead + pull effect|^2 = length^2.
+    """
     a, b = (effect**2).sum(axis=-1), -(ahead * effect).sum(axis=-1)
     c = (ahead**2).sum(axis=-1) - length2
     return np.asarray(c / (b + np.sqrt(np.maximum(b * b - a * c, 0.0))))
@@ -80,12 +85,16 @@ def _together(ahead: Array, effect: Array, length2: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _incidence(ends: tuple[tuple[int, int], ...], inverse: tuple[float, ...]) -> tuple[Array, Array]:
-    """Of rods (E, N): -1 at the anchor, 1 at the body; and the inverse masses (N,) 1/kg."""
+def _incidence(ends: tuple[tuple[int, int], ...], inverse: tuple[float, ...]) -> tuple[Array, Array, Array, bool]:
+    """Of rods (E, N): -1 at the anchor, 1 at the body; and the inverse masses (N,) 1/kg.
+
+    With them by how much rods accelerate each other (E, E) 1/kg, and whether none does another.
+    """
     sign = np.zeros((len(ends), len(inverse)))
     for row, (anchor, body) in zip(sign, ends, strict=True):
         row[anchor], row[body] = -1.0, 1.0
-    return sign, np.array(inverse)
+    coupling = sign * np.array(inverse) @ sign.T
+    return sign, np.array(inverse), coupling, not np.any(coupling - np.diag(coupling.diagonal()))
 
 
 def _gone(scene: Scene, ends: tuple[int, int], time: float) -> bool:

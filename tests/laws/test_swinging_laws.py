@@ -23,11 +23,11 @@ from physbench.validity.violations.hooks import ChangeLaws, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.ballistic import accelerations
 from physbench.world.bodies import ball
-from physbench.world.bullet import initial_states, simulate
+from physbench.world.bullet import initial_states, simulate, simulate_ensemble
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, Drag, Rod, Scene, Spring
 
 Array = NDArray[np.float64]
-PENDULUM, SPRING = "falling/pendulum-v1", "falling/spring-v1"
+PENDULUM, SPRING, CRADLE = "falling/pendulum-v1", "falling/spring-v1", "collisions/cradle-v1"
 FRONT, DOWN = Camera("front", (0.0, 0.0, 0.0)), (0.0, 0.0, -9.81)
 HOOK = Body("hook", "box", (0.1, 0.1, 0.1), "fixed", (0.3, 0.0, 1.5), hue=2, collides=False)
 AIR = Body("air", "plane", (), "fixed", (0.0, 0.0, -2.0), grey=0.3, collides=False)
@@ -138,14 +138,74 @@ def test_changed_worlds_of_a_law_are_those_of_the_simulator(task: str, change: W
     assert np.abs(run.positions(steps.astype(np.float64))[0, :, 0] - expected).max() < 2e-3
 
 
+@pytest.mark.parametrize(
+    ("seed", "change"),
+    others_slow(
+        [
+            (0, WorldChange()),
+            (1, WorldChange(restitution=0.5)),
+            (3, WorldChange(mass=2.0)),
+            (1, WorldChange(solid=False)),
+        ],
+        2,
+    ),
+)
+def test_balls_on_rods_hit_each_other_as_in_the_simulator(seed: int, change: WorldChange) -> None:
+    """To 10 mm in 4 s and a dozen hits, of which a physics step is 1 mm; in changed worlds, too."""
+    scene, steps = make_scene(Row(CRADLE, "test", seed)), np.arange(0, 4801, 120)
+    law = scene_law(scene, 0.0)
+    count = len(law.index)
+    now = simulate(scene, [0.0]).states
+    start = now[0, :count][:, [0, 2, 7, 9]]
+    start[:, 2:] += law.acceleration(start[:, :2]) / (2 * PHYSICS_HZ)
+    states = [Intervention(0, n, "state", np.concatenate([each, np.zeros(2)])[None]) for n, each in enumerate(start)]
+    assert law.can_alter(change)
+    run = altered_law(law, change).simulator().run(states, 4800)
+    bounce = np.sqrt(change.restitution)
+    changed = [
+        replace(body, restitution=body.restitution * bounce, collides=body.collides and change.solid, release=None)
+        for body in scene.bodies
+    ]
+    changed[0] = replace(changed[0], mass=changed[0].mass * change.mass)
+    moved = simulate_ensemble(replace(scene, bodies=tuple(changed)), 0.0, now, steps / PHYSICS_HZ)
+    assert (
+        np.abs(run.positions(steps.astype(np.float64))[0] - moved[0, :, :count, [0, 2]].transpose(1, 2, 0)).max() < 0.01
+    )
+    assert bool(run.contacts) == change.solid
+
+
+def test_a_hit_on_rods_keeps_angular_momentum_and_newtons_restitution() -> None:
+    """Of a light ball on a long rod and a heavy one on a short rod, where a half of the speed is left."""
+    bodies = (
+        ball("light", 0.4, (-0.35, 0.0, -1.0), 0, restitution=0.5),
+        ball("heavy", 0.5, (0.6, 0.0, -1.0), 1, restitution=1.0),
+        *(
+            Body(name, "sphere", (0.1,), "fixed", (x, 0.0, z), hue=k, collides=False)
+            for k, (name, x, z) in enumerate((("left", -0.35, 2.0), ("right", 0.6, 0.5)), 2)
+        ),
+    )
+    scene = Scene(bodies, FRONT, gravity=DOWN, fields=(Rod("left", "light", 3.0), Rod("right", "heavy", 1.5)))
+    law = scene_law(scene, START)
+    states = np.array([[[-0.35, -1.0, 2.0, 0.0], [0.6, -1.0, 0.0, 0.0]]])
+    moved = law.simulate(states, np.array([0.0, 0.024, 0.028]), np.ones((1, 1)))[0]
+    ((time, one, other),) = law.contacts(states[0], np.array([0.0, 0.1]), np.ones(1))
+    assert {one, other} == {0, 1} and time == pytest.approx(0.025, abs=1e-4)
+    (before, after), mass = moved[1:, :, 2], np.array([scene.bodies[0].mass, scene.bodies[1].mass])
+    assert after[1] - after[0] == pytest.approx(0.5 * before[0], abs=0.01)
+    # Each rod turns about its own point: the sum that is kept is that of momenta across the rods.
+    assert (mass * after).sum() == pytest.approx((mass * before).sum(), rel=0.005)
+
+
 def test_scenes_that_they_cannot_move_are_refused() -> None:
     rods, springs = SCENES["rods"], SCENES["springs"]
+    solid = tuple(replace(each, collides=True) for each in BALLS)
     for scene, reason in (
         (replace(rods, fields=rods.fields[:1]), "b is not on one rod"),
         (replace(rods, fields=(*rods.fields[:1], Rod("a", "b", 2.2))), "a is not on one rod"),
         (replace(rods, bodies=(*BALLS, replace(HOOK, until=1.0), AIR)), "moves or vanishes"),
         (replace(rods, bodies=(*BALLS, replace(HOOK, position=(0.3, 0.5, 1.5)), AIR)), "before or behind"),
-        (replace(rods, bodies=(*(replace(each, collides=True) for each in BALLS), HOOK, AIR)), "may meet something"),
+        (replace(rods, bodies=(*solid, HOOK, replace(AIR, collides=True))), "may meet something fixed"),
+        (replace(rods, bodies=(*(replace(each, friction=0.5) for each in solid), HOOK, AIR)), "are rough"),
         (replace(rods, fields=(*rods.fields, springs.fields[0])), "no law covers a scene with Drag and Rod and Spring"),
     ):
         with pytest.raises(Unsupported, match=reason):

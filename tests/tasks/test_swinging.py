@@ -1,8 +1,9 @@
-"""pendulum, spring and tumble: PyBullet against the closed forms, and what a pair in flight conserves."""
+"""pendulum, spring, cradle and tumble: PyBullet against the closed forms, and what a pair in flight conserves."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.special import ellipj, ellipk
 
 from physbench.clips.clip import Row, Split
@@ -12,9 +13,11 @@ from physbench.support.arrays import Array
 from physbench.tasks.swinging import (
     HANGS_AT,
     HEIGHT,
+    Cradle,
     HangingSpring,
     Pendulum,
     Tumble,
+    cradle_hit,
     hanging,
     tumble_reach,
     tumble_shares,
@@ -48,6 +51,25 @@ def test_a_spring_is_harmonic_about_its_height_of_rest() -> None:
     assert np.abs(HEIGHT + HANGS_AT - far + p["drop"] * np.cos(rate * since) - place[:, 2]).max() < 5e-5
     assert np.ptp(place[:, 0]) < 1e-9
     assert place[:, 2].min() - p["radius"] > HEIGHT - WINDOW / 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_cradle_swings_out_as_far_as_its_hits_let_it(seed: int) -> None:
+    """The last ball is hit by the last one let go through the row: sin(a / 2) is (1 + e) / 2 of that before each hit.
+
+    As many swing out as were let go, the others hardly move.
+    """
+    row = Row(Cradle.id, "test", seed)
+    p, scene = make_params(row), make_scene(row)
+    count, lifted = int(p["balls"]), int(p["lifted"])
+    played = simulate(scene, np.arange(0, 41) / 20)
+    assert played.contacts[0].time == pytest.approx(cradle_hit(p), abs=0.001)
+    hooks = np.array([body.position[0] for body in scene.bodies[count : 2 * count]])
+    angles = np.arcsin((played.states[:, :count, 0] - hooks) / p["length"]) * -np.sign(p["angle"])
+    sine = ((1 + p["restitution"]) / 2) ** (count - lifted) * np.sin(abs(p["angle"]) / 2)
+    assert angles[:, -1].max() == pytest.approx(2 * np.arcsin(sine), abs=0.002)
+    out = angles.max(axis=0)
+    assert (out[-lifted:] > 0.85 * abs(p["angle"])).all() and (out[:-lifted] < 0.15 * abs(p["angle"])).all()
 
 
 def test_a_pair_that_tumbles_flies_as_one_ball_and_keeps_its_angular_momentum() -> None:
