@@ -310,7 +310,7 @@ def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     from physbench.validity.task_checks.physics import check_shadowing, check_step
 
     measured = _measured(clips)
-    work.add_once(f for one in (measured[0], measured[-1]) for f in check_step(one.clip, one.known_for))
+    work.add_once(f for one in (measured[0], measured[-1]) for f in check_step(one.clip, one.known))
     work.add_once(m.check_tracks(measured))
     work.add(m.check_known(measured))
     work.add(check_shadowing(clips, CHECK_CONTEXT))

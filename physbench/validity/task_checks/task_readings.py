@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip
 from physbench.models.protocol import ModelCard
 from physbench.result.skill import kind
 from physbench.run.references import reference_rollout
-from physbench.score.predictability import MIN_PREDICTABILITY, predictability_time
+from physbench.score.predictability import MIN_PREDICTABILITY, Predictability, predictability
 from physbench.score.protocol import AXES, Scorer, ScoreRow
 from physbench.score.score_clip import score_clip
 from physbench.track.tracks import Tracks, Visibility
@@ -33,14 +33,14 @@ class Measured:
     clip: Clip
     rows: dict[str, list[ScoreRow]]  # by source
     tracks: Tracks | None  # of ground truth
-    known_for: float  # s, the predictability time
+    known: Predictability  # what its context allows
     seconds: float  # to track and score a rollout
 
 
 def measure(clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> Measured:
     """Track and score ground truth and baselines on one clip."""
     rows: dict[str, list[ScoreRow]] = {}
-    known_for = predictability_time(clip, card.scored_context)
+    known = predictability(clip, card.scored_context)
     started = time.process_time()
     tracks = None
     for name in CHECKED_SOURCES:
@@ -48,7 +48,7 @@ def measure(clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> Measured:
         rows[name] = clip_rows
         if name == "truth" and observation is not None:
             tracks = observation.tracks
-    return Measured(clip, rows, tracks, known_for, (time.process_time() - started) / len(CHECKED_SOURCES))
+    return Measured(clip, rows, tracks, known, (time.process_time() - started) / len(CHECKED_SOURCES))
 
 
 def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
@@ -160,8 +160,8 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
 
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
     """The future can be known from the context, for a while at least."""
-    times = [one.known_for for one in measured]
-    short = [one for one in measured if one.known_for < MIN_PREDICTABILITY]
+    times = [one.known.seconds for one in measured]
+    short = [one for one in measured if one.known.seconds < MIN_PREDICTABILITY]
     if 2 * len(short) > len(measured):
         yield failed(
             "predictability",
