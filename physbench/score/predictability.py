@@ -160,9 +160,9 @@ def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
     return simulate_ensemble(clip.scene, 0.0, states, ahead)[..., :3]
 
 
-def ensemble_states(clip: Clip, context: int) -> Array:
-    """States (M, N, 13) at the hand-over that the context frames allow."""
-    rng = np.random.default_rng(list(f"{clip.id} {clip.spec} {context}".encode()))
+def ensemble_states(clip: Clip, context: int, draw: int = 0) -> Array:
+    """States (M, N, 13) at the hand-over that the context frames allow; of another draw of the noise, others."""
+    rng = np.random.default_rng([*f"{clip.id} {clip.spec} {context}".encode(), *[draw][: draw > 0]])
     states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)
     axes = list(PLANE_AXES[clip.scene.camera.view])
     sd = max(MIN_NOISE, TRACKING_NOISE_PX / clip.pixels_per_metre)
@@ -306,6 +306,7 @@ def content_key(clip: Clip, context: int) -> str:
         ", turns=True)",
         ", surface=(0.0, 0.0, 0.0))",
         ", tilt=0.0, path=())",
+        ", bins=())",
         f", view={FAR!r})",
     ):
         content = content.replace(usual, ")")

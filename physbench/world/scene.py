@@ -561,6 +561,7 @@ class Scene:
     prompt_unpushed: str = ""  # the prompt of the same scene without its actions
     free: tuple[str, ...] = ()  # parameters that the context cannot show
     outcomes: tuple[Outcome, ...] = ()  # questions for motion without a closed form
+    bins: tuple[float, ...] = ()  # m to the right, walls between places of which chance picks the one where a body ends
     # Names what other looks than the plain one draw around the bodies. It follows from the row of the clip.
     decor: str = field(default="", repr=False, compare=False)
 

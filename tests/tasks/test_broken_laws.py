@@ -59,6 +59,7 @@ def stopped_belt(clip: Clip) -> np.ndarray:
             pytest.param("falling/tumble-v1", "stiffness:0.5", marks=pytest.mark.slow),
             ("collisions/row-v1", "restitution:0.5"),
             pytest.param("collisions/cradle-v1", "restitution:0.7", marks=pytest.mark.slow),
+            pytest.param("chance/galton-v1", "gravity:0.8", marks=pytest.mark.slow),
             ("occlusion/tunnel-v1", deader_wall),
             ("occlusion/dark-v1", "gravity:0.8"),
             pytest.param("falling/pendulum-v1", "gravity:0.9", marks=pytest.mark.slow),

@@ -1,0 +1,125 @@
+"""Samples of a clip whose end is a matter of chance, against what the context allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.rollout.store import Rollout
+from physbench.score.predictability import ensemble_states
+from physbench.score.protocol import Reading, scorer
+from physbench.support.arrays import Array
+from physbench.support.recently_used import RecentlyUsed
+from physbench.track.tracks import Tracks
+from physbench.track.visibility import detected, moving
+from physbench.world.camera import PLANE_AXES, plane_from_px
+from physbench.world.scene import WINDOW
+
+DRAWS = 4  # of 32 simulations each
+END_TIME = 0.3  # s at the end of a clip, in which it is told where a body is
+_ends = RecentlyUsed[str, Array](64)
+
+
+def possible_ends(clip: Clip, context: int) -> Array:
+    """Where the body that moves may be at the end, m to the right (M,), with the laws and the context alone."""
+    from physbench.world.bullet import simulate_ensemble
+
+    key = f"{clip.id} {clip.spec} {context}"
+    if (known := _ends.get(key)) is not None:
+        return known
+    (index,) = (clip.tracked[k] for k in np.flatnonzero(moving(clip)))
+    right, end = PLANE_AXES[clip.scene.camera.view][0], clip.times[-1:]
+    draws = [ensemble_states(clip, context, draw) for draw in range(DRAWS)]
+    ends = [simulate_ensemble(clip.scene, 0.0, states, end)[:, 0, index, right] for states in draws]
+    return _ends.put(key, np.concatenate(ends))
+
+
+def predicted_end(clip: Clip, tracks: Tracks | None) -> float:
+    """Where the body that moves is last seen in the last END_TIME s, m to the right; NaN where it is not seen then."""
+    if tracks is None:
+        return np.nan
+    (column,) = np.flatnonzero(moving(clip))
+    late = clip.times[clip.window(tracks.context)] >= clip.times[-1] - END_TIME
+    place = plane_from_px(clip.scene.camera, clip.spec, tracks.position)[:, column, 0]
+    seen = np.flatnonzero(late & detected(clip, tracks)[:, column] & np.isfinite(place))
+    return float(place[seen[-1]]) if len(seen) else np.nan
+
+
+def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> dict[str, Reading]:
+    """The readings of all samples of a clip together; None stands for a sample that failed."""
+    if not clip.scene.bins:
+        return {"": Reading(None, "not applicable", "the end is no matter of chance")}
+    if len(samples) < 2:
+        return {"": Reading(None, "not applicable", "one sample a clip; evaluate with --samples 2 or more")}
+    possible, drawn = possible_ends(clip, context), np.array([predicted_end(clip, each) for each in samples])
+    shares, diameter = _shares(clip, possible), float(clip.diameters()[clip.handover][moving(clip)][0])
+    places = np.where(np.isnan(drawn), np.median(possible) + WINDOW, drawn)  # as far away as the window is wide
+    return {
+        "": Reading(_variation(_shares(clip, drawn), shares)),
+        "open": Reading(expected_variation(shares, len(samples))),
+        "place": Reading(_crps(places, possible) / diameter, unit="diameters"),
+        "place-open": Reading(_apart(possible) / 2 / diameter, unit="diameters"),
+    }
+
+
+@scorer(
+    id="drift/bins",
+    version=1,
+    axis=None,
+    unit="1",
+    better="lower",
+    quality=None,
+    noise_floor="8 samples of the simulations themselves read 0.11 to 0.21 (64 px, 8 clips), as `open` says",
+    source="total variation; energy score of one number: Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
+    together=of_samples,
+)
+def bins(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Total variation between the bins in which samples end and those that chance picks; needs --samples.
+
+    sum |p - q| / 2 over the bins of the scene (`Scene.bins`), and over `in none`, with p the shares of samples whose
+    body is there when it is last seen in the last 0.3 s, and q those of 128 simulations from states that the context
+    allows, with the noise of a tracker (as of predictability). 0 upwards to 1, lower is better: a model that is sure of
+    one bin reads 1 - q of that bin, however lawful its way there is. All samples of a clip have one value, in the row
+    of the first. Outside every mean.
+
+    Further readings: open, what as many samples of those simulations read on average, which is the least to be
+    expected; place, CRPS of the place at the end in diameters, E|x - y| - E|x - x'| / 2 with x, x' samples and y
+    simulations, a sample without an end a window's width away; place-open, what the simulations themselves read.
+    """
+    return of_samples(clip, tracks.context, [tracks])
+
+
+def _shares(clip: Clip, ends: Array) -> Array:
+    """Shares (B + 1,) of ends (M,) m in the bins, and of those in none (NaN)."""
+    seen = ends[np.isfinite(ends)]
+    counts = np.bincount(np.searchsorted(clip.scene.bins, seen), minlength=len(clip.scene.bins) + 1)
+    return np.append(counts, len(ends) - len(seen)) / len(ends)
+
+
+def _variation(p: Array, q: Array) -> float:
+    return float(np.abs(p - q).sum() / 2)
+
+
+def expected_variation(shares: Array, count: int) -> float:
+    """Mean total variation between shares (B,) and those of `count` draws from them.
+
+    >>> round(expected_variation(np.array([0.5, 0.5]), 2), 3)  # 1/2 where both fall into one of two bins
+    0.25
+    """
+    from scipy.stats import binom
+
+    k = np.arange(count + 1)
+    away = [float(np.abs(k / count - q) @ binom.pmf(k, count, q)) for q in shares]  # each bin is binomial
+    return float(sum(away) / 2)
+
+
+def _crps(samples: Array, outcomes: Array) -> float:
+    """Fair CRPS of samples (S,) against outcomes (M,), in their unit."""
+    return float(np.abs(samples[:, None] - outcomes).mean() - _apart(samples) / 2)
+
+
+def _apart(values: Array) -> float:
+    """Mean distance of the pairs of different ones of values (M,)."""
+    return float(np.abs(values[:, None] - values).sum() / (len(values) * (len(values) - 1)))

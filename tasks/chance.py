@@ -1,0 +1,94 @@
+"""Scenes whose future the context leaves open: which of several ways it goes is a matter of chance."""
+
+from __future__ import annotations
+
+import math
+
+from physbench.clips.task import HALF_WINDOW, Parameter, Params, Task, declare, event_in, hues
+from physbench.world.bodies import ball, floor, shelf, wall
+from physbench.world.scene import Body, Camera, Scene, hue_name
+
+CAMERA = Camera("front", (0.0, 0.0, 2.45))
+ROWS = 3  # of pins, one more in each
+PIN, PIN_GREY = 0.14, 0.2  # radius m and grey
+PITCH = 1.2  # m between the pins of a row
+TOP, DROP = 3.25, 1.05  # m, height of the first pin, and from row to row
+DIVIDER, DIVIDER_TOP = 0.06, 0.75  # m, half width and height of the walls between the bins
+DEPTH = 0.12  # m, half of the walls' extent across the plane of motion
+
+
+class Galton(Task):
+    """A ball falls through rows of pins into one of four bins: into which one, nobody can know.
+
+    What happens: a ball lies on a shelf, above the middle of the first pin but for a few millimetres. The shelf
+    vanishes, the ball falls, hits pins of three rows, each time to the left or to the right, and ends in one of four
+    bins between dark walls.
+
+    Law: free fall, z(t) = z0 - g t^2 / 2, and at a hit on a smooth pin v -> v - (1 + e) (v . n) n along the line n of
+    the middles (Newton 1687, Principia, corollary VI to the laws of motion). Each hit multiplies the distance of two
+    paths (Sinai 1970, Russ. Math. Surv. 25, 137), so that what no picture shows decides in the end (Galton 1889,
+    Natural inheritance). Each lawful path is right; samples are right if they end in the bins as often as lawful paths
+    from all that the context allows.
+
+    {parameters}
+
+    offset is that of the ball from the middle of the first pin. Mass is density x volume and plays no part.
+
+    Camera: from the front, 5.12 m wide, the floor at its lower border. Actions: none.
+    Hand-over: held until `release`, in flight at 0, first hit in [0.2 s, 0.5 s], horizon 6 s. All of it stays in view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "chance/galton-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(3.71, "m/s2", "downwards, as on Mars"),
+        restitution=Parameter.fixed(0.7, "", "of the ball with pins, walls and floor"),
+        friction=Parameter.fixed(0.0, "", "of the ball with pins, walls and floor"),
+        radius=Parameter("m", "visible", (0.40, 0.42), "of the ball"),
+        **hues("hue"),
+        release=Parameter.fixed(-0.4, "s", "when the shelf vanishes"),
+        height=Parameter("m", "visible", (0.68, 0.73), "of the ball over the first pin, between their surfaces"),
+        middle=Parameter("m", "visible", (0.0, 0.06), "of pins and walls, to the right", signed=True),
+        offset=Parameter("m", "visible", (0.0, 0.012), "of the ball, to the right", (0.014, 0.02), True),
+    )
+    horizon = 6.0  # s
+
+    def accepts(self, p: Params) -> bool:
+        """Seen in flight before the hand-over; the first hit in time."""
+        seen = p["gravity"] * p["release"] ** 2 / 2
+        return seen >= 0.26 and event_in(p["release"] + math.sqrt(2 * p["height"] / p["gravity"]), self.horizon)
+
+    def scene(self, params: Params) -> Scene:
+        p, x = params, params["middle"] + params["offset"]
+        start = TOP + PIN + p["height"] + p["radius"]
+        body = ball("ball", p["radius"], (x, 0.0, start), p["hue"], restitution=p["restitution"], release=p["release"])
+        pins = tuple(
+            Body(
+                f"pin {row}.{k}",
+                "sphere",
+                (PIN,),
+                "fixed",
+                (p["middle"] + (k - row / 2) * PITCH, 0.0, TOP - row * DROP),
+                grey=PIN_GREY,
+            )
+            for row in range(ROWS)
+            for k in range(row + 1)
+        )
+        walls = tuple(
+            wall(f"wall {k}", (DIVIDER, DEPTH, half), (p["middle"] + (k - (ROWS + 1) / 2) * PITCH, 0.0, half))
+            for k in range(ROWS + 2)
+            for half in [(HALF_WINDOW if k in (0, ROWS + 1) else DIVIDER_TOP / 2)]
+        )
+        return Scene(
+            bodies=(body, floor(friction=0.0), *pins, *walls, shelf("shelf", x, start - p["radius"], p["release"])),
+            camera=CAMERA,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            bins=tuple(p["middle"] + (k - (ROWS + 1) / 2) * PITCH for k in range(1, ROWS + 1)),
+            prompt=f"On Mars, a {hue_name(p['hue'])} ball falls onto a board of pins, bounces from pin to pin and ends "
+            "in one of four bins between dark walls. Static camera, seen from the side.",
+        )
