@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -29,13 +28,10 @@ from physbench.clips.task import (
 from physbench.laws.motion_law import Phase, distance_at, ramp_phases
 from physbench.support.arrays import Array
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front, wall
-from physbench.world.camera import NEAR_DISTANCE, NEAR_TILT
 from physbench.world.scene import (
     FLOOR_GREY,
-    HISTORY,
     Body,
     Camera,
-    CameraMove,
     Outcome,
     Scene,
     Shape,
@@ -130,70 +126,6 @@ def projectile_contact(p: Params) -> float:
     """Time s at which the ball lands."""
     gravity, height, vz = p["gravity"], p["start_height"], p["velocity_z"]
     return p["release"] + (vz + math.sqrt(vz**2 + 2 * gravity * height)) / gravity
-
-
-# The camera follows the ball.
-
-FOLLOW_STEP = 0.25  # s between the times at which the camera points at the ball exactly
-FOLLOW_CAMERA = Camera("front", (0.0, 0.0, CENTER_Z), distance=NEAR_DISTANCE, tilt=NEAR_TILT)
-
-
-class Follow(Projectile):
-    """A ball is thrown, lands and bounces on, and the camera turns with it: the ball stays, the room moves past.
-
-    What happens: a ball rests on a small grey shelf. The shelf vanishes and the ball flies off with a drawn velocity;
-    it reaches the floor after the hand-over and bounces on until the end. The camera pans with it from the release on,
-    so that the ball stays near the middle of each picture's width and floor and marks pass behind it.
-
-    Law: that of `projectile`, in the frame of the room (Galilei 1638, Discorsi, fourth day): free fall with constant
-    horizontal speed, vz -> -e vz at a bounce. A ball that keeps its place before a room that stands still is none.
-
-    {parameters}
-
-    start_height is that of the ball's lowest point above the floor. Mass is density x volume.
-
-    Camera: from the front, 5 m away, 12 degrees from above, 5.12 m wide before it turns; it pans by
-    atan(x / 5 m) with the ball at x, by at most 12 degrees/s. Actions: none but its pose.
-    Hand-over: held until `release`, in flight at 0, first contact in [0.2 s, 2.4 s], horizon 4 s.
-    The ball is in full view throughout, also on a twin with half the gravity from the hand-over on.
-    May be hidden: nothing.
-
-    Version history: v1, first release.
-    """
-
-    core = False
-
-    id = "falling/follow-v1"
-    parameters = declare(
-        **{
-            **Projectile.parameters,
-            "start_x": Parameter("m", "visible", (1.5, 2.1), "distance from the middle where the ball is held"),
-            "velocity_x": Parameter("m/s", "visible", (0.6, 0.8), "thrown inwards", ood=(0.82, 0.95), signed=True),
-        }
-    )
-
-    def accepts(self, p: Params) -> bool:
-        """As a projectile that starts on the side from which it is thrown inwards."""
-        return super().accepts(_inwards(p))
-
-    def scene(self, params: Params) -> Scene:
-        p = _inwards(params)
-        scene = super().scene(p)
-        times = np.arange(p["release"], self.horizon + FOLLOW_STEP, FOLLOW_STEP).tolist()
-        angles = [math.atan((p["start_x"] + p["velocity_x"] * (t - p["release"])) / NEAR_DISTANCE) for t in times]
-        pans = [CameraMove("pan", angles[0], -HISTORY - 1.0, -HISTORY)]  # it points at the ball before it flies
-        knots = itertools.pairwise(zip(times, angles, strict=True))
-        pans += [CameraMove("pan", after - before, begin, end) for (begin, before), (end, after) in knots]
-        return replace(
-            scene,
-            camera=replace(FOLLOW_CAMERA, path=tuple(pans)),
-            prompt=scene.prompt.replace("Static camera, seen", "The camera turns with the ball all the time. Seen"),
-        )
-
-
-def _inwards(p: Params) -> Params:
-    """The parameters with the signed place from which the ball crosses the middle."""
-    return {**p, "start_x": -math.copysign(p["start_x"], p["velocity_x"])}
 
 
 class DropBounce(Task):

@@ -20,7 +20,6 @@ from physbench.clips.task import (
     Task,
     declare,
     draw_evenly,
-    event_in,
     hues,
     inside,
 )
@@ -36,8 +35,7 @@ from physbench.world.bodies import (
     shelf,
     wall,
 )
-from physbench.world.camera import NEAR_DISTANCE, NEAR_TILT
-from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, CameraMove, Scene, Waypoint, hue_name
+from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 SCREEN_Y = -0.85  # m, the face of the screen that the camera sees
@@ -797,96 +795,3 @@ def bounce_times(p: Params, until: float) -> list[float]:
         times.append(times[-1] + flight)
         flight *= p["restitution"]
     return times
-
-
-# The camera looks away.
-
-AWAY_ANGLE = 1.5  # rad that the camera turns: ball and wall are out of its picture then, up to pictures of 2 : 1
-TURN_TIME = 0.6  # s of each of its two turns
-GLIDED_BEFORE = 0.4  # m by the hand-over
-AWAY_WALL = (0.15, 0.5, 0.7)  # m, half extents
-AWAY_CAMERA = replace(CAMERA, distance=NEAR_DISTANCE, tilt=NEAR_TILT)
-
-
-class LookAway(Task):
-    """The camera turns away from a ball that glides along, and back: the ball has met a wall and is on its way back.
-
-    What happens: a ball lies on a smooth floor in front of a grey block, and a light grey wall stands further on. The
-    block vanishes and the ball glides off at constant speed. The camera turns to one side until its picture shows
-    neither ball nor wall, the ball meets the wall unseen, and the camera turns back.
-
-    Law: persistence of what is not seen (Piaget 1954, The Construction of Reality in the Child), here for want of
-    looking and not behind a screen, inertia, and Newton's law of restitution (Newton 1687, Principia, corollary VI):
-    the wall turns v into -e v. There is no friction and no spin.
-
-    {parameters}
-
-    start is the distance from the middle at which the ball is held; away_at is the time at which the camera begins to
-    turn away, away_for how long after that it begins to turn back. Each turn takes 0.6 s, by 86 degrees.
-
-    Camera: from the front, 5 m away, 12 degrees from above, 5.12 m wide. Actions: none but its pose.
-    Hand-over: held until `release`, then in full view, in motion at 0; the camera begins to turn in [0.3 s, 0.9 s], the
-    ball meets the wall while the camera stands turned away, by 2.4 s, and the camera is back by 3.3 s; horizon 4 s. The
-    ball stays in the window.
-    May be hidden: everything that the picture showed, while the camera looks elsewhere.
-
-    Version history: v1, the ball rolled on and met nothing; v2, it meets a wall.
-    """
-
-    core = False
-
-    id = "occlusion/look-away-v2"
-    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "away_for", "event": lambda p: away_meeting(p)}
-    parameters = declare(
-        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
-        friction=Parameter.fixed(0.0, "", "of ball, floor and wall"),
-        restitution=Parameter.fixed(0.9, "", "of ball and wall; of ball and floor it is 0"),
-        radius=Parameter("m", "visible", (0.40, 0.50), "of the ball", ood=(0.52, 0.58)),
-        **hues("hue"),
-        release=RELEASE,
-        velocity=Parameter("m/s", "visible", (0.9, 1.5), "of the ball, to the right", ood=(1.55, 1.9), signed=True),
-        start=Parameter("m", "visible", (1.6, 2.0), "distance from the middle where it is held"),
-        wall=Parameter("m", "visible", (1.4, 2.1), "distance from the middle to the face of the wall"),
-        away_to=Parameter("", "visible", (1, 1), "1: the camera turns to the right, -1: to the left", signed=True),
-        away_at=Parameter("s", "visible", (0.3, 0.9), "when the camera begins to turn away"),
-        away_for=Parameter("s", "visible", (1.0, 1.8), "how long after that it begins to turn back"),
-    )
-    horizon = 4.0  # s
-
-    def accepts(self, p: Params) -> bool:
-        """On its way at the hand-over, at the wall while the camera looks elsewhere, and in the window to the end."""
-        speed, meeting = abs(p["velocity"]), away_meeting(p)
-        end = p["wall"] - p["radius"] - p["restitution"] * speed * (self.horizon - meeting)
-        return (
-            -p["release"] * speed >= GLIDED_BEFORE
-            and p["away_at"] + TURN_TIME <= meeting <= p["away_at"] + p["away_for"]
-            and event_in(meeting, self.horizon)
-            and inside((p["start"], end), p["radius"])
-        )
-
-    def scene(self, params: Params) -> Scene:
-        p, side, radius = params, math.copysign(1.0, params["velocity"]), params["radius"]
-        away, back = p["away_at"], p["away_at"] + p["away_for"]
-        turn = AWAY_ANGLE * p["away_to"]
-        path = (CameraMove("pan", turn, away, away + TURN_TIME), CameraMove("pan", -turn, back, back + TURN_TIME))
-        start = (-side * p["start"], 0.0, radius)
-        place = (side * (p["wall"] + AWAY_WALL[0]), 0.0, AWAY_WALL[2])
-        return Scene(
-            bodies=(
-                ball("ball", radius, start, p["hue"], velocity=(p["velocity"], 0.0, 0.0), release=p["release"]),
-                replace(floor(friction=p["friction"]), restitution=0.0),
-                wall("wall", AWAY_WALL, place, grey=0.62, restitution=p["restitution"], friction=p["friction"]),
-                block("holder", side, p["start"], radius, p["release"]),
-            ),
-            camera=replace(AWAY_CAMERA, path=path),
-            gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
-            prompt=f"A {hue_name(p['hue'])} ball glides over a smooth floor at constant speed towards a wall. The "
-            f"camera turns to the {'right' if turn > 0 else 'left'} until it no longer shows the ball, and turns back: "
-            "meanwhile the ball has bounced off the wall and is on its way back. Seen from the side.",
-        )
-
-
-def away_meeting(p: Params) -> float:
-    """Time s at which the ball of `look-away` meets the wall."""
-    return p["release"] + (p["start"] + p["wall"] - p["radius"]) / abs(p["velocity"])

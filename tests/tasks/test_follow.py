@@ -15,7 +15,7 @@ from physbench.clips.task import HALF_WINDOW
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.support.arrays import Image
-from physbench.tasks.falling import Follow
+from physbench.tasks.moving_camera import Follow
 from physbench.validity.measure import measure_one
 from physbench.world.bullet import simulate
 from physbench.world.camera import px_from_world

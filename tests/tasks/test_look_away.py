@@ -10,7 +10,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_params, make_scene, render_spec
 from physbench.clips.task import HALF_WINDOW
 from physbench.score.score_clip import find_scorers
-from physbench.tasks.occlusion import TURN_TIME, LookAway, away_meeting
+from physbench.tasks.moving_camera import TURN_TIME, LookAway, away_meeting
 from physbench.validity.measure import measure_one
 from physbench.validity.violations import candidate_events
 from physbench.world.bullet import simulate
