@@ -40,7 +40,7 @@ def test_finds_tasks_by_any_name() -> None:
         ("falling/projectile-v2", "falling/projectile-v1"),
         ("fallin", "falling/"),
         ("screenpass", "occlusion/screen-pass-v1"),
-        ("qqqq", "Known: collisions/"),
+        ("qqqq", "Known: chance/"),
     ],
 )
 def test_offers_nearest_tasks(wrong: str, offer: str) -> None:
