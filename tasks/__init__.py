@@ -8,6 +8,8 @@
   covers that rise, a light that goes out.
 - `orbits`: a planet and a fixed star, two bodies around each other, a fly-by.
 - `fields`: of the family orbits, too: a spring's orbit, a force that pushes away, a gas that slows, three bodies.
+- `moving_camera`: of falling, occlusion and collisions: a camera that follows, looks away or walks round.
+- `chance`: a ball that falls through pins.
 - `actions`: tasks in which something is pushed after the hand-over.
 """
 
