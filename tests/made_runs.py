@@ -189,10 +189,19 @@ def frozen(clip: Clip) -> Tracks:
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run of two clips a task with tracks and rollouts. Not to be changed."""
+    if not _SMALL_RUNS:
+        _SMALL_RUNS.append(_make_small_run(tmp_path_factory.mktemp("small") / "run"))
+    return _SMALL_RUNS[0]
+
+
+_SMALL_RUNS: list[RunFolder] = []  # at most one: several folders of tests have the fixture
+
+
+def _make_small_run(path: Path) -> RunFolder:
     from physbench.clips.store import ClipStore
     from physbench.rollout.store import Rollout, store_rollout
 
-    folder = RunFolder(tmp_path_factory.mktemp("small") / "run")
+    folder = RunFolder(path)
     rows = make_rows(2, 0)
     failed = frozenset({rows[1].id})
     rng = np.random.default_rng(2)

@@ -96,7 +96,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr("physbench.models.http.videos_api.SHORTEST_POLL", 0.01)
     server = Server(tmp_path)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server

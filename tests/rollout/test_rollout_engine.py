@@ -78,10 +78,10 @@ def test_a_batch_that_raises_is_tried_clip_by_clip(roll, clips, toys, engine) ->
 
 
 def test_a_batch_that_hangs_is_ended_and_the_next_one_goes_on(roll, clips, toys, engine, monkeypatch) -> None:
-    monkeypatch.setattr(engine, "timeout", 4.0)
+    monkeypatch.setattr(engine, "timeout", 2.0)
     before = engine.pid
     rollouts = roll([toys.OK, toys.HANG], [toys.OK])
-    assert [rollout.failure for rollout in rollouts] == ["The model took longer than 4 s (--timeout)."] * 2 + [None]
+    assert [rollout.failure for rollout in rollouts] == ["The model took longer than 2 s (--timeout)."] * 2 + [None]
     assert [(event.kind, event.batch) for event in engine.events] == [("timeout", 0)]
     assert engine.pid not in (None, before)
     assert close_to_truth(rollouts[2:], clips)
