@@ -158,6 +158,7 @@ def test_where_nothing_should_be_visible_only_that_is_found_out(
     clip: Clip, ideal: Ideal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = failing(monkeypatch, "returns", "predictability")
+    monkeypatch.setattr("physbench.shadowing.context.PRIOR_DRAWS", 8)  # how fast things may be is not read
     dark = replace(clip, visible_area=np.zeros_like(clip.visible_area))
     nothing = ideal(dark, seen=np.zeros((8 + clip.horizon, len(clip.tracked)), bool))
     observation = Observation(dark, Rollout(clip.id, 0, clip.future()), nothing)
