@@ -32,6 +32,13 @@ HEAD_ON, WALL, PASS = "collisions/head-on-v1", "collisions/wall-bounce-v1", "occ
 DECIDED = {HEAD_ON: "meeting", WALL: "bounce", PASS: "hiding"}
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many draws for the range of velocities as for the chances, a quarter of them: each is a simulation."""
+    for module in ("shadowing.context", "validity.gaming_baselines"):
+        monkeypatch.setattr(f"physbench.{module}.PRIOR_DRAWS", MEMBERS)
+
+
 def behind_an_image(clip: Clip) -> Hypothesis:
     model = scene_law_of(clip)
     assert model is not None
@@ -66,7 +73,7 @@ def test_a_ball_beside_a_screen_is_hidden_where_it_rolls_that_way(clip_of: Clips
     assert event_chances(clip, 1, problem) == {"hiding": pytest.approx((same + 1) / (MEMBERS + 2))}
 
 
-def test_a_ball_meets_a_wall_as_often_as_its_way_leads_there(clip_of: Clips) -> None:
+def test_a_ball_meets_a_wall_as_often_as_its_way_leads_there(clip_of: Clips, few_draws: None) -> None:
     """By straight lines alone: those whose way reaches a face of a wall in time."""
     clip = clip_of(WALL, seed=0)
     problem = behind_an_image(clip)
@@ -88,7 +95,7 @@ def test_a_ball_meets_a_wall_as_often_as_its_way_leads_there(clip_of: Clips) -> 
 
 
 @pytest.mark.parametrize("task", others_slow([PASS, HEAD_ON, WALL], 1))
-def test_truth_shows_its_event_and_a_dodging_future_none(clip_of: Clips, task: str) -> None:
+def test_truth_shows_its_event_and_a_dodging_future_none(clip_of: Clips, few_draws: None, task: str) -> None:
     clip, kind = clip_of(task, seed=1), DECIDED[task]
     problem = behind_an_image(clip)
     found = read(clip, clip.future())
