@@ -23,7 +23,7 @@ from physbench.track.colour import dilated
 from physbench.track.finite_differences import slope
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import FULL_VIEW, detected, truth_visible, whole_area
-from physbench.world.camera_path import lens
+from physbench.world.camera_path import eye_moves, lens
 
 WORST_HUE = 180.0  # degrees, of an object that should be visible and is absent
 
@@ -198,9 +198,9 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
     Outside every mean. Where nothing fixed is seen, as on bare ground, no camera is known, and nothing is taken off.
 
     Further readings: zoom (%/s, its size), turn (deg/s, its size), and shake (%, rms of what is left of the shift). Of
-    a camera whose path turns by 0.5 degrees rms or more also followed: sum p . c / sum c . c over the predicted frames,
-    c its pan and tilt since the hand-over in degrees, as its path has them, and p those of the prediction: 1 is right,
-    0 stands still, 2 turns twice as far, below 0 the other way.
+    a camera that stays in its place and whose path turns by 0.5 degrees rms or more also followed: sum p . c / sum c . c
+    over the predicted frames, c its pan and tilt since the hand-over in degrees, as its path has them, and p those of
+    the prediction: 1 is right, 0 stands still, 2 turns twice as far, below 0 the other way.
     """
     if tracks.camera is None:
         return Reading(None, "not applicable", "no picture")
@@ -226,7 +226,12 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
 
 
 def _followed(clip: Clip, context: int, off: Array) -> dict[str, Reading]:
-    """Share of the turns of its path that a camera does, which is off (T, 4) from it; {} where the path has none."""
+    """Share of the turns of its path that a camera does, which is off (T, 4) from it; {} where the path has none.
+
+    One that walks does not turn alone, and what is off is fitted by turns alone.
+    """
+    if eye_moves(clip.scene.camera):
+        return {}
     commanded = clip.camera_poses(context)[context:][: len(off), :2].astype(np.float64)  # degrees
     if np.sqrt((commanded**2).sum(axis=1).mean()) < LEAST_TURN:
         return {}

@@ -63,6 +63,7 @@ def test_truth_is_located_from_every_side() -> None:
 def readings(clip: Clip, future: Image) -> list[float]:
     scorers = [scorer for scorer in find_scorers() if scorer.id in (*READINGS[:2], "drift/camera")]
     values = {row.reading: row.value for row in score_clip(clip, Rollout(clip.id, 0, future), CONTEXT, scorers)[0]}
+    assert "drift/camera.followed" not in values, "a camera that walks does not turn alone"
     return [float(values[name] or 0.0) for name in READINGS]
 
 
