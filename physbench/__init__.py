@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from physbench.world.bodies import shelf as shelf
     from physbench.world.bodies import table as table
     from physbench.world.bodies import wall as wall
+    from physbench.world.camera_path import camera_matrices as camera_matrices
     from physbench.world.scene import BACKGROUND_GREY as BACKGROUND_GREY
     from physbench.world.scene import FLOOR_GREY as FLOOR_GREY
     from physbench.world.scene import SCREEN_GREY as SCREEN_GREY

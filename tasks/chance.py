@@ -18,11 +18,12 @@ DEPTH = 0.12  # m, half of the walls' extent across the plane of motion
 
 
 class Galton(Task):
-    """A ball falls through rows of pins into one of four bins: into which one, nobody can know.
+    """A ball falls through rows of pins into one of four bins: into which one, no picture tells for sure.
 
     What happens: a ball lies on a shelf, above the middle of the first pin but for a few millimetres. The shelf
-    vanishes, the ball falls, hits pins of three rows, each time to the left or to the right, and ends in one of four
-    bins between dark walls.
+    vanishes, the ball falls and hits the first pin, which throws it to the side on which it lay; it hits pins of the
+    next rows, or jumps over some, and ends in one of four bins between dark walls, mostly an outer one. There it still
+    bounces at the end; in a tenth of the clips it is then above the walls, and counts for the bin below it.
 
     Law: free fall, z(t) = z0 - g t^2 / 2, and at a hit on a smooth pin v -> v - (1 + e) (v . n) n along the line n of
     the middles (Newton 1687, Principia, corollary VI to the laws of motion). Each hit multiplies the distance of two

@@ -27,6 +27,10 @@ class ActionSpace:
 
     def __post_init__(self) -> None:
         """Raises ValueError where the bounds do not fit the names."""
+        if not all(isinstance(each, tuple | list) for each in (self.names, self.low, self.high)):
+            raise ValueError(
+                f"Expected names, low and high as one tuple each, got {self.names!r}, {self.low!r} and {self.high!r}."
+            )
         if not len(self.names) == len(self.low) == len(self.high) or not self.names:
             raise ValueError(
                 f"Expected one bound on each side of each of {self.names}, got {self.low} and {self.high}."

@@ -157,7 +157,8 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
         """The scene without its own actions; a thruster acts as it was told so far."""
         scene = replace(self._scene, impulses=())
         if isinstance(self._drive, Thrust):
-            scene = replace(scene, fields=(Thrust(self._drive.body, tuple(self._burns)),))
+            told = Thrust(self._drive.body, tuple(self._burns))
+            scene = replace(scene, fields=tuple(told if each is self._drive else each for each in scene.fields))
         return scene
 
     def _row(self, seed: int | None, options: dict[str, Any]) -> Row:

@@ -27,6 +27,7 @@ from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Drag, Rod, Scene
 
 MOST_CONTACTS = 256  # of a simulation that are told
+LEAST_GAP = 0.005  # m between balls that hang side by side
 
 
 class PendulumLaw(SceneLaw):
@@ -70,8 +71,19 @@ class PendulumLaw(SceneLaw):
                 raise Unsupported("something on a rod that may meet others is not a ball")
             if any(body.friction > 0 for body in solid):
                 raise Unsupported("balls on rods that may meet are rough")
+            if self._rest_against_each_other():
+                raise Unsupported("balls on rods lean on each other as they hang")
         if abs(scene.gravity[across]) > ALIGNMENT:
             raise Unsupported("gravity pulls bodies on rods along the view")
+
+    def _rest_against_each_other(self) -> bool:
+        """True where two bodies that hang still would touch: hits are instants here, and hold nothing up."""
+        rods, pull = self._rods, self._gravity
+        if not pull.any():
+            return False
+        hanging = rods[:, :2] + rods[:, 2:3] * pull / np.linalg.norm(pull)
+        apart = np.linalg.norm(hanging[:, None] - hanging, axis=-1)
+        return bool(((self.reach > 0) & (apart < self.reach + LEAST_GAP)).any())
 
     @cached_property
     def _rods(self) -> Array:

@@ -34,7 +34,8 @@ def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribu
         return None
     scores = _blocks(_by_clip(model, role) for role in ("samples-score", "open-score"))
     spread = _by_clip(model, "samples-spread")
-    equal = bool(len(spread)) and bool((spread**2 < NO_SPREAD).all())
+    there = _by_clip(model, "samples-apart")  # also of samples that lose an object, or failed
+    equal = bool(len(spread)) and bool((spread**2 < NO_SPREAD).all()) and bool((there < NO_SPREAD).all())
     squares = {} if equal else _blocks((spread**2, _by_clip(model, "samples-error") ** 2))
     unspread = "all samples of a clip are equal" if equal else "no frame shows an object in two samples"
     lawful = _blocks(_lawful(tables[name]) for name in ("model", "truth"))

@@ -538,7 +538,7 @@ class Distribution(Record):
     )
     lawful_truth: float | None = Field(description="The same of ground truth.")
     equal: bool = Field(
-        default=False, description="Samples of each clip are the same: of a deterministic model, one says as much."
+        default=False, description="Samples of each clip are the same: of a deterministic model, one tells all."
     )
 
 

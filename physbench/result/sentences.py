@@ -281,7 +281,7 @@ def _turned(result: ResultDocument) -> str | None:
         return None
     else:
         text = "The camera turns as it should"
-    return f"{text}." if informed or card.uses_actions else f"{text}: the model takes no poses of it."
+    return f"{text}." if informed else f"{text}: the model takes no poses of it."
 
 
 def _untold(result: ResultDocument) -> str | None:

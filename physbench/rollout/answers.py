@@ -239,9 +239,11 @@ def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]
 
 
 def every_action(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:
-    """Actions (B, C + horizon, 12): pushes, zeros where there are none, and poses of the camera."""
-    pushes, poses = _pushes(clips, card), _poses(clips, card)
-    return np.concatenate([np.zeros_like(poses[..., :ACTION_WIDTH]) if pushes is None else pushes, poses], axis=-1)
+    """Actions (B, C + horizon, 12): pushes and poses of the camera; zeros where a clip has, or a card takes, none."""
+    poses, pushes = _poses(clips, card), _pushes(clips, card) if card.uses_actions else None
+    if pushes is None:
+        pushes = np.zeros_like(poses[..., :ACTION_WIDTH])
+    return np.concatenate([pushes, poses if card.uses_camera else np.zeros_like(poses)], axis=-1)
 
 
 def _poses(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:

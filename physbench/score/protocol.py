@@ -51,6 +51,7 @@ ReadingRole = Literal[
     "frame-smear",  # how far bodies are drawn out along their motion, as means of neighbouring frames are
     "samples-score",  # CRPS of the positions of several samples of a clip, diameters
     "open-score",  # the same of what the context leaves open
+    "samples-apart",  # mean distance of two samples over that of two simulations
     "samples-spread",  # error of the samples' mean that their spread stands for, diameters
     "samples-error",  # error of that mean, diameters
     "velocity-error",  # PhyWorld's, by its paper; further keys: by its code, and the share of balls that are missing

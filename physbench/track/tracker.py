@@ -41,7 +41,7 @@ from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
-from physbench.world.camera import PLANE_AXES, BallSight, ball_sight, depth_axis
+from physbench.world.camera import PLANE_AXES, BallSight, ball_sight, depth_axis, pixels_per_metre
 from physbench.world.camera_path import MovingSight, mapped, moving_sight
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
@@ -434,7 +434,6 @@ FLOOR_ROWS = 4  # px: the lowest rows of a picture that looks down that show the
 SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
 HUED = 30  # levels between the colours of a pixel of a body
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
-CORNER_RADII = 1.3  # from the middle of a square to its corner, in radii of a disc as large
 SHADOW_REACH = 2.0  # radii of the largest body up to which a cast shadow is seen beside a body, in looks that have any
 LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
 LEAST_LIT_RADIUS = 5.0  # px; of smaller balls it is not asked from where they are lit
@@ -573,17 +572,23 @@ def _with_path(clip: Clip, tracks: Tracks, still: StillVideo) -> Tracks:
     path = path_framing(clip)[clip.window(tracks.context)]  # to which the camera keeps
     rest = path[len(still.framing) :][:missing]
     framing = np.concatenate([still.framing, rest])
-    boxes = np.array([body.shape != "sphere" for body in clip.tracked_bodies])
-    reach = CORNER_RADII * np.sqrt(
-        np.maximum(_typical(clip.full_area[:, list(clip.tracked)].astype(np.float64)), 1.0) / np.pi
-    )
+    axes, boxes = PLANE_AXES[clip.scene.camera.view], [body.shape != "sphere" for body in clip.tracked_bodies]
+    corners = np.array([_corner(body, axes) for body in clip.tracked_bodies])  # m
+    reach = corners * pixels_per_metre(clip.scene.camera, clip.spec)
     place = mapped(framing[:, None], tracks.position)
     with np.errstate(invalid="ignore"):
-        cut = boxes & (np.minimum(place, (clip.spec.width, clip.spec.height) - place).min(axis=-1) < reach)
+        cut = np.array(boxes) & (np.minimum(place, (clip.spec.width, clip.spec.height) - place).min(axis=-1) < reach)
     position, position_sd = np.where(cut[..., None], np.nan, tracks.position), np.where(cut, np.nan, tracks.position_sd)
     return replace(
         tracks, position=position, position_sd=position_sd, camera=camera.round(CAMERA_DECIMALS), framing=framing
     )
+
+
+def _corner(body: Body, axes: tuple[int, int]) -> float:
+    """Distance in m of the corners of a body from its middle, in the plane of motion."""
+    if body.shape == "box":
+        return float(np.linalg.norm([body.size[axis] for axis in axes]))
+    return body.size[0] if body.flat or body.shape == "sphere" else float(np.hypot(body.size[0], body.size[1] / 2))
 
 
 def _scenery(clip: Clip, tracks: Tracks, video: Tensor, centre: Array, still: StillVideo | None) -> SceneryTracks:

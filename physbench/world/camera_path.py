@@ -91,7 +91,10 @@ def relative_poses(camera: Camera, times: Array) -> Array:
             math.atan2(turn[1, 0], turn[1, 1]),
         )
         poses.append([*map(math.degrees, angles), *(first.axes @ (pose.eye - first.eye))])
-    return np.array(poses).reshape(-1, 6).round(9) + 0.0
+    table = np.array(poses).reshape(-1, 6)
+    table[:, :3] = np.unwrap(table[:, :3], period=360.0, axis=0)  # a camera that goes on turning jumps by no circle
+    table[:, :3] -= 360.0 * np.round(table[np.abs(times).argmin() : np.abs(times).argmin() + 1, :3] / 360.0)
+    return table.round(9) + 0.0
 
 
 def camera_matrices(poses: ArrayLike) -> Array:

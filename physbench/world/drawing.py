@@ -29,7 +29,7 @@ from physbench.world.camera import (
     px_from_world,
     up,
 )
-from physbench.world.camera_path import CameraPose, eye_moves, homographies, moving_sight, pictured
+from physbench.world.camera_path import CameraPose, eye_moves, pictured, pose_at
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import with_links
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
@@ -228,6 +228,9 @@ def apparent_radius(body: Body, camera: Camera) -> float:
     return float(np.sqrt(area / np.pi))
 
 
+RIM = 64  # points of an outline
+
+
 def full_area(scene: Scene, index: int, times: Array, states: Array, spec: RenderSpec) -> Array:
     """Area (T,) px of the whole outline of body `index`, as the camera sees it alone in an endless image.
 
@@ -248,11 +251,9 @@ def _moving_area(scene: Scene, body: Body, times: Array, states: Array, spec: Re
     """Square px (T,) before a camera whose eye moves."""
     camera = scene.camera
     if body.shape == "sphere":
-        framing = homographies(camera, spec, times)
-        depth = float(states[0, depth_axis(camera)])
-        sight = moving_sight(camera, spec, body.size[0], depth, times, framing)
-        assert sight is not None
-        return sight.area(px_from_world(camera, spec, states[:, :3]))
+        x, y = np.moveaxis(pictured(camera, spec, times, _rims(camera, body.size[0], times, states[:, :3])), -1, 0)
+        area = np.abs((x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)) / 2
+        return np.asarray(area * (2 * np.pi / RIM) / np.sin(2 * np.pi / RIM))
     mesh = body_mesh(replace(body, bore=0.0), camera)
     points = states[:, None, :3] + rotate(states[:, None, 3:7], mesh.vertices[None])
     return _projected(body, camera, states, pictured(camera, spec, times, points), mesh.triangles)
@@ -280,6 +281,19 @@ def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
     across = np.stack([points[..., 0], points @ up(camera)], axis=-1) if camera.tilt else _in_plane(points, camera)
     flat = across * (camera.distance / (points @ looking(camera)))[..., None]
     return np.broadcast_to(_projected(body, camera, poses, flat, mesh.triangles), len(states))
+
+
+def _rims(camera: Camera, radius: float, times: Array, middles: Array) -> Array:
+    """RIM points (T, RIM, 3) m on each of the circles in which the rays of the eye touch a ball at middles (T, 3) m."""
+    away = middles - np.array([pose_at(camera, float(time)).eye for time in times])
+    far2 = (away**2).sum(axis=1)[:, None]
+    one = np.cross(away, np.eye(3)[np.abs(away).argmin(axis=1)])
+    one /= np.linalg.norm(one, axis=1, keepdims=True)
+    other = np.cross(away / np.sqrt(far2), one)
+    angle = 2 * np.pi * np.arange(RIM)[:, None] / RIM
+    circle = np.cos(angle) * one[:, None] + np.sin(angle) * other[:, None]
+    touching = middles - away * radius**2 / far2
+    return np.asarray(touching[:, None] + (radius * np.sqrt(1 - radius**2 / far2))[:, None] * circle)
 
 
 def _projected(body: Body, camera: Camera, poses: Array, flat: Array, triangles: NDArray[np.int64]) -> Array:

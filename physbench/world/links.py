@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from physbench.support.arrays import Array
+from physbench.support.errors import UsageError
 from physbench.world.camera import PLANE_AXES, depth_axis, looking
 from physbench.world.scene import Body, Camera, Rod, Scene, Spring
 
@@ -48,6 +49,12 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
                 continue
             end = np.inf if following is None else following.time
             length = THRUST_SCALE * force
+            if length > 2 * body.size[0]:  # else the bar is seen before the thruster is on
+                most = 2 * body.size[0] / THRUST_SCALE
+                raise UsageError(
+                    f"The thruster on {body.name!r}: {force:g} N make a bar of {length:.2f} m, which does not fit into "
+                    f"it while it is off. Push with {most:.0f} N at most, or a larger body."
+                )
             on = ((times > burn.time + 1e-9) & (times <= end + 1e-9))[:, None]  # what acted until then
             backwards = -np.asarray(burn.force) / force
             middle = states[:, index, :3] + np.where(on, (body.size[0] + length / 2) * backwards, 0.0)

@@ -428,10 +428,11 @@ class Thrust(ForceField):
         times = [each.time for each in self.burns]
         numbers = [*times, *(part for each in self.burns for part in each.force)]
         whole = all(abs(time * PHYSICS_HZ - round(time * PHYSICS_HZ)) < 1e-6 for time in times if math.isfinite(time))
-        if not (whole and all(map(math.isfinite, numbers)) and times == sorted(set(times))):
+        three = all(len(each.force) == 3 for each in self.burns)
+        if not (whole and three and all(map(math.isfinite, numbers)) and times == sorted(set(times))):
             raise ValueError(
                 f"{self} is no thruster: expected burns in the order of time, on the grid of 1/{PHYSICS_HZ} s, and "
-                "finite forces."
+                "finite forces (x, y, z)."
             )
 
     @property
@@ -580,6 +581,10 @@ class Scene:
         for what, name in (*acting, *(("Impulse", each.body) for each in self.impulses)):
             if name not in names:
                 raise ValueError(f"{what}: there is no body named {name!r}.{nearest(str(name), names)}")
+        if self.bins:
+            moving = sum(body.role == "moving" and body.hue is not None for body in self.bodies)
+            if moving != 1 or not all(map(math.isfinite, self.bins)) or list(self.bins) != sorted(set(self.bins)):
+                raise ValueError(f"bins {self.bins}: expected finite numbers, ascending, and one body that moves.")
         driven = [each.body for each in self.actuators]
         for name in driven:
             if driven.count(name) > 1 or self.bodies[self.index(name)].role != "moving":

@@ -198,9 +198,9 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
     Outside every mean. Where nothing fixed is seen, as on bare ground, no camera is known, and nothing is taken off.
 
     Further readings: zoom (%/s, its size), turn (deg/s, its size), and shake (%, rms of what is left of the shift). Of
-    a camera that stays in its place and whose path turns by 0.5 degrees rms or more also followed: sum p . c / sum c . c
-    over the predicted frames, c its pan and tilt since the hand-over in degrees, as its path has them, and p those of
-    the prediction: 1 is right, 0 stands still, 2 turns twice as far, below 0 the other way.
+    a camera that stays in its place, and whose path turns by 0.5 degrees rms or more, also followed: sum p . c / sum
+    c . c over the predicted frames, c its pan and tilt since the hand-over in degrees, as its path has them, and p
+    those of the prediction: 1 is right, 0 stands still, 2 turns twice as far, below 0 the other way.
     """
     if tracks.camera is None:
         return Reading(None, "not applicable", "no picture")

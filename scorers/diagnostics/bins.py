@@ -84,9 +84,10 @@ def bins(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     one bin reads 1 - q of that bin, however lawful its way there is. All samples of a clip have one value, in the row
     of the first. Outside every mean.
 
-    Further readings: open, what as many samples of those simulations read on average, which is the least to be
-    expected; place, CRPS of the place at the end in diameters, E|x - y| - E|x - x'| / 2 with x, x' samples and y
-    simulations, a sample without an end a window's width away; place-open, what the simulations themselves read.
+    Further readings: open, what as many samples of those simulations read on average: the fewer, the more, so that of
+    two or three samples a model that is sure of the likeliest bin may read less; place, CRPS of the place at the end in
+    diameters, E|x - y| - E|x - x'| / 2 with x, x' samples and y simulations, a sample without an end a window's width
+    away; place-open, what the simulations themselves read.
     """
     return of_samples(clip, tracks.context, [tracks])
 

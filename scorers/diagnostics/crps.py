@@ -58,6 +58,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     roles={
         "": "samples-score",
         "best": "open-score",
+        "spread": "samples-apart",
         "calibrated-error": "samples-spread",
         "mean-error": "samples-error",
     },

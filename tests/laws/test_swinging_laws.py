@@ -210,3 +210,17 @@ def test_scenes_that_they_cannot_move_are_refused() -> None:
     ):
         with pytest.raises(Unsupported, match=reason):
             scene_law(scene, START)
+
+
+def test_balls_that_lean_on_each_other_as_they_hang_have_no_law_of_hits() -> None:
+    """Hits are instants: nothing would hold one up by the other."""
+    balls = tuple(ball(n, 0.4, (x, 0.0, -2.0), k) for k, (n, x) in enumerate((("a", -0.41), ("b", 0.41))))
+    for half, leans in ((0.2, True), (0.402, True), (0.41, False)):
+        hooks = tuple(replace(HOOK, name=n, position=(x, 0.0, 0.0), hue=None) for n, x in (("l", -half), ("r", half)))
+        length = float(np.hypot(0.41 - half, 2.0))
+        scene = Scene((*balls, *hooks), FRONT, DOWN, fields=(Rod("l", "a", length), Rod("r", "b", length)))
+        if leans:
+            with pytest.raises(Unsupported, match="lean on each other"):
+                scene_law(scene, START)
+        else:
+            assert scene_law(scene, START).name == "pendulum"

@@ -32,7 +32,7 @@ def test_a_badge_says_how_far_a_run_was_checked(tiny_copy: RunFolder, tmp_path: 
     assert second.result.overall == first.result.overall
     assert second.about.hardware == "cpu (a test)" and second.about.date == "2026-11-22"
     page = build(board).read_text(encoding="utf-8")
-    assert "re-scored, 4 rollouts seen" in page and "<b>rows</b> passed: 4 clips x 1 x 33 scorers" in page
+    assert "re-scored, 4 rollouts seen" in page and "<b>rows</b> passed: 4 clips x 1 x 34 scorers" in page
     assert len(list((board / "history" / second.name).iterdir())) == 1 and len(entries(board)) == 1
 
 

@@ -30,6 +30,7 @@ def table(task: str, clips: int, samples: int, spread: float, broken: int) -> li
         rows += [
             row(task, seed, 0, "samples-score", 0.5 * error),
             row(task, seed, 0, "open-score", 0.1),
+            row(task, seed, 0, "samples-apart", spread),
             row(task, seed, 0, "samples-spread", spread * error),
             row(task, seed, 0, "samples-error", error),
         ]
@@ -74,16 +75,20 @@ def test_a_sample_that_failed_is_not_lawful_and_one_sample_has_no_distribution()
 
 def test_equal_samples_are_called_equal_in_place_of_an_interval_of_nothing(make_run) -> None:
     """By what they show, whatever the card says; samples that hardly differ are not equal."""
-    found = distribution(tables(table(FALL, 8, 3, 0.0, 0) + table(ORBIT, 8, 3, 0.0, 0)), 50)
+    equal = table(FALL, 8, 3, 0.0, 0) + table(ORBIT, 8, 3, 0.0, 0)
+    found = distribution(tables(equal), 50)
     assert found is not None and found.equal and found.crps.value == 1.0
     assert (found.spread_over_error.value, found.spread_over_error.interval) == (None, None)
     assert found.spread_over_error.reason == "all samples of a clip are equal"
     result = built_once(make_run(), resamples=100)
     line = summary_view(result.model_copy(update={"distribution": found})).distribution
     assert line == (
-        "3 samples a clip, all equal: the model is deterministic, and one says as much. CRPS in diameters 1.00, lawful "
-        "samples 1.00 (truth 1.00)."
+        "3 samples a clip, all equal: the model is deterministic, and one sample tells all. CRPS in diameters "
+        "1.00 [0.72, 1.29], what the context leaves open 0.10, lawful samples 1.00 [1.00, 1.00] (truth 1.00)."
     )
+    lost = [{**each, "value": 2.0} if each["reading"] == reading_of("samples-apart") else each for each in equal]
+    gone = distribution(tables(lost), 50)
+    assert gone is not None and not gone.equal, "one of its samples loses an object"
     near = distribution(tables(table(FALL, 8, 3, 0.01, 0)), 50)
     assert near is not None and not near.equal and near.spread_over_error.value == pytest.approx(0.01)
 

@@ -149,13 +149,13 @@ def test_words_say_what_is_free_and_what_it_is_instead_of(make_run) -> None:
     result = built_once(free(make_run()), **FEW)
     first, second = unseen_sentences(result)
     own, axis = result.unseen_constants.consistency, result.axes["consistency"]
-    assert first.startswith("With gravity and central masses left free (an image cannot show them): consistency 0.")
+    assert first.startswith("With the strength of forces left free (an image cannot show it): consistency 0.")
     assert first.endswith(f"instead of {axis.skill:.2f}.") and f"{own.skill:.2f} [" in first
     factors = "0.90 [0.90, 0.90] in falling and 0.90 [0.90, 0.90] in orbits"
-    assert second == f"The best factor on them is {factors} (medians; 1 where none is better)."
+    assert second == f"The best factor on it is {factors} (medians; 1 where none is better)."
     assert first in summary(result) and "consistency 0." in markdown(result)
     assert unseen_sentences(result.model_copy(update={"context": 2}))[0].startswith(
-        "With gravity and central masses left free (the con"
+        "With the strength of forces left free (the con"
     )
     without = built_once(free(make_run(name="shown"), tasks=()), **FEW)
     assert "left free" not in summary(without) + markdown(without)

@@ -12,7 +12,7 @@ import torch
 from physbench.clips.action_map import read_action_map
 from physbench.clips.action_space import ActionSpace, Words
 from physbench.models.protocol import ModelCard, SteppedModel
-from physbench.rollout.answers import model_actions
+from physbench.rollout.answers import every_action, model_actions
 from physbench.rollout.in_process import InProcessEngine
 from physbench.run.options import Options
 from physbench.support.errors import ModelError, UsageError
@@ -91,6 +91,16 @@ def test_a_model_is_given_the_pose_of_each_frame(clips, clip_maker, toys, takes:
     assert not heard[:, -5:].any()
     if width == 12:
         np.testing.assert_array_equal(heard[:, :6], turns.actions(model.card.context_frames))
+
+
+def test_a_map_is_given_what_the_card_takes(clip_maker, toys) -> None:
+    turns = clip_maker(0)
+    push = Impulse(0.1, turns.scene.bodies[0].name, (30.0, 0.0, -40.0))
+    turns = replace(turns, scene=replace(turns.scene, impulses=(push,), camera=MOVING))
+    poses = every_action([turns], toys.card(uses_camera=True))
+    pushes = every_action([turns], toys.card(uses_actions=True))
+    assert poses[..., 6:].any() and not poses[..., :6].any()
+    assert pushes[..., :6].any() and not pushes[..., 6:].any()
 
 
 def test_a_repeated_first_frame_has_its_pose_again(clip_maker, toys) -> None:

@@ -17,11 +17,12 @@ from physbench.models.protocol import StateCard
 from physbench.rollout.states import state_actions
 from physbench.score.score_clip import find_scorers
 from physbench.scorers.diagnostics.counterfactual import push_followed
+from physbench.support.errors import UsageError
 from physbench.tasks.actions import Thruster, thruster_tips, thrusts
 from physbench.validity.measure import measure_one
 from physbench.world.bullet import World, simulate
 from physbench.world.camera import px_from_plane
-from physbench.world.links import LINK_GREY
+from physbench.world.links import LINK_GREY, with_links
 from physbench.world.scene import Burn, Thrust, sphere_mass
 
 ALONE, WITH_OTHER = 0, 2  # seeds of test
@@ -136,3 +137,14 @@ def test_the_law_knows_the_force_and_what_it_does_not_explain(source: str, low: 
     values = {each.reading: each.value for each in part.reads}
     value = values["consistency/shadowing"]
     assert value is not None and low <= value <= high
+
+
+def test_a_bar_that_is_seen_before_its_thruster_is_on_is_refused() -> None:
+    scene = make_scene(Row(Thruster.id, "test", 0))
+    (thrust,) = scene.thrusts
+    strong = replace(thrust, burns=(Burn(1.0, (0.0, 0.0, 100.0)),))
+    scene = replace(scene, fields=(strong,))
+    with pytest.raises(UsageError, match=r"100 N make a bar of 1.50 m, .* Push with \d\d N at most"):
+        with_links(scene, simulate(scene, np.zeros(1)).states, np.zeros(1))
+    with pytest.raises(ValueError, match=r"finite forces \(x, y, z\)"):
+        replace(thrust, burns=(Burn(0.0, (1.0, 2.0)),))  # type: ignore[arg-type]

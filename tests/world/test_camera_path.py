@@ -171,12 +171,13 @@ def test_a_ball_before_an_eye_that_moves_has_the_outline_of_its_cone(view: str, 
 def test_full_areas_before_an_eye_that_moves_are_those_that_are_seen() -> None:
     path = (CameraMove("orbit", math.pi, 0.0, 4.0),)
     ball = Body("ball", "sphere", (0.45,), "moving", (1.2, -0.8, 0.0), hue=0)
-    plate = Body("box", "box", (0.5, 0.3, 0.2), "moving", (-1.2, 0.6, 0.0), hue=2)
+    plate = Body("box", "box", (0.5, 0.3, 0.2), "moving", (-1.2, 0.6, 0.3), hue=2)
     middle = replace(ball, name="middle", position=(0.0, 0.0, 0.0), hue=1)
     scene = Scene((ball, plate, middle), Camera("top", (0.0, 0.0, 0.0), distance=6.0, tilt=0.5, path=path))
     states = np.zeros((5, 3, 13))
     states[..., 6] = 1.0
     states[:, 0, :3], states[:, 1, :3] = ball.position, plate.position
+    states[:, 0, 2] = np.linspace(-0.3, 0.6, 5)  # out of the plane of motion, too
     picture = render(scene, np.linspace(0, 4, 5), states, RenderSpec(256, 256, 10.0))
     assert picture.visible_area == pytest.approx(picture.full_area, rel=0.02)
     assert np.ptp(picture.full_area[:, 0]) > 0.1 * picture.full_area[0, 0]
@@ -231,3 +232,13 @@ def test_each_number_of_a_pose_is_what_its_name_says(kind: str, size: float, col
     assert pose[column] == pytest.approx(size) and np.abs(np.delete(pose, column)).max() < 1e-9
     assert CAMERA_POSE.names[column].split("_")[0] == {"dolly": "ahead"}.get(kind, kind)
     assert not relative_poses(replace(camera(), path=()), np.array([-1.0, 2.0])).any()
+
+
+def test_poses_of_a_camera_that_goes_on_turning_jump_by_no_circle() -> None:
+    path = (CameraMove("orbit", math.radians(400), -2.0, 4.0),)
+    round_it = Camera("top", (0.0, 0.0, 0.0), distance=10.0, tilt=math.radians(25), path=path)
+    poses = relative_poses(round_it, np.arange(-2, 4, 0.1))
+    assert np.abs(np.diff(poses[:, :3], axis=0)).max() < 12 and not poses[20].any()
+    assert np.ptp(poses[:, 2]) > 360
+    matrices = camera_matrices(poses)
+    assert np.allclose(matrices[20], np.eye(3, 4))

@@ -80,6 +80,8 @@ def test_a_body_that_the_engine_does_not_know(changes, said) -> None:
         ({"bodies": ("b",)}, TypeError, "holds a str"),
         ({"fields": (CentralGravity("star", 1.0),)}, ValueError, "CentralGravity: there is no body named 'star'"),
         ({"impulses": (Impulse(0.0, "bal", (1, 0, 0)),)}, ValueError, "Impulse: .*Did you mean ball"),
+        ({"bins": (1.0, -1.0)}, ValueError, "finite numbers, ascending"),
+        ({"bins": (0.0, math.nan)}, ValueError, "finite numbers, ascending"),
     ],
 )
 def test_a_scene_says_what_it_can_hold(parts, kind, said) -> None:

@@ -41,7 +41,7 @@ def unseen_sentences(result: ResultDocument) -> list[str]:
         return []
     who = "an image cannot" if result.context == 1 else "the context does not"
     own, axis = freed.consistency, result.axes["consistency"]
-    free = f"With gravity and central masses left free ({who} show them):"
+    free = f"With the strength of forces left free ({who} show it):"
     if own.skill is None:
         return [f"{free} no skill in consistency ({own.reason})."]
     if _with(own.skill, own.interval) == _with(axis.skill, axis.interval):
@@ -49,7 +49,7 @@ def unseen_sentences(result: ResultDocument) -> list[str]:
     sentences = [f"{free} consistency {_with(own.skill, own.interval)} instead of {fixed(axis.skill)}."]
     if factors := family_factors(result):
         listed = joined([f"{text} in {family}" for family, text in factors.items()])
-        sentences.append(f"The best factor on them is {listed} (medians; 1 where none is better).")
+        sentences.append(f"The best factor on it is {listed} (medians; 1 where none is better).")
     return sentences
 
 
@@ -246,21 +246,20 @@ def _distribution(result: ResultDocument) -> str:
     samples = result.distribution
     if samples is None:
         return ""
-    if samples.equal:
-        crps, lawful = fixed(samples.crps.value), fixed(samples.lawful.value)
-        return (
-            f"{samples.samples} samples a clip, all equal: the model is deterministic, and one says as much. CRPS in "
-            f"diameters {crps}, lawful samples {lawful} (truth {fixed(samples.lawful_truth)})."
-        )
     crps, ratio, lawful = (
-        f"{fixed(each.value)} {bracket(each.interval) if each.interval else f'({each.reason})'}"
-        for each in (samples.crps, samples.spread_over_error, samples.lawful)
+        _with(each.value, each.interval) for each in (samples.crps, samples.spread_over_error, samples.lawful)
     )
-    return (
-        f"{samples.samples} samples a clip: CRPS in diameters {crps}, what the context leaves open "
-        f"{fixed(samples.open)}, spread over error {ratio} (1 is calibrated, less too sure), lawful samples {lawful} "
-        f"(truth {fixed(samples.lawful_truth)})."
-    )
+    untold = dict.fromkeys(each.reason for each in (samples.crps, samples.lawful) if each.reason)
+    told = [f"CRPS in diameters {crps}", f"what the context leaves open {fixed(samples.open)}"]
+    if samples.equal:
+        said = f"{samples.samples} samples a clip, all equal: the model is deterministic, and one sample tells all. "
+    else:
+        said = f"{samples.samples} samples a clip: "
+        told.append(f"spread over error {ratio} (1 is calibrated, less too sure)")
+        untold |= dict.fromkeys(filter(None, [samples.spread_over_error.reason]))
+    told.append(f"lawful samples {lawful} (truth {fixed(samples.lawful_truth)})")
+    notes = "".join(f" {reason[0].upper()}{reason[1:]}." for reason in untold)
+    return f"{said}{', '.join(told)}.{notes}"
 
 
 def _unavailable(reasons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

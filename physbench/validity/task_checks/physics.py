@@ -291,15 +291,15 @@ def _spin_energy(body: Body, states: Array) -> Array:
 
 
 def check_step(clip: Clip, known: Predictability) -> Iterator[Finding]:
-    """Half the step moves no body by a tenth of its diameter before the predictability time, nor by more than the
-    context leaves open where that is more."""
+    """Half the step moves no body by a tenth of its diameter before the predictability time, as long as the context
+    leaves its place open by less than that."""
     fine_states = simulate(_same_start(clip.scene), clip.times, refine=2).states
     keep = (clip.times > 0) & (clip.times <= known.seconds)
     moved = np.linalg.norm(fine_states[..., :3] - clip.states[..., :3], axis=-1)[:, list(clip.tracked)]
     apart = np.where(keep[:, None], moved / np.maximum(clip.diameters(), 1e-9), 0.0)
     wide = np.zeros_like(apart)
     wide[clip.handover + 1 :][: len(known.spread)] = known.spread
-    apart[apart <= wide] = 0.0  # what nobody can know depends on more than the step
+    apart[wide > MAX_STEP_EFFECT] = 0.0  # what nobody can know depends on more than the step
     worst = float(apart.max())
     if worst <= MAX_STEP_EFFECT:
         yield fine("step", f"half the step moves a body by {worst:.3f} diameters (at most {MAX_STEP_EFFECT:g})", worst)

@@ -330,7 +330,8 @@ def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
     assert result.overall.skill < result.best_of.overall
     assert alone.best_of is None
     shown = summary_view(result).distribution
-    assert shown.startswith("2 samples a clip: CRPS in diameters – (no clip has a CRPS)") and "lawful samples" in shown
+    assert shown.startswith("2 samples a clip: CRPS in diameters –, ") and "lawful samples" in shown
+    assert "(truth 0.00). No clip has a CRPS." in shown
     assert summary_view(alone).distribution == ""
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from physbench import Camera, Scene, ball, floor
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
-from physbench.validity.task_checks.physics import check_shadowing, misfit
+from physbench.score.predictability import Predictability
+from physbench.support.arrays import Array
+from physbench.validity.task_checks.physics import check_shadowing, check_step, misfit
 from physbench.world.scene import Body
 
 CONTEXT = 8
@@ -56,3 +60,19 @@ def test_one_that_stays_on_a_face_is_followed(made: Callable[[float, float], Cli
 def test_the_tasks_of_physbench_are_followed(clip_of: Callable[..., Clip], task: str) -> None:
     found = misfit(clip_of(task), CONTEXT)
     assert found.quality > 0.99 and found.body == ""
+
+
+def test_a_step_that_decides_is_named_as_long_as_the_context_tells_more(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What half a step moves counts where the context leaves a place open by less than a tenth of a diameter."""
+    clip = made(0.5, 1.0)
+
+    def moved(scene: Scene, times: Array, refine: int) -> SimpleNamespace:
+        states = clip.states.copy()
+        states[clip.times > 1.0, 0, 0] += 0.3 * clip.diameters()[0, 0]
+        return SimpleNamespace(states=states)
+
+    monkeypatch.setattr("physbench.validity.task_checks.physics.simulate", moved)
+    for spread, status in ((0.05, "failed"), (0.5, "ok")):
+        known = Predictability(float(clip.times[-1]), np.full((clip.horizon, len(clip.tracked)), spread))
+        (finding,) = check_step(clip, known)
+        assert finding.state == status
