@@ -230,7 +230,7 @@ def sentences(result: ResultDocument) -> list[str]:
         return motion
     if result.findings[0].kind == "frozen":
         return [*motion, *filter(None, (_untold(result),))]
-    candidates = (_lawful(result), *motion, _changed(result), _turned(result), _untold(result))
+    candidates = (_lawful(result), *motion, _changed(result), _driven(result), _turned(result), _untold(result))
     return [sentence for sentence in candidates if sentence]
 
 
@@ -266,7 +266,16 @@ def _changed(result: ResultDocument) -> str | None:
     return f"A push does {figure} of what it should{where} ({beside}){also}."
 
 
-LEAST_TURN_APART = 0.05  # from ground truth, of the turns of a camera that are followed
+LEAST_TURN_APART = 0.05  # from ground truth, of the turns of a camera, or of a command, that are followed
+
+
+def _driven(result: ResultDocument) -> str | None:
+    """How far what is driven goes as it is told, of a model that was told; None where it does, and in other suites."""
+    informed = result.model.card.uses_actions or result.model.track == "privileged"
+    if not informed or not ({PUSHER, THRUST} & {result.suite.name.removeprefix(FRESH).removeprefix(OWN)}):
+        return None
+    figures = _effect(result, "command-followed", LEAST_TURN_APART, "clips")
+    return f"What is driven does {figures[0]} of what it is told ({figures[1]})." if figures else None
 
 
 def _turned(result: ResultDocument) -> str | None:

@@ -45,6 +45,7 @@ ReadingRole = Literal[
     "doubled-objects",  # share of the frames with an object twice
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
+    "command-followed",  # size of what a push or a driven body does, over what it should
     "camera-followed",  # share of the turns of the camera's path that a prediction shows
     "shown-gravity",  # m/s2, by falls
     "shown-restitution",  # by bounces

@@ -271,6 +271,7 @@ def _fit(
     "3.1",
     source="least squares; Newton 1687, Principia, law II: the change of motion is along the force and in its measure",
     pair=of_push,
+    roles={"": "command-followed"},
 )
 def push_followed(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Size, direction and delay of what a push does to the body that is pushed, from two rollouts of one context.

@@ -253,13 +253,13 @@ def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
             assert re.search(r"\] of what it should \(truth 1; read in 64 of 96 pairs\)\.$", said[0])
 
 
-def with_turns(folder: RunFolder, share: float) -> None:
-    """Give the model a reading of how much of the camera's path it turns, and ground truth all of it."""
+def with_turns(folder: RunFolder, share: float, reading: str = "drift/camera.followed") -> None:
+    """Give the model a reading of how much of the camera's path it turns, or of another, and ground truth 1."""
     for place, value in ((folder, share), (folder.reference("truth"), 1.0)):
         table = pd.read_parquet(place.scores)
         rows = table[(table["reading"] == "consistency/shadowing") & (table["sample"] == 0)]
         found = value + 0.01 * np.resize([-1.0, 1.0], len(rows))
-        others = rows.assign(reading="drift/camera.followed", value=found, axis=None, quality=None, unit="1", reason="")
+        others = rows.assign(reading=reading, value=found, axis=None, quality=None, unit="1", reason="")
         pd.concat([table, others], ignore_index=True).to_parquet(place.scores)
 
 
@@ -277,6 +277,28 @@ def test_whether_the_camera_goes_where_it_should(make_run) -> None:
         said = [sentence for sentence in sentences(informed) if "camera" in sentence]
         assert len(said) == 1 and "poses" not in said[0]
         assert said[0].startswith(start) if start else said[0] == "The camera turns as it should."
+
+
+def test_how_far_what_is_driven_goes_as_it_is_told(make_run) -> None:
+    """Said of a model that was told, in suites in which something is driven, and where it departs from ground truth."""
+    for share, text in ((0.5, "What is driven does 0.50 ["), (1.0, None)):
+        folder = make_run(name=f"driven{share}", tasks=("falling/projectile-v1",))
+        with_turns(folder, share, "consistency/push-followed")
+        document = built_once(folder, **FEW)
+        told = document.model.model_copy(update={"card": replace(document.model.card, uses_actions=True)})
+        for suite, model, shown in (
+            ("thrust", told, text),
+            ("own-pusher", told, text),
+            ("thrust", document.model, None),
+        ):
+            named = document.suite.model_copy(update={"name": suite})
+            said = [
+                each
+                for each in sentences(document.model_copy(update={"suite": named, "model": model}))
+                if each.startswith("What is driven")
+            ]
+            assert len(said) == (shown is not None)
+            assert shown is None or (said[0].startswith(shown) and said[0].endswith("of what it is told (truth 1)."))
 
 
 def test_what_was_not_shown_is_not_held_against_a_model(make_run) -> None:
