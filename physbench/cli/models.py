@@ -113,8 +113,7 @@ def check(
     verdict, rows = _inspect(model, arguments)
 
     from physbench.clips.store import ClipStore
-    from physbench.clips.suite import find_suite
-    from physbench.rollout.check_model import check_model, save_comparison, two_comparable_rows
+    from physbench.rollout.check_model import check_model, rows_to_check, save_comparison, two_comparable_rows
     from physbench.rollout.engine import RolloutEngine
 
     with RolloutEngine(
@@ -137,7 +136,7 @@ def check(
             raise typer.Exit(1 if verdict else 0)
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")
         store = ClipStore()
-        clips = [store.get(row, card.spec) for row in two_comparable_rows(rows or find_suite("smoke").rows, engine)]
+        clips = [store.get(row, card.spec) for row in two_comparable_rows(rows or rows_to_check(card), engine)]
         checked = check_model(engine, clips)
         if not engine.info.recorded:  # `_inspect` has said those of videos
             checked.notes += engine.info.notes

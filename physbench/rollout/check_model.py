@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_scene
+from physbench.clips.suite import find_suite
+from physbench.models.protocol import ModelCard
 from physbench.rollout.answers import Answers, answers_of
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.engine import RolloutEngine
@@ -93,6 +96,14 @@ class CheckedModel:
     @property
     def failed(self) -> bool:
         return not self.rollouts or any(rollout.failure for rollout in self.rollouts)
+
+
+def rows_to_check(card: ModelCard) -> Sequence[Row]:
+    """Rows of clips to check a model with: for one that takes poses of the camera those in which a camera moves."""
+    if not card.uses_camera:
+        return find_suite("smoke").rows
+    first = {row.task: row for row in reversed(find_suite("full").rows) if row.split == "test"}
+    return [row for row in reversed(first.values()) if make_scene(row).camera.path]
 
 
 def two_comparable_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from physbench.clips.generate import make_scene
 from physbench.rollout.batches import make_job
-from physbench.rollout.check_model import channel_order, check_model, save_comparison, two_comparable_rows
+from physbench.rollout.check_model import (
+    channel_order,
+    check_model,
+    rows_to_check,
+    save_comparison,
+    two_comparable_rows,
+)
 from physbench.rollout.engine import BatchResult, RolloutEngine
 from physbench.rollout.messages import LoadedModel
 from physbench.rollout.predict import predict
@@ -142,3 +149,9 @@ def test_numbers_of_the_global_generators_are_named(found, draw) -> None:
     assert "normalisation" not in notes
     good = found(lambda frames, context, generators: frames * 0.9 + 0.1 * noise(frames, generators), stochastic=True)
     assert not good.notes and not good.problems
+
+
+def test_a_model_that_takes_poses_is_checked_with_cameras_that_move(toys) -> None:
+    rows = rows_to_check(toys.card(uses_camera=True))
+    assert len({row.task for row in rows}) >= 2 and all(make_scene(row).camera.path for row in rows)
+    assert not any(make_scene(row).camera.path for row in rows_to_check(toys.card())[:3])
