@@ -11,9 +11,8 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
   `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Drive`, `Command`, `Thrust`, `Burn`, the bodies `ball`,
   `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`,
-  `cylinder_mass`,
-  and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`, `SceneLaw`,
-  `LawConstant`;
+  `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`,
+  `SceneLaw`, `LawConstant`;
 - actions: `ActionSpace`, `Words`, `pushes`, `velocities`, `forces`, `CAMERA_POSE`, `camera_matrices`; every task as an
   environment of Gymnasium is in `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.

@@ -559,10 +559,11 @@ class Thruster(Task):
         path, tips = thruster_path(p, PATH_TIMES), thruster_tips(p, PATH_TIMES)
         room = HALF_WINDOW - THRUST_BORDER
         away = float(np.linalg.norm(path[-1] - path[0]))
-        if p["hue"] == p["hue_other"] or np.abs(tips).max() > room or away < 2 * p["radius"]:
+        shown = np.abs(tips).max() <= room and np.abs(path).max() + p["radius"] <= room
+        if p["hue"] == p["hue_other"] or not shown or away < 2 * p["radius"]:
             return False
-        if np.abs(path).max() + p["radius"] > room or not p["other"]:
-            return bool(np.abs(path).max() + p["radius"] <= room)
+        if not p["other"]:
+            return True
         others = glided(p, np.append(PATH_TIMES, -HISTORY))
         gap = min(np.linalg.norm(each - others[:-1], axis=-1).min() for each in (path, tips))
         clear = p["radius"] + p["radius_other"] + THRUST_BORDER
@@ -608,10 +609,10 @@ def thruster_path(p: Params, times: Array) -> Array:
 
 def thruster_tips(p: Params, times: Array) -> Array:
     """Ends (T, 2) m of the bar of the thruster at `times` (T,) s; the ball's middle while it is off."""
-    forces = np.array([*thrusts(p), (0.0, 0.0)])[np.clip(times.astype(int), 0, 3)]
-    size = np.linalg.norm(forces, axis=-1, keepdims=True)
+    force = np.array([*thrusts(p), (0.0, 0.0)])[np.clip(times.astype(int), 0, 3)]  # (T, 2) N
+    size = np.linalg.norm(force, axis=-1, keepdims=True)
     reach = np.where(size > 0, p["radius"] / np.maximum(size, 1e-9) + THRUST_SCALE, 0.0)
-    return np.asarray(thruster_path(p, times) - reach * forces)
+    return np.asarray(thruster_path(p, times) - reach * force)
 
 
 def glided(p: Params, times: Array) -> Array:

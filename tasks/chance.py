@@ -79,17 +79,18 @@ class Galton(Task):
             for row in range(ROWS)
             for k in range(row + 1)
         )
+        borders = [p["middle"] + (k - (ROWS + 1) / 2) * PITCH for k in range(ROWS + 2)]
+        heights = [HALF_WINDOW, *[DIVIDER_TOP / 2] * ROWS, HALF_WINDOW]  # half of each wall's, m
         walls = tuple(
-            wall(f"wall {k}", (DIVIDER, DEPTH, half), (p["middle"] + (k - (ROWS + 1) / 2) * PITCH, 0.0, half))
-            for k in range(ROWS + 2)
-            for half in [(HALF_WINDOW if k in (0, ROWS + 1) else DIVIDER_TOP / 2)]
+            wall(f"wall {k}", (DIVIDER, DEPTH, half), (border, 0.0, half))
+            for k, (border, half) in enumerate(zip(borders, heights, strict=True))
         )
         return Scene(
             bodies=(body, floor(friction=0.0), *pins, *walls, shelf("shelf", x, start - p["radius"], p["release"])),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
-            bins=tuple(p["middle"] + (k - (ROWS + 1) / 2) * PITCH for k in range(1, ROWS + 1)),
+            bins=tuple(borders[1:-1]),
             prompt=f"On Mars, a {hue_name(p['hue'])} ball falls onto a board of pins, bounces from pin to pin and ends "
             "in one of four bins between dark walls. Static camera, seen from the side.",
         )

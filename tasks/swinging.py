@@ -24,6 +24,7 @@ from physbench.clips.task import (
     hues,
     inside,
 )
+from physbench.tasks.collisions import NUMBERS
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front
 from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Camera, Rod, Scene, Spring, hue_name, sphere_mass
 
@@ -205,7 +206,6 @@ def hanging(p: Params) -> tuple[float, float]:
 # A row of balls on rods that is hit from one side.
 
 HOOK, HOOK_GREY = 0.12, 0.3  # radius m and grey of the hooks on which the balls hang
-NUMBERS = ("one", "two", "three", "four")  # in the names of bodies
 LEAST_SWING = 0.26  # m before the hand-over
 
 

@@ -173,8 +173,7 @@ class Clip:
 
         An impulse stands in the row of the first frame that shows its effect. Of a driven body each row has the hue and
         the velocity in m/s that it is told, of one with a thruster its force in N, mean over the time since the frame
-        before. None if the scene has no
-        actions.
+        before. None if the scene has no actions.
         """
         return action_table(self.scene, self.times, self.handover + 1 - context)
 
@@ -203,6 +202,11 @@ def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArra
 def pose_table(scene: Scene, times: NDArray[np.float64]) -> NDArray[np.float32]:
     """Poses (T, 6) of the camera in frames at `times` (T,) s; zeros where it stands still."""
     return relative_poses(scene.camera, times).astype(np.float32)
+
+
+def pushes_and_poses(pushes: NDArray[np.float32] | None, poses: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Actions (..., 12): pushes (..., 6), zeros for None, and poses (..., 6) of the camera."""
+    return np.concatenate([np.zeros_like(poses) if pushes is None else pushes, poses], axis=-1)
 
 
 def mean_commands(actuator: Drive | Thrust, times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from physbench import __version__
 from physbench.clips.action_map import read_action_map
 from physbench.clips.action_space import CAMERA_POSE
-from physbench.clips.clip import ACTION_WIDTH, Row, action_table, pose_table, velocities_in_prompt
+from physbench.clips.clip import Row, action_table, pose_table, pushes_and_poses, velocities_in_prompt
 from physbench.clips.conditioning import (
     ANSWER,
     MANIFEST,
@@ -257,10 +257,7 @@ def _export_clip(
     parts += [(CAMERA_POSE.names, poses)] if scene.camera.path else []
     if actions is not None:
         mapped = read_action_map(actions)
-        every = np.concatenate(
-            [np.zeros((len(poses), ACTION_WIDTH), np.float32) if pushes is None else pushes, poses], 1
-        )
-        parts = [(mapped.space.names, mapped.table(every[None], spec.fps)[0])]
+        parts = [(mapped.space.names, mapped.table(pushes_and_poses(pushes, poses)[None], spec.fps)[0])]
     if parts:
         files["actions"] = f"actions/{name}.csv"
         columns = [*TIME_COLUMNS, *itertools.chain.from_iterable(names for names, _ in parts)]

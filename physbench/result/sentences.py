@@ -266,15 +266,15 @@ def _changed(result: ResultDocument) -> str | None:
     return f"A push does {figure} of what it should{where} ({beside}){also}."
 
 
-LEAST_TURN_APART = 0.05  # from ground truth, of the turns of a camera, or of a command, that are followed
+LEAST_SHARE_APART = 0.05  # from ground truth, of the share of a command, or of a camera's turns, that is followed
 
 
 def _driven(result: ResultDocument) -> str | None:
     """How far what is driven goes as it is told, of a model that was told; None where it does, and in other suites."""
     informed = result.model.card.uses_actions or result.model.track == "privileged"
-    if not informed or not ({PUSHER, THRUST} & {result.suite.name.removeprefix(FRESH).removeprefix(OWN)}):
+    if not informed or _suite_name(result) not in (PUSHER, THRUST):
         return None
-    figures = _effect(result, "command-followed", LEAST_TURN_APART, "clips")
+    figures = _effect(result, "command-followed", LEAST_SHARE_APART, "clips")
     return f"What is driven does {figures[0]} of what it is told ({figures[1]})." if figures else None
 
 
@@ -284,7 +284,7 @@ def _turned(result: ResultDocument) -> str | None:
     if reading is None or all(value.value is None for value in reading.tasks.values()):
         return None
     informed = card.uses_camera or result.model.track == "privileged"
-    if turns := _effect(result, "camera-followed", LEAST_TURN_APART, "clips"):
+    if turns := _effect(result, "camera-followed", LEAST_SHARE_APART, "clips"):
         text = f"The camera turns {turns[0]} of what it should ({turns[1]})"
     elif not informed:
         return None
@@ -293,9 +293,14 @@ def _turned(result: ResultDocument) -> str | None:
     return f"{text}." if informed else f"{text}: the model takes no poses of it."
 
 
+def _suite_name(result: ResultDocument) -> str:
+    """Of the suite from which the tasks or clips are."""
+    return result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(PROMPT_MOTION_SUFFIX)
+
+
 def _untold(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with actions; else None."""
-    suite = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(PROMPT_MOTION_SUFFIX)
+    suite = _suite_name(result)
     if result.model.card.uses_actions or result.model.track == "privileged":
         return None
     if suite == PUSHER:

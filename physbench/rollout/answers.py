@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import ACTION_WIDTH, Clip
+from physbench.clips.clip import ACTION_WIDTH, Clip, pushes_and_poses
 from physbench.clips.scene_changes import CHANGES
 from physbench.models.protocol import STATE_COLUMNS, ModelCard, StateCard
 from physbench.rollout.shared_memory import fill_frames, fill_planes
@@ -241,9 +241,7 @@ def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]
 def every_action(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:
     """Actions (B, C + horizon, 12): pushes and poses of the camera; zeros where a clip has, or a card takes, none."""
     poses, pushes = _poses(clips, card), _pushes(clips, card) if card.uses_actions else None
-    if pushes is None:
-        pushes = np.zeros_like(poses[..., :ACTION_WIDTH])
-    return np.concatenate([pushes, poses if card.uses_camera else np.zeros_like(poses)], axis=-1)
+    return pushes_and_poses(pushes, poses if card.uses_camera else np.zeros_like(poses))
 
 
 def _poses(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:

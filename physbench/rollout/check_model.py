@@ -102,8 +102,10 @@ def rows_to_check(card: ModelCard) -> Sequence[Row]:
     """Rows of clips to check a model with: for one that takes poses of the camera those in which a camera moves."""
     if not card.uses_camera:
         return find_suite("smoke").rows
-    first = {row.task: row for row in reversed(find_suite("full").rows) if row.split == "test"}
-    return [row for row in reversed(first.values()) if make_scene(row).camera.path]
+    first: dict[str, Row] = {}
+    for row in find_suite("full").rows:
+        first.setdefault(row.task, row)
+    return [row for row in first.values() if make_scene(row).camera.path]
 
 
 def two_comparable_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:

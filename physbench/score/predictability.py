@@ -162,7 +162,7 @@ def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
 
 def ensemble_states(clip: Clip, context: int, draw: int = 0) -> Array:
     """States (M, N, 13) at the hand-over that the context frames allow; of another draw of the noise, others."""
-    rng = np.random.default_rng([*f"{clip.id} {clip.spec} {context}".encode(), *[draw][: draw > 0]])
+    rng = np.random.default_rng([*f"{clip.id} {clip.spec} {context}".encode(), *([draw] if draw else [])])
     states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)
     axes = list(PLANE_AXES[clip.scene.camera.view])
     sd = max(MIN_NOISE, TRACKING_NOISE_PX / clip.pixels_per_metre)

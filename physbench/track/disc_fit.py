@@ -59,7 +59,7 @@ class DiscFitJob:
         """Some of the patches (M,)."""
         frames = np.flatnonzero(chosen)
         index = torch.from_numpy(frames).to(self.reference.device)
-        sight = self.sight.select(frames) if isinstance(self.sight, MovingSight) else self.sight
+        sight = None if self.sight is None else self.sight.select(frames)
         return replace(self, patches=self.patches.select(index), reference=self.reference[index], sight=sight)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Image, Mask
 from physbench.track.colour import mean_planes
-from physbench.world.camera_path import eye_moves, homographies, lens, mapped, turned
+from physbench.world.camera_path import camera_angles, camera_turn, eye_moves, homographies, lens, mapped
 from physbench.world.scene import BACKGROUND_GREY, RenderSpec
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 READ_SIDE = 128  # px that the shorter side is pooled to
 HUED = 30  # levels between the colours of a pixel of a body
-KEY_TIME = 0.5  # s between the frames of ground truth that others are registered with; all where the eye moves, since
-# what stands before or behind the plane of motion is then shifted against it
+# Time in s between the frames of ground truth that others are registered with. Where the eye moves it is all frames:
+# what stands before or behind the plane of motion is then shifted against it.
+KEY_TIME = 0.5
 BLURS = (3.0, 1.0)  # px, sd, from coarse to fine; a pan of 20 degrees/s is 3 px a frame at 128 px, 15 frames/s
 CLEAR = 0.7  # share of what a blurred pixel holds that must have no hue
 MOST_POINTS = 1500  # of a picture that tell the camera: where its grey levels change most
@@ -131,7 +132,7 @@ def _deviation(clip: Clip, values: Array) -> Array:
     """Homography (3, 3) from where the path shows things to where a camera does that pans, tilts, rolls and zooms."""
     pan, tilt, roll, zoom = values
     matrix = lens(clip.scene.camera, clip.spec)
-    turn = turned(2, -roll) @ turned(0, tilt) @ turned(1, -pan)
+    turn = camera_turn(pan, tilt, roll)
     return np.asarray(matrix @ np.diag([1 + zoom, 1 + zoom, 1.0]) @ turn @ np.linalg.inv(matrix))
 
 
@@ -139,10 +140,7 @@ def _turns(clip: Clip, homography: Array, zoom: float) -> Array:
     """The values (4,) of a deviation nearest to a homography (3, 3), with a zoom."""
     matrix = lens(clip.scene.camera, clip.spec) @ np.diag([1 + zoom, 1 + zoom, 1.0])
     left, _, right = np.linalg.svd(np.linalg.inv(matrix) @ homography @ lens(clip.scene.camera, clip.spec))
-    turn = left @ right * np.linalg.det(left @ right)
-    # turned(2, -roll) @ turned(0, tilt) @ turned(1, -pan)
-    pan, tilt = np.arctan2(turn[2, 0], turn[2, 2]), np.arcsin(np.clip(turn[2, 1], -1.0, 1.0))
-    return np.array([pan, tilt, np.arctan2(turn[0, 1], turn[1, 1]), zoom])
+    return np.array([*camera_angles(left @ right * np.linalg.det(left @ right)), zoom])
 
 
 def _similarity(clip: Clip, homography: Array) -> Array:

@@ -41,7 +41,7 @@ from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
-from physbench.world.camera import PLANE_AXES, BallSight, ball_sight, depth_axis, pixels_per_metre
+from physbench.world.camera import PLANE_AXES, BallSight, depth_axis, pixels_per_metre
 from physbench.world.camera_path import MovingSight, mapped, moving_sight
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
@@ -644,23 +644,11 @@ def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tens
 
 def _sights(clip: Clip, times: Array, framing: Array | None) -> tuple[BallSight | MovingSight | None, ...]:
     """Sight of each tracked body in frames at `times`, in px of the frames: its depth is that of its plane."""
-    camera, sights = clip.scene.camera, list[BallSight | MovingSight | None]()
-    for body in clip.tracked_bodies:
-        radius, depth = apparent_radius(body, camera), body.position[depth_axis(camera)]
-        if framing is None:
-            sights.append(ball_sight(camera, clip.spec, radius, depth))
-        else:
-            sights.append(moving_sight(camera, clip.spec, radius, depth, times, framing))
-    return tuple(sights)
-
-
-def _of_frames(
-    sight: BallSight | MovingSight | None, frames: NDArray[np.int64], zoom: float
-) -> BallSight | MovingSight | None:
-    """The sight of some frames (M,), in px of the size at which they are tracked."""
-    if isinstance(sight, MovingSight):
-        sight = sight.select(frames)
-    return None if sight is None else sight.shrunk(zoom)
+    camera, depth = clip.scene.camera, depth_axis(clip.scene.camera)
+    return tuple(
+        moving_sight(camera, clip.spec, apparent_radius(body, camera), body.position[depth], times, framing)
+        for body in clip.tracked_bodies
+    )
 
 
 def _distinct_hues(clip: Clip) -> tuple[int, ...]:
@@ -800,7 +788,7 @@ def _see(
             measured,
             torch.from_numpy(seen.reference[here, k]).to(frames.device),
             radius,
-            sight=_of_frames(sight, here, zoom),
+            sight=None if sight is None else sight.select(here).shrunk(zoom),
         )
         whole = (here < context) & (target.visible_area[here, k] > WHOLE_SHARE * full[here])
         if lit and radius >= LEAST_LIT_RADIUS and whole.any():

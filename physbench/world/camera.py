@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.support.arrays import Array
 from physbench.world.scene import FAR, MOVING, Camera, CameraMove, RenderSpec, Scene
@@ -214,6 +215,10 @@ class BallSight:
         x, y = self.middle
         down, right = self.down * factor, self.right * factor
         return replace(self, focal=self.focal / factor, middle=(x / factor, y / factor), down=down, right=right)
+
+    def select(self, frames: NDArray[np.integer]) -> BallSight:
+        """That of some frames: one and the same."""
+        return self
 
     def square(self, place: Array) -> Array:
         """(radius / depth)^2 (...) of balls whose centres are seen at places (..., 2) px."""

@@ -53,8 +53,19 @@ def pose_at(camera: Camera, time: float) -> CameraPose:
     target = np.asarray(camera.center, dtype=np.float64)
     about = turned(2, size["orbit"])
     away = about @ (eye(camera) + size["dolly"] * looking(camera) - target)
-    turn = turned(2, -size["roll"]) @ turned(0, size["tilt"]) @ turned(1, -size["pan"])
+    turn = camera_turn(size["pan"], size["tilt"], size["roll"])
     return CameraPose(target + away, turn @ _axes_at_rest(camera) @ about.T)
+
+
+def camera_turn(pan: float, tilt: float, roll: float) -> Array:
+    """Matrix (3, 3) from a camera's axes to those after it pans to the right, tilts down and rolls clockwise, rad."""
+    return np.asarray(turned(2, -roll) @ turned(0, tilt) @ turned(1, -pan))
+
+
+def camera_angles(turn: Array) -> tuple[float, float, float]:
+    """Pan, tilt and roll in rad of a `camera_turn` (3, 3)."""
+    tilt = math.asin(min(max(turn[2, 1], -1.0), 1.0))
+    return math.atan2(turn[2, 0], turn[2, 2]), tilt, math.atan2(turn[0, 1], turn[1, 1])
 
 
 def eye_moves(camera: Camera) -> bool:
@@ -84,16 +95,11 @@ def relative_poses(camera: Camera, times: Array) -> Array:
     first, poses = pose_at(camera, 0.0), []
     for time in times:
         pose = pose_at(camera, float(time))
-        turn = first.axes @ pose.axes.T  # turned(1, pan) @ turned(0, -tilt) @ turned(2, roll)
-        angles = (
-            math.atan2(turn[0, 2], turn[2, 2]),
-            math.asin(min(max(turn[1, 2], -1.0), 1.0)),
-            math.atan2(turn[1, 0], turn[1, 1]),
-        )
+        angles = camera_angles(pose.axes @ first.axes.T)
         poses.append([*map(math.degrees, angles), *(first.axes @ (pose.eye - first.eye))])
     table = np.array(poses).reshape(-1, 6)
     table[:, :3] = np.unwrap(table[:, :3], period=360.0, axis=0)  # a camera that goes on turning jumps by no circle
-    table[:, :3] -= 360.0 * np.round(table[np.abs(times).argmin() : np.abs(times).argmin() + 1, :3] / 360.0)
+    table[:, :3] -= 360.0 * np.round(table[np.abs(times).argmin(), :3] / 360.0)
     return table.round(9) + 0.0
 
 
@@ -106,10 +112,7 @@ def camera_matrices(poses: ArrayLike) -> Array:
     numbers = np.asarray(poses, dtype=np.float64)
     if numbers.ndim != 2 or numbers.shape[1] != 6:
         raise UsageError(f"Expected poses of shape (T, 6), got {numbers.shape}.")
-    pan, tilt, roll = np.radians(numbers[:, :3]).T
-    turns = [
-        turned(1, p) @ turned(0, -t) @ turned(2, r) for p, t, r in zip(pan, tilt, roll, strict=True)
-    ]  # as `relative_poses` takes them apart
+    turns = [camera_turn(*angles).T for angles in np.radians(numbers[:, :3])]
     return np.concatenate([np.array(turns).reshape(-1, 3, 3), numbers[:, 3:, None]], axis=2)
 
 
@@ -294,13 +297,13 @@ def _derivatives(homography: Array, points: Array) -> Array:
 
 
 def moving_sight(
-    camera: Camera, spec: RenderSpec, radius: float, depth: float, times: Array, framing: Array
+    camera: Camera, spec: RenderSpec, radius: float, depth: float, times: Array, framing: Array | None
 ) -> MovingSight | BallSight | None:
     """Sight of a ball as `ball_sight` has it, in frames at `times` (N,) s with homographies (N, 3, 3) to them.
 
     Where the eye stays in its place, it is that of the camera at rest: a homography shows all of space as that does.
     """
-    if not eye_moves(camera):
+    if framing is None or not eye_moves(camera):
         return ball_sight(camera, spec, radius, depth)
     still, across = cone_sight(camera, spec, radius, depth), normal(camera)
     poses = [pose_at(camera, float(time)) for time in times]

@@ -197,5 +197,5 @@ def test_a_circle_would_not_do_for_a_near_camera(monkeypatch: pytest.MonkeyPatch
     for _ in range(2):
         off = np.linalg.norm(track(clip, CONTEXT, clip.frames[window]).position - true, axis=-1) / diameter
         found.append(float(np.nanmedian(off[part])))
-        monkeypatch.setattr(tracker, "ball_sight", lambda *_: None)
+        monkeypatch.setattr(tracker, "moving_sight", lambda *_: None)
     assert found[0] < 0.01 and found[1] > 2 * found[0]
