@@ -45,6 +45,7 @@ def _end_now(number: int, frame: FrameType | None) -> None:
     limit = threading.Timer(LAST_SECONDS, _exit)
     limit.daemon = True
     limit.start()
+    threading.excepthook = lambda args: None  # a pool's thread trips over what is taken from it, which is no news
     with contextlib.suppress(Exception):
         end_at_once()
     _exit()
