@@ -9,7 +9,7 @@ Laws of whole scenes, for many candidates at once:
     (accelerations, pieces of motion), `planar_contacts` (when discs touch, and what a contact does).
     Central fields: `central_law`; compiled: `kepler_jit`, `field_orbits` (fields that are not Newton's).
     Fields of any power, springs, drag: `field_law`; compiled: `field_motion`.
-    Bodies on rods, which may hit each other: `pendulum_law`; compiled: `pendulum_motion`.
+    Bodies on rods, which may hit each other, and chains of rods: `pendulum_law`; compiled: `pendulum_motion`.
     Driven bodies and what they hit: `drive_law`; compiled: `drive_motion`.
     All that no other law covers: `bullet_law`, which simulates it again with PyBullet.
     `physbench.world.compiled` compiles functions with Numba and keeps them on disk; `kernels` lists those that

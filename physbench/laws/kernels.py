@@ -9,7 +9,7 @@ from physbench.laws.event_loop import follow, followed_positions
 from physbench.laws.field_motion import follow_fields
 from physbench.laws.field_orbits import follow_field
 from physbench.laws.kepler_jit import follow_orbits
-from physbench.laws.pendulum_motion import follow_pendulums
+from physbench.laws.pendulum_motion import follow_chains, follow_pendulums
 from physbench.laws.planar_motion import evaluate
 from physbench.laws.point_distances import (
     cumulative_squares,
@@ -28,6 +28,7 @@ KERNELS: tuple[Kernel[..., Any], ...] = (
     follow_orbits,
     follow_field,
     follow_fields,
+    follow_chains,
     follow_pendulums,
     follow_driven,
     weighted_distances,

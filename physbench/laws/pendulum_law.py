@@ -1,10 +1,12 @@
-"""The law of bodies on rods that turn about fixed points and may hit each other, under gravity, in a medium or none."""
+"""The laws of bodies on rods under gravity, in a medium or none: about fixed points, where they may meet; in chains."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,18 +15,20 @@ from physbench.laws.pendulum_motion import (
     BEGIN,
     DRAG,
     INVERSE_MASS,
+    LENGTH,
     RADIUS,
     RESTITUTION,
     TREND,
+    follow_chains,
     follow_pendulums,
 )
 from physbench.laws.planar_scene import check_depths
 from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.simulator import PiecewiseSimulator, Simulator
 from physbench.laws.support_check import ALIGNMENT, Unsupported
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.camera import PLANE_AXES, depth_axis
-from physbench.world.scene import PHYSICS_HZ, Drag, Rod, Scene
+from physbench.world.scene import PHYSICS_HZ, Body, Drag, Rod, Scene
 
 MOST_CONTACTS = 256  # of a simulation that are told
 LEAST_GAP = 0.005  # m between balls that hang side by side
@@ -43,28 +47,40 @@ class PendulumLaw(SceneLaw):
     fields = (Rod, Drag)
     constants = (LawConstant("gravity"),)
     has_contacts = True
+    chained: ClassVar[bool] = False  # whether rods hang on bodies of other rods
 
     @classmethod
     def covers(cls, scene: Scene) -> bool:
-        return super().covers(scene) and any(isinstance(each, Rod) for each in scene.fields)
+        anchors = [each.anchor for each in scene.fields if isinstance(each, Rod)]
+        chained = any(scene.bodies[scene.index(anchor)].role == "moving" for anchor in anchors)
+        return super().covers(scene) and bool(anchors) and chained == cls.chained
 
     def check(self) -> None:
         """Raises Unsupported where a scene is not of this kind."""
         scene, across = self.scene, depth_axis(self.scene.camera)
-        rods = [each for each in scene.fields if isinstance(each, Rod)]
         for i in self.index:
-            name = scene.bodies[i].name
-            own = [rod for rod in rods if name in rod.sources]
-            if len(own) != 1 or own[0].body != name:
-                raise Unsupported(f"{name} is not on one rod that turns about a fixed point")
-            anchor = scene.bodies[scene.index(own[0].anchor)]
-            if anchor.role != "fixed" or anchor.until is not None:
-                raise Unsupported(f"{anchor.name}, about which a rod turns, moves or vanishes")
-            if abs(anchor.position[across] - scene.bodies[i].position[across]) > ALIGNMENT:
-                raise Unsupported(f"{anchor.name}, about which a rod turns, lies before or behind what moves")
-        solid = [scene.bodies[i] for i in self.index if scene.bodies[i].collides]
-        if solid and any(body.collides for i, body in enumerate(scene.bodies) if i not in self.index):
+            self._check_hangs(scene.bodies[i], across)
+        if abs(scene.gravity[across]) > ALIGNMENT:
+            raise Unsupported("gravity pulls bodies on rods along the view")
+        if any(scene.bodies[i].collides for i in self.index) and any(
+            body.collides for i, body in enumerate(scene.bodies) if i not in self.index
+        ):
             raise Unsupported("bodies on rods may meet something fixed")
+        self._check_meetings(across)
+
+    def _check_hangs(self, body: Body, across: int) -> None:
+        scene = self.scene
+        own = [rod for rod in scene.fields if isinstance(rod, Rod) and body.name in rod.sources]
+        if len([rod for rod in own if rod.body == body.name]) != 1 or (len(own) > 1 and not self.chained):
+            raise Unsupported(f"{body.name} is not on one rod that turns about a fixed point")
+        anchor = scene.bodies[scene.index(next(rod.anchor for rod in own if rod.body == body.name))]
+        if anchor.until is not None or not (anchor.role == "fixed" or (self.chained and anchor.role == "moving")):
+            raise Unsupported(f"{anchor.name}, about which a rod turns, moves or vanishes")
+        if abs(anchor.position[across] - body.position[across]) > ALIGNMENT:
+            raise Unsupported(f"{anchor.name}, about which a rod turns, lies before or behind what moves")
+
+    def _check_meetings(self, across: int) -> None:
+        solid = [self.scene.bodies[i] for i in self.index if self.scene.bodies[i].collides]
         if len(solid) > 1:
             check_depths(solid, across)
             if any(body.shape != "sphere" for body in solid):
@@ -73,8 +89,6 @@ class PendulumLaw(SceneLaw):
                 raise Unsupported("balls on rods that may meet are rough")
             if self._rest_against_each_other():
                 raise Unsupported("balls on rods lean on each other as they hang")
-        if abs(scene.gravity[across]) > ALIGNMENT:
-            raise Unsupported("gravity pulls bodies on rods along the view")
 
     def _rest_against_each_other(self) -> bool:
         """True where two bodies that hang still would touch: hits are instants here, and hold nothing up."""
@@ -144,14 +158,12 @@ class PendulumLaw(SceneLaw):
         worlds[:, :2] = constants[:, :1] * change.gravity_in_plane(self._gravity)
         worlds[:, DRAG], worlds[:, TREND], worlds[:, BEGIN] = self._drag + change.drag, change.gravity_trend, begin
         met = np.zeros((MOST_CONTACTS, 3))
-        states, count = follow_pendulums(
-            np.ascontiguousarray(states, dtype=np.float64),
-            np.ascontiguousarray(times, dtype=np.float64),
-            self._changed_rods(change),
-            worlds,
-            met,
-        )
+        states, times = (np.ascontiguousarray(each, dtype=np.float64) for each in (states, times))
+        states, count = self._follow(states, times, self._changed_rods(change), worlds, met)
         return states, met[:count]
+
+    def _follow(self, states: Array, times: Array, rods: Array, worlds: Array, met: Array) -> tuple[Array, int]:
+        return follow_pendulums(states, times, rods, worlds, met)
 
     def _changed_rods(self, change: WorldChange) -> Array:
         """The rods (N, 6) with the bodies of a changed world."""
@@ -177,3 +189,85 @@ class PendulumLaw(SceneLaw):
             return self._met(states, times, constants, change, begin)
 
         return PiecewiseSimulator(simulate, contacts, len(self.index), own)
+
+
+class ChainLaw(PendulumLaw):
+    """Rods hang on fixed points and on bodies of other rods: double pendulums, and longer ones. Nothing meets.
+
+    A state has four numbers a body, as of `PendulumLaw`; the direction of a rod is that from where it hangs.
+    """
+
+    name = "chain"
+    has_contacts = False
+    removable = False  # a body that is no longer followed still pulls
+    chained = True
+
+    def check(self) -> None:
+        """Raises Unsupported where a scene is not of this kind, such as a ring of rods."""
+        super().check()
+        self._order  # noqa: B018 - it is made once
+
+    def _check_meetings(self, across: int) -> None:
+        """Bodies at both ends of a rod stay as far apart as it is long; others may come to the same place."""
+        solid = [n for n, i in enumerate(self.index) if self.scene.bodies[i].collides]
+        for n, j in combinations(solid, 2):
+            rod = n if self._parent[n] == j else j
+            apart = self._rods[rod, LENGTH] if self._parent[rod] in (n, j) else 0.0
+            if apart < sum(self.scene.bodies[self.index[each]].size[0] for each in (n, j)):
+                names = " and ".join(self.scene.bodies[self.index[each]].name for each in (n, j))
+                raise Unsupported(f"{names}, in a chain of rods, may meet")
+
+    @cached_property
+    def _meet(self) -> bool:
+        return False
+
+    @cached_property
+    def _parent(self) -> Whole:
+        """The bodies (N,) on which rods hang; -1 of a fixed point."""
+        anchors = {each.body: each.anchor for each in self.scene.fields if isinstance(each, Rod)}
+        places = [self.scene.index(anchors[self.scene.bodies[i].name]) for i in self.index]
+        return np.array([self.index.index(place) if place in self.index else -1 for place in places], dtype=np.int64)
+
+    @cached_property
+    def _order(self) -> Whole:
+        """The bodies (N,), each after the one on which it hangs. Raises Unsupported of a ring of rods."""
+        order: list[int] = []
+        while len(order) < len(self.index):
+            free = [n for n, on in enumerate(self._parent) if n not in order and (on < 0 or on in order)]
+            if not free:
+                raise Unsupported("rods make a ring, which hangs on nothing")
+            order += free
+        return np.array(order, dtype=np.int64)
+
+    @cached_property
+    def _bears(self) -> Mask:
+        """(N, N): whether rod n bears body j."""
+        bears = np.eye(len(self.index), dtype=bool)
+        for n in self._order:
+            if self._parent[n] >= 0:
+                bears[:, n] |= bears[:, self._parent[n]]
+        return bears
+
+    @cached_property
+    def linked(self) -> Mask:
+        roots = self._bears[self._parent < 0]  # (chains, N)
+        return np.asarray((roots.T.astype(int) @ roots) > 0) & ~np.eye(len(self.index), dtype=bool)
+
+    @cached_property
+    def alterable(self) -> frozenset[str]:
+        return super().alterable | {"mass"}
+
+    def _follow(self, states: Array, times: Array, rods: Array, worlds: Array, met: Array) -> tuple[Array, int]:
+        bears = self._bears.astype(np.float64)
+        hung = (bears[:, None] * bears / rods[:, INVERSE_MASS]).sum(axis=-1)
+        return follow_chains(states, times, rods, self._parent, self._order, hung, worlds), 0
+
+    def before(self, body: int, start: Array, times: Array, others: Array) -> tuple[Array, Array]:
+        """As `SceneLaw.before`. How fast others move at the last time is taken from where they are a moment before."""
+        if len(times) < 2:
+            return np.empty((0, 2)), np.empty((0, 2))
+        velocities = (others[-1] - others[-2]) / (times[-1] - times[-2])
+        states = np.concatenate([others[-1], velocities], axis=-1)[None]
+        states[0, body] = start
+        moved = self.simulate(states, times[::-1], np.ones((1, 1)))[0, :0:-1, body]
+        return moved[:, :2], moved[:, 2:]

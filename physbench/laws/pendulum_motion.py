@@ -7,6 +7,13 @@ With the angle a of a rod of length L from the x axis of the picture,
 The method is Runge and Kutta's of fourth order: 1e-6 m off after four swings of a rod of 2 m. Between steps bodies are
 looked at: where two overlap that come nearer, the step ends where they touch, and they part by Newton's law of
 restitution, along the line of their middles as far as rods let them.
+
+Where rods hang on bodies of other rods (`follow_chains`), with m_ij the mass of all that hangs on both rod i and j,
+
+    sum_j m_ij L_i L_j (cos(a_i - a_j) (a_j'' + drag a_j') + sin(a_i - a_j) a_j'^2)
+        = m_ii L_i (1 + trend (t - begin)) (g_y cos a_i - g_x sin a_i)
+
+(Lagrange's equations; a double pendulum's are in Landau and Lifshitz, Mechanics, section 5).
 """
 
 from __future__ import annotations
@@ -15,12 +22,13 @@ import math
 
 import numpy as np
 
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import borrowing, compiled, kernel
 
 X, Y, LENGTH, RADIUS, INVERSE_MASS, RESTITUTION = range(6)  # columns of a rod (N, 6), see `follow_pendulums`
 GRAVITY_X, GRAVITY_Y, DRAG, TREND, BEGIN = range(5)  # columns of a world (K or 1, 5): m/s2, m/s2, 1/s, 1/s, s
 LONGEST_STEP = 0.04  # s
+SHORTEST_STEP = 1 / 1200  # s, of what whirls as nothing here does
 STEP_ANGLE = 0.1  # rad of the fastest small swing that a step covers
 MIN_REBOUND_SPEED = 0.01  # m/s; a hit that is slower does not rebound, as in the simulator
 TOUCH = 1e-6  # m, to which the place of a hit is found
@@ -193,3 +201,109 @@ def follow_pendulums(states: Array, times: Array, rod: Array, worlds: Array, met
                 motion[k, f, n, 0], motion[k, f, n, 1] = rod[n, X] + length * cos, rod[n, Y] + length * sin
                 motion[k, f, n, 2], motion[k, f, n, 3] = -length * swing[n, 1] * sin, length * swing[n, 1] * cos
     return motion, contacts
+
+
+@compiled
+def _chain_slope(swing: Array, slope: Array, now: float, rod: Array, hung: Array, world: Array) -> None:
+    """Set `slope` (N, 2) to rates rad/s and accelerations rad/s2 of the rods of chains."""
+    count, pull = len(rod), 1 + world[TREND] * (now - world[BEGIN])
+    inertia, torque = np.empty((count, count)), np.empty(count)
+    for i in range(count):
+        across = world[GRAVITY_Y] * math.cos(swing[i, 0]) - world[GRAVITY_X] * math.sin(swing[i, 0])
+        torque[i] = hung[i, i] * rod[i, LENGTH] * pull * across
+        for j in range(count):
+            both = hung[i, j] * rod[i, LENGTH] * rod[j, LENGTH]
+            inertia[i, j] = both * math.cos(swing[i, 0] - swing[j, 0])
+            torque[i] -= both * math.sin(swing[i, 0] - swing[j, 0]) * swing[j, 1] ** 2
+    # Gauss's elimination: what is infinite becomes NaN, where LAPACK's solver would raise. The matrix is definite.
+    for i in range(count):
+        for j in range(i + 1, count):
+            share = inertia[j, i] / inertia[i, i]
+            inertia[j, i:] -= share * inertia[i, i:]
+            torque[j] -= share * torque[i]
+    for i in range(count - 1, -1, -1):
+        for j in range(i + 1, count):
+            torque[i] -= inertia[i, j] * torque[j]
+        torque[i] /= inertia[i, i]
+    slope[:, 0] = swing[:, 1]
+    slope[:, 1] = torque - world[DRAG] * swing[:, 1]
+
+
+@compiled
+def _place_chain(swing: Array, rod: Array, parent: Whole, order: Whole, out: Array) -> None:
+    """Set `out` (N, 4) to the states of bodies whose rods have angles rad and rates rad/s (N, 2)."""
+    for n in order:
+        out[n] = 0.0
+        if parent[n] >= 0:
+            out[n] = out[parent[n]]
+        else:
+            out[n, 0], out[n, 1] = rod[n, X], rod[n, Y]
+        along, across = rod[n, LENGTH] * math.cos(swing[n, 0]), rod[n, LENGTH] * math.sin(swing[n, 0])
+        out[n, 0] += along
+        out[n, 1] += across
+        out[n, 2] -= across * swing[n, 1]
+        out[n, 3] += along * swing[n, 1]
+
+
+@kernel("(float64[:,:,::1], float64[::1], float64[:,::1], int64[::1], int64[::1], float64[:,::1], float64[:,::1])")
+def follow_chains(
+    states: Array, times: Array, rod: Array, parent: Whole, order: Whole, hung: Array, worlds: Array
+) -> Array:
+    """States (K, F, N, 4) m and m/s of K candidates of N bodies on chained rods; NaN where one of them is absent.
+
+    Args:
+        states: (K, N, 4) at the first of the times. Of positions the direction from where the rod hangs counts, of
+            velocities what is across the rod, beside the velocity of that place.
+        times: (F,) s, ascending or descending.
+        rod: (N, 6) as in `follow_pendulums`; of a rod that hangs on a body the length alone counts.
+        parent: (N,) the body on which a rod hangs, -1: on its fixed point.
+        order: (N,) the bodies, each after the one on which it hangs.
+        hung: (N, N) kg of all that hangs on both of two rods.
+        worlds: (K or 1, 5) what acts on all of them.
+    """
+    size, count, frames = states.shape[0], states.shape[1], len(times)
+    motion, place = np.full((size, frames, count, 4), np.nan), np.empty((count, 4))
+    swing, slope, other, total = (
+        np.empty((count, 2)),
+        np.empty((count, 2)),
+        np.empty((count, 2)),
+        np.empty((count, 2)),
+    )
+    for k in range(size):
+        if not np.isfinite(states[k].sum()):
+            continue
+        world = worlds[min(k, len(worlds) - 1)]
+        longest, pull = LONGEST_STEP, math.hypot(world[GRAVITY_X], world[GRAVITY_Y])
+        place[:, 2:] = 0.0
+        for n in order:
+            x, y, vx, vy = rod[n, X], rod[n, Y], 0.0, 0.0
+            if parent[n] >= 0:
+                x, y, vx, vy = place[parent[n], 0], place[parent[n], 1], place[parent[n], 2], place[parent[n], 3]
+            length, angle = rod[n, LENGTH], math.atan2(states[k, n, 1] - y, states[k, n, 0] - x)
+            cos, sin = math.cos(angle), math.sin(angle)
+            swing[n, 0], swing[n, 1] = angle, (cos * (states[k, n, 3] - vy) - sin * (states[k, n, 2] - vx)) / length
+            place[n, 0], place[n, 1] = x + length * cos, y + length * sin
+            place[n, 2], place[n, 3] = vx - length * swing[n, 1] * sin, vy + length * swing[n, 1] * cos
+            # A rod bears what hangs on it: the faster its own body swings about those beside it.
+            stiff = pull * hung[n, n] * rod[n, INVERSE_MASS] / length
+            longest = min(longest, STEP_ANGLE / math.sqrt(max(4 * stiff, swing[n, 1] ** 2, 1e-6)))
+        longest = max(longest, SHORTEST_STEP)
+        now = times[0]
+        for f in range(frames):
+            parts = math.ceil(abs(times[f] - now) / longest - 1e-9)
+            h = (times[f] - now) / max(parts, 1)
+            for _ in range(parts):
+                _chain_slope(swing, total, now, rod, hung, world)
+                other[:] = swing + h / 2 * total
+                _chain_slope(other, slope, now + h / 2, rod, hung, world)
+                total += 2 * slope
+                other[:] = swing + h / 2 * slope
+                _chain_slope(other, slope, now + h / 2, rod, hung, world)
+                total += 2 * slope
+                other[:] = swing + h * slope
+                _chain_slope(other, slope, now + h, rod, hung, world)
+                swing += h / 6 * (total + slope)
+                now += h
+            now = times[f]
+            _place_chain(swing, rod, parent, order, motion[k, f])
+    return motion

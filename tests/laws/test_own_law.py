@@ -117,6 +117,7 @@ def test_a_scene_without_a_law_is_refused() -> None:
         "fields",
         "springs",
         "pendulum",
+        "chain",
         "drive",
         "bullet",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from slow_cases import others_slow
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
+from physbench.clips.task import own_ids
 from physbench.laws.changes import WorldChange, altered_law
 from physbench.laws.pendulum_motion import follow_pendulums
 from physbench.laws.scene_law import scene_law
@@ -94,6 +96,111 @@ def test_a_state_beside_the_circle_is_taken_to_it() -> None:
     start = np.array([[[0.3, -2.5, 0.7, 5.0], [0.3, -2.0, 0.0, 0.0]]])
     moved = law.simulate(start, np.zeros(2), np.ones((1, 1)))[0, 1, 0]
     assert moved == pytest.approx([0.3, 1.5 - LENGTH, 0.7, 0.0], abs=1e-9)
+
+
+UPPER, LOWER = 1.1, 0.9  # m
+
+
+def double(**other: object) -> Scene:
+    """A double pendulum 0.8 and -0.5 rad from the vertical, held until 0 s."""
+    x, z = 0.3 + UPPER * np.sin(0.8), 1.5 - UPPER * np.cos(0.8)
+    places = ((x, 0.0, z), (x + LOWER * np.sin(-0.5), 0.0, z - LOWER * np.cos(-0.5)))
+    balls = (ball("a", 0.3, places[0], 0, release=0.0), ball("b", 0.4, places[1], 1, release=0.0))
+    rods = (Rod("a", "b", LOWER), Rod("hook", "a", UPPER))
+    return replace(Scene((*balls, HOOK, AIR), FRONT, gravity=DOWN, fields=rods), **other)  # type: ignore[arg-type]
+
+
+def test_a_double_pendulum_agrees_with_the_textbook() -> None:
+    """With the accelerations as they are solved by hand for two rods, and with PyBullet; backwards in time, too."""
+    scene, times = double(), np.linspace(0.0, 4.0, 41)
+    law, (m1, m2) = scene_law(scene, 0.0), (each.mass for each in scene.bodies[:2])
+
+    def slope(time: float, state: Array) -> list[float]:
+        a, b, u, v = state
+        d, g = a - b, 9.81
+        share = 2 * m1 + m2 - m2 * np.cos(2 * d)
+        pull = -g * (2 * m1 + m2) * np.sin(a) - m2 * g * np.sin(a - 2 * b)
+        first = pull - 2 * np.sin(d) * m2 * (v * v * LOWER + u * u * UPPER * np.cos(d))
+        second = u * u * UPPER * (m1 + m2) + g * (m1 + m2) * np.cos(a) + v * v * LOWER * m2 * np.cos(d)
+        return [u, v, first / UPPER / share, 2 * np.sin(d) * second / LOWER / share]
+
+    a, b, *_ = solve_ivp(slope, (0.0, 4.0), [0.8, -0.5, 0.0, 0.0], "DOP853", times, rtol=1e-10, atol=1e-12).y
+    upper = UPPER * np.stack([np.sin(a), -np.cos(a)], axis=-1) + [0.3, 1.5]
+    expected = np.stack([upper, upper + LOWER * np.stack([np.sin(b), -np.cos(b)], axis=-1)], axis=1)
+    states = np.concatenate([expected[0], np.zeros((2, 2))], axis=-1)[None]
+    found = law.simulate(states, times, np.ones((1, 1)))[0]
+    assert np.abs(found[..., :2] - expected).max() < 1e-4
+    seen = simulate(scene, times.tolist()).states[:, :2][..., [0, 2]]
+    assert np.abs(found[..., :2] - seen).max() < 3e-3  # half a step of its velocity
+    back = law.simulate(found[-1:], times[::-1], np.ones((1, 1)))[0, ::-1]
+    assert np.abs(back - found).max() < 1e-3
+    near = np.linspace(0.0, 0.2, 7)
+    moved = law.simulate(found[20:21], near, np.ones((1, 1)))[0]
+    positions, _ = law.before(1, moved[-1, 1], near, moved[:, :, :2])
+    assert np.abs(positions - moved[:-1, 1, :2]).max() < 0.03  # from differences of the other's places
+
+
+@pytest.mark.parametrize("seed", others_slow([0, 1, 2, 3], 1))
+def test_truth_of_the_double_pendulum_of_the_examples_is_lawful_and_less_gravity_is_not(seed: int) -> None:
+    """Of a file, as a user names it."""
+    (task,) = own_ids(str(Path(__file__).parents[2] / "examples" / "double_pendulum.py"))
+    assert all(level.explained == 1.0 and not level.breaks for level in at_levels(problem(task, seed)))
+    gravity = hooked(ChangeLaws(0.0, WorldChange(gravity=0.8)))
+    assert any(each.time >= 0 for each in at_levels(problem(task, seed, gravity))[0].breaks)
+
+
+def test_a_chain_of_three_keeps_its_energy_and_loses_it_in_a_medium() -> None:
+    """Held straight and level, with a heavy end that whips the light ones."""
+    radii = (0.2, 0.3, 0.5)
+    sizes = enumerate(zip("abc", radii, strict=True), 1)
+    balls = tuple(replace(ball(name, r, (x, 0.0, 1.5), 0), collides=False) for x, (name, r) in sizes)
+    rods = (Rod("a", "b", 1.0), Rod("hook", "a", 0.7), Rod("b", "c", 1.0))
+    for fields in (rods, (*rods, Drag("air", 0.3))):
+        law = scene_law(Scene((*balls, HOOK, AIR), FRONT, gravity=DOWN, fields=fields), 0.0)
+        start = np.array([[[1.0, 1.5, 0, 0], [2.0, 1.5, 0, 0], [3.0, 1.5, 0, 0]]])
+        mass = np.array([each.mass for each in balls])
+        moved = law.simulate(start, np.linspace(0, 3, 31), np.ones((1, 1)))[0]
+        energy = (mass * ((moved[..., 2:] ** 2).sum(axis=-1) / 2 + 9.81 * (moved[..., 1] - 1.5))).sum(axis=-1)
+        scale = mass.sum() * 9.81 * 2.7
+        if fields is rods:
+            assert np.abs(energy).max() < 2e-3 * scale
+        else:
+            assert (np.diff(energy) < 0).all() and energy[-1] < -0.3 * scale
+
+
+def test_of_two_chains_one_that_is_absent_leaves_the_other_alone() -> None:
+    """And nothing that is absurd stops a search."""
+    law = scene_law(double(), 0.0)
+    states = np.full((3, 2, 4), np.nan)
+    states[0] = states[1, :1] = [1.0, 0.5, 0.0, 0.0]
+    states[2] = 1e200
+    moved = law.simulate(states, np.linspace(0, 1, 5), np.ones((1, 1)))
+    assert np.isfinite(moved[0]).all() and np.isnan(moved[1]).all() and moved.shape == (3, 5, 2, 4)
+    assert law.linked.tolist() == [[False, True], [True, False]] and not law.removable
+
+
+@pytest.mark.parametrize(
+    "change", [WorldChange(gravity=0.8), WorldChange(mass=2.0), WorldChange(drag=0.3)], ids=["gravity", "mass", "drag"]
+)
+def test_changed_worlds_of_a_chain_are_those_of_the_simulator(change: WorldChange) -> None:
+    """Twice the mass: of the heavier ball, which is the lower one."""
+    scene, times = double(), np.arange(11) / 5
+    law = scene_law(scene, 0.0)
+    assert law.can_alter(change)
+    states = [
+        Intervention(0, n, "state", np.array([[each.position[0], each.position[2], 0, 0, 0, 0]]))
+        for n, each in enumerate(scene.bodies[:2])
+    ]
+    run = altered_law(law, change).simulator().run(states, 2400)
+    upper, lower, *others = scene.bodies
+    changed = replace(
+        scene,
+        bodies=(upper, replace(lower, mass=change.mass * lower.mass), *others),
+        gravity=(0.0, 0.0, change.gravity * DOWN[2]),
+        fields=(*scene.fields, Drag("air", change.drag)),
+    )
+    expected = simulate(changed, times.tolist()).states[:, :2][..., [0, 2]]
+    assert np.abs(run.positions(times * PHYSICS_HZ)[0] - expected).max() < 5e-3
 
 
 def hooked(hook: StepHook) -> Edit:
@@ -201,7 +308,9 @@ def test_scenes_that_they_cannot_move_are_refused() -> None:
     solid = tuple(replace(each, collides=True) for each in BALLS)
     for scene, reason in (
         (replace(rods, fields=rods.fields[:1]), "b is not on one rod"),
-        (replace(rods, fields=(*rods.fields[:1], Rod("a", "b", 2.2))), "a is not on one rod"),
+        (replace(rods, fields=(Rod("b", "a", 2.2), Rod("a", "b", 2.2))), "ring"),
+        (replace(rods, fields=(*rods.fields[:2], Rod("a", "b", 2.2))), "b is not on one rod"),
+        (double(fields=(Rod("hook", "a", UPPER), Rod("a", "b", 0.6))), "a and b, in a chain of rods, may meet"),
         (replace(rods, bodies=(*BALLS, replace(HOOK, until=1.0), AIR)), "moves or vanishes"),
         (replace(rods, bodies=(*BALLS, replace(HOOK, position=(0.3, 0.5, 1.5)), AIR)), "before or behind"),
         (replace(rods, bodies=(*solid, HOOK, replace(AIR, collides=True))), "may meet something fixed"),
