@@ -46,7 +46,7 @@ class DoublePendulum(Task):
             bodies.append(ball(name, radius, (x, 0.0, z), p[f"{name}_hue"], release=p["release"]))
             beside = x - math.copysign(radius + 0.06, sin)
             bodies.append(holder(f"{name} holder", (0.05, 0.2, 0.2), (beside, 0.0, z), p["release"]))
-        knob = Body("knob", "sphere", (0.15,), "fixed", (0.0, 0.0, KNOB_Z), collides=False)
+        knob = Body("knob", "sphere", (0.15,), "fixed", (0.0, 0.0, KNOB_Z), grey=0.3, collides=False)
         return Scene(
             (*bodies, knob, replace(floor(), collides=False)),
             Camera("front", (0.0, 0.0, CENTER_Z)),
