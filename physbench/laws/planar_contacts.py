@@ -198,7 +198,7 @@ def first_event(
     first = left
     for i in range(len(disc)):
         if there[i]:
-            _face_times(now, rests, disc, face, i, time[i])
+            _face_times(now, rests, disc, face, i, left, time[i])
             for c in range(FIRST_FACE + len(face)):
                 if time[i, c] < first:
                     first = time[i, c]
@@ -217,16 +217,17 @@ def first_event(
 
 
 @borrowing
-def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time: Array) -> None:
-    """Set when disc i leaves the end of a face on which it rests, and meets the others, in its times (2 + S + C,)."""
+def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, until: float, time: Array) -> None:
+    """Set when disc i leaves the end of a face on which it rests, and meets others up to `until` s: times (2 + S + C,)."""
     x, y, ax, ay = now[i, X], now[i, Y], now[i, AX], now[i, AY]
     vx, vy = now[i, VX] + H / 2 * ax, now[i, VY] + H / 2 * ay
+    collides = disc[i, COLLIDES] > 0
     for s in range(len(face)):
-        nx, ny, low, high = (face[s, NORMAL_X], face[s, NORMAL_Y], face[s, LOW], face[s, HIGH])
-        bounded = low > -math.inf or high < math.inf
-        along, velocity, acceleration = x * ny - y * nx, vx * ny - vy * nx, ax * ny - ay * nx
+        nx, ny = face[s, NORMAL_X], face[s, NORMAL_Y]
         if rests[i, s]:
+            low, high = face[s, LOW], face[s, HIGH]
             if low > -math.inf:
+                along, velocity, acceleration = x * ny - y * nx, vx * ny - vy * nx, ax * ny - ay * nx
                 end_time = min(
                     face_contact_time(high - along, -velocity, -acceleration),
                     face_contact_time(along - low, velocity, acceleration),
@@ -234,11 +235,15 @@ def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time:
                 time[FACE_END] = min(time[FACE_END], end_time)
             continue
         gap = x * nx + y * ny - face[s, OFFSET] - disc[i, RADIUS]
-        if not (gap >= -MAX_OVERLAP and disc[i, COLLIDES] > 0):
+        if not (gap >= -MAX_OVERLAP and collides):
             continue
         t = face_contact_time(gap, vx * nx + vy * ny, ax * nx + ay * ny)
-        if bounded and t < math.inf:
-            along += t * velocity + t * t / 2 * acceleration
+        if not t <= until:  # most lie later, or never happen
+            continue
+        low, high = face[s, LOW], face[s, HIGH]
+        if low > -math.inf or high < math.inf:
+            along = x * ny - y * nx
+            along += t * (vx * ny - vy * nx) + t * t / 2 * (ax * ny - ay * nx)
             if along < low or along > high:
                 continue
         time[FIRST_FACE + s] = t
@@ -254,11 +259,13 @@ def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, u
             return
     ax, ay = now[i, AX], now[i, AY]
     vx, vy = now[i, VX] + H / 2 * ax, now[i, VY] + H / 2 * ay
+    speed, acceleration = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
+    way = (speed + acceleration / 2 * until) * until
     for c in range(len(corner)):
         x, y = now[i, X] - corner[c, CORNER_X], now[i, Y] - corner[c, CORNER_Y]
-        time[len(time) - len(corner) + c] = _contact_time(
-            x, y, vx, vy, ax, ay, disc[i, RADIUS] + corner[c, CORNER_RADIUS], until
-        )
+        reach = disc[i, RADIUS] + corner[c, CORNER_RADIUS]
+        if x * x + y * y <= (reach + way) * (reach + way) * (1 + SQUARE_MARGIN):  # most are further away
+            time[len(time) - len(corner) + c] = _contact_time(x, y, vx, vy, ax, ay, reach, until)
 
 
 @borrowing
@@ -292,6 +299,12 @@ def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float
     if not math.sqrt(square) - reach <= way:
         return math.inf
     if acceleration > MIN_ACCELERATION:
+        # A path leaves the straight one by at most `bend`: of those too far from it, too, no root is needed.
+        closing, bend = x * vx + y * vy, acceleration / 2 * until * until
+        t = min(-closing / (speed * speed), until) if closing < 0 else 0.0
+        x_nearest, y_nearest, far = x + t * vx, y + t * vy, reach + bend + CLEARANCE_MARGIN
+        if x_nearest * x_nearest + y_nearest * y_nearest > far * far:
+            return math.inf
         return curved_contact_time(x, y, vx, vy, ax, ay, reach, until)
     return straight_contact_time(x, y, vx, vy, reach)
 

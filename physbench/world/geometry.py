@@ -12,9 +12,12 @@ from physbench.world.scene import Body
 def rotate(quaternion: ArrayLike, vectors: ArrayLike) -> Array:
     """Turn vectors (..., 3) by unit quaternions x, y, z, w (..., 4); both broadcast."""
     q, v = np.asarray(quaternion, dtype=np.float64), np.asarray(vectors, dtype=np.float64)
-    axis, w = q[..., :3], q[..., 3:]
-    twice = 2 * np.cross(axis, v)
-    return np.asarray(v + w * twice + np.cross(axis, twice))
+    # Coordinate by coordinate: np.cross takes three times as long for a few vectors.
+    x, y, z, w = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
+    a, b, c = v[..., 0], v[..., 1], v[..., 2]
+    p, q, r = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
+    turned = a + w * p + (y * r - z * q), b + w * q + (z * p - x * r), c + w * r + (x * q - y * p)
+    return np.stack(turned, axis=-1)
 
 
 def unrotate(quaternion: ArrayLike, vectors: ArrayLike) -> Array:
@@ -68,7 +71,7 @@ def _from_point(body: Body, point: Array) -> Array:
 
 
 def _separation(a: Body, pa: Array, b: Body, pb: Array) -> Array:
-    axes = [rotate(body.orientation, axis) for body in (a, b) for axis in np.eye(3)]
+    axes = np.concatenate([rotate(body.orientation, np.eye(3)) for body in (a, b)])
     offset = pb - pa
     length = np.linalg.norm(offset, axis=-1, keepdims=True)
     line = offset / np.maximum(length, 1e-12)
@@ -82,7 +85,7 @@ def _separation(a: Body, pa: Array, b: Body, pb: Array) -> Array:
             size = np.linalg.norm(edge, axis=-1, keepdims=True)
             edge = np.where(size > 1e-9, edge / np.maximum(size, 1e-9), line)
             best = np.maximum(best, (away * edge).sum(axis=-1) - _reach(round_, edge) - _reach(other, -edge))
-    for axis in axes:
+    for axis, reach_a, reach_b in zip(axes, _reach(a, axes), _reach(b, axes), strict=True):
         along = np.abs((offset * axis).sum(axis=-1))
-        best = np.maximum(best, along - _reach(a, axis) - _reach(b, axis))
+        best = np.maximum(best, along - reach_a - reach_b)
     return best
