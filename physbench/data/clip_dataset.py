@@ -1,4 +1,4 @@
-"""Clips as data sets of PyTorch: frames, actions, states, prompts and parameters, for training on the `train` split."""
+"""Clips as data sets of PyTorch: frames, actions, camera, states, prompts, parameters, for training on `train`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.task import builtin_task_ids, match_tasks
 from physbench.support.errors import UsageError
 from physbench.support.processes import worker_count
-from physbench.world.scene import RenderSpec
+from physbench.world.scene import FAR, PLAIN, RenderSpec
 
 
 class Episode(TypedDict):
@@ -27,6 +27,7 @@ class Episode(TypedDict):
 
     frames: Tensor  # (T, 3, H, W) uint8
     actions: Tensor  # (T, 6) float32: hue of the pushed body as RGB, impulse in N s; 0 where nothing is pushed
+    camera_poses: Tensor  # (T, 6) float32, `physbench.CAMERA_POSE` against that at time 0; 0 of a camera that stands
     states: Tensor  # (T, N, 13) float64: position m, quaternion xyzw, velocity m/s, spin rad/s
     times: Tensor  # (T,) float64 s; the hand-over of an evaluation is at 0
     prompt: str
@@ -64,7 +65,7 @@ class ClipDataset(Dataset[Episode]):
 
     def length(self, index: int) -> int:
         """Number of frames of a clip, without making it."""
-        return len(frame_times(make_scene(self.rows[index]), self.spec))
+        return len(frame_times(make_scene(self.rows[index], self.spec.view), self.spec))
 
     def clip(self, index: int) -> Clip:
         """A clip with all that is known of it."""
@@ -82,6 +83,7 @@ class ClipDataset(Dataset[Episode]):
         return Episode(
             frames=torch.from_numpy(np.ascontiguousarray(clip.frames[shown].transpose(0, 3, 1, 2))),
             actions=torch.from_numpy(np.ascontiguousarray(actions[shown])),
+            camera_poses=torch.from_numpy(np.ascontiguousarray(clip.camera_poses(clip.handover + 1)[shown])),
             states=torch.from_numpy(np.ascontiguousarray(clip.states[shown])),
             times=torch.from_numpy(np.ascontiguousarray(clip.times[shown])),
             prompt=clip.prompt,
@@ -158,6 +160,8 @@ def clips(
     *,
     size: int | tuple[int, int] = 64,
     fps: float = 15.0,
+    look: str = PLAIN,
+    view: str = FAR,
     seeds: Sequence[int] = range(1000),
     tasks: str | None = None,
     window: int | None = None,
@@ -171,6 +175,8 @@ def clips(
         split: "train". The others are what models are judged on.
         size: Side of the frames in px, or (height, width).
         fps: Frames a second; divides 1200.
+        look: "plain" or "natural".
+        view: "far", "near" or "moving".
         seeds: Of each task; the first clips are those of the first seed, of every task one.
         tasks: Ids, short names or globs, separated by commas; None: all in which nothing is pushed. "*" has all.
         window: Frames of an item, somewhere in its clip, at most as many as the shortest has; None: the whole clip.
@@ -180,7 +186,8 @@ def clips(
             submitted to a board: its card says `track="trained"` only of what learned from "train" alone.
 
     Raises:
-        UsageError: No such split, task, size, rate or window; or a split that models are judged on, without `held_out`.
+        UsageError: No such split, task, size, rate, look, view or window; or a split that models are judged on, without
+            `held_out`.
     """
     if split not in ("train", "test", "ood"):
         raise UsageError(f"split: expected train, test or ood, got '{split}'.")
@@ -194,20 +201,20 @@ def clips(
     ids = builtin_task_ids() if tasks is None else match_tasks(tasks)
     rows = [Row(task, split, int(number)) for number in seeds for task in ids]
     kept = None if store is False else ClipStore(None if store is True else Path(os.fspath(store)))
-    return ClipDataset(rows, render_spec(size, fps), window, kept, seed)
+    return ClipDataset(rows, render_spec(size, fps, look, view), window, kept, seed)
 
 
 def collate(episodes: Sequence[Episode]) -> dict[str, Any]:
     """A batch of B episodes; shorter ones are filled up with 0 in time, states with NaN in bodies.
 
     Returns:
-        frames (B, T, 3, H, W) uint8, actions (B, T, 6), states (B, T, N, 13), times (B, T), length (B,) in frames, and
-        lists of what else an episode has.
+        frames (B, T, 3, H, W) uint8, actions and camera_poses (B, T, 6), states (B, T, N, 13), times (B, T), length
+        (B,) in frames, and lists of what else an episode has.
     """
     steps = max(len(each["frames"]) for each in episodes)
     bodies = max(each["states"].shape[1] for each in episodes)
     batch: dict[str, Any] = {"length": torch.tensor([len(each["frames"]) for each in episodes])}
-    for name in ("frames", "actions", "times"):
+    for name in ("frames", "actions", "camera_poses", "times"):
         batch[name] = torch.stack([_filled(each[name], steps) for each in episodes])
     padded = []
     for each in episodes:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from physbench.clips.action_space import CAMERA_POSE
 from physbench.clips.clip import ACTION_WIDTH, Clip
 from physbench.clips.video import encode, video_writer
 from physbench.data.tables import (
@@ -34,6 +35,7 @@ from physbench.data.tables import (
     body_of,
     episode_of,
     parameters_of,
+    poses_of,
     table_path,
     table_writer,
 )
@@ -118,6 +120,7 @@ def _sample(part: Part, place: Place, clip: Clip) -> dict[str, Any]:
         arrays,
         times=clip.times,
         actions=actions_of(clip),
+        camera_poses=poses_of(clip),
         states=clip.states,
         visible_area=clip.visible_area,
         full_area=clip.full_area,
@@ -218,6 +221,7 @@ def _rows(settings: DatasetSettings, place: Place, clip: Clip) -> dict[str, Any]
     return {
         "pixels": clip.frames,
         "action": actions_ahead(clip),
+        "camera_pose": poses_of(clip),
         "state": state,
         "visible_area": visible,
         "time": clip.times,
@@ -238,6 +242,7 @@ def _create(file: Any, settings: DatasetSettings, frames: int, clips: int) -> No
     columns: dict[str, tuple[tuple[int, ...], str]] = {
         "pixels": ((height, width, 3), "u1"),
         "action": ((ACTION_WIDTH,), "f4"),
+        "camera_pose": ((CAMERA_POSE.width,), "f4"),
         "state": ((settings.bodies, len(STATE_NAMES)), "f8"),
         "visible_area": ((settings.bodies,), "f4"),
         "time": ((), "f8"),
@@ -272,6 +277,8 @@ FILES_PER_CHUNK = 1000  # the default of LeRobot
 DATA_MB, VIDEO_MB = 100, 200  # sizes that its own writer keeps to; ours are far below
 IMAGE_FEATURE = "observation.image"
 STATE_FEATURE = "observation.environment_state"
+POSE_FEATURE = "observation.camera_pose"
+NUMBERS = (STATE_FEATURE, POSE_FEATURE, "action")  # features that are vectors
 LEROBOT_TABLES = tuple(name for name in SCHEMAS if name != "steps")
 STATISTICS = ("min", "max", "mean", "std", "count")
 PIXEL_VALUES = 255.0  # statistics of images are of values in [0, 1]
@@ -323,7 +330,7 @@ def write_meta(folder: Path, plan: DatasetPlan) -> list[str]:
     tasks = pd.DataFrame({"task_index": np.arange(len(plan.prompts))}, index=pd.Index(plan.prompts, name="task"))
     with atomic_path(folder / "meta/tasks.parquet") as draft:
         tasks.to_parquet(draft)
-    columns = [f"stats/{name}/{key}" for name in (IMAGE_FEATURE, STATE_FEATURE, "action") for key in STATISTICS]
+    columns = [f"stats/{name}/{key}" for name in (IMAGE_FEATURE, *NUMBERS) for key in STATISTICS]
     tables = (pq.read_table(folder / lerobot_paths(part)[2], columns=columns) for part in plan.parts)
     _write_json(folder / "meta/stats.json", joined_statistics(row for table in tables for row in table.to_pylist()))
     _write_json(folder / "meta/info.json", _info(plan))
@@ -368,6 +375,7 @@ def _frame_schema(settings: DatasetSettings) -> pa.Schema:
     return pa.schema(
         [
             (STATE_FEATURE, pa.list_(pa.float32(), settings.bodies * len(STATE_NAMES))),
+            (POSE_FEATURE, pa.list_(pa.float32(), CAMERA_POSE.width)),
             ("action", pa.list_(pa.float32(), len(ACTION_NAMES))),
             ("timestamp", pa.float32()),
             *((name, pa.int64()) for name in ("frame_index", "episode_index", "index", "task_index")),
@@ -383,6 +391,7 @@ def _frame_columns(settings: DatasetSettings, place: Place, clip: Clip) -> dict[
     frame = np.arange(steps)
     return {
         STATE_FEATURE: list(state.reshape(steps, -1)),
+        POSE_FEATURE: list(poses_of(clip)),
         "action": list(actions_ahead(clip)),
         "timestamp": (frame / settings.spec.fps).astype(np.float32),
         "frame_index": frame,
@@ -415,7 +424,7 @@ def _episode_row(part: Part, place: Place, clip: Clip, columns: dict[str, Any]) 
     image = _statistics([np.bincount(pixels[:, i], minlength=256) for i in range(3)])
     row |= {f"stats/{IMAGE_FEATURE}/{key}": [[[value]] for value in values] for key, values in image.items()}
     row[f"stats/{IMAGE_FEATURE}/count"] = [place.frames]
-    for name in (STATE_FEATURE, "action"):
+    for name in NUMBERS:
         values = np.asarray(columns[name], np.float64)
         for key in ("min", "max", "mean", "std"):
             row[f"stats/{name}/{key}"] = getattr(values, key)(axis=0).tolist()
@@ -476,6 +485,7 @@ def _info(plan: DatasetPlan) -> dict[str, Any]:
                 "shape": [settings.bodies * len(STATE_NAMES)],
                 "names": [f"body{body}.{name}" for body in bodies for name in STATE_NAMES],
             },
+            POSE_FEATURE: {"dtype": "float32", "shape": [CAMERA_POSE.width], "names": list(CAMERA_POSE.names)},
             "action": {"dtype": "float32", "shape": [len(ACTION_NAMES)], "names": list(ACTION_NAMES)},
             "timestamp": {"dtype": "float32", **whole},
             **{name: {"dtype": "int64", **whole} for name in ("frame_index", "episode_index", "index", "task_index")},

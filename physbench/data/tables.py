@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from physbench import __version__
+from physbench.clips.action_space import CAMERA_POSE
 from physbench.clips.clip import ACTION_WIDTH, Clip, Row
 from physbench.clips.generate import frame_times, make_params, make_scene
 from physbench.clips.store import clip_key
@@ -32,7 +33,7 @@ from physbench.world.styles.prompt import scene_prompt
 
 # What an export of clips as a data set holds: which clips, in which files, with which settings.
 
-DATASET_VERSION = 1  # of the layout of all formats; rises with any change that a reader has to know
+DATASET_VERSION = 2  # of the layout of all formats; rises with any change that a reader has to know
 CLIPS_PER_FILE = 50  # by default: 1.3 MB of video at 64 px, and work of under a minute that an interruption costs
 MOST_CLIPS_PER_FILE = 1_000_000
 DATASET_VIDEOS: dict[str, Codec] = {"lossless": H264_RGB, "h264": H264}
@@ -262,7 +263,14 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     ),
     "contacts": pa.schema([_EPISODE, ("time", pa.float64()), ("a", pa.string()), ("b", pa.string())]),
     "parameters": pa.schema([_EPISODE, ("name", pa.string()), ("value", pa.float64()), ("unit", pa.string())]),
-    "steps": pa.schema([_EPISODE, _FRAME, ("time", pa.float64()), *((name, pa.float32()) for name in ACTION_NAMES)]),
+    "steps": pa.schema(
+        [
+            _EPISODE,
+            _FRAME,
+            ("time", pa.float64()),
+            *((name, pa.float32()) for name in (*ACTION_NAMES, *CAMERA_POSE.names)),
+        ]
+    ),
     "states": pa.schema(
         [
             _EPISODE,
@@ -327,6 +335,11 @@ def actions_ahead(clip: Clip) -> NDArray[np.float32]:
     """
     actions = actions_of(clip)
     return np.concatenate([actions[1:], np.zeros_like(actions[:1])])
+
+
+def poses_of(clip: Clip) -> NDArray[np.float32]:
+    """Poses (T, 6) of the camera in each frame, `CAMERA_POSE`; 0 where it stands still."""
+    return clip.camera_poses(clip.handover + 1)
 
 
 def parameters_of(clip: Clip) -> dict[str, tuple[float, str]]:
@@ -408,11 +421,13 @@ def _columns(name: str, place: Place, clip: Clip, file_of: Callable[[Place], tup
         }
     steps, bodies_each = clip.states.shape[:2]
     if name == "steps":
+        actions, poses = actions_of(clip), poses_of(clip)
         return {
             "episode_index": np.full(steps, place.index),
             "frame_index": np.arange(steps, dtype=np.int32),
             "time": clip.times,
-            **{column: np.ascontiguousarray(actions_of(clip)[:, i]) for i, column in enumerate(ACTION_NAMES)},
+            **{column: np.ascontiguousarray(actions[:, i]) for i, column in enumerate(ACTION_NAMES)},
+            **{column: np.ascontiguousarray(poses[:, i]) for i, column in enumerate(CAMERA_POSE.names)},
         }
     states = clip.states.reshape(steps * bodies_each, -1)
     return {
@@ -453,7 +468,9 @@ TABLE_TEXT = {
     "parameters": "one row a parameter that the scene was drawn with: `name`, `value`, `unit`",
     "steps": (
         "one row a frame: `frame_index`, `time` s, and the push: `red`, `green`, `blue` (hue of the pushed body), "
-        "`impulse_x`, `impulse_y`, `impulse_z` N s, in the row of the first frame that shows its effect; else 0"
+        "`impulse_x`, `impulse_y`, `impulse_z` N s, in the row of the first frame that shows its effect; else 0; and "
+        "the pose of the camera in the frame, against that at time 0: `pan_deg`, `tilt_deg`, `roll_deg`, turned to the "
+        "right, down and clockwise, `right_m`, `down_m`, `ahead_m`, moved; 0 where it stands still"
     ),
     "states": (
         "one row a body and frame: position `x`, `y`, `z` m, quaternion `qx`, `qy`, `qz`, `qw`, velocity `vx`, `vy`, "
@@ -485,8 +502,8 @@ with h5py.File("clips.h5") as file:
 ```
 
 `clips.h5` is the layout of stable-worldmodel (`HDF5Dataset(path="clips.h5", num_steps=16)`): one row a frame, clips one
-after the other, `ep_len` and `ep_offset` a clip. Columns: `pixels`, `action`, `state`, `visible_area`, `time` s,
-`ep_idx`, `step_idx`, `is_first`, `is_last`, `is_terminal` (never true: the motion goes on after a clip), `prompt`,
+after the other, `ep_len` and `ep_offset` a clip. Columns: `pixels`, `action`, `camera_pose`, `state`, `visible_area`,
+`time` s, `ep_idx`, `step_idx`, `is_first`, `is_last`, `is_terminal` (never true: the motion goes on after a clip), `prompt`,
 `task`, `seed`. The `action` of a row is what is done between its frame and the next.""",
     "webdataset": """\
 With webdataset and PyAV (`pip install 'webdataset>=1.0.2' av`):
@@ -506,8 +523,8 @@ arrays["states"], described["prompt"]
 ```
 
 A sample has `.mp4`, `.npz` and `.json` (all that the tables below say of the clip). The arrays are `times` s, `actions`
-(T, 6), each in the row of the first frame that shows its effect, `states` (T, bodies, 13), `visible_area` px and
-`full_area` px.""",
+(T, 6), each in the row of the first frame that shows its effect, `camera_poses` (T, 6), `states` (T, bodies, 13),
+`visible_area` px and `full_area` px.""",
     "lerobot": """\
 With LeRobot (`pip install 'lerobot>=0.4'`; 0.4.0 is the first that reads this layout, 0.4.4 was tried):
 
@@ -519,8 +536,8 @@ data[0]["observation.image"], data[0]["observation.environment_state"], data[0][
 ```
 
 The layout is that of LeRobotDataset v3.0. `observation.environment_state` has 13 numbers a body, 0 for bodies that the
-clip lacks; `task` is the prompt; `timestamp` begins at 0 in each clip. The `action` of a row is what is done
-between its frame and the next. The tables hold the states unrounded.""",
+clip lacks; `observation.camera_pose` is that of its frame; `task` is the prompt; `timestamp` begins at 0 in each clip.
+The `action` of a row is what is done between its frame and the next. The tables hold the states unrounded.""",
 }
 
 
@@ -581,7 +598,8 @@ def dataset_card(plan: DatasetPlan) -> str:
         "",
         f"The 13 numbers of a state are {', '.join(STATE_NAMES)} in the units of the table `states`: "
         "m, quaternion, m/s, rad/s. The 6 of an action are the hue of the pushed body as RGB and the impulse in N s, "
-        "or the velocity in m/s that a driven one is told.",
+        "or the velocity in m/s that a driven one is told. The 6 of a pose of the camera are "
+        f"{', '.join(CAMERA_POSE.names)}: how far it is turned and moved in the frame against time 0.",
         "",
         "`dataset.json` has the settings, and size and sha256 of every file. How clips are made: the documentation of "
         "physbench, *Training data*.",

@@ -40,6 +40,7 @@ def test_an_item_is_the_clip(folder: Path, clip_of: Callable[..., Clip]) -> None
     assert item["parameters"] == dict(make_params(clip.row))
     assert data.length(1) == len(item["frames"])
     assert not item["actions"].any() and item["actions"].shape == (len(clip.times), 6)
+    assert not item["camera_poses"].any() and item["camera_poses"].shape == (len(clip.times), 6)
 
 
 def test_pushes_stand_where_their_effect_is_first_seen(folder: Path) -> None:
@@ -50,6 +51,18 @@ def test_pushes_stand_where_their_effect_is_first_seen(folder: Path) -> None:
     pushed = int(np.flatnonzero(whole.any(axis=1))[0])
     when = clip.scene.impulses[0].time
     assert item["times"][pushed - 1] <= when < item["times"][pushed]
+
+
+def test_a_camera_that_moves_has_its_pose_beside_every_frame(folder: Path) -> None:
+    """Against that at time 0, in a window, too."""
+    for chosen in ({"tasks": "look-away"}, {"tasks": "projectile", "view": "moving"}):
+        data = clips(size=32, fps=10, seeds=[0], window=20, store=folder, **chosen)  # type: ignore[arg-type]
+        item, clip = data[0], data.clip(0)
+        first = int(np.argmin(np.abs(clip.times - item["times"][0].item())))
+        whole = clip.camera_poses(clip.handover + 1)
+        assert np.array_equal(item["camera_poses"].numpy(), whole[first : first + 20])
+        assert whole.any() and not whole[clip.handover].any()
+        assert collate([item, item])["camera_poses"].shape == (2, 20, 6)
 
 
 def test_windows_are_drawn_anew_each_epoch_and_nothing_else_decides_them(folder: Path) -> None:
@@ -125,6 +138,7 @@ def test_what_models_are_judged_on_is_given_only_to_who_asks_for_it() -> None:
         {"seeds": [-1]},
         {"size": 4},
         {"fps": 7},
+        {"view": "nearby"},
         {"tasks": "projectil"},
         {"window": 0},
     ):

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from slow_cases import others_slow
 
 from physbench.cli.main import run
+from physbench.clips.action_space import CAMERA_POSE
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
 from physbench.clips.suite import Suite, find_suite
@@ -101,10 +102,41 @@ def test_videos_and_tables_give_every_clip_back(
         )
         mine = steps[steps.episode_index == row.episode_index]
         assert np.array_equal(mine.time, clip.times)
-        assert np.array_equal(mine.iloc[:, 3:].to_numpy(np.float32), actions_of(clip))
+        assert np.array_equal(mine.iloc[:, 3:9].to_numpy(np.float32), actions_of(clip))
+        assert not mine[list(CAMERA_POSE.names)].to_numpy().any()  # it stands still
         mine = states[states.episode_index == row.episode_index]
         assert np.array_equal(mine[list(STATE_NAMES)].to_numpy().reshape(clip.states.shape), clip.states)
         assert np.array_equal(mine.visible_area.to_numpy().reshape(clip.visible_area.shape), clip.visible_area)
+
+
+@pytest.mark.parametrize("name", others_slow(DATASET_FORMATS))
+def test_a_camera_that_moves_has_its_pose_in_every_frame(
+    name: str, tmp_path: Path, clip_of: Callable[..., Clip]
+) -> None:
+    if name in LIBRARY:
+        pytest.importorskip(LIBRARY[name])
+    moving = find_suite("train", 1, "occlusion/look-away")
+    export_dataset(plan_dataset(moving, SPEC, name), tmp_path)
+    (row,) = moving.rows
+    clip = clip_of(row.task, "train", row.seed, 32, 10.0)
+    if name == "parquet+video":
+        poses = table(tmp_path, "steps")[list(CAMERA_POSE.names)].to_numpy()
+    elif name == "hdf5":
+        import h5py
+
+        with h5py.File(tmp_path / "clips.h5", "r") as file:
+            poses = file["camera_pose"][:]
+    elif name == "webdataset":
+        import webdataset
+
+        (sample,) = webdataset.WebDataset(str(tmp_path / "clips-000000.tar"), shardshuffle=False)
+        poses = np.load(io.BytesIO(sample["npz"]))["camera_poses"]
+    else:
+        poses = np.stack(pd.read_parquet(tmp_path / "data")["observation.camera_pose"])
+        assert "observation.camera_pose" in json.loads((tmp_path / "meta/stats.json").read_text())
+    whole = clip.camera_poses(clip.handover + 1)
+    assert np.array_equal(poses, whole) and np.ptp(whole[:, 0]) > 10  # degrees: it turns away and back
+    assert not poses[clip.handover].any()
 
 
 def test_tables_say_what_bodies_contacts_and_parameters_are(
