@@ -503,8 +503,8 @@ with h5py.File("clips.h5") as file:
 
 `clips.h5` is the layout of stable-worldmodel (`HDF5Dataset(path="clips.h5", num_steps=16)`): one row a frame, clips one
 after the other, `ep_len` and `ep_offset` a clip. Columns: `pixels`, `action`, `camera_pose`, `state`, `visible_area`,
-`time` s, `ep_idx`, `step_idx`, `is_first`, `is_last`, `is_terminal` (never true: the motion goes on after a clip), `prompt`,
-`task`, `seed`. The `action` of a row is what is done between its frame and the next.""",
+`time` s, `ep_idx`, `step_idx`, `is_first`, `is_last`, `is_terminal` (never true: the motion goes on after a clip),
+`prompt`, `task`, `seed`. The `action` of a row is what is done between its frame and the next.""",
     "webdataset": """\
 With webdataset and PyAV (`pip install 'webdataset>=1.0.2' av`):
 

@@ -218,7 +218,7 @@ def first_event(
 
 @borrowing
 def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, until: float, time: Array) -> None:
-    """Set when disc i leaves the end of a face on which it rests, and meets others up to `until` s: times (2 + S + C,)."""
+    """Set when disc i leaves the end of a face on which it rests, and meets others by `until` s: times (2 + S + C,)."""
     x, y, ax, ay = now[i, X], now[i, Y], now[i, AX], now[i, AY]
     vx, vy = now[i, VX] + H / 2 * ax, now[i, VY] + H / 2 * ay
     collides = disc[i, COLLIDES] > 0
