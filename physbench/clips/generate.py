@@ -99,6 +99,62 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
     )
 
 
+# What was before the history, for models that look back further.
+
+STILL = 1e-4  # m in STILL_TIME as the history begins; what moves by less is held, or rests
+STILL_TIME = 0.1  # s
+SAME_PAST = 1e-6  # m and m/s by which a motion that is run backward and forward again may miss where it began
+
+
+def frames_before(clip: Clip, count: int) -> NDArray[np.uint8]:
+    """The `count` frames (count, H, W, 3) before the first one of a clip; that one again where `past_states` has none.
+
+    The camera stands as it does in the first frame.
+    """
+    from physbench.world.styles.catalogue import draw
+
+    states = past_states(clip, count)
+    if states is None or not np.ptp(states[..., :7], axis=0).any():
+        return np.repeat(clip.frames[:1], count, axis=0)
+    return draw(clip.scene, np.repeat(clip.times[:1], count), states, clip.spec).frames
+
+
+def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
+    """States (count, N, 13) in the frames before the first one of a clip; None where its scene does not tell them.
+
+    What is held or rests has been there, and what is on a path has come straight along it. Balls that only fly have
+    their flight run backward, step by step as the simulator would undo it, where forward again leads to the same.
+    """
+    from physbench.world.ballistic import flies, fly
+    from physbench.world.bullet import simulate
+
+    scene, begin = clip.scene, -round(HISTORY * PHYSICS_HZ)
+    first, second, later = simulate(scene, (begin + np.array([0, 1, STILL_TIME * PHYSICS_HZ])) / PHYSICS_HZ).states
+    back = begin - round(float(clip.times[0]) * PHYSICS_HZ) + clip.spec.steps * np.arange(count, 0, -1)  # steps
+    states = np.repeat(first[None], count, axis=0)
+    on_path = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic"]
+    states[:, on_path, :3] -= back[:, None, None] * (second - first)[on_path, :3]
+    moves = np.linalg.norm((later - first)[:, :3], axis=-1) > STILL
+    moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving" and moves[i]]
+    if not moving:
+        return states
+    unpushed = replace(scene, impulses=())
+    if not flies(unpushed, begin / PHYSICS_HZ):
+        return None
+    # A step is v += h a(x), x += h v: with the velocity after the next step turned round, it goes to the place before.
+    turned = first[None].copy()
+    turned[..., 7:] = -second[None, :, 7:]
+    steps = np.union1d(back, back + 1)
+    flown, met = fly(unpushed, turned, steps, begin / PHYSICS_HZ)
+    past = flown[0, np.searchsorted(steps, back)]
+    past[..., 7:] = -flown[0, np.searchsorted(steps, back + 1), :, 7:]
+    again, met_again = fly(unpushed, past[:1], back[:1], (begin - back[0]) / PHYSICS_HZ)
+    if met.any() or met_again.any() or not np.abs(again[0, 0] - first)[moving].max() < SAME_PAST:
+        return None
+    states[:, moving] = past[:, moving]
+    return states
+
+
 def frame_times(scene: Scene, spec: RenderSpec) -> NDArray[np.float64]:
     """Times (T,) s of the frames of a clip, 0 among them."""
     return _steps(scene, spec.steps) / PHYSICS_HZ

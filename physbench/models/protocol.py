@@ -42,7 +42,8 @@ class ModelCard:
         uses_camera: Whether the camera's pose of each frame is, after those where it uses both.
         uses_prompt: Whether prompts are passed; else they are empty.
         stochastic: Whether the model draws from its generators.
-        repeat_first: Whether the first frame may be repeated where the context reaches further back than the history.
+        repeat_first: Whether the context may reach further back than the history, with its first frame repeated where
+            what came before cannot be told.
         track: "trained" if the model was trained on the `train` split, "privileged" if it is given the clips
             themselves, else "zero-shot".
         training_clips: Number of clips of the `train` split that it was trained on, with which its distance from
@@ -88,7 +89,7 @@ class ModelCard:
 
     @property
     def scored_context(self) -> int:
-        """Context frames that are tracked and scored: without the repetitions that `repeat_first` pads with."""
+        """Context frames that are tracked and scored: without what lies before the history."""
         return min(self.context_frames, self.history_frames)
 
     @property

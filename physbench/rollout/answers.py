@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import ACTION_WIDTH, Clip, pushes_and_poses
+from physbench.clips.generate import frames_before
 from physbench.clips.scene_changes import CHANGES
 from physbench.models.protocol import STATE_COLUMNS, ModelCard, StateCard
 from physbench.rollout.shared_memory import fill_frames, fill_planes
@@ -220,10 +221,10 @@ def answers_of(card: ModelCard) -> Answers:
 
 
 def model_context(clip: Clip, card: ModelCard) -> Image:
-    """The context (C, H, W, 3) of a clip; its first frame is repeated where C reaches further back than the history."""
+    """The context (C, H, W, 3) of a clip; where C reaches further back than the history, with `frames_before` it."""
     frames = clip.context(card.scored_context)
     missing = card.context_frames - len(frames)
-    return np.concatenate([np.repeat(frames[:1], missing, axis=0), frames]) if missing else frames
+    return np.concatenate([frames_before(clip, missing), frames]) if missing else frames
 
 
 def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
@@ -245,7 +246,7 @@ def every_action(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:
 
 
 def _poses(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32]:
-    """Poses (B, C + horizon, 6) of the camera; where the first frame is repeated, so is its pose."""
+    """Poses (B, C + horizon, 6) of the camera, which stands before the history."""
     tables = [clip.camera_poses(card.scored_context) for clip in clips]
     missing = card.context_frames + clips[0].horizon - len(tables[0])
     return np.stack([np.concatenate([np.repeat(table[:1], missing, axis=0), table]) for table in tables])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row, mean_commands
-from physbench.clips.generate import frame_times, make_params, make_scene, scene_with
+from physbench.clips.generate import frame_times, make_params, make_scene, past_states, scene_with
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.suite import Suite
 from physbench.clips.task import find_task
@@ -157,11 +157,18 @@ def state_inputs(clips: Sequence[Clip], card: StateCard) -> StateInputs:
 
 
 def context_states(clip: Clip, card: StateCard) -> Array:
-    """States (C, K, 13) of the coloured bodies; the first is repeated where C reaches further back than the history."""
+    """States (C, K, 13) of the coloured bodies; where C reaches further back than the history, with `past_states`.
+
+    Where there are none, the first is repeated.
+    """
     since = clip.handover + 1 - min(card.context_frames, card.history_frames)
     states = clip.states[since : clip.handover + 1, list(clip.tracked)]
     missing = card.context_frames - len(states)
-    return np.concatenate([np.repeat(states[:1], missing, axis=0), states]) if missing else states
+    if not missing:
+        return states
+    past = past_states(clip, missing)
+    before = np.repeat(states[:1], missing, axis=0) if past is None else past[:, list(clip.tracked)]
+    return np.concatenate([before, states])
 
 
 def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | None:

@@ -167,8 +167,8 @@ def _repeated(card: ModelCard) -> tuple[str, ...]:
     if (missing := card.context_frames - card.history_frames) <= 0:
         return ()
     return (
-        f"{missing} of the {card.context_frames} context frames repeat the first one: the history is {HISTORY:g} s. In "
-        "tasks in which things move then, they start with a jerk.",
+        f"{missing} of the {card.context_frames} context frames lie before the history of {HISTORY:g} s. Where the "
+        "motion before it cannot be told they repeat the first one.",
     )
 
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from slow_cases import others_slow
 
 from physbench.clips.clip import Row
-from physbench.clips.generate import grid_states, make_clip, make_scene, render_spec, state_hash
+from physbench.clips.generate import (
+    frames_before,
+    grid_states,
+    make_clip,
+    make_scene,
+    past_states,
+    render_spec,
+    state_hash,
+)
 from physbench.support.errors import UsageError
+from physbench.world.bullet import World
+from physbench.world.scene import RenderSpec
 
 ROW = Row("falling/projectile-v1", "test", 7)
 
@@ -52,3 +63,34 @@ def test_a_rate_is_one_rate_as_a_whole_number_too() -> None:
 def test_unknown_task() -> None:
     with pytest.raises(UsageError, match="Did you mean falling/projectile-v1"):
         make_scene(Row("falling/projectil-v1", "test", 0))
+
+
+@pytest.mark.parametrize("task", others_slow(["orbits/kepler-v1", "orbits/binary-v1", "orbits/three-body-v1"]))
+def test_what_was_before_the_history_leads_to_it(task: str) -> None:
+    """The simulator, begun where the flight was run back to, comes to the first frame."""
+    clip = make_clip(Row(task, "test", 0), RenderSpec(32, 32, 24))
+    past = past_states(clip, 25)
+    assert past is not None
+    with World(clip.scene, float(clip.times[0]) - 25 / 24, past[:1], log=False) as world:
+        for state in [*past, clip.states[0], clip.states[1]]:
+            np.testing.assert_allclose(world.states()[0][:, :3], state[:, :3], atol=1e-7)
+            np.testing.assert_allclose(world.states()[0][:, 7:10], state[:, 7:10], atol=1e-7)
+            world.advance(world.time + 1 / 24)
+    frames = frames_before(clip, 25)
+    assert frames.shape == (25, *clip.frames.shape[1:]) and len({frame.tobytes() for frame in frames}) > 12
+
+
+def test_a_path_comes_straight_and_what_is_held_stays() -> None:
+    lifted = make_clip(Row("occlusion/screen-lift-v1", "test", 0), RenderSpec(32, 32, 24))
+    past = past_states(lifted, 25)
+    assert past is not None
+    plate = [*past[:, lifted.scene.index("plate"), 2], *lifted.states[:5, lifted.scene.index("plate"), 2]]
+    np.testing.assert_allclose(np.diff(plate), plate[-1] - plate[-2], atol=1e-9)
+    held = make_clip(Row("falling/projectile-v1", "test", 0), RenderSpec(32, 32, 24))
+    assert np.array_equal(frames_before(held, 3), held.frames[[0, 0, 0]])
+
+
+def test_a_past_that_cannot_be_run_back_repeats_the_first_frame() -> None:
+    dragged = make_clip(Row("orbits/decay-v1", "test", 0), RenderSpec(32, 32, 24))
+    assert past_states(dragged, 25) is None
+    assert np.array_equal(frames_before(dragged, 2), dragged.frames[[0, 0]])

@@ -1,9 +1,12 @@
 import weakref
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from kept_clips import kept_clip
 
+from physbench.clips.generate import frames_before
 from physbench.rollout.answers import answers_of, model_actions, model_context
 from physbench.rollout.batches import stored_frames
 from physbench.rollout.frames import AnswerError
@@ -80,6 +83,14 @@ def test_the_first_frame_is_repeated_where_the_context_reaches_back_further(toys
     table = model_actions([clip], card)
     assert table.shape == (1, 30 + 12, 6)
     assert table[0].any(1).nonzero()[0].tolist() == [28, 35]  # frames at -0.1 s and 0.6 s
+
+
+def test_a_context_that_reaches_back_further_shows_what_came_before(toys) -> None:
+    """As 73 frames at 24/s, which Cosmos 3 asks for: 49 of the history, and the orbit before them."""
+    clip = kept_clip("orbits/kepler-v1", size=32, fps=24.0)
+    context = model_context(clip, toys.card(context_frames=73, repeat_first=True, fps=24.0))
+    assert np.array_equal(context[24:], clip.context(49)) and np.array_equal(context[:24], frames_before(clip, 24))
+    assert (context[:24] != context[24]).any(axis=(1, 2, 3)).all()
 
 
 def test_generators_belong_to_clips_not_to_batches(toys, clip_maker) -> None:
