@@ -1,4 +1,4 @@
-"""Several samples a clip as a distribution: CRPS, spread against error, share of lawful samples; beside the score."""
+"""Several samples a clip as a distribution: CRPS, spread and error, lawful samples, bins; beside the score."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribu
     squares = {} if equal else _blocks((spread**2, _by_clip(model, "samples-error") ** 2))
     unspread = "all samples of a clip are equal" if equal else "no frame shows an object in two samples"
     lawful = _blocks(_lawful(tables[name]) for name in ("model", "truth"))
+    chance = _blocks(_by_clip(model, role) for role in ("chance-distance", "open-chance"))
     return Distribution(
         samples=samples,
         crps=_value(scores, lambda means: means[..., 0], resamples, "no clip has a CRPS"),
@@ -46,6 +47,8 @@ def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribu
         spread_over_error=_value(squares, _root_of_ratio, resamples, unspread),
         lawful=_value(lawful, lambda means: means[..., 0], resamples, "no motion is compared with the laws", 1.0),
         lawful_truth=_point(lawful, lambda means: means[..., 1]),
+        bins=_value(chance, lambda means: means[..., 0], resamples, "", 1.0) if chance else None,
+        open_bins=_point(chance, lambda means: means[..., 1]),
         equal=equal,
     )
 

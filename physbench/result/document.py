@@ -537,6 +537,12 @@ class Distribution(Record):
         description="Share of samples that laws explain throughout, at the smallest tolerance."
     )
     lawful_truth: float | None = Field(description="The same of ground truth.")
+    bins: DistributionValue | None = Field(
+        default=None,
+        description="Total variation between the bins in which samples end and those that chance picks; null where no "
+        "clip has bins.",
+    )
+    open_bins: float | None = Field(default=None, description="The same of as many simulations.")
     equal: bool = Field(
         default=False, description="Samples of each clip are the same: of a deterministic model, one tells all."
     )

@@ -55,6 +55,8 @@ ReadingRole = Literal[
     "samples-apart",  # mean distance of two samples over that of two simulations
     "samples-spread",  # error of the samples' mean that their spread stands for, diameters
     "samples-error",  # error of that mean, diameters
+    "chance-distance",  # total variation between the ends of a clip's samples and those that chance picks
+    "open-chance",  # the same of as many simulations
     "velocity-error",  # PhyWorld's, by its paper; further keys: by its code, and the share of balls that are missing
     "early-sign",  # moves in a training while every axis still reads as a frozen frame; 0 is that frame, 1 is truth
 ]

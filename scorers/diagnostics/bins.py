@@ -74,6 +74,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     noise_floor="8 samples of the simulations themselves read 0.11 to 0.21 (64 px, 8 clips), as `open` says",
     source="total variation; energy score of one number: Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
     together=of_samples,
+    roles={"": "chance-distance", "open": "open-chance"},
 )
 def bins(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Total variation between the bins in which samples end and those that chance picks; needs --samples.

@@ -12,7 +12,7 @@ from physbench.result.report.summary import summary_view
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of
 
-FALL, ORBIT = "falling/projectile-v1", "orbits/kepler-v1"
+FALL, ORBIT, CHANCE = "falling/projectile-v1", "orbits/kepler-v1", "chance/galton-v1"
 
 
 def row(task: str, seed: int, sample: int, role: ReadingRole, value: float | None, reason: str = "") -> dict:
@@ -91,6 +91,27 @@ def test_equal_samples_are_called_equal_in_place_of_an_interval_of_nothing(make_
     assert gone is not None and not gone.equal, "one of its samples loses an object"
     near = distribution(tables(table(FALL, 8, 3, 0.01, 0)), 50)
     assert near is not None and not near.equal and near.spread_over_error.value == pytest.approx(0.01)
+
+
+def test_bins_stand_beside_those_of_simulations(make_run) -> None:
+    """The mean over the clips that have bins; too few of them have no interval, and every reason is said once."""
+    without = table(FALL, 8, 2, 1.0, 0)
+    rows = without + [
+        row(CHANCE, seed, 0, role, value)
+        for seed in range(2)
+        for role, value in (("chance-distance", 0.3 + 0.2 * seed), ("open-chance", 0.15))
+    ]
+    found = distribution(tables(rows), 50)
+    assert found is not None and found.bins is not None
+    assert (found.bins.value, found.open_bins, found.bins.clips, found.bins.interval) == (0.4, 0.15, 2, None)
+    result = built_once(make_run(), resamples=100)
+    line = summary_view(result.model_copy(update={"distribution": found})).distribution
+    assert line.endswith(
+        "lawful samples 1.00 [1.00, 1.00] (truth 1.00), distance of the bins 0.40 (simulations 0.15). Too few clips: 2 "
+        "in a stratum, an interval needs 8."
+    )
+    plain = distribution(tables(without), 50)
+    assert plain is not None and plain.bins is None and plain.open_bins is None
 
 
 def test_what_no_clip_tells_says_why() -> None:

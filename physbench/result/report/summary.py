@@ -246,20 +246,20 @@ def _distribution(result: ResultDocument) -> str:
     samples = result.distribution
     if samples is None:
         return ""
-    crps, ratio, lawful = (
-        _with(each.value, each.interval) for each in (samples.crps, samples.spread_over_error, samples.lawful)
-    )
-    untold = dict.fromkeys(each.reason for each in (samples.crps, samples.lawful) if each.reason)
-    told = [f"CRPS in diameters {crps}", f"what the context leaves open {fixed(samples.open)}"]
+    begin = f"{samples.samples} samples a clip"
+    parts = [("CRPS in diameters", samples.crps, f", what the context leaves open {fixed(samples.open)}")]
     if samples.equal:
-        said = f"{samples.samples} samples a clip, all equal: the model is deterministic, and one sample tells all. "
+        begin += ", all equal: the model is deterministic, and one sample tells all. "
     else:
-        said = f"{samples.samples} samples a clip: "
-        told.append(f"spread over error {ratio} (1 is calibrated, less too sure)")
-        untold |= dict.fromkeys(filter(None, [samples.spread_over_error.reason]))
-    told.append(f"lawful samples {lawful} (truth {fixed(samples.lawful_truth)})")
-    notes = "".join(f" {reason[0].upper()}{reason[1:]}." for reason in untold)
-    return f"{said}{', '.join(told)}.{notes}"
+        begin += ": "
+        parts.append(("spread over error", samples.spread_over_error, " (1 is calibrated, less too sure)"))
+    parts.append(("lawful samples", samples.lawful, f" (truth {fixed(samples.lawful_truth)})"))
+    if samples.bins is not None:
+        parts.append(("distance of the bins", samples.bins, f" (simulations {fixed(samples.open_bins)})"))
+    values = ", ".join(f"{name} {_with(each.value, each.interval)}{beside}" for name, each, beside in parts)
+    reasons = dict.fromkeys(each.reason for _, each, _ in parts if each.reason)
+    notes = "".join(f" {reason[0].upper()}{reason[1:]}." for reason in reasons)
+    return f"{begin}{values}.{notes}"
 
 
 def _unavailable(reasons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
