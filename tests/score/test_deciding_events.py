@@ -156,13 +156,13 @@ def lawful_sets(clips: list[Clip], sets: int) -> tuple[dict[str, np.ndarray], di
     return {k: np.array(v) for k, v in chances.items()}, {k: np.array(v).T for k, v in shown.items()}
 
 
-def assert_lawful_draws_keep_all(clips: list[Clip], sets: int, times: int = 1) -> None:
-    """times: how often each clip is taken, with other draws."""
+def assert_lawful_draws_keep_all(clips: list[Clip], sets: int, times: int = 1, unlucky: int = 0) -> None:
+    """times: how often each clip is taken, with other draws; unlucky: sets that may lose."""
     chances, shown = lawful_sets(clips, sets * times)
     chances = {kind: np.tile(each, times) for kind, each in chances.items()}
     shown = {kind: each.reshape(sets, -1) for kind, each in shown.items()}
     for kind in chances:
-        assert [frequency(chances[kind], each).lost for each in shown[kind]] == [0.0] * sets, kind
+        assert sum(frequency(chances[kind], each).lost > 0 for each in shown[kind]) <= unlucky, kind
         assert abs(shown[kind].mean() - chances[kind].mean()) < 0.15
 
 
@@ -181,9 +181,14 @@ def test_lawful_draws_lose_nothing(clip_of: Clips) -> None:
     ],
 )
 def test_20_sets_of_lawful_draws_lose_nothing(clip_of: Clips, task: str) -> None:
-    """The 32 clips of `core`. Orbits and towers have no events, as tested above."""
+    """The 32 clips of `core`. Orbits and towers have no events, as tested above.
+
+    One set may lose: by definition a lawful one does with a probability of up to TOO_RARE, in 240 sets and more 1 in 4
+    times. Of rare events that is a set without any: pushed balls meet in 6.0 of 32 clips (by 96 other draws; by the
+    chances 6.6), and in none with a probability of 0.0013. Two of 20 sets would be 0.0003.
+    """
     clips = [clip_of(task, split, seed) for split, count in (("test", 24), ("ood", 8)) for seed in range(count)]
-    assert_lawful_draws_keep_all(clips, 20)
+    assert_lawful_draws_keep_all(clips, 20, unlucky=1)
 
 
 @pytest.mark.slow

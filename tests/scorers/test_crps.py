@@ -19,7 +19,7 @@ from physbench.clips.clip import Clip
 from physbench.run.parts import read_part
 from physbench.score.predictability import ensemble_positions
 from physbench.score.protocol import Reading
-from physbench.scorers.diagnostics.crps import _apart, _energy_score, _spread_and_error, of_samples
+from physbench.scorers.diagnostics.crps import _spread_and_error, apart, energy_score, of_samples
 from physbench.support.run_folder import RunFolder
 from physbench.world.camera import plane_from_world
 
@@ -54,7 +54,7 @@ def test_to_be_rightly_unsure_beats_being_sure_of_something_wrong(clip_of: Clips
     assert value(wild, "spread") > 2
 
 
-def test_it_is_the_mean_energy_score_in_diameters(clip_of: Clips) -> None:
+def test_it_is_the_meanenergy_score_in_diameters(clip_of: Clips) -> None:
     """Against the sums of its definition, taken one by one."""
     clip = clip_of(ORBITS)
     possible = members(clip)
@@ -108,7 +108,7 @@ def test_spread_and_error_are_of_the_samples_that_show_an_object() -> None:
     assert {each.status for each in alone.values()} == {"not applicable"}
 
 
-def test_the_energy_score_of_a_gaussian_is_its_crps() -> None:
+def test_theenergy_score_of_a_gaussian_is_its_crps() -> None:
     """CRPS of N(0, s) at y: s (z (2 F(z) - 1) + 2 f(z) - pi^(-1/2)), z = y / s (Gneiting and Raftery 2007)."""
     draw, sd, outcome = np.random.default_rng(1), 0.7, 0.4
     forecast = np.zeros((20_000, 5, 3))
@@ -117,7 +117,7 @@ def test_the_energy_score_of_a_gaussian_is_its_crps() -> None:
     outcomes[..., 0] = outcome
     z = outcome / sd
     right = sd * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - np.pi**-0.5)
-    assert _energy_score(outcomes, forecast, _apart(forecast)).mean() == pytest.approx(right, rel=0.02)
+    assert energy_score(outcomes, forecast, apart(forecast)).mean() == pytest.approx(right, rel=0.02)
 
 
 def test_one_sample_has_none(clip_of: Clips) -> None:
