@@ -15,7 +15,7 @@ from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.camera_path import relative_poses
 from physbench.world.motion_words import StatedVelocity, stated_velocities
-from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Contact, Drive, RenderSpec, Scene, Thrust
+from physbench.world.scene import PALETTE, PHYSICS_HZ, Actuator, Body, Contact, RenderSpec, Scene
 from physbench.world.styles.prompt import scene_prompt
 
 Split = Literal["train", "test", "ood", "gap"]
@@ -209,7 +209,7 @@ def pushes_and_poses(pushes: NDArray[np.float32] | None, poses: NDArray[np.float
     return np.concatenate([np.zeros_like(poses) if pushes is None else pushes, poses], axis=-1)
 
 
-def mean_commands(actuator: Drive | Thrust, times: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_commands(actuator: Actuator, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Velocities (T, 3) m/s or forces N that are commanded, mean since the frame before; times: (T,) s of frames."""
     steps = np.rint(np.concatenate([[2 * times[0] - times[1]], times]) * PHYSICS_HZ)
     edges = np.array([-np.inf, *(round(time * PHYSICS_HZ) for time, _ in actuator.orders), np.inf])

@@ -25,12 +25,11 @@ from physbench.world.scene import (
     HISTORY,
     PHYSICS_HZ,
     PHYSICS_STEP,
+    Actuator,
     Body,
     Contact,
-    Drive,
     Impulse,
     Scene,
-    Thrust,
     Vector,
 )
 
@@ -202,7 +201,7 @@ class World:
         restarts: bool = False,
     ) -> None:
         self.scene = scene
-        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Drive | Thrust))
+        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Actuator))
         self._drives, self._commands = scene.actuators, dict[str, Vector]()
         self._refine = refine
         self.step = step_of(start)

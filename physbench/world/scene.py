@@ -355,8 +355,37 @@ def motor_share(demand: float, most: float) -> float:
     return most / max(demand, most)
 
 
+class Actuator(ForceField):
+    """A force on one body, as the last order before a moment commands it."""
+
+    body: str
+
+    @property
+    def orders(self) -> tuple[tuple[float, Vector], ...]:
+        """Times s and what is commanded from then on."""
+        raise NotImplementedError
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.body,)
+
+    def command(self, time: float) -> Vector:
+        """What is commanded at `time` s; zeros before the first order."""
+        number = bisect_right(self.orders, time + 1e-9, key=lambda order: order[0])
+        return self.orders[number - 1][1] if number else (0.0, 0.0, 0.0)
+
+    def orders_fit(self) -> bool:
+        """True if the orders are finite vectors (x, y, z) in the order of time, on the grid of the physics steps."""
+        times = [time for time, _ in self.orders]
+        numbers = [*times, *(part for _, order in self.orders for part in order)]
+        if not all(map(math.isfinite, numbers)) or any(len(order) != 3 for _, order in self.orders):
+            return False
+        steps = [time * PHYSICS_HZ for time in times]
+        return times == sorted(set(times)) and all(abs(step - round(step)) < 1e-6 for step in steps)
+
+
 @dataclass(frozen=True)
-class Drive(ForceField):
+class Drive(Actuator):
     """A motor that brings a body to the velocity that it is told, with a limited force: what blocks it stops it.
 
     Its force is mass (v_told - v) / DRIVE_TIME, at most `force`. Before the first command it keeps the body at rest.
@@ -368,27 +397,16 @@ class Drive(ForceField):
 
     def __post_init__(self) -> None:
         """Raises ValueError where it is none."""
-        times = [each.time for each in self.commands]
-        numbers = [*times, *(part for each in self.commands for part in each.velocity)]
-        if not (0 < self.force < math.inf and all(map(math.isfinite, numbers)) and times == sorted(set(times))):
-            raise ValueError(f"{self} is no drive: expected a force above 0 N and commands in the order of time.")
-        steps = [time * PHYSICS_HZ for time in times]
-        if any(abs(step - round(step)) > 1e-6 for step in steps) or any(len(c.velocity) != 3 for c in self.commands):
-            raise ValueError(f"{self} is no drive: expected times on the grid of 1/{PHYSICS_HZ} s and velocities (3,).")
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.body,)
+        if not (0 < self.force < math.inf and self.orders_fit()):
+            raise ValueError(
+                f"{self} is no drive: expected a force above 0 N and commands in the order of time, on the grid of "
+                f"1/{PHYSICS_HZ} s, with finite velocities (x, y, z)."
+            )
 
     @property
     def orders(self) -> tuple[tuple[float, Vector], ...]:
         """Times s and what is commanded from then on, velocities in m/s."""
         return tuple((each.time, each.velocity) for each in self.commands)
-
-    def command(self, time: float) -> Vector:
-        """The velocity m/s that it is told at `time` s."""
-        number = bisect_right(self.commands, time + 1e-9, key=lambda each: each.time)
-        return self.commands[number - 1].velocity if number else (0.0, 0.0, 0.0)
 
     def force_at(self, mass: float, velocity: Sequence[float], command: Sequence[float]) -> list[float]:
         """Force (3,) in N on a body of `mass` kg that moves at `velocity` (3,) and is commanded another one, m/s."""
@@ -414,7 +432,7 @@ class Burn:
 
 
 @dataclass(frozen=True)
-class Thrust(ForceField):
+class Thrust(Actuator):
     """A thruster: a force on one body alone, as it is commanded; off before the first burn.
 
     It is drawn as a bar on the side away from which it pushes, as long as it is strong: `physbench.world.links`.
@@ -425,29 +443,16 @@ class Thrust(ForceField):
 
     def __post_init__(self) -> None:
         """Raises ValueError where it is none."""
-        times = [each.time for each in self.burns]
-        numbers = [*times, *(part for each in self.burns for part in each.force)]
-        whole = all(abs(time * PHYSICS_HZ - round(time * PHYSICS_HZ)) < 1e-6 for time in times if math.isfinite(time))
-        three = all(len(each.force) == 3 for each in self.burns)
-        if not (whole and three and all(map(math.isfinite, numbers)) and times == sorted(set(times))):
+        if not self.orders_fit():
             raise ValueError(
                 f"{self} is no thruster: expected burns in the order of time, on the grid of 1/{PHYSICS_HZ} s, and "
                 "finite forces (x, y, z)."
             )
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.body,)
-
-    @property
     def orders(self) -> tuple[tuple[float, Vector], ...]:
         """Times s and what is commanded from then on, forces in N."""
         return tuple((each.time, each.force) for each in self.burns)
-
-    def command(self, time: float) -> Vector:
-        """The force N with which it acts at `time` s."""
-        number = bisect_right(self.burns, time + 1e-9, key=lambda each: each.time)
-        return self.burns[number - 1].force if number else (0.0, 0.0, 0.0)
 
     def force_at(self, mass: float, velocity: Sequence[float], command: Sequence[float]) -> list[float]:
         """Force (3,) in N that a command (3,) in N gives: that one, whatever the body does."""

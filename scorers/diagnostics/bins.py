@@ -10,6 +10,7 @@ from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.predictability import ensemble_states
 from physbench.score.protocol import Reading, scorer
+from physbench.scorers.diagnostics.crps import apart, energy_score
 from physbench.support.arrays import Array
 from physbench.support.recently_used import RecentlyUsed
 from physbench.track.tracks import Tracks
@@ -56,11 +57,12 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     possible, drawn = possible_ends(clip, context), np.array([predicted_end(clip, each) for each in samples])
     shares, diameter = _shares(clip, possible), float(clip.diameters()[clip.handover][moving(clip)][0])
     places = np.where(np.isnan(drawn), np.median(possible) + WINDOW, drawn)  # as far away as the window is wide
+    ends, outcomes = places[None, :, None], possible[None, :, None]  # (1, S, 1) and (1, M, 1) m
     return {
         "": Reading(_variation(_shares(clip, drawn), shares)),
         "open": Reading(expected_variation(shares, len(samples))),
-        "place": Reading(_crps(places, possible) / diameter, unit="diameters"),
-        "place-open": Reading(_apart(possible) / 2 / diameter, unit="diameters"),
+        "place": Reading(float(energy_score(outcomes, ends, apart(ends))[0]) / diameter, unit="diameters"),
+        "place-open": Reading(float(apart(outcomes)[0]) / 2 / diameter, unit="diameters"),
     }
 
 
@@ -115,13 +117,3 @@ def expected_variation(shares: Array, count: int) -> float:
     k = np.arange(count + 1)
     away = [float(np.abs(k / count - q) @ binom.pmf(k, count, q)) for q in shares]  # each bin is binomial
     return float(sum(away) / 2)
-
-
-def _crps(samples: Array, outcomes: Array) -> float:
-    """Fair CRPS of samples (S,) against outcomes (M,), in their unit."""
-    return float(np.abs(samples[:, None] - outcomes).mean() - _apart(samples) / 2)
-
-
-def _apart(values: Array) -> float:
-    """Mean distance of the pairs of different ones of values (M,)."""
-    return float(np.abs(values[:, None] - values).sum() / (len(values) * (len(values) - 1)))

@@ -36,9 +36,9 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     away = np.where(absent, WINDOW / diameter[:, None, None], 0.0)
     predicted = np.concatenate([np.where(absent, middle, drawn), away], axis=-1)  # (n, S, 3)
     possible = np.concatenate([possible, np.zeros_like(possible[..., :1])], axis=-1)
-    own, theirs = _apart(predicted), _apart(possible)
+    own, theirs = apart(predicted), apart(possible)
     return {
-        "": Reading(float(_energy_score(possible, predicted, own).mean())),
+        "": Reading(float(energy_score(possible, predicted, own).mean())),
         "best": Reading(float(theirs.mean() / 2)),
         "spread": Reading(float(own.mean() / max(float(theirs.mean()), 1e-9)), unit="1"),
         **_spread_and_error(drawn, possible[..., :2]),
@@ -93,8 +93,11 @@ def _positions(clip: Clip, context: int, tracks: Tracks | None) -> Array:
     return plane_from_px(clip.scene.camera, clip.spec, tracks.position[context:])
 
 
-def _energy_score(outcomes: Array, forecast: Array, apart: Array) -> Array:
-    """Fair energy score of forecasts (n, S, 3) that lie `apart` (n,), mean over possible outcomes (n, M, 3) -> (n,)."""
+def energy_score(outcomes: Array, forecast: Array, apart: Array) -> Array:
+    """Fair energy score of forecasts (n, S, D) that lie `apart` (n,), mean over possible outcomes (n, M, D) -> (n,).
+
+    Of numbers (D = 1) it is the fair CRPS.
+    """
     misses = [np.linalg.norm(forecast - one[:, None], axis=-1).mean(axis=-1) for one in np.moveaxis(outcomes, 1, 0)]
     return np.asarray(np.mean([miss - 0.5 * apart for miss in misses], axis=0), dtype=np.float64)
 
@@ -120,8 +123,8 @@ def _spread_and_error(drawn: Array, possible: Array) -> dict[str, Reading]:
     }
 
 
-def _apart(points: Array) -> Array:
-    """Mean distance of the pairs of different points (n, S, 3) -> (n,)."""
+def apart(points: Array) -> Array:
+    """Mean distance of the pairs of different points (n, S, D) -> (n,)."""
     distance = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
     pairs = points.shape[1] * (points.shape[1] - 1)
     return np.asarray(distance.sum(axis=(1, 2)) / pairs, dtype=np.float64)
