@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +58,16 @@ def pose_at(camera: Camera, time: float) -> CameraPose:
     return CameraPose(target + away, turn @ _axes_at_rest(camera) @ about.T)
 
 
+def poses_at(camera: Camera, times: Array) -> tuple[CameraPose, ...]:
+    """The poses of a camera at `times` (T,) s, kept for the other bodies of a picture."""
+    return _poses(camera, tuple(np.asarray(times, dtype=np.float64).tolist()))
+
+
+@lru_cache(maxsize=8)
+def _poses(camera: Camera, times: tuple[float, ...]) -> tuple[CameraPose, ...]:
+    return tuple(pose_at(camera, time) for time in times)
+
+
 def camera_turn(pan: float, tilt: float, roll: float) -> Array:
     """Matrix (3, 3) from a camera's axes to those after it pans to the right, tilts down and rolls clockwise, rad."""
     return np.asarray(turned(2, -roll) @ turned(0, tilt) @ turned(1, -pan))
@@ -76,8 +87,7 @@ def eye_moves(camera: Camera) -> bool:
 def pictured(camera: Camera, spec: RenderSpec, times: Array, points: Array) -> Array:
     """Places (T, N, 2) px of points (T, N, 3) m, as the camera sees them at `times` (T,) s, in the picture at rest."""
     matrix, seen = lens(camera, spec), []
-    for time, moment in zip(times, points, strict=True):
-        pose = pose_at(camera, float(time))
+    for pose, moment in zip(poses_at(camera, times), points, strict=True):
         image = (moment - pose.eye) @ (matrix @ pose.axes).T
         seen.append(image[:, :2] / image[:, 2:])
     return mapped(_inverse(homographies(camera, spec, times))[:, None], np.array(seen))
@@ -93,8 +103,7 @@ def relative_poses(camera: Camera, times: Array) -> Array:
     if not camera.path:
         return np.zeros((len(times), 6))
     first, poses = pose_at(camera, 0.0), []
-    for time in times:
-        pose = pose_at(camera, float(time))
+    for pose in poses_at(camera, times):
         angles = camera_angles(pose.axes @ first.axes.T)
         poses.append([*map(math.degrees, angles), *(first.axes @ (pose.eye - first.eye))])
     table = np.array(poses).reshape(-1, 6)
@@ -152,8 +161,7 @@ def homographies(camera: Camera, spec: RenderSpec, times: Array) -> Array:
     """Matrices (T, 3, 3) from px of the camera at rest to px at `times` (T,) s, of places in the plane of motion."""
     matrix, rest = lens(camera, spec), _axes_at_rest(camera)
     matrices = []
-    for time in times:
-        pose = pose_at(camera, float(time))
+    for pose in poses_at(camera, times):
         moved = np.eye(3) + np.outer(eye(camera) - pose.eye, normal(camera)) / plane_distance(camera)
         matrices.append(matrix @ pose.axes @ moved @ rest.T @ np.linalg.inv(matrix))
     return np.array(matrices).reshape(-1, 3, 3)
@@ -306,7 +314,7 @@ def moving_sight(
     if framing is None or not eye_moves(camera):
         return ball_sight(camera, spec, radius, depth)
     still, across = cone_sight(camera, spec, radius, depth), normal(camera)
-    poses = [pose_at(camera, float(time)) for time in times]
+    poses = poses_at(camera, times)
     near = np.array([pose.axes @ across for pose in poses])  # (N, 3): to the right, down and ahead
     plane = eye(camera) @ across + plane_distance(camera) * float(depth_scale(camera, np.asarray(depth)))
     away = plane - np.array([pose.eye @ across for pose in poses])

@@ -29,7 +29,7 @@ from physbench.world.camera import (
     px_from_world,
     up,
 )
-from physbench.world.camera_path import CameraPose, eye_moves, pictured, pose_at
+from physbench.world.camera_path import CameraPose, eye_moves, pictured, poses_at
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import with_links
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
@@ -285,7 +285,7 @@ def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
 
 def _rims(camera: Camera, radius: float, times: Array, middles: Array) -> Array:
     """RIM points (T, RIM, 3) m on each of the circles in which the rays of the eye touch a ball at middles (T, 3) m."""
-    away = middles - np.array([pose_at(camera, float(time)).eye for time in times])
+    away = middles - np.array([pose.eye for pose in poses_at(camera, times)])
     far2 = (away**2).sum(axis=1)[:, None]
     one = np.cross(away, np.eye(3)[np.abs(away).argmin(axis=1)])
     one /= np.linalg.norm(one, axis=1, keepdims=True)

@@ -19,7 +19,7 @@ from physbench.world.camera import (
     px_from_plane,
     world_from_plane,
 )
-from physbench.world.camera_path import area_weights, homographies, in_picture, pose_at
+from physbench.world.camera_path import area_weights, homographies, in_picture, poses_at
 from physbench.world.drawing import SUPERSAMPLING, TinyRenderer, downsample, paint_background, shown
 from physbench.world.scene import Body, RenderSpec, Scene
 
@@ -72,13 +72,12 @@ def moving_pictures(
     ):
         names = {i: renderer.numbers[i][0] for i in drawn}
         hued = [names[i] for i in drawn if scene.bodies[i].hue is not None]
-        for t, time in enumerate(moments):
+        for t, (time, pose) in enumerate(zip(moments, poses_at(scene.camera, moments), strict=True)):
             for i in drawn:
                 if shown(scene.bodies[i], float(time)):
                     renderer.show(i, 0, states[t, i])
                 else:
                     renderer.hide(i, 0)
-            pose = pose_at(scene.camera, float(time))
             renderer.look_from(pose)
             behind.look_from(pose)
             layer, squares = renderer.picture(), behind.picture()

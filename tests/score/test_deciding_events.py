@@ -180,7 +180,7 @@ def test_lawful_draws_lose_nothing(clip_of: Clips) -> None:
         *("occlusion/screen-stop-v1", "occlusion/screen-swap-v1"),
     ],
 )
-def test_20_sets_of_lawful_draws_lose_nothing(clip_of: Clips, task: str) -> None:
+def test_of_20_sets_of_lawful_draws_one_at_most_loses(clip_of: Clips, task: str) -> None:
     """The 32 clips of `core`. Orbits and towers have no events, as tested above.
 
     One set may lose: by definition a lawful one does with a probability of up to TOO_RARE, in 240 sets and more 1 in 4

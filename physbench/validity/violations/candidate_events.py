@@ -16,7 +16,7 @@ from scipy.ndimage import maximum_filter1d
 from physbench.support.arrays import Array, Mask
 from physbench.validity.violations.violation_plan import Bend, Inapplicable
 from physbench.world.camera import PLANE_AXES, depth_axis, eye, normal, picture_width, plane_from_world
-from physbench.world.camera_path import pose_at
+from physbench.world.camera_path import poses_at
 from physbench.world.drawing import apparent_radius, shown
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import PHYSICS_HZ, Contact, Scene
@@ -120,8 +120,8 @@ class CandidateEvents:
         camera, none = self.scene.camera, np.zeros(len(self.times), dtype=bool)
         if not camera.path:
             return ~none, none
-        poses = [pose_at(camera, float(time)) for time in self.times]
-        away = np.stack([p.axes @ (place - p.eye) for p, place in zip(poses, self.states[:, index, :3], strict=True)])
+        poses = zip(poses_at(camera, self.times), self.states[:, index, :3], strict=True)
+        away = np.stack([pose.axes @ (place - pose.eye) for pose, place in poses])
         slope = widest * picture_width(camera) / 2 / camera.distance  # of the four planes that bound the picture
         beyond = (np.abs(away[:, :2]) - slope * away[:, 2:]).max(axis=1) / math.hypot(1.0, slope)
         radius = self.diameter(index) / 2
