@@ -16,7 +16,7 @@ from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.models.protocol import ModelCard
 from physbench.result.skill import kind
 from physbench.rollout.store import Rollout
-from physbench.run import references
+from physbench.run.references import baseline_rollout
 from physbench.score.protocol import AXES
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.tasks.occlusion import cup_edges
@@ -86,7 +86,7 @@ def measure(task: str, clips: int) -> str:
         clip = make_clip(Row(task, "test", seed), render_spec(64, 15.0))
         read.setdefault("truth", []).append(qualities(clip, clip.future()))
         for name in BASELINES:
-            frames = references.reference_rollout(name, clip, CARD).frames
+            frames = baseline_rollout(name, clip, CARD).frames
             assert frames is not None, f"{name} answers with frames"
             read.setdefault(name, []).append(qualities(clip, frames))
         for _, law, broken in LAWS[task]:
@@ -122,6 +122,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     if unknown := sorted(set(options.tasks) - set(LAWS)):
         parser.error(f"no broken law for {', '.join(unknown)}; of {', '.join(LAWS)}")
-    references.REFERENCE_BASELINES["physicist"] = "physicist"
     for name in options.tasks:
         print(measure(name, options.clips), flush=True)

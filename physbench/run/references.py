@@ -65,13 +65,13 @@ def _own_files(task: str) -> tuple[str, ...]:
 
 
 @cache
-def _baseline(name: str, card: ModelCard) -> Model:
+def _baseline(baseline: str, card: ModelCard) -> Model:
     """The baseline under the size, rate and context that the model's scores are read with; of states for states."""
     height, width = card.image_size
     arguments = {"fps": repr(card.fps), "context": str(card.scored_context)}
     if card.sees_pictures:
         arguments["size"] = f"{width}x{height}"
-    target = f"baseline:{_kind(card)}{REFERENCE_BASELINES[name]}"
+    target = f"baseline:{_kind(card)}{baseline}"
     device, dtype = torch.device("cpu"), torch.float32
     return load_model(target, device=device, dtype=dtype, model_args=arguments)
 
@@ -83,7 +83,12 @@ def _kind(card: ModelCard) -> str:
 
 def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
     """Roll a reference out on one clip."""
-    model = _baseline(name, card)
+    return baseline_rollout(REFERENCE_BASELINES[name], clip, card)
+
+
+def baseline_rollout(baseline: str, clip: Clip, card: ModelCard) -> Rollout:
+    """Roll a baseline out on one clip, such as "physicist", under what a model's scores are read with."""
+    model = _baseline(baseline, card)
     kind = answers_of(model.card)
     privileged = model.card.track == "privileged"
     inputs = kind.inputs((clip,), seeds=(item_seed(clip.row, 0, 0),), privileged=privileged)

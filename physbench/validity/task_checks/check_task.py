@@ -27,7 +27,7 @@ from physbench.clips.task import SPLITS, NothingAccepted, Task, find_task
 from physbench.support.errors import PhysbenchError
 from physbench.support.plugins import describe_error_in_file
 from physbench.support.progress import Progress
-from physbench.validity.task_checks.declaration import check_declaration, check_scene
+from physbench.validity.task_checks.declaration import check_declaration, check_scene, declares_parameters, is_finite
 from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark
 from physbench.world.scene import PLAIN, RenderSpec
 
@@ -227,17 +227,16 @@ def rows_of(task_id: str, clips: int) -> tuple[Row, ...]:
 
 
 def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> None:
+    """Run every group of checks that can be run, whatever others have found."""
     task, static = work.task, bool(getattr(work.task, "static_history", False))
-    if not _run_check(work, "declaration", lambda: check_declaration(task)) or work.refused:
-        return
-    if not _run_check(work, "splits", lambda: check_splits(task)):
+    _run_check(work, "declaration", lambda: check_declaration(task))
+    if not declares_parameters(task) or not _run_check(work, "splits", lambda: check_splits(task)):
         return
     if not _run_check(work, "scene", lambda: (f for row in rows for f in check_scene(make_scene(row))), once=True):
         return
     advance()
-    if any(finding.check == "scene" for finding in work.findings if finding.state == "failed"):
+    if not all(is_finite(body) for row in rows for body in make_scene(row).bodies):
         return
-
     repeated = {"test": rows[0], "ood": next(row for row in rows if row.split == "ood")}
     fresh_process = FreshProcess(tuple(repeated.values()), SPEC)
     try:
@@ -255,14 +254,24 @@ def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> No
         advance()
     finally:
         fresh_process.close()
-    if not work.refused:
-        _check_states(work, list(clips_by_row.values()), static)
+    clips = list(clips_by_row.values())
+    _run_group(work, "states", lambda: _check_states(work, clips, static))
     advance()
-    if not work.refused:
-        _check_readings(work, [clip for clip in clips_by_row.values() if clip.row.split != "train"], static)
-    if not work.refused and work.look != PLAIN:
-        _check_look(work, list(repeated.values()))
+    shown = [clip for clip in clips if clip.row.split != "train"]
+    _run_group(work, "readings", lambda: _check_readings(work, shown))
+    if work.look != PLAIN:
+        _run_group(work, work.look, lambda: _check_look(work, list(repeated.values())))
     advance()
+
+
+def _run_group(work: _Work, group: str, run: Callable[[], None]) -> None:
+    """Run a group of checks; what a refused task breaks in it is noted."""
+    try:
+        run()
+    except Exception as error:
+        if not work.refused:
+            raise
+        work.add([remark(group, f"not checked to the end: {_words(error, work.file)}", "Mend first what failed.")])
 
 
 def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
@@ -280,9 +289,10 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     from physbench.validity.task_checks.physics import check_energy, check_overlap, check_sane
 
     for check in (check_overlap, check_sane, check_energy):  # one follows from the other
-        work.add_once(f for clip in clips for f in check(clip))
-        if work.refused:
-            return
+        found = [f for clip in clips for f in check(clip)]
+        work.add_once(found)
+        if any(finding.state == "failed" for finding in found):
+            break
     before = len(work.findings)
     work.add_once(f for clip in clips for f in (*check_history(clip, static), *check_view(clip)))
     work.add_once(f for clip in clips for f in check_event(clip, static))
@@ -304,7 +314,7 @@ def _check_look(work: _Work, rows: Sequence[Row]) -> None:
     work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))
 
 
-def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
+def _check_readings(work: _Work, clips: Sequence[Clip]) -> None:
     """Checks that track and score, and that simulate with a smaller step."""
     from physbench.validity.task_checks import task_readings as m
     from physbench.validity.task_checks.physics import check_shadowing, check_step

@@ -26,6 +26,11 @@ def check_declaration(task: Task) -> Iterator[Finding]:
         yield fine("declaration", f"{len(task.parameters)} parameters, ood changes {', '.join(changed)}")
 
 
+def declares_parameters(task: Task) -> bool:
+    """True if the parameters are a table from which clips can be drawn."""
+    return bool(task.parameters) and all(isinstance(each, Parameter) for each in task.parameters.values())
+
+
 def _docstring(task: Task) -> Iterator[Finding]:
     doc = inspect.getdoc(type(task)) or ""
     missing = [section for section in SECTIONS if f"{section}: " not in doc]
@@ -45,7 +50,7 @@ def _docstring(task: Task) -> Iterator[Finding]:
 
 
 def _parameters(task: Task) -> Iterator[Finding]:
-    if not task.parameters or not all(isinstance(each, Parameter) for each in task.parameters.values()):
+    if not declares_parameters(task):
         yield failed("declaration", "`parameters` is not a table of Parameter", "Write parameters = declare(...).")
         return
     for name, p in task.parameters.items():
@@ -87,8 +92,7 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
     if not moving:
         yield failed("scene", "no body moves: there is nothing to predict", "Give one the role 'moving'.")
     for body in scene.bodies:
-        numbers = (*body.size, *body.position, *body.orientation, *body.velocity, *body.spin)
-        if not np.isfinite(numbers).all():
+        if not is_finite(body):
             yield failed("scene", f"{body.name} has numbers that are not finite", "Look for a division by zero.")
     for body in moving:
         yield from _moving(body, scene)
@@ -108,6 +112,11 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         hash(scene)
     except TypeError:
         yield failed("scene", "the scene holds lists or arrays", "Use tuples of numbers: a scene is frozen data.")
+
+
+def is_finite(body: Body) -> bool:
+    """True if a body can be simulated: without a number that is not finite."""
+    return bool(np.isfinite((*body.size, *body.position, *body.orientation, *body.velocity, *body.spin)).all())
 
 
 def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
