@@ -19,7 +19,7 @@ import torch
 
 from physbench.clips.clip import Clip
 from physbench.clips.store import ClipStore
-from physbench.data.episodes import training_rows
+from physbench.data.clip_dataset import training_rows
 from physbench.models.load_model import load_model
 from physbench.reference.objects import ObjectsModel
 from physbench.reference.objects_slots import read_slots

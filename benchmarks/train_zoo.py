@@ -52,7 +52,7 @@ def pack(folder: Path, clips: int, part: int) -> None:
     from physbench.clips.generate import render_spec
     from physbench.clips.golden import TRAIN_LISTS
     from physbench.clips.store import ClipStore
-    from physbench.data.episodes import training_rows
+    from physbench.data.clip_dataset import training_rows
 
     smaller = [count for count in TRAIN_LISTS if count < clips]
     rows = list(dict.fromkeys(row for count in (*smaller, clips) for part in training_rows(count) for row in part))
@@ -179,7 +179,7 @@ class Training:
 def train_one(what: Training, label: str, data: Path, out: Path, given: argparse.Namespace) -> None:
     """Train one kind of model and write its files."""
     from physbench import __version__
-    from physbench.data.episodes import training_rows
+    from physbench.data.clip_dataset import training_rows
     from physbench.models.safetensors_files import save_checkpoint
     from physbench.reference.train import first_clip_of_each_task, learn, save_sample_sheet, training_card
 

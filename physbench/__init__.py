@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from physbench.api.evaluate import evaluate as evaluate
     from physbench.api.evaluation import Evaluation as Evaluation
     from physbench.api.evaluation import load as load
+    from physbench.api.evaluation import to_tensorboard as to_tensorboard
+    from physbench.api.evaluation import to_wandb as to_wandb
     from physbench.api.lightning_callback import LightningCallback as LightningCallback
     from physbench.api.one_clip import clip as clip
     from physbench.api.one_clip import score as score
     from physbench.api.one_clip import score_batch as score_batch
-    from physbench.api.training_loggers import to_tensorboard as to_tensorboard
-    from physbench.api.training_loggers import to_wandb as to_wandb
     from physbench.clips.action_space import CAMERA_POSE as CAMERA_POSE
     from physbench.clips.action_space import ActionSpace as ActionSpace
     from physbench.clips.action_space import Words as Words
@@ -111,10 +111,9 @@ _NAMES = {
     # evaluations
     "physbench.support.errors": ("PhysbenchError",),
     "physbench.api.evaluate": ("evaluate",),
-    "physbench.api.evaluation": ("Evaluation", "load"),
+    "physbench.api.evaluation": ("Evaluation", "load", "to_tensorboard", "to_wandb"),
     "physbench.api.lightning_callback": ("LightningCallback",),
     "physbench.api.one_clip": ("clip", "score", "score_batch"),
-    "physbench.api.training_loggers": ("to_tensorboard", "to_wandb"),
     # models
     "physbench.models.protocol": (
         "FrameModel",

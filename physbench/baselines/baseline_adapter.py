@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from physbench.models.adapter import Adapter
 from physbench.models.protocol import PLACE, SPEED, STATE_COLUMNS, Model, ModelCard, StateCard, Track, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support import plugins
@@ -183,14 +184,11 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
     )
 
 
-class BaselineAdapter:
-    """`baseline:NAME`."""
+class BaselineAdapter(Adapter):
+    """`baseline:NAME`. The version of physbench decides their answers, and no hash."""
 
     name = "baseline"
     summary = "baseline:NAME  no weights; --model-arg size=64 (fps=15, context=8 likewise)"
-
-    def recognises(self, target: str) -> bool:
-        return target.startswith("baseline:")
 
     def _name(self, target: str) -> str:
         name = target.partition(":")[2]
@@ -200,9 +198,6 @@ class BaselineAdapter:
 
     def check(self, target: str) -> None:
         self._name(target)
-
-    def sha256(self, target: str) -> str | None:
-        return None  # the version of physbench decides
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return [(f"baseline:{name}", baseline_card(name, {}), text) for name, (_, text) in BASELINES.items()]

@@ -170,8 +170,8 @@ def submit(
     Example: physbench leaderboard submit runs/my-model-core-1 --commit --out submission.zip
     """
     from physbench.cli.cache import readable_size
-    from physbench.leaderboard.submit import commit as write_commitment
-    from physbench.leaderboard.submit import reveal as write_rollouts
+    from physbench.leaderboard.submission import commit as write_commitment
+    from physbench.leaderboard.submission import reveal as write_rollouts
     from physbench.support.run_folder import RunFolder
 
     if commit == (reveal is not None):

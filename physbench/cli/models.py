@@ -169,7 +169,8 @@ def serve_template(
 
 def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
     """For a kind of model that knows its clips: a summary of what is wrong with them, and their rows."""
-    from physbench.models.load_model import RecordedAdapter, find_adapter
+    from physbench.models.adapter import RecordedAdapter
+    from physbench.models.load_model import find_adapter
 
     adapter = find_adapter(model)
     if not isinstance(adapter, RecordedAdapter):

@@ -30,8 +30,7 @@ def new(folder: Folder, video: Annotated[Path, typer.Option(help="The footage, m
     """Copy a video into a folder, and write recording.toml, first.png (with a grid of pixels) and frames.png."""
     from physbench.models.videos.decode import decode_frames, probe_video
     from physbench.recording.document import FILE, TEMPLATE
-    from physbench.recording.draw import SHEET, draw_first, draw_sheet
-    from physbench.recording.recorded import open_video
+    from physbench.recording.recorded import SHEET, draw_first, draw_sheet, open_video
 
     if not video.is_file():
         raise UsageError(f"--video: there is no file {video}.")
@@ -71,8 +70,7 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
 
     Refuses, in a line, what cannot judge a model.
     """
-    from physbench.recording.draw import draw_check
-    from physbench.recording.recorded import load
+    from physbench.recording.recorded import draw_check, load
 
     recorded = load(folder)
     (frame,) = _pictures(recorded, folder, [recorded.recording.time_zero])

@@ -1,8 +1,14 @@
-"""Action spaces, one action a frame: what a task lets others do in its scene, and what a model takes."""
+"""Action spaces, one action a frame: what a task lets others do in its scene, and what a model takes.
+
+Actions of clips become a model's own by a function of a file, `--actions MAP.py`. The file says `space`, an
+`ActionSpace` or `Words`, and has `convert(actions, fps)`: the actions (T, 12) of a clip and the frame rate -> T actions
+in that space. The 12 are the hue of the pushed body as RGB, the impulse in N s, zeros for none, and the pose of the
+camera, `CAMERA_POSE`, zeros where it stands still.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError, nearest
+from physbench.support.plugins import describe_error_in_file
+from physbench.support.user_files import UserFile, names_files, open_files
 
 
 @dataclass(frozen=True)
@@ -132,3 +140,44 @@ def in_world(action: Sequence[float] | Array, axes: tuple[int, int]) -> tuple[fl
     for axis, value in zip(axes, action, strict=True):
         vector[axis] = float(value)
     return vector[0], vector[1], vector[2]
+
+
+@dataclass(frozen=True)
+class ActionMap:
+    """The function of a file, and the space of what it gives."""
+
+    file: UserFile
+    space: ActionSpace | Words
+    convert: Callable[[NDArray[np.float32], float], Any]
+
+    def table(self, actions: NDArray[np.float32], fps: float) -> NDArray[np.float32]:
+        """Actions (B, T, width) in the model's space of actions (B, T, 12).
+
+        Raises UsageError where the function raises, or gives what is not in its space.
+        """
+        return np.stack([self._of_clip(each, fps) for each in actions])
+
+    def _of_clip(self, actions: NDArray[np.float32], fps: float) -> NDArray[np.float32]:
+        try:
+            converted = self.convert(actions.copy(), fps)
+        except Exception as error:
+            raise UsageError(f"{self.file.path}: {describe_error_in_file(error, self.file.path)}.") from error
+        try:
+            return self.space.table(converted, len(actions))
+        except UsageError as problem:
+            raise UsageError(f"{self.file.path}, convert: {problem}.") from None
+
+
+def read_action_map(path: str) -> ActionMap:
+    """The map of a file. Raises UsageError where it is none."""
+    if not names_files(path) or len(files := open_files(path)) != 1:
+        raise UsageError(f"--actions: expected one file MAP.py, got '{path}'.")
+    ((file, name),) = files
+    if name:
+        raise UsageError(f"--actions: expected a file alone, MAP.py, got '{path}'.")
+    space, convert = (getattr(file.module, name, None) for name in ("space", "convert"))
+    if not isinstance(space, ActionSpace | Words):
+        raise UsageError(f"{file.path}: expected `space`, an ActionSpace or Words, got {space!r:.60}.")
+    if not callable(convert):
+        raise UsageError(f"{file.path}: expected a function `convert(actions, fps)`, got {convert!r:.60}.")
+    return ActionMap(file, space, convert)

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench import __version__
-from physbench.clips.action_map import read_action_map
-from physbench.clips.action_space import CAMERA_POSE
+from physbench.clips.action_space import CAMERA_POSE, read_action_map
 from physbench.clips.clip import Row, action_table, pose_table, pushes_and_poses, velocities_in_prompt
 from physbench.clips.conditioning import (
     ANSWER,

@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from physbench.data.clip_dataset import ClipDataset as ClipDataset
+    from physbench.data.clip_dataset import ClipEpisodes as ClipEpisodes
     from physbench.data.clip_dataset import ClipStream as ClipStream
     from physbench.data.clip_dataset import Episode as Episode
     from physbench.data.clip_dataset import clips as clips
     from physbench.data.clip_dataset import collate as collate
-    from physbench.data.episodes import ClipEpisodes as ClipEpisodes
-    from physbench.data.episodes import training_rows as training_rows
+    from physbench.data.clip_dataset import training_rows as training_rows
 
-_PLACES = {
-    **dict.fromkeys(("clips", "collate", "ClipDataset", "ClipStream", "Episode"), "clip_dataset"),
-    **dict.fromkeys(("ClipEpisodes", "training_rows"), "episodes"),
-}
 __all__ = [
     "ClipDataset",
     "ClipEpisodes",
@@ -33,6 +29,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"physbench.data.{_PLACES[name]}"), name)
+    return getattr(import_module("physbench.data.clip_dataset"), name)

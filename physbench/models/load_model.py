@@ -10,12 +10,13 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NotRequired, Protocol, TypedDict, Unpack, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, Unpack
 
+from physbench.models.adapter import Adapter, CodeAdapter, DescribedAdapter, RecordedAdapter
 from physbench.models.pickle_scan import (
     MAX_PICKLE_BYTES,
     MAX_ZIP_PICKLES,
@@ -28,7 +29,7 @@ from physbench.models.pickle_scan import (
     pickles_in_zip,
     unsafe_globals,
 )
-from physbench.models.protocol import Encoder, Model, ModelCard
+from physbench.models.protocol import Encoder, Model
 from physbench.models.safetensors_files import INDEX_END, METADATA_KEY, find_index, looks_like_safetensors
 from physbench.models.video_containers import DEMUXERS
 from physbench.support import plugins
@@ -38,7 +39,6 @@ from physbench.support.files import user_path
 if TYPE_CHECKING:
     import torch
 
-    from physbench.clips.clip import Row
     from physbench.clips.suite import Suite
 
 # Recognises networks that predict no frames (I-JEPA, V-JEPA, DINO-WM): what they are, and which way in they have.
@@ -314,67 +314,6 @@ HANDED: Mapping[str, Handed] = {
     "physbench.validity.saboteur_adapter:adapter": "clip",
 }
 SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
-
-
-class Adapter(Protocol):
-    """Loads one kind of model. Adapters are registered in the entry-point group `physbench.adapters`."""
-
-    name: str
-    summary: str  # one line for `physbench models list`, with the form of its targets
-
-    def recognises(self, target: str) -> bool:
-        """True if the target belongs to this adapter, by its scheme or the first bytes of a file. Runs nothing."""
-        ...
-
-    def check(self, target: str) -> None:
-        """Raise ModelError if the target cannot be loaded, as far as that shows without loading it."""
-        ...
-
-    def sha256(self, target: str) -> str | None:
-        """Hash of everything that decides the model's answers, or None if that cannot be known."""
-        ...
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        """Targets that can be loaded on this machine: (target, card if known, description)."""
-        ...
-
-    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        """Load the model. Raises ModelError that says what to do."""
-        ...
-
-
-@runtime_checkable
-class RecordedAdapter(Protocol):
-    """An adapter of models whose answers exist already: it can be asked which clips they answer."""
-
-    def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
-        """Notes before a suite is evaluated. Raises UsageError where the target answers other clips."""
-        ...
-
-    def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Check all answers: (kind, text), see `videos.model.inspect_videos`."""
-        ...
-
-    def rows(self, target: str, model_args: Mapping[str, str]) -> list[Row]:
-        """The clips that have an answer."""
-        ...
-
-
-@runtime_checkable
-class CodeAdapter(Protocol):
-    """An adapter of files that run code when they are loaded: only with --trust-code."""
-
-    def code_warning(self, target: str) -> str:
-        """Code that loading the target would run, for the message without --trust-code."""
-
-
-@runtime_checkable
-class DescribedAdapter(Protocol):
-    """An adapter that can say what a model will do to clips before it is loaded."""
-
-    def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
-        """(name, text) on sizes, rates, context and prompts. Raises ModelError where an argument cannot work."""
-        ...
 
 
 @dataclass(frozen=True)

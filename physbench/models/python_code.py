@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.protocol import Model, ModelCard
+from physbench.models.adapter import Adapter
+from physbench.models.protocol import Model
 from physbench.models.safetensors_files import state_dict_words
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 from physbench.support.plugins import describe_error, sources_hash
@@ -172,7 +173,7 @@ def _can_make(node: ast.FunctionDef | ast.ClassDef) -> bool:
     return taken.kwarg is not None or {"device", "dtype"} <= names
 
 
-class FileAdapter:
+class FileAdapter(Adapter):
     """A factory in a Python file that nothing has installed."""
 
     name = "file"
@@ -208,9 +209,6 @@ class FileAdapter:
     def sha256(self, target: str) -> str | None:
         return sources_hash(self._parse(target)[0])
 
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
-
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         path, name = self._parse(target)
         folder = str(path.resolve().parent)
@@ -229,14 +227,11 @@ class FileAdapter:
         return _build(find, f"{path}:{name}", device, dtype, model_args)
 
 
-class ModuleAdapter:
-    """A factory in an installed module, or in one below the current folder."""
+class ModuleAdapter(Adapter):
+    """A factory in an installed module, or in one below the current folder, whose code cannot be hashed."""
 
     name = "python"
     summary = "python:package.module:factory  a function of an installed module"
-
-    def recognises(self, target: str) -> bool:
-        return target.startswith("python:")
 
     def _parse(self, target: str) -> tuple[str, str]:
         parts = target.split(":")
@@ -252,12 +247,6 @@ class ModuleAdapter:
             raise ModelError(
                 f"{target}: there is no module '{first}', neither installed for {sys.executable} nor in this folder."
             )
-
-    def sha256(self, target: str) -> str | None:
-        return None  # the code and weights that a module uses cannot be known
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         module, name = self._parse(target)

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.contract import check_card_types
 from physbench.models.protocol import CARDS, Model, ModelCard, card_fields
 from physbench.support import plugins
@@ -440,7 +441,7 @@ def _refuse_unknown(architecture: str, path: Path) -> None:
         raise ModelError(f"{path}: there is no architecture '{architecture}' here.{nearest(architecture, known)}")
 
 
-class _CheckpointAdapter:
+class _CheckpointAdapter(Adapter):
     """The common part of both adapters, once the file is found."""
 
     def _path(self, target: str) -> Path:
@@ -470,8 +471,7 @@ class SafetensorsAdapter(_CheckpointAdapter):
         return path.is_file() and looks_like_safetensors(path)
 
     def _path(self, target: str) -> Path:
-        scheme, _, rest = target.partition(":")
-        path = Path(rest) if scheme == self.name and not Path(target).exists() else Path(target)
+        path = Path(without_scheme(target, self.name))
         if index := find_index(path):
             return index
         if index := index_of_shard(path):
@@ -482,18 +482,12 @@ class SafetensorsAdapter(_CheckpointAdapter):
             raise ModelError(describe_unrecognised(str(path)))
         return path
 
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
-
 
 class ReferenceAdapter(_CheckpointAdapter):
     """A checkpoint that comes with the package."""
 
     name = "reference"
     summary = "reference:NAME  a checkpoint that comes with physbench"
-
-    def recognises(self, target: str) -> bool:
-        return target.startswith("reference:")
 
     def _path(self, target: str) -> Path:
         name = target.partition(":")[2]
@@ -523,9 +517,6 @@ class UntrainedAdapter(ReferenceAdapter):
 
     name = "untrained"
     summary = "untrained:NAME  reference:NAME with weights as before any training, to see what training has brought"
-
-    def recognises(self, target: str) -> bool:
-        return target.startswith(f"{self.name}:")
 
     def sha256(self, target: str) -> str | None:
         return None  # torch draws the weights

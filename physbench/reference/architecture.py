@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.data.episodes import ClipEpisodes
+from physbench.data.clip_dataset import ClipEpisodes
 from physbench.models.protocol import FrameModel, ModelCard, StateModel, SurpriseModel
 from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
 from physbench.support.errors import ModelError, UsageError, nearest

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.data.episodes import ClipEpisodes
+from physbench.data.clip_dataset import ClipEpisodes
 from physbench.models.networks import take_weights
 from physbench.models.protocol import BODY_COLUMNS, STATE_COLUMNS, STATIC_COLUMNS, Columns, StateCard
 from physbench.reference.architecture import Architecture

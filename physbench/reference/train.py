@@ -19,7 +19,7 @@ from torch import nn
 from physbench import __version__
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import COMBO, EXPECTATION_SUITE, TRAIN, TRAINING_LISTS, find_suite
-from physbench.data.episodes import ClipEpisodes, training_hash, training_rows
+from physbench.data.clip_dataset import ClipEpisodes, training_hash, training_rows
 from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import save_checkpoint
 from physbench.reference.architecture import ReferenceModel, continued

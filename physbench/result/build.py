@@ -44,11 +44,11 @@ from physbench.result.readings import (
     strength_of_run,
     unavailable,
     unseen_constants,
+    velocity_errors,
 )
 from physbench.result.sentences import note, sentences
 from physbench.result.skill import clip_qualities, event_results, kinds, skills, task_means
 from physbench.result.task_roles import fixed_kinds
-from physbench.result.velocity import velocity_errors
 from physbench.support.errors import PhysbenchError
 from physbench.support.run_folder import RunFolder
 

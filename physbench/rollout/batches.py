@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from physbench.clips.action_map import ActionMap
+from physbench.clips.action_space import ActionMap
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import ModelCard
 from physbench.rollout.answers import answers_of, every_action

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from physbench.clips.action_map import read_action_map
+from physbench.clips.action_space import read_action_map
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import frames_ahead
 from physbench.clips.store import clip_store

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from physbench.baselines.baseline_adapter import baseline_card
+from physbench.models.adapter import Adapter
 from physbench.models.protocol import Model, ModelCard
 from physbench.support.errors import ModelError, UsageError
 
@@ -61,14 +62,11 @@ class Saboteur:
             self.notes.append(f"{note} On {clip.id}: {reason}.")
 
 
-class SaboteurAdapter:
-    """`saboteur:NAME`."""
+class SaboteurAdapter(Adapter):
+    """`saboteur:NAME`. The version of physbench decides their answers, and no hash."""
 
     name = "saboteur"
     summary = "saboteur:NAME  ground truth with one thing wrong, or another future (privileged); see scorers check"
-
-    def recognises(self, target: str) -> bool:
-        return target.startswith("saboteur:")
 
     def _source(self, target: str) -> str:
         from physbench.validity.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, WAIVED, find_sources
@@ -88,9 +86,6 @@ class SaboteurAdapter:
 
     def check(self, target: str) -> None:
         self._source(target)
-
-    def sha256(self, target: str) -> str | None:
-        return None  # the version of physbench says it
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return [(f"saboteur:{name}", self._card(name, {}), text) for name, text in EXAMPLES.items()]

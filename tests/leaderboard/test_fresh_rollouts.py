@@ -18,7 +18,7 @@ from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.leaderboard.claim import Claim, read_claim
 from physbench.leaderboard.fresh_rollouts import Answers, ModelToRun, check_model, check_ready
-from physbench.leaderboard.submit import commit
+from physbench.leaderboard.submission import commit
 from physbench.leaderboard.verify import verified
 from physbench.rollout.store import frames_hash, load_rollout
 from physbench.run.options import Options

@@ -22,7 +22,7 @@ from physbench.leaderboard.commitment import (
 )
 from physbench.leaderboard.eligibility import of_result
 from physbench.leaderboard.entries import entries
-from physbench.leaderboard.submit import commit, reveal
+from physbench.leaderboard.submission import commit, reveal
 from physbench.leaderboard.verify import Checked, NotAdmittedError, admit, challenge, verified
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json

@@ -14,8 +14,7 @@ from tiny_board import QUICK, TINY_ROWS, with_changed_document
 
 from physbench.cli.main import run as cli
 from physbench.leaderboard.commitment import Commitment, CommittedRollout, chosen_rollouts
-from physbench.leaderboard.submission import opened_submission, write_archive
-from physbench.leaderboard.submit import commit, reveal
+from physbench.leaderboard.submission import commit, opened_submission, reveal, write_archive
 from physbench.leaderboard.verify import NotAdmittedError, admit, challenge, verified
 from physbench.rollout.store import frames_hash, read_video, write_video
 from physbench.support.errors import UsageError

@@ -9,8 +9,7 @@ from physbench.clips.clip import Row
 from physbench.probes.document import MODEL, ProbeReading
 from physbench.probes.encode import Part, Samples, joined
 from physbench.probes.quantities import ONE
-from physbench.probes.readout import ALPHAS, Problem, fit, kernels
-from physbench.probes.run import read_all
+from physbench.probes.run import ALPHAS, Problem, fit, kernels, read_all
 from physbench.support.arrays import Array
 
 CLIPS, MOMENTS = 24, 8  # of each task and split; of a clip

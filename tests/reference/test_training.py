@@ -14,7 +14,7 @@ import torch
 from slow_cases import others_slow
 from torch import Tensor
 
-from physbench.data.episodes import training_rows
+from physbench.data.clip_dataset import training_rows
 from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import read_checkpoint, save_checkpoint, shipped_checkpoints

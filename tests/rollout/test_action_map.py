@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.clips.action_map import read_action_map
-from physbench.clips.action_space import ActionSpace, Words
+from physbench.clips.action_space import ActionSpace, Words, read_action_map
 from physbench.models.protocol import ModelCard, SteppedModel
 from physbench.rollout.answers import every_action, model_actions
 from physbench.rollout.in_process import InProcessEngine

@@ -12,7 +12,7 @@ import pytest
 import torch
 from handmade import tracks_at, true_places
 
-from physbench.clips.action_map import read_action_map
+from physbench.clips.action_space import read_action_map
 from physbench.clips.clip import Clip, Row, mean_commands
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.suite import find_suite

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.graphs.graph_card import GraphDocument, read_graph_document, state_names
-from physbench.models.protocol import Model, ModelCard
+from physbench.models.protocol import Model
 from physbench.support.errors import ModelError
 from physbench.support.files import DAMAGED_ARCHIVE
 
@@ -65,7 +66,7 @@ def _check_inputs(document: GraphDocument, path: Path) -> None:
         raise ModelError(f"{path}: its card says uses_prompt=True, but a program takes no text.")
 
 
-class ExportedProgramAdapter:
+class ExportedProgramAdapter(Adapter):
     """A torch.export program, whatever its name."""
 
     name = "pt2"
@@ -76,8 +77,7 @@ class ExportedProgramAdapter:
         return path.is_file() and looks_like_program(path)
 
     def _path(self, target: str) -> Path:
-        scheme, _, rest = target.partition(":")
-        path = Path(rest) if scheme == self.name and not Path(target).exists() else Path(target)
+        path = Path(without_scheme(target, self.name))
         if not path.is_file() or not looks_like_program(path):
             from physbench.models.load_model import describe_unrecognised
 
@@ -96,9 +96,6 @@ class ExportedProgramAdapter:
     def sha256(self, target: str) -> str | None:
         with self._path(target).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         from physbench.models.graphs.program_model import load_program

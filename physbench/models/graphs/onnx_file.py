@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.graphs.graph_card import (
     INIT_PREFIX,
     NEXT_PREFIX,
@@ -488,7 +489,7 @@ def require_libraries(what: str, names: Sequence[str] = TO_RUN) -> None:
         raise ModelError(f"{what} needs {' and '.join(missing)}: pip install 'physbench[onnx]'")
 
 
-class OnnxAdapter:
+class OnnxAdapter(Adapter):
     """An ONNX file that holds a model, whatever its name."""
 
     name = "onnx"
@@ -504,8 +505,7 @@ class OnnxAdapter:
         return path.is_file() and looks_like_onnx(path)
 
     def _path(self, target: str) -> Path:
-        scheme, _, rest = target.partition(":")
-        path = Path(rest) if scheme == self.name and not Path(target).exists() else Path(target)
+        path = Path(without_scheme(target, self.name))
         if not path.is_file() or not looks_like_onnx(path):
             from physbench.models.load_model import describe_unrecognised
 
@@ -518,9 +518,6 @@ class OnnxAdapter:
 
     def sha256(self, target: str) -> str | None:
         return hash_onnx(self._path(target))
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         from physbench.models.graphs.onnx_model import load_graph

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from physbench.models.adapter import Adapter
 from physbench.models.http.connection import (
     LONGEST_CALL,
     TOKEN_ARGUMENT,
@@ -15,7 +16,7 @@ from physbench.models.http.connection import (
     find_token,
     parse_address,
 )
-from physbench.models.protocol import Model, ModelCard
+from physbench.models.protocol import Model
 from physbench.support.errors import ModelError, nearest
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ WAIT_ARGUMENT = "wait"
 CARD_SECONDS = 300.0  # a server may still be loading its model
 
 
-class HttpAdapter:
-    """A model behind a server, in whatever environment and language."""
+class HttpAdapter(Adapter):
+    """A model behind a server, in whatever environment and language; its word for what it is has no hash."""
 
     name = "http"
     summary = "http://HOST:PORT  a model behind a server, elsewhere, or with a videos API (docs/models/http.md)"
@@ -39,12 +40,6 @@ class HttpAdapter:
         connection = ServerConnection(parse_address(target))
         connection.connect()
         connection.close()
-
-    def sha256(self, target: str) -> str | None:
-        return None  # what a server says of its model cannot be checked
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         address = parse_address(target)

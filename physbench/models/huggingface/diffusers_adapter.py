@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.huggingface.diffusers_folder import (
     GUARDRAIL_PACKAGE,
     PipelineFolder,
@@ -17,7 +18,7 @@ from physbench.models.huggingface.diffusers_folder import (
     read_folder,
     refusal,
 )
-from physbench.models.protocol import Model, ModelCard
+from physbench.models.protocol import Model
 from physbench.support.errors import ModelError
 from physbench.support.files import user_path
 
@@ -52,7 +53,7 @@ def installed_versions() -> str:
     return ", ".join(versions)
 
 
-class DiffusersAdapter:
+class DiffusersAdapter(Adapter):
     """A pipeline that continues images or videos, in the format of `save_pretrained`."""
 
     name = "diffusers"
@@ -67,9 +68,7 @@ class DiffusersAdapter:
         return is_pipeline(Path(target))
 
     def _folder(self, target: str) -> PipelineFolder:
-        scheme, _, rest = target.partition(":")
-        named = scheme == self.name and not Path(target).exists()
-        return read_folder(user_path(rest if named else target))
+        return read_folder(user_path(without_scheme(target, self.name)))
 
     def check(self, target: str) -> None:
         folder = self._folder(target)
@@ -83,9 +82,6 @@ class DiffusersAdapter:
 
     def sha256(self, target: str) -> str | None:
         return folder_sha256(self._folder(target))
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
         """Treatment of clips, as (name, text), from the configs; see `DescribedAdapter`."""

@@ -13,9 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.huggingface.diffusers_folder import HASHED, check_component, read_json, weight_files
 from physbench.models.load_model import SURPRISED, model_type, refused_folder
-from physbench.models.protocol import MAX_NAME, Model, ModelCard, SurpriseCard, check_card
+from physbench.models.protocol import MAX_NAME, Model, SurpriseCard, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support.errors import ModelError, nearest
 from physbench.support.files import add_file, user_path
@@ -167,7 +168,7 @@ NETWORK_CLASSES = {"vjepa2": "VJEPA2Model", "videomae": "VideoMAEForPreTraining"
 CLASSIFIER = "ForVideoClassification"  # a network that was saved without what foresees
 
 
-class TransformersAdapter:
+class TransformersAdapter(Adapter):
     """A V-JEPA 2 or VideoMAE in the format of `save_pretrained`."""
 
     name = "transformers"
@@ -185,9 +186,7 @@ class TransformersAdapter:
         return model_type(Path(target)) in SURPRISED
 
     def _folder(self, target: str) -> Path:
-        scheme, _, rest = target.partition(":")
-        named = scheme == self.name and not Path(target).exists()
-        return user_path(rest if named else target)
+        return user_path(without_scheme(target, self.name))
 
     def check(self, target: str) -> None:
         path = self._folder(target)
@@ -217,9 +216,6 @@ class TransformersAdapter:
                 digest.update(f"\n{file.name} {file.stat().st_size}\n".encode())
                 add_file(digest, file)
         return digest.hexdigest()
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
         """Treatment of films, as (name, text), from the config; see `DescribedAdapter`."""

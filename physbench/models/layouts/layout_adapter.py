@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.load_model import HINT_WRAP
 from physbench.models.pickle_scan import (
     MAX_PICKLE_BYTES,
@@ -132,11 +133,9 @@ def checked_actions(actions: Tensor | None, card: ModelCard, width: int) -> Tens
     return actions
 
 
-class LayoutAdapter:
+class LayoutAdapter(Adapter):
     """An adapter of files that are recognised by the names of the tensors in them."""
 
-    name: str
-    summary: str
     make: Callable[..., Model]  # (path, *, device, dtype, ...): the other arguments come from --model-arg
 
     def belongs(self, path: Path) -> bool:
@@ -148,8 +147,7 @@ class LayoutAdapter:
         raise NotImplementedError
 
     def _path(self, target: str) -> Path:
-        scheme, _, rest = target.partition(":")
-        return Path(rest if scheme == self.name and not Path(target).exists() else target)
+        return Path(without_scheme(target, self.name))
 
     def recognises(self, target: str) -> bool:
         return self.belongs(self._path(target))
@@ -168,9 +166,6 @@ class LayoutAdapter:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         path = self._path(target)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.protocol import Model, ModelCard
+from physbench.models.adapter import Adapter
+from physbench.models.protocol import Model
 from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.support.files import user_path
 
@@ -150,7 +151,7 @@ def abbreviated_list(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - MAX_NAMES_SHOWN} more (`physbench models check` lists all)"
 
 
-class VideosAdapter:
+class VideosAdapter(Adapter):
     """`videos:DIR`, or a folder with answer.json."""
 
     name = "videos"
@@ -172,9 +173,6 @@ class VideosAdapter:
         from physbench.models.videos.files import VideoSource
 
         return VideoSource(videos_path(target)).sha256()
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
 
     def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
         """Notes on missing and extra videos. Raises UsageError where the suite is not the one that was exported."""

@@ -1,0 +1,85 @@
+"""Adapters, each of which loads one kind of model, and what some of them can say before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+    from physbench.clips.clip import Row
+    from physbench.clips.suite import Suite
+    from physbench.models.protocol import Model, ModelCard
+
+
+class Adapter(Protocol):
+    """Loads one kind of model. Adapters are registered in the entry-point group `physbench.adapters`."""
+
+    name: str  # the scheme of its targets
+
+    @property
+    def summary(self) -> str:
+        """One line for `physbench models list`, with the form of its targets."""
+        ...
+
+    def recognises(self, target: str) -> bool:
+        """True if the target belongs to this adapter, by its scheme or the first bytes of a file. Runs nothing."""
+        return target.startswith(f"{self.name}:")
+
+    def check(self, target: str) -> None:
+        """Raise ModelError if the target cannot be loaded, as far as that shows without loading it."""
+        ...
+
+    def sha256(self, target: str) -> str | None:
+        """Hash of everything that decides the model's answers, or None if that cannot be known."""
+        return None
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        """Targets that can be loaded on this machine: (target, card if known, description)."""
+        return []
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        """Load the model. Raises ModelError that says what to do."""
+        ...
+
+
+def without_scheme(target: str, scheme: str) -> str:
+    """The path in a target "SCHEME:PATH" or "PATH"; a file may have the name "SCHEME:PATH"."""
+    first, _, rest = target.partition(":")
+    return rest if first == scheme and not Path(target).exists() else target
+
+
+@runtime_checkable
+class RecordedAdapter(Protocol):
+    """An adapter of models whose answers exist already: it can be asked which clips they answer."""
+
+    def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
+        """Notes before a suite is evaluated. Raises UsageError where the target answers other clips."""
+        ...
+
+    def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Check all answers: (kind, text), see `videos.model.inspect_videos`."""
+        ...
+
+    def rows(self, target: str, model_args: Mapping[str, str]) -> list[Row]:
+        """The clips that have an answer."""
+        ...
+
+
+@runtime_checkable
+class CodeAdapter(Protocol):
+    """An adapter of files that run code when they are loaded: only with --trust-code."""
+
+    def code_warning(self, target: str) -> str:
+        """Code that loading the target would run, for the message without --trust-code."""
+
+
+@runtime_checkable
+class DescribedAdapter(Protocol):
+    """An adapter that can say what a model will do to clips before it is loaded."""
+
+    def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
+        """(name, text) on sizes, rates, context and prompts. Raises ModelError where an argument cannot work."""
+        ...
