@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,51 +31,6 @@ if TYPE_CHECKING:
 STATE_COLOURS = {"ok": "green", "note": "yellow", "failed": "red"}
 WIDTH = 20  # characters of a check's name
 QUICK = 1  # clips of test, and one of ood, of each task with --all
-
-
-def check_tasks(
-    names: Sequence[str],
-    *,
-    everything: bool,
-    clips: int | None,
-    out: Path,
-    workers: int,
-    as_json: bool,
-    look: str,
-) -> None:
-    """Check tasks and print what was found; raises typer.Exit(1) where one is refused."""
-    from physbench.clips.task import builtin_task_ids, match_tasks
-    from physbench.validity.task_checks.check_task import TEST_CLIPS, check_all, check_task
-    from physbench.world.styles.catalogue import check_look
-
-    if bool(names) == everything:
-        raise UsageError("Name a task to check (FILE.py, FILE.py:Class or an id), or give --all.")
-    if clips is not None and not 1 <= clips <= 100:
-        raise UsageError(f"--clips: expected 1 to 100 but got {clips}.")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out: '{out}' is a file. Name a folder for the pictures.")
-    check_look(look)
-    started = time.monotonic()
-    builtin = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True))
-    ids = builtin if everything else match_tasks(",".join(names))
-    count = clips or (QUICK if everything else TEST_CLIPS)
-    if len(ids) == 1:
-        reports = [check_task(ids[0], count, out, look)]
-        if not as_json:
-            _print(reports[0])
-    else:
-        reports = []
-        for report in check_all(ids, count, out, workers, look):
-            reports.append(report)
-            if not as_json:
-                _line(report)
-    if as_json:
-        typer.echo(json.dumps([r.document() for r in reports] if len(ids) > 1 else reports[0].document(), indent=1))
-    refused = sum(not report.passed for report in reports)
-    if len(ids) > 1:
-        note(f"{len(ids) - refused} of {len(ids)} tasks pass, {time.monotonic() - started:.0f} s")
-    if refused:
-        raise typer.Exit(1)
 
 
 def quoted(path: Path) -> str:
@@ -283,8 +238,38 @@ def check(
 
     Exits with 1 where a task is refused. Example: physbench tasks check my_task.py
     """
+    from physbench.clips.task import builtin_task_ids, match_tasks
+    from physbench.validity.task_checks.check_task import TEST_CLIPS, check_all, check_task
+    from physbench.world.styles.catalogue import check_look
 
-    check_tasks(names or [], everything=everything, clips=clips, out=out, workers=workers, as_json=as_json, look=look)
+    if bool(names) == everything:
+        raise UsageError("Name a task to check (FILE.py, FILE.py:Class or an id), or give --all.")
+    if clips is not None and not 1 <= clips <= 100:
+        raise UsageError(f"--clips: expected 1 to 100 but got {clips}.")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out: '{out}' is a file. Name a folder for the pictures.")
+    check_look(look)
+    started = time.monotonic()
+    builtin = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True))
+    ids = builtin if everything else match_tasks(",".join(names or ()))
+    count = clips or (QUICK if everything else TEST_CLIPS)
+    if len(ids) == 1:
+        reports = [check_task(ids[0], count, out, look)]
+        if not as_json:
+            _print(reports[0])
+    else:
+        reports = []
+        for report in check_all(ids, count, out, workers, look):
+            reports.append(report)
+            if not as_json:
+                _line(report)
+    if as_json:
+        typer.echo(json.dumps([r.document() for r in reports] if len(ids) > 1 else reports[0].document(), indent=1))
+    refused = sum(not report.passed for report in reports)
+    if len(ids) > 1:
+        note(f"{len(ids) - refused} of {len(ids)} tasks pass, {time.monotonic() - started:.0f} s")
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command()
