@@ -43,15 +43,7 @@ class Freeze:
     def __init__(self, card: ModelCard) -> None:
         self.card = card
 
-    def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
+    def rollout(self, context: Tensor, *, horizon: int, **given: object) -> Tensor:
         return context[:, -1:].expand(-1, horizon, -1, -1, -1)
 
 
@@ -61,9 +53,7 @@ class Oracle:
     def __init__(self, card: ModelCard) -> None:
         self.card = card
 
-    def rollout_clips(
-        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
-    ) -> Iterator[Tensor]:
+    def rollout_clips(self, clips: Sequence[Clip], *, horizon: int, **given: object) -> Iterator[Tensor]:
         import numpy as np
         import torch
 
@@ -103,7 +93,7 @@ class StateOracle:
     def __init__(self, card: StateCard) -> None:
         self.card = card
 
-    def rollout_clips(self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]) -> Tensor:
+    def rollout_clips(self, clips: Sequence[Clip], *, horizon: int, **given: object) -> Tensor:
         import numpy as np
         import torch
 

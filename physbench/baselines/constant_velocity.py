@@ -25,7 +25,6 @@ from physbench.models.protocol import ModelCard
 from physbench.support.arrays import Mask
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 Array = NDArray[np.float32]
@@ -59,15 +58,7 @@ class ConstantVelocity:
     def __init__(self, card: ModelCard) -> None:
         self.card = card
 
-    def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Iterator[Tensor]:
+    def rollout(self, context: Tensor, *, horizon: int, **given: object) -> Iterator[Tensor]:
         import torch
 
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)

@@ -32,7 +32,6 @@ from physbench.world.scene import PHYSICS_HZ, ROUND, Body, Scene, Vector
 from physbench.world.styles.catalogue import draw
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 # What the physicist is given of a clip: the frames of its context and the scene, and none of its states.
@@ -404,9 +403,7 @@ class Physicist:
     def __init__(self, card: ModelCard) -> None:
         self.card = card
 
-    def rollout_clips(
-        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
-    ) -> Iterator[Tensor]:
+    def rollout_clips(self, clips: Sequence[Clip], *, horizon: int, **given: object) -> Iterator[Tensor]:
         import torch
 
         futures = [predict_frames(clip, self.card.scored_context, horizon) for clip in clips]

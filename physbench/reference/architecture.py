@@ -58,6 +58,7 @@ class Architecture(ABC):
     exact: bool = False  # float32 weights whatever the dtype of the frames
     defaults: Mapping[str, Any]
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}}  # what differs from the defaults
+    model_class: type[Any]  # of a network, a card, a device and a dtype
 
     def config(self, size: str = "S") -> dict[str, Any]:
         """The configuration of a size. Raises UsageError where there is none of this name."""
@@ -73,9 +74,10 @@ class Architecture(ABC):
     def net(self, config: Mapping[str, Any]) -> nn.Module:
         """The network, with its initial weights."""
 
-    @abstractmethod
     def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> ReferenceModel:
         """Make a model of a network."""
+        model: ReferenceModel = self.model_class(net.eval(), card, device, dtype)
+        return model
 
     @abstractmethod
     def stages(

@@ -7,7 +7,7 @@ of the same encoder. `jepa_training` has the losses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -280,15 +280,7 @@ class JepaModel:
             maps[:, k:] += (wrong.abs().mean(2) - usual) / (usual + LEAST_SCALE) / len(self.net.ahead)
         return maps
 
-    def surprise(
-        self,
-        video: Tensor,
-        *,
-        context: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
+    def surprise(self, video: Tensor, **given: object) -> Tensor:
         """Surprise (B, T): mean over cells of their maps. Deterministic; actions and prompts are not used."""
         return self.surprise_maps(video).mean((2, 3))
 
@@ -308,6 +300,7 @@ class Jepa(Architecture):
     threads = 1
     exact = True
     defaults = JEPA_DEFAULTS
+    model_class = JepaModel
 
     def card(self, config: Mapping[str, Any]) -> SurpriseCard:
         """The card of a model that `physbench train` makes."""
@@ -319,11 +312,6 @@ class Jepa(Architecture):
     def net(self, config: Mapping[str, Any]) -> JepaNet:
         """The network, with its initial weights."""
         return JepaNet(config)
-
-    def wrap(self, net: nn.Module, card: Any, device: torch.device, dtype: torch.dtype) -> JepaModel:
-        """Make a model of a network."""
-        assert isinstance(net, JepaNet)
-        return JepaModel(net.eval(), card, device, dtype)
 
     def sample(self, model: Any, frames: Tensor, actions: Tensor | None, numbers: torch.Generator) -> Tensor:
         """Surprise in the cells of the frames of an episode: white is WHITE_SURPRISE or more."""

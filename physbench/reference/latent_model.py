@@ -243,13 +243,7 @@ class LatentModel:
 
     @torch.no_grad()
     def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
+        self, context: Tensor, *, horizon: int, generators: Sequence[torch.Generator], **given: object
     ) -> Iterator[Tensor]:
         """Chunks (B, t, 3, H, W). Actions and prompts are not used."""
         frames = context.to(self.device, torch.float32)
@@ -318,6 +312,7 @@ class LatentArchitecture(Architecture):
 
     threads = None
     exact = True
+    model_class: type[Any] = LatentModel
     dynamics_class: type[Dynamics]  # made of the shape of a latent and a configuration
 
     def autoencoder(self, config: Mapping[str, Any]) -> Autoencoder:
@@ -342,11 +337,6 @@ class LatentArchitecture(Architecture):
         check_config(config)
         net = LatentNet(self.autoencoder(config), self.dynamics(config))
         return net.to(memory_format=torch.channels_last)
-
-    def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> LatentModel:
-        """Make a model of a network."""
-        assert isinstance(net, LatentNet)
-        return LatentModel(net.eval(), card, device, dtype)
 
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None

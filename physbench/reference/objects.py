@@ -7,7 +7,7 @@ After Battaglia et al. 2016 (arXiv 1612.00222) and Greff et al. 2017.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,15 +171,7 @@ class ObjectsModel:
         return simulate_frames(dynamics, position, velocity, scenes, context + horizon, pushes)[0][:, context:]
 
     @torch.no_grad()
-    def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Iterator[Tensor]:
+    def rollout(self, context: Tensor, *, horizon: int, actions: Tensor | None, **given: object) -> Iterator[Tensor]:
         """Chunks (B, t, 3, H, W). Deterministic: prompts and generators are not used."""
         frames, net = context.to(self.device, torch.float32), self.net
         slots, appearance = read_slots(net.segmenter, frames, self.card.context_frames, occluders=net.painter.opacity)
@@ -203,6 +195,7 @@ class Objects(Architecture):
     threads = 1  # with tensors this small, a second thread costs time
     exact = True
     defaults = OBJECTS_DEFAULTS
+    model_class = ObjectsModel
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"regimes": 12, "hidden": 128}}
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
@@ -212,11 +205,6 @@ class Objects(Architecture):
     def net(self, config: Mapping[str, Any]) -> ObjectsNet:
         """The network, with its initial weights."""
         return ObjectsNet(config)
-
-    def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> ObjectsModel:
-        """Make a model of a network."""
-        assert isinstance(net, ObjectsNet)
-        return ObjectsModel(net.eval(), card, device, dtype)
 
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None

@@ -13,13 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.models.protocol import ModelCard
 from physbench.reference.latent_model import (
     UNROLLS,
     Dynamics,
     LatentArchitecture,
     LatentModel,
-    LatentNet,
     cell_weights,
     growing,
     weighted_error,
@@ -143,11 +141,7 @@ class Simple(LatentArchitecture):
     defaults = SIMPLE_DEFAULTS
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 224, "blocks": 8, "memory": 64}}
     dynamics_class = ConvDynamics
-
-    def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> SimpleModel:
-        """Make a model of a network."""
-        assert isinstance(net, LatentNet)
-        return SimpleModel(net.eval(), card, device, dtype)
+    model_class = SimpleModel
 
 
 architecture = Simple()

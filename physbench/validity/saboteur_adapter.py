@@ -37,9 +37,7 @@ class Saboteur:
         self.card = card
         self.notes: list[str] = []  # one for each task
 
-    def rollout_clips(
-        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
-    ) -> Iterator[Tensor]:
+    def rollout_clips(self, clips: Sequence[Clip], *, horizon: int, **given: object) -> Iterator[Tensor]:
         import numpy as np
         import torch
 

@@ -35,7 +35,6 @@ from physbench.world.camera import pixels_per_metre
 from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 # What is seen in the pixels of a context: coloured objects with their tracks, and the greys behind them.
@@ -353,15 +352,7 @@ class Memory:
         self._table.require(rows, f"{clips}{' --pushed' if pushed else ''}", cores())
         return ClipIndex((motion for _, motion in self._table.read(rows)), self._times)
 
-    def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Iterator[Tensor]:
+    def rollout(self, context: Tensor, *, horizon: int, actions: Tensor | None, **given: object) -> Iterator[Tensor]:
         import torch
 
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)

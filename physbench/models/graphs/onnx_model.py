@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -114,15 +114,7 @@ class OnnxClip:
     def __init__(self, layout: GraphLayout, session: GraphSession) -> None:
         self.card, self._session = layout.card, session
 
-    def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Iterator[Tensor]:
+    def rollout(self, context: Tensor, *, horizon: int, **given: object) -> Iterator[Tensor]:
         """The first `horizon` of its frames, (B, horizon, 3, H, W) in one chunk."""
         outputs = self._session.run({"context": context}, {})
         yield _as_tensor(outputs["frames"], context.device)[:, :horizon]
@@ -134,15 +126,7 @@ class OnnxSurprise:
     def __init__(self, card: SurpriseCard, session: GraphSession) -> None:
         self.card, self._session = card, session
 
-    def surprise(
-        self,
-        video: Tensor,
-        *,
-        context: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
+    def surprise(self, video: Tensor, **given: object) -> Tensor:
         """Surprise (B, T) at the frames (B, T, 3, H, W) of films."""
         return _as_tensor(self._session.run({"video": video}, {})["surprise"], video.device)
 

@@ -120,14 +120,6 @@ class ProgramClip:
             raise ModelError("A program of whole clips says in its card how many frames it gives: set max_horizon.")
         self.card, self._module = document.card, module
 
-    def rollout(
-        self,
-        context: Tensor,
-        *,
-        horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Iterator[Tensor]:
+    def rollout(self, context: Tensor, *, horizon: int, **given: object) -> Iterator[Tensor]:
         """The first `horizon` of its frames, (B, horizon, 3, H, W) in one chunk."""
         yield self._module(context)[:, :horizon]

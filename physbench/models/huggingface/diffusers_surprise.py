@@ -221,13 +221,7 @@ class DenoisingSurprise:
         redraw_pipeline(self.pipe, self.card.name)
 
     def surprise(
-        self,
-        video: Tensor,
-        *,
-        context: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
+        self, video: Tensor, *, prompts: Sequence[str], generators: Sequence[torch.Generator], **given: object
     ) -> Tensor:
         """Surprise (B, T) at the frames (B, T, 3, H, W) in [0, 1]: the loss of the latent frame that holds each.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +29,7 @@ class WindowSurprise:
         self.plan = plan
         self.network = network
 
-    def surprise(
-        self,
-        video: Tensor,
-        *,
-        context: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
-    ) -> Tensor:
+    def surprise(self, video: Tensor, **given: object) -> Tensor:
         """Surprise (B, T) at the frames (B, T, 3, H, W) in [0, 1]; 0 before the first whole window."""
         plan = self.plan
         out = video.new_zeros(video.shape[:2])

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Charts as inline SVG with the colours of the page, light or dark, and with text as text. Lengths are points.
 
-INK, SOFT, LINE, MODEL, FREEZE, CONSTANT_VELOCITY, TRUTH, BAND, PHYSICIST = (
-    f"var(--{name})" for name in ("ink", "soft", "line", "model", "freeze", "cv", "truth", "band", "physicist")
+SOFT, LINE, MODEL, FREEZE, CONSTANT_VELOCITY, TRUTH, BAND, PHYSICIST = (
+    f"var(--{name})" for name in ("soft", "line", "model", "freeze", "cv", "truth", "band", "physicist")
 )
 
 INCH = 72.0
