@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from physbench.leaderboard.claim import Claim
 from physbench.result.formats import counted
 from physbench.support.errors import UsageError
-from physbench.support.files import add_file, locked_file, user_text, write_json
+from physbench.support.files import file_sha256, locked_file, user_text, write_json
 from physbench.support.run_folder import RunFolder
 
 # One process at a time changes a board.
@@ -107,12 +107,6 @@ class Challenge(CheckedDocument):
     seed: Hash
     issued: str
     rollouts: list[str]  # that it wants to see
-
-
-def file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    add_file(digest, path)
-    return digest.hexdigest()
 
 
 def chosen_rollouts(commitment: Commitment, seed: str) -> list[str]:

@@ -7,7 +7,6 @@ and what is no skill (intervals, strength, speed, readings, badge): the worth of
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -45,7 +44,15 @@ from physbench.result.report.page import write_report
 from physbench.result.skill import Kind, Qualities, clip_qualities, event_rows, kinds, skills, task_means
 from physbench.result.task_roles import kinds_of
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.support.files import PACKED, read_packed, read_sealed_json, write_packed, write_sealed_json, write_text
+from physbench.support.files import (
+    PACKED,
+    file_sha256,
+    read_packed,
+    read_sealed_json,
+    write_packed,
+    write_sealed_json,
+    write_text,
+)
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN, RenderSpec
 
@@ -295,7 +302,7 @@ def _new_entry(
 def _write_about(entry: Path, about: About) -> None:
     """Write about.json with the hashes of the other files of an entry."""
     others = sorted(path for path in entry.iterdir() if path.name != "about.json")
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
+    hashes = {path.name: file_sha256(path) for path in others}
     write_sealed_json(entry / "about.json", asdict(with_fields(about, files=hashes)))
 
 
@@ -434,7 +441,7 @@ def _refuse_other_files(entry: Entry) -> None:
         raise _refusal(entry, f"holds {name}, which no entry has")
     for name, known in entry.about.files.items():
         path = entry.path / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != known:
+        if not path.is_file() or file_sha256(path) != known:
             raise _refusal(entry, f"{name} is not the file that was added")
 
 

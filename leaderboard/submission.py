@@ -25,7 +25,6 @@ from physbench.leaderboard.commitment import (
     Commitment,
     CommittedRollout,
     chosen_rollouts,
-    file_sha256,
     read_challenge,
 )
 from physbench.leaderboard.eligibility import of_claim, refuse_other_suite, refuse_unmeasurable, refuse_unrankable
@@ -34,7 +33,7 @@ from physbench.result.read import REFERENCE_MODELS, read_run
 from physbench.rollout.answers import answers_of
 from physbench.rollout.store import load_rollout
 from physbench.support.errors import UsageError
-from physbench.support.files import DAMAGED_ARCHIVE, atomic_path, write_json
+from physbench.support.files import DAMAGED_ARCHIVE, atomic_path, file_sha256, write_json
 from physbench.support.run_folder import RunFolder
 
 MOST_CHARACTERS = 300  # of a text
@@ -246,7 +245,7 @@ def _claim(run: RunFolder) -> Claim:
 def _committed(run: RunFolder, claim: Claim, place: Path) -> tuple[dict[str, Path], Commitment]:
     """The files of a submission by name, and the commitment, which is one of them."""
     rollouts = {
-        rollout_name(row.id, sample): _whole(run, claim, row.id, sample)
+        rollout_name(row.id, sample): _whole(run, row.id, sample)
         for row in claim.suite.rows
         for sample in range(claim.samples)
     }
@@ -259,7 +258,7 @@ def _committed(run: RunFolder, claim: Claim, place: Path) -> tuple[dict[str, Pat
     return files, commitment
 
 
-def _whole(run: RunFolder, claim: Claim, clip: str, sample: int) -> CommittedRollout:
+def _whole(run: RunFolder, clip: str, sample: int) -> CommittedRollout:
     """A rollout that is there as it was made. Raises UsageError where it is not."""
     stored, name = stored_rollout(run, clip, sample), rollout_name(clip, sample)
     if stored is None:

@@ -114,7 +114,6 @@ class HeadOnPush(Task):
         impulse=Parameter("N s", "visible", (25.0, 60.0), "of the push"),
         push_turn=Parameter("rad", "visible", (-0.5, 0.5), "direction of the push from across the lines"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Different hues; a full hit in time; both in view from the release until a while after it; both away from
@@ -148,7 +147,6 @@ class HeadOnPush(Task):
             bodies=(*balls, table(), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             impulses=(Impulse(p["push"], "ball a", (*sideways_impulse(p), 0.0)),),
-            horizon=self.horizon,
             prompt=f"{start}; the {a} one is pushed into the way of the {b} one, and they collide and rebound{end}",
             prompt_unpushed=start + end,
         )
@@ -412,7 +410,6 @@ class Pusher(Task):
         back_at=Parameter("s", "visible", (1.0, 2.0), "when the bar is told to go back", grid=1.0),
         speed_back=Parameter("m/s", "visible", (0.3, 0.7), "that it is told then"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         blocked = float(rng.random() < 0.5)  # first: both are as frequent
@@ -475,7 +472,6 @@ class Pusher(Task):
             bodies=(bar, struck, other, table(), end),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(Drive("pusher", MOTOR * bar.mass, commands),),
-            horizon=self.horizon,
             prompt=f"A {names['pusher']} bar moves towards a {names['ball']} ball on a frictionless table, {does} and "
             f"goes back, while a {names['other']} ball glides past. Static camera, seen from straight above.",
             prompt_unpushed=f"A {names['pusher']} bar stands before a {names['ball']} ball on a frictionless table "
@@ -549,7 +545,6 @@ class Thruster(Task):
         speed_other=Parameter("m/s", "visible", (0.2, 0.4), "of the other ball"),
         heading=Parameter("rad", "visible", (-3.1416, 3.1416), "of the other ball"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         return draw_evenly("other", self.parameters, rng, split, self.accepts)
@@ -584,7 +579,6 @@ class Thruster(Task):
             bodies=tuple(bodies),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(Thrust("ball", burns),),
-            horizon=self.horizon,
             prompt=f"A {name} ball floats in empty space. A thruster, a grey bar on one side, pushes it away from that "
             f"side, each second another way{beside}. Static camera, seen from straight above.",
             prompt_unpushed=f"A {name} ball floats in empty space{beside}. Static camera, seen from straight above.",

@@ -29,7 +29,7 @@ from physbench.clips.task import (
 )
 from physbench.laws.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
 from physbench.world.bodies import ball, floor, held, holder, table, turned_from_front, turned_from_top, wall
-from physbench.world.scene import FLOOR_GREY, PALETTE, Body, Camera, Outcome, Scene, hue_name, sphere_mass
+from physbench.world.scene import FLOOR_GREY, HORIZON, PALETTE, Body, Camera, Outcome, Scene, hue_name, sphere_mass
 
 NUMBERS = ("one", "two", "three", "four")  # in the names of bodies
 VIEW_AFTER_HIT = 0.8  # s for which both balls stay in full view after they met
@@ -99,7 +99,6 @@ class HeadOn(Task):
         meet_x=Parameter("m", "visible", (-1.2, 1.2), "point of contact, to the right"),
         meet_y=Parameter("m", "visible", (-1.2, 1.2), "point of contact, upwards in the image"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Different hues; both balls in the window from the release until a while after the contact; both well away
@@ -127,7 +126,6 @@ class HeadOn(Task):
         return Scene(
             bodies=(*balls, table(), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
-            horizon=self.horizon,
             prompt=f"A small {hue_name(p['hue_a'])} ball and a large {hue_name(p['hue_b'])} ball glide towards each "
             "other on a frictionless table, collide and rebound. Static camera, seen from straight above.",
         )
@@ -191,7 +189,6 @@ class WallBounce(Task):
         between=Parameter("s", "visible", (0.6, 1.4), "from the first to the second bounce"),
         incidence_2=Parameter("rad", "visible", (-1.0, 1.0), "from the second wall's normal to the ball's way"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         """Both numbers of walls are as likely, though two seldom fit."""
@@ -209,7 +206,7 @@ class WallBounce(Task):
         moved = at(corners[-1], velocities[-1], MOVED_BY - last)
         if math.dist(start, moved) <= 2 * p["radius"] + FREE_BORDER:
             return False
-        away = at(corners[-1], velocities[-1], self.horizon - last)
+        away = at(corners[-1], velocities[-1], HORIZON - last)
         from_block = at(corners[0], velocities[0], -HOLDER_ROOM / p["speed"])
         return walls_fit([from_block, *corners[1:], away], normals, p["radius"])
 
@@ -223,7 +220,6 @@ class WallBounce(Task):
         return Scene(
             bodies=(body, table(), *walls, block),
             camera=Camera("top", (0.0, 0.0, 0.0)),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table, meets {what}. Static camera, seen "
             "from straight above.",
         )
@@ -346,7 +342,6 @@ class BallRow(Task):
         meet_y=Parameter("m", "visible", (-1.6, 1.6), "point of the first contact, upwards in the image"),
         gap=Parameter("m", "visible", (0.06, 0.16), "between two balls of the row"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         """Both lengths are as likely, though three balls seldom fit."""
@@ -358,7 +353,7 @@ class BallRow(Task):
         ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
         first = at(centres[0], ahead, -p["speed"] * (p["meeting"] - p["release"]))
         last = at(centres[-1], ahead, speeds[-1] * max(VIEW_AFTER_ROW, VIEW_UNTIL - hits[-1]))
-        return inside(first, p["radius"]) and inside(last, p["radius"]) and hits[-1] <= 0.6 * self.horizon
+        return inside(first, p["radius"]) and inside(last, p["radius"]) and hits[-1] <= 0.6 * HORIZON
 
     def scene(self, params: Params) -> Scene:
         p, ahead = params, (math.cos(params["heading"]), math.sin(params["heading"]))
@@ -384,7 +379,6 @@ class BallRow(Task):
         return Scene(
             bodies=(*balls, table(), block),
             camera=Camera("top", (0.0, 0.0, 0.0)),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table towards a row of balls at rest, {row}, "
             "and hits the first. The last one moves off. Static camera, seen from straight above.",
         )
@@ -463,7 +457,6 @@ class Domino(Task):
         falling=Parameter("", "visible", (2, LAST_BLOCK), "how many fall", grid=1),
         wide=Parameter("m", "visible", (1.45, 1.75), "after the last of these, where a block stays"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         stops = bool(rng.random() < 0.5)  # first: both are as frequent
@@ -516,7 +509,6 @@ class Domino(Task):
             bodies=(*blocks, floor(friction=p["friction"] / friction), prop),
             camera=Camera("front", (0.0, 0.0, DOMINO_CENTRE)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"Blocks stand in a row on a flat floor, from one that leans on a grey prop on: {names}. The prop "
             "vanishes, the leaning block falls, and each block that is hit falls against the next. Static camera, seen "
             "from the side.",
@@ -622,7 +614,6 @@ class Billiards(Task):
             heading=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of the {nth} ball"),
         ),
     )
-    horizon = 4.0  # s
     last: tuple[str, ...] = ()  # parameters that are drawn when all balls lie
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
@@ -648,7 +639,6 @@ class Billiards(Task):
             bodies=(*balls, cloth(p), *cushions(p), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(hues[0])} ball and {others} roll on a table, hit each other and rebound from the "
             "cushions. Static camera, seen from straight above.",
         )

@@ -30,6 +30,7 @@ from physbench.support.arrays import Array
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front, wall
 from physbench.world.scene import (
     FLOOR_GREY,
+    HORIZON,
     Body,
     Camera,
     Outcome,
@@ -81,7 +82,6 @@ class Projectile(Task):
         velocity_x=Parameter("m/s", "visible", (0.25, 0.6), "thrown sideways", ood=(0.62, 0.75), signed=True),
         velocity_z=Parameter("m/s", "visible", (1.5, 5.0), "thrown upwards", ood=(5.2, 6.4)),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Contact in time; ground truth and the half-gravity twin in the window."""
@@ -93,9 +93,9 @@ class Projectile(Task):
         # With g / 2 it rises by vz_0^2 / g; what it bounces back to is e^2 of the height that its energy is worth.
         twin = height_0 + vz_0**2 / gravity
         twin_peak = twin if vz_0 > 0 else max(height_0, p["restitution"] ** 2 * twin)
-        end_x = p["start_x"] + p["velocity_x"] * (self.horizon + flown)
+        end_x = p["start_x"] + p["velocity_x"] * (HORIZON + flown)
         return (
-            event_in(contact, self.horizon, spare=0.05)
+            event_in(contact, spare=0.05)
             and inside((max(peak, twin_peak) + p["radius"] - CENTER_Z,), p["radius"])
             and inside((p["start_x"], end_x), p["radius"])
         )
@@ -116,7 +116,6 @@ class Projectile(Task):
             bodies=(thrown, floor(), shelf("holder", p["start_x"], p["start_height"], p["release"], 0.55 * radius)),
             camera=Camera("front", (0.0, 0.0, CENTER_Z)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball is thrown through the air, lands on a flat floor and bounces on. "
             "Static camera, seen from the side.",
         )
@@ -164,12 +163,11 @@ class DropBounce(Task):
         start_x=Parameter("m", "visible", (-1.9, 1.9), "where the ball is held"),
         start_height=Parameter("m", "visible", (2.1, 3.2), "of its lowest point above the floor", ood=(3.25, 3.6)),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Contact in time, in view from above."""
         highest = p["start_height"] + p["radius"] - CENTER_Z
-        return event_in(drop_contact(p), self.horizon, spare=0.02) and inside((highest,), p["radius"])
+        return event_in(drop_contact(p), spare=0.02) and inside((highest,), p["radius"])
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
@@ -187,7 +185,6 @@ class DropBounce(Task):
             bodies=(dropped, ground, shelf("holder", p["start_x"], p["start_height"], p["release"], 0.55 * radius)),
             camera=Camera("front", (0.0, 0.0, CENTER_Z)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball is let go, falls straight down onto a flat floor and bounces, lower "
             "each time. Static camera, seen from the side.",
         )
@@ -265,7 +262,6 @@ class Incline(Task):
         velocity=Parameter("m/s", "visible", (-2.4, 5.0), "at the release, up the ramp"),
         start=Parameter("m", "visible", (0.1, 3.6), "way along the ramp that it is from the stop"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         return draw_evenly("shape", self.parameters, rng, split, self.accepts)
@@ -276,10 +272,10 @@ class Incline(Task):
             return False
         phases = phases_of(p)
         at_0, last = distance_at(phases, 0.0), phases[-1]
-        rests = last.velocity == 0 and last.acceleration == 0 and last.start < self.horizon
+        rests = last.velocity == 0 and last.acceleration == 0 and last.start < HORIZON
         return (
             abs(p["velocity"]) >= LEAST_RELEASE_SPEED
-            and event_in(phases[1].start, self.horizon)
+            and event_in(phases[1].start)
             and abs(at_0 - p["start"]) >= LEAST_PATH
             and max(phase.distance for phase in phases) <= ramp_length(p) - STOP - 2 * reach_of(p) - FREE_RAMP
             and (not rests or abs(last.distance - at_0) >= 2 * REST_DISTANCE * p["size"])
@@ -293,7 +289,6 @@ class Incline(Task):
             bodies=(held_body(p), *ramp_with_stop(p), block),
             camera=Camera("front", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=self.prompt(p),
         )
 
@@ -435,7 +430,6 @@ class Stack(Task):
         **hues(*(f"hue_{i}" for i in PLACES)),
         middle=Parameter("m", "visible", (-0.15, 0.15), "of the tower, to the right"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         blocks = self.parameters["blocks"].draw(rng, split)  # first: each number is equally frequent
@@ -469,7 +463,6 @@ class Stack(Task):
             bodies=(*blocks, floor(friction=friction), *kerbs(friction), *walls_beside(blocks, top)),
             camera=Camera("front", (0.0, 0.0, 1.8)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=self.prompt(p),
             outcomes=(*falling, Outcome("hangs", None)),
         )
@@ -616,7 +609,6 @@ class Overhang(Task):
         middle=Parameter("m", "visible", (-0.3, 0.3), "of the pedestal, to the right"),
         offset=Parameter("m", "visible", (0.1, 0.9), "of the block from the pedestal, to the right", signed=True),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         falls = bool(rng.random() < 0.5)  # first: both are as frequent
@@ -659,7 +651,6 @@ class Overhang(Task):
             bodies=(block, floor(friction=friction), pedestal, *kerbs(friction), *walls),
             camera=Camera("front", (0.0, 0.0, 1.8)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} block lies on a dark pedestal between two walls and sticks out over its "
             "edge. The walls vanish, and the block stays or tips over. Static camera, seen from the side.",
             outcomes=(Outcome("falls", "block"), Outcome("falls left", "block"), Outcome("hangs", None)),
@@ -722,7 +713,6 @@ class Container(Task):
         half_width=Parameter("m", "visible", (0.65, 0.85), "half the container's width inside", ood=(0.86, 0.95)),
         height=Parameter("m", "visible", (0.95, 1.2), "of its walls"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         stays = bool(rng.random() < 0.5)  # first: both are as frequent
@@ -735,10 +725,10 @@ class Container(Task):
         wide = p["half_width"] + 2 * CONTAINER_WALL
         if not (inside((peak + radius - CENTER_Z, p["start"]), radius) and inside((container_middle(p),), wide)):
             return False
-        legs = thrown_legs(p, self.horizon)
-        if not event_in(legs[1][0], self.horizon, spare=0.02):
+        legs = thrown_legs(p, HORIZON)
+        if not event_in(legs[1][0], spare=0.02):
             return False
-        x, z = path_of(legs, np.arange(p["release"], self.horizon, 1 / 100), p["gravity"]).T
+        x, z = path_of(legs, np.arange(p["release"], HORIZON, 1 / 100), p["gravity"]).T
         beside = np.abs(np.abs(x - container_middle(p)) - p["half_width"] - CONTAINER_WALL) - CONTAINER_WALL
         away = np.hypot(np.maximum(beside, 0.0), np.maximum(z - height, 0.0))
         clear = away[z > height - RIM_HEIGHT].min(initial=math.inf) >= radius + RIM_DISTANCE
@@ -764,7 +754,6 @@ class Container(Task):
             bodies=(thrown, floor(), *walls, shelf("holder", -side * p["start"], p["start_height"], p["release"])),
             camera=Camera("front", (0.0, 0.0, CENTER_Z)),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball is thrown at an open container of two dark walls on a flat floor, "
             "lands in it or not, and bounces on. Static camera, seen from the side.",
         )
@@ -819,6 +808,6 @@ def container_middle(p: Params) -> float:
 
 def stays_in(p: Params) -> bool:
     """True if the ball is in the container at the end."""
-    times = np.array([Container.horizon])
-    x = path_of(thrown_legs(p, Container.horizon), times, p["gravity"])[0, 0]
+    times = np.array([HORIZON])
+    x = path_of(thrown_legs(p, HORIZON), times, p["gravity"])[0, 0]
     return bool(abs(x - container_middle(p)) < p["half_width"])

@@ -29,6 +29,7 @@ from physbench.tasks.orbits import PERIODS, SURFACE_GAP, half_extents, star, uni
 from physbench.world.bodies import HOLDER_GAP, ball, holder, turned_from_top
 from physbench.world.scene import (
     HISTORY,
+    HORIZON,
     PHYSICS_HZ,
     Body,
     Camera,
@@ -173,7 +174,6 @@ class Scatter(Task):
         block_x=Parameter("m", "visible", (-1.8, 1.8), "of the block, to the right"),
         block_y=Parameter("m", "visible", (-1.8, 1.8), "of the block, upwards in the image"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Different hues, no touch; in view long enough, and gone for good when it leaves."""
@@ -181,7 +181,7 @@ class Scatter(Task):
         if p["hue_ball"] == p["hue_block"] or p["distance"] < radius + math.sqrt(2) * p["block"] + SURFACE_GAP:
             return False
         room, needed = HALF_WINDOW - FREE_BORDER - radius, max(VIEW_AFTER_HANDOVER, p["passage"] + VIEW_AFTER_PASSAGE)
-        times = np.concatenate([np.arange(p["release"], needed, PATH_STEP), np.arange(needed, self.horizon, PATH_STEP)])
+        times = np.concatenate([np.arange(p["release"], needed, PATH_STEP), np.arange(needed, HORIZON, PATH_STEP)])
         over = np.abs(scatter_states(p, times)[0] + [p["block_x"], p["block_y"]]).max(axis=-1) > room
         return not over[times <= needed].any() and not (np.diff(over.astype(np.int8)) < 0).any()
 
@@ -202,7 +202,6 @@ class Scatter(Task):
             ),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(RadialField("block", -p["push"], -2.0),),
-            horizon=self.horizon,
             prompt=f"A large {hue_name(p['hue_ball'])} ball moves towards a small {hue_name(p['hue_block'])} block "
             "that stands on its corner and pushes it away: it slows down, turns aside and leaves. Static camera.",
         )
@@ -353,14 +352,13 @@ class ThreeBody(Task):
             out=Parameter("", "visible", (0.0, 0.07), "of its place", signed=True),
         ),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Different hues; no touch and all in view from the start to the end."""
         if len({p[f"hue_{k}"] for k in (1, 2, 3)}) < 3:
             return False
         state, radius = three_bodies(p), np.array([p[f"radius_{k}"] for k in (1, 2, 3)])
-        paths = np.concatenate([three_paths(p, state, self.horizon), three_paths(p, reversed_motion(state), HISTORY)])
+        paths = np.concatenate([three_paths(p, state, HORIZON), three_paths(p, reversed_motion(state), HISTORY)])
         apart = np.linalg.norm(paths[:, [0, 0, 1], :2] - paths[:, [1, 2, 2], :2], axis=-1)
         return bool(
             (apart > radius[[0, 0, 1]] + radius[[1, 2, 2]] + MEETING_GAP).all()
@@ -383,7 +381,6 @@ class ThreeBody(Task):
             bodies=tuple(bodies),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=tuple(CentralGravity(name, m) for name, m in zip(names, mu, strict=True)),
-            horizon=self.horizon,
             prompt=f"A {first}, a {second} and a {third} ball go around each other under their mutual gravity. "
             "Static camera.",
         )

@@ -28,7 +28,7 @@ from physbench.tasks.falling import CENTER_Z, Projectile
 from physbench.tasks.occlusion import block
 from physbench.world.bodies import ball, floor, held, table, wall
 from physbench.world.camera import NEAR_DISTANCE, NEAR_TILT
-from physbench.world.scene import HISTORY, Camera, CameraMove, Scene, hue_name, sphere_mass
+from physbench.world.scene import HISTORY, HORIZON, Camera, CameraMove, Scene, hue_name, sphere_mass
 
 # The camera looks away.
 
@@ -82,16 +82,15 @@ class LookAway(Task):
         away_at=Parameter("s", "visible", (0.3, 0.9), "when the camera begins to turn away"),
         away_for=Parameter("s", "visible", (1.0, 1.8), "how long after that it begins to turn back"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """On its way at the hand-over, at the wall while the camera looks elsewhere, and in the window to the end."""
         speed, meeting = abs(p["velocity"]), away_meeting(p)
-        end = p["wall"] - p["radius"] - p["restitution"] * speed * (self.horizon - meeting)
+        end = p["wall"] - p["radius"] - p["restitution"] * speed * (HORIZON - meeting)
         return (
             -p["release"] * speed >= GLIDED_BEFORE
             and p["away_at"] + TURN_TIME <= meeting <= p["away_at"] + p["away_for"]
-            and event_in(meeting, self.horizon)
+            and event_in(meeting)
             and inside((p["start"], end), p["radius"])
         )
 
@@ -111,7 +110,6 @@ class LookAway(Task):
             ),
             camera=replace(AWAY_CAMERA, path=path),
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball glides over a smooth floor at constant speed towards a wall. The "
             f"camera turns to the {'right' if turn > 0 else 'left'} until it no longer shows the ball, and turns back: "
             "meanwhile the ball has bounced off the wall and is on its way back. Seen from the side.",
@@ -170,7 +168,7 @@ class Follow(Projectile):
     def scene(self, params: Params) -> Scene:
         p = _inwards(params)
         scene = super().scene(p)
-        times = np.arange(p["release"], self.horizon + FOLLOW_STEP, FOLLOW_STEP).tolist()
+        times = np.arange(p["release"], HORIZON + FOLLOW_STEP, FOLLOW_STEP).tolist()
         angles = [math.atan((p["start_x"] + p["velocity_x"] * (t - p["release"])) / NEAR_DISTANCE) for t in times]
         pans = [CameraMove("pan", angles[0], -HISTORY - 1.0, -HISTORY)]  # it points at the ball before it flies
         knots = itertools.pairwise(zip(times, angles, strict=True))
@@ -241,7 +239,6 @@ class WalkRound(Task):
         rest_y=Parameter("m", "visible", (-1.8, 1.8), "place of ball c, upwards then"),
         pace=Parameter("rad/s", "visible", (0.70, 0.80), "of the camera's walk", ood=(0.85, 0.95), signed=True),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Three hues; all balls on the round that the camera always shows, and the third one out of their way."""
@@ -279,12 +276,11 @@ class WalkRound(Task):
             for name in "abc"
         ]
         block = held(balls[0], "holder", speed=p["speed"], heading=p["heading"])
-        walk = CameraMove("orbit", p["pace"] * (HISTORY + self.horizon), -HISTORY, self.horizon)
+        walk = CameraMove("orbit", p["pace"] * (HISTORY + HORIZON), -HISTORY, HORIZON)
         first, second, third = (hue_name(p[f"hue_{name}"]) for name in "abc")
         return Scene(
             bodies=(*balls, table(), block),
             camera=replace(WALK_CAMERA, path=(walk,)),
-            horizon=self.horizon,
             prompt=f"A {first} ball glides over a frictionless table and hits a {second} ball at rest, which glides "
             f"on. A {third} ball lies beside them. The camera circles the table to the "
             f"{'right' if p['pace'] > 0 else 'left'}, looking down at it, all the time.",
@@ -314,7 +310,7 @@ def walk_ways(p: Params) -> tuple[Way, Way, Way]:
     before = (p["speed"] * ahead[0], p["speed"] * ahead[1])
     masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
     after_a, after_b = rebound(a, before, masses[0], b, (0.0, 0.0), masses[1], p["restitution"])
-    glided, rest = p["meeting"] - p["release"], WalkRound.horizon - p["meeting"]
+    glided, rest = p["meeting"] - p["release"], HORIZON - p["meeting"]
     return (
         Way(p["radius_a"], at(a, before, -glided), before, glided),
         Way(p["radius_a"], a, after_a, rest),

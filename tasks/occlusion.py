@@ -35,7 +35,7 @@ from physbench.world.bodies import (
     shelf,
     wall,
 )
-from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
+from physbench.world.scene import FLOOR_GREY, HISTORY, HORIZON, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 SCREEN_Y = -0.85  # m, the face of the screen that the camera sees
@@ -107,7 +107,6 @@ class ScreenPass(Task):
         hidden_for=Parameter("s", "visible", (0.3, 0.8), "how long that lasts"),
         screen_height=Parameter("m", "visible", (1.3, 2.2), "above the floor"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden, out in time, and in view for a while after the screen."""
@@ -119,7 +118,7 @@ class ScreenPass(Task):
             inside((p["start"], at_0 + speed * (out + VIEW_AFTER)), radius)
             and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
             and at_0 <= near
-            and out <= OUT_BY * self.horizon - VIEW_AFTER
+            and out <= OUT_BY * HORIZON - VIEW_AFTER
         )
 
     def edges(self, p: Params) -> tuple[float, float]:
@@ -143,7 +142,6 @@ class ScreenPass(Task):
             ),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed, passes behind a dark grey "
             "screen and comes out on the other side. Static camera, seen from the side.",
         )
@@ -192,7 +190,6 @@ class ScreenLift(Task):
         plate_height=Parameter("m", "visible", (1.2, 1.6), "of the plate, as seen"),
         plate_width=Parameter("m", "visible", (1.3, 2.0), "of the plate, as seen"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """All seen at the hand-over, the plate for half a second; out in time."""
@@ -206,7 +203,7 @@ class ScreenLift(Task):
             and (front + back) / 2 - 0.5 * speed >= -border
             and front <= -radius - FREE_BORDER
             and p["plate_height"] >= 2 * clear + 0.2 * speed
-            and (radius - back) / speed <= 0.9 * self.horizon
+            and (radius - back) / speed <= 0.9 * HORIZON
             and p["plate_width"] >= 2 * radius + 0.2
             and inside((p["place"],), p["plate_width"] / 2)
         )
@@ -225,10 +222,9 @@ class ScreenLift(Task):
         half_extents, middle = (PEDESTAL, PEDESTAL, top / 2 + 0.5), (x, 0.0, top / 2 - 0.5)
         pedestal = wall("pedestal", half_extents, middle, grey=FLOOR_GREY, friction=1.0)
         return Scene(
-            bodies=(resting, pedestal, moving_plate(p, self.horizon)),
+            bodies=(resting, pedestal, moving_plate(p, HORIZON)),
             camera=LIFT_CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves {way} in front of it at "
             "constant speed, covers it and uncovers it again. Static camera, seen from the side.",
         )
@@ -315,7 +311,6 @@ class ScreenSwap(Task):
         screen_width=Parameter("m", "visible", (1.7, 2.1), "of the screen, as seen"),
         screen_height=Parameter("m", "visible", (1.3, 2.2), "above the floor"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Two hues, both seen long enough before, hidden while they pass, and seen again."""
@@ -332,7 +327,7 @@ class ScreenSwap(Task):
             and touch >= p["release"] + VIEW_BEFORE
             and at_0 <= side * p["screen_x"] - p["screen_width"] / 2
             and 0.2 <= hidden <= 1.0
-            and out + VIEW_AFTER <= OUT_BY * self.horizon
+            and out + VIEW_AFTER <= OUT_BY * HORIZON
         )
 
     def scene(self, params: Params) -> Scene:
@@ -348,7 +343,6 @@ class ScreenSwap(Task):
             bodies=(*balls, floor(), between(left, right, p["screen_height"], SWAP_SCREEN_Y), *blocks),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue_a'])} ball and a {hue_name(p['hue_b'])} ball roll towards each other on two "
             "lanes, pass each other behind a dark grey screen without touching, and each comes out on the other side. "
             "Static camera, seen from the side.",
@@ -426,7 +420,6 @@ class ScreenStop(Task):
         screen_height=Parameter("m", "visible", (1.3, 2.0), "above the floor"),
         wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden; screen and wall in view."""
@@ -455,7 +448,6 @@ class ScreenStop(Task):
             ),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed and disappears behind a dark "
             "grey screen, where a wall that rises above the screen stops it. It does not come out again. Static "
             "camera, seen from the side.",
@@ -517,7 +509,6 @@ class Tunnel(Task):
         screen_height=Parameter("m", "visible", (1.3, 2.0), "above the floor"),
         wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden, and again after it; screen and wall in view."""
@@ -530,7 +521,7 @@ class Tunnel(Task):
             and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
             and at_0 <= near
             and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
-            and out <= OUT_BY * self.horizon - VIEW_AFTER
+            and out <= OUT_BY * HORIZON - VIEW_AFTER
         )
 
     def scene(self, params: Params) -> Scene:
@@ -550,7 +541,6 @@ class Tunnel(Task):
             ),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball glides over a smooth floor at constant speed and disappears behind a "
             "dark grey screen, where it bounces off a wall that rises above the screen. It comes out where it went in. "
             "Static camera, seen from the side.",
@@ -619,7 +609,6 @@ class Cups(Task):
         lift=Parameter("s", "visible", (2.2, 2.8), "when the covers rise"),
         lift_speed=Parameter("m/s", "visible", (1.4, 2.0), "with which they do"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         return draw_evenly("behind", self.parameters, rng, split, self.accepts)
@@ -649,14 +638,13 @@ class Cups(Task):
                 floor(),
                 stopping_wall({**p, "screen_height": p["cover_height"]}, side * (stop + radius + WALL_WIDTH / 2)),
                 *(
-                    rising_cover(f"{name} cover", p, (side * near, side * far), self.horizon)
+                    rising_cover(f"{name} cover", p, (side * near, side * far), HORIZON)
                     for name, (near, far) in zip(("first", "second"), covers, strict=True)
                 ),
                 block("holder", side, p["start"], radius, p["release"]),
             ),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor behind {way} of two dark grey covers, where a "
             "light grey wall stops it. Then both covers rise, and the ball lies at the wall. Static camera, seen from "
             "the side.",
@@ -733,13 +721,12 @@ class Dark(Task):
         dark_at=Parameter("s", "visible", (0.35, 0.95), "when the light goes out"),
         dark_for=Parameter("s", "visible", (0.6, 1.4), "how long that lasts"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """In view throughout, a bounce in the dark and none as the light changes."""
         off, on = p["dark_at"], p["dark_at"] + p["dark_for"]
-        end = abs(p["velocity"]) * (self.horizon - p["release"]) - p["start"]
-        bounces = bounce_times(p, self.horizon)
+        end = abs(p["velocity"]) * (HORIZON - p["release"]) - p["start"]
+        bounces = bounce_times(p, HORIZON)
         return (
             inside((p["start"], end, p["start_height"] + p["radius"] - DARK_CENTRE), p["radius"])
             and any(off < time < on for time in bounces)
@@ -776,11 +763,10 @@ class Dark(Task):
                 floor(),
                 *(replace(post, collides=False) for post in posts),
                 under,
-                darkness(camera, *changes, self.horizon),
+                darkness(camera, *changes, HORIZON),
             ),
             camera=camera,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball flies through the air and bounces over a flat floor. As it passes the "
             "first of two grey posts the light goes out and all is black; as it passes the second one the light "
             "is on again. Static camera, seen from the side.",

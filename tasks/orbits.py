@@ -13,7 +13,7 @@ from physbench.laws.impacts import Flat, at
 from physbench.laws.kepler import elliptic_state, hyperbolic_states
 from physbench.support.arrays import Array
 from physbench.world.bodies import HOLDER_GAP, ball, holder, turned_from_top
-from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, hue_name
+from physbench.world.scene import HISTORY, HORIZON, Body, Camera, CentralGravity, Scene, hue_name
 
 SURFACE_GAP = 0.08  # m between the surfaces at the periapsis: a pixel of 64
 PERIODS = 3  # at least, within the horizon
@@ -260,7 +260,6 @@ class Flyby(Task):
         star_x=Parameter("m", "visible", (-1.8, 1.8), "of the star, to the right"),
         star_y=Parameter("m", "visible", (-1.8, 1.8), "of the star, upwards in the image"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Different hues, no touch; in view long enough, and gone for good when it leaves."""
@@ -275,7 +274,7 @@ class Flyby(Task):
         ends = star + flyby_state(p, np.array([p["release"], needed]))[0]
         if np.abs(ends).max() > room:
             return False
-        later = np.arange(needed, self.horizon, PATH_STEP)
+        later = np.arange(needed, HORIZON, PATH_STEP)
         times = np.concatenate([np.arange(p["release"], needed, PATH_STEP), later])
         over = np.abs(star + flyby_state(p, times)[0]).max(axis=-1) > room
         return not over[: -len(later)].any() and not (np.diff(over.astype(np.int8)) < 0).any()
@@ -295,7 +294,6 @@ class Flyby(Task):
             ),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(CentralGravity("star", p["pull"] * p["star_radius"] ** 3),),
-            horizon=self.horizon,
             prompt=f"A large {hue_name(p['hue_body'])} body flies past a small {hue_name(p['hue_star'])} star, whose "
             "gravity bends its way, and goes away. Static camera.",
         )

@@ -11,7 +11,7 @@ import numpy as np
 from physbench.clips.clip import Split
 from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, draw_evenly, event_in, hues, inside
 from physbench.world.bodies import HOLDER_GAP, ball, belt, floor, holder, shelf, turned_from_front, wall
-from physbench.world.scene import Body, Camera, Scene, box_mass, hue_name, ramp, rolling_inertia
+from physbench.world.scene import HORIZON, Body, Camera, Scene, box_mass, hue_name, ramp, rolling_inertia
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 BOX_DEPTH = 0.4  # m, half of the box's extent across the plane of motion
@@ -62,7 +62,6 @@ class SlideStop(Task):
         velocity=Parameter("m/s", "visible", (1.6, 5.2), "at the release, to the right", signed=True),
         start=Parameter("m", "visible", (1.7, 2.1), "distance from the middle where it is held"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, stops in time, in view and well away from where it was then."""
@@ -70,7 +69,7 @@ class SlideStop(Task):
         stop, way = slide_end(p)
         slid = slide_way(p, 0.0)
         return (
-            event_in(stop, self.horizon)
+            event_in(stop)
             and slid >= LEAST_PATH
             and way - slid >= 2 * REST_DISTANCE * p["size"]
             and inside((p["start"], way - p["start"]), half)
@@ -99,7 +98,6 @@ class SlideStop(Task):
             bodies=(box, ground, backing(side, p["start"], half, p["release"])),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} box slides over a flat floor, slows down and stops. The lighter the floor, "
             "the smoother it is. Static camera, seen from the side.",
         )
@@ -167,7 +165,6 @@ class RollOff(Task):
         leaving=Parameter("s", "visible", (0.2, 0.5), "when its middle passes the edge"),
         height=Parameter("m", "visible", (1.1, 1.8), "of the table", ood=(1.85, 2.2)),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Fast enough to leave the edge at once; seen for a while after it landed."""
@@ -176,7 +173,7 @@ class RollOff(Task):
         seen = edge_of(p) + speed * max(flight + VIEW_AFTER_LANDING, VIEW_UNTIL - p["leaving"])
         return (
             speed**2 >= LEAVES_AT_ONCE * p["gravity"] * radius
-            and event_in(p["leaving"] + flight, self.horizon)
+            and event_in(p["leaving"] + flight)
             and inside((p["start"], seen), radius)
         )
 
@@ -200,7 +197,6 @@ class RollOff(Task):
             bodies=(rolling, floor(), table, backing(side, p["start"], radius, p["release"], p["height"])),
             camera=TABLE_CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rolls off the edge of a light grey table, falls to the floor and "
             "bounces on. Static camera, seen from the side.",
         )
@@ -257,16 +253,15 @@ class RampUp(Task):
         angle=Parameter("rad", "visible", (0.16, 0.30), "of the ramp", ood=(0.32, 0.40)),
         meeting=Parameter("s", "visible", (0.2, 1.2), "when it touches the ramp"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Turns in time and comes back in time, in view."""
         _, turn, back = ramp_up_times(p)
-        way = [along_ramp_up(p, time) for time in (turn, self.horizon)]
+        way = [along_ramp_up(p, time) for time in (turn, HORIZON)]
         return (
             abs(p["velocity"]) * -p["release"] >= LEAST_PATH
-            and event_in(turn, self.horizon)
-            and back <= self.horizon - BACK_BEFORE_END
+            and event_in(turn)
+            and back <= HORIZON - BACK_BEFORE_END
             and inside((p["start"], *(x for x, _ in way)), p["radius"])
         )
 
@@ -292,7 +287,6 @@ class RampUp(Task):
             bodies=(rolling, floor(), slope, backing(side, p["start"], radius, p["release"])),
             camera=UP_CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rolls over a flat floor, up a dark grey ramp, turns and rolls back. "
             "Static camera, seen from the side.",
         )
@@ -376,7 +370,6 @@ class RollingRace(Task):
         release=Parameter("s", "visible", (-1.0, -0.6), "when the holders vanish", grid=0.05),
         start=Parameter("m", "visible", (2.5, 3.0), "way along the ramps from the stops"),
     )
-    horizon = 4.0  # s
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, told apart, and in view."""
@@ -388,8 +381,8 @@ class RollingRace(Task):
         return (
             p["hue_full"] != p["hue_hollow"]
             and min(full, hollow) * p["release"] ** 2 / 2 >= LEAST_PATH
-            and event_in(first, self.horizon)
-            and last < self.horizon
+            and event_in(first)
+            and last < HORIZON
             and behind >= LEAST_LEAD
             and inside([x for point in top for x in point], p["radius"])
             and inside([z for _, z in foot], 0.0)
@@ -449,7 +442,6 @@ class RollingRace(Task):
             bodies=tuple(bodies),
             camera=RACE_CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring roll down "
             "two ramps of the same slope, which have stops at their feet. Static camera, seen from the side.",
         )
@@ -531,26 +523,25 @@ class Conveyor(Task):
         drop=Parameter("m", "visible", (1.3, 2.4), "height of a ball's lowest point over the belt"),
         start=Parameter("m", "visible", (-1.9, 1.9), "where it is held, along the belt from the middle"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         return draw_evenly("shape", self.parameters, rng, split, self.accepts)
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, in view."""
-        end = p["start"] + carried(p, self.horizon)
+        end = p["start"] + carried(p, HORIZON)
         if p["shape"] == 1:
             impact = math.sqrt(2 * p["gravity"] * p["drop"])
             grip = p["belt_friction"] * (1 + p["restitution"]) * impact
             lands = p["release"] + impact / p["gravity"]
             return (
-                event_in(lands, self.horizon)
+                event_in(lands)
                 and grip >= SURELY_ROLLS * 2 / 7 * abs(belt_speed(p))
                 and inside((p["start"], end), p["size"])
             )
         turn = p["release"] + p["velocity"] / (p["belt_friction"] * p["gravity"])
         return (
-            event_in(turn, self.horizon)
+            event_in(turn)
             and -carried(p, 0.0) >= LEAST_PATH
             and inside((p["start"], p["start"] + carried(p, turn), end), p["size"])
         )
@@ -581,16 +572,13 @@ class Conveyor(Task):
             support = shelf("holder", x, p["drop"], release, 0.55 * p["size"])
         grey, friction = round(0.95 - 0.5 * p["belt_friction"], 6), p["belt_friction"]
         place = (0.0, 0.0, -BELT_SIZE[2])
-        carrier = belt(
-            BELT_SIZE, place, belt_speed(p), self.horizon, grey=grey, mark_grey=BELT_MARK_GREY, friction=friction
-        )
+        carrier = belt(BELT_SIZE, place, belt_speed(p), HORIZON, grey=grey, mark_grey=BELT_MARK_GREY, friction=friction)
         what = "box slides on" if box else "ball falls onto"
         way = "right" if side > 0 else "left"
         return Scene(
             bodies=(moving, support, *carrier),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
-            horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} {what} a conveyor belt with dark marks that moves to the {way}, and is "
             "taken along. Static camera, seen from the side.",
         )

@@ -253,7 +253,6 @@ class Cradle(Task):
         gap=Parameter("m", "visible", (0.02, 0.04), "between two balls that hang"),
         middle=Parameter("m", "visible", (-0.2, 0.2), "of the row, to the right"),
     )
-    horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         """Both numbers of balls are as likely, though four seldom fit."""
@@ -265,7 +264,7 @@ class Cradle(Task):
         reach = cradle_places(p)[-1] + p["length"] * math.sin(abs(p["angle"])) + abs(p["middle"])
         return (
             p["length"] * abs(p["angle"]) * (1 - math.cos(seen)) >= LEAST_SWING
-            and event_in(cradle_hit(p), self.horizon)
+            and event_in(cradle_hit(p))
             and inside((reach,), p["radius"])
         )
 
@@ -300,7 +299,6 @@ class Cradle(Task):
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             fields=tuple(Rod(hook.name, each.name, p["length"]) for hook, each in zip(hooks, balls, strict=True)),
-            horizon=self.horizon,
             prompt=f"Newton's cradle: {NUMBERS[len(names) - 1]} balls, {', '.join(names[:-1])} and {names[-1]}, hang "
             f"in a row on thin rods. {lie}. {vanish} and the row is hit. Static camera, seen from the side.",
         )

@@ -17,7 +17,7 @@ from physbench.support import user_files
 from physbench.support.errors import PhysbenchError, UsageError, nearest
 from physbench.support.plugins import entries, load
 from physbench.support.user_files import UserFile
-from physbench.world.scene import WINDOW, Scene
+from physbench.world.scene import HORIZON, WINDOW, Scene
 
 TASK_GROUP = "physbench.tasks"
 SPLITS: tuple[Split, ...] = ("train", "test", "ood")  # that every task has
@@ -391,7 +391,7 @@ def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) 
     return max(map(abs, centre)) + radius <= HALF_WINDOW - border
 
 
-def event_in(time: float, horizon: float = 4.0, spare: float = 0.0) -> bool:
+def event_in(time: float, horizon: float = HORIZON, spare: float = 0.0) -> bool:
     """True if the event that decides a clip lies in [0.2 s, 0.6 horizon], at least `spare` s from both ends.
 
     >>> event_in(0.3), event_in(2.5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import re
@@ -33,7 +32,7 @@ from physbench.data.formats import (
 )
 from physbench.data.tables import DatasetPlan, Part, Place, dataset_card
 from physbench.support.errors import UsageError
-from physbench.support.files import add_file, locked_file, write_json, write_text
+from physbench.support.files import file_sha256, locked_file, write_json, write_text
 from physbench.support.schedule import scheduled
 
 DATASET_MANIFEST = "dataset.json"
@@ -244,9 +243,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    add_file(digest, path)
-    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _read(path: Path) -> dict[str, Any]:

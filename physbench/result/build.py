@@ -199,7 +199,7 @@ def model_info(manifest: Manifest, chained: int) -> ModelInfo:
 
 def _suite(manifest: Manifest, rows: tuple[Row, ...], kinds: Literal["suite", "run"]) -> SuiteInfo:
     suite = manifest.suite
-    whole = _whole(manifest, rows)
+    whole = _whole(manifest)
     return SuiteInfo(
         name=suite.name,
         version=suite.version,
@@ -223,7 +223,7 @@ def _is_fresh(manifest: Manifest) -> bool:
     return manifest.suite.name.startswith(FRESH)
 
 
-def _whole(manifest: Manifest, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
+def _whole(manifest: Manifest) -> tuple[Row, ...] | None:
     """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
     if manifest.options.tasks is None and manifest.options.limit is None:
         return manifest.requested_rows
@@ -239,7 +239,7 @@ def _whole(manifest: Manifest, rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
 
 def _incomplete(suite: SuiteInfo, manifest: Manifest, rows: tuple[Row, ...]) -> str:
     """Reason for no overall skill, or "": it needs every task of the suite, though not every clip."""
-    whole = _whole(manifest, rows)
+    whole = _whole(manifest)
     if whole is None and suite.name.removeprefix(FRESH).startswith(OWN):
         return "tasks outside the suite were run"
     tasks = {row.task for row in whole} if whole is not None else set()

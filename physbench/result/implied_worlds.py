@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from physbench.result.document import ImpliedLawResult, ImpliedWorldResult, TimingResult
 from physbench.result.formats import bracket, counted, joined
 from physbench.result.manifest import renew
 from physbench.support.errors import UsageError
-from physbench.support.files import add_file, read_sealed_json, write_sealed_json
+from physbench.support.files import file_sha256, read_sealed_json, write_sealed_json
 from physbench.support.plugins import first_line
 from physbench.support.run_folder import RunFolder
 
@@ -23,7 +21,7 @@ def write_diagnosis(
 ) -> None:
     """Write what was found by family, and of the timing, with the hash of the scores beside which it was made."""
     families = {family: world.model_dump(mode="json") for family, world in worlds.items()}
-    document = {"schema_version": 1, "scores": _hash_of_scores(folder), "families": families}
+    document = {"schema_version": 1, "scores": file_sha256(folder.scores), "families": families}
     if timing is not None:
         document["timing"] = timing.model_dump(mode="json")
     write_sealed_json(folder.diagnosis, document)
@@ -56,7 +54,7 @@ def _read(folder: RunFolder) -> _Implied:
 def _implied_in(folder: RunFolder) -> _Implied | None:
     """Stored diagnosis; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
     document = read_sealed_json(folder.diagnosis, required=False)
-    if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
+    if document["schema_version"] != 1 or document["scores"] != file_sha256(folder.scores):
         return None
     timing = document.get("timing")
     return (
@@ -71,12 +69,6 @@ def is_diagnosed(folder: RunFolder) -> bool:
         return _implied_in(folder) is not None
     except (OSError, *NOT_A_DIAGNOSIS):
         return False
-
-
-def _hash_of_scores(folder: RunFolder) -> str:
-    digest = hashlib.sha256()
-    add_file(digest, folder.scores)
-    return digest.hexdigest()
 
 
 def implied_sentence(world: ImpliedWorldResult) -> str:

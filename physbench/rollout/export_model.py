@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def export_model(
         export_graph(model, find_networks(model), exported, target)
         graph = load_model(str(exported), device=CPU, dtype=torch.float32, trust_code=True)  # it was made here
         assert isinstance(graph, FrameModel)
-        differences = compare_models(model, graph, target)
+        differences = compare_models(model, graph)
         worst = max(differences.values())
         if not worst <= tolerance:
             raise ModelError(
@@ -79,7 +79,7 @@ def export_model(
     return ExportedModel(path, sum(size for _, size in files), frames, differences)
 
 
-def compare_models(first: FrameModel, second: FrameModel, target: str) -> dict[str, float]:
+def compare_models(first: FrameModel, second: FrameModel) -> dict[str, float]:
     """Largest difference of the frames of two models with one card, on contexts of clips and on random ones."""
     card = first.card
     store = ClipStore()
@@ -92,13 +92,13 @@ def compare_models(first: FrameModel, second: FrameModel, target: str) -> dict[s
         ("contexts of clips", torch.stack(seen).permute(0, 1, 4, 2, 3).contiguous()),
         ("random contexts", random.to(torch.uint8)),
     ):
-        answers = [_answer(model, normalized_frames(frames, CPU, torch.float32), target) for model in (first, second)]
+        answers = [_answer(model, normalized_frames(frames, CPU, torch.float32)) for model in (first, second)]
         differences[name] = float((answers[0] - answers[1]).abs().max())
     return differences
 
 
 @torch.inference_mode()
-def _answer(model: FrameModel, context: Tensor, target: str) -> Tensor:
+def _answer(model: FrameModel, context: Tensor) -> Tensor:
     """Frames (B, T, 3, H, W), with a random push of each clip where the model takes actions."""
     card, (batch, count) = model.card, context.shape[:2]
     horizon = min(COMPARED_FRAMES, card.max_horizon or COMPARED_FRAMES)
@@ -109,9 +109,5 @@ def _answer(model: FrameModel, context: Tensor, target: str) -> Tensor:
         actions = torch.zeros(batch, count + horizon, width)
         actions[:, [count - 1, count + horizon // 3]] = torch.rand(batch, 2, width, generator=numbers)
     generators = make_generators(range(batch), CPU)
-    chunks: Sequence[Tensor] = list(
-        iterate_chunks(
-            model.rollout(context, horizon=horizon, actions=actions, prompts=[""] * batch, generators=generators)
-        )
-    )
-    return torch.cat(list(chunks), 1)
+    chunks = model.rollout(context, horizon=horizon, actions=actions, prompts=[""] * batch, generators=generators)
+    return torch.cat(list(iterate_chunks(chunks)), 1)

@@ -7,7 +7,6 @@ the columns `clip` and `prompt`. Every clip that is rolled out has one sentence,
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections import Counter
@@ -18,7 +17,7 @@ from typing import Any
 
 from physbench.clips.clip import Row
 from physbench.support.errors import UsageError, nearest
-from physbench.support.files import user_text
+from physbench.support.files import file_sha256, user_text
 
 OPTION = "--prompts"
 MOST_BYTES = 1 << 26
@@ -119,7 +118,6 @@ def prompt_documents(path: str | None) -> list[dict[str, str]]:
     if path is None:
         return []
     try:
-        with Path(path).open("rb") as file:
-            return [{"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}]
+        return [{"path": path, "sha256": file_sha256(Path(path))}]
     except OSError as error:
         raise UsageError(f"{OPTION} {path}: {error.strerror or error}.") from None

@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from types import TracebackType
 from typing import Any, Protocol
 
 from physbench.clips.clip import Clip, Row
@@ -204,7 +203,7 @@ class ClipsReadAhead:
     def __enter__(self) -> ClipsReadAhead:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._threads.shutdown(cancel_futures=True)
 
     def get(self, row: Row) -> Clip:

@@ -46,6 +46,7 @@ from physbench.rollout.prompt_file import check_prompts, prompt_documents, read_
 from physbench.run.options import Options
 from physbench.support import user_files
 from physbench.support.errors import UsageError
+from physbench.support.files import file_sha256
 from physbench.support.run_folder import RunFolder
 
 MOST_READ = 1 << 30  # bytes of a folder given by --model-arg that are hashed
@@ -65,8 +66,7 @@ def file_hashes(model_args: Mapping[str, str]) -> dict[str, str]:
         with contextlib.suppress(OSError, RuntimeError):  # a text may be longer than a name can be, a home unknown
             path = Path(value).expanduser()
             if path.is_file():
-                with path.open("rb") as file:
-                    hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+                hashes[key] = file_sha256(path)[:16]
             elif value and path.is_dir() and any(path.iterdir()):
                 hashes[key] = _folder_hash(path)
     return hashes

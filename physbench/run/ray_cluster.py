@@ -18,7 +18,6 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from physbench.clips.clip import Row
@@ -298,9 +297,7 @@ class RayPool(WorkerPool):
             self._prepared[args[1]] = future  # type: ignore[index]
         return future
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         self._ended = error is not None
         self._threads.shutdown(wait=True, cancel_futures=True)
 

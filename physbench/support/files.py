@@ -97,6 +97,12 @@ def add_file(digest: _Hash, path: Path) -> None:
             digest.update(block)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 # What Python raises where a zip or tar file from elsewhere is damaged.
 
 # RuntimeError: encrypted, or of another version of zip; ValueError: names that are no text; IndexError: without a name;

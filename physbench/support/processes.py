@@ -28,7 +28,7 @@ from functools import cache
 from multiprocessing import forkserver, util
 from multiprocessing.connection import wait
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
 import psutil
@@ -399,9 +399,7 @@ class WorkerPool:
     def __enter__(self) -> WorkerPool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         interrupted = error is not None and not isinstance(error, Exception)
         if self._executor is None:
             return

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any
 
 BAR_AFTER, FIRST_LINE, NEXT_LINES = 2.0, 5.0, 60.0  # s; a log is read later, and wants few lines
@@ -129,9 +128,7 @@ class Progress:
         self._task = self._bar.add_task(self.label, total=self.total, completed=self.done, note=self.note)
         self._bar.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._end.set()  # other threads may go on counting, which must not bring the bar back
         if self._thread.is_alive():

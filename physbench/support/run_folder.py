@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from physbench.support.files import add_file
+from physbench.support.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ def contents_of(folder: RunFolder) -> dict[str, str]:
 def hash_of(path: Path) -> str | None:
     """Hash of a file, or of the files in a folder without hidden ones; None where there is nothing."""
     if path.is_file():
-        digest = hashlib.sha256()
-        add_file(digest, path)
-        return digest.hexdigest()
+        return file_sha256(path)
     if not path.is_dir():
         return None
     names = sorted(item.name for item in path.iterdir() if not item.name.startswith(".") and item.is_file())

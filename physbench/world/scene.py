@@ -25,6 +25,7 @@ Role = Literal["moving", "fixed", "kinematic"]
 PHYSICS_HZ = 1200
 PHYSICS_STEP = 1.0 / PHYSICS_HZ  # s
 HISTORY = 2.0  # s before the hand-over
+HORIZON = 4.0  # s after it, of a scene that does not say another one
 WINDOW = 5.12  # m, side of the square window in the plane of motion
 DRIVE_TIME = 0.02  # s, in which a motor would reach the velocity that it is told if its force had no limit
 DENSITY = 100.0  # kg/m3 of every moving body, so that mass is seen in the size
@@ -562,7 +563,7 @@ class Scene:
     gravity: Vector = (0.0, 0.0, 0.0)  # m/s2
     fields: tuple[ForceField, ...] = ()
     impulses: tuple[Impulse, ...] = ()
-    horizon: float = 4.0  # s
+    horizon: float = HORIZON  # s
     prompt: str = ""
     prompt_unpushed: str = ""  # the prompt of the same scene without its actions
     free: tuple[str, ...] = ()  # parameters that the context cannot show

@@ -23,7 +23,6 @@ LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, sma
     id="consistency/shadowing",
     version=6,
     axis="consistency",
-    unit="1",
     better="higher",
     quality=lambda share: share,
     noise_floor="ground truth has no break in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
@@ -144,7 +143,6 @@ def _unseen(free: Shadowing | None) -> dict[str, Reading]:
     axis="consistency",
     unit="diameters",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0.010, the least value, in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
     source="the smallest tolerance at which `consistency/shadowing` finds no break, by bisection",
     roles={"": "strength"},
@@ -165,9 +163,7 @@ def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowi
 
 @scorer(
     id="consistency/outcome",
-    version=1,
     axis="consistency",
-    unit="1",
     better="higher",
     quality=lambda share: share,
     noise_floor="ground truth reads 1.000 in each of 24 clips (64 px, 15 frames/s)",

@@ -39,7 +39,6 @@ def nothing_expected(
     id="permanence/intact",
     version=7,
     axis="permanence",
-    unit="1",
     better="higher",
     quality=lambda share: share,
     noise_floor="ground truth reads 1.000 in 78 of 78 clips (64 px, 15 frames/s) and 28 of 28 (128 px, 30 frames/s)",

@@ -30,11 +30,8 @@ WORST_HUE = 180.0  # degrees, of an object that should be visible and is absent
 
 @scorer(
     id="appearance/hue",
-    version=1,
-    axis=None,
     unit="deg",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads at most 0.03 degrees (64 px, 15 frames/s; 95 % of 128 clips)",
     source="mean |hue - own hue| in the opponent plane of gamma RGB",
     needs=("tracks", "looks"),
@@ -54,11 +51,7 @@ def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Rea
 
 @scorer(
     id="appearance/area",
-    version=1,
-    axis=None,
-    unit="1",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0.003 to 0.016 (64 px, 15 frames/s; middle 90 % of 128 clips)",
     source="mean |area / true area - 1|",
     needs=("tracks", "looks"),
@@ -109,11 +102,8 @@ MAX_STATIC_CHANGE = 2  # levels by which static pixels may change in ground trut
 
 @scorer(
     id="drift/background",
-    version=1,
-    axis=None,
     unit="levels",
     better="lower",
-    quality=None,
     noise_floor="0 exactly: ground truth is compared with itself, outside of what changes in it",
     source="mean |frame - frame at the hand-over| over static pixels, of 255",
     needs=("frames", "tracks"),
@@ -173,11 +163,8 @@ LEAST_TURN = 0.5  # degrees rms from the hand-over, from which on it is read whe
 
 @scorer(
     id="drift/camera",
-    version=1,
-    axis=None,
     unit="%/s",
     better="lower",
-    quality=None,
     noise_floor="0 exactly in 272 of 272 true clips of 17 tasks (64 and 128 px, 15 frames/s); followed 0.998 to 1.005 "
     "in 32 moving clips of 16 tasks (128 px, 10 frames/s)",
     source="least-squares line through the similarity that fixed bodies show; Umeyama 1991, doi:10.1109/34.88573",
@@ -248,11 +235,7 @@ NO_EDGES = 1e-6  # levels squared
 
 @scorer(
     id="drift/sharpness",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="1 exactly: ground truth is compared with itself",
     source="ratio of the mean squared differences of neighbouring pixels",
     needs=("frames",),
@@ -288,11 +271,7 @@ STANDSTILL = 1e-3  # levels, root mean square: ground truth stands still
 
 @scorer(
     id="appearance/persistence-skill",
-    version=1,
-    axis=None,
-    unit="1",
     better="higher",
-    quality=None,
     noise_floor="ground truth reads 1 and the frozen frame 0, both exactly",
     source="skill against persistence, Murphy 1988, Monthly Weather Review 116:2417; here with root mean squares",
     roles={"": "early-sign"},

@@ -68,11 +68,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
 
 @scorer(
     id="drift/bins",
-    version=1,
-    axis=None,
-    unit="1",
     better="lower",
-    quality=None,
     noise_floor="8 samples of the simulations themselves read 0.11 to 0.21 (64 px, 8 clips), as `open` says",
     source="total variation; energy score of one number: Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
     together=of_samples,

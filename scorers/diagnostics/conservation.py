@@ -44,11 +44,7 @@ def _in_other_fields(clip: Clip) -> Reading | None:
 
 @scorer(
     id="drift/energy",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth without contacts reads within 0.02, on a flyby within 0.06 (64 px, 15 frames/s)",
     source="E(t) - E(0), translational and potential; Helmholtz 1847, Ueber die Erhaltung der Kraft",
     needs=("energies",),
@@ -79,11 +75,7 @@ def is_not_conserved(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | 
 
 @scorer(
     id="drift/momentum",
-    version=1,
-    axis=None,
-    unit="1",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0.001 to 0.026 (64 px, 15 frames/s; 20 clips)",
     source="|P(t) - P(0)|; Newton 1687, Principia, corollary III to the laws of motion",
     needs=("energies",),
@@ -151,11 +143,7 @@ def of_orbits(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
 
 @scorer(
     id="laws/energy",
-    version=1,
-    axis=None,
-    unit="1",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0 to 0.011, at most 0.020 (64 px, 15 frames/s; 95 % of 64 clips of 13 tasks)",
     source="E(t2) <= E(t1) where nothing is pushed; Helmholtz 1847, Ueber die Erhaltung der Kraft",
     phrase="energy gained {} of that of all motion",
@@ -204,11 +192,7 @@ MIN_TOTAL = 0.2  # of the sum of the sizes of the two momenta; below it the rati
 
 @scorer(
     id="laws/momentum",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth reads 0.99 to 1.01, change below 0.010 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="P' = P; Newton 1687, Principia, corollary III to the laws of motion",
     phrase={"": "momentum after the contact {} of that before", "change": "momentum changed by {}"},

@@ -34,11 +34,7 @@ GRADIENT_STEP = 1e-4  # m, for the slope of the distance
 
 @scorer(
     id="laws/restitution",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth reads within 0.01 of the scene's restitution where nothing rolls, 0.38 to 0.41 for "
     "balls of 0.95 that roll on a table (64 px, 15 frames/s; 30 clips)",
     source="Newton's law of restitution; Newton 1687, Principia, scholium to the laws of motion",
@@ -135,11 +131,7 @@ NO_SLOPE = 1e-9  # m/s2 along the support
 
 @scorer(
     id="laws/friction",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth reads within 0.001 of 0 on the level, within 0.01 of the ramp's on a slope (64 px, "
     "15 frames/s; 15 clips)",
     source="a = g (sin a - mu cos a); Coulomb 1785, Theorie des machines simples",
@@ -232,11 +224,8 @@ MIN_DEPTH = 0.1  # diameters
 
 @scorer(
     id="laws/solidity",
-    version=1,
-    axis=None,
     unit="diameters",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0 to 0.034, at most 0.039 (64 px, 15 frames/s; 95 % of 70 clips of 14 tasks)",
     source="two bodies are never in one place; Spelke et al. 1992, doi:10.1037/0033-295X.99.4.605",
     phrase="overlaps of {}",
@@ -275,11 +264,7 @@ MIN_APPROACH_SHARE = 0.3  # of the shift by which it then comes nearer to what c
 
 @scorer(
     id="laws/support",
-    version=1,
-    axis=None,
-    unit="1",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0, at most 0.05 (64 px, 15 frames/s; 95 % of 40 clips of 8 tasks)",
     source="what rests is carried; Baillargeon et al. 1992, doi:10.1016/0163-6383(92)80031-C",
     phrase="rest on nothing for {} of the time",

@@ -63,11 +63,7 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
 
 @scorer(
     id="consistency/counterfactual",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     # benchmarks/counterfactual.py prints these and what wrong pushes read
     noise_floor="ground truth reads 0.997 to 1.004 in each of 48 pairs, sign 1, error at most 0.004; a frozen frame 0, "
     "0 and 1 (64 px, 15 frames/s, 8 context frames)",
@@ -258,11 +254,7 @@ def _fit(
 
 @scorer(
     id="consistency/push-followed",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     # as measured beside benchmarks/counterfactual.py: truth, half, contrary and late pushes
     noise_floor="ground truth reads 0.99 to 1.02, 0.0 to 0.4 degrees, 0 to 0.1 frames in 13 pairs (64 px, 15 frames/s, "
     "8 context frames), and of a driven bar 0.98 to 1.05, 0.1 to 3.0 degrees, -0.1 to 0.2 frames, forced -0.00 to 0.02 "

@@ -47,11 +47,8 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
 
 @scorer(
     id="drift/crps",
-    version=1,
-    axis=None,
     unit="diameters",
     better="lower",
-    quality=None,
     noise_floor="ground truth as each sample reads 0.012 to 0.051, 8 true frames (64 px, 15 frames/s; 10 clips), the "
     "simulations themselves 0.008 to 0.036",
     source="energy score, the CRPS of positions; Gneiting and Raftery 2007, doi:10.1198/016214506000001437",

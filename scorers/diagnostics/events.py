@@ -22,11 +22,9 @@ def no_single_image(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | N
 
 @scorer(
     id="consistency/event-frequency",
-    version=1,
     axis="consistency",
     unit="events",
     better="higher",
-    quality=None,
     noise_floor="lawful draws read 0 on average; ground truth of the shipped tasks shows at least as many",
     source="events of an ensemble of simulations; their number over clips is Poisson binomial: Wang 1993",
     roles={"": "event-balance"},

@@ -17,11 +17,8 @@ from physbench.world.camera import plane_from_world
 
 @scorer(
     id="laws/gravity",
-    version=1,
-    axis=None,
     unit="m/s2",
     better="neither",
-    quality=None,
     noise_floor="ground truth reads 9.80 to 9.82 where 9.81 is right (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="x(t) = x0 + v t + a t^2 / 2; Galilei 1638, Discorsi, fourth day",
     phrase={"": "gravity {}", "sideways": "sideways pull {}"},

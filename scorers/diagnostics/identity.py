@@ -22,11 +22,7 @@ FIRST_UNKNOWN = 100  # from here on, identities that the scene does not hold
 
 @scorer(
     id="permanence/hota",
-    version=1,
-    axis=None,
-    unit="1",
     better="higher",
-    quality=None,
     noise_floor="ground truth reads 1.000, 0.88 to 1 where blocks touch (64 px, 15 frames/s; 85 clips of 17 tasks)",
     source="HOTA: Luiten et al. 2021, doi:10.1007/s11263-020-01375-2; IDF1: Ristani et al. 2016, arXiv:1609.01775",
     packages=("motrics",),
@@ -104,10 +100,8 @@ def _overlap(distance: Array) -> Array:
 @scorer(
     id="permanence/return",
     version=2,
-    axis=None,
     unit="s",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0 to 0.07 s (a frame), place below 0.05, size 0.98 to 1.01 (64 px, 15 frames/s)",
     source="re-emergence against the lawful continuation; after Baillargeon 1987, doi:10.1037/0012-1649.23.5.655",
     needs=("returns", "looks"),

@@ -29,11 +29,7 @@ Complex = NDArray[np.complex128]
 
 @scorer(
     id="laws/force-law",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth of closed orbits reads -2.018 to -1.998, direction below 0.04 degrees (64 px, "
     "15 frames/s), -2.002 to -1.999 and 0.01 (128 px; middle 90 % of 16 clips); of flybys -2.04 to -1.97, below "
     "0.2 degrees (64 px)",
@@ -153,11 +149,7 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
 
 @scorer(
     id="laws/period",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth reads 0.997 to 1.002 (64 px, 15 frames/s), 0.999 to 1.001 (128 px; 90 % of 16 clips)",
     source="T^2 = 4 pi^2 a^3 / mu; Kepler 1619, Harmonices mundi, third law",
     needs=("motions",),
@@ -218,11 +210,7 @@ def _turn(tracks: Tracks, position: Array, law: Orbit) -> tuple[float, float] | 
 
 @scorer(
     id="laws/areal-velocity",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth reads 0.999 to 1.001, spread 0.01 to 0.03 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="r x v / 2 is constant; Kepler 1609, Astronomia nova, second law",
     needs=("motions",),
@@ -243,11 +231,7 @@ def areal_velocity(
 
 @scorer(
     id="laws/orbit-energy",
-    version=1,
-    axis=None,
-    unit="1",
     better="neither",
-    quality=None,
     noise_floor="ground truth of closed orbits reads 0.997 to 1.002, spread 0.02 to 0.07 (middle 90 % of 5 clips of a "
     "task), of flybys 1.00 to 1.02, spread 0.07 to 0.17 (12 clips; 64 px, 15 frames/s)",
     source="v^2 / 2 - mu / r is constant; Newton 1687, Principia, book I",

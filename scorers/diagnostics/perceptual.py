@@ -32,11 +32,7 @@ SLICES = {"slice1": (0,), "slice2": (3,), "slice3": (6,), "slice4": (8,), "slice
 
 @scorer(
     id="appearance/lpips",
-    version=1,
-    axis=None,
-    unit="1",
     better="lower",
-    quality=None,
     noise_floor="0 exactly: ground truth is compared with itself",
     source="arXiv:1801.03924",
     needs=("frames",),

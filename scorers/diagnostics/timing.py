@@ -11,11 +11,8 @@ from physbench.track.tracks import Tracks
 
 @scorer(
     id="drift/timing",
-    version=1,
-    axis=None,
     unit="frames",
     better="neither",
-    quality=None,
     noise_floor="ground truth: lead -0.02 to 0.03, rate 0.98 to 1.01, no repeats (26 clips, 64 px, 15 frames/s)",
     source="least squares of places on the true path at other times; docs/design/timing.md",
     roles={"smear": "frame-smear"},

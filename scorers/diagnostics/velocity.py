@@ -18,11 +18,8 @@ LEFT = "left ball"  # that its code puts at the left border where it is missing;
 
 @scorer(
     id="drift/velocity",
-    version=1,
-    axis=None,
     unit="units/s",
     better="lower",
-    quality=None,
     noise_floor="ground truth reads 0.014 (uniform), 0.015 (collision), 0.017 (parabola) by the paper's definition and "
     "0.001, 0.002, 0.001 by the code's (128 px, 10 frames/s; 24 clips each); 0.005 and 0.001 at 256 px (9 clips each)",
     source="Kang et al. 2024, arXiv 2411.02385, section 3; code ee0e473, id_ood_data/evaluate.py",

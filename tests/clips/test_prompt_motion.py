@@ -75,7 +75,7 @@ def test_a_run_says_what_it_is() -> None:
     lit = note(rows, replace(spec, look="natural"), False)
     assert "the look natural: not beside runs" in lit and "is not fixed" in lit
     suite = {"name": f"smoke{PROMPT_MOTION_SUFFIX}", "version": find_suite("smoke").version}
-    assert _whole(made_manifest(suite=suite, options={"limit": 3}), told[:3]) == told
+    assert _whole(made_manifest(suite=suite, options={"limit": 3})) == told
 
 
 def test_an_export_tells_it_and_names_the_command(tmp_path: Path) -> None:

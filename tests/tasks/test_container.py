@@ -13,7 +13,7 @@ from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.tasks.falling import RIM_DISTANCE, Container, container_middle, path_of, stays_in, thrown_legs
 from physbench.world.bullet import simulate
-from physbench.world.scene import PHYSICS_HZ, WINDOW
+from physbench.world.scene import HORIZON, PHYSICS_HZ, WINDOW
 
 TIMES = np.arange(-2 * PHYSICS_HZ, 4 * PHYSICS_HZ + 1, 12) / PHYSICS_HZ  # s
 
@@ -25,7 +25,7 @@ def test_a_ball_flies_from_bounce_to_bounce(split: Split) -> None:
     p, scene = make_params(row), make_scene(row)
     simulation, side = simulate(scene, TIMES), math.copysign(1.0, p["velocity_x"])
     x, z = simulation.states[:, 0, 0] * side, simulation.states[:, 0, 2]
-    expected = path_of(thrown_legs(p, Container.horizon), TIMES, p["gravity"])
+    expected = path_of(thrown_legs(p, HORIZON), TIMES, p["gravity"])
     np.testing.assert_allclose(np.stack([x, z], axis=-1), expected, atol=0.012)
     walls = [scene.bodies[scene.index(name)] for name in ("left wall", "right wall")]
     for each in walls:

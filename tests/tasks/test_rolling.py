@@ -35,7 +35,7 @@ from physbench.tasks.rolling import (
 from physbench.track.tracker import track
 from physbench.world.bullet import Simulation, simulate
 from physbench.world.camera import px_from_world
-from physbench.world.scene import PHYSICS_HZ, WINDOW, Scene
+from physbench.world.scene import HORIZON, PHYSICS_HZ, WINDOW, Scene
 
 TIMES = np.arange(-2 * PHYSICS_HZ, 4 * PHYSICS_HZ + 1, 12) / PHYSICS_HZ  # s
 SEEDS = range(2)
@@ -78,7 +78,7 @@ def test_a_hollow_cylinder_rolls_as_euler_says(split: Split) -> None:
             way = np.linalg.norm(states[:, scene.index(name), :3] - states[0, scene.index(name), :3], axis=-1)
             rolled = race_acceleration(p, bore) * np.maximum(TIMES - p["release"], 0.0) ** 2 / 2
             np.testing.assert_allclose(way, np.minimum(rolled, p["start"]), atol=0.01)
-            assert 0.2 <= arrival < RollingRace.horizon
+            assert 0.2 <= arrival < HORIZON
 
 
 def test_a_thin_ring_is_found_whole_where_its_pixels_come_in_pieces() -> None:

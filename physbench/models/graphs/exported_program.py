@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.graphs.graph_card import GraphDocument, read_graph_document, state_names
 from physbench.models.protocol import Model
 from physbench.support.errors import ModelError
-from physbench.support.files import DAMAGED_ARCHIVE
+from physbench.support.files import DAMAGED_ARCHIVE, file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -94,8 +93,7 @@ class ExportedProgramAdapter(Adapter):
         read_program_document(self._path(target))
 
     def sha256(self, target: str) -> str | None:
-        with self._path(target).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(self._path(target))
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         from physbench.models.graphs.program_model import load_program

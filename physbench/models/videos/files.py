@@ -20,7 +20,7 @@ from typing import IO
 from physbench.clips.conditioning import ANSWER, MANIFEST
 from physbench.models.video_containers import ACCEPTED, IMAGE_SUFFIX, container_suffix
 from physbench.support.errors import ModelError
-from physbench.support.files import DAMAGED_ARCHIVE
+from physbench.support.files import DAMAGED_ARCHIVE, file_sha256
 from physbench.support.printable import printable
 
 # The files of an answer, in a folder or an archive, read only: nothing is unpacked, and no link is followed.
@@ -108,8 +108,7 @@ class VideoSource:
         """Hash of the archive, or of the names and contents of all files in the folder."""
         digest = hashlib.sha256()
         if not self.path.is_dir():
-            with self.path.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            return file_sha256(self.path)
         for file in self.files:
             digest.update(f"{'/'.join(file.parts)}|{file.size}|{file.problem}|".encode("utf-8", "surrogateescape"))
             if file.problem:
@@ -264,7 +263,7 @@ def list_answers(source: VideoSource, ids: Sequence[str]) -> VideoListing:
         if key is not None:
             candidates.setdefault(key, []).append(entry)
         elif name not in EXPORT_DOCUMENTS:
-            listing.extra[name] = entry.problem or _why_extra(name, stem)
+            listing.extra[name] = entry.problem or ("named after no clip" if stem else f"no video ({ACCEPTED})")
     for key, entries in candidates.items():
         if len(entries) == 1:
             listing.entries[key] = entries[0]
@@ -344,10 +343,6 @@ def _sample_key(stem: str, known: set[str]) -> SampleKey | None:
         return stem, 0
     match = SAMPLE_PATTERN.fullmatch(stem)
     return (match[1], int(match[2])) if match and match[1] in known else None
-
-
-def _why_extra(name: str, stem: str) -> str:
-    return "named after no clip" if stem else f"no video ({ACCEPTED})"
 
 
 def _find_similar_names(listing: VideoListing, missing: Sequence[str]) -> None:

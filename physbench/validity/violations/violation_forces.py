@@ -66,11 +66,7 @@ def _collision(candidates: CandidateEvents) -> Contact:
 @violation(
     "pass-through",
     group="contacts",
-    unit="",
     meaning="two bodies go through each other (s = 1: wholly)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def pass_through(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The first two that meet after the hand-over do not collide; the event is when they would."""
@@ -86,7 +82,6 @@ def pass_through(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 @violation(
     "momentum",
     group="contacts",
-    unit="",
     meaning="in a collision the second body gets (1 + s) times the impulse that the first one gives",
     severities=(-0.5, 0.25, 0.5, 1.0),
     main=0.5,
@@ -105,7 +100,6 @@ def momentum(candidates: CandidateEvents, severity: float, rng: np.random.Genera
 @violation(
     "mass-ratio",
     group="contacts",
-    unit="",
     meaning="in collisions one of two bodies counts with s times the mass that its size shows",
     severities=(1.5, 2.0, 4.0),
     main=2.0,
@@ -125,7 +119,6 @@ def mass_ratio(candidates: CandidateEvents, severity: float, rng: np.random.Gene
 @violation(
     "restitution",
     group="contacts",
-    unit="",
     meaning="things part at s times the speed at which they met",
     severities=(0.5, 1.05, 1.1, 1.3),
     main=1.1,
@@ -162,7 +155,6 @@ def restitution(candidates: CandidateEvents, severity: float, rng: np.random.Gen
 @violation(
     "friction",
     group="contacts",
-    unit="",
     meaning="friction of every moving body is s times what its material shows, from the hand-over on",
     severities=(0.0, 0.5, 2.0),
     main=0.5,
@@ -189,7 +181,6 @@ def _require_gravity(candidates: CandidateEvents) -> None:
 @violation(
     "gravity",
     group="forces",
-    unit="",
     meaning="gravity is s times as strong from the hand-over on",
     severities=(0.8, 0.9, 0.95, 0.98, 1.1),
     main=0.9,
@@ -223,7 +214,6 @@ def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 @violation(
     "central-mass",
     group="forces",
-    unit="",
     meaning="every central mass is s times as large from the hand-over on",
     severities=(0.8, 0.9, 0.95, 1.1),
     main=0.95,
@@ -239,7 +229,6 @@ def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 @violation(
     "force-exponent",
     group="forces",
-    unit="",
     meaning="central forces fall with the distance to the power -s from the hand-over on",
     severities=(1.0, 1.5, 1.8, 1.9, 2.2),
     main=1.8,
@@ -256,7 +245,6 @@ def force_exponent(candidates: CandidateEvents, severity: float, rng: np.random.
 @violation(
     "drag",
     group="forces",
-    unit="",
     meaning="a medium slows things s times as much from the hand-over on",
     severities=(0.0, 0.5, 0.8, 1.5),
     main=0.5,
@@ -272,7 +260,6 @@ def drag(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
 @violation(
     "stiffness",
     group="forces",
-    unit="",
     meaning="springs are s times as stiff from the hand-over on",
     severities=(0.0, 0.5, 0.8, 0.9, 1.1, 1.5),
     main=0.8,

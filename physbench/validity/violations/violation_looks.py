@@ -40,11 +40,7 @@ def _somewhere(candidates: CandidateEvents, rng: np.random.Generator) -> tuple[i
 @violation(
     "vanish",
     group="looks",
-    unit="",
     meaning="a body is gone for good (s = 1: wholly)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def vanish(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """In full view; what it would have hit goes on as if it had never been."""
@@ -117,7 +113,6 @@ def hue(candidates: CandidateEvents, severity: float, rng: np.random.Generator) 
 @violation(
     "size",
     group="looks",
-    unit="",
     meaning="every measure of a body is s times what it was, at once",
     severities=(0.75, 0.9, 1.1, 1.25, 1.5),
     main=1.25,
@@ -182,11 +177,7 @@ def hue_drift(candidates: CandidateEvents, severity: float, rng: np.random.Gener
 @violation(
     "scenery-vanish",
     group="looks",
-    unit="",
     meaning="a floor, a wall, a ramp or a screen is gone for good (s = 1: wholly)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def scenery_vanish(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """At some time in the first half; bodies move as before, as if it were there unseen."""
@@ -230,11 +221,7 @@ def _sized(candidates: CandidateEvents, rng: np.random.Generator, factor: Callab
 @violation(
     "shape",
     group="looks",
-    unit="",
     meaning="a body has another shape at once (s = 1: a ball is a box, a box a ball)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def shape(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It covers as much of the picture as before, stands upright on level ground or flies, and moves as before."""
@@ -255,11 +242,7 @@ def shape(candidates: CandidateEvents, severity: float, rng: np.random.Generator
 @violation(
     "exchange",
     group="looks",
-    unit="",
     meaning="two bodies exchange their hues at once (s = 1: wholly)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def exchange(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Both in full view, and apart from each other; each has the colour of the other and goes its own way."""

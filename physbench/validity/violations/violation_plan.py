@@ -161,14 +161,14 @@ def violation(
     name: str,
     *,
     group: str,
-    unit: str,
     meaning: str,
-    severities: tuple[float, ...],
-    main: float,
-    allowed: tuple[float, float],
+    unit: str = "",
+    severities: tuple[float, ...] = (1.0,),
+    main: float = 1.0,
+    allowed: tuple[float, float] = (1.0, 1.0),
     lawful: bool = False,
 ) -> Callable[[Planner], Violation]:
-    """Declare a violation beside its planner.
+    """Declare a violation beside its planner; by default one that is there wholly or not at all.
 
     Raises ValueError for a name given twice, a `main` that is none of the severities, or severities outside `allowed`.
     """

@@ -58,11 +58,7 @@ def _out(candidates: CandidateEvents, index: int, last: int) -> float:
 @violation(
     "return-wrong-side",
     group="return",
-    unit="",
     meaning="what went behind a screen comes out on the side where it went in (s = 1: as if it had turned round)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def wrong_side(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """While it is hidden its trajectory is mirrored at the middle of the screen, so that it comes out in time."""
@@ -147,11 +143,7 @@ def _on_grid(clock: Clock) -> Clock:
 @violation(
     "return-never",
     group="return",
-    unit="",
     meaning="what is hidden is gone when it should come out (s = 1: wholly)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def never(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It vanishes out of sight; the event is when it should come out."""
@@ -187,7 +179,6 @@ def return_hue(candidates: CandidateEvents, severity: float, rng: np.random.Gene
 @violation(
     "return-size",
     group="return",
-    unit="",
     meaning="what is hidden comes out s times as large in every measure",
     severities=(0.75, 0.9, 1.1),
     main=0.75,
@@ -205,11 +196,7 @@ def return_size(candidates: CandidateEvents, severity: float, rng: np.random.Gen
 @violation(
     "return-through-wall",
     group="return",
-    unit="",
     meaning="behind a screen a body goes through what should stop it, and comes out (s = 1: wholly)",
-    severities=(1.0,),
-    main=1.0,
-    allowed=(1.0, 1.0),
 )
 def through_wall(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The wall behind the screen is not solid; the event is when the body first shows beyond the screen."""

@@ -48,7 +48,6 @@ def _since(candidates: CandidateEvents, rng: np.random.Generator) -> float:
 @violation(
     "slow-time",
     group="time",
-    unit="",
     meaning="from a moment on everything happens s times as fast",
     severities=(0.25, 0.5, 0.8, 0.9),
     main=0.8,
@@ -63,7 +62,6 @@ def slow_time(candidates: CandidateEvents, severity: float, rng: np.random.Gener
 @violation(
     "fast-time",
     group="time",
-    unit="",
     meaning="from a moment on everything happens s times as fast",
     severities=(1.1, 1.25, 2.0),
     main=1.25,
