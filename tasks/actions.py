@@ -22,7 +22,6 @@ from physbench.clips.task import (
     Task,
     declare,
     draw,
-    draw_evenly,
     hues,
     inside,
     numbered,
@@ -545,9 +544,7 @@ class Thruster(Task):
         speed_other=Parameter("m/s", "visible", (0.2, 0.4), "of the other ball"),
         heading=Parameter("rad", "visible", (-3.1416, 3.1416), "of the other ball"),
     )
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw_evenly("other", self.parameters, rng, split, self.accepts)
+    evenly = "other"
 
     def accepts(self, p: Params) -> bool:
         """Different hues; ball, bar and other ball in view and apart; the ball ends elsewhere."""

@@ -22,7 +22,6 @@ from physbench.clips.task import (
     Task,
     declare,
     draw,
-    draw_evenly,
     hues,
     inside,
     numbered,
@@ -189,10 +188,7 @@ class WallBounce(Task):
         between=Parameter("s", "visible", (0.6, 1.4), "from the first to the second bounce"),
         incidence_2=Parameter("rad", "visible", (-1.0, 1.0), "from the second wall's normal to the ball's way"),
     )
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        """Both numbers of walls are as likely, though two seldom fit."""
-        return draw_evenly("walls", self.parameters, rng, split, self.accepts)
+    evenly = "walls"  # though two seldom fit
 
     def accepts(self, p: Params) -> bool:
         """In view from the release until a while after the last bounce, and clear of the walls that are not its turn;
@@ -342,10 +338,7 @@ class BallRow(Task):
         meet_y=Parameter("m", "visible", (-1.6, 1.6), "point of the first contact, upwards in the image"),
         gap=Parameter("m", "visible", (0.06, 0.16), "between two balls of the row"),
     )
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        """Both lengths are as likely, though three balls seldom fit."""
-        return draw_evenly("row", self.parameters, rng, split, self.accepts)
+    evenly = "row"  # though three balls seldom fit
 
     def accepts(self, p: Params) -> bool:
         """In view from the release until a while after the last hit."""

@@ -19,7 +19,6 @@ from physbench.clips.task import (
     Task,
     declare,
     draw,
-    draw_evenly,
     event_in,
     hues,
     inside,
@@ -262,9 +261,7 @@ class Incline(Task):
         velocity=Parameter("m/s", "visible", (-2.4, 5.0), "at the release, up the ramp"),
         start=Parameter("m", "visible", (0.1, 3.6), "way along the ramp that it is from the stop"),
     )
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw_evenly("shape", self.parameters, rng, split, self.accepts)
+    evenly = "shape"
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, in view, and not at rest near where it was then."""

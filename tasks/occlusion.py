@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-import numpy as np
-
-from physbench.clips.clip import Split
 from physbench.clips.task import (
     FREE_BORDER,
     HALF_WINDOW,
@@ -19,7 +16,6 @@ from physbench.clips.task import (
     Params,
     Task,
     declare,
-    draw_evenly,
     hues,
     inside,
 )
@@ -609,9 +605,7 @@ class Cups(Task):
         lift=Parameter("s", "visible", (2.2, 2.8), "when the covers rise"),
         lift_speed=Parameter("m/s", "visible", (1.4, 2.0), "with which they do"),
     )
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw_evenly("behind", self.parameters, rng, split, self.accepts)
+    evenly = "behind"
 
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden, at rest before the covers rise; covers and wall in view."""

@@ -6,10 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-
-from physbench.clips.clip import Split
-from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, draw_evenly, event_in, hues, inside
+from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, event_in, hues, inside
 from physbench.world.bodies import HOLDER_GAP, ball, belt, floor, holder, shelf, turned_from_front, wall
 from physbench.world.scene import HORIZON, Body, Camera, Scene, box_mass, hue_name, ramp, rolling_inertia
 
@@ -523,9 +520,7 @@ class Conveyor(Task):
         drop=Parameter("m", "visible", (1.3, 2.4), "height of a ball's lowest point over the belt"),
         start=Parameter("m", "visible", (-1.9, 1.9), "where it is held, along the belt from the middle"),
     )
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw_evenly("shape", self.parameters, rng, split, self.accepts)
+    evenly = "shape"
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, in view."""

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-import numpy as np
 from scipy.special import ellipk
 
-from physbench.clips.clip import Split
 from physbench.clips.task import (
     HALF_WINDOW,
     RELEASE,
@@ -19,7 +17,6 @@ from physbench.clips.task import (
     Params,
     Task,
     declare,
-    draw_evenly,
     event_in,
     hues,
     inside,
@@ -253,10 +250,7 @@ class Cradle(Task):
         gap=Parameter("m", "visible", (0.02, 0.04), "between two balls that hang"),
         middle=Parameter("m", "visible", (-0.2, 0.2), "of the row, to the right"),
     )
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        """Both numbers of balls are as likely, though four seldom fit."""
-        return draw_evenly("balls", self.parameters, rng, split, self.accepts)
+    evenly = "balls"  # though four seldom fit
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, the first hit in time; all in view, on both sides."""

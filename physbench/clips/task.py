@@ -179,8 +179,15 @@ class Task(Protocol):
         )
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        """Draw the parameters of one clip: all of them, until the method `accepts` is true (always, without one)."""
-        return draw(self.parameters, rng, split, getattr(self, "accepts", lambda params: True))
+        """Draw the parameters of one clip: all of them, until the method `accepts` is true (always, without one).
+
+        A class may name a parameter as `evenly`: each of its values is as frequent, however seldom it is accepted.
+        """
+        accepts: Callable[[Params], bool] = getattr(self, "accepts", lambda params: True)
+        if (name := getattr(self, "evenly", None)) is None:
+            return draw(self.parameters, rng, split, accepts)
+        value = self.parameters[name].draw(rng, split)
+        return draw(self.parameters, rng, split, lambda p: p[name] == value and accepts(p))
 
     def scene(self, params: Params) -> Scene:
         """Describe the clip with these parameters, as frozen data."""
@@ -368,18 +375,6 @@ def numbered(numbers: Iterable[int], **parameters: Parameter) -> Mapping[str, Pa
         for k in numbers
         for name, parameter in parameters.items()
     }
-
-
-def draw_evenly(
-    name: str,
-    parameters: Mapping[str, Parameter],
-    rng: np.random.Generator,
-    split: Split,
-    accepts: Callable[[Params], bool],
-) -> Params:
-    """Draw as `draw` does, with each value of the parameter `name` as frequent, however seldom it is accepted."""
-    value = parameters[name].draw(rng, split)
-    return draw(parameters, rng, split, lambda p: p[name] == value and accepts(p))
 
 
 def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) -> bool:
