@@ -38,7 +38,7 @@ from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.clips.video import FFV1, H264, encode, png
 from physbench.support.errors import UsageError
-from physbench.support.files import atomic_path
+from physbench.support.files import write_bytes
 from physbench.support.schedule import scheduled
 from physbench.world.scene import FAR, HISTORY, MOVING, PLAIN, RenderSpec, Scene, wrong_rate
 from physbench.world.styles.catalogue import check_drawn
@@ -170,7 +170,7 @@ def export(
     _refuse_foreign(folder)
     key = key_for(folder)
     (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
-    _write(key_path(folder), _json(key.model_dump(mode="json")))
+    write_bytes(key_path(folder), _json(key.model_dump(mode="json")))
     clips = []
     export = functools.partial(_export_clip, folder, spec, context, key, actions)
     with scheduled(export, suite.rows, workers=workers, preload=CLIP_PRELOAD) as exported:
@@ -202,10 +202,10 @@ def export(
     )
     asked = sorted_by_id(asked)
     held = {clip.id: ClipKey(**{name: getattr(clip, name) for name in ClipKey.model_fields}) for clip in asked.clips}
-    _write(key_path(folder), _json(key.model_copy(update={"clips": held}).model_dump(mode="json")))
-    _write(folder / README, readme(asked, folder).encode())
-    _write(folder / ANSWERS / ANSWER, _json(without_key(Answer(asked=asked).model_dump(mode="json"))))
-    _write(folder / MANIFEST, _json(without_key(asked.model_dump(mode="json"))))
+    write_bytes(key_path(folder), _json(key.model_copy(update={"clips": held}).model_dump(mode="json")))
+    write_bytes(folder / README, readme(asked, folder).encode())
+    write_bytes(folder / ANSWERS / ANSWER, _json(without_key(Answer(asked=asked).model_dump(mode="json"))))
+    write_bytes(folder / MANIFEST, _json(without_key(asked.model_dump(mode="json"))))
     return asked
 
 
@@ -245,8 +245,8 @@ def _export_clip(
     frames = draw(scene, times[start : handover + 1], states, spec).frames
     prompt = scene_prompt(scene, spec.look, velocities_in_prompt(row, scene, states[-1]))
     files = {"image": f"images/{name}.png", "prompt": f"prompts/{name}.txt"}
-    _write(folder / files["image"], png(frames[-1]))
-    _write(folder / files["prompt"], prompt.encode() + b"\n")
+    write_bytes(folder / files["image"], png(frames[-1]))
+    write_bytes(folder / files["prompt"], prompt.encode() + b"\n")
     if context > 1:
         for kind, codec in (("video", H264), ("video_lossless", FFV1)):
             files[kind] = f"videos/{name}{codec.suffix}"
@@ -260,7 +260,7 @@ def _export_clip(
     if parts:
         files["actions"] = f"actions/{name}.csv"
         columns = [*TIME_COLUMNS, *itertools.chain.from_iterable(names for names, _ in parts)]
-        _write(
+        write_bytes(
             folder / files["actions"], _table(np.concatenate([part for _, part in parts], 1), times[start:], columns)
         )
     return ClipAsked(
@@ -296,8 +296,3 @@ def _table(actions: NDArray[np.float32], times: NDArray[np.float64], columns: Se
 
 def _json(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=1) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_path(path) as draft:
-        draft.write_bytes(content)

@@ -24,7 +24,7 @@ from physbench.clips import generate
 from physbench.clips.clip import Clip, Contact, LazyClip, Row
 from physbench.clips.generate import CLIP_PRELOAD, known_scene, make_clip
 from physbench.support.errors import PhysbenchError
-from physbench.support.files import DRAFTS, ENVIRONMENT, NOT_ARRAYS, atomic_path, cache_dir, writer_lives
+from physbench.support.files import DRAFTS, ENVIRONMENT, NOT_ARRAYS, cache_dir, write_bytes, writer_lives
 from physbench.support.fingerprint import fingerprint
 from physbench.support.progress import Progress
 from physbench.support.schedule import scheduled
@@ -223,7 +223,7 @@ class ClipStore:
         """Store a clip that is packed already, as `put` does."""
         if self.problem is None:
             try:
-                _write(self.path(row, spec), content)
+                write_bytes(self.path(row, spec), content)
             except OSError as error:
                 self._give_up(error.strerror or str(error))
         return self.problem is None
@@ -315,17 +315,12 @@ def _store_of_process(directory: Path) -> ClipStore:
     return ClipStore(directory)
 
 
-def _write(path: Path, content: bytes) -> None:
-    with atomic_path(path) as draft:
-        draft.write_bytes(content)
-
-
 def _make_and_store(directory: str, spec: RenderSpec, row: Row) -> str | None:
     """In a worker: make a clip and store it; returns why it could not be stored."""
     clip = make_clip(row, spec)
     store = ClipStore(directory)
     try:
-        _write(store.path(row, spec), pack(clip))
+        write_bytes(store.path(row, spec), pack(clip))
     except OSError as error:
         return error.strerror or str(error)
     return None

@@ -39,7 +39,7 @@ from physbench.data.tables import (
     table_path,
     table_writer,
 )
-from physbench.support.files import atomic_path, write_text
+from physbench.support.files import atomic_path, write_bytes, write_text
 
 # `parquet+video`: a video for each clip, and all else in tables.
 
@@ -173,8 +173,7 @@ def write_h5(folder: Path, part: Part) -> Iterator[Callable[[Place, Clip], None]
 
         yield write
         file.flush()
-        with atomic_path(folder / _h5(part)) as draft:
-            draft.write_bytes(file.id.get_file_image())
+        write_bytes(folder / _h5(part), file.id.get_file_image())
 
 
 def h5_files(part: Part) -> list[str]:

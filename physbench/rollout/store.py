@@ -18,9 +18,9 @@ from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import (
     NOT_ARRAYS,
-    atomic_path,
     read_sealed_json,
     read_sealed_npz,
+    write_bytes,
     write_sealed_json,
     write_sealed_npz,
 )
@@ -200,8 +200,7 @@ def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
 
     if isinstance(rollout, FiledRollout):
         for name, content in rollout.files.items():
-            with atomic_path(folder.path / name) as draft:
-                draft.write_bytes(content)
+            write_bytes(folder.path / name, content)
         return
     video = folder.rollout(rollout.clip_id, rollout.sample)
     video.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ import logging
 import multiprocessing
 import os
 import re
-import signal
 import socket
 import sys
 import threading
@@ -29,7 +28,7 @@ from physbench.run import worker
 from physbench.run.state import Run
 from physbench.run.worker import bring, clip_file, files_read, own_setting, run_job
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.support.processes import WORKER_ENVIRONMENT, P, R, WorkerDiedError, WorkerPool, cores
+from physbench.support.processes import WORKER_ENVIRONMENT, P, R, WorkerDiedError, WorkerPool, cores, signals_kept
 from physbench.world.scene import RenderSpec
 
 OBJECT_STORE_BYTES = 512 << 20  # of a cluster on this machine alone: packed clips and rollouts; the rest goes to disk
@@ -109,7 +108,7 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
         settings = {"address": "local", **own}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with redirect_stdout(sys.stderr):
-        with _signals_kept():
+        with signals_kept():  # Ray takes SIGTERM over; a run answers to it as to Ctrl-C
             try:
                 ray.init(
                     **settings,
@@ -181,21 +180,6 @@ def _refusal(address: str | None, text: str) -> str:
     reason = f" ({lines[0][:200]})" if lines else ""
     remedy = "`ray status` on its head says whether it runs" if address else "`ray stop` ends what is left of another"
     return f"{name}: the cluster cannot be joined{reason}. {remedy}."
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM over; a run answers to it as to Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)
 
 
 def _cluster(ray: Any) -> Cluster:

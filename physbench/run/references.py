@@ -30,7 +30,7 @@ from physbench.score.protocol import Scorer
 from physbench.score.score_clip import score_clip, scorer_of
 from physbench.shadowing.trace import save_trace, trace
 from physbench.support import user_files
-from physbench.support.files import NOT_ARRAYS, atomic_path, cache_dir, cached, read_sealed
+from physbench.support.files import NOT_ARRAYS, cache_dir, cached, read_sealed, write_bytes
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import save_tracks
 
@@ -167,8 +167,7 @@ def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
         return False
     for path, content in contents.items():  # the part last: it says that the reference is there
         if content is not None:
-            with atomic_path(path) as draft:
-                draft.write_bytes(content)
+            write_bytes(path, content)
     return True
 
 

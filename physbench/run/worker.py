@@ -31,7 +31,7 @@ from physbench.run.versions import versions
 from physbench.score.protocol import Scorer
 from physbench.support import user_files
 from physbench.support.errors import UsageError
-from physbench.support.files import atomic_path
+from physbench.support.files import write_bytes
 from physbench.support.processes import WORKER_ENVIRONMENT
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, load_tracks, save_tracks
@@ -337,7 +337,4 @@ def files_read(function: Callable[..., Any], folder: Path, rows: Iterable[Row]) 
 def bring(folder: Path, files: Files) -> None:
     """Write files into a folder in their order, each whole or not at all."""
     for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as draft:
-            draft.write_bytes(content)
+        write_bytes(folder / name, content)

@@ -74,10 +74,15 @@ def write_text(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_path(path) as draft:
+        draft.write_bytes(content)
+
+
 def write_packed(path: Path, text: str) -> None:
     """Write a text as gzip, atomically; the same bytes for the same text."""
-    with atomic_path(path) as draft:
-        draft.write_bytes(gzip.compress(text.encode(), mtime=0))
+    write_bytes(path, gzip.compress(text.encode(), mtime=0))
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -267,8 +272,7 @@ def _digest(content: bytes, start: int) -> str:
 def write_sealed(path: Path, content: bytes) -> None:
     """Write content that holds EMPTY_SEAL with its hash, whole or not at all."""
     whole = sealed(content)
-    with atomic_path(path) as draft:
-        draft.write_bytes(whole)
+    write_bytes(path, whole)
 
 
 def read_sealed(path: Path, *, required: bool = True) -> bytes:

@@ -151,20 +151,27 @@ def _start(preload: Sequence[str], notice: Any, files: str, hashes: Mapping[Path
 
 
 @contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Processes that are started in here ignore Ctrl-C and SIGTERM from their first moment on."""
+def signals_kept() -> Iterator[Sequence[int]]:
+    """What answers Ctrl-C and SIGTERM is put back at the end; their numbers, none outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield ()
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     before = {number: handler for number, handler in handlers.items() if handler is not None}  # None: not of Python
-    for number in before:
-        signal.signal(number, signal.SIG_IGN)
     try:
-        yield
+        yield tuple(before)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Processes that are started in here ignore Ctrl-C and SIGTERM from their first moment on."""
+    with signals_kept() as numbers:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        yield
 
 
 @contextmanager

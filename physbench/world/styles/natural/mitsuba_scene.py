@@ -5,6 +5,7 @@ https://mitsuba.readthedocs.io/en/stable/src/plugin_reference.html
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import io
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
-from physbench.support.files import NOT_ARRAYS, atomic_path, cache_dir
+from physbench.support.files import NOT_ARRAYS, cache_dir, write_bytes
 from physbench.support.fingerprint import fingerprint
 from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import rotate
@@ -452,11 +453,8 @@ def light_layers(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     layers = _trace(stage, camera, spec)
     packed = io.BytesIO()
     np.savez_compressed(packed, key=layers.key.astype(np.float16), sky=layers.sky.astype(np.float16))
-    try:
-        with atomic_path(path) as draft:
-            draft.write_bytes(packed.getvalue())
-    except OSError:
-        pass  # the cache only saves time
+    with contextlib.suppress(OSError):  # the cache only saves time
+        write_bytes(path, packed.getvalue())
     return _as_layers(layers.key.astype(np.float16), layers.sky.astype(np.float16))
 
 
