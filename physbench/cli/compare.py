@@ -23,7 +23,6 @@ def command(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON to stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Say whether the first model is ahead of the others, with intervals paired clip by clip.
 

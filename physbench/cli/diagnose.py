@@ -26,7 +26,6 @@ def command(
         typer.Option(metavar="FILE.py", help="A file with the run's own tasks, or with changed worlds of your own."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Name the laws that a model follows instead of the true ones, family by family.
 

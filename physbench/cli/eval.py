@@ -33,7 +33,6 @@ def command(
         ),
     ] = False,
     as_json: o.Json = False,
-    debug: o.Debug = False,
 ) -> None:
     """Evaluate a model: roll it out, score it, write a report. `rollout`, `score` and `finish` are its stages alone.
 

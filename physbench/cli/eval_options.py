@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from physbench.cli import completion
-from physbench.run.options import ADVANCED, OPTIONS, WHERE, Options
+from physbench.run.options import OPTIONS, WHERE, Options
 from physbench.support.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,7 +125,6 @@ Fresh = Annotated[
     bool, typer.Option("--fresh", help="Discard the run in --out and start again.", rich_help_panel=WHERE)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result document to stdout.", rich_help_panel=WHERE)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=ADVANCED)]
 
 
 def declared(name: str) -> Any:

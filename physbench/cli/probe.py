@@ -42,7 +42,6 @@ def command(
     ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Say which physical quantities a linear read-out takes from a model's latents.
 

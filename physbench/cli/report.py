@@ -48,7 +48,6 @@ def command(
         typer.Option(metavar="RUN", help="A run of baseline:physicist on the same clips, drawn beside the references."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Build result.json and the report again from what a run stored. Nothing is rolled out or scored.
 

@@ -31,7 +31,6 @@ def command(
         bool, typer.Option("--check", help="Read all files of finished runs, and name what was changed since.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """List runs with model, suite, overall and state, on a wide terminal with axes; the newest first, or by --sort.
 

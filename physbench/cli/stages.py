@@ -35,7 +35,6 @@ def rollout(
     out: o.Out = None,
     resume: o.Resume = False,
     fresh: o.Fresh = False,
-    debug: o.Debug = False,
 ) -> None:
     """Roll a model out into a run folder, and nothing else. `score` and `finish` go on, here or on another machine.
 
@@ -59,7 +58,6 @@ def score(
     address: o.Address = None,
     workers: o.Workers = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the scores that are there.")] = False,
-    debug: o.Debug = False,
 ) -> None:
     """Track and score what `rollout` left in a folder. It needs no model; what is scored already is kept.
 
@@ -89,9 +87,7 @@ def score(
     typer.echo(place.name)
 
 
-def finish(
-    run: Run, clips: ArchiveNow = None, workers: o.Workers = None, as_json: o.Json = False, debug: o.Debug = False
-) -> None:
+def finish(run: Run, clips: ArchiveNow = None, workers: o.Workers = None, as_json: o.Json = False) -> None:
     """Write result and report of a run that is rolled out and scored.
 
     Example: physbench finish runs/a
@@ -114,7 +110,6 @@ def merge(
     workers: o.Workers = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the run in --out.")] = False,
     as_json: o.Json = False,
-    debug: o.Debug = False,
 ) -> None:
     """Join the shards of a run, made with --shard I/N, and write its result and report. The shards stay as they are.
 
@@ -135,7 +130,7 @@ def merge(
         print_result(whole, as_json)
 
 
-def status(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
+def status(run: Run, as_json: o.Json = False) -> None:
     """Show how far a run is, and the result of the clips that are scored, with intervals. The run goes on meanwhile.
 
     Example: physbench status runs/objects-core-1

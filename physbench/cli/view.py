@@ -17,7 +17,6 @@ def command(
         int, typer.Option(min=0, max=65535, metavar="N", help="Port on the loopback address; 0: any that is free.")
     ] = 8380,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Show the runs of a folder and their reports in the browser, for this machine alone, until Ctrl-C.
 

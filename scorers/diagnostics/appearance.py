@@ -128,11 +128,15 @@ def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readin
     total, counted = np.array([_change(before, own, shown[i], truth[i], objects) for i in frames]).T
     if not counted.all():
         return {"": Reading(None, "not applicable", "no static background is left in a frame")}
-    level = total / counted
+    return _late(clip, frames, total / counted, "levels/s")
+
+
+def _late(clip: Clip, frames: NDArray[np.intp], values: Array, unit: str) -> dict[str, Reading]:
+    """Mean of values (n,) of predicted frames (n,) in the last quarter, and their slope where there are several."""
     times = (frames + 1) / clip.spec.fps
-    readings = {"": Reading(float(level[times >= 0.75 * times[-1]].mean()))}
-    if len(level) > 1:
-        readings["slope"] = Reading(slope(times, level), unit="levels/s")
+    readings = {"": Reading(float(values[times >= 0.75 * times[-1]].mean()))}
+    if len(values) > 1:
+        readings["slope"] = Reading(slope(times, values), unit=unit)
     return readings
 
 
@@ -255,12 +259,7 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     true = mean_squared_gradient(clip.future(), frames)
     if (true < NO_EDGES).any():
         return {"": Reading(None, "not applicable", "a frame of ground truth shows nothing")}
-    ratio = np.sqrt(mean_squared_gradient(rollout.frames, frames) / true)
-    times = (frames + 1) / clip.spec.fps
-    readings = {"": Reading(float(ratio[times >= 0.75 * times[-1]].mean()))}
-    if len(ratio) > 1:
-        readings["slope"] = Reading(slope(times, ratio), unit="1/s")
-    return readings
+    return _late(clip, frames, np.sqrt(mean_squared_gradient(rollout.frames, frames) / true), "1/s")
 
 
 # Whether first frames are nearer to ground truth than a frozen frame: an early sign in training.

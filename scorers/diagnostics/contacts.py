@@ -19,6 +19,7 @@ from physbench.score.motion import (
     states_before_and_after,
 )
 from physbench.score.protocol import Reading, no_gravity, scorer
+from physbench.scorers.diagnostics.gravity import fitted_acceleration
 from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import resting
 from physbench.track.tracks import Tracks
@@ -203,11 +204,8 @@ def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float
         t, s = times[part], along[part]
         if len(t) < MIN_FIT_FRAMES or t[-1] - t[0] < MIN_FIT_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
             continue
-        dt = t - t.mean()
-        design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
-        numbers = np.linalg.lstsq(design, s, rcond=None)[0]
-        weight = 1 / np.linalg.inv(design.T @ design)[2, 2]
-        slopes.append((float(numbers[2]), float(s[-1] - s[0]) / float(t[-1] - t[0]), float(weight)))
+        acceleration, weight = fitted_acceleration(t, s)
+        slopes.append((float(acceleration), float(s[-1] - s[0]) / float(t[-1] - t[0]), weight))
     return slopes
 
 

@@ -11,6 +11,7 @@ from physbench.laws.motion_law import Constant
 from physbench.rollout.store import Rollout
 from physbench.score.motion import MIN_FIT_SPAN, BodyMotion, FreeSegment
 from physbench.score.protocol import Reading, no_gravity, scorer
+from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
@@ -62,10 +63,8 @@ def gravity(
             frames = segment.frames[known & (segment.frames >= tracks.context)]
             if segment.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < MIN_FIT_SPAN:
                 continue
-            dt = tracks.times[frames] - tracks.times[frames].mean()
-            design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
-            weight = 1 / np.linalg.inv(design.T @ design)[2, 2]
-            total += weight * np.linalg.lstsq(design, body.position[frames], rcond=None)[0][2]
+            acceleration, weight = fitted_acceleration(tracks.times[frames], body.position[frames])
+            total += weight * acceleration
             weights += weight
     if weights == 0:
         return Reading(None, "not applicable", "no segment of 0.3 s between contacts is seen")
@@ -75,3 +74,11 @@ def gravity(
         "": Reading(float(acceleration @ down)),
         "sideways": Reading(float(abs(acceleration[0] * down[1] - acceleration[1] * down[0]))),
     }
+
+
+def fitted_acceleration(times: Array, position: Array) -> tuple[Array, float]:
+    """Acceleration (...) of the parabola through positions (n, ...) at times (n,) s, and its weight, 1 / variance."""
+    dt = times - times.mean()
+    design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
+    acceleration = np.linalg.lstsq(design, position, rcond=None)[0][2]
+    return acceleration, float(1 / np.linalg.inv(design.T @ design)[2, 2])
