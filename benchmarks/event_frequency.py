@@ -15,8 +15,10 @@ As models, drawn and tracked, what dodges and what is drawn lawfully:
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,11 +37,13 @@ from physbench.shadowing.context import MEMBERS
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.track.tracker import track
-from physbench.validity.gaming_baselines import dodging_velocities, exact_events, motion_with, velocities_of_draws
 from physbench.validity.lawful_alternatives import ahead, frames_of
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.scene import RenderSpec
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # helpers that tests share
+from dodging import dodging_velocities, exact_events, motion_with, velocities_of_draws
 
 IMAGE = 1  # context frames
 

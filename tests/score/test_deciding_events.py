@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from dodging import dodging_velocities, exact_events, motion_with, velocities_of_draws
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
@@ -22,7 +23,6 @@ from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
-from physbench.validity.gaming_baselines import dodging_velocities, exact_events, motion_with, velocities_of_draws
 from physbench.validity.lawful_alternatives import ahead, frames_of
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES
@@ -35,8 +35,8 @@ DECIDED = {HEAD_ON: "meeting", WALL: "bounce", PASS: "hiding"}
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many draws for the range of velocities as for the chances, a quarter of them: each is a simulation."""
-    for module in ("shadowing.context", "validity.gaming_baselines"):
-        monkeypatch.setattr(f"physbench.{module}.PRIOR_DRAWS", MEMBERS)
+    for module in ("physbench.shadowing.context", "dodging"):
+        monkeypatch.setattr(f"{module}.PRIOR_DRAWS", MEMBERS)
 
 
 def behind_an_image(clip: Clip) -> Hypothesis:
