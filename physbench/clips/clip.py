@@ -21,11 +21,9 @@ from physbench.world.styles.prompt import scene_prompt
 Split = Literal["train", "test", "ood", "gap"]
 
 ACTION_WIDTH = 6  # of an action: hue of a body as RGB, impulse in N s (driven: velocity in m/s; thrust: force in N)
-POSE_WIDTH = 6  # of a pose of the camera: `action_space.CAMERA_POSE`
 
 __all__ = [
     "ACTION_WIDTH",
-    "POSE_WIDTH",
     "Clip",
     "Contact",
     "Row",

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, Protocol
+from typing import Any
 
 from physbench.clips.clip import Clip, Row
 from physbench.rollout.batches import Batch
@@ -82,15 +82,6 @@ def first_of_each_task(rows: Iterable[Row]) -> list[Row]:
 # Jobs in the worker processes: their progress, their results, and how long the rest will take.
 
 SCORING_PRELOAD = ("physbench.run.preload",)  # what worker processes import before their first job
-
-
-class Result(Protocol):
-    """Result of a job."""
-
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def first(self) -> bool: ...  # of its kind in its process, which imports and compiles
 
 
 SURE = 3  # jobs of a kind, beside the first ones, from which their mean tells
