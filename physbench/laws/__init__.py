@@ -6,7 +6,7 @@ Laws of whole scenes, for many candidates at once:
     `scene_law` (the protocol, and which law a scene gets), `simulator` (interventions, trajectories, combinations),
     `support_check` (scenes that no law moves, and why); compiled: `point_distances` (residuals of a fit).
     Planar scenes: `planar_law`, `planar_scene`; compiled: `event_loop` (from event to event), `planar_motion`
-    (accelerations, pieces of motion), `planar_contacts` (when discs touch, and what a contact does).
+    (accelerations, pieces of motion, when discs touch, and what a contact does).
     Central fields: `central_law`; compiled: `kepler_jit`, `field_orbits` (fields that are not Newton's).
     Fields of any power, springs, drag: `field_law`; compiled: `field_motion`.
     Bodies on rods, which may hit each other, and chains of rods: `pendulum_law`; compiled: `pendulum_motion`.

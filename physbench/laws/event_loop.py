@@ -1,6 +1,6 @@
 """The planar simulator: candidates of one scene of discs from event to event, compiled.
 
-`array_layout` names the columns of the arrays. Candidates are followed one by one: none depends on another.
+`planar_motion` names the columns of the arrays. Candidates are followed one by one: none depends on another.
 """
 
 from __future__ import annotations
@@ -10,19 +10,6 @@ from typing import cast
 
 import numpy as np
 
-from physbench.laws.planar_contacts import (
-    FACE_END,
-    FIRST_FACE,
-    MIN_REBOUND_SPEED,
-    SLIDE,
-    bounce_off_fixed,
-    clearances,
-    collide_discs,
-    first_event,
-    first_slide_end,
-    remove_normal_acceleration,
-    stays_clear,
-)
 from physbench.laws.planar_motion import (
     AX,
     BODY,
@@ -31,19 +18,23 @@ from physbench.laws.planar_motion import (
     CORNER_X,
     CORNER_Y,
     DAMP,
+    FACE_END,
     FACE_FRICTION,
     FACE_RESTITUTION,
     FACE_SPEED,
+    FIRST_FACE,
     FRICTION,
     GRAVITY,
     KIND,
     MASS,
+    MIN_REBOUND_SPEED,
     NORMAL_X,
     NORMAL_Y,
     ONE,
     OTHER,
     PUSH,
     RESTITUTION,
+    SLIDE,
     STATE,
     STEP,
     SX,
@@ -55,12 +46,19 @@ from physbench.laws.planar_motion import (
     X,
     Y,
     accelerate,
+    bounce_off_fixed,
+    clearances,
+    collide_discs,
     end_slide,
     evaluate,
+    first_event,
+    first_slide_end,
     more_room,
     moved_by,
     record_contacts,
     record_piece,
+    remove_normal_acceleration,
+    stays_clear,
 )
 from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.compiled import borrowing, kernel

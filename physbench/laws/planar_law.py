@@ -86,7 +86,7 @@ class PlanarSimulator(Simulator):
     ) -> None:
         """gravity: (K, 2) m/s2 or (2,), instead of that of the scene.
 
-        Of a world that is changed: rules, CONTACT_LEAD and TWIST of `array_layout`; schedule, interventions on all
+        Of a world that is changed: rules, CONTACT_LEAD and TWIST of `planar_motion`; schedule, interventions on all
         discs as rows (M, 3) and values (M, 1, 6).
         """
         gravity = np.atleast_2d(world.gravity if gravity is None else gravity)

@@ -63,7 +63,7 @@ class Simulator(ABC):
         """Simulate from the first intervention, which gives a body its states, to step `end`.
 
         Args:
-            rows: (M, 3) STEP, BODY and KIND of `array_layout`; steps ascending, none after `end`.
+            rows: (M, 3) STEP, BODY and KIND of `planar_motion`; steps ascending, none after `end`.
             value: (M, K, 6) what each sets or adds, as of an `Intervention`; 0 in columns that it does not have.
             end: Step.
             smooth: Events stay where they are in continuous time, so that the result has derivatives.

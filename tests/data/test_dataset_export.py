@@ -28,7 +28,7 @@ from physbench.clips.action_space import CAMERA_POSE
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
 from physbench.clips.suite import Suite, find_suite
-from physbench.data import export, formats, tables
+from physbench.data import export, tables
 from physbench.data.export import DATASET_FORMATS, export_dataset
 from physbench.data.tables import STATE_NAMES, DatasetPlan, actions_of, plan_dataset
 from physbench.support.errors import UsageError
@@ -419,7 +419,7 @@ def test_the_command_writes_and_continues(
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(formats, "encode", full)
+        patch.setattr(export, "encode", full)
         assert run(words) == 1
     assert "The disk is full" in capsys.readouterr().err
     assert run(words) == 0
@@ -504,7 +504,7 @@ def test_a_disk_without_room_for_the_file_is_reported_before_it_is_written(
 ) -> None:
     plan = planned("hdf5")
     with monkeypatch.context() as patch:
-        patch.setattr(formats.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+        patch.setattr(export.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
         with pytest.raises(OSError, match=r"No space left on device.*clips\.h5"):
             export_dataset(plan, tmp_path)
     assert export_dataset(plan, tmp_path).written == 0  # what there was room for is kept

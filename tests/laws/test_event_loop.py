@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.laws import event_loop
-from physbench.laws.planar_contacts import clearances, first_event
-from physbench.laws.planar_motion import DAMP, GRAVITY, NO_RULES, PUSH, STATE
+from physbench.laws.planar_motion import DAMP, GRAVITY, NO_RULES, PUSH, STATE, clearances, first_event
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
