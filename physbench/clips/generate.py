@@ -126,14 +126,17 @@ def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
     their flight run backward, step by step as the simulator would undo it, where forward again leads to the same.
     """
     from physbench.world.ballistic import flies, fly
-    from physbench.world.bullet import simulate
+    from physbench.world.bullet import WaypointPath, initial_states
 
     scene, begin = clip.scene, -round(HISTORY * PHYSICS_HZ)
-    first, second, later = simulate(scene, (begin + np.array([0, 1, STILL_TIME * PHYSICS_HZ])) / PHYSICS_HZ).states
+    first = initial_states(scene)
     back = begin - round(float(clip.times[0]) * PHYSICS_HZ) + clip.spec.steps * np.arange(count, 0, -1)  # steps
     states = np.repeat(first[None], count, axis=0)
-    on_path = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic"]
-    states[:, on_path, :3] -= back[:, None, None] * (second - first)[on_path, :3]
+    for i, body in enumerate(scene.bodies):
+        if body.role == "kinematic":
+            place, velocity = map(np.array, WaypointPath(body).at(-HISTORY))
+            states[:, i, :3] = place - back[:, None] / PHYSICS_HZ * velocity
+    later = clip.states[np.searchsorted(clip.times, STILL_TIME - HISTORY)]
     moves = np.linalg.norm((later - first)[:, :3], axis=-1) > STILL
     moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving" and moves[i]]
     if not moving:
@@ -142,8 +145,9 @@ def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
     if not flies(unpushed, begin / PHYSICS_HZ):
         return None
     # A step is v += h a(x), x += h v: with the velocity after the next step turned round, it goes to the place before.
+    (second,), _ = fly(unpushed, first[None], np.array([1]), begin / PHYSICS_HZ)
     turned = first[None].copy()
-    turned[..., 7:] = -second[None, :, 7:]
+    turned[..., 7:] = -second[..., 7:]
     steps = np.union1d(back, back + 1)
     flown, met = fly(unpushed, turned, steps, begin / PHYSICS_HZ)
     past = flown[0, np.searchsorted(steps, back)]
