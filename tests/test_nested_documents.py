@@ -20,7 +20,7 @@ from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.commitment import read_challenge, read_commitment
 from physbench.leaderboard.entries import Entry
 from physbench.models.graphs.graph_card import read_graph_document
-from physbench.models.http.protocol import parse_card
+from physbench.models.http.model import parse_card
 from physbench.models.huggingface.diffusers_folder import read_json
 from physbench.models.load_model import model_type
 from physbench.models.safetensors_files import read_header

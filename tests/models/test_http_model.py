@@ -11,8 +11,7 @@ import torch
 from model_servers import CARD, SIZE, blocks, card_answer, raw_server, respond, started
 
 from physbench.models.http.connection import LostConnectionError, NoServerError
-from physbench.models.http.model import SEED_BOUND
-from physbench.models.http.protocol import NoJsonError, ServedMemoryError, ServedModelError
+from physbench.models.http.model import SEED_BOUND, NoJsonError, ServedMemoryError, ServedModelError
 from physbench.models.http.serve_model import MEDIA_TYPE, pack_head
 from physbench.models.load_model import check_target, find_adapter, model_sha256
 from physbench.support.errors import ModelError

@@ -23,7 +23,7 @@ from slow_cases import others_slow
 from physbench.cli.main import run
 from physbench.models.http import serve_model
 from physbench.models.http.connection import LostConnectionError
-from physbench.models.http.protocol import ServedModelError, pack_request
+from physbench.models.http.model import ServedModelError, pack_request
 from physbench.models.http.serve_model import HEAD_LENGTH, MEDIA_TYPE, pack_head
 from physbench.support.errors import ModelError
 

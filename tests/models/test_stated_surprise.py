@@ -22,7 +22,7 @@ from torch import Tensor
 from physbench.models.contract import check_contract
 from physbench.models.graphs.exported_program import DOCUMENT_FILE, read_program_document
 from physbench.models.http.connection import LostConnectionError
-from physbench.models.http.protocol import NoJsonError
+from physbench.models.http.model import NoJsonError
 from physbench.models.load_model import check_target
 from physbench.models.protocol import SurpriseCard
 from physbench.support.errors import ModelError

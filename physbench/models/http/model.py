@@ -1,15 +1,24 @@
-"""A model behind a server. The protocol is in docs/models/http.md, a server in `serve_model`."""
+"""A model behind a server, and the messages of its protocol (docs/models/http.md), each checked as it arrives.
+
+A server is in `serve_model`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from physbench.models.contract import check_card_types
 from physbench.models.http.connection import (
     LONGEST_CALL,
     NO_ANSWER,
@@ -19,24 +28,279 @@ from physbench.models.http.connection import (
     ServerRefusalError,
     read_whole,
 )
-from physbench.models.http.protocol import (
-    SURPRISE_PATH,
-    NoJsonError,
-    ShortAnswerError,
-    pack_request,
-    parse_card,
-    raise_served,
-    read_blocks,
-    read_surprise,
+from physbench.models.http.serve_model import (
+    CARD_PATH,
+    HEAD_LENGTH,
+    MAX_HEAD,
+    MAX_REQUEST_HEAD,
+    MEDIA_TYPE,
+    PROTOCOL,
+    ROLLOUT_PATH,
+    pack_head,
 )
-from physbench.models.http.serve_model import CARD_PATH, MAX_HEAD, MEDIA_TYPE, ROLLOUT_PATH
-from physbench.models.protocol import ModelCard
+from physbench.models.protocol import MAX_CONTEXT_FRAMES, MAX_NAME, ModelCard, SurpriseCard, card_fields
 from physbench.support.arrays import Image
-from physbench.support.errors import ModelError
+from physbench.support.errors import ModelError, PhysbenchError, nearest
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
+SURPRISE_FIELDS = tuple(item.name for item in dataclasses.fields(SurpriseCard))
+SURPRISE_PATH = "/v1/surprise"
+NUMBER_BYTES = 40  # of a number in an answer, at most
+FLAGS = ("uses_actions", "uses_camera", "uses_prompt", "stochastic", "repeat_first")
+
+
+class BytesSource(Protocol):
+    """An answer that is read from its start to its end."""
+
+    def read(self, amount: int) -> bytes: ...
+
+    def readinto(self, buffer: Any) -> int: ...
+
+
+class NoJsonError(ModelError):
+    """A text is no JSON object."""
+
+
+class ShortAnswerError(EOFError):
+    """The answer ends before its last frame: it is too short, or the connection is lost."""
+
+
+class ServedModelError(PhysbenchError):
+    """The model behind the server raised an error."""
+
+
+class ServedMemoryError(PhysbenchError, MemoryError):
+    """The model behind the server says that its memory is full: smaller batches may fit."""
+
+
+@dataclass(frozen=True)
+class ServedCard:
+    """Model card and hash that a server states."""
+
+    card: ModelCard
+    sha256: str | None  # as the server says; nobody has checked it
+
+
+def parse_document(text: bytes, where: str) -> dict[str, Any]:
+    """A JSON object. Raises NoJsonError for everything else."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise NoJsonError(f"{where}: expected a JSON object.")
+    return document
+
+
+def parse_card(text: bytes, where: str) -> ServedCard:
+    """Read the answer to GET /v1/card.
+
+    Args:
+        text: The answer.
+        where: The server, for messages.
+
+    Raises:
+        ModelError: The version or the card is not what it must be.
+    """
+    document = parse_document(text, f"{where}/v1/card")
+    version = document.get("protocol")
+    if version != PROTOCOL or isinstance(version, bool):
+        spoken = f"version {version}" if type(version) is int and abs(version) < 10**6 else "no version"
+        raise ModelError(f"{where} speaks {spoken} of the protocol, this physbench speaks version {PROTOCOL}.")
+    fields = document.get("card")
+    if not isinstance(fields, dict):
+        raise ModelError(f"{where}: the answer holds no card.")
+    stated = fields.get("answers") == "surprise"
+    known = SURPRISE_FIELDS if stated else CARD_FIELDS
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise ModelError(f"{where}: the card has the unknown field {unknown[0]!a:.60}.{nearest(unknown[0], known)}")
+    missing = [name for name in ("name", "image_size", "fps", "context_frames") if name not in fields]
+    if missing:
+        raise ModelError(f"{where}: the card lacks {', '.join(missing)}.")
+    for name in FLAGS:
+        if not isinstance(fields.get(name, False), bool):
+            raise ModelError(f"{where}: the card's {name} must be true or false.")
+    if isinstance(fields["name"], str) and len(fields["name"]) > MAX_NAME:
+        raise ModelError(f"{where}: the card's name is longer than {MAX_NAME} characters.")
+    try:
+        kind, given = card_fields(fields)
+        card = check_card_types(kind(**given), where)
+    except (ModelError, TypeError, OverflowError) as error:
+        raise ModelError(f"{error!s:.400}") from None
+    if card.context_frames > MAX_CONTEXT_FRAMES:
+        raise ModelError(f"{where}: expected at most {MAX_CONTEXT_FRAMES} context frames, got {card.context_frames}.")
+    if card.track == "privileged":
+        raise ModelError(f"{where}: a model behind a server is not given the clips, so that it cannot be privileged.")
+    sha256 = document.get("model_sha256")
+    if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256)):
+        raise ModelError(f"{where}: expected model_sha256 to be null or 64 digits in small letters.")
+    return ServedCard(card, sha256)
+
+
+def pack_request(
+    context: Image,
+    *,
+    horizon: int,
+    actions: NDArray[np.float32] | None,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    whole: bool = False,
+) -> list[bytes | memoryview]:
+    """The body of POST /v1/rollout, or of POST /v1/surprise, in parts.
+
+    Args:
+        context: (B, C, H, W, 3); of whole films (B, C + horizon, H, W, 3).
+        horizon: Frames wanted; of films those whose surprise is wanted.
+        actions: (B, C + horizon, 6), or in the model's own space.
+        prompts: B texts.
+        seeds: B numbers below 2**53, which every JSON library holds exactly.
+        whole: Whether these are whole films.
+    """
+    batch, frames, height, width, _ = context.shape
+    frames -= horizon if whole else 0
+    head = pack_head(
+        {
+            "protocol": PROTOCOL,
+            "batch": batch,
+            "context_frames": frames,
+            "height": height,
+            "width": width,
+            "horizon": horizon,
+            "seeds": list(seeds),
+            "prompts": list(prompts),
+            "actions": actions is not None,
+            **({} if actions is None else {"action_values": actions.shape[-1]}),
+        }
+    )
+    if len(head) > MAX_REQUEST_HEAD:
+        raise ModelError(f"The prompts of {batch} clips are too long for one request: take a smaller --batch-size.")
+    body: list[bytes | memoryview] = [head, np.ascontiguousarray(context).data.cast("B")]
+    if actions is not None:
+        body.append(np.ascontiguousarray(actions, dtype="<f4").tobytes())
+    return body
+
+
+def read_blocks(
+    source: BytesSource, batch: int, horizon: int, size: tuple[int, int], where: str, say: Callable[[object], str]
+) -> Iterator[Image]:
+    """Read the answer to POST /v1/rollout, block by block.
+
+    Args:
+        source: The answer's body.
+        batch: Number of clips.
+        horizon: Frames that were asked for.
+        size: (height, width) px.
+        where: The server, for messages.
+        say: Makes the server's words printable.
+
+    Yields:
+        Blocks (batch, t, height, width, 3) whose lengths add up to `horizon`.
+
+    Raises:
+        ModelError: The answer is not of this form.
+        ServedModelError, ServedMemoryError: The server says that the model raised an error.
+        ShortAnswerError: The answer ends in the middle.
+    """
+    form = f"{size[0]}x{size[1]}x3 uint8"
+    frame_bytes = size[0] * size[1] * 3
+    doubt = f"A frame of {form} has {frame_bytes:,} bytes: are the frames uint8, and of this size?"
+    done = got = 0  # frames of each clip; bytes of frames
+    while done < horizon:
+        try:
+            head = _read_head(source, where, doubt if done else "")
+        except ShortAnswerError:
+            raise _too_short(where, got, batch, horizon, form, frame_bytes) from None
+        if "error" in head:
+            raise_served(say(head["error"]), head.get("kind"), where)
+        count = head.get("frames")
+        if type(count) is not int or not 1 <= count <= horizon - done:
+            shown = f"{count}" if type(count) is int and abs(count) < 10**9 else "no number"
+            raise ModelError(f"{where}: expected a block of 1 to {horizon - done} frames, got {shown}.")
+        frames = np.empty((batch, count, *size, 3), dtype=np.uint8)
+        filled = _fill(source, frames.data.cast("B"))
+        got += filled
+        if filled < frames.nbytes:
+            raise _too_short(where, got, batch, horizon, form, frame_bytes)
+        done += count
+        yield frames
+    rest = source.read(HEAD_LENGTH.size)
+    if rest:
+        raise ModelError(f"{where} sends more than the {horizon} frames that were asked for. {doubt}")
+
+
+def read_surprise(source: BytesSource, films: int, frames: int, where: str) -> NDArray[np.float64]:
+    """Read the answer to POST /v1/surprise: {"surprise": numbers (films, frames)}, null where there is none.
+
+    Raises:
+        EOFError: The answer ends before its stated length.
+        ModelError: It is not of this form.
+    """
+    most = films * frames * NUMBER_BYTES + MAX_HEAD
+    text = source.read(most + 1)
+    left: int | None = getattr(source, "length", None)  # of an answer that states one, bytes to come
+    if len(text) <= most and left:
+        raise EOFError
+    values = parse_document(text, f"{where}{SURPRISE_PATH}").get("surprise") if len(text) <= most else None
+    try:
+        raw = np.array(values, dtype=object)
+        numbers = all(value is None or type(value) in (int, float) for value in raw.flat)
+        surprise = raw.astype(np.float64) if numbers else np.empty(0)
+    except (ValueError, TypeError, OverflowError):
+        surprise = np.empty(0)
+    if surprise.shape != (films, frames):
+        got = f", got the shape {surprise.shape}" if surprise.ndim == 2 else ""
+        raise ModelError(f"{where}: expected the surprise of {films} films, each a list of {frames} numbers{got}.")
+    return surprise
+
+
+def _too_short(where: str, got: int, batch: int, horizon: int, form: str, frame_bytes: int) -> ShortAnswerError:
+    """The error of an answer with `got` bytes of frames, of each `frame_bytes`."""
+    clips = f"{batch} clips, each of " if batch > 1 else ""
+    return ShortAnswerError(
+        f"{where}: the answer ended after {got:,} of {batch * horizon * frame_bytes:,} bytes of frames; "
+        f"expected {clips}{horizon} frames of {form}."
+    )
+
+
+def raise_served(message: str, kind: object, where: str) -> None:
+    """Raise what the server says of its model."""
+    if kind == "memory":
+        raise ServedMemoryError(f"{where}: {message}")
+    if kind == "frames":
+        raise ModelError(f"{where}: {message}")
+    raise ServedModelError(f"{where}: {message}")
+
+
+def _read_head(source: BytesSource, where: str, doubt: str) -> dict[str, Any]:
+    """The head of a block. `doubt`: what else may be wrong after a block of frames, which may have been longer."""
+    length = bytearray(HEAD_LENGTH.size)
+    if _fill(source, memoryview(length)) < len(length):
+        raise ShortAnswerError
+    (size,) = HEAD_LENGTH.unpack(length)
+    if size > MAX_HEAD:
+        swapped = int.from_bytes(length, "big") <= MAX_HEAD
+        hint = "A head is a little-endian uint32, its length, and then JSON." if swapped or not doubt else doubt
+        raise ModelError(
+            f"{where}: expected the head of a block, of at most {MAX_HEAD} bytes, got one of {size}. {hint}"
+        )
+    text = bytearray(size)
+    if _fill(source, memoryview(text)) < size:
+        raise ShortAnswerError
+    return parse_document(bytes(text), f"{where}, head of a block")
+
+
+def _fill(source: BytesSource, view: memoryview) -> int:
+    """Read until the view is full or the answer ends. Returns the number of bytes."""
+    done = 0
+    while done < len(view) and (count := source.readinto(view[done:])):
+        done += count
+    return done
+
 
 SEED_BOUND = 2**53  # every JSON library holds whole numbers below it exactly
 RIGHT_PORT = "Is this the right port, and is serve_model.py (or the protocol, docs/models/http.md) there?"
