@@ -8,11 +8,8 @@ from physbench.track.visibility import has_position, moving, truth_visible
 
 @scorer(
     id="own/speed-error",
-    version=1,
-    axis=None,  # a diagnostic: the axes are those of the suite
     unit="m/s",
     better="lower",
-    quality=None,
     noise_floor="below 0.1 m/s for ground truth at 64 px",
     source="formula",
 )
