@@ -55,7 +55,6 @@ def resampled_skill(
     tables: dict[str, pd.DataFrame],
     *,
     resamples: int = RESAMPLES,
-    seed: int = 0,
     fixed: Mapping[str, Mapping[str, Kind]] | None = None,
     axes: tuple[str, ...] = AXES,
 ) -> ResampledSkill:
@@ -67,7 +66,7 @@ def resampled_skill(
     counts, kind = qualities.counts(), kinds(qualities, fixed)
     width = len(axes)
     flat = {key: block.reshape(3 * width, -1) for key, block in qualities.values.items()}
-    drawn = resample(flat, resamples=resamples, seed=seed, bounded=range(width))
+    drawn = resample(flat, resamples=resamples, bounded=range(width))
     means = {key: values.reshape(-1, 3, width) for key, values in drawn.means.items()}
     skill = skills(task_means(means, counts), kind, 0, slice(1, 3))
     drawn = replace(drawn, means={})  # 50 entries of them would fill the memory

@@ -234,9 +234,9 @@ def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
     return check_card_types(card, where)
 
 
-def hash_tensors(path: Path, header: TensorHeader | None = None) -> str:
+def hash_tensors(path: Path) -> str:
     """Hash of tensors and metadata, which, unlike the bytes of the file, is the same after every save."""
-    header = header or read_header(path)
+    header = read_header(path)
     digest = hashlib.sha256(json.dumps(_canonical(header.metadata), sort_keys=True).encode())
     with contextlib.ExitStack() as stack:
         files = {each: stack.enter_context(each.open("rb")) for each in {info.file for info in header.tensors.values()}}

@@ -124,7 +124,6 @@ def interim_analysis(
     miss: float,
     *,
     resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> InterimSkill:
     """Overall skill with its interval.
 
@@ -135,7 +134,6 @@ def interim_analysis(
         asked: Axes that overall is the mean of.
         miss: How often the interval may miss.
         resamples: Draws of the bootstrap.
-        seed: Of the draws.
     """
     strata = _joined(values)
     counts = {key: np.isfinite(block).sum(axis=-1) for key, block in strata.items()}  # (A,)
@@ -151,7 +149,7 @@ def interim_analysis(
     least = min(clips, default=0)
     if least < 1:
         return InterimSkill(None, None, "not every task has a clip that counts yet")
-    drawn = resample(strata, resamples=resamples, seed=seed, bounded=range(len(next(iter(strata.values())))))
+    drawn = resample(strata, resamples=resamples, bounded=range(len(next(iter(strata.values())))))
     means = {
         task: np.stack([own, *np.broadcast_to(references[task][:, None], (2, *own.shape))], axis=1)
         for task, own in task_means(drawn.means, counts).items()
@@ -179,7 +177,6 @@ def interim_reading(
     *,
     fixed: Fixed | None = None,
     unasked: Collection[str] = (),
-    resamples: int = RESAMPLES,
 ) -> InterimSkill:
     """As `interim_analysis`, from score tables.
 
@@ -189,7 +186,6 @@ def interim_reading(
         miss: How often the interval may miss.
         fixed: Kinds of tasks, as of `physbench.result.bootstrap.estimate`.
         unasked: Axes that the model is not asked about.
-        resamples: Draws of the bootstrap.
     """
     whole = clip_qualities({"truth": references["truth"]}, references["truth"], references["freeze"])
     own = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"])
@@ -197,4 +193,4 @@ def interim_reading(
     means = {task: block[anchors] for task, block in task_means(whole.means(), whole.counts()).items()}
     values = {key: block[0] for key, block in own.values.items()}
     counted = [a for a, axis in enumerate(AXES) if axis not in unasked]
-    return interim_analysis(values, means, kinds(whole, fixed), counted, miss, resamples=resamples)
+    return interim_analysis(values, means, kinds(whole, fixed), counted, miss)

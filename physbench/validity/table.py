@@ -328,7 +328,7 @@ def headline_rows(readings: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([headline, silent]).sort_index().assign(split="test")[[*SKILL_COLUMNS]]
 
 
-def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[dict[str, object]]:
+def skill_rows(table: pd.DataFrame, fixed: Fixed | None) -> list[dict[str, object]]:
     """Rows of the skill of every source on the clips on which it has something to do.
 
     Kinds of tasks are the same for all sources: those that are `fixed`, else from the references on all clips.
@@ -361,7 +361,7 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
                 **{name: int(refused.get(name, 0)) for name in ("refused", "unseen", "failed")},
             }
             best, still = (each[each["clip"].isin(shown["clip"])] for each in (truth, freeze))
-            for axis, row in _skill(clip_qualities({"model": shown}, best, still, events=False), every, seed).items():
+            for axis, row in _skill(clip_qualities({"model": shown}, best, still, events=False), every).items():
                 point[source, axis] = row["value"]
                 skills_of_axes.append({**base, "reading": f"{SKILL}{axis}", **row})
     return [row | _bar(str(row["source"]), str(row["reading"]).removeprefix(SKILL), point) for row in skills_of_axes]
@@ -402,12 +402,12 @@ def portfolio(
     return pd.concat(rows)
 
 
-def _skill(qualities: Qualities, every: Mapping[str, tuple[Kind, ...]], seed: int) -> dict[str, dict[str, float]]:
+def _skill(qualities: Qualities, every: Mapping[str, tuple[Kind, ...]]) -> dict[str, dict[str, float]]:
     """Skill with its interval, overall and on the axes on which it exists; the resamples are those of a report."""
     counts, sources, axes = qualities.counts(), len(qualities.sources), len(qualities.axes)
     which = {task: every[task] for task in qualities.tasks}
     flat = {key: block.reshape(sources * axes, -1) for key, block in qualities.values.items()}
-    resampled = resample(flat, resamples=SOURCE_RESAMPLES, seed=seed, bounded=range(axes))
+    resampled = resample(flat, resamples=SOURCE_RESAMPLES, bounded=range(axes))
     drawn = {key: values.reshape(-1, sources, axes) for key, values in resampled.means.items()}
     point = skills(task_means(qualities.means(), counts), which, 0, slice(1, 3))
     draws = skills(task_means(drawn, counts), which, 0, slice(1, 3))
@@ -674,7 +674,6 @@ def validity_table(
     *,
     fixed: Fixed | None = None,
     lawful_before: float = np.inf,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Make the table from what was measured, task by task.
 
@@ -683,7 +682,6 @@ def validity_table(
         scorers: Those that the readings come from.
         fixed: Kinds of tasks as the suite has them; else the references on all clips decide.
         lawful_before: Seeds from there on give no negatives.
-        seed: Of the resamples for the intervals of skill.
 
     Returns:
         One long table with the columns COLUMNS.
@@ -704,7 +702,7 @@ def validity_table(
         *map(_estimated, records(measured)),
         *false_break_rows(pd.concat(strengths, ignore_index=True)),
         *low_quality_rows(pd.concat(qualities, ignore_index=True)),
-        *skill_rows(pd.concat(headlines, ignore_index=True), fixed, seed),
+        *skill_rows(pd.concat(headlines, ignore_index=True), fixed),
     ]
     table = pd.DataFrame(rows).reindex(columns=[*COLUMNS]).reset_index(drop=True)
     return table.astype({"bar": float, "met": float})  # NaN: no bar, or too few clips to tell
