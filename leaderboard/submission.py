@@ -1,4 +1,4 @@
-"""A submission: what its submitter says of a model, and its file."""
+"""A submission: what its submitter says of a model, its file, and how it is committed to and revealed."""
 
 from __future__ import annotations
 

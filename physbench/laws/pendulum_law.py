@@ -210,6 +210,8 @@ class ChainLaw(PendulumLaw):
     def _check_meetings(self, across: int) -> None:
         """Bodies at both ends of a rod stay as far apart as it is long; others may come to the same place."""
         solid = [n for n, i in enumerate(self.index) if self.scene.bodies[i].collides]
+        if any(self.scene.bodies[self.index[n]].shape != "sphere" for n in solid):
+            raise Unsupported("something solid in a chain of rods is not a ball")
         for n, j in combinations(solid, 2):
             rod = n if self._parent[n] == j else j
             apart = self._rods[rod, LENGTH] if self._parent[rod] in (n, j) else 0.0
@@ -249,25 +251,35 @@ class ChainLaw(PendulumLaw):
         return bears
 
     @cached_property
+    def _chains(self) -> tuple[Whole, ...]:
+        """The bodies, ascending, that hang on the same fixed point by the same rod."""
+        return tuple(np.flatnonzero(self._bears[root]) for root in np.flatnonzero(self._parent < 0))
+
+    @cached_property
     def linked(self) -> Mask:
-        roots = self._bears[self._parent < 0]  # (chains, N)
-        return np.asarray((roots.T.astype(int) @ roots) > 0) & ~np.eye(len(self.index), dtype=bool)
+        coupled = np.zeros((len(self.index),) * 2, dtype=bool)
+        for chain in self._chains:
+            coupled[np.ix_(chain, chain)] = True
+        return coupled & ~np.eye(len(coupled), dtype=bool)
 
     @cached_property
     def alterable(self) -> frozenset[str]:
         return super().alterable | {"mass"}
 
     def _follow(self, states: Array, times: Array, rods: Array, worlds: Array, met: Array) -> tuple[Array, int]:
-        bears = self._bears.astype(np.float64)
-        hung = (bears[:, None] * bears / rods[:, INVERSE_MASS]).sum(axis=-1)
-        return follow_chains(states, times, rods, self._parent, self._order, hung, worlds), 0
+        motion = np.full((len(states), len(times), len(rods), 4), np.nan)
+        for chain in self._chains:
+            bears = self._bears[np.ix_(chain, chain)].astype(np.float64)
+            hung = (bears[:, None] * bears / rods[chain, INVERSE_MASS]).sum(axis=-1)
+            parent = np.searchsorted(chain, self._parent[chain])
+            parent[self._parent[chain] < 0] = -1
+            order = np.searchsorted(chain, [n for n in self._order if n in chain])
+            own = np.ascontiguousarray(states[:, chain])
+            motion[:, :, chain] = follow_chains(own, times, rods[chain], parent, order, hung, worlds)
+        return motion, 0
 
     def before(self, body: int, start: Array, times: Array, others: Array) -> tuple[Array, Array]:
-        """As `SceneLaw.before`. How fast others move at the last time is taken from where they are a moment before."""
-        if len(times) < 2:
-            return np.empty((0, 2)), np.empty((0, 2))
-        velocities = (others[-1] - others[-2]) / (times[-1] - times[-2])
-        states = np.concatenate([others[-1], velocities], axis=-1)[None]
+        states = others[-1:].copy()
         states[0, body] = start
         moved = self.simulate(states, times[::-1], np.ones((1, 1)))[0, :0:-1, body]
         return moved[:, :2], moved[:, 2:]

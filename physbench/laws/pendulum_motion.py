@@ -229,6 +229,16 @@ def _chain_slope(swing: Array, slope: Array, now: float, rod: Array, hung: Array
     slope[:, 1] = torque - world[DRAG] * swing[:, 1]
 
 
+@borrowing
+def _chain_step(swing: Array, rod: Array, hung: Array, world: Array) -> float:
+    """Longest step in s. A rod bears what hangs on it: light bodies swing fast between heavy ones, and whip."""
+    fastest, pull = 1e-6, math.hypot(world[GRAVITY_X], world[GRAVITY_Y])
+    for n in range(len(rod)):
+        share = hung[n, n] * rod[n, INVERSE_MASS]
+        fastest = max(fastest, share * (4 * pull / rod[n, LENGTH] + swing[n, 1] ** 2))
+    return max(min(LONGEST_STEP, STEP_ANGLE / math.sqrt(fastest)), SHORTEST_STEP)
+
+
 @compiled
 def _place_chain(swing: Array, rod: Array, parent: Whole, order: Whole, out: Array) -> None:
     """Set `out` (N, 4) to the states of bodies whose rods have angles rad and rates rad/s (N, 2)."""
@@ -273,7 +283,6 @@ def follow_chains(
         if not np.isfinite(states[k].sum()):
             continue
         world = worlds[min(k, len(worlds) - 1)]
-        longest, pull = LONGEST_STEP, math.hypot(world[GRAVITY_X], world[GRAVITY_Y])
         place[:, 2:] = 0.0
         for n in order:
             x, y, vx, vy = rod[n, X], rod[n, Y], 0.0, 0.0
@@ -284,15 +293,11 @@ def follow_chains(
             swing[n, 0], swing[n, 1] = angle, (cos * (states[k, n, 3] - vy) - sin * (states[k, n, 2] - vx)) / length
             place[n, 0], place[n, 1] = x + length * cos, y + length * sin
             place[n, 2], place[n, 3] = vx - length * swing[n, 1] * sin, vy + length * swing[n, 1] * cos
-            # A rod bears what hangs on it: the faster its own body swings about those beside it.
-            stiff = pull * hung[n, n] * rod[n, INVERSE_MASS] / length
-            longest = min(longest, STEP_ANGLE / math.sqrt(max(4 * stiff, swing[n, 1] ** 2, 1e-6)))
-        longest = max(longest, SHORTEST_STEP)
         now = times[0]
         for f in range(frames):
-            parts = math.ceil(abs(times[f] - now) / longest - 1e-9)
-            h = (times[f] - now) / max(parts, 1)
-            for _ in range(parts):
+            while abs(times[f] - now) > 1e-12:
+                left = times[f] - now
+                h = left / math.ceil(abs(left) / _chain_step(swing, rod, hung, world))
                 _chain_slope(swing, total, now, rod, hung, world)
                 other[:] = swing + h / 2 * total
                 _chain_slope(other, slope, now + h / 2, rod, hung, world)

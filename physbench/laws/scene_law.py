@@ -206,11 +206,11 @@ class SceneLaw:
             body: Which.
             start: Its state at the last time.
             times: (B + 1,) s, ascending.
-            others: (B + 1, N, 2) m, where the other bodies are.
+            others: (B + 1, N, 4) m and m/s, states of the other bodies; 0 of those that are absent.
         """
         count = len(times) - 1
         positions, velocities = np.empty((count, 2)), np.empty((count, 2))
-        at, velocity, around = start[:2], start[2:], others.copy()
+        at, velocity, around = start[:2], start[2:], others[..., :2].copy()
         around[-1, body] = at
         acceleration = self.acceleration(around[-1])[body]
         for f in range(count - 1, -1, -1):

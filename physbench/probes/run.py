@@ -42,6 +42,13 @@ from physbench.support.progress import Progress
 
 Indices = NDArray[np.int64]
 
+# Ridge regression on standardised features X (n, D) with a free constant for each task, in its dual form, as D may
+# exceed n: with the kernel K = X X' / D of features centred within tasks, coefficients (K + alpha s I)^-1 y, s the mean
+# eigenvalue of K (Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634). Folds are of whole clips: no moment of a
+# clip that is read was fitted on, neither for the coefficients nor for alpha, which is that of the least squared error
+# where each of the fitted clips is left out in turn. With the hat matrix H that error is (I - H_gg)^-1 (y - H y)_g for
+# the moments g of a clip, without a new fit.
+
 FOLDS = 5
 ALPHAS = 10.0 ** np.arange(-3.0, 6.0)  # of the mean eigenvalue
 LEAST_SPREAD = 1e-6  # of a feature; one that varies less is left at 0

@@ -1,4 +1,4 @@
-"""A recording as a clip: tracked, with the constants of the lawful motion nearest to it, and its tolerance.
+"""A recording as a clip: tracked, with the constants of the lawful motion nearest to it, its tolerance, and pictures.
 
 The clip's ground truth is that lawful motion; its frames are the recording's own, warped and matte. Its times are those
 of the nearest rate that divides the physics rate: 29.97 frames/s are 30, and gravity is that of such seconds.

@@ -1,4 +1,4 @@
-"""Readings by task: means, violation size, lawfulness over time, time to the first break, free constants."""
+"""Readings by task: means, violation size, lawfulness over time, first breaks, free constants, velocities."""
 
 from __future__ import annotations
 

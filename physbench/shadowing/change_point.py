@@ -226,15 +226,16 @@ def _carried_back(
     frames = np.arange(first, new.first)
     time = seen.times[first:end] - seen.times[new.first]
     along = law.directions(new.chart)
-    around = np.zeros((len(frames) + 1, len(seen.diameter), 2))
+    around = np.zeros((len(frames) + 1, len(seen.diameter), 4))
     if law.linked.any():
-        around = np.nan_to_num(trajectory.at(seen.steps[first : new.first + 1])[0][0])
+        positions, velocities, _ = trajectory.at(seen.steps[first : new.first + 1])
+        around = np.nan_to_num(np.concatenate([positions[0], velocities[0]], axis=-1))
     if new.chart == FREE:
         position_back, velocity_back = law.before(n, new.numbers, seen.times[first : new.first + 1], around)
     else:
         state = problem.state(n, new.chart, new.numbers[None])[0]
         back = time[: len(frames), None]
-        most = float(np.linalg.norm(law.acceleration(around[-1])[n]))
+        most = float(np.linalg.norm(law.acceleration(around[-1, :, :2])[n]))
         acceleration = _first_acceleration(velocity, seen.times[new.first : end], most)
         position_back = state[:2] + back * state[2:4] + 0.5 * back**2 * acceleration
         velocity_back = state[2:4] + back * acceleration

@@ -81,7 +81,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         ),
         # What `baseline:memory` keeps of a clip of the `train` split, whose scene is not in a key.
         "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks"), (NATURAL,)),
-        # Compiled functions and the constants in them. `planar_motion` is filled from a `PlanarScene` in Python.
+        # Compiled functions and the constants in them. The columns of `planar_motion` are those of a `PlanarScene`.
         "kernels": Purpose(
             (
                 "physbench.laws.drive_motion",

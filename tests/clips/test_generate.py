@@ -86,6 +86,7 @@ def test_a_path_comes_straight_and_what_is_held_stays() -> None:
     assert past is not None
     plate = [*past[:, lifted.scene.index("plate"), 2], *lifted.states[:5, lifted.scene.index("plate"), 2]]
     np.testing.assert_allclose(np.diff(plate), plate[-1] - plate[-2], atol=1e-9)
+    assert not np.array_equal(frames_before(lifted, 1), lifted.frames[:1]), "one frame before is another one, too"
     held = make_clip(Row("falling/projectile-v1", "test", 0), RenderSpec(32, 32, 24))
     assert np.array_equal(frames_before(held, 3), held.frames[[0, 0, 0]])
 

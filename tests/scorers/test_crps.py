@@ -54,7 +54,7 @@ def test_to_be_rightly_unsure_beats_being_sure_of_something_wrong(clip_of: Clips
     assert value(wild, "spread") > 2
 
 
-def test_it_is_the_meanenergy_score_in_diameters(clip_of: Clips) -> None:
+def test_it_is_the_mean_energy_score_in_diameters(clip_of: Clips) -> None:
     """Against the sums of its definition, taken one by one."""
     clip = clip_of(ORBITS)
     possible = members(clip)
@@ -108,7 +108,7 @@ def test_spread_and_error_are_of_the_samples_that_show_an_object() -> None:
     assert {each.status for each in alone.values()} == {"not applicable"}
 
 
-def test_theenergy_score_of_a_gaussian_is_its_crps() -> None:
+def test_the_energy_score_of_a_gaussian_is_its_crps() -> None:
     """CRPS of N(0, s) at y: s (z (2 F(z) - 1) + 2 f(z) - pi^(-1/2)), z = y / s (Gneiting and Raftery 2007)."""
     draw, sd, outcome = np.random.default_rng(1), 0.7, 0.4
     forecast = np.zeros((20_000, 5, 3))

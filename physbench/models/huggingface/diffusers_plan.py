@@ -30,6 +30,8 @@ from physbench.world.scene import HISTORY
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Of the pipelines of diffusers 0.42 that continue a picture one takes actions of a body: Cosmos 3, of the robots that
+# it knows. Any other gets one row a frame, as numbers.
 COSMOS3 = "Cosmos3OmniPipeline"
 COSMOS3_SIZES = {256: (192, 320), 480: (480, 832), 704: (704, 1280), 720: (720, 1280)}  # px, wide ones, by tier
 COSMOS3_TIER = 480

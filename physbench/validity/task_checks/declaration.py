@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from physbench.clips.task import Parameter, Task, parameter_table
+from physbench.support.errors import nearest
 from physbench.validity.task_checks.finding import Finding, failed, fine, remark
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene, mass_of_size
@@ -53,6 +54,12 @@ def _parameters(task: Task) -> Iterator[Finding]:
     if not declares_parameters(task):
         yield failed("declaration", "`parameters` is not a table of Parameter", "Write parameters = declare(...).")
         return
+    if (evenly := getattr(task, "evenly", None)) is not None and evenly not in task.parameters:
+        yield failed(
+            "declaration",
+            f"`evenly` names {evenly!r}, which is no parameter.{nearest(str(evenly), task.parameters)}",
+            "Name the parameter each of whose values is to be as frequent, or leave it out.",
+        )
     for name, p in task.parameters.items():
         if p.kind not in ("fixed", "visible", "revealed", "free"):
             yield failed("declaration", f"{name}: there is no class '{p.kind}'", "Use fixed, visible or revealed.")
