@@ -17,7 +17,7 @@ def rewards(clip, frames, card):
     return torch.tensor([result["score"] or 0.0 for result in results])
 
 
-def finetune(model, clip, rounds=4, count=4, steps=40, kept=2, rate=2e-4):
+def finetune(model, clip, rounds=3, count=4, steps=40, kept=2, rate=2e-4):
     """Train the dynamics of a reference model in place; returns the mean reward of each round."""
     torch.manual_seed(0)
     card, net, numbers = model.card, model.net, torch.Generator().manual_seed(0)
@@ -44,6 +44,6 @@ def finetune(model, clip, rounds=4, count=4, steps=40, kept=2, rate=2e-4):
 
 if __name__ == "__main__":
     model = load_model("reference:diffusion", device=torch.device("cpu"), dtype=torch.float32)
-    clip = physbench.clip("falling/projectile", size=model.card.image_size, fps=model.card.fps)
+    clip = physbench.clip("occlusion/screen-stop", size=model.card.image_size, fps=model.card.fps)
     before, *_, after = finetune(model, clip)
     print(f"mean reward before {before:.3f}, after {after:.3f}")
