@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.laws.planar_motion import curved_contact_time, face_contact_time, straight_contact_time
+from physbench.laws.planar_motion import (
+    _contact_time,
+    curved_contact_time,
+    face_contact_time,
+    straight_contact_time,
+)
 
 COUNT = 2000
 MOMENTS = np.linspace(0, 2, 401)
@@ -75,3 +80,12 @@ def test_what_is_too_near_already_meets_when_it_comes_back() -> None:
     """Thrown off a corner that it overlaps by a hair, it falls back before it has left it."""
     found = curved_contact_time(0.0, 0.399, 0.0, 0.01, 0.0, -8.0, 0.4, 1.0)
     assert found == pytest.approx(0.01 / 8.0)
+
+
+def test_no_contact_is_lost_of_ways_that_are_left_out_before_a_root_is_sought() -> None:
+    rng = np.random.default_rng(2)
+    apart, velocity = rng.uniform(-3, 3, (COUNT, 2)), rng.uniform(-4, 4, (COUNT, 2))
+    acceleration, until = rng.uniform(-4, 4, (COUNT, 2)), rng.uniform(0, 2, COUNT)
+    sought = each(curved_contact_time, apart, velocity, acceleration, 1.0, until)
+    assert np.array_equal(each(_contact_time, apart, velocity, acceleration, 1.0, until), sought)
+    assert 100 < np.isfinite(sought).sum() < COUNT - 100
