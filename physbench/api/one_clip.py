@@ -210,7 +210,7 @@ def _row(name: str, split: str, seed: int) -> Row:
     if name.count(".") >= 3 and "/" not in name:
         family, task, split, rest = name.split(".", 3)
         number, _, change = rest.partition(".")
-        name, seed = f"{family}/{task}", int(number) if number.isdecimal() else -1
+        name, seed = f"{family}/{task}", int(number) if number.isdecimal() else number
     if split not in SPLITS:
         raise UsageError(f"split: expected train, test or ood, got {split!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

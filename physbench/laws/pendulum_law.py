@@ -62,6 +62,11 @@ class PendulumLaw(SceneLaw):
             self._check_hangs(scene.bodies[i], across)
         if abs(scene.gravity[across]) > ALIGNMENT:
             raise Unsupported("gravity pulls bodies on rods along the view")
+        for rod in scene.fields:
+            if isinstance(rod, Rod) and scene.bodies[scene.index(rod.body)].role != "moving":
+                raise Unsupported(
+                    f"a rod ends at {rod.body}, which does not move: rods make a ring, or their order is wrong"
+                )
         if any(scene.bodies[i].collides for i in self.index) and any(
             body.collides for i, body in enumerate(scene.bodies) if i not in self.index
         ):
@@ -217,7 +222,7 @@ class ChainLaw(PendulumLaw):
             apart = self._rods[rod, LENGTH] if self._parent[rod] in (n, j) else 0.0
             if apart < sum(self.scene.bodies[self.index[each]].size[0] for each in (n, j)):
                 names = " and ".join(self.scene.bodies[self.index[each]].name for each in (n, j))
-                raise Unsupported(f"{names}, in a chain of rods, may meet")
+                raise Unsupported(f"{names}, in a chain of rods, may meet, unless they have collides=False")
 
     @cached_property
     def _meet(self) -> bool:

@@ -81,6 +81,6 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
     has_energy = all(field.energy(clip.scene, clip.states[..., :3]) is not None for field in clip.scene.fields)
     if moving and has_energy:
         everything = share[:, [k for k, _ in moving]].min(-1) >= VISIBLE
-        energy = energy_of(clip.scene, clip.states)[frames]
+        energy = energy_of(clip.scene, clip.states, clip.times)[frames]
         targets["energy", ""] = np.where(everything, energy, np.nan).reshape(-1, 1)
     return targets

@@ -193,13 +193,17 @@ class _Work:
         self.findings += findings
 
     def add_once(self, findings: Iterable[Finding]) -> None:
-        """Add one finding per check, of many clips: the first failure, or else the one with the largest value."""
-        best: dict[str, Finding] = {}
+        """Add one finding per check, of many clips: the first failure, or else the one with the largest value.
+
+        Of scenes one per remedy: they say different things.
+        """
+        best: dict[tuple[str, str], Finding] = {}
         for finding in findings:
-            old = best.get(finding.check)
+            key = finding.check, finding.remedy if finding.check == "scene" else ""
+            old = best.get(key)
             better = finding.size > old.size if old and old.state == finding.state else finding.state == "failed"
             if old is None or better:
-                best[finding.check] = finding
+                best[key] = finding
         self.findings += best.values()
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from physbench.clips.task import Parameter, Task, parameter_table
+from physbench.clips.task import LEVELS, Parameter, Task, parameter_table
 from physbench.support.errors import nearest
 from physbench.validity.task_checks.finding import Finding, failed, fine, remark
 from physbench.world.drawing import apparent_radius
-from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene, mass_of_size
+from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Rod, Scene, mass_of_size
 
 SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hidden", "Version history")
 MIN_BODY_RADIUS = 0.4  # m, radius: 5 px in a frame of 64 px
 MAX_HORIZON = 12.0  # s, horizon
+
+
+LOOSE = 0.005  # m by which a rod may be longer or shorter than its bodies are apart
 
 
 def check_declaration(task: Task) -> Iterator[Finding]:
@@ -60,6 +64,15 @@ def _parameters(task: Task) -> Iterator[Finding]:
             f"`evenly` names {evenly!r}, which is no parameter.{nearest(str(evenly), task.parameters)}",
             "Name the parameter each of whose values is to be as frequent, or leave it out.",
         )
+    for kind, level in getattr(task, "levels", {}).items():
+        if kind not in LEVELS:
+            yield failed("declaration", f"`levels` has no kind {kind!r}", f"Its kinds are {' and '.join(LEVELS)}.")
+        elif isinstance(level, str) and level not in task.parameters:
+            yield failed(
+                "declaration",
+                f"`levels` names {level!r}, which is no parameter.{nearest(level, task.parameters)}",
+                "Name a parameter, or give a function of the parameters.",
+            )
     for name, p in task.parameters.items():
         if p.kind not in ("fixed", "visible", "revealed", "free"):
             yield failed("declaration", f"{name}: there is no class '{p.kind}'", "Use fixed, visible or revealed.")
@@ -103,6 +116,14 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
             yield failed("scene", f"{body.name} has numbers that are not finite", "Look for a division by zero.")
     for body in moving:
         yield from _moving(body, scene)
+    for rod in (each for each in scene.fields if isinstance(each, Rod)):
+        apart = math.dist(*(scene.bodies[scene.index(name)].position for name in rod.sources))
+        if not abs(apart - rod.length) <= LOOSE:
+            yield failed(
+                "scene",
+                f"the rod from {rod.anchor} to {rod.body} is {rod.length:.3f} m long, not {apart:.3f} m",
+                "Place the body at the length of its rod: it would be pulled there at once.",
+            )
     if len(set(hues)) < len(hues) or not all(0 <= hue < len(PALETTE) for hue in hues):
         yield failed(
             "scene",

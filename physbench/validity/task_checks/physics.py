@@ -208,7 +208,7 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
     if pushers or untold or len(_surfaces(clip.scene)) > 1:
         return
     edges = [float(clip.times[0]), *sorted({*pushes, *releases}), float(clip.times[-1])]
-    energy = energy_of(clip.scene, clip.states)
+    energy = energy_of(clip.scene, clip.states, clip.times)
     scale = float(np.ptp(energy) + np.abs(energy).max())
     worst = 0.0
     for first, end in pairwise(edges):
@@ -255,15 +255,18 @@ def _where_energy_may_come_from(scene: Scene) -> str:
     )
 
 
-def energy_of(scene: Scene, states: Array) -> Array:
+def energy_of(scene: Scene, states: Array, times: Array) -> Array:
     """Mechanical energy in J of the moving bodies, (T,), from states (T, N, 13), as seen from a belt if there is one.
+
+    times: (T,) s, at which forces act that begin or end with a body.
 
     The integrator's velocity is that of half a step ago: it is brought forward by the known accelerations.
     """
     gravity = np.array(scene.gravity)
     potentials = [field.energy(scene, states[..., :3]) for field in scene.fields]
     total = np.zeros(len(states)) + np.sum([each for each in potentials if each is not None], axis=0)
-    acceleration = gravity + accelerations(scene, scene.fields, states, 0.0)
+    pulls = [accelerations(scene, scene.fields, *moment) for moment in zip(states, times.tolist(), strict=True)]
+    acceleration = gravity + np.array(pulls)
     frame = np.array(max(_surfaces(scene), key=any, default=(0.0, 0.0, 0.0)))  # m/s
     for i, body in enumerate(scene.bodies):
         if body.role != "moving":

@@ -58,7 +58,12 @@ def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
         clip, tracks = one.clip, one.tracks
         if tracks is None:
             reason = next(row.reason for row in one.rows["truth"] if row.status == "failed")
-            yield failed("tracking", f"ground truth cannot be tracked: {reason}", "Report this.", clip)
+            yield failed(
+                "tracking",
+                f"ground truth cannot be tracked: {reason}",
+                "Mend what else failed first, or report this.",
+                clip,
+            )
             continue
         window = clip.window(tracks.context)
         true, across = clip.px_positions()[window], clip.diameters()[window] * clip.pixels_per_metre  # px

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import broken_tasks as broken
 import pytest
@@ -13,10 +15,14 @@ import pytest
 from physbench.cli.main import run
 from physbench.cli.tasks import clips_of
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_clip
+from physbench.clips.generate import make_clip, make_scene
+from physbench.clips.task import find_task
 from physbench.validity.task_checks.check_task import SPEC, check_task
 from physbench.validity.task_checks.clip_protocol import check_seen, touched
+from physbench.validity.task_checks.declaration import check_declaration, check_scene
 from physbench.validity.task_checks.finding import Finding, Shot, failed, save
+from physbench.validity.task_checks.physics import check_energy
+from physbench.world.bullet import simulate
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "my_task.py"
 Write = Callable[[str, str], Path]
@@ -108,6 +114,39 @@ def test_the_example_passes_and_is_informative() -> None:
     (seen,) = [finding for finding in report.findings if finding.check == "visible"]
     assert seen.state == "ok" and "floor stands out by 20 of 255" in seen.text
     assert all((axis.truth or 0) >= 0.95 for axis in report.axes.values())
+
+
+def test_what_a_task_names_and_has_not_is_told() -> None:
+    class Wrong(type(find_task("falling/pendulum-v1"))):
+        levels: ClassVar = {"difficulty": "lenght", "events": "angle"}
+        evenly = "angel"
+
+    told = [(each.text, each.remedy) for each in check_declaration(Wrong()) if each.state == "failed"]
+    told = told[1:]  # the first one is about its docstring, which it has not
+    assert [text.split(".")[0] for text, _ in told] == [
+        "`evenly` names 'angel', which is no parameter",
+        "`levels` names 'lenght', which is no parameter",
+        "`levels` has no kind 'events'",
+    ]
+    assert "Did you mean length?" in told[1][0] and "difficulty and event" in told[2][1]
+
+
+def test_a_rod_that_is_longer_than_its_bodies_are_apart_is_named() -> None:
+    scene = make_scene(Row("falling/pendulum-v1", "test", 0))
+    (rod,) = scene.fields
+    longer = replace(scene, fields=(replace(rod, length=rod.length + 0.3),), prompt="")
+    (first, second) = (each for each in check_scene(longer) if each.state == "failed")
+    assert first.text.startswith("the rod from knob to ball is ") and "the prompt" in second.text
+    assert not [each for each in check_scene(scene) if each.state == "failed"]
+
+
+def test_a_rod_that_ends_with_its_knob_gives_no_energy() -> None:
+    """From then on the ball flies: the force of the rod is not asked for any more."""
+    clip = make_clip(Row("falling/pendulum-v1", "test", 0), SPEC)
+    bodies = tuple(replace(each, until=0.5) if each.name == "knob" else each for each in clip.scene.bodies)
+    scene = replace(clip.scene, bodies=bodies)
+    flies = replace(clip, scene=scene, states=simulate(scene, clip.times).states)
+    assert [each.state for each in check_energy(flies)] == ["ok"]
 
 
 def test_what_is_hidden_at_the_handover_counts_as_it_was_seen_before() -> None:
