@@ -40,8 +40,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Image, float | None]:
 
     place = Path(os.fspath(path))
     if not place.is_file():
-        what = "is a folder: expected a video" if place.is_dir() else "is missing"
-        raise UsageError(f"frames: {place} {what}.")
+        what = f"{place} is a folder, not a video" if place.is_dir() else f"there is no file {place}"
+        raise UsageError(f"frames: {what}.")
     if not container_suffix(place.name):
         raise UsageError(f"frames: expected a video ({', '.join(DEMUXERS)}), got {place}.")
     try:

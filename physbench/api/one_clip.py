@@ -210,7 +210,9 @@ def _row(name: str, split: str, seed: int) -> Row:
     if name.count(".") >= 3 and "/" not in name:
         family, task, split, rest = name.split(".", 3)
         number, _, change = rest.partition(".")
-        name, seed = f"{family}/{task}", int(number) if number.isdecimal() else number
+        if not number.isdecimal():
+            raise UsageError(f"seed: expected a whole number from 0 on, got {number!r}.")
+        name, seed = f"{family}/{task}", int(number)
     if split not in SPLITS:
         raise UsageError(f"split: expected train, test or ood, got {split!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

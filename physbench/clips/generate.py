@@ -113,10 +113,10 @@ def frames_before(clip: Clip, count: int) -> NDArray[np.uint8]:
     """
     from physbench.world.styles.catalogue import draw
 
-    states = past_states(clip, count)
-    if states is None or not np.ptp(np.concatenate([states, clip.states[:1]])[..., :7], axis=0).any():
+    states = past_states(clip, count + 1)  # one more: of one alone it is not seen whether anything moves
+    if states is None or not np.ptp(states[..., :7], axis=0).any():
         return np.repeat(clip.frames[:1], count, axis=0)
-    return draw(clip.scene, np.repeat(clip.times[:1], count), states, clip.spec).frames
+    return draw(clip.scene, np.repeat(clip.times[:1], count), states[1:], clip.spec).frames
 
 
 def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
