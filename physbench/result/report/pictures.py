@@ -388,8 +388,8 @@ LEAST_RATE = 4  # frames/s, of what would be too large otherwise
 SIDE_GAP = 4  # px between the two
 GREYS_AS_ONE = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
 MOST_SHEET_BYTES = 90_000  # of a picture; a larger one keeps every second frame
-MOST_LOSSY_BYTES = 15_000  # where a quality is asked for: noise that is still larger is packed at a lower one
-LEAST_QUALITY = 5
+MOST_LOSSY_BYTES = 8_000  # where a quality is asked for: noise that is still larger is packed at a lower one
+LEAST_QUALITY = 2
 MOST_HEIGHT = 16_383  # px, of WebP
 ENDED, GAP_COLOUR = 132, 20
 
