@@ -389,6 +389,7 @@ def describe(result: ResultDocument) -> Mapping[str, str]:
 
 
 SAME = 1e-6  # of a skill or a quality
+MACHINES_APART = 0.005  # of a frozen frame's quality, mean over a task's clips
 ABOUT, HEADLINES, UNSEEN = "about.json", "headlines.parquet", "unseen.parquet"
 ROW = ["clip", "sample", "reading"]
 
@@ -510,11 +511,20 @@ def _other_references(
     tables: Mapping[str, pd.DataFrame],
     known: dict[tuple[str, int, str], tuple[Entry, Mapping[str, pd.DataFrame]]],
 ) -> str:
-    """Difference of ground truth or frozen frame from another entry that was shown the same, in words; "" if none."""
+    """Difference of ground truth or frozen frame from another entry that was shown the same, in words; "" if none.
+
+    Processors round differently, and a search through motion that breaks laws may end elsewhere then: of a frozen frame
+    18 of 448 clips differed by up to .08 between two machines, and none of ground truth.
+    """
     result = entry.result
     first, theirs = known.setdefault((result.render_spec, result.context, result.look), (entry, tables))
     for source in KEPT_SOURCES[1:]:
-        mine, other = (each[source].set_index(ROW)["quality"].sort_index() for each in (tables, theirs))
-        if not mine.index.equals(other.index) or not np.allclose(mine, other, rtol=0, atol=SAME, equal_nan=True):
+        mine, other = (each[source].set_index([*ROW, "task"])["quality"].sort_index() for each in (tables, theirs))
+        alike = mine.index.equals(other.index) and np.array_equal(mine.isna(), other.isna())
+        if alike and source == "freeze":
+            alike = (mine - other).groupby(["task", "reading"]).mean().abs().max() <= MACHINES_APART
+        elif alike:
+            alike = np.allclose(mine, other, rtol=0, atol=SAME, equal_nan=True)
+        if not alike:
             return f"its {source} is not that of {first.name}"
     return ""

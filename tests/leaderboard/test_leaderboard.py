@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from tiny_board import without_reports
 
 from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
-from physbench.leaderboard.entries import Entry, add, entries
+from physbench.leaderboard.entries import Entry, _other_references, add, entries
 from physbench.leaderboard.ranking import ResampledSkill, kinds_of, rank, resampled_skill
 from physbench.leaderboard.site import (
     RankedTable,
@@ -418,6 +419,27 @@ def test_one_changed_number_of_an_entry_builds_no_board(
         write_sealed_json(about, read_sealed_json(about) | {"files": files})
     with pytest.raises(UsageError, match=said):
         build(board, resamples=FEW)
+
+
+@pytest.mark.parametrize(
+    ("source", "by", "said"),
+    [
+        ("freeze", 0.08, ""),
+        ("freeze", 0.5, "its freeze is not that of first-"),
+        ("truth", 1e-3, "its truth is not that of first-"),
+    ],
+)
+def test_a_frozen_frame_of_another_processor_is_the_same(two_entries: Path, source: str, by: float, said: str) -> None:
+    """One clip of a task, as a search through motion that breaks laws may end elsewhere; ground truth breaks none."""
+    first, second = sorted(entries(two_entries), key=lambda each: each.result.model.name != "first")
+    table = pd.read_parquet(first.path / "headlines.parquet")
+    tables = {name: rows.drop(columns="source") for name, rows in table.groupby("source")}
+    other = {name: rows.copy() for name, rows in tables.items()}
+    at = other[source].index[other[source]["reading"] == "consistency/shadowing"][0]
+    other[source].loc[at, "quality"] += by
+    known: dict[Any, Any] = {}
+    assert _other_references(first, tables, known) == ""
+    assert _other_references(second, other, known).startswith(said or "its") is bool(said)
 
 
 @pytest.mark.parametrize("files", [{}, {"result.json.gz": "0"}])
