@@ -389,7 +389,7 @@ def describe(result: ResultDocument) -> Mapping[str, str]:
 
 
 SAME = 1e-6  # of a skill or a quality
-MACHINES_APART = 0.005  # of a frozen frame's quality, mean over a task's clips
+MACHINES_APART = 0.01  # of a frozen frame's quality, mean over a task's clips
 ABOUT, HEADLINES, UNSEEN = "about.json", "headlines.parquet", "unseen.parquet"
 ROW = ["clip", "sample", "reading"]
 
@@ -514,7 +514,7 @@ def _other_references(
     """Difference of ground truth or frozen frame from another entry that was shown the same, in words; "" if none.
 
     Processors round differently, and a search through motion that breaks laws may end elsewhere then: of a frozen frame
-    18 of 448 clips differed by up to .08 between two machines, and none of ground truth.
+    18 of 448 clips differed by up to .08 between two machines, means of a task by up to .005, and none of ground truth.
     """
     result = entry.result
     first, theirs = known.setdefault((result.render_spec, result.context, result.look), (entry, tables))

@@ -424,7 +424,7 @@ def test_one_changed_number_of_an_entry_builds_no_board(
 @pytest.mark.parametrize(
     ("source", "by", "said"),
     [
-        ("freeze", 0.08, ""),
+        ("freeze", 0.15, ""),
         ("freeze", 0.5, "its freeze is not that of first-"),
         ("truth", 1e-3, "its truth is not that of first-"),
     ],
