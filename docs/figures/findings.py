@@ -676,12 +676,14 @@ def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list
         return []
     best = max(found, key=lambda each: each.all.value)
     above = [f"`{each.model}`" for each in found if apart(each.all, each.baseline)]
-    learned = [f"`{each.model}`" for each in found if each.untrained is not None and apart(each.all, each.untrained)]
+    copied = [each for each in found if each.untrained is not None]
+    learned = [f"`{each.model}`" for each in copied if each.untrained and apart(each.all, each.untrained)]
     made = [
         f"`{best.model}` tells most pairs apart: {best.all}. Guessing gives 0.50, the best of the pixel baselines "
         f"{best.baseline}: above it for sure {counted(len(above), len(found), above)}.",
-        f"Above its own untrained copy for sure: {counted(len(learned), len(found), learned)}.",
     ]
+    if copied:
+        made.append(f"Above its own untrained copy for sure: {counted(len(learned), len(copied), learned)}.")
     if len(found) >= FEWEST_MODELS:
         rho = rank_correlation([each.all.value for each in found], [skill[each.model] for each in found])
         made.append(correlation_text("Surprise", rho, len(found)))
@@ -832,7 +834,7 @@ def page(found: Findings) -> str:
         curves_text=curves_text(found.curves),
         listed=listed,
     )
-    return "\n".join(line.rstrip() for line in made.splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in made.strip().splitlines()) + "\n"
 
 
 def main() -> None:
