@@ -32,6 +32,17 @@ def test_an_untrained_copy_is_the_same_each_time() -> None:
     assert not one["dynamics.push.weight"].any(), "it is zero until trained"
 
 
+@pytest.mark.parametrize("name", ["token-ar", "rssm", "vae-mdn-rnn"])
+def test_every_reference_model_has_an_untrained_copy(name: str) -> None:
+    """Those with parameters of their own beside layers, too, which no `reset_parameters` draws; twice the same."""
+    loaded = [load_model(f"reference:{name}", device=CPU, dtype=torch.float32) for _ in range(2)]
+    (trained,) = (dict(each.net.state_dict()) for each in loaded[:1])  # type: ignore[union-attr]
+    kept = {key: value.clone() for key, value in trained.items()}
+    one, other = (make_untrained(each, name).net.state_dict() for each in loaded)  # type: ignore[union-attr]
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert sum(not torch.equal(one[key], kept[key]) for key in kept) > len(kept) / 2
+
+
 @pytest.mark.parametrize(
     "held",
     [
