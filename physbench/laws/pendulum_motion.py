@@ -239,20 +239,22 @@ def _chain_step(swing: Array, rod: Array, hung: Array, world: Array) -> float:
     return max(min(LONGEST_STEP, STEP_ANGLE / math.sqrt(fastest)), SHORTEST_STEP)
 
 
-@compiled
-def _place_chain(swing: Array, rod: Array, parent: Whole, order: Whole, out: Array) -> None:
-    """Set `out` (N, 4) to the states of bodies whose rods have angles rad and rates rad/s (N, 2)."""
-    for n in order:
-        out[n] = 0.0
-        if parent[n] >= 0:
-            out[n] = out[parent[n]]
-        else:
-            out[n, 0], out[n, 1] = rod[n, X], rod[n, Y]
-        along, across = rod[n, LENGTH] * math.cos(swing[n, 0]), rod[n, LENGTH] * math.sin(swing[n, 0])
-        out[n, 0] += along
-        out[n, 1] += across
-        out[n, 2] -= across * swing[n, 1]
-        out[n, 3] += along * swing[n, 1]
+@borrowing
+def _hang(place: Array, rod: Array, parent: Whole, n: int) -> tuple[float, float, float, float]:
+    """State of the point on which rod n hangs, of bodies with states `place` (N, 4)."""
+    on = parent[n]
+    if on < 0:
+        return rod[n, X], rod[n, Y], 0.0, 0.0
+    return place[on, 0], place[on, 1], place[on, 2], place[on, 3]
+
+
+@borrowing
+def _place(swing: Array, rod: Array, parent: Whole, n: int, place: Array) -> None:
+    """Set the state of body n in `place` (N, 4) from angles rad and rates rad/s (N, 2) of rods."""
+    x, y, vx, vy = _hang(place, rod, parent, n)
+    along, across = rod[n, LENGTH] * math.cos(swing[n, 0]), rod[n, LENGTH] * math.sin(swing[n, 0])
+    place[n, 0], place[n, 1] = x + along, y + across
+    place[n, 2], place[n, 3] = vx - across * swing[n, 1], vy + along * swing[n, 1]
 
 
 @kernel("(float64[:,:,::1], float64[::1], float64[:,::1], int64[::1], int64[::1], float64[:,::1], float64[:,::1])")
@@ -273,26 +275,18 @@ def follow_chains(
     """
     size, count, frames = states.shape[0], states.shape[1], len(times)
     motion, place = np.full((size, frames, count, 4), np.nan), np.empty((count, 4))
-    swing, slope, other, total = (
-        np.empty((count, 2)),
-        np.empty((count, 2)),
-        np.empty((count, 2)),
-        np.empty((count, 2)),
-    )
+    swing, slope = np.empty((count, 2)), np.empty((count, 2))
+    other, total = np.empty((count, 2)), np.empty((count, 2))
     for k in range(size):
         if not np.isfinite(states[k].sum()):
             continue
         world = worlds[min(k, len(worlds) - 1)]
-        place[:, 2:] = 0.0
         for n in order:
-            x, y, vx, vy = rod[n, X], rod[n, Y], 0.0, 0.0
-            if parent[n] >= 0:
-                x, y, vx, vy = place[parent[n], 0], place[parent[n], 1], place[parent[n], 2], place[parent[n], 3]
-            length, angle = rod[n, LENGTH], math.atan2(states[k, n, 1] - y, states[k, n, 0] - x)
-            cos, sin = math.cos(angle), math.sin(angle)
-            swing[n, 0], swing[n, 1] = angle, (cos * (states[k, n, 3] - vy) - sin * (states[k, n, 2] - vx)) / length
-            place[n, 0], place[n, 1] = x + length * cos, y + length * sin
-            place[n, 2], place[n, 3] = vx - length * swing[n, 1] * sin, vy + length * swing[n, 1] * cos
+            x, y, vx, vy = _hang(place, rod, parent, n)
+            angle = math.atan2(states[k, n, 1] - y, states[k, n, 0] - x)
+            across = math.cos(angle) * (states[k, n, 3] - vy) - math.sin(angle) * (states[k, n, 2] - vx)
+            swing[n, 0], swing[n, 1] = angle, across / rod[n, LENGTH]
+            _place(swing, rod, parent, n, place)
         now = times[0]
         for f in range(frames):
             while abs(times[f] - now) > 1e-12:
@@ -310,5 +304,6 @@ def follow_chains(
                 swing += h / 6 * (total + slope)
                 now += h
             now = times[f]
-            _place_chain(swing, rod, parent, order, motion[k, f])
+            for n in order:
+                _place(swing, rod, parent, n, motion[k, f])
     return motion
