@@ -16,6 +16,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
+from physbench.clips.task import own_ids
 from physbench.laws.central_law import FieldSimulator, KeplerSimulator
 from physbench.laws.kernels import KERNELS
 from physbench.laws.scene_law import scene_law
@@ -115,7 +116,8 @@ def test_kernels_are_called_with_the_arguments_of_their_signature(
     state = Intervention(0, 0, "state", np.ones((3, 6)))
     field = FieldSimulator(simulator, 1.0, np.zeros(6), 0.0)
     assert np.isfinite(field.run([state], 60).positions(np.array([30.0, 60.0]))).all()
-    for task in ("falling/pendulum-v1", "collisions/pusher-v1"):
+    chained = own_ids(str(Path(__file__).parents[2] / "examples" / "double_pendulum.py"))
+    for task in ("falling/pendulum-v1", "collisions/pusher-v1", *chained):
         law = scene_law(make_scene(Row(task, "test", 0)), 0.0)
         law.simulate(np.zeros((1, len(law.index), 4)), np.array([0.0, 0.1]), np.ones((1, len(law.constants))))
     for each in KERNELS:
