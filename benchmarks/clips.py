@@ -32,9 +32,9 @@ MOST_OFF = 1e-6  # share of values that may differ by one level
 def bare_loop(row: Row, spec: RenderSpec) -> np.ndarray:
     """Frames (T, H, W, 3) of a clip, one step and one full picture after the other."""
     scene = make_scene(row)
-    drawn = [i for i, body in enumerate(scene.bodies) if body.drawn]
+    drawn = {i: body for i, body in enumerate(scene.bodies) if body.drawn}
     frames = []
-    with World(scene, log=False) as world, TinyRenderer(scene, dict.fromkeys(drawn, 1), spec, whole=True) as stage:
+    with World(scene, log=False) as world, TinyRenderer(drawn, scene.camera, spec, whole=True) as stage:
         for now in frame_times(scene, spec).tolist():
             world.advance(now)
             states = world.states()[0]

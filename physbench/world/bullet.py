@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,19 +72,28 @@ def bullet() -> Any:
 
 
 class Client:
-    """A DIRECT physics client, as a context manager."""
+    """A DIRECT physics client, as a context manager.
 
-    def __init__(self) -> None:
-        self.api = bullet()
-        self.id: int = self.api.connect(self.api.DIRECT)
+    reuse: take an emptied one that was closed before, as connecting takes 12 ms and emptying .2 ms. Only for drawing:
+    settings of an earlier simulation would stay.
+    """
+
+    _emptied: ClassVar[list[int]] = []
+
+    def __init__(self, *, reuse: bool = False) -> None:
+        self.api, self._reuse = bullet(), reuse
+        self.id: int = self._emptied.pop() if reuse and self._emptied else self.api.connect(self.api.DIRECT)
         if self.id < 0:
             raise PhysbenchError("PyBullet gave no physics client: more than 1,000 are open in this process.")
 
     def close(self) -> None:
-        """Disconnect; a second call does nothing."""
-        if self.id >= 0:
+        """Disconnect, or keep it empty for the next one; a second call does nothing."""
+        if self.id >= 0 and self._reuse and len(self._emptied) < 2:
+            self.api.resetSimulation(physicsClientId=self.id)
+            self._emptied.append(self.id)
+        elif self.id >= 0:
             self.api.disconnect(physicsClientId=self.id)
-            self.id = -1
+        self.id = -1
 
     def __enter__(self) -> Client:
         return self

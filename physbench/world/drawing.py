@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -443,18 +443,28 @@ class Layer:
 
 
 class TinyRenderer:
-    """Copies of some bodies of a scene, drawn at the supersampled size of `spec`.
+    """Copies of some bodies, drawn at the supersampled size of `spec`.
 
-    copies: how many there are of each body, by its index.
+    bodies: those that are drawn, by their index in the scene.
+    copies: how many there are of each; else one.
     whole: draw meshes whole, also what is never seen (the pictures are the same).
     """
 
-    def __init__(self, scene: Scene, copies: Mapping[int, int], spec: RenderSpec, *, whole: bool = False) -> None:
-        self.scene, self.spec = scene, spec
-        self._client = Client()
+    def __init__(
+        self,
+        bodies: Mapping[int, Body],
+        camera: Camera,
+        spec: RenderSpec,
+        copies: Mapping[int, int] | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self.bodies, self.camera, self.spec = bodies, camera, spec
+        self._client = Client(reuse=True)
         self._arguments = self._camera_arguments()
-        self._shapes = {i: self._shape(scene.bodies[i], whole) for i in copies}
-        self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in copies.items()}  # [body][copy]
+        self._shapes = {i: self._shape(body, whole) for i, body in bodies.items()}
+        counts = dict.fromkeys(bodies, 1) if copies is None else copies
+        self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in counts.items()}  # [body][copy]
 
     def close(self) -> None:
         """Close the client."""
@@ -468,8 +478,8 @@ class TinyRenderer:
 
     def _shape(self, body: Body, whole: bool) -> int:
         api = self._client.api
-        mesh = body_mesh(body, self.scene.camera, None if whole else self.spec)
-        grey = body.grey * _slant(body, self.scene.camera)
+        mesh = body_mesh(body, self.camera, None if whole else self.spec)
+        grey = body.grey * _slant(body, self.camera)
         colour = (grey,) * 3 if body.hue is None else PALETTE[body.hue]
         number = api.createVisualShape(
             api.GEOM_MESH,
@@ -484,7 +494,7 @@ class TinyRenderer:
         return int(number)
 
     def _create(self, index: int) -> int:
-        body = self.scene.bodies[index]
+        body = self.bodies[index]
         number = self._client.api.createMultiBody(
             baseVisualShapeIndex=self._shapes[index],
             basePosition=body.position,
@@ -494,7 +504,7 @@ class TinyRenderer:
         return int(number)
 
     def _camera_arguments(self) -> dict[str, object]:
-        api, camera = self._client.api, self.scene.camera
+        api, camera = self._client.api, self.camera
         front = camera.view == "front"
         width, height = self.spec.width * SUPERSAMPLING, self.spec.height * SUPERSAMPLING
         near = NEAR_PLANE * camera.distance  # m
@@ -531,7 +541,7 @@ class TinyRenderer:
     def show(self, index: int, copy: int, state: Array) -> None:
         """Put a copy of a body where its `state` (13,) says."""
         x, y, z, *turn = state[:7].tolist()
-        turn = drawn_orientation(self.scene.bodies[index], turn)
+        turn = drawn_orientation(self.bodies[index], turn)
         self._client.api.resetBasePositionAndOrientation(
             self.numbers[index][copy], (x, y, z), turn, physicsClientId=self._client.id
         )
@@ -648,8 +658,8 @@ class MomentRenderer:
         still = [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)]
         self._behind = _static_picture(scene, still, spec)
         self._blank = downsample(self._behind.rgb)
-        drawn = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
-        self._renderer = TinyRenderer(scene, dict.fromkeys(drawn, 1), spec)
+        drawn = {i: body for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)}
+        self._renderer = TinyRenderer(drawn, scene.camera, spec)
 
     def close(self) -> None:
         """Close the client."""
@@ -687,12 +697,20 @@ def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
 
 def _static_picture(scene: Scene, bodies: Sequence[int], spec: RenderSpec) -> Layer:
     """The picture of bodies where the scene puts them, its numbers the indices of the bodies."""
-    with TinyRenderer(scene, dict.fromkeys(bodies, 1), spec) as renderer:
+    return _picture_at_rest(tuple((i, scene.bodies[i]) for i in bodies), scene.camera, spec)
+
+
+@lru_cache(maxsize=4)  # one clip is drawn with many futures, and a body that changes its size frame by frame
+def _picture_at_rest(bodies: tuple[tuple[int, Body], ...], camera: Camera, spec: RenderSpec) -> Layer:
+    with TinyRenderer(dict(bodies), camera, spec) as renderer:
         layer = renderer.picture()
         number = np.full_like(layer.number, -1)
         for index, (name,) in renderer.numbers.items():
             number[layer.number == name] = index
-    return Layer(paint_background(layer), layer.depth, number)
+    picture = Layer(paint_background(layer), layer.depth, number)
+    for array in (picture.rgb, picture.depth, picture.number):
+        array.setflags(write=False)
+    return picture
 
 
 def paint_background(layer: Layer) -> Image:
@@ -736,7 +754,8 @@ def _compose_all(
     pictures = batch(alike, spec)
     needed = copies_needed(pictures)
     if pictures:
-        with TinyRenderer(scene, needed[0], spec) as renderer:
+        bodies = {i: scene.bodies[i] for i in needed[0]}
+        with TinyRenderer(bodies, scene.camera, spec, needed[0]) as renderer:
             for picture, copies in zip(pictures, needed, strict=True):
                 renderer.keep(copies)
                 cast = _cast(renderer, picture, states)

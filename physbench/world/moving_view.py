@@ -61,14 +61,14 @@ def moving_pictures(
     """
     count = len(scene.bodies)
     moments = np.asarray(times, dtype=np.float64)
-    drawn = [i for i, body in enumerate(scene.bodies) if body.drawn]
+    drawn = {i: body for i, body in enumerate(scene.bodies) if body.drawn}
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
     back = np.linalg.inv(homographies(scene.camera, spec, moments))
     marked = marks(scene, moments, spec)
     with (
-        TinyRenderer(scene, dict.fromkeys(drawn, 1), spec, whole=True) as renderer,
-        TinyRenderer(marked, dict.fromkeys(range(len(marked.bodies)), 1), spec, whole=True) as behind,
+        TinyRenderer(drawn, scene.camera, spec, whole=True) as renderer,
+        TinyRenderer(dict(enumerate(marked.bodies)), marked.camera, spec, whole=True) as behind,
     ):
         names = {i: renderer.numbers[i][0] for i in drawn}
         hued = [names[i] for i in drawn if scene.bodies[i].hue is not None]

@@ -56,7 +56,7 @@ def busy(view: str) -> Scene:
 def bare(scene: Scene, times: np.ndarray, states: np.ndarray, spec: RenderSpec) -> np.ndarray:
     """The frames (T, H, W, 3) by full pictures of whole meshes."""
     frames = []
-    with TinyRenderer(scene, dict.fromkeys(range(len(scene.bodies)), 1), spec, whole=True) as stage:
+    with TinyRenderer(dict(enumerate(scene.bodies)), scene.camera, spec, whole=True) as stage:
         for t, time in enumerate(times):
             for i, body in enumerate(scene.bodies):
                 if body.role == "fixed":

@@ -188,7 +188,7 @@ def _drawn(scene: Scene, appearances: Sequence[Appearance], times: Array, states
                 coloured[len(bodies)] = coloured[i]
             bodies.append(replace(bodies[i], name=f"{appearance.body} again"))
     every = np.concatenate(columns, axis=1)
-    return draw(replace(scene, bodies=tuple(bodies)), times, every, spec, coloured).frames
+    return draw(replace(scene, bodies=tuple(bodies), bins=()), times, every, spec, coloured).frames
 
 
 def violate(scene: Scene, acts: Sequence[Act], key: str) -> Violated:

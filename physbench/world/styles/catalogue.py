@@ -116,7 +116,7 @@ def _draw_plain(
         greys = list(scene.bodies)
         for index, colour in colours.items():
             greys[index] = replace(greys[index], hue=None, grey=colour[channel])
-        pictures.append(render(replace(scene, bodies=tuple(greys)), times, states, spec))
+        pictures.append(render(replace(scene, bodies=tuple(greys), bins=()), times, states, spec))
     frames = np.stack([picture.frames[..., channel] for channel, picture in enumerate(pictures)], axis=-1)
     return replace(pictures[0], frames=frames)
 

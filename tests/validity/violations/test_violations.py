@@ -110,6 +110,17 @@ def test_hues_are_turned_by_so_many_degrees(clip_of: Clips) -> None:
     assert turned(body, 30) != pytest.approx(PALETTE[body.hue])
 
 
+@pytest.mark.parametrize("text", ["hue:72", "duplicate:2"])
+def test_a_scene_with_places_of_chance_is_drawn_violated(clip_of: Clips, wrong: Wrong, text: str) -> None:
+    """Such a scene holds one body with a hue; the violated picture holds none, or two."""
+    clip = clip_of("chance/galton-v1")
+    world = wrong(clip, text)
+    late = clip.times > world.events[0].time + 1e-9
+    frames = world.frames(clip.times, clip.spec)
+    assert np.array_equal(frames[~late], clip.frames[~late])
+    assert not np.array_equal(frames[late], clip.frames[late])
+
+
 def chroma(frames: np.ndarray) -> np.ndarray:
     """Mass of colour in each frame."""
     return np.ptp(frames.astype(np.float64), axis=-1).sum(axis=(1, 2))
