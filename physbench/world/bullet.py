@@ -71,27 +71,42 @@ def bullet() -> Any:
     return pybullet
 
 
+KEPT_CLIENTS = 4  # empty ones of a process
+
+
 class Client:
     """A DIRECT physics client, as a context manager.
 
-    reuse: take an emptied one that was closed before, as connecting takes 12 ms and emptying .2 ms. Only for drawing:
-    settings of an earlier simulation would stay.
+    It may be one that was closed before: connecting takes 12 ms, emptying .2 ms. An emptied world has the defaults, but
+    for the time step, which `World` sets: what is simulated is the same to the last bit.
     """
 
     _emptied: ClassVar[list[int]] = []
 
-    def __init__(self, *, reuse: bool = False) -> None:
-        self.api, self._reuse = bullet(), reuse
-        self.id: int = self._emptied.pop() if reuse and self._emptied else self.api.connect(self.api.DIRECT)
-        if self.id < 0:
+    def __init__(self) -> None:
+        self.api = bullet()
+        self.id: int = self._emptied.pop() if self._emptied else self._connect()
+        if not self.api.isConnected(self.id):  # other code of the process closed it
+            self.id = self._connect()
+
+    def _connect(self) -> int:
+        """Number of a new client, not 0: that one is meant where other code of the process names none."""
+        number = self.api.connect(self.api.DIRECT)
+        if number == 0:
+            number = self.api.connect(self.api.DIRECT)
+            self.api.disconnect(physicsClientId=0)
+        if number < 0:
             raise PhysbenchError("PyBullet gave no physics client: more than 1,000 are open in this process.")
+        return int(number)
 
     def close(self) -> None:
-        """Disconnect, or keep it empty for the next one; a second call does nothing."""
-        if self.id >= 0 and self._reuse and len(self._emptied) < 2:
+        """Empty it for the next one, or disconnect; a second call does nothing."""
+        if self.id < 0:
+            return
+        if len(self._emptied) < KEPT_CLIENTS:
             self.api.resetSimulation(physicsClientId=self.id)
             self._emptied.append(self.id)
-        elif self.id >= 0:
+        else:
             self.api.disconnect(physicsClientId=self.id)
         self.id = -1
 

@@ -460,7 +460,7 @@ class TinyRenderer:
         whole: bool = False,
     ) -> None:
         self.bodies, self.camera, self.spec = bodies, camera, spec
-        self._client = Client(reuse=True)
+        self._client = Client()
         self._arguments = self._camera_arguments()
         self._shapes = {i: self._shape(body, whole) for i, body in bodies.items()}
         counts = dict.fromkeys(bodies, 1) if copies is None else copies
