@@ -15,8 +15,8 @@ import numpy as np
 WIDTH, HEIGHT, FPS, FRAMES, TIME_ZERO = 848, 480, 30, 70, 14
 RADIUS, GRAVITY, RESTITUTION, FRICTION = 0.11, 9.81, 0.75, 0.3
 START = (-1.0, 0.75, 1.15, 1.5)  # x, z m; vx, vz m/s; no spin
-EYE, TARGET, FOCAL = np.array([0.25, -3.6, 1.35]), np.array([0.05, 0.0, 0.62]), 1.35  # m; in half widths
-DISTORTION, NOISE, SAMPLES = -0.015, 3.0, 2  # of the corner's distance; levels; rays a side of a px
+EYE, TARGET, FOCAL = np.array([0.25, -2.6, 1.3]), np.array([0.05, 0.0, 0.62]), 1.35  # m; in half widths
+DISTORTION, NOISE, SAMPLES = -0.06, 3.0, 2  # of the corner's distance; levels; rays a side of a px
 LIGHT = np.array([-0.4, -0.55, 0.75]) / np.linalg.norm([-0.4, -0.55, 0.75])
 POINTS = ((-1.2, 0.0), (1.2, 0.0), (1.2, 1.1), (-1.2, 1.1))  # m in the plane of motion: a frame of laths
 
@@ -150,6 +150,9 @@ def main(folder):
     said = [f'video = "ball.mp4"\ntime_zero = {TIME_ZERO}\ngravity = {GRAVITY}\n']
     x, y = np.rint(project(np.array([true[16, 0], 0.0, 0.0])))
     said.append(f"floor_px = [{x:.0f}, {y:.0f}]\n")
+    lath = np.linspace(-1.2, 1.2, 5)
+    laths = (project(np.stack([lath, 0 * lath, 0 * lath + z], axis=-1)) for z in (POINTS[0][1], POINTS[2][1]))
+    said.append(f"edges = {[np.rint(each).astype(int).tolist() for each in laths]}\n")
     for x, z in POINTS:
         u, v = np.rint(project(np.array([x, 0.0, z])))
         said.append(f"\n[[points]]\npx = [{u:.0f}, {v:.0f}]\nm = [{x}, {z}]\n")

@@ -89,6 +89,8 @@ def _lines(document: dict[str, Any]) -> Iterable[str]:
         f"{document['context_frames']} frames of context, {document['future_frames']} after it: "
         f"{document['future_seconds']:.2f} s at {document['fps']:g} frames/s"
     )
+    if document["lens"] is not None:
+        yield f"lens        {document['lens']:+.1%} at the corners, corrected".replace("%", " %")
     for ball in document["balls"]:
         yield f"{ball['name']}: radius {ball['radius']:.3f} m, {ball['radius_px']:.1f} px of the window"
     if document["gravity"] is not None:

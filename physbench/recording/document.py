@@ -21,6 +21,7 @@ LEAST_BOX = 6.0  # px, side of a box round a ball
 Place = tuple[FiniteFloat, FiniteFloat]
 Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # left, top, right, bottom
 Range = tuple[FiniteFloat, FiniteFloat]
+Edge = Annotated[tuple[Place, ...], Field(min_length=3, max_length=MOST_POINTS)]
 
 
 class _Part(BaseModel):
@@ -69,6 +70,8 @@ class Recording(_Part):
     """Least and most that it may be."""
     friction: Range = (0.0, 0.8)
     """Least and most that it may be."""
+    edges: Annotated[tuple[Edge, ...], Field(max_length=MOST_POINTS)] = ()
+    """Pixels along edges that are straight in reality, by which the lens is corrected. None: it needs no correction."""
     points: Annotated[tuple[Point, ...], Field(max_length=MOST_POINTS)] = ()
     """Four or more; none where a ball of known radius is seen by a level camera that looks straight at the plane."""
     balls: Annotated[tuple[Ball, ...], Field(min_length=1, max_length=MOST_BALLS)]
@@ -135,6 +138,10 @@ floor_px = [{x}, {floor}]  # a pixel at which a ball touches the level floor; re
 restitution = [0.2, 1.0]  # within which it is fitted
 friction = [0.0, 0.8]
 # crop = [0, 0, {width}, {height}]  # left, top, right, bottom px: the part of the picture in which the balls move
+
+# Edges that are straight in reality and bent in the picture, as of a wide lens: three pixels or more along each, best
+# two edges near opposite borders. Anywhere in the picture, not in the plane alone.
+# edges = [[[0, 20], [{x}, 20], [{width}, 20]], [[0, {floor}], [{x}, {floor}], [{width}, {floor}]]]
 
 # Four points or more in the plane in which the balls move: pixel, and metres to the right and up.
 # Remove them where the camera is level and looks straight at the plane, and give the radius of the first ball.

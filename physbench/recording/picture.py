@@ -1,8 +1,10 @@
 """The picture of a recording as the tracker takes it: the plane of motion in true scale, in the hues that it knows.
 
-A frame is warped by the homography of the plane (Hartley and Zisserman 2004, Multiple View Geometry, 4.1). Its colours
-become saturations, which shading does not change, over a mid grey: brightness is lost. The angle of each ball's own hue
-in the opponent plane is turned to the nearest one of the palette, and angles between go with them.
+Straight edges tell the distortion of the lens (Fitzgibbon 2001, Simultaneous linear estimation of multiple view
+geometry and lens distortion, division model). Behind it a frame is warped by the homography of the plane (Hartley and
+Zisserman 2004, Multiple View Geometry, 4.1). Its colours become saturations, which shading does not change, over a mid
+grey: brightness is lost. The angle of each ball's own hue in the opponent plane is turned to the nearest one of the
+palette, and angles between go with them.
 """
 
 from __future__ import annotations
@@ -14,19 +16,97 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 
-from physbench.recording.document import Box, Point, Recording
+from physbench.recording.document import Box, Edge, Point, Recording
 from physbench.support.arrays import Array, Image, Mask
 from physbench.support.errors import UsageError
 from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponent
 from physbench.world.camera_path import mapped
 from physbench.world.scene import PALETTE
 
+# The lens.
+
+LEAST_BENDING, MOST_BENDING = -0.6, 0.3  # at the corners, of what is searched: barrels, cushions
+READING_ERROR = 0.5  # px, of a person who reads a pixel
+MOST_UNCERTAIN = 0.02  # at the corners, of the distortion, that such errors may leave
+LEAST_EDGE = 0.2  # of half the diagonal, from one pixel of an edge to another
+MOST_BENT = 0.005  # of the picture's diagonal, by which a pixel may be off a straight edge
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """Radial distortion of a picture: a pixel at the distance s from its middle would be at s / (1 + bending s^2).
+
+    Distances are in half diagonals, so that `bending` is the share by which a corner lies too far out: that of a barrel
+    is negative.
+    """
+
+    middle: Array  # (2,) px
+    reach: float  # px, half a diagonal
+    bending: float = 0.0
+
+    def straight(self, px: Array) -> Array:
+        """Pixels (..., 2) of the picture, where a lens without distortion shows them."""
+        away = (px - self.middle) / self.reach
+        return np.asarray(self.middle + self.reach * away / (1 + self.bending * (away**2).sum(-1, keepdims=True)))
+
+    def bent(self, px: Array) -> Array:
+        """The inverse of `straight`."""
+        away = (px - self.middle) / self.reach
+        root = np.sqrt(np.maximum(1 - 4 * self.bending * (away**2).sum(axis=-1, keepdims=True), 0.0))
+        return np.asarray(self.middle + self.reach * away * 2 / (1 + root))
+
+
+def lens_of(edges: Sequence[Edge], height: int, width: int) -> Lens:
+    """The lens by which edges, each of three pixels or more, are straight in a picture of `height` x `width` px.
+
+    Raises UsageError where the edges tell none, or one stays bent.
+    """
+    lens = Lens(np.array([width / 2, height / 2]), math.hypot(width, height) / 2)
+    if not edges:
+        return lens
+    places = [np.array(edge) for edge in edges]
+    for number, place in enumerate(places, 1):
+        if np.linalg.norm(place - place[0], axis=1).max() < LEAST_EDGE * lens.reach:
+            raise UsageError(f"edges: number {number} is too short. Read pixels from end to end of a long one.")
+
+    def off(bending: float) -> Array:
+        """Distances (n,) px of all pixels from the straight edges nearest to them, seen through a lens."""
+        lens_so = replace(lens, bending=bending)
+        return np.concatenate([_off_line(lens_so, place) for place in places])
+
+    bounds = (LEAST_BENDING, MOST_BENDING)
+    found = minimize_scalar(lambda bending: float((off(bending) ** 2).sum()), bounds=bounds, method="bounded")
+    bending, step = float(found.x), 1e-3
+    slope = np.linalg.norm(off(bending + step) - off(bending - step)) / (2 * step)
+    if MOST_UNCERTAIN * slope < READING_ERROR:
+        raise UsageError("edges: they hardly tell the lens. Read long ones near the borders, not through the middle.")
+    worst = np.concatenate([np.full(len(place), number) for number, place in enumerate(places, 1)])
+    far = np.abs(off(bending))
+    if far.max() > MOST_BENT * 2 * lens.reach:
+        number = worst[far.argmax()]
+        raise UsageError(f"edges: a pixel of number {number} is {far.max():.1f} px off a straight line. Check it.")
+    return replace(lens, bending=bending)
+
+
+def _off_line(lens: Lens, place: Array) -> Array:
+    """Signed distances (n,) px in the picture of pixels (n, 2) from the line nearest to them behind a lens."""
+    straight = lens.straight(place)
+    centre = straight.mean(axis=0)
+    along = np.linalg.svd(straight - centre)[2][0]
+    nearest = centre + ((straight - centre) @ along)[:, None] * along
+    away = place - lens.bent(nearest)
+    side = (straight - nearest) @ (-along[1], along[0])
+    return np.asarray(np.copysign(np.linalg.norm(away, axis=1), side))
+
+
 # The plane of motion in the picture.
 
 SHORT_SIDE = 256  # px of the warped picture; the tracker works at this size
 MOST_ASPECT = 6.0  # of the sides of the warped picture
 LEAST_AREA = 0.02  # of the box round all points, that any three of four points span at least
+BORDER_POINTS = 33  # of a side of the picture, which a lens bends
 MOST_POINT_ERROR = 0.01  # of the picture's diagonal, by which a point may be off the homography
 
 
@@ -34,12 +114,14 @@ MOST_POINT_ERROR = 0.01  # of the picture's diagonal, by which a point may be of
 class Plane:
     """A window of the plane of motion, `height` x `width` px at `scale` px/m, and where the picture shows it."""
 
-    homography: Array  # (3, 3), metres in the plane -> px of the picture
+    lens: Lens
+    homography: Array  # (3, 3), metres in the plane -> px of the picture without the lens's distortion
     left: float  # m
     top: float  # m
     scale: float  # px/m
     height: int  # px
     width: int  # px
+    ratio: tuple[float, float] = (1.0, 1.0)  # of the sides of the picture to those of the recording's
 
     def metres(self, px: Array) -> Array:
         """Window (..., 2) px -> plane (..., 2) m."""
@@ -47,14 +129,13 @@ class Plane:
 
     def picture_px(self, metres: Array) -> Array:
         """Plane (..., 2) m -> picture (..., 2) px."""
-        return mapped(self.homography, metres)
+        return self.lens.bent(mapped(self.homography, metres)) * self.ratio
 
     def window_px(self, px: Array) -> Array:
         """Picture (..., 2) px -> window (..., 2) px."""
-        return (mapped(np.asarray(np.linalg.inv(self.homography), np.float64), px) - (self.left, self.top)) * (
-            self.scale,
-            -self.scale,
-        )
+        straight = self.lens.straight(px / self.ratio)
+        inverse = np.asarray(np.linalg.inv(self.homography), np.float64)
+        return (mapped(inverse, straight) - (self.left, self.top)) * (self.scale, -self.scale)
 
     def enlarged(self, factor: float) -> Plane:
         """The same window, in which a pixel stands for `factor` times the metres."""
@@ -69,8 +150,7 @@ class Plane:
 
     def seen_at(self, own: tuple[int, int], other: tuple[int, int]) -> Plane:
         """The same in pictures of another size (height, width) px."""
-        ratio = np.diag([other[1] / own[1], other[0] / own[0], 1.0])
-        return replace(self, homography=ratio @ self.homography)
+        return replace(self, ratio=(other[1] / own[1], other[0] / own[0]))
 
     def warp(self, frames: Iterable[Image]) -> Image:
         """Frames (H, W, 3) of the picture, one or more -> the window (T, height, width, 3), the mean over each px."""
@@ -99,8 +179,12 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
 
     Without points the scale is that of the first ball's box and radius, until its size is measured.
     """
+    lens = lens_of(recording.edges, height, width)
     if recording.points:
-        homography = homography_of(recording.points, math.hypot(height, width))
+        straight = [
+            point.model_copy(update={"px": tuple(lens.straight(np.array(point.px)))}) for point in recording.points
+        ]
+        homography = homography_of(straight, math.hypot(height, width))
     else:
         left, top, right, bottom = recording.balls[0].box
         assert recording.balls[0].radius is not None
@@ -110,21 +194,22 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {recording.crop}.")
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    sides = lens.straight(np.linspace(corners, np.roll(corners, -1, axis=0), BORDER_POINTS, axis=1))  # (4, n, 2)
     inverse = np.asarray(np.linalg.inv(homography), np.float64)
-    depth = corners @ inverse[2, :2] + inverse[2, 2]
+    depth = sides @ inverse[2, :2] + inverse[2, 2]
     if not (depth > 0).all() and not (depth < 0).all():
         raise UsageError("points: by them the picture looks past the plane of motion. Check them, or crop.")
-    seen = mapped(inverse, corners)
-    # The largest upright rectangle of this kind: bounded by the inner one of two corners on each side.
-    low, high = max(seen[0, 0], seen[3, 0]), min(seen[1, 0], seen[2, 0])
-    floor, ceiling = max(seen[2, 1], seen[3, 1]), min(seen[0, 1], seen[1, 1])
+    # The largest upright rectangle of this kind: bounded by the innermost point of each side.
+    above, beside, below, before = mapped(inverse, sides)
+    low, high = before[:, 0].max(), beside[:, 0].min()
+    floor, ceiling = below[:, 1].max(), above[:, 1].min()
     if not (high > low and ceiling > floor):
         raise UsageError("points: by them right is left or up is down, or the camera is turned. Check their order.")
     if not 1 / MOST_ASPECT < (high - low) / (ceiling - floor) < MOST_ASPECT:
         raise UsageError("points: by them the picture is a narrow strip. Check px and m, and crop.")
     own = math.sqrt((right - left) * (bottom - top) / ((high - low) * (ceiling - floor)))  # px/m of the picture
     scale = min(own, SHORT_SIDE / min(high - low, ceiling - floor))
-    return Plane(homography, low, ceiling, scale, int((ceiling - floor) * scale), int((high - low) * scale))
+    return Plane(lens, homography, low, ceiling, scale, int((ceiling - floor) * scale), int((high - low) * scale))
 
 
 def homography_of(points: Sequence[Point], diagonal: float) -> Array:

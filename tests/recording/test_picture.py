@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from physbench.recording.document import Ball, Point, Recording
-from physbench.recording.picture import homography_of, learn_hues, like, measured_radius, plane_of
+from physbench.recording.picture import homography_of, learn_hues, lens_of, like, measured_radius, plane_of
 from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.track.colour import opponent
@@ -65,6 +65,55 @@ def test_a_warped_square_is_square() -> None:
     assert warped.sum() / plane.scale**2 == pytest.approx(0.36, rel=0.02)
     rows, columns = (warped > 0.5).any(1).sum(), (warped > 0.5).any(0).sum()
     assert rows == pytest.approx(columns, abs=1)
+
+
+def through_a_lens(px: Array, distortion: float) -> Array:
+    """Pixels (..., 2) of 848 x 480 moved from the middle by a share of the square of their distance (Brown 1966)."""
+    away = px - (424, 240)
+    return np.asarray(px + distortion * (away**2).sum(-1, keepdims=True) / (424**2 + 240**2) * away)
+
+
+def said_of(distortion: float, edges: int = 2) -> Recording:
+    """A recording through a lens, of which pixels are read whole."""
+    lath = np.linspace((-1.6, 0.0), (1.6, 0.0), 7)
+    laths = [through_a_pinhole(lath + np.array([0, height])) for height in (0.0, 1.6)[:edges]]
+    px = np.rint(through_a_lens(through_a_pinhole(np.array(CORNERS)), distortion))
+    return Recording(
+        video="a",
+        time_zero=5,
+        points=points(np.array(CORNERS), px),
+        balls=(BALL,),
+        edges=tuple(tuple(map(tuple, np.rint(through_a_lens(each, distortion)).tolist())) for each in laths),
+    )
+
+
+@pytest.mark.parametrize("distortion", [-0.06, -0.03, 0.0, 0.03])
+def test_straight_edges_tell_the_lens(distortion: float) -> None:
+    plane = plane_of(said_of(distortion), 480, 848)
+    assert plane.lens.bending == pytest.approx(distortion, abs=0.02)
+    places = np.random.default_rng(2).uniform((-1.2, 0), (1.2, 1.1), (50, 2))
+    seen = through_a_lens(through_a_pinhole(places), distortion)
+    assert plane.metres(plane.window_px(seen)) == pytest.approx(places, abs=0.006)  # whole pixels of 4 mm were read
+    assert plane.picture_px(places) == pytest.approx(seen, abs=1.5)
+    half = plane.seen_at((480, 848), (240, 424))
+    assert half.picture_px(places) * 2 == pytest.approx(plane.picture_px(places))
+    assert half.window_px(half.picture_px(places)) == pytest.approx(plane.window_px(plane.picture_px(places)))
+    corners = np.array([[0, 0], [plane.width, 0], [plane.width, plane.height], [0, plane.height]])
+    assert (plane.picture_px(plane.metres(corners)) >= -1).all()  # the window lies within the picture
+    assert (plane.picture_px(plane.metres(corners)) <= (849, 481)).all()
+
+
+@pytest.mark.parametrize(
+    ("edges", "words"),
+    [
+        ([[(100, 240), (424, 240), (800, 240)]], "hardly tell the lens"),  # through the middle it stays straight
+        ([[(100, 20), (110, 20), (120, 20)]], "number 1 is too short"),
+        ([[(0, 20), (200, 20), (424, 60), (848, 20)], [(0, 470), (424, 470), (848, 470)]], "number 1 is .* px off"),
+    ],
+)
+def test_edges_that_tell_no_lens_are_refused(edges: list[list[tuple[float, float]]], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        lens_of([tuple(edge) for edge in edges], 480, 848)
 
 
 @pytest.mark.parametrize(
