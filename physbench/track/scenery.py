@@ -179,9 +179,9 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
 
 def _out_of_view(edges: FixedEdges, unseen: Mask) -> Mask:
     """Pieces (N, P) of which a moving camera does not show all; unseen (N, H, W)."""
-    half = edges.factor // 2
-    at = unseen[:, edges.row * edges.factor + half, edges.column * edges.factor + half]
-    return np.asarray(np.logical_or.reduceat(at, edges.start, axis=1))
+    (high, wide), factor = edges.size, edges.factor
+    squares = unseen[:, : high * factor, : wide * factor].reshape(-1, high, factor, wide, factor).any(axis=(2, 4))
+    return np.asarray(np.logical_or.reduceat(squares[:, edges.row, edges.column], edges.start, axis=1))
 
 
 def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:

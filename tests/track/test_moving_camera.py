@@ -112,6 +112,18 @@ def test_what_a_camera_looks_away_from_is_hidden_and_not_lost(clip: Clip) -> Non
     assert back.any() and off(looking, tracks)[back].max() < 0.03
 
 
+def test_cushions_that_leave_the_picture_at_256_px_stay_where_they_are() -> None:
+    """Edges are read there in squares of 2 x 2 px; one that the picture's border cuts is not shown."""
+    still = make_clip(Row("collisions/billiards-v1", "test", 0), render_spec(256, 6))
+    camera = replace(still.scene.camera, path=(CameraMove("pan", 0.04, period=3.0),), tilt=0.3)
+    scene = replace(still.scene, camera=camera)
+    picture = render(scene, still.times, still.states, still.spec)
+    clip = replace(still, scene=scene, frames=picture.frames, visible_area=picture.visible_area)
+    tracks = read(clip, clip.future())
+    assert tracks.scenery_off is not None and tracks.scenery_lost is not None
+    assert not tracks.scenery_lost.any() and tracks.scenery_off.max() < 0.3  # px
+
+
 def test_marks_hide_no_rim_of_a_ball() -> None:
     """The near side of a ball that a tilted camera sees reaches behind them."""
     camera = Camera("top", (0.0, 0.0, 0.0), distance=4.0, tilt=0.6, path=(CameraMove("pan", 0.01, period=4.0),))
