@@ -213,6 +213,11 @@ def _keys(clip: Clip) -> tuple[_Key, ...]:
     if clip not in _KEYS:
         step = 1 if eye_moves(clip.scene.camera) else max(1, round(KEY_TIME * clip.spec.fps))
         chosen = np.arange(clip.handover % step, len(clip.frames), step)
+        # A key that shows a holder disagrees with frames in which it is gone, though their camera is right.
+        gone = [body.until for body in clip.scene.bodies if body.drawn and body.hue is None and body.until is not None]
+        bare = chosen[clip.times[chosen] >= max(gone, default=-np.inf)]
+        if len(bare) >= len(chosen) / 2:
+            chosen = bare
         keys = [_key(clip, int(n)) for n in chosen]
         telling = [key for key in keys if min(map(len, key.place)) >= LEAST_POINTS]  # not those in the dark
         _KEYS[clip] = tuple(telling or keys)

@@ -124,6 +124,16 @@ def test_cushions_that_leave_the_picture_at_256_px_stay_where_they_are() -> None
     assert not tracks.scenery_lost.any() and tracks.scenery_off.max() < 0.3  # px
 
 
+def test_a_holder_in_a_frame_of_the_past_is_no_mark_of_the_camera() -> None:
+    still = make_clip(Row("orbits/flyby-v1", "test", 2115), render_spec(128, 10))
+    camera = replace(still.scene.camera, path=(CameraMove("pan", 0.127, period=3.33),), tilt=0.583, distance=8.16)
+    clip = replace(still, scene=replace(still.scene, camera=camera))
+    picture = drawn(clip)
+    clip = replace(clip, frames=picture.frames, visible_area=picture.visible_area)
+    tracks = read(clip, clip.future())
+    assert tracks.camera is not None and np.abs(tracks.camera[:, :2]).max() < 0.3  # px; 34 by a key with the holder
+
+
 def test_marks_hide_no_rim_of_a_ball() -> None:
     """The near side of a ball that a tilted camera sees reaches behind them."""
     camera = Camera("top", (0.0, 0.0, 0.0), distance=4.0, tilt=0.6, path=(CameraMove("pan", 0.01, period=4.0),))
