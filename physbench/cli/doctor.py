@@ -10,7 +10,7 @@ import typer
 CHECK_COLOURS = {"ok": "green", "optional": "yellow", "missing": "red"}
 
 
-def command(
+def doctor(
     warm: Annotated[
         bool, typer.Option("--warm", help="First compile what the first run on this machine would compile.")
     ] = False,

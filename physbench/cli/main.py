@@ -25,8 +25,7 @@ from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.support.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 
 OF_MODULES = {"skimage": "scikit-image"}  # names of libraries that are not those of their modules
-# One file each in this folder, but for STAGES: a noun has `app`, a verb has `command`. The line is what
-# `physbench --help` says of it.
+# A noun has `app`, a verb a function of its name. The line is what `physbench --help` says of it.
 COMMANDS: Mapping[str, str] = {
     "eval": "Evaluate a model: roll it out, score it, write a report.",
     "rollout": "The first stage of eval alone: roll a model out.",
@@ -53,7 +52,11 @@ COMMANDS: Mapping[str, str] = {
 }
 
 
-STAGES = ("rollout", "score", "finish", "merge", "status")  # in the file of that name
+FILES: Mapping[str, str] = {  # in this folder, of verbs that have none of their own
+    **dict.fromkeys(("rollout", "score", "finish", "merge", "status"), "stages"),
+    **dict.fromkeys(("train", "export", "probe"), "models"),
+    **dict.fromkeys(("view", "report", "diagnose", "compare"), "runs"),
+}
 
 
 def _version(wanted: bool) -> None:
@@ -75,11 +78,11 @@ def build(commands: Collection[str] = COMMANDS) -> typer.Typer:
     """Return the program with these commands. Help is plain text: rich would make it take twice as long."""
     app = _program()
     for name in commands:
-        module = importlib.import_module(f"physbench.cli.{'stages' if name in STAGES else name}")
-        if hasattr(module, "app"):
+        module = importlib.import_module(f"physbench.cli.{FILES.get(name, name)}")
+        if name not in FILES and hasattr(module, "app"):
             app.add_typer(module.app, name=name, short_help=COMMANDS[name])
         else:
-            function = getattr(module, name if name in STAGES else "command")
+            function = getattr(module, name if hasattr(module, name) else "command")  # `eval` is one of Python's
             app.command(name, cls=GroupedHelp, short_help=COMMANDS[name])(function)
     return app
 

@@ -1,4 +1,4 @@
-"""`physbench models`: lists what can be evaluated, and checks whether a model follows the protocol."""
+"""Models: `models` lists and checks what can be evaluated; `train`, `export` and `probe` take one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from physbench.cli import completion
 from physbench.cli.console import debugging, note, refuse_unwritable, stdout_console, warn
+from physbench.support.errors import UsageError
 
 if TYPE_CHECKING:
     from physbench.clips.clip import Row
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from physbench.rollout.check_model import CheckedModel
 
 NOTHING = "nothing wrong was found"
+ModelArg = Annotated[list[str] | None, typer.Option(metavar="K=V", help="Passed to the model's factory; repeatable.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Dtype = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")]
 app = typer.Typer(help="List what can be evaluated, and check a model.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -78,18 +83,16 @@ def check(
             autocompletion=completion.model_names,
         ),
     ],
-    model_arg: Annotated[
-        list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Passed to the model's factory; repeatable.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    model_arg: ModelArg = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     timeout: Annotated[float, typer.Option(help="Seconds that the model may take for two clips.")] = 600.0,
     seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
     chain: Annotated[bool, typer.Option(help="Continue a model with a short horizon on its own last frames.")] = True,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: checks/<name>.png]")
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
+    trust_code: TrustCode = False,
     privileged: Annotated[
         bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
     ] = False,
@@ -100,7 +103,6 @@ def check(
     """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.models.load_model import check_target, describe_model
     from physbench.run.options import check_timeout, parse_model_args
-    from physbench.support.errors import UsageError
 
     check_timeout(timeout)
     if out is not None and out.suffix.lower() != ".png":
@@ -155,8 +157,6 @@ def serve_template(
 ) -> None:
     """Write serve_model.py, which serves a model of another environment over HTTP and needs NumPy alone."""
     from importlib.resources import files
-
-    from physbench.support.errors import UsageError
 
     path = out / "serve_model.py"
     if path.exists():
@@ -242,3 +242,188 @@ def _print(checked: CheckedModel, picture: Path | None, verdict: str) -> None:
         lines.append(("picture", str(picture)))
     for name, text in lines:
         _say(name, text)
+
+
+FORMATS = (".json", ".csv", ".md")
+
+
+def probe(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model with an `encode`: reference:NAME, a checkpoint, transformers:DIR (V-JEPA 2), "
+            "path/to/file.py:factory, python:package.module:factory.",
+            metavar="MODEL",
+            show_default=False,
+            autocompletion=completion.model_names,
+        ),
+    ],
+    suite: Annotated[
+        str, typer.Option(help="core, lite, smoke, full or train.", autocompletion=completion.suite_names)
+    ] = "core",
+    tasks: Annotated[
+        str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="At most N clips in all.", min=1)] = None,
+    model_arg: ModelArg = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    workers: Annotated[int | None, typer.Option(help="Processes that make clips. [default: cores]", min=0)] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option("--out", metavar="FILE", help="Also write the result: .json, .csv or .md; repeatable."),
+    ] = None,
+    trust_code: TrustCode = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
+) -> None:
+    """Say which physical quantities a linear read-out takes from a model's latents.
+
+    Position, velocity, size, mass, restitution, position behind a screen and energy, each beside the untrained copy of
+    the model and beside pixels; on other families; and the law of force that probed orbits imply. See docs/probes.md.
+
+    Example: physbench probe reference:rssm --suite lite --out rssm.md
+    """
+    from physbench.run.options import parse_model_args
+
+    for file in out or ():
+        if file.suffix not in FORMATS:
+            raise UsageError(f"--out {file}: expected a name that ends in {', '.join(FORMATS)}.")
+        refuse_unwritable(file.parent)
+    arguments = parse_model_args(model_arg)
+
+    from physbench.probes.document import csv_table, markdown, print_probes
+    from physbench.probes.run import probe_model
+    from physbench.support.files import write_text
+    from physbench.support.processes import worker_count
+
+    document = probe_model(
+        model,
+        suite=suite,
+        limit=limit,
+        tasks=tasks,
+        device=device,
+        dtype=dtype,
+        model_args=arguments,
+        trust_code=trust_code,
+        workers=worker_count(workers),
+    )
+    writers = {".json": lambda: document.model_dump_json(indent=1) + "\n", ".csv": lambda: csv_table(document)}
+    for file in out or ():
+        write_text(file, writers.get(file.suffix, lambda: markdown(document))())
+    if as_json:
+        typer.echo(document.model_dump_json(indent=1))
+    else:
+        print_probes(document, stdout_console())
+
+
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.architecture_names,
+            help="A kind of world model: simple, vae-mdn-rnn (-spatial), rssm, token-ar, diffusion, video-dit, "
+            "jepa-frames (pictures, by latents; want a GPU, or hours), objects (slots and learned interactions; "
+            "half an hour on two cores), jepa (states its surprise; minutes), states-graph, states-transformer (exact "
+            "states; minutes).",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
+    ] = None,
+    clips: Annotated[int, typer.Option(metavar="N", help="Clips to learn from, over all tasks.")] = 1260,
+    suite: Annotated[
+        str, typer.Option(help="train, or combo-6, combo-30 or combo-60: so many templates of combined elements.")
+    ] = "train",
+    size: Annotated[str, typer.Option(metavar="S|M", help="Size of the network.")] = "S",
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="Time for training, once the clips are made. Weights then depend on the speed."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Steps of the main stage. [default: the architecture's]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the first weights and of every draw.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
+) -> None:
+    """Train a reference model on clips to learn from: a checkpoint for `physbench eval` and a sample picture."""
+
+    if minutes is not None and steps is not None:
+        raise UsageError("Give --minutes or --steps, not both.")
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed: expected a whole number from 0 to 2**63 - 1, got {seed}.")
+    folder = out or Path("runs") / f"train-{name}"
+    from physbench.reference.train import pick_device
+    from physbench.reference.train import train as train_model
+    from physbench.run.process import interruptible
+
+    try:
+        with interruptible():
+            done = train_model(
+                name, out=folder, clips=clips, suite=suite, size=size, minutes=minutes, steps=steps, seed=seed,
+                device=pick_device(name, device), resume=resume,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        again = f"physbench train {name} --out {folder} --clips {clips} --seed {seed} --device {device} --resume"
+        note(
+            "Continue with: "
+            + again
+            + (f" --suite {suite}" if suite != "train" else "")
+            + (f" --size {size}" if size != "S" else "")
+            + (f" --steps {steps}" if steps else "")
+            + (f" --minutes {minutes!r}" if minutes else "")
+        )
+        raise
+    total = sum(done.seconds.values())
+    note(f"Trained in {total / 60:.1f} minutes ({', '.join(f'{k} {v:.0f} s' for k, v in done.seconds.items())}).")
+    note(f"Sample picture: {done.picture}")
+    note(f"Evaluate it with: physbench eval {done.checkpoint}{done.options}")
+    typer.echo(done.checkpoint)
+
+
+GRAPH_SUFFIXES = (".onnx", ".pt2")
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="path/to/file.py:factory, python:package.module:factory or a checkpoint of `simple`, with `init` and "
+            "`step`.",
+            metavar="MODEL",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write, .onnx or .pt2.", show_default=False)],
+    model_arg: ModelArg = None,
+    tolerance: Annotated[float, typer.Option(help="Largest difference of a value of a frame.")] = 1e-5,
+    trust_code: TrustCode = False,
+) -> None:
+    """Write a model as a graph, which runs without its code, and check that both answer alike.
+
+    Example: physbench export examples/export_me.py:make model.onnx
+    """
+    from physbench.models.graphs.onnx_file import TO_EXPORT, require_libraries
+    from physbench.models.load_model import check_target
+    from physbench.run.options import parse_model_args
+
+    if out.suffix not in GRAPH_SUFFIXES:
+        raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(GRAPH_SUFFIXES[0])}.")
+    if not tolerance > 0:
+        raise UsageError(f"--tolerance: expected a number above 0, got {tolerance}.")
+    arguments = parse_model_args(model_arg or [])
+    if out.suffix == GRAPH_SUFFIXES[0]:
+        require_libraries("`physbench export`", TO_EXPORT)
+    refuse_unwritable(out.parent)
+    check_target(model, trust_code=trust_code)
+    note("Tracing the model, and comparing both on two clips and two random contexts ...")
+
+    from physbench.rollout.export_model import export_model
+
+    done = export_model(model, out, model_args=arguments, trust_code=trust_code, tolerance=tolerance)
+    for name, difference in done.differences.items():
+        note(f"Largest difference over {done.frames} frames, {name}: {difference:.1e}")
+    note(f"{done.size / 1e6:.1f} MB. Evaluate it with: physbench eval {done.path}")
+    typer.echo(done.path)

@@ -75,9 +75,9 @@ def test_tables_hold_every_read_out(folder: Path, found: ProbeDocument) -> None:
 
 def test_wrong_use_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match=r"expected a name that ends in \.json, \.csv, \.md"):
-        from physbench.cli.probe import command
+        from physbench.cli.models import probe
 
-        command("reference:rssm", out=[tmp_path / "table.xlsx"])
+        probe("reference:rssm", out=[tmp_path / "table.xlsx"])
     assert cli(["probe", "baseline:freeze", "--suite", "smoke"]) == 2
     said = capsys.readouterr().err
     assert "baseline:freeze has no encoder" in said and "Traceback" not in said

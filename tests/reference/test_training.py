@@ -240,7 +240,7 @@ def test_a_card_and_a_configuration_that_contradict_are_refused(config, change, 
 
 
 def test_help_needs_no_torch() -> None:
-    code = "import sys; from physbench.cli import train; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = "import sys; from physbench.cli import models; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 
