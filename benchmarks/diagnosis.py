@@ -176,8 +176,8 @@ def results(case: Case, runs: int, clips: int, source: str = "") -> Iterator[tup
             shown = [each for seed in seeds if (each := rendered(task, seed, source)) is not None]
         else:
             shown = [evidence(task, seed, worlds, list(true.values()), run) for seed in seeds]
-        found = diagnose_family(task, shown, list(known.values()))
-        named = {law.world.id: law for law in found.laws} if found.verdict == "named" else {}
+        found = diagnose_family(shown, list(known.values()))
+        named = {law.id: law for law in found.laws} if found.verdict == "named" else {}
         wanted = true.keys() == named.keys()
         inside = [
             law.interval[0] <= true[name] <= law.interval[1]

@@ -21,8 +21,7 @@ import torch
 from scored_answers import ScoredAnswers
 
 import physbench
-from physbench.api.given_frames import clip_rate, read_file
-from physbench.api.one_clip import ClipScore, score, score_batch
+from physbench.api.one_clip import ClipScore, clip_rate, read_file, score, score_batch
 from physbench.clips.clip import Clip, Row
 from physbench.laws.kernels import compile_kernels
 from physbench.models.load_model import load_model

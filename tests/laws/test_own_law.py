@@ -88,8 +88,8 @@ def test_diagnosis_tells_another_stiffness(factor: float) -> None:
     for seed in range(4):
         found = problem(TASK, seed, hooked(ChangeLaws(0.0, WorldChange(central_mass=factor))))
         evidence.append(Evidence(f"{TASK}.{seed}", TASK, found.law, found.seen))
-    (law,) = diagnose_family("own", evidence, find_changed_worlds()).laws
-    assert law.world.id == "stiffness"
+    (law,) = diagnose_family(evidence, find_changed_worlds()).laws
+    assert law.id == "stiffness"
     assert law.value == pytest.approx(factor, rel=0.02)
     assert law.interval is not None
     assert law.interval[0] < factor < law.interval[1]

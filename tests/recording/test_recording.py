@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from filmed import FPS, FRAMES, ZERO, drawn, example, film, px
 
-from physbench.api.given_frames import read_file
+from physbench.api.one_clip import read_file
 from physbench.cli.main import run
 from physbench.clips.video import H264, encode
 from physbench.recording.answer import AnswerReadings, read_answer

@@ -17,8 +17,9 @@ from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.score import predictability as module
-from physbench.score import shipped_predictability
 from physbench.score.predictability import (
+    SHIPPED_CONTEXT,
+    SHIPPED_SPEC,
     compute,
     content_key,
     ensemble_positions,
@@ -26,9 +27,9 @@ from physbench.score.predictability import (
     first_time_beyond,
     predictability,
     predictability_time,
+    shipped,
     spread,
 )
-from physbench.score.shipped_predictability import SHIPPED_CONTEXT, SHIPPED_SPEC, shipped
 from physbench.support.files import read_sealed_json, write_sealed_json
 from physbench.world.bullet import simulate_ensemble
 
@@ -201,7 +202,7 @@ def test_members_are_the_same_each_time(clip_of: Clips) -> None:
 @pytest.mark.parametrize("damage", ["missing", "cut off", "no gzip", "a flipped bit", "other values"])
 def test_a_damaged_shipped_file_holds_no_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
     """Clips are computed then. Were an error raised, `drift/accuracy` would fail, and count as 0 for the model."""
-    whole = files("physbench.score").joinpath("golden", shipped_predictability.SHIPPED_FILE).read_bytes()
+    whole = files("physbench.score").joinpath("golden", module.SHIPPED_FILE).read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     held = {
@@ -212,12 +213,12 @@ def test_a_damaged_shipped_file_holds_no_clip(tmp_path: Path, monkeypatch: pytes
     }
     if damage in held:
         (tmp_path / "golden").mkdir()
-        (tmp_path / "golden" / shipped_predictability.SHIPPED_FILE).write_bytes(held[damage])
+        (tmp_path / "golden" / module.SHIPPED_FILE).write_bytes(held[damage])
     key = module.content_key(ClipStore().get(find_suite("core").rows[0], SHIPPED_SPEC), SHIPPED_CONTEXT)
     assert shipped(key) is not None
-    monkeypatch.setattr(shipped_predictability, "files", lambda package: tmp_path)
-    shipped_predictability._documents.cache_clear()
+    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    module._documents.cache_clear()
     try:
         assert shipped(key) is None
     finally:
-        shipped_predictability._documents.cache_clear()
+        module._documents.cache_clear()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from physbench.clips.clip import Row
-from physbench.surprise import solved_sizes as module
+from physbench.surprise import readings as module
 from physbench.surprise.ask import PairReading
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair
 from physbench.surprise.readings import expectation_result, solved_sizes

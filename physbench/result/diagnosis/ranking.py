@@ -13,7 +13,9 @@ from scipy.special import ndtri
 from physbench.result.bootstrap import MISS, widening
 from physbench.result.diagnosis.explanation import Evidence, Explanation, Leaning, explain, leaning, with_shared_noise
 from physbench.result.diagnosis.worlds import MAX_VALUES, ChangedWorld
-from physbench.result.implied_worlds import FEWEST_CLIPS
+from physbench.result.document import ImpliedLawResult, ImpliedWorldResult
+from physbench.result.formats import number
+from physbench.result.implied_worlds import FEWEST_CLIPS, bounds
 from physbench.support.arrays import Array
 
 # Theories: changed worlds with values, what they explain of a family of clips, and the values that fit best.
@@ -268,40 +270,14 @@ PROMISING = 0.35  # share on a few clips from which on a theory is fitted to all
 
 
 Verdict = Literal["lawful", "named", "unsure", "no simple law"]
+Named = tuple[ChangedWorld, float | None, Interval | None]  # a world, its value if it has a free one, and its interval
 
 
-@dataclass(frozen=True)
-class ImpliedLaw:
-    """One changed world in a diagnosis."""
-
-    world: ChangedWorld
-    value: float | None  # None where the world has no free number
-    interval: Interval | None  # 95 %; None where too few clips tell
-
-
-@dataclass(frozen=True)
-class FamilyDiagnosis:
-    """Diagnosis of the motion of a family of tasks."""
-
-    family: str
-    clips: int  # that were read
-    unexplained: float  # share of the time before the first breaks, as lawful segments have it, that the true laws miss
-    verdict: Verdict
-    laws: tuple[ImpliedLaw, ...]  # what is named, or else what explains most
-    share: float  # of the unexplained time that they explain
-    interval: Interval | None  # of the share
-    alike: tuple[str, ...]  # ids of worlds that explain as much
-    ranking: tuple[tuple[str, float], ...]  # ids of all worlds that were refined, with their shares
-    explained_clips: int  # clips of which it explains more than the true laws do
-    tremble: float = 0.0  # diameters, sd of independent noise of positions: median over the clips
-
-
-def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]) -> FamilyDiagnosis:
+def diagnose_family(evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]) -> ImpliedWorldResult:
     """Find the changed world, or the two of them, that explain most of what the true laws do not.
 
     Args:
-        family: Its name.
-        evidence: At most MAX_CLIPS clips.
+        evidence: At most MAX_CLIPS clips of a family.
         worlds: All that may be named.
     """
     tremble = float(np.median([each.tremble for each in evidence]))
@@ -309,68 +285,95 @@ def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[
     base = theory_of(evidence)
     weight = weights(evidence)
     unexplained = float(weight @ (1 - base.shares) / weight.sum())
+    nothing = ImpliedWorldResult(
+        clips=len(evidence),
+        unexplained=unexplained,
+        verdict="lawful",
+        explained_clips=0,
+        laws=[],
+        share=0.0,
+        interval=None,
+        alike=[],
+        ranking={},
+        tremble=tremble,
+    )
     if unexplained < LAWFUL:
-        return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), (), 0, tremble)
+        return nothing
     applicable = [world for world in worlds if any(world.applies(each.law) for each in evidence)]
     singles = _singles(base, applicable)
     best = _best(singles, base)
     if best is None:
-        return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), (), 0, tremble)
+        return nothing.model_copy(update={"verdict": "no simple law"})
     if PAIR_HOPE <= best.gain(base) < ENOUGH:
         pair = _best_pair(base, singles, applicable)
         if pair is not None and pair.gain(base) >= best.gain(base) + PAIR_GAIN + FREEDOM:
             best = pair
     share = best.gain(base)
     values = iter(value_intervals(best))
-    laws = []
-    for world in best.worlds:
-        value, interval = next(values) if world.free else (None, None)
-        laws.append(ImpliedLaw(world, value, interval))
-    alike = tuple(
-        each.worlds[0].id
-        for each in singles
-        if len(best.worlds) == 1
-        and each.worlds != best.worlds
-        and each.gain(base) >= share - ALIKE_SHARE
-        and each.misfit <= ALIKE_MISFIT * best.misfit
-    )
+    named: list[Named] = [(world, *(next(values) if world.free else (None, None))) for world in best.worlds]
     interval, explained_clips = (
         share_interval(best.shares, base.shares, weight),
         int((best.shares - base.shares > LAWFUL).sum()),
     )
     ranking = sorted(((each.worlds[0].id, each.gain(base)) for each in singles), key=lambda pair: -pair[1])
-    return FamilyDiagnosis(
-        family,
-        len(evidence),
-        unexplained,
-        _verdict(share, interval, explained_clips, laws),
-        tuple(laws),
-        share,
-        interval,
-        alike,
-        tuple(ranking),
-        explained_clips,
-        tremble,
+    return ImpliedWorldResult(
+        clips=len(evidence),
+        unexplained=unexplained,
+        verdict=_verdict(share, interval, explained_clips, named),
+        explained_clips=explained_clips,
+        laws=[_law(*each) for each in named],
+        share=share,
+        interval=interval,
+        alike=[
+            each.worlds[0].id
+            for each in singles
+            if len(best.worlds) == 1
+            and each.worlds != best.worlds
+            and each.gain(base) >= share - ALIKE_SHARE
+            and each.misfit <= ALIKE_MISFIT * best.misfit
+        ],
+        ranking=dict(ranking),
+        tremble=tremble,
     )
 
 
-def _verdict(share: float, interval: Interval | None, explained_clips: int, laws: Sequence[ImpliedLaw]) -> Verdict:
+def _law(world: ChangedWorld, value: float | None, interval: Interval | None) -> ImpliedLawResult:
+    return ImpliedLawResult(
+        id=world.id,
+        short=world.short,
+        phrase=phrase(world, value, interval),
+        unit=world.unit,
+        value=value,
+        interval=interval,
+        true=world.neutral if world.free else None,
+        seen=world.sight(value),
+    )
+
+
+def phrase(world: ChangedWorld, value: float | None, interval: Interval | None) -> str:
+    """Statement of a changed world with its number: "gravity were 0.90 [0.89, 0.91] times as strong"."""
+    if value is None:
+        return world.phrase
+    return world.phrase.format(value=f"{number(value)} {bounds(interval)}".strip())
+
+
+def _verdict(share: float, interval: Interval | None, explained_clips: int, named: Sequence[Named]) -> Verdict:
     """named: several clips tell it, no interval holds what is true, and no value is as far as was looked."""
     if share < NAMED:
         return "no simple law"
     if explained_clips < FEWEST_CLIPS or interval is None or interval[0] <= 0:
         return "unsure"
-    return "named" if all(_is_sure(law) for law in laws if law.world.free) else "unsure"
+    return "named" if all(_is_sure(*each) for each in named if each[0].free) else "unsure"
 
 
-def _is_sure(law: ImpliedLaw) -> bool:
+def _is_sure(world: ChangedWorld, value: float | None, interval: Interval | None) -> bool:
     """True if the interval of a value excludes the true one, and the value lies inside its range, or is 0.
 
     At an end of its range it is no estimate: a still picture would be a world in which time runs 0.02 times as fast.
     """
-    if law.value is None or law.interval is None or law.interval[0] <= law.world.neutral <= law.interval[1]:
+    if value is None or interval is None or interval[0] <= world.neutral <= interval[1]:
         return False
-    return not (law.value and np.isclose(law.value, law.world.range).any())
+    return not (value and np.isclose(value, world.range).any())
 
 
 def _score(theory: Theory, base: Theory) -> float:

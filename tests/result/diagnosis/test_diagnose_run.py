@@ -16,8 +16,8 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.laws.changes import WorldChange
 from physbench.result.diagnosis import diagnose_run as module
-from physbench.result.diagnosis.diagnose_run import as_result, chosen_rows, diagnose_run, phrase
-from physbench.result.diagnosis.ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw
+from physbench.result.diagnosis.diagnose_run import chosen_rows, diagnose_run
+from physbench.result.diagnosis.ranking import MAX_CLIPS, _law, phrase
 from physbench.result.document import ImpliedWorldResult
 from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
 from physbench.result.manifest import read_manifest
@@ -60,11 +60,20 @@ def test_the_command_shows_it_in_words_and_in_the_report(
 ) -> None:
     shutil.copytree(small_run.path, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
-    law = ImpliedLaw(KNOWN["gravity"], 0.63, (0.61, 0.65))
-    world = FamilyDiagnosis("falling", 12, 0.6, "named", (law,), 0.81, (0.7, 0.9), ("speed-of-time",), (), 12)
+    world = ImpliedWorldResult(
+        clips=12,
+        unexplained=0.6,
+        verdict="named",
+        explained_clips=12,
+        laws=[_law(KNOWN["gravity"], 0.63, (0.61, 0.65))],
+        share=0.81,
+        interval=(0.7, 0.9),
+        alike=["speed-of-time"],
+        ranking={},
+    )
 
     def found(folder: RunFolder, workers: int) -> dict[str, ImpliedWorldResult]:
-        made = {"falling": as_result(world)}
+        made = {"falling": world}
         write_diagnosis(folder, made)
         return made
 
