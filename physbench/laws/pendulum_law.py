@@ -179,7 +179,8 @@ class PendulumLaw(SceneLaw):
         return rods
 
     def before(self, body: int, start: Array, times: Array, others: Array) -> tuple[Array, Array]:
-        states = np.full((1, len(self.index), 4), np.nan)
+        # Of a chain all bodies move each other; of others none is met on the way back.
+        states = others[-1:].copy() if self.chained else np.full((1, len(self.index), 4), np.nan)
         states[0, body] = start
         moved = self.simulate(states, times[::-1], np.ones((1, 1)))[0, :0:-1, body]
         return moved[:, :2], moved[:, 2:]
@@ -282,9 +283,3 @@ class ChainLaw(PendulumLaw):
             own = np.ascontiguousarray(states[:, chain])
             motion[:, :, chain] = follow_chains(own, times, rods[chain], parent, order, hung, worlds)
         return motion, 0
-
-    def before(self, body: int, start: Array, times: Array, others: Array) -> tuple[Array, Array]:
-        states = others[-1:].copy()
-        states[0, body] = start
-        moved = self.simulate(states, times[::-1], np.ones((1, 1)))[0, :0:-1, body]
-        return moved[:, :2], moved[:, 2:]

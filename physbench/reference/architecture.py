@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.data.clip_dataset import ClipEpisodes
-from physbench.models.networks import RedrawnModel, take_weights
+from physbench.models.networks import take_weights
 from physbench.models.protocol import FrameModel, ModelCard, StateModel, SurpriseModel
 from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
 from physbench.support.errors import ModelError, UsageError, nearest
@@ -140,6 +140,5 @@ class Architecture(ABC):
         net = self.net(whole)
         load_weights(net, tensors, device, torch.float32 if self.exact else dtype)
         model = self.wrap(net, card, device, dtype)
-        if not isinstance(model, RedrawnModel):
-            setattr(model, "redraw", lambda: take_weights(net, self.net(whole), card.name))  # noqa: B010 - no field
+        setattr(model, "redraw", lambda: take_weights(net, self.net(whole), card.name))  # noqa: B010 - no field
         return model

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.models.networks import take_weights
 from physbench.models.protocol import ModelCard
 from physbench.reference.architecture import CHUNK_FRAMES, Architecture
 from physbench.reference.objects_dynamics import (
@@ -156,10 +155,6 @@ class ObjectsModel:
 
     def __init__(self, net: ObjectsNet, card: ModelCard, device: torch.device, dtype: torch.dtype) -> None:
         self.net, self.card, self.device, self.dtype = net, card, device, dtype
-
-    def redraw(self) -> None:
-        """Forget what was learned."""
-        take_weights(self.net, ObjectsNet(self.net.config), self.card.name)
 
     @torch.no_grad()
     def predict_positions(self, slots: Slots, horizon: int, pushes: Tensor | None) -> Tensor:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.data.clip_dataset import ClipEpisodes
-from physbench.models.networks import take_weights
 from physbench.models.protocol import BODY_COLUMNS, STATE_COLUMNS, STATIC_COLUMNS, Columns, StateCard
 from physbench.reference.architecture import Architecture
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
@@ -269,8 +268,8 @@ def dynamics_stage(net: StateNet, episodes: StateEpisodes, steps: int) -> Traini
 class TrainedStateModel:
     """The StateModel. It computes in float32 and is deterministic."""
 
-    def __init__(self, net: StateNet, card: StateCard, device: torch.device, dtype: torch.dtype, fresh: Any) -> None:
-        self.net, self.card, self.device, self.dtype, self.fresh = net, card, device, dtype, fresh
+    def __init__(self, net: StateNet, card: StateCard, device: torch.device, dtype: torch.dtype) -> None:
+        self.net, self.card, self.device, self.dtype = net, card, device, dtype
 
     @torch.no_grad()
     def rollout_states(
@@ -294,10 +293,6 @@ class TrainedStateModel:
         moments = islice(self.net.unroll(states.float(), scene, held), horizon)
         return torch.stack([*moments], 1).to(states.dtype)
 
-    def redraw(self) -> None:
-        """Forget what was learned."""
-        take_weights(self.net, self.fresh(), self.card.name)
-
 
 class StateArchitecture(Architecture):
     """Common part of the kinds of model of states as the harness and the training use them."""
@@ -305,6 +300,7 @@ class StateArchitecture(Architecture):
     threads = 1
     exact = True
     net_class: type[StateNet]
+    model_class = TrainedStateModel
 
     def card(self, config: Mapping[str, Any]) -> StateCard:
         """The card of a model that `physbench train` makes."""
@@ -324,11 +320,6 @@ class StateArchitecture(Architecture):
     def net(self, config: Mapping[str, Any]) -> StateNet:
         """The network, with its initial weights."""
         return self.net_class(config)
-
-    def wrap(self, net: nn.Module, card: Any, device: torch.device, dtype: torch.dtype) -> TrainedStateModel:
-        """Make a model of a network."""
-        assert isinstance(net, StateNet)
-        return TrainedStateModel(net.eval(), card, device, dtype, lambda: self.net(net.config))
 
     def sample_episode(self, model: Any, episodes: ClipEpisodes, index: int, numbers: torch.Generator) -> Tensor:
         """Frames (horizon, 3, H, W) uint8 of what a model makes of an episode, drawn as a report draws states."""
