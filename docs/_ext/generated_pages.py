@@ -30,9 +30,8 @@ from physbench.validity.altered_pictures import FRAME_SHIFTS, FrameShift
 from physbench.validity.gaming_baselines import GAMING_BASELINES
 from physbench.validity.violations import REGISTRY, Violation
 from physbench.world.bullet import simulate
-from physbench.world.motion_words import stated_velocities
 from physbench.world.styles.catalogue import LOOKS
-from physbench.world.styles.prompt import scene_prompt
+from physbench.world.styles.prompt import scene_prompt, stated_velocities
 
 SECTIONS = dict(zip(AXES, ("physical-consistency-shadowing", "object-permanence", "long-horizon-drift"), strict=True))
 CLIPS = 3  # beside each other in an animation

@@ -31,9 +31,8 @@ from validity_curves import CURVES, curves
 from physbench.score.protocol import AXES
 from physbench.score.score_clip import find_scorers
 from physbench.validity.gaming_baselines import GAMING_BASELINES
-from physbench.validity.publish import shown_readings
 from physbench.validity.sources import LOW_RATE, sets_in
-from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, records
+from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, records, shown_readings
 from physbench.validity.text import MOST_SKILL, at_low_rate, figures, seen, where
 from physbench.validity.thresholds import LOW_RATE_GAIN, last_part, measure_of
 

@@ -14,9 +14,8 @@ from physbench.clips.scene_changes import PROMPT_MOTION
 from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.camera_path import relative_poses
-from physbench.world.motion_words import StatedVelocity, stated_velocities
 from physbench.world.scene import PALETTE, PHYSICS_HZ, Actuator, Body, Contact, RenderSpec, Scene
-from physbench.world.styles.prompt import scene_prompt
+from physbench.world.styles.prompt import StatedVelocity, scene_prompt, stated_velocities
 
 Split = Literal["train", "test", "ood", "gap"]
 

@@ -1,10 +1,10 @@
 """One evaluation of one model: planned, executed, interrupted, resumed and finished.
 
-- `options`, `manifest`, `state`: what was asked for, what decides the run, what of it is done. `parts`: rows on
-  disk, and what of them is damaged.
+- `options`, `manifest`, `state`: what was asked for, what decides the run, what of it is done. `parts`: rows on disk.
+  `repair`: what is damaged.
 - `evaluate`: the order of the work. `stages`: each stage in its folder, also alone. `shards`: parts of a run, joined.
 - `pipeline`: clips, rollouts and scores at the same time, in the processes of `worker`, through `jobs` and `preload`.
-- `model`, `clips`, `rollouts`, `references`: what goes through it. `progress`, `finalize`: what it shows, and its
+- `model`, `rollouts` (and their clips), `references`: what goes through it. `progress`, `finalize`: what it shows, its
   end.
 - `ray_cluster`, `ray_engine`, `remote_run`: on other machines.
 - `process`: Ctrl-C and memory. `host`: `physbench doctor`. `versions`: code and libraries that decide scores.

@@ -15,8 +15,8 @@ from physbench.rollout.device_names import device_kind, split_devices
 from physbench.rollout.engine import RolloutEngine
 from physbench.run.manifest import other_settings
 from physbench.run.options import Options
-from physbench.run.parts import drop_unanswered
 from physbench.run.ray_cluster import RayPool
+from physbench.run.repair import drop_unanswered
 from physbench.run.state import Run
 from physbench.support.errors import UsageError
 from physbench.support.processes import WorkerPool

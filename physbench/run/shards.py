@@ -14,8 +14,8 @@ from physbench.result.formats import counted
 from physbench.result.manifest import Manifest, read_manifest, write_manifest
 from physbench.rollout.device_names import device_kind
 from physbench.run.manifest import first_difference
-from physbench.run.parts import find_damaged, unanswered
 from physbench.run.process import explained, interruptible
+from physbench.run.repair import find_damaged, unanswered
 from physbench.run.stages import (
     finish_run,
     note_environment,

@@ -14,8 +14,8 @@ from physbench.clips.task import find_task
 from physbench.laws.motion_law import supports
 from physbench.support.arrays import Array
 from physbench.world.camera import PLANE_AXES, depth_axis
-from physbench.world.motion_words import angle_bounds, speed_bounds
 from physbench.world.scene import Contact, Scene
+from physbench.world.styles.prompt import angle_bounds, speed_bounds
 
 # Which velocities bodies may have at the hand-over where a context does not show them.
 #

@@ -3,7 +3,7 @@
 - Where videos come from: `violations/` (ground truth with one thing wrong, by a stated amount),
   `lawful_alternatives`, `gaming_baselines`, `altered_pictures`; `sources` names them all, and `saboteur_adapter`
   evaluates one like a model.
-- From videos to the table: `measure` (each source on each clip, kept on disk), `table`, `thresholds` (the bars that
-  are declared), `publish`. `text` is what `physbench scorers check` prints.
+- From videos to the table: `measure` (each source on each clip, kept on disk), `table`, also the published one,
+  `thresholds` (the bars that are declared). `text` is what `physbench scorers check` prints.
 - `task_checks/`: `physbench tasks check`.
 """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from scipy.special import bdtri, expit, logit, stdtrit
 from physbench.result.bootstrap import FEWEST, MISS, TINY, resample
 from physbench.result.skill import Kind, Qualities, clip_qualities, kinds, overall_weights, skills, task_means
 from physbench.score.protocol import AXES, Scorer
+from physbench.score.score_clip import find_scorers
 from physbench.support.arrays import Array, Whole
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
@@ -36,6 +38,8 @@ from physbench.validity.thresholds import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from physbench.result.skill import Stratum
 
 # Files of validity tables, with what each was made of in its header.
@@ -744,3 +748,49 @@ def _share(count: int, of: int) -> tuple[float, float, float, float]:
     """A share, its 95 % interval, and the lower end of that of a share of 1; NaN of nothing."""
     low, perfect = (least_likely_share(n, of, 0.025) for n in (count, of))
     return count / of if of else np.nan, low, most_likely_share(count, of, 0.025), perfect
+
+
+# Make a file of docs/validity out of a table of `scorers check`: the same rows, or as many as are small enough.
+#
+# `python -m physbench.validity.table TABLE.parquet docs/validity/128px.parquet`
+
+MOST_BYTES = 1_000_000
+
+
+def shown_readings() -> tuple[str, ...]:
+    """Ids of the readings that the page of the docs is about: the headlines, and strength."""
+    return tuple(each.id for each in find_scorers(costly=True) if each.headline or is_strength(each.id))
+
+
+def shortenings(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The table, and what may be left of it: less and less of what the page does not show."""
+    yield table
+    shown = table["reading"].isin(shown_readings())
+    further = table["reading"].map(lambda reading: "." in reading and last_part(reading) != LOCATING).astype(bool)
+    of_tasks = table["level"] == "task"
+    yield table[shown | ~of_tasks]
+    yield table[shown | ~(of_tasks | further)]
+    located = table["reading"].map(last_part) == LOCATING
+    summed = table["level"].isin(("skill", "false breaks"))
+    yield table[shown | summed | (located & ~of_tasks)]
+
+
+def publish(source: Path, target: Path) -> int:
+    """Write the longest of `shortenings` that is below MOST_BYTES, or else the last. Returns the number of its rows."""
+    table, header = read_table(source)
+    rows = 0
+    for rest in shortenings(table):
+        write_table(target, rest.reset_index(drop=True), header)
+        rows = len(rest)
+        if target.stat().st_size < MOST_BYTES:
+            break
+    return rows
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit("Expected TABLE.parquet TARGET.parquet.")
+    table_file = Path(sys.argv[2])
+    table_file.parent.mkdir(parents=True, exist_ok=True)
+    count = publish(Path(sys.argv[1]), table_file)
+    print(f"{table_file}: {count} rows, {table_file.stat().st_size / 1000:.0f} kB")

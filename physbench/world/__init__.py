@@ -4,6 +4,5 @@
 - `bullet`: `World`, `simulate` and `simulate_ensemble` step a scene with PyBullet, which is imported in this package
   only, and when a `World` is made. `ballistic`: flight, without it.
 - `drawing`: `render` makes frames and areas of all bodies. `styles/`: the looks by name, and the natural one.
-- `geometry`: distances between the surfaces of bodies. `compiled`: functions compiled by Numba. `motion_words`:
-  velocities in words.
+- `geometry`: distances between the surfaces of bodies. `compiled`: functions compiled by Numba.
 """

@@ -13,10 +13,10 @@ import pytest
 from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.run import clips as clip_preparation
 from physbench.run import pipeline
-from physbench.run.clips import CLIPS_BEFORE_REFERENCES, ClipPreparation
+from physbench.run import rollouts as clip_preparation
 from physbench.run.jobs import Jobs
+from physbench.run.rollouts import CLIPS_BEFORE_REFERENCES, ClipPreparation
 from physbench.support.processes import WorkerPool
 from physbench.support.progress import Progress
 

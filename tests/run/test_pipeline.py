@@ -16,10 +16,10 @@ import pytest
 from physbench.clips.clip import Row
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.run import pipeline, worker
-from physbench.run.clips import ClipPreparation, ShownClips
 from physbench.run.jobs import Jobs
 from physbench.run.pipeline import Pipeline
 from physbench.run.progress import Outlook
+from physbench.run.rollouts import ClipPreparation, ShownClips
 from physbench.support.errors import PhysbenchError
 from physbench.support.progress import Progress
 

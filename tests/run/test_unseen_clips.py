@@ -18,7 +18,7 @@ from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.result.manifest import read_manifest
 from physbench.rollout.store import load_rollout
-from physbench.run.clips import UnseenClips, unseen
+from physbench.run.rollouts import UnseenClips, unseen
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import RenderSpec

@@ -17,7 +17,7 @@ from physbench.shadowing.context import open_velocities, velocity_prior
 from physbench.support import user_files
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
-from physbench.world.motion_words import angle_bounds, speed_bounds
+from physbench.world.styles.prompt import angle_bounds, speed_bounds
 
 TASK = '''
 from physbench.clips.task import Parameter, declare

@@ -8,8 +8,7 @@ import pytest
 
 from physbench.clips.suite import find_suite
 from physbench.support.errors import UsageError
-from physbench.surprise.pair_golden import measured
-from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, all_pairs, find_pairs, pairs_hash
+from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, all_pairs, find_pairs, measured, pairs_hash
 from physbench.validity.violations import REGISTRY, find_acts
 
 

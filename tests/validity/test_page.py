@@ -14,9 +14,16 @@ import pytest
 
 from physbench.score.score_clip import find_scorers
 from physbench.validity.measure import MeasuredPart, Read
-from physbench.validity.publish import publish, shortenings
 from physbench.validity.sources import kind
-from physbench.validity.table import TABLE_VERSION, TableHeader, read_table, validity_table, write_table
+from physbench.validity.table import (
+    TABLE_VERSION,
+    TableHeader,
+    publish,
+    read_table,
+    shortenings,
+    validity_table,
+    write_table,
+)
 
 TASKS = ("falling/projectile-v1", "falling/incline-v1")
 SEEDS = range(10)

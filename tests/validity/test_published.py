@@ -17,8 +17,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import PUBLISHED_VERSION, find_suite
 from physbench.score.score_clip import find_scorers
 from physbench.validity.measure import MeasuredPart, Settings, measure_one
-from physbench.validity.publish import shown_readings
-from physbench.validity.table import read_table
+from physbench.validity.table import read_table, shown_readings
 
 HERE = Path(__file__)
 GOLDEN = HERE.with_name("published.json")

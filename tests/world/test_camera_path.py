@@ -27,8 +27,8 @@ from physbench.world.camera_path import (
     relative_poses,
 )
 from physbench.world.drawing import render
-from physbench.world.motion_words import camera_sentence
 from physbench.world.scene import Body, Camera, CameraMove, RenderSpec, Scene
+from physbench.world.styles.prompt import camera_sentence
 
 SPEC = RenderSpec(128, 128, 10.0)
 MIDDLE = np.array([64.0, 64.0])

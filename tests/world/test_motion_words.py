@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physbench.world.motion_words import PACES, angle_bounds, motion_sentence, speed_bounds, stated_velocities
 from physbench.world.scene import Body, Camera, Scene
+from physbench.world.styles.prompt import PACES, angle_bounds, motion_sentence, speed_bounds, stated_velocities
 
 BALL = Body("ball", "sphere", (0.4,), "moving", (0.0, 0.0, 0.5), hue=0)
 BOX = Body("box", "box", (0.5, 0.5, 0.5), "moving", (2.0, 0.0, 0.5), hue=1)

@@ -17,9 +17,8 @@ from physbench.cli.tasks import clips_of
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.task import find_task
-from physbench.validity.task_checks.check_task import SPEC, check_task
+from physbench.validity.task_checks.check_task import SPEC, check_declaration, check_scene, check_task
 from physbench.validity.task_checks.clip_protocol import check_seen, touched
-from physbench.validity.task_checks.declaration import check_declaration, check_scene
 from physbench.validity.task_checks.finding import Finding, Shot, failed, save
 from physbench.validity.task_checks.physics import check_energy
 from physbench.world.bullet import simulate
