@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from full_counts import SEED, asked, repeatable
 
-from physbench.baselines.memory.memory_table import read_motions, record_motion, write_motions
+from physbench.baselines.memory.recorded_motion import read_motions, record_motion, write_motions
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.store import ClipStore, CorruptError, StaleError, unpack
