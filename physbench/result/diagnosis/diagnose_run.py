@@ -119,7 +119,7 @@ PERIODIC = 0.85  # of the frames that tell, which a period explains
 LONGEST_PERIOD = 30  # frames
 NEEDED = 0.05  # of what is lost: a fault without which as much is explained is none
 LEAST_EXPLAINED = 0.1  # of what is lost; what explains less is no finding
-LEAST_EXPLAINED = 0.5  # of what is lost, from which on timing is what is wrong
+NAMED_FROM = 0.5  # of what is lost, from which on timing is what is wrong
 WHOLE_FRAMES = 0.15  # frames; a lead that is as near to a whole number is that
 BLENDED = 0.12  # `smear`, between what an exposure for all of a frame's time leaves (0.083) and blends (0.16 to 0.25)
 EVEN = 0.5  # frames by which a prediction may be off an even progress along the true path
@@ -216,7 +216,7 @@ def explained_timing(
             interval=share_interval(1 - lost + gain, 1 - lost, np.ones(len(few))),
             quality=float(np.mean([quality[part.clip.id] for part in few])),
             undone=float(np.mean([quality[part.clip.id] for part in few]) + gain.mean()),
-            named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= LEAST_EXPLAINED * lost.sum()),
+            named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= NAMED_FROM * lost.sum()),
             sentence="",
             remedy="",
         ),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
+from physbench.result.diagnosis import diagnose_run as module
 from physbench.result.diagnosis.diagnose_run import Part, explained_timing, shared_advance
-from physbench.result.document import TimingResult
+from physbench.result.document import TimingFault, TimingResult
 from physbench.rollout.store import Rollout
 from physbench.score.frame_timing import _along_path, _back_to, _median, frame_timing, smear
 from physbench.score.score_clip import observed
@@ -129,6 +132,21 @@ def test_wrong_laws_and_other_futures_are_no_wrong_timing(
 ) -> None:
     result = found(source)
     assert result is None or not result.named
+
+
+@pytest.mark.parametrize(("regained", "named"), [(0.05, None), (0.3, False), (0.6, True)])
+def test_timing_is_named_from_half_of_what_is_lost_on(
+    regained: float, named: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing: Any = SimpleNamespace(comparable=9, lead=None, rate=None)
+    clips: list[Any] = [SimpleNamespace(id=name) for name in "abcd"]
+    fault = TimingFault(kind="shift", value=1.0, interval=(1.0, 1.0), unit="frames", clips=4)
+    monkeypatch.setattr(module, "faults_of", lambda parts, smear: [(fault, module.Clock(lead=1.0))])
+    monkeypatch.setattr(module, "_quality", lambda part, clock: 0.6 + 0.4 * regained)
+    tracks: Any = None
+    parts = [Part(clip, tracks, timing) for clip in clips]
+    result = explained_timing(parts, dict.fromkeys("abcd", 0.6), dict.fromkeys("abcd", 1.0), 0.0, 15.0)
+    assert (None if result is None else result.named) == named
 
 
 def test_what_all_clips_agree_on_has_a_period() -> None:
