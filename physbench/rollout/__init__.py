@@ -8,6 +8,6 @@ In the order of the data:
 - `process` starts and ends the process, `messages` are what is sent both ways, `server` runs in it.
 - `predict`: asks the model for frames, states or surprise. `frames`: to and from the device, checked and rounded.
   `states`: what models of states are given. `device`: devices, memory, compiled networks.
-- `store`: one continuation of a clip, and where it lies. `shared_memory`: between processes.
+- `store`: one continuation of a clip, and where it lies, between processes too.
 - `check_model`: `physbench models check`. `export_model`: as a graph.
 """

@@ -20,9 +20,8 @@ from physbench.clips.clip import ACTION_WIDTH, Clip, pushes_and_poses
 from physbench.clips.generate import frames_before
 from physbench.clips.scene_changes import CHANGES
 from physbench.models.protocol import STATE_COLUMNS, ModelCard, StateCard
-from physbench.rollout.shared_memory import fill_frames, fill_planes
 from physbench.rollout.states import MOST_ROWS, StateInputs, state_inputs
-from physbench.rollout.store import Rollout
+from physbench.rollout.store import Rollout, fill_frames, fill_planes
 from physbench.support.arrays import Image
 from physbench.support.processes import thread_map
 from physbench.support.run_folder import RunFolder

@@ -14,8 +14,7 @@ from physbench.result.formats import counted
 from physbench.result.read import ClipSource, clips_of
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.engine import BatchResult, RolloutEngine
-from physbench.rollout.shared_memory import SharedRollout
-from physbench.rollout.store import drop_rollout
+from physbench.rollout.store import SharedRollout, drop_rollout
 from physbench.run import worker
 from physbench.run.finalize import drop_results, prepare_finish
 from physbench.run.jobs import Jobs, first_of_each_task, in_turn, rows_in_turn, splits_mixed

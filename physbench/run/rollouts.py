@@ -21,8 +21,15 @@ from physbench.result.manifest import Event
 from physbench.result.read import REFERENCE_MODELS, ClipSource
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.engine import BatchResult, RolloutEngine
-from physbench.rollout.shared_memory import SharedRollout, can_share, share
-from physbench.rollout.store import FiledRollout, Rollout, store_rollout, store_rollouts
+from physbench.rollout.store import (
+    FiledRollout,
+    Rollout,
+    SharedRollout,
+    can_share,
+    share,
+    store_rollout,
+    store_rollouts,
+)
 from physbench.run import worker
 from physbench.run.jobs import ClipsReadAhead, Jobs
 from physbench.run.state import Run

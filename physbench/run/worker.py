@@ -24,8 +24,7 @@ from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import ClipStore, clip_store
 from physbench.models.protocol import ModelCard
 from physbench.result.read import ClipSource, clips_of_folder
-from physbench.rollout.shared_memory import SharedRollout
-from physbench.rollout.store import Rollout, load_rollout, store_rollout
+from physbench.rollout.store import Rollout, SharedRollout, load_rollout, store_rollout
 from physbench.run.parts import write_part
 from physbench.run.versions import versions
 from physbench.score.protocol import Scorer

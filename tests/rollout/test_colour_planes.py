@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from physbench.rollout import shared_memory
-from physbench.rollout.shared_memory import fill_frames, fill_planes
+from physbench.rollout import store
+from physbench.rollout.store import fill_frames, fill_planes
 
 
 @pytest.mark.parametrize("block", [1, 500, 1 << 20])
 def test_planes_are_the_transposed_frames(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_memory, "MOVED_TOGETHER", block)
+    monkeypatch.setattr(store, "MOVED_TOGETHER", block)
     frames = np.random.default_rng(0).integers(0, 256, (7, 8, 10, 3), dtype=np.uint8)
     planes = np.zeros((7, 3, 8, 10), dtype=np.uint8)
     fill_planes(planes, frames)

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physbench.rollout.shared_memory import SharedRollout, share
-from physbench.rollout.store import Rollout
+from physbench.rollout.store import Rollout, SharedRollout, share
 from physbench.support.processes import WorkerPool
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 17, 31, 3), dtype=np.uint8)

@@ -16,8 +16,7 @@ import pytest
 from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.rollout.batches import BatchItem
-from physbench.rollout.shared_memory import SharedRollout, share
-from physbench.rollout.store import Rollout, has_rollout, load_rollout
+from physbench.rollout.store import Rollout, SharedRollout, has_rollout, load_rollout, share
 from physbench.run import rollouts
 from physbench.run.jobs import Jobs
 from physbench.run.rollouts import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders, patience
