@@ -112,7 +112,6 @@ class SpatialAutoencoder(Autoencoder):
         return unshuffle(mean, 2), unshuffle(log_variance.clamp(-30, 10), 2)
 
     def draw(self, raw: Tensor) -> Tensor:
-        """As of `Autoencoder`."""
         drawn: Tensor = self.decoder(functional.pixel_shuffle(raw, 2)).float()
         return drawn + 0.5
 
@@ -146,12 +145,10 @@ class FlatAutoencoder(Autoencoder):
         )  # fmt: skip
 
     def moments(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """As of `Autoencoder`."""
         mean, log_variance = self.encoder(frames - 0.5).float().chunk(2, 1)
         return mean, log_variance.clamp(-30, 10)
 
     def draw(self, raw: Tensor) -> Tensor:
-        """As of `Autoencoder`."""
         drawn: Tensor = self.decoder(raw).float()
         return drawn + 0.5
 

@@ -107,7 +107,6 @@ class Denoiser(Dynamics):
         return ahead
 
     def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
-        """As of `Dynamics`."""
         seen = context[:, -SEEN:]
         for _ in range(0, horizon, AHEAD):
             ahead = self.sample(seen, context[:, -1], generators)

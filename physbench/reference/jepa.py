@@ -303,14 +303,12 @@ class Jepa(Architecture):
     model_class = JepaModel
 
     def card(self, config: Mapping[str, Any]) -> SurpriseCard:
-        """The card of a model that `physbench train` makes."""
         return SurpriseCard(
             self.name, (config["size"],) * 2, config["fps"], config["context"], track="trained",
             unit="errors of latents above the usual, over the usual",
         )  # fmt: skip
 
     def net(self, config: Mapping[str, Any]) -> JepaNet:
-        """The network, with its initial weights."""
         return JepaNet(config)
 
     def sample(self, model: Any, frames: Tensor, actions: Tensor | None, numbers: torch.Generator) -> Tensor:

@@ -75,7 +75,6 @@ class JepaAutoencoder(Autoencoder):
         return mean, mean.new_full((1, 1, 1, 1), -30.0).expand_as(mean)
 
     def draw(self, raw: Tensor) -> Tensor:
-        """As of `Autoencoder`."""
         drawn: Tensor = self.decoder(raw).float()
         return drawn + 0.5
 
@@ -184,7 +183,6 @@ class JepaFrames(LatentArchitecture):
     dynamics_class = ConvDynamics
 
     def autoencoder(self, config: Mapping[str, Any]) -> JepaAutoencoder:
-        """As of `LatentArchitecture`."""
         return JepaAutoencoder(config)
 
     def stages(

@@ -325,7 +325,6 @@ class LatentArchitecture(Architecture):
         return make(self.autoencoder(config).shape, config)
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
-        """The card of a model that `physbench train` makes."""
         stochastic = not self.dynamics_class.deterministic
         return ModelCard(
             self.name, (config["size"],) * 2, config["fps"], config["context"], config.get("max_horizon"),

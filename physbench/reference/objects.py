@@ -194,11 +194,9 @@ class Objects(Architecture):
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"regimes": 12, "hidden": 128}}
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
-        """The card of a model that `physbench train` makes."""
         return ModelCard(self.name, (config["size"],) * 2, config["fps"], config["context"], track="trained")
 
     def net(self, config: Mapping[str, Any]) -> ObjectsNet:
-        """The network, with its initial weights."""
         return ObjectsNet(config)
 
     def stages(

@@ -93,7 +93,6 @@ class ConvDynamics(Dynamics):
         return weighted_error(torch.cat(expected, 1), windows[:, SEEN:], weight[:, SEEN:])
 
     def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
-        """As of `Dynamics`."""
         memory, seen = self.observe(context), context[:, -SEEN:]
         for _ in range(0, horizon, AHEAD):
             ahead, memory = self.step(seen, context[:, -1], memory)

@@ -146,7 +146,6 @@ class StateGraph(StateNet):
             nn.init.zeros_(last.bias)
 
     def unroll(self, states: Tensor, scene: StateScene, held: Tensor) -> Iterator[Tensor]:
-        """As of `StateNet`."""
         batch, _, many, _ = states.shape
         bodies, now = gather_bodies(states[:, -1], scene)
         pairs = pulling_pairs(scene)

@@ -303,7 +303,6 @@ class StateArchitecture(Architecture):
     model_class = TrainedStateModel
 
     def card(self, config: Mapping[str, Any]) -> StateCard:
-        """The card of a model that `physbench train` makes."""
         columns = self.net_class.columns
         return StateCard(
             self.name, fps=config["fps"], context_frames=config["context"], track="trained", columns=columns
@@ -318,7 +317,6 @@ class StateArchitecture(Architecture):
         return training_spec(card)
 
     def net(self, config: Mapping[str, Any]) -> StateNet:
-        """The network, with its initial weights."""
         return self.net_class(config)
 
     def sample_episode(self, model: Any, episodes: ClipEpisodes, index: int, numbers: torch.Generator) -> Tensor:

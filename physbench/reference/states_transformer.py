@@ -69,7 +69,6 @@ class StateTransformer(StateNet):
             self.change.bias.zero_()
 
     def unroll(self, states: Tensor, scene: StateScene, held: Tensor) -> Iterator[Tensor]:
-        """As of `StateNet`."""
         seen, fixed = states[..., :3], self.constants(scene)
         axes = moving_axes(seen, scene.gravity)[:, None] * scene.body("moves")[..., None]  # (B, N, 3)
         while True:

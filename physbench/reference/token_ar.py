@@ -119,7 +119,6 @@ class TokenTransformer(Dynamics):
             self.register_buffer(name, table, persistent=False)
 
     def window(self, progress: float) -> int:
-        """As of `Dynamics`."""
         return int(self.trained_on)
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
@@ -214,7 +213,6 @@ class TokenTransformer(Dynamics):
         return logits.argmax(-1)
 
     def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
-        """As of `Dynamics`."""
         codec, height = self.codec[0], context.shape[3]
         context = context[:, context.shape[1] % PAIR :]
         digits = codec.digits(context.flatten(0, 1)).view(context.shape)
@@ -251,12 +249,10 @@ class TokenAutoregression(LatentArchitecture):
     dynamics_class = TokenTransformer
 
     def autoencoder(self, config: Mapping[str, Any]) -> SpatialAutoencoder:
-        """As of `LatentArchitecture`."""
         levels = config["levels"]
         return SpatialAutoencoder(config["pictures"], len(levels), levels, config["size"])
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
-        """As of `LatentArchitecture`."""
         return replace(super().card(config), stochastic=config["temperature"] > 0)
 
     def net(self, config: Mapping[str, Any]) -> LatentNet:

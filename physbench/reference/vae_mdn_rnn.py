@@ -148,7 +148,6 @@ class LstmDynamics(MixtureDynamics):
         return known, state
 
     def numbers(self, known: Tensor) -> Tensor:
-        """As of `MixtureDynamics`."""
         numbers: Tensor = self.head(known)
         return numbers.view(*known.shape[:2], 3 * self.gaussians, -1)
 
@@ -173,7 +172,6 @@ class ConvLstmDynamics(MixtureDynamics):
         self.head = nn.Conv2d(hidden, 3 * self.gaussians * depth, 3, padding=1)
 
     def remember(self, latents: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """As of `MixtureDynamics`."""
         fresh = (self.seen(latents.flatten(0, 1)) + self.place).unflatten(0, latents.shape[:2])  # (B, T, 4 H, h, w)
         if state is None:
             zero = latents.new_zeros(len(latents), self.kept.in_channels, *latents.shape[3:])
@@ -188,7 +186,6 @@ class ConvLstmDynamics(MixtureDynamics):
         return torch.stack(known, 1), (hidden, cell)
 
     def numbers(self, known: Tensor) -> Tensor:
-        """As of `MixtureDynamics`."""
         numbers: Tensor = self.head(self.blocks(known.flatten(0, 1)))  # (B T, 3 K D, h, w)
         return numbers.reshape(*known.shape[:2], 3 * self.gaussians, -1, *known.shape[3:])
 
@@ -210,7 +207,6 @@ class VaeMdnRnn(LatentArchitecture):
     dynamics_class = LstmDynamics
 
     def autoencoder(self, config: Mapping[str, Any]) -> Autoencoder:
-        """As of `LatentArchitecture`."""
         return FlatAutoencoder(config["latent"], config["pictures"])
 
 

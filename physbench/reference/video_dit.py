@@ -91,7 +91,6 @@ class VideoDiT(Dynamics):
             silence(zero)
 
     def window(self, progress: float) -> int:
-        """As of `Dynamics`."""
         return int(self.context + self.ahead)
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
