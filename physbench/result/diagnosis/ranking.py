@@ -310,7 +310,10 @@ def diagnose_family(evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]
             best = pair
     share = best.gain(base)
     values = iter(value_intervals(best))
-    named: list[Named] = [(world, *(next(values) if world.free else (None, None))) for world in best.worlds]
+    named: list[Named] = []
+    for world in best.worlds:
+        value, of_value = next(values) if world.free else (None, None)
+        named.append((world, value, of_value))
     interval, explained_clips = (
         share_interval(best.shares, base.shares, weight),
         int((best.shares - base.shares > LAWFUL).sum()),
