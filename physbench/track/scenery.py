@@ -180,8 +180,9 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
 def _out_of_view(edges: FixedEdges, unseen: Mask) -> Mask:
     """Pieces (N, P) of which a moving camera does not show all; unseen (N, H, W)."""
     (high, wide), factor = edges.size, edges.factor
-    squares = unseen[:, : high * factor, : wide * factor].reshape(-1, high, factor, wide, factor).any(axis=(2, 4))
-    return np.asarray(np.logical_or.reduceat(squares[:, edges.row, edges.column], edges.start, axis=1))
+    squares = unseen[:, : high * factor, : wide * factor].reshape(-1, high, factor, wide, factor)
+    at = np.asarray(squares.any(axis=(2, 4)))[:, edges.row, edges.column]
+    return np.asarray(np.logical_or.reduceat(at, edges.start, axis=1))
 
 
 def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:
