@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.models.video_containers import DEMUXERS, container_suffix
 from physbench.models.videos.decode import decode_frames, probe_video
 from physbench.models.videos.resample import same_shape
 from physbench.recording.recorded import (
@@ -122,8 +121,6 @@ def _frames(recorded: Recorded, path: Path, at: int | None) -> Image:
     """The answer's frames after time 0, one for each of the clip's or fewer, warped."""
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file.")
-    if not container_suffix(path.name):
-        raise UsageError(f"{path}: expected a video ({', '.join(DEMUXERS)}).")
     source, entry = open_video(path)
     info = probe_video(source, entry)
     if not same_shape(recorded.size, (info.height, info.width), info.view.pixel_aspect):

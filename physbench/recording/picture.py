@@ -68,6 +68,8 @@ def lens_of(edges: Sequence[Edge], height: int, width: int) -> Lens:
         return lens
     places = [np.array(edge) for edge in edges]
     for number, place in enumerate(places, 1):
+        if not ((place >= 0) & (place <= (width, height))).all():
+            raise UsageError(f"edges: a pixel of number {number} lies outside of {width}x{height}. Pixels are [x, y].")
         if np.linalg.norm(place - place[0], axis=1).max() < LEAST_EDGE * lens.reach:
             raise UsageError(f"edges: number {number} is too short. Read pixels from end to end of a long one.")
 
@@ -79,6 +81,8 @@ def lens_of(edges: Sequence[Edge], height: int, width: int) -> Lens:
     bounds = (LEAST_BENDING, MOST_BENDING)
     found = minimize_scalar(lambda bending: float((off(bending) ** 2).sum()), bounds=bounds, method="bounded")
     bending, step = float(found.x), 1e-3
+    if bending < LEAST_BENDING + step or bending > MOST_BENDING - step:
+        raise UsageError(f"edges: no lens of {LEAST_BENDING:.0%} to {MOST_BENDING:+.0%} straightens them. Check them.")
     slope = np.linalg.norm(off(bending + step) - off(bending - step)) / (2 * step)
     if MOST_UNCERTAIN * slope < READING_ERROR:
         raise UsageError("edges: they hardly tell the lens. Read long ones near the borders, not through the middle.")

@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from physbench.clips.clip import Clip, Row
 from physbench.laws.planar_law import PlanarLaw
 from physbench.laws.scene_law import FREE
+from physbench.models.video_containers import DEMUXERS, container_suffix
 from physbench.models.videos.decode import decode_frames, probe_video
 from physbench.models.videos.files import VideoEntry, VideoSource
 from physbench.recording.document import Recording, read
@@ -232,7 +233,9 @@ def load(folder: Path) -> Recorded:
 
 
 def open_video(path: Path) -> tuple[VideoSource, VideoEntry]:
-    """A video file, to be probed and decoded."""
+    """A video file, to be probed and decoded. Raises UsageError for a name that is no video's."""
+    if not container_suffix(path.name):
+        raise UsageError(f"{path}: expected a video ({', '.join(DEMUXERS)}).")
     source = VideoSource.of_file(path)
     return source, VideoEntry(path.name, source.files)
 

@@ -18,6 +18,7 @@ import importlib
 import importlib.metadata
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -400,5 +401,7 @@ def _store(path: Path, document: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        raise SystemExit("Takes no arguments; writes a golden file.")
     named = importlib.import_module("physbench.score.predictability")  # a worker finds its functions in it
     named.write_shipped(Path(__file__).parent / "golden" / SHIPPED_FILE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -385,4 +386,6 @@ def _spread(tasks: tuple[str, ...], number: int) -> list[tuple[str, Split, int]]
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        raise SystemExit("Takes no arguments; writes a golden file.")
     write_pairs(Path(__file__).parent / "golden" / PAIRS_FILE)

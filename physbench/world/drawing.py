@@ -697,10 +697,15 @@ def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
 
 def _static_picture(scene: Scene, bodies: Sequence[int], spec: RenderSpec) -> Layer:
     """The picture of bodies where the scene puts them, its numbers the indices of the bodies."""
-    return _picture_at_rest(tuple((i, scene.bodies[i]) for i in bodies), scene.camera, spec)
+    what = tuple((i, scene.bodies[i]) for i in bodies), scene.camera, spec
+    try:
+        hash(what)
+    except TypeError:  # a list or an array as a position, in a task of one's own
+        return _picture_at_rest.__wrapped__(*what)
+    return _picture_at_rest(*what)
 
 
-@lru_cache(maxsize=4)  # one clip is drawn with many futures, and a body that changes its size frame by frame
+@lru_cache(maxsize=2)  # one clip is drawn with many futures, and a body that changes its size frame by frame
 def _picture_at_rest(bodies: tuple[tuple[int, Body], ...], camera: Camera, spec: RenderSpec) -> Layer:
     with TinyRenderer(dict(bodies), camera, spec) as renderer:
         layer = renderer.picture()

@@ -75,15 +75,17 @@ def through_a_lens(px: Array, distortion: float) -> Array:
 
 def said_of(distortion: float, edges: int = 2) -> Recording:
     """A recording through a lens, of which pixels are read whole."""
-    lath = np.linspace((-1.6, 0.0), (1.6, 0.0), 7)
-    laths = [through_a_pinhole(lath + np.array([0, height])) for height in (0.0, 1.6)[:edges]]
+    lath = np.linspace((-1.4, 0.0), (1.4, 0.0), 7)
+    laths = [through_a_pinhole(lath + np.array([0, height])) for height in (0.0, 1.2)[:edges]]
+    seen = [np.rint(through_a_lens(each, distortion)) for each in laths]
+    shown = [each[((each >= 0) & (each <= (848, 480))).all(axis=1)] for each in seen]
     px = np.rint(through_a_lens(through_a_pinhole(np.array(CORNERS)), distortion))
     return Recording(
         video="a",
         time_zero=5,
         points=points(np.array(CORNERS), px),
         balls=(BALL,),
-        edges=tuple(tuple(map(tuple, np.rint(through_a_lens(each, distortion)).tolist())) for each in laths),
+        edges=tuple(tuple(map(tuple, each.tolist())) for each in shown),
     )
 
 
@@ -108,6 +110,9 @@ def test_straight_edges_tell_the_lens(distortion: float) -> None:
     [
         ([[(100, 240), (424, 240), (800, 240)]], "hardly tell the lens"),  # through the middle it stays straight
         ([[(100, 20), (110, 20), (120, 20)]], "number 1 is too short"),
+        ([[(20, 100), (20, 424), (20, 800)]], r"number 1 lies outside of 848x480. Pixels are \[x, y\]"),
+        ([[(-5, 20), (424, 20), (800, 20)]], "number 1 lies outside"),
+        ([[(0, 230), (424, 90), (848, 230)], [(0, 250), (424, 390), (848, 250)]], "no lens of -60% to"),
         ([[(0, 20), (200, 20), (424, 60), (848, 20)], [(0, 470), (424, 470), (848, 470)]], "number 1 is .* px off"),
     ],
 )

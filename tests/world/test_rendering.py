@@ -292,3 +292,15 @@ def test_flat_bodies_are_drawn_in_the_plane_of_motion(shape: str) -> None:
         middles.append((coloured.mean(axis=0) + 0.5)[::-1])
     assert areas[0] == pytest.approx(expected, rel=0.03) and areas[1] > 1.03 * areas[0]
     np.testing.assert_allclose(middles[0], (64 + 1.5 * 25, 64 + 25), atol=0.35)
+
+
+def test_a_body_whose_position_is_a_list_is_drawn() -> None:
+    """A task of one's own may say it so; such a body has no hash, by which pictures at rest are kept."""
+    wall = Body("wall", "box", (0.3, 0.2, 0.4), "fixed", (0.5, 0.0, 0.5), grey=0.3)
+    listed = replace(wall, position=[0.5, 0.0, 0.5])
+    pictures = []
+    for body in (wall, listed):
+        scene = Scene((ball("a", (0.0, 0.0, 1.0)), body, FLOOR), FRONT)
+        states = still(scene, np.array([(0.0, 0.0, 1.0)]))
+        pictures.append(render(scene, np.zeros(1), states, RenderSpec(64, 64, 10)).frames)
+    np.testing.assert_array_equal(*pictures)
