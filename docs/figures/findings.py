@@ -2,12 +2,13 @@
 
 python docs/figures/findings.py [BOARD]                        the page and docs/images/findings-*.svg
 python docs/figures/findings.py [BOARD] --pixels RUN [RUN ...]  first read what follows from frames alone of these runs
+python docs/figures/findings.py [BOARD] --rollouts RUN [RUN ...] first read errors of pixels of runs with kept rollouts
 python docs/figures/findings.py [BOARD] --samples RUN [RUN ...] first read runs with several samples a clip
 python docs/figures/findings.py [BOARD] --surprise RUN [RUN ...] first read runs of the suite `expectation`
 
 All figures of the page are those of the entries, and its words follow from them. An entry keeps what follows from
-tracks of one sample; three readings of pixels, of the same rollouts, what several samples cover and which impossible
-films surprise lie in findings.json beside this file, skill against data and size in data_and_size.csv
+tracks of one sample; three readings of pixels of the same rollouts, errors of pixels, what several samples cover and
+which impossible films surprise lie in findings.json beside this file, skill against data and size in data_and_size.csv
 (benchmarks/data_and_size.py).
 """
 
@@ -19,12 +20,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from statistics import NormalDist, median
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pixel_errors import PIXEL_ERRORS, pixel_errors
 from scipy.stats import rankdata
 
 from physbench.clips.clip import Row
@@ -284,6 +286,9 @@ def pixels(model: Model, stored: Mapping[str, dict]) -> dict[str, Value]:
     run = stored.get(model.label, {})
     if run.get("target") == model.target and run.get("overall") == model.overall:
         values = {name: Value(each, None) for name, each in run["readings"].items()} | values
+    errors = kept_values().get("rollouts", {}).get(model.label, {})
+    if errors.get("target") == model.target and errors.get("overall") == model.overall:
+        values |= {name: Value(each, None) for name, each in errors["errors"].items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -299,6 +304,26 @@ def read_pixels(runs: Sequence[Path]) -> dict[str, dict]:
             "target": result.model.target,
             "overall": result.overall.skill,
             "readings": {name: round(each.value, 6) for name, each in values.items() if each is not None},
+        }
+    return made
+
+
+def read_rollouts(runs: Sequence[Path], board: Board) -> dict[str, dict]:
+    """Errors of pixels of the rollouts that finished runs have kept, by label, beside the overall skill of the entry.
+
+    Raises ValueError where runs are of different clips.
+    """
+    made, overall = {}, {model.label: model.overall for model in board.shown}
+    results = {run: read_result(run / "result.json") for run in runs}
+    if len(suites := {(result.suite.name, result.suite.hash, result.suite.clips) for result in results.values()}) > 1:
+        raise ValueError(f"--rollouts: expected runs of the same clips, got {suites}")
+    for run, result in results.items():
+        made[label_of(result)] = {
+            "target": result.model.target,
+            "overall": overall.get(label_of(result)),
+            "suite": f"{result.suite.name} {result.suite.version}",
+            "clips": result.suite.clips,
+            "errors": {name: round(each, 4) for name, each in pixel_errors(run).items()},
         }
     return made
 
@@ -754,7 +779,7 @@ class Findings:
     def correlations(self) -> dict[str, tuple[Value, int]]:
         """Rank correlation with overall skill and the number of models, by reading."""
         made = {}
-        for name in PIXEL_READINGS:
+        for name in (*PIXEL_READINGS, *PIXEL_ERRORS):
             known = [m for m in self.board.models if name in self.pixels[m]]
             if len(known) >= FEWEST_MODELS:
                 rho = rank_correlation([self.pixels[m][name].value for m in known], [m.overall for m in known])
@@ -821,6 +846,9 @@ def page(found: Findings) -> str:
         horizon=horizon_text(board),
         gaps=gaps_text(board),
         pixels=pixels_text(found.correlations),
+        errors=sorted(  # suites whose rollouts the errors of pixels are of
+            {f"{each['clips']} clips of `{each['suite']}`" for each in kept_values().get("rollouts", {}).values()}
+        ),
         has_pixels=bool(found.correlations),
         stochastic=[m for m in board.models if m.result.model.card.stochastic],
         samples=found.samples,
@@ -841,10 +869,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("board", type=Path, nargs="?", default=Path(__file__).parents[2] / "board")
     parser.add_argument("--pixels", type=Path, nargs="+", default=[])
+    parser.add_argument("--rollouts", type=Path, nargs="+", default=[])
     parser.add_argument("--samples", type=Path, nargs="+", default=[])
     parser.add_argument("--surprise", type=Path, nargs="+", default=[])
     options = parser.parse_args()
-    readers = {"pixels": read_pixels, "samples": read_samples, "surprise": read_surprise}
+    board = read_board(options.board)
+    readers = {
+        "pixels": read_pixels,
+        "rollouts": partial(read_rollouts, board=board),
+        "samples": read_samples,
+        "surprise": read_surprise,
+    }
     for name, read in readers.items():
         if runs := getattr(options, name):
             kept_values()[name] = dict(sorted(read(runs).items()))

@@ -23,6 +23,9 @@ LOOKS = {
     "appearance/persistence-skill": "persistence-skill",
     "drift/background": "change of background",
     "drift/sharpness": "sharpness, truth 1",
+    "PSNR": "PSNR, dB",
+    "SSIM": "SSIM",
+    "Fréchet distance": "Fréchet distance",
 }
 TASK_COLOURS = (BLUE, AMBER, GREEN, RED)
 
@@ -203,10 +206,9 @@ def pixels(found: Findings) -> Any:
     """Readings of pixels, a row a model, in the order of overall skill."""
     names = list(found.correlations)
     models = [m for m in found.board.shown if found.pixels[m]]
+    size = WIDTH + 1.6 * max(0, len(names) - 3), 1.5 + 0.36 * len(models)
     with plt.rc_context(BIG):
-        figure, axes = plt.subplots(
-            1, 1 + len(names), figsize=(WIDTH, 1.5 + 0.36 * len(models)), sharey=True, layout="constrained"
-        )
+        figure, axes = plt.subplots(1, 1 + len(names), figsize=size, sharey=True, layout="constrained")
         rows_of(figure, axes, models, found)
         axes[0].set_title("overall skill", loc="center", fontweight="bold")
         axes[0].axvline(0, color=GREY, lw=0.8)

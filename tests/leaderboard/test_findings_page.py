@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from core_tables import MakeRun
 
@@ -167,3 +168,15 @@ def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> No
 def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
     """`python docs/figures/findings.py` writes it again."""
     assert findings.PAGE.read_text(encoding="utf-8") == findings.page(findings.find(BOARD))
+
+
+def test_a_frechet_distance_is_that_of_gaussians(findings: ModuleType) -> None:
+    """Of N(m, s^2) and N(n, t^2) in one dimension it is (m - n)^2 + (s - t)^2 (Dowson and Landau 1982)."""
+    errors = import_module("pixel_errors")
+    random = np.random.default_rng(0)
+    axis = random.normal(size=40)
+    axis /= np.linalg.norm(axis)
+    one, other = (mean + sd * random.normal(size=(20_000, 1)) * axis for mean, sd in ((0.0, 2.0), (0.0, 0.5)))
+    assert errors.frechet(one, other, components=1) == pytest.approx((2.0 - 0.5) ** 2, rel=0.05)
+    assert errors.frechet(other + 3 * axis, other, components=1) == pytest.approx(9.0, rel=0.01)
+    assert errors.frechet(other, other, components=1) == pytest.approx(0.0, abs=1e-9)
