@@ -112,7 +112,8 @@ def summary(table: Published) -> str:
     met, few = verdicts.count("met"), verdicts.count("too few clips")
     said = [f"Version {table.headers[0].suite} at {table.title}:", *_lawful(table.table), *_violations(barred)]
     said += [*_gaming(table.table), f"Of {len(barred)} bars {met} are met, {len(barred) - met - few} are missed,"]
-    said.append(f"{few} need more clips to tell.")
+    lawful = sum(verdict(row) == "too few clips" and row["level"] == LEVEL for row in barred)
+    said.append(f"{few} need more clips to tell{f' ({lawful} of them lawful ones)' if lawful else ''}.")
     return " ".join(said)
 
 
