@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import importlib
 import importlib.metadata
 import json
 import re
@@ -403,5 +402,6 @@ def _store(path: Path, document: dict[str, object]) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         raise SystemExit("Takes no arguments; writes a golden file.")
-    named = importlib.import_module("physbench.score.predictability")  # a worker finds its functions in it
-    named.write_shipped(Path(__file__).parent / "golden" / SHIPPED_FILE)
+    from physbench.score.predictability import write_shipped as write  # a worker finds its functions there
+
+    write(Path(__file__).parent / "golden" / SHIPPED_FILE)
