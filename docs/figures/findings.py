@@ -279,16 +279,14 @@ def returns(model: Model) -> dict[str, Value]:
     return {task: Value(each.value, each.interval) for task, each in tasks.items() if each.value is not None}
 
 
-def pixels(model: Model, stored: Mapping[str, dict]) -> dict[str, Value]:
-    """Readings of pixels by id, of the entry or else of the run that it was made of: same weights, same skill."""
+def pixels(model: Model, stored: Sequence[Mapping[str, dict]]) -> dict[str, Value]:
+    """Readings and errors of pixels by name, of the entry or else of runs of its model: same weights, same skill."""
     found = {name: model.result.readings[name].tasks for name in PIXEL_READINGS if name in model.result.readings}
     values = {name: over_families(tasks) for name, tasks in found.items()}
-    run = stored.get(model.label, {})
-    if run.get("target") == model.target and run.get("overall") == model.overall:
-        values = {name: Value(each, None) for name, each in run["readings"].items()} | values
-    errors = kept_values().get("rollouts", {}).get(model.label, {})
-    if errors.get("target") == model.target and errors.get("overall") == model.overall:
-        values |= {name: Value(each, None) for name, each in errors["errors"].items()}
+    for runs in stored:
+        run = runs.get(model.label, {})
+        if run.get("target") == model.target and run.get("overall") == model.overall:
+            values = {name: Value(each, None) for name, each in run["readings"].items()} | values
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -323,7 +321,7 @@ def read_rollouts(runs: Sequence[Path], board: Board) -> dict[str, dict]:
             "overall": overall.get(label_of(result)),
             "suite": f"{result.suite.name} {result.suite.version}",
             "clips": result.suite.clips,
-            "errors": {name: round(each, 4) for name, each in pixel_errors(run).items()},
+            "readings": {name: round(each, 4) for name, each in pixel_errors(run).items()},
         }
     return made
 
@@ -805,7 +803,7 @@ def find(folder: Path) -> Findings:
         board,
         back,
         {m: hidings(m) for m in board.shown if m in board.models or m.target == MEMORY},
-        {m: pixels(m, kept.get("pixels", {})) for m in board.shown},
+        {m: pixels(m, [kept.get(part, {}) for part in ("pixels", "rollouts")]) for m in board.shown},
         tuple(sorted(samples, key=lambda each: -each.overall)),
         tuple(sorted(surprise, key=lambda each: -each.all.value)),
         read_curves(CURVES),

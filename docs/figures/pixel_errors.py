@@ -15,11 +15,7 @@ from physbench.result.manifest import read_manifest
 from physbench.rollout.store import load_rollout
 from physbench.support.run_folder import RunFolder
 
-PIXEL_ERRORS = {
-    "PSNR": "peak signal-to-noise ratio of predicted frames, dB",
-    "SSIM": "structural similarity of predicted frames",
-    "Fréchet distance": "of videos, in principal components of the recorded ones",
-}
+PIXEL_ERRORS = ("PSNR", "SSIM", "Fréchet distance")  # dB; 1 is alike; 0 is alike
 MOMENTS, SIDE, COMPONENTS = 8, 16, 32  # frames of a video, px, and numbers that stand for it
 LEAST_CLIPS = 3 * COMPONENTS
 PEAK = 255.0
@@ -44,11 +40,8 @@ def pixel_errors(run: Path) -> dict[str, float]:
         recorded.append(_small(future))
     if len(shown) < LEAST_CLIPS:
         raise ValueError(f"{run}: expected {LEAST_CLIPS} clips at least, got {len(shown)}.")
-    return {
-        "PSNR": float(np.mean(snr)),
-        "SSIM": float(np.mean(similarity)),
-        "Fréchet distance": frechet(np.stack(shown), np.stack(recorded)),
-    }
+    found = float(np.mean(snr)), float(np.mean(similarity)), frechet(np.stack(shown), np.stack(recorded))
+    return dict(zip(PIXEL_ERRORS, found, strict=True))
 
 
 def _rollouts(run: Path) -> Iterator[tuple[Clip, np.ndarray]]:

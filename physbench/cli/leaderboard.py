@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli.console import note
+from physbench.cli.models import ModelArg
 from physbench.support.errors import UsageError
 from physbench.support.printable import printable
 
@@ -21,7 +22,6 @@ BOARD = Path("board")
 
 # What `verify` and `add` share.
 Model = Annotated[str, typer.Option(metavar="MODEL", help="The model itself, as of eval: it is run again.")]
-ModelArg = Annotated[list[str] | None, typer.Option(metavar="K=V", help="Passed to the model's factory; repeatable.")]
 FreshSeeds = Annotated[
     int, typer.Option(metavar="N", help="With --model: also on N seeds of each task that are drawn now.")
 ]

@@ -349,7 +349,6 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
 ) -> None:
     """Train a reference model on clips to learn from: a checkpoint for `physbench eval` and a sample picture."""
-
     if minutes is not None and steps is not None:
         raise UsageError("Give --minutes or --steps, not both.")
     if not 0 <= seed < 2**63:

@@ -176,7 +176,6 @@ def compare(
 
     Example: physbench compare runs/objects-core-1 runs/constant-velocity-core-1
     """
-
     if len(runs) < 2:
         raise UsageError("Expected two runs or more: physbench compare RUN RUN.")
     resolved = [run.rstrip("/") if is_url(run) else str(Path(run).resolve()) for run in runs]

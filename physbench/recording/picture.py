@@ -25,82 +25,82 @@ from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponen
 from physbench.world.camera_path import mapped
 from physbench.world.scene import PALETTE
 
-# The lens.
+# The distortion of the lens.
 
-LEAST_BENDING, MOST_BENDING = -0.6, 0.3  # at the corners, of what is searched: barrels, cushions
+LEAST_COEFFICIENT, MOST_COEFFICIENT = -0.6, 0.3  # of what is searched: barrels, cushions
 READING_ERROR = 0.5  # px, of a person who reads a pixel
-MOST_UNCERTAIN = 0.02  # at the corners, of the distortion, that such errors may leave
+MOST_UNCERTAIN = 0.02  # of the coefficient, that such errors may leave
 LEAST_EDGE = 0.2  # of half the diagonal, from one pixel of an edge to another
-MOST_BENT = 0.005  # of the picture's diagonal, by which a pixel may be off a straight edge
+MOST_OFF_LINE = 0.005  # of the picture's diagonal, by which a pixel may be off a straight edge
 
 
 @dataclass(frozen=True, eq=False)
-class Lens:
-    """Radial distortion of a picture: a pixel at the distance s from its middle would be at s / (1 + bending s^2).
+class Distortion:
+    """Radial distortion of a picture: a pixel at radius r would be at r / (1 + coefficient r^2) without it.
 
-    Distances are in half diagonals, so that `bending` is the share by which a corner lies too far out: that of a barrel
-    is negative.
+    Radii are in half diagonals from the middle: the coefficient is the share by which a corner lies too far out, below
+    0 for a barrel.
     """
 
     middle: Array  # (2,) px
-    reach: float  # px, half a diagonal
-    bending: float = 0.0
+    half_diagonal: float  # px
+    coefficient: float = 0.0
 
-    def straight(self, px: Array) -> Array:
+    def undistort(self, px: Array) -> Array:
         """Pixels (..., 2) of the picture, where a lens without distortion shows them."""
-        away = (px - self.middle) / self.reach
-        return np.asarray(self.middle + self.reach * away / (1 + self.bending * (away**2).sum(-1, keepdims=True)))
+        place = (px - self.middle) / self.half_diagonal
+        square = (place**2).sum(axis=-1, keepdims=True)
+        return np.asarray(self.middle + self.half_diagonal * place / (1 + self.coefficient * square))
 
-    def bent(self, px: Array) -> Array:
-        """The inverse of `straight`."""
-        away = (px - self.middle) / self.reach
-        root = np.sqrt(np.maximum(1 - 4 * self.bending * (away**2).sum(axis=-1, keepdims=True), 0.0))
-        return np.asarray(self.middle + self.reach * away * 2 / (1 + root))
+    def distort(self, px: Array) -> Array:
+        """The inverse of `undistort`."""
+        place = (px - self.middle) / self.half_diagonal
+        root = np.sqrt(np.maximum(1 - 4 * self.coefficient * (place**2).sum(axis=-1, keepdims=True), 0.0))
+        return np.asarray(self.middle + self.half_diagonal * place * 2 / (1 + root))
 
 
-def lens_of(edges: Sequence[Edge], height: int, width: int) -> Lens:
-    """The lens by which edges, each of three pixels or more, are straight in a picture of `height` x `width` px.
+def distortion_of(edges: Sequence[Edge], height: int, width: int) -> Distortion:
+    """The distortion without which edges, each of three pixels or more, are straight; none where there are none.
 
-    Raises UsageError where the edges tell none, or one stays bent.
+    Raises UsageError where the edges of a picture of `height` x `width` px tell none, or one stays bent.
     """
-    lens = Lens(np.array([width / 2, height / 2]), math.hypot(width, height) / 2)
+    none = Distortion(np.array([width / 2, height / 2]), math.hypot(width, height) / 2)
     if not edges:
-        return lens
+        return none
     places = [np.array(edge) for edge in edges]
     for number, place in enumerate(places, 1):
         if not ((place >= 0) & (place <= (width, height))).all():
             raise UsageError(f"edges: a pixel of number {number} lies outside of {width}x{height}. Pixels are [x, y].")
-        if np.linalg.norm(place - place[0], axis=1).max() < LEAST_EDGE * lens.reach:
+        if np.linalg.norm(place - place[0], axis=1).max() < LEAST_EDGE * none.half_diagonal:
             raise UsageError(f"edges: number {number} is too short. Read pixels from end to end of a long one.")
 
-    def off(bending: float) -> Array:
-        """Distances (n,) px of all pixels from the straight edges nearest to them, seen through a lens."""
-        lens_so = replace(lens, bending=bending)
-        return np.concatenate([_off_line(lens_so, place) for place in places])
+    def residuals(coefficient: float) -> Array:
+        """Distances (n,) px of all pixels from the straight edges nearest to them."""
+        return np.concatenate([_off_line(replace(none, coefficient=coefficient), place) for place in places])
 
-    bounds = (LEAST_BENDING, MOST_BENDING)
-    found = minimize_scalar(lambda bending: float((off(bending) ** 2).sum()), bounds=bounds, method="bounded")
-    bending, step = float(found.x), 1e-3
-    if bending < LEAST_BENDING + step or bending > MOST_BENDING - step:
-        raise UsageError(f"edges: no lens of {LEAST_BENDING:.0%} to {MOST_BENDING:+.0%} straightens them. Check them.")
-    slope = np.linalg.norm(off(bending + step) - off(bending - step)) / (2 * step)
+    bounds, step = (LEAST_COEFFICIENT, MOST_COEFFICIENT), 1e-3
+    found = minimize_scalar(lambda value: float((residuals(value) ** 2).sum()), bounds=bounds, method="bounded")
+    coefficient = float(found.x)
+    if coefficient < LEAST_COEFFICIENT + step or coefficient > MOST_COEFFICIENT - step:
+        limits = f"{LEAST_COEFFICIENT:.0%} to {MOST_COEFFICIENT:+.0%}"
+        raise UsageError(f"edges: no lens of {limits} straightens them. Check them.")
+    slope = np.linalg.norm(residuals(coefficient + step) - residuals(coefficient - step)) / (2 * step)
     if MOST_UNCERTAIN * slope < READING_ERROR:
         raise UsageError("edges: they hardly tell the lens. Read long ones near the borders, not through the middle.")
-    worst = np.concatenate([np.full(len(place), number) for number, place in enumerate(places, 1)])
-    far = np.abs(off(bending))
-    if far.max() > MOST_BENT * 2 * lens.reach:
-        number = worst[far.argmax()]
-        raise UsageError(f"edges: a pixel of number {number} is {far.max():.1f} px off a straight line. Check it.")
-    return replace(lens, bending=bending)
+    off = np.abs(residuals(coefficient))
+    if off.max() > MOST_OFF_LINE * 2 * none.half_diagonal:
+        number = np.repeat(np.arange(len(places)), [len(place) for place in places])[off.argmax()] + 1
+        raise UsageError(f"edges: a pixel of number {number} is {off.max():.1f} px off a straight line. Check it.")
+    return replace(none, coefficient=coefficient)
 
 
-def _off_line(lens: Lens, place: Array) -> Array:
-    """Signed distances (n,) px in the picture of pixels (n, 2) from the line nearest to them behind a lens."""
-    straight = lens.straight(place)
+def _off_line(distortion: Distortion, place: Array) -> Array:
+    """Signed distances (n,) px in the picture of pixels (n, 2) from the line nearest to them without a distortion."""
+    straight = distortion.undistort(place)
     centre = straight.mean(axis=0)
     along = np.linalg.svd(straight - centre)[2][0]
     nearest = centre + ((straight - centre) @ along)[:, None] * along
-    away = place - lens.bent(nearest)
+    away = place - distortion.distort(nearest)
     side = (straight - nearest) @ (-along[1], along[0])
     return np.asarray(np.copysign(np.linalg.norm(away, axis=1), side))
 
@@ -110,7 +110,7 @@ def _off_line(lens: Lens, place: Array) -> Array:
 SHORT_SIDE = 256  # px of the warped picture; the tracker works at this size
 MOST_ASPECT = 6.0  # of the sides of the warped picture
 LEAST_AREA = 0.02  # of the box round all points, that any three of four points span at least
-BORDER_POINTS = 33  # of a side of the picture, which a lens bends
+BORDER_POINTS = 33  # of a side of the picture, which is bent without the distortion
 MOST_POINT_ERROR = 0.01  # of the picture's diagonal, by which a point may be off the homography
 
 
@@ -118,8 +118,8 @@ MOST_POINT_ERROR = 0.01  # of the picture's diagonal, by which a point may be of
 class Plane:
     """A window of the plane of motion, `height` x `width` px at `scale` px/m, and where the picture shows it."""
 
-    lens: Lens
-    homography: Array  # (3, 3), metres in the plane -> px of the picture without the lens's distortion
+    distortion: Distortion
+    homography: Array  # (3, 3), metres in the plane -> px of the picture without the distortion
     left: float  # m
     top: float  # m
     scale: float  # px/m
@@ -133,11 +133,11 @@ class Plane:
 
     def picture_px(self, metres: Array) -> Array:
         """Plane (..., 2) m -> picture (..., 2) px."""
-        return self.lens.bent(mapped(self.homography, metres)) * self.ratio
+        return self.distortion.distort(mapped(self.homography, metres)) * self.ratio
 
     def window_px(self, px: Array) -> Array:
         """Picture (..., 2) px -> window (..., 2) px."""
-        straight = self.lens.straight(px / self.ratio)
+        straight = self.distortion.undistort(px / self.ratio)
         inverse = np.asarray(np.linalg.inv(self.homography), np.float64)
         return (mapped(inverse, straight) - (self.left, self.top)) * (self.scale, -self.scale)
 
@@ -183,10 +183,11 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
 
     Without points the scale is that of the first ball's box and radius, until its size is measured.
     """
-    lens = lens_of(recording.edges, height, width)
+    distortion = distortion_of(recording.edges, height, width)
     if recording.points:
         straight = [
-            point.model_copy(update={"px": tuple(lens.straight(np.array(point.px)))}) for point in recording.points
+            point.model_copy(update={"px": tuple(distortion.undistort(np.array(point.px)))})
+            for point in recording.points
         ]
         homography = homography_of(straight, math.hypot(height, width))
     else:
@@ -198,7 +199,7 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {recording.crop}.")
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    sides = lens.straight(np.linspace(corners, np.roll(corners, -1, axis=0), BORDER_POINTS, axis=1))  # (4, n, 2)
+    sides = distortion.undistort(np.linspace(corners, np.roll(corners, -1, axis=0), BORDER_POINTS, axis=1))  # (4, n, 2)
     inverse = np.asarray(np.linalg.inv(homography), np.float64)
     depth = sides @ inverse[2, :2] + inverse[2, 2]
     if not (depth > 0).all() and not (depth < 0).all():
@@ -213,7 +214,7 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
         raise UsageError("points: by them the picture is a narrow strip. Check px and m, and crop.")
     own = math.sqrt((right - left) * (bottom - top) / ((high - low) * (ceiling - floor)))  # px/m of the picture
     scale = min(own, SHORT_SIDE / min(high - low, ceiling - floor))
-    return Plane(lens, homography, low, ceiling, scale, int((ceiling - floor) * scale), int((high - low) * scale))
+    return Plane(distortion, homography, low, ceiling, scale, int((ceiling - floor) * scale), int((high - low) * scale))
 
 
 def homography_of(points: Sequence[Point], diagonal: float) -> Array:

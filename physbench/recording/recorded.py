@@ -134,7 +134,7 @@ class Recorded:
                 {"name": ball.name, "radius": size, "radius_px": size * self.plane.scale}
                 for ball, size in zip(self.recording.balls, radius, strict=True)
             ],
-            "lens": self.plane.lens.bending if self.recording.edges else None,
+            "lens": self.plane.distortion.coefficient if self.recording.edges else None,
             "gravity": self.gravity,
             "gravity_given": self.recording.gravity,
             "constants": {names[name]: getattr(self.constants, name) for name in self.shown},

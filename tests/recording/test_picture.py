@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from physbench.recording.document import Ball, Point, Recording
-from physbench.recording.picture import homography_of, learn_hues, lens_of, like, measured_radius, plane_of
+from physbench.recording.picture import distortion_of, homography_of, learn_hues, like, measured_radius, plane_of
 from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.track.colour import opponent
@@ -92,7 +92,7 @@ def said_of(distortion: float, edges: int = 2) -> Recording:
 @pytest.mark.parametrize("distortion", [-0.06, -0.03, 0.0, 0.03])
 def test_straight_edges_tell_the_lens(distortion: float) -> None:
     plane = plane_of(said_of(distortion), 480, 848)
-    assert plane.lens.bending == pytest.approx(distortion, abs=0.02)
+    assert plane.distortion.coefficient == pytest.approx(distortion, abs=0.02)
     places = np.random.default_rng(2).uniform((-1.2, 0), (1.2, 1.1), (50, 2))
     seen = through_a_lens(through_a_pinhole(places), distortion)
     assert plane.metres(plane.window_px(seen)) == pytest.approx(places, abs=0.006)  # whole pixels of 4 mm were read
@@ -118,7 +118,7 @@ def test_straight_edges_tell_the_lens(distortion: float) -> None:
 )
 def test_edges_that_tell_no_lens_are_refused(edges: list[list[tuple[float, float]]], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        lens_of([tuple(edge) for edge in edges], 480, 848)
+        distortion_of([tuple(edge) for edge in edges], 480, 848)
 
 
 @pytest.mark.parametrize(
