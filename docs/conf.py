@@ -27,6 +27,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!physbench\.\w+$).*")]  # types inside ann
 napoleon_numpy_docstring = False
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
 html_theme = "furo"
 html_title = "physbench"
 html_copy_source = False
