@@ -654,10 +654,12 @@ def correlation_text(what: str, rho: Value, models: int) -> str:
 
 def pixels_text(correlations: Mapping[str, tuple[Value, int]]) -> list[str]:
     """Sentences on looks beside physics."""
-    made = []
-    for name, (rho, n) in correlations.items():
-        made.append(correlation_text(f"`{name}`", rho, n))
-    return made
+    if not correlations:
+        return []
+    over = listed([f"{n}" for n in sorted({n for _, n in correlations.values()})])
+    each = listed([f"`{name}` {rho}" for name, (rho, _) in correlations.items()])
+    sure = listed([f"`{name}`" for name, (rho, _) in correlations.items() if sign(rho)])
+    return [f"Rank correlation with overall skill over {over} models: {each}. Other than 0 for sure: {sure or 'none'}."]
 
 
 def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
