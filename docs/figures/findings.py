@@ -513,6 +513,22 @@ def margins(board: Board) -> str:
     return made
 
 
+def laws_cell(model: Model, family: str) -> str:
+    """What a model does instead in one family."""
+    found = model.result.implied_worlds.get(family)
+    if found is None:
+        return "-"
+    share, phrases = f"{100 * found.share:.0f}\N{NO-BREAK SPACE}%", " and ".join(law.phrase for law in found.laws)
+    if found.verdict == "named":
+        return f"**as if {phrases}** ({share})"
+    if found.verdict == "unsure":
+        return f"not sure: {phrases} ({share})"
+    if found.verdict == "lawful":
+        return "lawful"
+    nearest = " and ".join(law.short for law in found.laws)
+    return f"none; {nearest} {share}" if found.share >= 0.005 else "none"
+
+
 def laws_text(board: Board) -> list[str]:
     """Sentences on the laws that models follow instead."""
     cells = [(m, f, w) for m in board.models for f, w in m.result.implied_worlds.items()]
@@ -545,15 +561,11 @@ def laws_text(board: Board) -> list[str]:
     velocity = board.baseline(VELOCITY)
     if velocity is not None and velocity.result.implied_worlds:
         worlds = velocity.result.implied_worlds
-        known = [
-            f"{family} (as if {' and '.join(law.phrase for law in world.laws)}, {100 * world.share:.0f} %)"
-            for family, world in worlds.items()
-            if world.verdict == "named"
-        ]
+        known = {family: laws_cell(velocity, family) for family, w in worlds.items() if w.verdict == "named"}
+        said = f"{listed([*known])} alone: {', '.join(known.values())}" if known else "no family"
         made.append(
-            "The search has limits: of constant velocity, whose law is known, it is sure in "
-            f"{listed(known) or 'no family'} alone. A changed world explains no time in which a body is out of sight, "
-            "unless the body is seen again."
+            f"The search has limits: of constant velocity, whose law is known, it is sure in {said}. A changed world "
+            "explains no time in which a body is out of sight, unless the body is seen again."
         )
     return made
 
@@ -823,6 +835,7 @@ def page(found: Findings) -> str:
         sizes_of_networks=listed([f"{n:,}" for n in (min(numbers), max(numbers))] if numbers else []),
         comparisons=comparisons(board),
         margins=margins(board),
+        families=list(results[0].by_family),
         laws=laws_text(board),
         hidden=hidden_text(board, found.back, found.hidings),
         hidden_clips=sum(map(len, found.hidings[board.models[0]].seconds.values())),
