@@ -1,8 +1,9 @@
 """Skill of baselines on tasks of `full` outside `core`, and a broken law of stated size each, told from ground truth.
 
-python benchmarks/full_tasks.py [TASK ...] [--clips N] [--out docs/figures/full_tasks.json]
+python benchmarks/full_tasks.py [TASK ...] [--clips N] [--px 64|128] [--out docs/figures/full_tasks.json]
 
-64 px, 15 frames/s, N clips of test (100); a row a task. Rows that OUT holds on as many clips are not made again.
+N clips of test (120) of 64 px at 15 frames/s, or 128 px at 30; a row a task and size. Rows that OUT holds on as many
+clips are not made again.
 """
 
 from __future__ import annotations
@@ -35,11 +36,15 @@ from physbench.world.bullet import simulate
 from physbench.world.drawing import render
 from physbench.world.scene import Body
 
-CONTEXT = 8  # frames
-CARD = ModelCard("benchmark", (64, 64), 15.0, CONTEXT)
+RATES = {64: 15.0, 128: 30.0}  # frames/s by side of the picture, px
 SCORERS = tuple(scorer for scorer in find_scorers() if scorer.headline)
 BASELINES = ("freeze", "constant-velocity", "physicist")
 Broken = Callable[[Clip], np.ndarray]
+
+
+def context_frames(px: int) -> int:
+    """Frames of about half a second."""
+    return round(8 * RATES[px] / 15)
 
 
 def altered(change: Callable[[Body], Body]) -> Broken:
@@ -127,25 +132,27 @@ LAWS: dict[str, tuple[tuple[str, str, str | Broken], ...]] = {
 
 def qualities(clip: Clip, frames: np.ndarray) -> dict[str, float]:
     """Quality on each axis that has one."""
-    rows = score_clip(clip, Rollout(clip.id, 0, frames), CONTEXT, SCORERS)[0]
+    rows = score_clip(clip, Rollout(clip.id, 0, frames), context_frames(clip.spec.width), SCORERS)[0]
     values = {axis: [row.quality for row in rows if row.axis == axis and row.quality is not None] for axis in AXES}
     return {axis: float(np.mean(each)) for axis, each in values.items() if each}
 
 
-def measure(task: str, clips: int, progress: Progress) -> dict[str, Any]:
+def measure(task: str, clips: int, px: int, progress: Progress) -> dict[str, Any]:
     """The row of a task: ground truth, skill of the baselines, and AUROC of each broken law."""
+    context = context_frames(px)
+    card = ModelCard("benchmark", (px, px), RATES[px], context)
     read: dict[tuple[str, int], dict[str, float]] = {}
     refused: dict[str, list[str]] = {law: [] for _, law, _ in LAWS[task]}
     for seed in range(clips):
-        clip = make_clip(Row(task, "test", seed), render_spec(64, 15.0))
+        clip = make_clip(Row(task, "test", seed), render_spec(px, RATES[px]))
         read["truth", seed] = qualities(clip, clip.future())
         for name in BASELINES:
-            frames = baseline_rollout(name, clip, CARD).frames
+            frames = baseline_rollout(name, clip, card).frames
             assert frames is not None, f"{name} answers with frames"
             read[name, seed] = qualities(clip, frames)
         for _, law, broken in LAWS[task]:
             try:
-                frames = show(clip, CONTEXT, broken).frames if isinstance(broken, str) else broken(clip)
+                frames = show(clip, context, broken).frames if isinstance(broken, str) else broken(clip)
             except (Inapplicable, Unseen) as why:
                 refused[law].append(str(why))
                 continue
@@ -158,6 +165,7 @@ def measure(task: str, clips: int, progress: Progress) -> dict[str, Any]:
     reach = mean.loc["truth", axes] - mean.loc["freeze", axes]
     row: dict[str, Any] = {
         "task": task,
+        "px": px,
         "clips": clips,
         "truth": {"mean": truth.mean(), "worst": truth.min(), "below": int((truth < 0.995).sum())},
         "skill": {name: ((mean.loc[name, axes] - mean.loc["freeze", axes]) / reach).mean() for name in BASELINES},
@@ -175,16 +183,18 @@ def measure(task: str, clips: int, progress: Progress) -> dict[str, Any]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", help="ids; all without any")
-    parser.add_argument("--clips", type=int, default=100, help="clips of test, at least 8 for intervals")
+    parser.add_argument("--clips", type=int, default=120, help="clips of test, at least 8 for intervals")
+    parser.add_argument("--px", type=int, choices=RATES, default=64, help="side of the pictures")
     parser.add_argument("--out", type=Path, default=Path("docs/figures/full_tasks.json"), help="table to add rows to")
     options = parser.parse_args()
     tasks = options.tasks or list(LAWS)
     if unknown := sorted(set(tasks) - set(LAWS)):
         parser.error(f"no broken law for {', '.join(unknown)}; of {', '.join(LAWS)}")
-    rows = {row["task"]: row for row in json.loads(options.out.read_text())} if options.out.exists() else {}
-    left = [task for task in tasks if rows.get(task, {}).get("clips") != options.clips]
+    kept = json.loads(options.out.read_text()) if options.out.exists() else []
+    rows = {(row["task"], row["px"]): row for row in kept}
+    left = [task for task in tasks if rows.get((task, options.px), {}).get("clips") != options.clips]
     with Progress("clips", len(left) * options.clips) as shown:
         for task in left:
-            rows[task] = measure(task, options.clips, shown)
-            ordered = [rows[name] for name in LAWS if name in rows]
+            rows[task, options.px] = measure(task, options.clips, options.px, shown)
+            ordered = [rows[key] for key in ((name, px) for name in LAWS for px in RATES) if key in rows]
             options.out.write_text(json.dumps(ordered, indent=1, default=float) + "\n")

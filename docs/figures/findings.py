@@ -33,7 +33,7 @@ from physbench.clips.clip import Row
 from physbench.clips.store import clip_store
 from physbench.leaderboard.entries import Entry, present
 from physbench.leaderboard.ranking import ResampledSkill, entry_skill
-from physbench.result.document import ReadingValue, ResultDocument, read_result
+from physbench.result.document import ReadingValue, ResultDocument, SkillValue, read_result
 from physbench.result.formats import AXIS_NAMES, joined, short
 from physbench.score.visibility import hidden_intervals, true_trajectory
 from physbench.world.scene import RenderSpec
@@ -41,8 +41,10 @@ from physbench.world.scene import RenderSpec
 HERE = Path(__file__).parent
 PAGE, IMAGES, READ = HERE.parent / "findings.md", HERE.parent / "images", HERE / "findings.json"
 CURVES = HERE / "data_and_size.csv"
+BOARD, STATES = (HERE.parents[1] / name for name in ("board", "board-states"))  # of pictures, and of exact states
 VELOCITY, MEMORY = "baseline:constant-velocity", "baseline:memory"
-BESIDE = (VELOCITY, MEMORY, "baseline:physicist")  # shown beside the models: the oracle is 1 and a frozen frame 0
+STATE_VELOCITY = "baseline:state-constant-velocity"
+BESIDE = (VELOCITY, STATE_VELOCITY, MEMORY, "baseline:physicist")  # shown beside: the oracle is 1, a frozen frame 0
 ARTICLES = {MEMORY: "a ", "baseline:physicist": "the "}
 ONE_HIDDEN = ("occlusion/screen-pass-v1", "occlusion/screen-lift-v1")  # one body, hidden once, that has to return
 PIXEL_READINGS = {
@@ -752,6 +754,47 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
     return made
 
 
+@dataclass(frozen=True)
+class StateRow:
+    """A model that is given exact states, and what it reaches."""
+
+    name: str
+    parameters: int | None
+    overall: Value
+    consistency: Value
+    drift: Value
+    lawful: float | None  # s before the first break, of any lawful future
+    laws: Mapping[str, str]  # by family: those that it follows instead
+
+
+def state_rows(board: Board) -> list[StateRow]:
+    """The models of states on their board, baselines among them, best first."""
+    made = []
+    for model in board.shown:
+        result = model.result
+        consistency, drift = (value_of_skill(result.axes[axis]) for axis in ("consistency", "drift"))
+        lawful = None if result.lawful is None else result.lawful.seconds
+        laws = {family: laws_cell(model, family) for family in result.by_family}
+        made.append(
+            StateRow(
+                model.name,
+                None if model in board.beside else parameters(model),
+                value_of_skill(result.overall),
+                consistency,
+                drift,
+                lawful,
+                laws,
+            )
+        )
+    return made
+
+
+def value_of_skill(skill: SkillValue) -> Value:
+    """The skill of an axis that an entry has, with its interval."""
+    assert skill.skill is not None
+    return Value(skill.skill, skill.interval)
+
+
 def parameters(model: Model) -> int | None:
     """How many numbers its submitter says that it has."""
     about = model.entry.path / "about.json"
@@ -769,6 +812,7 @@ class Findings:
     samples: tuple[Samples, ...]  # best first
     surprise: tuple[Surprise, ...]  # most pairs first
     curves: tuple[Trained, ...]  # against data and size
+    states: Board | None  # of the models that are given exact states
 
     def seconds(self, model: Model, reading: str) -> Value | None:
         """A reading of a model, mean over families."""
@@ -787,8 +831,8 @@ class Findings:
         return made
 
 
-def find(folder: Path) -> Findings:
-    """Read a board. Raises ValueError where it holds no model to speak of."""
+def find(folder: Path, states: Path | None = None) -> Findings:
+    """Read a board, and that of models of states. Raises ValueError where the first holds no model to speak of."""
     board = read_board(folder)
     if not board.models:
         raise ValueError(f"{folder}: holds no entry of a model")
@@ -809,6 +853,7 @@ def find(folder: Path) -> Findings:
         tuple(sorted(samples, key=lambda each: -each.overall)),
         tuple(sorted(surprise, key=lambda each: -each.all.value)),
         read_curves(CURVES),
+        None if states is None or not present(states) else read_board(states),
     )
 
 
@@ -856,6 +901,8 @@ def page(found: Findings) -> str:
         curves_part=found.curves[0].suite.partition(", ")[2] if found.curves else "",
         curves_clips=[f"{n:,}" for n in sorted({each.clips for each in found.curves if each.size})],
         curves_text=curves_text(found.curves),
+        states=None if found.states is None else state_rows(found.states),
+        states_text=[] if found.states is None else [*comparisons(found.states), margins(found.states)],
         listed=listed,
     )
     return "\n".join(line.rstrip() for line in made.strip().splitlines()) + "\n"
@@ -863,7 +910,8 @@ def page(found: Findings) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("board", type=Path, nargs="?", default=Path(__file__).parents[2] / "board")
+    parser.add_argument("board", type=Path, nargs="?", default=BOARD)
+    parser.add_argument("--states", type=Path, default=STATES, help="board of models of states")
     parser.add_argument("--pixels", type=Path, nargs="+", default=[])
     parser.add_argument("--rollouts", type=Path, nargs="+", default=[])
     parser.add_argument("--samples", type=Path, nargs="+", default=[])
@@ -881,7 +929,7 @@ def main() -> None:
             kept_values()[name] = dict(sorted(read(runs).items()))
     from findings_draw import draw
 
-    found = find(options.board)
+    found = find(options.board, options.states)
     READ.write_text(json.dumps(kept_values(), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(found), encoding="utf-8")
     for path in draw(found, IMAGES):

@@ -159,7 +159,7 @@ def test_counts_in_words(findings: ModuleType) -> None:
 @pytest.mark.slow
 def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> None:
     kept = findings.kept_values().pop("hidden")
-    findings.find(BOARD)
+    findings.find(BOARD, findings.STATES)
     assert findings.kept_values()["hidden"] == pytest.approx(kept, abs=1e-6)
 
 
@@ -167,7 +167,7 @@ def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> No
 @pytest.mark.skipif(not (BOARD / "entries").is_dir(), reason="this checkout has no board")
 def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
     """`python docs/figures/findings.py` writes it again."""
-    assert findings.PAGE.read_text(encoding="utf-8") == findings.page(findings.find(BOARD))
+    assert findings.PAGE.read_text(encoding="utf-8") == findings.page(findings.find(BOARD, findings.STATES))
 
 
 def test_a_frechet_distance_is_that_of_gaussians(findings: ModuleType) -> None:
