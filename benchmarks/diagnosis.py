@@ -23,7 +23,7 @@ from physbench.laws.scene_law import scene_law
 from physbench.result.diagnosis import ChangedWorld, Evidence, diagnose_family, evidence_of, find_changed_worlds
 from physbench.result.diagnosis.worlds import altered_by
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.observed_motion import MIN_POSITION_SD, PlacedBodies
+from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.shadowing.search import SegmentSearch
 from physbench.track.tracker import track
 from physbench.validity.sources import show
@@ -156,7 +156,7 @@ def placed(
         times,
         np.round(times * PHYSICS_HZ),
         position,
-        np.broadcast_to(np.maximum(sd / diameter, MIN_POSITION_SD), shape),
+        np.broadcast_to(np.maximum(sd / diameter, POSITION.min_sd), shape),
         diameter,
         np.repeat((times > 1e-9)[:, None], shape[1], axis=1),
         np.ones(shape, dtype=bool),

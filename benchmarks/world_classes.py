@@ -17,17 +17,7 @@ from dataclasses import dataclass
 from diagnosis import CASES, FIRST_SEED, LONG, Viewing, evidence
 
 from physbench.result.diagnosis import ChangedWorld, find_changed_worlds
-from physbench.result.diagnosis.ranking import (
-    ALIKE_MISFIT,
-    ALIKE_SHARE,
-    LAWFUL,
-    NAMED,
-    ROUNDS,
-    Theory,
-    first_fit,
-    refined,
-    theory_of,
-)
+from physbench.result.diagnosis.ranking import EFFORT, NAMING, Theory, first_fit, refined, theory_of
 
 VIEWINGS: dict[str, Viewing] = {
     "video": LONG,
@@ -55,7 +45,7 @@ def fits(task: str, world: ChangedWorld, value: float, clips: int, viewing: View
     seeds = range(FIRST_SEED, FIRST_SEED + clips)
     shown = [evidence(task, seed, [world], [value], 0, viewing) for seed in seeds]
     base = theory_of(shown)
-    if float((1 - base.shares).mean()) < LAWFUL:
+    if float((1 - base.shares).mean()) < NAMING.lawful:
         return
     others = [each for each in find_changed_worlds() if each.id != world.id]
     for each in (world, *others):
@@ -64,7 +54,7 @@ def fits(task: str, world: ChangedWorld, value: float, clips: int, viewing: View
 
 
 def _fit(world: ChangedWorld, base: Theory) -> Fit:
-    found = refined(first_fit(world, base), ROUNDS)
+    found = refined(first_fit(world, base), EFFORT.rounds)
     found = theory_of(base.evidence, found.worlds, found.values, base)
     return Fit(world, found.values[0], found.gain(base), found.misfit)
 
@@ -72,9 +62,9 @@ def _fit(world: ChangedWorld, base: Theory) -> Fit:
 def explains(other: Fit, own: Fit) -> bool:
     """Whether a world explains clips as well as the one that they were made in."""
     return (
-        other.share >= NAMED
-        and other.share >= own.share - ALIKE_SHARE
-        and other.misfit <= ALIKE_MISFIT * max(own.misfit, 1.0)
+        other.share >= NAMING.named
+        and other.share >= own.share - NAMING.alike
+        and other.misfit <= NAMING.alike_misfit * max(own.misfit, 1.0)
     )
 
 

@@ -12,7 +12,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.laws.scene_law import scene_law_or_none
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.observed_motion import MIN_POSITION_SD, PlacedBodies
+from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, Scene
@@ -62,7 +62,7 @@ def problem(
     position = position + np.random.default_rng(seed).normal(0, NOISE_PX * metres, position.shape)
     diameter = np.array([2 * scene.bodies[i].size[0] for i in index])
     present = np.isfinite(position[..., 0])
-    sd = np.broadcast_to(np.maximum(NOISE_PX * metres / diameter, MIN_POSITION_SD), present.shape)
+    sd = np.broadcast_to(np.maximum(NOISE_PX * metres / diameter, POSITION.min_sd), present.shape)
     release = [scene.bodies[i].release or START for i in index]
     seen = PlacedBodies(
         times,

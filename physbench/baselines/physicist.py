@@ -21,7 +21,7 @@ from physbench.laws.scene_law import FREE, scene_law_or_none
 from physbench.models.protocol import ModelCard
 from physbench.shadowing.context import body_signature, middle_scene, open_velocities, other_states
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, initial_guesses
-from physbench.shadowing.observed_motion import MAX_POSITION_SD, MIN_POSITION_SD, PlacedBodies
+from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.world.bullet import initial_states
@@ -167,14 +167,14 @@ def _placed_bodies(view: Clip, tracks: Tracks, index: tuple[int, ...]) -> Placed
     bodies = [view.scene.bodies[i] for i in index]
     diameter = np.array([2 * apparent_radius(body, view.scene.camera) for body in bodies])
     sd = tracks.position_sd[:, columns] / view.pixels_per_metre / diameter
-    sure = sd <= MAX_POSITION_SD
+    sure = sd <= POSITION.max_sd
     since = [FIT_START if body.release is None else max(body.release, FIT_START) for body in bodies]
     nothing = np.zeros(sd.shape, dtype=bool)
     return PlacedBodies(
         times=tracks.times,
         steps=np.round(tracks.times * PHYSICS_HZ),
         position=np.where(sure[..., None], plane_positions(view, tracks.position)[:, columns], np.nan),
-        sd=np.where(sure, np.maximum(sd, MIN_POSITION_SD), MIN_POSITION_SD),
+        sd=np.where(sure, np.maximum(sd, POSITION.min_sd), POSITION.min_sd),
         diameter=diameter,
         expected_visible=nothing,
         present=sure,

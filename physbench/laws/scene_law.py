@@ -134,7 +134,7 @@ class SceneLaw:
 
     @property
     def cost(self) -> int:
-        """Cost of one body of one candidate in a step; a search may have `search.MAX_WORK` of it at one tolerance."""
+        """Cost of one body of one candidate in a step; a search may have `max_work` of it at one tolerance."""
         return 1
 
     # What may differ

@@ -113,18 +113,26 @@ def coloured_pixels(frames: Tensor, least: float) -> Tensor:
 
 # Shape, shading and image of an object, from a frame that shows it whole.
 
-REACH_DIRECTIONS = 72  # of the reach of an object, clockwise on the screen from +x (y points down)
-ROUND_TOLERANCE = 1.2  # px; the reach of a disc varies by less over the directions
-INSIDE_SHARE = 0.25  # of a pixel; from this on it belongs to the object
+
+@dataclass(frozen=True)
+class Reach:
+    """Reach of an object from its centre."""
+
+    directions: int = 72  # A of them, clockwise on the screen from +x (y points down)
+    round_tolerance: float = 1.2  # px; the reach of a disc varies by less over the directions
+    inside_share: float = 0.25  # of a pixel; from this on it belongs to the object
+
+
+REACH = Reach()
 
 
 def directional_reach(masks: Tensor, centre: Tensor) -> Tensor:
-    """Masks (..., H, W) 0..1 of objects with centres (..., 2) px -> reach (..., REACH_DIRECTIONS) in px."""
+    """Masks (..., H, W) 0..1 of objects with centres (..., 2) px -> reach (..., A) in px."""
     height, width = masks.shape[-2:]
-    angle = torch.arange(REACH_DIRECTIONS, device=masks.device) * (2 * math.pi / REACH_DIRECTIONS)
+    angle = torch.arange(REACH.directions, device=masks.device) * (2 * math.pi / REACH.directions)
     x = torch.arange(width, device=masks.device) + 0.5
     y = torch.arange(height, device=masks.device) + 0.5
-    inside = masks > INSIDE_SHARE
+    inside = masks > REACH.inside_share
     reach = []
     for cosine, sine in zip(angle.cos(), angle.sin(), strict=True):
         along = (cosine * x)[None, :] + (sine * y)[:, None]  # (H, W)
@@ -134,7 +142,7 @@ def directional_reach(masks: Tensor, centre: Tensor) -> Tensor:
 
 
 def reach_and_roundness(masks: Tensor, centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Reach (B, N, REACH_DIRECTIONS) and roundness (B, N) of masks (B, N, H, W).
+    """Reach (B, N, A) and roundness (B, N) of masks (B, N, H, W).
 
     centre: (B, N, 2); radius: (B, N), of a disc of the same area. Round objects (1) reach one radius in every
     direction; others (0) have corners.
@@ -142,7 +150,7 @@ def reach_and_roundness(masks: Tensor, centre: Tensor, radius: Tensor) -> tuple[
     reach = directional_reach(masks, centre)
     known = torch.isfinite(reach).all(-1)
     spread = reach.amax(-1) - reach.amin(-1)
-    is_round = ~known | (spread < ROUND_TOLERANCE)
+    is_round = ~known | (spread < REACH.round_tolerance)
     return torch.where(is_round[..., None], radius[..., None], reach), is_round.to(masks.dtype)
 
 
@@ -166,12 +174,12 @@ def rim_shading(light: Tensor, masks: Tensor, centre: Tensor, radius: Tensor) ->
 
 
 def reach_towards(reach: Tensor, direction: Tensor) -> Tensor:
-    """Interpolate reach (B, N, REACH_DIRECTIONS) in the direction of unit vectors (2, B, N, M) -> (B, N, M) px."""
-    index = torch.atan2(direction[1], direction[0]) * (REACH_DIRECTIONS / (2 * math.pi))
+    """Interpolate reach (B, N, A) in the direction of unit vectors (2, B, N, M) -> (B, N, M) px."""
+    index = torch.atan2(direction[1], direction[0]) * (REACH.directions / (2 * math.pi))
     low = index.floor()
     share = index - low
-    first = low.long() % REACH_DIRECTIONS
-    return torch.lerp(reach.gather(2, first), reach.gather(2, (first + 1) % REACH_DIRECTIONS), share)
+    first = low.long() % REACH.directions
+    return torch.lerp(reach.gather(2, first), reach.gather(2, (first + 1) % REACH.directions), share)
 
 
 def cut_images(frame: Tensor, mask: Tensor, colour: Tensor) -> Tensor:
@@ -208,20 +216,31 @@ def shift_images(images: Tensor, shift: Tensor) -> Tensor:
 # grey crosses a threshold, located to a fraction of a pixel. The effect of a surface on objects is learned elsewhere.
 
 FAR = 1e4  # px, coordinates of unused rows in a table of points
-MAX_POINTS = 320  # of one background
+
+
+@dataclass(frozen=True)
+class OutlineSettings:
+    """Points of outlines, and how far edges are continued behind what hides them."""
+
+    max_points: int = 320  # of one background
+    max_depth: int = 10  # px; depths behind an outline are measured up to this
+    contrast_depth: float = 2.0  # px inwards in which the contrast is measured
+    neighbour_distance: float = 2.5  # px; the points around one that give the direction of its edge
+    line_tolerance: float = 0.12  # px; largest rms distance of these points from a line
+    max_edge_gap: int = 6  # px; an edge that ends nearer to an occluder continues behind it
+    max_extension: int = 48  # px by which an edge is continued
+
+
+OUTLINE = OutlineSettings()
+
+
 SURFACE_COLUMNS = 6
-MAX_DEPTH = 10  # px; depths behind an outline are measured up to this
-CONTRAST_DEPTH = 2.0  # px inwards in which the contrast is measured
-NEIGHBOUR_DISTANCE = 2.5  # px; the points around one that give the direction of its edge
-LINE_TOLERANCE = 0.12  # px; largest rms distance of these points from a line
-MAX_EDGE_GAP = 6  # px; an edge that ends nearer to an occluder continues behind it
-MAX_EXTENSION = 48  # px by which an edge is continued
 
 Array = NDArray[np.float32]
 
 
 def outline(
-    background: Array, threshold: float, hidden: NDArray[np.bool_] | None = None, most: int = MAX_POINTS
+    background: Array, threshold: float, hidden: NDArray[np.bool_] | None = None, most: int = OUTLINE.max_points
 ) -> Array:
     """Find the surface points of a background.
 
@@ -234,7 +253,7 @@ def outline(
     Returns:
         (most, 6): x, y in px (pixel centres at +0.5), outward normal x, y, contrast and depth in px. Unused rows have
         x = y = FAR. The contrast, positive for lighter surfaces, is the largest difference from the commonest grey
-        within CONTRAST_DEPTH inwards, so that blurred rims do not count. The depth is at most MAX_DEPTH.
+        within `contrast_depth` inwards, so that blurred rims do not count. The depth is at most `max_depth` (OUTLINE).
     """
     commonest = np.median(background)
     contrast = np.abs(background - commonest)
@@ -270,10 +289,10 @@ def contrast_and_depth(
     difference: Array, x: NDArray[np.float64], y: NDArray[np.float64], normal: NDArray[np.float64], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Contrast and depth in px, (P,) each, inwards of points x, y (P,) with outward normals (P, 2)."""
-    inwards = np.arange(0.5, MAX_DEPTH + 1, 0.5)  # px
+    inwards = np.arange(0.5, OUTLINE.max_depth + 1, 0.5)  # px
     at_x, at_y = (along[:, None] - inwards * normal[:, axis, None] for axis, along in enumerate((x, y)))
     seen = map_coordinates(difference, [at_y - 0.5, at_x - 0.5], order=1, mode="nearest")  # (P, steps)
-    near = seen[:, inwards <= CONTRAST_DEPTH]
+    near = seen[:, inwards <= OUTLINE.contrast_depth]
     contrast = near[np.arange(len(near)), np.abs(near).argmax(1)]
     height, width = difference.shape
     inside = (at_x > 0) & (at_x < width) & (at_y > 0) & (at_y < height)
@@ -295,22 +314,22 @@ def extended_edges(points: NDArray[np.float64], hidden: NDArray[np.bool_]) -> ND
         return inside
 
     apart = points[None, :, :2] - points[:, None, :2]  # (P, P, 2)
-    near = np.hypot(apart[..., 0], apart[..., 1]) < NEIGHBOUR_DISTANCE
+    near = np.hypot(apart[..., 0], apart[..., 1]) < OUTLINE.neighbour_distance
     count = np.maximum(near.sum(1), 1)[:, None]
     mean = (near[..., None] * apart).sum(1) / count
     centred = near[..., None] * (apart - mean[:, None])
     spread, axes = np.linalg.eigh(np.einsum("pqi,pqj->pij", centred, centred) / count[..., None])
-    straight = (np.sqrt(np.maximum(spread[:, 0], 0)) < LINE_TOLERANCE) & (spread[:, 1] > 1.0)
+    straight = (np.sqrt(np.maximum(spread[:, 0], 0)) < OUTLINE.line_tolerance) & (spread[:, 1] > 1.0)
     clean, along, middle = points[straight], axes[straight, :, 1], (points[:, :2] + mean)[straight]
     outward = np.stack([-along[:, 1], along[:, 0]], axis=-1)
     outward *= np.sign((outward * clean[:, 2:4]).sum(-1, keepdims=True))
-    steps = np.arange(1.0, MAX_EXTENSION + 1)
+    steps = np.arange(1.0, OUTLINE.max_extension + 1)
     more = []
     for side in (1.0, -1.0):
         line = middle[:, None] + side * steps[:, None] * along[:, None]  # (P, steps, 2)
         occluded: Any = within(line)
         left = np.cumsum((np.cumsum(occluded, axis=1) > 0) & ~occluded, axis=1) > 0
-        use = occluded & ~left & occluded[:, :MAX_EDGE_GAP].any(axis=1)[:, None]
+        use = occluded & ~left & occluded[:, : OUTLINE.max_edge_gap].any(axis=1)[:, None]
         rest = np.concatenate([outward, clean[:, 4:]], axis=-1)[:, None]
         more.append(np.concatenate([line, np.broadcast_to(rest, (*line.shape[:2], rest.shape[-1]))], axis=-1)[use])
     edges = np.concatenate(more)
@@ -323,11 +342,19 @@ def extended_edges(points: NDArray[np.float64], hidden: NDArray[np.bool_]) -> ND
 #
 # Generic image processing on pixels without colour; nothing is learned here. B clips of C context frames, H x W px.
 
-FILL_TOLERANCE = 0.02  # grey; the ends of a gap that is filled differ by less
-MIN_GREY_CHANGE = 0.04  # grey; pixels that change by more have moved
-HOLDER_FRAMES = 2  # context frames at the start, which may show a holder
-MIN_CHANGED_PX = 12  # of a moving screen
-BORDER_PX = 1.5  # an edge nearer to the border of the image may be cut by it
+
+@dataclass(frozen=True)
+class BackgroundChange:
+    """Differences between context frames and their background."""
+
+    fill_tolerance: float = 0.02  # grey; the ends of a gap that is filled differ by less
+    min_grey: float = 0.04  # grey; pixels that change by more have moved
+    holder_frames: int = 2  # context frames at the start, which may show a holder
+    min_pixels: int = 12  # of a moving screen
+    border_px: float = 1.5  # an edge nearer to the border of the image may be cut by it
+
+
+CHANGE = BackgroundChange()
 
 
 @dataclass(frozen=True)
@@ -364,7 +391,7 @@ def estimate_background(frames: Tensor) -> tuple[Tensor, MovingScreen]:
     moving_screen = MovingScreen(*(tensor([screen[k] for screen in screens]) for k in range(3)))
     moving = tensor(hidden)
     covered = covered | (functional.max_pool2d(moving, 3, stride=1, padding=1) > 0)
-    late = min(HOLDER_FRAMES, frames.shape[1] - 1)  # a holder is not part of the background
+    late = min(CHANGE.holder_frames, frames.shape[1] - 1)  # a holder is not part of the background
     covered, frames = covered[:, late:], frames[:, late:]
     image = torch.where(covered[:, :, None], torch.nan, frames).nanmedian(1).values
     return fill_holes(image, covered.all(1)), moving_screen
@@ -394,7 +421,9 @@ def fill_holes(image: Tensor, empty: Tensor) -> Tensor:
             ends.append(value.flip(axis) if flip else value)
             distances.append(away.flip(axis) if flip else away)
         gap = distances[0] + distances[1]
-        alike = ((ends[0] - ends[1]).abs().mean(1, keepdim=True) < FILL_TOLERANCE) & (gap < 10 * image.shape[axis])
+        alike = ((ends[0] - ends[1]).abs().mean(1, keepdim=True) < CHANGE.fill_tolerance) & (
+            gap < 10 * image.shape[axis]
+        )
         near = [1 / distance.clamp_min(1) for distance in distances]
         mean = (near[0] * ends[0] + near[1] * ends[1]) / (near[0] + near[1])
         trust = torch.where(alike, 1.0 / gap.clamp_min(1).square().square(), 0.0)
@@ -416,19 +445,19 @@ def find_moving_screen(
     """
     count, height, width = grey.shape
     nothing = (np.zeros((height, width), np.float32), 0.0, np.zeros(2, np.float32)), np.zeros_like(busy)
-    if count < HOLDER_FRAMES + 3:
+    if count < CHANGE.holder_frames + 3:
         return nothing
-    last, first = grey[-1], grey[HOLDER_FRAMES]
-    free = ~(busy[-1] | busy[HOLDER_FRAMES])
-    changed = free & (np.abs(last - first) > MIN_GREY_CHANGE)
+    last, first = grey[-1], grey[CHANGE.holder_frames]
+    free = ~(busy[-1] | busy[CHANGE.holder_frames])
+    changed = free & (np.abs(last - first) > CHANGE.min_grey)
     common = float(np.median(last))
-    if changed.sum() < MIN_CHANGED_PX:
+    if changed.sum() < CHANGE.min_pixels:
         return nothing
     odd = np.abs(last - common) * changed
     if not odd.any():  # what has changed is now as grey as the rest: something went away
         return nothing
     tone = float(np.median(last[changed & (odd > 0.7 * odd.max())]))
-    if abs(tone - common) < MIN_GREY_CHANGE:
+    if abs(tone - common) < CHANGE.min_grey:
         return nothing
     alike = (np.abs(grey - tone) < abs(tone - common) / 2) & ~busy  # (C, H, W); its rim are half covered pixels
     masks = np.zeros_like(alike)
@@ -436,7 +465,7 @@ def find_moving_screen(
         parts, number = label(alike[k])
         touched = np.unique(parts[alike[k] & changed]) if number else np.empty(0, int)
         masks[k] = np.isin(parts, touched[touched > 0])
-    if not masks[HOLDER_FRAMES:].any(axis=(1, 2)).all():
+    if not masks[CHANGE.holder_frames :].any(axis=(1, 2)).all():
         return nothing
     velocity = np.array([_edge_velocity(masks, grey, common, tone, axis) for axis in (2, 1)], np.float32)
     if np.abs(velocity).max() < 0.1:
@@ -459,19 +488,27 @@ def _edge_velocity(masks: NDArray[np.bool_], grey: NDArray[np.float32], common: 
         before = np.take_along_axis(profile, np.maximum(begin - 1, 0)[:, None], 1)[:, 0]
         at = np.take_along_axis(profile, begin[:, None], 1)[:, 0]
         position = begin - (at - 0.5) / np.maximum(at - before, 1e-6)
-        seen = position > BORDER_PX
-        if seen[HOLDER_FRAMES:].all():
+        seen = position > CHANGE.border_px
+        if seen[CHANGE.holder_frames :].all():
             sign = 1.0 if profile is core else -1.0
             slopes.append(sign * float(np.polyfit(frames[seen], position[seen], 1)[0]))
     return float(np.mean(slopes)) if slopes else 0.0
 
 
-MIN_FULL_PIXELS = 6  # in a context frame; with fewer, a slot is empty
-FULL_SHARE = 0.7  # of a pixel; from this on it counts as full
-PURE_HUE_COSINE = 0.95  # to the hue of a slot; where two objects touch, mixed pixels have a third hue
-HIDDEN_MARGIN = 2  # frames around one in which an object is partly hidden
-UNSEEN_SHARE = 0.02  # of an object; below this it counts as unseen
-SURFACE_CONTRAST = 0.03  # grey
+@dataclass(frozen=True)
+class SlotLimits:
+    """Objects of slots in context frames."""
+
+    min_full_pixels: int = 6  # in a context frame; with fewer, a slot is empty
+    full_share: float = 0.7  # of a pixel; from this on it counts as full
+    pure_hue_cosine: float = 0.95  # to the hue of a slot; where two objects touch, mixed pixels have a third hue
+    hidden_margin: int = 2  # frames around one in which an object is partly hidden
+    unseen_share: float = 0.02  # of an object; below this it counts as unseen
+    surface_contrast: float = 0.03  # grey
+
+
+SLOT = SlotLimits()
+
 
 OccluderMap = Callable[[Tensor], Tensor]  # (B, 3, H, W) -> (B, H, W), see Painter.opacity
 
@@ -484,7 +521,7 @@ class Slots:
     weight: Tensor  # (B, T, N) 0..1, how far the centre can be trusted
     unseen: Tensor  # (B, T, N) 0 or 1; nothing of it is visible
     radius: Tensor  # (B, N) px, of a disc of the same area
-    reach: Tensor  # (B, N, REACH_DIRECTIONS) px, see shapes.directional_reach
+    reach: Tensor  # (B, N, A) px, see shapes.directional_reach
     round: Tensor  # (B, N) 0 or 1
     shade: Tensor  # (B, N) see shapes.rim_shading
     present: Tensor  # (B, N) 0 or 1
@@ -508,12 +545,12 @@ class Slots:
         return Slots(**whole | {name: whole[name].narrow(axis, 0, count) for name, axis in axes.items()})
 
     def surely_seen(self) -> Slots:
-        """The same, with weight 0 in frames within HIDDEN_MARGIN of one in which an object is partly hidden.
+        """The same, with weight 0 in frames within SLOT.hidden_margin of one in which an object is partly hidden.
 
         The centre of its visible part lags behind there, as if the occluder slowed it down.
         """
         least = -functional.max_pool1d(
-            -self.weight.transpose(1, 2), 2 * HIDDEN_MARGIN + 1, stride=1, padding=HIDDEN_MARGIN
+            -self.weight.transpose(1, 2), 2 * SLOT.hidden_margin + 1, stride=1, padding=SLOT.hidden_margin
         )
         return replace(self, weight=least.transpose(1, 2))
 
@@ -524,7 +561,7 @@ class Slots:
         other[..., 0] = torch.where(
             self.surface_points[..., 0] > FAR / 2, self.surface_points[..., 0], width - self.surface_points[..., 0]
         )
-        turned = (REACH_DIRECTIONS // 2 - torch.arange(REACH_DIRECTIONS, device=self.reach.device)) % REACH_DIRECTIONS
+        turned = (REACH.directions // 2 - torch.arange(REACH.directions, device=self.reach.device)) % REACH.directions
         changed = {
             "centre": torch.stack([width - self.centre[..., 0], self.centre[..., 1]], -1),
             "reach": self.reach[..., turned],
@@ -565,8 +602,8 @@ def read_slots(
         occluders: Gives the opacity of the background; surfaces are continued behind it. None: nothing is hidden.
     """
     batch, count = frames.shape[:2]
-    full = segmenter.maps(frames[:, :context].flatten(0, 1), pure=PURE_HUE_COSINE) > FULL_SHARE
-    present = full.sum((1, 2)).view(batch, -1, full.shape[-1]).amax(1) >= MIN_FULL_PIXELS  # (B, K)
+    full = segmenter.maps(frames[:, :context].flatten(0, 1), pure=SLOT.pure_hue_cosine) > SLOT.full_share
+    present = full.sum((1, 2)).view(batch, -1, full.shape[-1]).amax(1) >= SLOT.min_full_pixels  # (B, K)
     maps = segmenter.maps(frames.flatten(0, 1), present.repeat_interleave(count, 0))
     mass, centre = mass_and_centres(maps)
     mass, centre = mass.view(batch, count, -1), centre.view(batch, count, -1, 2)
@@ -598,7 +635,7 @@ def read_slots(
     slots = Slots(
         centre=centre,
         weight=weight,
-        unseen=(share < UNSEEN_SHARE) * present[:, None],
+        unseen=(share < SLOT.unseen_share) * present[:, None],
         radius=radius,
         reach=reach,
         round=is_round,
@@ -618,7 +655,9 @@ def surface_points(background: Tensor, hidden: Tensor | None) -> Tensor:
     """Surface points (B, P, 6) of backgrounds (B, 3, H, W), parts of which are `hidden` (B, H, W) by occluders."""
     grey = background.mean(1).cpu().numpy()
     masks = [None] * len(grey) if hidden is None else list(hidden.detach().cpu().numpy() > 0.5)
-    points = [torch.from_numpy(outline(one, SURFACE_CONTRAST, mask)) for one, mask in zip(grey, masks, strict=True)]
+    points = [
+        torch.from_numpy(outline(one, SLOT.surface_contrast, mask)) for one, mask in zip(grey, masks, strict=True)
+    ]
     return torch.stack(points).to(background.device)
 
 

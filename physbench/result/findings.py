@@ -23,7 +23,7 @@ from physbench.result.implied_worlds import FEWEST_CLIPS, sentence_of
 from physbench.result.readings import strength_text
 from physbench.score.protocol import ReadingRole, Scorer
 from physbench.score.score_clip import builtin_scorers, reading_name, reading_of
-from physbench.shadowing.nuisances import MOST_NOISE
+from physbench.shadowing.nuisances import NOISE
 from physbench.support.errors import UsageError
 
 # What a sentence may name as broken: phrases and thresholds, as declared beside the scorers.
@@ -324,7 +324,7 @@ def _tremble(result: ResultDocument) -> Finding | None:
     interval = values[0].interval if len(values) == 1 else None
     where = "" if len(shaken) == len(result.implied_worlds) else f" in {joined(shaken)}"
     words = f"Positions tremble by {formats.fixed(size)} diameters{where}, in each frame anew"
-    cost = "costs little" if size <= MOST_NOISE else f"costs little up to {MOST_NOISE:g} diameters"
+    cost = "costs little" if size <= NOISE.most else f"costs little up to {NOISE.most:g} diameters"
     words = f"{words}: that is no physics and {cost}."
     return _finding("tremble", words, clips, what=reading_of("jitter"), value=size, interval=interval, unit="diameters")
 

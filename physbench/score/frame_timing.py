@@ -21,31 +21,71 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import moving
 
-REACH_TIME, LEAST_REACH = 0.13, 3  # s and frames before and after a frame, whose motion it is compared with
-LEAST_STEP = 8.0  # sd of a place: a body that moves by less a frame tells nothing
-STRAIGHT = 0.7  # of the length of its way that a body must get ahead: one that bounces or turns tells nothing
-GOES_ON = 0.3  # of its mean motion that a body must show both before and after: one that stops for good is no repeat
-HELD = 0.25  # of the motion a frame; a frame that advances by less repeats the one before
-CAUGHT_UP = 0.6  # of the motion that repeats left out, from which on it is made up for at once
-WHOLE = 0.3  # frames; a skip is a whole number of frames to within this
-LEAST_MEASURED = 5  # frames of a clip that tells of repeats
-BEGIN_TIME, LEAST_BEGIN = 0.3, 6  # s and frames from which the beginning is extrapolated
-LEAST_SD = 0.02  # px of a place
-SUREST = 0.05  # frames; no beginning is known better from one clip
-UNSURE = 0.35  # frames; a clip that tells its lead no better says nothing
-ASIDE = 4.0  # sd across the motion by which a body may begin aside; one that does has jumped
-CURVED = 0.05  # of a step: as much may a curved path pass aside a frame before it begins
-PASSES = 4  # rounds of Newton's method
-MOST_LEAD, MOST_RATE = 5.0, 5.0  # frames, and times real time, beyond which nothing is read
-LEAST_SPEED = 0.2  # times real time; what is slower stands still
-MOST_PARABOLA = 0.5  # s; the way after an image is carried back by no more
-MIN_SMEARED = 0.15  # diameters a frame
-WHOLE_VIEW = 0.99  # share of a body that is seen
-MOST_SHIFT = 0.5  # px of the picture
-LEAST_HUED = 0.05  # of the largest difference between the colours of a pixel near a body
-NEAR = 0.15  # diameters within which a place lies on the true path
-AROUND = 3  # frames before and after that are looked at
-LEAST_WAY = 0.15  # px that a body must move a frame to tell where on its path it is
+
+@dataclass(frozen=True)
+class RepeatLimits:
+    """Frames that repeat the one before, and frames that are left out."""
+
+    reach_time: float = 0.13  # s before and after a frame, whose motion it is compared with
+    least_reach: int = 3  # frames, the same
+    least_step: float = 8.0  # sd of a place: a body that moves by less a frame tells nothing
+    # of the length of its way that a body must get ahead: one that bounces or turns tells nothing
+    straight: float = 0.7
+    # of its mean motion that a body must show both before and after: one that stops for good is no repeat
+    goes_on: float = 0.3
+    held: float = 0.25  # of the motion a frame; a frame that advances by less repeats the one before
+    caught_up: float = 0.6  # of the motion that repeats left out, from which on it is made up for at once
+    whole: float = 0.3  # frames; a skip is a whole number of frames to within this
+    least_measured: int = 5  # frames of a clip that tells of repeats
+
+
+REPEATS = RepeatLimits()
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Lead and rate of a clip, from its beginning."""
+
+    time: float = 0.3  # s from which it is extrapolated
+    least_frames: int = 6  # the same
+    least_sd: float = 0.02  # px of a place
+    surest: float = 0.05  # frames; no beginning is known better from one clip
+    unsure: float = 0.35  # frames; a clip that tells its lead no better says nothing
+    aside: float = 4.0  # sd across the motion by which a body may begin aside; one that does has jumped
+    curved: float = 0.05  # of a step: as much may a curved path pass aside a frame before it begins
+    passes: int = 4  # rounds of Newton's method
+    most_lead: float = 5.0  # frames, beyond which nothing is read
+    most_rate: float = 5.0  # times real time, the same
+    least_speed: float = 0.2  # times real time; what is slower stands still
+    most_parabola: float = 0.5  # s; the way after an image is carried back by no more
+
+
+BEGINNING = Beginning()
+
+
+@dataclass(frozen=True)
+class SmearLimits:
+    """Bodies whose smear in the direction of motion is read."""
+
+    least_step: float = 0.15  # diameters a frame
+    whole_view: float = 0.99  # share of a body that is seen
+    most_shift: float = 0.5  # px of the picture
+    least_hued: float = 0.05  # of the largest difference between the colours of a pixel near a body
+
+
+SMEAR = SmearLimits()
+
+
+@dataclass(frozen=True)
+class PathPlaces:
+    """Places along the true path."""
+
+    near: float = 0.15  # diameters within which a place lies on the true path
+    around: int = 3  # frames before and after that are looked at
+    least_way: float = 0.15  # px that a body must move a frame to tell where on its path it is
+
+
+PATH = PathPlaces()
 
 
 @dataclass(frozen=True)
@@ -84,7 +124,7 @@ def frame_timing(clip: Clip, tracks: Tracks) -> FrameTiming:
     """Read the timing of a prediction from its tracks."""
     columns = np.flatnonzero(moving(clip))
     place = tracks.position[:, columns]  # (C + T, N, 2) px
-    sd = np.maximum(np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf), LEAST_SD)
+    sd = np.maximum(np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf), BEGINNING.least_sd)
     advance = _advances(place, sd, tracks.context, float(clip.spec.fps))
     clock = np.cumsum(np.nan_to_num(advance, nan=1.0))
     return FrameTiming(advance, *_begin(clip, tracks, columns, clock, np.nan_to_num(advance, nan=1.0) > 0))
@@ -92,7 +132,7 @@ def frame_timing(clip: Clip, tracks: Tracks) -> FrameTiming:
 
 def _advances(place: Array, sd: Array, context: int, fps: float) -> Array:
     """Frames of motion (T,) that each predicted frame goes on; NaN where nothing tells."""
-    total, reach = len(place), max(LEAST_REACH, round(REACH_TIME * fps))
+    total, reach = len(place), max(REPEATS.least_reach, round(REPEATS.reach_time * fps))
     step = np.full(place.shape, np.nan)
     step[1:] = np.diff(place, axis=0)
     at = np.arange(total)
@@ -104,15 +144,17 @@ def _advances(place: Array, sd: Array, context: int, fps: float) -> Array:
         mean = _mean_of(step[near], inside)  # (C + T, N, 2); NaN where some place is not known
         size = np.linalg.norm(mean, axis=-1)
         along = mean / size[..., None]
-        least = LEAST_STEP * np.where(inside[..., None], sd[near], 0.0).max(axis=1)
-        measurable = (size > least) & (size > STRAIGHT * _mean_of(size_of[near], inside))
+        least = REPEATS.least_step * np.where(inside[..., None], sd[near], 0.0).max(axis=1)
+        measurable = (size > least) & (size > REPEATS.straight * _mean_of(size_of[near], inside))
         for side in (inside & (near < at[:, None]), inside & (near > at[:, None])):
-            measurable &= (_mean_of(step[near], side) * along).sum(axis=-1) > GOES_ON * size
+            measurable &= (_mean_of(step[near], side) * along).sum(axis=-1) > REPEATS.goes_on * size
         ahead = np.where(measurable, (step * along).sum(axis=-1) / size, np.nan)  # of its motion that each step is
     before, after = at - np.maximum(at - reach, 1), np.minimum(at + reach, total - 1) - at  # frames around each
     ahead[(at < context) | (after < 2) | (before < min(2, context))] = np.nan
     tells = np.isfinite(ahead)
-    advance = np.where(tells.any(axis=1), np.where((ahead < HELD) | ~tells, 0.0, 1.0).max(axis=1, initial=0.0), np.nan)
+    advance = np.where(
+        tells.any(axis=1), np.where((ahead < REPEATS.held) | ~tells, 0.0, 1.0).max(axis=1, initial=0.0), np.nan
+    )
     around = np.where((inside & (near != at[:, None]))[..., None], size_of[near], np.nan)
     return _caught_up(advance, size_of, _known_median(around), ahead, context, reach)[context:]
 
@@ -148,14 +190,14 @@ def _caught_up(advance: Array, size: Array, typical: Array, ahead: Array, contex
         while held[k - run - 1]:
             run += 1
         if run:
-            advance[k] = run + 1 if _median(own) > 1 + CAUGHT_UP * run else 1.0
+            advance[k] = run + 1 if _median(own) > 1 + REPEATS.caught_up * run else 1.0
         elif k > context and not held[max(k - reach, 0) : k + reach + 1].any():
             bodies = np.isfinite(ahead[k])
             times = size[k, bodies] / np.maximum(typical[k, bodies], 1e-9)
             whole = np.round(_median(times))
             beside = size[[k - 1, min(k + 1, len(size) - 1)]].max(axis=0)  # what speeds up has a like step beside it
-            apart = np.abs(times - whole) < WHOLE
-            apart = apart.all() and (size[k] > (1 + CAUGHT_UP) * beside)[bodies].all()
+            apart = np.abs(times - whole) < REPEATS.whole
+            apart = apart.all() and (size[k] > (1 + REPEATS.caught_up) * beside)[bodies].all()
             advance[k] = whole if whole > 1 and apart else 1.0
     if held[context] and not np.nan_to_num(advance[context + 1 :])[:reach].max(initial=0.0) > 1:
         advance[context] = 1.0  # what is late from the first frame on is a matter of the lead
@@ -166,18 +208,18 @@ def _begin(
     clip: Clip, tracks: Tracks, columns: NDArray[np.intp], clock: Array, new: Mask
 ) -> tuple[Estimate | None, Estimate | None]:
     """Lead in frames, and rate, from the first places that are no repeats."""
-    count = max(LEAST_BEGIN, round(BEGIN_TIME * float(clip.spec.fps)))
+    count = max(BEGINNING.least_frames, round(BEGINNING.time * float(clip.spec.fps)))
     leads, rates = [], []
     for column in columns.tolist():
         place = tracks.position[tracks.context :, column]
         shown = tracks.position[max(tracks.context - 2, 0) : tracks.context, column]
         use = np.flatnonzero(new & np.isfinite(place).all(axis=-1))[:count]
-        if len(use) < LEAST_BEGIN or clock[use[-1]] > 2 * count or not np.isfinite(shown).all():
+        if len(use) < BEGINNING.least_frames or clock[use[-1]] > 2 * count or not np.isfinite(shown).all():
             continue
-        sd = max(float(np.nanmedian(tracks.position_sd[tracks.context + use, column])), LEAST_SD)
+        sd = max(float(np.nanmedian(tracks.position_sd[tracks.context + use, column])), BEGINNING.least_sd)
         if len(shown) > 1:
             estimate = _along_path(clip.px_positions()[:, column], clip.handover, place[use], clock[use], sd)
-        elif count <= MOST_PARABOLA * float(clip.spec.fps):
+        elif count <= BEGINNING.most_parabola * float(clip.spec.fps):
             estimate = _back_to(shown[-1], place[use], clock[use], sd)
         else:
             continue
@@ -193,7 +235,7 @@ def _along_path(path: Array, handover: int, place: Array, k: Array, sd: float) -
     Constant accelerations that the path does not have are free: they are wrong laws. None where nothing tells.
     """
     lead, rate, frames = 0.0, 1.0, np.arange(len(path)) - handover
-    for _ in range(PASSES):
+    for _ in range(BEGINNING.passes):
         at = rate * k + lead
 
         def true(shift: float, at: Array = at) -> Array:
@@ -204,19 +246,19 @@ def _along_path(path: Array, handover: int, place: Array, k: Array, sd: float) -
         basis = np.stack([each.ravel() for each in (step, step * k[:, None], *bend)], axis=1)
         away = (place - true(0.0)).ravel()
         scale = np.linalg.norm(basis, axis=0)
-        if scale.min() < LEAST_WAY:
+        if scale.min() < PATH.least_way:
             return None
         change, *_ = np.linalg.lstsq(basis / scale, away, rcond=None)
         lead, rate = lead + float(change[0] / scale[0]), rate + float(change[1] / scale[1])
-        if not (abs(lead) <= MOST_LEAD and 0 <= rate <= MOST_RATE):
+        if not (abs(lead) <= BEGINNING.most_lead and 0 <= rate <= BEGINNING.most_rate):
             return None
     rest = away - basis / scale @ change
     noise = max(float(np.sqrt((rest**2).sum() / (2 * len(k) - 4))), sd)
     error = noise * np.sqrt(np.diag(np.linalg.pinv((basis / scale).T @ (basis / scale)))) / scale
-    if rate < LEAST_SPEED:
+    if rate < BEGINNING.least_speed:
         return None
-    own = Estimate(lead / rate, max(float(error[0]) / rate, SUREST))  # in frames of the prediction
-    return [own, Estimate(rate, max(float(error[1]), SUREST / len(k)))]
+    own = Estimate(lead / rate, max(float(error[0]) / rate, BEGINNING.surest))  # in frames of the prediction
+    return [own, Estimate(rate, max(float(error[1]), BEGINNING.surest / len(k)))]
 
 
 def _back_to(start: Array, place: Array, k: Array, sd: float) -> list[Estimate] | None:
@@ -230,16 +272,16 @@ def _back_to(start: Array, place: Array, k: Array, sd: float) -> list[Estimate] 
     noise = max(float(np.sqrt((off**2).sum() / (2 * len(k) - 6))), sd)
     error = noise * np.sqrt(np.diag(np.linalg.inv(powers.T @ powers)))
     speed = float(np.linalg.norm(numbers[1]))
-    if speed < ASIDE * error[1]:
+    if speed < BEGINNING.aside * error[1]:
         return None
     lead, along, rest = 0.0, numbers[1] / speed, numbers[0] - start
-    for _ in range(PASSES):  # Newton's method on the parabola, which is curved where something pulls
+    for _ in range(BEGINNING.passes):  # Newton's method on the parabola, which is curved where something pulls
         lead += float(rest @ along) / speed
         rest = numbers[0] - lead * numbers[1] + lead**2 / 2 * numbers[2] - start
-    near = np.linalg.norm(rest) <= ASIDE * np.hypot(error[0], noise) + CURVED * lead**2 * speed
-    if not (near and abs(lead) <= MOST_LEAD):
+    near = np.linalg.norm(rest) <= BEGINNING.aside * np.hypot(error[0], noise) + BEGINNING.curved * lead**2 * speed
+    if not (near and abs(lead) <= BEGINNING.most_lead):
         return None
-    return [Estimate(lead, max(float(np.hypot(error[0], noise)) / speed, SUREST))]
+    return [Estimate(lead, max(float(np.hypot(error[0], noise)) / speed, BEGINNING.surest))]
 
 
 def _joint(estimates: list[Estimate]) -> Estimate | None:
@@ -250,7 +292,7 @@ def _joint(estimates: list[Estimate]) -> Estimate | None:
     mean = float(weight @ value / weight.sum())
     spread = float(weight @ (value - mean) ** 2) / max(len(estimates) - 1, 1)
     sd = float(weight.sum() ** -0.5) * max(1.0, spread**0.5)
-    return Estimate(mean, sd) if sd <= UNSURE else None
+    return Estimate(mean, sd) if sd <= BEGINNING.unsure else None
 
 
 def progress(clip: Clip, tracks: Tracks, advance: Array) -> Array:
@@ -265,10 +307,10 @@ def progress(clip: Clip, tracks: Tracks, advance: Array) -> Array:
     columns = np.flatnonzero(moving(clip)).tolist()
     for k, more in enumerate(advance):
         guess, total, weight = guess + more, 0.0, 0.0
-        first = int(np.clip(round(guess) - AROUND, 0, len(path) - 2))
+        first = int(np.clip(round(guess) - PATH.around, 0, len(path) - 2))
         for column in columns:
-            place, begin = tracks.position[tracks.context + k, column], path[first : first + 2 * AROUND, column]
-            step = path[first + 1 : first + 2 * AROUND + 1, column] - begin[: len(path) - first - 1]
+            place, begin = tracks.position[tracks.context + k, column], path[first : first + 2 * PATH.around, column]
+            step = path[first + 1 : first + 2 * PATH.around + 1, column] - begin[: len(path) - first - 1]
             begin = begin[: len(step)]
             if not np.isfinite(place).all():
                 continue
@@ -276,7 +318,7 @@ def progress(clip: Clip, tracks: Tracks, advance: Array) -> Array:
             part = np.clip(((place - begin) * step).sum(axis=-1) / square, 0, 1)
             away = np.linalg.norm(place - begin - part[:, None] * step, axis=-1)
             best = int(away.argmin())
-            if away[best] < NEAR * size[min(k + 1, len(size) - 1), column] and square[best] > LEAST_WAY**2:
+            if away[best] < PATH.near * size[min(k + 1, len(size) - 1), column] and square[best] > PATH.least_way**2:
                 total, weight = total + square[best] * (first + best + part[best]), weight + square[best]
         if weight:
             clock[k] = guess = total / weight
@@ -298,7 +340,7 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
         return None  # places are those of a camera at rest
     window = clip.window(tracks.context)
     size = clip.diameters()[window] * clip.pixels_per_metre
-    whole = clip.visible_share()[window] > WHOLE_VIEW
+    whole = clip.visible_share()[window] > SMEAR.whole_view
     height, width = frames.shape[1:3]
     top = bottom = 0.0
     for column, body in enumerate(clip.tracked_bodies):
@@ -306,9 +348,9 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
             continue
         step = np.diff(tracks.position[:, column], axis=0)
         speed = np.hypot(*step.T)  # px a frame
-        fast = whole[1:, column] & (speed > MIN_SMEARED * size[1:, column])  # False where NaN
+        fast = whole[1:, column] & (speed > SMEAR.least_step * size[1:, column])  # False where NaN
         if tracks.camera is not None:  # places are those of a camera at rest
-            fast &= ~(np.abs(tracks.camera[1:, :2]).max(axis=1) > MOST_SHIFT)
+            fast &= ~(np.abs(tracks.camera[1:, :2]).max(axis=1) > SMEAR.most_shift)
         for at in (1 + np.flatnonzero(fast)).tolist():
             t = at - tracks.context
             if not 0 <= t < len(frames):
@@ -323,7 +365,7 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
             rows, columns = slice(int(y - reach), int(y + reach) + 1), slice(int(x - reach), int(x + reach) + 1)
             part = frames[t, rows, columns]
             hued = (over_channels(np.maximum, part) - over_channels(np.minimum, part)).astype(np.float64)
-            hued = np.maximum(hued - LEAST_HUED * hued.max(), 0.0)
+            hued = np.maximum(hued - SMEAR.least_hued * hued.max(), 0.0)
             v, u = np.ogrid[rows, columns]
             v, u = v + 0.5, u + 0.5
             total = max(float(hued.sum()), 1e-9)

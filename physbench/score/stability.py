@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physbench.shadowing.levels import HANDOVER_WINDOW
-from physbench.shadowing.search import MIN_SEGMENT_POINTS, Break
+from physbench.shadowing.search import SEGMENT, Break
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
 
@@ -25,7 +25,7 @@ FIRST_QUARTER = 1  # that counts, from 0 on: a break at the hand-over is no drif
 MIN_EXPECTED = 0.2  # s of object-time that ground truth shows; a quarter with less is left out
 # At 4 frames/s a quarter of 4 s has as many positions as one segment needs, so that no break fits into it: a bouncing
 # ball under gravity x 0.9 would read .70 there, and .23 at 30 frames/s. So breaks count over two segments at least.
-MIN_BREAK_FRAMES = 2 * MIN_SEGMENT_POINTS
+MIN_BREAK_FRAMES = 2 * SEGMENT.points
 
 
 @dataclass(frozen=True)

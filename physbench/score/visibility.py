@@ -20,7 +20,7 @@ from physbench.clips.clip import Clip
 from physbench.shadowing.fit import Arc, Hypothesis
 from physbench.shadowing.levels import TOLERANCES, at_levels
 from physbench.shadowing.observed_motion import SHARE_MARGIN
-from physbench.shadowing.search import MIN_SEGMENT_POINTS, LawfulSegments, SegmentSearch, is_long_enough
+from physbench.shadowing.search import SEGMENT, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
@@ -151,7 +151,7 @@ class LawfulContinuation:
         place = seen.position.copy()
         place[:since] = np.nan
         seen = replace(seen, position=place, start=np.maximum(seen.start, since))
-        if seen.known[:, self.body].sum() < MIN_SEGMENT_POINTS:
+        if seen.known[:, self.body].sum() < SEGMENT.points:
             return None
         search = SegmentSearch(Hypothesis(problem.law, seen), self._chain.tolerance, only_first=True).run()
         if search.breaks or all(arc.body != self.body for arc in search.arcs):

@@ -16,14 +16,7 @@ from physbench.shadowing.change_point import GROSS_JUMP
 from physbench.shadowing.fit import Arc, Hypothesis
 from physbench.shadowing.nuisances import without_independent_noise
 from physbench.shadowing.observed_motion import FORCE_POINTS, FORCE_TIME, PlacedBodies
-from physbench.shadowing.search import (
-    GROSS_BREAKS,
-    MIN_SEGMENT_POINTS,
-    Break,
-    LawfulSegments,
-    SegmentSearch,
-    is_long_enough,
-)
+from physbench.shadowing.search import GROSS_BREAKS, SEGMENT, Break, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
 
@@ -260,7 +253,7 @@ def _is_observed(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
     known, expected = seen.known[part, n], seen.expected_visible[part, n]
     whole = np.ones(len(seen.times), dtype=bool) if seen.shown_whole is None else seen.shown_whole[:, n]
     # Context alone tells nothing about what follows.
-    if (known & expected).sum() < min(MIN_SEGMENT_POINTS, (whole[part] & expected).sum() // FRAMES_PER_POSITION):
+    if (known & expected).sum() < min(SEGMENT.points, (whole[part] & expected).sum() // FRAMES_PER_POSITION):
         return False
     shown_briefly = not is_long_enough(seen.times[whole][::FRAMES_PER_POSITION])
     return is_long_enough(seen.times[part][known]) or bool(unbroken and shown_briefly and seen.tells_velocity[n])

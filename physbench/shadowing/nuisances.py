@@ -17,7 +17,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis
-from physbench.shadowing.observed_motion import LIMIT_SDS, MIN_POSITION_SD, PlacedBodies
+from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.shadowing.search import LawfulSegments
 from physbench.support.arrays import Array, Mask, Whole
 from physbench.track.visibility import MOST_CAMERA
@@ -26,16 +26,13 @@ from physbench.track.visibility import MOST_CAMERA
 #
 # A picture that trembles or sits by a px elsewhere moves every body alike. Scenery shows that, and it is taken off
 # before anything is judged. On bare ground nothing does, and a floor shows no shift along it. There what all bodies of
-# a frame have in common is free, up to MOST_FREE px, and less for a lone body, of which everything is common.
+# a frame have in common is free, up to 1.5 px, and less for a lone body, of which everything is common.
 #
 # So is one velocity that two bodies or more have in common from the hand-over on, as a slow pan gives them: no law of
 # one of them against the other changes by it. Of a lone body it would be any push at the hand-over.
 
 
-MOST_FREE = 1.5  # px that bodies may share
-MOST_FREE_ALONE = 0.06  # diameters of a body that is seen alone
 PAN_TIMES = (0.6, 1.2, 2.5, 5.0, np.inf)  # s after the hand-over up to which a pan is fitted, one after another
-PAN_ROUNDS = 3  # of each fit
 
 
 def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> PlacedBodies | None:
@@ -63,7 +60,7 @@ def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> 
     velocity = np.zeros(len(free))
     for until in PAN_TIMES:
         end = int(np.searchsorted(seen.times, until + 1e-9))
-        for _ in range(PAN_ROUNDS):
+        for _ in range(3):  # rounds of each fit
             panned = _panned(seen, velocity @ free)
             fit = ArcFit(problem.with_bodies(panned), begun, range(len(begun)), None, end)
             mask = panned.known[fit.frames].copy()
@@ -110,8 +107,9 @@ def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> Place
     up = (known[..., None] & (rest > 0)).any(axis=1)
     down = (known[..., None] & (rest < 0)).any(axis=1)
     common = np.where(up & ~down, least, np.where(down & ~up, -least, 0.0))  # (T, D) m
-    alone = np.where(known, seen.diameter, 0.0).sum(axis=1) * MOST_FREE_ALONE
-    most = np.where(known.sum(axis=1) > 1, np.inf, alone).clip(max=MOST_FREE / clip.pixels_per_metre)
+    alone = np.where(known, seen.diameter, 0.0).sum(axis=1) * 0.06  # diameters of a body that is seen alone
+    # px that bodies may share
+    most = np.where(known.sum(axis=1) > 1, np.inf, alone).clip(max=1.5 / clip.pixels_per_metre)
     size = np.linalg.norm(common, axis=-1)
     common *= np.where(size > most, most / np.maximum(size, 1e-12), 1.0)[:, None]
     common[seen.times <= 1e-9] = 0.0  # the context is given
@@ -120,33 +118,43 @@ def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> Place
     return replace(seen, position=seen.position - (common @ free)[:, None])
 
 
-MEAN_TIME = 0.8  # s over which distances from a lawful motion are averaged
-MIN_NOISE = 0.006  # diameters, sd per coordinate; LIMIT_SDS of less lie within the smallest tolerance
-SIGNIFICANT = 2.0  # standard errors by which the variance of noise is above 0; a walk reaches that in 2 % of clips
-SIGNIFICANT_EACH = 0.5  # the same for the variance along the motion alone and across it alone
-MOST_UNEVEN = 3.0  # times the smaller of these variances that the larger one counts
-EVEN = 0.6  # share of noise in each direction, from which on both have it
-WHITE = (0.5, 1.6)  # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
-MIN_PRODUCTS = 8  # from which a variance is known
-RECURS_SDS = 3.0  # standard errors by which steps three frames apart go together
-TRENDS = (11.8, 16.3)  # variances by which a line, and a parabola, must be nearer than a mean: .3 % of noise alone
-MOST_NOISE = 0.06  # diameters; what is more stays, as in a video whose bodies shake it is no inaccuracy of drawing
-MOST_PRODUCT = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
+@dataclass(frozen=True)
+class NoiseLimits:
+    """Independent noise of positions that is taken off."""
+
+    mean_time: float = 0.8  # s over which distances from a lawful motion are averaged
+    least: float = 0.006  # diameters, sd per coordinate; `limit_sds` of less lie within the smallest tolerance
+    most: float = 0.06  # diameters; what is more stays, as in a video whose bodies shake it is no inaccuracy of drawing
+    # standard errors by which the variance of noise is above 0; a walk reaches that in 2 % of clips
+    significant: float = 2.0
+    significant_each: float = 0.5  # the same for the variance along the motion alone and across it alone
+    most_uneven: float = 3.0  # times the smaller of these variances that the larger one counts
+    even: float = 0.6  # share of noise in each direction, from which on both have it
+    # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
+    white: tuple[float, float] = (0.5, 1.6)
+    min_products: int = 8  # from which a variance is known
+    most_product: float = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
+    recurs_sds: float = 3.0  # standard errors by which steps three frames apart go together
+    # variances by which a line, and a parabola, must be nearer than a mean: .3 % of noise alone
+    trends: tuple[float, float] = (11.8, 16.3)
+
+
+NOISE = NoiseLimits()
 
 
 def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> PlacedBodies | None:
     """The placed bodies without noise that is independent from frame to frame.
 
     A predicted position moves to the local mean of the distances from the lawful motion, or to their trend, by
-    LIMIT_SDS sd of the noise at most, and is then as uncertain as that. Where scenery shows a tremble of the picture in
-    one direction, what is taken off of a body that has less in one direction lies in the other one.
+    `limit_sds` sd of the noise at most, and is then as uncertain as that. Where scenery shows a tremble of the picture
+    in one direction, what is taken off of a body that has less in one direction lies in the other one.
 
     Args:
         seen: The bodies as they are placed.
         segments: Lawful segments near them, as those at a large tolerance are.
 
     Returns:
-        None where no body has noise above MIN_NOISE.
+        None where no body has noise above `NOISE.least`.
     """
     measured = _measured(seen, segments)
     sd = measured.sd
@@ -155,14 +163,14 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
     removed, position_sd = np.zeros_like(measured.away), seen.sd.copy()
     reach = _reach(seen)
     for n in np.flatnonzero(sd):
-        most, share = LIMIT_SDS * measured.noise[n, 0], measured.noise[n, 1] * min(1.0, MOST_NOISE / sd[n])
+        most, share = POSITION.limit_sds * measured.noise[n, 0], measured.noise[n, 1] * min(1.0, NOISE.most / sd[n])
         for frame in np.flatnonzero(measured.arc[:, n] >= 0).tolist():
             first = max(frame - reach, 0)
             near = first + np.flatnonzero(measured.arc[first : frame + reach + 1, n] == measured.arc[frame, n])
             mean, variance = _local(measured.away[near, n], near - frame, sd[n])
             removed[frame, n] = np.clip(share * (measured.away[frame, n] - mean), -most, most)
             rest = max(0.0, seen.sd[frame, n] ** 2 - sd[n] ** 2)
-            position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 * variance), MIN_POSITION_SD)
+            position_sd[frame, n] = max(np.sqrt(rest + sd[n] ** 2 * variance), POSITION.min_sd)
     removed = np.einsum("tnij,tni->tnj", measured.ways, removed) * seen.diameter[:, None]
     along_floor = _along_floor(seen)
     if along_floor is not None:
@@ -171,7 +179,7 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
 
 
 def independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> Array:
-    """Sd (N,) diameters per coordinate of noise that is independent from frame to frame; 0 up to MIN_NOISE.
+    """Sd (N,) diameters per coordinate of noise that is independent from frame to frame; 0 up to `least`.
 
     Arguments as of `without_independent_noise`.
     """
@@ -185,7 +193,7 @@ def with_noise(seen: PlacedBodies, sd: Array) -> PlacedBodies:
 
 
 def local_means(away: Array, used: Mask, seen: PlacedBodies) -> tuple[Array, Array]:
-    """Means over MEAN_TIME of distances from a motion about which positions tremble.
+    """Means over `NOISE.mean_time` of distances from a motion about which positions tremble.
 
     Args:
         away: (T, N, 2) diameters.
@@ -213,7 +221,7 @@ def local_means(away: Array, used: Mask, seen: PlacedBodies) -> tuple[Array, Arr
 
 def _reach(seen: PlacedBodies) -> int:
     """Frames before and after one over which distances from a lawful motion are averaged."""
-    return max(1, round(MEAN_TIME / 2 / float(seen.times[1] - seen.times[0])))
+    return max(1, round(NOISE.mean_time / 2 / float(seen.times[1] - seen.times[0])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,9 +236,9 @@ class _Measured:
 
     @property
     def sd(self) -> Array:
-        """Of the noise of each body (N,) diameters per coordinate; 0 where it is MIN_NOISE or less."""
+        """Of the noise of each body (N,) diameters per coordinate; 0 where it is `NOISE.least` or less."""
         sd = self.noise[:, 0].max(axis=1)
-        return np.where(sd > MIN_NOISE, sd, 0.0)
+        return np.where(sd > NOISE.least, sd, 0.0)
 
 
 def _measured(seen: PlacedBodies, segments: LawfulSegments) -> _Measured:
@@ -248,7 +256,7 @@ def _measured(seen: PlacedBodies, segments: LawfulSegments) -> _Measured:
         trembles = away + seen.shake[:, None] / seen.diameter[:, None]
     away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))
     noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])
-    uneven = np.flatnonzero((noise[:, 1] < EVEN).any(axis=1))
+    uneven = np.flatnonzero((noise[:, 1] < NOISE.even).any(axis=1))
     for n in uneven:
         noise[n] = _noise(trembles[:, n], arc[:, n])
     noise[recurs] = 0.0
@@ -288,15 +296,15 @@ def _noise(away: Array, arc: Whole) -> Array:
     step = np.diff(away, axis=0)
     same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)  # a still picture tells nothing
     both = same[:-1] & same[1:]
-    if both.sum() < MIN_PRODUCTS:
+    if both.sum() < NOISE.min_products:
         return np.zeros((2, 2))
     products, changes = _clipped(-(step[:-1] * step[1:])[both]), _clipped(step[:-1][both] ** 2)  # (P, 2)
     variance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
     pooled, pooled_error = variance.mean(), products.std() / np.sqrt(products.size)
-    white = WHITE[0] < 2 * pooled / max(float(changes.mean()), 1e-18) < WHITE[1]
-    if not white or pooled <= SIGNIFICANT * pooled_error or (variance <= SIGNIFICANT_EACH * error).any():
+    white = NOISE.white[0] < 2 * pooled / max(float(changes.mean()), 1e-18) < NOISE.white[1]
+    if not white or pooled <= NOISE.significant * pooled_error or (variance <= NOISE.significant_each * error).any():
         return np.zeros((2, 2))
-    counted = np.minimum(variance, MOST_UNEVEN * variance.min())
+    counted = np.minimum(variance, NOISE.most_uneven * variance.min())
     return np.asarray(np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance])))
 
 
@@ -309,7 +317,7 @@ def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:
     count = 1 + int(np.any(np.diff(away, axis=0), axis=1).sum())  # of places: a still picture has one
     mean, variance = away.mean(axis=0), 1 / count
     left = float(((away - mean) ** 2).sum())
-    for degree, least in enumerate(TRENDS, 1):
+    for degree, least in enumerate(NOISE.trends, 1):
         if count <= degree + 1:
             break
         powers = frames[:, None] ** np.arange(degree + 1.0)
@@ -331,14 +339,14 @@ def _recurs(away: Array, arc: Whole) -> bool:
     step = np.diff(away, axis=0)
     same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)
     four = same[:-3] & same[1:-2] & same[2:-1] & same[3:]
-    if four.sum() < MIN_PRODUCTS:
+    if four.sum() < NOISE.min_products:
         return False
     products = _clipped((step[:-3] * step[3:])[four])
     variance = float(_clipped(step[:-3][four] ** 2).mean()) / 2
-    return bool(products.mean() > RECURS_SDS * 2 * variance * np.sqrt(1.5 / products.size))
+    return bool(products.mean() > NOISE.recurs_sds * 2 * variance * np.sqrt(1.5 / products.size))
 
 
 def _clipped(values: Array) -> Array:
-    """Values (P, 2), the largest as MOST_PRODUCT medians of their size."""
-    largest = MOST_PRODUCT * np.median(np.abs(values), axis=0)
+    """Values (P, 2), the largest as `most_product` medians of their size."""
+    largest = NOISE.most_product * np.median(np.abs(values), axis=0)
     return np.asarray(np.clip(values, -largest, largest))

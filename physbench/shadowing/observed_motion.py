@@ -262,12 +262,23 @@ def distance_of_extrapolations(clip: Clip, index: tuple[int, ...], frames: NDArr
 
 
 CONTEXT_TIME = 0.5  # s before the hand-over that are used
-MAX_POSITION_SD = 0.03  # diameters; a position with a larger sd shows presence only
+
+
+@dataclass(frozen=True)
+class PositionLimits:
+    """Uncertainty of positions, and limits that follow it."""
+
+    max_sd: float = 0.03  # diameters; a position with a larger sd shows presence only
+    min_sd: float = 0.002  # diameters, the least sd of a position: five of it are the smallest tolerance in use
+    limit_sds: float = 5.0  # of a point: a limit is no narrower, up to `most_limit`
+    most_limit: float = 0.075  # diameters; what is more uncertain buys no more tolerance
+
+
+POSITION = PositionLimits()
+
+
 MOST_OFF_PLANE = 0.015  # diameters by which states may leave the plane of motion
-MIN_POSITION_SD = 0.002  # diameters, the least sd of a position: five of it are the smallest tolerance in use
 MAX_SHIFT = 0.2  # diameters; a larger constant shift of the predicted frames is not removed
-LIMIT_SDS = 5.0  # of a point: a limit is no narrower, up to MOST_LIMIT
-MOST_LIMIT = 0.075  # diameters; what is more uncertain buys no more tolerance
 LEAST_SHOWN = 0.05  # of what scenery shows of a shift in all directions, that tells one along a direction
 DOWN = np.array([1.0, -1.0])  # px go down, the plane goes up
 FORCE_TIME, FORCE_POINTS = 0.1, 3  # s and points of context that show which forces act
@@ -372,8 +383,8 @@ class PlacedBodies:
     @cached_property
     def least_limit(self) -> Array:
         """Lower bound of limits (T, N) at any tolerance, from the uncertainty of each point, diameters."""
-        least = np.minimum(LIMIT_SDS * self.sd, MOST_LIMIT)
-        return least if self.noise_sd is None else np.maximum(least, LIMIT_SDS * self.noise_sd)
+        least = np.minimum(POSITION.limit_sds * self.sd, POSITION.most_limit)
+        return least if self.noise_sd is None else np.maximum(least, POSITION.limit_sds * self.noise_sd)
 
     def until(self, frame: int) -> PlacedBodies:
         """The frames before one."""
@@ -396,7 +407,7 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     # Beyond the plane through the camera's centre things look smaller.
     scale = least_scale(camera, clip.spec, px) / depth_scale(camera, law.depth)
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
-    position = np.where((sd <= MAX_POSITION_SD)[..., None], position, np.nan)
+    position = np.where((sd <= POSITION.max_sd)[..., None], position, np.nan)
     window = clip.window(tracks.context)
     expected_visible = truth_framed(clip, tracks)[:, columns]
     # A body that the tracker only carries over a frame without seeing it is not present.
@@ -409,7 +420,7 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
         tracks.times,
         np.round(tracks.times * PHYSICS_HZ),
         position,
-        np.maximum(np.where(np.isfinite(sd), sd, MIN_POSITION_SD), MIN_POSITION_SD),
+        np.maximum(np.where(np.isfinite(sd), sd, POSITION.min_sd), POSITION.min_sd),
         diameter,
         expected_visible,
         (present & known) | short_gaps(present & ~known, whole, dt),
@@ -537,7 +548,7 @@ def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> Place
         times,
         np.round(times * PHYSICS_HZ),
         position,
-        np.full(present.shape, MIN_POSITION_SD),
+        np.full(present.shape, POSITION.min_sd),
         diameter,
         expected_visible,
         present,

@@ -30,24 +30,41 @@ from physbench.world.scene import PHYSICS_HZ
 # Where and how a body's next lawful arc begins: at the start of a track, and after a break.
 
 
-MIN_SEGMENT_TIME = 0.3  # s of a segment that counts
-MIN_SEGMENT_POINTS = 4  # of a segment that counts: 8 numbers, 4 more than its start has
-FIT_MARGIN = 0.07  # s of track after the first miss that a fit includes
-FIRST_FIT_TIME = 0.3  # s of track to which a new arc is fitted
-MIN_PROMISE = 0.1  # s; a guess that holds for less is not fitted
-MAX_GUESS_EXCESS = 4.0  # limits; a best guess that is further off within MIN_SEGMENT_TIME is not fitted
-DELAYS = (0, 1, 2, 4, 7, 11, 16)  # thirtieths of a second after a break at which a new arc is sought
-LATER_DELAY = 0.25  # s between further attempts
-MAX_VAIN_STARTS = 16  # of a body; what comes after them is unexplained
+@dataclass(frozen=True)
+class SegmentLimits:
+    """Least length of a segment that counts."""
 
-VELOCITY_LOOKBACK = 2  # frames before a start whose velocity is tried, too
+    time: float = 0.3  # s
+    points: int = 4  # these have 8 numbers, 4 more than a start has
+
+
+SEGMENT = SegmentLimits()
+
+
+@dataclass(frozen=True)
+class StartSearch:
+    """Search for the arc with which a segment begins."""
+
+    fit_margin: float = 0.07  # s of track after the first miss that a fit includes
+    fit_time: float = 0.3  # s of track to which a new arc is fitted
+    min_promise: float = 0.1  # s; a guess that holds for less is not fitted
+    max_excess: float = 4.0  # limits; a best guess that is further off within SEGMENT.time is not fitted
+    # thirtieths of a second after a break at which a new arc is sought
+    delays: tuple[int, ...] = (0, 1, 2, 4, 7, 11, 16)
+    later_delay: float = 0.25  # s between further attempts
+    max_vain: int = 16  # of a body; what comes after them is unexplained
+    velocity_lookback: int = 2  # frames before a start whose velocity is tried, too
+
+
+START = StartSearch()
+
 
 Value = tuple[int, float]  # first frame that an arc misses, minus the rms distance before it: larger is better
 
 
 def is_long_enough(times: Array) -> bool:
     """True if positions at times (n,) s, ascending, are enough for a segment that counts."""
-    return bool(len(times) >= MIN_SEGMENT_POINTS and times[-1] - times[0] >= MIN_SEGMENT_TIME - 1e-9)
+    return bool(len(times) >= SEGMENT.points and times[-1] - times[0] >= SEGMENT.time - 1e-9)
 
 
 class SegmentStarts:
@@ -88,9 +105,9 @@ class SegmentStarts:
         """
         body, total = old.body, self.limits.total
         known = np.flatnonzero(self.may_begin[:, body])
-        delays = [round(delay * self.limits.fps / 30) for delay in DELAYS]
+        delays = [round(delay * self.limits.fps / 30) for delay in START.delays]
         tried, at = -1, frame
-        while at < total and self._vain[body] < MAX_VAIN_STARTS:
+        while at < total and self._vain[body] < START.max_vain:
             if self.problem.work > self.work_limit:
                 self.truncated = True
                 return None
@@ -103,7 +120,7 @@ class SegmentStarts:
                 if lasting is not None:
                     return lasting
                 self._vain[body] += 1
-            delays = delays[1:] if len(delays) > 1 else [delays[0] + self.limits.frames(LATER_DELAY)]
+            delays = delays[1:] if len(delays) > 1 else [delays[0] + self.limits.frames(START.later_delay)]
             at = max(frame + delays[0], at + 1)
         return None
 
@@ -114,12 +131,12 @@ class SegmentStarts:
         (reach, _), arc = self._best(frame, arcs, (), guesses, trajectory)
         lasted = float(self.seen.times[min(reach, self.limits.total) - 1] - self.seen.times[frame])
         points = int(self.seen.known[frame:reach, old.body].sum())
-        return arc if lasted >= MIN_SEGMENT_TIME - 1e-9 and points >= MIN_SEGMENT_POINTS else None
+        return arc if lasted >= SEGMENT.time - 1e-9 and points >= SEGMENT.points else None
 
     def _continued(self, old: Arc, frame: int, trajectory: Trajectory) -> list[Arc]:
         """Guesses for a body that soon touches something: with its velocity before, and with that of two points."""
         seen, n = self.seen, old.body
-        recent = max(frame - VELOCITY_LOOKBACK, old.first)  # in between the old arc may have met something
+        recent = max(frame - START.velocity_lookback, old.first)  # in between the old arc may have met something
         old_velocities = trajectory.at(seen.steps[[recent, frame]])[1][0, :, n]
         position, velocities = seen.position[frame, n], list(old_velocities)
         if frame + 1 < len(seen.times) and seen.known[frame + 1, n]:
@@ -147,21 +164,23 @@ class SegmentStarts:
         trajectory: a simulation up to the frame. first: it is the first arc of its body, which always gets one.
         """
         limits, body = self.limits, guesses[0].body
-        end = min(frame + max(2 * limits.frames(FIRST_FIT_TIME), MIN_SEGMENT_POINTS + 2), limits.total)
-        index, promising = len(before), frame + limits.frames(MIN_PROMISE)
+        end = min(frame + max(2 * limits.frames(START.fit_time), SEGMENT.points + 2), limits.total)
+        index, promising = len(before), frame + limits.frames(START.min_promise)
         around = [*before, guesses[0], *later]
         values, excess = self._guess_durations(guesses, around, index, trajectory, end)
         ranked = sorted(range(len(guesses)), key=lambda g: values[g], reverse=True)
         best: tuple[Value, Arc] = values[ranked[0]], guesses[ranked[0]]
-        if best[0][0] >= end or (not first and (best[0][0] < promising or excess > MAX_GUESS_EXCESS)):
+        if best[0][0] >= end or (not first and (best[0][0] < promising or excess > START.max_excess)):
             return best
         others = [g for g in ranked if guesses[g].chart != guesses[ranked[0]].chart and values[g][0] >= promising]
         for g in [ranked[0], *(ranked[1:2] if first else others[:1])]:
             around[index] = guesses[g]
             fit = ArcFit(self.problem, around, [index], trajectory, end)
             numbers = fit.start
-            span = min(max(values[g][0] + limits.frames(FIT_MARGIN), frame + limits.frames(FIRST_FIT_TIME / 2)), end)
-            for until in (span, frame + limits.frames(FIRST_FIT_TIME) + 1):
+            span = min(
+                max(values[g][0] + limits.frames(START.fit_margin), frame + limits.frames(START.fit_time / 2)), end
+            )
+            for until in (span, frame + limits.frames(START.fit_time) + 1):
                 numbers = fit.descend(limits.points(fit, min(until, end)), numbers, rounds=3)
                 value = self._durations(fit.errors(numbers[None])[:, :, body], frame, body)[0]
                 if value > best[0]:
@@ -182,11 +201,11 @@ class SegmentStarts:
     ) -> tuple[list[Value], float]:
         """Duration for which each guess holds at position `index` among other arcs; all begin at one frame.
 
-        Also the smallest, over the guesses, of the largest distance in limits within MIN_SEGMENT_TIME.
+        Also the smallest, over the guesses, of the largest distance in limits within SEGMENT.time.
         """
         values: list[Value] = [(0, -np.inf)] * len(guesses)
         body, first = guesses[0].body, guesses[0].first
-        excess, until = np.inf, min(first + self.limits.frames(MIN_SEGMENT_TIME) + 1, end)
+        excess, until = np.inf, min(first + self.limits.frames(SEGMENT.time) + 1, end)
         for chart in {guess.chart for guess in guesses}:
             some = [g for g, guess in enumerate(guesses) if guess.chart == chart]
             arcs = [*around[:index], guesses[some[0]], *around[index + 1 :]]
@@ -222,9 +241,6 @@ def _rms(values: Array) -> float:
 # prediction must show bodies for some minimum time. A body that even ground truth shows only for a moment is not
 # judged.
 
-PERCENTILE = 10.0  # of the visible times of other draws
-REQUIRED_SHARE = 0.5  # of that percentile
-
 
 def required_visibility(clip: Clip, problem: Hypothesis) -> float:
     """Frames x bodies that a prediction must at least show: half of the 10th percentile of what other draws show.
@@ -250,7 +266,7 @@ def required_visibility(clip: Clip, problem: Hypothesis) -> float:
     frames = slice(first + 1, len(seen.times))
     trajectory = problem.simulator.run(changes, int(seen.steps[-1]))
     shown = seen.sight.visible_share(trajectory.positions(seen.steps[frames]), frames) >= VISIBLE_SHARE
-    return REQUIRED_SHARE * float(np.percentile((shown & seen.judged).sum(axis=(1, 2)), PERCENTILE))
+    return 0.5 * float(np.percentile((shown & seen.judged).sum(axis=(1, 2)), 10.0))
 
 
 def briefly_visible(clip: Clip, context: int, law: SceneLaw) -> tuple[int, ...]:
@@ -267,17 +283,29 @@ def briefly_visible(clip: Clip, context: int, law: SceneLaw) -> tuple[int, ...]:
 
 
 GROSS_BREAKS = 4  # breaks, as which a gross one counts
-MAX_BREAKS = 8  # of a body; what comes after one more is unexplained: it would weigh 2^-8
-MAX_MARGIN = 1.2  # s; a fit includes at most so much track after the first miss
-MAX_FIT_EXCESS = 2.0  # limits; where a least-squares fit is further off, no minimax fit is tried
-MAX_MINIMAX = 1.3  # limits; the same for the smallest possible largest distance of linearized motion
-RANDOM_CANDIDATES = 24  # random candidates after the other fits have failed
-MAX_WORK = 10**8  # bodies x candidates x physics steps x cost of the law; afterwards the search ends at every miss
-MAX_FITS = 4  # of a body that end at one frame
-MAX_BACKDATING = 1.2  # s before the first miss in which the break may lie
+
+
+@dataclass(frozen=True)
+class BreakSearch:
+    """Search for the break of an arc, and effort that it may take."""
+
+    max_margin: float = 1.2  # s; a fit includes at most so much track after the first miss
+    max_fit_excess: float = 2.0  # limits; where a least-squares fit is further off, no minimax fit is tried
+    max_minimax: float = 1.3  # limits; the same for the smallest possible largest distance of linearized motion
+    random_candidates: int = 24  # random candidates after the other fits have failed
+    # bodies x candidates x physics steps x cost of the law; afterwards the search ends at every miss
+    max_work: int = 10**8
+    max_fits: int = 4  # of a body that end at one frame
+    max_breaks: int = 8  # of a body; what comes after one more is unexplained: it would weigh 2^-8
+    max_backdating: float = 1.2  # s before the first miss in which the break may lie
+    contact_distance: float = 0.15  # diameters; bodies that are nearer to each other may have met
+    contact_time: float = 0.2  # s before a miss in which a contact may have caused it
+
+
+SEARCH = BreakSearch()
+
+
 MIN_PRIOR_EXCESS = 0.1  # diameters/s by which a first velocity may at least lie outside the declared range
-CONTACT_DISTANCE = 0.15  # diameters; bodies that are nearer to each other may have met
-CONTACT_TIME = 0.2  # s before a miss in which a contact may have caused it
 
 
 @dataclass(frozen=True)
@@ -303,7 +331,7 @@ class LawfulSegments:
     velocity: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m/s
     errors: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (T, N) diameters from the track
     touched: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))  # (T, N) something, since its arc began
-    truncated: bool = False  # whether MAX_WORK ended the search; what follows is unexplained
+    truncated: bool = False  # whether `SEARCH.max_work` ended the search; what follows is unexplained
 
     def count_of(self, body: int) -> int:
         """Breaks of a body, where a gross one counts as GROSS_BREAKS."""
@@ -329,7 +357,7 @@ class SegmentSearch:
         """only_first: stop at the first break. arcs: first guesses, one arc a body. coarser: at a larger tolerance."""
         self.problem, self.seen = problem, problem.seen
         self.limits = Tolerance(problem.seen, tolerance)
-        self.work_limit = problem.work + MAX_WORK
+        self.work_limit = problem.work + SEARCH.max_work
         lawful = None if coarser is None else _covered(problem.seen, coarser.arcs)
         self.segment_starts = SegmentStarts(problem, self.limits, self.work_limit, lawful)
         self.total = self.limits.total
@@ -363,7 +391,7 @@ class SegmentSearch:
         return self.segments.arcs
 
     def _extend(self) -> None:
-        margin = base = self.limits.frames(FIT_MARGIN)
+        margin = base = self.limits.frames(START.fit_margin)
         stalled: tuple[int, int] | None = None
         fits: Counter[tuple[int, int]] = Counter()
         while True:
@@ -378,12 +406,14 @@ class SegmentSearch:
             body = _first_to_miss(missed, errors)
             frame = missed[body]
             # A fit may round a contact to another step and so gain nothing.
-            # Two bodies may undo each other's fits in turn: MAX_FITS ends that.
+            # Two bodies may undo each other's fits in turn: max_fits ends that.
             again, stalled = stalled == (body, frame), (body, frame)
             fits[body, frame] += 1
-            again = again or fits[body, frame] > MAX_FITS
+            again = again or fits[body, frame] > SEARCH.max_fits
             if not again and self._improve(body, frame, trajectory, margin):
-                margin = min(2 * margin, self.limits.frames(MAX_MARGIN))  # a slow drift is followed in larger steps
+                margin = min(
+                    2 * margin, self.limits.frames(SEARCH.max_margin)
+                )  # a slow drift is followed in larger steps
                 continue
             margin, longer = base, margin
             if not again and longer > base and self._improve(body, frame, trajectory, base):
@@ -526,7 +556,7 @@ class SegmentSearch:
         """Fit the arcs of bodies that have met so that they last beyond a frame; returns whether they do."""
         limits = self.limits
         chosen = [self.current[n] for n in self._group(body, frame, trajectory)]
-        end = min(frame + max(2 * margin, limits.frames(FIRST_FIT_TIME)) + 1, self.total)
+        end = min(frame + max(2 * margin, limits.frames(START.fit_time)) + 1, self.total)
         fit = ArcFit(self.problem, self.segments.arcs, chosen, trajectory, end)
         for numbers in self._minimax_fits(fit, frame) if hard else self._least_squares_fit(fit, frame + margin):
             if limits.reach(fit, numbers[None])[0] > frame:
@@ -543,16 +573,19 @@ class SegmentSearch:
     def _minimax_fits(self, fit: ArcFit, frame: int) -> Iterator[Array]:
         """Fits that reduce the largest distance up to a frame, where the linearized motion leaves hope for that."""
         limits, points = self.limits, self.limits.points(fit, frame + 1)
-        if self.excess > MAX_FIT_EXCESS or not fit.can_reach(
-            points, self.fitted, 1 / limits.limit[fit.frames], MAX_MINIMAX
+        if self.excess > SEARCH.max_fit_excess or not fit.can_reach(
+            points, self.fitted, 1 / limits.limit[fit.frames], SEARCH.max_minimax
         ):
             return
         base = fit.descend(points, rounds=3, extra=limits.pressure(fit, fit.start))
         yield base
         yield fit.descend(points, base, rounds=3, extra=limits.pressure(fit, base))
-        factors = self.rng.choice([1.0, 3.0, 10.0], (RANDOM_CANDIDATES, 1))
+        factors = self.rng.choice([1.0, 3.0, 10.0], (SEARCH.random_candidates, 1))
         shaken = (
-            base + self.rng.normal(size=(RANDOM_CANDIDATES, len(base))) @ fit.covariance_root(points, base).T * factors
+            base
+            + self.rng.normal(size=(SEARCH.random_candidates, len(base)))
+            @ fit.covariance_root(points, base).T
+            * factors
         )
         best = shaken[int(limits.reach(fit, shaken).argmax())]
         yield best
@@ -568,7 +601,7 @@ class SegmentSearch:
             or self._touched_unexplained_body(body, frame)
             or self._hit_by_unlawful_body(before, frame, trajectory)
         )
-        if not caused_by_other and segments.count_of(body) >= MAX_BREAKS:
+        if not caused_by_other and segments.count_of(body) >= SEARCH.max_breaks:
             return
         start = None
         if (caused_by_other or not self.only_first) and before.first < frame:  # else the same search would fail again
@@ -582,21 +615,21 @@ class SegmentSearch:
             segments.breaks.append(Break(body, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
             return
         predicted = int(np.searchsorted(self.seen.times, 1e-9))  # a break never lies in the context
-        earliest = max(frame - self.limits.frames(MAX_BACKDATING), predicted)
+        earliest = max(frame - self.limits.frames(SEARCH.max_backdating), predicted)
         point = change_point(self.problem, segments.arcs, before, start, trajectory, earliest, self.limits.tolerance)
         segments.breaks.append(Break(body, frame, point.time, point.gross, point.position_jump, point.velocity_jump))
 
     def _touched_unexplained_body(self, body: int, frame: int) -> bool:
         """True if a body may just have been hit by one without a lawful motion, which then causes the break."""
         seen = self.seen
-        recent = max(frame - self.limits.frames(CONTACT_TIME), 0)
+        recent = max(frame - self.limits.frames(SEARCH.contact_time), 0)
         covered = self._covered()
         for other in range(len(seen.diameter)):
             reach = self.problem.law.reach[body, other]
             if reach == 0:
                 continue
             away = np.linalg.norm(seen.position[: frame + 1, body] - seen.position[: frame + 1, other], axis=-1)
-            near = away <= reach + CONTACT_DISTANCE * seen.diameter[body]
+            near = away <= reach + SEARCH.contact_distance * seen.diameter[body]
             met = np.flatnonzero(near[recent:])
             if len(met):
                 apart = np.flatnonzero(~near[: recent + met[-1]])
@@ -611,7 +644,7 @@ class SegmentSearch:
         An arc that goes wrong at once does not count: the contact did not happen.
         """
         steps, segments = self.seen.steps, self.segments
-        begin, end = steps[arc.first], steps[frame] - CONTACT_TIME / 2 * PHYSICS_HZ
+        begin, end = steps[arc.first], steps[frame] - SEARCH.contact_time / 2 * PHYSICS_HZ
         for step, i, j in trajectory.contacts:
             if j < 0 or arc.body not in (i, j) or not begin <= step < end:
                 continue

@@ -28,16 +28,23 @@ if TYPE_CHECKING:
 # Where bodies disagree, or scenery stays where it is, it is the bodies that grow.
 
 
-WHOLE_SIZE = (0.5, 2.0)  # of an object's area; sizes of others tell no zoom
-SMOOTH_TIME = 0.5  # s over which a zoom is even
-LEAST_FRAMES = 4  # with the size of a body, that tell its own
-LATEST = 1.0  # s after the hand-over by which a body must be seen, to tell its own size
-OUTLIER = 0.01  # of a size; sizes that are further off count in proportion less
-LEAST_ZOOM = 0.02  # largest zoom of a clip, where bodies are seen, below which there is none
-MOST_APART = 0.4  # of a zoom by which bodies may differ from each other, on average
-APART_ANYWAY = 0.008  # the same, however small the zoom is
-TELLING = 0.3  # px; what a zoom moves by less does not tell it
-EXPLAINED = 0.5  # of the way that scenery is off, that a zoom must leave at most
+@dataclass(frozen=True)
+class ZoomOfBodies:
+    """Limits of a zoom that the sizes of bodies tell."""
+
+    whole_size: tuple[float, float] = (0.5, 2.0)  # of an object's area; sizes of others tell no zoom
+    smooth_time: float = 0.5  # s over which a zoom is even
+    least_frames: int = 4  # with the size of a body, that tell its own
+    latest: float = 1.0  # s after the hand-over by which a body must be seen, to tell its own size
+    outlier: float = 0.01  # of a size; sizes that are further off count in proportion less
+    least: float = 0.02  # largest zoom of a clip, where bodies are seen, below which there is none
+    most_apart: float = 0.4  # of a zoom by which bodies may differ from each other, on average
+    apart_anyway: float = 0.008  # the same, however small the zoom is
+    telling: float = 0.3  # px; what a zoom moves by less does not tell it
+    explained: float = 0.5  # of the way that scenery is off, that a zoom must leave at most
+
+
+ZOOM = ZoomOfBodies()
 
 
 def growth(clip: Clip, area: Array, cut: Mask) -> Array:
@@ -48,7 +55,9 @@ def growth(clip: Clip, area: Array, cut: Mask) -> Array:
     window = slice(clip.handover + 1, clip.handover + 1 + len(area))
     whole = np.maximum(clip.full_area[window][:, list(clip.tracked)].astype(np.float64), 1.0)
     ratio = area / whole
-    known = (clip.visible_share()[window] > FULL_VIEW) & (ratio > WHOLE_SIZE[0]) & (ratio < WHOLE_SIZE[1]) & ~cut
+    known = (
+        (clip.visible_share()[window] > FULL_VIEW) & (ratio > ZOOM.whole_size[0]) & (ratio < ZOOM.whole_size[1]) & ~cut
+    )
     return np.where(known, np.sqrt(np.where(known, ratio, 1.0)), np.nan)
 
 
@@ -62,7 +71,7 @@ def common_growth(grown: Array, fps: float) -> tuple[Array, int]:
     growths = [
         own - _smooth(own, fps)[0]
         for own in np.log(grown).T
-        if np.isfinite(own).sum() >= LEAST_FRAMES and np.argmax(np.isfinite(own)) < LATEST * fps
+        if np.isfinite(own).sum() >= ZOOM.least_frames and np.argmax(np.isfinite(own)) < ZOOM.latest * fps
     ]
     if not growths:
         return none
@@ -72,13 +81,13 @@ def common_growth(grown: Array, fps: float) -> tuple[Array, int]:
     shared[some] = np.nanmedian(bodies[:, some], axis=0)
     smooth = _smooth(shared, fps)
     smooth = smooth - smooth[0]
-    if np.abs(smooth[some]).max() < LEAST_ZOOM:
+    if np.abs(smooth[some]).max() < ZOOM.least:
         return none
     for own, at in zip(bodies, known, strict=True):
         apart = np.abs(_smooth(own, fps) - smooth)[at].mean()
-        if apart > max(APART_ANYWAY, MOST_APART * np.abs(smooth[at]).mean()):
+        if apart > max(ZOOM.apart_anyway, ZOOM.most_apart * np.abs(smooth[at]).mean()):
             return none
-    return np.expm1(smooth), int((known[:, np.abs(smooth) >= LEAST_ZOOM].sum(axis=1) >= LEAST_FRAMES).sum())
+    return np.expm1(smooth), int((known[:, np.abs(smooth) >= ZOOM.least].sum(axis=1) >= ZOOM.least_frames).sum())
 
 
 def _smooth(values: Array, fps: float) -> Array:
@@ -86,11 +95,11 @@ def _smooth(values: Array, fps: float) -> Array:
     known = np.isfinite(values)
     shown, weight = np.where(known, values, 0.0), known.astype(np.float64)
     bend = np.diff(np.eye(len(values)), 2, axis=0)
-    stiff = (SMOOTH_TIME * fps) ** 4 * bend.T @ bend + 1e-9 * np.eye(len(values))
+    stiff = (ZOOM.smooth_time * fps) ** 4 * bend.T @ bend + 1e-9 * np.eye(len(values))
     smoothed = shown
     for _ in range(3):
         smoothed = np.linalg.solve(np.diag(weight) + stiff, weight * shown)
-        weight = known * OUTLIER / np.maximum(np.abs(shown - smoothed), OUTLIER)
+        weight = known * ZOOM.outlier / np.maximum(np.abs(shown - smoothed), ZOOM.outlier)
     return smoothed
 
 
@@ -99,32 +108,76 @@ def is_shown(off: Array, expected: Array, otherwise: bool) -> bool:
 
     NaN in `off`: not seen. otherwise: the answer where nothing that stands still could tell.
     """
-    telling = np.isfinite(off) & (np.abs(expected) > TELLING)
+    telling = np.isfinite(off) & (np.abs(expected) > ZOOM.telling)
     if not telling.any():
         return otherwise
-    return bool(np.abs(off - expected)[telling].sum() < EXPLAINED * np.abs(off)[telling].sum())
+    return bool(np.abs(off - expected)[telling].sum() < ZOOM.explained * np.abs(off)[telling].sum())
 
 
 FOLLOWED = 0.8  # px by which pieces must be off for the camera to be followed from frame to frame
-STEP_RANGE = (0.35, 2.5)  # of the step of an edge that is there
-SHIFT_RANGE = 0.75  # of the half width of an edge's weights, within which its shift is told
-EVEN_RANGE = 0.5  # of the same, within which it reads as large as it is
-PRIOR = (30.0, 30.0, 3.0, 3.0)  # px, of shift in x and y, of zoom and turn at the picture's border
-NARROW = 0.6  # of the picture's side; scenery that spans less shows no zoom and no turn
-PRECISION = 0.1  # px, of a piece at best
-ROBUST = 0.2  # px; a piece that is further off what most say counts less, by the square
-PASSES = 8
-LEAST_SEEN_SHARE = 0.3  # of what the pieces tell that must be seen in a frame
-AGREED = 0.9  # of what pieces show that must lie where a motion takes it; else it is looked for elsewhere, too
+
+
+@dataclass(frozen=True)
+class PiecesRead:
+    """Pieces of outlines that count in a frame."""
+
+    step_range: tuple[float, float] = (0.35, 2.5)  # of the step of an edge that is there
+    shift_range: float = 0.75  # of the half width of an edge's weights, within which its shift is told
+    even_range: float = 0.5  # of the same, within which it reads as large as it is
+    precision: float = 0.1  # px, of a piece at best
+    least_seen_share: float = 0.3  # of what the pieces tell that must be seen in a frame
+
+
+PIECES = PiecesRead()
+
+
+@dataclass(frozen=True)
+class MotionFit:
+    """Fit of a camera's motion to pieces, in one frame."""
+
+    # px, of shift in x and y, of zoom and turn at the picture's border
+    prior: tuple[float, float, float, float] = (30.0, 30.0, 3.0, 3.0)
+    narrow: float = 0.6  # of the picture's side; scenery that spans less shows no zoom and no turn
+    robust: float = 0.2  # px; a piece that is further off what most say counts less, by the square
+    passes: int = 8
+    # of what pieces show that must lie where a motion takes it; else it is looked for elsewhere, too
+    agreed: float = 0.9
+    better: float = 1.25  # times as much that must agree with another motion than the expected one
+    # at most, each from where the one before it finds the pieces: a short one soon slides along itself
+    registrations: int = 4
+    zoom_agrees: float = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
+
+
+FIT = MotionFit()
+
+
 AROUND = np.array([[x, y] for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]) * 1.5  # times the way that is told
-REGISTRATIONS = 4  # at most, each from where the one before it finds the pieces: a short one soon slides along itself
-DRIFT_FRAMES, LEAST_DRIFT_FRAMES = 8, 3  # over which a drift is told: it goes on where nothing shows it
-DRIFT_SDS = 4.0  # standard deviations of a drift, that tell it from a camera that trembles
-LEAST_GAIN = 0.2  # of what differs from the scenery that a motion below FOLLOWED must explain
-LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
-ROUNDING2 = 0.1  # levels^2 of it that rounding makes
-ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
-BETTER = 1.25  # times as much that must agree with another motion than the expected one
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Drift of a camera, which goes on where nothing shows it."""
+
+    frames: int = 8  # over which a drift is told
+    least_frames: int = 3  # fewer tell none
+    sds: float = 4.0  # standard deviations of a drift, that tell it from a camera that trembles
+
+
+DRIFT = Drift()
+
+
+@dataclass(frozen=True)
+class SmallMotion:
+    """Motions below FOLLOWED, by what they explain of the difference from the scenery."""
+
+    least_gain: float = 0.2  # of this difference that a motion must explain
+    least_rest2: float = 0.3  # levels^2; less differs by no motion that matters
+    rounding2: float = 0.1  # levels^2 of it that rounding makes
+
+
+SMALL = SmallMotion()
+
+
 STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
 NO_MOTION = 0.002  # px below which a motion is none
 SHOWN = 0.15  # px, sd along a direction from which on a frame does not show the shift along it
@@ -192,14 +245,14 @@ def _continued(values: Array, zooms: Array) -> Array:
     if not len(values):
         return np.asarray(zooms[0])
     own = values - zooms[:-1]
-    some = min(len(own) // 2, DRIFT_FRAMES)
+    some = min(len(own) // 2, DRIFT.frames)
     place, drift = own[-max(some, 1) :].mean(axis=0), np.zeros(4)
-    if some >= LEAST_DRIFT_FRAMES:
+    if some >= DRIFT.least_frames:
         late, early = own[-some:, :2], own[-2 * some : -some, :2]
         step = (late.mean(axis=0) - early.mean(axis=0)) / some
         trend = np.arange(some)[:, None] * step
         error = np.sqrt(((late - trend).var(axis=0) + (early - trend).var(axis=0)) / some) / some
-        drift[:2] = np.where(np.abs(step) > DRIFT_SDS * error, step, 0.0)
+        drift[:2] = np.where(np.abs(step) > DRIFT.sds * error, step, 0.0)
         place[:2] = np.where(drift[:2] != 0, own[-1, :2], place[:2])
     return np.asarray(place + drift + zooms[-1])
 
@@ -213,8 +266,8 @@ def _explains(
     if len(at):
         free = (~hidden & _there(seen))[at]
         before, after = unexplained(grey[at], edges, shift[at], seen.step[at], free)
-        gain = 1 - (after - ROUNDING2) / np.maximum(before - ROUNDING2, 1e-9)
-        explained[at] = (gain > LEAST_GAIN) & (before > LEAST_REST2)
+        gain = 1 - (after - SMALL.rounding2) / np.maximum(before - SMALL.rounding2, 1e-9)
+        explained[at] = (gain > SMALL.least_gain) & (before > SMALL.least_rest2)
     return explained
 
 
@@ -228,7 +281,7 @@ def _filled(values: Array, known: Mask) -> Array:
 
 def _there(seen: EdgeReading) -> Mask:
     with np.errstate(invalid="ignore"):
-        return np.asarray((seen.step > STEP_RANGE[0]) & (seen.step < STEP_RANGE[1]))
+        return np.asarray((seen.step > PIECES.step_range[0]) & (seen.step < PIECES.step_range[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,11 +307,11 @@ class Design:
             [normal[:, 0], normal[:, 1], (normal * self.away).sum(1), (normal * turned).sum(1)], axis=-1
         )
         self.turned = turned
-        self.half = edges.half * SHIFT_RANGE
+        self.half = edges.half * PIECES.shift_range
         self.edges = edges
-        self.weight = 1 / (PRECISION**2 + edges.noise**2)
-        self.wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
-        self.prior = np.array(PRIOR) if self.wide else np.array([*PRIOR[:2], NO_MOTION, NO_MOTION])
+        self.weight = 1 / (PIECES.precision**2 + edges.noise**2)
+        self.wide = np.ptp(edges.middle, axis=0).max() >= FIT.narrow * self.size.min()
+        self.prior = np.array(FIT.prior) if self.wide else np.array([*FIT.prior[:2], NO_MOTION, NO_MOTION])
 
     def displacement(self, values: Array) -> Array:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""
@@ -269,17 +322,17 @@ class Design:
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(seen.shift) < self.half)
         expected = zooms @ self.columns.T
-        free &= np.abs(expected) < self.edges.half * EVEN_RANGE  # what is off by more reads as less
+        free &= np.abs(expected) < self.edges.half * PIECES.even_range  # what is off by more reads as less
         return is_shown(np.where(free, seen.shift, np.nan), expected, bodies > 1 and not self.wide)
 
     def followed(self, frame: Tensor, hidden: Mask, sizes: Array, past: Array, zooms: Array) -> Registration:
         """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""
         best = self._register(frame, hidden, sizes, past, past, zooms)
-        if best.agreed >= AGREED or self.weight[~hidden[0]].sum() < LEAST_SEEN_SHARE * self.weight.sum():
+        if best.agreed >= FIT.agreed or self.weight[~hidden[0]].sum() < PIECES.least_seen_share * self.weight.sum():
             return best
         for start in (zooms, *(past + np.append(away, [0.0, 0.0]) for away in AROUND * self.half)):
             other = self._register(frame, hidden, sizes, start, past, zooms)
-            best = other if other.agreed > BETTER * best.agreed else best
+            best = other if other.agreed > FIT.better * best.agreed else best
         return best
 
     def _register(
@@ -287,7 +340,7 @@ class Design:
     ) -> Registration:
         """Camera in a frame (1, H, W, 3), by its pieces near where a motion (4,) would have moved them."""
         before, past, off = past, start, None
-        for _ in range(REGISTRATIONS):
+        for _ in range(FIT.registrations):
             looked, off = off, np.round(self.displacement(past)).astype(np.int64)
             if looked is not None and (off == looked).all():
                 break
@@ -298,7 +351,7 @@ class Design:
             if sure[0]:
                 past = now[0]
         with np.errstate(invalid="ignore"):
-            agree = ~hidden & _there(reading) & (np.abs(total - past @ self.columns.T) < ROBUST + self.edges.noise)
+            agree = ~hidden & _there(reading) & (np.abs(total - past @ self.columns.T) < FIT.robust + self.edges.noise)
         shown = self.weight[~hidden[0]].sum()
         return Registration(past, bool(sure[0]), whole, float(self.weight[agree[0]].sum() / max(shown, 1e-9)))
 
@@ -321,12 +374,12 @@ class Design:
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(near) < self.half)
         weight = np.where(free, self.weight, 0.0)
-        known = weight.sum(axis=1) > LEAST_SEEN_SHARE * self.weight.sum()
+        known = weight.sum(axis=1) > PIECES.least_seen_share * self.weight.sum()
         before = zooms + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
         shift = seen.shift - before @ self.columns.T
         values = before + self._solve(shift, weight, self.prior)
         with np.errstate(invalid="ignore"):
-            other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)
+            other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > FIT.zoom_agrees)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
             prior = np.where([0, 0, 1, 0], NO_MOTION, self.prior)
             values[other] = before[other] + self._solve(shift[other], weight[other], prior)
@@ -345,7 +398,7 @@ class Design:
             return values, sd
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(off) & (np.abs(off.shift) < self.half)
-        weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / ROBUST) ** 2), 0.0)
+        weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / FIT.robust) ** 2), 0.0)
         matrix = np.einsum("np,pi,pj->nij", weight, self.columns, self.columns) + np.diag(1 / self.prior**2)
         variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])  # ascending
         shown = variance[:, 1] < SHOWN**2
@@ -376,13 +429,13 @@ class Design:
             np.zeros((len(shift), 4)),
             np.full(len(shift), -1.0),
         )
-        for robust in (weight / (1 + (shift / ROBUST) ** 2), weight):
-            for _ in range(PASSES):
+        for robust in (weight / (1 + (shift / FIT.robust) ** 2), weight):
+            for _ in range(FIT.passes):
                 matrix = np.einsum("np,pi,pj->nij", robust, self.columns, self.columns) + np.diag(1 / prior**2)
                 right = np.einsum("np,pi->ni", robust * shift, self.columns)
                 values = np.linalg.solve(matrix, right[..., None])[..., 0]
-                robust = weight / (1 + ((shift - values @ self.columns.T) / ROBUST) ** 2)
-            better = robust.sum(axis=1) > agreed * BETTER
+                robust = weight / (1 + ((shift - values @ self.columns.T) / FIT.robust) ** 2)
+            better = robust.sum(axis=1) > agreed * FIT.better
             solutions[better], agreed[better] = values[better], robust.sum(axis=1)[better]
         return solutions
 

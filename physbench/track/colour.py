@@ -43,6 +43,8 @@ def mean_planes(frames: NDArray[np.uint8], factor: int) -> NDArray[np.float32]:
     return total.astype(np.float32) / np.float32(factor * factor)
 
 
+HUED = 30  # levels between the colours of a pixel of a body
+
 # Masks of frames.
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Whole
-from physbench.track.colour import mean_planes
+from physbench.track.colour import HUED, mean_planes
 from physbench.track.moving_camera import still_frames
 from physbench.world.camera import px_from_world
 from physbench.world.drawing import body_mesh
@@ -30,25 +30,59 @@ if TYPE_CHECKING:
 
 
 EDGE_SIDE = 128  # px that the shorter side is pooled to
-STILL_FRAMES = (4, 9)  # of ground truth, before and after the hand-over, that tell what stands still
-LEAST_SEEN = 3  # of these that must show a place without a body
-SAME_LEVEL = 3.0  # levels by which these may differ
-GREYEST = 30  # levels between the colours of a pixel; more is a body with a hue
-HALF_WIDTH = (2.0, 1 / 64)  # px on either side of an edge, and more of the picture's side: 3 px at 64, 4 px at 128
-LEAST_BESIDE = (0.7, 2.0)  # px on either side that there must be, to the middles of pixels: to be read, and alone
-PIECE = (4.0, 1 / 16)  # px along an edge, likewise: 8 px at 64, 12 px at 128
-SHORTEST_SIDE = (2.0, 3.0)  # px; a shorter side shows no place, or none alone
-SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a little from above
-NEAREST = 0.7  # px from it at which it must be for a piece that tells no place alone, else it is another side's
-LEAST_STEP = 5.0  # levels between the two sides of an edge
-MIXED = 0.35  # of this step that may vary along a piece; more is a corner
-MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
-LOST_LEVEL, MOST_WHITE = 254.0, 0.6  # level, and share of pixels of a piece that may have it: more is lost in white
-OVEREXPOSED = 240.0  # levels that such a piece would have on average, in a picture as bright as this one
-LEAST_UNSATURATED = 0.05  # share of a picture below LOST_LEVEL that tells how bright it is
-BLUR = 2.0  # px, sd of a blur under which a piece is still read as it is
-MOST_BLURRED_SHIFT, LEAST_BLURRED_STEP = 0.2, 0.5  # px, and share of its step, that such a blur may make of it
-MOST_PIECES = 12  # of a side; others are left out evenly
+
+
+@dataclass(frozen=True)
+class StillPicture:
+    """Frames of ground truth that tell what stands still."""
+
+    frames: tuple[int, int] = (4, 9)  # before and after the hand-over
+    least_seen: int = 3  # of these that must show a place without a body
+    same_level: float = 3.0  # levels by which these may differ
+
+
+STILL = StillPicture()
+
+
+@dataclass(frozen=True)
+class PieceLimits:
+    """Pieces of an outline that are read."""
+
+    # px on either side of an edge, and more of the picture's side: 3 px at 64, 4 px at 128
+    half_width: tuple[float, float] = (2.0, 1 / 64)
+    # px on either side that there must be, to the middles of pixels: to be read, and alone
+    least_beside: tuple[float, float] = (0.7, 2.0)
+    length: tuple[float, float] = (4.0, 1 / 16)  # px along an edge, likewise: 8 px at 64, 12 px at 128
+    shortest_side: tuple[float, float] = (2.0, 3.0)  # px; a shorter side shows no place, or none alone
+    search: float = 2.5  # px around an outline in which its edge is: a floor is seen a little from above
+    # px from it at which it must be for a piece that tells no place alone, else it is another side's
+    nearest: float = 0.7
+    least_step: float = 5.0  # levels between the two sides of an edge
+    mixed: float = 0.35  # of this step that may vary along a piece; more is a corner
+    # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
+    most_amplified: float = 5.0
+    blur: float = 2.0  # px, sd of a blur under which a piece is still read as it is
+    most_blurred_shift: float = 0.2  # px that such a blur may make of it
+    least_blurred_step: float = 0.5  # share of its step, the same
+    most: int = 12  # of a side; others are left out evenly
+
+
+PIECE = PieceLimits()
+
+
+@dataclass(frozen=True)
+class Overexposure:
+    """Pieces that are lost in white."""
+
+    lost_level: float = 254.0  # from which on a pixel is lost
+    most: float = 0.6  # share of the pixels of a piece that may be
+    overexposed: float = 240.0  # levels that such a piece would have on average, in a picture as bright as this one
+    least_unsaturated: float = 0.05  # share of a picture below `lost_level` that tells how bright it is
+
+
+WHITE = Overexposure()
+
+
 LEVEL_SAMPLE = 11  # px between those that tell a picture's brightness
 
 
@@ -114,7 +148,7 @@ def _find(clip: Clip) -> FixedEdges | None:
     factor = max(1, min(clip.spec.height, clip.spec.width) // EDGE_SIDE)
     grey, known = _still(clip, factor)
     # Between two plain greys blur moves no edge. One that has a band or joints beside it is moved by it.
-    field = _Field(grey, known, blurred=None if clip.spec.look == PLAIN else gaussian_filter(grey, BLUR))
+    field = _Field(grey, known, blurred=None if clip.spec.look == PLAIN else gaussian_filter(grey, PIECE.blur))
     outlines = [list(_outline(clip, i, factor)) for i in bodies]
     hulls = [sides for i, sides in zip(bodies, outlines, strict=True) if clip.scene.bodies[i].shape != "plane"]
     edges = [
@@ -157,7 +191,7 @@ def _find(clip: Clip) -> FixedEdges | None:
 
 def _still(clip: Clip, factor: int) -> tuple[Array, NDArray[np.bool_]]:
     """Grey levels (h, w) of what stands still, and where most frames show it. Holders are gone in most of them."""
-    past, ahead = STILL_FRAMES  # a body may come to lie before an edge that it did not hide before
+    past, ahead = STILL.frames  # a body may come to lie before an edge that it did not hide before
     index = np.concatenate(
         [
             np.linspace(0, clip.handover, past, endpoint=False),
@@ -165,14 +199,14 @@ def _still(clip: Clip, factor: int) -> tuple[Array, NDArray[np.bool_]]:
         ]
     ).astype(int)
     red, green, blue = mean_planes(still_frames(clip, index), factor)
-    hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > GREYEST
+    hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > HUED
     grey = (red + green + blue) / 3
     many = (~hued).sum(0)
     ordered = np.sort(np.where(hued, np.inf, grey), axis=0)  # those without a hue first
     usual = np.take_along_axis(ordered, (many // 2).clip(max=len(index) - 1)[None], axis=0)[0]
     usual = np.where(np.isfinite(usual), usual, 0.0)
-    same = (np.abs(grey - usual) <= SAME_LEVEL) & ~hued
-    return usual.astype(np.float64), (same.sum(0) > many // 2) & (many >= LEAST_SEEN)
+    same = (np.abs(grey - usual) <= STILL.same_level) & ~hued
+    return usual.astype(np.float64), (same.sum(0) > many // 2) & (many >= STILL.least_seen)
 
 
 def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:
@@ -233,19 +267,19 @@ class _Field:
         """blurred: the same picture blurred, where pieces must be read as they are in it."""
         self.grey, self.known, self.blurred = grey, known, blurred
         side = min(grey.shape)
-        self.half = HALF_WIDTH[0] + HALF_WIDTH[1] * side
-        self.long = PIECE[0] + PIECE[1] * side
+        self.half = PIECE.half_width[0] + PIECE.half_width[1] * side
+        self.long = PIECE.length[0] + PIECE.length[1] * side
         self.slopes = np.stack([np.gradient(grey, axis=1), np.gradient(grey, axis=0)], axis=-1)
 
     def pieces(self, begin: Array, end: Array) -> Iterator[_Piece]:
         """Pieces of a side from one point to another, px: those that show an edge and nothing else."""
         along = end - begin
         whole = float(np.linalg.norm(along))
-        if whole < SHORTEST_SIDE[0]:
+        if whole < PIECE.shortest_side[0]:
             return
         along = along / whole
         normal = np.array([-along[1], along[0]])
-        reach = self.half + SEARCH + 1
+        reach = self.half + PIECE.search + 1
         size = np.array(self.grey.shape[::-1])
         low = np.floor(np.minimum(begin, end) - reach).astype(int).clip(0, size)
         high = np.ceil(np.maximum(begin, end) + reach).astype(int).clip(0, size)
@@ -264,18 +298,18 @@ class _Field:
         number = np.minimum((down * count / whole).astype(int), count - 1)
         number[np.abs(across) > self.half] = -1
         chosen = np.arange(count)
-        if count > MOST_PIECES:
-            chosen = np.unique(np.linspace(0, count - 1, MOST_PIECES).round().astype(int))
+        if count > PIECE.most:
+            chosen = np.unique(np.linspace(0, count - 1, PIECE.most).round().astype(int))
         for n in chosen:
             here = number == n
             piece = self._piece(rows[here], columns[here], across[here], slope[here], normal, whole / count)
-            if piece is not None and (piece.sure or abs(off) <= NEAREST):
+            if piece is not None and (piece.sure or abs(off) <= PIECE.nearest):
                 yield piece
 
     @staticmethod
     def _edge(across: Array, slope: Array) -> float:
-        """Place of the edge in the picture across a side, px; within SEARCH of the outline."""
-        near = np.abs(across) <= SEARCH
+        """Place of the edge in the picture across a side, px; within `PIECE.search` of the outline."""
+        near = np.abs(across) <= PIECE.search
         weight = np.abs(slope[near])
         total = float(weight.sum())
         return float((weight * across[near]).sum() / total) if total > 0 else 0.0
@@ -283,18 +317,18 @@ class _Field:
     def _piece(
         self, row: Whole, column: Whole, across: Array, slope: Array, normal: Array, length: float
     ) -> _Piece | None:
-        edge = np.abs(across) <= SEARCH
+        edge = np.abs(across) <= PIECE.search
         if len(row) < 2 * self.half or not edge.any() or not self.known[row, column].all():
             return None
         value = self.grey[row, column]
         layer = np.round(across - across.min()).astype(int)
         count = np.bincount(layer)
         beside = min(-across.min(), across.max())
-        if (count == 0).any() or beside < LEAST_BESIDE[0]:
+        if (count == 0).any() or beside < PIECE.least_beside[0]:
             return None  # the border of the picture is too near
         profile = np.bincount(layer, value) / count
         contrast = float(np.ptp(profile))
-        if contrast < LEAST_STEP or np.sqrt(((value - profile[layer]) ** 2).mean()) > MIXED * contrast:
+        if contrast < PIECE.least_step or np.sqrt(((value - profile[layer]) ** 2).mean()) > PIECE.mixed * contrast:
             return None
         # Even and odd about the edge: blur, which is odd there, is no shift. The even one ends in 0.
         weight = np.stack([np.clip(across, -1.0, 1.0), np.cos(np.pi / 2 * across / (self.half + 0.5)) ** 2])
@@ -305,15 +339,18 @@ class _Field:
             return None
         invert = np.linalg.inv(matrix)
         clean = np.linalg.norm(weight[0]) / (np.abs(weight[0]).sum() / 2 * contrast)  # of a step between two greys
-        if np.linalg.norm(invert[0] @ weight) > MOST_AMPLIFIED * clean:
+        if np.linalg.norm(invert[0] @ weight) > PIECE.most_amplified * clean:
             return None
         if self.blurred is not None:
             step, moved = invert @ (weight @ self.blurred[row, column])
-            if step < LEAST_BLURRED_STEP or abs(moved) > MOST_BLURRED_SHIFT * step:
+            if step < PIECE.least_blurred_step or abs(moved) > PIECE.most_blurred_shift * step:
                 return None
         middle = np.array([(column + 0.5)[edge].mean(), (row + 0.5)[edge].mean()])
         noise = float(np.linalg.norm(invert[1] @ weight))
-        values, sure = np.stack([value, slope]), bool(length >= SHORTEST_SIDE[1] and beside >= LEAST_BESIDE[1])
+        values, sure = (
+            np.stack([value, slope]),
+            bool(length >= PIECE.shortest_side[1] and beside >= PIECE.least_beside[1]),
+        )
         return _Piece(row, column, weight, values, invert, normal, middle, length, contrast, noise, sure)
 
 
@@ -355,15 +392,15 @@ def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -
     How bright is told by pixels that are not white themselves. Where hardly any is left, all may be painted.
     """
     many = np.diff(np.append(edges.start, len(edges.row)))
-    white = np.add.reduceat(grey >= LOST_LEVEL, edges.start, axis=1, dtype=np.int64) > MOST_WHITE * many
+    white = np.add.reduceat(grey >= WHITE.lost_level, edges.start, axis=1, dtype=np.int64) > WHITE.most * many
     if white.any():
         seen = _levels(frames, edges)
-        ratio = np.where(seen < LOST_LEVEL, seen / np.maximum(edges.level, 1.0), np.nan)
-        readable = np.isfinite(ratio).mean(axis=1) >= LEAST_UNSATURATED
+        ratio = np.where(seen < WHITE.lost_level, seen / np.maximum(edges.level, 1.0), np.nan)
+        readable = np.isfinite(ratio).mean(axis=1) >= WHITE.least_unsaturated
         bright = np.zeros(len(seen))
         bright[readable] = np.nanmedian(ratio[readable], axis=1)
         level = np.add.reduceat(edges.value[0], edges.start) / many
-        white &= bright[:, None] * level >= OVEREXPOSED
+        white &= bright[:, None] * level >= WHITE.overexposed
     return white
 
 

@@ -24,11 +24,18 @@ from physbench.track.colour import UNKNOWN_HUE, dilated
 # is no background any more. Labels are bits, see physbench.track.colour.
 
 
-ALWAYS = 0.9  # share of the context frames in which what is at rest has its label
-STILL_SHARE = 0.5  # of a blob's area that never moves; less is a body on its way
-BODY_SHARE = 0.3  # of what should be seen of an object; a further blob of its hue that is as large may be it
-MOST_PIECES = 1.1  # of what should be seen of an object, that its pieces have together
-REACH = 1  # px of the small maps by which a picture may blur or shake it
+@dataclass(frozen=True)
+class AtRest:
+    """Places of a hue that are at rest and nobody tracks."""
+
+    always: float = 0.9  # share of the context frames in which what is at rest has its label
+    still_share: float = 0.5  # of a blob's area that never moves; less is a body on its way
+    body_share: float = 0.3  # of what should be seen of an object; a further blob of its hue that is as large may be it
+    most_pieces: float = 1.1  # of what should be seen of an object, that its pieces have together
+    reach: int = 1  # px of the small maps by which a picture may blur or shake it
+
+
+AT_REST = AtRest()
 
 
 def background(labels: Image, visible: Real, factor: int) -> Image:
@@ -43,11 +50,11 @@ def background(labels: Image, visible: Real, factor: int) -> Image:
     for k in range(visible.shape[1] + 1):
         bit = np.uint8(1 << k) if k < visible.shape[1] else np.uint8(UNKNOWN_HUE)
         shown = (labels & bit) > 0
-        still = shown.mean(axis=0) >= ALWAYS
+        still = shown.mean(axis=0) >= AT_REST.always
         if not still.any():
             continue
         own = np.zeros_like(still) if bit == UNKNOWN_HUE else _own(shown, still, visible[:, k] / factor**2)
-        blank[dilated((still & ~own)[None], REACH)[0] & ~own] |= bit
+        blank[dilated((still & ~own)[None], AT_REST.reach)[0] & ~own] |= bit
     return blank
 
 
@@ -65,17 +72,17 @@ def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
         part = numbers == number
         # Least, as a body of the same hue may pass over it.
         area = float(min(np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs))
-        if part.sum() < STILL_SHARE * area:
+        if part.sum() < AT_REST.still_share * area:
             return np.asarray(part)  # it moves slowly: this is the object
         at_rest.append((abs(area - wanted), number, area))
-    elsewhere = (shown & ~dilated(still[None], REACH)[0]).sum(axis=(1, 2))
-    if (elsewhere >= BODY_SHARE * np.maximum(visible, 1.0)).mean() >= 0.5:
+    elsewhere = (shown & ~dilated(still[None], AT_REST.reach)[0]).sum(axis=(1, 2))
+    if (elsewhere >= AT_REST.body_share * np.maximum(visible, 1.0)).mean() >= 0.5:
         return np.zeros_like(still)  # it moves
     _, main, total = min(at_rest)
     own, middle = [main], np.argwhere(numbers == main).mean(axis=0)
     away = {number: np.linalg.norm(np.argwhere(numbers == number).mean(axis=0) - middle) for _, number, _ in at_rest}
     for _, number, area in sorted(at_rest, key=lambda each: away[each[1]])[1:]:
-        if total + area > MOST_PIECES * wanted:
+        if total + area > AT_REST.most_pieces * wanted:
             break
         own.append(number)  # a further piece of it, where something stands before it and parts it
         total += area
@@ -90,25 +97,46 @@ def _numbered(mask: Mask) -> NDArray[np.int64]:
 
 Int = NDArray[np.integer]
 
-RIM_REACH = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off
-RIM_SHARE = 0.5  # of the step between two greys, by which sharpening of 100 % oversteps both at a straight edge
-HALO_REACH = 2  # the same of bodies: blurred edges, the rims of sharpening, ringing
+
+@dataclass(frozen=True)
+class GreyLevels:
+    """Greys of scenery in small maps, and how far edges between them reach."""
+
+    same: int = 2  # levels; greys of scenery that differ by less are one
+    least: int = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
+    least_from_near: int = 8  # the same of a moving camera, which shows small walls from several sides
+    samples: int = 75  # px of a grey that its median is taken of
+    rim_reach: int = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off
+    # of the step between two greys, by which sharpening of 100 % oversteps both at a straight edge
+    rim_share: float = 0.5
+
+
+GREYS = GreyLevels()
+
+
+@dataclass(frozen=True)
+class BlobLimits:
+    """Blobs that stand out from bodies and scenery."""
+
+    halo_reach: int = 2  # px of the small maps around bodies: blurred edges, the rims of sharpening, ringing
+    least_off: float = 22.0  # levels, mean over 3 x 3 px of a small map
+    most_off: float = 3 * least_off  # levels; more noise than that hides no blob
+    over_noise: float = 6.0  # times the noise of a frame in such means
+    # of differences of sd 1 that all colours share, as those of texture do; of others it is more
+    median_strength: float = 0.67
+    # Codecs keep colours less well than brightness: of one colour alone this share of the difference counts.
+    share_of_colour: float = 0.63
+    foot: float = 0.5  # of these limits; a blob is what stands out by so much around a place that does by all of it
+    least_size: float = 1 / 3  # diameters of the smallest body
+    size_margin: float = 0.6  # of the area, by which a size may be measured too small
+    least_area: float = 5.0  # px of the small maps; less is no blob, however small the bodies are
+    most_way: float = 1.0  # diameters of the smallest body that a blob moves from frame to frame, its own size aside
+
+
+BLOB = BlobLimits()
+
+
 NO_GREY = 999  # above every level
-SAME_GREY = 2  # levels; greys of scenery that differ by less are one
-LEAST_OF_GREY = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
-LEAST_FROM_NEAR = 8  # the same of a moving camera, which shows small walls from several sides
-GREY_SAMPLES = 75  # px of a grey that its median is taken of
-LEAST_OFF = 22.0  # levels, mean over 3 x 3 px of a small map
-# Codecs keep colours less well than brightness: of one colour alone this share of the difference counts.
-SHARE_OF_COLOUR = 0.63
-OVER_NOISE = 6.0  # times the noise of a frame in such means
-MOST_OFF = 3 * LEAST_OFF  # levels; more noise than that hides no blob
-BLOB_FOOT = 0.5  # of these limits; a blob is what stands out by so much around a place that does by all of it
-MEDIAN_STRENGTH = 0.67  # of differences of sd 1 that all colours share, as those of texture do; of others it is more
-LEAST_SIZE = 1 / 3  # diameters of the smallest body
-SIZE_MARGIN = 0.6  # of the area, by which a size may be measured too small
-LEAST_AREA = 5.0  # px of the small maps; less is no blob, however small the bodies are
-MOST_WAY = 1.0  # diameters of the smallest body that a blob moves from frame to frame, its own size aside
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +152,7 @@ class Surroundings:
     shape: tuple[int, int]
 
 
-def surroundings(
-    pooled: Image | Int, area: int, hued_spread: float, least_of_grey: int = LEAST_OF_GREY
-) -> Surroundings:
+def surroundings(pooled: Image | Int, area: int, hued_spread: float, least_of_grey: int = GREYS.least) -> Surroundings:
     """Of pooled true frames (T, h, w, 3), sums over `area` px; hued_spread: levels between the colours of a body."""
     values = pooled.astype(np.int32) // area
     height, width = values.shape[1:3]
@@ -136,21 +162,21 @@ def surroundings(
     known = brightest >= 0
     darkest, brightest = np.where(known, darkest, NO_GREY), np.where(known, brightest, -1)
     hidden = hued.any(0)
-    still = ~hidden & (brightest - darkest <= SAME_GREY)
+    still = ~hidden & (brightest - darkest <= GREYS.same)
     if hidden.any() and still.any():  # what a body hides, and shows where it is missing: mostly what is next to it
         y, x = distance_transform_edt(~still, return_distances=False, return_indices=True)
         beside = grey[-1][y, x]
         darkest = np.where(hidden & known, np.minimum(darkest, beside), darkest)
         brightest = np.where(hidden & known, np.maximum(brightest, beside), brightest)
     greys = _greys(np.concatenate([darkest[known], brightest[known]]), least_of_grey)
-    reach = 2 * RIM_REACH + 1
+    reach = 2 * GREYS.rim_reach + 1
     low = _nearest(minimum_filter(darkest, reach), greys)
     high = _nearest(maximum_filter(brightest, reach), greys)
     samples = []
     for level in greys:
-        places = np.flatnonzero(still & (np.abs(darkest - level) <= SAME_GREY))
-        places = places if len(places) >= LEAST_OF_GREY else places[:0]
-        samples.append(places[:: max(1, len(places) // GREY_SAMPLES)])
+        places = np.flatnonzero(still & (np.abs(darkest - level) <= GREYS.same))
+        places = places if len(places) >= GREYS.least else places[:0]
+        samples.append(places[:: max(1, len(places) // GREYS.samples)])
     ends, number = np.unique(low.ravel() * max(len(greys), 1) + high.ravel(), return_inverse=True)
     ends = np.stack(np.divmod(ends, max(len(greys), 1)), axis=-1)
     one = (ends[:, 0] == ends[:, 1])[number]
@@ -163,7 +189,7 @@ def _greys(levels: Int, least: int) -> Int:
     count = np.bincount(levels, minlength=256)
     while count.max(initial=0) > 0:
         most = int(count.argmax())
-        near = slice(max(0, most - SAME_GREY), most + SAME_GREY + 1)
+        near = slice(max(0, most - GREYS.same), most + GREYS.same + 1)
         if count[near].sum() < least and greys:
             break
         greys.append(most)
@@ -198,14 +224,14 @@ def intruders(
     most = np.abs(off[0])
     for plane in off[1:]:
         np.maximum(most, np.abs(plane), out=most)
-    wanted = max(LEAST_AREA, SIZE_MARGIN * np.pi / 4 * (LEAST_SIZE * smallest) ** 2)
-    stand_out = (most > int(LEAST_OFF * area / 2)) & free
+    wanted = max(BLOB.least_area, BLOB.size_margin * np.pi / 4 * (BLOB.least_size * smallest) ** 2)
+    stand_out = (most > int(BLOB.least_off * area / 2)) & free
     chosen = np.flatnonzero(np.count_nonzero(stand_out, axis=1) > wanted / 2)
     count = np.zeros(frames, dtype=np.int64)
     if len(chosen) < least:
         return count
     blobs = _blobs(off[:, chosen] * free[chosen], free[chosen] & truth.of_one_grey, area, truth.shape, wanted)
-    kept = _followed(chosen[blobs.frame], blobs, MOST_WAY * smallest, least)
+    kept = _followed(chosen[blobs.frame], blobs, BLOB.most_way * smallest, least)
     np.add.at(count, chosen[blobs.frame[kept]], 1)
     return count
 
@@ -223,7 +249,7 @@ def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray
     # Greys are in the order of truth: a frame may have turned it round.
     ends = tones[:, truth.ends]  # (N, R, 2, 3)
     low, high = ends.min(axis=2), ends.max(axis=2)
-    rim = ((high - low) * RIM_SHARE).astype(np.int16)
+    rim = ((high - low) * GREYS.rim_share).astype(np.int16)
     low, high = low - rim, high + rim
     off = np.empty((3, *flat.shape[:2]), dtype=np.int16)
     nearest, limit = np.empty_like(off[0]), np.empty_like(off[0])  # fresh memory costs more than what is done in it
@@ -251,7 +277,9 @@ def _tones(values: Image | Int, truth: Surroundings) -> NDArray[np.int16]:
 def _strength(off: Int) -> Int:
     """Difference of pixels (3, ...): of brightness, or a share of the colour that differs most."""
     most = np.abs(off).max(0)
-    return np.asarray(np.maximum(np.abs(off.sum(0, dtype=np.int32) // 3), (SHARE_OF_COLOUR * most).astype(np.int32)))
+    return np.asarray(
+        np.maximum(np.abs(off.sum(0, dtype=np.int32) // 3), (BLOB.share_of_colour * most).astype(np.int32))
+    )
 
 
 def _near(bodies: Mask) -> Mask:
@@ -259,7 +287,7 @@ def _near(bodies: Mask) -> Mask:
     wide = bodies.copy()
     wide[1:] |= bodies[:-1]
     wide[:-1] |= bodies[1:]
-    return dilated(wide, HALO_REACH)
+    return dilated(wide, BLOB.halo_reach)
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,9 +304,11 @@ def _blobs(off: NDArray[np.int16], plain: Mask, area: int, shape: tuple[int, int
     stands = _strength(_boxes(off))  # (N, h, w), summed over 9 px
     sample = np.where(plain.reshape(frames, height, width), stands, -1)[:, 1::3, 1::3].reshape(frames, -1)
     noise = np.array([np.median(row[row >= 0]) if (row >= 0).any() else 0.0 for row in sample])
-    limit = 9 * area * np.clip(OVER_NOISE / MEDIAN_STRENGTH * noise / (9 * area), LEAST_OFF, MOST_OFF)
+    limit = (
+        9 * area * np.clip(BLOB.over_noise / BLOB.median_strength * noise / (9 * area), BLOB.least_off, BLOB.most_off)
+    )
     tall = np.zeros((frames, height + 1, width), dtype=bool)
-    tall[:, :height] = stands > BLOB_FOOT * limit[:, None, None]
+    tall[:, :height] = stands > BLOB.foot * limit[:, None, None]
     numbers: Int = measure.label(tall.reshape(-1, width), connectivity=2)  # type: ignore[no-untyped-call]
     numbers = numbers.reshape(tall.shape)[:, :height]
     t, y, x = np.nonzero(numbers)
@@ -293,7 +323,7 @@ def _blobs(off: NDArray[np.int16], plain: Mask, area: int, shape: tuple[int, int
     frame = np.zeros(len(pixels), dtype=np.int64)
     frame[number] = t
     centre = np.stack([np.bincount(number, x), np.bincount(number, y)], axis=-1) / pixels[:, None]
-    large = (top > 1) & (total >= wanted * LEAST_OFF) & (total >= wanted * peak)
+    large = (top > 1) & (total >= wanted * BLOB.least_off) & (total >= wanted * peak)
     return _Blobs(frame[large], centre[large], np.sqrt(pixels[large] / np.pi))
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Image, Mask
-from physbench.track.colour import mean_planes
+from physbench.track.colour import HUED, mean_planes
 from physbench.world.camera_path import camera_angles, camera_turn, eye_moves, homographies, lens, mapped
 from physbench.world.scene import BACKGROUND_GREY, RenderSpec
 
@@ -26,20 +26,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 READ_SIDE = 128  # px that the shorter side is pooled to
-HUED = 30  # levels between the colours of a pixel of a body
 # Time in s between the frames of ground truth that others are registered with. Where the eye moves it is all frames:
 # what stands before or behind the plane of motion is then shifted against it.
 KEY_TIME = 0.5
 BLURS = (3.0, 1.0)  # px, sd, from coarse to fine; a pan of 20 degrees/s is 3 px a frame at 128 px, 15 frames/s
-CLEAR = 0.7  # share of what a blurred pixel holds that must have no hue
-MOST_POINTS = 1500  # of a picture that tell the camera: where its grey levels change most
-LEAST_SLOPE = 0.3  # levels a px
-LEAST_POINTS = 60
-BORDER = 2.0  # px of a picture's border that tell nothing
-PASSES, STILL = 12, 0.005  # at most, and px of a pass that moves nothing any more
-LEAST_SCALE = 1.0  # levels, from which on a difference counts less
-AGREED = 0.6  # share of slopes squared that must agree, for the camera to be known
-CLEARLY = 0.1  # by which more of them must agree with another camera than with one that goes on as it did
+
+
+@dataclass(frozen=True)
+class PointLimits:
+    """Points of a picture that tell the camera."""
+
+    most: int = 1500  # where its grey levels change most
+    least: int = 60
+    least_slope: float = 0.3  # levels a px
+    border: float = 2.0  # px of a picture's border that tell nothing
+    clear: float = 0.7  # share of what a blurred pixel holds that must have no hue
+
+
+POINTS = PointLimits()
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Registration of a frame with one of ground truth."""
+
+    passes: int = 12  # at most
+    still: float = 0.005  # px of a pass that moves nothing any more
+    least_scale: float = 1.0  # levels, from which on a difference counts less
+    agreed: float = 0.6  # share of slopes squared that must agree, for the camera to be known
+    clearly: float = 0.1  # by which more of them must agree with another camera than with one that goes on as it did
+
+
+REGISTRATION = Registration()
+
+
 PRIOR = np.array([1.0, 1.0, 0.2, 0.1])  # sd of pan, tilt, roll and zoom where nothing tells them
 STILL_FRAMES = 15  # of ground truth, that tell what a picture at rest shows
 BLACK = 0  # level of what a frame does not show: dark as a screen, behind which a body may be
@@ -161,15 +181,15 @@ class _Level:
         """Levels (P,), slopes (P, 2) and mask (P,) of what lies inside, at places (P, 2) px."""
         high, wide = self.values.shape[:2]
         with np.errstate(invalid="ignore"):
-            inside = np.all((places > BORDER) & (places < (wide - BORDER, high - BORDER)), axis=-1)
-        x, y = np.where(inside[:, None], places, BORDER + 1).T - 0.5
+            inside = np.all((places > POINTS.border) & (places < (wide - POINTS.border, high - POINTS.border)), axis=-1)
+        x, y = np.where(inside[:, None], places, POINTS.border + 1).T - 0.5
         column, row = np.floor(x).astype(int), np.floor(y).astype(int)
         x, y = x - column, y - row
         flat, first = self.values.reshape(-1, 4), row * wide + column
         read = flat[first] * ((1 - y) * (1 - x))[:, None]
         for step, weight in ((1, (1 - y) * x), (wide, y * (1 - x)), (wide + 1, y * x)):
             read += flat[first + step] * weight[:, None]
-        return read[:, 0], read[:, 1:3], inside & (read[:, 3] > CLEAR)
+        return read[:, 0], read[:, 1:3], inside & (read[:, 3] > POINTS.clear)
 
 
 def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
@@ -219,7 +239,7 @@ def _keys(clip: Clip) -> tuple[_Key, ...]:
         if len(bare) >= len(chosen) / 2:
             chosen = bare
         keys = [_key(clip, int(n)) for n in chosen]
-        telling = [key for key in keys if min(map(len, key.place)) >= LEAST_POINTS]  # not those in the dark
+        telling = [key for key in keys if min(map(len, key.place)) >= POINTS.least]  # not those in the dark
         _KEYS[clip] = tuple(telling or keys)
     return _KEYS[clip]
 
@@ -231,8 +251,8 @@ def _key(clip: Clip, n: int) -> _Key:
         place = np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5
         value, slope, inside = level.at(place)
         size = np.where(inside, (slope**2).sum(axis=-1), 0.0)
-        best = np.argsort(-size, kind="stable")[:MOST_POINTS]
-        best = best[size[best] > LEAST_SLOPE**2]
+        best = np.argsort(-size, kind="stable")[: POINTS.most]
+        best = best[size[best] > POINTS.least_slope**2]
         places.append(place[best] * _factor(clip))
         levels.append(value[best])
         slopes.append(size[best])
@@ -249,12 +269,12 @@ def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
         guesses = [2 * last - before, last, np.zeros(4)]
         if n:  # the picture stays where it was, though the path goes on
             guesses.append(_turns(clip, _deviation(clip, last) @ path[n - 1] @ np.linalg.inv(path[n]), last[3]))
-        deviations[n], best = last, AGREED
+        deviations[n], best = last, REGISTRATION.agreed
         for guess in guesses:
             values, agreed = _registered(clip, keys, levels, path[n], guess)
-            if agreed > best + (CLEARLY if best > AGREED else 0.0):
+            if agreed > best + (REGISTRATION.clearly if best > REGISTRATION.agreed else 0.0):
                 deviations[n], best = values, agreed
-            if best > (1 + AGREED) / 2:
+            if best > (1 + REGISTRATION.agreed) / 2:
                 break
     return deviations
 
@@ -278,21 +298,21 @@ def _registered(
     key = keys[int(np.argmin(np.nan_to_num(away, nan=np.inf)))]
     values, agreed, factor, focal = guess.copy(), 0.0, _factor(clip), float(lens(clip.scene.camera, clip.spec)[0, 0])
     for level, place, wanted, slope2 in zip(levels, key.place, key.level, key.slope2, strict=True):
-        if len(place) < LEAST_POINTS:
+        if len(place) < POINTS.least:
             return values, 0.0
         rest = mapped(path @ key.back, place)
         tone = np.array([1.0, 0.0])  # contrast and brightness
-        for _ in range(PASSES):
+        for _ in range(REGISTRATION.passes):
             at = mapped(_deviation(clip, values), rest)
             value, slope, shown = level.at(at / factor)
-            if shown.sum() < LEAST_POINTS:
+            if shown.sum() < POINTS.least:
                 return values, 0.0
             at, value, slope = at[shown], value[shown], slope[shown]
             moved = _derivatives(at - middle, focal)
             turns = (tone[0] / factor * (slope[:, 0, None] * moved[0] + slope[:, 1, None] * moved[1])).T
             matrix = np.stack([*turns, value, np.ones(len(value))], axis=-1)
             off = wanted[shown] - tone[0] * value - tone[1]
-            scale = max(LEAST_SCALE, 1.5 * float(np.median(np.abs(off))))
+            scale = max(REGISTRATION.least_scale, 1.5 * float(np.median(np.abs(off))))
             weight = 1 / (1 + (off / scale) ** 2) ** 2
             known = np.diag(np.append(1 / PRIOR**2, [1e-6, 1e-6]))
             change = np.linalg.solve(
@@ -300,9 +320,9 @@ def _registered(
                 matrix.T @ (weight * off) - known @ np.append(values - guess, [0.0, 0.0]),
             )
             values, tone = values + change[:4], tone + change[4:]
-            if max(np.abs(part @ change[:4]).max() for part in moved) < STILL:
+            if max(np.abs(part @ change[:4]).max() for part in moved) < REGISTRATION.still:
                 break
         counted = slope2[shown]
-        limit = np.maximum(LEAST_SCALE, np.sqrt(counted))  # levels: a px
+        limit = np.maximum(REGISTRATION.least_scale, np.sqrt(counted))  # levels: a px
         agreed = float(counted[np.abs(off) < limit].sum() / max(counted.sum(), 1e-9))
     return values, agreed

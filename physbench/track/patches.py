@@ -39,13 +39,24 @@ HARMONICS = ("two_x", "two_y", "three", "four")  # columns; the first with its d
 HARMONIC_UNITS = np.array([0.133, 0.188, 0.164])
 SHUTTERS = np.linspace(0.0, 1.0, 5)  # shares of the time between frames for which a frame may be exposed
 GHOSTS = np.linspace(0.1, 0.4, 4)  # shares of a frame that may show the one before
-OTHER_SHAPE = 0.5  # of these units
-OTHER_SHAPE_PX = 4.6  # px of radius times these units, that a codec may make: more than OTHER_SHAPE of balls below 9 px
-NOISE_REACH = 30.0  # px over the radius: so many standard deviations of noise are added; that of codecs goes together
-MOST_NOISE_SD = 0.1  # of these units, that noise makes; what is less certain is not judged
-LEAST_RADIUS = 3.5  # px; smaller bodies have no shape
-WHOLE_ALONE = (0.75, 1.3)  # of its area; what is smaller or larger is told by its size
-WHOLE_BESIDE = (0.96, 1.06)  # the same where something is beside it, which may hide a part
+
+
+@dataclass(frozen=True)
+class ShapeLimits:
+    """Bodies whose shape is judged, and what counts as another one."""
+
+    least: float = 0.5  # of HARMONIC_UNITS
+    # px of radius times these units, that a codec may make: more than `least` of balls below 9 px
+    least_px: float = 4.6
+    # px over the radius: so many standard deviations of noise are added; that of codecs goes together
+    noise_reach: float = 30.0
+    most_noise_sd: float = 0.1  # of these units, that noise makes; what is less certain is not judged
+    least_radius: float = 3.5  # px; smaller bodies have no shape
+    whole_alone: tuple[float, float] = (0.75, 1.3)  # of its area; what is smaller or larger is told by its size
+    whole_beside: tuple[float, float] = (0.96, 1.06)  # the same where something is beside it, which may hide a part
+
+
+SHAPE = ShapeLimits()
 
 
 def harmonics(weight: Tensor, radius: float) -> Tensor:
@@ -120,13 +131,13 @@ def shape_change(
     """
     change = np.full(len(seen), np.nan)
     sizes = np.stack([np.hypot(seen[:, 0], seen[:, 1]), seen[:, 2], seen[:, 3]], axis=1)
-    judged = np.flatnonzero(whole & (sd < MOST_NOISE_SD))
-    if radius < LEAST_RADIUS or not len(judged) or not (learnt.any() or sphere):
+    judged = np.flatnonzero(whole & (sd < SHAPE.most_noise_sd))
+    if radius < SHAPE.least_radius or not len(judged) or not (learnt.any() or sphere):
         return change
     own = np.median(sizes[learnt], axis=0) if learnt.any() else np.zeros(3)
     moved = np.gradient(place, axis=0) if len(place) > 1 else np.full(place.shape, np.nan)
-    least = max(OTHER_SHAPE, OTHER_SHAPE_PX / radius)
-    off = deviation(seen, own, moved, radius) / (least + NOISE_REACH / radius * sd)
+    least = max(SHAPE.least, SHAPE.least_px / radius)
+    off = deviation(seen, own, moved, radius) / (least + SHAPE.noise_reach / radius * sd)
     # As a column: rows longer than the data overrun memory in scipy 1.15's filter of one axis (scipy issue 22250).
     change[judged] = median_filter(off[judged, None], (window, 1), mode="nearest")[:, 0]
     return change

@@ -19,7 +19,7 @@ from scipy.ndimage import maximum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
-from physbench.track.camera import STEP_RANGE, CameraMotion, camera_motion, common_growth, growth, is_shown
+from physbench.track.camera import PIECES, CameraMotion, camera_motion, common_growth, growth, is_shown
 from physbench.track.finite_differences import last_known
 from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges, read_edges
 from physbench.world.bodies import is_darkness
@@ -264,7 +264,7 @@ def _bad(step: Array, shift: Array, colour: Array, style: Array, far: float) -> 
     painted otherwise.
     """
     with np.errstate(invalid="ignore"):
-        wrong = (step < STEP_RANGE[0] * style) | (step > STEP_RANGE[1] * style)
+        wrong = (step < PIECES.step_range[0] * style) | (step > PIECES.step_range[1] * style)
         hued = colour > np.minimum(style[1], 1.0)  # a darker picture has weaker colours
         return np.asarray(wrong.all(axis=0) | hued | (np.abs(shift) > far))
 

@@ -33,7 +33,7 @@ from physbench.support.errors import PhysbenchError
 from physbench.track import blobs, disc_fit, intruders, patches
 from physbench.track.blobs import Choice, lasting_frames, long_runs
 from physbench.track.camera import steadied
-from physbench.track.colour import DIFFUSE_SHARE, Colours, colours_of, hue_shift_deg
+from physbench.track.colour import DIFFUSE_SHARE, HUED, Colours, colours_of, hue_shift_deg
 from physbench.track.disc_fit import STILL
 from physbench.track.intruders import background
 from physbench.track.moving_camera import StillVideo, path_framing, still_frames, still_picture, stilled
@@ -55,35 +55,96 @@ from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
 
 MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, PLATEAU, FOOTPRINT, TOUCH, BORDER, NOISE = range(15)
 OUTLINE = slice(15, len(STATS))
-WHOLE_SHARE = 0.95  # share of an object's area from which on it is taken as entirely visible
-# Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
-# mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
-WHOLE_BOX = (0.88, 1.2)
-LEAST_BOX = 0.75  # of its area, that still tells where a box is: a codec draws that much into its neighbour's hue
-ABSENT_RATIO = 0.35  # of the area that should be visible
-FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
+
+
+@dataclass(frozen=True)
+class AreaLimits:
+    """Areas over that of the object, or over the part of it that should be visible."""
+
+    whole: float = 0.95  # from which on an object is taken as entirely visible
+    # Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at
+    # 64 px), mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters
+    # at most.
+    whole_box: tuple[float, float] = (0.88, 1.2)
+    # of its area, that still tells where a box is: a codec draws that much into its neighbour's hue
+    least_box: float = 0.75
+    absent: float = 0.35  # of the area that should be visible
+    overflow: float = 0.85  # of the patch's area: the blob may go on beyond it
+    most: float = 4.0  # a larger blob is no object any more
+    most_rescaled: float = 1.25  # by what the context frames show
+
+
+AREA = AreaLimits()
+
+
+@dataclass(frozen=True)
+class FitLimits:
+    """Disc fits that are made, and that determine a centre."""
+
+    least_radius: float = 2.0  # px; smaller ones have no shape
+    most_area: float = 1.5  # of an object's area; no disc is fitted to a larger blob
+    share: float = 0.35  # visible share that determines a centre
+    share_small: float = 0.50  # the same below 6 px
+    most_blur: float = 3.0  # px
+    blur_share: float = 0.24  # of the radius that a fit may be blurred by, if that is more
+    most_rms: float = 0.20
+    most_stray: float = 0.10
+    most_sd: float = 0.30  # px
+    amplitudes: tuple[float, float] = (0.5, 1.5)
+    sds: float = 1.2  # by which its place is uncertain: rims and noise go together
+
+
+FIT = FitLimits()
+
+
 TOGETHER = 1.5  # times the effect of white noise
 LEAST_TOUCH = 3  # px; fewer are noise
-MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
-OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
-MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
-MOST_BLUR, MOST_RMS, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.10, 0.30  # of an accepted fit
-BLUR_SHARE = 0.24  # of the radius that an accepted fit may be blurred by, if that is more than MOST_BLUR
-WHOLE_FIT, PART_FIT = 0.85, 0.6  # shares of a disc
-MORE_BLUR, MORE_BLUR_SHARE = 1.0, 0.07  # px, at least, and share of the radius by which a part may be more blurred
-NEAR_FITS = 5  # whole discs, nearest in time, that tell how blurred a frame is
-FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
-AMPLITUDES = (0.5, 1.5)
-PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
-# What is fainter has no outline of its own: it counts by how much of the object's chroma is there.
-LEAST_CHROMA = 0.35  # of that in the context frames
-CLEAR_OF_NOISE = 5.0  # times the noise around it
-MOST_RESCALED = 1.25  # of an area, by what the context frames show
+
+
+@dataclass(frozen=True)
+class PartFits:
+    """Fits to a part of a disc that are too blurred to be trusted."""
+
+    whole: float = 0.85  # share of a disc, from which on it is whole
+    part: float = 0.6  # share, below which it is a part
+    more_blur: float = 1.0  # px by which a part may be more blurred, at least
+    more_blur_share: float = 0.07  # of the radius, the same
+    near: int = 5  # whole discs, nearest in time, that tell how blurred a frame is
+
+
+PARTS = PartFits()
+
+
+@dataclass(frozen=True)
+class ChromaLimits:
+    """Chroma of the inside of a body."""
+
+    plateau_share: float = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
+    # What is fainter has no outline of its own: it counts by how much of the object's chroma is there.
+    least: float = 0.35  # of that in the context frames
+    clear_of_noise: float = 5.0  # times the noise around it
+
+
+CHROMA = ChromaLimits()
+
+
 ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
-EDGE_TIME, LEAST_EDGE_FRAMES = 2.0, 5  # s around a frame, with whose areas its own is compared, and frames that tell
-LEAST_MOVED = 0.1  # px from frame to frame; what rests has the same error in many frames
-CLEAN_EDGES = 0.04  # px of it that pictures without noise have, as pixels are counted
-MOST_EDGE_NOISE = 0.02  # diameters, up to which it raises the sd of a moving body: it takes no place away
+
+
+@dataclass(frozen=True)
+class EdgeNoise:
+    """Trembling of outlines in time."""
+
+    time: float = 2.0  # s around a frame, with whose areas its own is compared
+    least_frames: int = 5  # that tell
+    least_moved: float = 0.1  # px from frame to frame; what rests has the same error in many frames
+    clean: float = 0.04  # px of it that pictures without noise have, as pixels are counted
+    most: float = 0.02  # diameters, up to which it raises the sd of a moving body: it takes no place away
+
+
+EDGES = EdgeNoise()
+
+
 DECIMALS = 4  # decimals of a px or degree
 
 
@@ -145,25 +206,27 @@ class BlobMeasurements:
         """
         stats, visible, full = self.stats[:, k], visible[:context], full[:context]
         first = stats[:context]
-        reference, plateau, scale = colours.chroma[k], PLATEAU_SHARE * colours.chroma[k], 1.0
-        for good in ((visible > WHOLE_SHARE * full) & ~touched(first), visible > 0.5 * full):
+        reference, plateau, scale = colours.chroma[k], CHROMA.plateau_share * colours.chroma[k], 1.0
+        for good in ((visible > AREA.whole * full) & ~touched(first), visible > 0.5 * full):
             shown = visible[good].sum() if good.any() else 0.0
             value = first[good, MASS].sum() / shown if shown else 0.0
             if 0.5 < value / colours.chroma[k] < 1.5:
                 reference, plateau = value, first[good, PLATEAU].mean()
-                scale = np.clip(shown / max(first[good, FOOTPRINT].sum(), 1.0), 1 / MOST_RESCALED, MOST_RESCALED)
+                scale = np.clip(
+                    shown / max(first[good, FOOTPRINT].sum(), 1.0), 1 / AREA.most_rescaled, AREA.most_rescaled
+                )
                 break
         self.chroma[:, k] = stats[:, PLATEAU] / plateau
         self.reference[:, k] = np.maximum(reference * self.chroma[:, k], 1.0)
-        faint = (self.chroma[:, k] < LEAST_CHROMA) | (stats[:, PLATEAU] < CLEAR_OF_NOISE * stats[:, NOISE])
+        faint = (self.chroma[:, k] < CHROMA.least) | (stats[:, PLATEAU] < CHROMA.clear_of_noise * stats[:, NOISE])
         self.area[:, k] = np.where(faint, stats[:, MASS] / reference, stats[:, FOOTPRINT] * scale)
         self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
 
     def wants_fit(self, k: int, full: Array) -> Mask:
         """Frames (N,) in which object k is touched or no whole disc, and enough of it is left."""
         stats, ratio = self.stats[:, k], self.area[:, k] / full
-        partly = (ratio < WHOLE_SHARE) & (_axes_ratio(stats) > ROUND)
-        return (ratio > 0.8 * FIT_SHARE) & (ratio < MAX_FIT_RATIO) & (touched(stats) | partly)
+        partly = (ratio < AREA.whole) & (_axes_ratio(stats) > ROUND)
+        return (ratio > 0.8 * FIT.share) & (ratio < FIT.most_area) & (touched(stats) | partly)
 
 
 def touched(stats: Array) -> Mask:
@@ -195,7 +258,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float, grown: Ar
         place, sd = _positions(seen, k, full / zoom**2, larger, shown, zoom)
         # What the motion of others is judged by may be as uncertain as it is.
         fixed = shown.bodies[k].role == "fixed"
-        most = np.inf if fixed else MOST_EDGE_NOISE * 2 * np.sqrt(full / np.pi) / zoom
+        most = np.inf if fixed else EDGES.most * 2 * np.sqrt(full / np.pi) / zoom
         ahead = sd[shown.context :]
         sd[shown.context :] = np.maximum(ahead, np.minimum(np.hypot(ahead, edges), most))
         shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
@@ -237,7 +300,7 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Sequence[Array]
     together. Blur and slow changes are taken off with the local median, and a still picture tells nothing.
     """
     off: list[Array] = []
-    window = 1 + 2 * max(1, round(EDGE_TIME / 2 * shown.fps))
+    window = 1 + 2 * max(1, round(EDGES.time / 2 * shown.fps))
     for k in range(len(shown.names)):
         full = shown.full[shown.full[:, k] > 0, k]
         if not len(full):
@@ -245,28 +308,28 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Sequence[Array]
         area = np.median(full) / zoom**2
         ratio = (seen.area[:, k] / (area * larger[k]))[shown.context :]
         stats = seen.stats[shown.context :, k]
-        whole = (ratio > patches.WHOLE_ALONE[0]) & (ratio < patches.WHOLE_ALONE[1]) & ~touched(stats)
+        whole = (ratio > patches.SHAPE.whole_alone[0]) & (ratio < patches.SHAPE.whole_alone[1]) & ~touched(stats)
         ratio, place = ratio[whole], stats[whole][:, [X, Y]]
-        if len(ratio) < LEAST_EDGE_FRAMES:
+        if len(ratio) < EDGES.least_frames:
             continue
         away = ratio - median_filter(ratio[:, None], (window, 1), mode="nearest")[:, 0]
-        moves = np.linalg.norm(np.diff(place, axis=0, prepend=place[:1]), axis=1) > LEAST_MOVED
+        moves = np.linalg.norm(np.diff(place, axis=0, prepend=place[:1]), axis=1) > EDGES.least_moved
         off.append(np.sqrt(area / np.pi) / 2 * away[moves])
     offsets = np.concatenate([np.zeros(0), *off])
-    if len(offsets) < LEAST_EDGE_FRAMES:
+    if len(offsets) < EDGES.least_frames:
         return 0.0
-    return TOGETHER * float(np.sqrt(max(0.0, 2 * np.mean(offsets**2) - CLEAN_EDGES**2)))
+    return TOGETHER * float(np.sqrt(max(0.0, 2 * np.mean(offsets**2) - EDGES.clean**2)))
 
 
 def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: TrueAreas, zoom: float) -> Array:
     """Distance (N,) of the shape of object k from its own, see patches.shape_change."""
     stats, ratio = seen.stats[:, k], seen.area[:, k] / (full * larger)
     radius, count = float(np.sqrt(full / np.pi)), len(stats)
-    alone = ~touched(stats) & (ratio > patches.WHOLE_ALONE[0]) & (ratio < patches.WHOLE_ALONE[1])
-    beside = (stats[:, BORDER] == 0) & (ratio > patches.WHOLE_BESIDE[0]) & (ratio < patches.WHOLE_BESIDE[1])
-    whole = (alone | beside) & (stats[:, MASS] > 0) & (seen.chroma[:, k] >= LEAST_CHROMA)
+    alone = ~touched(stats) & (ratio > patches.SHAPE.whole_alone[0]) & (ratio < patches.SHAPE.whole_alone[1])
+    beside = (stats[:, BORDER] == 0) & (ratio > patches.SHAPE.whole_beside[0]) & (ratio < patches.SHAPE.whole_beside[1])
+    whole = (alone | beside) & (stats[:, MASS] > 0) & (seen.chroma[:, k] >= CHROMA.least)
     true = full * shown.whole(k)[:count]
-    learnt = whole & (shown.visible[:count, k] / zoom**2 > WHOLE_SHARE * true) & (np.arange(count) < shown.context)
+    learnt = whole & (shown.visible[:count, k] / zoom**2 > AREA.whole * true) & (np.arange(count) < shown.context)
     sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius)
     sphere, window = shown.bodies[k].shape == "sphere", 2 * lasting_frames(shown.fps) - 1
     scaled = stats[:, OUTLINE] / larger[:, None] ** (np.array([2, 2, 3, 4]) / 2)  # moments of that order of a length
@@ -278,7 +341,7 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: Tr
 
 def _grown(seen: BlobMeasurements, k: int, full: float) -> Mask:
     """Frames (N,) in which the blob is larger than its patch, so that only the small maps tell its size."""
-    return seen.choice.area[:, k] > OVERFLOW * patch_area(float(np.sqrt(full / np.pi)))
+    return seen.choice.area[:, k] > AREA.overflow * patch_area(float(np.sqrt(full / np.pi)))
 
 
 def _positions(
@@ -295,21 +358,21 @@ def _positions(
     # Nothing near it: the centroid, unless a ball shows a part of its disc only, as if something unseen hid the rest.
     free = ~beside & (stats[:, MASS] > 0)
     if sphere:
-        free &= (ratio >= WHOLE_SHARE) | round_blob
+        free &= (ratio >= AREA.whole) | round_blob
     else:  # the hue of a neighbour is taken out of the weights, and as much as all of it is there
-        least = np.where(stats[:, BORDER] > 0, WHOLE_SHARE, LEAST_BOX)
-        free |= (ratio >= least) & (ratio <= WHOLE_BOX[1])
+        least = np.where(stats[:, BORDER] > 0, AREA.whole, AREA.least_box)
+        free |= (ratio >= least) & (ratio <= AREA.whole_box[1])
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
     angle = body.size[0] / shown.distance
     true = full * shown.whole(k)[: len(stats)]
-    whole = (shown.visible[: len(stats), k] / zoom**2 > WHOLE_SHARE * true) & (np.arange(len(stats)) < shown.context)
+    whole = (shown.visible[: len(stats), k] / zoom**2 > AREA.whole * true) & (np.arange(len(stats)) < shown.context)
     if np.isfinite(seen.light[k]).all():
         # The centroid of a disc whose shade changes evenly by g over a radius lies g / 4 radii towards the lit side.
         # What is taken off below for light along the axis is a part of g, as it was where g was found.
         at = stats[whole & (mass > 1e-9)][:, [X, Y]].mean(axis=0) - middle
         place -= seen.light[k, :2] * radius / 4 - at * DIFFUSE_SHARE / 4 * angle
-    large = grown & ~beside & (seen.choice.area[:, k] < MAX_OBJECT_RATIO * full)
+    large = grown & ~beside & (seen.choice.area[:, k] < AREA.most * full)
     place[large] = seen.choice.centre[large, k]
 
     # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass;
@@ -319,7 +382,7 @@ def _positions(
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)
     if not sphere:  # as much as is cut off one side of it moves its middle by half of that
-        cut = beside & (ratio < WHOLE_BOX[0])
+        cut = beside & (ratio < AREA.whole_box[0])
         sd = np.where(cut, np.maximum(sd, np.sqrt(full) * (1 - ratio) / 2), sd)
 
     good = accepted(fits, radius) & ~grown
@@ -335,7 +398,7 @@ def _positions(
         place[..., 1] -= near.plate_shift(place, _spread_upwards(body, shown.axes))
     elif sphere:
         place -= (place - middle) * _outward(angle, good)[:, None]
-    sd = np.where(good, np.clip(np.hypot(sd, FIT_SDS * fits[:, 7]) + 0.03, 0.05, 0.50), sd)
+    sd = np.where(good, np.clip(np.hypot(sd, FIT.sds * fits[:, 7]) + 0.03, 0.05, 0.50), sd)
     return place, sd * (1.5 if radius < 4 else 1.0)
 
 
@@ -365,19 +428,19 @@ def _outward(angle: float, fitted: Mask) -> Array:
 def accepted(fits: Array, radius: float) -> Mask:
     """Mask of fits (N, F) that determine a centre."""
     x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
-    least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
+    least = FIT.share if radius >= 6 else FIT.share_small
     with np.errstate(invalid="ignore"):
         good: Mask = (
             np.isfinite(x)
             & np.isfinite(y)
-            & (blur < max(MOST_BLUR, BLUR_SHARE * radius))
-            & (amplitude > AMPLITUDES[0])
-            & (amplitude < AMPLITUDES[1])
-            & (rms < MOST_RMS)
+            & (blur < max(FIT.most_blur, FIT.blur_share * radius))
+            & (amplitude > FIT.amplitudes[0])
+            & (amplitude < FIT.amplitudes[1])
+            & (rms < FIT.most_rms)
             & (step < STILL)
             & (share > 0.8 * least)
-            & (sd < MOST_SD)
-            & (stray < MOST_STRAY)
+            & (sd < FIT.most_sd)
+            & (stray < FIT.most_stray)
         )
     return good
 
@@ -390,13 +453,13 @@ def _too_blurred_parts(fits: Array, good: Mask, radius: float, context: int) -> 
     more. Where there is none, nothing is refused.
     """
     blur, share, frame = fits[:, 2], fits[:, 6], np.arange(len(fits))
-    most = max(MORE_BLUR, MORE_BLUR_SHARE * radius)
+    most = max(PARTS.more_blur, PARTS.more_blur_share * radius)
     with np.errstate(invalid="ignore"):
-        whole, part = good & (share > WHOLE_FIT), good & (share < PART_FIT)
+        whole, part = good & (share > PARTS.whole), good & (share < PARTS.part)
     refused = np.zeros(len(fits), dtype=bool)
     for n in np.flatnonzero(part):
         beside = np.flatnonzero(whole & ((frame < context) == (n < context)))
-        near = beside[np.argsort(np.abs(beside - n), kind="stable")[:NEAR_FITS]]
+        near = beside[np.argsort(np.abs(beside - n), kind="stable")[: PARTS.near]]
         refused[n] = len(near) > 0 and blur[n] > np.median(blur[near]) + most
     return refused
 
@@ -414,7 +477,7 @@ def _states(area: Array, visible: Array, full: float, stats: Array, least: int) 
     least: frames in a row in which something must be missing to be absent.
     """
     expected = visible >= VISIBLE_SHARE * full
-    low = expected & (area < ABSENT_RATIO * visible)
+    low = expected & (area < AREA.absent * visible)
     seen = np.where(expected, ~low, area >= MIN_DETECTED_SHARE * full)
     state = np.full(len(area), Visibility.VISIBLE, dtype=np.uint8)
     state[seen & (stats[:, BORDER] > 0)] = Visibility.CLIPPED
@@ -429,13 +492,22 @@ def _lasting(low: Mask, least: int) -> Mask:
 
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
-TRUE_FRAMES = 5  # of ground truth in which screens are looked for
-FLOOR_ROWS = 4  # px: the lowest rows of a picture that looks down that show the floor
-SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
-HUED = 30  # levels between the colours of a pixel of a body
+
+
+@dataclass(frozen=True)
+class TruthReading:
+    """Frames of ground truth in which surroundings of bodies are looked for."""
+
+    screen_frames: int = 5  # in which screens are looked for
+    surrounding_frames: int = 9  # with the context, in which all that is no body is looked for
+    floor_rows: int = 4  # px: the lowest rows of a picture that looks down that show the floor
+
+
+TRUTH = TruthReading()
+
+
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
 SHADOW_REACH = 2.0  # radii of the largest body up to which a cast shadow is seen beside a body, in looks that have any
-LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
 LEAST_LIT_RADIUS = 5.0  # px; of smaller balls it is not asked from where they are lit
 
 
@@ -666,8 +738,8 @@ def _typical(full: Array) -> Array:
 
 
 def _true_frames(clip: Clip) -> Tensor:
-    """Some frames of ground truth (TRUE_FRAMES, H, W, 3), from the hand-over on: holders are gone by then."""
-    index = np.linspace(clip.handover, len(clip.frames) - 1, TRUE_FRAMES).astype(int)
+    """Some frames of ground truth (M, H, W, 3), from the hand-over on: holders are gone by then."""
+    index = np.linspace(clip.handover, len(clip.frames) - 1, TRUTH.screen_frames).astype(int)
     return blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
 
 
@@ -683,10 +755,10 @@ def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
 
 def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
     """Surroundings of the bodies in some frames of ground truth in the window."""
-    index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, SURROUNDING_FRAMES).astype(int)
+    index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, TRUTH.surrounding_frames).astype(int)
     frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
-    least = intruders.LEAST_FROM_NEAR if clip.scene.camera.path else intruders.LEAST_OF_GREY
+    least = intruders.GREYS.least_from_near if clip.scene.camera.path else intruders.GREYS.least
     return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED, least)
 
 
@@ -698,7 +770,7 @@ def _floor(clip: Clip, true: Tensor) -> float | None:
         return None
     rows = true.amax(-1).to(torch.float32).transpose(0, 1).flatten(1).median(1).values  # (H,)
     shown = rows[(rows - 255 * BACKGROUND_GREY).abs() > patches.FLOOR_LEVELS]  # the others show no floor
-    return float(shown[-FLOOR_ROWS:].median()) if len(shown) else None
+    return float(shown[-TRUTH.floor_rows :].median()) if len(shown) else None
 
 
 def _screens(clip: Clip, true: Tensor, floor: float | None) -> Tensor:
@@ -780,7 +852,7 @@ def _see(
         seen.stats[here, k] = measured.stats.cpu().numpy()
         full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
         seen.calibrate(k, context, target.visible_area[:, k], full, colours)
-        if target.shapes[k] != "sphere" or radius < LEAST_FIT_RADIUS:
+        if target.shapes[k] != "sphere" or radius < FIT.least_radius:
             continue
 
         sight = shown.sights[k]
@@ -790,7 +862,7 @@ def _see(
             radius,
             sight=None if sight is None else sight.select(here).shrunk(zoom),
         )
-        whole = (here < context) & (target.visible_area[here, k] > WHOLE_SHARE * full[here])
+        whole = (here < context) & (target.visible_area[here, k] > AREA.whole * full[here])
         if lit and radius >= LEAST_LIT_RADIUS and whole.any():
             seen.light[k] = np.median(disc_fit.find_light(job.select(whole)).cpu().numpy(), axis=0)
             job = replace(job, light=tuple(seen.light[k].tolist()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.frame_timing import LEAST_MEASURED, Estimate, frame_timing, smear
+from physbench.score.frame_timing import REPEATS, Estimate, frame_timing, smear
 from physbench.score.protocol import Reading, scorer
 from physbench.track.tracks import Tracks
 
@@ -34,7 +34,7 @@ def timing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     their time). Outside every mean. What is said of a run pools its clips.
     """
     measured = frame_timing(clip, tracks)
-    enough = measured.comparable >= LEAST_MEASURED
+    enough = measured.comparable >= REPEATS.least_measured
     few, blurred = "too few frames in which things move on", None
     if len(rollout.frames):
         blurred = smear(clip, rollout.frames[: clip.horizon], tracks)

@@ -36,8 +36,8 @@ def several(clips: int, lead: float, seed: int = 0, **kind) -> dict[str, list[St
 @pytest.mark.parametrize("error", [0.02, 0.1, 0.5])
 def test_the_ratio_is_that_of_the_stated_model(lead: float, error: float) -> None:
     """Against the integral over the leads that either reading expects."""
-    low, high = start.SLOWEST_LEAD, start.FASTEST_LEAD
-    with_image = stats.norm.pdf(lead, 0, np.hypot(error, start.REDRAWN_LEAD))
+    low, high = start.LEAD.slowest, start.LEAD.fastest
+    with_image = stats.norm.pdf(lead, 0, np.hypot(error, start.LEAD.redrawn))
     new, _ = quad(lambda at: stats.norm.pdf(lead, at, error) / (high - low), low, high, points=[lead], epsabs=1e-300)
     if new > 1e-200 and with_image > 1e-200:
         assert log_ratio(lead, error) == pytest.approx(np.log(with_image / new), abs=1e-3)
@@ -162,7 +162,7 @@ def test_videos_of_something_else_are_told_so() -> None:
 def test_two_frames_that_were_cut_off_are_not_read_as_a_fast_start() -> None:
     """Ground truth without its first two frames was measured at 1.88 +- 0.07: unsure, and yet not a first new frame."""
     found = decide_start(several(10, 1.88))
-    assert start.FASTEST_LEAD < found.lead < start.FASTEST_LEAD + 0.2 and found.reading == "open"
+    assert start.LEAD.fastest < found.lead < start.LEAD.fastest + 0.2 and found.reading == "open"
 
 
 @pytest.mark.slow

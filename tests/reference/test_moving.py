@@ -18,14 +18,14 @@ from physbench.reference.objects_dynamics import (
     scene_layout,
     simulate_frames,
 )
-from physbench.reference.objects_slots import FAR, MAX_POINTS, REACH_DIRECTIONS, SURFACE_COLUMNS, Slots
+from physbench.reference.objects_slots import FAR, OUTLINE, REACH, SURFACE_COLUMNS, Slots
 
 PULL = 0.545  # px / frame^2
 
 
 def scene(clips: int, objects: int = 1, *, is_round: float = 1.0, radius: float = 5.0) -> Slots:
     """Empty scenes with objects of one size."""
-    points = torch.zeros(clips, MAX_POINTS, SURFACE_COLUMNS)
+    points = torch.zeros(clips, OUTLINE.max_points, SURFACE_COLUMNS)
     points[..., :2], points[..., 3] = FAR, 1.0
     whole = torch.ones(clips, objects)
     return Slots(
@@ -33,7 +33,7 @@ def scene(clips: int, objects: int = 1, *, is_round: float = 1.0, radius: float 
         weight=torch.ones(clips, 8, objects),
         unseen=torch.zeros(clips, 8, objects),
         radius=radius * whole,
-        reach=radius * torch.ones(clips, objects, REACH_DIRECTIONS),
+        reach=radius * torch.ones(clips, objects, REACH.directions),
         round=is_round * whole,
         shade=0.14 * whole,
         present=whole,
@@ -68,8 +68,8 @@ def falling(*, bounce: float = 1.0, rough: float = 0.0, stick: float = 2 / 7) ->
 
 def slope(angle: float, clips: int = 1) -> torch.Tensor:
     """Surface points of a ramp through (32, 40) that falls to the right by `angle`."""
-    way = torch.linspace(-60, 60, MAX_POINTS)
-    points = torch.zeros(clips, MAX_POINTS, SURFACE_COLUMNS)
+    way = torch.linspace(-60, 60, OUTLINE.max_points)
+    points = torch.zeros(clips, OUTLINE.max_points, SURFACE_COLUMNS)
     points[..., 0], points[..., 1] = 32 + way * math.cos(angle), 40 + way * math.sin(angle)
     points[..., 2], points[..., 3], points[..., 4] = math.sin(angle), -math.cos(angle), 0.2
     return points

@@ -11,7 +11,7 @@ import torch
 from physbench.reference.objects import Painter, cut_out_objects, draw_moving_screen
 from physbench.reference.objects_slots import (
     FAR,
-    REACH_DIRECTIONS,
+    REACH,
     MovingScreen,
     cut_images,
     distance_to_hiding,
@@ -155,7 +155,7 @@ def test_reach_of_boxes_and_discs(angle: float) -> None:
     found = reach_towards(reach, down)[0, :, 0]
     assert float(found[0]) == pytest.approx(4.0, abs=0.3)
     assert float(found[1]) == pytest.approx(5.2, abs=0.05)
-    assert reach.shape == (1, 2, REACH_DIRECTIONS)
+    assert reach.shape == (1, 2, REACH.directions)
 
 
 def test_a_ball_is_darker_at_its_rim_than_a_cylinder() -> None:

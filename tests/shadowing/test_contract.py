@@ -15,7 +15,7 @@ from physbench.shadowing import shadow
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import at_levels, strength
 from physbench.shadowing.observed_motion import from_tracks
-from physbench.shadowing.search import MAX_BREAKS, SegmentSearch
+from physbench.shadowing.search import SEARCH, SegmentSearch
 from physbench.shadowing.shadow import scene_law_of
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
@@ -269,7 +269,7 @@ def test_breaks_are_followed_up_to_a_number_and_no_further() -> None:
     jumps = tuple((0.4 * k, 0.3) for k in range(1, 8))
     task = "collisions/wall-bounce-v1"
     few = at_levels(problem(task, 0, jumped(*jumps)), (0.03,))[0]
-    assert 6 <= len(few.breaks) <= MAX_BREAKS
+    assert 6 <= len(few.breaks) <= SEARCH.max_breaks
     assert max(b.position_jump for b in few.breaks if np.isfinite(b.position_jump)) < 0.5
     assert not any(b.gross for b in few.breaks if not np.isfinite(b.position_jump))
 

@@ -193,7 +193,7 @@ def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.
     whole = SegmentSearch(trial, 0.03).run()
     assert not whole.truncated
     assert len(whole.breaks) >= 3
-    monkeypatch.setattr(search, "MAX_WORK", trial.work // 2)
+    monkeypatch.setattr(search, "SEARCH", replace(search.SEARCH, max_work=trial.work // 2))
     cut, again_ = (SegmentSearch(problem(task, 0, edit), 0.03).run() for _ in range(2))
     assert cut.truncated
     assert [(b.body, b.frame) for b in cut.breaks] == [(b.body, b.frame) for b in again_.breaks]
@@ -201,7 +201,7 @@ def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.
     last = max(arc.last for arc in cut.arcs)
     assert last < len(trial.seen.times)
     assert np.isnan(cut.position[last:]).all()
-    monkeypatch.setattr(search, "MAX_WORK", trial.work // 4)
+    monkeypatch.setattr(search, "SEARCH", replace(search.SEARCH, max_work=trial.work // 4))
     truthful = SegmentSearch(problem(task, 0), 0.03).run()
     assert not truthful.truncated
     assert not truthful.breaks

@@ -9,7 +9,7 @@ import pytest
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip, Row
-from physbench.shadowing.observed_motion import MAX_POSITION_SD
+from physbench.shadowing.observed_motion import POSITION
 from physbench.track.tracker import track
 from physbench.world.drawing import render
 from physbench.world.scene import SCREEN_GREY, Body, Camera, RenderSpec, Scene
@@ -87,6 +87,6 @@ def test_what_is_cut_or_hidden_has_no_position_or_a_right_one_or_says_how_unsure
     known = np.isfinite(off)
     assert known[share > 0.97].all() and not known[share < 0.7].any()
     diameter = 2 * 0.45 * clip.pixels_per_metre
-    sure = known & (tracks.position_sd[:, 0] <= MAX_POSITION_SD * diameter)
+    sure = known & (tracks.position_sd[:, 0] <= POSITION.max_sd * diameter)
     assert off[sure].max() < 0.07 * diameter and sure[share > 0.97].all() and not sure[share < 0.8].any()
     assert (off[known] < np.maximum(2 * tracks.position_sd[known, 0], 0.07 * diameter)).all()

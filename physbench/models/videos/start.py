@@ -23,14 +23,24 @@ from physbench.world.scene import PALETTE
 # Objects are found by their hue: the mean over the pixels of an object, weighted by chroma, is its place. Blur, noise,
 # brightness and a shift of all colours leave that place where it is.
 
-LEAST_HUE_SHARE = 0.4  # of the object's in the image; weaker pixels are its blurred rim, or noise
-LEAST_LEVELS = 40.0  # levels of chroma of an object's pixels in the image
-LEAST_PIXELS = 9  # of an object
-AREA_TOLERANCE = 0.25  # relative; an object whose area changes by more is being hidden, or is no longer the same
-WINDOW_S = 0.3  # s of the video in which motion is measured
-FRAMES_MEASURED = (5, 16)  # least and most of the frames in which it is measured
-MEDIAN_STRIDE = 7  # of the pixels, one in so many is enough for the cast of all
-PLACE_NOISE_PX = 0.02  # least standard deviation of a place: that of 8-bit frames without compression
+
+@dataclass(frozen=True)
+class ObjectLimits:
+    """Objects of the image whose motion is measured in a video."""
+
+    least_hue_share: float = 0.4  # of the object's in the image; weaker pixels are its blurred rim, or noise
+    least_levels: float = 40.0  # levels of chroma of an object's pixels in the image
+    least_pixels: int = 9  # of an object
+    # relative; an object whose area changes by more is being hidden, or is no longer the same
+    area_tolerance: float = 0.25
+    window: float = 0.3  # s of the video in which motion is measured
+    frames: tuple[int, int] = (5, 16)  # least and most of the frames in which it is measured
+    median_stride: int = 7  # of the pixels, one in so many is enough for the cast of all
+    place_noise_px: float = 0.02  # least standard deviation of a place: that of 8-bit frames without compression
+
+
+OBJECT = ObjectLimits()
+
 
 Chroma = NDArray[np.float32]
 
@@ -48,8 +58,8 @@ class Step:
 
 def frames_needed(rate: float) -> int:
     """Number of first frames in which motion is measured at a rate in frames/s."""
-    least, most = FRAMES_MEASURED
-    return min(max(math.ceil(WINDOW_S * rate) + 1, least), most)
+    least, most = OBJECT.frames
+    return min(max(math.ceil(OBJECT.window * rate) + 1, least), most)
 
 
 def measure_steps(
@@ -118,7 +128,7 @@ def _chroma(frame: NDArray[np.uint8], inside: Mask) -> Chroma:
     light = frame.astype(np.float32)
     mean = (light[..., 0] + light[..., 1] + light[..., 2]) * np.float32(1 / 3)
     chroma: Chroma = light - mean[..., None]
-    chroma -= np.median(chroma[inside][::MEDIAN_STRIDE], axis=0)
+    chroma -= np.median(chroma[inside][:: OBJECT.median_stride], axis=0)
     chroma[~inside] = 0.0
     return chroma
 
@@ -138,10 +148,10 @@ def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chro
         along = picture @ direction
         of_hue = along > _COS_HALF_GAP * length
         if not number:
-            sure = along[of_hue & (along > LEAST_LEVELS)]
-            if len(sure) < LEAST_PIXELS:
+            sure = along[of_hue & (along > OBJECT.least_levels)]
+            if len(sure) < OBJECT.least_pixels:
                 return None
-            gate = LEAST_HUE_SHARE * float(np.median(sure))
+            gate = OBJECT.least_hue_share * float(np.median(sure))
         labels, count = ndimage.label(of_hue & (along > gate))
         if not count:
             break
@@ -149,7 +159,7 @@ def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chro
         body = labels == int(sizes.argmax()) + 1
         size = float(sizes.max())
         area = area or size
-        if size < LEAST_PIXELS or (body & edge).any() or abs(size / area - 1) > AREA_TOLERANCE:
+        if size < OBJECT.least_pixels or (body & edge).any() or abs(size / area - 1) > OBJECT.area_tolerance:
             break
         places[number] = _centre(np.where(body, along, 0.0))
     return places if np.isfinite(places[0, 0]) else None
@@ -169,25 +179,47 @@ def _centre(weight: NDArray[np.floating]) -> Array:
 # where the first frame is the image, about 1 where it is the first new frame. Docs: docs/design/timing.md.
 
 # What either reading expects of the mean lead. A model that draws the image anew may move things by a part of a step;
-# one whose first new frame has moved by less than SLOWEST_LEAD cannot be told from that.
-REDRAWN_LEAD = 0.05  # standard deviation of the lead behind videos that begin with the image
-SLOWEST_LEAD, FASTEST_LEAD = 0.15, 1.75  # of videos that begin with the first new frame: any in between is as likely
-NEW_LEAD_SPREAD = 0.3  # standard deviation between videos that begin with the first new frame, about 1
-DECIDED = math.log(1000.0)  # log of the likelihood ratio from which a reading is taken
-CLIP_DECIDED = math.log(20.0)  # the same for one clip, to see whether videos are of two kinds
-MIXED_SHARE = 0.05  # of the clips that tell; more of the other kind: the videos are not alike
-MISFIT = 4.0  # standard deviations between the mean lead and what the better reading expects
-STEP_SIGNAL = 4.0  # standard deviations that a step must have for an object to tell
-TELLING_ERROR = 0.35  # of a clip's lead; less sure ones say nothing
-# How badly a known fit may be undone: a shift in px of the scored frames, and a stretch along either axis.
-SHIFT_PX, STRETCH = 0.5, 0.004
+# one whose first new frame has moved by less than `slowest` cannot be told from that.
+
+
+@dataclass(frozen=True)
+class LeadLimits:
+    """Leads that either reading expects, and what tells them apart."""
+
+    redrawn: float = 0.05  # standard deviation of the lead behind videos that begin with the image
+    slowest: float = 0.15  # of videos that begin with the first new frame
+    fastest: float = 1.75  # of these: any in between is as likely
+    new_spread: float = 0.3  # standard deviation between videos that begin with the first new frame, about 1
+    decided: float = math.log(1000.0)  # log of the likelihood ratio from which a reading is taken
+    clip_decided: float = math.log(20.0)  # the same for one clip, to see whether videos are of two kinds
+    mixed_share: float = 0.05  # of the clips that tell; more of the other kind: the videos are not alike
+    misfit: float = 4.0  # standard deviations between the mean lead and what the better reading expects
+    telling_error: float = 0.35  # of a clip's lead; less sure ones say nothing
+    loose: float = 10.0  # standard deviation of the common lead before anything is seen
+
+
+LEAD = LeadLimits()
+
+
+@dataclass(frozen=True)
+class ShiftLimits:
+    """Shift and stretch that all videos share: how badly a known fit may be undone."""
+
+    px: float = 0.5  # of the scored frames
+    stretch: float = 0.004  # along either axis
+    passes: int = 8  # shift and error of leads depend on each other; the first error is that without a shift
+    step_signal: float = 4.0  # standard deviations that a step must have for an object to tell
+    least_sideways: int = 3  # numbers from which a deviation is estimated
+    # A first frame that shows an object farther off than so many frames' motion and px is not the start of that clip.
+    far_steps: float = 3.0
+    far_px: float = 3.0
+
+
+SHIFT = ShiftLimits()
+
+
 NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
-SHIFT_PASSES = 8  # shift and error of leads depend on each other; the first error is that without a shift
 SHARED = 4  # numbers of the shift and the stretch that all videos share
-LOOSE_LEAD = 10.0  # standard deviation of the common lead before anything is seen
-# A first frame that shows an object farther off than so many frames' motion and px is not the start of that clip.
-FAR_STEPS, FAR_PX = 3.0, 3.0
-LEAST_SIDEWAYS = 3  # numbers from which a deviation is estimated
 
 Reading = Literal["image", "new", "open", "mixed"]
 
@@ -212,8 +244,8 @@ class ClipLead:
 
         One video is compared with a lead of about 1: that any lead is as likely is said of a model, once.
         """
-        return _log_normal(self.lead, math.hypot(self.error, REDRAWN_LEAD)) - _log_normal(
-            self.lead - 1, math.hypot(self.error, NEW_LEAD_SPREAD)
+        return _log_normal(self.lead, math.hypot(self.error, LEAD.redrawn)) - _log_normal(
+            self.lead - 1, math.hypot(self.error, LEAD.new_spread)
         )
 
 
@@ -240,15 +272,15 @@ class StartDecision:
 def log_ratio(lead: float, error: float) -> float:
     """Log of the likelihood of a measured lead if videos begin with the image, over that if with the first new frame.
 
-    With the image: normal about 0, REDRAWN_LEAD wide. With the first new frame: any lead from SLOWEST_LEAD to
+    With the image: normal about 0, `LEAD.redrawn` wide. With the first new frame: any lead from `slowest` to
     FASTEST_LEAD is as likely. Both are widened by `error`.
     """
-    with_image = _log_normal(lead, math.hypot(error, REDRAWN_LEAD))
-    high, low = (FASTEST_LEAD - lead) / error, (SLOWEST_LEAD - lead) / error
+    with_image = _log_normal(lead, math.hypot(error, LEAD.redrawn))
+    high, low = (LEAD.fastest - lead) / error, (LEAD.slowest - lead) / error
     if low > 0:  # the difference of two numbers near 1 is that of their complements
         high, low = -low, -high
     upper, lower = float(log_ndtr(high)), float(log_ndtr(low))
-    new = upper + math.log1p(-math.exp(min(lower - upper, -1e-12))) - math.log(FASTEST_LEAD - SLOWEST_LEAD)
+    new = upper + math.log1p(-math.exp(min(lower - upper, -1e-12))) - math.log(LEAD.fastest - LEAD.slowest)
     return with_image - new
 
 
@@ -265,20 +297,20 @@ def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
     """
     clips = clip_leads(steps)
     seen, far = sum(map(bool, steps.values())), sum(map(_begins_far_off, steps.values()))
-    telling = {name: clip for name, clip in clips.items() if clip.error < TELLING_ERROR}
-    image = [name for name, clip in telling.items() if clip.log_ratio > CLIP_DECIDED]
-    new = [name for name, clip in telling.items() if clip.log_ratio < -CLIP_DECIDED]
+    telling = {name: clip for name, clip in clips.items() if clip.error < LEAD.telling_error}
+    image = [name for name, clip in telling.items() if clip.log_ratio > LEAD.clip_decided]
+    new = [name for name, clip in telling.items() if clip.log_ratio < -LEAD.clip_decided]
     fewer = min(image, new, key=len)
     if not telling:
         return StartDecision("open", math.nan, math.nan, 0.0, len(steps), telling, (), seen, far)
     lead, error = mean_lead(list(telling.values()))
     ratio = log_ratio(lead, error)
     reading: Reading = "open"
-    if len(fewer) > max(1, MIXED_SHARE * (len(image) + len(new))):  # one video alone may be misread
+    if len(fewer) > max(1, LEAD.mixed_share * (len(image) + len(new))):  # one video alone may be misread
         reading = "mixed"
-    elif ratio > DECIDED and abs(lead) < MISFIT * math.hypot(error, REDRAWN_LEAD):
+    elif ratio > LEAD.decided and abs(lead) < LEAD.misfit * math.hypot(error, LEAD.redrawn):
         reading = "image"
-    elif ratio < -DECIDED and lead < FASTEST_LEAD:  # beyond, frames were cut off: two are a lead of 2
+    elif ratio < -LEAD.decided and lead < LEAD.fastest:  # beyond, frames were cut off: two are a lead of 2
         reading = "new"
     return StartDecision(reading, lead, error, ratio, len(steps), telling, tuple(fewer), seen, far)
 
@@ -286,7 +318,8 @@ def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
 def _begins_far_off(objects: Sequence[Step]) -> bool:
     """True if an object is seen much farther from its place in the image than it moves in a frame."""
     return any(
-        float(np.linalg.norm(each.lead)) > FAR_PX + FAR_STEPS * float(np.linalg.norm(each.step)) for each in objects
+        float(np.linalg.norm(each.lead)) > SHIFT.far_px + SHIFT.far_steps * float(np.linalg.norm(each.step))
+        for each in objects
     )
 
 
@@ -313,15 +346,15 @@ def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
         return {}
     own = np.array([math.nan if step.noise is None else step.noise for _, step in listed])
     common = float(np.nanmedian(own)) if np.isfinite(own).any() else math.inf
-    noise = np.fmax(np.fmax(own, common), PLACE_NOISE_PX)
+    noise = np.fmax(np.fmax(own, common), OBJECT.place_noise_px)
     lead = np.stack([step.lead for _, step in listed])
     step = np.stack([step.step for _, step in listed])
     place = np.stack([step.place for _, step in listed])
     length = np.linalg.norm(step, axis=1)
-    signal = length > STEP_SIGNAL * noise * np.array([step.step_error for _, step in listed])
+    signal = length > SHIFT.step_signal * noise * np.array([step.step_error for _, step in listed])
     known = step * signal[:, None]
     rest, error, root = lead, noise, np.zeros((SHARED, SHARED))
-    for _ in range(SHIFT_PASSES):
+    for _ in range(SHIFT.passes):
         error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))  # the image's place and the first frame's
         shift, root = _shared_shift(lead, known, place, error)
         rest = lead - _shifted(shift, place)
@@ -353,7 +386,7 @@ def _sideways_error(rest: Array, step: Array) -> float:
     moving = length > 0
     across = (rest[moving, 0] * step[moving, 1] - rest[moving, 1] * step[moving, 0]) / length[moving]
     sideways = np.concatenate([across, rest[~moving].ravel()])
-    if len(sideways) < LEAST_SIDEWAYS:
+    if len(sideways) < SHIFT.least_sideways:
         return 0.0
     fitted = math.sqrt(len(sideways) / max(len(sideways) - SHARED, 1))  # the shared shift took part of it
     return NORMAL_MAD * fitted * float(np.median(np.abs(sideways)))
@@ -377,11 +410,11 @@ def _shared_shift(lead: Array, step: Array, place: Array, error: Array) -> tuple
     Returns:
         Shift and stretch (4,), and a root (4, 4) of their covariance.
     """
-    expected = np.array([SHIFT_PX, SHIFT_PX, STRETCH, STRETCH])
+    expected = np.array([SHIFT.px, SHIFT.px, SHIFT.stretch, SHIFT.stretch])
 
     def misfit(numbers: Array) -> Array:
         rest = (lead - numbers[SHARED] * step - _shifted(numbers[:SHARED], place)) / error[:, None]
-        loose = numbers[SHARED:] / LOOSE_LEAD
+        loose = numbers[SHARED:] / LEAD.loose
         return np.concatenate([rest.ravel(), numbers[:SHARED] / expected, loose])
 
     solution = least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1")
@@ -437,15 +470,15 @@ def _other_pictures(decision: StartDecision) -> str:
     clips, unseen = decision.clips, decision.clips - decision.seen
     if 2 * unseen > clips:
         return (
-            f"In {unseen} of {clips} videos no object of the conditioning image is seen in the first {WINDOW_S:g} s: "
-            "they do not go on from it. Are they noise, of other clips or in other colours?"
+            f"In {unseen} of {clips} videos no object of the conditioning image is seen in the first "
+            f"{OBJECT.window:g} s: they do not go on from it. Are they noise, of other clips or in other colours?"
         )
     if 2 * decision.far > decision.seen:
         return (
             f"In {decision.far} of {clips} videos objects begin elsewhere than in the conditioning image, by much more "
             "than they move in a frame. Do they run backwards, are they of other clips, or was their start cut off?"
         )
-    if decision.lead >= FASTEST_LEAD:
+    if decision.lead >= LEAD.fastest:
         return (
             f"The videos begin neither with the conditioning image nor one frame after it: {_evidence(decision)}. Were "
             "first frames cut off?"
@@ -456,7 +489,7 @@ def _other_pictures(decision: StartDecision) -> str:
 def _evidence(decision: StartDecision) -> str:
     """ "their first frames are 0.01 +- 0.02 of a frame's motion ahead of it (12 of 14 videos tell)"."""
     if not decision.telling:
-        return f"in none of the {decision.clips} compared does anything move enough in the first {WINDOW_S:g} s"
+        return f"in none of the {decision.clips} compared does anything move enough in the first {OBJECT.window:g} s"
     return (
         f"their first frames are {decision.lead:.2f} +- {decision.error:.2f} of one frame's motion ahead of it "
         f"({len(decision.telling)} of {decision.clips} videos tell)"

@@ -12,7 +12,7 @@ from typing import Any
 from physbench.clips.clip import Row
 from physbench.clips.scene_changes import CHANGES
 from physbench.result.diagnosis.explanation import Evidence, evidence_of
-from physbench.result.diagnosis.ranking import MAX_CLIPS, diagnose_family
+from physbench.result.diagnosis.ranking import EFFORT, diagnose_family
 from physbench.result.diagnosis.run_timing import run_timing
 from physbench.result.diagnosis.worlds import find_changed_worlds
 from physbench.result.document import ImpliedWorldResult
@@ -71,7 +71,7 @@ def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
             continue
         ranks[row.task] = ranks.get(row.task, -1) + 1
         order.append((ranks[row.task], row.task, row))
-    return [row for _, _, row in sorted(order, key=lambda each: each[:2])[:MAX_CLIPS]]
+    return [row for _, _, row in sorted(order, key=lambda each: each[:2])[: EFFORT.max_clips]]
 
 
 def diagnose_part(path: str, job: tuple[str, Sequence[Row]]) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from physbench.result.implied_worlds import FEWEST_CLIPS
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, Tolerance
 from physbench.shadowing.levels import EXCUSING, TOLERANCES
 from physbench.shadowing.nuisances import independent_noise, local_means, with_noise
-from physbench.shadowing.observed_motion import LIMIT_SDS, PlacedBodies
+from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.shadowing.search import SegmentSearch, SegmentStarts
 from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.support.arrays import Array, Mask
@@ -195,7 +195,7 @@ def _explain(
         mean, mean_sd = local_means(away, seen.known & begun & (np.cumsum(far, axis=0) == 0), seen)
         for level, limit in enumerate(LIMITS):
             missed = seen.known & begun & ~(errors <= seen.limit(limit))
-            missed |= mean > np.maximum(limit, LIMIT_SDS * mean_sd)
+            missed |= mean > np.maximum(limit, POSITION.limit_sds * mean_sd)
             alive = begun & (np.cumsum(missed, axis=0) == 0)
             hidden = excused & _seen_later(alive & seen.known) if worlds else excused
             good = alive & counted & (seen.present | seen.known | hidden)

@@ -251,22 +251,51 @@ def share_interval(shares: Array, base: Array, weight: Array) -> Interval | None
     return float(low), float(min(high, 1.0))
 
 
-MAX_CLIPS = 12  # of a family
-FIRST_CLIPS = 4  # of these, on which all worlds are tried
-KEPT_AT_FIRST, KEPT = 6, 4  # worlds that are refined on those, and on all clips
-FIRST_ROUNDS, ROUNDS = 2, 5  # of refinement; with at most 8 first values MAX_VALUES are not exceeded
-LAWFUL = 0.03  # share of the time; where less is unexplained there is nothing to name
-NAMED = 0.5  # share of the unexplained time from which on a world is named
-FREEDOM = 0.02  # of that share, taken off for each free number
-SAME_SHARE = 0.03  # worlds whose shares differ by less are told apart by the misfit
-ALIKE_SHARE, ALIKE_MISFIT = 0.05, 1.3  # difference and ratio to the best one up to which a world explains as much
-ENOUGH = 0.9  # share of the unexplained time above which no second world is looked for
-PAIR_HOPE = 0.15  # share of the unexplained time below which the best world is no part of a pair that could be named
-PAIR_GAIN = 0.1  # by which a second world must raise the share
-PAIR_FIRSTS, PAIRS_KEPT = 3, 4  # first worlds of pairs, and pairs that are refined
-HOPELESS_SHARE = 0.3  # of the share of the best world; what explains less on a few clips is not tried on all
-WORSE = 0.02  # of that share, by which a value that explains less ends the search beyond it
-PROMISING = 0.35  # share on a few clips from which on a theory is fitted to all; below it the best one alone
+@dataclass(frozen=True)
+class SearchEffort:
+    """Clips and worlds on which the search spends its time."""
+
+    max_clips: int = 12  # of a family
+    first_clips: int = 4  # of these, on which all worlds are tried
+    kept_at_first: int = 6  # worlds that are refined on these
+    kept: int = 4  # worlds that are refined on all clips
+    first_rounds: int = 2  # of refinement; with at most 8 first values MAX_VALUES are not exceeded
+    rounds: int = 5  # the same on all clips
+    hopeless_share: float = 0.3  # of the share of the best world; what explains less on a few clips is not tried on all
+    worse: float = 0.02  # of that share, by which a value that explains less ends the search beyond it
+    promising: float = 0.35  # share on a few clips from which on a theory is fitted to all; below it the best one alone
+
+
+EFFORT = SearchEffort()
+
+
+@dataclass(frozen=True)
+class NamingLimits:
+    """Shares of the unexplained time by which worlds are named."""
+
+    lawful: float = 0.03  # share of the time; where less is unexplained there is nothing to name
+    named: float = 0.5  # from which on a world is named
+    freedom: float = 0.02  # of that share, taken off for each free number
+    same: float = 0.03  # worlds whose shares differ by less are told apart by the misfit
+    alike: float = 0.05  # difference to the best one up to which a world explains as much
+    alike_misfit: float = 1.3  # ratio of misfits, the same
+
+
+NAMING = NamingLimits()
+
+
+@dataclass(frozen=True)
+class PairSearch:
+    """Second worlds beside a first one, by shares of the unexplained time."""
+
+    enough: float = 0.9  # above which no second world is looked for
+    hope: float = 0.15  # below which the best world is no part of a pair that could be named
+    gain: float = 0.1  # by which a second world must raise the share
+    firsts: int = 3  # first worlds of pairs
+    kept: int = 4  # pairs that are refined
+
+
+PAIRS = PairSearch()
 
 
 Verdict = Literal["lawful", "named", "unsure", "no simple law"]
@@ -297,16 +326,16 @@ def diagnose_family(evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]
         ranking={},
         tremble=tremble,
     )
-    if unexplained < LAWFUL:
+    if unexplained < NAMING.lawful:
         return nothing
     applicable = [world for world in worlds if any(world.applies(each.law) for each in evidence)]
     singles = _singles(base, applicable)
     best = _best(singles, base)
     if best is None:
         return nothing.model_copy(update={"verdict": "no simple law"})
-    if PAIR_HOPE <= best.gain(base) < ENOUGH:
+    if PAIRS.hope <= best.gain(base) < PAIRS.enough:
         pair = _best_pair(base, singles, applicable)
-        if pair is not None and pair.gain(base) >= best.gain(base) + PAIR_GAIN + FREEDOM:
+        if pair is not None and pair.gain(base) >= best.gain(base) + PAIRS.gain + NAMING.freedom:
             best = pair
     share = best.gain(base)
     values = iter(value_intervals(best))
@@ -316,7 +345,7 @@ def diagnose_family(evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]
         named.append((world, value, of_value))
     interval, explained_clips = (
         share_interval(best.shares, base.shares, weight),
-        int((best.shares - base.shares > LAWFUL).sum()),
+        int((best.shares - base.shares > NAMING.lawful).sum()),
     )
     ranking = sorted(((each.worlds[0].id, each.gain(base)) for each in singles), key=lambda pair: -pair[1])
     return ImpliedWorldResult(
@@ -332,8 +361,8 @@ def diagnose_family(evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]
             for each in singles
             if len(best.worlds) == 1
             and each.worlds != best.worlds
-            and each.gain(base) >= share - ALIKE_SHARE
-            and each.misfit <= ALIKE_MISFIT * best.misfit
+            and each.gain(base) >= share - NAMING.alike
+            and each.misfit <= NAMING.alike_misfit * best.misfit
         ],
         ranking=dict(ranking),
         tremble=tremble,
@@ -362,7 +391,7 @@ def phrase(world: ChangedWorld, value: float | None, interval: Interval | None) 
 
 def _verdict(share: float, interval: Interval | None, explained_clips: int, named: Sequence[Named]) -> Verdict:
     """named: several clips tell it, no interval holds what is true, and no value is as far as was looked."""
-    if share < NAMED:
+    if share < NAMING.named:
         return "no simple law"
     if explained_clips < FEWEST_CLIPS or interval is None or interval[0] <= 0:
         return "unsure"
@@ -380,7 +409,7 @@ def _is_sure(world: ChangedWorld, value: float | None, interval: Interval | None
 
 
 def _score(theory: Theory, base: Theory) -> float:
-    return theory.gain(base) - FREEDOM * theory.free
+    return theory.gain(base) - NAMING.freedom * theory.free
 
 
 def _ranked(theories: Sequence[Theory], base: Theory) -> list[Theory]:
@@ -392,7 +421,7 @@ def _best(theories: Sequence[Theory], base: Theory) -> Theory | None:
     ranked = [theory for theory in _ranked(theories, base) if theory.gain(base) > 0]
     if not ranked:
         return None
-    top = [theory for theory in ranked if _score(theory, base) >= _score(ranked[0], base) - SAME_SHARE]
+    top = [theory for theory in ranked if _score(theory, base) >= _score(ranked[0], base) - NAMING.same]
     return min(top, key=lambda theory: theory.misfit)
 
 
@@ -406,7 +435,7 @@ def _part(theory: Theory, chosen: Sequence[int]) -> Theory:
     )
 
 
-def first_clips(base: Theory, count: int = FIRST_CLIPS) -> list[int]:
+def first_clips(base: Theory, count: int = EFFORT.first_clips) -> list[int]:
     """The clips on which all worlds are tried: of every task in turn those with the most unexplained time."""
     lost = weights(base.evidence) * (1 - base.shares)
     ranks: dict[str, list[int]] = {}
@@ -420,11 +449,13 @@ def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
     """Theories of one world each, of all clips, with their best values."""
     few = _part(base, first_clips(base))
     theories = _ranked([first_fit(world, few) for world in worlds], few)
-    least = HOPELESS_SHARE * max(theories[0].gain(few), 0.0)
-    hopeful = [each for each in theories[:KEPT_AT_FIRST] if each is theories[0] or each.gain(few) >= least]
-    kept = _ranked([refined(each, FIRST_ROUNDS) for each in hopeful], few)[:KEPT]
-    least = max(HOPELESS_SHARE * kept[0].gain(few), PROMISING)
-    return [_of_all(each, base, ROUNDS) for each in kept if each.gain(few) >= least] or [_of_all(kept[0], base, 0)]
+    least = EFFORT.hopeless_share * max(theories[0].gain(few), 0.0)
+    hopeful = [each for each in theories[: EFFORT.kept_at_first] if each is theories[0] or each.gain(few) >= least]
+    kept = _ranked([refined(each, EFFORT.first_rounds) for each in hopeful], few)[: EFFORT.kept]
+    least = max(EFFORT.hopeless_share * kept[0].gain(few), EFFORT.promising)
+    return [_of_all(each, base, EFFORT.rounds) for each in kept if each.gain(few) >= least] or [
+        _of_all(kept[0], base, 0)
+    ]
 
 
 def first_fit(world: ChangedWorld, base: Theory) -> Theory:
@@ -445,7 +476,7 @@ def first_fit(world: ChangedWorld, base: Theory) -> Theory:
         for value in side:  # outwards, for as long as not less is explained than by the value that changes nothing
             trial = theory_of(base.evidence, (world,), (value,), base, False)
             best = trial if trial.better_than(best) else best
-            if trial.gain(neutral) < -WORSE:
+            if trial.gain(neutral) < -EFFORT.worse:
                 break
     return best
 
@@ -461,7 +492,7 @@ def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[Changed
     few = _part(base, first_clips(base))
     pairs: list[Theory] = []
     seen: set[frozenset[str]] = set()
-    for single in _ranked(singles, base)[:PAIR_FIRSTS]:
+    for single in _ranked(singles, base)[: PAIRS.firsts]:
         for world in worlds:
             names = frozenset((single.worlds[0].id, world.id))
             if len(names) < 2 or names in seen:
@@ -472,10 +503,10 @@ def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[Changed
             pairs.append(refined(start, 1))
     kept: list[Theory] = []
     for each in _ranked(pairs, few):
-        if len(kept) < PAIRS_KEPT and all({*each.worlds} != {*other.worlds} for other in kept):
+        if len(kept) < PAIRS.kept and all({*each.worlds} != {*other.worlds} for other in kept):
             kept.append(each)
-    best = _ranked([refined(each, FIRST_ROUNDS) for each in kept], few)[:2]
-    return _best([_of_all(each, base, ROUNDS) for each in best if each.gain(few) >= PROMISING], base)
+    best = _ranked([refined(each, EFFORT.first_rounds) for each in kept], few)[:2]
+    return _best([_of_all(each, base, EFFORT.rounds) for each in best if each.gain(few) >= EFFORT.promising], base)
 
 
-assert MAX_VALUES >= 8 + FIRST_ROUNDS + ROUNDS
+assert 8 + EFFORT.first_rounds + EFFORT.rounds <= MAX_VALUES

@@ -21,7 +21,7 @@ from physbench.result.implied_worlds import FEWEST_CLIPS
 from physbench.result.read import clips_of, read_run
 from physbench.result.sentences import worded_timing
 from physbench.result.skill import Stratum
-from physbench.score.frame_timing import LEAST_MEASURED, LEAST_SPEED, Estimate, FrameTiming, frame_timing, progress
+from physbench.score.frame_timing import BEGINNING, REPEATS, Estimate, FrameTiming, frame_timing, progress
 from physbench.score.score_clip import reading_of
 from physbench.shadowing import shadow
 from physbench.support.arrays import Array, Mask
@@ -34,20 +34,42 @@ if TYPE_CHECKING:
 
 TIMED_CLIPS = 24  # that are read
 UNDONE_CLIPS = 12  # of these that are shadowed again
-SURE = 0.1  # frames; where 3 clips tell a lead as well, others have no vote
-LEAST_LOST = 0.03  # of quality; where less is lost there is nothing to explain
-LEAST_LEAD = 0.1  # frames
-LEAST_RATE = 0.01
-LEAST_REPEATS, LEAST_LEFT_OUT = 0.03, 0.01  # shares of the frames that tell
-SHARED = 0.7  # of the clips that tell of a frame, which agree on what it is
-PERIODIC = 0.85  # of the frames that tell, which a period explains
-LONGEST_PERIOD = 30  # frames
-NEEDED = 0.05  # of what is lost: a fault without which as much is explained is none
-LEAST_EXPLAINED = 0.1  # of what is lost; what explains less is no finding
-NAMED_FROM = 0.5  # of what is lost, from which on timing is what is wrong
-WHOLE_FRAMES = 0.15  # frames; a lead that is as near to a whole number is that
-BLENDED = 0.12  # `smear`, between what an exposure for all of a frame's time leaves (0.083) and blends (0.16 to 0.25)
-EVEN = 0.5  # frames by which a prediction may be off an even progress along the true path
+
+
+@dataclass(frozen=True)
+class FaultLimits:
+    """Faults of timing that clips tell."""
+
+    sure: float = 0.1  # frames; where 3 clips tell a lead as well, others have no vote
+    least_lead: float = 0.1  # frames
+    least_rate: float = 0.01
+    least_repeats: float = 0.03  # share of the frames that tell
+    least_left_out: float = 0.01  # the same
+    shared: float = 0.7  # of the clips that tell of a frame, which agree on what it is
+    periodic: float = 0.85  # of the frames that tell, which a period explains
+    longest_period: int = 30  # frames
+    whole: float = 0.15  # frames; a lead that is as near to a whole number is that
+    # `smear`, between what an exposure for all of a frame's time leaves (0.083) and blends (0.16 to 0.25)
+    blended: float = 0.12
+    even: float = 0.5  # frames by which a prediction may be off an even progress along the true path
+
+
+FAULT = FaultLimits()
+
+
+@dataclass(frozen=True)
+class LossShares:
+    """Quality that is lost to timing."""
+
+    least: float = 0.03  # of quality; where less is lost there is nothing to explain
+    needed: float = 0.05  # of what is lost: a fault without which as much is explained is none
+    least_explained: float = 0.1  # of what is lost; what explains less is no finding
+    named_from: float = 0.5  # of what is lost, from which on timing is what is wrong
+
+
+LOSS = LossShares()
+
+
 RESAMPLES = 1000
 CLIPS = Stratum("", "")  # all of them, of whatever task, are one sample
 
@@ -91,7 +113,7 @@ def run_timing(folder: RunFolder, chosen: Sequence[Row]) -> TimingResult | None:
     known = {row.id for row in manifest.rows}
     quality, truth = (_qualities(tables[name]) for name in ("model", "truth"))
     rows = [row for row in chosen if row.id in known and row.id in quality and row.id in truth]
-    if not rows or np.mean([truth[row.id] - quality[row.id] for row in rows]) < LEAST_LOST:
+    if not rows or np.mean([truth[row.id] - quality[row.id] for row in rows]) < LOSS.least:
         return None
     spec, store = manifest.spec, clips_of(folder, manifest)
     parts = []
@@ -118,7 +140,7 @@ def explained_timing(
         return None
     few = [part for part in parts if part.timing.comparable or part.timing.lead or part.timing.rate][:UNDONE_CLIPS]
     lost = np.array([truth[part.clip.id] - quality[part.clip.id] for part in few])
-    if not few or lost.sum() < LEAST_LOST * len(few):
+    if not few or lost.sum() < LOSS.least * len(few):
         return None
 
     def gained(some: Sequence[tuple[TimingFault, Clock]]) -> Array:
@@ -128,10 +150,10 @@ def explained_timing(
     gain = gained(faults)
     for each in list(faults):
         others = [other for other in faults if other is not each]
-        if others and (without := gained(others)).sum() > gain.sum() - NEEDED * lost.sum():
+        if others and (without := gained(others)).sum() > gain.sum() - LOSS.needed * lost.sum():
             kept = [(each[0], Clock())] if each[0].kind == "repeats" else []  # that frames repeat is seen, not inferred
             faults, gain = [*kept, *others], without
-    if gain.sum() < LEAST_EXPLAINED * lost.sum():
+    if gain.sum() < LOSS.least_explained * lost.sum():
         return None
     return worded_timing(
         TimingResult(
@@ -141,7 +163,7 @@ def explained_timing(
             interval=share_interval(1 - lost + gain, 1 - lost, np.ones(len(few))),
             quality=float(np.mean([quality[part.clip.id] for part in few])),
             undone=float(np.mean([quality[part.clip.id] for part in few]) + gain.mean()),
-            named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= NAMED_FROM * lost.sum()),
+            named=bool(len(few) >= FEWEST_CLIPS and gain.sum() >= LOSS.named_from * lost.sum()),
             sentence="",
             remedy="",
         ),
@@ -186,20 +208,20 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
     faults = [each for each in (_sequence_fault(timings),) if each is not None]
     leads = _sure([each.lead for each in timings])
     lead = 0.0
-    if _departs(leads, 0.0, LEAST_LEAD):
+    if _departs(leads, 0.0, FAULT.least_lead):
         lead = float(np.median(leads))
-        whole = abs(lead - round(lead)) <= WHOLE_FRAMES and round(lead) != 0
+        whole = abs(lead - round(lead)) <= FAULT.whole and round(lead) != 0
         lead = float(round(lead)) if whole else lead
-        kind = "shift" if whole else "blend" if -1 < lead < 0 and smear >= BLENDED else "shift"
+        kind = "shift" if whole else "blend" if -1 < lead < 0 and smear >= FAULT.blended else "shift"
         faults.append((_fault(kind, lead, leads, "frames"), Clock(lead=lead)))
     rates = np.array([each.rate.value for each in timings if each.rate is not None])
     if len(rates) >= FEWEST_CLIPS:
         along = path_rates(parts, _together([each for _, each in faults]), float(np.median(rates)))
         low, high = _interval(rates)
         if (
-            _departs(along, 1.0, LEAST_RATE)
-            and np.median(along) > LEAST_SPEED
-            and low - LEAST_RATE <= np.median(along) <= high + LEAST_RATE
+            _departs(along, 1.0, FAULT.least_rate)
+            and np.median(along) > BEGINNING.least_speed
+            and low - FAULT.least_rate <= np.median(along) <= high + FAULT.least_rate
         ):
             rate = float(np.median(along))
             faults.append((_fault("rate", rate, along, "1"), Clock(rate=rate)))
@@ -208,7 +230,7 @@ def faults_of(parts: Sequence[Part], smear: float) -> list[tuple[TimingFault, Cl
 
 def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock] | None:
     """Repeats, or frames left out: with a period, or at the same frames of all clips, or else as often in most."""
-    telling = [each for each in timings if each.comparable >= LEAST_MEASURED]
+    telling = [each for each in timings if each.comparable >= REPEATS.least_measured]
     if len(telling) < FEWEST_CLIPS:
         return None
     sequence, periodic = shared_advance([each.advance for each in timings])
@@ -221,10 +243,13 @@ def _sequence_fault(timings: Sequence[FrameTiming]) -> tuple[TimingFault, Clock]
         where = {"period": int(steps[0])} if periodic and len(steps) == 1 else {}
         where |= {} if periodic else {"frame": int(frames[0]) + 1}
         shares = repeats if kind == "repeats" else left_out
-        if periodic or _share_at(telling, at) >= SHARED:  # else most are at other frames in each clip
+        if periodic or _share_at(telling, at) >= FAULT.shared:  # else most are at other frames in each clip
             return _fault(kind, value, shares, "1", **where), Clock(sequence=sequence, own=False)
-    for kind, shares, least in (("repeats", repeats, LEAST_REPEATS), ("left-out", left_out, LEAST_LEFT_OUT)):
-        if np.median(shares) >= least and (shares > 0).sum() >= max(FEWEST_CLIPS, SHARED * len(shares)):
+    for kind, shares, least in (
+        ("repeats", repeats, FAULT.least_repeats),
+        ("left-out", left_out, FAULT.least_left_out),
+    ):
+        if np.median(shares) >= least and (shares > 0).sum() >= max(FEWEST_CLIPS, FAULT.shared * len(shares)):
             return _fault(kind, float(np.median(shares)), shares, "1"), Clock(sequence=np.full(len(sequence), np.nan))
     return None
 
@@ -239,7 +264,7 @@ def _share_at(timings: Sequence[FrameTiming], at: Mask) -> float:
 def _sure(estimates: Sequence[Estimate | None]) -> Array:
     """Values (C,) of the clips that tell; of those alone that tell well, where these are enough."""
     known = [each for each in estimates if each is not None]
-    sure = [each for each in known if each.sd <= SURE]
+    sure = [each for each in known if each.sd <= FAULT.sure]
     return np.array([each.value for each in (sure if len(sure) >= FEWEST_CLIPS else known)])
 
 
@@ -282,15 +307,15 @@ def shared_advance(advances: Sequence[Array]) -> tuple[Array, bool]:
     voting = np.isfinite(votes) & (place > 0)
     if not (votes[voting] != 1).any():
         return np.full(total, np.nan), False
-    for period in range(2, min(LONGEST_PERIOD, total // 3) + 1):
+    for period in range(2, min(FAULT.longest_period, total // 3) + 1):
         modes = np.array([_mode(votes[voting & (place % period == phase)], 0.0) for phase in range(period)])
         fits, filled = votes == modes[place % period], np.nan_to_num(modes, nan=1.0)
         faults = voting & ((votes != 1) | (filled != 1)[place % period])
-        if (filled != 1).any() and fits[voting].mean() >= PERIODIC and fits[faults].mean() >= SHARED:
+        if (filled != 1).any() and fits[voting].mean() >= FAULT.periodic and fits[faults].mean() >= FAULT.shared:
             advance = modes[np.arange(total) % period]
             advance[0] = min(advance[0], 1.0)  # what the first frame leaves out is a matter of the lead
             return advance, True
-    return np.array([_mode(votes[voting[:, k], k], SHARED, FEWEST_CLIPS) for k in range(total)]), False
+    return np.array([_mode(votes[voting[:, k], k], FAULT.shared, FEWEST_CLIPS) for k in range(total)]), False
 
 
 def _mode(values: Array, least: float, fewest: int = 2) -> float:
@@ -315,6 +340,6 @@ def path_rates(parts: Sequence[Part], clock: Clock, rate: float) -> Array:
         if part.timing.rate is None or use.sum() < len(past) / 3:
             continue
         line, *_ = np.linalg.lstsq(np.stack([past[use], np.ones(int(use.sum()))], axis=1), along[use], rcond=None)
-        if np.abs(along[use] - line[0] * past[use] - line[1]).max() < EVEN:
+        if np.abs(along[use] - line[0] * past[use] - line[1]).max() < FAULT.even:
             rates.append(float(line[0]))
     return np.array(rates)

@@ -12,7 +12,7 @@ from shadow_scenes import problem
 
 from physbench.laws.changes import WorldChange
 from physbench.laws.simulator import Intervention
-from physbench.result.diagnosis.ranking import FIRST_ROUNDS, ROUNDS
+from physbench.result.diagnosis.ranking import EFFORT
 from physbench.result.diagnosis.worlds import (
     MAX_VALUES,
     WORLDS,
@@ -45,7 +45,7 @@ def test_a_world_applies_somewhere_and_its_neutral_value_changes_nothing(world: 
         assert world.change(scenes[0], 0.0) != WorldChange()
         return
     assert world.change(scenes[0], world.neutral) == WorldChange()
-    assert len(world.values) + 1 + FIRST_ROUNDS + ROUNDS <= MAX_VALUES
+    assert len(world.values) + 1 + EFFORT.first_rounds + EFFORT.rounds <= MAX_VALUES
     assert list(world.values) == sorted(world.values)
     assert "{value}" in world.phrase
     for value in world.values:

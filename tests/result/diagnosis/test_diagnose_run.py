@@ -17,7 +17,7 @@ from physbench.clips.store import ClipStore
 from physbench.laws.changes import WorldChange
 from physbench.result.diagnosis import diagnose_run as module
 from physbench.result.diagnosis.diagnose_run import chosen_rows, diagnose_run
-from physbench.result.diagnosis.ranking import MAX_CLIPS, _law, phrase
+from physbench.result.diagnosis.ranking import EFFORT, _law, phrase
 from physbench.result.document import ImpliedWorldResult
 from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
 from physbench.result.manifest import read_manifest
@@ -98,7 +98,7 @@ def test_clips_are_taken_of_all_tasks_in_turn(tmp_path: Path) -> None:
         if row != Row("a/b", "test", 0):
             folder.tracks(row.id).touch()
     chosen = chosen_rows(rows, folder)
-    assert len(chosen) == MAX_CLIPS
+    assert len(chosen) == EFFORT.max_clips
     assert [row.task for row in chosen[:4]] == ["a/b", "a/c"] * 2
     assert all(row.split == "test" for row in chosen)
     assert chosen[0].seed == 1
